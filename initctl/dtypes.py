@@ -1,0 +1,111 @@
+"""The element types a checkpoint can hold: one table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = Literal["float", "complex", "integer", "bool", "scale", "packed"]
+"""`scale` holds powers of two only; `packed` puts several elements into a byte, and no rule can write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """An element type: torch's name for it, its tag in a safetensors header, its width."""
+
+    name: str
+    tag: str
+    bits: int
+    kind: Kind
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether random values make sense here."""
+        return self.kind in ("float", "complex")
+
+    @property
+    def parts(self) -> int:
+        """Real numbers that make up one element."""
+        return 2 if self.kind == "complex" else 1
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The NumPy type of one part of an element, from ml_dtypes where NumPy has none.
+
+        Raises `TypeError` for a packed type, whose elements no array can address.
+        """
+        return _numpy_type(self)
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number it holds."""
+        import ml_dtypes
+
+        if self.kind in ("integer", "bool"):
+            return float(2**self.bits - 1)
+        return float(ml_dtypes.finfo(self.numpy).max)  # type: ignore[no-untyped-call]
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` can be stored: exactly, in an integer, bool or scale type; without overflow, in a float."""
+        import numpy as np
+
+        if self.kind == "packed":
+            return False
+        if self.kind == "bool":
+            return value in (0, 1)
+        if self.kind == "integer":
+            limits = np.iinfo(self.numpy)
+            return value == int(value) and int(limits.min) <= value <= int(limits.max)
+        with np.errstate(over="ignore"):
+            stored = float(np.float64(value) if self.bits == 64 and self.kind == "float" else self._rounded(value))
+        return stored == value if self.kind == "scale" else math.isfinite(stored)
+
+    def _rounded(self, value: float) -> Any:  # noqa: ANN401 - a scalar of one of many types
+        import numpy as np
+
+        return np.array([value], np.float32).astype(self.numpy)[0]
+
+
+DTYPES: tuple[DType, ...] = (
+    DType("bool", "BOOL", 8, "bool"),
+    DType("uint8", "U8", 8, "integer"),
+    DType("int8", "I8", 8, "integer"),
+    DType("uint16", "U16", 16, "integer"),
+    DType("int16", "I16", 16, "integer"),
+    DType("uint32", "U32", 32, "integer"),
+    DType("int32", "I32", 32, "integer"),
+    DType("uint64", "U64", 64, "integer"),
+    DType("int64", "I64", 64, "integer"),
+    DType("float4_e2m1fn", "F4", 4, "packed"),
+    DType("float6_e2m3fn", "F6_E2M3", 6, "packed"),
+    DType("float6_e3m2fn", "F6_E3M2", 6, "packed"),
+    DType("float8_e4m3fn", "F8_E4M3", 8, "float"),
+    DType("float8_e5m2", "F8_E5M2", 8, "float"),
+    DType("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, "float"),
+    DType("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, "float"),
+    DType("float8_e8m0fnu", "F8_E8M0", 8, "scale"),
+    DType("float16", "F16", 16, "float"),
+    DType("bfloat16", "BF16", 16, "float"),
+    DType("float32", "F32", 32, "float"),
+    DType("float64", "F64", 64, "float"),
+    DType("complex64", "C64", 64, "complex"),
+)
+
+BY_TAG = {dtype.tag: dtype for dtype in DTYPES}
+BY_NAME = {dtype.name: dtype for dtype in DTYPES}
+
+
+@cache
+def _numpy_type(dtype: DType) -> np.dtype[Any]:
+    import ml_dtypes
+    import numpy as np
+
+    if dtype.kind == "packed":
+        raise TypeError(f"{dtype.name} elements are smaller than a byte")
+    name = "float32" if dtype.kind == "complex" else dtype.name
+    return np.dtype(getattr(ml_dtypes, name, name))

@@ -1,0 +1,122 @@
+"""What can go wrong, and how it is told.
+
+    InitctlError
+    ├── UsageError        2  a flag or an argument
+    │   └── RuleError     2  the text of a rule, an unknown initializer, a parameter out of its range
+    ├── InputError        3  the checkpoint: missing, malformed, unsafe, unsupported
+    ├── FitError          4  the rules do not fit this checkpoint
+    ├── StorageError      5  the environment failed; what was there is as it was
+    ├── ConflictError     6  something else holds or changed the files
+    └── UncertainError    7  written, but durability or cleanup is uncertain
+
+An error carries one or more problems. A problem has a code that stays from version to version, a message
+that begins with the place (a file, a tensor, a rule), and, where there is one, a hint on what to do.
+Warnings are problems too: they are collected in a plan instead of being raised.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import ClassVar
+
+SHOWN_LENGTH = 256
+"""Characters of a foreign string that a message shows at most."""
+
+_CI_COMMAND_PREFIXES = {"::": ":\\x3a", "##": "#\\x23"}
+"""What GitHub Actions, Azure Pipelines and TeamCity read as commands in a log, and how it is shown here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault or warning: a stable code, a message that names the place, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class InitctlError(Exception):
+    """Base of everything this package raises on purpose."""
+
+    exit_status: ClassVar[int]
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class UsageError(InitctlError):
+    """A flag or an argument cannot be used as given."""
+
+    exit_status = 2
+
+
+class RuleError(UsageError):
+    """The text of a rule cannot be understood, whatever the checkpoint."""
+
+
+class InputError(InitctlError):
+    """The checkpoint is refused."""
+
+    exit_status = 3
+
+
+class FitError(InitctlError):
+    """The rules do not fit this checkpoint."""
+
+    exit_status = 4
+
+
+class StorageError(InitctlError):
+    """The environment failed; every file that was there is as it was."""
+
+    exit_status = 5
+
+
+class ConflictError(InitctlError):
+    """Another process or an existing file stands in the way."""
+
+    exit_status = 6
+
+
+class UncertainError(InitctlError):
+    """The result is in place, but may not survive a power failure, or left something behind."""
+
+    exit_status = 7
+
+
+def escape(text: str) -> str:
+    r"""`text` with every character that could move a cursor, break a line or hide itself written as an escape.
+
+    Control, format, surrogate, private and unassigned characters, and all spaces but the plain one, become `\xNN`
+    or `\u{…}`; prefixes that continuous-integration systems read as commands are broken up.
+    """
+    text = "".join(char if _is_plain(char) else _code_point(char) for char in text)
+    for prefix, shown_prefix in _CI_COMMAND_PREFIXES.items():
+        text = text.replace(prefix, shown_prefix)
+    return text
+
+
+def shown(text: object) -> str:
+    """A foreign string (a tensor name, a path, a rule) as messages and tables show it.
+
+    Backslashes are doubled, so that the escapes of `escape` can be told from the string's own characters;
+    what is empty or could be overlooked is quoted; what is long is cut.
+    """
+    text = str(text)
+    cut = text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…"
+    safe = escape(cut.replace("\\", "\\\\"))
+    return safe if safe and safe == safe.strip() and not safe.startswith("-") else f"'{safe}'"
+
+
+def _is_plain(char: str) -> bool:
+    return char == " " or (char.isprintable() and unicodedata.category(char) != "Co")
+
+
+def _code_point(char: str) -> str:
+    number = ord(char)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"

@@ -1,0 +1,191 @@
+"""The safetensors format: eight bytes of length, a JSON header, then the tensors' bytes without gaps.
+
+https://github.com/huggingface/safetensors describes it. The `safetensors` library has the last word on what is valid;
+the checks here come first, to say what is wrong, and to refuse what the library lets pass and two readers could
+understand differently. Offsets come from this table.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from initctl.dtypes import BY_TAG, DType
+from initctl.errors import InputError, Problem, shown
+from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity, open_regular
+from initctl.formats.names import wrapper_prefix
+from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAME = "safetensors"
+SUFFIX = ".safetensors"
+
+LENGTH_BYTES = 8
+LONGEST_HEADER = 100_000_000
+"""Bytes; the library's own limit."""
+_METADATA = "__metadata__"
+_ENTRY_FIELDS = ("dtype", "shape", "data_offsets")
+_LARGEST_SIZE = 2**64
+"""The library counts elements and bits in 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One file's table, with the names as they stand in it."""
+
+    file: CheckpointFile
+    tensors: tuple[TensorSpec, ...]
+    metadata: dict[str, str]
+
+
+def read_file(path: str) -> Checkpoint:
+    """The checkpoint in one safetensors file. Raises `InputError`."""
+    target = os.path.realpath(path)
+    header = read_header(target, os.path.basename(target), shown_path=path)
+    return Checkpoint(
+        path=path,
+        format=NAME,
+        directory=os.path.dirname(target),
+        target=target,
+        is_directory=False,
+        files=(header.file,),
+        tensors=relative_names(header.tensors),
+        metadata={header.file.name: header.metadata} if header.metadata else {},
+    )
+
+
+def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """`tensors` under their names relative to the root."""
+    from dataclasses import replace
+
+    tensors = tuple(tensors)
+    prefix = len(wrapper_prefix([tensor.name for tensor in tensors]))
+    return tuple(replace(tensor, name=tensor.name[prefix:]) for tensor in tensors) if prefix else tensors
+
+
+def read_header(path: str, name: str, *, shown_path: str | None = None) -> Header:
+    """The header of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
+    reader = _Reader(shown_path or path)
+    descriptor, status = open_regular(path)
+    try:
+        text = reader.header_text(descriptor, status.st_size)
+    finally:
+        os.close(descriptor)
+    file = CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777)
+    header = reader.table(text, file)
+    reader.ask_library(path)
+    return header
+
+
+class _Reader:
+    """Reads one file; every error names it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def header_text(self, descriptor: int, size: int) -> bytes:
+        if size == 0:
+            self.refuse("file is empty")
+        if size < LENGTH_BYTES:
+            self.refuse("shorter than the 8-byte header length")
+        prefix = os.pread(descriptor, LENGTH_BYTES, 0)
+        length = int.from_bytes(prefix, "little")
+        if length == 0:
+            self.refuse("header length is 0")
+        if length > LONGEST_HEADER:
+            self.refuse(f"header length {length} exceeds the limit of {LONGEST_HEADER} bytes")
+        if length > size - LENGTH_BYTES:
+            self.refuse(f"header length {length} exceeds file size {size}")
+        text = os.pread(descriptor, length, LENGTH_BYTES)
+        if len(text) < length:
+            self.refuse("became shorter while it was read")
+        return text
+
+    def table(self, text: bytes, file: CheckpointFile) -> Header:
+        try:
+            entries = parse_object(text)
+        except InvalidJson as error:
+            self.refuse(f"header: {error}")
+        metadata = self.metadata(entries.pop(_METADATA, None))
+        begin = LENGTH_BYTES + len(text)
+        tensors = tuple(self.tensor(name, entry, begin, file.name) for name, entry in entries.items())
+        self.check_coverage(tensors, begin, file.size)
+        return Header(file, tensors, metadata)
+
+    def metadata(self, value: Any) -> dict[str, str]:  # noqa: ANN401 - whatever the file holds
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.refuse(f"{_METADATA}: must be an object")
+        for key, text in value.items():
+            if not isinstance(text, str):
+                self.refuse(f"{_METADATA}.{shown(key)}: must be a string")
+        return value
+
+    def tensor(self, name: str, entry: Any, begin: int, file: str) -> TensorSpec:  # noqa: ANN401
+        where = f"tensor {shown(name)}"
+        if not isinstance(entry, dict):
+            self.refuse(f"{where}: must be an object")
+        if missing := [field for field in _ENTRY_FIELDS if field not in entry]:
+            self.refuse(f"{where}: {missing[0]} is missing")
+        dtype = self.dtype(where, entry["dtype"])
+        shape = self.whole_numbers(where, "shape", entry["shape"])
+        offsets = self.whole_numbers(where, "data_offsets", entry["data_offsets"])
+        if len(offsets) != 2 or offsets[0] > offsets[1]:
+            self.refuse(f"{where}: data_offsets must be two numbers, the first not greater")
+        start, stop = offsets
+        self.check_size(where, dtype, shape, stop - start)
+        return TensorSpec(name, dtype, shape, file, begin + start, stop - start)
+
+    def dtype(self, where: str, tag: Any) -> DType:  # noqa: ANN401
+        if not isinstance(tag, str) or tag not in BY_TAG:
+            self.refuse(f"{where}: dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
+        return BY_TAG[tag]
+
+    def whole_numbers(self, where: str, field: str, value: Any) -> tuple[int, ...]:  # noqa: ANN401
+        if not isinstance(value, list) or not all(type(n) is int and 0 <= n < _LARGEST_SIZE for n in value):
+            self.refuse(f"{where}: {field} must be a list of whole numbers, 0 or more")
+        return tuple(value)
+
+    def check_size(self, where: str, dtype: DType, shape: tuple[int, ...], nbytes: int) -> None:
+        bits = prod(shape) * dtype.bits
+        if bits >= _LARGEST_SIZE:
+            self.refuse(f"{where}: its shape holds more elements than a file can")
+        if bits % 8:
+            self.refuse(f"{where}: {prod(shape)} elements of {dtype.tag} do not fill whole bytes")
+        if bits // 8 != nbytes:
+            self.refuse(f"{where}: its shape takes {bits // 8} bytes, its data_offsets span {nbytes}")
+
+    def check_coverage(self, tensors: tuple[TensorSpec, ...], begin: int, size: int) -> None:
+        """Every byte after the header belongs to exactly one tensor."""
+        end = begin
+        for tensor in sorted(tensors, key=lambda t: (t.offset, t.nbytes)):
+            if tensor.offset != end:
+                fault = (
+                    "overlaps another tensor"
+                    if tensor.offset < end
+                    else f"leaves a hole of {tensor.offset - end} bytes"
+                )
+                self.refuse(f"tensor {shown(tensor.name)}: {fault}")
+            end += tensor.nbytes
+        if end > size:
+            self.refuse(f"file is {end - size} bytes short (a truncated download?)")
+        if end < size:
+            self.refuse(f"{size - end} bytes after the last tensor belong to none")
+
+    def ask_library(self, path: str) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError, RuntimeError) as error:
+            self.refuse(f"the safetensors library refuses it: {error}")
+
+    def refuse(self, fault: str) -> NoReturn:
+        raise InputError(Problem("safetensors.malformed", f"{shown(self.path)}: {fault}"))

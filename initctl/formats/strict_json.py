@@ -1,0 +1,59 @@
+"""JSON from files that nobody has checked: what Python's parser lets through and a checkpoint must not hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+
+class InvalidJson(ValueError):  # noqa: N818 - a fact that the reader of a format turns into an error
+    """The text is not JSON, or is JSON that two readers could understand differently; the message says where."""
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The object that `data` writes in UTF-8. Raises `InvalidJson`.
+
+    Refused besides broken syntax: a name twice in one object, NaN and infinities, numbers beyond what fits,
+    surrogates, nesting beyond what the parser can follow, a byte-order mark, and anything but an object at the top.
+    """
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise InvalidJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise InvalidJson("nested too deeply") from None
+    except InvalidJson:
+        raise
+    except ValueError:
+        raise InvalidJson("a number has too many digits") from None
+    if not isinstance(value, dict):
+        raise InvalidJson("not an object")
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise InvalidJson(f"the name {_cut(name)} stands there twice")
+        _refuse_surrogates(name)
+        if isinstance(value, str):
+            _refuse_surrogates(value)
+        result[name] = value
+    return result
+
+
+def _refuse_surrogates(text: str) -> None:
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidJson(f"{_cut(text)} holds half a surrogate pair")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise InvalidJson(f"{name} is not JSON")
+
+
+def _cut(text: str) -> str:
+    return ascii(text[:80])

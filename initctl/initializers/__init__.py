@@ -1,0 +1,32 @@
+"""What a rule can fill a tensor with.
+
+registry.py     initializers by name: the built-in table, plugins, binding a call's arguments
+parameters.py   the types a parameter can have
+fans.py         fan-in and fan-out from a shape and a layout
+constant.py     constant, ones, zeros, eye, dirac
+random.py       uniform, normal, trunc_normal
+scaling.py      xavier, kaiming, lecun, variance_scaling
+structured.py   orthogonal, delta_orthogonal, sparse: those that need the whole tensor
+builtin.py      the table of all of them, with parameters, formulas and sources
+"""
+
+from initctl.initializers.fans import Fans, fans
+from initctl.initializers.initializer import Bound, Initializer, Resolved, Unfit
+from initctl.initializers.parameters import Layout, Number, Parameter, Whole, Word
+from initctl.initializers.registry import REGISTRY, Registry
+
+__all__ = [
+    "REGISTRY",
+    "Bound",
+    "Fans",
+    "Initializer",
+    "Layout",
+    "Number",
+    "Parameter",
+    "Registry",
+    "Resolved",
+    "Unfit",
+    "Whole",
+    "Word",
+    "fans",
+]

@@ -1,0 +1,206 @@
+"""The table of built-in initializers. Names, parameters and defaults follow torch.nn.init and jax.nn.initializers."""
+
+from __future__ import annotations
+
+from initctl.initializers import constant, random, scaling, structured
+from initctl.initializers.initializer import Initializer
+from initctl.initializers.parameters import Layout, Number, Parameter, Whole, Word
+
+_TORCH = "torch.nn.init.{}_"
+_JAX = "jax.nn.initializers.{}"
+_GLOROT = "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010)"
+_HE = "He, Zhang, Ren, Sun: Delving deep into rectifiers (2015)"
+_LECUN = "LeCun, Bottou, Orr, Müller: Efficient BackProp (1998)"
+_SAXE = "Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of learning (2013)"
+_XIAO = "Xiao et al.: Dynamical isometry and a mean field theory of CNNs (2018)"
+_MARTENS = "Martens: Deep learning via Hessian-free optimization (2010)"
+
+_LAYOUT = Parameter("layout", Layout(), optional=True)
+_GAIN = Parameter("gain", Number(minimum=0), 1)
+_MEAN = Parameter("mean", Number(), 0)
+_STD = Parameter("std", Number(minimum=0), 1)
+_KAIMING = (
+    Parameter("a", Number(), 0),
+    Parameter("mode", Word(scaling.MODES), "fan_in"),
+    Parameter("nonlinearity", Word(scaling.NONLINEARITIES), "leaky_relu"),
+    _LAYOUT,
+)
+
+BUILTIN = (
+    Initializer(
+        "zeros",
+        constant.zeros,
+        summary="every element 0",
+        formula="0",
+        source=_TORCH.format("zeros"),
+        example="*.bias=zeros",
+    ),
+    Initializer(
+        "ones",
+        constant.ones,
+        summary="every element 1",
+        formula="1",
+        source=_TORCH.format("ones"),
+        example="*norm*.weight=ones",
+    ),
+    Initializer(
+        "constant",
+        constant.constant,
+        (Parameter("val", Number()),),
+        summary="every element the same number",
+        formula="val",
+        source=_TORCH.format("constant"),
+        example="head.bias=constant:val=-4.6",
+    ),
+    Initializer(
+        "eye",
+        constant.eye,
+        summary="identity matrix, 2 dims",
+        formula="1 where row = column, else 0",
+        source=_TORCH.format("eye"),
+        example="proj.weight=eye",
+    ),
+    Initializer(
+        "dirac",
+        constant.dirac,
+        (Parameter("groups", Whole(minimum=1), 1),),
+        summary="convolution that passes its input through, 3 to 5 dims",
+        formula="1 at the centre tap k // 2 where out channel = in channel, in each group, else 0",
+        source=_TORCH.format("dirac"),
+        example="conv.weight=dirac",
+    ),
+    Initializer(
+        "uniform",
+        random.uniform,
+        (Parameter("a", Number(), 0), Parameter("b", Number(), 1)),
+        summary="uniform between a and b",
+        formula="U(a, b)",
+        source=_TORCH.format("uniform"),
+        example="fc.weight=uniform:a=-0.1,b=0.1",
+        check=random.check_uniform,
+    ),
+    Initializer(
+        "normal",
+        random.normal,
+        (_MEAN, _STD),
+        summary="normal",
+        formula="N(mean, std²)",
+        source=_TORCH.format("normal"),
+        example="fc.weight=normal:std=0.02",
+    ),
+    Initializer(
+        "trunc_normal",
+        random.trunc_normal,
+        (
+            _MEAN,
+            _STD,
+            Parameter("a", Number(), random.DEFAULT_A),
+            Parameter("b", Number(), random.DEFAULT_B),
+            Parameter("cut", Number(minimum=0), optional=True),
+        ),
+        summary="normal on the condition that it lies in [a, b]",
+        formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std",
+        source=_TORCH.format("trunc_normal"),
+        example="embed.weight=trunc_normal:std=0.02,cut=2",
+        check=random.check_trunc_normal,
+    ),
+    Initializer(
+        "xavier_uniform",
+        scaling.xavier_uniform,
+        (_GAIN, _LAYOUT),
+        summary="uniform, scaled by both fans",
+        formula="U(-bound, bound), bound = gain · sqrt(6 / (fan_in + fan_out))",
+        source=f"{_TORCH.format('xavier_uniform')}; {_GLOROT}",
+        example="fc.weight=xavier_uniform:gain=0.5",
+        aliases=("glorot_uniform",),
+    ),
+    Initializer(
+        "xavier_normal",
+        scaling.xavier_normal,
+        (_GAIN, _LAYOUT),
+        summary="normal, scaled by both fans",
+        formula="N(0, std²), std = gain · sqrt(2 / (fan_in + fan_out))",
+        source=f"{_TORCH.format('xavier_normal')}; {_GLOROT}",
+        example="fc.weight=xavier_normal",
+        aliases=("glorot_normal",),
+    ),
+    Initializer(
+        "kaiming_uniform",
+        scaling.kaiming_uniform,
+        _KAIMING,
+        summary="uniform, scaled by one fan and the nonlinearity's gain",
+        formula="U(-bound, bound), bound = gain(nonlinearity, a) · sqrt(3 / fan)",
+        source=f"{_TORCH.format('kaiming_uniform')}; {_HE}",
+        example="fc.weight=kaiming_uniform:a=2.2360679775",
+        aliases=("he_uniform",),
+    ),
+    Initializer(
+        "kaiming_normal",
+        scaling.kaiming_normal,
+        _KAIMING,
+        summary="normal, scaled by one fan and the nonlinearity's gain",
+        formula="N(0, std²), std = gain(nonlinearity, a) / sqrt(fan)",
+        source=f"{_TORCH.format('kaiming_normal')}; {_HE}",
+        example="conv*.weight=kaiming_normal:mode=fan_out,nonlinearity=relu",
+        aliases=("he_normal",),
+    ),
+    Initializer(
+        "lecun_uniform",
+        scaling.lecun_uniform,
+        (_LAYOUT,),
+        summary="uniform of variance 1 / fan_in",
+        formula="U(-bound, bound), bound = sqrt(3 / fan_in)",
+        source=f"{_JAX.format('lecun_uniform')}; {_LECUN}",
+        example="fc.weight=lecun_uniform",
+    ),
+    Initializer(
+        "lecun_normal",
+        scaling.lecun_normal,
+        (_LAYOUT,),
+        summary="normal cut at two standard deviations, of variance 1 / fan_in",
+        formula="std · N(0, 1) given |x| ≤ 2, std = sqrt(1 / fan_in) / 0.8796",
+        source=f"{_JAX.format('lecun_normal')}; {_LECUN}",
+        example="fc.weight=lecun_normal",
+    ),
+    Initializer(
+        "variance_scaling",
+        scaling.variance_scaling,
+        (
+            Parameter("scale", Number(minimum=0)),
+            Parameter("mode", Word(scaling.SCALING_MODES)),
+            Parameter("distribution", Word(scaling.DISTRIBUTIONS)),
+            _LAYOUT,
+        ),
+        summary="any law of variance scale / fan",
+        formula="variance scale / fan; truncated_normal is cut at two standard deviations and keeps the variance",
+        source=_JAX.format("variance_scaling"),
+        example="fc.weight=variance_scaling:scale=2,mode=fan_in,distribution=truncated_normal",
+    ),
+    Initializer(
+        "orthogonal",
+        structured.orthogonal,
+        (Parameter("gain", Number(), 1), _LAYOUT),
+        summary="orthonormal rows or columns, whichever are fewer",
+        formula="gain · Q of a normal matrix [out, in · kernel], signs fixed; equal across machines to rounding",
+        source=f"{_TORCH.format('orthogonal')}; {_SAXE}",
+        example="rnn.weight_hh*=orthogonal",
+    ),
+    Initializer(
+        "delta_orthogonal",
+        structured.delta_orthogonal,
+        (Parameter("scale", Number(), 1), _LAYOUT),
+        summary="convolution that is orthogonal at its centre tap, 3 to 5 dims, inputs ≤ outputs",
+        formula="scale · Q at the tap (k - 1) // 2, else 0; equal across machines to rounding",
+        source=f"{_JAX.format('delta_orthogonal')}; {_XIAO}",
+        example="conv.weight=delta_orthogonal",
+    ),
+    Initializer(
+        "sparse",
+        structured.sparse,
+        (Parameter("sparsity", Number(0, 1)), Parameter("std", Number(minimum=0), 0.01)),
+        summary="normal with a share of each column zero, 2 dims",
+        formula="N(0, std²), with ceil(sparsity · rows) rows of each column zero",
+        source=f"{_TORCH.format('sparse')}; {_MARTENS}",
+        example="fc.weight=sparse:sparsity=0.9",
+    ),
+)

@@ -1,0 +1,56 @@
+"""Laws on complex tensors: element i has its real part at index 2i and its imaginary part at 2i + 1.
+
+As in torch, a random element's variance is shared by its two parts, and a constant is real.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from initctl.initializers.constant import Diagonals
+from initctl.initializers.initializer import Unfit
+from initctl.initializers.structured import Sparse
+from initctl.stream import Constant, Normal, Uniform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from initctl.stream import Draws, Fill
+
+
+@dataclass(frozen=True, slots=True)
+class RealPart:
+    """The values of `fill` as real parts, and zero imaginary parts."""
+
+    fill: Constant | Diagonals
+
+    is_random: ClassVar[bool] = False
+    needs_whole: ClassVar[bool] = False
+
+    @property
+    def largest(self) -> float:
+        return self.fill.largest
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        first, last = start // 2, -(-stop // 2)
+        parts = np.zeros((last - first, 2), np.float32)
+        parts[:, 0] = self.fill.values(draws, first, last)
+        return parts.reshape(-1)[start - 2 * first : stop - 2 * first]
+
+
+def on_complex(fill: Fill) -> Fill:
+    """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
+    match fill:
+        case Constant() | Diagonals():
+            return RealPart(fill)
+        case Normal(mean, std):
+            return Normal(mean, std / sqrt(2))
+        case Sparse():
+            return replace(fill, std=fill.std / sqrt(2), parts=2)
+        case Uniform():
+            return fill
+    raise Unfit("it is complex, and this law is defined for real numbers")

@@ -1,0 +1,78 @@
+"""Initializers that draw nothing: constants, and ones on the diagonals of a matrix or of a convolution's centre."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from initctl.initializers.initializer import Resolved, Unfit
+from initctl.stream import Constant
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from initctl.stream import Draws
+    from initctl.tensors import TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Diagonals:
+    """Zeros, but for ones in `groups` runs of `count` indices `step` apart; run g begins at `origin + g · stride`.
+
+    The runs do not interleave: `stride` is greater than `count · step` or there is one run.
+    """
+
+    origin: int
+    step: int
+    count: int
+    groups: int = 1
+    stride: int = 0
+
+    is_random: ClassVar[bool] = False
+    needs_whole: ClassVar[bool] = False
+    largest: ClassVar[float] = 1.0
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:  # noqa: ARG002 - nothing is drawn
+        values = np.zeros(stop - start, np.float32)
+        for group in range(self.groups):
+            first = self.origin + group * self.stride
+            below = max(0, -(-(start - first) // self.step))
+            within = min(self.count, max(0, -(-(stop - first) // self.step)))
+            values[first - start + self.step * np.arange(below, within)] = 1
+        return values
+
+
+def constant(tensor: TensorSpec, *, val: float) -> Resolved:  # noqa: ARG001 - any tensor
+    return Resolved(Constant(val))
+
+
+def ones(tensor: TensorSpec) -> Resolved:
+    return constant(tensor, val=1)
+
+
+def zeros(tensor: TensorSpec) -> Resolved:
+    return constant(tensor, val=0)
+
+
+def eye(tensor: TensorSpec) -> Resolved:
+    if len(tensor.shape) != 2:
+        raise Unfit(f"an identity matrix has 2 dims, and it has {len(tensor.shape)}")
+    rows, columns = tensor.shape
+    return Resolved(Diagonals(0, columns + 1, min(rows, columns)))
+
+
+def dirac(tensor: TensorSpec, *, groups: int) -> Resolved:
+    if len(tensor.shape) not in (3, 4, 5):
+        raise Unfit(f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}")
+    out, into, *kernel = tensor.shape
+    if out % groups:
+        raise Unfit(f"its {out} output channels do not divide into {groups} groups")
+    taps = prod(kernel)
+    centre = int(np.ravel_multi_index([size // 2 for size in kernel], kernel))
+    outputs = out // groups
+    return Resolved(
+        Diagonals(centre, into * taps + taps, min(outputs, into), groups=groups, stride=outputs * into * taps)
+    )

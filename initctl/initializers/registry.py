@@ -1,0 +1,117 @@
+"""Initializers by name. Built-in ones and plugins come through the same door.
+
+A package adds an initializer by an entry point in the group `initctl.initializers` that names an `Initializer`.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, RuleError, UsageError, shown
+from initctl.initializers.builtin import BUILTIN
+from initctl.initializers.initializer import Arguments, Bound, Initializer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from initctl.initializers.parameters import Parameter, Value
+    from initctl.rules import Call
+
+ENTRY_POINT_GROUP = "initctl.initializers"
+KEEP = "keep"
+"""The call that means: leave as is. Not an initializer, so its name is taken."""
+
+
+class Registry:
+    """Initializers by name and alias."""
+
+    def __init__(self, initializers: Iterable[Initializer] = ()) -> None:
+        self._by_name: dict[str, Initializer] = {}
+        self._plugins_loaded = False
+        for initializer in initializers:
+            self.register(initializer)
+
+    def register(self, initializer: Initializer) -> None:
+        """Add an initializer. Raises `UsageError` where its name or an alias is taken."""
+        names = (initializer.name, *initializer.aliases)
+        if taken := next((name for name in names if name == KEEP or name in self._by_name), None):
+            raise UsageError(Problem("initializer.taken", f"initializer {shown(taken)}: the name is already taken"))
+        self._by_name.update(dict.fromkeys(names, initializer))
+
+    def __iter__(self) -> Iterator[Initializer]:
+        """Every initializer once, built-in ones first."""
+        self._load_plugins()
+        return iter(dict.fromkeys(self._by_name.values()))
+
+    def find(self, name: str) -> Initializer:
+        """The initializer called `name`. Raises `RuleError` that proposes the nearest names."""
+        if name not in self._by_name:
+            self._load_plugins()
+        if name not in self._by_name:
+            nearest = get_close_matches(name, [*self._by_name, KEEP], n=2)
+            hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`initctl initializers` lists them"
+            raise RuleError(Problem("rule.initializer", f"no initializer is called {shown(name)}", hint))
+        return self._by_name[name]
+
+    def bind(self, call: Call) -> Bound:
+        """The initializer that `call` names with its arguments parsed and checked. Raises `RuleError`."""
+        initializer = self.find(call.name)
+        given = {key: _parse(initializer, key, text) for key, text in call.arguments}
+        if missing := [p.name for p in initializer.parameters if p.required and p.name not in given]:
+            raise RuleError(
+                Problem(
+                    "rule.parameter",
+                    f"{initializer.name} needs {' and '.join(missing)}",
+                    f"write for instance {initializer.example}",
+                )
+            )
+        if initializer.check is not None:
+            initializer.check(given)
+        return bound(initializer, given)
+
+    def _load_plugins(self) -> None:
+        from importlib.metadata import entry_points
+
+        if self._plugins_loaded:
+            return
+        self._plugins_loaded = True
+        for entry in entry_points(group=ENTRY_POINT_GROUP):
+            try:
+                initializer = entry.load()
+            except Exception as error:
+                raise _broken(entry.value, f"cannot be loaded: {error}") from error
+            if not isinstance(initializer, Initializer):
+                raise _broken(entry.value, f"is {type(initializer).__name__}, not an initctl Initializer")
+            self.register(initializer)
+
+
+def bound(initializer: Initializer, given: Arguments) -> Bound:
+    """`initializer` with `given` arguments and its defaults for the rest."""
+    return Bound(initializer, {p.name: given.get(p.name, p.default) for p in initializer.parameters})
+
+
+def _parse(initializer: Initializer, key: str, text: str) -> Value:
+    parameter = _parameter(initializer, key)
+    try:
+        return parameter.type.parse(text)
+    except RuleError as error:
+        raise RuleError(*(Problem(p.code, f"{key}={p.message}", p.hint) for p in error.problems)) from None
+
+
+def _parameter(initializer: Initializer, key: str) -> Parameter:
+    names = [parameter.name for parameter in initializer.parameters]
+    if key not in names:
+        nearest = get_close_matches(key, names, n=1) or names
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "it takes none"
+        raise RuleError(Problem("rule.parameter", f"{initializer.name} has no parameter {shown(key)}", hint))
+    return initializer.parameters[names.index(key)]
+
+
+def _broken(entry: str, fault: str) -> UsageError:
+    return UsageError(
+        Problem("initializer.plugin", f"plugin {shown(entry)} {fault}", "mend or uninstall the package that adds it")
+    )
+
+
+REGISTRY = Registry(BUILTIN)

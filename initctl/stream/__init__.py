@@ -1,0 +1,18 @@
+"""Value stream v1: what makes a value depend on the seed, the tensor's name and the element's index alone.
+
+    key.py             (seed, tensor name) -> Philox key
+    philox.py          (key, block) -> four 32-bit words
+    elementary.py      ln, sine and cosine, normal quantile in float32: the same bits on every processor
+    draws.py           the random numbers of one tensor, by element index
+    laws.py            the distributions that every engine knows: constant, uniform, normal, truncated normal
+    encode.py          float32 values -> the bytes of a dtype
+
+Integer steps are exact. Float steps use only IEEE add, subtract, multiply, divide, square root, conversion and
+comparison, each rounded once. This package is the readable reference, in NumPy.
+"""
+
+from initctl.stream.draws import Draws
+from initctl.stream.encode import encode
+from initctl.stream.laws import Constant, Fill, Normal, TruncNormal, Uniform
+
+__all__ = ["Constant", "Draws", "Fill", "Normal", "TruncNormal", "Uniform", "encode"]

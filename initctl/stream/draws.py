@@ -1,0 +1,71 @@
+"""The random numbers of one tensor, addressed by element index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initctl.stream.elementary import natural_log, normal_quantile, sin_cos
+from initctl.stream.key import Key, stream_key
+from initctl.stream.philox import LANES, block_words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Random numbers for the elements of one tensor.
+
+    Every method takes a range of element indices, `start` ≤ i < `stop` in row-major order, and returns one number
+    for each. The number at an index is the same whatever range it is asked for in. `stream` selects independent
+    numbers for initializers that need more than one at an index.
+    """
+
+    key: Key
+
+    @classmethod
+    def of(cls, seed: int, name: str) -> Draws:
+        """The draws of the tensor `name` under `seed`."""
+        return cls(stream_key(seed, name))
+
+    def words(self, start: int, stop: int, *, stream: int = 0) -> NDArray[np.uint32]:
+        """32 random bits each."""
+        first, last = start // LANES, -(-stop // LANES)
+        skipped = start - first * LANES
+        return block_words(self.key, first, last, stream)[skipped : skipped + stop - start]
+
+    def uniform01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
+        """Uniform on [0, 1), in steps of 2^-24."""
+        return (self.words(start, stop, stream=stream) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+    def normal01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
+        """Standard normal, by Box and Muller's transform of neighbouring words; |z| < 6.77."""
+        first = start - start % 2
+        words = self.words(first, stop + stop % 2, stream=stream)
+        u = words[0::2].astype(np.float32) * np.float32(2.0**-32) + np.float32(2.0**-33)
+        radius = np.sqrt(natural_log(u) * np.float32(-2))
+        sine, cosine = sin_cos(words[1::2])
+        values = np.empty(words.size, np.float32)
+        np.multiply(radius, cosine, out=values[0::2])
+        np.multiply(radius, sine, out=values[1::2])
+        return values[start - first : stop - first]
+
+    def normal01_between(
+        self, start: int, stop: int, *, low: float, high: float, above: bool, stream: int = 0
+    ) -> Floats:
+        """Standard normal on an interval, by inversion.
+
+        `low` and `high` are float32 numbers: the distribution function at the interval's ends, or, `above` the mean,
+        its complement at the upper and at the lower end, since near 1 a float32 cannot tell probabilities apart.
+        """
+        fraction = (self.words(start, stop, stream=stream).astype(np.float64) + 0.5) * 2.0**-32
+        p = low + (high - low) * (1 - fraction if above else fraction)
+        centred = (p - 0.5).astype(np.float32)
+        tail = np.minimum(p, 1 - p).astype(np.float32)
+        z = normal_quantile(centred, tail)
+        return -z if above else z

@@ -1,0 +1,149 @@
+"""The four laws that every engine knows. Each is plain data; an initializer resolves to one for each tensor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from initctl.stream.draws import Draws
+
+LARGEST_NORMAL = 6.77
+"""No standard normal draw is larger: sqrt(-2 ln 2^-33) is 6.764."""
+
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
+
+
+class Fill(Protocol):
+    """What fills a tensor: a function from element indices to values, and what planning must know about it."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether values are drawn: then only a floating-point tensor can take them."""
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether any value depends on the whole tensor: then `values` is asked for all of it at once."""
+
+    @property
+    def largest(self) -> float:
+        """A bound on the magnitude of every value."""
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        """The values at indices `start` ≤ i < `stop`: one array of float32 (a constant: of a type that holds it)."""
+
+
+class _Elementwise:
+    """A value depends on its index alone."""
+
+    needs_whole: ClassVar[bool] = False
+
+
+class _Random(_Elementwise):
+    is_random: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(_Elementwise):
+    """`value` everywhere: a whole number exactly, any other rounded once to the tensor's type."""
+
+    value: float
+
+    is_random: ClassVar[bool] = False
+
+    @property
+    def largest(self) -> float:
+        return abs(self.value)
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
+        return np.full(stop - start, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform(_Random):
+    """`a + (b - a) · uniform01`, with `b - a` rounded to float32 first."""
+
+    a: float
+    b: float
+
+    @property
+    def largest(self) -> float:
+        return max(abs(self.a), abs(self.b), self.b - self.a)
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        return np.float32(self.a) + np.float32(self.b - self.a) * draws.uniform01(start, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Normal(_Random):
+    """`mean + std · normal01`, the product rounded before the sum."""
+
+    mean: float
+    std: float
+
+    @property
+    def largest(self) -> float:
+        return abs(self.mean) + LARGEST_NORMAL * self.std
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        return np.float32(self.mean) + np.float32(self.std) * draws.normal01(start, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class TruncNormal(_Random):
+    """A normal variable of `mean` and `std` > 0, on the condition that it lies in [a, b]; `a` < `b` are absolute."""
+
+    mean: float
+    std: float
+    a: float
+    b: float
+
+    @property
+    def largest(self) -> float:
+        """Bounds apply, but so does the reach of 32 random bits."""
+        reach = LARGEST_NORMAL * self.std
+        low, high = max(self.a, self.mean - reach), min(self.b, self.mean + reach)
+        return max(abs(self.a), abs(self.b)) if low > high else max(abs(low), abs(high))
+
+    @property
+    def is_above(self) -> bool:
+        """Whether the whole interval lies above the mean."""
+        return self.a > self.mean
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """The probabilities that bound the draw, as float32 numbers: see `Draws.normal01_between`."""
+        low, high = (self.a - self.mean) / self.std, (self.b - self.mean) / self.std
+        if self.is_above:
+            low, high = -high, -low
+        return float(np.float32(_normal_cdf(low))), float(np.float32(_normal_cdf(high)))
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether float32 probabilities can tell the interval's ends apart: not beyond 13 standard deviations."""
+        low, high = self.tails
+        return high > low and high >= _SMALLEST_FLOAT32
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        low, high = self.tails
+        z = draws.normal01_between(start, stop, low=low, high=high, above=self.is_above)
+        a, b = _inner_float32(self.a, -math.inf), _inner_float32(self.b, math.inf)
+        values: NDArray[np.float32] = np.float32(self.mean) + np.float32(self.std) * z
+        return values.clip(a, b)
+
+
+def _normal_cdf(z: float) -> float:
+    return math.erfc(-z / math.sqrt(2)) / 2
+
+
+def _inner_float32(bound: float, outwards: float) -> np.float32:
+    """`bound` as the float32 nearest to it that is not outside."""
+    nearest = np.float32(min(max(bound, -_LARGEST_FLOAT32), _LARGEST_FLOAT32))
+    is_outside = nearest < bound if outwards < 0 else nearest > bound
+    return np.nextafter(nearest, np.float32(-outwards)) if is_outside else nearest
