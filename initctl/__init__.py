@@ -1,1 +1,41 @@
+"""Initialize the weights of a saved checkpoint, reproducibly, and leave everything else as it is.
+
+    import initctl
+
+    plan = initctl.plan("model.safetensors", rules=["*.bias=zeros"], seed=0)
+    initctl.apply("model.safetensors", "out.safetensors", rules=["*.bias=zeros"], seed=0)
+
+Importing it imports neither torch nor rich.
+"""
+
+from initctl.api import Applied, apply, inspect, plan
+from initctl.errors import (
+    ConflictError,
+    FitError,
+    InitctlError,
+    InputError,
+    Problem,
+    RuleError,
+    StorageError,
+    UncertainError,
+    UsageError,
+)
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Applied",
+    "ConflictError",
+    "FitError",
+    "InitctlError",
+    "InputError",
+    "Problem",
+    "RuleError",
+    "StorageError",
+    "UncertainError",
+    "UsageError",
+    "__version__",
+    "apply",
+    "inspect",
+    "plan",
+]

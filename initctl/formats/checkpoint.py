@@ -7,10 +7,10 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import InputError, Problem, shown
+from initctl.errors import ConflictError, InputError, Problem, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from initctl.tensors import TensorSpec
 
@@ -62,9 +62,26 @@ class Checkpoint:
     other_files: tuple[CheckpointFile, ...] = ()
 
     def open(self, file: CheckpointFile) -> int:
-        """A descriptor to read `file` from. Raises `InputError` where it is no longer a regular file."""
-        descriptor, _ = open_regular(os.path.join(self.directory, file.name))
+        """A descriptor to read `file` from. Raises `InputError` where it is gone, `ConflictError` where it changed."""
+        descriptor, status = open_regular(os.path.join(self.directory, file.name))
+        if Identity.of(status) != file.identity:
+            os.close(descriptor)
+            raise self._changed(file)
         return descriptor
+
+    def check_unchanged(self, files: Iterable[CheckpointFile]) -> None:
+        """Raise `ConflictError` unless each of `files` is still the one that was read."""
+        for file in files:
+            try:
+                status = os.stat(os.path.join(self.directory, file.name))
+            except OSError:
+                raise self._changed(file) from None
+            if Identity.of(status) != file.identity:
+                raise self._changed(file)
+
+    def _changed(self, file: CheckpointFile) -> ConflictError:
+        path = shown(os.path.join(self.directory, file.name))
+        return ConflictError(Problem("input.changed", f"{path}: was changed while it was read", "run again"))
 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:

@@ -13,11 +13,15 @@ WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 
 def wrapper_prefix(names: Collection[str]) -> str:
     """The run of wrapper prefixes that begins every one of `names`; empty where one lacks it."""
-    prefix = ""
+    length = 0
     while names:
-        longer = [prefix + wrapper for wrapper in WRAPPER_PREFIXES]
-        found = next((p for p in longer if all(name.startswith(p) and name != p for name in names)), None)
+        found = next((wrapper for wrapper in WRAPPER_PREFIXES if _all_continue(names, wrapper, length)), None)
         if found is None:
             break
-        prefix = found
-    return prefix
+        length += len(found)
+    return next(iter(names), "")[:length]
+
+
+def _all_continue(names: Collection[str], wrapper: str, at: int) -> bool:
+    """Whether each name has `wrapper` at `at`, and a name of its own after that."""
+    return all(name.startswith(wrapper, at) and len(name) > at + len(wrapper) for name in names)

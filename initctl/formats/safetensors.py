@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity, open_regular
+from initctl.formats.foreign import refuse_foreign
 from initctl.formats.names import wrapper_prefix
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.tensors import TensorSpec
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NAME = "safetensors"
 SUFFIX = ".safetensors"
 
+SNIFFED = 4096
+"""Bytes at the beginning of a file that tell its format."""
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
@@ -41,6 +43,14 @@ class Header:
     file: CheckpointFile
     tensors: tuple[TensorSpec, ...]
     metadata: dict[str, str]
+
+
+def is_at(content: bytes) -> bool:
+    """Whether a file that begins with `content` is meant as safetensors: a length below 2^32, then an object.
+
+    The length's low bytes can look like the beginning of JSON (31520) or of a pickle (640), its zeros cannot.
+    """
+    return content[4:LENGTH_BYTES] == bytes(4) and content[LENGTH_BYTES:].lstrip()[:1] == b"{"
 
 
 def read_file(path: str) -> Checkpoint:
@@ -91,10 +101,12 @@ class _Reader:
     def header_text(self, descriptor: int, size: int) -> bytes:
         if size == 0:
             self.refuse("file is empty")
+        content = os.pread(descriptor, SNIFFED, 0)
+        if not is_at(content):
+            refuse_foreign(self.path, content)
         if size < LENGTH_BYTES:
             self.refuse("shorter than the 8-byte header length")
-        prefix = os.pread(descriptor, LENGTH_BYTES, 0)
-        length = int.from_bytes(prefix, "little")
+        length = int.from_bytes(content[:LENGTH_BYTES], "little")
         if length == 0:
             self.refuse("header length is 0")
         if length > LONGEST_HEADER:
@@ -153,11 +165,16 @@ class _Reader:
         return tuple(value)
 
     def check_size(self, where: str, dtype: DType, shape: tuple[int, ...], nbytes: int) -> None:
-        bits = prod(shape) * dtype.bits
+        numel = 1
+        for dim in shape:  # as the library counts; stopping early, since a product of many large numbers is slow
+            numel *= dim
+            if numel >= _LARGEST_SIZE:
+                break
+        bits = numel * dtype.bits
         if bits >= _LARGEST_SIZE:
             self.refuse(f"{where}: its shape holds more elements than a file can")
         if bits % 8:
-            self.refuse(f"{where}: {prod(shape)} elements of {dtype.tag} do not fill whole bytes")
+            self.refuse(f"{where}: {numel} elements of {dtype.tag} do not fill whole bytes")
         if bits // 8 != nbytes:
             self.refuse(f"{where}: its shape takes {bits // 8} bytes, its data_offsets span {nbytes}")
 
@@ -185,7 +202,7 @@ class _Reader:
             with safe_open(path, framework="numpy"):
                 pass
         except (SafetensorError, OSError, RuntimeError) as error:
-            self.refuse(f"the safetensors library refuses it: {error}")
+            self.refuse(f"the safetensors library refuses it: {shown(error)}")
 
     def refuse(self, fault: str) -> NoReturn:
         raise InputError(Problem("safetensors.malformed", f"{shown(self.path)}: {fault}"))

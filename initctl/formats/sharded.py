@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,9 +17,11 @@ from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity, ope
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from initctl.formats.safetensors import Header
+
+    Files = Mapping[str, CheckpointFile]
 
 NAME = "safetensors-sharded"
 INDEX_SUFFIX = ".safetensors.index.json"
@@ -29,9 +32,10 @@ _NAMED_AT_MOST = 5
 
 def read_directory(path: str) -> Checkpoint:
     """The checkpoint that the directory at `path` holds. Raises `InputError`."""
-    files = sorted(_listing(path))
-    indexes = [name for name in files if name.endswith(INDEX_SUFFIX)]
-    weights = [name for name in files if name.endswith(safetensors.SUFFIX)]
+    files = _listing(path)
+    top = [name for name in files if "/" not in name]  # below it lie other checkpoints: a trainer's, another format's
+    indexes = [name for name in top if name.endswith(INDEX_SUFFIX)]
+    weights = [name for name in top if name.endswith(safetensors.SUFFIX)]
     if len(indexes) > 1:
         _refuse("directory.ambiguous", f"{shown(path)}: holds several indexes: {_listed(indexes)}", "name one of them")
     if indexes:
@@ -47,9 +51,9 @@ def read_directory(path: str) -> Checkpoint:
 
 def read_index(index: str, *, path: str | None = None) -> Checkpoint:
     """The checkpoint whose index file lies at `index`; messages call it `path`. Raises `InputError`."""
-    directory = os.path.dirname(os.path.realpath(index))
+    directory = os.path.realpath(os.path.dirname(index))  # the index may be a link, as in Hugging Face's cache
     weight_map = _weight_map(index)
-    files = sorted(_listing(directory))
+    files = _listing(directory)
     shards = _shards(index, weight_map)
     if missing := [shard for shard in shards if not os.path.exists(os.path.join(directory, shard))]:
         _refuse("index.shard_missing", f"{shown(index)}: {_listed(missing)}: named by the index, but not there")
@@ -61,7 +65,7 @@ def read_index(index: str, *, path: str | None = None) -> Checkpoint:
     return _checkpoint(path or index, directory, NAME, headers, files)
 
 
-def _checkpoint(path: str, directory: str, kind: str, headers: Sequence[Header], files: Sequence[str]) -> Checkpoint:
+def _checkpoint(path: str, directory: str, kind: str, headers: Sequence[Header], files: Files) -> Checkpoint:
     tensor_files = {header.file.name for header in headers}
     return Checkpoint(
         path=path,
@@ -72,7 +76,7 @@ def _checkpoint(path: str, directory: str, kind: str, headers: Sequence[Header],
         files=tuple(header.file for header in headers),
         tensors=safetensors.relative_names(tensor for header in headers for tensor in header.tensors),
         metadata={header.file.name: header.metadata for header in headers if header.metadata},
-        other_files=tuple(_other_file(directory, name) for name in files if name not in tensor_files),
+        other_files=tuple(file for name, file in files.items() if name not in tensor_files),
     )
 
 
@@ -104,9 +108,11 @@ def _shards(index: str, weight_map: dict[str, str]) -> list[str]:
         plain = PureWindowsPath(shard)  # reads both separators, drives and shares, on every system
         if plain.anchor or ".." in plain.parts or "\0" in shard or "\\" in shard or not plain.parts:
             _refuse("index.escape", f"{shown(index)}: {shown(shard)}: leaves the directory of the index")
+        if "/".join(plain.parts) != shard:
+            _refuse_index(index, f"{shown(shard)}: is not written plainly, as {shown('/'.join(plain.parts))}")
         if not shard.endswith(safetensors.SUFFIX):
             _refuse_index(index, f"{shown(shard)}: is not a {safetensors.SUFFIX} file")
-    if len({os.path.normpath(shard).casefold() for shard in shards}) < len(shards):
+    if len({unicodedata.normalize("NFC", shard).casefold() for shard in shards}) < len(shards):
         _refuse_index(index, "two shards' names differ only in spelling")
     return shards
 
@@ -119,10 +125,11 @@ def _check_inside(index: str, directory: str, shard: str) -> None:
     _refuse("index.escape", f"{shown(index)}: {shown(shard)}: is a link that leaves the directory of the index")
 
 
-def _check_no_rival(index: str, files: Sequence[str], shards: Sequence[str]) -> None:
+def _check_no_rival(index: str, files: Files, shards: Sequence[str]) -> None:
     """`model.safetensors` beside `model.safetensors.index.json` is loaded by some readers in its place."""
-    rival = os.path.basename(index).removesuffix(".index.json")
-    if rival in files and rival not in shards:
+    name = os.path.basename(index)
+    rival = name.removesuffix(".index.json")
+    if rival in files and rival not in (name, *shards):
         hint = "remove the one that is out of date"
         _refuse("directory.ambiguous", f"{shown(index)}: {shown(rival)} lies beside it, and holds the model too", hint)
 
@@ -144,22 +151,34 @@ def _check_agreement(index: str, weight_map: dict[str, str], headers: Sequence[H
         _refuse("index.unlisted", f"{shown(index)}: {fault}")
 
 
-def _listing(directory: str) -> Iterator[str]:
-    """Names of the regular files below `directory`, relative to it; links count as what they lead to."""
+def _listing(directory: str) -> Files:
+    """The regular files below `directory`, in order of their names relative to it.
+
+    Links count as the files they lead to. Links to directories are not followed: they lead anywhere, or in a circle.
+    """
+    files: list[CheckpointFile] = []
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        path = os.path.join(directory, folder)
+        try:
+            entries = list(os.scandir(path))
+        except OSError as error:
+            raise unreadable(path, error) from None
+        folders += [f"{folder}{entry.name}/" for entry in entries if entry.is_dir(follow_symlinks=False)]
+        files += [
+            CheckpointFile(folder + entry.name, Identity.of(status), stat.S_IMODE(status.st_mode))
+            for entry in entries
+            if (status := _status(entry.path)) and stat.S_ISREG(status.st_mode)
+        ]
+    return {file.name: file for file in sorted(files, key=lambda file: file.name)}
+
+
+def _status(path: str) -> os.stat_result | None:
     try:
-        entries = list(os.scandir(directory))
-    except OSError as error:
-        raise unreadable(directory, error) from None
-    for entry in entries:
-        if entry.is_dir():
-            yield from (f"{entry.name}/{name}" for name in _listing(entry.path))
-        elif entry.is_file():
-            yield entry.name
-
-
-def _other_file(directory: str, name: str) -> CheckpointFile:
-    status = os.stat(os.path.join(directory, name))
-    return CheckpointFile(name, Identity.of(status), stat.S_IMODE(status.st_mode))
+        return os.stat(path)
+    except OSError:  # a link to nothing, or to itself
+        return None
 
 
 def _listed(names: Sequence[str]) -> str:

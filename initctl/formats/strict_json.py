@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
+
+from initctl.errors import shown
 
 
 class InvalidJson(ValueError):  # noqa: N818 - a fact that the reader of a format turns into an error
@@ -18,7 +21,9 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """
     try:
         text = data.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+        value = json.loads(
+            text, object_pairs_hook=_without_duplicates, parse_float=_finite, parse_constant=_no_constant
+        )
     except UnicodeDecodeError as error:
         raise InvalidJson(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -38,7 +43,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in pairs:
         if name in result:
-            raise InvalidJson(f"the name {_cut(name)} stands there twice")
+            raise InvalidJson(f"the name {shown(name)} stands there twice")
         _refuse_surrogates(name)
         if isinstance(value, str):
             _refuse_surrogates(value)
@@ -48,12 +53,15 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_surrogates(text: str) -> None:
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise InvalidJson(f"{_cut(text)} holds half a surrogate pair")
+        raise InvalidJson(f"{shown(text)} holds half a surrogate pair")
 
 
 def _no_constant(name: str) -> NoReturn:
     raise InvalidJson(f"{name} is not JSON")
 
 
-def _cut(text: str) -> str:
-    return ascii(text[:80])
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise InvalidJson("a number overflows")
+    return value

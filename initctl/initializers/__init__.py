@@ -13,9 +13,10 @@ builtin.py      the table of all of them, with parameters, formulas and sources
 from initctl.initializers.fans import Fans, fans
 from initctl.initializers.initializer import Bound, Initializer, Resolved, Unfit
 from initctl.initializers.parameters import Layout, Number, Parameter, Whole, Word
-from initctl.initializers.registry import REGISTRY, Registry
+from initctl.initializers.registry import KEEP, REGISTRY, Registry
 
 __all__ = [
+    "KEEP",
     "REGISTRY",
     "Bound",
     "Fans",

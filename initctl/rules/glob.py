@@ -108,6 +108,8 @@ class _Parser:
         self.at += 1
         match char:
             case "*":
+                while self.pattern.startswith("*", self.at):  # several in a row are one
+                    self.at += 1
                 return AnyRun()
             case "?":
                 return AnyChar()
@@ -134,7 +136,9 @@ class _Parser:
         return Choice(tuple(alternatives))
 
     def check_choice(self, text: str, alternatives: list[Sequence]) -> None:
-        if found := _NUMBER_RANGE.search(text):
+        found = _NUMBER_RANGE.search(text)
+        text = shown(text)
+        if found:
             raise self.error(f"{text} would be a range of numbers, which globs do not have", _list_of(*found.groups()))
         if len(alternatives) == 1:
             raise self.error(f"{text} offers no choice", r"separate alternatives by commas, or write \{ for the brace")
@@ -151,7 +155,9 @@ class _Parser:
                 high = self.set_char(start) or char
             ranges.append((low, high))
         text = self.pattern[start : self.at]
-        if found := next((f for f in _WIDE_RANGE.finditer(text) if max(map(len, f.groups())) > 1), None):
+        found = next((f for f in _WIDE_RANGE.finditer(text) if max(map(len, f.groups())) > 1), None)
+        text = shown(text)
+        if found:
             raise self.error(f"{text} is a set of single characters, not a range of numbers", _list_of(*found.groups()))
         if not ranges or any(low > high for low, high in ranges):
             raise self.error(f"{text} matches nothing", r"write \[ for the bracket itself")

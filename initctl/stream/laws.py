@@ -125,6 +125,11 @@ class TruncNormal(_Random):
         return float(np.float32(_normal_cdf(low))), float(np.float32(_normal_cdf(high)))
 
     @property
+    def outside(self) -> float:
+        """The probability that the bounds exclude."""
+        return 1 - _normal_cdf((self.b - self.mean) / self.std) + _normal_cdf((self.a - self.mean) / self.std)
+
+    @property
     def is_resolved(self) -> bool:
         """Whether float32 probabilities can tell the interval's ends apart: not beyond 13 standard deviations."""
         low, high = self.tails

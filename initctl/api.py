@@ -1,0 +1,146 @@
+"""The library's face: plan, apply, inspect. The command line is a thin layer over these."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, RuleError, UsageError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from initctl.execution import Progress
+    from initctl.formats import Checkpoint
+    from initctl.planning import BoundRule, Plan
+    from initctl.rules import Rule
+
+    Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` did: the plan it carried out, where the result lies, and which files were made anew there."""
+
+    plan: Plan
+    output: str
+    files: tuple[str, ...]
+
+
+def plan(
+    checkpoint: Path,
+    *,
+    rules: Iterable[str] = (),
+    seed: int = 0,
+    allow_unused: bool = False,
+    require_all: bool = False,
+) -> Plan:
+    """What `apply` would do to `checkpoint`, to the tensor. Only the checkpoint's table is read; nothing is written.
+
+    Args:
+        checkpoint: a safetensors file, an index of shards, or a directory that holds one of them.
+        rules: `PATTERN=INITIALIZER[:KEY=VALUE,…]`; for each tensor the last rule that matches decides.
+        seed: 0 ≤ seed < 2^64. A value depends on it, on the tensor's name and on the element's index alone.
+        allow_unused: make a warning of a rule that decides no tensor.
+        require_all: refuse where a floating-point tensor is decided by no rule.
+
+    Raises:
+        UsageError: the seed, or the text of a rule (`RuleError`).
+        InputError: the checkpoint cannot be read.
+        FitError: the rules do not fit the checkpoint.
+    """
+    from initctl.formats import read_checkpoint
+    from initctl.planning import make_plan
+
+    bound = _bound(rules)
+    _check_seed(seed)
+    return make_plan(read_checkpoint(checkpoint), bound, seed=seed, allow_unused=allow_unused, require_all=require_all)
+
+
+def apply(
+    checkpoint: Path,
+    output: Path | None = None,
+    *,
+    rules: Iterable[str] = (),
+    seed: int = 0,
+    in_place: bool = False,
+    no_clobber: bool = False,
+    allow_unused: bool = False,
+    require_all: bool = False,
+    threads: int | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Applied:
+    """Initialize the tensors of `checkpoint` that `rules` decide, and write it to `output`, or back `in_place`.
+
+    What no rule decides is the same to the byte. `output` appears complete, in one step, replacing what was there;
+    on an error it is as it was.
+
+    Args:
+        checkpoint, rules, seed, allow_unused, require_all: as for `plan`.
+        output: a file, or, where the checkpoint is a directory or an index, a directory.
+        in_place: replace the checkpoint itself; then there is no `output`.
+        no_clobber: refuse where `output` exists.
+        threads: how many compute and copy; by default as many as the process may use processors.
+        on_plan: called with the plan before anything is written.
+        on_progress: called now and then with the bytes written and their total.
+
+    Raises:
+        UsageError, InputError, FitError: as for `plan`; and where `output` is the checkpoint itself.
+        StorageError: the output cannot be written.
+        ConflictError: the checkpoint changed while it was read, or `output` must not be replaced.
+        UncertainError: the result is in place, but may not survive a power failure.
+    """
+    from initctl.execution import execute
+
+    if in_place == (output is not None):
+        raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
+    if threads is not None and threads < 1:
+        raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
+    made = plan(checkpoint, rules=rules, seed=seed, allow_unused=allow_unused, require_all=require_all)
+    if on_plan:
+        on_plan(made)
+    written = execute(
+        made,
+        None if output is None else os.fspath(output),
+        threads=threads,
+        no_clobber=no_clobber,
+        on_progress=on_progress,
+    )
+    return Applied(made, written.path, written.files)
+
+
+def inspect(checkpoint: Path) -> Checkpoint:
+    """The table of `checkpoint`: its files, tensors and metadata. No tensor is read. Raises `InputError`."""
+    from initctl.formats import read_checkpoint
+
+    return read_checkpoint(checkpoint)
+
+
+def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:
+    """The rules, parsed, with their initializers. Raises `RuleError` with the faults of all of them."""
+    from initctl.planning import bind
+    from initctl.rules import parse_rule
+
+    parsed: list[Rule] = []
+    problems: list[Problem] = []
+    for number, text in enumerate(rules, start=1):
+        try:
+            parsed.append(parse_rule(text, f"rule {number}"))
+        except RuleError as error:
+            problems += error.problems
+    if problems:
+        raise RuleError(*problems)
+    if not parsed:
+        raise UsageError(
+            Problem("usage.no_rules", "no rules: nothing to do", "give one with -r, for instance -r '*.bias=zeros'")
+        )
+    return bind(parsed)
+
+
+def _check_seed(seed: int) -> None:
+    from initctl.stream.key import SEED_LIMIT
+
+    if type(seed) is not int or not 0 <= seed < SEED_LIMIT:
+        raise UsageError(Problem("usage.seed", f"seed: {shown(seed)} is not a whole number from 0 to 2^64 - 1"))

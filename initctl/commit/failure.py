@@ -1,0 +1,22 @@
+"""What the operating system refused, as an error of this package."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, StorageError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def storage_errors(path: str) -> Iterator[None]:
+    """Turn an `OSError` from the body, which writes `path`, into a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            Problem("storage.failed", f"{shown(path)}: cannot be written: {error.strerror or error}")
+        ) from error

@@ -1,0 +1,70 @@
+"""Pieces over threads, with progress."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from initctl.execution.pieces import Piece
+
+_WAITING_FOR_EACH = 2
+"""Pieces handed out for each thread: enough to keep it busy, few enough to stop soon."""
+
+
+class Progress(NamedTuple):
+    """Bytes written so far, and in all."""
+
+    done: int
+    total: int
+
+
+def default_threads() -> int:
+    """The processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@dataclass(slots=True)
+class Workers:
+    """Writes pieces in `threads` threads, and tells `on_progress` from the caller's."""
+
+    threads: int
+    on_progress: Callable[[Progress], None] | None = None
+    done: int = 0
+    total: int = 0
+
+    def expect(self, nbytes: int) -> None:
+        """Say how many bytes there will be, for progress."""
+        self.total += nbytes
+
+    def write(self, pieces: Iterable[Piece], source: int, destination: int) -> None:
+        """Write all of `pieces`. The first failure is raised once no thread is at work any more."""
+        pending: set[Future[int]] = set()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="initctl")
+        try:
+            for piece in pieces:
+                pending.add(pool.submit(_write, piece, source, destination))
+                if len(pending) >= _WAITING_FOR_EACH * self.threads:
+                    pending = self._wait(pending)
+            while pending:
+                pending = self._wait(pending)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _wait(self, pending: set[Future[int]]) -> set[Future[int]]:
+        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in finished:
+            self.done += future.result()
+        if self.on_progress:
+            self.on_progress(Progress(self.done, self.total))
+        return pending
+
+
+def _write(piece: Piece, source: int, destination: int) -> int:
+    piece.write(source, destination)
+    return piece.nbytes

@@ -1,0 +1,17 @@
+"""(checkpoint, rules) → plan: what will be done to each tensor, decided before anything is written.
+
+    plan.py        the plan itself: frozen, ordered, as JSON
+    planner.py     from a checkpoint's table and bound rules to a plan, or to every fault at once
+    deciding.py    which rule decides which tensor
+    fitting.py     one rule's initializer on one tensor
+    quantized.py   tensors whose numbers mean nothing without a scale beside them
+    nearest.py     what a pattern that matches nothing may have meant
+
+No file is read or written here.
+"""
+
+from initctl.planning.deciding import BoundRule, bind
+from initctl.planning.plan import Action, Kept, Plan, Totals
+from initctl.planning.planner import make_plan
+
+__all__ = ["Action", "BoundRule", "Kept", "Plan", "Totals", "bind", "make_plan"]

@@ -1,0 +1,51 @@
+"""What a pattern that matches no tensor may have meant."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from initctl.errors import RuleError, shown
+from initctl.rules import Glob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PROPOSED = 3
+_SIMILARITY = 0.5
+_COMPARED = 2000
+"""Names that are compared at most: similarity is slow to compute."""
+_LONGEST = 200
+"""Characters of a name that are compared."""
+
+_NUMBER = re.compile(r"\d+")
+
+
+def hint_for(pattern: str, names: Sequence[str]) -> str:
+    """What to do about `pattern`, which matches none of `names`."""
+    literal = pattern.replace("[", r"\[")
+    if literal != pattern and _matches_any(literal, names):
+        return rf"brackets hold a set of characters; write '{shown(pattern).replace('[', chr(92) + '[')}' for the name"
+    if nearest := nearest_names(pattern, names):
+        return f"did you mean {' or '.join(map(shown, nearest))}?"
+    return "`initctl inspect` lists the names"
+
+
+def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
+    """The names most like `pattern`, nearest first; of names that differ in numbers only, the first."""
+    distinct: dict[str, str] = {}
+    for name in names:
+        distinct.setdefault(_NUMBER.sub("0", name)[:_LONGEST], name)
+        if len(distinct) == _COMPARED:
+            break
+    wanted = _NUMBER.sub("0", pattern)[:_LONGEST]
+    return [distinct[like] for like in get_close_matches(wanted, distinct, n=_PROPOSED, cutoff=_SIMILARITY)]
+
+
+def _matches_any(pattern: str, names: Sequence[str]) -> bool:
+    try:
+        glob = Glob(pattern)
+    except RuleError:
+        return False
+    return any(map(glob.matches, names))
