@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, RuleError, UsageError, shown
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from initctl.execution import Progress
     from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
-    from initctl.rules import Rule
 
     Path = str | os.PathLike[str]
 
@@ -26,6 +25,10 @@ class Applied:
     plan: Plan
     output: str
     files: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan's data, and what was written."""
+        return {**self.plan.to_json(), "output": self.output, "files": list(self.files)}
 
 
 def plan(
@@ -123,20 +126,19 @@ def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:
     from initctl.planning import bind
     from initctl.rules import parse_rule
 
-    parsed: list[Rule] = []
+    bound: list[BoundRule] = []
     problems: list[Problem] = []
     for number, text in enumerate(rules, start=1):
         try:
-            parsed.append(parse_rule(text, f"rule {number}"))
+            bound.append(bind(parse_rule(text, f"rule {number}")))
         except RuleError as error:
             problems += error.problems
     if problems:
         raise RuleError(*problems)
-    if not parsed:
-        raise UsageError(
-            Problem("usage.no_rules", "no rules: nothing to do", "give one with -r, for instance -r '*.bias=zeros'")
-        )
-    return bind(parsed)
+    if not bound:
+        hint = "give one with -r, for instance -r '*.bias=zeros'"
+        raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
+    return tuple(bound)
 
 
 def _check_seed(seed: int) -> None:

@@ -10,7 +10,7 @@ from initctl.initializers import KEEP, REGISTRY
 from initctl.planning.quantized import quantized
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from initctl.initializers import Bound
     from initctl.rules import Rule
@@ -44,18 +44,12 @@ class Decisions:
     reaches: tuple[Reach, ...]
 
 
-def bind(rules: Iterable[Rule]) -> tuple[BoundRule, ...]:
-    """`rules` with their initializers found and their arguments checked. Raises `RuleError` for all that fail."""
-    bound: list[BoundRule] = []
-    problems: list[Problem] = []
-    for rule in rules:
-        try:
-            bound.append(BoundRule(rule, _initializer(rule)))
-        except RuleError as error:
-            problems += (Problem(p.code, f"{rule}: {p.message}", p.hint) for p in error.problems)
-    if problems:
-        raise RuleError(*problems)
-    return tuple(bound)
+def bind(rule: Rule) -> BoundRule:
+    """`rule` with its initializer found and its arguments checked. Raises `RuleError`."""
+    try:
+        return BoundRule(rule, _initializer(rule))
+    except RuleError as error:
+        raise RuleError(*(Problem(p.code, f"{rule}: {p.message}", p.hint) for p in error.problems)) from None
 
 
 def _initializer(rule: Rule) -> Bound | None:

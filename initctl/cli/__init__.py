@@ -1,0 +1,6 @@
+"""The command line: one command a file, each of which parses, makes one call of the library, and renders.
+
+main.py       the app; errors and interrupts to exit statuses
+options.py    options that commands share
+face.py       how a command talks: tables or JSON, quiet or verbose
+"""

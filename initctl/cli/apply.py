@@ -1,0 +1,56 @@
+"""`initctl apply`: initialize, and write the checkpoint back out."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+import initctl
+from initctl.cli.face import Face
+from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
+from initctl.report.plans import applied_report
+
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="OUT", help="Where the result goes: a file, or a directory for shards."),
+]
+InPlace = Annotated[bool, typer.Option("--in-place", help="Replace the checkpoint itself, in one step.")]
+NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse where OUT exists.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", help="How many compute and copy; default: one a processor.")
+]
+
+
+@grouped
+def apply(
+    checkpoint: Checkpoint,
+    *,
+    output: Output = None,
+    in_place: InPlace = False,
+    rules: RuleOptions,
+    no_clobber: NoClobber = False,
+    threads: Threads = None,
+    face: Face,
+    unfold: Unfold = False,
+) -> None:
+    """Initialize tensors and write the checkpoint.
+
+    Tensors that no rule decides, and all else in the file, stay the same to the byte. OUT appears complete, in one
+    step.
+    """
+    started = time.monotonic()
+    with face.progress() as on_progress:
+        applied = initctl.apply(
+            checkpoint,
+            output,
+            in_place=in_place,
+            no_clobber=no_clobber,
+            threads=threads,
+            on_plan=lambda plan: face.warn(plan.warnings),
+            on_progress=on_progress,
+            **vars(rules),
+        )
+    face.log(f"took {time.monotonic() - started:.2f} s")
+    face.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))

@@ -1,0 +1,37 @@
+"""`initctl demo`: the main job on a small network, and a look at what it did."""
+
+from __future__ import annotations
+
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from initctl.cli.face import Face
+from initctl.cli.options import grouped
+from initctl.demo import demonstrate
+from initctl.report.demo import demo_report
+
+Directory = Annotated[
+    str | None, typer.Argument(metavar="DIR", help="Where the files go; default: a temporary directory.")
+]
+
+
+@grouped
+def demo(directory: Directory = None, *, face: Face) -> None:
+    """Initialize a small network, and verify it.
+
+    Writes a checkpoint, applies rules to it, reads the result back, and shows what changed.
+    """
+    if directory is None:
+        with TemporaryDirectory(prefix="initctl-demo-") as temporary:
+            _show(temporary, face)
+    else:
+        _show(directory, face)
+
+
+def _show(directory: str, face: Face) -> None:
+    shown = demonstrate(directory)
+    face.result("demo", shown.to_json, lambda: demo_report(shown))
+    if not shown.verified:
+        raise typer.Exit(1)

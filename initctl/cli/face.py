@@ -1,0 +1,76 @@
+"""How a command talks: results to stdout, everything else to stderr; tables for people or JSON for programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from initctl.errors import Problem, UncertainError, escape
+from initctl.report.console import console, rendered
+from initctl.report.envelope import document
+from initctl.report.progress import progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from rich.console import RenderableType
+
+    from initctl.execution import Progress
+
+
+@dataclass(kw_only=True)
+class Face:
+    """The flags that mean the same in every command, and what they say of its output."""
+
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write neither result nor progress.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr; show the traceback of a bug.")] = (
+        False
+    )
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False
+
+    warnings: list[Problem] = field(default_factory=list, init=False)
+
+    def warn(self, warnings: Sequence[Problem]) -> None:
+        """Tell `warnings` at once; a JSON document lists them too."""
+        self.warnings += warnings
+        for warning in warnings:
+            complain("warning", warning)
+
+    def result(self, command: str, data: Callable[[], dict[str, Any]], report: Callable[[], RenderableType]) -> None:
+        """Write the result of `command`. Raises `UncertainError` where stdout does not take it."""
+        if self.json:
+            _write(document(command, data(), warnings=self.warnings))
+        elif not self.quiet:
+            _write(rendered(report(), console(sys.stdout, color=not self.no_color)))
+
+    def log(self, line: str) -> None:
+        """A line on stderr, under `--verbose`."""
+        if self.verbose:
+            print(f"initctl: {escape(line)}", file=sys.stderr)
+
+    def progress(self) -> AbstractContextManager[Callable[[Progress], None] | None]:
+        """What is to be told of progress: drawn on a terminal only."""
+        if self.quiet or not sys.stderr.isatty():
+            return nullcontext()
+        return progress_bar(console(sys.stderr, color=not self.no_color))
+
+
+def complain(kind: str, problem: Problem) -> None:
+    """One line on stderr: `initctl: error: WHERE: what; what to do`."""
+    print(f"initctl: {kind}: {escape(str(problem))}", file=sys.stderr)
+
+
+def _write(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        message = f"stdout: the report could not be written: {error.strerror}"
+        raise UncertainError(Problem("report.lost", message, "the work itself is done")) from error

@@ -1,0 +1,18 @@
+"""`initctl inspect`: what a checkpoint holds."""
+
+from __future__ import annotations
+
+import initctl
+from initctl.cli.face import Face
+from initctl.cli.options import Checkpoint, Unfold, grouped
+from initctl.report.checkpoints import checkpoint_json, checkpoint_report
+
+
+@grouped
+def inspect(checkpoint: Checkpoint, *, face: Face, unfold: Unfold = False) -> None:
+    """List the tensors of a checkpoint.
+
+    For each its name, shape, dtype, fans and size; then the metadata. No tensor is read.
+    """
+    table = initctl.inspect(checkpoint)
+    face.result("inspect", lambda: checkpoint_json(table), lambda: checkpoint_report(table, unfold=unfold))

@@ -1,0 +1,106 @@
+"""The app; and every error, interrupt and bug as one line and an exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+import initctl
+from initctl.cli.apply import apply
+from initctl.cli.demo import demo
+from initctl.cli.face import complain
+from initctl.cli.initializers import initializers
+from initctl.cli.inspect import inspect
+from initctl.cli.plan import plan
+from initctl.errors import InitctlError, Problem, UsageError
+from initctl.report.envelope import document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+BUG = 70
+_SIGNALLED = 128
+"""Added to a signal's number in the exit status of a process that it ended."""
+
+app = typer.Typer(
+    name="initctl",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (apply, plan, inspect, initializers, demo):
+    app.command()(command)
+
+
+@app.callback()
+def initctl_app(
+    context: typer.Context, *, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
+    """Initialize the weights of a saved checkpoint by rules, and leave everything else as it is."""
+    if version:
+        print(f"initctl {initctl.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(UsageError.exit_status)
+
+
+class _Ended(BaseException):
+    """A signal asked the process to end; cleanup runs as for any exception."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for name in ("SIGTERM", "SIGHUP"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, _end)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments`; returns the exit status."""
+    try:
+        return app(list(arguments), standalone_mode=False) or 0
+    except InitctlError as error:
+        return _fail(arguments, error.exit_status, error.problems)
+    except typer.TyperException as error:
+        return _fail(
+            arguments,
+            UsageError.exit_status,
+            [Problem("usage.command_line", error.format_message(), "see initctl --help")],
+        )
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(arguments, _SIGNALLED + signal.SIGINT, [Problem("interrupted", "interrupted")])
+    except _Ended as end:
+        return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", "ended by a signal")])
+    except Exception as error:  # noqa: BLE001 - a bug, told as one
+        if {"--verbose", "-v"} & set(arguments):
+            traceback.print_exc()
+        fault = f"this is a bug in initctl: {type(error).__name__}: {error}"
+        return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
+
+
+def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) -> int:
+    for problem in problems:
+        complain("error", problem)
+    if "--json" in arguments:
+        names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+        command = next((argument for argument in arguments if argument in names), None)
+        print(document(command, None, exit_code=status, errors=problems))
+    return status
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    raise _Ended(number)

@@ -1,0 +1,81 @@
+"""Options that commands share, declared once.
+
+A command takes an option group (a dataclass whose fields are options) as one parameter; `grouped` spreads it over the
+command's own options, and puts it together again for the call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Checkpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="A safetensors file, an index of shards, or their directory.")
+]
+Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleOptions:
+    """What is to be done to which tensors: the arguments that `initctl.plan` and `initctl.apply` share."""
+
+    rules: Annotated[
+        list[str],
+        typer.Option(
+            "--rule",
+            "-r",
+            metavar="PATTERN=INIT[:KEY=VALUE,…]",
+            help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
+        ),
+    ] = field(default_factory=list)
+    seed: Annotated[int, typer.Option("--seed", help="0 ≤ seed < 2^64.")] = 0
+    allow_unused: Annotated[
+        bool, typer.Option("--allow-unused", help="Only warn about a rule that decides no tensor.")
+    ] = False
+    require_all: Annotated[
+        bool, typer.Option("--require-all", help="Refuse where no rule decides a floating-point tensor.")
+    ] = False
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with each parameter that is an option group spread over options of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters
+    groups = {name: hints[name] for name in parameters if is_dataclass(hints[name])}
+
+    @wraps(command)
+    def spread(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
+        built = {
+            name: group(**{f.name: given.pop(f.name) for f in fields(group) if f.init})
+            for name, group in groups.items()
+        }
+        command(**given, **built)
+
+    own = [p.replace(annotation=hints[p.name]) for p in parameters.values() if p.name not in groups]
+    shared = [option for group in groups.values() for option in _options(group)]
+    keyword_only = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *shared)]
+    spread.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
+    spread.__annotations__ = {p.name: p.annotation for p in keyword_only}
+    del spread.__wrapped__
+    return spread
+
+
+def _options(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            option.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=option.default if option.default_factory is MISSING else option.default_factory(),
+            annotation=hints[option.name],
+        )
+        for option in fields(group)
+        if option.init
+    ]

@@ -1,0 +1,19 @@
+"""`initctl plan`: what apply would do, to the tensor."""
+
+from __future__ import annotations
+
+import initctl
+from initctl.cli.face import Face
+from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
+from initctl.report.plans import plan_report
+
+
+@grouped
+def plan(checkpoint: Checkpoint, *, rules: RuleOptions, face: Face, unfold: Unfold = False) -> None:
+    """Show what apply would do, to the tensor.
+
+    Nothing is written, and no tensor is read.
+    """
+    made = initctl.plan(checkpoint, **vars(rules))
+    face.warn(made.warnings)
+    face.result("plan", made.to_json, lambda: plan_report(made, unfold=unfold))

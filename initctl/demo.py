@@ -1,0 +1,127 @@
+"""A small checkpoint of a real network, initialized by rules, and read back to see what changed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import initctl
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from initctl.api import Applied
+    from initctl.planning import Action
+
+RULES = (
+    "*.weight=kaiming_normal:nonlinearity=relu",
+    "*.bias=zeros",
+    "conv.weight=normal:std=0.1",
+    "embedding.weight=normal:std=0.02",
+    "norm.weight=ones",
+    "head.weight=trunc_normal:std=0.02,cut=2",
+    "fc1.*=keep",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One tensor before and after: mean and standard deviation, and whether its bytes are what they should be."""
+
+    tensor: str
+    before: tuple[float, float]
+    after: tuple[float, float]
+    changed: bool
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The files of a demonstration, what was applied, and each tensor before and after."""
+
+    checkpoint: str
+    applied: Applied
+    changes: tuple[Change, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether every tensor holds what it should."""
+        return all(change.verified for change in self.changes)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self.applied.to_json(),
+            "verified": self.verified,
+            "changes": [
+                {
+                    "tensor": change.tensor,
+                    "mean": [change.before[0], change.after[0]],
+                    "std": [change.before[1], change.after[1]],
+                    "changed": change.changed,
+                    "verified": change.verified,
+                }
+                for change in self.changes
+            ],
+        }
+
+
+def demonstrate(directory: str, *, seed: int = 0) -> Demo:
+    """Write a checkpoint into `directory`, apply `RULES` to it, and verify the result by reading it back."""
+    os.makedirs(directory, exist_ok=True)
+    checkpoint = os.path.join(directory, "model.safetensors")
+    _write_network(checkpoint)
+    applied = initctl.apply(checkpoint, os.path.join(directory, "initialized.safetensors"), rules=RULES, seed=seed)
+    return Demo(checkpoint, applied, _changes(checkpoint, applied))
+
+
+def _write_network(path: str) -> None:
+    import torch
+    from safetensors.torch import save_file
+    from torch import nn
+
+    torch.manual_seed(0)
+    network = nn.ModuleDict(
+        {
+            "embedding": nn.Embedding(1000, 64),
+            "conv": nn.Conv2d(3, 16, kernel_size=3),
+            "norm": nn.BatchNorm2d(16),
+            "fc1": nn.Linear(64, 128),
+            "fc2": nn.Linear(128, 64),
+            "head": nn.Linear(64, 10),
+        }
+    )
+    save_file(network.state_dict(), path, metadata={"format": "pt"})
+
+
+def _changes(checkpoint: str, applied: Applied) -> tuple[Change, ...]:
+    """Each tensor as the safetensors library reads it from both files."""
+    from safetensors.numpy import load_file
+
+    before, after = load_file(checkpoint), load_file(applied.output)
+    actions = {action.tensor.name: action for action in applied.plan.actions}
+    return tuple(
+        Change(
+            name,
+            _moments(before[name]),
+            _moments(after[name]),
+            changed=before[name].tobytes() != after[name].tobytes(),
+            verified=after[name].tobytes() == _expected(before[name], actions.get(name), applied.plan.seed),
+        )
+        for name in before
+    )
+
+
+def _expected(before: NDArray[Any], action: Action | None, seed: int) -> bytes:
+    """The bytes that a tensor must have: the old ones, or its values computed once more."""
+    from initctl.stream import Draws, encode
+
+    if action is None:
+        return before.tobytes()
+    values = action.fill.values(Draws.of(seed, action.tensor.name), 0, action.tensor.numbers)
+    return encode(values, action.tensor.dtype).tobytes()
+
+
+def _moments(values: NDArray[np.generic]) -> tuple[float, float]:
+    return float(values.mean()), float(values.std())

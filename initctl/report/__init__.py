@@ -1,0 +1,13 @@
+"""Results as text: tables for people, one JSON document for programs. The only place that knows rich.
+
+    envelope.py        the JSON document
+    console.py         where text goes, and whether it may be coloured
+    tables.py          plain tables that are complete when piped and wrap on a narrow terminal
+    folding.py         many rows that differ in layer numbers as one
+    plans.py           a plan, and what applying it did
+    checkpoints.py     what a checkpoint holds
+    initializers.py    the list of initializers, and one explained
+    progress.py        bytes and rate while work is going on
+
+Everything here returns text or writes to the stream it is given; nothing is decided.
+"""

@@ -1,0 +1,39 @@
+"""A demonstration: the command, what it did, and each tensor before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+
+from initctl.demo import RULES
+from initctl.errors import shown
+from initctl.report.plans import applied_report
+from initctl.report.tables import Listing
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from initctl.demo import Change, Demo
+
+_HEADING = ("tensor", "mean before", "after", "std before", "after", "")
+
+
+def demo_report(demo: Demo) -> RenderableType:
+    """Everything that happened, ending with whether it is what should have happened."""
+    command = [f"$ initctl apply {shown(demo.checkpoint)} -o {shown(demo.applied.output)} \\"]
+    command += [f"      -r '{rule}' \\" for rule in RULES[:-1]] + [f"      -r '{RULES[-1]}'"]
+    changes = Listing(_HEADING, list(map(_row, demo.changes)), right=_HEADING[1:-1])
+    return Group(*command, "", applied_report(demo.applied, unfold=True), "", changes, "", _verdict(demo))
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    (mean, std), (mean_after, std_after) = change.before, change.after
+    numbers = (mean, mean_after, std, std_after)
+    return shown(change.tensor), *(f"{value:.4f}" for value in numbers), "changed" if change.changed else "the same"
+
+
+def _verdict(demo: Demo) -> str:
+    if wrong := [shown(change.tensor) for change in demo.changes if not change.verified]:
+        return f"read back: {', '.join(wrong)} is not what it should be"
+    return "read back: ruled tensors hold the values of their rules, all others are the same to the byte"

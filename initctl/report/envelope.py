@@ -1,0 +1,39 @@
+"""The JSON document that every command writes under `--json`, whether it succeeds or fails."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from initctl.errors import Problem
+
+SCHEMA = "initctl/1"
+_STATUS = {0: "ok", 1: "negative"}
+
+
+def document(
+    command: str | None,
+    data: dict[str, Any] | None,
+    *,
+    exit_code: int = 0,
+    warnings: Sequence[Problem] = (),
+    errors: Sequence[Problem] = (),
+) -> str:
+    """One document, in ASCII: every character of a foreign name that is not is written as an escape."""
+    content = {
+        "schema": SCHEMA,
+        "command": command,
+        "status": _STATUS.get(exit_code, "error"),
+        "exit_code": exit_code,
+        "data": data,
+        "warnings": list(map(_problem, warnings)),
+        "errors": list(map(_problem, errors)),
+    }
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def _problem(problem: Problem) -> dict[str, str | None]:
+    return {"code": problem.code, "message": problem.message, "hint": problem.hint}

@@ -1,0 +1,66 @@
+"""The list of initializers, and one explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+
+from initctl.report.tables import Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from initctl.initializers import Initializer, Parameter
+
+
+def initializers_report(initializers: Iterable[Initializer]) -> RenderableType:
+    """One row each: the call with its parameters, and what it gives."""
+    return Listing(
+        ("initializer", "gives"), [(_call(initializer), initializer.summary) for initializer in initializers]
+    )
+
+
+def initializer_report(initializer: Initializer) -> RenderableType:
+    """Everything about one: what it gives, formula, parameters, example, source."""
+    facts = [
+        ("gives", initializer.summary),
+        ("formula", initializer.formula),
+        ("also", ", ".join(initializer.aliases)),
+        ("example", f"-r '{initializer.example}'" if initializer.example else ""),
+        ("source", initializer.source),
+    ]
+    parts: list[RenderableType] = [Listing((initializer.name, ""), [fact for fact in facts if fact[1]])]
+    if initializer.parameters:
+        parameters = [(p.name, _default(p), p.type.accepts) for p in initializer.parameters]
+        parts += ["", Listing(("parameter", "default", "takes"), parameters)]
+    return Group(*parts)
+
+
+def initializer_json(initializer: Initializer) -> dict[str, Any]:
+    """One initializer as data."""
+    return {
+        "name": initializer.name,
+        "aliases": list(initializer.aliases),
+        "summary": initializer.summary,
+        "formula": initializer.formula,
+        "source": initializer.source,
+        "example": initializer.example,
+        "parameters": [
+            {"name": p.name, "default": p.default, "required": p.required, "accepts": p.type.accepts}
+            for p in initializer.parameters
+        ],
+    }
+
+
+def _call(initializer: Initializer) -> str:
+    parameters = ",".join(f"{p.name}={_default(p)}" for p in initializer.parameters if not p.optional)
+    return f"{initializer.name}:{parameters}" if parameters else initializer.name
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.required:
+        return "…"
+    return "-" if parameter.default is None else f"{parameter.default}"

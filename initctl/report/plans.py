@@ -1,0 +1,79 @@
+"""A plan as a table and totals, and what applying it did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.filesize import decimal
+
+from initctl.errors import shown
+from initctl.initializers import KEEP, REGISTRY
+from initctl.planning import Kept
+from initctl.report.folding import listing
+from initctl.report.tables import Listing, count, shape_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from initctl.api import Applied
+    from initctl.planning import Action, Plan
+    from initctl.planning.plan import Totals
+
+_HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
+
+
+def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
+    """One row a tensor, in the checkpoint's order, and totals; long lists folded unless `unfold`."""
+    by_name: dict[str, Action | Kept] = {action.tensor.name: action for action in plan.actions}
+    by_name |= {kept.tensor.name: kept for kept in plan.kept}
+    entries = [by_name[tensor.name] for tensor in plan.checkpoint.tensors]
+    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}"
+    return Group(_rows(entries, unfold=unfold), "", totals)
+
+
+def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
+    """The rows of what was filled, totals, and where the result lies."""
+    plan = applied.plan
+    totals = f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}"
+    return Group(_rows(plan.actions, unfold=unfold), "", totals, _written(applied))
+
+
+def _rows(entries: Sequence[Action | Kept], *, unfold: bool) -> RenderableType:
+    rows = [(entry.tensor.name, _rest(entry)) for entry in entries]
+    return Listing(_HEADING, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])
+
+
+def _rest(entry: Action | Kept) -> tuple[str, str, str, str]:
+    rule = f"{entry.rule.source}: {shown(entry.rule.glob.pattern)}" if entry.rule else "-"
+    initializer = KEEP if isinstance(entry, Kept) else initializer_text(entry)
+    return shape_text(entry.tensor.shape), entry.tensor.dtype.name, rule, initializer
+
+
+def initializer_text(action: Action) -> str:
+    """The initializer with the numbers that decide: all of them, but for defaults that derived numbers stand for."""
+    defaults = {p.name: p.default for p in REGISTRY.find(action.initializer).parameters}
+    decisive = {
+        name: value for name, value in action.arguments.items() if not action.derived or value != defaults.get(name)
+    }
+    numbers = {**decisive, **action.derived}.items()
+    return " ".join((action.initializer, *(f"{name}={number(value)}" for name, value in numbers)))
+
+
+def number(value: float | str) -> str:
+    """A parameter's value, numbers to six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _amount(totals: Totals) -> str:
+    if not totals.tensors:
+        return "none"
+    return f"{count(totals.tensors, 'tensor')} ({count(totals.elements, 'element')}, {decimal(totals.bytes)})"
+
+
+def _written(applied: Applied) -> str:
+    if not applied.files:
+        return f"{shown(applied.output)}: nothing to change, left as it is"
+    return f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')}), seed {applied.plan.seed}"

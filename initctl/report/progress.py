@@ -1,0 +1,29 @@
+"""Bytes and rate on a terminal while work is going on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+    from initctl.execution import Progress
+
+
+@contextmanager
+def progress_bar(target: Console) -> Iterator[Callable[[Progress], None]]:
+    """What is to be told of progress, and draws it on the terminal `target`."""
+    columns = (TextColumn("writing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=target, transient=True) as bar:
+        task = bar.add_task("writing", total=None)
+
+        def update(progress: Progress) -> None:
+            bar.update(task, completed=progress.done, total=progress.total)
+
+        yield update

@@ -1,0 +1,63 @@
+"""Plain tables: columns aligned where the terminal is wide enough, else a few lines for each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+_GAP = 2
+"""Blanks between columns, and before what is said of a row on a narrow terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A heading and rows of cells, shown as they are; columns named in `right` are aligned to the right."""
+
+    heading: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: Collection[str] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.width <= options.max_width:
+            yield self._table()
+        else:
+            yield from self._stacked()
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that the table needs."""
+        columns = zip(self.heading, *self.rows, strict=True)
+        return sum(max(map(cell_len, column)) + _GAP for column in columns) - _GAP
+
+    def _table(self) -> Table:
+        table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
+        for name in self.heading:
+            table.add_column(name, no_wrap=True, justify="right" if name in self.right else "left")
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        return table
+
+    def _stacked(self) -> Iterable[Text | Padding]:
+        """The first cell of each row on a line of its own, the others below it, indented."""
+        for first, *others in self.rows:
+            yield Text(first, style="bold")
+            yield Padding(Text((" " * _GAP).join(filter(None, others))), (0, 0, 0, _GAP))
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 tensor`, `2,000 tensors`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

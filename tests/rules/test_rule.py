@@ -1,0 +1,149 @@
+"""Rules: `selector=call` as text, and what is none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from initctl.errors import SHOWN_LENGTH, RuleError
+from initctl.rules import Call, parse_call, parse_rule
+
+RULES = [
+    ("*.bias=zeros", "*.bias", Call("zeros")),
+    ("fc*.weight=normal:std=0.01", "fc*.weight", Call("normal", (("std", "0.01"),))),
+    ("w=uniform:a=-1,b=1", "w", Call("uniform", (("a", "-1"), ("b", "1")))),
+    (" w = normal : std = 0.02 , mean = 1 ", "w", Call("normal", (("std", "0.02"), ("mean", "1")))),
+    ("\tw\t=\tzeros\n", "w", Call("zeros")),
+    ("*.{q,k}.w=xavier_uniform:gain=0.5", "*.{q,k}.w", Call("xavier_uniform", (("gain", "0.5"),))),
+    ("lm_head.*=keep", "lm_head.*", Call("keep")),
+    (r"a\=b=zeros", r"a\=b", Call("zeros")),
+    ("a[=]b=zeros", "a[=]b", Call("zeros")),
+    ("a[[=]b=zeros", "a[[=]b", Call("zeros")),
+    (r"a[\]=]b=zeros", r"a[\]=]b", Call("zeros")),
+    ("w=constant:val==", "w", Call("constant", (("val", "="),))),
+    ("w=my-plugin.init:alpha_1=x y", "w", Call("my-plugin.init", (("alpha_1", "x y"),))),
+    ("w=normal:std=a:b", "w", Call("normal", (("std", "a:b"),))),
+    ("w=normal:std=sqrt(2/fan_in)", "w", Call("normal", (("std", "sqrt(2/fan_in)"),))),
+    ("x[0-9]=zeros", "x[0-9]", Call("zeros")),
+    ("x[a:b]=zeros", "x[a:b]", Call("zeros")),
+    (r"x\[0:2]=zeros", r"x\[0:2]", Call("zeros")),
+    ("x[0:2]y=zeros", "x[0:2]y", Call("zeros")),
+]
+
+
+@pytest.mark.parametrize(("text", "pattern", "call"), RULES)
+def test_a_rule_is_a_pattern_and_a_call(text: str, pattern: str, call: Call):
+    rule = parse_rule(text, "rule 1")
+    assert (rule.text, rule.source, rule.glob.pattern, rule.call) == (text, "rule 1", pattern, call)
+
+
+def test_a_rule_shows_its_source_and_its_text():
+    assert str(parse_rule("*.bias=zeros", "rule 2")) == "rule 2 (*.bias=zeros)"
+
+
+ERRORS = [
+    ("", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
+    ("*.bias", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
+    (r"a\=zeros", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
+    ("a[=zeros", "a bracket is not closed", r"write \[ for the character itself"),
+    ("w=", "no initializer after the '='", "write for instance normal:std=0.02"),
+    ("w= ", "no initializer after the '='", "write for instance normal:std=0.02"),
+    ("w=:std=1", "no initializer after the '='", "write for instance normal:std=0.02"),
+    ("w==zeros", "=zeros cannot be an initializer's name", "write for instance normal:std=0.02"),
+    ("w=1x", "1x cannot be an initializer's name", "write for instance normal:std=0.02"),
+    ("w=normal(0.02)", "normal(0.02) cannot be an initializer's name", "write for instance normal:std=0.02"),
+    ("w=normal,std=1", "normal,std=1 cannot be an initializer's name", "write for instance normal:std=0.02"),
+    ("w=normál", "normál cannot be an initializer's name", "write for instance normal:std=0.02"),
+    ("w=normal:", "nothing after the ':'", "write normal alone, or normal:key=value"),
+    ("w=normal: ", "nothing after the ':'", "write normal alone, or normal:key=value"),
+    ("w=normal:0.02", "0.02 is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:std", "std is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:std=", "std= is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:=1", "=1 is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:std=1,", "'' is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:std=1,,mean=0", "'' is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:s td=1", "s td=1 is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:std=1,std=2", "parameter std is given twice", None),
+    ("w=normal:std=1,mean=0, std = 1", "parameter std is given twice", None),
+    ("e[32000:]=zeros", "[32000:] would be a slice of rows; a rule takes whole tensors", None),
+    ("e[:-2]=zeros", "[:-2] would be a slice of rows; a rule takes whole tensors", None),
+    ("e[1:2]=zeros", "[1:2] would be a slice of rows; a rule takes whole tensors", None),
+    ("e[:]=zeros", "[:] would be a slice of rows; a rule takes whole tensors", None),
+]
+
+
+@pytest.mark.parametrize(("text", "fault", "hint"), ERRORS)
+def test_what_is_no_rule_is_refused_with_its_fault_and_a_way_out(text: str, fault: str, hint: str | None):
+    with pytest.raises(RuleError) as raised:
+        parse_rule(text, "rule 3")
+    (problem,) = raised.value.problems
+    assert raised.value.exit_status == 2
+    assert problem.code == "rule.syntax"
+    assert problem.message.startswith("rule 3 (")
+    assert problem.message.endswith(f"): {fault}")
+    assert problem.hint == hint
+
+
+@pytest.mark.parametrize("text", ["=zeros", " =zeros", "[8-11]=zeros", "{x}=zeros", "{2..5}=zeros", "{a=zeros"])
+def test_the_fault_of_a_pattern_is_told_with_the_rule_that_holds_it(text: str):
+    with pytest.raises(RuleError) as raised:
+        parse_rule(text, "recipe.toml, rule 2")
+    (problem,) = raised.value.problems
+    assert problem.code == "rule.glob"
+    assert problem.message.startswith("recipe.toml, rule 2 (")
+    assert ": pattern " in problem.message
+
+
+def test_a_hostile_rule_is_shown_escaped_and_cut():
+    with pytest.raises(RuleError) as raised:
+        parse_rule("\x1b[2J\n::error::" + "a" * 10_000, "rule 1")
+    message = str(raised.value)
+    assert message.isprintable()
+    assert "::" not in message
+    assert len(message) < 2 * SHOWN_LENGTH
+
+
+def test_a_call_stands_without_a_rule_too():
+    assert parse_call("normal:std=0.02") == Call("normal", (("std", "0.02"),))
+    with pytest.raises(RuleError, match="nothing after the ':'"):
+        parse_call("normal:")
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.text(max_size=40) | st.text("aw1.*?[]{}!-,\\:= \n..", max_size=24) | st.text("[]{}\\-!,=0z", max_size=16))
+def test_any_text_is_a_rule_or_a_one_line_error(text: str):
+    try:
+        rule = parse_rule(text, "rule 1")
+    except RuleError as error:
+        (problem,) = error.problems
+        assert problem.code in ("rule.syntax", "rule.glob")
+        assert str(problem).isprintable()
+    else:
+        assert rule.text == text
+
+
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,8}", fullmatch=True)
+values = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda text: text and "," not in text)
+calls = st.builds(
+    Call, names, st.lists(st.tuples(names, values), max_size=4, unique_by=lambda argument: argument[0]).map(tuple)
+)
+
+
+def written(call: Call) -> str:
+    arguments = ",".join(f"{key}={value}" for key, value in call.arguments)
+    return f"{call.name}:{arguments}" if arguments else call.name
+
+
+@settings(deadline=None)
+@given(calls)
+def test_a_call_that_is_written_out_is_read_back(call: Call):
+    assert parse_call(written(call)) == call
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1, max_size=12).filter(lambda name: name == name.strip()), calls)
+def test_a_rule_for_one_name_is_read_back_whatever_the_name(name: str, call: Call):
+    rule = parse_rule("".join("\\" + char for char in name) + "=" + written(call), "rule 1")
+    assert rule.glob.matches(name)
+    assert rule.call == call
