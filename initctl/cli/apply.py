@@ -29,11 +29,11 @@ def apply(
     *,
     output: Output = None,
     in_place: InPlace = False,
-    rules: RuleOptions,
     no_clobber: NoClobber = False,
+    rules: RuleOptions,
     threads: Threads = None,
-    face: Face,
     unfold: Unfold = False,
+    face: Face,
 ) -> None:
     """Initialize tensors and write the checkpoint.
 

@@ -9,7 +9,7 @@ from initctl.report.checkpoints import checkpoint_json, checkpoint_report
 
 
 @grouped
-def inspect(checkpoint: Checkpoint, *, face: Face, unfold: Unfold = False) -> None:
+def inspect(checkpoint: Checkpoint, *, unfold: Unfold = False, face: Face) -> None:
     """List the tensors of a checkpoint.
 
     For each its name, shape, dtype, fans and size; then the metadata. No tensor is read.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -58,9 +59,11 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         }
         command(**given, **built)
 
-    own = [p.replace(annotation=hints[p.name]) for p in parameters.values() if p.name not in groups]
-    shared = [option for group in groups.values() for option in _options(group)]
-    keyword_only = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *shared)]
+    options = (
+        _options(groups[p.name]) if p.name in groups else [p.replace(annotation=hints[p.name])]
+        for p in parameters.values()
+    )
+    keyword_only = [option.replace(kind=option.KEYWORD_ONLY) for option in chain.from_iterable(options)]
     spread.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
     spread.__annotations__ = {p.name: p.annotation for p in keyword_only}
     del spread.__wrapped__

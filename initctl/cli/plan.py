@@ -9,7 +9,7 @@ from initctl.report.plans import plan_report
 
 
 @grouped
-def plan(checkpoint: Checkpoint, *, rules: RuleOptions, face: Face, unfold: Unfold = False) -> None:
+def plan(checkpoint: Checkpoint, *, rules: RuleOptions, unfold: Unfold = False, face: Face) -> None:
     """Show what apply would do, to the tensor.
 
     Nothing is written, and no tensor is read.

@@ -45,7 +45,7 @@ class Diagonals:
         return values
 
 
-def constant(tensor: TensorSpec, *, val: float) -> Resolved:  # noqa: ARG001 - any tensor
+def constant(_: TensorSpec, *, val: float) -> Resolved:
     return Resolved(Constant(val))
 
 

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from initctl.initializers.initializer import Unfit
 
-LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
-
 
 class Fans(NamedTuple):
     """Both counts, of elements."""
@@ -35,7 +33,7 @@ def layout_of(shape: tuple[int, ...], layout: str | None) -> str:
     """One letter for each dim of `shape`; torch's own layout where none is given. Raises `Unfit`."""
     if len(shape) < 2:
         dims = "1 dim" if len(shape) == 1 else f"{len(shape)} dims"
-        raise Unfit(f"fan-in and fan-out need at least 2 dims, and it has {dims}")
+        raise Unfit(f"inputs and outputs take at least 2 dims, and it has {dims}")
     if layout is None:
         return "oi" + "k" * (len(shape) - 2)
     if len(layout) != len(shape):

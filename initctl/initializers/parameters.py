@@ -8,8 +8,10 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from initctl.errors import Problem, RuleError, shown
-from initctl.initializers.fans import LAYOUT_LETTERS
 from initctl.rules import parse_number
+
+LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
+"""What a layout says of a dim: see `initctl.initializers.fans`."""
 
 Value = int | float | str
 

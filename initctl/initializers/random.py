@@ -15,16 +15,16 @@ DEFAULT_A, DEFAULT_B = -2.0, 2.0
 """torch's bounds of trunc_normal: absolute, not in standard deviations."""
 
 
-def uniform(tensor: TensorSpec, *, a: float, b: float) -> Resolved:  # noqa: ARG001 - any tensor
+def uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
     return Resolved(Uniform(a, b))
 
 
-def normal(tensor: TensorSpec, *, mean: float, std: float) -> Resolved:  # noqa: ARG001 - any tensor
+def normal(_: TensorSpec, *, mean: float, std: float) -> Resolved:
     return Resolved(Normal(mean, std))
 
 
 def trunc_normal(
-    tensor: TensorSpec,  # noqa: ARG001 - any tensor
+    _: TensorSpec,
     *,
     mean: float,
     std: float,

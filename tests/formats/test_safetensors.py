@@ -164,9 +164,7 @@ def test_a_file_without_tensors_is_read(tmp_path: Path):
     assert checkpoint.metadata == {"model.safetensors": {"a": "b"}}
 
 
-@pytest.mark.parametrize(
-    "name", ["__metadata", "__METADATA__", "", " ", "\x00", "a\nb", "../../etc/passwd", "{0}", "é"]
-)
+@pytest.mark.parametrize("name", ["__metadata", "__METADATA__", "", " ", "\x00", "a\nb", "../../passwd", "{0}", "é"])
 def test_a_tensor_can_have_any_name_but_the_one_that_is_taken(tmp_path: Path, name: str):
     (spec,) = read_checkpoint(written(tmp_path, safetensors_bytes({name: tensor()}, bytes(8)))).tensors
     assert spec.name == name

@@ -98,6 +98,7 @@ def test_any_bytes_are_an_object_or_a_one_line_error(data: bytes):
     try:
         value = parse_object(data)
     except InvalidJson as error:
-        assert str(error).isprintable()
+        fault = str(error)
+        assert fault.isprintable()
     else:
         assert value == json.loads(data)

@@ -1,0 +1,107 @@
+"""Every example runs, and does what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from tests.readme import environment
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(*command, cwd, **variables):
+    """Run a command in `cwd`; what it prints."""
+    environ = {**environment(), **variables}
+    done = subprocess.run(command, cwd=cwd, env=environ, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def net(tmp_path):
+    """A directory with the checkpoint of the example's network, as its script writes it."""
+    run(sys.executable, EXAMPLES / "custom_net.py", cwd=tmp_path)
+    (tmp_path / "init.safetensors").unlink()
+    return tmp_path
+
+
+def test_the_two_linear_layers_get_what_their_rules_say(tmp_path):
+    run(sys.executable, EXAMPLES / "custom_net.py", cwd=tmp_path)
+    tensors = load_file(tmp_path / "init.safetensors")
+    assert tensors["fc1.weight"].std() == pytest.approx(0.01, rel=0.05)
+    assert tensors["fc2.weight"].std() == pytest.approx((2 / 50) ** 0.5, rel=0.1)
+    assert not tensors["fc1.bias"].any()
+    assert not tensors["fc2.bias"].any()
+
+
+def test_each_kind_of_layer_gets_its_own_law(tmp_path):
+    run(sys.executable, EXAMPLES / "layer_kinds.py", cwd=tmp_path)
+    tensors = load_file(tmp_path / "init.safetensors")
+    assert tensors["conv.weight"].std() == pytest.approx(0.1, rel=0.1)
+    assert tensors["embedding.weight"].std() == pytest.approx(0.02, rel=0.02)
+    assert tensors["temperature"].std() == pytest.approx(0.5, rel=0.15)
+    assert (tensors["norm1.weight"] == 1).all()
+    assert (tensors["norm2.weight"] == 1).all()
+    assert abs(tensors["head.weight"]).max() <= 0.04
+
+
+class TestTheMakefile:
+    @pytest.fixture
+    def make(self, net):
+        for name in ("Makefile", "rules.mk"):
+            shutil.copy(EXAMPLES / name, net)
+        return lambda: run("make", cwd=net)
+
+    def test_makes_its_target_once(self, make, net):
+        assert "wrote init.safetensors" in make()
+        assert "up to date" in make()
+
+    @pytest.mark.parametrize("cause", ["net.safetensors", "rules.mk"])
+    def test_makes_its_target_anew_when_the_input_or_the_rules_change(self, make, net, cause):
+        make()
+        later = os.stat(net / "init.safetensors").st_mtime + 10
+        os.utime(net / cause, (later, later))
+        assert "wrote init.safetensors" in make()
+
+    def test_makes_other_values_when_the_rules_say_so(self, make, net):
+        make()
+        rules = net / "rules.mk"
+        rules.write_text(rules.read_text().replace("std=0.01", "std=0.5"))
+        later = os.stat(net / "init.safetensors").st_mtime + 10
+        os.utime(rules, (later, later))
+        make()
+        assert load_file(net / "init.safetensors")["fc1.weight"].std() == pytest.approx(0.5, rel=0.05)
+
+
+def test_the_workflow_plans_and_applies(net):
+    workflow = yaml.safe_load((EXAMPLES / "workflow.yml").read_text())
+    steps = {step["name"]: step["run"] for step in workflow["jobs"]["initialize"]["steps"] if "run" in step}
+    assert list(steps) == ["Install", "Plan", "Apply"]
+    run("bash", "-ec", steps["Plan"], cwd=net, SEED="0")
+    planned = json.loads((net / "plan.json").read_text())["data"]
+    assert not (net / "init.safetensors").exists()
+    run("bash", "-ec", steps["Apply"], cwd=net, SEED="0")
+    tensors = load_file(net / "init.safetensors")
+    assert sorted(tensors) == sorted(action["tensor"] for action in planned["actions"])
+    assert tensors["fc1.weight"].std() == pytest.approx((2 / 100) ** 0.5, rel=0.05)
+
+
+def test_the_plugin_adds_an_initializer_once_it_is_installed(net):
+    site = net / "site"
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", site]
+    source = shutil.copytree(EXAMPLES / "plugin", net / "plugin")
+    run(sys.executable, "-m", "pip", "install", *options, source, cwd=net)
+    rule = "fc1.weight=laplace:scale=0.1"
+    run("initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", rule, cwd=net, PYTHONPATH=str(site))
+    values = load_file(net / "out.safetensors")["fc1.weight"]
+    assert abs(values).mean() == pytest.approx(0.1, rel=0.05)
+    assert "laplace:scale=1" in run("initctl", "initializers", cwd=net, PYTHONPATH=str(site))
