@@ -131,6 +131,9 @@ def disagreements() -> Iterator[Fault]:
                   "index.shard_missing", "a.safetensors, b.safetensors: named by the index, but not there")  # fmt: skip
     yield changed("I07-tensor-not-in-its-shard", lambda folder: float_file(folder / "b.safetensors", "other"),
                   "index.tensor_missing", "tensor v is not in b.safetensors")  # fmt: skip
+    swapped = {"weight_map": {"w": "b.safetensors", "v": "a.safetensors"}}
+    yield Fault("I07-tensors-in-each-other's-shard", lambda folder: sharded(folder, GOOD, **swapped),
+                "index.tensor_missing", "tensor w is not in b.safetensors")  # fmt: skip
     yield changed("I08-tensor-not-in-the-index", lambda folder: float_file(folder / "b.safetensors", "v", "more"),
                   "index.unlisted", "tensor more lies in b.safetensors but not in the index")  # fmt: skip
     yield changed("I09-tensor-in-two-shards", lambda folder: float_file(folder / "b.safetensors", "v", "w"),

@@ -107,9 +107,10 @@ def test_a_directory_is_told_by_what_it_is_whatever_its_name(tmp_path: Path):
     assert read_checkpoint(tmp_path / "x.safetensors").is_directory
 
 
-def test_an_index_may_begin_with_white_space(tmp_path: Path):
+@pytest.mark.parametrize("white_space", [b" \n\t", b" " * 8, b"\n" * 2000])
+def test_an_index_may_begin_with_white_space(tmp_path: Path, white_space: bytes):
     index = sharded(tmp_path, {"a.safetensors": ("w",)})
-    index.write_bytes(b" \n\t" + index.read_bytes())
+    index.write_bytes(white_space + index.read_bytes())
     assert read_checkpoint(index).format == "safetensors-sharded"
 
 
