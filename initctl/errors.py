@@ -107,9 +107,8 @@ def shown(text: object) -> str:
     Backslashes are doubled, so that the escapes of `escape` can be told from the string's own characters;
     what is empty or could be overlooked is quoted; what is long is cut.
     """
-    text = str(text)
-    cut = text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…"
-    safe = escape(cut.replace("\\", "\\\\"))
+    safe = escape(str(text)[: SHOWN_LENGTH + 1].replace("\\", "\\\\"))
+    safe = safe if len(safe) <= SHOWN_LENGTH else safe[:SHOWN_LENGTH] + "…"
     return safe if safe and safe == safe.strip() and not safe.startswith("-") else f"'{safe}'"
 
 

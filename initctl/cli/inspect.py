@@ -15,4 +15,5 @@ def inspect(checkpoint: Checkpoint, *, unfold: Unfold = False, face: Face) -> No
     For each its name, shape, dtype, fans and size; then the metadata. No tensor is read.
     """
     table = initctl.inspect(checkpoint)
+    face.warn(table.warnings)
     face.result("inspect", lambda: checkpoint_json(table), lambda: checkpoint_report(table, unfold=unfold))

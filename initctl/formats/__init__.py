@@ -4,6 +4,8 @@ checkpoint.py    the table itself
 resolve.py       which format a path holds, by its content
 safetensors.py   one .safetensors file
 sharded.py       an index and its shards, or the directory that holds them
+index.py         the index itself
+listing.py       the files of a directory
 foreign.py       files that are something else, and what to do about it
 strict_json.py   JSON as a hostile file may write it
 names.py         names relative to the root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from initctl.tensors import TensorSpec
+
+
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+"""What the cache calls a file: a git blob's name, or the SHA-256 of what Git LFS holds."""
 
 
 class Identity(NamedTuple):
@@ -60,6 +65,7 @@ class Checkpoint:
     tensors: tuple[TensorSpec, ...]
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     other_files: tuple[CheckpointFile, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     def open(self, file: CheckpointFile) -> int:
         """A descriptor to read `file` from. Raises `InputError` where it is gone, `ConflictError` where it changed."""
@@ -97,6 +103,22 @@ def open_regular(path: str) -> tuple[int, os.stat_result]:
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise InputError(Problem("file.kind", f"{shown(path)}: is {kind}"))
     return descriptor, status
+
+
+def read_at(descriptor: int, length: int, offset: int) -> bytes:
+    """`length` bytes from `offset`, or as many as there are."""
+    parts: list[bytes] = []
+    while length and (part := os.pread(descriptor, length, offset)):
+        parts.append(part)
+        length -= len(part)
+        offset += len(part)
+    return b"".join(parts)
+
+
+def in_hub_cache(path: str) -> bool:
+    """Whether the file at `path` (not a link to it) is one of Hugging Face's cache, named by its content's hash."""
+    blobs, name = os.path.split(path)
+    return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
 
 
 def unreadable(path: str, error: OSError | ValueError) -> InputError:

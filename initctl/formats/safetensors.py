@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
-from initctl.errors import InputError, Problem, shown
-from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity, open_regular
+from initctl.errors import ConflictError, InputError, Problem, shown
+from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity, open_regular, read_at
 from initctl.formats.foreign import refuse_foreign
 from initctl.formats.names import wrapper_prefix
 from initctl.formats.strict_json import InvalidJson, parse_object
@@ -30,6 +30,7 @@ SNIFFED = 4096
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
+_NO_SAFETENSORS = "a truncated download, or not a safetensors file"
 _METADATA = "__metadata__"
 _ENTRY_FIELDS = ("dtype", "shape", "data_offsets")
 _LARGEST_SIZE = 2**64
@@ -55,13 +56,13 @@ def is_at(content: bytes) -> bool:
 
 def read_file(path: str) -> Checkpoint:
     """The checkpoint in one safetensors file. Raises `InputError`."""
-    target = os.path.realpath(path)
-    header = read_header(target, os.path.basename(target), shown_path=path)
+    directory, name = os.path.split(os.path.abspath(path))
+    header = read_header(path, name)
     return Checkpoint(
         path=path,
         format=NAME,
-        directory=os.path.dirname(target),
-        target=target,
+        directory=directory,
+        target=os.path.realpath(path),
         is_directory=False,
         files=(header.file,),
         tensors=relative_names(header.tensors),
@@ -78,9 +79,9 @@ def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
     return tuple(replace(tensor, name=tensor.name[prefix:]) for tensor in tensors) if prefix else tensors
 
 
-def read_header(path: str, name: str, *, shown_path: str | None = None) -> Header:
+def read_header(path: str, name: str) -> Header:
     """The header of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
-    reader = _Reader(shown_path or path)
+    reader = _Reader(path)
     descriptor, status = open_regular(path)
     try:
         text = reader.header_text(descriptor, status.st_size)
@@ -101,7 +102,7 @@ class _Reader:
     def header_text(self, descriptor: int, size: int) -> bytes:
         if size == 0:
             self.refuse("file is empty")
-        content = os.pread(descriptor, SNIFFED, 0)
+        content = read_at(descriptor, SNIFFED, 0)
         if not is_at(content):
             refuse_foreign(self.path, content)
         if size < LENGTH_BYTES:
@@ -110,12 +111,12 @@ class _Reader:
         if length == 0:
             self.refuse("header length is 0")
         if length > LONGEST_HEADER:
-            self.refuse(f"header length {length} exceeds the limit of {LONGEST_HEADER} bytes")
+            self.refuse(f"header length {length} exceeds the limit of {LONGEST_HEADER} bytes", _NO_SAFETENSORS)
         if length > size - LENGTH_BYTES:
-            self.refuse(f"header length {length} exceeds file size {size}")
-        text = os.pread(descriptor, length, LENGTH_BYTES)
+            self.refuse(f"header length {length} exceeds file size {size}", _NO_SAFETENSORS)
+        text = read_at(descriptor, length, LENGTH_BYTES)
         if len(text) < length:
-            self.refuse("became shorter while it was read")
+            raise ConflictError(Problem("input.changed", f"{shown(self.path)}: became shorter while it was read"))
         return text
 
     def table(self, text: bytes, file: CheckpointFile) -> Header:
@@ -140,31 +141,30 @@ class _Reader:
         return value
 
     def tensor(self, name: str, entry: Any, begin: int, file: str) -> TensorSpec:  # noqa: ANN401
-        where = f"tensor {shown(name)}"
         if not isinstance(entry, dict):
-            self.refuse(f"{where}: must be an object")
+            self.refuse_tensor(name, "must be an object")
         if missing := [field for field in _ENTRY_FIELDS if field not in entry]:
-            self.refuse(f"{where}: {missing[0]} is missing")
-        dtype = self.dtype(where, entry["dtype"])
-        shape = self.whole_numbers(where, "shape", entry["shape"])
-        offsets = self.whole_numbers(where, "data_offsets", entry["data_offsets"])
+            self.refuse_tensor(name, f"{missing[0]} is missing")
+        dtype = self.dtype(name, entry["dtype"])
+        shape = self.whole_numbers(name, "shape", entry["shape"])
+        offsets = self.whole_numbers(name, "data_offsets", entry["data_offsets"])
         if len(offsets) != 2 or offsets[0] > offsets[1]:
-            self.refuse(f"{where}: data_offsets must be two numbers, the first not greater")
+            self.refuse_tensor(name, "data_offsets must be two numbers, the first not greater")
         start, stop = offsets
-        self.check_size(where, dtype, shape, stop - start)
+        self.check_size(name, dtype, shape, stop - start)
         return TensorSpec(name, dtype, shape, file, begin + start, stop - start)
 
-    def dtype(self, where: str, tag: Any) -> DType:  # noqa: ANN401
+    def dtype(self, name: str, tag: Any) -> DType:  # noqa: ANN401
         if not isinstance(tag, str) or tag not in BY_TAG:
-            self.refuse(f"{where}: dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
+            self.refuse_tensor(name, f"dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
         return BY_TAG[tag]
 
-    def whole_numbers(self, where: str, field: str, value: Any) -> tuple[int, ...]:  # noqa: ANN401
+    def whole_numbers(self, name: str, field: str, value: Any) -> tuple[int, ...]:  # noqa: ANN401
         if not isinstance(value, list) or not all(type(n) is int and 0 <= n < _LARGEST_SIZE for n in value):
-            self.refuse(f"{where}: {field} must be a list of whole numbers, 0 or more")
+            self.refuse_tensor(name, f"{field} must be a list of whole numbers, 0 or more")
         return tuple(value)
 
-    def check_size(self, where: str, dtype: DType, shape: tuple[int, ...], nbytes: int) -> None:
+    def check_size(self, name: str, dtype: DType, shape: tuple[int, ...], nbytes: int) -> None:
         numel = 1
         for dim in shape:  # as the library counts; stopping early, since a product of many large numbers is slow
             numel *= dim
@@ -172,23 +172,20 @@ class _Reader:
                 break
         bits = numel * dtype.bits
         if bits >= _LARGEST_SIZE:
-            self.refuse(f"{where}: its shape holds more elements than a file can")
+            self.refuse_tensor(name, "its shape holds more elements than a file can")
         if bits % 8:
-            self.refuse(f"{where}: {numel} elements of {dtype.tag} do not fill whole bytes")
+            self.refuse_tensor(name, f"{numel} elements of {dtype.tag} do not fill whole bytes")
         if bits // 8 != nbytes:
-            self.refuse(f"{where}: its shape takes {bits // 8} bytes, its data_offsets span {nbytes}")
+            self.refuse_tensor(name, f"its shape takes {bits // 8} bytes, its data_offsets span {nbytes}")
 
     def check_coverage(self, tensors: tuple[TensorSpec, ...], begin: int, size: int) -> None:
         """Every byte after the header belongs to exactly one tensor."""
         end = begin
         for tensor in sorted(tensors, key=lambda t: (t.offset, t.nbytes)):
             if tensor.offset != end:
-                fault = (
-                    "overlaps another tensor"
-                    if tensor.offset < end
-                    else f"leaves a hole of {tensor.offset - end} bytes"
-                )
-                self.refuse(f"tensor {shown(tensor.name)}: {fault}")
+                hole = tensor.offset - end
+                fault = "overlaps another tensor" if hole < 0 else f"leaves a hole of {hole} bytes"
+                self.refuse_tensor(tensor.name, fault)
             end += tensor.nbytes
         if end > size:
             self.refuse(f"file is {end - size} bytes short (a truncated download?)")
@@ -204,5 +201,8 @@ class _Reader:
         except (SafetensorError, OSError, RuntimeError) as error:
             self.refuse(f"the safetensors library refuses it: {shown(error)}")
 
-    def refuse(self, fault: str) -> NoReturn:
-        raise InputError(Problem("safetensors.malformed", f"{shown(self.path)}: {fault}"))
+    def refuse_tensor(self, name: str, fault: str) -> NoReturn:
+        self.refuse(f"tensor {shown(name)}: {fault}")
+
+    def refuse(self, fault: str, hint: str | None = None) -> NoReturn:
+        raise InputError(Problem("safetensors.malformed", f"{shown(self.path)}: {fault}", hint))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 from typing import Any, NoReturn
 
 from initctl.errors import shown
@@ -19,6 +20,8 @@ def parse_object(data: bytes) -> dict[str, Any]:
     Refused besides broken syntax: a name twice in one object, NaN and infinities, numbers beyond what fits,
     surrogates, nesting beyond what the parser can follow, a byte-order mark, and anything but an object at the top.
     """
+    if data.startswith(BOM_UTF8):
+        raise InvalidJson("begins with a byte-order mark")
     try:
         text = data.decode("utf-8")
         value = json.loads(
@@ -27,7 +30,8 @@ def parse_object(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InvalidJson(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise InvalidJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        fault = error.msg.removesuffix(" at")
+        raise InvalidJson(f"{fault} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise InvalidJson("nested too deeply") from None
     except InvalidJson:

@@ -48,7 +48,7 @@ def make_plan(
         faults.append(_undecided(undecided))
     if faults:
         raise FitError(*faults)
-    warnings = [*unused, *_left_alone(decisions, kept), *_surprises(actions)]
+    warnings = [*checkpoint.warnings, *unused, *_left_alone(decisions, kept), *_surprises(actions)]
     return Plan(checkpoint, seed, tuple(actions), kept, tuple(warnings))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules.glob import Glob
 
-_ROW_SLICE = re.compile(r"(?<!\\)\[-?[0-9]*:-?[0-9]*\]$")
+_ROW_SLICE = re.compile(r"(?<!\\)\[[-0-9 ]*:[-0-9: ]*\]$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -57,7 +57,8 @@ def parse_call(text: str) -> Call:
         raise _error("nothing after the ':'", f"write {name} alone, or {name}:key=value")
     arguments = tuple(_argument(part) for part in rest.split(",")) if colon else ()
     keys = [key for key, _ in arguments]
-    if repeated := next((key for key in keys if keys.count(key) > 1), None):
+    if len(set(keys)) < len(keys):
+        repeated = next(key for key in keys if keys.count(key) > 1)
         raise _error(f"parameter {repeated} is given twice")
     return Call(name, arguments)
 
@@ -90,7 +91,7 @@ def _split(text: str) -> tuple[str, str]:
 
 def _without_slice(selector: str) -> str:
     if found := _ROW_SLICE.search(selector):
-        raise _error(f"{found[0]} would be a slice of rows; a rule takes whole tensors")
+        raise _error(f"{found[0]} would be a slice of rows", "a rule takes whole tensors")
     return selector
 
 

@@ -167,6 +167,6 @@ FAULTS = (
     *texts(),
     *disagreements(),
     Fault("I16-index-longer-than-the-limit", too_long, "index.malformed", "longer than 100000000 bytes"),
-    Fault("I17-byte-order-mark", byte_order_mark, "index.malformed", "Unexpected UTF-8 BOM"),
+    Fault("I17-byte-order-mark", byte_order_mark, "index.malformed", "begins with a byte-order mark"),
     Fault("I22-index-is-a-pipe", pipe_for_an_index, "file.kind", "is not a regular file"),
 )

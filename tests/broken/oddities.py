@@ -90,7 +90,7 @@ def shard_in_the_hub_cache(folder: Path) -> Path:
     index = sharded(folder / "snapshots" / "0123abcd", {"a.safetensors": ("w",)})
     (folder / "blobs").mkdir()
     for path in (index, index.parent / "a.safetensors"):
-        blob = folder / "blobs" / ("0" * 63 + str(path == index)[0])
+        blob = folder / "blobs" / ("0" * 63 + str(int(path == index)))
         path.rename(blob)
         path.symlink_to(f"../../blobs/{blob.name}")
     return index

@@ -201,3 +201,20 @@ def test_a_folder_that_cannot_be_listed_is_an_error_that_names_it(tmp_path: Path
     with pytest.raises(InputError, match="cannot be read: File name too long") as raised:
         read_checkpoint(tmp_path)
     assert raised.value.problems[0].code == "file.unreadable"
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "old-00001-of-00002.safetensors", "tf_model.h5"])
+def test_weights_that_no_rule_reaches_are_warned_about(tmp_path: Path, name: str):
+    index = sharded(tmp_path, {"a.safetensors": ("w",)})
+    (tmp_path / name).write_bytes(b"")
+    for path in (index, tmp_path):
+        (warning,) = read_checkpoint(path).warnings
+        assert warning.code == "directory.other_weights"
+        assert name in warning.message
+
+
+def test_what_a_trainer_leaves_beside_the_weights_is_not_warned_about(tmp_path: Path):
+    sharded(tmp_path, {"a.safetensors": ("w",)})
+    for name in ("optimizer.pt", "training_args.bin", "config.json"):
+        (tmp_path / name).write_bytes(b"")
+    assert read_checkpoint(tmp_path).warnings == ()

@@ -22,7 +22,7 @@ REFUSED = [
     (b'{"a":1}//', "Extra data"),
     (b'{"a":"\n"}', "Invalid control character"),
     (b'{"a":"\\x"}', "Invalid \\escape"),
-    (b"\xef\xbb\xbf{}", "at line 1, column 1"),
+    (b"\xef\xbb\xbf{}", "begins with a byte-order mark"),
     (b'{"a":"\xff"}', "not UTF-8 at byte 6"),
     (b"\xff{", "not UTF-8 at byte 0"),
     (b'{"\xed\xa0\x80":1}', "not UTF-8 at byte 2"),

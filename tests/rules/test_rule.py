@@ -66,10 +66,11 @@ ERRORS = [
     ("w=normal:s td=1", "s td=1 is not key=value", "write for instance std=0.02, parameters separated by commas"),
     ("w=normal:std=1,std=2", "parameter std is given twice", None),
     ("w=normal:std=1,mean=0, std = 1", "parameter std is given twice", None),
-    ("e[32000:]=zeros", "[32000:] would be a slice of rows; a rule takes whole tensors", None),
-    ("e[:-2]=zeros", "[:-2] would be a slice of rows; a rule takes whole tensors", None),
-    ("e[1:2]=zeros", "[1:2] would be a slice of rows; a rule takes whole tensors", None),
-    ("e[:]=zeros", "[:] would be a slice of rows; a rule takes whole tensors", None),
+    ("e[32000:]=zeros", "[32000:] would be a slice of rows", "a rule takes whole tensors"),
+    ("e[:-2]=zeros", "[:-2] would be a slice of rows", "a rule takes whole tensors"),
+    ("e[1:2]=zeros", "[1:2] would be a slice of rows", "a rule takes whole tensors"),
+    ("e[0:2:1]=zeros", "[0:2:1] would be a slice of rows", "a rule takes whole tensors"),
+    ("e[:]=zeros", "[:] would be a slice of rows", "a rule takes whole tensors"),
 ]
 
 
