@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import initctl
+from initctl.commit import storage_errors
+from initctl.errors import ConflictError, Problem, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,17 +70,23 @@ class Demo:
 
 
 def demonstrate(directory: str, *, seed: int = 0) -> Demo:
-    """Write a checkpoint into `directory`, apply `RULES` to it, and verify the result by reading it back."""
-    os.makedirs(directory, exist_ok=True)
-    checkpoint = os.path.join(directory, "model.safetensors")
-    _write_network(checkpoint)
-    applied = initctl.apply(checkpoint, os.path.join(directory, "initialized.safetensors"), rules=RULES, seed=seed)
+    """Write a checkpoint into `directory`, apply `RULES` to it, and verify the result by reading it back.
+
+    Raises `ConflictError` where one of its files is there already: it may be somebody's model.
+    """
+    checkpoint, output = (os.path.join(directory, name) for name in ("model.safetensors", "initialized.safetensors"))
+    if taken := next(filter(os.path.lexists, (checkpoint, output)), None):
+        raise ConflictError(Problem("output.exists", f"{shown(taken)}: exists", "name another directory"))
+    with storage_errors(directory):
+        os.makedirs(directory, exist_ok=True)
+        _write_network(checkpoint)
+    applied = initctl.apply(checkpoint, output, rules=RULES, seed=seed)
     return Demo(checkpoint, applied, _changes(checkpoint, applied))
 
 
 def _write_network(path: str) -> None:
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
     from torch import nn
 
     torch.manual_seed(0)
@@ -92,7 +100,9 @@ def _write_network(path: str) -> None:
             "head": nn.Linear(64, 10),
         }
     )
-    save_file(network.state_dict(), path, metadata={"format": "pt"})
+    content = save(network.state_dict(), metadata={"format": "pt"})
+    with open(path, "xb") as stream:
+        stream.write(content)
 
 
 def _changes(checkpoint: str, applied: Applied) -> tuple[Change, ...]:

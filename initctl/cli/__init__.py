@@ -3,4 +3,5 @@
 main.py       the app; errors and interrupts to exit statuses
 options.py    options that commands share
 face.py       how a command talks: tables or JSON, quiet or verbose
+streams.py    stdout and stderr that may be closed, full or unread
 """

@@ -18,20 +18,16 @@ Output = Annotated[
 ]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Replace the checkpoint itself, in one step.")]
 NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse where OUT exists.")]
-Threads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="How many compute and copy; default: one a processor.")
-]
 
 
 @grouped
 def apply(
     checkpoint: Checkpoint,
     *,
+    rules: RuleOptions,
     output: Output = None,
     in_place: InPlace = False,
     no_clobber: NoClobber = False,
-    rules: RuleOptions,
-    threads: Threads = None,
     unfold: Unfold = False,
     face: Face,
 ) -> None:
@@ -39,6 +35,8 @@ def apply(
 
     Tensors that no rule decides, and all else in the file, stay the same to the byte. OUT appears complete, in one
     step.
+
+    Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
     started = time.monotonic()
     with face.progress() as on_progress:
@@ -47,7 +45,7 @@ def apply(
             output,
             in_place=in_place,
             no_clobber=no_clobber,
-            threads=threads,
+            threads=face.threads,
             on_plan=lambda plan: face.warn(plan.warnings),
             on_progress=on_progress,
             **vars(rules),

@@ -13,7 +13,8 @@ from initctl.demo import demonstrate
 from initctl.report.demo import demo_report
 
 Directory = Annotated[
-    str | None, typer.Argument(metavar="DIR", help="Where the files go; default: a temporary directory.")
+    str | None,
+    typer.Argument(metavar="DIR", help="Where the files go; default: a temporary directory, removed at the end."),
 ]
 
 

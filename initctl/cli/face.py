@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from initctl.errors import Problem, UncertainError, escape
+from initctl.errors import Problem, escape
 from initctl.report.console import console, rendered
 from initctl.report.envelope import document
 from initctl.report.progress import progress_bar
@@ -26,14 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Face:
-    """The flags that mean the same in every command, and what they say of its output."""
+    """The flags that mean the same in every command, and how it talks under them."""
 
     json: Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write neither result nor progress.")] = False
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr; show the traceback of a bug.")] = (
-        False
-    )
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Write no report and no progress; warnings and errors remain.")
+    ] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr; show a bug's traceback.")] = False
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="Threads that work; default: one for each processor.")
+    ] = None
 
     warnings: list[Problem] = field(default_factory=list, init=False)
 
@@ -44,11 +46,11 @@ class Face:
             complain("warning", warning)
 
     def result(self, command: str, data: Callable[[], dict[str, Any]], report: Callable[[], RenderableType]) -> None:
-        """Write the result of `command`. Raises `UncertainError` where stdout does not take it."""
+        """Write the result of `command`: one JSON document or a report, as the flags say."""
         if self.json:
-            _write(document(command, data(), warnings=self.warnings))
+            print(document(command, data(), warnings=self.warnings))
         elif not self.quiet:
-            _write(rendered(report(), console(sys.stdout, color=not self.no_color)))
+            print(rendered(report(), console(sys.stdout, color=not self.no_color)))
 
     def log(self, line: str) -> None:
         """A line on stderr, under `--verbose`."""
@@ -57,20 +59,12 @@ class Face:
 
     def progress(self) -> AbstractContextManager[Callable[[Progress], None] | None]:
         """What is to be told of progress: drawn on a terminal only."""
-        if self.quiet or not sys.stderr.isatty():
+        target = console(sys.stderr, color=not self.no_color)
+        if self.quiet or not sys.stderr.isatty() or target.is_dumb_terminal:
             return nullcontext()
-        return progress_bar(console(sys.stderr, color=not self.no_color))
+        return progress_bar(target)
 
 
 def complain(kind: str, problem: Problem) -> None:
     """One line on stderr: `initctl: error: WHERE: what; what to do`."""
     print(f"initctl: {kind}: {escape(str(problem))}", file=sys.stderr)
-
-
-def _write(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        message = f"stdout: the report could not be written: {error.strerror}"
-        raise UncertainError(Problem("report.lost", message, "the work itself is done")) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -16,7 +17,8 @@ from initctl.cli.face import complain
 from initctl.cli.initializers import initializers
 from initctl.cli.inspect import inspect
 from initctl.cli.plan import plan
-from initctl.errors import InitctlError, Problem, UsageError
+from initctl.cli.streams import open_streams
+from initctl.errors import InitctlError, Problem, UncertainError, UsageError, escape
 from initctl.report.envelope import document
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 BUG = 70
 _SIGNALLED = 128
 """Added to a signal's number in the exit status of a process that it ended."""
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that ask the process to end."""
 
 app = typer.Typer(
     name="initctl",
@@ -61,10 +65,9 @@ class _Ended(BaseException):
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    for name in ("SIGTERM", "SIGHUP"):
-        if number := getattr(signal, name, None):
+    open_streams()
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell for its background jobs, sets it
             signal.signal(number, _end)
     sys.exit(run(sys.argv[1:]))
 
@@ -76,18 +79,16 @@ def run(arguments: Sequence[str]) -> int:
     except InitctlError as error:
         return _fail(arguments, error.exit_status, error.problems)
     except typer.TyperException as error:
-        return _fail(
-            arguments,
-            UsageError.exit_status,
-            [Problem("usage.command_line", error.format_message(), "see initctl --help")],
-        )
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail(arguments, _SIGNALLED + signal.SIGINT, [Problem("interrupted", "interrupted")])
+        fault = error.format_message().rstrip(".")
+        hint = None if fault.endswith(("?", ")")) else "see initctl --help"  # it proposes something itself
+        return _fail(arguments, UsageError.exit_status, [Problem("usage.command_line", fault, hint)])
     except _Ended as end:
-        return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", "ended by a signal")])
+        message = f"interrupted by {signal.Signals(end.number).name}"
+        return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", message)])
     except Exception as error:  # noqa: BLE001 - a bug, told as one
         if {"--verbose", "-v"} & set(arguments):
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                print(escape(line), file=sys.stderr)
         fault = f"this is a bug in initctl: {type(error).__name__}: {error}"
         return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
 
@@ -98,9 +99,12 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
     if "--json" in arguments:
         names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
         command = next((argument for argument in arguments if argument in names), None)
-        print(document(command, None, exit_code=status, errors=problems))
+        with suppress(UncertainError):  # the error itself is told
+            print(document(command, None, exit_code=status, errors=problems))
     return status
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)  # what cleans up is not to be interrupted again
     raise _Ended(number)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from initctl.errors import Problem, UsageError, shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,6 +23,18 @@ Checkpoint = Annotated[
     str, typer.Argument(metavar="CHECKPOINT", help="A safetensors file, an index of shards, or their directory.")
 ]
 Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
+
+
+_LONGEST_SEED = 20
+"""Digits of 2^64."""
+
+
+def _seed(given: str | int) -> int:
+    """A seed as it is written, decimal digits and nothing else; or the default, a number already."""
+    text = str(given)
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_SEED):
+        raise UsageError(Problem("usage.seed", f"seed: {shown(text)} is not a whole number from 0 to 2^64 - 1"))
+    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +50,10 @@ class RuleOptions:
             help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
         ),
     ] = field(default_factory=list)
-    seed: Annotated[int, typer.Option("--seed", help="0 ≤ seed < 2^64.")] = 0
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", parser=_seed, help="Random values follow from it; 0 ≤ N < 2^64."),
+    ] = 0
     allow_unused: Annotated[
         bool, typer.Option("--allow-unused", help="Only warn about a rule that decides no tensor.")
     ] = False

@@ -13,6 +13,8 @@ def plan(checkpoint: Checkpoint, *, rules: RuleOptions, unfold: Unfold = False, 
     """Show what apply would do, to the tensor.
 
     Nothing is written, and no tensor is read.
+
+    Example: initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02'
     """
     made = initctl.plan(checkpoint, **vars(rules))
     face.warn(made.warnings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.filesize import decimal
 
-from initctl.errors import shown
+from initctl.errors import escape, shown
 from initctl.initializers import Unfit, fans
 from initctl.planning import Totals
 from initctl.report.folding import listing
@@ -40,7 +40,7 @@ def checkpoint_report(checkpoint: Checkpoint, *, unfold: bool) -> RenderableType
     sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {decimal(totals.bytes)}"
     files = f"{checkpoint.format}, {count(len(checkpoint.files), 'file')}"
     metadata = [
-        f"{shown(file)}: {shown(key)} = {shown(value)}"
+        escape(f"{shown(file)}: {shown(key)} = {shown(value)}")
         for file, entries in checkpoint.metadata.items()
         for key, value in entries.items()
     ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from initctl.demo import Change, Demo
 
-_HEADING = ("tensor", "mean before", "after", "std before", "after", "")
+_HEADING = ("tensor", "mean", "mean after", "std", "std after", "bytes")
 
 
 def demo_report(demo: Demo) -> RenderableType:

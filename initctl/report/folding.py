@@ -36,7 +36,11 @@ def listing(rows: Sequence[tuple[str, Rest]], *, unfold: bool) -> list[tuple[str
     """Rows (name, rest) with names as they are shown: a long list folded, unless `unfold`."""
     if unfold or len(rows) <= FOLDED_ABOVE:
         return [(shown(name), rest) for name, rest in rows]
-    return [(shown(names.pattern), rest) for names, rest in fold(rows)]
+    return [(_counted(names), rest) for names, rest in fold(rows)]
+
+
+def _counted(names: Folded) -> str:
+    return shown(names.pattern) if names.size == 1 else f"{shown(names.pattern)} ×{names.size}"
 
 
 def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:

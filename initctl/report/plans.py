@@ -30,15 +30,16 @@ def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
     by_name: dict[str, Action | Kept] = {action.tensor.name: action for action in plan.actions}
     by_name |= {kept.tensor.name: kept for kept in plan.kept}
     entries = [by_name[tensor.name] for tensor in plan.checkpoint.tensors]
-    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}"
+    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}; seed {plan.seed}"
     return Group(_rows(entries, unfold=unfold), "", totals)
 
 
 def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
     """The rows of what was filled, totals, and where the result lies."""
     plan = applied.plan
-    totals = f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}"
-    return Group(_rows(plan.actions, unfold=unfold), "", totals, _written(applied))
+    totals = f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}; seed {plan.seed}"
+    rows = (_rows(plan.actions, unfold=unfold), "") if plan.actions else ()
+    return Group(*rows, totals, _written(applied))
 
 
 def _rows(entries: Sequence[Action | Kept], *, unfold: bool) -> RenderableType:
@@ -76,4 +77,4 @@ def _amount(totals: Totals) -> str:
 def _written(applied: Applied) -> str:
     if not applied.files:
         return f"{shown(applied.output)}: nothing to change, left as it is"
-    return f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')}), seed {applied.plan.seed}"
+    return f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"

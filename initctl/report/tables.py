@@ -31,7 +31,7 @@ class Listing:
         if self.width <= options.max_width:
             yield self._table()
         else:
-            yield from self._stacked()
+            yield from self._stacked(min(_GAP, options.max_width // 3))
 
     @property
     def width(self) -> int:
@@ -47,11 +47,11 @@ class Listing:
             table.add_row(*map(Text, row))
         return table
 
-    def _stacked(self) -> Iterable[Text | Padding]:
+    def _stacked(self, indent: int) -> Iterable[Text | Padding]:
         """The first cell of each row on a line of its own, the others below it, indented."""
         for first, *others in self.rows:
             yield Text(first, style="bold")
-            yield Padding(Text((" " * _GAP).join(filter(None, others))), (0, 0, 0, _GAP))
+            yield Padding(Text((" " * _GAP).join(filter(None, others))), (0, 0, 0, indent))
 
 
 def shape_text(shape: Iterable[int]) -> str:

@@ -1,0 +1,54 @@
+"""stdout and stderr as they may be: in another encoding, closed, full, or a pipe that nobody reads any more."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from initctl.errors import Problem, UncertainError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+def open_streams() -> None:
+    """Let stdout and stderr write what they can, in their encoding, and fail as commands expect it."""
+    sys.stdout = _text(Stdout, sys.stdout, 1)
+    sys.stderr = _text(Lenient, sys.stderr, 2)
+
+
+class Lenient(io.FileIO):
+    """A descriptor that takes everything: what it cannot write is dropped, from the first failure on."""
+
+    failed = False
+
+    def write(self, data: ReadableBuffer) -> int:
+        if not self.failed:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self.failed = True
+                self.lost(error)
+        return memoryview(data).nbytes
+
+    def lost(self, error: OSError) -> None:
+        """Called once, at the first failure."""
+
+
+class Stdout(Lenient):
+    """Where results go: losing one is an error, unless its reader left, as `head` does."""
+
+    def lost(self, error: OSError) -> None:
+        if not isinstance(error, BrokenPipeError):
+            message = f"stdout: the report could not be written: {error.strerror}"
+            raise UncertainError(Problem("report.lost", message, "the work itself is done")) from error
+
+
+def _text(kind: type[Lenient], stream: TextIO | None, descriptor: int) -> io.TextIOWrapper:
+    if stream is None:  # closed: let nothing else get its number, and every write fail
+        os.dup2(os.open(os.devnull, os.O_RDONLY), descriptor)
+    encoding = stream.encoding if stream else "utf-8"
+    raw = kind(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=True)

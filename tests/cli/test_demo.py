@@ -1,0 +1,48 @@
+"""`initctl demo`: the main job on a small network, verified, anywhere."""
+
+from __future__ import annotations
+
+import os
+
+from safetensors.numpy import load_file
+
+from tests.cli.processes import MODULE, initctl
+
+
+def test_without_a_directory_it_leaves_nothing_behind(folder):
+    done = initctl("demo", TMPDIR=str(folder))
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines()[-1].startswith("read back: ruled tensors hold the values of their rules")
+    assert not list(folder.iterdir())
+
+
+def test_in_a_directory_it_leaves_the_checkpoint_and_the_result(folder):
+    done = initctl("demo", "new/demo", "--json", command=MODULE)
+    assert (done.status, done.err) == (0, "")
+    assert (done.document["command"], done.document["data"]["verified"]) == ("demo", True)
+    assert sorted(os.listdir("new/demo")) == ["initialized.safetensors", "model.safetensors"]
+    model, initialized = (load_file(f"new/demo/{name}.safetensors") for name in ("model", "initialized"))
+    assert model.keys() == initialized.keys()
+    assert (initialized["norm.weight"] == 1).all()
+    assert (initialized["fc1.weight"] == model["fc1.weight"]).all()
+
+
+def test_in_this_process_it_says_the_same(call):
+    first, second = call("demo", "first"), call("demo", "second")
+    assert first.status == 0
+    assert first.out.replace("first/", "second/") == second.out
+    assert call("demo", "--quiet").out == ""
+
+
+def test_a_model_of_that_name_is_not_replaced(folder, call):
+    (folder / "model.safetensors").write_bytes(b"precious")
+    done = call("demo", ".")
+    assert done == type(done)(6, "", "initctl: error: ./model.safetensors: exists; name another directory\n")
+    assert [path.read_bytes() for path in folder.iterdir()] == [b"precious"]
+
+
+def test_a_place_where_nothing_can_be_written_is_the_environments_fault(folder, call):
+    (folder / "file").touch()
+    done = call("demo", "file", "--json")
+    assert (done.status, done.err) == (5, "initctl: error: file: cannot be written: File exists\n")
+    assert done.document["errors"][0]["code"] == "storage.failed"

@@ -1,0 +1,85 @@
+"""Options that commands share are declared once and spread over the commands that take them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import pytest
+import typer
+
+import initctl
+from initctl.cli.options import RuleOptions, grouped
+
+OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
+
+FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
+RULES = {"--rule", "--seed", "--allow-unused", "--require-all"}
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("apply", {"--output", "--in-place", "--no-clobber", "--all", *RULES, *FACE}),
+        ("plan", {"--all", *RULES, *FACE}),
+        ("inspect", {"--all", *FACE}),
+        ("initializers", FACE),
+        ("demo", FACE),
+    ],
+)
+def test_each_option_stands_once_in_the_help_of_a_command_that_takes_it(call, command, options):
+    listed = OPTION.findall(call(command, "--help").out)
+    assert sorted(listed) == sorted(options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colours:
+    """A group with an option of each sort of default, and a field that is none."""
+
+    names: Annotated[list[str], typer.Option("--name")] = field(default_factory=list)
+    bright: Annotated[bool, typer.Option("--bright")] = False
+    mixed: list[str] = field(default_factory=list, init=False)
+
+
+def paint(wall: str, *, colours: Colours, coats: Annotated[int, typer.Option("--coats")] = 1) -> None:
+    """Paint a wall.
+
+    It dries.
+    """
+    painted.append((wall, colours, coats))
+
+
+painted: list[tuple[str, Colours, int]] = []
+
+
+@pytest.fixture
+def app():
+    painted.clear()
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(grouped(paint))
+    return lambda *arguments: app(list(arguments), standalone_mode=False)
+
+
+def test_a_command_gets_its_group_put_together_from_its_options(app):
+    app("north", "--name", "red", "--bright", "--name", "blue", "--coats", "3")
+    assert painted == [("north", Colours(names=["red", "blue"], bright=True), 3)]
+
+
+def test_options_not_given_have_the_groups_defaults_each_call_anew(app):
+    app("north", "--name", "red")
+    app("south")
+    assert painted == [("north", Colours(names=["red"]), 1), ("south", Colours(), 1)]
+
+
+def test_the_groups_options_stand_where_the_group_stood():
+    assert list(inspect.signature(grouped(paint)).parameters) == ["wall", "names", "bright", "coats"]
+    assert grouped(paint).__doc__ == paint.__doc__
+    assert grouped(paint).__name__ == "paint"
+
+
+def test_what_plan_and_apply_share_is_what_the_library_calls_take():
+    names = set(RuleOptions.__dataclass_fields__)
+    for function in (initctl.plan, initctl.apply):
+        assert names <= set(inspect.signature(function).parameters)

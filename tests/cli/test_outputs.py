@@ -1,0 +1,83 @@
+"""What becomes of OUT: replaced in one step, or left as it was."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from safetensors.numpy import load_file
+
+from tests.cli.checkpoints import shards
+
+RULES = ("-r", "*.bias=ones")
+
+
+@pytest.fixture
+def old(net):
+    """A file that stands where the result goes."""
+    path = net.with_name("out.safetensors")
+    path.write_bytes(b"old")
+    return path
+
+
+def entries(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_there_is_replaced_in_one_step(call, net, old):
+    with open(old, "rb") as reader:
+        assert call("apply", "net.safetensors", "-o", "out.safetensors", *RULES).status == 0
+        assert reader.read() == b"old"  # who had opened it still sees the whole of what it was
+    assert load_file(old)["fc1.bias"].all()
+    assert entries(net.parent) == ["net.safetensors", "out.safetensors"]
+
+
+def test_it_is_replaced_again_by_the_same(call, net):
+    call("apply", "net.safetensors", "-o", "out.safetensors", *RULES)
+    first = net.with_name("out.safetensors")
+    content = first.read_bytes()
+    os.utime(first, (1, 1))
+    assert call("apply", "net.safetensors", "-o", "out.safetensors", *RULES).status == 0
+    assert first.read_bytes() == content
+    assert first.stat().st_mtime > 1  # as `make` wants it
+
+
+def test_no_clobber_refuses_to_replace_and_goes_on_where_nothing_is(call, net, old):
+    refused = call("apply", "net.safetensors", "-o", "out.safetensors", "--no-clobber", *RULES)
+    assert (refused.status, refused.err) == (6, "initctl: error: out.safetensors: exists\n")
+    assert old.read_bytes() == b"old"
+    assert call("apply", "net.safetensors", "-o", "new.safetensors", "--no-clobber", *RULES).status == 0
+    assert entries(net.parent) == ["net.safetensors", "new.safetensors", "out.safetensors"]
+
+
+def test_in_place_replaces_the_checkpoint_itself(call, net):
+    done = call("apply", "net.safetensors", "--in-place", *RULES)
+    assert done.out.splitlines()[-1] == "wrote net.safetensors (1 file)"
+    assert load_file(net)["fc1.bias"].all()
+    assert load_file(net)["steps"].tobytes() == bytes(range(16))
+    assert entries(net.parent) == ["net.safetensors"]
+
+
+def test_in_place_touches_nothing_where_nothing_changes(call, net):
+    before = net.stat()
+    done = call("apply", "net.safetensors", "--in-place", "-r", "*=keep")
+    assert done.out.endswith("net.safetensors: nothing to change, left as it is\n")
+    assert net.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_link_goes_on_to_lead_to_the_result(call, net, old):
+    os.symlink("out.safetensors", "link")
+    assert call("apply", "net.safetensors", "-o", "link", *RULES).status == 0
+    assert os.readlink("link") == "out.safetensors"
+    assert load_file(old)["fc1.bias"].all()
+
+
+@pytest.mark.parametrize("source", ["model", "model/model.safetensors.index.json"])
+def test_shards_go_to_a_directory_with_all_that_lies_beside_them(call, folder, source):
+    model = shards(folder / "model", one={"a.bias": ("F32", (2,))}, two={"b": ("F32", (2,))})
+    (model / "config.json").write_text("{}")
+    done = call("apply", source, "-o", "out", *RULES)
+    assert done.out.splitlines()[-1] == "wrote out (4 files)"
+    assert entries(folder / "out") == entries(model)
+    assert load_file("out/one.safetensors")["a.bias"].all()
+    assert not load_file("out/two.safetensors")["b"].any()

@@ -1,0 +1,84 @@
+"""A signal in the middle of the work ends it with a line, a status, and everything as it was."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.cli.checkpoints import checkpoint
+from tests.cli.processes import SCRIPT, environment
+
+LONG = {"w": ("F32", (1 << 29,))}
+"""Two gigabytes: far more than is written before a signal comes."""
+SHORT = {"w": ("F32", (1 << 23,))}
+"""Enough to be met in the middle."""
+
+
+def started(folder, tensors, *arguments, before=None):
+    """A process that fills `net.safetensors`, once it has written some of the result."""
+    checkpoint(folder / "net.safetensors", tensors)
+    process = subprocess.Popen(
+        [*SCRIPT, "apply", "net.safetensors", "-r", "w=normal", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        preexec_fn=before,
+    )
+    while process.poll() is None and not any(path.stat().st_blocks for path in folder.glob(".initctl-*.tmp")):
+        time.sleep(0.005)
+    return process
+
+
+def ended(process):
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_the_work_and_what_was_there_is_as_it_was(folder, name, status):
+    old = folder / "out.safetensors"
+    old.write_bytes(b"old")
+    before = old.stat()
+    process = started(folder, LONG, "-o", "out.safetensors", "--json")
+    process.send_signal(getattr(signal, name))
+    code, out, err = ended(process)
+    assert (code, err) == (status, f"initctl: error: interrupted by {name}\n")
+    document = json.loads(out)
+    assert (document["command"], document["exit_code"], document["data"]) == ("apply", status, None)
+    assert [error["code"] for error in document["errors"]] == ["interrupted"]
+    assert sorted(path.name for path in folder.iterdir()) == ["net.safetensors", "out.safetensors"]
+    assert (old.read_bytes(), old.stat().st_ino, old.stat().st_mtime_ns) == (b"old", before.st_ino, before.st_mtime_ns)
+
+
+def test_a_signal_leaves_a_checkpoint_that_was_to_be_replaced_in_place(folder):
+    process = started(folder, LONG, "--in-place")
+    before = (folder / "net.safetensors").stat()
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (143, "", "initctl: error: interrupted by SIGTERM\n")
+    after = (folder / "net.safetensors").stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_blocks) == (before.st_ino, before.st_mtime_ns, before.st_blocks)
+    assert [path.name for path in folder.iterdir()] == ["net.safetensors"]
+
+
+def test_more_signals_do_not_disturb_the_cleaning_up(folder):
+    process = started(folder, LONG, "-o", "out.safetensors")
+    for _ in range(50):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (130, "", "initctl: error: interrupted by SIGINT\n")
+    assert [path.name for path in folder.iterdir()] == ["net.safetensors"]
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(folder):
+    process = started(
+        folder, SHORT, "-o", "out.safetensors", before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    process.send_signal(signal.SIGHUP)
+    code, out, err = ended(process)
+    assert (code, err) == (0, "")
+    assert out.endswith("wrote out.safetensors (1 file)\n")

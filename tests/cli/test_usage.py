@@ -1,0 +1,61 @@
+"""What is typed wrong is answered with what may have been meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.processes import MODULE, initctl
+
+
+def test_without_a_command_there_is_help_and_status_2(folder):
+    alone, asked = initctl(command=MODULE), initctl("--help", command=MODULE)
+    assert (alone.status, asked.status) == (2, 0)
+    assert alone == type(alone)(2, asked.out, "")
+    for name in ("apply", "plan", "inspect", "initializers", "demo"):
+        assert f"\n  {name} " in asked.out
+
+
+@pytest.mark.parametrize("command", ["apply", "plan", "inspect", "initializers", "demo"])
+def test_every_command_has_help_that_fits_80_columns(call, command):
+    done = call(command, "--help")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("Usage: ")
+    assert max(map(len, done.out.splitlines())) <= 80
+    for option in ("--json", "--quiet", "--verbose", "--no-color"):
+        assert option in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pln", "x"], "Did you mean 'plan'?"),
+        (["inspct", "x"], "Did you mean 'inspect'?"),
+        (["plan", "x", "--rul", "*=ones"], "--rule"),
+        (["apply", "x", "--in-plase"], "--in-place"),
+        (["apply", "x", "--no-clober"], "--no-clobber"),
+        (["initializers", "kaimin_normal"], "did you mean kaiming_normal"),
+        (["plan"], "Missing argument 'CHECKPOINT'"),
+        (["plan", "x", "y"], "unexpected extra argument"),
+        (["plan", "x", "-r"], "'-r' requires an argument"),
+        (["plan", "x", "--seed", "many"], "seed"),
+        (["apply", "x", "--threads", "2.5"], "--threads"),
+        (["apply", "x", "-o", "y", "--in-place", "-r", "*=ones"], "give either OUT with -o, or --in-place"),
+        (["apply", "x", "-r", "*=ones"], "give either OUT with -o, or --in-place"),
+        (["apply", "x", "-o", "y"], "rules: none given"),
+        (["apply", "x", "-o", "y", "--threads", "0", "-r", "*=ones"], "threads: 0 is not 1 or more"),
+        (["plan", "x", "--seed", "-1", "-r", "*=ones"], "is not a whole number from 0 to 2^64 - 1"),
+        (["plan", "x", "--seed", str(2**64), "-r", "*=ones"], "is not a whole number from 0 to 2^64 - 1"),
+        (["plan", "x", "--seed", "1.5", "-r", "*=ones"], "seed: 1.5 is not"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_line_is_refused_in_one_line_that_helps(call, folder, arguments, words):
+    command, *rest = arguments
+    done = call(command, "--json", *rest)
+    (line,) = done.err.splitlines()
+    assert done.status == 2
+    assert line.startswith("initctl: error: ")
+    assert words in line
+    (error,) = done.document["errors"]
+    assert error["code"].partition(".")[0] in ("usage", "output", "rule")
+    assert not list(folder.iterdir())

@@ -1,0 +1,106 @@
+"""What a checkpoint holds, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import initctl
+from initctl.report.checkpoints import checkpoint_json, checkpoint_report
+from tests.cli.checkpoints import checkpoint, shards
+from tests.report.text import on_terminal, piped
+
+TENSORS = {
+    "conv.weight": ("BF16", (8, 3, 5, 5)),
+    "bias": ("F32", (8,)),
+    "scalar": ("I64", ()),
+    "empty": ("F16", (0, 4)),
+}
+
+
+@pytest.fixture
+def table(tmp_path):
+    return initctl.inspect(checkpoint(tmp_path / "net.safetensors", TENSORS, {"format": "pt"}))
+
+
+def text(table, unfold=False):
+    return piped(checkpoint_report(table, unfold=unfold))
+
+
+def test_the_json_has_the_keys_of_the_contract_in_their_order(table):
+    data = checkpoint_json(table)
+    assert list(data) == ["format", "metadata", "tensors", "totals"]
+    assert data["tensors"][0] == {
+        "name": "conv.weight",
+        "dtype": "bfloat16",
+        "shape": [8, 3, 5, 5],
+        "elements": 600,
+        "bytes": 1200,
+        "fan_in": 75,
+        "fan_out": 200,
+        "file": "net.safetensors",
+        "tied_to": None,
+    }
+    keys = ["name", "dtype", "shape", "elements", "bytes", "fan_in", "fan_out", "file", "tied_to"]
+    assert all(list(tensor) == keys for tensor in data["tensors"])
+    assert data["metadata"] == {"net.safetensors": {"format": "pt"}}
+    assert data["totals"] == {"tensors": 4, "elements": 609, "bytes": 1240}
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
+def test_a_tensor_of_fewer_than_two_dims_has_no_fans(table):
+    fans = {tensor["name"]: (tensor["fan_in"], tensor["fan_out"]) for tensor in checkpoint_json(table)["tensors"]}
+    assert fans["bias"] == fans["scalar"] == (None, None)
+    assert fans["empty"] == (4, 0)
+
+
+def test_each_tensor_has_a_row_with_shape_dtype_fans_and_size(table):
+    assert [line.split() for line in text(table).splitlines()[:5]] == [
+        ["tensor", "shape", "dtype", "fan_in", "fan_out", "size"],
+        ["conv.weight", "[8,", "3,", "5,", "5]", "bfloat16", "75", "200", "1.2", "kB"],
+        ["bias", "[8]", "float32", "-", "-", "32", "bytes"],
+        ["scalar", "[]", "int64", "-", "-", "8", "bytes"],
+        ["empty", "[0,", "4]", "float16", "4", "0", "0", "bytes"],
+    ]
+
+
+def test_metadata_and_totals_follow(table):
+    assert text(table).splitlines()[-2:] == [
+        "net.safetensors: format = pt",
+        "4 tensors, 609 elements, 1.2 kB; safetensors, 1 file",
+    ]
+
+
+def test_shards_say_which_file_holds_a_tensor(tmp_path):
+    table = initctl.inspect(shards(tmp_path / "model", one={"a": ("F32", (2,))}, two={"b": ("F32", (2,))}))
+    assert [tensor["file"] for tensor in checkpoint_json(table)["tensors"]] == ["one.safetensors", "two.safetensors"]
+    assert text(table).splitlines()[-1] == "2 tensors, 4 elements, 16 bytes; safetensors-sharded, 2 files"
+
+
+def test_a_long_list_is_folded_unless_asked_otherwise(tmp_path):
+    layers = {f"layers.{n}.w": ("F32", (2, 2)) for n in range(31)}
+    table = initctl.inspect(checkpoint(tmp_path / "net.safetensors", layers))
+    assert text(table).splitlines()[1].split()[0] == "layers.{0..30}.w"
+    assert [line.split()[0] for line in text(table, unfold=True).splitlines()[1:32]] == list(layers)
+
+
+def test_names_of_256_characters_are_whole_and_longer_ones_cut_where_people_read(tmp_path):
+    names = ["n" * 256, "m" * 300]
+    table = initctl.inspect(checkpoint(tmp_path / "net.safetensors", dict.fromkeys(names, ("F32", ()))))
+    assert [line.split()[0] for line in text(table).splitlines()[1:3]] == ["n" * 256, "m" * 256 + "…"]
+    assert [tensor["name"] for tensor in checkpoint_json(table)["tensors"]] == names
+
+
+def test_metadata_is_shown_escaped_whatever_the_file_is_called(tmp_path):
+    metadata = {"\x1b[31m": "v\n::error::x", "b": "[/nope] :smile:"}
+    table = initctl.inspect(checkpoint(tmp_path / ":", {"w": ("F32", ())}, metadata))
+    assert text(table).splitlines()[-3:-1] == [
+        r":\x3a \x1b[31m = v\x0a:\x3aerror:\x3ax",
+        r":\x3a b = [/nope] :smile:",
+    ]
+
+
+def test_a_narrow_terminal_gets_everything(table):
+    narrow = "".join(on_terminal(checkpoint_report(table, unfold=False), 12).split())
+    assert narrow.startswith("conv.weight[8,3,5,5]bfloat16752001.2kBbias")

@@ -1,0 +1,58 @@
+"""Colour is for terminals, and only where nobody asks for none."""
+
+from __future__ import annotations
+
+import os
+from io import StringIO
+
+import pytest
+from rich.text import Text
+
+from initctl.report.console import console, rendered
+
+BOLD = Text("bold", style="bold")
+
+
+@pytest.fixture
+def terminal():
+    """A stream that is a terminal."""
+    controller, descriptor = os.openpty()
+    with open(descriptor, "w") as stream:
+        yield stream
+    os.close(controller)
+
+
+def test_a_terminal_is_written_to_in_colour(terminal):
+    assert "\x1b[1m" in rendered(BOLD, console(terminal))
+
+
+def test_an_empty_no_color_asks_for_nothing(terminal, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "")
+    assert "\x1b[1m" in rendered(BOLD, console(terminal))
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_the_environment_can_ask_for_no_colour(terminal, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert rendered(BOLD, console(terminal)) == "bold"
+
+
+def test_the_caller_can_ask_for_no_colour(terminal):
+    assert rendered(BOLD, console(terminal, color=False)) == "bold"
+
+
+def test_a_pipe_is_never_written_to_in_colour(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert rendered(BOLD, console(StringIO())) == "bold"
+
+
+def test_a_pipe_is_wide_whatever_the_environment_says_of_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    assert rendered("word " * 100 + "end", console(StringIO())) == "word " * 100 + "end"
+
+
+def test_rendering_writes_nothing_to_its_target():
+    target = StringIO()
+    rendered(BOLD, console(target))
+    assert target.getvalue() == ""

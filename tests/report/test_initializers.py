@@ -1,0 +1,64 @@
+"""The list of initializers, and the page of each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from initctl.initializers import REGISTRY
+from initctl.planning import bind
+from initctl.report.initializers import initializer_json, initializer_report, initializers_report
+from initctl.rules import parse_rule
+from tests.report.text import on_terminal, piped
+
+EACH = pytest.mark.parametrize("initializer", list(REGISTRY), ids=lambda initializer: initializer.name)
+
+
+@EACH
+def test_a_page_says_all_there_is_to_know(initializer):
+    page = piped(initializer_report(initializer))
+    assert page.splitlines()[0] == initializer.name
+    for fact in (initializer.summary, initializer.formula, initializer.source, initializer.example):
+        assert fact
+        assert fact in page
+    for alias in initializer.aliases:
+        assert alias in page
+    rows = [line.split(maxsplit=2) for line in page.partition("parameter ")[2].splitlines()[1:]]
+    assert [(name, takes) for name, _, takes in rows] == [(p.name, p.type.accepts) for p in initializer.parameters]
+
+
+@EACH
+def test_the_example_of_a_page_is_a_rule_that_calls_it(initializer):
+    bound = bind(parse_rule(initializer.example, "rule 1"))
+    assert bound.initializer.initializer is initializer
+
+
+@EACH
+def test_a_page_as_json_has_the_same_facts(initializer):
+    data = json.loads(json.dumps(initializer_json(initializer), allow_nan=False))
+    assert list(data) == ["name", "aliases", "summary", "formula", "source", "example", "parameters"]
+    assert data["name"] == initializer.name
+    assert [list(parameter) for parameter in data["parameters"]] == [
+        ["name", "default", "required", "accepts"] for _ in initializer.parameters
+    ]
+
+
+@EACH
+def test_a_page_fits_a_narrow_terminal(initializer):
+    page = on_terminal(initializer_report(initializer), 30)
+    assert max(map(len, page.splitlines())) <= 30
+    assert "".join(initializer.formula.split()) in "".join(page.split())
+
+
+def test_the_list_has_a_row_for_each_with_the_call_that_its_defaults_make():
+    lines = piped(initializers_report(REGISTRY)).splitlines()
+    calls = [line.split()[0] for line in lines]
+    assert [call.partition(":")[0] for call in calls] == ["initializer", *(i.name for i in REGISTRY)]
+    assert {"zeros", "normal:mean=0,std=1", "constant:val=…", "sparse:sparsity=…,std=0.01"} <= set(calls)
+
+
+def test_a_parameter_without_which_there_is_no_call_is_told_from_one_that_may_be_absent():
+    page = piped(initializer_report(REGISTRY.find("variance_scaling")))
+    defaults = {line.split()[0]: line.split()[1] for line in page.partition("parameter ")[2].splitlines()[1:]}
+    assert defaults == {"scale": "…", "mode": "…", "distribution": "…", "layout": "-"}

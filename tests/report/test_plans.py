@@ -1,0 +1,115 @@
+"""A plan as people read it: one row a tensor with the numbers that decide, and totals."""
+
+from __future__ import annotations
+
+import pytest
+
+import initctl
+from initctl.report.plans import applied_report, number, plan_report
+from tests.cli.checkpoints import NET, checkpoint
+from tests.report.text import on_terminal, piped
+
+
+@pytest.fixture
+def net(tmp_path):
+    return checkpoint(tmp_path / "net.safetensors", NET)
+
+
+def report(path, *rules, unfold=False):
+    return piped(plan_report(initctl.plan(path, rules=rules), unfold=unfold))
+
+
+def rows(text):
+    return {line.split()[0]: line for line in text.splitlines() if line}
+
+
+def test_a_kaiming_normal_shows_its_fan_and_std(net):
+    row = rows(report(net, "fc1.weight=kaiming_normal:nonlinearity=relu"))["fc1.weight"]
+    assert row.endswith("rule 1: fc1.weight  kaiming_normal nonlinearity=relu fan_in=3 std=0.816497")
+
+
+@pytest.mark.parametrize(
+    ("rule", "shown"),
+    [
+        ("normal", "normal mean=0 std=1"),
+        ("normal:std=0.02", "normal mean=0 std=0.02"),
+        ("zeros", "zeros"),
+        ("constant:val=1e-5", "constant val=1e-05"),
+        ("he_normal", "kaiming_normal fan_in=3 std=0.816497"),
+        ("kaiming_normal:mode=fan_out", "kaiming_normal mode=fan_out fan_out=4 std=0.707107"),
+        ("xavier_uniform:gain=0.5", "xavier_uniform gain=0.5 fan_in=3 fan_out=4 bound=0.46291"),
+        ("trunc_normal:std=0.02,cut=2", "trunc_normal std=0.02 cut=2 a=-0.04 b=0.04"),
+    ],
+)
+def test_an_initializer_is_shown_with_the_numbers_that_decide(net, rule, shown):
+    assert rows(report(net, f"fc1.weight={rule}"))["fc1.weight"].endswith(f"rule 1: fc1.weight  {shown}")
+
+
+def test_rows_stand_in_the_checkpoints_order_and_say_what_is_kept_and_why(net):
+    lines = report(net, "*.weight=ones", "fc2.*=keep").splitlines()
+    assert [line.split() for line in lines[:5]] == [
+        ["tensor", "shape", "dtype", "rule", "initializer"],
+        ["fc1.weight", "[4,", "3]", "float32", "rule", "1:", "*.weight", "ones"],
+        ["fc1.bias", "[4]", "float32", "-", "keep"],
+        ["fc2.weight", "[2,", "4]", "float32", "rule", "2:", "fc2.*", "keep"],
+        ["steps", "[2]", "int64", "-", "keep"],
+    ]
+
+
+def test_totals_count_what_is_filled_and_what_is_kept(net):
+    last = report(net, "fc1.*=ones").splitlines()[-1]
+    assert last == "initialize 2 tensors (16 elements, 64 bytes); keep 2 tensors (10 elements, 48 bytes); seed 0"
+    assert report(net, "*=keep").splitlines()[-1] == "initialize none; keep 4 tensors (26 elements, 112 bytes); seed 0"
+
+
+class TestALongPlan:
+    @pytest.fixture
+    def llm(self, tmp_path):
+        layers = {f"layers.{n}.{part}": ("BF16", (8, 4)) for n in range(16) for part in ("up.weight", "down.weight")}
+        return checkpoint(tmp_path / "llm.safetensors", layers)
+
+    def test_is_folded(self, llm):
+        lines = report(llm, "*=lecun_normal", "layers.3.up.*=zeros").splitlines()
+        assert [line.split()[0] for line in lines[1:4]] == [
+            "layers.{0..2,4..15}.up.weight",
+            "layers.{0..15}.down.weight",
+            "layers.3.up.weight",
+        ]
+        assert lines[1].endswith("rule 1: *              lecun_normal fan_in=4 std=0.5")
+
+    def test_is_unfolded_when_asked_to(self, llm):
+        named = rows(report(llm, "*=lecun_normal", unfold=True))
+        assert {f"layers.{n}.up.weight" for n in range(16)} <= set(named)
+        assert len(report(llm, "*=lecun_normal", unfold=True).splitlines()) == 1 + 32 + 2
+
+    def test_of_a_piped_report_is_whole_in_every_line(self, llm):
+        assert "…" not in report(llm, "*=lecun_normal")
+
+
+def test_a_narrow_terminal_loses_nothing_of_a_plan(net):
+    plan = initctl.plan(net, rules=["fc1.weight=kaiming_normal"])
+    wide, narrow = piped(plan_report(plan, unfold=False)), on_terminal(plan_report(plan, unfold=False), 20)
+    heading = wide.splitlines()[0]
+    assert "".join(narrow.split()) == "".join(wide.removeprefix(heading).split())
+    assert max(map(len, narrow.splitlines())) <= 20
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1 + 0.2, "0.3"), (3, "3"), (2**70, str(2**70)), ("relu", "relu"), (1e-12, "1e-12")]
+)
+def test_a_number_has_six_digits_unless_it_is_whole(value, text):
+    assert number(value) == text
+
+
+class TestWhatWasApplied:
+    def test_is_told_in_the_past_with_where_it_lies_and_the_seed(self, net, tmp_path):
+        applied = initctl.apply(net, tmp_path / "out.safetensors", rules=["*.bias=ones"], seed=7)
+        lines = piped(applied_report(applied, unfold=False)).splitlines()
+        assert [line.split()[0] for line in lines[:2]] == ["tensor", "fc1.bias"]
+        filled, kept = "initialized 1 tensor (4 elements, 16 bytes)", "kept 3 tensors (22 elements, 96 bytes)"
+        assert lines[-2] == f"{filled}; {kept}; seed 7"
+        assert lines[-1] == f"wrote {tmp_path / 'out.safetensors'} (1 file)"
+
+    def test_is_told_to_be_nothing_where_nothing_was_to_change(self, net):
+        applied = initctl.apply(net, rules=["*=keep"], in_place=True)
+        assert piped(applied_report(applied, unfold=False)).endswith(f"{net}: nothing to change, left as it is")

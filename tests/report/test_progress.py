@@ -1,0 +1,42 @@
+"""On a real terminal, progress is bytes and rate while it lasts, and nothing afterwards."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+from contextlib import suppress
+
+import pytest
+
+from initctl.execution import Progress
+from initctl.report.console import console
+from initctl.report.progress import progress_bar
+
+
+@pytest.fixture
+def drawn():
+    """What drawing some progress writes to a terminal of 100 columns."""
+    controller, descriptor = os.openpty()
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    with open(descriptor, "w") as stream, progress_bar(console(stream)) as update:
+        update(Progress(1_000_000_000, 4_000_000_000))
+        update(Progress(4_000_000_000, 4_000_000_000))
+    with open(controller, "rb", buffering=0) as terminal:
+        return b"".join(_until_closed(terminal)).decode()
+
+
+def _until_closed(terminal):
+    with suppress(OSError):  # what reading from a terminal raises once nobody writes to it
+        while text := terminal.read(1 << 16):
+            yield text
+
+
+def test_progress_says_how_many_bytes_of_how_many(drawn):
+    assert "writing" in drawn
+    assert "4.0/4.0 GB" in drawn
+
+
+def test_progress_is_erased_at_its_end_and_the_cursor_shown(drawn):
+    assert drawn.index("\x1b[?25l") < drawn.rindex("\x1b[?25h") < drawn.rindex("\x1b[2K")
