@@ -126,6 +126,8 @@ def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:
     from initctl.planning import bind
     from initctl.rules import parse_rule
 
+    if isinstance(rules, str):
+        raise UsageError(Problem("usage.rules", "rules: one string was given", "give a list of them"))
     bound: list[BoundRule] = []
     problems: list[Problem] = []
     for number, text in enumerate(rules, start=1):

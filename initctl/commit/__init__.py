@@ -3,11 +3,13 @@
 staging.py     a file or a directory on its way to its target
 copying.py     bytes from file to file, moved by the kernel where it can
 exchange.py    two paths swapped in one step
+tree.py        what lies below a directory
 failure.py     what the operating system refused, as an error of this package
 """
 
 from initctl.commit.copying import copy_range, write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.staging import NewFile, StagedDirectory, StagedFile
+from initctl.commit.tree import tree
 
-__all__ = ["NewFile", "StagedDirectory", "StagedFile", "copy_range", "storage_errors", "write_all"]
+__all__ = ["NewFile", "StagedDirectory", "StagedFile", "copy_range", "storage_errors", "tree", "write_all"]

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
-from initctl.errors import ConflictError, Problem
+from initctl.errors import ConflictError, Problem, StorageError
 
 _READ_AT_ONCE = 1 << 20
 """Bytes that pass through memory at a time where the kernel cannot copy."""
-_CANNOT_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
-"""What `copy_file_range` answers for file systems and kernels that lack it."""
 
 
 def copy_range(source: int, destination: int, start: int, stop: int) -> None:
     """Copy the bytes from `start` to `stop` of descriptor `source` to the same place of `destination`.
 
-    Raises `ConflictError` where the source ends before `stop`, and `OSError` where reading or writing fails.
+    Raises `ConflictError` where the source ends before `stop`, `StorageError` where it cannot be read, and `OSError`
+    where writing fails.
     """
     reached = _copy_in_kernel(source, destination, start, stop)
     while reached < stop:
-        data = os.pread(source, min(_READ_AT_ONCE, stop - reached), reached)
+        data = _read(source, reached, min(reached + _READ_AT_ONCE, stop))
         if not data:
             raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
         write_all(destination, data, reached)
@@ -36,17 +34,26 @@ def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
         offset += written
 
 
+def _read(source: int, start: int, stop: int) -> bytes:
+    try:
+        return os.pread(source, stop - start, start)
+    except OSError as error:
+        message = f"the checkpoint cannot be read: {error.strerror}"
+        raise StorageError(Problem("input.unreadable", message)) from error
+
+
 def _copy_in_kernel(source: int, destination: int, start: int, stop: int) -> int:
-    """How far the kernel copied: to `stop`, unless it cannot copy between these files."""
+    """How far the kernel copied: to `stop`, unless it cannot copy between these files, or something failed.
+
+    It does not say which side failed. Reading and writing the rest does, where the fault remains.
+    """
     if not hasattr(os, "copy_file_range"):
         return start
     while start < stop:
         try:
             copied = os.copy_file_range(source, destination, stop - start, start, start)
-        except OSError as error:
-            if error.errno in _CANNOT_COPY:
-                break
-            raise
+        except OSError:
+            break
         if copied == 0:
             break
         start += copied

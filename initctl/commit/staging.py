@@ -14,6 +14,7 @@ rename within one directory.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -25,12 +26,15 @@ from typing import TYPE_CHECKING, Self
 
 from initctl.commit.exchange import exchange
 from initctl.commit.failure import storage_errors
+from initctl.commit.tree import tree
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
+"""What a rename of a directory answers where the new name is a file's, or a directory's that is not empty."""
 
 
 class NewFile:
@@ -48,7 +52,8 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        with suppress(OSError):  # what is to stay was closed by `sync`
+            self._close()
 
     def sync(self, mode: int) -> None:
         """Bring the content to the disk, with the permissions `mode`."""
@@ -70,7 +75,7 @@ class StagedFile(NewFile):
         super().__init__(_staged_path(target), target)
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        super().__exit__()
         with suppress(OSError):  # after a commit there is nothing to remove
             os.unlink(self.path)
 
@@ -85,7 +90,7 @@ class StagedFile(NewFile):
 
 
 class StagedDirectory:
-    """A new directory that takes the place of `target`, or becomes it."""
+    """A new directory that becomes `target`, or takes its place."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -97,7 +102,7 @@ class StagedDirectory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path)
         if error is None and os.path.lexists(self.path):
             message = f"{shown(self.target)}: is in place, but {shown(self.path)} could not be removed"
             raise UncertainError(Problem("storage.leftover", message, "remove it"))
@@ -110,28 +115,31 @@ class StagedDirectory:
     def link_rest(self, source: str) -> None:
         """Give every file of the directory `source` that has no namesake here a second name here."""
         with storage_errors(self.target):
-            for parent, directories, files in os.walk(source):
+            for parent, names in tree(source):
                 here = os.path.join(self.path, os.path.relpath(parent, source))
                 os.makedirs(here, exist_ok=True)
-                for name in (*files, *filter(lambda d: os.path.islink(os.path.join(parent, d)), directories)):
+                for name in names:
                     if not os.path.lexists(os.path.join(here, name)):
                         os.link(os.path.join(parent, name), os.path.join(here, name), follow_symlinks=False)
-                shutil.copymode(parent, here)
 
-    def sync(self, mode: int) -> None:
-        """Bring all names to the disk, with the permissions `mode` for the directory itself."""
+    def sync(self, mode: int, *, like: str) -> None:
+        """Bring all names to the disk, with the permissions `mode`; subdirectories get those they have in `like`."""
         with storage_errors(self.target):
-            for directory, _, _ in os.walk(self.path, topdown=False):
+            for directory, _ in tree(self.path):
+                shutil.copymode(os.path.join(like, os.path.relpath(directory, self.path)), directory)
                 sync_directory(directory)
             os.chmod(self.path, mode)
 
-    def commit(self) -> None:
-        """Take the target's place in one step, or become it where nothing is there."""
-        if os.path.lexists(self.target):
+    def commit(self, *, replace: bool) -> None:
+        """Become the target, or, to `replace` it, take its place; in one step.
+
+        What is replaced is removed. Raises `ConflictError` where something is there that is not to be replaced.
+        """
+        if replace:
             self._exchange()
         else:
             with storage_errors(self.target):
-                os.rename(self.path, self.target)
+                _rename_to(self.path, self.target)
         _sync_committed(os.path.dirname(self.target))
 
     def _exchange(self) -> None:
@@ -169,11 +177,33 @@ def _sync_committed(directory: str) -> None:
 
 
 def _link_as(path: str, target: str) -> None:
-    """Give `path` the name `target` unless that is taken, in one step."""
+    """Give the file `path` the name `target` unless that is taken, in one step."""
     try:
         os.link(path, target)
     except FileExistsError:
-        raise ConflictError(Problem("output.exists", f"{shown(target)}: exists")) from None
+        raise _taken(target) from None
+
+
+def _rename_to(path: str, target: str) -> None:
+    """Give the directory `path` the name `target` unless a file or a directory with entries has it, in one step."""
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise _taken(target) from None
+        raise
+
+
+def _remove(path: str) -> None:
+    """Remove the directory `path`, as far as that is possible, with subdirectories that nobody may write into."""
+    with suppress(OSError):
+        for directory, _ in tree(path):
+            os.chmod(directory, stat.S_IRWXU)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _taken(target: str) -> ConflictError:
+    return ConflictError(Problem("output.exists", f"{shown(target)}: exists"))
 
 
 def _staged_path(target: str) -> str:

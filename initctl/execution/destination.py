@@ -7,22 +7,26 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from initctl.commit import tree
 from initctl.errors import ConflictError, Problem, StorageError, UsageError, shown
+from initctl.formats.checkpoint import in_hub_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from initctl.formats import Checkpoint, CheckpointFile
 
 _NAMED_AT_MOST = 3
+_ELSEWHERE = "write to another file with -o"
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where the output goes: the real path of a file or directory, and the permissions it gets."""
+    """Where the output goes: the real path of a file or directory, the permissions it gets, whether it is there."""
 
     path: str
     mode: int
+    exists: bool
 
 
 def destination(checkpoint: Checkpoint, output: str, *, no_clobber: bool) -> Destination:
@@ -40,34 +44,42 @@ def destination(checkpoint: Checkpoint, output: str, *, no_clobber: bool) -> Des
             )
         )
     if not os.path.lexists(path):
-        return Destination(path, stat.S_IMODE(os.stat(checkpoint.target).st_mode))
+        return Destination(path, stat.S_IMODE(os.stat(checkpoint.target).st_mode), exists=False)
     _check_is_other(checkpoint, path, output)
     if no_clobber:
         raise ConflictError(Problem("output.exists", f"{shown(output)}: exists"))
     _check_kind(checkpoint, path, output)
     if checkpoint.is_directory:
-        _check_replaceable(checkpoint, path, output)
+        check_replaceable(checkpoint, path)
     else:
         check_not_cached(path)
-    return Destination(path, stat.S_IMODE(os.stat(path).st_mode))
+    return Destination(path, stat.S_IMODE(os.stat(path).st_mode), exists=True)
 
 
 def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:
     """Refuse to replace `files` of `checkpoint` where others see them under other names. Raises `ConflictError`."""
     for file in files:
-        path = os.path.join(checkpoint.directory, file.name)
-        check_not_cached(os.path.realpath(path))
+        path = real_path(checkpoint, file)
+        check_not_cached(path)
+        if checkpoint.is_directory and os.path.commonpath([path, checkpoint.directory]) != checkpoint.directory:
+            link = os.path.join(checkpoint.directory, file.name)
+            message = f"{shown(link)}: is a link that leaves the directory, to {shown(path)}"
+            raise ConflictError(Problem("output.link", message, _ELSEWHERE))
         if os.stat(path).st_nlink > 1:
             message = f"{shown(path)}: has other hard links, which would keep the old content"
-            raise ConflictError(Problem("output.hard_links", message, "write to another file with -o"))
+            raise ConflictError(Problem("output.hard_links", message, _ELSEWHERE))
+
+
+def real_path(checkpoint: Checkpoint, file: CheckpointFile) -> str:
+    """Where the content of `file` lies, if its name in the directory of `checkpoint` is a link."""
+    return os.path.realpath(os.path.join(checkpoint.directory, file.name))
 
 
 def check_not_cached(path: str) -> None:
     """Refuse a file of Hugging Face's cache, whose name is the hash of its content."""
-    blobs = os.path.dirname(path)
-    if os.path.basename(blobs) == "blobs" and os.path.isdir(os.path.join(os.path.dirname(blobs), "snapshots")):
+    if in_hub_cache(path):
         message = f"{shown(path)}: lies in the Hugging Face cache, where a file's name is the hash of its content"
-        raise ConflictError(Problem("output.cached", message, "write to another file with -o"))
+        raise ConflictError(Problem("output.cached", message, _ELSEWHERE))
 
 
 def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:
@@ -85,17 +97,12 @@ def _check_kind(checkpoint: Checkpoint, path: str, output: str) -> None:
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file"))
 
 
-def _check_replaceable(checkpoint: Checkpoint, path: str, output: str) -> None:
-    """A directory is replaced whole, so it may hold nothing that the result does not hold too."""
-    names = {os.path.normpath(file.name) for file in (*checkpoint.files, *checkpoint.other_files)}
-    if strangers := sorted(set(_files(path)) - names):
+def check_replaceable(checkpoint: Checkpoint, path: str) -> None:
+    """Refuse a directory that holds what the result does not, since it is replaced whole. Raises `ConflictError`."""
+    belonging = {os.path.normpath(file.name) for file in (*checkpoint.files, *checkpoint.other_files)}
+    found = {os.path.relpath(os.path.join(parent, name), path) for parent, names in tree(path) for name in names}
+    if strangers := sorted(found - belonging):
         more = f" and {len(strangers) - _NAMED_AT_MOST} more" if len(strangers) > _NAMED_AT_MOST else ""
         listed = ", ".join(shown(name) for name in strangers[:_NAMED_AT_MOST]) + more
-        message = f"{shown(output)}: holds files that are not part of the result: {listed}"
+        message = f"{shown(path)}: holds files that are not part of the result: {listed}"
         raise ConflictError(Problem("output.strangers", message, "name a new directory, or remove them"))
-
-
-def _files(directory: str) -> Iterator[str]:
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            yield os.path.relpath(os.path.join(parent, name), directory)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.commit import StagedDirectory, StagedFile, storage_errors
-from initctl.execution.destination import Destination, check_in_place, destination
+from initctl.execution.destination import Destination, check_in_place, check_replaceable, destination, real_path
 from initctl.execution.pieces import pieces
 from initctl.execution.workers import Workers, default_threads
 
@@ -46,11 +46,11 @@ def execute(
     Memory does not grow with the checkpoint. Whatever is raised, what was there is as it was and nothing is left
     behind, but for `UncertainError`: then the result is in place.
     """
+    plan.checkpoint.check_unchanged(plan.checkpoint.files)
     workers = Workers(threads or default_threads(), on_progress)
     writer = _Writer(plan, workers)
-    if output is None:
-        return writer.in_place()
-    return writer.to_new_path(output, no_clobber=no_clobber)
+    with storage_errors(plan.checkpoint.path if output is None else output):
+        return writer.in_place() if output is None else writer.to_new_path(output, no_clobber=no_clobber)
 
 
 class _Writer:
@@ -82,8 +82,8 @@ class _Writer:
         check_in_place(self.checkpoint, touched)
         self.announce(touched)
         if len(touched) == 1:
-            path = os.path.realpath(os.path.join(self.checkpoint.directory, touched[0].name))
-            self.new_file(touched[0], Destination(path, touched[0].mode))
+            path = real_path(self.checkpoint, touched[0])
+            self.new_file(touched[0], Destination(path, touched[0].mode, exists=True))
         elif touched:
             self.exchanged_directory(touched)
         return Written(self.checkpoint.path, tuple(file.name for file in touched))
@@ -100,25 +100,30 @@ class _Writer:
 
     def new_directory(self, target: Destination, files: Sequence[CheckpointFile]) -> None:
         with StagedDirectory(target.path) as staged:
-            self.write_into(staged, files)
-            staged.sync(target.mode)
+            for file in files:
+                self.write_into(staged, file.name, file)
+            staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged(files)
-            staged.commit()
+            if target.exists:
+                check_replaceable(self.checkpoint, target.path)
+            staged.commit(replace=target.exists)
 
     def exchanged_directory(self, touched: Sequence[CheckpointFile]) -> None:
         """Several shards change at once: a directory that shares all other files takes the old one's place."""
         with StagedDirectory(self.checkpoint.target) as staged:
-            self.write_into(staged, touched)
+            for file in touched:
+                name = os.path.relpath(real_path(self.checkpoint, file), self.checkpoint.directory)
+                self.write_into(staged, name, file)
             staged.link_rest(self.checkpoint.target)
-            staged.sync(stat.S_IMODE(os.stat(self.checkpoint.target).st_mode))
+            mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
+            staged.sync(mode, like=self.checkpoint.target)
             self.checkpoint.check_unchanged(touched)
-            staged.commit()
+            staged.commit(replace=True)
 
-    def write_into(self, staged: StagedDirectory, files: Sequence[CheckpointFile]) -> None:
-        for file in files:
-            with staged.file(file.name) as new:
-                self.write(file, new)
-                new.sync(file.mode)
+    def write_into(self, staged: StagedDirectory, name: str, file: CheckpointFile) -> None:
+        with staged.file(name) as new:
+            self.write(file, new)
+            new.sync(file.mode)
 
     def write(self, file: CheckpointFile, new: NewFile) -> None:
         source = self.checkpoint.open(file)

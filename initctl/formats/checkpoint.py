@@ -68,8 +68,11 @@ class Checkpoint:
     warnings: tuple[Problem, ...] = ()
 
     def open(self, file: CheckpointFile) -> int:
-        """A descriptor to read `file` from. Raises `InputError` where it is gone, `ConflictError` where it changed."""
-        descriptor, status = open_regular(os.path.join(self.directory, file.name))
+        """A descriptor to read `file` from. Raises `ConflictError` where it is no longer the one that was read."""
+        try:
+            descriptor, status = open_regular(os.path.join(self.directory, file.name))
+        except InputError:
+            raise self._changed(file) from None
         if Identity.of(status) != file.identity:
             os.close(descriptor)
             raise self._changed(file)

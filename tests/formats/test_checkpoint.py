@@ -54,9 +54,9 @@ def test_a_file_that_changed_since_is_a_conflict(checkpoint: Checkpoint, change)
         checkpoint.check_unchanged(checkpoint.files)
 
 
-def test_a_file_that_is_gone_is_an_error(checkpoint: Checkpoint):
+def test_a_file_that_is_gone_is_a_conflict(checkpoint: Checkpoint):
     os.unlink(checkpoint.target)
-    with pytest.raises(InputError, match="no such file or directory"):
+    with pytest.raises(ConflictError, match="was changed while it was read"):
         checkpoint.open(checkpoint.files[0])
     with pytest.raises(ConflictError, match="was changed while it was read"):
         checkpoint.check_unchanged(checkpoint.files)

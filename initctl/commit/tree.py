@@ -1,0 +1,23 @@
+"""What lies below a directory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def tree(top: str) -> Iterator[tuple[str, list[str]]]:
+    """Each directory, from the deepest to `top` itself, with the names in it that are not directories'.
+
+    Links are not followed: one to a directory is a name. Raises `OSError` where a directory cannot be read, since what
+    is overlooked would be lost.
+    """
+    for parent, directories, files in os.walk(top, topdown=False, onerror=_raise):
+        yield parent, files + [name for name in directories if os.path.islink(os.path.join(parent, name))]
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

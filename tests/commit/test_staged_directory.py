@@ -1,0 +1,286 @@
+"""A staged directory becomes its target or takes its place, whole and at once, or leaves no trace."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from initctl.commit import StagedDirectory
+from initctl.errors import ConflictError, StorageError, UncertainError
+from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NEW = {"new": b"new", "sub": None, "sub/deep": None, "sub/deep/new": b"deep"}
+
+
+def fill(staged: StagedDirectory) -> None:
+    """Stage the files of NEW."""
+    for name in ("new", "sub/deep/new"):
+        with staged.file(name) as file:
+            os.write(file.descriptor, NEW[name])
+            file.sync(0o640)
+
+
+def put(target: Path, model: Path, *, replace: bool) -> None:
+    """Write the files of NEW as the directory `target`, with subdirectories as they are in `model`."""
+    with StagedDirectory(str(target)) as staged:
+        fill(staged)
+        staged.sync(0o750, like=str(model))
+        staged.commit(replace=replace)
+
+
+def rewrite(target: Path, name: str, content: bytes) -> None:
+    """Give one file of `target` new `content`, and share all others."""
+    with StagedDirectory(str(target)) as staged:
+        with staged.file(name) as file:
+            os.write(file.descriptor, content)
+            file.sync(0o600)
+        staged.link_rest(str(target))
+        staged.sync(stat.S_IMODE(target.stat().st_mode), like=str(target))
+        staged.commit(replace=True)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A directory with what directories can hold."""
+    path = tmp_path / "model"
+    (path / "sub" / "deep").mkdir(parents=True)
+    (path / "empty").mkdir(mode=0o700)
+    for name, mode in {"one": 0o644, "two": 0o640, "sub/three": 0o400, "sub/deep/four": 0o755}.items():
+        (path / name).write_text(f"old {name}")
+        (path / name).chmod(mode)
+    os.link(path / "two", path / "sub" / "two-again")
+    os.link(path / "one", tmp_path / "outside")
+    (path / "to-one").symlink_to("one")
+    (path / "to-sub").symlink_to("sub")
+    (path / "to-nothing").symlink_to("/nothing")
+    (path / "sub").chmod(0o711)
+    return path
+
+
+def test_a_free_name_becomes_the_directory_with_the_modes_of_the_model(model: Path):
+    out = model.parent / "out"
+    put(out, model, replace=False)
+    assert contents(out) == NEW
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model", "out", "outside"]
+    modes = {name: entry.mode for name, entry in snapshot(model.parent).items()}
+    assert (modes["out"], modes["out/new"]) == (0o750, 0o640)
+    assert (modes["out/sub"], modes["out/sub/deep"]) == (0o711, modes["model/sub/deep"])
+
+
+def test_before_the_commit_the_name_is_free_and_what_is_staged_is_private(tmp_path: Path):
+    with StagedDirectory(str(tmp_path / "out")) as staged:
+        fill(staged)
+        (path,) = tmp_path.iterdir()
+        assert path.name.startswith(".initctl-")
+        assert path.name.endswith(".tmp")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_then_directories_are_on_the_disk_before_the_name_and_the_name_before_the_end(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log, out = record_commits(monkeypatch, "rename"), model.parent / "out"
+    put(out, model, replace=False)
+    names = ["new", "sub/deep/new", "sub/deep", "sub", ""]
+    inodes = [(out / name).stat().st_ino for name in names]
+    assert log == [*inodes, "rename", model.parent.stat().st_ino]
+
+
+def test_an_exchange_is_on_the_disk_before_the_old_is_removed(model: Path, monkeypatch: pytest.MonkeyPatch):
+    log = record_commits(monkeypatch, "rmdir")
+    rewrite(model, "one", b"new")
+    directories = [(model / name).stat().st_ino for name in ("sub/deep", "sub", "empty", "")]
+    synced, parent, removals = log[1:5], log[5], log[6:]
+    assert log[0] == (model / "one").stat().st_ino
+    assert set(synced) == set(directories)
+    assert synced[-1] == directories[-1]
+    assert parent == model.parent.stat().st_ino
+    assert set(removals) == {"rmdir"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_an_exception_at_any_step_leaves_no_trace(model: Path, steps: int, error: type[BaseException]):
+    before = snapshot(model.parent)
+
+    def leave() -> None:
+        with StagedDirectory(str(model)) as staged:
+            taken: list[Callable[[], None]] = [
+                lambda: fill(staged), lambda: staged.link_rest(str(model)), lambda: staged.sync(0o700, like=str(model)),
+            ]  # fmt: skip
+            for step in taken[:steps]:
+                step()
+            raise error
+
+    with pytest.raises(error):
+        leave()
+    assert snapshot(model.parent) == before
+
+
+@pytest.mark.parametrize(("call", "code"), [("fsync", errno.ENOSPC), ("mkdir", errno.ENOSPC), ("rename", errno.EACCES)])
+def test_what_the_system_refuses_leaves_no_trace(model: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int):
+    before = snapshot(model.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refusing(code))
+        with pytest.raises(StorageError, match=os.strerror(code)):
+            put(model.parent / "out", model, replace=False)
+    assert snapshot(model.parent) == before
+
+
+@pytest.mark.parametrize("call", ["link", "mkdir", "scandir"])
+def test_a_directory_whose_files_cannot_all_be_shared_stays_as_it_was(
+    model: Path, monkeypatch: pytest.MonkeyPatch, call: str
+):
+    before = snapshot(model.parent)
+    with StagedDirectory(str(model)) as staged:
+        monkeypatch.setattr(os, call, refusing(errno.EIO))
+        with pytest.raises(StorageError, match="Input/output error"):
+            staged.link_rest(str(model))
+        monkeypatch.undo()
+    assert snapshot(model.parent) == before
+
+
+def test_a_subdirectory_that_cannot_be_read_is_not_dropped(model: Path, monkeypatch: pytest.MonkeyPatch):
+    real, before = os.scandir, snapshot(model.parent)
+
+    def failing(path: str) -> object:
+        return refusing(errno.EIO)() if path == str(model / "sub" / "deep") else real(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(StorageError, match="Input/output error"):
+        rewrite(model, "one", b"new")
+    monkeypatch.undo()
+    assert snapshot(model.parent) == before
+
+
+@pytest.mark.parametrize("appear", ["directory", "file", "link"])
+def test_what_appeared_meanwhile_is_not_replaced(model: Path, appear: str):
+    out = model.parent / "out"
+    with StagedDirectory(str(out)) as staged:
+        fill(staged)
+        staged.sync(0o755, like=str(model))
+        if appear == "directory":
+            out.mkdir()
+            (out / "theirs").write_bytes(b"theirs")
+        elif appear == "file":
+            out.write_bytes(b"theirs")
+        else:
+            out.symlink_to("nowhere")
+        theirs = {name: entry for name, entry in snapshot(model.parent).items() if not name.startswith(".initctl-")}
+        with pytest.raises(ConflictError, match="out: exists"):
+            staged.commit(replace=False)
+    assert snapshot(model.parent) == theirs
+
+
+def test_a_directory_that_is_replaced_is_gone(model: Path):
+    put(model, model, replace=True)
+    assert contents(model) == NEW
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model", "outside"]
+
+
+def test_what_vanished_meanwhile_is_not_replaced(model: Path):
+    before = snapshot(model.parent)
+    with pytest.raises(StorageError, match="cannot be replaced in one step: No such file"):
+        put(model.parent / "out", model, replace=True)
+    assert snapshot(model.parent) == before
+
+
+def test_one_file_changes_and_all_others_stay_the_same_files(model: Path):
+    before = snapshot(model)
+    rewrite(model, "one", b"new")
+    after = snapshot(model)
+    directories = {name for name, entry in before.items() if entry.content is None}
+    assert set(after) == set(before)
+    assert {name for name in before if after[name] != before[name]} <= directories | {"one"}
+    assert after["one"].content == b"new"
+    assert {name: after[name].mode for name in directories} == {name: before[name].mode for name in directories}
+    assert after["sub/two-again"].inode == after["two"].inode
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model", "outside"]
+    assert (model.parent / "outside").read_bytes() == b"old one"
+
+
+def test_a_file_below_a_subdirectory_changes_in_its_place(model: Path):
+    rewrite(model, "sub/deep/four", b"new")
+    assert contents(model)["sub/deep/four"] == b"new"
+    assert contents(model)["one"] == b"old one"
+
+
+AS_NOBODY = """
+import os, sys, tempfile
+from pathlib import Path
+from initctl.commit import StagedDirectory
+if os.getuid() == 0:  # who may write everywhere
+    os.setuid(65534)
+with tempfile.TemporaryDirectory() as folder:
+    target = Path(folder, "model")
+    (target / "sub").mkdir(parents=True)
+    (target / "sub" / "file").touch()
+    (target / "sub").chmod(0o555)
+    try:
+        with StagedDirectory(str(target)) as staged:
+            staged.link_rest(str(target))
+            staged.sync(0o755, like=str(target))
+            if "fail" in sys.argv:
+                raise KeyError("fail")
+            staged.commit(replace=True)
+    except KeyError:
+        print("failed")
+    print(os.listdir(folder), oct((target / "sub").stat().st_mode), os.listdir(target / "sub"))
+    (target / "sub").chmod(0o755)
+"""
+
+
+@pytest.mark.parametrize(("arguments", "told"), [([], ""), (["fail"], "failed\n")])
+def test_subdirectories_that_nobody_may_write_into_are_shared_and_leave_nothing(arguments: list[str], told: str):
+    command = [sys.executable, "-c", AS_NOBODY, *arguments]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (completed.stdout, completed.stderr) == (f"{told}['model'] 0o40555 ['file']\n", "")
+
+
+def test_a_system_that_cannot_exchange_leaves_the_old_as_it_was(model: Path, monkeypatch: pytest.MonkeyPatch):
+    before = snapshot(model.parent)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace())
+    with pytest.raises(StorageError, match=r"cannot be replaced in one step: .*; write to a directory that does not"):
+        rewrite(model, "one", b"new")
+    assert snapshot(model.parent) == before
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_parent_that_cannot_be_synced_makes_the_result_uncertain_but_it_is_in_place(
+    model: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+):
+    goal = model if replace else model.parent / "out"
+    fail_to_sync_directories(monkeypatch, model.parent)
+    with pytest.raises(UncertainError, match="may not survive a power failure"):
+        put(goal, model, replace=replace)
+    assert contents(goal) == NEW
+    assert not list(model.parent.glob(".initctl-*"))
+
+
+def test_an_old_directory_that_cannot_be_removed_is_told(model: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "rmdir", refusing(errno.EBUSY))
+    with pytest.raises(UncertainError, match=r"is in place, but .*/\.initctl-.*\.tmp could not be removed; remove it"):
+        put(model, model, replace=True)
+    assert contents(model) == NEW
+    assert len(list(model.parent.glob(".initctl-*.tmp"))) == 1
+
+
+def test_a_file_that_is_already_staged_is_not_overwritten(tmp_path: Path):
+    with StagedDirectory(str(tmp_path / "out")) as staged:
+        fill(staged)
+        again = staged.file("new")
+        with pytest.raises(StorageError, match="out/new: cannot be written: File exists"):
+            again.__enter__()

@@ -1,0 +1,169 @@
+"""What changes while the work goes on: the run gives way, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+import initctl
+from tests.commit.folders import contents, snapshot
+from tests.execution.checkpoints import sharded, single
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from initctl.execution import Progress
+
+RULES = ["layers.*.weight=normal", "norm.weight=zeros"]
+
+
+def overwrite(path: Path) -> None:
+    """Change one byte, and not the size."""
+    with path.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        stream.write(b"\x55")
+
+
+def replace(path: Path) -> None:
+    """Put another file with the same content in its place."""
+    path.with_name("theirs").write_bytes(path.read_bytes())
+    path.with_name("theirs").replace(path)
+
+
+def touch(path: Path) -> None:
+    os.utime(path, ns=(0, 0))
+
+
+def lengthen(path: Path) -> None:
+    os.truncate(path, path.stat().st_size + 1)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+CHANGES = [overwrite, replace, touch, lengthen, remove]
+
+
+def once(change: Callable[[], None]) -> Callable[[Progress], None]:
+    """A callback for progress that makes `change` when it is first called."""
+    rest = [change]
+
+    def on_progress(_: Progress) -> None:
+        if rest:
+            rest.pop()()
+
+    return on_progress
+
+
+def run_into_conflict(checkpoint: Path, output: Path | None, change: Callable[[], None]) -> str:
+    """Let `change` happen when the first bytes are written; nothing but that change remains."""
+    root, after = checkpoint.parent, {}
+
+    def change_and_remember() -> None:
+        change()
+        after.update({name: entry for name, entry in contents(root).items() if ".initctl-" not in name})
+
+    with pytest.raises(initctl.ConflictError) as raised:
+        initctl.apply(checkpoint, output, in_place=output is None, rules=RULES, on_progress=once(change_and_remember))
+    assert contents(root) == after
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_that_changes_while_it_is_copied_is_a_conflict(
+    tmp_path: Path, change: Callable[[Path], None], in_place: bool
+):
+    path = single(tmp_path / "model.safetensors")
+    told = run_into_conflict(path, None if in_place else tmp_path / "out", lambda: change(path))
+    assert told == f"{path}: was changed while it was read; run again"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", ["model-1.safetensors", "model-2.safetensors", "config.json"])
+def test_any_file_of_a_directory_that_changes_is_a_conflict(tmp_path: Path, name: str, change: Callable[[Path], None]):
+    folder = sharded(tmp_path / "model")
+    told = run_into_conflict(folder, tmp_path / "out", lambda: change(folder / name))
+    assert f"{name}: was changed while it was read" in told
+
+
+@pytest.mark.parametrize("change", [overwrite, replace, touch, lengthen])
+@pytest.mark.parametrize("name", ["model-1.safetensors", "model-3.safetensors"])
+def test_a_touched_shard_that_changes_is_a_conflict_in_place(tmp_path: Path, name: str, change: Callable[[Path], None]):
+    folder = sharded(tmp_path / "model")
+    assert f"{name}: was changed while it was read" in run_into_conflict(folder, None, lambda: change(folder / name))
+
+
+def test_files_that_appear_beside_the_shards_while_they_are_rewritten_are_kept(tmp_path: Path):
+    folder = sharded(tmp_path / "model")
+    appear = once(lambda: (folder / "theirs.txt").write_text("theirs"))
+    initctl.apply(folder, in_place=True, rules=RULES, on_progress=appear)
+    assert (folder / "theirs.txt").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_since_it_was_planned_is_a_conflict(
+    tmp_path: Path, in_place: bool, change: Callable[[Path], None]
+):
+    path, told = single(tmp_path / "model.safetensors"), []
+
+    def after_the_plan(_: object) -> None:
+        change(path)
+        told.append(snapshot(tmp_path))
+
+    output = None if in_place else tmp_path / "out"
+    with pytest.raises(initctl.ConflictError, match="was changed while it was read"):
+        initctl.apply(path, output, in_place=in_place, rules=RULES, on_plan=after_the_plan)
+    assert [snapshot(tmp_path)] == told
+
+
+@pytest.mark.parametrize("no_clobber", [True, False])
+def test_a_directory_that_appears_at_the_output_is_not_replaced(tmp_path: Path, no_clobber: bool):
+    folder, out = sharded(tmp_path / "model"), tmp_path / "out"
+
+    def appear() -> None:
+        out.mkdir()
+        (out / "theirs").write_text("theirs")
+
+    with pytest.raises(initctl.ConflictError, match="out: exists"):
+        initctl.apply(folder, out, rules=RULES, no_clobber=no_clobber, on_progress=once(appear))
+    assert contents(out) == {"theirs": b"theirs"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
+
+
+def test_a_file_that_appears_at_the_output_is_not_replaced_under_no_clobber(tmp_path: Path):
+    path, out = single(tmp_path / "model.safetensors"), tmp_path / "out"
+    with pytest.raises(initctl.ConflictError, match="out: exists"):
+        initctl.apply(path, out, rules=RULES, no_clobber=True, on_progress=once(lambda: out.write_text("theirs")))
+    assert out.read_text() == "theirs"
+
+
+def test_a_stranger_that_appears_in_a_directory_that_is_to_be_replaced_saves_it(tmp_path: Path):
+    folder, out = sharded(tmp_path / "model"), tmp_path / "out"
+    initctl.apply(folder, out, rules=["*.bias=zeros"])
+    before = contents(out)
+    with pytest.raises(initctl.ConflictError, match="holds files that are not part of the result: theirs"):
+        initctl.apply(folder, out, rules=RULES, on_progress=once(lambda: (out / "theirs").write_text("theirs")))
+    assert contents(out) == before | {"theirs": b"theirs"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError, MemoryError])
+@pytest.mark.parametrize("output", ["out", None])
+@pytest.mark.parametrize("many", [True, False])
+def test_an_exception_out_of_the_callback_leaves_no_trace(
+    tmp_path: Path, error: type[BaseException], output: str | None, many: bool
+):
+    source = sharded(tmp_path / "model") if many else single(tmp_path / "model.safetensors")
+    before = snapshot(tmp_path)
+
+    def interrupt(_: Progress) -> None:
+        raise error
+
+    with pytest.raises(error):
+        initctl.apply(source, output and tmp_path / output, in_place=output is None, rules=RULES, on_progress=interrupt)
+    assert snapshot(tmp_path) == before

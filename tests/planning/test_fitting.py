@@ -1,0 +1,140 @@
+"""A rule that does not fit a tensor is refused before anything is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import initctl
+from tests.planning.tables import checkpoint_of, codes, planned, refusal, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTEGERS = ["U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"]
+PACKED = ["F4", "F6_E2M3", "F6_E3M2"]
+RANDOM = [
+    "uniform", "normal", "trunc_normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
+    "lecun_uniform", "lecun_normal", "variance_scaling:scale=1,mode=fan_in,distribution=normal", "orthogonal",
+    "sparse:sparsity=0.5",
+]  # fmt: skip
+EVERY = [*RANDOM, "zeros", "ones", "constant:val=2", "eye", "dirac", "delta_orthogonal", "dirac:groups=3"]
+SCALED = [
+    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun_uniform", "lecun_normal",
+    "variance_scaling:scale=1,mode=fan_avg,distribution=uniform", "orthogonal",
+]  # fmt: skip
+
+FIT = [
+    ("U8", "constant:val=255"), ("U8", "constant:val=0"), ("I8", "constant:val=-128"), ("BOOL", "ones"),
+    ("I64", "constant:val=-9223372036854775808"), ("U64", "constant:val=18446744073709551615"),
+    ("I32", "constant:val=2.0"), ("BOOL", "constant:val=0.0"), ("F16", "constant:val=65504"),
+    ("F8_E4M3", "constant:val=448"), ("F8_E5M2", "constant:val=57344"), ("BF16", "constant:val=1e38"),
+    ("F32", "constant:val=-3.4e38"), ("F64", "constant:val=1e300"), ("F8_E8M0", "ones"),
+    ("F8_E8M0", "constant:val=0.25"), ("C64", "constant:val=1.5"), ("F16", "normal:std=9000"),
+    ("F8_E4M3", "uniform:a=-200,b=200"), ("F32", "normal:std=5e37"), ("F64", "normal:std=5e37"),
+]  # fmt: skip
+UNFIT = [
+    ("U8", "constant:val=256", "uint8 cannot hold 256"),
+    ("U8", "constant:val=-1", "uint8 cannot hold -1"),
+    ("I64", "constant:val=0.5", "int64 cannot hold 0.5"),
+    ("I64", "constant:val=9223372036854775808", "int64 cannot hold 9.22337e+18"),
+    ("U64", "constant:val=18446744073709551616", "uint64 cannot hold 1.84467e+19"),
+    ("U64", "constant:val=1.8446744073709552e19", "uint64 cannot hold 1.84467e+19"),
+    ("BOOL", "constant:val=2", "bool cannot hold 2"),
+    ("F16", "constant:val=1e6", "float16 cannot hold 1e+06"),
+    ("F16", "constant:val=-65520", "float16 cannot hold -65520"),
+    ("F8_E4M3", "constant:val=500", "float8_e4m3fn cannot hold 500"),
+    ("F8_E5M2", "constant:val=1e5", "float8_e5m2 cannot hold 100000"),
+    ("F8_E8M0", "zeros", "float8_e8m0fnu cannot hold 0"),
+    ("F8_E8M0", "constant:val=3", "float8_e8m0fnu cannot hold 3"),
+    ("F8_E8M0", "constant:val=-1", "float8_e8m0fnu cannot hold -1"),
+    ("F8_E8M0", "eye", "float8_e8m0fnu cannot hold 0 and 1"),
+    ("BF16", "constant:val=3.4e38", "bfloat16 cannot hold 3.4e+38"),
+    ("F32", "constant:val=1e39", "float32 cannot hold 1e+39"),
+    ("C64", "constant:val=1e39", "complex64 cannot hold 1e+39"),
+    ("F16", "normal:std=10000", "values up to 6.77e+04 would overflow float16"),
+    ("F8_E4M3", "uniform:a=0,b=500", "values up to 500 would overflow float8_e4m3fn"),
+    ("F64", "normal:std=1e38", "values up to 6.77e+38 would overflow float32"),
+    ("F32", "uniform:a=-3e38,b=3e38", "values up to 6e+38 would overflow float32"),
+    ("F16", "xavier_uniform:gain=1e6", "would overflow float16"),
+    ("F32", "xavier_normal:gain=1e308", "would overflow float32"),
+    ("F32", "trunc_normal:mean=0,std=1,a=50,b=60", "is too far, too narrow or too wide for std=1"),
+    ("C64", "trunc_normal", "it is complex, and this law is defined for real numbers"),
+    ("C64", "orthogonal", "it is complex, and this law is defined for real numbers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tag", "call"), FIT)
+def test_what_the_dtype_can_hold_fits(tmp_path: Path, tag: str, call: str):
+    assert len(planned(tmp_path, {"w": (tag, [2, 4])}, f"w={call}").actions) == 1
+
+
+@pytest.mark.parametrize(("tag", "call", "fact"), UNFIT)
+def test_what_the_dtype_cannot_hold_does_not_fit(tmp_path: Path, tag: str, call: str, fact: str):
+    name = call.partition(":")[0]
+    told = refusal(tmp_path, {"w": (tag, [2, 4])}, f"w={call}")
+    assert told.startswith(f"rule 1 (w={call}): tensor w [2, 4]: {name} does not fit: ")
+    assert fact in told
+
+
+@pytest.mark.parametrize("tag", [*INTEGERS, "BOOL", "F8_E8M0"])
+@pytest.mark.parametrize("call", RANDOM)
+def test_random_values_fit_no_integer_bool_or_scale(tmp_path: Path, tag: str, call: str):
+    assert "and only constants fit there" in refusal(tmp_path, {"w": (tag, [2, 4])}, f"w={call}")
+
+
+@pytest.mark.parametrize("tag", PACKED)
+@pytest.mark.parametrize("call", ["zeros", "constant:val=1", "normal", "eye"])
+def test_nothing_fits_elements_smaller_than_a_byte(tmp_path: Path, tag: str, call: str):
+    told = refusal(tmp_path, {"w": (tag, [4, 4])}, f"w={call}")
+    assert "elements are smaller than a byte and cannot be written" in told
+
+
+@pytest.mark.parametrize("call", SCALED)
+@pytest.mark.parametrize(("shape", "dims"), [([3], "1 dim"), ([], "0 dims")])
+def test_fans_take_two_dims(tmp_path: Path, call: str, shape: list[int], dims: str):
+    told = refusal(tmp_path, {"w": ("F32", shape)}, f"w={call}")
+    assert told.startswith(f"rule 1 (w={call}): tensor w {shape}: ")
+    assert told.endswith(f"inputs and outputs take at least 2 dims, and it has {dims}")
+
+
+def test_a_fault_names_the_first_tensor_and_counts_the_others(tmp_path: Path):
+    biases = {f"fc{i}.bias": ("F32", [3]) for i in range(4)}
+    assert refusal(tmp_path, biases, "*.bias=kaiming_normal") == (
+        "rule 1 (*.bias=kaiming_normal): tensor fc0.bias [3] (and 3 more like it): "
+        "kaiming_normal does not fit: inputs and outputs take at least 2 dims, and it has 1 dim"
+    )
+
+
+def test_every_rule_and_every_reason_that_does_not_fit_is_told_at_once(tmp_path: Path):
+    table = {"a": ("F32", [3]), "b": ("F32", []), "c": ("F16", [2, 2]), "d": ("F32", [2, 2]), "n": ("I32", [2])}
+    problems = refused(tmp_path, table, "[ab]=xavier_normal", "c=constant:val=1e9", "d=ones", "n=normal")
+    assert codes(problems) == ["rule.unfit"] * 4
+    for problem, place in zip(problems, ["a [3]", "b []", "c [2, 2]", "n [2]"], strict=True):
+        assert f"): tensor {place}: " in problem.message
+
+
+def test_what_a_later_rule_decides_need_not_fit_an_earlier_one(tmp_path: Path):
+    table = {"w": ("F32", [2, 2]), "b": ("F32", [2])}
+    assert len(planned(tmp_path, table, "*=kaiming_normal", "b=zeros").actions) == 2
+    assert len(planned(tmp_path, table, "*=kaiming_normal", "b=keep").actions) == 1
+
+
+@pytest.mark.parametrize("call", EVERY)
+@pytest.mark.parametrize("shape", [[0], [0, 3], [3, 0], [2, 0, 5], [2**62, 0]])
+def test_nothing_has_to_be_done_to_a_tensor_without_elements(tmp_path: Path, call: str, shape: list[int]):
+    plan = planned(tmp_path, {"w": ("F32", shape)}, f"w={call}")
+    assert [action.tensor.nbytes for action in plan.actions] == [0]
+
+
+@pytest.mark.parametrize("tag", [*INTEGERS, *PACKED, "BOOL", "C64", "F8_E8M0"])
+def test_nothing_has_to_be_done_without_elements_whatever_the_dtype(tmp_path: Path, tag: str):
+    assert len(planned(tmp_path, {"w": (tag, [0, 4])}, "w=kaiming_normal").actions) == 1
+
+
+def test_nothing_is_written_where_something_does_not_fit(tmp_path: Path):
+    path = checkpoint_of(tmp_path, {"w": ("F32", [2, 2]), "b": ("F32", [2])})
+    with pytest.raises(initctl.FitError):
+        initctl.apply(path, tmp_path / "out.safetensors", rules=["w=zeros", "b=kaiming_normal"])
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,124 @@
+"""Every rule must decide something, and a model can be required to be decided whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.planning.tables import codes, decided, planned, refusal, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NET = {
+    "fc1.weight": ("F32", [3, 4]),
+    "fc1.bias": ("F32", [3]),
+    "fc2.weight": ("F32", [2, 3]),
+    "norm.weight": ("F32", [2]),
+    "steps": ("I64", []),
+}
+
+
+def test_a_rule_that_matches_nothing_is_refused_with_the_nearest_name(tmp_path: Path):
+    assert refusal(tmp_path, NET, "*=ones", "fc1.wieght=zeros") == (
+        "rule 2 (fc1.wieght=zeros): matches no tensor; did you mean fc1.weight or norm.weight or fc1.bias?"
+    )
+
+
+def test_a_keep_rule_that_matches_nothing_is_refused_too(tmp_path: Path):
+    assert codes(refused(tmp_path, NET, "fc1.wieght=keep")) == ["rule.unused"]
+
+
+def test_names_that_differ_in_numbers_only_are_proposed_once(tmp_path: Path):
+    layers = {f"layers.{i}.weight": ("F32", [1]) for i in range(9)}
+    assert "did you mean layers.0.weight?" in refusal(tmp_path, layers, "layers.3.wieght=zeros")
+
+
+def test_where_nothing_is_near_inspect_is_proposed(tmp_path: Path):
+    assert "matches no tensor; `initctl inspect` lists the names" in refusal(tmp_path, NET, "~~~~=zeros")
+
+
+def test_nearest_names_are_found_among_thousands_of_long_ones(tmp_path: Path):
+    numerals = str.maketrans("0123456789", "abcdefghij")  # digits would be folded
+    many = {f"{i:04}".translate(numerals) + "x" * 300: ("F32", [1]) for i in range(2100)}
+    assert f"did you mean baaa{'x' * 252}… or " in refusal(tmp_path, many, f"baaa{'x' * 201}=zeros")
+
+
+def test_brackets_that_were_meant_literally_are_told_how_to_be_quoted(tmp_path: Path):
+    layers = {"layers[0].weight": ("F32", [2]), "layers[1].weight": ("F32", [2])}
+    told = refusal(tmp_path, layers, "layers[0].weight=zeros")
+    assert told.endswith(
+        r"matches no tensor; brackets hold a set of characters; write 'layers\[0].weight' for the name"
+    )
+    assert decided(planned(tmp_path, layers, r"layers\[0].weight=zeros"))["layers[0].weight"] == "rule 1"
+
+
+def test_a_set_that_makes_no_sense_as_a_name_is_not_taken_for_one(tmp_path: Path):
+    assert "did you mean fc1.weight" in refusal(tmp_path, NET, "fc[{].weight=zeros")
+
+
+def test_a_wholly_overridden_rule_is_refused_and_names_what_overrides_it(tmp_path: Path):
+    told = refusal(tmp_path, NET, "*.weight=ones", "fc*=zeros", "norm.*=keep")
+    assert told == (
+        "rule 1 (*.weight=ones): decides nothing: all that it matches is decided by later rules: "
+        "rule 2 (fc*=zeros), rule 3 (norm.*=keep); the last rule wins: remove it, or move it after them"
+    )
+
+
+def test_a_rule_that_is_written_twice_is_overridden_by_its_twin(tmp_path: Path):
+    assert codes(refused(tmp_path, NET, "*=ones", "*=ones")) == ["rule.overridden"]
+
+
+def test_of_many_overriding_rules_three_are_named(tmp_path: Path):
+    layers = {f"l{i}": ("F32", [1]) for i in range(5)}
+    told = refusal(tmp_path, layers, "*=ones", *(f"l{i}=zeros" for i in range(5)))
+    assert [f"rule {number} (" in told for number in range(2, 7)] == [True, True, True, False, False]
+
+
+def test_a_rule_that_decides_one_tensor_may_lose_all_others(tmp_path: Path):
+    plan = planned(tmp_path, NET, "*.weight=ones", "fc*.weight=zeros")
+    assert decided(plan)["norm.weight"] == "rule 1"
+    assert plan.warnings == ()
+
+
+def test_a_pattern_that_reaches_integers_alone_decides_nothing(tmp_path: Path):
+    told = refusal(tmp_path, NET, "step*=zeros")
+    assert "decides nothing: it matches only steps (int64); a pattern with wildcards leaves integer, bool" in told
+    assert told.endswith("name one in full to fill it")
+
+
+def test_allow_unused_turns_each_of_these_into_a_warning(tmp_path: Path):
+    rules = ("absent=zeros", "fc1.*=ones", "step*=zeros", "fc*=zeros")
+    assert codes(refused(tmp_path, NET, *rules)) == ["rule.unused", "rule.overridden", "rule.unused"]
+    plan = planned(tmp_path, NET, *rules, allow_unused=True)
+    assert plan.warnings == refused(tmp_path, NET, *rules)
+    assert {action.rule.source for action in plan.actions} == {"rule 4"}
+
+
+def test_allow_unused_leaves_other_faults_errors(tmp_path: Path):
+    assert codes(refused(tmp_path, NET, "absent=zeros", "fc1.bias=eye", allow_unused=True)) == ["rule.unfit"]
+
+
+def test_require_all_names_the_floats_that_no_rule_decides(tmp_path: Path):
+    assert refusal(tmp_path, NET, "fc1.weight=zeros", require_all=True) == (
+        "no rule decides fc1.bias (float32), fc2.weight (float32), norm.weight (float32); "
+        "add a rule for each; keep leaves a tensor as it is"
+    )
+
+
+def test_of_many_undecided_tensors_three_are_named(tmp_path: Path):
+    layers = {f"l{i}": ("F32", [1]) for i in range(6)}
+    assert "l1 (float32), l2 (float32), l3 (float32) and 2 more;" in refusal(
+        tmp_path, layers, "l0=zeros", require_all=True
+    )
+
+
+@pytest.mark.parametrize("rule", ["*=keep", "*=zeros", "{fc1.weight,fc1.bias,fc2.weight,norm.weight}=keep"])
+def test_require_all_is_content_with_keep_and_asks_nothing_of_integers(tmp_path: Path, rule: str):
+    assert "steps" in decided(planned(tmp_path, NET, rule, require_all=True))
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path):
+    problems = refused(tmp_path, NET, "absent=ones", "fc2.*=ones", "fc1.bias=eye", "f*2.*=dirac", require_all=True)
+    assert codes(problems) == ["rule.unused", "rule.overridden", "rule.unfit", "rule.unfit", "tensor.undecided"]

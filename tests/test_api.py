@@ -1,0 +1,168 @@
+"""The library's face: what it accepts, what it refuses and how, and what it gives back."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import initctl
+from tests.commit.folders import snapshot
+from tests.execution.checkpoints import METADATA, assert_written, sharded, single
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return single(tmp_path / "model.safetensors")
+
+
+def refusal(error: type[initctl.InitctlError], *arguments: Any, **options: Any) -> list[str]:
+    """The codes of the problems for which `apply` refuses."""
+    with pytest.raises(initctl.InitctlError) as raised:
+        initctl.apply(*arguments, **options)
+    assert type(raised.value) is error
+    return [problem.code for problem in raised.value.problems]
+
+
+def test_plan_says_what_apply_does_and_writes_nothing(model: Path, tmp_path: Path):
+    before = snapshot(tmp_path)
+    rules = ["*.weight=normal:std=0.02", "*.bias=zeros"]
+    plan = initctl.plan(model, rules=rules, seed=3)
+    assert snapshot(tmp_path) == before
+    applied = initctl.apply(model, tmp_path / "out", rules=rules, seed=3)
+    assert applied.plan.to_json() == plan.to_json()
+
+
+def test_what_apply_gives_back_is_the_plan_and_what_was_written(model: Path, tmp_path: Path):
+    applied = initctl.apply(model, tmp_path / "out", rules=["*.bias=zeros"])
+    document = applied.to_json()
+    assert document == applied.plan.to_json() | {"output": str(tmp_path / "out"), "files": ["model.safetensors"]}
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["text", "path"])
+def test_paths_are_given_as_text_or_as_path_objects(model: Path, tmp_path: Path, kind: Any):
+    applied = initctl.apply(kind(model), kind(tmp_path / "out"), rules=["norm.weight=zeros"])
+    assert_written(model.read_bytes(), (tmp_path / "out").read_bytes(), {"norm.weight": torch.zeros(8)})
+    assert applied.plan.checkpoint.path == str(model)
+
+
+def test_rules_may_come_from_any_iterable(model: Path):
+    assert len(initctl.plan(model, rules=(f"layers.{i}.bias=ones" for i in range(2))).actions) == 2
+
+
+def test_inspect_gives_the_table(model: Path):
+    table = initctl.inspect(model)
+    assert {tensor.name: (tensor.shape, tensor.dtype.name) for tensor in table.tensors}["steps"] == ((1,), "int64")
+    assert table.metadata == {"model.safetensors": METADATA}
+
+
+def test_without_rules_there_is_nothing_to_do(model: Path, tmp_path: Path):
+    assert refusal(initctl.UsageError, model, tmp_path / "out") == ["usage.no_rules"]
+    assert refusal(initctl.UsageError, model, tmp_path / "out", rules=[]) == ["usage.no_rules"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, 0.5, "0", None, True, float("nan")])
+def test_a_seed_is_a_whole_number_below_2_to_the_64(model: Path, tmp_path: Path, seed: Any):
+    with pytest.raises(initctl.UsageError, match=r"^seed: .* is not a whole number from 0 to 2\^64 - 1$"):
+        initctl.apply(model, tmp_path / "out", rules=["norm.weight=zeros"], seed=seed)
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_there_is_at_least_one_thread(model: Path, tmp_path: Path, threads: int):
+    options = {"rules": ["norm.weight=zeros"], "threads": threads}
+    assert refusal(initctl.UsageError, model, tmp_path / "out", **options) == ["usage.threads"]
+
+
+def test_output_is_a_path_or_in_place_and_not_both(model: Path, tmp_path: Path):
+    rules = ["norm.weight=zeros"]
+    assert refusal(initctl.UsageError, model, rules=rules) == ["output.choice"]
+    assert refusal(initctl.UsageError, model, tmp_path / "out", in_place=True, rules=rules) == ["output.choice"]
+
+
+def test_every_rule_is_read_before_the_checkpoint_is(tmp_path: Path):
+    with pytest.raises(initctl.RuleError) as raised:
+        initctl.plan(tmp_path / "missing", rules=["*.bias=zeros", "*.bias", "a=zeroes", "b=normal:std=x", "[=ones"])
+    assert [problem.code for problem in raised.value.problems] == [
+        "rule.syntax", "rule.initializer", "rule.number", "rule.syntax",
+    ]  # fmt: skip
+    assert [problem.message.partition(" (")[0] for problem in raised.value.problems] == [
+        f"rule {number}" for number in range(2, 6)
+    ]
+
+
+def test_a_checkpoint_that_is_missing_is_refused(tmp_path: Path):
+    options = {"rules": ["*=zeros"]}
+    assert refusal(initctl.InputError, tmp_path / "missing", tmp_path / "out", **options) == ["file.missing"]
+
+
+def test_rules_that_do_not_fit_are_refused_before_anything_is_written(model: Path, tmp_path: Path):
+    before = snapshot(tmp_path)
+    rules = ["norm.weight=kaiming_normal", "nrm.weight=ones"]
+    assert refusal(initctl.FitError, model, tmp_path / "out", rules=rules) == ["rule.unused", "rule.unfit"]
+    assert refusal(initctl.FitError, model, in_place=True, rules=rules, allow_unused=True) == ["rule.unfit"]
+    assert refusal(initctl.FitError, model, in_place=True, rules=["steps=ones"], require_all=True) == [
+        "tensor.undecided"
+    ]
+    assert snapshot(tmp_path) == before
+
+
+def test_allow_unused_makes_warnings_and_goes_on(model: Path, tmp_path: Path):
+    warned: list[str] = []
+    applied = initctl.apply(
+        model, tmp_path / "out", rules=["nrm.*=ones", "norm.*=zeros"], allow_unused=True,
+        on_plan=lambda plan: warned.extend(warning.code for warning in plan.warnings),
+    )  # fmt: skip
+    assert warned == ["rule.unused"]
+    assert len(applied.plan.actions) == 1
+
+
+def test_an_exception_out_of_on_plan_stops_before_anything_is_written(model: Path, tmp_path: Path):
+    before = snapshot(tmp_path)
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        initctl.apply(model, in_place=True, rules=["*=zeros"], on_plan=stop)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_model_that_was_wrapped_takes_the_same_rules(tmp_path: Path):
+    save_file({"module.fc.weight": torch.ones(2, 2)}, tmp_path / "wrapped")
+    plan = initctl.plan(tmp_path / "wrapped", rules=["fc.weight=zeros"])
+    assert [action.tensor.name for action in plan.actions] == ["fc.weight"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no directory that nobody may write to")
+def test_a_directory_that_cannot_be_written_to_is_a_storage_error(model: Path):
+    assert refusal(initctl.StorageError, model, "/proc/out", rules=["norm.weight=zeros"]) == ["storage.failed"]
+
+
+def test_every_error_has_its_exit_status():
+    statuses = {error.__name__: error.exit_status for error in initctl.InitctlError.__subclasses__()}
+    assert statuses == {
+        "UsageError": 2, "InputError": 3, "FitError": 4, "StorageError": 5, "ConflictError": 6, "UncertainError": 7,
+    }  # fmt: skip
+    assert issubclass(initctl.RuleError, initctl.UsageError)
+
+
+def test_two_runs_give_two_directories_that_are_the_same_to_the_byte(tmp_path: Path):
+    folder = sharded(tmp_path / "model")
+    for name in ("one", "other"):
+        initctl.apply(folder, tmp_path / name, rules=["*.weight=orthogonal", "norm.weight=keep"])
+    one, other = snapshot(tmp_path / "one"), snapshot(tmp_path / "other")
+    assert {n: (e.content, e.mode) for n, e in one.items()} == {n: (e.content, e.mode) for n, e in other.items()}
+    assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == stat.S_IMODE(folder.stat().st_mode)
+
+
+def test_one_string_is_no_list_of_rules(model: Path, tmp_path: Path):
+    assert refusal(initctl.UsageError, model, tmp_path / "out", rules="*.bias=zeros") == ["usage.rules"]
