@@ -45,9 +45,12 @@ class DType:
     def largest(self) -> float:
         """The largest finite number it holds."""
         import ml_dtypes
+        import numpy as np
 
-        if self.kind in ("integer", "bool"):
-            return float(2**self.bits - 1)
+        if self.kind == "bool":
+            return 1
+        if self.kind == "integer":
+            return int(np.iinfo(self.numpy).max)
         return float(ml_dtypes.finfo(self.numpy).max)  # type: ignore[no-untyped-call]
 
     def holds(self, value: float) -> bool:

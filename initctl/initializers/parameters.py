@@ -109,7 +109,7 @@ class Layout:
 
 def _range(minimum: float, maximum: float) -> str:
     if math.isinf(maximum):
-        return "" if math.isinf(minimum) else f", {minimum:g} or more"
+        return "" if math.isinf(minimum) else f" of {minimum:g} or more"
     return f" from {minimum:g} to {maximum:g}"
 
 

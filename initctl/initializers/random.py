@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError
@@ -11,7 +12,7 @@ from initctl.stream import Constant, Normal, TruncNormal, Uniform
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
-DEFAULT_A, DEFAULT_B = -2.0, 2.0
+DEFAULT_A, DEFAULT_B = -2, 2
 """torch's bounds of trunc_normal: absolute, not in standard deviations."""
 
 
@@ -37,8 +38,8 @@ def trunc_normal(
     if std == 0 or low == high:
         return Resolved(Constant(min(max(mean, low), high)), bounds)
     law = TruncNormal(mean, std, low, high)
-    if not law.is_resolved:
-        raise Unfit(f"the interval from a={low:g} to b={high:g} lies too many standard deviations from the mean")
+    if not (law.is_resolved and isfinite(low) and isfinite(high)):
+        raise Unfit(f"the interval from a={low:g} to b={high:g} is too far, too narrow or too wide for std={std:g}")
     return Resolved(law, bounds)
 
 

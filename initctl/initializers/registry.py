@@ -51,6 +51,8 @@ class Registry:
         if name not in self._by_name:
             nearest = get_close_matches(name, [*self._by_name, KEEP], n=2)
             hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`initctl initializers` lists them"
+            if name == KEEP:
+                hint = "in a rule it leaves tensors as they are"
             raise RuleError(Problem("rule.initializer", f"no initializer is called {shown(name)}", hint))
         return self._by_name[name]
 

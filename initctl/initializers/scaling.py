@@ -26,8 +26,11 @@ NONLINEARITIES = (*_GAINS, "leaky_relu")
 
 
 def calculate_gain(nonlinearity: str, slope: float) -> float:
-    """What `torch.nn.init.calculate_gain` gives; `slope` is that of leaky_relu below zero, and of no other."""
-    return sqrt(2 / (1 + slope**2)) if nonlinearity == "leaky_relu" else _GAINS[nonlinearity]
+    """What `torch.nn.init.calculate_gain` gives; `slope` is that of leaky_relu below zero, and of no other.
+
+    The slope is squared by a product, which overflows to infinity, and so to a gain of 0, where a power would raise.
+    """
+    return sqrt(2 / (1 + slope * slope)) if nonlinearity == "leaky_relu" else _GAINS[nonlinearity]
 
 
 def xavier_uniform(tensor: TensorSpec, *, gain: float, layout: str | None) -> Resolved:

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 LARGEST_NORMAL = 6.77
 """No standard normal draw is larger: sqrt(-2 ln 2^-33) is 6.764."""
+LARGEST_TRUNCATED_NORMAL = 13.01
+"""No truncated draw is farther from the mean: of the smallest float32 probability the quantile is 13.003."""
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-_SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
+
+_SMALLEST_TAIL = 2.0**-110
+"""A tail whose draws, but for 2^-16 of them, are normal float32 numbers: it begins 12 standard deviations out."""
+_NARROWEST = 2.0**-14
+"""The part of its larger probability that an interval must cover: then rounding that by at most 2^-24 of itself moves
+less than a thousandth of the draws to a bound."""
 
 
 class Fill(Protocol):
@@ -106,10 +113,9 @@ class TruncNormal(_Random):
 
     @property
     def largest(self) -> float:
-        """Bounds apply, but so does the reach of 32 random bits."""
-        reach = LARGEST_NORMAL * self.std
-        low, high = max(self.a, self.mean - reach), min(self.b, self.mean + reach)
-        return max(abs(self.a), abs(self.b)) if low > high else max(abs(low), abs(high))
+        """Bounds apply, but so does the reach of float32 probabilities."""
+        reach = LARGEST_TRUNCATED_NORMAL * self.std
+        return max(abs(max(self.a, self.mean - reach)), abs(min(self.b, self.mean + reach)))
 
     @property
     def is_above(self) -> bool:
@@ -131,9 +137,9 @@ class TruncNormal(_Random):
 
     @property
     def is_resolved(self) -> bool:
-        """Whether float32 probabilities can tell the interval's ends apart: not beyond 13 standard deviations."""
+        """Whether float32 probabilities can follow the law: not beyond 12 standard deviations, nor on a mere sliver."""
         low, high = self.tails
-        return high > low and high >= _SMALLEST_FLOAT32
+        return high >= _SMALLEST_TAIL and high - low >= high * _NARROWEST
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
         low, high = self.tails
@@ -148,7 +154,10 @@ def _normal_cdf(z: float) -> float:
 
 
 def _inner_float32(bound: float, outwards: float) -> np.float32:
-    """`bound` as the float32 nearest to it that is not outside."""
+    """`bound` as the float32 nearest to it that is not outside.
+
+    Compared as float64: NumPy would round the bound to float32 first, and find the two equal.
+    """
     nearest = np.float32(min(max(bound, -_LARGEST_FLOAT32), _LARGEST_FLOAT32))
-    is_outside = nearest < bound if outwards < 0 else nearest > bound
+    is_outside = float(nearest) < bound if outwards < 0 else float(nearest) > bound
     return np.nextafter(nearest, np.float32(-outwards)) if is_outside else nearest

@@ -35,7 +35,7 @@ ROWS = [
     Row("unknown initializer", 2, "rule.initializer", "did you mean kaiming_normal", rule="*.weight=kaming_normal"),
     Row("unknown parameter", 2, "rule.parameter", "no parameter sdt; did you mean std?", rule="*=normal:sdt=1"),
     Row("missing parameter", 2, "rule.parameter", "constant needs val", rule="*=constant"),
-    Row("value below its range", 2, "rule.value", "-1' is not a number, 0 or more", rule="*=normal:std=-1"),
+    Row("value below its range", 2, "rule.value", "-1' is not a number of 0 or more", rule="*=normal:std=-1"),
     Row("value above its range", 2, "rule.value", "sparsity=2 is not a number from 0 to 1", rule="*=sparse:sparsity=2"),
     Row("value that is no number", 2, "rule.number", "std=nan is not a number", rule="*=normal:std=nan"),
     Row("value that overflows", 2, "rule.number", "std=1e999 overflows", rule="*=normal:std=1e999"),

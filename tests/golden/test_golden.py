@@ -1,0 +1,118 @@
+"""Values that stay: the bytes of one small tensor for each built-in initializer, seed 0, name fc1.weight.
+
+Value stream v1 is a promise to every file ever written with it, so a vector that changes is a break, not an update.
+A new initializer gets its line from
+
+    python -c "from tests.golden.test_golden import line; line('normal:std=0.02', 'float32', (2, 4))"
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from initctl.initializers.builtin import BUILTIN
+from initctl.rules import parse_call
+from tests.initializers.running import NAME, stored
+
+VECTORS = [
+    ("zeros", "float32", (2, 2), "00000000 00000000 00000000 00000000"),
+    ("ones", "float32", (2, 2), "0000803f 0000803f 0000803f 0000803f"),
+    ("constant:val=0.1", "float32", (2, 2), "cdcccc3d cdcccc3d cdcccc3d cdcccc3d"),
+    ("constant:val=0.1", "bfloat16", (2, 2), "cd3dcd3d cd3dcd3d"),
+    ("constant:val=0.1", "float64", (2,), "9a999999 9999b93f 9a999999 9999b93f"),
+    ("constant:val=-7", "int16", (2, 2), "f9fff9ff f9fff9ff"),
+    ("eye", "float32", (2, 3), "0000803f 00000000 00000000 00000000 0000803f 00000000"),
+    ("dirac", "float32", (2, 2, 2), "00000000 0000803f 00000000 00000000 00000000 00000000 00000000 0000803f"),
+    ("uniform:a=-0.1,b=0.3", "float32", (2, 3), "acc4323e 7987b13d 480f723e ce09553e bf47803e fe94683e"),
+    ("uniform", "float16", (2, 3), "7e397837 ba3a293a 033b8b3a"),
+    ("normal:std=0.02", "float32", (2, 4), "2e068bbc 83156c3b 3776c23a a1523fbc ee2e8b3b 9b4919bc 546bd4bc 99532dbc"),
+    ("normal:std=0.02", "bfloat16", (2, 4), "8bbc6c3b c23a3fbc 8b3b19bc d4bc2dbc"),
+    ("normal:std=0.02", "float16", (2, 4), "58a4611b 1416fba1 591ccaa0 a3a66ba1"),
+    ("normal:std=0.02", "float64", (2, 2), "000000c0 c56091bf 00000060 b0826d3f 000000e0 c64e583f 00000020 54ea87bf"),
+    ("normal", "float8_e4m3fn", (2, 4), "b62419b1 26afbab0"),
+    ("normal", "float8_e5m2", (2, 4), "bb322db9 33b7bdb8"),
+    ("normal", "complex64", (2, 2), "f79919bf 536b023e 18da563d 4062d3be fdc6193e 425ca9be 3db16abf 2780bfbe"),
+    (
+        "trunc_normal:mean=0.5,std=0.02,cut=2",
+        "float32",
+        (2, 4),
+        "905d023f fd2eff3e 49cb043f 9c94033f 8d83053f f85e043f 19e5fc3e 0cc2003f",
+    ),
+    (
+        "trunc_normal:a=1,b=3",
+        "float32",
+        (2, 4),
+        "abb5d13f 0d72af3f c6f2f73f 4ce1e33f 1d670240 a3baf03f 974da43f 8a9cbc3f",
+    ),
+    (
+        "xavier_uniform:gain=2",
+        "float32",
+        (2, 4),
+        "aceb3e3f a05a08be 1893ae3f 404c8a3f 5cb3c03f 3cbaa23f f0a2ffbe 60867c3e",
+    ),
+    ("xavier_normal", "float32", (2, 4), "80d4fabe 46f9d43d 066d2f3d 1a98acbe 051efb3d 3c488abe 20a03fbf 0e5c9cbe"),
+    (
+        "kaiming_uniform:a=2.23606797749979",
+        "float32",
+        (2, 4),
+        "aceb3e3e a05a08bd 1893ae3e 404c8a3e 5cb3c03e 3cbaa23e f0a2ffbd 60867c3d",
+    ),
+    (
+        "kaiming_normal:mode=fan_out,nonlinearity=relu",
+        "float32",
+        (2, 4),
+        "a83959bf cf70383e 5bec973d 8e7815bf 5479593e 0283efbe daf3a5bf 506907bf",
+    ),
+    ("lecun_uniform", "float32", (2, 4), "9257a53e 102c6cbd 9f2f173f f689ef3e 35e2263f 17ed0c3f 40635dbe 68b1da3d"),
+    ("lecun_normal", "float32", (2, 4), "b675863e 2da339bd e240083f 2786cb3e e8b51c3f d774f83e 148030be 1958ac3d"),
+    (
+        "variance_scaling:scale=2,mode=fan_avg,distribution=normal",
+        "float32",
+        (2, 4),
+        "195d31bf 5d98163e f416783d c215f4be 1591313e 7f8fc3be ec7f87bf 3820ddbe",
+    ),
+    ("orthogonal", "float32", (2, 4), "22394fbf bbf22f3e 93ed903d ae960ebf 58d0ec3d dec09dbe 830c5ebf d620bfbe"),
+    (
+        "orthogonal:layout=boi",
+        "float32",
+        (2, 2, 2),
+        "fd067fbf 805cb2bd 805cb23d fd067fbf 5588253e 0da27cbf 0da27cbf 558825be",
+    ),
+    (
+        "delta_orthogonal",
+        "float32",
+        (2, 2, 2),
+        "fd067fbf 00000000 805cb2bd 00000000 805cb23d 00000000 fd067fbf 00000000",
+    ),
+    (
+        "sparse:sparsity=0.5",
+        "float32",
+        (4, 2),
+        "00000000 8315ec3a 3776423a 00000000 ee2e0b3b 00000000 00000000 9953adbb",
+    ),
+]
+"""Call, dtype, shape, little-endian bytes."""
+
+TO_ROUNDING = {"orthogonal", "delta_orthogonal"}
+"""Equal on every machine within a millionth, not to the bit: the decomposition is LAPACK's."""
+
+
+def line(call: str, dtype: str, shape: tuple[int, ...]) -> None:
+    """Print the line of VECTORS for a call."""
+    print(f"    ({call!r}, {dtype!r}, {shape}, {stored(call, shape, dtype).hex(' ', 4)!r}),")
+
+
+@pytest.mark.parametrize(("call", "dtype", "shape", "expected"), VECTORS, ids=[f"{v[0]}-{v[1]}" for v in VECTORS])
+def test_the_bytes_are_what_they_always_were(call, dtype, shape, expected):
+    assert NAME == "fc1.weight"
+    computed = stored(call, shape, dtype)
+    if parse_call(call).name in TO_ROUNDING:
+        floats, expected_floats = (np.frombuffer(raw, "<f4") for raw in (computed, bytes.fromhex(expected)))
+        np.testing.assert_allclose(floats, expected_floats, rtol=0, atol=1e-6)
+    else:
+        assert computed.hex(" ", 4) == expected
+
+
+def test_every_built_in_initializer_has_a_vector():
+    assert {parse_call(call).name for call, *_ in VECTORS} == {initializer.name for initializer in BUILTIN}

@@ -1,0 +1,39 @@
+"""Initializers run on one tensor, as a plan runs them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from initctl.dtypes import BY_NAME
+from initctl.initializers import REGISTRY, Resolved
+from initctl.initializers.complex import on_complex
+from initctl.rules import parse_call
+from initctl.stream import Draws, encode
+from initctl.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NAME = "fc1.weight"
+DRAWS = Draws.of(0, NAME)
+
+
+def resolve(call: str, shape: tuple[int, ...], dtype: str = "float32") -> Resolved:
+    """What `call` gives a tensor of that shape."""
+    kind = BY_NAME[dtype]
+    tensor = TensorSpec(NAME, kind, shape, "f", 0, prod(shape) * kind.bits // 8)
+    resolved = REGISTRY.bind(parse_call(call)).resolve(tensor)
+    return Resolved(on_complex(resolved.fill), resolved.numbers) if kind.kind == "complex" else resolved
+
+
+def values(call: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The values of a float32 tensor of that shape."""
+    return resolve(call, shape).fill.values(DRAWS, 0, prod(shape)).reshape(shape)
+
+
+def stored(call: str, shape: tuple[int, ...], dtype: str = "float32") -> bytes:
+    """The tensor's bytes."""
+    kind = BY_NAME[dtype]
+    return encode(resolve(call, shape, dtype).fill.values(DRAWS, 0, prod(shape) * kind.parts), kind).tobytes()

@@ -1,0 +1,102 @@
+"""The table: every initializer that torch has, and promises that all of them keep."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from initctl.initializers import Fans
+from initctl.initializers.builtin import BUILTIN
+from initctl.rules import parse_rule
+from tests.initializers.running import DRAWS, resolve
+
+TORCH = {name: function for name, function in vars(torch.nn.init).items() if name.endswith("_") and name[0] != "_"}
+BY_NAME = {initializer.name: initializer for initializer in BUILTIN}
+NOT_OURS = {"tensor", "generator"}
+CONVOLUTIONS = {"dirac", "delta_orthogonal"}
+
+builtins = pytest.mark.parametrize("initializer", BUILTIN, ids=lambda initializer: initializer.name)
+
+
+def example_of(initializer):
+    """The law of an initializer's own example on a small tensor, and the number of its elements."""
+    shape = (4, 3, 3) if initializer.name in CONVOLUTIONS else (20, 6)
+    call = initializer.example.partition("=")[2]
+    return resolve(call, shape).fill, int(np.prod(shape))
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_every_initializer_of_torch_has_its_name_parameters_and_defaults_here(name):
+    ours = {parameter.name: parameter for parameter in BY_NAME[name.removesuffix("_")].parameters}
+    theirs = inspect.signature(TORCH[name]).parameters
+    for parameter in (p for p in theirs.values() if p.name not in NOT_OURS):
+        is_required = parameter.default is inspect.Parameter.empty
+        assert ours[parameter.name].required == is_required
+        if not is_required:
+            assert ours[parameter.name].default == parameter.default
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [(f"{person}_{law}", f"{method}_{law}") for law in ("normal", "uniform") for person, method in
+     (("glorot", "xavier"), ("he", "kaiming"))],
+)  # fmt: skip
+def test_initializers_answer_to_the_name_of_their_inventor(alias, name):
+    assert resolve(alias, (6, 4)) == resolve(name, (6, 4))
+
+
+@builtins
+def test_each_says_what_it_does_and_where_it_comes_from(initializer):
+    assert initializer.summary
+    assert initializer.formula
+    assert initializer.source.startswith(("torch.nn.init.", "jax.nn.initializers."))
+    assert parse_rule(initializer.example, "example").call.name == initializer.name
+
+
+@builtins
+@given(st.data())
+def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(initializer, data):
+    fill, count = example_of(initializer)
+    start, stop = sorted((data.draw(st.integers(0, count)), data.draw(st.integers(0, count))))
+    np.testing.assert_array_equal(fill.values(DRAWS, start, stop), fill.values(DRAWS, 0, count)[start:stop])
+
+
+@builtins
+def test_values_depend_on_the_draws_if_and_only_if_the_law_is_random(initializer):
+    fill, count = example_of(initializer)
+    other = type(DRAWS).of(1, "other")
+    is_changed = (fill.values(DRAWS, 0, count) != fill.values(other, 0, count)).any()
+    assert is_changed == fill.is_random
+
+
+@builtins
+def test_no_value_is_larger_than_declared(initializer):
+    fill, count = example_of(initializer)
+    assert np.abs(fill.values(DRAWS, 0, count)).max() <= fill.largest * (1 + 1e-6)
+
+
+@builtins
+def test_random_values_are_float32(initializer):
+    fill, count = example_of(initializer)
+    if fill.is_random:
+        assert fill.values(DRAWS, 0, count).dtype == np.float32
+
+
+def test_those_that_need_the_whole_tensor_say_so():
+    assert {name for name, initializer in BY_NAME.items() if example_of(initializer)[0].needs_whole} == {
+        "orthogonal",
+        "delta_orthogonal",
+        "sparse",
+    }
+
+
+def test_the_numbers_that_led_to_a_law_are_told():
+    assert resolve("xavier_normal", (6, 4)).numbers == {**Fans(4, 6)._asdict(), "std": pytest.approx(0.2**0.5)}
+    assert resolve("kaiming_uniform:mode=fan_out", (6, 4)).numbers == {"fan_out": 6, "bound": 1}
+    assert resolve("trunc_normal:mean=1,std=0.5,cut=2", (6, 4)).numbers == {"a": 0, "b": 2}
+    assert resolve("sparse:sparsity=0.5", (5, 2)).numbers == {"zeros_per_column": 3}

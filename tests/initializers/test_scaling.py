@@ -1,0 +1,165 @@
+"""Laws scaled by fans: torch's for every mode and nonlinearity, jax's formulas for the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from initctl.errors import RuleError
+from initctl.initializers import Unfit, fans
+from initctl.initializers.scaling import (
+    DISTRIBUTIONS,
+    MODES,
+    NONLINEARITIES,
+    SCALING_MODES,
+    UNIT_TRUNCATED_STD,
+    calculate_gain,
+)
+from initctl.stream import Normal, TruncNormal, Uniform
+from tests.initializers.running import resolve, values
+from tests.stream.goodness import p_value, p_value_of_two, truncated_cdf
+
+SHAPE = (200, 100, 5, 10)
+LARGE = (1000, 1000)
+SLOPES = [0, 0.01, 0.2, math.sqrt(5), -0.3, 1, 100]
+
+
+def sample(initialize, shape=SHAPE, **parameters):
+    """What torch draws, always the same."""
+    return initialize(torch.empty(shape), generator=torch.Generator().manual_seed(0), **parameters).numpy()
+
+
+def assert_same_moments(ours, theirs):
+    assert ours.shape == theirs.shape
+    spread = theirs.std(dtype=np.float64)
+    assert ours.mean(dtype=np.float64) == pytest.approx(0, abs=4e-3 * spread)
+    assert ours.std(dtype=np.float64) == pytest.approx(spread, rel=4e-3)
+
+
+def test_every_nonlinearity_of_torch_is_known():
+    assert set(NONLINEARITIES) == set(get_args(torch.nn.init._NonlinearityType))
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize("slope", SLOPES)
+def test_gains_are_torchs(nonlinearity, slope):
+    assert calculate_gain(nonlinearity, slope) == torch.nn.init.calculate_gain(nonlinearity, slope)
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize("mode", MODES)
+def test_kaiming_is_torchs_in_every_mode_for_every_nonlinearity(mode, nonlinearity):
+    call = f":a=0.3,mode={mode},nonlinearity={nonlinearity}"
+    parameters = {"a": 0.3, "mode": mode, "nonlinearity": nonlinearity}
+    normal = values("kaiming_normal" + call, SHAPE)
+    assert_same_moments(normal, sample(torch.nn.init.kaiming_normal_, **parameters))
+    uniform, expected = values("kaiming_uniform" + call, SHAPE), sample(torch.nn.init.kaiming_uniform_, **parameters)
+    assert_same_moments(uniform, expected)
+    assert np.abs(uniform).max() == pytest.approx(np.abs(expected).max(), rel=1e-4)
+
+
+@pytest.mark.parametrize("gain", [1, 0.5, 5 / 3])
+def test_xavier_is_torchs_for_any_gain(gain):
+    assert_same_moments(values(f"xavier_normal:gain={gain}", SHAPE), sample(torch.nn.init.xavier_normal_, gain=gain))
+    uniform, expected = values(f"xavier_uniform:gain={gain}", SHAPE), sample(torch.nn.init.xavier_uniform_, gain=gain)
+    assert_same_moments(uniform, expected)
+    assert np.abs(uniform).max() == pytest.approx(np.abs(expected).max(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["xavier_normal", "xavier_uniform", "kaiming_normal", "kaiming_uniform"])
+def test_the_whole_distribution_is_torchs(name):
+    assert p_value_of_two(values(name, SHAPE), sample(getattr(torch.nn.init, f"{name}_"))) > 1e-3
+
+
+def test_torchs_default_for_linear_layers_is_one_over_the_root_of_fan_in():
+    bound = resolve("kaiming_uniform:a=2.23606797749979", (30, 64)).numbers["bound"]
+    assert bound == pytest.approx(1 / math.sqrt(64))
+
+
+@pytest.mark.parametrize("a", ["1e200", "-1e308", "1" + "0" * 300])
+def test_a_slope_whose_square_overflows_gives_a_gain_of_0(a):
+    assert resolve(f"kaiming_normal:a={a}", (4, 4)).fill == Normal(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fan"), [("fan_in", 5000), ("fan_out", 10000), ("fan_avg", 7500), ("fan_geo_avg", math.sqrt(5e7))]
+)
+@pytest.mark.parametrize("scale", [1, 2, 0.1])
+def test_variance_scaling_has_the_variance_scale_over_fan_whatever_the_distribution(mode, fan, scale):
+    for distribution in DISTRIBUTIONS:
+        drawn = values(f"variance_scaling:scale={scale},mode={mode},distribution={distribution}", SHAPE)
+        assert drawn.var(dtype=np.float64) == pytest.approx(scale / fan, rel=5e-3)
+
+
+def test_variance_scaling_has_the_modes_and_distributions_of_jax():
+    assert SCALING_MODES == ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
+    assert DISTRIBUTIONS == ("truncated_normal", "normal", "uniform")
+
+
+def test_the_laws_of_variance_scaling_are_jaxs():
+    std = math.sqrt(2 / 100)
+    call = "variance_scaling:scale=2,mode=fan_in,distribution="
+    assert resolve(call + "normal", (50, 100)).fill == Normal(0, std)
+    assert resolve(call + "uniform", (50, 100)).fill == Uniform(-math.sqrt(3) * std, math.sqrt(3) * std)
+    wide = std / 0.87962566103423978
+    assert resolve(call + "truncated_normal", (50, 100)).fill == TruncNormal(0, wide, -2 * wide, 2 * wide)
+
+
+def test_jaxs_correction_is_the_standard_deviation_of_a_normal_cut_at_two():
+    density = math.exp(-2) / math.sqrt(2 * math.pi)
+    assert math.sqrt(1 - 4 * density / math.erf(math.sqrt(2))) == pytest.approx(UNIT_TRUNCATED_STD, rel=1e-14)
+
+
+def test_lecun_normal_is_cut_at_two_standard_deviations_and_keeps_its_variance():
+    drawn = values("lecun_normal", LARGE)
+    wide = 1 / math.sqrt(1000) / 0.87962566103423978
+    assert drawn.std(dtype=np.float64) == pytest.approx(1 / math.sqrt(1000), rel=4e-3)
+    assert np.abs(drawn).max() <= 2 * wide
+    assert p_value(drawn, truncated_cdf(0, wide, -2 * wide, 2 * wide)) > 1e-3
+
+
+def test_lecun_uniform_has_the_variance_one_over_fan_in():
+    assert resolve("lecun_uniform", (7, 12)).numbers == {"fan_in": 12, "bound": pytest.approx(0.5)}
+
+
+def test_a_scale_of_0_gives_zeros():
+    for distribution in DISTRIBUTIONS:
+        assert not values(f"variance_scaling:scale=0,mode=fan_in,distribution={distribution}", (4, 4)).any()
+
+
+SCALED = ["xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun_uniform", "lecun_normal",
+          "variance_scaling:scale=1,mode=fan_avg,distribution=normal"]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", SCALED)
+@pytest.mark.parametrize(("shape", "layout"), [((20, 30), "io"), ((4, 20, 30), "boi"), ((3, 5, 20, 30), "kkio")])
+def test_a_layout_gives_the_law_of_the_tensor_in_torchs_order(call, shape, layout):
+    fan_in, fan_out = fans(shape, layout)
+    with_layout = f"{call}{',' if ':' in call else ':'}layout={layout}"
+    assert resolve(with_layout, shape) == resolve(call, (fan_out, fan_in))
+
+
+@pytest.mark.parametrize("call", SCALED)
+def test_a_vector_has_no_fans_and_does_not_fit(call):
+    with pytest.raises(Unfit, match="at least 2 dims"):
+        resolve(call, (5,))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "xavier_normal:gain=-1",
+        "kaiming_normal:mode=fan_avg",
+        "kaiming_normal:nonlinearity=gelu",
+        "variance_scaling:scale=-1,mode=fan_in,distribution=normal",
+        "variance_scaling:scale=1,mode=fan_in,distribution=cauchy",
+        "variance_scaling:scale=1,mode=fan_in",
+    ],
+)
+def test_arguments_that_make_no_law_are_refused(call):
+    with pytest.raises(RuleError):
+        resolve(call, (4, 4))

@@ -1,0 +1,130 @@
+"""The table of element types against torch, NumPy and what each type can hold."""
+
+from __future__ import annotations
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+
+from initctl.dtypes import BY_NAME, BY_TAG, DTYPES
+
+FLOATS = [dtype for dtype in DTYPES if dtype.kind == "float"]
+INTEGERS = [dtype for dtype in DTYPES if dtype.kind == "integer"]
+IN_TORCH = [dtype for dtype in DTYPES if hasattr(torch, dtype.name)]
+
+named = {"ids": lambda dtype: dtype.name}
+
+
+def test_every_type_that_safetensors_stores_has_its_tag():
+    assert set(BY_TAG) == {
+        "BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E5M2",
+        "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0", "F16", "BF16", "F32", "F64", "C64",
+    }  # fmt: skip
+
+
+def test_names_and_tags_are_unique():
+    assert len(BY_NAME) == len(BY_TAG) == len(DTYPES)
+
+
+def test_only_packed_types_are_unknown_to_torch_by_name():
+    assert {dtype.name for dtype in DTYPES if dtype not in IN_TORCH} == {
+        dtype.name for dtype in DTYPES if dtype.kind == "packed"
+    }
+
+
+@pytest.mark.parametrize("dtype", IN_TORCH, **named)
+def test_a_name_is_torchs_type_of_the_same_width_and_kind(dtype):
+    theirs = getattr(torch, dtype.name)
+    assert isinstance(theirs, torch.dtype)
+    assert dtype.bits == 8 * theirs.itemsize
+    assert (dtype.is_floating or dtype.kind == "scale") == (theirs.is_floating_point or theirs.is_complex)
+    assert (dtype.parts == 2) == theirs.is_complex
+
+
+@pytest.mark.parametrize("dtype", IN_TORCH, **named)
+def test_the_numpy_type_is_one_part_of_an_element(dtype):
+    assert dtype.numpy.itemsize * 8 * dtype.parts == dtype.bits
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype.kind == "packed"], **named)
+def test_a_packed_type_is_narrower_than_a_byte_has_no_numpy_type_and_holds_nothing(dtype):
+    assert dtype.bits < 8
+    assert not dtype.holds(0)
+    with pytest.raises(TypeError, match="smaller than a byte"):
+        _ = dtype.numpy
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, BY_NAME["complex64"]], **named)
+def test_the_largest_number_of_a_float_type_is_torchs(dtype):
+    assert dtype.largest == torch.finfo(getattr(torch, dtype.name)).max
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, **named)
+def test_the_largest_number_of_an_integer_type_is_torchs(dtype):
+    assert dtype.largest == torch.iinfo(getattr(torch, dtype.name)).max
+
+
+def test_the_largest_bool_is_1_and_the_largest_scale_a_power_of_two():
+    assert BY_NAME["bool"].largest == 1
+    assert BY_NAME["float8_e8m0fnu"].largest == 2.0**127
+
+
+@pytest.mark.parametrize("dtype", FLOATS, **named)
+def test_a_float_type_holds_what_rounds_to_a_finite_number(dtype):
+    for value in (0, -0.0, 0.1, 1e-300, dtype.largest, -dtype.largest):
+        assert dtype.holds(value)
+    for value in (math.inf, -math.inf, math.nan):
+        assert not dtype.holds(value)
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in FLOATS if dtype.bits < 64], **named)
+def test_a_float_type_holds_up_to_half_a_step_beyond_its_largest_number(dtype):
+    half_a_step = dtype.largest - float(np.nextafter(np.array(dtype.largest, dtype.numpy), dtype.numpy.type(0)))
+    half_a_step /= 2
+    within = dtype.largest + half_a_step * 0.999
+    assert dtype.holds(within)
+    assert dtype.holds(-within)
+    assert not dtype.holds(dtype.largest + half_a_step * 1.001)
+    assert not dtype.holds(-dtype.largest - half_a_step * 1.001)
+
+
+def test_float64_holds_what_float32_cannot():
+    assert BY_NAME["float64"].holds(1e300)
+    assert not BY_NAME["float32"].holds(1e300)
+    assert not BY_NAME["complex64"].holds(1e300)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, **named)
+def test_an_integer_type_holds_whole_numbers_within_its_limits(dtype):
+    limits = np.iinfo(dtype.numpy)
+    smallest, largest = int(limits.min), int(limits.max)
+    for value in (0, 1, 7.0, smallest, largest):
+        assert dtype.holds(value)
+    for value in (0.5, 1e-9, smallest - 1, largest + 1, float(largest + 1), 1e300):
+        assert not dtype.holds(value)
+
+
+def test_bool_holds_0_and_1():
+    assert [value for value in (-1, 0, 0.5, 1, 1.0, 2) if BY_NAME["bool"].holds(value)] == [0, 1, 1.0]
+
+
+def test_a_scale_type_holds_powers_of_two_only():
+    scale = BY_NAME["float8_e8m0fnu"]
+    for value in (1, 2, 0.5, 2.0**127, 2.0**-127):
+        assert scale.holds(value)
+    for value in (0, 3, 1.5, -1, 2.0**128, 2.0**-128):
+        assert not scale.holds(value)
+
+
+def test_random_values_make_sense_in_float_and_complex_types_only():
+    assert {dtype.kind for dtype in DTYPES if dtype.is_floating} == {"float", "complex"}
+
+
+def test_numpy_types_come_from_ml_dtypes_where_numpy_has_none():
+    assert BY_NAME["bfloat16"].numpy == ml_dtypes.bfloat16
+    assert BY_NAME["float8_e5m2"].numpy == ml_dtypes.float8_e5m2
+    assert BY_NAME["complex64"].numpy == np.float32
+    assert BY_NAME["uint64"].numpy == np.uint64
