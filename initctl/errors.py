@@ -16,7 +16,6 @@ Warnings are problems too: they are collected in a plan instead of being raised.
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -95,7 +94,7 @@ def escape(text: str) -> str:
     Control, format, surrogate, private and unassigned characters, and all spaces but the plain one, become `\xNN`
     or `\u{…}`; prefixes that continuous-integration systems read as commands are broken up.
     """
-    text = "".join(char if _is_plain(char) else _code_point(char) for char in text)
+    text = "".join(char if char.isprintable() else _code_point(char) for char in text)
     for prefix, shown_prefix in _CI_COMMAND_PREFIXES.items():
         text = text.replace(prefix, shown_prefix)
     return text
@@ -110,10 +109,6 @@ def shown(text: object) -> str:
     safe = escape(str(text)[: SHOWN_LENGTH + 1].replace("\\", "\\\\"))
     safe = safe if len(safe) <= SHOWN_LENGTH else safe[:SHOWN_LENGTH] + "…"
     return safe if safe and safe == safe.strip() and not safe.startswith("-") else f"'{safe}'"
-
-
-def _is_plain(char: str) -> bool:
-    return char == " " or (char.isprintable() and unicodedata.category(char) != "Co")
 
 
 def _code_point(char: str) -> str:

@@ -1,6 +1,7 @@
 """Laws on complex tensors: element i has its real part at index 2i and its imaginary part at 2i + 1.
 
-As in torch, a random element's variance is shared by its two parts, and a constant is real.
+As in torch, a normal element's variance is shared by its two parts, each of std/√2; mean and bounds hold for either
+part, and a constant is real.
 """
 
 from __future__ import annotations

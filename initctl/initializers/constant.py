@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 
+_LARGEST_WHOLE = 2**64
+"""No array holds whole numbers from here on exactly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Diagonals:
     """Zeros, but for ones in `groups` runs of `count` indices `step` apart; run g begins at `origin + g · stride`.
 
-    The runs do not interleave: `stride` is greater than `count · step` or there is one run.
+    A run ends before the next begins: `(count - 1) · step` is less than `stride`, or there is one run.
     """
 
     origin: int
@@ -46,7 +50,7 @@ class Diagonals:
 
 
 def constant(_: TensorSpec, *, val: float) -> Resolved:
-    return Resolved(Constant(val))
+    return Resolved(Constant(val if abs(val) < _LARGEST_WHOLE else float(val)))
 
 
 def ones(tensor: TensorSpec) -> Resolved:

@@ -77,7 +77,6 @@ class Registry:
 
         if self._plugins_loaded:
             return
-        self._plugins_loaded = True
         for entry in entry_points(group=ENTRY_POINT_GROUP):
             try:
                 initializer = entry.load()
@@ -85,7 +84,9 @@ class Registry:
                 raise _broken(entry.value, f"cannot be loaded: {error}") from error
             if not isinstance(initializer, Initializer):
                 raise _broken(entry.value, f"is {type(initializer).__name__}, not an initctl Initializer")
-            self.register(initializer)
+            if initializer not in self._by_name.values():  # found before a later plugin failed
+                self.register(initializer)
+        self._plugins_loaded = True
 
 
 def bound(initializer: Initializer, given: Arguments) -> Bound:

@@ -74,7 +74,7 @@ class Constant(_Elementwise):
 
 @dataclass(frozen=True, slots=True)
 class Uniform(_Random):
-    """`a + (b - a) · uniform01`, with `b - a` rounded to float32 first."""
+    """`a + (b - a) · uniform01`, with `b - a` rounded to float32 first: may exceed `b` by the rounding of the sum."""
 
     a: float
     b: float
@@ -137,16 +137,22 @@ class TruncNormal(_Random):
 
     @property
     def is_resolved(self) -> bool:
-        """Whether float32 probabilities can follow the law: not beyond 12 standard deviations, nor on a mere sliver."""
+        """Whether float32 can follow the law: not beyond 12 standard deviations, nor on a mere sliver."""
         low, high = self.tails
-        return high >= _SMALLEST_TAIL and high - low >= high * _NARROWEST
+        a, b = map(float, self._inner_bounds)
+        is_followed = high >= _SMALLEST_TAIL and high - low >= high * _NARROWEST
+        return is_followed and a <= b and abs(self.mean) <= _LARGEST_FLOAT32
+
+    @property
+    def _inner_bounds(self) -> tuple[np.float32, np.float32]:
+        """The outermost float32 numbers that are not outside."""
+        return _inner_float32(self.a, -math.inf), _inner_float32(self.b, math.inf)
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
         low, high = self.tails
         z = draws.normal01_between(start, stop, low=low, high=high, above=self.is_above)
-        a, b = _inner_float32(self.a, -math.inf), _inner_float32(self.b, math.inf)
         values: NDArray[np.float32] = np.float32(self.mean) + np.float32(self.std) * z
-        return values.clip(a, b)
+        return values.clip(*self._inner_bounds)
 
 
 def _normal_cdf(z: float) -> float:

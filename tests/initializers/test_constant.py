@@ -23,6 +23,13 @@ def torch_bytes(initialize, shape, dtype, **parameters):
     return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
+@pytest.mark.parametrize("val", [2**64 - 1, 2**64, 10**300, -(10**300)])
+def test_a_whole_constant_of_any_size_is_torchs_bytes_in_float64(val):
+    initialize = torch.nn.init.constant_
+    assert stored(f"constant:val={val}", (3,), "float64") == torch_bytes(initialize, (3,), "float64", val=float(val))
+    assert values(f"constant:val={val}", (3,)).dtype != object
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", [*FLOATS, *INTEGERS, "bool", "complex64"])
 def test_zeros_and_ones_are_torchs_bytes(dtype, shape):

@@ -115,6 +115,8 @@ def test_arguments_that_make_no_law_are_refused_before_any_tensor_is_seen(call, 
         "trunc_normal:std=1e6,a=-0.01,b=0.01",
         "trunc_normal:cut=1e-9",
         "trunc_normal:std=100,cut=1e308",
+        "trunc_normal:mean=0.1,std=1e-10,cut=2",
+        "trunc_normal:mean=1e39,std=1e38,a=0,b=1e38",
     ],
 )
 def test_an_interval_that_float32_cannot_resolve_does_not_fit(call):

@@ -170,6 +170,12 @@ class TestPlugins:
         assert problem.message == f"plugin {module}:TWOS {fault}"
         assert problem.hint == "mend or uninstall the package that adds it"
 
+    def test_a_broken_plugin_is_named_each_time_and_the_others_are_found(self, site):
+        write_plugin(site, "plugin_works")
+        write_plugin(site, "plugin_zbroken", source="raise RuntimeError('no licence')")
+        registry = Registry(BUILTIN)
+        assert self.fault_of(registry) == self.fault_of(registry)
+
     def test_a_broken_plugin_does_not_stand_in_the_way_of_a_built_in_name(self, site):
         write_plugin(site, "plugin_broken", source="raise RuntimeError")
         assert Registry(BUILTIN).find("normal").name == "normal"
