@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.api import Applied
-    from initctl.planning import Action
+    from initctl.planning import Action, Plan
 
 RULES = (
     "*.weight=kaiming_normal:nonlinearity=relu",
@@ -44,6 +44,7 @@ class Demo:
     """The files of a demonstration, what was applied, and each tensor before and after."""
 
     checkpoint: str
+    plan: Plan
     applied: Applied
     changes: tuple[Change, ...]
 
@@ -69,8 +70,8 @@ class Demo:
         }
 
 
-def demonstrate(directory: str, *, seed: int = 0) -> Demo:
-    """Write a checkpoint into `directory`, apply `RULES` to it, and verify the result by reading it back.
+def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
+    """Write a checkpoint into `directory`, plan and apply `RULES`, and verify the result by reading it back.
 
     Raises `ConflictError` where one of its files is there already: it may be somebody's model.
     """
@@ -80,8 +81,9 @@ def demonstrate(directory: str, *, seed: int = 0) -> Demo:
     with storage_errors(directory):
         os.makedirs(directory, exist_ok=True)
         _write_network(checkpoint)
-    applied = initctl.apply(checkpoint, output, rules=RULES, seed=seed)
-    return Demo(checkpoint, applied, _changes(checkpoint, applied))
+    plan = initctl.plan(checkpoint, rules=RULES)
+    applied = initctl.apply(checkpoint, output, rules=RULES, threads=threads)
+    return Demo(checkpoint, plan, applied, _changes(checkpoint, applied))
 
 
 def _write_network(path: str) -> None:

@@ -54,7 +54,9 @@ class DType:
         return float(ml_dtypes.finfo(self.numpy).max)  # type: ignore[no-untyped-call]
 
     def holds(self, value: float) -> bool:
-        """Whether `value` can be stored: exactly, in an integer, bool or scale type; without overflow, in a float."""
+        """Whether `value` can be stored: exactly, in an integer, bool or scale type; in a float,
+        without overflow and without becoming 0.
+        """
         import numpy as np
 
         if self.kind == "packed":
@@ -64,14 +66,15 @@ class DType:
         if self.kind == "integer":
             limits = np.iinfo(self.numpy)
             return value == int(value) and int(limits.min) <= value <= int(limits.max)
-        with np.errstate(over="ignore"):
-            stored = float(np.float64(value) if self.bits == 64 and self.kind == "float" else self._rounded(value))
-        return stored == value if self.kind == "scale" else math.isfinite(stored)
+        stored = value if self.name == "float64" else self.rounded(value)
+        return stored == value if self.kind == "scale" else math.isfinite(stored) and (stored != 0 or value == 0)
 
-    def _rounded(self, value: float) -> Any:  # noqa: ANN401 - a scalar of one of many types
+    def rounded(self, value: float) -> float:
+        """`value` through float32 to this type and back: what a computed value becomes. Infinite or NaN on overflow."""
         import numpy as np
 
-        return np.array([value], np.float32).astype(self.numpy)[0]
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.array([value], np.float32).astype(self.numpy)[0])
 
 
 DTYPES: tuple[DType, ...] = (

@@ -17,7 +17,10 @@ Warnings are problems too: they are collected in a plan instead of being raised.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SHOWN_LENGTH = 256
 """Characters of a foreign string that a message shows at most."""
@@ -46,6 +49,10 @@ class InitctlError(Exception):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+    def prefixed(self, place: str) -> Self:
+        """The same error with `place` before each message."""
+        return type(self)(*(Problem(p.code, place + p.message, p.hint) for p in self.problems))
 
 
 class UsageError(InitctlError):
@@ -114,3 +121,9 @@ def shown(text: object) -> str:
 def _code_point(char: str) -> str:
     number = ord(char)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"
+
+
+def listed(texts: Sequence[str], *, at_most: int = 3) -> str:
+    """`a, b, c and 4 more`; the texts are shown as they are."""
+    more = f" and {len(texts) - at_most} more" if len(texts) > at_most else ""
+    return ", ".join(texts[:at_most]) + more

@@ -22,11 +22,11 @@ class Laplace:
 
     scale: float
 
-    is_random: ClassVar[bool] = True
-    needs_whole: ClassVar[bool] = False
+    needs_whole: ClassVar[bool] = False  # True: `values` is asked for the whole tensor at once
 
     @property
     def largest(self) -> float:
+        """A bound on the magnitude of every value: a dtype that it would overflow is refused beforehand."""
         return self.scale * 33 * np.log(2)
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:

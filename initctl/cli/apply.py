@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import initctl
 from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
+from initctl.cli.signals import ignore_signals
 from initctl.report.plans import applied_report
+
+if TYPE_CHECKING:
+    from initctl.planning import Plan
 
 Output = Annotated[
     str | None,
@@ -39,6 +43,13 @@ def apply(
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
     started = time.monotonic()
+
+    def tell(plan: Plan) -> None:
+        face.warn(plan.warnings)
+        face.log(
+            f"{plan.checkpoint.format}: {len(plan.checkpoint.tensors)} tensors in {len(plan.checkpoint.files)} files"
+        )
+
     with face.progress() as on_progress:
         applied = initctl.apply(
             checkpoint,
@@ -46,9 +57,10 @@ def apply(
             in_place=in_place,
             no_clobber=no_clobber,
             threads=face.threads,
-            on_plan=lambda plan: face.warn(plan.warnings),
+            on_plan=tell,
             on_progress=on_progress,
             **vars(rules),
         )
-    face.log(f"took {time.monotonic() - started:.2f} s")
+    ignore_signals()
+    face.log(f"{len(applied.files)} files written in {time.monotonic() - started:.2f} s")
     face.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))

@@ -32,7 +32,8 @@ def demo(directory: Directory = None, *, face: Face) -> None:
 
 
 def _show(directory: str, face: Face) -> None:
-    shown = demonstrate(directory)
+    shown = demonstrate(directory, threads=face.threads)
+    face.warn(shown.plan.warnings)
     face.result("demo", shown.to_json, lambda: demo_report(shown))
     if not shown.verified:
         raise typer.Exit(1)

@@ -34,7 +34,8 @@ class Face:
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr; show a bug's traceback.")] = False
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False
     threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="Threads that work; default: one for each processor.")
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Threads that work; default: one for each processor."),
     ] = None
 
     warnings: list[Problem] = field(default_factory=list, init=False)
@@ -58,7 +59,7 @@ class Face:
             print(f"initctl: {escape(line)}", file=sys.stderr)
 
     def progress(self) -> AbstractContextManager[Callable[[Progress], None] | None]:
-        """What is to be told of progress: drawn on a terminal only."""
+        """A callback that draws progress, on a terminal only."""
         target = console(sys.stderr, color=not self.no_color)
         if self.quiet or not sys.stderr.isatty() or target.is_dumb_terminal:
             return nullcontext()

@@ -17,19 +17,17 @@ from initctl.cli.face import complain
 from initctl.cli.initializers import initializers
 from initctl.cli.inspect import inspect
 from initctl.cli.plan import plan
+from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import open_streams
-from initctl.errors import InitctlError, Problem, UncertainError, UsageError, escape
+from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError, escape
 from initctl.report.envelope import document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
 BUG = 70
 _SIGNALLED = 128
 """Added to a signal's number in the exit status of a process that it ended."""
-_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""Signals that ask the process to end."""
 
 app = typer.Typer(
     name="initctl",
@@ -55,20 +53,10 @@ def initctl_app(
         raise typer.Exit(UsageError.exit_status)
 
 
-class _Ended(BaseException):
-    """A signal asked the process to end; cleanup runs as for any exception."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
     open_streams()
-    for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell for its background jobs, sets it
-            signal.signal(number, _end)
+    raise_on_signals()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -82,9 +70,12 @@ def run(arguments: Sequence[str]) -> int:
         fault = error.format_message().rstrip(".")
         hint = None if fault.endswith(("?", ")")) else "see initctl --help"  # it proposes something itself
         return _fail(arguments, UsageError.exit_status, [Problem("usage.command_line", fault, hint)])
-    except _Ended as end:
+    except Ended as end:
         message = f"interrupted by {signal.Signals(end.number).name}"
         return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", message)])
+    except MemoryError:
+        problem = Problem("storage.memory", "there is not enough memory", "use fewer --threads")
+        return _fail(arguments, StorageError.exit_status, [problem])
     except Exception as error:  # noqa: BLE001 - a bug, told as one
         if {"--verbose", "-v"} & set(arguments):
             for line in traceback.format_exc().splitlines():
@@ -102,9 +93,3 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
         with suppress(UncertainError):  # the error itself is told
             print(document(command, None, exit_code=status, errors=problems))
     return status
-
-
-def _end(number: int, _: FrameType | None) -> NoReturn:
-    for other in _ENDING:
-        signal.signal(other, signal.SIG_IGN)  # what cleans up is not to be interrupted again
-    raise _Ended(number)

@@ -20,7 +20,7 @@ def open_streams() -> None:
 
 
 class Lenient(io.FileIO):
-    """A descriptor that takes everything: what it cannot write is dropped, from the first failure on."""
+    """A raw stream whose writes never fail: from the first `OSError` on, what is written is dropped."""
 
     failed = False
 

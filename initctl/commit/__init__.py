@@ -1,10 +1,11 @@
 """How output reaches the disk: staged beside its target, synced, and put into place in one step, or not at all.
 
-staging.py     a file or a directory on its way to its target
-copying.py     bytes from file to file, moved by the kernel where it can
-exchange.py    two paths swapped in one step
-tree.py        what lies below a directory
-failure.py     what the operating system refused, as an error of this package
+staging.py        a file or a directory on its way to its target
+copying.py        bytes from file to file, moved by the kernel where it can
+exchange.py       two paths swapped in one step
+undisturbed.py    steps that a signal must not cut in two
+tree.py           what lies below a directory
+failure.py        what the operating system refused, as an error of this package
 """
 
 from initctl.commit.copying import copy_range, write_all

@@ -15,7 +15,7 @@ _RENAME_SWAP = 2
 
 
 def exchange(one: str, other: str) -> None:
-    """Let each of two existing paths name what the other named. Raises `OSError`; ENOSYS where no call does it."""
+    """Swap two existing paths in one step. Raises `OSError`; ENOSYS where the system has no call for it."""
     libc: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
     first, second = os.fsencode(one), os.fsencode(other)
     if hasattr(libc, "renameat2"):

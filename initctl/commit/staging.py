@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Self
 from initctl.commit.exchange import exchange
 from initctl.commit.failure import storage_errors
 from initctl.commit.tree import tree
+from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 
 if TYPE_CHECKING:
@@ -81,12 +82,13 @@ class StagedFile(NewFile):
 
     def commit(self, *, no_clobber: bool = False) -> None:
         """Take the target's place. Raises `ConflictError` under `no_clobber` where something is there."""
-        with storage_errors(self.target):
-            if no_clobber:
-                _link_as(self.path, self.target)
-            else:
-                os.replace(self.path, self.target)
-        _sync_committed(os.path.dirname(self.target))
+        with undisturbed():
+            with storage_errors(self.target):
+                if no_clobber:
+                    _link_as(self.path, self.target)
+                else:
+                    os.replace(self.path, self.target)
+            _sync_committed(os.path.dirname(self.target))
 
 
 class StagedDirectory:
@@ -102,7 +104,8 @@ class StagedDirectory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        _remove(self.path)
+        with undisturbed():
+            _remove(self.path)
         if error is None and os.path.lexists(self.path):
             message = f"{shown(self.target)}: is in place, but {shown(self.path)} could not be removed"
             raise UncertainError(Problem("storage.leftover", message, "remove it"))
@@ -135,12 +138,13 @@ class StagedDirectory:
 
         What is replaced is removed. Raises `ConflictError` where something is there that is not to be replaced.
         """
-        if replace:
-            self._exchange()
-        else:
-            with storage_errors(self.target):
-                _rename_to(self.path, self.target)
-        _sync_committed(os.path.dirname(self.target))
+        with undisturbed():
+            if replace:
+                self._exchange()
+            else:
+                with storage_errors(self.target):
+                    _rename_to(self.path, self.target)
+            _sync_committed(os.path.dirname(self.target))
 
     def _exchange(self) -> None:
         try:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.commit import tree
-from initctl.errors import ConflictError, Problem, StorageError, UsageError, shown
-from initctl.formats.checkpoint import in_hub_cache
+from initctl.errors import ConflictError, Problem, StorageError, UsageError, listed, shown
+from initctl.formats.hub_cache import in_hub_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from initctl.formats import Checkpoint, CheckpointFile
 
-_NAMED_AT_MOST = 3
 _ELSEWHERE = "write to another file with -o"
 
 
@@ -43,6 +42,8 @@ def destination(checkpoint: Checkpoint, output: str, *, no_clobber: bool) -> Des
                 "output.parent", f"{shown(output)}: the directory {shown(parent)} does not exist", "create it first"
             )
         )
+    if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
+        raise UsageError(Problem("output.inside", f"{shown(output)}: lies inside the input", "name a place outside"))
     if not os.path.lexists(path):
         return Destination(path, stat.S_IMODE(os.stat(checkpoint.target).st_mode), exists=False)
     _check_is_other(checkpoint, path, output)
@@ -50,6 +51,7 @@ def destination(checkpoint: Checkpoint, output: str, *, no_clobber: bool) -> Des
         raise ConflictError(Problem("output.exists", f"{shown(output)}: exists"))
     _check_kind(checkpoint, path, output)
     if checkpoint.is_directory:
+        check_not_here(path)
         check_replaceable(checkpoint, path)
     else:
         check_not_cached(path)
@@ -73,6 +75,14 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> N
 def real_path(checkpoint: Checkpoint, file: CheckpointFile) -> str:
     """Where the content of `file` lies, if its name in the directory of `checkpoint` is a link."""
     return os.path.realpath(os.path.join(checkpoint.directory, file.name))
+
+
+def check_not_here(path: str) -> None:
+    """Refuse to exchange a directory that this process works in: a shell would go on in the old one, which is gone."""
+    here = os.path.realpath(os.getcwd())
+    if os.path.commonpath([here, path]) == path:
+        message = f"{shown(path)}: is the working directory, or holds it, and would be replaced by a new directory"
+        raise ConflictError(Problem("output.working_directory", message, "run from elsewhere"))
 
 
 def check_not_cached(path: str) -> None:
@@ -102,7 +112,6 @@ def check_replaceable(checkpoint: Checkpoint, path: str) -> None:
     belonging = {os.path.normpath(file.name) for file in (*checkpoint.files, *checkpoint.other_files)}
     found = {os.path.relpath(os.path.join(parent, name), path) for parent, names in tree(path) for name in names}
     if strangers := sorted(found - belonging):
-        more = f" and {len(strangers) - _NAMED_AT_MOST} more" if len(strangers) > _NAMED_AT_MOST else ""
-        listed = ", ".join(shown(name) for name in strangers[:_NAMED_AT_MOST]) + more
-        message = f"{shown(path)}: holds files that are not part of the result: {listed}"
+        named = listed([shown(name) for name in strangers])
+        message = f"{shown(path)}: holds files that are not part of the result: {named}"
         raise ConflictError(Problem("output.strangers", message, "name a new directory, or remove them"))

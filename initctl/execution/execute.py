@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.commit import StagedDirectory, StagedFile, storage_errors
-from initctl.execution.destination import Destination, check_in_place, check_replaceable, destination, real_path
+from initctl.execution.destination import (
+    Destination,
+    check_in_place,
+    check_not_here,
+    check_replaceable,
+    destination,
+    real_path,
+)
 from initctl.execution.pieces import pieces
 from initctl.execution.workers import Workers, default_threads
 
@@ -43,7 +50,8 @@ def execute(
 ) -> Written:
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
-    Memory does not grow with the checkpoint. Whatever is raised, what was there is as it was and nothing is left
+    Memory does not grow with the checkpoint, but for initializers that need a whole tensor: they have room for one at a
+    time. Whatever is raised, what was there is as it was and nothing is left
     behind, but for `UncertainError`: then the result is in place.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
@@ -85,6 +93,7 @@ class _Writer:
             path = real_path(self.checkpoint, touched[0])
             self.new_file(touched[0], Destination(path, touched[0].mode, exists=True))
         elif touched:
+            check_not_here(self.checkpoint.target)
             self.exchanged_directory(touched)
         return Written(self.checkpoint.path, tuple(file.name for file in touched))
 

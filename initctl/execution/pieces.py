@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
 
 from initctl.commit import copy_range, write_all
+from initctl.errors import FitError, Problem, shown
 from initctl.stream import Draws, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from initctl.planning import Action
 
@@ -25,6 +30,10 @@ class Piece(Protocol):
     @property
     def nbytes(self) -> int: ...
 
+    @property
+    def is_whole_tensor(self) -> bool:
+        """Whether it is computed at once, however large."""
+
     def write(self, source: int, destination: int) -> None:
         """Put the bytes into descriptor `destination`; `source` reads the input."""
 
@@ -35,6 +44,8 @@ class KeptPiece:
 
     start: int
     stop: int
+
+    is_whole_tensor: ClassVar[bool] = False
 
     @property
     def nbytes(self) -> int:
@@ -58,6 +69,10 @@ class FilledPiece:
         return (self.stop - self.start) * self._width
 
     @property
+    def is_whole_tensor(self) -> bool:
+        return self.action.fill.needs_whole
+
+    @property
     def _width(self) -> int:
         """Bytes of one number."""
         tensor = self.action.tensor
@@ -66,9 +81,18 @@ class FilledPiece:
     def write(self, source: int, destination: int) -> None:  # noqa: ARG002 - what was there does not matter
         tensor = self.action.tensor
         values = self.action.fill.values(Draws.of(self.seed, tensor.name), self.start, self.stop)
+        self._check(values)
         for first in range(0, len(values), FILLED_AT_ONCE):
             data = encode(values[first : first + FILLED_AT_ONCE], tensor.dtype)
             write_all(destination, data.data, tensor.offset + (self.start + first) * self._width)
+
+    def _check(self, values: NDArray[Any]) -> None:
+        """Refuse what an initializer from elsewhere may give: other than one finite number for each element."""
+        if values.shape == (self.stop - self.start,) and np.isfinite(values).all():
+            return
+        place = f"tensor {shown(self.action.tensor.name)}: {self.action.initializer}"
+        fault = f"gave other than {self.stop - self.start} finite numbers"
+        raise FitError(Problem("initializer.values", f"{place}: {fault}", "mend the package that adds it"))
 
 
 def pieces(size: int, actions: Sequence[Action], seed: int) -> Iterator[Piece]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
     from initctl.execution.pieces import Piece
 
+_ONE_WHOLE_TENSOR = Lock()
+"""Held while a piece is a whole tensor: it takes memory in the tensor's size, and threads of its own."""
 _WAITING_FOR_EACH = 2
 """Pieces handed out for each thread: enough to keep it busy, few enough to stop soon."""
 
@@ -66,5 +70,6 @@ class Workers:
 
 
 def _write(piece: Piece, source: int, destination: int) -> int:
-    piece.write(source, destination)
+    with _ONE_WHOLE_TENSOR if piece.is_whole_tensor else nullcontext():
+        piece.write(source, destination)
     return piece.nbytes

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import ConflictError, InputError, Problem, shown
+from initctl.errors import ConflictError, Problem, shown
+from initctl.formats.opening import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from initctl.tensors import TensorSpec
-
-
-_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-"""What the cache calls a file: a git blob's name, or the SHA-256 of what Git LFS holds."""
 
 
 class Identity(NamedTuple):
@@ -68,11 +63,11 @@ class Checkpoint:
     warnings: tuple[Problem, ...] = ()
 
     def open(self, file: CheckpointFile) -> int:
-        """A descriptor to read `file` from. Raises `ConflictError` where it is no longer the one that was read."""
-        try:
-            descriptor, status = open_regular(os.path.join(self.directory, file.name))
-        except InputError:
-            raise self._changed(file) from None
+        """A descriptor to read `file` from. Raises `ConflictError` where it changed."""
+        path = os.path.join(self.directory, file.name)
+        if not os.path.lexists(path):
+            raise self._changed(file)
+        descriptor, status = open_regular(path)
         if Identity.of(status) != file.identity:
             os.close(descriptor)
             raise self._changed(file)
@@ -91,42 +86,3 @@ class Checkpoint:
     def _changed(self, file: CheckpointFile) -> ConflictError:
         path = shown(os.path.join(self.directory, file.name))
         return ConflictError(Problem("input.changed", f"{path}: was changed while it was read", "run again"))
-
-
-def open_regular(path: str) -> tuple[int, os.stat_result]:
-    """A descriptor that reads the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise InputError(Problem("file.kind", f"{shown(path)}: is {kind}"))
-    return descriptor, status
-
-
-def read_at(descriptor: int, length: int, offset: int) -> bytes:
-    """`length` bytes from `offset`, or as many as there are."""
-    parts: list[bytes] = []
-    while length and (part := os.pread(descriptor, length, offset)):
-        parts.append(part)
-        length -= len(part)
-        offset += len(part)
-    return b"".join(parts)
-
-
-def in_hub_cache(path: str) -> bool:
-    """Whether the file at `path` (not a link to it) is one of Hugging Face's cache, named by its content's hash."""
-    blobs, name = os.path.split(path)
-    return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
-
-
-def unreadable(path: str, error: OSError | ValueError) -> InputError:
-    """The error for a path that cannot be opened."""
-    if isinstance(error, FileNotFoundError):
-        return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory"))
-    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    return InputError(Problem("file.unreadable", f"{shown(path)}: cannot be read: {reason}"))

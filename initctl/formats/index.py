@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats import safetensors
-from initctl.formats.checkpoint import open_regular, read_at
+from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 SUFFIX = ".safetensors.index.json"

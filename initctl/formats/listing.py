@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from initctl.formats.checkpoint import CheckpointFile, Identity, unreadable
+from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.opening import unreadable
 
 Files = Mapping[str, CheckpointFile]
 """Files by their names relative to a directory, in order of these names."""
 
 
-def files_below(directory: str) -> Files:
-    """The regular files below `directory`. Raises `InputError` where it cannot be read.
+class Listing(NamedTuple):
+    """What lies below a directory: the regular files, and the names of what is none."""
 
-    Links count as the files they lead to. Links to directories are not followed: they lead anywhere, or in a circle.
+    files: Files
+    left_out: list[str]
+
+
+def files_below(directory: str) -> Listing:
+    """What lies below `directory`. Raises `InputError` where it cannot be read.
+
+    Links count as the files they lead to. Links to directories are left out: they lead anywhere, or in a circle; so are
+    links to nothing, and pipes, sockets and devices.
     """
     files: list[CheckpointFile] = []
+    left_out: list[str] = []
     folders = [""]
     while folders:
         folder = folders.pop()
@@ -26,13 +37,16 @@ def files_below(directory: str) -> Files:
             entries = list(os.scandir(path))
         except OSError as error:
             raise unreadable(path, error) from None
-        folders += [f"{folder}{entry.name}/" for entry in entries if entry.is_dir(follow_symlinks=False)]
-        files += [
-            CheckpointFile(folder + entry.name, Identity.of(status), stat.S_IMODE(status.st_mode))
-            for entry in entries
-            if (status := _status(entry.path)) and stat.S_ISREG(status.st_mode)
-        ]
-    return {file.name: file for file in sorted(files, key=lambda file: file.name)}
+        for entry in entries:
+            name = folder + entry.name
+            status = _status(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(f"{name}/")
+            elif status and stat.S_ISREG(status.st_mode):
+                files.append(CheckpointFile(name, Identity.of(status), stat.S_IMODE(status.st_mode)))
+            else:
+                left_out.append(name)
+    return Listing({file.name: file for file in sorted(files, key=lambda file: file.name)}, sorted(left_out))
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
+
+    from initctl.tensors import TensorSpec
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """Put before every name by DistributedDataParallel and by torch.compile."""
+
+
+def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """`tensors` under their names relative to the root."""
+    tensors = tuple(tensors)
+    prefix = len(wrapper_prefix([tensor.name for tensor in tensors]))
+    return tuple(replace(tensor, name=tensor.name[prefix:]) for tensor in tensors) if prefix else tensors
 
 
 def wrapper_prefix(names: Collection[str]) -> str:

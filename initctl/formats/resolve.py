@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from initctl.formats import safetensors, sharded
-from initctl.formats.checkpoint import Checkpoint, open_regular
+from initctl.formats.opening import open_regular
+
+if TYPE_CHECKING:
+    from initctl.formats.checkpoint import Checkpoint
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
-from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity, open_regular, read_at
+from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity
 from initctl.formats.foreign import refuse_foreign
-from initctl.formats.names import wrapper_prefix
+from initctl.formats.names import relative_names
+from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.tensors import TensorSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 NAME = "safetensors"
 SUFFIX = ".safetensors"
@@ -68,15 +66,6 @@ def read_file(path: str) -> Checkpoint:
         tensors=relative_names(header.tensors),
         metadata={header.file.name: header.metadata} if header.metadata else {},
     )
-
-
-def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """`tensors` under their names relative to the root."""
-    from dataclasses import replace
-
-    tensors = tuple(tensors)
-    prefix = len(wrapper_prefix([tensor.name for tensor in tensors]))
-    return tuple(replace(tensor, name=tensor.name[prefix:]) for tensor in tensors) if prefix else tensors
 
 
 def read_header(path: str, name: str) -> Header:

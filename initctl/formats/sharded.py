@@ -6,27 +6,29 @@ import os
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from initctl.errors import InputError, Problem, shown
+from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats import index, safetensors
-from initctl.formats.checkpoint import Checkpoint, in_hub_cache
+from initctl.formats.checkpoint import Checkpoint
+from initctl.formats.hub_cache import in_hub_cache
 from initctl.formats.index import Index
 from initctl.formats.listing import files_below
+from initctl.formats.names import relative_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.formats.listing import Files
+    from initctl.formats.listing import Files, Listing
     from initctl.formats.safetensors import Header
 
 NAME = "safetensors-sharded"
-_NAMED_AT_MOST = 5
 _OTHER_WEIGHTS = re.compile(r".*\.safetensors|pytorch_model.*\.bin|tf_model\.h5|flax_model\.msgpack")
 """Files that hold the same model for other readers, or are left over from an earlier save."""
 
 
 def read_directory(path: str) -> Checkpoint:
     """The checkpoint that the directory at `path` holds. Raises `InputError`."""
-    files = files_below(path)
+    listing = files_below(path)
+    files = listing.files
     top = [name for name in files if "/" not in name]  # below it lie other checkpoints: a trainer's, another format's
     indexes = [name for name in top if name.endswith(index.SUFFIX)]
     weights = [name for name in top if name.endswith(safetensors.SUFFIX)]
@@ -40,27 +42,27 @@ def read_directory(path: str) -> Checkpoint:
     if not weights:
         _refuse("empty", f"{shown(path)}: holds no {index.SUFFIX[1:]} and no {safetensors.SUFFIX} file")
     header = safetensors.read_header(os.path.join(path, weights[0]), weights[0])
-    return _checkpoint(path, os.path.realpath(path), safetensors.NAME, [header], files)
+    return _checkpoint(path, os.path.realpath(path), safetensors.NAME, [header], listing)
 
 
 def read_index(index_path: str, *, path: str | None = None) -> Checkpoint:
     """The checkpoint whose index lies at `index_path`; messages call it `path`. Raises `InputError`."""
     directory = os.path.realpath(os.path.dirname(index_path))  # the index may be a link, as in Hugging Face's cache
     read = Index(index_path)
-    files = files_below(directory)
+    listing = files_below(directory)
     if missing := [shard for shard in read.shards if not os.path.exists(os.path.join(directory, shard))]:
         read.refuse("shard_missing", f"{_listed(missing)}: named by the index, but not there")
     for shard in read.shards:
         _check_inside(read, directory, shard)
-    _check_no_rival(read, files)
+    _check_no_rival(read, listing.files)
     headers = [safetensors.read_header(os.path.join(directory, shard), shard) for shard in read.shards]
     _check_agreement(read, headers)
-    return _checkpoint(path or index_path, directory, NAME, headers, files)
+    return _checkpoint(path or index_path, directory, NAME, headers, listing)
 
 
-def _checkpoint(path: str, directory: str, kind: str, headers: Sequence[Header], files: Files) -> Checkpoint:
+def _checkpoint(path: str, directory: str, kind: str, headers: Sequence[Header], listing: Listing) -> Checkpoint:
     tensor_files = {header.file.name for header in headers}
-    other_files = tuple(file for name, file in files.items() if name not in tensor_files)
+    other_files = tuple(file for name, file in listing.files.items() if name not in tensor_files)
     return Checkpoint(
         path=path,
         format=kind,
@@ -68,10 +70,10 @@ def _checkpoint(path: str, directory: str, kind: str, headers: Sequence[Header],
         target=directory,
         is_directory=True,
         files=tuple(header.file for header in headers),
-        tensors=safetensors.relative_names(tensor for header in headers for tensor in header.tensors),
+        tensors=relative_names(tensor for header in headers for tensor in header.tensors),
         metadata={header.file.name: header.metadata for header in headers if header.metadata},
         other_files=other_files,
-        warnings=_other_weights(path, [file.name for file in other_files]),
+        warnings=(*_other_weights(path, [file.name for file in other_files]), *_left_out(path, listing.left_out)),
     )
 
 
@@ -82,6 +84,14 @@ def _other_weights(path: str, names: Sequence[str]) -> tuple[Problem, ...]:
         return ()
     message = f"{shown(path)}: also holds {_listed(others)}, which no rule reaches"
     return (Problem("directory.other_weights", message, "remove what is out of date, lest another reader prefers it"),)
+
+
+def _left_out(path: str, names: Sequence[str]) -> tuple[Problem, ...]:
+    """A warning where the directory holds what a copy of it will not."""
+    if not names:
+        return ()
+    message = f"{shown(path)}: a copy leaves out {_listed(names)}"
+    return (Problem("directory.left_out", message, "only regular files, and links to them, go along"),)
 
 
 def _check_inside(read: Index, directory: str, shard: str) -> None:
@@ -118,8 +128,7 @@ def _check_agreement(read: Index, headers: Sequence[Header]) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
-    return ", ".join(shown(name) for name in names[:_NAMED_AT_MOST]) + more
+    return listed([shown(name) for name in names], at_most=5)
 
 
 def _refuse(code: str, message: str, hint: str | None = None) -> NoReturn:

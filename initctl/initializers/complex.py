@@ -29,7 +29,6 @@ class RealPart:
 
     fill: Constant | Diagonals
 
-    is_random: ClassVar[bool] = False
     needs_whole: ClassVar[bool] = False
 
     @property

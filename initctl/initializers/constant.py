@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 _LARGEST_WHOLE = 2**64
-"""No array holds whole numbers from here on exactly."""
+"""From here on no integer type holds a whole number, and it is taken as a float."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagonals:
-    """Zeros, but for ones in `groups` runs of `count` indices `step` apart; run g begins at `origin + g · stride`.
+    """Zeros, with ones at the indices `origin + g · stride + j · step` for g < `groups` and j < `count`.
 
-    A run ends before the next begins: `(count - 1) · step` is less than `stride`, or there is one run.
+    A run of ones ends before the next begins: `(count - 1) · step` is less than `stride`, or there is one run.
     """
 
     origin: int
@@ -35,7 +35,6 @@ class Diagonals:
     groups: int = 1
     stride: int = 0
 
-    is_random: ClassVar[bool] = False
     needs_whole: ClassVar[bool] = False
     largest: ClassVar[float] = 1.0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError
 from initctl.initializers.initializer import Arguments, Resolved, Unfit
-from initctl.stream import Constant, Normal, TruncNormal, Uniform
+from initctl.stream import Normal, TruncNormal, Uniform
 
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
@@ -36,7 +36,8 @@ def trunc_normal(
     low, high = (a, b) if cut is None else (mean - cut * std, mean + cut * std)
     bounds = {"a": low, "b": high}
     if std == 0 or low == high:
-        return Resolved(Constant(min(max(mean, low), high)), bounds)
+        point = min(max(mean, low), high)
+        return Resolved(Uniform(point, point), bounds)
     law = TruncNormal(mean, std, low, high)
     if not (law.is_resolved and isfinite(low) and isfinite(high)):
         raise Unfit(f"the interval from a={low:g} to b={high:g} is too far, too narrow or too wide for std={std:g}")

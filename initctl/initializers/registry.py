@@ -99,7 +99,7 @@ def _parse(initializer: Initializer, key: str, text: str) -> Value:
     try:
         return parameter.type.parse(text)
     except RuleError as error:
-        raise RuleError(*(Problem(p.code, f"{key}={p.message}", p.hint) for p in error.problems)) from None
+        raise error.prefixed(f"{key}=") from None
 
 
 def _parameter(initializer: Initializer, key: str) -> Parameter:

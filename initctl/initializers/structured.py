@@ -25,7 +25,6 @@ _COLUMN_TILE = 64
 
 
 class _WholeTensor:
-    is_random: ClassVar[bool] = True
     needs_whole: ClassVar[bool] = True
 
 

@@ -27,7 +27,9 @@ class BoundRule:
 
 @dataclass(slots=True)
 class Reach:
-    """What became of one rule: the tensors that it decides, lost to later rules, and must leave alone."""
+    """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), and
+    that a pattern may not touch (`left_alone`).
+    """
 
     rule: Rule
     decided: list[TensorSpec] = field(default_factory=list)
@@ -49,7 +51,7 @@ def bind(rule: Rule) -> BoundRule:
     try:
         return BoundRule(rule, _initializer(rule))
     except RuleError as error:
-        raise RuleError(*(Problem(p.code, f"{rule}: {p.message}", p.hint) for p in error.problems)) from None
+        raise error.prefixed(f"{rule}: ") from None
 
 
 def _initializer(rule: Rule) -> Bound | None:

@@ -49,11 +49,13 @@ def check_holds(dtype: DType, fill: Fill) -> None:
             check_spread(dtype, fill)
             return
     if not all(map(dtype.holds, values)):
-        raise Unfit(f"{dtype.name} cannot hold {' and '.join(f'{value:g}' for value in values)}")
+        raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
 
 
 def check_spread(dtype: DType, fill: Fill) -> None:
-    """Raise `Unfit` where a value of `fill` may overflow `dtype`, or float32 on the way."""
+    """Raise `Unfit` where a value of `fill` may overflow `dtype`, or float32 on the way, or where all round to 0."""
+    if fill.largest and not dtype.rounded(fill.largest):
+        raise Unfit(f"values up to {fill.largest:.3g} would all round to 0 in {dtype.name}")
     if not (dtype.holds(fill.largest) and _COMPUTED.holds(fill.largest)):
         narrower = min(dtype, _COMPUTED, key=lambda d: d.largest)
         raise Unfit(f"values up to {fill.largest:.3g} would overflow {narrower.name}")

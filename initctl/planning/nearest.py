@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
+from initctl.formats.names import WRAPPER_PREFIXES
 from initctl.rules import Glob
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
     """What to do about `pattern`, which matches none of `names`."""
     literal = pattern.replace("[", r"\[")
     if literal != pattern and _matches_any(literal, names):
-        return rf"brackets hold a set of characters; write '{shown(pattern).replace('[', chr(92) + '[')}' for the name"
+        return f"brackets hold a set of characters; write '{literal}' for the name"
+    for prefix in WRAPPER_PREFIXES:
+        if pattern.startswith(prefix) and _matches_any(pattern.removeprefix(prefix), names):
+            return f"{prefix} stands before every name and is left out: write '{shown(pattern.removeprefix(prefix))}'"
     if nearest := nearest_names(pattern, names):
         return f"did you mean {' or '.join(map(shown, nearest))}?"
     return "`initctl inspect` lists the names"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from initctl.errors import FitError, Problem, shown
+from initctl.errors import FitError, Problem, listed, shown
 from initctl.initializers import Unfit
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from initctl.rules import Rule
     from initctl.tensors import TensorSpec
 
-_NAMED_AT_MOST = 3
 _NOTHING_CUT = 1e-6
 """Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
 
@@ -88,7 +87,7 @@ def _unused(reach: Reach, tensors: Sequence[TensorSpec]) -> Problem | None:
     if reach.decided:
         return None
     if reach.lost:
-        later = ", ".join(map(str, reach.lost_to[:_NAMED_AT_MOST]))
+        later = listed(list(map(str, reach.lost_to)))
         message = f"{reach.rule}: decides nothing: all that it matches is decided by later rules: {later}"
         return Problem("rule.overridden", message, "the last rule wins: remove it, or move it after them")
     if reach.left_alone:
@@ -124,9 +123,9 @@ def _surprises(actions: Sequence[Action]) -> list[Problem]:
 
 
 def _many_dims(action: Action) -> Problem | None:
-    """A pattern for biases that reaches something else: GPT-2 calls a causal mask `attn.bias`."""
-    glob, dims = action.rule.glob, len(action.tensor.shape)
-    if dims < 2 or not glob.has_wildcards or not glob.pattern.endswith("bias"):
+    """A pattern that reaches a bias which is something else: GPT-2 calls a causal mask `attn.bias`."""
+    dims = len(action.tensor.shape)
+    if dims < 2 or not action.rule.glob.has_wildcards or action.tensor.name.rpartition(".")[2] != "bias":
         return None
     message = f"{action.rule}: tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
     return Problem("rule.bias_dims", message, "if it is a mask, add a rule that keeps it")
@@ -147,6 +146,4 @@ def _undecided(tensors: Sequence[TensorSpec]) -> Problem:
 
 
 def _listed(tensors: Sequence[TensorSpec]) -> str:
-    named = ", ".join(f"{shown(t.name)} ({t.dtype.name})" for t in tensors[:_NAMED_AT_MOST])
-    more = f" and {len(tensors) - _NAMED_AT_MOST} more" if len(tensors) > _NAMED_AT_MOST else ""
-    return named + more
+    return listed([f"{shown(tensor.name)} ({tensor.dtype.name})" for tensor in tensors])

@@ -8,7 +8,7 @@ from rich.console import Group
 
 from initctl.demo import RULES
 from initctl.errors import shown
-from initctl.report.plans import applied_report
+from initctl.report.plans import plan_report, written_report
 from initctl.report.tables import Listing
 
 if TYPE_CHECKING:
@@ -21,10 +21,12 @@ _HEADING = ("tensor", "mean", "mean after", "std", "std after", "bytes")
 
 def demo_report(demo: Demo) -> RenderableType:
     """Everything that happened, ending with whether it is what should have happened."""
-    command = [f"$ initctl apply {shown(demo.checkpoint)} -o {shown(demo.applied.output)} \\"]
-    command += [f"      -r '{rule}' \\" for rule in RULES[:-1]] + [f"      -r '{RULES[-1]}'"]
+    rules = [f"      -r '{rule}'" for rule in RULES]
+    command = " \\\n".join((f"$ initctl plan {shown(demo.checkpoint)}", *rules))
     changes = Listing(_HEADING, list(map(_row, demo.changes)), right=_HEADING[1:-1])
-    return Group(*command, "", applied_report(demo.applied, unfold=True), "", changes, "", _verdict(demo))
+    apply = f"$ initctl apply {shown(demo.checkpoint)} -o {shown(demo.applied.output)} …"
+    planned = (command, "", plan_report(demo.plan, unfold=True), "")
+    return Group(*planned, apply, "", written_report(demo.applied), "", changes, "", _verdict(demo))
 
 
 def _row(change: Change) -> tuple[str, ...]:

@@ -36,10 +36,16 @@ def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
 
 def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
     """The rows of what was filled, totals, and where the result lies."""
+    actions = applied.plan.actions
+    rows = (_rows(actions, unfold=unfold), "") if actions else ()
+    return Group(*rows, written_report(applied))
+
+
+def written_report(applied: Applied) -> RenderableType:
+    """How much was filled, and where the result lies."""
     plan = applied.plan
     totals = f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}; seed {plan.seed}"
-    rows = (_rows(plan.actions, unfold=unfold), "") if plan.actions else ()
-    return Group(*rows, totals, _written(applied))
+    return Group(totals, _written(applied))
 
 
 def _rows(entries: Sequence[Action | Kept], *, unfold: bool) -> RenderableType:

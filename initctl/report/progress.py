@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(target: Console) -> Iterator[Callable[[Progress], None]]:
-    """What is to be told of progress, and draws it on the terminal `target`."""
+    """A callback that draws progress on the terminal `target`."""
     columns = (TextColumn("writing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Bar(*columns, console=target, transient=True) as bar:
         task = bar.add_task("writing", total=None)

@@ -145,6 +145,8 @@ class _Parser:
 
     def char_set(self) -> CharSet:
         start = self.at - 1
+        if self.pattern.startswith("^", self.at):
+            raise self.error("[^ does not negate a set", r"write [!, or [\^ for a set that holds ^")
         negated = self.pattern.startswith("!", self.at)
         self.at += negated
         ranges: list[tuple[str, str]] = []

@@ -39,9 +39,7 @@ def parse_rule(text: str, source: str) -> Rule:
         selector, call = _split(text)
         return Rule(text, source, Glob(_without_slice(selector)), parse_call(call))
     except RuleError as error:
-        raise RuleError(
-            *(Problem(p.code, f"{source} ({shown(text)}): {p.message}", p.hint) for p in error.problems)
-        ) from None
+        raise error.prefixed(f"{source} ({shown(text)}): ") from None
 
 
 def parse_call(text: str) -> Call:

@@ -60,8 +60,9 @@ class Draws:
     ) -> Floats:
         """Standard normal on an interval, by inversion.
 
-        `low` and `high` are float32 numbers: the distribution function at the interval's ends, or, `above` the mean,
-        its complement at the upper and at the lower end, since near 1 a float32 cannot tell probabilities apart.
+        `low` and `high` are the distribution function at the interval's ends, as float32 numbers. For an interval
+        `above` the mean they are those of its mirror image below, and draws are negated: near 1 a float32 cannot tell
+        probabilities apart, near 0 it can.
         """
         fraction = (self.words(start, stop, stream=stream).astype(np.float64) + 0.5) * 2.0**-32
         p = low + (high - low) * (1 - fraction if above else fraction)

@@ -16,23 +16,20 @@ if TYPE_CHECKING:
 LARGEST_NORMAL = 6.77
 """No standard normal draw is larger: sqrt(-2 ln 2^-33) is 6.764."""
 LARGEST_TRUNCATED_NORMAL = 13.01
-"""No truncated draw is farther from the mean: of the smallest float32 probability the quantile is 13.003."""
+"""The farthest that `normal_quantile` reaches: of the smallest normal float32 probability it is 13.003."""
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 _SMALLEST_TAIL = 2.0**-110
-"""A tail whose draws, but for 2^-16 of them, are normal float32 numbers: it begins 12 standard deviations out."""
+"""The least probability that an interval may have, some 12 standard deviations out: below it too many draws would be
+subnormal float32 numbers, of which `natural_log` is wrong."""
 _NARROWEST = 2.0**-14
-"""The part of its larger probability that an interval must cover: then rounding that by at most 2^-24 of itself moves
-less than a thousandth of the draws to a bound."""
+"""The least share of its larger tail probability that an interval must span: on a narrower one the rounding of that
+probability to float32 would pile up draws at a bound."""
 
 
 class Fill(Protocol):
     """What fills a tensor: a function from element indices to values, and what planning must know about it."""
-
-    @property
-    def is_random(self) -> bool:
-        """Whether values are drawn: then only a floating-point tensor can take them."""
 
     @property
     def needs_whole(self) -> bool:
@@ -52,17 +49,11 @@ class _Elementwise:
     needs_whole: ClassVar[bool] = False
 
 
-class _Random(_Elementwise):
-    is_random: ClassVar[bool] = True
-
-
 @dataclass(frozen=True, slots=True)
 class Constant(_Elementwise):
     """`value` everywhere: a whole number exactly, any other rounded once to the tensor's type."""
 
     value: float
-
-    is_random: ClassVar[bool] = False
 
     @property
     def largest(self) -> float:
@@ -73,7 +64,7 @@ class Constant(_Elementwise):
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform(_Random):
+class Uniform(_Elementwise):
     """`a + (b - a) · uniform01`, with `b - a` rounded to float32 first: may exceed `b` by the rounding of the sum."""
 
     a: float
@@ -88,7 +79,7 @@ class Uniform(_Random):
 
 
 @dataclass(frozen=True, slots=True)
-class Normal(_Random):
+class Normal(_Elementwise):
     """`mean + std · normal01`, the product rounded before the sum."""
 
     mean: float
@@ -103,7 +94,7 @@ class Normal(_Random):
 
 
 @dataclass(frozen=True, slots=True)
-class TruncNormal(_Random):
+class TruncNormal(_Elementwise):
     """A normal variable of `mean` and `std` > 0, on the condition that it lies in [a, b]; `a` < `b` are absolute."""
 
     mean: float
@@ -145,7 +136,7 @@ class TruncNormal(_Random):
 
     @property
     def _inner_bounds(self) -> tuple[np.float32, np.float32]:
-        """The outermost float32 numbers that are not outside."""
+        """`a` and `b` rounded to float32 towards the inside of the interval."""
         return _inner_float32(self.a, -math.inf), _inner_float32(self.b, math.inf)
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:

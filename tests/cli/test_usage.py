@@ -42,7 +42,7 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["apply", "x", "-o", "y", "--in-place", "-r", "*=ones"], "give either OUT with -o, or --in-place"),
         (["apply", "x", "-r", "*=ones"], "give either OUT with -o, or --in-place"),
         (["apply", "x", "-o", "y"], "rules: none given"),
-        (["apply", "x", "-o", "y", "--threads", "0", "-r", "*=ones"], "threads: 0 is not 1 or more"),
+        (["apply", "x", "-o", "y", "--threads", "0", "-r", "*=ones"], "greater than or equal to 1"),
         (["plan", "x", "--seed", "-1", "-r", "*=ones"], "is not a whole number from 0 to 2^64 - 1"),
         (["plan", "x", "--seed", str(2**64), "-r", "*=ones"], "is not a whole number from 0 to 2^64 - 1"),
         (["plan", "x", "--seed", "1.5", "-r", "*=ones"], "seed: 1.5 is not"),

@@ -164,14 +164,24 @@ def test_a_directory_that_holds_the_input_is_not_replaced(tmp_path: Path):
     refuse(folder, tmp_path / "out", initctl.ConflictError, "output.strangers")
 
 
-def test_output_may_lie_within_the_input(tmp_path: Path):
+def test_output_within_the_input_is_refused(tmp_path: Path):
     folder = sharded(tmp_path / "in")
     before = contents(folder)
-    initctl.apply(folder, folder / "out", rules=RULES)
-    after = contents(folder / "out")
-    assert_written(before["model-3.safetensors"], after["model-3.safetensors"], FILLED)
-    assert set(after) == set(before)
-    assert {name: held for name, held in contents(folder).items() if not name.startswith("out")} == before
+    with pytest.raises(initctl.UsageError, match="lies inside the input"):
+        initctl.apply(folder, folder / "out", rules=RULES)
+    assert contents(folder) == before
+
+
+def test_a_directory_that_the_process_works_in_is_not_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, out = sharded(tmp_path / "in"), sharded(tmp_path / "out")
+    (out / "inner").mkdir()
+    for here in (out, out / "inner"):
+        monkeypatch.chdir(here)
+        with pytest.raises(initctl.ConflictError, match="is the working directory"):
+            initctl.apply(folder, out, rules=RULES)
+    monkeypatch.chdir(folder)
+    with pytest.raises(initctl.ConflictError, match="is the working directory"):
+        initctl.apply(".", in_place=True, rules=["layers.*=ones"])
 
 
 def test_output_in_the_working_directory_needs_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

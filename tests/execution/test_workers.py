@@ -79,6 +79,7 @@ class Recorded:
     """A piece of one byte that remembers who wrote it, waits for another thread if told to, or fails."""
 
     nbytes = 1
+    is_whole_tensor = False
 
     def __init__(self, log: list[str], *, together: threading.Barrier | None = None, fails: bool = False) -> None:
         self.log, self.together, self.fails = log, together, fails

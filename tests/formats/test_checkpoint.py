@@ -62,6 +62,13 @@ def test_a_file_that_is_gone_is_a_conflict(checkpoint: Checkpoint):
         checkpoint.check_unchanged(checkpoint.files)
 
 
+def test_a_file_that_may_no_longer_be_read_is_an_error(checkpoint: Checkpoint):
+    os.unlink(checkpoint.target)
+    os.mkdir(checkpoint.target)
+    with pytest.raises(InputError, match="is a directory"):
+        checkpoint.open(checkpoint.files[0])
+
+
 def test_reading_leaves_no_descriptor_open(tmp_path: Path):
     path = float_file(tmp_path / "m.safetensors", "w")
     bad = tmp_path / "bad.safetensors"

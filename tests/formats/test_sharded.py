@@ -218,3 +218,13 @@ def test_what_a_trainer_leaves_beside_the_weights_is_not_warned_about(tmp_path: 
     for name in ("optimizer.pt", "training_args.bin", "config.json"):
         (tmp_path / name).write_bytes(b"")
     assert read_checkpoint(tmp_path).warnings == ()
+
+
+def test_what_a_copy_leaves_out_is_warned_about(tmp_path: Path):
+    index = sharded(tmp_path / "model", {"a.safetensors": ("w",)})
+    (index.parent / "nowhere").symlink_to("nothing")
+    (index.parent / "folder").symlink_to(tmp_path)
+    os.mkfifo(index.parent / "pipe")
+    (warning,) = read_checkpoint(index.parent).warnings
+    assert warning.code == "directory.left_out"
+    assert warning.message.endswith("a copy leaves out folder, nowhere, pipe")

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from initctl.initializers import Fans
 from initctl.initializers.builtin import BUILTIN
+from initctl.initializers.constant import Diagonals
 from initctl.rules import parse_rule
+from initctl.stream import Constant
 from tests.initializers.running import DRAWS, resolve
 
 TORCH = {name: function for name, function in vars(torch.nn.init).items() if name.endswith("_") and name[0] != "_"}
@@ -67,11 +69,11 @@ def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(i
 
 
 @builtins
-def test_values_depend_on_the_draws_if_and_only_if_the_law_is_random(initializer):
+def test_values_depend_on_the_draws_but_for_constants_and_diagonals(initializer):
     fill, count = example_of(initializer)
     other = type(DRAWS).of(1, "other")
     is_changed = (fill.values(DRAWS, 0, count) != fill.values(other, 0, count)).any()
-    assert is_changed == fill.is_random
+    assert is_changed == (not isinstance(fill, Constant | Diagonals))
 
 
 @builtins
@@ -81,9 +83,9 @@ def test_no_value_is_larger_than_declared(initializer):
 
 
 @builtins
-def test_random_values_are_float32(initializer):
+def test_all_values_but_constants_are_float32(initializer):
     fill, count = example_of(initializer)
-    if fill.is_random:
+    if not isinstance(fill, Constant):
         assert fill.values(DRAWS, 0, count).dtype == np.float32
 
 

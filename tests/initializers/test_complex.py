@@ -84,7 +84,7 @@ def test_the_same_part_has_the_same_value_whatever_range_it_is_asked_for_in(fill
 
 def test_a_real_part_is_as_large_as_the_law_it_holds():
     assert on_complex(Constant(-3)).largest == 3
-    assert not on_complex(Diagonals(0, 4, 3)).is_random
+    assert on_complex(Diagonals(0, 4, 3)).largest == 1
 
 
 @pytest.mark.parametrize("call", ["trunc_normal:cut=2", "lecun_normal", "orthogonal"])

@@ -10,7 +10,7 @@ import torch
 
 from initctl.errors import RuleError
 from initctl.initializers import Unfit
-from initctl.stream import Constant, TruncNormal
+from initctl.stream import TruncNormal, Uniform
 from tests.initializers.running import resolve, stored, values
 from tests.stream.goodness import p_value, p_value_of_two, truncated_cdf
 
@@ -81,8 +81,8 @@ def test_a_law_without_spread_is_its_one_value(call, value):
     assert set(values(call, (2, 3)).reshape(-1).tolist()) == {value}
 
 
-def test_a_truncated_law_without_spread_is_a_constant():
-    assert resolve("trunc_normal:mean=5,std=0", (2,)).fill == Constant(2)
+def test_a_truncated_law_without_spread_is_one_float32_number():
+    assert resolve("trunc_normal:mean=5,std=0", (2,)).fill == Uniform(2, 2)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ class TestNames:
             ("xavier", "did you mean "),
             ("zeroes", "did you mean zeros"),
             ("kep", "did you mean keep"),
+            (KEEP, "in a rule it leaves tensors as they are"),
             ("Normal", "did you mean normal"),
             ("qqqqqq", "`initctl initializers` lists them"),
         ],

@@ -35,6 +35,12 @@ def test_names_that_differ_in_numbers_only_are_proposed_once(tmp_path: Path):
     assert "did you mean layers.0.weight?" in refusal(tmp_path, layers, "layers.3.wieght=zeros")
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_a_prefix_that_is_left_out_of_every_name_is_told(tmp_path: Path, prefix: str):
+    told = refusal(tmp_path, {f"{prefix}a": ("F32", [1]), f"{prefix}b": ("F32", [1])}, f"{prefix}a=zeros")
+    assert told.endswith(f"matches no tensor; {prefix} stands before every name and is left out: write 'a'")
+
+
 def test_where_nothing_is_near_inspect_is_proposed(tmp_path: Path):
     assert "matches no tensor; `initctl inspect` lists the names" in refusal(tmp_path, NET, "~~~~=zeros")
 

@@ -104,8 +104,14 @@ def test_a_pattern_for_biases_that_reaches_a_matrix_warns_once(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize("rule", ["*=zeros", "*.{weight,bias}=zeros", "attn.*=ones"])
+def test_any_pattern_that_reaches_a_bias_with_many_dims_warns(tmp_path: Path, rule: str):
+    (warning,) = planned(tmp_path, {"attn.bias": ("F32", [4, 4])}, rule).warnings
+    assert warning.code == "rule.bias_dims"
+
+
 @pytest.mark.parametrize(
-    "rules", [["attn.bias=zeros"], ["*=zeros"], ["*.bias=zeros", "attn.bias=keep"], ["*.bias=keep"]]
+    "rules", [["attn.bias=zeros"], ["attn.{bias,x}=zeros"], ["*.bias=zeros", "attn.bias=keep"], ["*.bias=keep"]]
 )
 def test_other_ways_to_reach_a_mask_do_not_warn(tmp_path: Path, rules: list[str]):
     assert planned(tmp_path, {"attn.bias": ("F32", [4, 4]), "fc.bias": ("F32", [4])}, *rules).warnings == ()

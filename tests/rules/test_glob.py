@@ -126,6 +126,7 @@ ERRORS = [
     ("[ab-a]", "[ab-a] matches nothing", r"write \[ for the bracket itself"),
     ("[]", "[] matches nothing", r"write \[ for the bracket itself"),
     ("[]a]", "[] matches nothing", r"write \[ for the bracket itself"),
+    ("[^a]", "[^ does not negate a set", r"write [!, or [\^ for a set that holds ^"),
     ("[!]", "[!] matches nothing", r"write \[ for the bracket itself"),
     ("a[", "the bracket at column 2 is not closed", r"write \[ for the character itself"),
     ("[!a", "the bracket at column 1 is not closed", r"write \[ for the character itself"),

@@ -37,7 +37,6 @@ def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(l
 @pytest.mark.parametrize("law", LAWS[1:], ids=repr)
 def test_random_laws_give_float32_and_need_neither_the_whole_nor_a_seed_of_their_own(law):
     assert law.values(DRAWS, 0, 5).dtype == np.float32
-    assert law.is_random
     assert not law.needs_whole
 
 
@@ -46,7 +45,6 @@ def test_a_constant_is_itself_exactly(value):
     law = Constant(value)
     assert law.values(DRAWS, 3, 6).tolist() == [value] * 3
     assert law.largest == abs(value)
-    assert not law.is_random
 
 
 class TestUniform:

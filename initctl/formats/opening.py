@@ -1,0 +1,41 @@
+"""Opening and reading files that may be anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from initctl.errors import InputError, Problem, shown
+
+
+def open_regular(path: str) -> tuple[int, os.stat_result]:
+    """A descriptor that reads the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise InputError(Problem("file.kind", f"{shown(path)}: is {kind}"))
+    return descriptor, status
+
+
+def read_at(descriptor: int, length: int, offset: int) -> bytes:
+    """`length` bytes from `offset`, or as many as there are."""
+    parts: list[bytes] = []
+    while length and (part := os.pread(descriptor, length, offset)):
+        parts.append(part)
+        length -= len(part)
+        offset += len(part)
+    return b"".join(parts)
+
+
+def unreadable(path: str, error: OSError | ValueError) -> InputError:
+    """The error for a path that cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory"))
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return InputError(Problem("file.unreadable", f"{shown(path)}: cannot be read: {reason}"))

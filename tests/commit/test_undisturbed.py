@@ -1,0 +1,68 @@
+"""A signal that asks the process to end waits for a step that must not be cut in two."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from initctl.commit.undisturbed import undisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Ended(BaseException):
+    """What the handler of the test raises."""
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def number(request: pytest.FixtureRequest) -> Iterator[int]:
+    def end(*_: object) -> None:
+        raise Ended
+
+    before = signal.signal(request.param, end)
+    yield request.param
+    signal.signal(request.param, before)
+
+
+def test_it_comes_too_late_where_the_step_succeeds(number: int):
+    done = []
+    with undisturbed():
+        signal.raise_signal(number)
+        done.append("after the signal")
+    assert done == ["after the signal"]
+
+
+def fail_after(number: int) -> None:
+    with undisturbed():
+        signal.raise_signal(number)
+        raise OSError
+
+
+def test_it_ends_the_process_once_the_step_has_failed(number: int):
+    with pytest.raises(Ended) as raised:
+        fail_after(number)
+    assert isinstance(raised.value.__context__, OSError)
+
+
+def test_the_handler_is_in_force_again_afterwards(number: int):
+    with undisturbed():
+        pass
+    with pytest.raises(Ended):
+        signal.raise_signal(number)
+
+
+def test_another_thread_needs_no_handlers():
+    done = []
+
+    def step() -> None:
+        with undisturbed():
+            done.append(threading.current_thread().name)
+
+    thread = threading.Thread(target=step, name="other")
+    thread.start()
+    thread.join()
+    assert done == ["other"]
