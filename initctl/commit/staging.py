@@ -212,7 +212,7 @@ def _taken(target: str) -> ConflictError:
 
 def _staged_path(target: str) -> str:
     """A name beside `target` that says who made it: boot, process, and a random part."""
-    name = f".initctl-{_boot()}-{os.getpid()}-{secrets.token_hex(2)}.tmp"
+    name = f".initctl-{_boot()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     return os.path.join(os.path.dirname(target), name)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.commit import StagedDirectory, StagedFile, storage_errors
+from initctl.errors import ConflictError
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -141,5 +142,7 @@ class _Writer:
                 os.ftruncate(new.descriptor, file.size)
                 content = pieces(file.size, self.actions[file.name], self.plan.seed)
                 self.workers.write(content, source, new.descriptor)
+        except ConflictError:
+            raise self.checkpoint.changed(file) from None
         finally:
             os.close(source)

@@ -66,11 +66,11 @@ class Checkpoint:
         """A descriptor to read `file` from. Raises `ConflictError` where it changed."""
         path = os.path.join(self.directory, file.name)
         if not os.path.lexists(path):
-            raise self._changed(file)
+            raise self.changed(file)
         descriptor, status = open_regular(path)
         if Identity.of(status) != file.identity:
             os.close(descriptor)
-            raise self._changed(file)
+            raise self.changed(file)
         return descriptor
 
     def check_unchanged(self, files: Iterable[CheckpointFile]) -> None:
@@ -79,10 +79,11 @@ class Checkpoint:
             try:
                 status = os.stat(os.path.join(self.directory, file.name))
             except OSError:
-                raise self._changed(file) from None
+                raise self.changed(file) from None
             if Identity.of(status) != file.identity:
-                raise self._changed(file)
+                raise self.changed(file)
 
-    def _changed(self, file: CheckpointFile) -> ConflictError:
+    def changed(self, file: CheckpointFile) -> ConflictError:
+        """The error for a file that is no longer the one that was read."""
         path = shown(os.path.join(self.directory, file.name))
         return ConflictError(Problem("input.changed", f"{path}: was changed while it was read", "run again"))

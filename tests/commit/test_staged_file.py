@@ -19,7 +19,7 @@ from tests.commit.folders import contents, fail_to_sync_directories, record_comm
 if TYPE_CHECKING:
     from pathlib import Path
 
-STAGED_NAME = re.compile(r"\.initctl-[0-9a-f]{6}-[0-9]+-[0-9a-f]{4}\.tmp")
+STAGED_NAME = re.compile(r"\.initctl-[0-9a-f]{6}-[0-9]+-[0-9a-f]{8}\.tmp")
 
 
 def put(target: Path, content: bytes, *, mode: int = 0o644, no_clobber: bool = False) -> None:
@@ -183,7 +183,7 @@ def test_of_many_at_once_under_no_clobber_one_wins(tmp_path: Path):
             with StagedFile(str(target)) as staged:
                 os.write(staged.descriptor, b"%d" % number)
                 staged.sync(0o644)
-                start.wait()
+                start.wait(timeout=30)
                 try:
                     staged.commit(no_clobber=True)
                 except ConflictError:

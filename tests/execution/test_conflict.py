@@ -167,3 +167,17 @@ def test_an_exception_out_of_the_callback_leaves_no_trace(
     with pytest.raises(error):
         initctl.apply(source, output and tmp_path / output, in_place=output is None, rules=RULES, on_progress=interrupt)
     assert snapshot(tmp_path) == before
+
+
+def test_a_file_that_becomes_shorter_where_the_kernel_cannot_copy_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr(os, "copy_file_range", raising=False)
+    path = single(tmp_path / "model.safetensors")
+
+    def read_nothing(_: object) -> None:
+        monkeypatch.setattr(os, "pread", lambda *_: b"")
+
+    with pytest.raises(initctl.ConflictError, match=r"model\.safetensors: was changed while it was read"):
+        initctl.apply(path, tmp_path / "out", rules=["layers.*.weight=normal"], on_plan=read_nothing)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
