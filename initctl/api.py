@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did: the plan it carried out, where the result lies, and which files were made anew there."""
+    """What `apply` did: the plan, where the result lies, and the files written, by their names in the checkpoint."""
 
     plan: Plan
     output: str

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: the path, and which of the checkpoint's files were made anew there.
+    """What was written: the path, and the files, by their names in the checkpoint.
 
     `files` is empty where nothing was to be changed in place.
     """
