@@ -11,7 +11,7 @@ from initctl.errors import Problem, RuleError, UsageError, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from initctl.execution import Progress
+    from initctl.execution import Chosen, Progress
     from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
 
@@ -38,6 +38,7 @@ def plan(
     seed: int = 0,
     allow_unused: bool = False,
     require_all: bool = False,
+    device: str = "cpu",
 ) -> Plan:
     """What `apply` would do to `checkpoint`, to the tensor. Only the checkpoint's table is read; nothing is written.
 
@@ -47,18 +48,27 @@ def plan(
         seed: 0 ≤ seed < 2^64. A value depends on it, on the tensor's name and on the element's index alone.
         allow_unused: make a warning of a rule that decides no tensor.
         require_all: refuse where a floating-point tensor is decided by no rule.
+        device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU where it is sooner.
 
     Raises:
-        UsageError: the seed, or the text of a rule (`RuleError`).
+        UsageError: the seed, the device, or the text of a rule (`RuleError`).
         InputError: the checkpoint cannot be read.
         FitError: the rules do not fit the checkpoint.
+        StorageError: the device is not there.
     """
     from initctl.formats import read_checkpoint
     from initctl.planning import make_plan
 
     bound = _bound(rules)
     _check_seed(seed)
-    return make_plan(read_checkpoint(checkpoint), bound, seed=seed, allow_unused=allow_unused, require_all=require_all)
+    return make_plan(
+        read_checkpoint(checkpoint),
+        bound,
+        seed=seed,
+        allow_unused=allow_unused,
+        require_all=require_all,
+        device=device,
+    )
 
 
 def apply(
@@ -68,12 +78,13 @@ def apply(
     rules: Iterable[str] = (),
     seed: int = 0,
     in_place: bool = False,
+    patch: bool = False,
     no_clobber: bool = False,
     allow_unused: bool = False,
     require_all: bool = False,
+    device: str = "cpu",
     threads: int | None = None,
-    on_plan: Callable[[Plan], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_event: Callable[[Plan | Chosen | Progress], None] | None = None,
 ) -> Applied:
     """Initialize the tensors of `checkpoint` that `rules` decide, and write it to `output`, or back `in_place`.
 
@@ -81,35 +92,40 @@ def apply(
     on an error it is as it was.
 
     Args:
-        checkpoint, rules, seed, allow_unused, require_all: as for `plan`.
+        checkpoint, rules, seed, allow_unused, require_all, device: as for `plan`.
         output: a file, or, where the checkpoint is a directory or an index, a directory.
         in_place: replace the checkpoint itself; then there is no `output`.
+        patch: in place, overwrite the bytes of ruled tensors where they lie: costs what these cost, however large the
+            rest is, but is seen while it goes on, and stays where it is interrupted; the same call completes it.
         no_clobber: refuse where `output` exists.
         threads: how many compute and copy; by default as many as the process may use processors.
-        on_plan: called with the plan before anything is written.
-        on_progress: called now and then with the bytes written and their total.
+        on_event: called with the plan before anything is written, then with each engine that is `Chosen`, and now and
+            then with `Progress`: the bytes written and their total.
 
     Raises:
         UsageError, InputError, FitError: as for `plan`; and where `output` is the checkpoint itself.
-        StorageError: the output cannot be written.
+        StorageError: the output cannot be written, memory does not suffice, or the device is not there.
         ConflictError: the checkpoint changed while it was read, or `output` must not be replaced.
-        UncertainError: the result is in place, but may not survive a power failure.
+        UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
     from initctl.execution import execute
 
     if in_place == (output is not None):
         raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
+    if patch and not in_place:
+        raise UsageError(Problem("output.patch", "patch: it overwrites the checkpoint itself", "give --in-place too"))
     if threads is not None and threads < 1:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
-    made = plan(checkpoint, rules=rules, seed=seed, allow_unused=allow_unused, require_all=require_all)
-    if on_plan:
-        on_plan(made)
+    made = plan(checkpoint, rules=rules, seed=seed, allow_unused=allow_unused, require_all=require_all, device=device)
+    if on_event:
+        on_event(made)
     written = execute(
         made,
         None if output is None else os.fspath(output),
+        patch=patch,
         threads=threads,
         no_clobber=no_clobber,
-        on_progress=on_progress,
+        on_event=on_event,
     )
     return Applied(made, written.path, written.files)
 

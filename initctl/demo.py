@@ -127,12 +127,19 @@ def _changes(checkpoint: str, applied: Applied) -> tuple[Change, ...]:
 
 def _expected(before: NDArray[Any], action: Action | None, seed: int) -> bytes:
     """The bytes that a tensor must have: the old ones, or its values computed once more."""
-    from initctl.stream import Draws, encode
+    import numpy as np
+
+    from initctl.stream import WholeFill
+    from initctl.stream.engines import NumpyEngine
+    from initctl.stream.key import stream_key
 
     if action is None:
         return before.tobytes()
-    values = action.fill.values(Draws.of(seed, action.tensor.name), 0, action.tensor.numbers)
-    return encode(values, action.tensor.dtype).tobytes()
+    reference, tensor = NumpyEngine(), action.tensor
+    key, out = stream_key(seed, tensor.name), np.empty(tensor.nbytes, np.uint8)
+    fill = action.fill.prepared(reference.draws(key)) if isinstance(action.fill, WholeFill) else action.fill
+    reference.fill(fill, key, 0, tensor.numbers, tensor.dtype, out)
+    return out.tobytes()
 
 
 def _moments(values: NDArray[np.generic]) -> tuple[float, float]:

@@ -42,6 +42,11 @@ class DType:
         return _numpy_type(self)
 
     @property
+    def width(self) -> int:
+        """Bytes of one part of an element. Raises `TypeError` for a packed type."""
+        return self.numpy.itemsize
+
+    @property
     def largest(self) -> float:
         """The largest finite number it holds."""
         import ml_dtypes

@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
+from initctl.planning import Plan
 from tests.commit.folders import snapshot
+from tests.events import on
 from tests.execution.checkpoints import METADATA, assert_written, sharded, single
 
 if TYPE_CHECKING:
@@ -119,20 +121,20 @@ def test_allow_unused_makes_warnings_and_goes_on(model: Path, tmp_path: Path):
     warned: list[str] = []
     applied = initctl.apply(
         model, tmp_path / "out", rules=["nrm.*=ones", "norm.*=zeros"], allow_unused=True,
-        on_plan=lambda plan: warned.extend(warning.code for warning in plan.warnings),
+        on_event=on(Plan, lambda plan: warned.extend(warning.code for warning in plan.warnings)),
     )  # fmt: skip
     assert warned == ["rule.unused"]
     assert len(applied.plan.actions) == 1
 
 
-def test_an_exception_out_of_on_plan_stops_before_anything_is_written(model: Path, tmp_path: Path):
+def test_an_exception_when_the_plan_is_told_stops_before_anything_is_written(model: Path, tmp_path: Path):
     before = snapshot(tmp_path)
 
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        initctl.apply(model, in_place=True, rules=["*=zeros"], on_plan=stop)
+        initctl.apply(model, in_place=True, rules=["*=zeros"], on_event=on(Plan, stop))
     assert snapshot(tmp_path) == before
 
 

@@ -6,7 +6,6 @@ cannot change it.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,6 @@ class Laplace:
     """Density exp(-|x| / scale) / (2 · scale), by inversion of 32 random bits."""
 
     scale: float
-
-    needs_whole: ClassVar[bool] = False  # True: `values` is asked for the whole tensor at once
 
     @property
     def largest(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,16 +11,19 @@ import initctl
 from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
 from initctl.cli.signals import ignore_signals
+from initctl.execution import Chosen, Progress
+from initctl.planning import Plan
 from initctl.report.plans import applied_report
-
-if TYPE_CHECKING:
-    from initctl.planning import Plan
 
 Output = Annotated[
     str | None,
     typer.Option("--output", "-o", metavar="OUT", help="Where the result goes: a file, or a directory for shards."),
 ]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Replace the checkpoint itself, in one step.")]
+Patch = Annotated[
+    bool,
+    typer.Option("--patch", help="With --in-place: overwrite ruled tensors where they lie, not in one step."),
+]
 NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse where OUT exists.")]
 
 
@@ -31,6 +34,7 @@ def apply(
     rules: RuleOptions,
     output: Output = None,
     in_place: InPlace = False,
+    patch: Patch = False,
     no_clobber: NoClobber = False,
     unfold: Unfold = False,
     face: Face,
@@ -44,23 +48,33 @@ def apply(
     """
     started = time.monotonic()
 
-    def tell(plan: Plan) -> None:
-        face.warn(plan.warnings)
-        face.log(
-            f"{plan.checkpoint.format}: {len(plan.checkpoint.tensors)} tensors in {len(plan.checkpoint.files)} files"
-        )
-
     with face.progress() as on_progress:
+
+        def tell(event: Plan | Chosen | Progress) -> None:
+            match event:
+                case Plan():
+                    face.warn(event.warnings)
+                    face.log(_table(event))
+                case Chosen(device, engine, reason):
+                    face.log(f"{device}: engine {engine}: {reason}")
+                case Progress() if on_progress:
+                    on_progress(event)
+
         applied = initctl.apply(
             checkpoint,
             output,
             in_place=in_place,
+            patch=patch,
             no_clobber=no_clobber,
             threads=face.threads,
-            on_plan=tell,
-            on_progress=on_progress,
+            on_event=tell,
             **vars(rules),
         )
     ignore_signals()
     face.log(f"{len(applied.files)} files written in {time.monotonic() - started:.2f} s")
     face.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))
+
+
+def _table(plan: Plan) -> str:
+    checkpoint = plan.checkpoint
+    return f"{checkpoint.format}: {len(checkpoint.tensors)} tensors in {len(checkpoint.files)} files"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -71,8 +70,7 @@ def run(arguments: Sequence[str]) -> int:
         hint = None if fault.endswith(("?", ")")) else "see initctl --help"  # it proposes something itself
         return _fail(arguments, UsageError.exit_status, [Problem("usage.command_line", fault, hint)])
     except Ended as end:
-        message = f"interrupted by {signal.Signals(end.number).name}"
-        return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", message)])
+        return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", str(end))])
     except MemoryError:
         problem = Problem("storage.memory", "there is not enough memory", "use fewer --threads")
         return _fail(arguments, StorageError.exit_status, [problem])

@@ -60,6 +60,12 @@ class RuleOptions:
     require_all: Annotated[
         bool, typer.Option("--require-all", help="Refuse where no rule decides a floating-point tensor.")
     ] = False
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", metavar="DEVICE", help="What computes: cpu, cuda, cuda:N, or auto: a GPU where it is sooner."
+        ),
+    ] = "cpu"
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

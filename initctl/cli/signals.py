@@ -15,7 +15,7 @@ class Ended(BaseException):
     """A signal asked the process to end; cleanup runs as for any exception."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(number)
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.number = number
 
 

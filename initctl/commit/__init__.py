@@ -1,7 +1,10 @@
 """How output reaches the disk: staged beside its target, synced, and put into place in one step, or not at all.
 
 staging.py        a file or a directory on its way to its target
+patching.py       an existing file, overwritten where its bytes lie
+reserving.py      room on the disk: blocks shared with the source, or reserved
 copying.py        bytes from file to file, moved by the kernel where it can
+writeback.py      written bytes on their way to the disk before the end
 exchange.py       two paths swapped in one step
 undisturbed.py    steps that a signal must not cut in two
 tree.py           what lies below a directory
@@ -10,7 +13,22 @@ failure.py        what the operating system refused, as an error of this package
 
 from initctl.commit.copying import copy_range, write_all
 from initctl.commit.failure import storage_errors
+from initctl.commit.patching import PatchedFile
+from initctl.commit.reserving import reserve, share
 from initctl.commit.staging import NewFile, StagedDirectory, StagedFile
 from initctl.commit.tree import tree
+from initctl.commit.writeback import start_writeback
 
-__all__ = ["NewFile", "StagedDirectory", "StagedFile", "copy_range", "storage_errors", "tree", "write_all"]
+__all__ = [
+    "NewFile",
+    "PatchedFile",
+    "StagedDirectory",
+    "StagedFile",
+    "copy_range",
+    "reserve",
+    "share",
+    "start_writeback",
+    "storage_errors",
+    "tree",
+    "write_all",
+]

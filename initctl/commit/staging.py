@@ -39,17 +39,24 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 class NewFile:
-    """A file that did not exist, to be written through `descriptor`; messages call it `target`."""
+    """A file that did not exist, to be written through `descriptor`; messages call it `target`.
+
+    It is made when it is entered first; entered again, it is written further.
+    """
 
     def __init__(self, path: str, target: str) -> None:
         self.path = path
         self.target = target
         self.descriptor = -1
+        self._made = False
 
     def __enter__(self) -> Self:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         with storage_errors(self.target):
-            self.descriptor = os.open(self.path, flags, stat.S_IRUSR | stat.S_IWUSR)
+            self.descriptor = os.open(
+                self.path, flags if self._made else flags | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR
+            )
+        self._made = True
         return self
 
     def __exit__(self, *_: object) -> None:

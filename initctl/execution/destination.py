@@ -72,6 +72,15 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> N
             raise ConflictError(Problem("output.hard_links", message, _ELSEWHERE))
 
 
+def check_not_linked(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:
+    """Refuse to overwrite `files` of `checkpoint` through symbolic links. Raises `ConflictError`."""
+    for file in files:
+        path = os.path.join(checkpoint.directory, file.name)
+        if os.path.islink(path):
+            message = f"{shown(path)}: is a link, and what it leads to would be overwritten"
+            raise ConflictError(Problem("output.link", message, f"name {shown(os.path.realpath(path))}"))
+
+
 def real_path(checkpoint: Checkpoint, file: CheckpointFile) -> str:
     """Where the content of `file` lies, if its name in the directory of `checkpoint` is a link."""
     return os.path.realpath(os.path.join(checkpoint.directory, file.name))

@@ -5,28 +5,37 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import merge
 from typing import TYPE_CHECKING
 
-from initctl.commit import StagedDirectory, StagedFile, storage_errors
-from initctl.errors import ConflictError
+from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
+from initctl.errors import ConflictError, Problem, UncertainError, shown
 from initctl.execution.destination import (
     Destination,
     check_in_place,
     check_not_here,
+    check_not_linked,
     check_replaceable,
     destination,
     real_path,
 )
-from initctl.execution.pieces import pieces
+from initctl.execution.engines import choose_engines
+from initctl.execution.memory import check_memory
+from initctl.execution.pieces import Filler, filled_pieces, kept_pieces
+from initctl.execution.ranges import extent, joined, kept_ranges, ruled_ranges
 from initctl.execution.workers import Workers, default_threads
+from initctl.stream import WholeFill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initctl.commit import NewFile
-    from initctl.execution.workers import Progress
-    from initctl.formats import CheckpointFile
+    from initctl.execution.events import Chosen, Progress
+    from initctl.execution.pieces import Piece
+    from initctl.execution.ranges import Range
+    from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Action, Plan
 
 
@@ -45,29 +54,36 @@ def execute(
     plan: Plan,
     output: str | None = None,
     *,
+    patch: bool = False,
     threads: int | None = None,
     no_clobber: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_event: Callable[[Chosen | Progress], None] | None = None,
 ) -> Written:
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
     Memory does not grow with the checkpoint, but for initializers that need a whole tensor: they have room for one at a
-    time. Whatever is raised, what was there is as it was and nothing is left
-    behind, but for `UncertainError`: then the result is in place.
+    time. Whatever is raised, what was there is as it was and nothing is left behind, but for `UncertainError`: then the
+    result is in place. In place, `patch` overwrites the ruled bytes where they lie: then `UncertainError` also says
+    that some of them hold new values and some do not.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
-    workers = Workers(threads or default_threads(), on_progress)
-    writer = _Writer(plan, workers)
+    check_memory(plan.actions)
+    threads = threads or default_threads()
+    filler = Filler(plan.seed, choose_engines(plan.actions, threads=threads, on_event=on_event))
+    writer = _Writer(plan, filler, Workers(threads, on_event))
     with storage_errors(plan.checkpoint.path if output is None else output):
-        return writer.in_place() if output is None else writer.to_new_path(output, no_clobber=no_clobber)
+        if output is not None:
+            return writer.to_new_path(output, no_clobber=no_clobber)
+        return writer.patched() if patch else writer.in_place()
 
 
 class _Writer:
     """Writes the files of one plan."""
 
-    def __init__(self, plan: Plan, workers: Workers) -> None:
+    def __init__(self, plan: Plan, filler: Filler, workers: Workers) -> None:
         self.plan = plan
         self.checkpoint = plan.checkpoint
+        self.filler = filler
         self.workers = workers
         self.actions: dict[str, list[Action]] = defaultdict(list)
         for action in plan.actions:
@@ -87,7 +103,7 @@ class _Writer:
         return Written(output, tuple(file.name for file in files))
 
     def in_place(self) -> Written:
-        touched = [file for file in self.checkpoint.files if self.actions[file.name]]
+        touched = self.touched()
         check_in_place(self.checkpoint, touched)
         self.announce(touched)
         if len(touched) == 1:
@@ -96,6 +112,31 @@ class _Writer:
         elif touched:
             check_not_here(self.checkpoint.target)
             self.exchanged_directory(touched)
+        return self.replaced(touched)
+
+    def patched(self) -> Written:
+        touched = self.touched()
+        check_in_place(self.checkpoint, touched)
+        check_not_linked(self.checkpoint, touched)
+        self.workers.expect(sum(action.tensor.nbytes for action in self.plan.actions))
+        overwriting = False
+        try:
+            for file in touched:
+                with PatchedFile(real_path(self.checkpoint, file)) as patched:
+                    self.checkpoint.check_unchanged([file])
+                    overwriting = True
+                    self.fill(file, patched.descriptor, patched.descriptor)
+                    patched.sync()
+        except BaseException as error:
+            if not overwriting:
+                raise
+            raise unfinished(self.checkpoint, error) from error
+        return self.replaced(touched)
+
+    def touched(self) -> list[CheckpointFile]:
+        return [file for file in self.checkpoint.files if self.actions[file.name]]
+
+    def replaced(self, touched: Sequence[CheckpointFile]) -> Written:
         return Written(self.checkpoint.path, tuple(file.name for file in touched))
 
     def announce(self, files: Sequence[CheckpointFile]) -> None:
@@ -103,15 +144,14 @@ class _Writer:
 
     def new_file(self, file: CheckpointFile, target: Destination, *, no_clobber: bool = False) -> None:
         with StagedFile(target.path) as staged:
-            self.write(file, staged)
+            self.write(file, staged, self.prepare(file, staged))
             staged.sync(target.mode)
             self.checkpoint.check_unchanged([file])
             staged.commit(no_clobber=no_clobber)
 
     def new_directory(self, target: Destination, files: Sequence[CheckpointFile]) -> None:
         with StagedDirectory(target.path) as staged:
-            for file in files:
-                self.write_into(staged, file.name, file)
+            self.write_into(staged, {file.name: file for file in files})
             staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged(files)
             if target.exists:
@@ -121,28 +161,72 @@ class _Writer:
     def exchanged_directory(self, touched: Sequence[CheckpointFile]) -> None:
         """Several shards change at once: a directory that shares all other files takes the old one's place."""
         with StagedDirectory(self.checkpoint.target) as staged:
-            for file in touched:
-                name = os.path.relpath(real_path(self.checkpoint, file), self.checkpoint.directory)
-                self.write_into(staged, name, file)
+            directory = self.checkpoint.directory
+            self.write_into(
+                staged, {os.path.relpath(real_path(self.checkpoint, file), directory): file for file in touched}
+            )
             staged.link_rest(self.checkpoint.target)
             mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
             staged.sync(mode, like=self.checkpoint.target)
             self.checkpoint.check_unchanged(touched)
             staged.commit(replace=True)
 
-    def write_into(self, staged: StagedDirectory, name: str, file: CheckpointFile) -> None:
-        with staged.file(name) as new:
-            self.write(file, new)
-            new.sync(file.mode)
+    def write_into(self, staged: StagedDirectory, files: Mapping[str, CheckpointFile]) -> None:
+        """Write files under the names they get: for all of them room is taken first."""
+        prepared = []
+        for name, file in files.items():
+            with staged.file(name) as new:
+                prepared.append((file, new, self.prepare(file, new)))
+        for file, new, rest in prepared:
+            with new:
+                self.write(file, new, rest)
+                new.sync(file.mode)
 
-    def write(self, file: CheckpointFile, new: NewFile) -> None:
-        source = self.checkpoint.open(file)
+    def prepare(self, file: CheckpointFile, new: NewFile) -> list[Range]:
+        """Give `new` its size and take room for it; returns what must be copied: kept bytes that cannot be shared."""
+        ruled = ruled_ranges(self.actions[file.name])
+        with self.source(file) as source, storage_errors(new.target):
+            os.ftruncate(new.descriptor, file.size)
+            kept = kept_ranges(file.size, ruled)
+            rest = share(source, new.descriptor, kept)
+            reserve(new.descriptor, joined([*ruled, *rest]), new.target)
+        if shared := extent(kept) - extent(rest):
+            self.workers.advance(shared)
+        return rest
+
+    def write(self, file: CheckpointFile, new: NewFile, kept: Sequence[Range]) -> None:
+        """Copy the `kept` bytes of `file` and compute the others."""
+        with self.source(file) as source, storage_errors(new.target):
+            self.fill(file, source, new.descriptor, kept)
+
+    def fill(self, file: CheckpointFile, source: int, descriptor: int, kept: Sequence[Range] = ()) -> None:
+        actions = self.actions[file.name]
+        fills = [(action, action.fill) for action in actions if not isinstance(action.fill, WholeFill)]
+        content: Iterator[Piece] = merge(kept_pieces(kept), filled_pieces(fills, self.filler), key=_offset)
+        self.workers.write(content, source, descriptor)
+        for action in actions:
+            if isinstance(action.fill, WholeFill):
+                fill = action.fill.prepared(self.filler.draws(action))
+                self.workers.write(filled_pieces([(action, fill)], self.filler), source, descriptor)
+
+    @contextmanager
+    def source(self, file: CheckpointFile) -> Iterator[int]:
+        """A descriptor that reads `file`."""
+        descriptor = self.checkpoint.open(file)
         try:
-            with storage_errors(new.target):
-                os.ftruncate(new.descriptor, file.size)
-                content = pieces(file.size, self.actions[file.name], self.plan.seed)
-                self.workers.write(content, source, new.descriptor)
+            yield descriptor
         except ConflictError:
             raise self.checkpoint.changed(file) from None
         finally:
-            os.close(source)
+            os.close(descriptor)
+
+
+def _offset(piece: Piece) -> int:
+    return piece.offset
+
+
+def unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
+    """The error for a patch that stopped in the middle."""
+    why = str(reason) or type(reason).__name__
+    message = f"{shown(checkpoint.path)}: holds new values in a part of its tensors and old ones in the rest: {why}"
+    return UncertainError(Problem("patch.unfinished", message, "run the same command again to complete it"))

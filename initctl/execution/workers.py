@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from initctl.execution.events import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from initctl.execution.pieces import Piece
 
-_ONE_WHOLE_TENSOR = Lock()
-"""Held while a piece is a whole tensor: it takes memory in the tensor's size, and threads of its own."""
 _WAITING_FOR_EACH = 2
 """Pieces handed out for each thread: enough to keep it busy, few enough to stop soon."""
-
-
-class Progress(NamedTuple):
-    """Bytes written so far, and in all."""
-
-    done: int
-    total: int
 
 
 def default_threads() -> int:
@@ -46,6 +37,12 @@ class Workers:
         """Say how many bytes there will be, for progress."""
         self.total += nbytes
 
+    def advance(self, nbytes: int) -> None:
+        """Count bytes as written, and tell."""
+        self.done += nbytes
+        if self.on_progress:
+            self.on_progress(Progress(self.done, self.total))
+
     def write(self, pieces: Iterable[Piece], source: int, destination: int) -> None:
         """Write all of `pieces`. The first failure is raised once no thread is at work any more."""
         pending: set[Future[int]] = set()
@@ -62,14 +59,10 @@ class Workers:
 
     def _wait(self, pending: set[Future[int]]) -> set[Future[int]]:
         finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for future in finished:
-            self.done += future.result()
-        if self.on_progress:
-            self.on_progress(Progress(self.done, self.total))
+        self.advance(sum(future.result() for future in finished))
         return pending
 
 
 def _write(piece: Piece, source: int, destination: int) -> int:
-    with _ONE_WHOLE_TENSOR if piece.is_whole_tensor else nullcontext():
-        piece.write(source, destination)
+    piece.write(source, destination)
     return piece.nbytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from initctl.stream import Constant, Normal, Uniform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws, Fill
+    from initctl.stream import Draws, Fill, WholeFill
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,6 @@ class RealPart:
     """The values of `fill` as real parts, and zero imaginary parts."""
 
     fill: Constant | Diagonals
-
-    needs_whole: ClassVar[bool] = False
 
     @property
     def largest(self) -> float:
@@ -42,7 +40,7 @@ class RealPart:
         return parts.reshape(-1)[start - 2 * first : stop - 2 * first]
 
 
-def on_complex(fill: Fill) -> Fill:
+def on_complex(fill: Fill | WholeFill) -> Fill | WholeFill:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
     match fill:
         case Constant() | Diagonals():

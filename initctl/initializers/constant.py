@@ -35,12 +35,14 @@ class Diagonals:
     groups: int = 1
     stride: int = 0
 
-    needs_whole: ClassVar[bool] = False
     largest: ClassVar[float] = 1.0
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:  # noqa: ARG002 - nothing is drawn
         values = np.zeros(stop - start, np.float32)
-        for group in range(self.groups):
+        reach = self.origin + (self.count - 1) * self.step
+        nearest = max(0, -(-(start - reach) // self.stride)) if self.stride else 0
+        beyond = max(0, -(-(stop - self.origin) // self.stride)) if self.stride else self.groups
+        for group in range(nearest, min(self.groups, beyond)):
             first = self.origin + group * self.stride
             below = max(0, -(-(start - first) // self.step))
             within = min(self.count, max(0, -(-(stop - first) // self.step)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from initctl.initializers.parameters import Parameter, Value
-    from initctl.stream import Fill
+    from initctl.stream import Fill, WholeFill
     from initctl.tensors import TensorSpec
 
 Arguments = Mapping[str, "Value"]
@@ -22,7 +22,7 @@ class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error
 class Resolved:
     """The law for one tensor, and the numbers that led to it and are worth showing (`fan_in`, `std`)."""
 
-    fill: Fill
+    fill: Fill | WholeFill
     numbers: Mapping[str, int | float] = field(default_factory=dict)
 
 

@@ -10,26 +10,29 @@ import numpy as np
 
 from initctl.initializers.fans import fans, layout_of
 from initctl.initializers.initializer import Resolved, Unfit
+from initctl.stream import Normal, Table
 from initctl.stream.laws import LARGEST_NORMAL
+from initctl.stream.orthonormal import flops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws
+    from initctl.stream import Draws, Fill
     from initctl.tensors import TensorSpec
 
 _ROWS_STREAM = 1
 """The stream of words that chooses which rows `sparse` zeroes."""
-_COLUMN_TILE = 64
-"""Columns whose rows `sparse` ranks at a time."""
-
-
-class _WholeTensor:
-    needs_whole: ClassVar[bool] = True
+_FLOAT_BYTES = 4
+_QR_BYTES = 40
+"""Memory that a QR decomposition takes for each element, draws and result included: measured with NumPy, whose own is
+computed in double precision."""
+_RANKING_BYTES = 256
+_CUTOFF_BYTES = 8
+"""Memory that ranking the rows of `sparse` takes for each row and for each column."""
 
 
 @dataclass(frozen=True, slots=True)
-class Orthogonal(_WholeTensor):
+class Orthogonal:
     """Orthonormal rows or columns, whichever are fewer, times `gain`; one matrix for each batch index.
 
     `axes` is the order of dims that makes the tensor batch dims first, then out, then in and kernel;
@@ -48,16 +51,24 @@ class Orthogonal(_WholeTensor):
     def largest(self) -> float:
         return abs(self.gain)
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+    @property
+    def workspace(self) -> int:
+        return prod(self.shape) * _QR_BYTES
+
+    @property
+    def flops(self) -> float:
+        return flops(self.batch, self.rows, self.columns)
+
+    def prepared(self, draws: Draws) -> Table:
         gaussian = draws.normal01(0, prod(self.shape)).reshape(self.shape).transpose(self.axes)
         permuted_shape = gaussian.shape
-        matrices = _orthonormal(gaussian.reshape(self.batch, self.rows, self.columns))
+        matrices = draws.orthonormal(gaussian.reshape(self.batch, self.rows, self.columns))
         scaled = (matrices * np.float32(self.gain)).reshape(permuted_shape)
-        return np.ascontiguousarray(scaled.transpose(np.argsort(self.axes))).reshape(-1)[start:stop]
+        return Table(np.ascontiguousarray(scaled.transpose(np.argsort(self.axes))).reshape(-1))
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaOrthogonal(_WholeTensor):
+class DeltaOrthogonal:
     """A convolution that is orthogonal at its centre tap and zero elsewhere, times `scale`.
 
     `axes` brings the dims into the order out, in, kernel. The matrix comes from the first `out · in` normal draws.
@@ -71,19 +82,33 @@ class DeltaOrthogonal(_WholeTensor):
     def largest(self) -> float:
         return abs(self.scale)
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+    @property
+    def workspace(self) -> int:
+        out, into, *_ = self._permuted
+        return prod(self.shape) * _FLOAT_BYTES + out * into * _QR_BYTES
+
+    @property
+    def flops(self) -> float:
+        out, into, *_ = self._permuted
+        return flops(1, out, into)
+
+    @property
+    def _permuted(self) -> tuple[int, ...]:
+        return tuple(self.shape[axis] for axis in self.axes)
+
+    def prepared(self, draws: Draws) -> Table:
         tensor = np.zeros(self.shape, np.float32)
         convolution = tensor.transpose(self.axes)
         out, into, *kernel = convolution.shape
-        matrix = _orthonormal(draws.normal01(0, out * into).reshape(1, out, into))[0]
+        matrix = draws.orthonormal(draws.normal01(0, out * into).reshape(1, out, into))[0]
         for size in kernel:
             convolution = convolution[:, :, (size - 1) // 2]
         convolution[...] = matrix * np.float32(self.scale)
-        return tensor.reshape(-1)[start:stop]
+        return Table(tensor.reshape(-1))
 
 
 @dataclass(frozen=True, slots=True)
-class Sparse(_WholeTensor):
+class Sparse:
     """Normal values of standard deviation `std`, with `zeros` entries of each column set to zero.
 
     In a column, the rows whose words of a second stream are smallest become zero; among equal words the lower row.
@@ -96,27 +121,44 @@ class Sparse(_WholeTensor):
     std: float
     parts: int = 1
 
+    flops: ClassVar[float] = 0.0
+
     @property
     def largest(self) -> float:
         return LARGEST_NORMAL * self.std
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
-        count = self.rows * self.columns
-        values = np.float32(self.std) * draws.normal01(0, count * self.parts)
-        if self.zeros:
-            matrix = values.reshape(self.rows, self.columns, self.parts)
-            words = draws.words(0, count, stream=_ROWS_STREAM).reshape(self.rows, self.columns)
-            for first in range(0, self.columns, _COLUMN_TILE):
-                tile = slice(first, first + _COLUMN_TILE)
-                matrix[:, tile][self._smallest(words[:, tile])] = 0
-        return values[start:stop]
+    @property
+    def workspace(self) -> int:
+        return self.rows * _RANKING_BYTES + self.columns * _CUTOFF_BYTES
 
-    def _smallest(self, words: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        """Where the `zeros` smallest words of each column stand."""
-        row = np.arange(self.rows, dtype=np.uint64)[:, np.newaxis]
-        keys = (words.astype(np.uint64) << np.uint64(32)) | row
-        largest_zeroed = np.partition(keys, self.zeros - 1, axis=0)[self.zeros - 1]
-        return np.asarray(keys <= largest_zeroed)
+    def prepared(self, draws: Draws) -> Fill:
+        law = Normal(-0.0, self.std)  # a mean of -0 leaves every number as it is
+        if not self.zeros:
+            return law
+        cutoffs = draws.kth_smallest(self.rows, self.columns, self.zeros, stream=_ROWS_STREAM)
+        return Zeroed(law, cutoffs, self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Zeroed:
+    """`law`, with zero where an element's number in the second stream does not exceed that of its column."""
+
+    law: Normal
+    cutoffs: NDArray[np.uint64]
+    parts: int
+
+    @property
+    def largest(self) -> float:
+        return self.law.largest
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        values = self.law.values(draws, start, stop)
+        first, last = start // self.parts, -(-stop // self.parts)
+        zeroed = draws.not_larger(first, last, self.cutoffs, stream=_ROWS_STREAM)
+        if self.parts > 1:
+            zeroed = zeroed.repeat(self.parts)[start - first * self.parts :][: stop - start]
+        np.copyto(values, 0, where=zeroed)
+        return values
 
 
 def orthogonal(tensor: TensorSpec, *, gain: float, layout: str | None) -> Resolved:
@@ -147,18 +189,6 @@ def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
     rows, columns = tensor.shape
     zeros = ceil(sparsity * rows)
     return Resolved(Sparse(rows, columns, zeros, std), {"zeros_per_column": zeros})
-
-
-def _orthonormal(gaussian: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Orthonormal rows or columns for each matrix of a stack, uniform over all such (Mezzadri 2007).
-
-    The sign of R's diagonal is moved into Q, as torch does it, which makes the decomposition unique.
-    """
-    is_wide = gaussian.shape[-2] < gaussian.shape[-1]
-    q, r = np.linalg.qr(gaussian.swapaxes(-1, -2) if is_wide else gaussian)
-    signs = np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, np.float32(-1), np.float32(1))
-    q = q * signs[..., np.newaxis, :]
-    return q.swapaxes(-1, -2) if is_wide else q
 
 
 def _axes(letters: str, order: str) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from initctl.stream import Constant
 if TYPE_CHECKING:
     from initctl.dtypes import DType
     from initctl.initializers import Bound
-    from initctl.stream import Fill
+    from initctl.stream import Fill, WholeFill
     from initctl.tensors import TensorSpec
 
 _COMPUTED = BY_NAME["float32"]
@@ -36,7 +36,7 @@ def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:
     return resolved
 
 
-def check_holds(dtype: DType, fill: Fill) -> None:
+def check_holds(dtype: DType, fill: Fill | WholeFill) -> None:
     """Raise `Unfit` where `dtype` cannot hold the values of `fill`."""
     match fill:
         case Constant(value):
@@ -52,7 +52,7 @@ def check_holds(dtype: DType, fill: Fill) -> None:
         raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
 
 
-def check_spread(dtype: DType, fill: Fill) -> None:
+def check_spread(dtype: DType, fill: Fill | WholeFill) -> None:
     """Raise `Unfit` where a value of `fill` may overflow `dtype`, or float32 on the way, or where all round to 0."""
     if fill.largest and not dtype.rounded(fill.largest):
         raise Unfit(f"values up to {fill.largest:.3g} would all round to 0 in {dtype.name}")

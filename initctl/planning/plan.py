@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from initctl.stream.engines.choosing import CPU
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from initctl.errors import Problem
     from initctl.formats import Checkpoint
     from initctl.rules import Rule
-    from initctl.stream import Fill
+    from initctl.stream import Fill, WholeFill
     from initctl.tensors import TensorSpec
 
 
@@ -20,7 +22,7 @@ class Action:
     """One tensor that a rule fills.
 
     `initializer` is the initializer's own name, `arguments` what it was called with, defaults included, and `derived`
-    the numbers that follow from them for this tensor (`fan_in`, `std`). `fill` computes the values.
+    the numbers that follow from them for this tensor (`fan_in`, `std`). `fill` computes the values, on `device`.
     """
 
     tensor: TensorSpec
@@ -28,7 +30,8 @@ class Action:
     initializer: str
     arguments: Mapping[str, int | float | str]
     derived: Mapping[str, int | float]
-    fill: Fill
+    fill: Fill | WholeFill
+    device: str = CPU
 
     @property
     def params(self) -> dict[str, int | float | str]:
@@ -43,6 +46,7 @@ class Action:
             "source": self.rule.source,
             "init": self.initializer,
             "params": self.params,
+            "device": self.device,
             **_size_json(self.tensor),
         }
 

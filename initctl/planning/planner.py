@@ -9,8 +9,10 @@ from initctl.initializers import Unfit
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
 from initctl.planning.nearest import hint_for
+from initctl.planning.placing import placed
 from initctl.planning.plan import Action, Kept, Plan
 from initctl.stream import TruncNormal
+from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +33,9 @@ def make_plan(
     seed: int,
     allow_unused: bool = False,
     require_all: bool = False,
+    device: str = CPU,
 ) -> Plan:
-    """What `rules` do to `checkpoint` under `seed`.
+    """What `rules` do to `checkpoint` under `seed`, and on which device: see `placed`.
 
     `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that no
     rule decides into errors. Raises `FitError` with every fault found.
@@ -48,7 +51,7 @@ def make_plan(
     if faults:
         raise FitError(*faults)
     warnings = [*checkpoint.warnings, *unused, *_left_alone(decisions, kept), *_surprises(actions)]
-    return Plan(checkpoint, seed, tuple(actions), kept, tuple(warnings))
+    return Plan(checkpoint, seed, tuple(placed(actions, device)), kept, tuple(warnings))
 
 
 def _actions(tensors: Sequence[TensorSpec], decisions: Decisions) -> tuple[list[Action], list[Problem]]:

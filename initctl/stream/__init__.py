@@ -5,14 +5,16 @@
     elementary.py      ln, sine and cosine, normal quantile in float32: the same bits on every processor
     draws.py           the random numbers of one tensor, by element index
     laws.py            the distributions that every engine knows: constant, uniform, normal, truncated normal
+    orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     encode.py          float32 values -> the bytes of a dtype
+    engines            the same once more, fast: compiled loops, and torch operations on a GPU
 
 Integer steps are exact. Float steps use only IEEE add, subtract, multiply, divide, square root, conversion and
-comparison, each rounded once. This package is the readable reference, in NumPy.
+comparison, each rounded once. What stands here is the readable reference, in NumPy.
 """
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.laws import Constant, Fill, Normal, TruncNormal, Uniform
+from initctl.stream.laws import Constant, Fill, Normal, Table, TruncNormal, Uniform, WholeFill
 
-__all__ = ["Constant", "Draws", "Fill", "Normal", "TruncNormal", "Uniform", "encode"]
+__all__ = ["Constant", "Draws", "Fill", "Normal", "Table", "TruncNormal", "Uniform", "WholeFill", "encode"]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from initctl.stream.elementary import natural_log, normal_quantile, sin_cos
 from initctl.stream.key import Key, stream_key
-from initctl.stream.philox import LANES, block_words
+from initctl.stream.orthonormal import orthonormal
+from initctl.stream.philox import LANES, block_words, words_at
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+
+_RANKED_AT_ONCE = 1 << 18
+"""Words whose columns are ranked at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +30,13 @@ class Draws:
     Every method takes a range of element indices, `start` ≤ i < `stop` in row-major order, and returns one number
     for each. The number at an index is the same whatever range it is asked for in. `stream` selects independent
     numbers for initializers that need more than one at an index.
+
+    `orthonormal` turns a stack of normal matrices [batch, rows, columns] into matrices with orthonormal rows or
+    columns, whichever are fewer.
     """
 
     key: Key
+    orthonormal: Callable[[Floats], Floats] = field(default=orthonormal, kw_only=True)
 
     @classmethod
     def of(cls, seed: int, name: str) -> Draws:
@@ -70,3 +80,23 @@ class Draws:
         tail = np.minimum(p, 1 - p).astype(np.float32)
         z = normal_quantile(centred, tail)
         return -z if above else z
+
+    def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:
+        """For each column of a matrix, the k-th smallest of its elements' numbers `word · 2^32 + row`, 1 ≤ k ≤ rows.
+
+        No two are equal, so that exactly `k` elements of a column are not larger.
+        """
+        row = np.arange(rows, dtype=np.uint64)[:, np.newaxis]
+        found = np.empty(columns, np.uint64)
+        step = max(1, _RANKED_AT_ONCE // rows)
+        for first in range(0, columns, step):
+            column = np.arange(first, min(first + step, columns), dtype=np.uint64)
+            words = words_at(self.key, row * np.uint64(columns) + column, stream).astype(np.uint64)
+            found[first : first + step] = np.partition((words << np.uint64(32)) | row, k - 1, axis=0)[k - 1]
+        return found
+
+    def not_larger(self, start: int, stop: int, cutoffs: NDArray[np.uint64], *, stream: int = 0) -> NDArray[np.bool_]:
+        """Whether an element's number, as for `kth_smallest`, is not larger than that of its column in `cutoffs`."""
+        row, column = np.divmod(np.arange(start, stop, dtype=np.uint64), np.uint64(cutoffs.size))
+        words = self.words(start, stop, stream=stream).astype(np.uint64)
+        return np.asarray((words << np.uint64(32)) | row <= cutoffs[column])

@@ -22,34 +22,34 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
-_SQRT_HALF_BITS = np.int32(0x3F3504F3)
+SQRT_HALF_BITS = np.int32(0x3F3504F3)
 """The bits of sqrt(1/2): where a mantissa begins that keeps the logarithm's argument closest to 1."""
-_MANTISSA_BITS = 23
+MANTISSA_BITS = 23
 
-_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 """ln 2 in two parts, the first short enough for its product with an exponent to be exact."""
-_LN_SERIES = (
+LN_SERIES = (
     7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
     -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
 
-_EIGHTH_TURN, _QUARTER_TURN = np.uint32(1 << 29), np.uint32(30)
+EIGHTH_TURN, QUARTER_TURN = np.uint32(1 << 29), np.uint32(30)
 """In units of 2^-32 turns; the quarter turn as a shift."""
-_RADIANS = np.float32(2 * math.pi * 2.0**-32)
-_SIN_SERIES = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-_COS_SERIES = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+RADIANS = np.float32(2 * math.pi * 2.0**-32)
+SIN_SERIES = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+COS_SERIES = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 
-_CENTRAL, _CENTRAL_SQUARED = np.float32(0.425), np.float32(0.180625)
-_TAIL_ORIGIN, _FAR_TAIL = np.float32(1.6), np.float32(5)
-_QUANTILE_CENTRAL = (
+CENTRAL, CENTRAL_SQUARED = np.float32(0.425), np.float32(0.180625)
+TAIL_ORIGIN, FAR_TAIL = np.float32(1.6), np.float32(5)
+QUANTILE_CENTRAL = (
     (5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179),
     (6.7187563600e1, 7.8757757664e1, 1.7895169469e1, 1.0),
 )
-_QUANTILE_TAIL = (
+QUANTILE_TAIL = (
     (1.7023821103e-1, 1.3067284816, 2.7568153900, 1.4234372777),
     (1.2021132975e-1, 7.3700164250e-1, 1.0),
 )
-_QUANTILE_FAR_TAIL = (
+QUANTILE_FAR_TAIL = (
     (1.7337203997e-2, 4.2868294337e-1, 3.0812263860, 6.6579051150),
     (1.2258202635e-2, 2.4197894225e-1, 1.0),
 )
@@ -58,14 +58,14 @@ _QUANTILE_FAR_TAIL = (
 def natural_log(x: Floats) -> Floats:
     """ln x for normal positive float32 `x`, within about one unit in the last place."""
     bits = x.view(np.int32)
-    exponent = (bits - _SQRT_HALF_BITS) >> np.int32(_MANTISSA_BITS)
-    f: Floats = (bits - (exponent << np.int32(_MANTISSA_BITS))).view(np.float32) - _ONE
+    exponent = (bits - SQRT_HALF_BITS) >> np.int32(MANTISSA_BITS)
+    f: Floats = (bits - (exponent << np.int32(MANTISSA_BITS))).view(np.float32) - _ONE
     power = exponent.astype(np.float32)
     square = f * f
-    rest = _polynomial(_LN_SERIES, f) * f * square
-    rest = rest + power * _LN2_LOW
+    rest = _polynomial(LN_SERIES, f) * f * square
+    rest = rest + power * LN2_LOW
     rest = rest - square * _HALF
-    result: Floats = (f + rest) + power * _LN2_HIGH
+    result: Floats = (f + rest) + power * LN2_HIGH
     return result
 
 
@@ -74,11 +74,11 @@ def sin_cos(turns: NDArray[np.uint32]) -> tuple[Floats, Floats]:
 
     The nearest quarter turn is taken off in integers, so that what reaches the polynomials lies within π/4.
     """
-    quarter = (turns + _EIGHTH_TURN) >> _QUARTER_TURN
-    x: Floats = (turns - (quarter << _QUARTER_TURN)).view(np.int32).astype(np.float32) * _RADIANS
+    quarter = (turns + EIGHTH_TURN) >> QUARTER_TURN
+    x: Floats = (turns - (quarter << QUARTER_TURN)).view(np.int32).astype(np.float32) * RADIANS
     square = x * x
-    sine = _polynomial(_SIN_SERIES, square) * square * x + x
-    cosine = _polynomial(_COS_SERIES, square) * square * square - square * _HALF + _ONE
+    sine = _polynomial(SIN_SERIES, square) * square * x + x
+    cosine = _polynomial(COS_SERIES, square) * square * square - square * _HALF + _ONE
     is_odd = (quarter & np.uint32(1)).astype(bool)
     sine, cosine = np.where(is_odd, cosine, sine), np.where(is_odd, sine, cosine)
     sine = np.where(quarter >= 2, -sine, sine)
@@ -92,14 +92,14 @@ def normal_quantile(centred: Floats, tail: Floats) -> Floats:
     `centred` is p - 1/2 and `tail` is min(p, 1 - p), each rounded to float32 on its own: near an end of (0, 1),
     p itself would have lost the digits that decide z.
     """
-    r = _CENTRAL_SQUARED - centred * centred
-    central = centred * _ratio(_QUANTILE_CENTRAL, r)
+    r = CENTRAL_SQUARED - centred * centred
+    central = centred * _ratio(QUANTILE_CENTRAL, r)
     depth = np.sqrt(-natural_log(tail))
-    near = _ratio(_QUANTILE_TAIL, depth - _TAIL_ORIGIN)
-    far = _ratio(_QUANTILE_FAR_TAIL, depth - _FAR_TAIL)
-    outer = np.where(depth <= _FAR_TAIL, near, far)
+    near = _ratio(QUANTILE_TAIL, depth - TAIL_ORIGIN)
+    far = _ratio(QUANTILE_FAR_TAIL, depth - FAR_TAIL)
+    outer = np.where(depth <= FAR_TAIL, near, far)
     outer = np.where(centred < 0, -outer, outer)
-    return np.where(np.abs(centred) <= _CENTRAL, central, outer)
+    return np.where(np.abs(centred) <= CENTRAL, central, outer)
 
 
 def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,25 +32,38 @@ class Fill(Protocol):
     """What fills a tensor: a function from element indices to values, and what planning must know about it."""
 
     @property
-    def needs_whole(self) -> bool:
-        """Whether any value depends on the whole tensor: then `values` is asked for all of it at once."""
+    def largest(self) -> float:
+        """A bound on the magnitude of every value."""
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        """The values at indices `start` ≤ i < `stop`: one array of float32 (a constant: of a type that holds it).
+
+        The value at an index is the same whatever range it is asked for in.
+        """
+
+
+@runtime_checkable
+class WholeFill(Protocol):
+    """What fills a tensor in which a value depends on more than its own index: it is prepared first."""
 
     @property
     def largest(self) -> float:
         """A bound on the magnitude of every value."""
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
-        """The values at indices `start` ≤ i < `stop`: one array of float32 (a constant: of a type that holds it)."""
+    @property
+    def workspace(self) -> int:
+        """Bytes of memory that preparing takes, with what it returns."""
 
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of the QR decompositions that preparing takes; 0 where there are none."""
 
-class _Elementwise:
-    """A value depends on its index alone."""
-
-    needs_whole: ClassVar[bool] = False
+    def prepared(self, draws: Draws) -> Fill:
+        """What fills the tensor, once all that its values share is known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Constant(_Elementwise):
+class Constant:
     """`value` everywhere: a whole number exactly, any other rounded once to the tensor's type."""
 
     value: float
@@ -64,7 +77,21 @@ class Constant(_Elementwise):
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform(_Elementwise):
+class Table:
+    """Values that were computed before, one array of float32."""
+
+    table: NDArray[np.float32]
+
+    @property
+    def largest(self) -> float:
+        return float(np.abs(self.table).max())
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:  # noqa: ARG002 - the protocol's signature
+        return self.table[start:stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
     """`a + (b - a) · uniform01`, with `b - a` rounded to float32 first: may exceed `b` by the rounding of the sum."""
 
     a: float
@@ -79,7 +106,7 @@ class Uniform(_Elementwise):
 
 
 @dataclass(frozen=True, slots=True)
-class Normal(_Elementwise):
+class Normal:
     """`mean + std · normal01`, the product rounded before the sum."""
 
     mean: float
@@ -94,7 +121,7 @@ class Normal(_Elementwise):
 
 
 @dataclass(frozen=True, slots=True)
-class TruncNormal(_Elementwise):
+class TruncNormal:
     """A normal variable of `mean` and `std` > 0, on the condition that it lies in [a, b]; `a` < `b` are absolute."""
 
     mean: float
@@ -130,20 +157,22 @@ class TruncNormal(_Elementwise):
     def is_resolved(self) -> bool:
         """Whether float32 can follow the law: not beyond 12 standard deviations, nor on a mere sliver."""
         low, high = self.tails
-        a, b = map(float, self._inner_bounds)
+        a, b = map(float, self.inner_bounds)
         is_followed = high >= _SMALLEST_TAIL and high - low >= high * _NARROWEST
         return is_followed and a <= b and abs(self.mean) <= _LARGEST_FLOAT32
 
     @property
-    def _inner_bounds(self) -> tuple[np.float32, np.float32]:
+    def inner_bounds(self) -> tuple[np.float32, np.float32]:
         """`a` and `b` rounded to float32 towards the inside of the interval."""
         return _inner_float32(self.a, -math.inf), _inner_float32(self.b, math.inf)
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
         low, high = self.tails
         z = draws.normal01_between(start, stop, low=low, high=high, above=self.is_above)
-        values: NDArray[np.float32] = np.float32(self.mean) + np.float32(self.std) * z
-        return values.clip(*self._inner_bounds)
+        values = np.float32(self.mean) + np.float32(self.std) * z
+        a, b = self.inner_bounds
+        values = np.where(values < a, a, values)
+        return np.where(values > b, b, values)
 
 
 def _normal_cdf(z: float) -> float:

@@ -81,6 +81,7 @@ class TestJson:
                 "fan_in": 3,
                 "std": pytest.approx((2 / 3) ** 0.5),
             },
+            "device": "cpu",
             "elements": 12,
             "bytes": 48,
         }
@@ -128,7 +129,10 @@ def test_verbose_logs_to_stderr_what_the_result_does_not_say(net, call):
     assert brief.out == verbose.out
     assert brief.err == ""
     assert re.fullmatch(
-        r"initctl: safetensors: 4 tensors in 1 files\ninitctl: 1 files written in [0-9.]+ s\n", verbose.err
+        r"initctl: safetensors: 4 tensors in 1 files\n"
+        r"initctl: cpu: engine numpy: too little work to load compiled code for\n"
+        r"initctl: 1 files written in [0-9.]+ s\n",
+        verbose.err,
     )
 
 

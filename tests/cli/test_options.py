@@ -16,13 +16,13 @@ from initctl.cli.options import RuleOptions, grouped
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
-RULES = {"--rule", "--seed", "--allow-unused", "--require-all"}
+RULES = {"--rule", "--seed", "--allow-unused", "--require-all", "--device"}
 
 
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {"--output", "--in-place", "--no-clobber", "--all", *RULES, *FACE}),
+        ("apply", {"--output", "--in-place", "--patch", "--no-clobber", "--all", *RULES, *FACE}),
         ("plan", {"--all", *RULES, *FACE}),
         ("inspect", {"--all", *FACE}),
         ("initializers", FACE),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from safetensors.torch import save_file
 
-from initctl.stream import Draws
+from initctl.stream import Draws, WholeFill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,9 +82,13 @@ def raw_bytes(tensor: torch.Tensor) -> bytes:
     return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def recomputed(name: str, law: Fill, shape: tuple[int, ...], *, seed: int = 0, dtype: torch.dtype = torch.float32):
+def recomputed(
+    name: str, law: Fill | WholeFill, shape: tuple[int, ...], *, seed: int = 0, dtype: torch.dtype = torch.float32
+):
     """The tensor that `law` gives for `name`: values from the stream, rounded by torch."""
-    values = law.values(Draws.of(seed, name), 0, torch.Size(shape).numel())
+    draws = Draws.of(seed, name)
+    fill = law.prepared(draws) if isinstance(law, WholeFill) else law
+    values = fill.values(draws, 0, torch.Size(shape).numel())
     return torch.from_numpy(values).reshape(shape).to(dtype)
 
 

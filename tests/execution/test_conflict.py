@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
+from initctl.execution import Progress
+from initctl.planning import Plan
 from tests.commit.folders import contents, snapshot
+from tests.events import on
 from tests.execution.checkpoints import sharded, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from initctl.execution import Progress
 
 RULES = ["layers.*.weight=normal", "norm.weight=zeros"]
 
@@ -48,15 +50,15 @@ def remove(path: Path) -> None:
 CHANGES = [overwrite, replace, touch, lengthen, remove]
 
 
-def once(change: Callable[[], None]) -> Callable[[Progress], None]:
-    """A callback for progress that makes `change` when it is first called."""
+def once(change: Callable[[], None]) -> Callable[[object], None]:
+    """A callback that makes `change` when progress is first told."""
     rest = [change]
 
-    def on_progress(_: Progress) -> None:
+    def make_it(_: Progress) -> None:
         if rest:
             rest.pop()()
 
-    return on_progress
+    return on(Progress, make_it)
 
 
 def run_into_conflict(checkpoint: Path, output: Path | None, change: Callable[[], None]) -> str:
@@ -68,7 +70,7 @@ def run_into_conflict(checkpoint: Path, output: Path | None, change: Callable[[]
         after.update({name: entry for name, entry in contents(root).items() if ".initctl-" not in name})
 
     with pytest.raises(initctl.ConflictError) as raised:
-        initctl.apply(checkpoint, output, in_place=output is None, rules=RULES, on_progress=once(change_and_remember))
+        initctl.apply(checkpoint, output, in_place=output is None, rules=RULES, on_event=once(change_and_remember))
     assert contents(root) == after
     return str(raised.value)
 
@@ -101,7 +103,7 @@ def test_a_touched_shard_that_changes_is_a_conflict_in_place(tmp_path: Path, nam
 def test_files_that_appear_beside_the_shards_while_they_are_rewritten_are_kept(tmp_path: Path):
     folder = sharded(tmp_path / "model")
     appear = once(lambda: (folder / "theirs.txt").write_text("theirs"))
-    initctl.apply(folder, in_place=True, rules=RULES, on_progress=appear)
+    initctl.apply(folder, in_place=True, rules=RULES, on_event=appear)
     assert (folder / "theirs.txt").read_text() == "theirs"
 
 
@@ -118,7 +120,7 @@ def test_what_changed_since_it_was_planned_is_a_conflict(
 
     output = None if in_place else tmp_path / "out"
     with pytest.raises(initctl.ConflictError, match="was changed while it was read"):
-        initctl.apply(path, output, in_place=in_place, rules=RULES, on_plan=after_the_plan)
+        initctl.apply(path, output, in_place=in_place, rules=RULES, on_event=on(Plan, after_the_plan))
     assert [snapshot(tmp_path)] == told
 
 
@@ -131,7 +133,7 @@ def test_a_directory_that_appears_at_the_output_is_not_replaced(tmp_path: Path, 
         (out / "theirs").write_text("theirs")
 
     with pytest.raises(initctl.ConflictError, match="out: exists"):
-        initctl.apply(folder, out, rules=RULES, no_clobber=no_clobber, on_progress=once(appear))
+        initctl.apply(folder, out, rules=RULES, no_clobber=no_clobber, on_event=once(appear))
     assert contents(out) == {"theirs": b"theirs"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
 
@@ -139,7 +141,7 @@ def test_a_directory_that_appears_at_the_output_is_not_replaced(tmp_path: Path, 
 def test_a_file_that_appears_at_the_output_is_not_replaced_under_no_clobber(tmp_path: Path):
     path, out = single(tmp_path / "model.safetensors"), tmp_path / "out"
     with pytest.raises(initctl.ConflictError, match="out: exists"):
-        initctl.apply(path, out, rules=RULES, no_clobber=True, on_progress=once(lambda: out.write_text("theirs")))
+        initctl.apply(path, out, rules=RULES, no_clobber=True, on_event=once(lambda: out.write_text("theirs")))
     assert out.read_text() == "theirs"
 
 
@@ -148,7 +150,7 @@ def test_a_stranger_that_appears_in_a_directory_that_is_to_be_replaced_saves_it(
     initctl.apply(folder, out, rules=["*.bias=zeros"])
     before = contents(out)
     with pytest.raises(initctl.ConflictError, match="holds files that are not part of the result: theirs"):
-        initctl.apply(folder, out, rules=RULES, on_progress=once(lambda: (out / "theirs").write_text("theirs")))
+        initctl.apply(folder, out, rules=RULES, on_event=once(lambda: (out / "theirs").write_text("theirs")))
     assert contents(out) == before | {"theirs": b"theirs"}
 
 
@@ -165,7 +167,9 @@ def test_an_exception_out_of_the_callback_leaves_no_trace(
         raise error
 
     with pytest.raises(error):
-        initctl.apply(source, output and tmp_path / output, in_place=output is None, rules=RULES, on_progress=interrupt)
+        initctl.apply(
+            source, output and tmp_path / output, in_place=output is None, rules=RULES, on_event=on(Progress, interrupt)
+        )
     assert snapshot(tmp_path) == before
 
 
@@ -179,5 +183,5 @@ def test_a_file_that_becomes_shorter_where_the_kernel_cannot_copy_is_named(
         monkeypatch.setattr(os, "pread", lambda *_: b"")
 
     with pytest.raises(initctl.ConflictError, match=r"model\.safetensors: was changed while it was read"):
-        initctl.apply(path, tmp_path / "out", rules=["layers.*.weight=normal"], on_plan=read_nothing)
+        initctl.apply(path, tmp_path / "out", rules=["layers.*.weight=normal"], on_event=on(Plan, read_nothing))
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 import initctl
+from initctl.execution import Progress
+from initctl.planning import Plan
 from initctl.stream import Normal
 from tests.commit.folders import contents, snapshot
+from tests.events import on
 from tests.execution.checkpoints import SHARDS, assert_written, recomputed, sharded, single
 
 if TYPE_CHECKING:
@@ -121,7 +124,7 @@ def test_a_shard_alone_is_one_file(tmp_path: Path):
 
 def test_progress_counts_every_byte_of_every_file_once(tmp_path: Path):
     source, told = sharded(tmp_path / "model"), []
-    initctl.apply(source, tmp_path / "out", rules=RULES, on_progress=told.append)
+    initctl.apply(source, tmp_path / "out", rules=RULES, on_event=on(Progress, told.append))
     total = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
     assert {progress.total for progress in told} == {total}
     assert [progress.done for progress in told] == sorted(progress.done for progress in told)
@@ -132,7 +135,10 @@ def test_the_plan_is_told_before_anything_is_written(tmp_path: Path):
     told = []
     source = sharded(tmp_path / "model")
     initctl.apply(
-        source, tmp_path / "out", rules=RULES, on_plan=lambda plan: told.append((plan, (tmp_path / "out").exists()))
+        source,
+        tmp_path / "out",
+        rules=RULES,
+        on_event=on(Plan, lambda plan: told.append((plan, (tmp_path / "out").exists()))),
     )
     ((plan, existed),) = told
     assert (len(plan.actions), existed) == (4, False)

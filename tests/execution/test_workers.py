@@ -1,4 +1,4 @@
-"""Pieces make up the whole file, and threads write each of them once or stop together."""
+"""Threads write each piece once, or stop together."""
 
 from __future__ import annotations
 
@@ -7,79 +7,18 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from initctl.dtypes import BY_NAME
-from initctl.execution.pieces import COPIED_AT_ONCE, FILLED_AT_ONCE, FilledPiece, KeptPiece, pieces
-from initctl.execution.workers import Progress, Workers, default_threads
-from initctl.initializers.structured import Orthogonal
-from initctl.planning import Action
-from initctl.rules import parse_rule
-from initctl.stream import Constant
-from initctl.tensors import TensorSpec
+from initctl.execution import Progress
+from initctl.execution.workers import Workers, default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from initctl.stream import Fill
-
-SIZES = st.sampled_from([0, 1, 2, 5, FILLED_AT_ONCE - 1, FILLED_AT_ONCE, FILLED_AT_ONCE + 1, 3 * FILLED_AT_ONCE])
-GAPS = st.sampled_from([0, 1, 100, COPIED_AT_ONCE - 1, COPIED_AT_ONCE, COPIED_AT_ONCE + 1, 2 * COPIED_AT_ONCE + 7])
-DTYPES = st.sampled_from(["uint8", "bfloat16", "float32", "complex64"])
-
-
-def action(dtype: str, numel: int, offset: int, fill: Fill | None = None) -> Action:
-    width = BY_NAME[dtype].bits // 8
-    spec = TensorSpec(f"t{offset}", BY_NAME[dtype], (numel,), "file", offset, numel * width)
-    return Action(spec, parse_rule("*=zeros", "rule 1"), "zeros", {}, {}, fill or Constant(0))
-
-
-def extent(piece: KeptPiece | FilledPiece) -> tuple[int, int]:
-    """The bytes of the file that `piece` makes."""
-    if isinstance(piece, KeptPiece):
-        return piece.start, piece.stop
-    tensor = piece.action.tensor
-    width = tensor.nbytes // tensor.numbers
-    return tensor.offset + piece.start * width, tensor.offset + piece.stop * width
-
-
-@given(tensors=st.lists(st.tuples(GAPS, DTYPES, SIZES), max_size=4), rest=GAPS, order=st.randoms())
-def test_pieces_cover_every_byte_of_the_file_once(tensors: list[tuple[int, str, int]], rest: int, order):
-    actions, end = [], 0
-    for gap, dtype, numel in tensors:
-        actions.append(action(dtype, numel, end + gap))
-        end += gap + actions[-1].tensor.nbytes
-    filled = sum(a.tensor.nbytes for a in actions)
-    order.shuffle(actions)
-    made = list(pieces(end + rest, actions, seed=0))
-    reached = 0
-    for piece in made:
-        start, stop = extent(piece)
-        assert start == reached < stop
-        assert piece.nbytes == stop - start
-        reached = stop
-    assert reached == end + rest
-    assert sum(piece.nbytes for piece in made if isinstance(piece, FilledPiece)) == filled
-
-
-@given(numel=SIZES, dtype=DTYPES)
-def test_no_piece_is_large(numel: int, dtype: str):
-    made = list(pieces(numel * 8 + COPIED_AT_ONCE * 3, [action(dtype, numel, 0)], seed=0))
-    assert all(p.nbytes <= COPIED_AT_ONCE for p in made if isinstance(p, KeptPiece))
-    assert all(p.stop - p.start <= FILLED_AT_ONCE for p in made if isinstance(p, FilledPiece))
-
-
-def test_a_law_that_needs_the_whole_tensor_is_one_piece():
-    fill = Orthogonal((1024, 1024), (0, 1), 1, 1024, 1024, 1.0)
-    assert len(list(pieces(4 * 1024**2, [action("float32", 1024**2, 0, fill)], seed=0))) == 1
 
 
 class Recorded:
     """A piece of one byte that remembers who wrote it, waits for another thread if told to, or fails."""
 
     nbytes = 1
-    is_whole_tensor = False
 
     def __init__(self, log: list[str], *, together: threading.Barrier | None = None, fails: bool = False) -> None:
         self.log, self.together, self.fails = log, together, fails

@@ -9,7 +9,7 @@ from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY, Resolved
 from initctl.initializers.complex import on_complex
 from initctl.rules import parse_call
-from initctl.stream import Draws, encode
+from initctl.stream import Draws, Fill, WholeFill, encode
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -28,12 +28,18 @@ def resolve(call: str, shape: tuple[int, ...], dtype: str = "float32") -> Resolv
     return Resolved(on_complex(resolved.fill), resolved.numbers) if kind.kind == "complex" else resolved
 
 
+def fill_of(call: str, shape: tuple[int, ...], dtype: str = "float32", draws: Draws = DRAWS) -> Fill:
+    """What fills the tensor, prepared where it must be."""
+    fill = resolve(call, shape, dtype).fill
+    return fill.prepared(draws) if isinstance(fill, WholeFill) else fill
+
+
 def values(call: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The values of a float32 tensor of that shape."""
-    return resolve(call, shape).fill.values(DRAWS, 0, prod(shape)).reshape(shape)
+    return fill_of(call, shape).values(DRAWS, 0, prod(shape)).reshape(shape)
 
 
 def stored(call: str, shape: tuple[int, ...], dtype: str = "float32") -> bytes:
     """The tensor's bytes."""
     kind = BY_NAME[dtype]
-    return encode(resolve(call, shape, dtype).fill.values(DRAWS, 0, prod(shape) * kind.parts), kind).tobytes()
+    return encode(fill_of(call, shape, dtype).values(DRAWS, 0, prod(shape) * kind.parts), kind).tobytes()

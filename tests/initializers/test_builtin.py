@@ -14,8 +14,8 @@ from initctl.initializers import Fans
 from initctl.initializers.builtin import BUILTIN
 from initctl.initializers.constant import Diagonals
 from initctl.rules import parse_rule
-from initctl.stream import Constant
-from tests.initializers.running import DRAWS, resolve
+from initctl.stream import Constant, WholeFill
+from tests.initializers.running import DRAWS, fill_of, resolve
 
 TORCH = {name: function for name, function in vars(torch.nn.init).items() if name.endswith("_") and name[0] != "_"}
 BY_NAME = {initializer.name: initializer for initializer in BUILTIN}
@@ -25,11 +25,14 @@ CONVOLUTIONS = {"dirac", "delta_orthogonal"}
 builtins = pytest.mark.parametrize("initializer", BUILTIN, ids=lambda initializer: initializer.name)
 
 
-def example_of(initializer):
-    """The law of an initializer's own example on a small tensor, and the number of its elements."""
-    shape = (4, 3, 3) if initializer.name in CONVOLUTIONS else (20, 6)
-    call = initializer.example.partition("=")[2]
-    return resolve(call, shape).fill, int(np.prod(shape))
+def shape_for(name):
+    return (4, 3, 3) if name in CONVOLUTIONS else (20, 6)
+
+
+def example_of(initializer, draws=DRAWS):
+    """What an initializer's own example fills a small tensor with, and the number of its elements."""
+    shape = shape_for(initializer.name)
+    return fill_of(initializer.example.partition("=")[2], shape, draws=draws), int(np.prod(shape))
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -72,14 +75,15 @@ def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(i
 def test_values_depend_on_the_draws_but_for_constants_and_diagonals(initializer):
     fill, count = example_of(initializer)
     other = type(DRAWS).of(1, "other")
-    is_changed = (fill.values(DRAWS, 0, count) != fill.values(other, 0, count)).any()
+    is_changed = (fill.values(DRAWS, 0, count) != example_of(initializer, other)[0].values(other, 0, count)).any()
     assert is_changed == (not isinstance(fill, Constant | Diagonals))
 
 
 @builtins
 def test_no_value_is_larger_than_declared(initializer):
     fill, count = example_of(initializer)
-    assert np.abs(fill.values(DRAWS, 0, count)).max() <= fill.largest * (1 + 1e-6)
+    declared = resolve(initializer.example.partition("=")[2], shape_for(initializer.name)).fill.largest
+    assert np.abs(fill.values(DRAWS, 0, count)).max() <= min(fill.largest, declared) * (1 + 1e-6)
 
 
 @builtins
@@ -90,11 +94,12 @@ def test_all_values_but_constants_are_float32(initializer):
 
 
 def test_those_that_need_the_whole_tensor_say_so():
-    assert {name for name, initializer in BY_NAME.items() if example_of(initializer)[0].needs_whole} == {
-        "orthogonal",
-        "delta_orthogonal",
-        "sparse",
-    }
+    calls = {name: initializer.example.partition("=")[2] for name, initializer in BY_NAME.items()}
+    fills = {name: resolve(call, shape_for(name)).fill for name, call in calls.items()}
+    whole = {name: fill for name, fill in fills.items() if isinstance(fill, WholeFill)}
+    assert set(whole) == {"orthogonal", "delta_orthogonal", "sparse"}
+    assert all(fill.workspace >= 4 * 20 for fill in whole.values())
+    assert {name for name, fill in whole.items() if fill.flops} == {"orthogonal", "delta_orthogonal"}
 
 
 def test_the_numbers_that_led_to_a_law_are_told():

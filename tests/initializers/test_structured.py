@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from initctl.initializers import Unfit
-from initctl.initializers.structured import Sparse
 from tests.initializers.running import DRAWS, resolve, values
 from tests.stream.goodness import normal_cdf, p_value, uniform_cdf
 
@@ -157,11 +156,6 @@ class TestSparse:
         drawn = values("sparse:sparsity=0.4", shape)
         zeroed = np.array([np.flatnonzero(column == 0) for column in drawn.T]).T
         np.testing.assert_array_equal(zeroed, expected)
-
-    def test_of_equal_words_the_lower_row_is_zeroed(self):
-        words = np.array([[7, 5], [7, 5], [3, 5], [3, 1]], np.uint32)
-        zeroed = Sparse(rows=4, columns=2, zeros=3, std=1)._smallest(words)
-        assert zeroed.tolist() == [[True, True], [False, True], [True, False], [True, True]]
 
     def test_rows_are_chosen_evenly_and_without_regard_to_the_values(self):
         drawn = values("sparse:sparsity=0.5", (100, 10_000))

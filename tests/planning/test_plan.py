@@ -32,6 +32,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
                 "source": "rule 1",
                 "init": "normal",
                 "params": {"mean": 0, "std": 0.02},
+                "device": "cpu",
                 "elements": 12,
                 "bytes": 24,
             },
@@ -44,6 +45,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
                 "source": "rule 3",
                 "init": "zeros",
                 "params": {},
+                "device": "cpu",
                 "elements": 0,
                 "bytes": 0,
             },
@@ -82,7 +84,7 @@ def test_the_keys_of_the_plan_stand_in_the_documented_order(tmp_path: Path):
     document = planned(tmp_path, NET, "*.weight=ones").to_json()
     assert list(document) == ["checkpoint", "format", "seed", "actions", "kept", "totals"]
     assert list(document["actions"][0]) == [
-        "tensor", "shape", "dtype", "rows", "rule", "source", "init", "params", "elements", "bytes",
+        "tensor", "shape", "dtype", "rows", "rule", "source", "init", "params", "device", "elements", "bytes",
     ]  # fmt: skip
 
 

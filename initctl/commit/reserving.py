@@ -1,0 +1,76 @@
+"""Room on the disk, taken before anything is computed: shared with the source where that is possible, else reserved."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from initctl.errors import Problem, StorageError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Range = tuple[int, int]
+
+_FICLONERANGE = 0x4020940D
+"""Linux's request for two files to share blocks: the source, and where it begins, its length, where it goes."""
+_SHARED_FROM = 1 << 20
+"""Bytes from which on sharing is worth asking for."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def share(source: int, destination: int, ranges: Iterable[Range]) -> list[Range]:
+    """Let `destination` share the bytes of `ranges` with `source`, where the file system can; returns the rest of them.
+
+    Whole blocks can be shared only, so that the edges of a range are left.
+    """
+    rest: list[Range] = []
+    block = os.fstatvfs(destination).f_bsize
+    can_share = True
+    for start, stop in ranges:
+        first, last = -(-start // block) * block, stop // block * block
+        can_share = can_share and (last - first < _SHARED_FROM or _cloned(source, destination, first, last))
+        if can_share and last - first >= _SHARED_FROM:
+            rest += [(start, first), (last, stop)]
+        else:
+            rest.append((start, stop))
+    return [(start, stop) for start, stop in rest if start < stop]
+
+
+def reserve(descriptor: int, ranges: Iterable[Range], path: str) -> None:
+    """Take room for the bytes of `ranges`, where the file system can. Raises `StorageError` that names `path`."""
+    if not (function := _fallocate()):
+        return
+    for start, stop in ranges:
+        while function(descriptor, 0, start, stop - start):
+            code = ctypes.get_errno()
+            if code in _FULL:
+                free = os.fstatvfs(descriptor)
+                message = f"{shown(path)}: cannot be written: {os.strerror(code)}"
+                there = f"{stop - start:,} bytes are needed, {free.f_bavail * free.f_frsize:,} are free"
+                raise StorageError(Problem("storage.space", f"{message}: {there}"))
+            if code != errno.EINTR:  # it cannot reserve: then writing tells
+                return
+
+
+def _cloned(source: int, destination: int, start: int, stop: int) -> bool:
+    try:
+        import fcntl
+
+        fcntl.ioctl(destination, _FICLONERANGE, struct.pack("qQQQ", source, start, stop - start, start))
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+@cache
+def _fallocate() -> Any:  # noqa: ANN401 - a foreign function
+    libc: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    function = getattr(libc, "fallocate", None)
+    if function:
+        function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return function

@@ -1,0 +1,41 @@
+"""The engines that a plan's actions need, one a device."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from initctl.execution.events import Chosen
+from initctl.stream import Constant, WholeFill
+from initctl.stream.engines import Work, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from initctl.planning import Action
+    from initctl.stream.engines import Engine
+
+
+def choose_engines(
+    actions: Iterable[Action], *, threads: int, on_event: Callable[[Chosen], None] | None = None
+) -> dict[str, Engine]:
+    """An engine for each device that an action is planned for. Raises `StorageError` where one is not there."""
+    by_device: dict[str, list[Action]] = defaultdict(list)
+    for action in actions:
+        by_device[action.device].append(action)
+    engines: dict[str, Engine] = {}
+    for device, group in by_device.items():
+        choice = choose(_work(group), threads=threads, device=device)
+        engines[device] = choice.engine
+        if on_event:
+            on_event(Chosen(device, choice.engine.name, choice.reason))
+    return engines
+
+
+def _work(actions: Iterable[Action]) -> Work:
+    computed = [action for action in actions if not isinstance(action.fill, Constant)]
+    return Work(
+        numbers=sum(action.tensor.numbers for action in computed),
+        tensors=len(computed),
+        flops=sum(action.fill.flops for action in computed if isinstance(action.fill, WholeFill)),
+    )

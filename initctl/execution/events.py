@@ -1,0 +1,20 @@
+"""What execution tells while it goes on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Chosen(NamedTuple):
+    """Before anything is written: the engine that computes what is planned for `device`, and why it is that one."""
+
+    device: str
+    engine: str
+    reason: str
+
+
+class Progress(NamedTuple):
+    """Bytes written so far, and in all."""
+
+    done: int
+    total: int

@@ -1,0 +1,44 @@
+"""Which device computes which action."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from initctl.stream import WholeFill
+from initctl.stream.engines.choosing import CPU, cuda_wins
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from initctl.planning.plan import Action
+
+AUTO = "auto"
+
+
+def placed(actions: Sequence[Action], device: str) -> list[Action]:
+    """`actions` on `device`: the processor, any that torch knows, or `auto`, each where it is done soonest.
+
+    `auto` takes a GPU for QR decompositions alone, where they are large enough and there is one. Raises `UsageError`
+    where torch knows no such device, `StorageError` where it is not there.
+    """
+    if device == CPU:
+        return list(actions)
+    if device != AUTO:
+        from initctl.stream.engines.device import torch_device
+
+        name = str(torch_device(device))
+        return [replace(action, device=name) for action in actions]
+    if not (cuda_wins(sum(map(_flops, actions))) and _has_cuda()):
+        return list(actions)
+    return [replace(action, device="cuda") if _flops(action) else action for action in actions]
+
+
+def _flops(action: Action) -> float:
+    return action.fill.flops if isinstance(action.fill, WholeFill) else 0
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,18 @@
+"""What computes: one interface, one file an implementation, one resolver that can say why it chose.
+
+    engine.py         the interface, and the reference: plain NumPy
+    compiled.py       loops that Numba compiled: the same bits, thirty times as fast
+    kernels.py        those loops
+    convention.py     what they and their callers agree on
+    object_code.py    their machine code: made once, cached, loaded without Numba
+    device.py         torch operations, on a GPU: the same bits
+    choosing.py       which of them does a piece of work, and why
+
+Which engine computes a value never shows in it: all give the same bits, and the tests hold them to it. The QR
+decomposition alone is equal to rounding only.
+"""
+
+from initctl.stream.engines.choosing import Choice, Work, choose
+from initctl.stream.engines.engine import Engine, NumpyEngine, Unusable
+
+__all__ = ["Choice", "Engine", "NumpyEngine", "Unusable", "Work", "choose"]

@@ -1,0 +1,94 @@
+"""Which engine does a piece of work, and why. Costs in seconds, measured on two cores of an AMD EPYC 9004."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.stream.engines.engine import NumpyEngine
+from initctl.stream.orthonormal import orthonormal, orthonormal_on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from initctl.stream.engines.engine import Engine
+
+    Decomposition = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+CPU = "cpu"
+
+_NUMPY_NUMBER, _NUMPY_CALL = 4e-8, 1.2e-4
+"""What one random number costs the reference, and one tensor, however small."""
+_LOADING = 0.06
+"""Loading compiled code."""
+_COMPILING = 5.0
+"""Importing Numba and compiling, once for a machine."""
+
+_NUMPY_FLOP, _TORCH_FLOP = 3.0e-11, 1.0e-11
+"""What one floating-point operation of a QR decomposition costs: NumPy's is computed in double precision."""
+_IMPORTING_TORCH = 1.3
+_STARTING_CUDA = 10.0
+"""Importing torch, starting a GPU and copying matrices there and back: an estimate on the safe side."""
+
+
+class Work(NamedTuple):
+    """What is to be computed: random numbers, the tensors they are for, and the operations of decompositions."""
+
+    numbers: int
+    tensors: int
+    flops: float = 0
+
+
+class Choice(NamedTuple):
+    """An engine, and why it is that one."""
+
+    engine: Engine
+    reason: str
+
+
+def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
+    """The engine for `work` on `device`: the processor's `threads`, or any device that torch knows.
+
+    Raises `StorageError` where the device is not there, or computes other bits.
+    """
+    if device == CPU:
+        decompose, by = _decomposition(work.flops, threads)
+        engine, reason = _on_cpu(work, decompose, threads)
+        return Choice(engine, f"{reason}{by}")
+    from initctl.stream.engines.device import TorchEngine
+
+    host, _ = _on_cpu(work._replace(numbers=0), partial(orthonormal_on, device=device), threads)
+    return Choice(TorchEngine(device, host), "asked for")
+
+
+def cuda_wins(flops: float) -> bool:
+    """Whether decompositions of so many operations are worth starting a GPU: nothing else is, next to copying."""
+    return flops * _TORCH_FLOP > _STARTING_CUDA
+
+
+def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
+    """LAPACK's QR through NumPy, or where that pays for importing it, through torch; and a word on which."""
+    if not flops:
+        return orthonormal, ""
+    if flops * (_NUMPY_FLOP - _TORCH_FLOP) < _IMPORTING_TORCH:
+        return orthonormal, "; QR by numpy"
+    return partial(orthonormal_on, device=CPU, threads=threads), "; QR by torch"
+
+
+def _on_cpu(work: Work, decompose: Decomposition, threads: int) -> tuple[NumpyEngine, str]:
+    seconds = (work.numbers * _NUMPY_NUMBER + work.tensors * _NUMPY_CALL) / threads
+    if seconds < _LOADING:
+        return NumpyEngine(decompose), "too little work to load compiled code for"
+    from initctl.stream.engines.compiled import CompiledEngine
+    from initctl.stream.engines.object_code import NoCompiler, is_cached
+
+    try:
+        if not is_cached() and seconds < _COMPILING:
+            return NumpyEngine(decompose), f"about {seconds:.1f} s of work, less than compiling takes the first time"
+        engine = CompiledEngine(decompose, threads=threads)
+    except NoCompiler as fault:
+        return NumpyEngine(decompose), f"no compiled code here: {fault}"
+    return engine, f"numpy would take about {seconds:.1f} s"

@@ -1,0 +1,21 @@
+"""What the compiled loops and those who call them agree on."""
+
+from __future__ import annotations
+
+TILE = 2048
+"""Philox blocks that are computed at a time: their words and values fit the processor's first caches."""
+SCRATCH_WORDS = 4 * TILE
+SCRATCH_REALS = 16 * TILE
+"""32-bit words and float32 numbers that `fill` needs room for."""
+
+WORDS, UNIFORM, NORMAL, TRUNC_NORMAL = range(4)
+"""What `fill` computes."""
+PARAMETERS = 7
+"""Numbers a law takes at most."""
+LAYOUT_FIELDS = 6
+"""What `fill` and `encode` know of a dtype: bytes of an element; then, for floats of fewer than 32 bits, bits of the
+mantissa, bias of the exponent, the code of the largest finite number, the code on overflow, and whether -0 exists."""
+
+SIGNATURES = {"fill": "iiiiiidlurp", "encode": "rilp", "kth_smallest": "iiiiiiiiup", "not_larger": "iiiiiipup"}
+"""The kernels' parameters: whole numbers (`i`), and addresses of float64 (`d`), int64 (`l`), uint32 (`u`), float32
+(`r`) and untyped (`p`) memory."""

@@ -1,0 +1,223 @@
+"""The torch engine: value stream v1 as torch operations, for a GPU.
+
+The same integer and float32 steps as the reference, each an operation of its own, so that each is rounded once. Words
+are kept in 64-bit integers, since torch has no 32-bit products. float32 `torch.sqrt` is not correctly rounded on a
+processor; through float64 and back it is.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from threading import local
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from initctl.dtypes import BY_NAME
+from initctl.errors import Problem, StorageError, UsageError, shown
+from initctl.stream import elementary
+from initctl.stream.engines.engine import NumpyEngine
+from initctl.stream.key import stream_key
+from initctl.stream.laws import Normal, TruncNormal, Uniform
+from initctl.stream.philox import LANES, MULTIPLIERS, ROUNDS, WEYL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from initctl.dtypes import DType
+    from initctl.stream.draws import Draws
+    from initctl.stream.key import Key
+    from initctl.stream.laws import Fill
+
+    Bytes = NDArray[np.uint8]
+
+_WORD = 0xFFFFFFFF
+_HALF = 32
+_PROOF = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
+_PROVEN = range(2**34 - 5, 2**34 + 8192)
+"""Laws and elements on which a device shows that it computes the reference's bits."""
+
+
+class TorchEngine:
+    """Random laws on floating-point tensors on `device`; everything else by `host`, whose draws it hands out.
+
+    Each thread has a stream of its own there, and results come back through page-locked buffers: while one thread
+    writes, another's piece is computed. Raises `UsageError` where torch knows no such device, and `StorageError` where
+    it is not there or does not compute the reference's bits.
+    """
+
+    def __init__(self, device: str, host: NumpyEngine) -> None:
+        self.device = torch_device(device)
+        self.host = host
+        self.name = f"torch on {self.device}"
+        self._thread = local()
+        self._check_bits()
+
+    def draws(self, key: Key) -> Draws:
+        return self.host.draws(key)
+
+    def buffer(self, nbytes: int) -> Bytes:
+        with _device_errors(self.name):
+            return torch.empty(nbytes, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()
+
+    def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+        if type(law) not in _VALUES or not dtype.is_floating:
+            self.host.fill(law, key, start, stop, dtype, out)
+            return
+        with _device_errors(self.name), self._stream():
+            first = start // LANES
+            words = _words(key, first, -(-stop // LANES), self.device)
+            values = _VALUES[type(law)](words, law)[start - LANES * first : stop - LANES * first]
+            stored = values.to(getattr(torch, dtype.numpy.name)).view(torch.uint8)
+            torch.from_numpy(out).copy_(stored, non_blocking=True)
+            if self.device.type == "cuda":
+                torch.cuda.current_stream().synchronize()
+
+    def _stream(self) -> AbstractContextManager[Any]:
+        if self.device.type != "cuda":
+            return nullcontext()
+        if not hasattr(self._thread, "stream"):
+            self._thread.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        return torch.cuda.stream(self._thread.stream)
+
+    def _check_bits(self) -> None:
+        reference, key, dtype = NumpyEngine(), stream_key(0, "fc1.weight"), BY_NAME["float32"]
+        for law in _PROOF:
+            theirs, ours = (np.empty(len(_PROVEN) * dtype.width, np.uint8) for _ in range(2))
+            reference.fill(law, key, _PROVEN.start, _PROVEN.stop, dtype, ours)
+            self.fill(law, key, _PROVEN.start, _PROVEN.stop, dtype, theirs)
+            if not np.array_equal(ours, theirs):
+                message = f"{self.name}: computes other values than the processor"
+                raise StorageError(Problem("device.differs", message, "use --device cpu"))
+
+
+def torch_device(name: str) -> torch.device:
+    """The device that torch calls `name`.
+
+    Raises `UsageError` where torch knows none of that name, `StorageError` where it is not there.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(
+            Problem("usage.device", f"device: {shown(name)} is not one that torch knows", "cpu, cuda, cuda:N or auto")
+        ) from None
+    with _device_errors(f"device {shown(name)}"):
+        torch.empty(1, device=device)
+    return device
+
+
+@contextmanager
+def _device_errors(name: str) -> Iterator[None]:
+    """Turn what torch raises where a device is missing, busy or full into a `StorageError`."""
+    try:
+        yield
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = shown(str(error).partition("\n")[0])
+        raise StorageError(Problem("device.failed", f"{name}: {reason}", "use --device cpu")) from error
+
+
+def _words(key: Key, first: int, last: int, device: torch.device) -> Tensor:
+    """The words of blocks `first` to `last - 1` as int64, [blocks, 4]."""
+    block = torch.arange(first, last, dtype=torch.int64, device=device)
+    c0, c1 = block & _WORD, block >> _HALF
+    c2 = c3 = torch.zeros_like(block)
+    k0, k1 = key
+    multiplier0, multiplier1 = map(int, MULTIPLIERS)
+    for _ in range(ROUNDS):
+        product0, product1 = c0 * multiplier0, c2 * multiplier1  # modulo 2^64: the halves are taken as unsigned
+        c0, c1 = ((product1 >> _HALF) & _WORD) ^ c1 ^ k0, product1 & _WORD
+        c2, c3 = ((product0 >> _HALF) & _WORD) ^ c3 ^ k1, product0 & _WORD
+        k0, k1 = (k0 + WEYL[0]) & _WORD, (k1 + WEYL[1]) & _WORD
+    return torch.stack((c0, c1, c2, c3), dim=1)
+
+
+def _uniform(words: Tensor, law: Uniform) -> Tensor:
+    uniform01 = (words.reshape(-1) >> 8).to(torch.float32) * 2.0**-24
+    return uniform01 * _float32(law.b - law.a) + _float32(law.a)
+
+
+def _normal(words: Tensor, law: Normal) -> Tensor:
+    pairs = words.reshape(-1, 2)
+    u = pairs[:, 0].to(torch.float32) * 2.0**-32 + 2.0**-33
+    radius = _sqrt(_natural_log(u) * -2.0)
+    sine, cosine = _sin_cos(pairs[:, 1])
+    z = torch.stack((radius * cosine, radius * sine), dim=1).reshape(-1)
+    return z * _float32(law.std) + _float32(law.mean)
+
+
+def _truncated_normal(words: Tensor, law: TruncNormal) -> Tensor:
+    fraction = (words.reshape(-1).to(torch.float64) + 0.5) * 2.0**-32
+    low, high = law.tails
+    p = (1 - fraction if law.is_above else fraction) * (high - low) + low
+    z = _normal_quantile((p - 0.5).to(torch.float32), torch.minimum(p, 1 - p).to(torch.float32))
+    values = (-z if law.is_above else z) * _float32(law.std) + _float32(law.mean)
+    a, b = map(float, law.inner_bounds)
+    values = torch.where(values < a, a, values)
+    return torch.where(values > b, b, values)
+
+
+_VALUES: dict[type, Any] = {Uniform: _uniform, Normal: _normal, TruncNormal: _truncated_normal}
+
+
+def _natural_log(x: Tensor) -> Tensor:
+    bits = x.view(torch.int32)
+    exponent = (bits - int(elementary.SQRT_HALF_BITS)) >> elementary.MANTISSA_BITS
+    f = (bits - (exponent << elementary.MANTISSA_BITS)).view(torch.float32) - 1.0
+    power = exponent.to(torch.float32)
+    square = f * f
+    rest = _polynomial(elementary.LN_SERIES, f) * f * square
+    rest = rest + power * float(elementary.LN2_LOW)
+    rest = rest - square * 0.5
+    return (f + rest) + power * float(elementary.LN2_HIGH)
+
+
+def _sin_cos(turns: Tensor) -> tuple[Tensor, Tensor]:
+    quarter_turn = int(elementary.QUARTER_TURN)
+    quarter = ((turns + int(elementary.EIGHTH_TURN)) & _WORD) >> quarter_turn
+    rest = turns - (quarter << quarter_turn)
+    rest = torch.where(rest > _WORD >> 1, rest - _WORD - 1, rest)
+    x = rest.to(torch.float32) * float(elementary.RADIANS)
+    square = x * x
+    sine = _polynomial(elementary.SIN_SERIES, square) * square * x + x
+    cosine = _polynomial(elementary.COS_SERIES, square) * square * square - square * 0.5 + 1.0
+    is_odd = (quarter & 1).bool()
+    sine, cosine = torch.where(is_odd, cosine, sine), torch.where(is_odd, sine, cosine)
+    sine = torch.where(quarter >= 2, -sine, sine)
+    return sine, torch.where((quarter == 1) | (quarter == 2), -cosine, cosine)
+
+
+def _normal_quantile(centred: Tensor, tail: Tensor) -> Tensor:
+    r = float(elementary.CENTRAL_SQUARED) - centred * centred
+    central = centred * _ratio(elementary.QUANTILE_CENTRAL, r)
+    depth = _sqrt(-_natural_log(tail))
+    near = _ratio(elementary.QUANTILE_TAIL, depth - float(elementary.TAIL_ORIGIN))
+    far = _ratio(elementary.QUANTILE_FAR_TAIL, depth - float(elementary.FAR_TAIL))
+    outer = torch.where(depth <= float(elementary.FAR_TAIL), near, far)
+    outer = torch.where(centred < 0, -outer, outer)
+    return torch.where(centred.abs() <= float(elementary.CENTRAL), central, outer)
+
+
+def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
+    result = torch.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        result = result * x + _float32(coefficient)
+    return result
+
+
+def _ratio(coefficients: tuple[Sequence[float], Sequence[float]], x: Tensor) -> Tensor:
+    numerator, denominator = coefficients
+    return _polynomial(numerator, x) / _polynomial(denominator, x)
+
+
+def _sqrt(x: Tensor) -> Tensor:
+    return torch.sqrt(x.to(torch.float64)).to(torch.float32)
+
+
+def _float32(number: float) -> float:
+    return float(np.float32(number))

@@ -1,0 +1,82 @@
+"""The interface of an engine, and the reference implementation of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from initctl.stream.draws import Draws
+from initctl.stream.encode import encode
+from initctl.stream.laws import Constant
+from initctl.stream.orthonormal import orthonormal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from initctl.dtypes import DType
+    from initctl.stream.key import Key
+    from initctl.stream.laws import Fill
+
+    Floats = NDArray[np.float32]
+    Bytes = NDArray[np.uint8]
+
+_AT_ONCE = 1 << 15
+"""Numbers that the reference computes at a time: few enough for its temporaries to stay in the processor's cache."""
+
+
+class Unusable(Exception):  # noqa: N818 - a fact that execution turns into an error with tensor and initializer
+    """A fill gave other than one finite number for each element."""
+
+
+class Engine(Protocol):
+    """Computes the values of laws. Safe to use from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    def draws(self, key: Key) -> Draws:
+        """The random numbers of the tensor that `key` belongs to."""
+
+    def buffer(self, nbytes: int) -> Bytes:
+        """Memory that `fill` writes fastest."""
+
+    def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+        """Write the numbers from `start` to `stop` of `law` into `out`, as little-endian elements of `dtype`.
+
+        `out` has room for exactly that. Raises `Unusable` where a fill from elsewhere gives what no tensor can hold.
+        """
+
+
+class NumpyEngine:
+    """The reference: every other engine gives its bits."""
+
+    name = "numpy"
+
+    def __init__(self, orthonormal: Callable[[Floats], Floats] = orthonormal) -> None:
+        self.orthonormal = orthonormal
+
+    def draws(self, key: Key) -> Draws:
+        return Draws(key, orthonormal=self.orthonormal)
+
+    def buffer(self, nbytes: int) -> Bytes:
+        return np.empty(nbytes, np.uint8)
+
+    def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+        if type(law) is Constant:
+            out.reshape(stop - start, -1)[...] = encode(np.array([law.value]), dtype)
+            return
+        draws, width = self.draws(key), dtype.width
+        for first in range(start, stop, _AT_ONCE):
+            last = min(first + _AT_ONCE, stop)
+            values = law.values(draws, first, last)
+            if values.shape != (last - first,) or not np.isfinite(values).all():
+                raise Unusable(f"gave other than {last - first} finite numbers")
+            self.encode(values, dtype, out[(first - start) * width : (last - start) * width])
+
+    def encode(self, values: Floats, dtype: DType, out: Bytes) -> None:
+        """Write `values` into `out` as elements of `dtype`."""
+        out[...] = encode(values, dtype)

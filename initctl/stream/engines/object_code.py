@@ -1,0 +1,190 @@
+"""Machine code of the compiled engine: made once by Numba, kept in the user's cache, loaded without Numba.
+
+Importing Numba and asking it for a function that it has cached takes half a second, a large part of what copying a
+checkpoint takes. The loops are plain functions of C's kind, so their object code is kept instead, and handed to
+llvmlite, Numba's own back end, which loads it in 40 ms. A cache that cannot be read or written costs the seconds of
+compiling, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import secrets
+from contextlib import contextmanager, suppress
+from functools import cache
+from hashlib import blake2b
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from initctl.stream.engines.convention import SIGNATURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from llvmlite.binding import ModuleRef, TargetMachine
+
+    Function = Callable[..., None]
+
+_PREFIX = "initctl_"
+_SOURCES = ("kernels.py", "convention.py", "object_code.py", "../elementary.py", "../philox.py")
+"""What the code depends on, beside Numba and the processor."""
+_FROM_LIBC = {"memset", "memcpy", "memmove", "sqrtf", "fabsf"}
+"""All that the code may call: anything else could not be found when it is loaded without Numba."""
+_DIGEST_BYTES = 32
+
+
+class NoCompiler(Exception):  # noqa: N818 - a fact that the resolver turns into a reason
+    """The compiled engine cannot be had here; the message says why."""
+
+
+def is_cached() -> bool:
+    """Whether code for this processor is at hand, so that nothing needs to be compiled. Raises `NoCompiler`."""
+    with _failing_as_no_compiler():
+        return _read(_cache_path()) is not None
+
+
+def kernels() -> dict[str, Function]:
+    """The kernels by name, from the cache, or compiled now. Raises `NoCompiler`."""
+    with _failing_as_no_compiler():
+        code = _read(_cache_path())
+        if code is None:
+            code = _compiled()
+            _write(_cache_path(), code)
+        return _loaded(code)
+
+
+@contextmanager
+def _failing_as_no_compiler() -> Iterator[None]:
+    """Turn whatever a compiler raises that does not fit this machine or this NumPy into `NoCompiler`."""
+    try:
+        yield
+    except Exception as error:
+        raise NoCompiler(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+
+
+def cache_directory() -> str:
+    """Where code is kept: $XDG_CACHE_HOME/initctl, or ~/.cache/initctl."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "initctl")
+
+
+@cache
+def _cache_path() -> str:
+    """The file for this version of the code, of its compiler, and of the processor."""
+    import llvmlite.binding as llvm
+
+    digest = blake2b(digest_size=12)
+    here = os.path.dirname(__file__)
+    for name in _SOURCES:
+        with open(os.path.join(here, name), "rb") as stream:
+            digest.update(stream.read())
+    machine = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), *platform.uname()[::4])
+    for text in (version("numba"), version("llvmlite"), version("numpy"), *machine):
+        digest.update(b"\0" + text.encode())
+    return os.path.join(cache_directory(), f"kernels-{digest.hexdigest()}.o")
+
+
+def _read(path: str) -> bytes | None:
+    """The code at `path`, if it is there and whole."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+    except OSError:
+        return None
+    code, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    return code if digest == _digest(code) else None
+
+
+def _write(path: str, code: bytes) -> None:
+    """Keep `code` at `path`, complete or not at all; where that is not possible, not at all."""
+    staged = f"{path}.{secrets.token_hex(4)}"
+    with suppress(OSError):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            with open(staged, "xb") as stream:
+                stream.write(code + _digest(code))
+            os.replace(staged, path)
+        except OSError:
+            os.unlink(staged)
+
+
+def _digest(code: bytes) -> bytes:
+    return blake2b(code, digest_size=_DIGEST_BYTES).digest()
+
+
+def _target_machine() -> TargetMachine:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
+def _compiled() -> bytes:
+    """The kernels as one object file, which calls nothing but the C library."""
+    from initctl.stream.engines.kernels import KERNELS
+
+    machine = _target_machine()
+    module = _linked({name: (kernel.native_name, kernel.inspect_llvm()) for name, kernel in KERNELS.items()})
+    _optimize(module, machine)
+    needed = {function.name for function in module.functions if function.is_declaration}
+    if missing := [name for name in sorted(needed) if not name.startswith("llvm.") and name not in _FROM_LIBC]:
+        raise NoCompiler(f"the code needs {', '.join(missing)}")
+    code: bytes = machine.emit_object(module)
+    return code
+
+
+def _linked(texts: dict[str, tuple[str, str]]) -> ModuleRef:
+    """One module from LLVM's language, in which only the kernels can be seen from outside."""
+    import llvmlite.binding as llvm
+
+    modules = []
+    for name, (native_name, text) in texts.items():
+        module = llvm.parse_assembly(text)
+        module.get_function(native_name).name = _PREFIX + name
+        modules.append(module)
+    first, *others = modules
+    for module in others:
+        first.link_in(module)
+    for value in (*first.functions, *first.global_variables):
+        if not (value.is_declaration or value.name.startswith(_PREFIX)):
+            value.linkage = "internal"
+    return first
+
+
+def _optimize(module: ModuleRef, machine: TargetMachine) -> None:
+    """Once more, on the whole: only here it is seen that no kernel fails, and Python's error handling goes."""
+    import llvmlite.binding as llvm
+
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    builder.getModulePassManager().run(module, builder)
+
+
+def _loaded(code: bytes) -> dict[str, Function]:
+    import llvmlite.binding as llvm
+
+    execution = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    execution.add_object_file(llvm.ObjectFileRef.from_data(code))
+    execution.finalize_object()
+    _EXECUTIONS.append(execution)
+    return {name: _function(execution.get_function_address(_PREFIX + name), SIGNATURES[name]) for name in SIGNATURES}
+
+
+_EXECUTIONS: list[Any] = []
+"""What was loaded stays: the code goes with its owner."""
+
+
+def _function(address: int, signature: str) -> Function:
+    """The function at `address`; it runs without Python's lock."""
+    if not address:
+        raise NoCompiler("a kernel is missing")
+    types = (ctypes.c_int64 if letter == "i" else ctypes.c_void_p for letter in signature)
+    return ctypes.CFUNCTYPE(None, *types)(address)

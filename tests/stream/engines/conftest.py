@@ -1,0 +1,35 @@
+"""The engines, each made once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from initctl.stream.engines import NumpyEngine
+from initctl.stream.engines.compiled import CompiledEngine
+from initctl.stream.engines.device import TorchEngine
+from initctl.stream.orthonormal import orthonormal_on
+
+if TYPE_CHECKING:
+    from initctl.stream.engines import Engine
+
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+def torch_engine(device: str) -> TorchEngine:
+    return TorchEngine(device, NumpyEngine(partial(orthonormal_on, device=device)))
+
+
+@pytest.fixture(scope="session")
+def compiled() -> CompiledEngine:
+    return CompiledEngine(threads=2)
+
+
+@pytest.fixture(scope="session", params=["compiled", "torch on cpu", pytest.param("torch on cuda", marks=NO_GPU)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine but the reference."""
+    kind, _, device = request.param.partition(" on ")
+    return torch_engine(device) if kind == "torch" else request.getfixturevalue("compiled")

@@ -1,0 +1,206 @@
+"""Every engine gives the reference's bits: for every law, dtype, range and place, however far out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from initctl.dtypes import BY_NAME, DTYPES
+from initctl.initializers.complex import RealPart
+from initctl.initializers.constant import Diagonals
+from initctl.initializers.structured import Zeroed
+from initctl.stream import Constant, Normal, Table, TruncNormal, Uniform, encode
+from initctl.stream.engines import NumpyEngine, Unusable
+from initctl.stream.key import Key, stream_key
+
+REFERENCE = NumpyEngine()
+KEY = stream_key(0, "fc1.weight")
+
+FLOATS = [dtype for dtype in DTYPES if dtype.is_floating]
+NARROW = [dtype for dtype in FLOATS if dtype.width < 4]
+LAWS = [
+    Uniform(0, 1),
+    Uniform(-0.1, 0.3),
+    Uniform(5, 5),
+    Normal(0, 1),
+    Normal(0.1, 0.02),
+    Normal(-0.0, 1),
+    Normal(0, 1e-40),
+    TruncNormal(0, 0.02, -0.04, 0.04),
+    TruncNormal(0.5, 2, -10, -2),
+    TruncNormal(0.5, 2, 3, 11),
+    TruncNormal(0, 1, 8, 20),
+    TruncNormal(0, 1, 0, math.inf),
+    TruncNormal(-0.0, 1, 0.0, 1),
+]
+RANGES = [
+    (0, 1), (0, 8192), (0, 20_000), (1, 2), (3, 9), (7, 8191), (8189, 16_387), (5, 70_001),
+    (2**32 - 3, 2**32 + 3), (2**34 - 7, 2**34 + 9000), (2**62 + 1, 2**62 + 8200),
+]  # fmt: skip
+"""Whole blocks and parts of them, whole tiles and parts of them, and block numbers beyond 32 bits."""
+
+laws = pytest.mark.parametrize("law", LAWS, ids=repr)
+floats = pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.name)
+
+
+def filled(engine, law, start, stop, dtype, key=KEY, shift=0):
+    """The bytes that `engine` writes, to an address that is `shift` more than a multiple of 64."""
+    nbytes = (stop - start) * dtype.width
+    room = np.full(nbytes + 128, 0xAA, np.uint8)
+    first = -room.ctypes.data % 64 + shift
+    engine.fill(law, key, start, stop, dtype, room[first : first + nbytes])
+    assert (room[:first] == 0xAA).all()
+    assert (room[first + nbytes :] == 0xAA).all()
+    return room[first : first + nbytes]
+
+
+def assert_same(engine, *arguments, **options):
+    ours, theirs = (filled(e, *arguments, **options) for e in (REFERENCE, engine))
+    np.testing.assert_array_equal(theirs, ours)
+
+
+@laws
+@floats
+def test_of_every_law_in_every_dtype_over_ranges_of_every_kind(engine, law, dtype):
+    for start, stop in RANGES:
+        assert_same(engine, law, start, stop, dtype)
+
+
+@st.composite
+def laws_and_dtypes(draw):
+    """A random law, and a dtype that holds its values: what does not is refused when it is planned."""
+    dtype = draw(st.sampled_from(FLOATS))
+    largest = min(dtype.largest, 1e6) / 32
+    numbers, spread = st.floats(-largest, largest, width=32), draw(st.floats(1e-3, 1)) * largest
+    match draw(st.sampled_from(["uniform", "normal", "truncated normal"])):
+        case "uniform":
+            law = Uniform(*sorted((draw(numbers), draw(numbers))))
+        case "normal":
+            law = Normal(draw(numbers), draw(st.sampled_from([0, spread])))
+        case _:
+            mean = draw(numbers)
+            low, high = sorted((draw(st.floats(-12, 12)), draw(st.floats(-12, 12))))
+            law = TruncNormal(mean, spread, mean + low * spread, mean + high * spread)
+            assume(low < high)
+            assume(law.is_resolved)
+    return law, dtype
+
+
+@settings(max_examples=300)
+@given(
+    law_and_dtype=laws_and_dtypes(),
+    key=st.builds(Key, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
+    start=st.integers(0, 2**62),
+    length=st.integers(1, 20_000),
+)
+def test_of_any_law_key_start_and_length(engine, law_and_dtype, key, start, length):
+    assert_same(engine, law_and_dtype[0], start, start + length, law_and_dtype[1], key=key)
+
+
+@floats
+@pytest.mark.parametrize("shift", [1, 2, 3, 4, 7])
+def test_at_any_address(engine, dtype, shift):
+    assert_same(engine, Normal(0, 1), 3, 10_000, dtype, shift=shift)
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype.kind != "packed"], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("value", [0, 1, 0.5])
+def test_of_constants_in_every_dtype(engine, dtype, value):
+    assert_same(engine, Constant(value if dtype.is_floating else int(value)), 3, 50_000, dtype)
+
+
+@floats
+@pytest.mark.parametrize(
+    "law",
+    [
+        Diagonals(0, 201, 200),
+        RealPart(Constant(0.1)),
+        Table(np.linspace(-1, 1, 40_000, dtype=np.float32)),
+        Zeroed(Normal(0, 1), REFERENCE.draws(KEY).kth_smallest(200, 200, 77, stream=1), 1),
+        Zeroed(Normal(0, 1), REFERENCE.draws(KEY).kth_smallest(200, 100, 77, stream=1), 2),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_of_laws_that_engines_know_nothing_of(engine, law, dtype):
+    assert_same(engine, law, 0, 40_000, dtype)
+    assert_same(engine, law, 33, 39_001, dtype)
+
+
+class Doubled(Normal):
+    """A law of a package that builds on one of ours."""
+
+    def values(self, draws, start, stop):
+        return 2 * draws.normal01(start, stop)
+
+
+def test_a_subclass_of_a_law_is_asked_itself(engine):
+    assert_same(engine, Doubled(0, 1), 0, 1000, BY_NAME["float32"])
+    assert (
+        filled(engine, Doubled(0, 1), 0, 9, BY_NAME["float32"])
+        != filled(engine, Normal(0, 1), 0, 9, BY_NAME["float32"])
+    ).any()
+
+
+class Broken(Doubled):
+    def values(self, draws, start, stop):
+        return np.full(stop - start, np.float32("nan"))
+
+
+def test_what_no_tensor_can_hold_is_refused(engine):
+    with pytest.raises(Unusable, match="gave other than 10 finite numbers"):
+        filled(engine, Broken(0, 1), 0, 10, BY_NAME["float32"])
+
+
+class TestDraws:
+    @pytest.mark.parametrize("stream", [0, 1, 2**32 - 1])
+    @pytest.mark.parametrize(("start", "stop"), RANGES)
+    def test_are_the_references(self, engine, start, stop, stream):
+        ours, theirs = REFERENCE.draws(KEY), engine.draws(KEY)
+        for name in ("words", "uniform01", "normal01"):
+            one, other = (getattr(draws, name)(start, stop, stream=stream) for draws in (ours, theirs))
+            np.testing.assert_array_equal(one.view(np.uint32), other.view(np.uint32), strict=True)
+        bounds = {"low": 0.25, "high": 0.75, "above": True}
+        np.testing.assert_array_equal(
+            ours.normal01_between(start, stop, **bounds), theirs.normal01_between(start, stop, **bounds)
+        )
+
+    @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 300), (300, 1), (64, 200), (1000, 7), (33, 65)])
+    def test_rank_a_column_as_the_reference_does(self, engine, rows, columns):
+        ours, theirs = REFERENCE.draws(KEY), engine.draws(KEY)
+        for k in {1, (rows + 1) // 2, rows}:
+            cutoffs = ours.kth_smallest(rows, columns, k, stream=1)
+            np.testing.assert_array_equal(theirs.kth_smallest(rows, columns, k, stream=1), cutoffs, strict=True)
+            for start, stop in [(0, rows * columns), (rows * columns // 3, rows * columns), (0, 1)]:
+                np.testing.assert_array_equal(
+                    theirs.not_larger(start, stop, cutoffs, stream=1),
+                    ours.not_larger(start, stop, cutoffs, stream=1),
+                    strict=True,
+                )
+
+
+def test_of_equal_words_the_lower_row_is_the_smaller(engine):
+    rows = 200_000  # so many that some words of 32 bits are equal
+    draws = engine.draws(KEY)
+    words = draws.words(0, rows, stream=1)
+    order = np.lexsort((np.arange(rows), words))
+    (equal, *_) = np.flatnonzero(np.diff(words[order]) == 0)
+    numbers = [(int(words[row]) << 32) + int(row) for row in order[equal : equal + 2]]
+    assert numbers[0] >> 32 == numbers[1] >> 32
+    assert [int(draws.kth_smallest(rows, 1, int(equal) + k, stream=1)[0]) for k in (1, 2)] == numbers
+    assert draws.not_larger(0, rows, np.array(numbers[:1], np.uint64), stream=1).sum() == equal + 1
+
+
+@pytest.mark.parametrize("dtype", NARROW, ids=lambda dtype: dtype.name)
+def test_the_compiled_cast_is_that_of_ml_dtypes_for_all_finite_numbers(compiled, dtype):
+    bits = np.random.default_rng(0).integers(0, 2**32, 2_000_000, dtype=np.uint32)
+    edges = np.arange(0, 2**32, 2**13, dtype=np.uint64).astype(np.uint32)  # and what lies halfway between codes
+    values = np.concatenate([bits, edges, edges - 1, edges + 1]).view(np.float32)
+    values = values[np.isfinite(values)]
+    out = np.empty(values.size * dtype.width, np.uint8)
+    compiled.encode(values, dtype, out)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(out, encode(values, dtype))
