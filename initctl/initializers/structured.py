@@ -10,18 +10,14 @@ import numpy as np
 
 from initctl.initializers.fans import fans, layout_of
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Normal, Table
+from initctl.stream import Normal, Table, ZeroedNormal
 from initctl.stream.laws import LARGEST_NORMAL
 from initctl.stream.orthonormal import flops
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from initctl.stream import Draws, Fill
     from initctl.tensors import TensorSpec
 
-_ROWS_STREAM = 1
-"""The stream of words that chooses which rows `sparse` zeroes."""
 _FLOAT_BYTES = 4
 _QR_BYTES = 40
 """Memory that a QR decomposition takes for each element, draws and result included: measured with NumPy, whose own is
@@ -63,8 +59,8 @@ class Orthogonal:
         gaussian = draws.normal01(0, prod(self.shape)).reshape(self.shape).transpose(self.axes)
         permuted_shape = gaussian.shape
         matrices = draws.orthonormal(gaussian.reshape(self.batch, self.rows, self.columns))
-        scaled = (matrices * np.float32(self.gain)).reshape(permuted_shape)
-        return Table(np.ascontiguousarray(scaled.transpose(np.argsort(self.axes))).reshape(-1))
+        matrices *= np.float32(self.gain)
+        return Table(matrices.reshape(permuted_shape).transpose(np.argsort(self.axes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +100,7 @@ class DeltaOrthogonal:
         for size in kernel:
             convolution = convolution[:, :, (size - 1) // 2]
         convolution[...] = matrix * np.float32(self.scale)
-        return Table(tensor.reshape(-1))
+        return Table(tensor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +128,10 @@ class Sparse:
         return self.rows * _RANKING_BYTES + self.columns * _CUTOFF_BYTES
 
     def prepared(self, draws: Draws) -> Fill:
-        law = Normal(-0.0, self.std)  # a mean of -0 leaves every number as it is
         if not self.zeros:
-            return law
-        cutoffs = draws.kth_smallest(self.rows, self.columns, self.zeros, stream=_ROWS_STREAM)
-        return Zeroed(law, cutoffs, self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Zeroed:
-    """`law`, with zero where an element's number in the second stream does not exceed that of its column."""
-
-    law: Normal
-    cutoffs: NDArray[np.uint64]
-    parts: int
-
-    @property
-    def largest(self) -> float:
-        return self.law.largest
-
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
-        values = self.law.values(draws, start, stop)
-        first, last = start // self.parts, -(-stop // self.parts)
-        zeroed = draws.not_larger(first, last, self.cutoffs, stream=_ROWS_STREAM)
-        if self.parts > 1:
-            zeroed = zeroed.repeat(self.parts)[start - first * self.parts :][: stop - start]
-        np.copyto(values, 0, where=zeroed)
-        return values
+            return Normal(-0.0, self.std)  # a mean of -0 leaves every number as it is
+        cutoffs = draws.kth_smallest(self.rows, self.columns, self.zeros, stream=ZeroedNormal.stream)
+        return ZeroedNormal(self.std, cutoffs, self.parts)
 
 
 def orthogonal(tensor: TensorSpec, *, gain: float, layout: str | None) -> Resolved:

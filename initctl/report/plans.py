@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -12,6 +13,7 @@ from initctl.initializers import KEEP, REGISTRY
 from initctl.planning import Kept
 from initctl.report.folding import listing
 from initctl.report.tables import Listing, count, shape_text
+from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,7 @@ def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
     by_name: dict[str, Action | Kept] = {action.tensor.name: action for action in plan.actions}
     by_name |= {kept.tensor.name: kept for kept in plan.kept}
     entries = [by_name[tensor.name] for tensor in plan.checkpoint.tensors]
-    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}; seed {plan.seed}"
+    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}; seed {plan.seed}{_devices(plan)}"
     return Group(_rows(entries, unfold=unfold), "", totals)
 
 
@@ -44,7 +46,9 @@ def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
 def written_report(applied: Applied) -> RenderableType:
     """How much was filled, and where the result lies."""
     plan = applied.plan
-    totals = f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}; seed {plan.seed}"
+    totals = (
+        f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}; seed {plan.seed}{_devices(plan)}"
+    )
     return Group(totals, _written(applied))
 
 
@@ -78,6 +82,12 @@ def _amount(totals: Totals) -> str:
     if not totals.tensors:
         return "none"
     return f"{count(totals.tensors, 'tensor')} ({count(totals.elements, 'element')}, {decimal(totals.bytes)})"
+
+
+def _devices(plan: Plan) -> str:
+    """How many tensors a device other than the processor computes."""
+    devices = Counter(action.device for action in plan.actions if action.device != CPU)
+    return "".join(f"; {count(number, 'tensor')} on {device}" for device, number in devices.items())
 
 
 def _written(applied: Applied) -> str:

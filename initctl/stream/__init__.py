@@ -15,6 +15,17 @@ comparison, each rounded once. What stands here is the readable reference, in Nu
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.laws import Constant, Fill, Normal, Table, TruncNormal, Uniform, WholeFill
+from initctl.stream.laws import Constant, Fill, Normal, Table, TruncNormal, Uniform, WholeFill, ZeroedNormal
 
-__all__ = ["Constant", "Draws", "Fill", "Normal", "Table", "TruncNormal", "Uniform", "WholeFill", "encode"]
+__all__ = [
+    "Constant",
+    "Draws",
+    "Fill",
+    "Normal",
+    "Table",
+    "TruncNormal",
+    "Uniform",
+    "WholeFill",
+    "ZeroedNormal",
+    "encode",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Values that were computed before, one array of float32."""
+    """Values that were computed before, in an array of the tensor's shape, however it lies in memory."""
 
     table: NDArray[np.float32]
 
@@ -87,7 +87,9 @@ class Table:
         return float(np.abs(self.table).max())
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:  # noqa: ARG002 - the protocol's signature
-        return self.table[start:stop]
+        width = self.table.size // len(self.table)
+        first = start // width
+        return self.table[first : -(-stop // width)].reshape(-1)[start - first * width : stop - first * width]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,31 @@ class TruncNormal:
         a, b = self.inner_bounds
         values = np.where(values < a, a, values)
         return np.where(values > b, b, values)
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroedNormal:
+    """`std · normal01`, with zero where an element's number in a second stream does not exceed that of its column.
+
+    `cutoffs` are what `Draws.kth_smallest` gives for each column. An element has `parts` values: 2 where it is complex.
+    """
+
+    std: float
+    cutoffs: NDArray[np.uint64]
+    parts: int = 1
+
+    stream: ClassVar[int] = 1
+
+    @property
+    def largest(self) -> float:
+        return LARGEST_NORMAL * self.std
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        values = np.float32(self.std) * draws.normal01(start, stop)
+        first, last = start // self.parts, -(-stop // self.parts)
+        zeroed = draws.not_larger(first, last, self.cutoffs, stream=self.stream).repeat(self.parts)
+        values[zeroed[start - first * self.parts :][: stop - start]] = 0
+        return values
 
 
 def _normal_cdf(z: float) -> float:

@@ -35,8 +35,9 @@ def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None)
     try:
         matrices = torch.from_numpy(np.ascontiguousarray(gaussian)).to(device)
         is_wide = matrices.shape[-2] < matrices.shape[-1]
-        q, r = torch.linalg.qr(matrices.mT if is_wide else matrices)
-        q *= torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2)
+        reflectors, scales = torch.geqrf(matrices.mT if is_wide else matrices)  # as `qr` does it, but R is not copied
+        q = torch.linalg.householder_product(reflectors, scales)
+        q *= torch.where(reflectors.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2)
         result: Floats = (q.mT if is_wide else q).cpu().numpy()
         return result
     finally:

@@ -113,3 +113,9 @@ class TestWhatWasApplied:
     def test_is_told_to_be_nothing_where_nothing_was_to_change(self, net):
         applied = initctl.apply(net, rules=["*=keep"], in_place=True)
         assert piped(applied_report(applied, unfold=False)).endswith(f"{net}: nothing to change, left as it is")
+
+
+def test_tensors_that_another_device_than_the_processor_computes_are_counted(net):
+    made = initctl.plan(net, rules=["fc1.*=normal"], device="cpu:0")
+    assert piped(plan_report(made, unfold=False)).endswith("; seed 0; 2 tensors on cpu:0")
+    assert report(net, "fc1.*=normal").endswith("; seed 0")

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 CPU = "cpu"
 
-_NUMPY_NUMBER, _NUMPY_CALL = 4e-8, 1.2e-4
+_NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
 """What one random number costs the reference, and one tensor, however small."""
 _LOADING = 0.06
 """Loading compiled code."""
-_COMPILING = 5.0
+_COMPILING = 6.0
 """Importing Numba and compiling, once for a machine."""
 
 _NUMPY_FLOP, _TORCH_FLOP = 3.0e-11, 1.0e-11

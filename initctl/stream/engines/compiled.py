@@ -23,8 +23,9 @@ from initctl.stream.engines.convention import (
 )
 from initctl.stream.engines.engine import NumpyEngine
 from initctl.stream.engines.object_code import kernels
-from initctl.stream.laws import Normal, TruncNormal, Uniform
+from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.orthonormal import orthonormal
+from initctl.stream.philox import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,8 +64,12 @@ class CompiledEngine(NumpyEngine):
 
     def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         known = _known(law)
-        if known and dtype.is_floating and out.ctypes.data % dtype.width == 0:
+        if not dtype.is_floating or out.ctypes.data % dtype.width:
+            super().fill(law, key, start, stop, dtype, out)
+        elif known:
             self.compute(known, key, start, stop, _layout(dtype), out)
+        elif type(law) is ZeroedNormal and law.parts == 1:
+            self.compute_zeroed(law, key, start, stop, _layout(dtype), out)
         else:
             super().fill(law, key, start, stop, dtype, out)
 
@@ -81,8 +86,15 @@ class CompiledEngine(NumpyEngine):
         kind, numbers = law
         parameters = np.zeros(PARAMETERS)
         parameters[: len(numbers)] = numbers
-        words, reals = np.empty(SCRATCH_WORDS, np.uint32), np.empty(SCRATCH_REALS, np.float32)
-        self.call("fill", kind, *key, stream, start, stop, parameters, layout, words, reals, out)
+        self.call("fill", kind, *key, stream, start, stop, parameters, layout, *_scratch(), out)
+
+    def compute_zeroed(
+        self, law: ZeroedNormal, key: Key, start: int, stop: int, layout: NDArray[np.int64], out: Bytes
+    ) -> None:
+        """The same for a law that has a column's cutoffs besides."""
+        parameters, cutoffs = np.array([-0.0, law.std]), np.ascontiguousarray(law.cutoffs)
+        matrix = (parameters, cutoffs.size, cutoffs)
+        self.call("fill_zeroed", *key, law.stream, start, stop, *matrix, layout, *_scratch(), out)
 
     def call(self, kernel: str, *arguments: int | NDArray[Any]) -> None:
         """Call a kernel with numbers and the addresses of contiguous arrays, which live as long as the call."""
@@ -110,18 +122,17 @@ class CompiledDraws(Draws):
 
         def rank_from(first: int) -> None:
             last = min(first + _COLUMNS_AT_ONCE, columns)
-            words = np.empty(rows, np.uint32)
+            words = np.empty(LANES * rows, np.uint32)
             self.engine.call("kth_smallest", *self.key, stream, rows, columns, first, last, k, words, found[first:last])
 
         with ThreadPoolExecutor(self.engine.threads) as pool:
             list(pool.map(rank_from, range(0, columns, _COLUMNS_AT_ONCE)))
         return found
 
-    def not_larger(self, start: int, stop: int, cutoffs: NDArray[np.uint64], *, stream: int = 0) -> NDArray[np.bool_]:
-        found = np.empty(stop - start, np.bool_)
-        words = np.empty(SCRATCH_WORDS, np.uint32)
-        self.engine.call("not_larger", *self.key, stream, start, stop, cutoffs.size, cutoffs, words, found)
-        return found
+
+def _scratch() -> tuple[NDArray[np.uint32], Floats]:
+    """Memory that the kernels use while they run."""
+    return np.empty(SCRATCH_WORDS, np.uint32), np.empty(SCRATCH_REALS, np.float32)
 
 
 def _known(law: Fill) -> Law | None:

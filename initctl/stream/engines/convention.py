@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TILE = 2048
+TILE = 512
 """Philox blocks that are computed at a time: their words and values fit the processor's first caches."""
 SCRATCH_WORDS = 4 * TILE
 SCRATCH_REALS = 16 * TILE
@@ -16,6 +16,11 @@ LAYOUT_FIELDS = 6
 """What `fill` and `encode` know of a dtype: bytes of an element; then, for floats of fewer than 32 bits, bits of the
 mantissa, bias of the exponent, the code of the largest finite number, the code on overflow, and whether -0 exists."""
 
-SIGNATURES = {"fill": "iiiiiidlurp", "encode": "rilp", "kth_smallest": "iiiiiiiiup", "not_larger": "iiiiiipup"}
+SIGNATURES = {
+    "fill": "iiiiiidlurp",
+    "fill_zeroed": "iiiiidiplurp",
+    "encode": "rilp",
+    "kth_smallest": "iiiiiiiiup",
+}
 """The kernels' parameters: whole numbers (`i`), and addresses of float64 (`d`), int64 (`l`), uint32 (`u`), float32
 (`r`) and untyped (`p`) memory."""

@@ -60,7 +60,8 @@ _A_HALF, _UNIT, _MINUS_TWO = f32(0.5), f32(1), f32(-2)
 _UNIT24, _UNIT32, _UNIT33 = f32(2.0**-24), f32(2.0**-32), f32(2.0**-33)
 _MAGNITUDE, _SIGN_BIT = u32(0x7FFFFFFF), u32(31)
 
-loop = njit(nogil=True, error_model="numpy")
+loop = njit(error_model="numpy")
+inlined = njit(error_model="numpy", forceinline=True)  # a call would keep the loop around it from becoming vectors
 
 
 def _horner(coefficients: Sequence[float]) -> Any:
@@ -68,7 +69,7 @@ def _horner(coefficients: Sequence[float]) -> Any:
     first, *rest = map(f32, coefficients)
     others = tuple(rest)
 
-    @loop
+    @inlined
     def polynomial(x):
         result = first
         for coefficient in others:
@@ -86,7 +87,7 @@ _tail_over, _tail_under = map(_horner, elementary.QUANTILE_TAIL)
 _far_tail_over, _far_tail_under = map(_horner, elementary.QUANTILE_FAR_TAIL)
 
 
-@loop
+@inlined
 def _block(key0, key1, block, stream):
     """The four words of one block, in the low halves of 64-bit numbers: what stands above them does not matter."""
     c0, c1, c2, c3 = block, block >> _HALF, u64(0), stream
@@ -118,7 +119,7 @@ def _word_pairs(key0, key1, stream, first, count, evens, odds):
         odds[_TWO * i], odds[_TWO * i + _ONE] = u32(c1), u32(c3)
 
 
-@loop
+@inlined
 def _natural_log(x):
     bits = f32(x).view(i32)
     exponent = i32(i32(bits - SQRT_HALF_BITS) >> _MANTISSA_BITS)
@@ -251,43 +252,44 @@ def _copy(values, out):
         out[i] = values[i]
 
 
+@loop
+def _values(law, key0, key1, stream, block, count, p, words, reals, values):
+    """The values of `count` blocks from `block`. No loop reads and writes the same array: that one would be slow."""
+    length = LANES * count
+    if law == NORMAL:
+        evens, odds, radii = words[: _TILED // 2], words[_TILED // 2 :], reals
+        _word_pairs(key0, key1, stream, block, count, evens, odds)
+        _radii(evens, length // 2, radii)
+        _normals(odds, radii, length // 2, f32(p[0]), f32(p[1]), values)
+        return
+    _words(key0, key1, stream, block, count, words)
+    if law == UNIFORM:
+        _uniforms(words, length, f32(p[0]), f32(p[1]), values)
+    else:
+        centred, tails, outer = reals[:_TILED], reals[_TILED : 2 * _TILED], reals[2 * _TILED :]
+        _probabilities(words, length, p[4], p[5], p[6] < 0, centred, tails)
+        _outer_quantiles(tails, length, outer)
+        _truncated_normals(centred, outer, length, f32(p[0]), f32(p[1]), f32(p[2]), f32(p[3]), f32(p[6]), values)
+
+
 def fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals, out):
     """The elements from `start` to `stop` of a law, cast as `layout` says, at the beginning of `out`."""
     key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    p, fields = carray(parameters, PARAMETERS), carray(layout, LAYOUT_FIELDS)
+    parameters, layout = carray(parameters, PARAMETERS), carray(layout, LAYOUT_FIELDS)
     words, reals = carray(words, SCRATCH_WORDS), carray(reals, SCRATCH_REALS)
-    evens, odds = words[: LANES // 2 * TILE], words[LANES // 2 * TILE :]
-    values, centred, tails, outer = (
-        reals[:_TILED],
-        reals[_TILED : 2 * _TILED],
-        reals[2 * _TILED : 3 * _TILED],
-        reals[3 * _TILED :],
-    )  # no loop reads and writes the same: it would not be made of vector instructions
-    radii = centred
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
         count = min(TILE, (stop + LANES - 1) // LANES - block)
-        first = max(start - LANES * block, 0)
-        last = min(stop - LANES * block, LANES * count)
+        first, last = max(start - LANES * block, 0), min(stop - LANES * block, LANES * count)
         position = LANES * block + first - start
-        if law == NORMAL:
-            _word_pairs(key0, key1, stream, block, count, evens, odds)
-            _radii(evens, LANES // 2 * count, radii)
-            _normals(odds, radii, LANES // 2 * count, f32(p[0]), f32(p[1]), values)
-            _store(values[first:last], fields, out, position)
-            continue
-        _words(key0, key1, stream, block, count, words)
         if law == WORDS:
+            _words(key0, key1, stream, block, count, words)
             _copy(words[first:last], carray(out, position + last - first, u32)[position:])
-            continue
-        if law == UNIFORM:
-            _uniforms(words, LANES * count, f32(p[0]), f32(p[1]), values)
+        elif layout[0] == 4 and last - first == LANES * count:  # the values are what is asked for
+            values = carray(out, position + last, f32)[position:]
+            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], values)
         else:
-            _probabilities(words, LANES * count, p[4], p[5], p[6] < 0, centred, tails)
-            _outer_quantiles(tails, LANES * count, outer)
-            _truncated_normals(
-                centred, outer, LANES * count, f32(p[0]), f32(p[1]), f32(p[2]), f32(p[3]), f32(p[6]), values
-            )
-        _store(values[first:last], fields, out, position)
+            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], reals[:_TILED])
+            _store(reals[first:last], layout, out, position)
 
 
 def encode(values, count, layout, out):
@@ -295,58 +297,91 @@ def encode(values, count, layout, out):
     _store(carray(values, count), carray(layout, LAYOUT_FIELDS), out, 0)
 
 
-def kth_smallest(key0, key1, stream, rows, columns, first, last, k, words, out):
-    """For each column from `first` to `last`, the k-th smallest of its elements' numbers `word << 32 | row`.
-
-    The word is found bit by bit: the largest that fewer than `k` words are smaller than.
-    """
-    key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    words, found = carray(words, rows), carray(out, last - first, u64)
-    for column in range(first, last):
-        for row in range(rows):
-            index = u64(row) * u64(columns) + u64(column)
-            c0, c1, c2, c3 = _block(key0, key1, index >> u64(2), stream)
-            lane = index & u64(3)
-            lower = c0 if lane == u64(0) else c1
-            upper = c2 if lane == u64(2) else c3
-            words[row] = u32(lower if lane < u64(2) else upper)
-        word, smaller = u32(0), 0
-        for bit in range(32):
-            trial = u32(word | u32(u32(1) << u32(31 - bit)))
-            below = 0
-            for row in range(rows):
-                below += u32(words[row] < trial)
-            if below < k:
-                word, smaller = trial, below
-        if word == u32(0):
-            smaller = 0
-        row, left = -1, k - smaller
-        while left > 0:
-            row += 1
-            left -= u32(words[row] == word)
-        found[column - first] = (u64(word) << _HALF) | u64(row)
+@loop
+def _column(key0, key1, stream, columns, column, words):
+    """The words of one column of a matrix."""
+    for row in range(words.size):
+        index = u64(row) * u64(columns) + u64(column)
+        c0, c1, c2, c3 = _block(key0, key1, index >> u64(2), stream)
+        lane = index & u64(3)
+        lower, upper = (c0 if lane == u64(0) else c1), (c2 if lane == u64(2) else c3)
+        words[row] = u32(lower if lane < u64(2) else upper)
 
 
 @loop
-def _compare(words, row, cutoffs, out):
-    for i in range(words.size):
-        out[i] = ((u64(words[i]) << _HALF) | row) <= cutoffs[i]
+def _four_columns(key0, key1, stream, columns, column, words0, words1, words2, words3):
+    """The same for four that a block's lanes are, in a matrix of four times as many."""
+    for row in range(words0.size):
+        index = u64(row) * u64(columns) + u64(column)
+        c0, c1, c2, c3 = _block(key0, key1, index >> u64(2), stream)
+        words0[row], words1[row], words2[row], words3[row] = u32(c0), u32(c1), u32(c2), u32(c3)
 
 
-def not_larger(key0, key1, stream, start, stop, columns, cutoffs, words, out):
-    """Whether the numbers `word << 32 | row` of the elements from `start` to `stop` reach not beyond their columns'."""
+@loop
+def _kth(words, k):
+    """The k-th smallest of the numbers `word << 32 | row`.
+
+    The word is found bit by bit: the largest that fewer than `k` words are smaller than.
+    """
+    word, smaller = u32(0), 0
+    for bit in range(32):
+        trial = u32(word | u32(u32(1) << u32(31 - bit)))
+        below = 0
+        for row in range(words.size):
+            below += u32(words[row] < trial)
+        if below < k:
+            word, smaller = trial, below
+    row, left = -1, k - smaller
+    while left > 0:
+        row += 1
+        left -= u32(words[row] == word)
+    return (u64(word) << _HALF) | u64(row)
+
+
+def kth_smallest(key0, key1, stream, rows, columns, first, last, k, words, out):
+    """For each column from `first` to `last`, the k-th smallest of its elements' numbers `word << 32 | row`."""
     key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    cutoffs, words, out = carray(cutoffs, columns, u64), carray(words, SCRATCH_WORDS), carray(out, stop - start, u8)
+    words, found = carray(words, LANES * rows), carray(out, last - first, u64)
+    words0, words1 = words[:rows], words[rows : 2 * rows]
+    words2, words3 = words[2 * rows : 3 * rows], words[3 * rows :]
+    if columns % LANES == 0 and first % LANES == 0:
+        for column in range(first, last, LANES):
+            _four_columns(key0, key1, stream, columns, column, words0, words1, words2, words3)
+            found[column - first] = _kth(words0, k)
+            found[column - first + 1] = _kth(words1, k)
+            found[column - first + 2] = _kth(words2, k)
+            found[column - first + 3] = _kth(words3, k)
+    else:
+        for column in range(first, last):
+            _column(key0, key1, stream, columns, column, words0)
+            found[column - first] = _kth(words0, k)
+
+
+@loop
+def _zero(words, row, cutoffs, values):
+    for i in range(words.size):
+        values[i] = f32(0) if ((u64(words[i]) << _HALF) | row) <= cutoffs[i] else values[i]
+
+
+def fill_zeroed(key0, key1, stream, start, stop, std, columns, cutoffs, layout, words, reals, out):
+    """As `fill` for a normal law around -0, with zero where `word << 32 | row` does not exceed the column's cutoff."""
+    key0, key1, stream = u64(key0), u64(key1), u64(stream)
+    parameters, layout = carray(std, 2), carray(layout, LAYOUT_FIELDS)
+    cutoffs, words, reals = carray(cutoffs, columns, u64), carray(words, SCRATCH_WORDS), carray(reals, SCRATCH_REALS)
+    values = reals[:_TILED]
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
         count = min(TILE, (stop + LANES - 1) // LANES - block)
+        _values(NORMAL, key0, key1, u64(0), block, count, parameters, words, reals[_TILED:], values)
         _words(key0, key1, stream, block, count, words)
-        index, last = max(start, LANES * block), min(stop, LANES * (block + count))
-        while index < last:
-            row, column = index // columns, index % columns
-            length = min(columns - column, last - index)
-            first = index - LANES * block
-            _compare(words[first : first + length], u64(row), cutoffs[column : column + length], out[index - start :])
-            index += length
+        first, last = max(start - LANES * block, 0), min(stop - LANES * block, LANES * count)
+        position = LANES * block + first - start
+        reached = first
+        while reached < last:  # to the end of a row, or of the tile
+            row, column = (LANES * block + reached) // columns, (LANES * block + reached) % columns
+            end = min(reached + columns - column, last)
+            _zero(words[reached:end], u64(row), cutoffs[column : column + end - reached], values[reached:end])
+            reached = end
+        _store(values[first:last], layout, out, position)
 
 
 _C_TYPES = {
@@ -365,5 +400,5 @@ def _exported(kernel: Callable[..., None]) -> CFunc:
     return function
 
 
-KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, encode, kth_smallest, not_larger)}
+KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, fill_zeroed, encode, kth_smallest)}
 """Each kernel as a function with the calling convention of C."""

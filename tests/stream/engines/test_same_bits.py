@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from initctl.dtypes import BY_NAME, DTYPES
 from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
-from initctl.initializers.structured import Zeroed
-from initctl.stream import Constant, Normal, Table, TruncNormal, Uniform, encode
+from initctl.stream import Constant, Normal, Table, TruncNormal, Uniform, ZeroedNormal, encode
 from initctl.stream.engines import NumpyEngine, Unusable
 from initctl.stream.key import Key, stream_key
 
@@ -119,13 +118,15 @@ def test_of_constants_in_every_dtype(engine, dtype, value):
     [
         Diagonals(0, 201, 200),
         RealPart(Constant(0.1)),
-        Table(np.linspace(-1, 1, 40_000, dtype=np.float32)),
-        Zeroed(Normal(0, 1), REFERENCE.draws(KEY).kth_smallest(200, 200, 77, stream=1), 1),
-        Zeroed(Normal(0, 1), REFERENCE.draws(KEY).kth_smallest(200, 100, 77, stream=1), 2),
+        Table(np.linspace(-1, 1, 40_000, dtype=np.float32).reshape(20, 10, 200).transpose(2, 0, 1)),
+        ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(200, 200, 77, stream=1)),
+        ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(200, 100, 77, stream=1), parts=2),
+        ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(4, 10_000, 2, stream=1)),
+        ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(40_000, 1, 20_001, stream=1)),
     ],
     ids=lambda law: type(law).__name__,
 )
-def test_of_laws_that_engines_know_nothing_of(engine, law, dtype):
+def test_of_laws_beside_the_random_ones(engine, law, dtype):
     assert_same(engine, law, 0, 40_000, dtype)
     assert_same(engine, law, 33, 39_001, dtype)
 

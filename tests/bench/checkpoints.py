@@ -1,0 +1,69 @@
+"""The files that are worked on: a language model's tensors, with any numbers in them."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VOCABULARY, WIDTH, INNER = 32_000, 2048, 5632
+HEAD = "lm_head.weight"
+"""The last tensor; 131 MB in bfloat16, whatever the size of the file."""
+_BYTES = 2  # of a bfloat16
+_WRITTEN_AT_ONCE = 1 << 22
+
+
+def language_model(path: Path, size: float) -> Path:
+    """A bfloat16 checkpoint of about `size` bytes, between an embedding and a head as many layers as fit."""
+    tensors = {"model.embed_tokens.weight": (VOCABULARY, WIDTH)}
+    head = {HEAD: (VOCABULARY, WIDTH)}
+    number = 0
+    while _nbytes(tensors) + _nbytes(layer := _layer(number)) + _nbytes(head) <= size:
+        tensors |= layer
+        number += 1
+    return written(path, tensors | head)
+
+
+def many_tensors(path: Path, count: int) -> Path:
+    """A small checkpoint of `count` tensors."""
+    return written(path, {f"layers.{i}.weight": (32, 16) for i in range(count)})
+
+
+def written(path: Path, tensors: dict[str, tuple[int, ...]]) -> Path:
+    """The safetensors file at `path`; an existing one is taken as it is."""
+    if path.exists():
+        return path
+    header, end = {}, 0
+    for name, shape in tensors.items():
+        offsets = [end, end + prod(shape) * _BYTES]
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": offsets}
+        end = offsets[1]
+    text = json.dumps(header).encode()
+    generator = np.random.default_rng(0)
+    staged = path.with_suffix(".part")
+    with staged.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for first in range(0, end, _WRITTEN_AT_ONCE):
+            stream.write(generator.bytes(min(_WRITTEN_AT_ONCE, end - first)))
+    staged.rename(path)
+    return path
+
+
+def _layer(number: int) -> dict[str, tuple[int, ...]]:
+    layer = f"model.layers.{number}."
+    return {
+        **{f"{layer}self_attn.{which}_proj.weight": (WIDTH, WIDTH) for which in "qkvo"},
+        **{f"{layer}mlp.{which}_proj.weight": (INNER, WIDTH) for which in ("gate", "up")},
+        f"{layer}mlp.down_proj.weight": (WIDTH, INNER),
+        f"{layer}input_layernorm.weight": (WIDTH,),
+        f"{layer}post_attention_layernorm.weight": (WIDTH,),
+    }
+
+
+def _nbytes(tensors: dict[str, tuple[int, ...]]) -> int:
+    return sum(map(prod, tensors.values())) * _BYTES

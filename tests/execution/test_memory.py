@@ -1,0 +1,100 @@
+"""What cannot fit the memory is refused before anything is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import initctl
+from initctl.execution import memory
+from tests.commit.folders import snapshot
+from tests.execution.checkpoints import single
+from tests.formats.handwritten import safetensors_bytes, tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMITED = """
+import resource, sys
+import initctl
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+try:
+    initctl.apply(sys.argv[1], sys.argv[2], rules=["w=" + sys.argv[3]])
+except initctl.StorageError as error:
+    print(error.problems[0].code, error)
+"""
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A matrix of 4 GB that takes no room on the disk."""
+    path, size = tmp_path / "large.safetensors", 4 * 2**30
+    header = safetensors_bytes({"w": tensor("F32", [2**15, 2**15], [0, size])}, b"")
+    with path.open("wb") as stream:
+        stream.write(header)
+        stream.truncate(len(header) + size)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not say what is available")
+def test_a_tensor_that_does_not_fit_is_refused_before_anything_is_written(large: Path, tmp_path: Path):
+    before = {path: path.stat() for path in tmp_path.iterdir()}
+    command = [sys.executable, "-c", LIMITED, large, tmp_path / "out", "orthogonal"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.startswith(
+        "storage.memory rule 1 (w=orthogonal): tensor w: orthogonal takes about 42.9 GB of memory at"
+    )
+    assert told.endswith("are available; run it where there is more\n")
+    assert {path: path.stat() for path in tmp_path.iterdir()} == before
+
+
+def test_the_least_of_all_limits_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = single(tmp_path / "model.safetensors")
+    before = snapshot(tmp_path)
+    monkeypatch.setattr(memory, "_limits", lambda: iter([10**12, 999, 10**9]))
+    with pytest.raises(initctl.StorageError, match=r"and 9\.99e-07 GB are available"):
+        initctl.apply(path, in_place=True, rules=["embed.weight=orthogonal"])
+    assert snapshot(tmp_path) == before
+
+
+def test_laws_of_single_elements_are_not_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "_limits", lambda: iter([0]))
+    initctl.apply(single(tmp_path / "in"), tmp_path / "out", rules=["embed.weight=normal"])
+    assert (tmp_path / "out").exists()
+
+
+def test_where_the_system_says_nothing_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "_limits", lambda: iter([]))
+    initctl.apply(single(tmp_path / "in"), tmp_path / "out", rules=["embed.weight=orthogonal"])
+    assert (tmp_path / "out").exists()
+
+
+class TestLimits:
+    @pytest.fixture
+    def system(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The files in which a system says what it allows."""
+        monkeypatch.setattr(memory, "_MEMINFO", str(tmp_path / "meminfo"))
+        monkeypatch.setattr(memory, "_OWN_GROUP", str(tmp_path / "own"))
+        monkeypatch.setattr(memory, "_GROUPS", str(tmp_path / "groups"))
+        return tmp_path
+
+    def test_of_a_machine(self, system: Path):
+        (system / "meminfo").write_text("MemTotal:  20 kB\nMemAvailable:   7 kB\n")
+        assert list(memory._machine()) == [7 * 1024]
+
+    def test_of_a_control_group_are_those_of_all_it_lies_in(self, system: Path):
+        (system / "own").write_text("0::/outer/inner\n")
+        for name, limit, used in [("", None, None), ("outer", "1000", "400"), ("outer/inner", "max", "300")]:
+            (system / "groups" / name).mkdir(exist_ok=True)
+            if limit:
+                (system / "groups" / name / "memory.max").write_text(f"{limit}\n")
+                (system / "groups" / name / "memory.current").write_text(f"{used}\n")
+        assert list(memory._control_groups()) == [600]
+        (system / "groups" / "outer" / "inner" / "memory.max").write_text("100\n")
+        assert list(memory._control_groups()) == [0, 600]
+
+    def test_that_are_nowhere_written_are_none(self, system: Path):
+        assert list(memory._machine()) == list(memory._control_groups()) == []

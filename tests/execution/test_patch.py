@@ -1,0 +1,152 @@
+"""Patching overwrites the ruled bytes where they lie, and nothing else; where it stops, it says so."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+import initctl
+from initctl.execution import Progress
+from initctl.stream import Normal
+from tests.commit.folders import contents, snapshot
+from tests.events import on
+from tests.execution.checkpoints import assert_written, recomputed, sharded, single
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULES = ["layers.*.weight=normal", "steps=constant:val=3"]
+WEIGHTS = {f"layers.{i}.weight": recomputed(f"layers.{i}.weight", Normal(0, 1), (8, 8)) for i in range(2)}
+
+
+def patch(path: Path, *, rules: list[str] = RULES, **options: object) -> initctl.Applied:
+    return initctl.apply(path, in_place=True, patch=True, rules=rules, **options)
+
+
+def test_the_file_is_the_same_one_and_differs_in_the_ruled_bytes_only(tmp_path: Path):
+    path = single(tmp_path / "model.safetensors")
+    path.chmod(0o640)
+    before, inode = path.read_bytes(), path.stat().st_ino
+    applied = patch(path, rules=["layers.*.weight=normal"])
+    assert_written(before, path.read_bytes(), WEIGHTS)
+    assert path.stat().st_ino == inode
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert applied.files == ("model.safetensors",)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_it_gives_what_a_new_file_gets(tmp_path: Path, many: bool):
+    source = sharded(tmp_path / "model") if many else single(tmp_path / "model")
+    rules = [*RULES, "embed.weight=orthogonal", "norm.weight=uniform"]
+    initctl.apply(source, tmp_path / "new", rules=rules)
+    patch(source, rules=rules)
+    if many:
+        assert contents(source) == contents(tmp_path / "new")
+    else:
+        assert source.read_bytes() == (tmp_path / "new").read_bytes()
+
+
+def test_once_more_changes_nothing(tmp_path: Path):
+    path = single(tmp_path / "model.safetensors")
+    patch(path)
+    once = path.read_bytes()
+    patch(path)
+    assert path.read_bytes() == once
+
+
+def test_shards_that_no_rule_reaches_are_not_opened_for_writing(tmp_path: Path):
+    folder = sharded(tmp_path / "model")
+    before = snapshot(folder)
+    applied = patch(folder, rules=["layers.1.weight=normal"])
+    assert applied.files == ("model-2.safetensors",)
+    after = snapshot(folder)
+    assert {name for name in before if before[name] != after[name]} == {"model-2.safetensors"}
+
+
+def test_progress_counts_the_ruled_bytes(tmp_path: Path):
+    path, told = single(tmp_path / "model.safetensors"), []
+    patch(path, on_event=on(Progress, told.append))
+    assert told[-1] == Progress(2 * 256 + 8, 2 * 256 + 8)
+
+
+def test_it_needs_in_place(tmp_path: Path):
+    path = single(tmp_path / "model.safetensors")
+    with pytest.raises(initctl.UsageError, match="patch: it overwrites the checkpoint itself; give --in-place too"):
+        initctl.apply(path, tmp_path / "out", patch=True, rules=RULES)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class TestIsRefusedWhereOthersSeeTheFileUnderAnotherName:
+    def refused(self, path: Path, root: Path, match: str) -> None:
+        before = snapshot(root)
+        with pytest.raises(initctl.ConflictError, match=match):
+            patch(path)
+        assert snapshot(root) == before
+
+    def test_through_a_hard_link(self, tmp_path: Path):
+        path = single(tmp_path / "model.safetensors")
+        os.link(path, tmp_path / "other")
+        self.refused(path, tmp_path, "has other hard links")
+
+    def test_through_a_symbolic_link(self, tmp_path: Path):
+        path = single(tmp_path / "real.safetensors")
+        (tmp_path / "link").symlink_to(path)
+        self.refused(
+            tmp_path / "link", tmp_path, r"link: is a link, and what it leads to would be overwritten; name .*real"
+        )
+
+    def test_in_the_hub_cache(self, tmp_path: Path):
+        path = single(tmp_path / "blobs" / ("0" * 64))
+        (tmp_path / "snapshots").mkdir()
+        self.refused(path, tmp_path, "lies in the Hugging Face cache")
+
+
+class TestWhatStopsIt:
+    def test_before_the_first_byte_leaves_all_as_it_was(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        path = single(tmp_path / "model.safetensors")
+        before, real = snapshot(tmp_path), os.open
+
+        def refuse(path, flags, *rest):
+            if flags & os.O_ACCMODE == os.O_RDWR:
+                raise PermissionError(13, "Permission denied")
+            return real(path, flags, *rest)
+
+        monkeypatch.setattr(os, "open", refuse)
+        with pytest.raises(initctl.StorageError, match="cannot be written: Permission denied"):
+            patch(path)
+        monkeypatch.undo()
+        assert snapshot(tmp_path) == before
+
+    @pytest.mark.parametrize(
+        ("error", "reason"), [(KeyboardInterrupt, "KeyboardInterrupt"), (RuntimeError("lost"), "lost")]
+    )
+    def test_midway_is_told_as_uncertain_and_the_same_call_completes_it(self, tmp_path: Path, error, reason: str):
+        folder = sharded(tmp_path / "model")
+        before = contents(folder)
+        initctl.apply(folder, tmp_path / "new", rules=RULES)
+
+        def stop(_: Progress) -> None:
+            raise error
+
+        with pytest.raises(initctl.UncertainError) as raised:
+            patch(folder, on_event=on(Progress, stop))
+        assert str(raised.value) == (
+            f"{folder}: holds new values in a part of its tensors and old ones in the rest: {reason}; "
+            "run the same command again to complete it"
+        )
+        assert before != contents(folder) != contents(tmp_path / "new")
+        patch(folder)
+        assert contents(folder) == contents(tmp_path / "new")
+
+    def test_at_the_end_is_told_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        path = single(tmp_path / "model.safetensors")
+
+        def fail(_: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(initctl.UncertainError, match="Input/output error; run the same command again"):
+            patch(path)

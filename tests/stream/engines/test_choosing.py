@@ -1,0 +1,113 @@
+"""Which engine does the work, and the reason it gives."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from initctl.errors import StorageError, UsageError
+from initctl.stream.engines import Work, choose, choosing, object_code
+from initctl.stream.engines.choosing import cuda_wins
+from initctl.stream.engines.device import TorchEngine, torch_device
+from initctl.stream.orthonormal import flops, orthonormal, orthonormal_on
+
+if TYPE_CHECKING:
+    from initctl.stream.engines.compiled import CompiledEngine
+
+SMALL, LARGE, HUGE = 10**5, 10**8, 10**10
+
+
+@pytest.fixture
+def cached(compiled: CompiledEngine, monkeypatch: pytest.MonkeyPatch):
+    """Whether compiled code is at hand."""
+    return lambda answer: monkeypatch.setattr(object_code, "is_cached", lambda: answer)
+
+
+def test_small_work_is_numpys_and_does_not_look_for_a_compiler(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    engine, reason = choose(Work(SMALL, 10), threads=1)
+    assert (engine.name, reason) == ("numpy", "too little work to load compiled code for")
+
+
+def test_work_beyond_that_is_compiled_codes(cached):
+    cached(True)
+    engine, reason = choose(Work(LARGE, 10), threads=2)
+    assert (engine.name, reason) == ("compiled", "numpy would take about 1.5 s")
+
+
+def test_many_small_tensors_are_as_much_work_as_large_ones(cached):
+    cached(True)
+    assert choose(Work(10**5, 10**5), threads=1).engine.name == "compiled"
+
+
+def test_where_nothing_is_compiled_yet_the_work_must_be_worth_it(cached):
+    cached(False)
+    engine, reason = choose(Work(LARGE, 10), threads=2)
+    assert (engine.name, reason) == ("numpy", "about 1.5 s of work, less than compiling takes the first time")
+    assert choose(Work(HUGE, 10), threads=2).engine.name == "compiled"
+
+
+def test_without_a_compiler_numpy_does_all_of_it_and_says_why(monkeypatch: pytest.MonkeyPatch):
+    def no_compiler() -> bool:
+        raise object_code.NoCompiler("ImportError: none")
+
+    monkeypatch.setattr(object_code, "is_cached", no_compiler)
+    engine, reason = choose(Work(HUGE, 10), threads=2)
+    assert (engine.name, reason) == ("numpy", "no compiled code here: ImportError: none")
+
+
+def test_large_decompositions_are_torchs_and_small_ones_numpys():
+    small, large = (choose(Work(0, 1, flops(1, size, size)), threads=3) for size in (500, 5000))
+    assert small.engine.orthonormal is orthonormal
+    assert small.reason.endswith("; QR by numpy")
+    assert large.engine.orthonormal.func is orthonormal_on
+    assert large.engine.orthonormal.keywords == {"device": "cpu", "threads": 3}
+    assert large.reason.endswith("; QR by torch")
+    assert large.engine.draws((0, 0)).orthonormal is large.engine.orthonormal
+
+
+def test_a_gpu_wins_for_decompositions_that_take_a_processor_long():
+    assert not cuda_wins(flops(1, 4096, 4096))
+    assert cuda_wins(flops(100, 4096, 4096))
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((1, 8, 8), 4 * (8**3 * 2 / 3)), ((3, 4, 10), 3 * 4 * (160 - 64 / 3))])
+def test_the_operations_of_a_decomposition(shape, expected):
+    batch, rows, columns = shape
+    assert flops(batch, rows, columns) == flops(batch, columns, rows) == pytest.approx(expected)
+
+
+class TestADevice:
+    def test_of_torch_is_used_as_asked_for(self):
+        engine, reason = choose(Work(SMALL, 1), threads=1, device="cpu:0")
+        assert (engine.name, reason) == ("torch on cpu:0", "asked for")
+        assert isinstance(engine.host.orthonormal, partial)
+
+    def test_that_torch_does_not_know_is_a_usage_error(self):
+        with pytest.raises(UsageError, match="device: quantum is not one that torch knows; cpu, cuda, cuda:N or auto"):
+            torch_device("quantum")
+
+    @pytest.mark.parametrize("name", ["cuda:99", "xpu", "mps"])
+    def test_that_is_not_there_is_an_error_that_says_what_to_do(self, name):
+        with pytest.raises(StorageError, match=rf"device {name}: .*; use --device cpu"):
+            torch_device(name)
+
+    def test_that_computes_other_bits_is_refused(self, monkeypatch: pytest.MonkeyPatch):
+        from initctl.stream.engines import device
+
+        monkeypatch.setattr(device, "_sqrt", lambda x: x.sqrt() * 1.0000001)
+        with pytest.raises(StorageError, match="torch on cpu: computes other values than the processor"):
+            TorchEngine("cpu", choosing.NumpyEngine())
+
+    def test_that_fails_at_work_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):
+        from initctl.stream.engines import device
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("CUDA out of memory.\nTried to allocate")
+
+        monkeypatch.setattr(device, "_words", fail)
+        with pytest.raises(StorageError, match=r"^torch on cpu: CUDA out of memory\.; use --device cpu$"):
+            TorchEngine("cpu", choosing.NumpyEngine())
