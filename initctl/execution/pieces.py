@@ -67,25 +67,14 @@ class KeptPiece:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The numbers from `start` to `stop` of the tensor that `action` fills, by `fill`."""
+    """The numbers from `start` to `stop` of the tensor that `action` fills, by `fill`: `nbytes` from `offset`."""
 
     action: Action
     fill: Fill
     start: int
     stop: int
-
-    @property
-    def offset(self) -> int:
-        return self.action.tensor.offset + self.start * self.width
-
-    @property
-    def nbytes(self) -> int:
-        return (self.stop - self.start) * self.width
-
-    @property
-    def width(self) -> int:
-        """Bytes of one number."""
-        return self.action.tensor.dtype.width
+    offset: int
+    nbytes: int
 
 
 @dataclass(slots=True)
@@ -177,7 +166,7 @@ def _goes_with(spans: Sequence[Span], span: Span) -> bool:
 
 def _spans(fills: Iterable[tuple[Action, Fill]]) -> Iterator[Span]:
     for action, fill in sorted(fills, key=lambda entry: entry[0].tensor.offset):
-        tensor = action.tensor
-        step = FILLED_AT_ONCE // tensor.dtype.width
-        for first in range(0, tensor.numbers, step):
-            yield Span(action, fill, first, min(first + step, tensor.numbers))
+        tensor, width = action.tensor, action.tensor.dtype.width
+        for start in range(0, tensor.numbers, FILLED_AT_ONCE // width):
+            stop = min(start + FILLED_AT_ONCE // width, tensor.numbers)
+            yield Span(action, fill, start, stop, tensor.offset + start * width, (stop - start) * width)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from initctl.initializers.fans import fans, layout_of
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Normal, Table, ZeroedNormal
+from initctl.stream import Normal, Table, WholeFill, ZeroedNormal
 from initctl.stream.laws import LARGEST_NORMAL
 from initctl.stream.orthonormal import flops
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _FLOAT_BYTES = 4
-_QR_BYTES = 40
-"""Memory that a QR decomposition takes for each element, draws and result included: measured with NumPy, whose own is
-computed in double precision."""
+_QR_BYTES = 24
+"""Memory that a QR decomposition takes for each element, draws and result included: measured with torch, which does the
+large ones (17 for one matrix, 22 for many small ones)."""
 _RANKING_BYTES = 256
 _CUTOFF_BYTES = 8
 """Memory that ranking the rows of `sparse` takes for each row and for each column."""
 
 
 @dataclass(frozen=True, slots=True)
-class Orthogonal:
+class Orthogonal(WholeFill):
     """Orthonormal rows or columns, whichever are fewer, times `gain`; one matrix for each batch index.
 
     `axes` is the order of dims that makes the tensor batch dims first, then out, then in and kernel;
@@ -64,7 +64,7 @@ class Orthogonal:
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaOrthogonal:
+class DeltaOrthogonal(WholeFill):
     """A convolution that is orthogonal at its centre tap and zero elsewhere, times `scale`.
 
     `axes` brings the dims into the order out, in, kernel. The matrix comes from the first `out · in` normal draws.
@@ -104,7 +104,7 @@ class DeltaOrthogonal:
 
 
 @dataclass(frozen=True, slots=True)
-class Sparse:
+class Sparse(WholeFill):
     """Normal values of standard deviation `std`, with `zeros` entries of each column set to zero.
 
     In a column, the rows whose words of a second stream are smallest become zero; among equal words the lower row.
@@ -116,8 +116,6 @@ class Sparse:
     zeros: int
     std: float
     parts: int = 1
-
-    flops: ClassVar[float] = 0.0
 
     @property
     def largest(self) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -42,22 +43,27 @@ class Fill(Protocol):
         """
 
 
-@runtime_checkable
-class WholeFill(Protocol):
+class WholeFill(ABC):
     """What fills a tensor in which a value depends on more than its own index: it is prepared first."""
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def largest(self) -> float:
         """A bound on the magnitude of every value."""
 
     @property
+    @abstractmethod
     def workspace(self) -> int:
         """Bytes of memory that preparing takes, with what it returns."""
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of the QR decompositions that preparing takes; 0 where there are none."""
+        """Floating-point operations of the QR decompositions that preparing takes."""
+        return 0
 
+    @abstractmethod
     def prepared(self, draws: Draws) -> Fill:
         """What fills the tensor, once all that its values share is known."""
 
