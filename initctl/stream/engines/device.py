@@ -108,7 +108,7 @@ def torch_device(name: str) -> torch.device:
             Problem("usage.device", f"device: {shown(name)} is not one that torch knows", "cpu, cuda, cuda:N or auto")
         ) from None
     with _device_errors(f"device {shown(name)}"):
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     return device
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -82,6 +83,16 @@ def test_damaged_code_is_not_loaded_but_made_anew(cache: Path, compiled: Compile
     object_code.kernels()
     assert object_code.is_cached()
     assert [entry.name for entry in cache.iterdir()] == [file.name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_code_that_somebody_else_has_put_there_is_not_run(cache: Path, compiled: CompiledEngine):
+    object_code._write(object_code._cache_path(), object_code._compiled())
+    (file,) = cache.iterdir()
+    os.chown(file, 12345, 12345)
+    assert not object_code.is_cached()
+    object_code.kernels()
+    assert file.stat().st_uid == 0
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null"])
