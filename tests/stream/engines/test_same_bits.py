@@ -169,6 +169,13 @@ class TestDraws:
             ours.normal01_between(start, stop, **bounds), theirs.normal01_between(start, stop, **bounds)
         )
 
+    def test_are_of_stream_0_unless_another_is_asked_for(self, engine):
+        draws = engine.draws(KEY)
+        for name, arguments in [("words", (0, 9)), ("normal01", (0, 9)), ("kth_smallest", (9, 8, 4))]:
+            default, zero, one = (getattr(draws, name)(*arguments, **o) for o in ({}, {"stream": 0}, {"stream": 1}))
+            np.testing.assert_array_equal(default, zero)
+            assert (default != one).any()
+
     @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 300), (300, 1), (64, 200), (1000, 7), (33, 65)])
     def test_rank_a_column_as_the_reference_does(self, engine, rows, columns):
         ours, theirs = REFERENCE.draws(KEY), engine.draws(KEY)
