@@ -15,6 +15,8 @@ from initctl.stream.laws import LARGEST_NORMAL
 from initctl.stream.orthonormal import flops
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from initctl.stream import Draws, Fill
     from initctl.tensors import TensorSpec
 
@@ -22,6 +24,7 @@ _FLOAT_BYTES = 4
 _QR_BYTES = 24
 """Memory that a QR decomposition takes for each element, draws and result included: measured with torch, which does the
 large ones (17 for one matrix, 22 for many small ones)."""
+_DRAWN_AT_ONCE = 1 << 20
 _RANKING_BYTES = 256
 _CUTOFF_BYTES = 8
 """Memory that ranking the rows of `sparse` takes for each row and for each column."""
@@ -56,7 +59,7 @@ class Orthogonal(WholeFill):
         return flops(self.batch, self.rows, self.columns)
 
     def prepared(self, draws: Draws) -> Table:
-        gaussian = draws.normal01(0, prod(self.shape)).reshape(self.shape).transpose(self.axes)
+        gaussian = _gaussian(draws, prod(self.shape)).reshape(self.shape).transpose(self.axes)
         permuted_shape = gaussian.shape
         matrices = draws.orthonormal(gaussian.reshape(self.batch, self.rows, self.columns))
         matrices *= np.float32(self.gain)
@@ -96,7 +99,7 @@ class DeltaOrthogonal(WholeFill):
         tensor = np.zeros(self.shape, np.float32)
         convolution = tensor.transpose(self.axes)
         out, into, *kernel = convolution.shape
-        matrix = draws.orthonormal(draws.normal01(0, out * into).reshape(1, out, into))[0]
+        matrix = draws.orthonormal(_gaussian(draws, out * into).reshape(1, out, into))[0]
         for size in kernel:
             convolution = convolution[:, :, (size - 1) // 2]
         convolution[...] = matrix * np.float32(self.scale)
@@ -160,6 +163,14 @@ def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
     rows, columns = tensor.shape
     zeros = ceil(sparsity * rows)
     return Resolved(Sparse(rows, columns, zeros, std), {"zeros_per_column": zeros})
+
+
+def _gaussian(draws: Draws, count: int) -> NDArray[np.float32]:
+    """The first normal draws, drawn a part at a time: the reference's temporaries are many times as large."""
+    values = np.empty(count, np.float32)
+    for first in range(0, count, _DRAWN_AT_ONCE):
+        values[first : first + _DRAWN_AT_ONCE] = draws.normal01(first, min(first + _DRAWN_AT_ONCE, count))
+    return values
 
 
 def _axes(letters: str, order: str) -> tuple[int, ...]:

@@ -26,24 +26,6 @@ def orthonormal(gaussian: Floats) -> Floats:
     return q.swapaxes(-1, -2) if is_wide else q
 
 
-def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None) -> Floats:
-    """The same by torch's LAPACK on `device`, with `threads` of the processor's where that is the device."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        matrices = torch.from_numpy(np.ascontiguousarray(gaussian)).to(device)
-        is_wide = matrices.shape[-2] < matrices.shape[-1]
-        reflectors, scales = torch.geqrf(matrices.mT if is_wide else matrices)  # as `qr` does it, but R is not copied
-        q = torch.linalg.householder_product(reflectors, scales)
-        q *= torch.where(reflectors.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2)
-        result: Floats = (q.mT if is_wide else q).cpu().numpy()
-        return result
-    finally:
-        torch.set_num_threads(before)
-
-
 def flops(batch: int, rows: int, columns: int) -> float:
     """Floating-point operations of the decomposition and of forming Q: 4 (m n² - n³ / 3) for m ≥ n."""
     short, long = sorted((rows, columns))

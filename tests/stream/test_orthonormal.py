@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from initctl.stream.orthonormal import orthonormal, orthonormal_on
+from initctl.stream.engines.device import orthonormal_on
+from initctl.stream.orthonormal import orthonormal
 
 SHAPES = [(1, 5, 5), (3, 8, 5), (3, 5, 8), (2, 1, 4), (2, 4, 1), (1, 1, 1), (1, 300, 200)]
 DEVICES = [

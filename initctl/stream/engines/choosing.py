@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.stream.engines.engine import NumpyEngine
-from initctl.stream.orthonormal import orthonormal, orthonormal_on
+from initctl.stream.orthonormal import orthonormal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
         decompose, by = _decomposition(work.flops, threads)
         engine, reason = _on_cpu(work, decompose, threads)
         return Choice(engine, f"{reason}{by}")
-    from initctl.stream.engines.device import TorchEngine
+    from initctl.stream.engines.device import TorchEngine, orthonormal_on
 
     host, _ = _on_cpu(work._replace(numbers=0), partial(orthonormal_on, device=device), threads)
     return Choice(TorchEngine(device, host), "asked for")
@@ -75,6 +75,8 @@ def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
         return orthonormal, ""
     if flops * (_NUMPY_FLOP - _TORCH_FLOP) < _IMPORTING_TORCH:
         return orthonormal, "; QR by numpy"
+    from initctl.stream.engines.device import orthonormal_on
+
     return partial(orthonormal_on, device=CPU, threads=threads), "; QR by torch"
 
 

@@ -35,12 +35,36 @@ if TYPE_CHECKING:
     from initctl.stream.laws import Fill
 
     Bytes = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
 
 _WORD = 0xFFFFFFFF
 _HALF = 32
+_AT_ONCE = 1 << 20
+"""Numbers that are computed at a time, in some 100 bytes of the device's memory each."""
 _PROOF = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
 _PROVEN = range(2**34 - 5, 2**34 + 8192)
 """Laws and elements on which a device shows that it computes the reference's bits."""
+
+
+def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None) -> Floats:
+    """As `initctl.stream.orthonormal`, by torch's LAPACK on `device`: `threads` of the processor's, where it is that.
+
+    Raises `StorageError` where the device is missing, or has too little memory.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with device_errors(f"QR on {device}"):
+            matrices = torch.from_numpy(np.ascontiguousarray(gaussian)).to(device)
+            is_wide = matrices.shape[-2] < matrices.shape[-1]
+            # what `torch.linalg.qr` does, but R is not copied
+            reflectors, scales = torch.geqrf(matrices.mT if is_wide else matrices)
+            q = torch.linalg.householder_product(reflectors, scales)
+            q *= torch.where(reflectors.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2)
+            result: Floats = (q.mT if is_wide else q).cpu().numpy()
+            return result
+    finally:
+        torch.set_num_threads(before)
 
 
 class TorchEngine:
@@ -62,21 +86,28 @@ class TorchEngine:
         return self.host.draws(key)
 
     def buffer(self, nbytes: int) -> Bytes:
-        with _device_errors(self.name):
+        with device_errors(self.name):
             return torch.empty(nbytes, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()
 
     def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         if type(law) not in _VALUES or not dtype.is_floating:
             self.host.fill(law, key, start, stop, dtype, out)
             return
-        with _device_errors(self.name), self._stream():
-            first = start // LANES
-            words = _words(key, first, -(-stop // LANES), self.device)
-            values = _VALUES[type(law)](words, law)[start - LANES * first : stop - LANES * first]
-            stored = values.to(getattr(torch, dtype.numpy.name)).view(torch.uint8)
-            torch.from_numpy(out).copy_(stored, non_blocking=True)
+        with device_errors(self.name), self._stream():
+            kind, result = getattr(torch, dtype.numpy.name), torch.from_numpy(out)
+            for first in range(start, stop, _AT_ONCE):
+                last = min(first + _AT_ONCE, stop)
+                stored = self._values(law, key, first, last).to(kind).view(torch.uint8)
+                part = result[(first - start) * dtype.width : (last - start) * dtype.width]
+                part.copy_(stored, non_blocking=True)
             if self.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
+
+    def _values(self, law: Fill, key: Key, start: int, stop: int) -> Tensor:
+        first = start // LANES
+        words = _words(key, first, -(-stop // LANES), self.device)
+        values: Tensor = _VALUES[type(law)](words, law)[start - LANES * first : stop - LANES * first]
+        return values
 
     def _stream(self) -> AbstractContextManager[Any]:
         if self.device.type != "cuda":
@@ -107,13 +138,13 @@ def torch_device(name: str) -> torch.device:
         raise UsageError(
             Problem("usage.device", f"device: {shown(name)} is not one that torch knows", "cpu, cuda, cuda:N or auto")
         ) from None
-    with _device_errors(f"device {shown(name)}"):
+    with device_errors(f"device {shown(name)}"):
         torch.zeros(1, device=device).item()
     return device
 
 
 @contextmanager
-def _device_errors(name: str) -> Iterator[None]:
+def device_errors(name: str) -> Iterator[None]:
     """Turn what torch raises where a device is missing, busy or full into a `StorageError`."""
     try:
         yield

@@ -10,8 +10,7 @@ import torch
 
 from initctl.stream.engines import NumpyEngine
 from initctl.stream.engines.compiled import CompiledEngine
-from initctl.stream.engines.device import TorchEngine
-from initctl.stream.orthonormal import orthonormal_on
+from initctl.stream.engines.device import TorchEngine, orthonormal_on
 
 if TYPE_CHECKING:
     from initctl.stream.engines import Engine

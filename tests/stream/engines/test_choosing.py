@@ -6,13 +6,15 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import torch
 
 from initctl.errors import StorageError, UsageError
 from initctl.stream.engines import Work, choose, choosing, object_code
 from initctl.stream.engines.choosing import cuda_wins
-from initctl.stream.engines.device import TorchEngine, torch_device
-from initctl.stream.orthonormal import flops, orthonormal, orthonormal_on
+from initctl.stream.engines.device import TorchEngine, orthonormal_on, torch_device
+from initctl.stream.orthonormal import flops, orthonormal
 
 if TYPE_CHECKING:
     from initctl.stream.engines.compiled import CompiledEngine
@@ -111,3 +113,11 @@ class TestADevice:
         monkeypatch.setattr(device, "_words", fail)
         with pytest.raises(StorageError, match=r"^torch on cpu: CUDA out of memory\.; use --device cpu$"):
             TorchEngine("cpu", choosing.NumpyEngine())
+
+    def test_that_has_too_little_memory_for_a_decomposition_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):
+        def fail(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+        monkeypatch.setattr(torch, "geqrf", fail)
+        with pytest.raises(StorageError, match=r"QR on cpu: CUDA out of memory\..*; use --device cpu"):
+            orthonormal_on(np.eye(3, dtype=np.float32)[np.newaxis], "cpu")
