@@ -6,14 +6,18 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.execution.events import Chosen
-from initctl.stream import Constant, WholeFill
+from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeFill
 from initctl.stream.engines import Work, choose
+from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from initctl.planning import Action
     from initctl.stream.engines import Engine
+
+
+RANDOM = (Uniform, Normal, TruncNormal)
 
 
 def choose_engines(
@@ -25,15 +29,17 @@ def choose_engines(
         by_device[action.device].append(action)
     engines: dict[str, Engine] = {}
     for device, group in by_device.items():
-        choice = choose(_work(group), threads=threads, device=device)
+        choice = choose(_work(group, device), threads=threads, device=device)
         engines[device] = choice.engine
         if on_event:
             on_event(Chosen(device, choice.engine.name, choice.reason))
     return engines
 
 
-def _work(actions: Iterable[Action]) -> Work:
-    computed = [action for action in actions if not isinstance(action.fill, Constant)]
+def _work(actions: Iterable[Action], device: str) -> Work:
+    """What the processor has to do: another device computes random laws itself."""
+    free = (Constant,) if device == CPU else (Constant, *RANDOM)
+    computed = [action for action in actions if not isinstance(action.fill, free)]
     return Work(
         numbers=sum(action.tensor.numbers for action in computed),
         tensors=len(computed),

@@ -68,9 +68,7 @@ def execute(
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     check_memory(plan.actions)
-    threads = threads or default_threads()
-    filler = Filler(plan.seed, choose_engines(plan.actions, threads=threads, on_event=on_event))
-    writer = _Writer(plan, filler, Workers(threads, on_event))
+    writer = _Writer(plan, Workers(threads or default_threads(), on_event), on_event)
     with storage_errors(plan.checkpoint.path if output is None else output):
         if output is not None:
             return writer.to_new_path(output, no_clobber=no_clobber)
@@ -80,11 +78,11 @@ def execute(
 class _Writer:
     """Writes the files of one plan."""
 
-    def __init__(self, plan: Plan, filler: Filler, workers: Workers) -> None:
+    def __init__(self, plan: Plan, workers: Workers, on_event: Callable[[Chosen], None] | None) -> None:
         self.plan = plan
         self.checkpoint = plan.checkpoint
-        self.filler = filler
         self.workers = workers
+        self.on_event = on_event
         self.actions: dict[str, list[Action]] = defaultdict(list)
         for action in plan.actions:
             if action.tensor.nbytes:
@@ -94,23 +92,24 @@ class _Writer:
         target = destination(self.checkpoint, output, no_clobber=no_clobber)
         if self.checkpoint.is_directory:
             files = (*self.checkpoint.files, *self.checkpoint.other_files)
-            self.announce(files)
+            self.begin(sum(file.size for file in files))
             self.new_directory(target, files)
         else:
             files = self.checkpoint.files
-            self.announce(files)
+            self.begin(sum(file.size for file in files))
             self.new_file(files[0], target, no_clobber=no_clobber)
         return Written(output, tuple(file.name for file in files))
 
     def in_place(self) -> Written:
         touched = self.touched()
         check_in_place(self.checkpoint, touched)
-        self.announce(touched)
+        if len(touched) > 1:
+            check_not_here(self.checkpoint.target)
+        self.begin(sum(file.size for file in touched))
         if len(touched) == 1:
             path = real_path(self.checkpoint, touched[0])
             self.new_file(touched[0], Destination(path, touched[0].mode, exists=True))
         elif touched:
-            check_not_here(self.checkpoint.target)
             self.exchanged_directory(touched)
         return self.replaced(touched)
 
@@ -118,12 +117,12 @@ class _Writer:
         touched = self.touched()
         check_in_place(self.checkpoint, touched)
         check_not_linked(self.checkpoint, touched)
-        self.workers.expect(sum(action.tensor.nbytes for action in self.plan.actions))
+        self.begin(sum(action.tensor.nbytes for action in self.plan.actions))
         overwriting = False
         try:
             for file in touched:
                 with PatchedFile(real_path(self.checkpoint, file)) as patched:
-                    self.checkpoint.check_unchanged([file])
+                    self.checkpoint.check_opened(file, patched.descriptor)
                     overwriting = True
                     self.fill(file, patched.descriptor, patched.descriptor)
                     patched.sync()
@@ -139,8 +138,11 @@ class _Writer:
     def replaced(self, touched: Sequence[CheckpointFile]) -> Written:
         return Written(self.checkpoint.path, tuple(file.name for file in touched))
 
-    def announce(self, files: Sequence[CheckpointFile]) -> None:
-        self.workers.expect(sum(file.size for file in files))
+    def begin(self, nbytes: int) -> None:
+        """Make ready for the work itself, once nothing stands in its way: compiling can take seconds."""
+        self.workers.expect(nbytes)
+        engines = choose_engines(self.plan.actions, threads=self.workers.threads, on_event=self.on_event)
+        self.filler = Filler(self.plan.seed, engines)
 
     def new_file(self, file: CheckpointFile, target: Destination, *, no_clobber: bool = False) -> None:
         with StagedFile(target.path) as staged:
@@ -206,8 +208,12 @@ class _Writer:
         self.workers.write(content, source, descriptor)
         for action in actions:
             if isinstance(action.fill, WholeFill):
-                fill = action.fill.prepared(self.filler.draws(action))
-                self.workers.write(filled_pieces([(action, fill)], self.filler), source, descriptor)
+                self.fill_whole(action, action.fill, source, descriptor)
+
+    def fill_whole(self, action: Action, whole: WholeFill, source: int, descriptor: int) -> None:
+        """One tensor whose values depend on each other; what was prepared is gone when the next one begins."""
+        prepared = whole.prepared(self.filler.draws(action))
+        self.workers.write(filled_pieces([(action, prepared)], self.filler), source, descriptor)
 
     @contextmanager
     def source(self, file: CheckpointFile) -> Iterator[int]:

@@ -73,6 +73,11 @@ class Checkpoint:
             raise self.changed(file)
         return descriptor
 
+    def check_opened(self, file: CheckpointFile, descriptor: int) -> None:
+        """Raise `ConflictError` unless what `descriptor` has open is still the `file` that was read."""
+        if Identity.of(os.fstat(descriptor)) != file.identity:
+            raise self.changed(file)
+
     def check_unchanged(self, files: Iterable[CheckpointFile]) -> None:
         """Raise `ConflictError` unless each of `files` is still the one that was read."""
         for file in files:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _FLOAT_BYTES = 4
-_QR_BYTES = 24
-"""Memory that a QR decomposition takes for each element, draws and result included: measured with torch, which does the
-large ones (17 for one matrix, 22 for many small ones)."""
+_QR_BYTES = 44
+"""Memory that a QR decomposition takes for each element, draws and result included: measured with NumPy, whose own is
+computed in double precision; torch's takes half of it."""
 _DRAWN_AT_ONCE = 1 << 20
 _RANKING_BYTES = 256
 _CUTOFF_BYTES = 8
@@ -63,7 +63,9 @@ class Orthogonal(WholeFill):
         permuted_shape = gaussian.shape
         matrices = draws.orthonormal(gaussian.reshape(self.batch, self.rows, self.columns))
         matrices *= np.float32(self.gain)
-        return Table(matrices.reshape(permuted_shape).transpose(np.argsort(self.axes)))
+        tensor = matrices.reshape(permuted_shape).transpose(np.argsort(self.axes))
+        # rows of one matrix are laid out as they are written, by all threads; blocks of several would be, over and over
+        return Table(tensor if tensor.ndim == 2 else np.ascontiguousarray(tensor))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from initctl.initializers import REGISTRY
 from initctl.rules import parse_call
 from initctl.stream import WholeFill
 from initctl.stream.engines import Work, choose
+from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.key import stream_key
 from initctl.tensors import TensorSpec
 
@@ -41,7 +42,7 @@ def ours(call: str, shape: tuple[int, ...], dtype: str, threads: int) -> Functio
     tensor = TensorSpec("weight", kind, shape, "file", 0, count * kind.width)
     fill = REGISTRY.bind(parse_call(call)).resolve(tensor).fill
     flops = fill.flops if isinstance(fill, WholeFill) else 0
-    engine = choose(Work(10 * count, 1, flops), threads=threads).engine
+    engine = CompiledEngine(choose(Work(0, 1, flops), threads=threads).engine.orthonormal, threads=threads)
     out = np.zeros(tensor.nbytes, np.uint8)
 
     def run() -> None:

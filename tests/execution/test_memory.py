@@ -45,7 +45,7 @@ def test_a_tensor_that_does_not_fit_is_refused_before_anything_is_written(large:
     command = [sys.executable, "-c", LIMITED, large, tmp_path / "out", "orthogonal"]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert told.startswith(
-        "storage.memory rule 1 (w=orthogonal): tensor w: orthogonal takes about 25.8 GB of memory at"
+        "storage.memory rule 1 (w=orthogonal): tensor w: orthogonal takes about 47.2 GB of memory at"
     )
     assert told.endswith("are available; run it where there is more\n")
     assert list(tmp_path.iterdir()) == [large]

@@ -35,7 +35,7 @@ _STARTING_CUDA = 10.0
 
 
 class Work(NamedTuple):
-    """What is to be computed: random numbers, the tensors they are for, and the operations of decompositions."""
+    """What the processor computes: random numbers, the tensors they are for, and the operations of decompositions."""
 
     numbers: int
     tensors: int
@@ -60,8 +60,8 @@ def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
         return Choice(engine, f"{reason}{by}")
     from initctl.stream.engines.device import TorchEngine, orthonormal_on
 
-    host, _ = _on_cpu(work._replace(numbers=0), partial(orthonormal_on, device=device), threads)
-    return Choice(TorchEngine(device, host), "asked for")
+    host, _ = _on_cpu(work, partial(orthonormal_on, device=device), threads)
+    return Choice(TorchEngine(device, host), f"the plan's device; beside it engine {host.name}")
 
 
 def cuda_wins(flops: float) -> bool:

@@ -8,13 +8,14 @@ processor; through float64 and back it is.
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
+from itertools import product
 from threading import local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from initctl.dtypes import BY_NAME
+from initctl.dtypes import DTYPES
 from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.stream import elementary
 from initctl.stream.engines.engine import NumpyEngine
@@ -41,7 +42,7 @@ _WORD = 0xFFFFFFFF
 _HALF = 32
 _AT_ONCE = 1 << 20
 """Numbers that are computed at a time, in some 100 bytes of the device's memory each."""
-_PROOF = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
+_PROOF: tuple[Fill, ...] = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
 _PROVEN = range(2**34 - 5, 2**34 + 8192)
 """Laws and elements on which a device shows that it computes the reference's bits."""
 
@@ -99,7 +100,7 @@ class TorchEngine:
                 last = min(first + _AT_ONCE, stop)
                 stored = self._values(law, key, first, last).to(kind).view(torch.uint8)
                 part = result[(first - start) * dtype.width : (last - start) * dtype.width]
-                part.copy_(stored, non_blocking=True)
+                part.copy_(stored, non_blocking=self.device.type == "cuda")
             if self.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
 
@@ -117,8 +118,8 @@ class TorchEngine:
         return torch.cuda.stream(self._thread.stream)
 
     def _check_bits(self) -> None:
-        reference, key, dtype = NumpyEngine(), stream_key(0, "fc1.weight"), BY_NAME["float32"]
-        for law in _PROOF:
+        reference, key = NumpyEngine(), stream_key(0, "fc1.weight")
+        for law, dtype in product(_PROOF, filter(lambda dtype: dtype.is_floating, DTYPES)):
             theirs, ours = (np.empty(len(_PROVEN) * dtype.width, np.uint8) for _ in range(2))
             reference.fill(law, key, _PROVEN.start, _PROVEN.stop, dtype, ours)
             self.fill(law, key, _PROVEN.start, _PROVEN.stop, dtype, theirs)

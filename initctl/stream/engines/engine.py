@@ -67,7 +67,9 @@ class NumpyEngine:
 
     def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         if type(law) is Constant:
-            out.reshape(stop - start, -1)[...] = encode(np.array([law.value]), dtype)
+            block = np.tile(encode(np.array([law.value]), dtype), min(stop - start, _AT_ONCE))
+            for reached in range(0, out.size, block.size):
+                out[reached : reached + block.size] = block[: out.size - reached]
             return
         draws, width = self.draws(key), dtype.width
         for first in range(start, stop, _AT_ONCE):

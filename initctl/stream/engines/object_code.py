@@ -81,7 +81,7 @@ def _cache_path() -> str:
     for name in _SOURCES:
         with open(os.path.join(here, name), "rb") as stream:
             digest.update(stream.read())
-    machine = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), *platform.uname()[::4])
+    machine = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), platform.system(), platform.machine())
     for text in (version("numba"), version("llvmlite"), version("numpy"), *machine):
         digest.update(b"\0" + text.encode())
     return os.path.join(cache_directory(), f"kernels-{digest.hexdigest()}.o")

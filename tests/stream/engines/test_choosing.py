@@ -85,7 +85,7 @@ def test_the_operations_of_a_decomposition(shape, expected):
 class TestADevice:
     def test_of_torch_is_used_as_asked_for(self):
         engine, reason = choose(Work(SMALL, 1), threads=1, device="cpu:0")
-        assert (engine.name, reason) == ("torch on cpu:0", "asked for")
+        assert (engine.name, reason) == ("torch on cpu:0", "the plan's device; beside it engine numpy")
         assert isinstance(engine.host.orthonormal, partial)
 
     def test_that_torch_does_not_know_is_a_usage_error(self):
