@@ -205,7 +205,7 @@ def test_of_equal_words_the_lower_row_is_the_smaller(engine):
 @pytest.mark.parametrize("dtype", NARROW, ids=lambda dtype: dtype.name)
 def test_the_compiled_cast_is_that_of_ml_dtypes_for_all_finite_numbers(compiled, dtype):
     bits = np.random.default_rng(0).integers(0, 2**32, 2_000_000, dtype=np.uint32)
-    edges = np.arange(0, 2**32, 2**13, dtype=np.uint64).astype(np.uint32)  # and what lies halfway between codes
+    edges = np.arange(0, 2**32, 2**12, dtype=np.uint64).astype(np.uint32)  # and what lies halfway between codes
     values = np.concatenate([bits, edges, edges - 1, edges + 1]).view(np.float32)
     values = values[np.isfinite(values)]
     out = np.empty(values.size * dtype.width, np.uint8)
