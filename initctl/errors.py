@@ -90,7 +90,7 @@ class ConflictError(InitctlError):
 
 
 class UncertainError(InitctlError):
-    """The result is in place, but may not survive a power failure, or left something behind; or a patch is not finished."""
+    """The result is in place but may not last, or something was left behind; or a patch is not finished."""
 
     exit_status = 7
 
