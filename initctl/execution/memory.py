@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, StorageError, shown
 from initctl.stream import WholeFill
@@ -17,6 +17,27 @@ _MEMINFO = "/proc/meminfo"
 _OWN_GROUP = "/proc/self/cgroup"
 _GROUPS = "/sys/fs/cgroup"
 _GIGABYTE = 1e9
+
+
+class _Version(NamedTuple):
+    """Where a version of control groups keeps what it says about memory."""
+
+    folder: str
+    limit: str
+    used: str
+    reclaimable: tuple[str, ...]
+
+
+_VERSIONS = {
+    "": _Version("", "memory.max", "memory.current", ("active_file", "inactive_file", "slab_reclaimable")),
+    "memory": _Version(
+        "memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        ("total_active_file", "total_inactive_file"),
+    ),
+}
+"""By the controllers that a line of /proc/self/cgroup names: none in version 2."""
 
 
 def check_memory(actions: Iterable[Action]) -> None:
@@ -47,18 +68,26 @@ def _machine() -> Iterator[int]:
 
 
 def _control_groups() -> Iterator[int]:
-    """Version 2: a group is limited by itself and by all that it lies in."""
+    """A group is limited by itself and by all that it lies in."""
     for line in _lines(_OWN_GROUP):
-        if not line.startswith("0::"):
+        _, controllers, path = line.strip().split(":", 2)
+        version = _VERSIONS.get("memory" if "memory" in controllers.split(",") else controllers)
+        if not version:
             continue
-        group = _GROUPS + line.removeprefix("0::").strip()
-        while group.startswith(_GROUPS):
-            limit, used = (
-                next(iter(_lines(os.path.join(group, name))), "") for name in ("memory.max", "memory.current")
-            )
-            if limit.strip().isdigit() and used.strip().isdigit():
-                yield max(0, int(limit) - int(used))
+        top = os.path.normpath(os.path.join(_GROUPS, version.folder))
+        group = os.path.normpath(os.path.join(top, path.lstrip("/")))
+        while group.startswith(top):
+            yield from _room_in(group, version)
             group = os.path.dirname(group)
+
+
+def _room_in(group: str, version: _Version) -> Iterator[int]:
+    """What a group may still use: what caches files counts as used there, and is given back when memory is short."""
+    limit, used = (_first(os.path.join(group, name)) for name in (version.limit, version.used))
+    if limit.isdigit() and used.isdigit():
+        counts = dict(line.split() for line in _lines(os.path.join(group, "memory.stat")))
+        cached = sum(int(counts.get(name, 0)) for name in version.reclaimable)
+        yield max(0, int(limit) - int(used) + cached)
 
 
 def _process() -> Iterator[int]:

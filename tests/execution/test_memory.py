@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,6 @@ from initctl.execution import memory
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import single
 from tests.formats.handwritten import safetensors_bytes, tensor
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIMITED = """
 import resource, sys
@@ -73,6 +70,12 @@ def test_where_the_system_says_nothing_nothing_is_refused(tmp_path: Path, monkey
     assert (tmp_path / "out").exists()
 
 
+def group(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(f"{content.strip()}\n")
+
+
 class TestLimits:
     @pytest.fixture
     def system(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -89,13 +92,32 @@ class TestLimits:
     def test_of_a_control_group_are_those_of_all_it_lies_in(self, system: Path):
         (system / "own").write_text("0::/outer/inner\n")
         for name, limit, used in [("", None, None), ("outer", "1000", "400"), ("outer/inner", "max", "300")]:
-            (system / "groups" / name).mkdir(exist_ok=True)
-            if limit:
-                (system / "groups" / name / "memory.max").write_text(f"{limit}\n")
-                (system / "groups" / name / "memory.current").write_text(f"{used}\n")
+            group(system / "groups" / name, {"memory.max": limit, "memory.current": used} if limit else {})
         assert list(memory._control_groups()) == [600]
         (system / "groups" / "outer" / "inner" / "memory.max").write_text("100\n")
         assert list(memory._control_groups()) == [0, 600]
+
+    def test_of_a_control_group_that_is_not_seen_from_inside_are_those_of_the_top(self, system: Path):
+        (system / "own").write_text("0::/kubepods/pod1\n")
+        group(system / "groups", {"memory.max": "1000", "memory.current": "400"})
+        assert list(memory._control_groups()) == [600]
+
+    def test_of_a_control_group_do_not_count_what_caches_files(self, system: Path):
+        (system / "own").write_text("0::/\n")
+        stat = "anon 100\nactive_file 200\ninactive_file 500\nslab_reclaimable 50\nslab 90\n"
+        group(system / "groups", {"memory.max": "1000", "memory.current": "990", "memory.stat": stat})
+        assert list(memory._control_groups()) == [760]
+
+    def test_of_a_control_group_of_the_first_version(self, system: Path):
+        (system / "own").write_text("5:devices:/\n4:cpu,memory:/job\n0::/\n")
+        stat = "cache 800\ntotal_active_file 200\ntotal_inactive_file 500\n"
+        files = {"memory.limit_in_bytes": "1000", "memory.usage_in_bytes": "990", "memory.stat": stat}
+        group(system / "groups" / "memory" / "job", files)
+        assert list(memory._control_groups()) == [710]
+
+    @pytest.mark.skipif(not Path("/proc/self/cgroup").exists(), reason="this system has no control groups")
+    def test_of_this_machine_are_sizes(self):
+        assert all(limit > 2**20 for limit in (*memory._machine(), *memory._control_groups()))
 
     def test_that_are_nowhere_written_are_none(self, system: Path):
         assert list(memory._machine()) == list(memory._control_groups()) == []
