@@ -110,10 +110,14 @@ def apply(
     """
     from initctl.execution import execute
 
-    if in_place == (output is not None):
-        raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
     if patch and not in_place:
         raise UsageError(Problem("output.patch", "patch: it overwrites the checkpoint itself", "give --in-place too"))
+    if in_place == (output is not None):
+        raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
+    if no_clobber and in_place:
+        raise UsageError(
+            Problem("output.no_clobber", "no-clobber: in place the checkpoint itself is replaced", "use -o")
+        )
     if threads is not None and threads < 1:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
     made = plan(checkpoint, rules=rules, seed=seed, allow_unused=allow_unused, require_all=require_all, device=device)

@@ -168,3 +168,11 @@ def test_two_runs_give_two_directories_that_are_the_same_to_the_byte(tmp_path: P
 
 def test_one_string_is_no_list_of_rules(model: Path, tmp_path: Path):
     assert refusal(initctl.UsageError, model, tmp_path / "out", rules="*.bias=zeros") == ["usage.rules"]
+
+
+def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
+    path = single(tmp_path / "in")
+    before = path.read_bytes()
+    with pytest.raises(initctl.UsageError, match="no-clobber: in place the checkpoint itself is replaced; use -o"):
+        initctl.apply(path, in_place=True, no_clobber=True, rules=["*.weight=ones"])
+    assert path.read_bytes() == before

@@ -33,7 +33,7 @@ LAYERS = (
     {"rules", "stream"},
     {"tensors"},
     {"dtypes"},
-    {"errors"},
+    {"errors", "processors"},
 )
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}

@@ -74,6 +74,9 @@ def run(arguments: Sequence[str]) -> int:
     except MemoryError:
         problem = Problem("storage.memory", "there is not enough memory", "use fewer --threads")
         return _fail(arguments, StorageError.exit_status, [problem])
+    except ImportError as error:
+        fault = f"a package that initctl needs cannot be loaded: {error}"
+        return _fail(arguments, StorageError.exit_status, [Problem("storage.import", fault, "install it anew")])
     except Exception as error:  # noqa: BLE001 - a bug, told as one
         if {"--verbose", "-v"} & set(arguments):
             for line in traceback.format_exc().splitlines():

@@ -6,6 +6,7 @@ import os
 from typing import Self
 
 from initctl.commit.failure import storage_errors
+from initctl.errors import ConflictError, Problem, shown
 
 
 class PatchedFile:
@@ -24,6 +25,9 @@ class PatchedFile:
         os.close(self.descriptor)
 
     def sync(self) -> None:
-        """Bring what was overwritten to the disk."""
+        """Bring what was overwritten to the disk. Raises `ConflictError` where the path has come to lead elsewhere."""
         with storage_errors(self.path):
             os.fsync(self.descriptor)
+            if not os.path.samestat(os.stat(self.path), os.fstat(self.descriptor)):
+                message = f"{shown(self.path)}: another file has taken its place"
+                raise ConflictError(Problem("patch.replaced", message))

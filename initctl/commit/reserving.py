@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FICLONERANGE = 0x4020940D
 """Linux's request for two files to share blocks: the source, and where it begins, its length, where it goes."""
+_UNSHARE_RANGE = 0x40
+"""fallocate's mode that gives a file its own copy of blocks it shares."""
 _SHARED_FROM = 1 << 20
 """Bytes from which on sharing is worth asking for."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -41,20 +43,31 @@ def share(source: int, destination: int, ranges: Iterable[Range]) -> list[Range]
     return [(start, stop) for start, stop in rest if start < stop]
 
 
-def reserve(descriptor: int, ranges: Iterable[Range], path: str) -> None:
-    """Take room for the bytes of `ranges`, where the file system can. Raises `StorageError` that names `path`."""
+def reserve(descriptor: int, ranges: Iterable[Range], path: str, *, unshare: bool = False) -> None:
+    """Take room for the bytes of `ranges`, where the file system can; under `unshare` for shared ones too.
+
+    Raises `StorageError` that names `path`.
+    """
     if not (function := _fallocate()):
         return
+    mode = _UNSHARE_RANGE if unshare else 0
     for start, stop in ranges:
-        while function(descriptor, 0, start, stop - start):
+        while function(descriptor, mode, start, stop - start):
             code = ctypes.get_errno()
             if code in _FULL:
-                free = os.fstatvfs(descriptor)
-                message = f"{shown(path)}: cannot be written: {os.strerror(code)}"
-                there = f"{stop - start:,} bytes are needed, {free.f_bavail * free.f_frsize:,} are free"
-                raise StorageError(Problem("storage.space", f"{message}: {there}"))
-            if code != errno.EINTR:  # it cannot reserve: then writing tells
+                raise _full(descriptor, stop - start, path, code)
+            if code == errno.EOPNOTSUPP and mode:
+                mode = 0
+            elif code != errno.EINTR:  # it cannot reserve: then writing tells
                 return
+
+
+def _full(descriptor: int, needed: int, path: str, code: int) -> StorageError:
+    message = f"{shown(path)}: cannot be written: {os.strerror(code)}: {needed:,} bytes are needed"
+    if code == errno.ENOSPC:  # a quota or a limit says nothing of what is free
+        free = os.fstatvfs(descriptor)
+        message += f", {free.f_bavail * free.f_frsize:,} are free"
+    return StorageError(Problem("storage.space", message))
 
 
 def _cloned(source: int, destination: int, start: int, stop: int) -> bool:

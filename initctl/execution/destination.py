@@ -45,6 +45,9 @@ def destination(checkpoint: Checkpoint, output: str, *, no_clobber: bool) -> Des
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
         raise UsageError(Problem("output.inside", f"{shown(output)}: lies inside the input", "name a place outside"))
     if not os.path.lexists(path):
+        if not checkpoint.is_directory and output.endswith(("/", os.sep)):
+            message = f"{shown(output)}: names a directory, and the input is a file"
+            raise UsageError(Problem("output.kind", message, "name a file"))
         return Destination(path, stat.S_IMODE(os.stat(checkpoint.target).st_mode), exists=False)
     _check_is_other(checkpoint, path, output)
     if no_clobber:
@@ -110,8 +113,9 @@ def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:
 def _check_kind(checkpoint: Checkpoint, path: str, output: str) -> None:
     status = os.stat(path)
     if checkpoint.is_directory != stat.S_ISDIR(status.st_mode):
-        wanted = "a directory, as the input is" if checkpoint.is_directory else "a file, as the input is"
-        raise UsageError(Problem("output.kind", f"{shown(output)}: is there, but is not {wanted}"))
+        theirs, ours = ("a file", "a directory") if checkpoint.is_directory else ("a directory", "a file")
+        message = f"{shown(output)}: is {theirs}, and the input is {ours}"
+        raise UsageError(Problem("output.kind", message, f"name {ours}"))
     if not checkpoint.is_directory and not stat.S_ISREG(status.st_mode):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file"))
 

@@ -25,7 +25,8 @@ from initctl.execution.engines import choose_engines
 from initctl.execution.memory import check_memory
 from initctl.execution.pieces import Filler, filled_pieces, kept_pieces
 from initctl.execution.ranges import extent, joined, kept_ranges, ruled_ranges
-from initctl.execution.workers import Workers, default_threads
+from initctl.execution.workers import Workers
+from initctl.processors import processors
 from initctl.stream import WholeFill
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from initctl.execution.ranges import Range
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Action, Plan
+
+_COMPLETED = "the same command completes it, once nothing stands in its way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def execute(
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     check_memory(plan.actions)
-    writer = _Writer(plan, Workers(threads or default_threads(), on_event), on_event)
+    writer = _Writer(plan, Workers(threads or processors(), on_event), on_event)
     with storage_errors(plan.checkpoint.path if output is None else output):
         if output is not None:
             return writer.to_new_path(output, no_clobber=no_clobber)
@@ -123,6 +126,7 @@ class _Writer:
             for file in touched:
                 with PatchedFile(real_path(self.checkpoint, file)) as patched:
                     self.checkpoint.check_opened(file, patched.descriptor)
+                    reserve(patched.descriptor, ruled_ranges(self.actions[file.name]), patched.path, unshare=True)
                     overwriting = True
                     self.fill(file, patched.descriptor, patched.descriptor)
                     patched.sync()
@@ -235,4 +239,4 @@ def unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
     """The error for a patch that stopped in the middle."""
     why = str(reason) or type(reason).__name__
     message = f"{shown(checkpoint.path)}: holds new values in a part of its tensors and old ones in the rest: {why}"
-    return UncertainError(Problem("patch.unfinished", message, "run the same command again to complete it"))
+    return UncertainError(Problem("patch.unfinished", message, _COMPLETED))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,12 +15,6 @@ if TYPE_CHECKING:
 
 _WAITING_FOR_EACH = 2
 """Pieces handed out for each thread: enough to keep it busy, few enough to stop soon."""
-
-
-def default_threads() -> int:
-    """The processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @dataclass(slots=True)

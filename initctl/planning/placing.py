@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from initctl.errors import StorageError
+from initctl.processors import processors
 from initctl.stream import WholeFill
 from initctl.stream.engines.choosing import CPU, cuda_wins
 
@@ -29,7 +31,7 @@ def placed(actions: Sequence[Action], device: str) -> list[Action]:
 
         name = str(torch_device(device))
         return [replace(action, device=name) for action in actions]
-    if not (cuda_wins(sum(map(_flops, actions))) and _has_cuda()):
+    if not (cuda_wins(sum(map(_flops, actions)), threads=processors()) and _has_cuda()):
         return list(actions)
     return [replace(action, device="cuda") if _flops(action) else action for action in actions]
 
@@ -39,6 +41,12 @@ def _flops(action: Action) -> float:
 
 
 def _has_cuda() -> bool:
+    """Whether there is a GPU, and it answers."""
     import torch
 
-    return torch.cuda.is_available()
+    from initctl.stream.engines.device import torch_device
+
+    try:
+        return torch.cuda.is_available() and torch_device("cuda") is not None
+    except StorageError:
+        return False

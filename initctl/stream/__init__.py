@@ -4,7 +4,7 @@
     philox.py          (key, block) -> four 32-bit words
     elementary.py      ln, sine and cosine, normal quantile in float32: the same bits on every processor
     draws.py           the random numbers of one tensor, by element index
-    laws.py            the distributions that every engine knows: constant, uniform, normal, truncated normal
+    laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     encode.py          float32 values -> the bytes of a dtype
     engines            the same once more, fast: compiled loops, and torch operations on a GPU

@@ -1,4 +1,4 @@
-"""The four laws that every engine knows. Each is plain data; an initializer resolves to one for each tensor."""
+"""The laws. Each is plain data; an initializer resolves to one for each tensor."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from initctl.dtypes import BY_NAME
-from initctl.execution.workers import default_threads
 from initctl.initializers import REGISTRY
+from initctl.processors import processors
 from initctl.rules import parse_call
 from initctl.stream import WholeFill
 from initctl.stream.engines import Work, choose
@@ -76,7 +76,7 @@ def theirs(initialize: Callable[[torch.Tensor], object], shape: tuple[int, ...],
 _TIMES = 64
 """How often a tensor is filled that fits the processor's cache, as a piece of a file does."""
 _PIECE, _MANY = (1 << 20,), (64, 1 << 20)
-_ALL = default_threads()
+_ALL = processors()
 PAIRS = {
     "normal float32": ("normal", torch.Tensor.normal_, _PIECE, "float32", 1),
     "normal bfloat16": ("normal", torch.Tensor.normal_, _PIECE, "bfloat16", 1),

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from initctl.commit import reserve, reserving, share, start_writeback, writeback
 from tests.bench.checkpoints import language_model
 from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import sharded
+from tests.formats.handwritten import safetensors_bytes, tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +81,31 @@ def test_an_output_takes_the_room_of_what_is_ruled(disk: Path):
     assert new == old[: tensor.offset] + bytes(tensor.nbytes) + old[tensor.offset + tensor.nbytes :]
 
 
+class TestAPatch:
+    RULES = ("w=normal",)
+
+    def test_of_a_file_that_shares_its_blocks_changes_that_file_alone(self, disk: Path):
+        source, size = disk / "in.safetensors", 16 * MEGABYTE
+        table = {"v": tensor("U8", [size], [0, size]), "w": tensor("F32", [size // 4], [size, 2 * size])}
+        source.write_bytes(safetensors_bytes(table, os.urandom(2 * size)))
+        initctl.apply(source, disk / "expected.safetensors", rules=self.RULES)
+        subprocess.run(["cp", "--reflink=always", source, disk / "copy.safetensors"], check=True)
+        before = source.read_bytes()
+        initctl.apply(disk / "copy.safetensors", in_place=True, patch=True, rules=self.RULES)
+        assert source.read_bytes() == before
+        assert (disk / "copy.safetensors").read_bytes() == (disk / "expected.safetensors").read_bytes()
+
+    def test_that_would_fill_the_disk_changes_nothing(self, small_disk: Path):
+        path, size = small_disk / "model.safetensors", 16 * MEGABYTE
+        header = safetensors_bytes({"w": tensor("F32", [size // 4], [0, size])}, b"")
+        with path.open("wb") as stream:
+            stream.write(header)
+            stream.truncate(len(header) + size)  # a hole: it takes no room yet
+        with pytest.raises(initctl.StorageError, match="No space left on device: 16,777,216 bytes are needed"):
+            initctl.apply(path, in_place=True, patch=True, rules=["w=normal"])
+        assert not any(path.read_bytes()[len(header) :])
+
+
 def test_a_file_system_that_cannot_share_leaves_all(tmp_path: Path):
     (tmp_path / "source").write_bytes(bytes(2 * MEGABYTE))
     with (tmp_path / "source").open("rb") as source, open("/dev/null", "wb") as nothing:
@@ -135,6 +162,32 @@ def test_a_file_system_that_cannot_reserve_is_no_error(tmp_path: Path, monkeypat
     reserve(-1, [(0, 10)], "out")
 
 
+@pytest.mark.parametrize("code", [errno.EDQUOT, errno.EFBIG])
+def test_a_quota_or_a_limit_is_told_without_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int):
+    def refuse(*_: int) -> int:
+        ctypes.set_errno(code)
+        return -1
+
+    monkeypatch.setattr(reserving, "_fallocate", lambda: refuse)
+    with pytest.raises(
+        initctl.StorageError, match=f"^out: cannot be written: {os.strerror(code)}: 10 bytes are needed$"
+    ):
+        reserve(-1, [(0, 10)], "out")
+
+
+def test_where_nothing_can_be_unshared_room_is_taken_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    modes = []
+
+    def answer(_: int, mode: int, *rest: int) -> int:
+        modes.append(mode)
+        ctypes.set_errno(errno.EOPNOTSUPP)
+        return -1 if mode else 0
+
+    monkeypatch.setattr(reserving, "_fallocate", lambda: answer)
+    reserve(-1, [(0, 10), (20, 30)], "out", unshare=True)
+    assert modes == [0x40, 0, 0]
+
+
 def test_an_interrupted_call_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     answers = [errno.EINTR, errno.EINTR, 0]
 
@@ -155,3 +208,13 @@ def test_writeback_is_asked_of_systems_that_have_it(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(writeback, "_sync_file_range", lambda: None)
     start_writeback(7, 100, 250)
     assert len(asked) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the call")
+def test_the_system_takes_the_request_for_writeback(tmp_path: Path):
+    with (tmp_path / "file").open("wb") as stream:
+        stream.write(bytes(3 * MEGABYTE))
+        stream.flush()
+        call = writeback._sync_file_range()
+        assert call(stream.fileno(), 4096, MEGABYTE, writeback._SYNC_FILE_RANGE_WRITE) == 0
+        assert call(stream.fileno(), -1, MEGABYTE, writeback._SYNC_FILE_RANGE_WRITE) == -1

@@ -95,13 +95,13 @@ def test_a_file_in_place_of_the_directory_is_named(source: Path):
 def test_a_directory_in_the_place_of_a_file_is_refused(tmp_path: Path):
     path = single(tmp_path / "in")
     (tmp_path / "out").mkdir()
-    assert "is not a file" in refuse(path, tmp_path / "out", initctl.UsageError, "output.kind").message
+    assert "and the input is a file" in refuse(path, tmp_path / "out", initctl.UsageError, "output.kind").message
 
 
 def test_a_file_in_the_place_of_a_directory_is_refused(tmp_path: Path):
     folder = sharded(tmp_path / "in")
     (tmp_path / "out").touch()
-    assert "is not a directory" in refuse(folder, tmp_path / "out", initctl.UsageError, "output.kind").message
+    assert "and the input is a directory" in refuse(folder, tmp_path / "out", initctl.UsageError, "output.kind").message
 
 
 def test_a_pipe_a_socket_or_a_device_is_never_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -189,3 +189,10 @@ def test_output_in_the_working_directory_needs_no_path(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     initctl.apply("in", "out", rules=RULES)
     assert_written(path.read_bytes(), (tmp_path / "out").read_bytes(), FILLED)
+
+
+def test_a_path_that_names_a_directory_is_no_place_for_a_file(tmp_path: Path):
+    source = single(tmp_path / "in")
+    with pytest.raises(initctl.UsageError, match="out/: names a directory, and the input is a file; name a file"):
+        initctl.apply(source, f"{tmp_path}/out/", rules=["*.weight=ones"])
+    assert list(tmp_path.iterdir()) == [source]

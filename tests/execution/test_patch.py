@@ -135,7 +135,7 @@ class TestWhatStopsIt:
             patch(folder, on_event=on(Progress, stop))
         assert str(raised.value) == (
             f"{folder}: holds new values in a part of its tensors and old ones in the rest: {reason}; "
-            "run the same command again to complete it"
+            "the same command completes it, once nothing stands in its way"
         )
         assert before != contents(folder) != contents(tmp_path / "new")
         patch(folder)
@@ -148,5 +148,18 @@ class TestWhatStopsIt:
             raise OSError(5, "Input/output error")
 
         monkeypatch.setattr(os, "fsync", fail)
-        with pytest.raises(initctl.UncertainError, match="Input/output error; run the same command again"):
+        with pytest.raises(initctl.UncertainError, match="Input/output error; the same command completes it"):
             patch(path)
+
+    def test_as_another_file_takes_its_place_is_told(self, tmp_path: Path):
+        path = single(tmp_path / "model.safetensors")
+        other = single(tmp_path / "other.safetensors")
+        before = other.read_bytes()
+
+        def replace(_: Progress) -> None:
+            if other.exists():
+                other.replace(path)
+
+        with pytest.raises(initctl.UncertainError, match=r"model.safetensors: another file has taken its place"):
+            patch(path, on_event=on(Progress, replace))
+        assert path.read_bytes() == before

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from initctl.execution import Progress
-from initctl.execution.workers import Workers, default_threads
+from initctl.execution.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,12 +83,3 @@ def test_pieces_are_made_only_as_they_are_needed():
     with pytest.raises(KeyboardInterrupt):
         Workers(3, stop).write(counted(), -1, -1)
     assert len(alive) == 6
-
-
-def test_by_default_there_are_as_many_threads_as_this_process_may_use_processors(monkeypatch: pytest.MonkeyPatch):
-    if hasattr(os, "sched_getaffinity"):
-        assert default_threads() == len(os.sched_getaffinity(0))
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    assert default_threads() == os.cpu_count()
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert default_threads() == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 import initctl
 from initctl.planning import placing
@@ -36,9 +37,17 @@ def test_a_device_that_is_asked_for_computes_all(tmp_path: Path):
 def test_auto_takes_a_gpu_for_decompositions_alone_where_it_wins_and_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wins: bool, there: bool, expected: str
 ):
-    monkeypatch.setattr(placing, "cuda_wins", lambda flops: wins and flops > 0)
+    monkeypatch.setattr(placing, "cuda_wins", lambda flops, threads: wins and flops > 0 < threads)
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    monkeypatch.setattr("initctl.stream.engines.device.torch_device", torch.device)
     assert devices(tmp_path, "auto") == {"fc.weight": expected, "fc.bias": "cpu"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_auto_takes_the_processor_where_a_gpu_is_there_but_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(placing, "cuda_wins", lambda *_, **__: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert devices(tmp_path, "auto") == {"fc.weight": "cpu", "fc.bias": "cpu"}
 
 
 def test_auto_does_not_ask_torch_where_nothing_is_to_be_won(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

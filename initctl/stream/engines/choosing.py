@@ -1,4 +1,4 @@
-"""Which engine does a piece of work, and why. Costs in seconds, measured on two cores of an AMD EPYC 9004."""
+"""Which engine does a piece of work, and why. Costs in seconds, measured on one core of an AMD EPYC 9004."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
 """What one random number costs the reference, and one tensor, however small."""
 _LOADING = 0.06
 """Loading compiled code."""
-_COMPILING = 6.0
-"""Importing Numba and compiling, once for a machine."""
+_WORTH_COMPILING = 2.0
+"""Compiling takes some 6 seconds, once for a machine: work of this length pays for it the fourth time."""
 
-_NUMPY_FLOP, _TORCH_FLOP = 3.0e-11, 1.0e-11
+_NUMPY_FLOP, _TORCH_FLOP = 6.0e-11, 2.0e-11
 """What one floating-point operation of a QR decomposition costs: NumPy's is computed in double precision."""
 _IMPORTING_TORCH = 1.3
 _STARTING_CUDA = 10.0
@@ -64,32 +64,35 @@ def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
     return Choice(TorchEngine(device, host), f"the plan's device; beside it engine {host.name}")
 
 
-def cuda_wins(flops: float) -> bool:
+def cuda_wins(flops: float, *, threads: int) -> bool:
     """Whether decompositions of so many operations are worth starting a GPU: nothing else is, next to copying."""
-    return flops * _TORCH_FLOP > _STARTING_CUDA
+    return flops * _TORCH_FLOP / threads > _STARTING_CUDA
 
 
 def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
     """LAPACK's QR through NumPy, or where that pays for importing it, through torch; and a word on which."""
     if not flops:
         return orthonormal, ""
-    if flops * (_NUMPY_FLOP - _TORCH_FLOP) < _IMPORTING_TORCH:
+    if flops * (_NUMPY_FLOP - _TORCH_FLOP) / threads < _IMPORTING_TORCH:
         return orthonormal, "; QR by numpy"
-    from initctl.stream.engines.device import orthonormal_on
+    try:
+        from initctl.stream.engines.device import orthonormal_on
+    except ImportError as error:  # too little memory for it
+        return orthonormal, f"; QR by numpy: no torch here: {error}"
 
     return partial(orthonormal_on, device=CPU, threads=threads), "; QR by torch"
 
 
 def _on_cpu(work: Work, decompose: Decomposition, threads: int) -> tuple[NumpyEngine, str]:
-    seconds = (work.numbers * _NUMPY_NUMBER + work.tensors * _NUMPY_CALL) / threads
+    seconds = work.numbers * _NUMPY_NUMBER / threads + work.tensors * _NUMPY_CALL
     if seconds < _LOADING:
         return NumpyEngine(decompose), "too little work to load compiled code for"
     from initctl.stream.engines.compiled import CompiledEngine
     from initctl.stream.engines.object_code import NoCompiler, is_cached
 
     try:
-        if not is_cached() and seconds < _COMPILING:
-            return NumpyEngine(decompose), f"about {seconds:.1f} s of work, less than compiling takes the first time"
+        if not is_cached() and seconds < _WORTH_COMPILING:
+            return NumpyEngine(decompose), f"about {seconds:.1f} s of work, too little to compile for"
         engine = CompiledEngine(decompose, threads=threads)
     except NoCompiler as fault:
         return NumpyEngine(decompose), f"no compiled code here: {fault}"

@@ -23,6 +23,7 @@ from initctl.stream.engines.convention import (
 )
 from initctl.stream.engines.engine import NumpyEngine
 from initctl.stream.engines.object_code import kernels
+from initctl.stream.engines.proof import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.philox import LANES
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
+    from initctl.stream.engines.object_code import Kernels
     from initctl.stream.key import Key
     from initctl.stream.laws import Fill
 
@@ -56,8 +58,8 @@ class CompiledEngine(NumpyEngine):
 
     def __init__(self, orthonormal: Callable[[Floats], Floats] = orthonormal, *, threads: int = 1) -> None:
         super().__init__(orthonormal)
-        self.kernels = kernels()
         self.threads = threads
+        self.kernels = kernels(self._proves)
 
     def draws(self, key: Key) -> CompiledDraws:
         return CompiledDraws(key, orthonormal=self.orthonormal, engine=self)
@@ -95,6 +97,11 @@ class CompiledEngine(NumpyEngine):
         parameters, cutoffs = np.array([-0.0, law.std]), np.ascontiguousarray(law.cutoffs)
         matrix = (parameters, cutoffs.size, cutoffs)
         self.call("fill_zeroed", *key, law.stream, start, stop, *matrix, layout, *_scratch(), out)
+
+    def _proves(self, kernels: Kernels) -> bool:
+        """Whether `kernels`, just compiled, compute the reference's bits."""
+        self.kernels = kernels
+        return gives_reference_bits(self)
 
     def call(self, kernel: str, *arguments: int | NDArray[Any]) -> None:
         """Call a kernel with numbers and the addresses of contiguous arrays, which live as long as the call."""

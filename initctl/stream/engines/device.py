@@ -8,18 +8,15 @@ processor; through float64 and back it is.
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from itertools import product
 from threading import local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from initctl.dtypes import DTYPES
 from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.stream import elementary
-from initctl.stream.engines.engine import NumpyEngine
-from initctl.stream.key import stream_key
+from initctl.stream.engines.proof import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, MULTIPLIERS, ROUNDS, WEYL
 
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.stream.draws import Draws
+    from initctl.stream.engines.engine import NumpyEngine
     from initctl.stream.key import Key
     from initctl.stream.laws import Fill
 
@@ -40,11 +38,9 @@ if TYPE_CHECKING:
 
 _WORD = 0xFFFFFFFF
 _HALF = 32
+_ELSEWHERE = "use --device cpu"
 _AT_ONCE = 1 << 20
 """Numbers that are computed at a time, in some 100 bytes of the device's memory each."""
-_PROOF: tuple[Fill, ...] = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
-_PROVEN = range(2**34 - 5, 2**34 + 8192)
-"""Laws and elements on which a device shows that it computes the reference's bits."""
 
 
 def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None) -> Floats:
@@ -55,7 +51,7 @@ def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        with device_errors(f"QR on {device}"):
+        with device_errors(f"QR on {device}", hint=None if device == "cpu" else _ELSEWHERE):
             matrices = torch.from_numpy(np.ascontiguousarray(gaussian)).to(device)
             is_wide = matrices.shape[-2] < matrices.shape[-1]
             # what `torch.linalg.qr` does, but R is not copied
@@ -81,7 +77,9 @@ class TorchEngine:
         self.host = host
         self.name = f"torch on {self.device}"
         self._thread = local()
-        self._check_bits()
+        if not gives_reference_bits(self):
+            message = f"{self.name}: computes other values than the processor"
+            raise StorageError(Problem("device.differs", message, "use --device cpu"))
 
     def draws(self, key: Key) -> Draws:
         return self.host.draws(key)
@@ -117,16 +115,6 @@ class TorchEngine:
             self._thread.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         return torch.cuda.stream(self._thread.stream)
 
-    def _check_bits(self) -> None:
-        reference, key = NumpyEngine(), stream_key(0, "fc1.weight")
-        for law, dtype in product(_PROOF, filter(lambda dtype: dtype.is_floating, DTYPES)):
-            theirs, ours = (np.empty(len(_PROVEN) * dtype.width, np.uint8) for _ in range(2))
-            reference.fill(law, key, _PROVEN.start, _PROVEN.stop, dtype, ours)
-            self.fill(law, key, _PROVEN.start, _PROVEN.stop, dtype, theirs)
-            if not np.array_equal(ours, theirs):
-                message = f"{self.name}: computes other values than the processor"
-                raise StorageError(Problem("device.differs", message, "use --device cpu"))
-
 
 def torch_device(name: str) -> torch.device:
     """The device that torch calls `name`.
@@ -145,13 +133,15 @@ def torch_device(name: str) -> torch.device:
 
 
 @contextmanager
-def device_errors(name: str) -> Iterator[None]:
+def device_errors(name: str, *, hint: str | None = _ELSEWHERE) -> Iterator[None]:
     """Turn what torch raises where a device is missing, busy or full into a `StorageError`."""
     try:
         yield
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+    except NotImplementedError as error:
+        raise StorageError(Problem("device.failed", f"{name}: this torch is built without it", hint)) from error
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = shown(str(error).partition("\n")[0])
-        raise StorageError(Problem("device.failed", f"{name}: {reason}", "use --device cpu")) from error
+        raise StorageError(Problem("device.failed", f"{name}: {reason}", hint)) from error
 
 
 def _words(key: Key, first: int, last: int, device: torch.device) -> Tensor:

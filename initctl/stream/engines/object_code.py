@@ -12,6 +12,7 @@ import ctypes
 import os
 import platform
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from llvmlite.binding import ModuleRef, TargetMachine
 
-    Function = Callable[..., None]
+    Kernels = dict[str, Callable[..., None]]
 
 _PREFIX = "initctl_"
 _SOURCES = ("kernels.py", "convention.py", "object_code.py", "../elementary.py", "../philox.py")
@@ -34,6 +35,10 @@ _FROM_LIBC = {"memset", "memcpy", "memmove", "sqrtf", "fabsf"}
 """All that the code may call: anything else could not be found when it is loaded without Numba."""
 _DIGEST_BYTES = 32
 _ROOT = 0
+_FILE_PREFIX = "kernels-"
+_NONE = b""
+"""What is kept where compiling gave nothing that can be used, so that it is not tried each time."""
+_KEPT = 16
 
 
 class NoCompiler(Exception):  # noqa: N818 - a fact that the resolver turns into a reason
@@ -41,38 +46,58 @@ class NoCompiler(Exception):  # noqa: N818 - a fact that the resolver turns into
 
 
 def is_cached() -> bool:
-    """Whether code for this processor is at hand, so that nothing needs to be compiled. Raises `NoCompiler`."""
+    """Whether nothing needs to be compiled: the code is at hand, or is known not to come. Raises `NoCompiler`."""
     with _failing_as_no_compiler():
         return _read(_cache_path()) is not None
 
 
-def kernels() -> dict[str, Function]:
-    """The kernels by name, from the cache, or compiled now. Raises `NoCompiler`."""
+def kernels(proves: Callable[[Kernels], bool]) -> Kernels:
+    """The kernels by name, from the cache, or compiled now: then `proves` says whether they compute what they should.
+
+    Raises `NoCompiler`.
+    """
     with _failing_as_no_compiler():
-        code = _read(_cache_path())
+        path = _cache_path()
+        code = _read(path)
         if code is None:
-            code = _compiled()
-            _write(_cache_path(), code)
-        return _loaded(code)
+            code = _proven(proves)
+            _write(path, code)
+        if code != _NONE:
+            return _loaded(code)
+    raise NoCompiler("what is compiled on this machine cannot be used")
+
+
+def _proven(proves: Callable[[Kernels], bool]) -> bytes:
+    """The code, where it can be loaded and computes what it should."""
+    try:
+        code = _compiled()
+        return code if proves(_loaded(code)) else _NONE
+    except NoCompiler:
+        return _NONE
 
 
 @contextmanager
 def _failing_as_no_compiler() -> Iterator[None]:
-    """Turn whatever a compiler raises that does not fit this machine or this NumPy into `NoCompiler`."""
+    """Turn whatever a compiler raises that does not fit this machine or this NumPy into `NoCompiler`.
+
+    Compilers fail in their own ways, and none of them is worth more than the time it costs.
+    """
     try:
         yield
     except Exception as error:
         raise NoCompiler(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
 
-def cache_directory() -> str:
-    """Where code is kept: $XDG_CACHE_HOME/initctl, or ~/.cache/initctl."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "initctl")
+def cache_directory() -> str | None:
+    """Where code is kept: $XDG_CACHE_HOME/initctl, or ~/.cache/initctl; nowhere without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # the standard: relative ones are to be ignored
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "initctl") if os.path.isabs(base) else None
 
 
 @cache
-def _cache_path() -> str:
+def _cache_path() -> str | None:
     """The file for this version of the code, of its compiler, and of the processor."""
     import llvmlite.binding as llvm
 
@@ -84,32 +109,60 @@ def _cache_path() -> str:
     machine = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), platform.system(), platform.machine())
     for text in (version("numba"), version("llvmlite"), version("numpy"), *machine):
         digest.update(b"\0" + text.encode())
-    return os.path.join(cache_directory(), f"kernels-{digest.hexdigest()}.o")
+    directory = cache_directory()
+    return directory and os.path.join(directory, f"{_FILE_PREFIX}{digest.hexdigest()}.o")
 
 
-def _read(path: str) -> bytes | None:
-    """The code at `path`, if it is there, whole, and this user's or the system's: it is about to be run."""
+def _read(path: str | None) -> bytes | None:
+    """The code at `path`, if it is there, whole, and nobody else could write it: it is about to be run."""
+    if path is None:
+        return None
     try:
-        with open(path, "rb") as stream:
-            is_trusted = os.fstat(stream.fileno()).st_uid in (os.geteuid(), _ROOT)
-            content = stream.read() if is_trusted else b""
+        with open(path, "rb", opener=_without_waiting) as stream:
+            content = stream.read() if _is_trusted(os.fstat(stream.fileno())) else b""
     except OSError:
         return None
     code, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     return code if digest == _digest(code) else None
 
 
-def _write(path: str, code: bytes) -> None:
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_trusted(status: os.stat_result) -> bool:
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    if os.name != "posix":  # there a home directory keeps others out
+        return True
+    return status.st_uid in (os.geteuid(), _ROOT) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _write(path: str | None, code: bytes) -> None:
     """Keep `code` at `path`, complete or not at all; where that is not possible, not at all."""
+    if path is None:
+        return
+    directory = os.path.dirname(path)
     staged = f"{path}.{secrets.token_hex(4)}"
     with suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
         try:
-            with open(staged, "xb") as stream:
+            descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+            with open(descriptor, "wb") as stream:
+                os.chmod(staged, 0o644)
                 stream.write(code + _digest(code))
             os.replace(staged, path)
-        except OSError:
+        except BaseException:
             os.unlink(staged)
+            raise
+        _forget_old(directory)
+
+
+def _forget_old(directory: str) -> None:
+    """Keep what was made last, for the machines and versions that share a home."""
+    paths = [entry.path for entry in os.scandir(directory) if entry.name.startswith(_FILE_PREFIX)]
+    for path in sorted(paths, key=os.path.getmtime)[:-_KEPT]:
+        os.unlink(path)
 
 
 def _digest(code: bytes) -> bytes:
@@ -137,7 +190,7 @@ def _compiled() -> bytes:
     machine = _target_machine()
     module = _linked({name: (kernel.native_name, kernel.inspect_llvm()) for name, kernel in KERNELS.items()})
     _optimize(module, machine)
-    needed = {function.name for function in module.functions if function.is_declaration}
+    needed = {value.name for value in (*module.functions, *module.global_variables) if value.is_declaration}
     if missing := [name for name in sorted(needed) if not name.startswith("llvm.") and name not in _FROM_LIBC]:
         raise NoCompiler(f"the code needs {', '.join(missing)}")
     code: bytes = machine.emit_object(module)
@@ -170,7 +223,7 @@ def _optimize(module: ModuleRef, machine: TargetMachine) -> None:
     builder.getModulePassManager().run(module, builder)
 
 
-def _loaded(code: bytes) -> dict[str, Function]:
+def _loaded(code: bytes) -> Kernels:
     import llvmlite.binding as llvm
 
     execution = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
@@ -184,7 +237,7 @@ _EXECUTIONS: list[Any] = []
 """What was loaded stays: the code goes with its owner."""
 
 
-def _function(address: int, signature: str) -> Function:
+def _function(address: int, signature: str) -> Callable[..., None]:
     """The function at `address`; it runs without Python's lock."""
     if not address:
         raise NoCompiler("a kernel is missing")

@@ -13,6 +13,7 @@ import pytest
 from initctl.dtypes import BY_NAME
 from initctl.stream import Normal
 from initctl.stream.engines import NumpyEngine, object_code
+from initctl.stream.engines import compiled as compiled_module
 from initctl.stream.key import stream_key
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def test_damaged_code_is_not_loaded_but_made_anew(cache: Path, compiled: Compile
     damaged = damage(content)
     file.write_bytes(damaged if damaged != content else content[:99] + b"\1" + content[100:])
     assert not object_code.is_cached()
-    object_code.kernels()
+    object_code.kernels(lambda _: True)
     assert object_code.is_cached()
     assert [entry.name for entry in cache.iterdir()] == [file.name]
 
@@ -91,8 +92,54 @@ def test_code_that_somebody_else_has_put_there_is_not_run(cache: Path, compiled:
     (file,) = cache.iterdir()
     os.chown(file, 12345, 12345)
     assert not object_code.is_cached()
-    object_code.kernels()
+    object_code.kernels(lambda _: True)
     assert file.stat().st_uid == 0
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_code_that_others_can_write_is_not_run(cache: Path, mode: int):
+    object_code._write(object_code._cache_path(), b"code")
+    (file,) = cache.iterdir()
+    assert object_code.is_cached()
+    file.chmod(mode)
+    assert not object_code.is_cached()
+
+
+def test_a_pipe_in_the_place_of_code_does_not_block(cache: Path):
+    cache.mkdir()
+    os.mkfifo(object_code._cache_path())
+    assert not object_code.is_cached()
+
+
+class TestCodeThatCannotBeUsed:
+    """It is known from then on, so that it is not compiled each time."""
+
+    def check(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(object_code.NoCompiler, match="what is compiled on this machine cannot be used"):
+            object_code.kernels(lambda _: False)
+        monkeypatch.delattr(object_code, "_compiled")
+        assert object_code.is_cached()
+        with pytest.raises(object_code.NoCompiler, match="what is compiled on this machine cannot be used"):
+            object_code.kernels(lambda _: True)
+
+    def test_as_it_computes_other_values(self, cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine):
+        self.check(monkeypatch)
+
+    def test_as_it_needs_what_is_not_there(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine
+    ):
+        monkeypatch.setattr(object_code, "_FROM_LIBC", set())
+        self.check(monkeypatch)
+
+
+def test_the_engine_lets_just_compiled_code_prove_itself(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine
+):
+    proven = []
+    monkeypatch.setattr(compiled_module, "gives_reference_bits", lambda engine: proven.append(engine))
+    with pytest.raises(object_code.NoCompiler):
+        compiled_module.CompiledEngine()
+    assert len(proven) == 1
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null"])
@@ -104,7 +151,7 @@ def test_where_nothing_can_be_kept_the_code_is_made_each_time(
     code = object_code._compiled()
     monkeypatch.setattr(object_code, "_compiled", lambda: code)
     assert not object_code.is_cached()
-    assert set(object_code.kernels()) == set(object_code.SIGNATURES)
+    assert set(object_code.kernels(lambda _: True)) == set(object_code.SIGNATURES)
     assert not object_code.is_cached()
 
 
@@ -121,6 +168,27 @@ def test_the_cache_is_in_the_home_directory_unless_the_system_says_otherwise(mon
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
     assert object_code.cache_directory() == "/home/someone/.cache/initctl"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert object_code.cache_directory() == "/home/someone/.cache/initctl"
+
+
+def test_without_a_home_nothing_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert object_code._cache_path() is None
+    assert not object_code.is_cached()
+    object_code._write(None, b"code")
+
+
+def test_what_was_made_last_is_kept(cache: Path):
+    for number in range(object_code._KEPT + 3):
+        path = cache / f"kernels-{number}.o"
+        object_code._write(str(path), b"code")
+        os.utime(path, (number, number))
+    object_code._write(str(cache / "kernels-new.o"), b"code")
+    kept = {path.name for path in cache.iterdir()}
+    assert len(kept) == object_code._KEPT
+    assert kept >= {"kernels-new.o", f"kernels-{number}.o"}
 
 
 @pytest.mark.parametrize("missing", ["numba", "llvmlite.binding"])
@@ -129,7 +197,7 @@ def test_without_a_compiler_there_is_a_reason(cache: Path, monkeypatch: pytest.M
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(object_code.NoCompiler, match=missing):
-        object_code.kernels()
+        object_code.kernels(lambda _: True)
 
 
 def test_code_that_needs_more_than_the_c_library_is_refused(monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine):
