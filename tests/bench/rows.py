@@ -111,14 +111,16 @@ def one_head_patched(bench: Bench) -> Result:
         [*_INITCTL, "apply", str(path), "--in-place", "--patch", "-q", "-r", ONE_HEAD] for path in (large, small)
     )
     comparison = compared(*patches, runs=bench.runs, before=os.sync)
-    return bench.compare(f"one head of {_size(large)}, --patch", f"the same head of {_size(small)}", comparison, 1.15)
+    return bench.compare(
+        f"one head of {_size(large)}, --patch", f"the same, of a file of {_size(small)}", comparison, 1.15
+    )
 
 
 def peak_memory(bench: Bench) -> Result:
     path = bench.checkpoint(bench.size)
     bench.clear()
     held = peak([bench.apply(path, ALL), bench.apply(path, ONE_HEAD)])
-    return Result("peak memory of both", "", held / 1e6, None, held / 1e6, MEMORY_LIMIT / 1e6, "MB")
+    return Result("peak memory, every weight and one head", "", held / 1e6, None, held / 1e6, MEMORY_LIMIT / 1e6, "MB")
 
 
 def help_and_import(bench: Bench) -> Result:
