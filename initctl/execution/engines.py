@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from initctl.planning import Action
     from initctl.stream.engines import Engine
 
-
-RANDOM = (Uniform, Normal, TruncNormal)
+_RANDOM = (Uniform, Normal, TruncNormal)
 
 
 def choose_engines(
@@ -38,7 +37,7 @@ def choose_engines(
 
 def _work(actions: Iterable[Action], device: str) -> Work:
     """What the processor has to do: another device computes random laws itself."""
-    free = (Constant,) if device == CPU else (Constant, *RANDOM)
+    free = (Constant,) if device == CPU else (Constant, *_RANDOM)
     computed = [action for action in actions if not isinstance(action.fill, free)]
     return Work(
         numbers=sum(action.tensor.numbers for action in computed),

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Action, Plan
 
-_COMPLETED = "the same command completes it, once nothing stands in its way"
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -239,4 +237,5 @@ def unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
     """The error for a patch that stopped in the middle."""
     why = str(reason) or type(reason).__name__
     message = f"{shown(checkpoint.path)}: holds new values in a part of its tensors and old ones in the rest: {why}"
-    return UncertainError(Problem("patch.unfinished", message, _COMPLETED))
+    hint = "the same command completes it, once nothing stands in its way"
+    return UncertainError(Problem("patch.unfinished", message, hint))

@@ -46,7 +46,10 @@ def _has_cuda() -> bool:
 
     from initctl.stream.engines.device import torch_device
 
+    if not torch.cuda.is_available():
+        return False
     try:
-        return torch.cuda.is_available() and torch_device("cuda") is not None
+        torch_device("cuda")
     except StorageError:
         return False
+    return True

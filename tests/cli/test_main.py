@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -110,3 +111,12 @@ def test_progress_is_drawn_where_stderr_is_a_terminal(net, call, monkeypatch):
     os.close(controller)
     assert "writing" in drawn
     assert done.out.endswith("wrote out.safetensors (1 file)\n")
+
+
+def test_a_package_that_cannot_be_loaded_is_the_environments_failure(net):
+    script = "import sys; sys.modules['torch'] = None; from initctl.cli.main import main; main()"
+    command = [sys.executable, "-c", script, "plan", "net.safetensors", "-r", "*.bias=zeros", "--device", "cpu:0"]
+    done = subprocess.run(command, cwd=net.parent, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.startswith("initctl: error: a package that initctl needs cannot be loaded: ")
+    assert done.stderr.endswith("; install it anew\n")

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import initctl
 from initctl.execution import Progress
 from initctl.execution.workers import Workers
+from tests.execution.checkpoints import single
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Recorded:
@@ -83,3 +86,20 @@ def test_pieces_are_made_only_as_they_are_needed():
     with pytest.raises(KeyboardInterrupt):
         Workers(3, stop).write(counted(), -1, -1)
     assert len(alive) == 6
+
+
+@pytest.mark.parametrize(
+    ("reason", "raised"), [("can't start new thread", initctl.StorageError), ("lost", RuntimeError)]
+)
+def test_where_no_thread_can_be_started_the_environment_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, raised: type[Exception]
+):
+    source = single(tmp_path / "in")
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(raised):
+        initctl.apply(source, tmp_path / "out", rules=["*.weight=normal"])
+    assert list(tmp_path.iterdir()) == [source]
