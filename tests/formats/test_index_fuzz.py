@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from initctl.errors import InputError
@@ -16,6 +16,9 @@ from tests.formats.handwritten import float_file, sharded
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+LIES = {"w": "a.safetensors", "v": "x/b.safetensors"}
+"""Where the tensors are. An index that leaves out a shard is that of a smaller checkpoint."""
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +37,10 @@ def assert_read_or_refused(index: Path) -> None:
         assert message.isprintable()
         assert message.startswith(str(index.parent))
     else:
-        assert [tensor.name for tensor in checkpoint.tensors] == ["w", "v"]
-        assert {file.name for file in checkpoint.files} == {"a.safetensors", "x/b.safetensors"}
+        read = {tensor.name: tensor.file for tensor in checkpoint.tensors}
+        assert read.items() <= LIES.items()
+        assert set(read) == set(json.loads(index.read_bytes())["weight_map"])
+        assert {file.name for file in checkpoint.files} == set(read.values())
 
 
 parts = st.sampled_from(
@@ -48,6 +53,7 @@ weight_maps = st.dictionaries(st.sampled_from(["w", "v", "", "\x1b[0m"]) | st.te
 
 @settings(deadline=None, max_examples=300)
 @given(weight_maps | other_json)
+@example({"w": "a.safetensors"})
 def test_any_weight_map(index: Path, weight_map: Any):
     index.write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
     assert_read_or_refused(index)
