@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 COPIED_AT_ONCE = 16 << 20
 """Bytes of a kept range that make one piece."""
-FILLED_AT_ONCE = 2 << 20
-"""Bytes that are computed and written at once: few enough for a thread's buffer to stay in the processor's cache."""
+FILLED_AT_ONCE = 4 << 20
+"""Bytes of tensors that make one piece, computed and written in as many parts as its engine likes."""
 _WRITTEN_BACK = 1 << 20
 """Bytes from which on a piece is sent to the disk as soon as it is written."""
 
@@ -85,15 +85,16 @@ class Filler:
     engines: Mapping[str, Engine]
     _thread: local = field(default_factory=local)
 
-    def fill(self, spans: Sequence[Span], nbytes: int) -> memoryview:
-        """The bytes of `spans`, which are computed on one device. They stand until the thread's next call."""
+    def parts(self, spans: Sequence[Span]) -> Iterator[tuple[int, memoryview]]:
+        """Offset and bytes of one part after another of `spans`, which are of one device; it stands until the next."""
         engine = self.engines[spans[0].action.device]
-        buffer = self._buffer(engine, nbytes)
-        reached = 0
-        for span in spans:
-            self._compute(engine, span, buffer[reached : reached + span.nbytes])
-            reached += span.nbytes
-        return buffer[:nbytes].data
+        buffer = self._buffer(engine)
+        for part in _adjoining(_cut(spans, engine.at_once), engine.at_once):
+            reached = 0
+            for span in part:
+                self._compute(engine, span, buffer[reached : reached + span.nbytes])
+                reached += span.nbytes
+            yield part[0].offset, buffer[:reached].data
 
     def draws(self, action: Action) -> Draws:
         """The random numbers of the tensor that `action` fills."""
@@ -109,12 +110,11 @@ class Filler:
             hint = "mend the package that adds it"
             raise FitError(Problem("initializer.values", f"{place}: {fact}", hint)) from None
 
-    def _buffer(self, engine: Engine, nbytes: int) -> NDArray[np.uint8]:
-        buffers = self._thread.__dict__.setdefault("buffers", {})
-        if engine not in buffers or len(buffers[engine]) < nbytes:
-            buffers[engine] = engine.buffer(max(nbytes, FILLED_AT_ONCE))
-        found: NDArray[np.uint8] = buffers[engine]
-        return found
+    def _buffer(self, engine: Engine) -> NDArray[np.uint8]:
+        buffers: dict[Engine, NDArray[np.uint8]] = self._thread.__dict__.setdefault("buffers", {})
+        if engine not in buffers:
+            buffers[engine] = engine.buffer(engine.at_once)
+        return buffers[engine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ class FilledPiece:
         return sum(span.nbytes for span in self.spans)
 
     def write(self, source: int, destination: int) -> None:  # noqa: ARG002 - what was there does not matter
-        offset, nbytes = self.offset, self.nbytes
-        write_all(destination, self.filler.fill(self.spans, nbytes), offset)
-        if nbytes >= _WRITTEN_BACK:
-            start_writeback(destination, offset, offset + nbytes)
+        for offset, data in self.filler.parts(self.spans):
+            write_all(destination, data, offset)
+        if self.nbytes >= _WRITTEN_BACK:
+            start_writeback(destination, self.offset, self.offset + self.nbytes)
 
 
 def kept_pieces(ranges: Iterable[Range]) -> Iterator[KeptPiece]:
@@ -148,25 +148,38 @@ def kept_pieces(ranges: Iterable[Range]) -> Iterator[KeptPiece]:
 
 def filled_pieces(fills: Iterable[tuple[Action, Fill]], filler: Filler) -> Iterator[FilledPiece]:
     """Pieces that fill the tensors of actions, in order of offset: small neighbours together, large ones cut."""
-    spans: list[Span] = []
-    for span in _spans(fills):
-        if spans and not _goes_with(spans, span):
-            yield FilledPiece(tuple(spans), filler)
-            spans = []
-        spans.append(span)
-    if spans:
-        yield FilledPiece(tuple(spans), filler)
+    spans = (_whole(*entry) for entry in sorted(fills, key=lambda entry: entry[0].tensor.offset))
+    for adjoining in _adjoining(_cut(spans, FILLED_AT_ONCE), FILLED_AT_ONCE):
+        yield FilledPiece(adjoining, filler)
 
 
-def _goes_with(spans: Sequence[Span], span: Span) -> bool:
-    end = spans[-1].offset + spans[-1].nbytes
-    fits = end + span.nbytes - spans[0].offset <= FILLED_AT_ONCE
-    return span.offset == end and fits and span.action.device == spans[0].action.device
+def _whole(action: Action, fill: Fill) -> Span:
+    tensor = action.tensor
+    return Span(action, fill, 0, tensor.numbers, tensor.offset, tensor.nbytes)
 
 
-def _spans(fills: Iterable[tuple[Action, Fill]]) -> Iterator[Span]:
-    for action, fill in sorted(fills, key=lambda entry: entry[0].tensor.offset):
-        tensor, width = action.tensor, action.tensor.dtype.width
-        for start in range(0, tensor.numbers, FILLED_AT_ONCE // width):
-            stop = min(start + FILLED_AT_ONCE // width, tensor.numbers)
-            yield Span(action, fill, start, stop, tensor.offset + start * width, (stop - start) * width)
+def _cut(spans: Iterable[Span], limit: int) -> Iterator[Span]:
+    """`spans` in parts of at most `limit` bytes."""
+    for span in spans:
+        width = span.action.tensor.dtype.width
+        step = limit // width
+        for start in range(span.start, span.stop, step):
+            stop = min(start + step, span.stop)
+            offset = span.offset + (start - span.start) * width
+            yield Span(span.action, span.fill, start, stop, offset, (stop - start) * width)
+
+
+def _adjoining(spans: Iterable[Span], limit: int) -> Iterator[tuple[Span, ...]]:
+    """`spans` in runs of at most `limit` bytes, each without a gap and of one device."""
+    run: list[Span] = []
+    for span in spans:
+        if run and not (
+            span.offset == run[-1].offset + run[-1].nbytes
+            and span.offset + span.nbytes - run[0].offset <= limit
+            and span.action.device == run[0].action.device
+        ):
+            yield tuple(run)
+            run = []
+        run.append(span)
+    if run:
+        yield tuple(run)

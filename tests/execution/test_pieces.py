@@ -67,10 +67,27 @@ def test_no_piece_is_large(numel: int, dtype: str):
     assert all(piece.nbytes <= FILLED_AT_ONCE for piece in filled(action(dtype, numel, 0)))
 
 
+@given(dtypes=st.lists(DTYPES, min_size=1, max_size=3), numel=st.sampled_from([1, 5, 100_001, 1_000_003]))
+def test_a_piece_is_computed_in_parts_that_an_engine_likes(dtypes: list[str], numel: int):
+    actions, end = [], 0
+    for dtype in dtypes:
+        actions.append(action(dtype, numel, end))
+        end += actions[-1].tensor.nbytes
+    reached = 0
+    for piece in filled(*actions):
+        for offset, data in FILLER.parts(piece.spans):
+            assert offset == reached
+            assert 0 < len(data) <= NumpyEngine.at_once
+            reached += len(data)
+        assert reached == piece.offset + piece.nbytes
+    assert reached == end
+
+
 def test_small_tensors_that_adjoin_are_one_piece():
     adjoining = [action("bfloat16", 100, 200 * i) for i in range(1000)]
     (piece,) = filled(*adjoining)
     assert (piece.offset, piece.nbytes, len(piece.spans)) == (0, 200_000, 1000)
+    assert [offset for offset, _ in FILLER.parts(piece.spans)] == [0]
     assert len(filled(*adjoining[:3], *adjoining[4:])) == 2
     assert len(filled(*adjoining[:3], action("bfloat16", 100, 600, device="cuda"))) == 2
 

@@ -8,7 +8,7 @@ processor; through float64 and back it is.
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from threading import local
+from threading import BoundedSemaphore, local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,9 @@ _WORD = 0xFFFFFFFF
 _HALF = 32
 _ELSEWHERE = "use --device cpu"
 _AT_ONCE = 1 << 20
-"""Numbers that are computed at a time, in some 100 bytes of the device's memory each."""
+"""Numbers that are computed at a time, in some 100 bytes of the device's memory each: enough to keep it busy."""
+_TURNS = 3
+"""Threads that compute on the device at a time: more would not be faster, and take more of its memory."""
 
 
 def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None) -> Floats:
@@ -68,15 +70,18 @@ class TorchEngine:
     """Random laws on floating-point tensors on `device`; everything else by `host`, whose draws it hands out.
 
     Each thread has a stream of its own there, and results come back through page-locked buffers: while one thread
-    writes, another's piece is computed. Raises `UsageError` where torch knows no such device, and `StorageError` where
+    writes, another's part is computed. Raises `UsageError` where torch knows no such device, and `StorageError` where
     it is not there or does not compute the reference's bits.
     """
+
+    at_once = 4 * _AT_ONCE
 
     def __init__(self, device: str, host: NumpyEngine) -> None:
         self.device = torch_device(device)
         self.host = host
         self.name = f"torch on {self.device}"
         self._thread = local()
+        self._turns = BoundedSemaphore(_TURNS)
         if not gives_reference_bits(self):
             message = f"{self.name}: computes other values than the processor"
             raise StorageError(Problem("device.differs", message, "use --device cpu"))
@@ -92,7 +97,7 @@ class TorchEngine:
         if type(law) not in _VALUES or not dtype.is_floating:
             self.host.fill(law, key, start, stop, dtype, out)
             return
-        with device_errors(self.name), self._stream():
+        with self._turns, device_errors(self.name), self._stream():
             kind, result = getattr(torch, dtype.numpy.name), torch.from_numpy(out)
             for first in range(start, stop, _AT_ONCE):
                 last = min(first + _AT_ONCE, stop)

@@ -27,6 +27,11 @@ _AT_ONCE = 1 << 15
 """Numbers that the reference computes at a time: few enough for its temporaries to stay in the processor's cache."""
 
 
+_IN_CACHE = 512 << 10
+"""Bytes that stay in a core's own cache until they are written: and pages are taken from the system in runs no longer,
+which on a virtual machine may be dear: it gives long runs of free ones back to its host, and must have them anew."""
+
+
 class Unusable(Exception):  # noqa: N818 - a fact that execution turns into an error with tensor and initializer
     """A fill gave other than one finite number for each element."""
 
@@ -37,6 +42,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """What messages call it."""
+
+    @property
+    def at_once(self) -> int:
+        """Bytes that are best asked for at a time."""
 
     def draws(self, key: Key) -> Draws:
         """The random numbers of the tensor that `key` belongs to."""
@@ -55,6 +64,7 @@ class NumpyEngine:
     """The reference: every other engine gives its bits."""
 
     name = "numpy"
+    at_once = _IN_CACHE
 
     def __init__(self, orthonormal: Callable[[Floats], Floats] = orthonormal) -> None:
         self.orthonormal = orthonormal
