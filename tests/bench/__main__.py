@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.bench.bench import GIGABYTE, Bench
 from tests.bench.machine import description
-from tests.bench.rows import GIGABYTE, ROWS, Bench, Result, growth
-
-HEADING = "| work | against | ours | theirs | measured | at most |\n|---|---|---|---|---|---|"
+from tests.bench.result import HEADING, Result
+from tests.bench.rows import ROWS, growth
 
 
 def main() -> int:
@@ -36,7 +35,7 @@ def main() -> int:
             measured(Bench(folder, options.runs, options.size * GIGABYTE), options.rows, grown=options.growth)
         )
     if options.json:
-        content = {"machine": machine, "rows": [{**asdict(result), "met": result.is_met} for result in results]}
+        content = {"machine": machine, "rows": [result.to_json() for result in results]}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
     return int(not all(result.is_met for result in results))
 
@@ -50,14 +49,7 @@ def measured(bench: Bench, names: list[str], *, grown: bool):
 
 
 def told(result: Result) -> Result:
-    theirs = "" if result.theirs is None else f"{result.theirs:.3g} {result.unit}"
-    sign = "" if result.theirs is None else " ×"
-    limit = "" if result.limit is None else f"{result.limit:g}{sign}{'' if result.is_met else ' (not met)'}"
-    print(
-        f"| {result.work} | {result.against} | {result.ours:.3g} {result.unit} | {theirs} "
-        f"| {result.measured:.3g}{sign} | {limit} |",
-        flush=True,
-    )
+    print(result.row, flush=True)
     return result
 
 

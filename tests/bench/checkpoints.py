@@ -34,6 +34,11 @@ def many_tensors(path: Path, count: int) -> Path:
     return written(path, {f"layers.{i}.weight": (32, 16) for i in range(count)})
 
 
+def square(path: Path, width: int) -> Path:
+    """A checkpoint of one matrix."""
+    return written(path, {"weight": (width, width)})
+
+
 def written(path: Path, tensors: dict[str, tuple[int, ...]]) -> Path:
     """The safetensors file at `path`; an existing one is taken as it is."""
     if path.exists():

@@ -6,11 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 Command = str | list[str]
 """A line for the shell, or a program and its arguments."""
@@ -28,11 +27,6 @@ class Comparison(NamedTuple):
 
     ours: list[float]
     theirs: list[float]
-
-    @property
-    def ratio(self) -> float:
-        """The median of the ratios of neighbouring runs: it holds when the machine's speed drifts."""
-        return median(one / other for one, other in zip(self.ours, self.theirs, strict=True))
 
 
 def timed(command: Command) -> Run:
@@ -57,6 +51,10 @@ def compared(ours: Command, theirs: Command, *, runs: int, before: Callable[[], 
     return Comparison(seconds[0][1:], seconds[1][1:])
 
 
-def peak(commands: Sequence[Command]) -> int:
-    """The most memory that one of `commands` held."""
-    return max(timed(command).peak for command in commands)
+def warm_memory(nbytes: int) -> None:
+    """Let the machine have `nbytes` of free memory that was used a moment ago.
+
+    A virtual machine gives free memory back to its host, and gets it again at a tenth of the speed of a disk: of two
+    sides the one pays that happens to need it. A process of its own, since a child's peak counts its parent's.
+    """
+    subprocess.run([sys.executable, "-c", f"bytes([1]) * {nbytes}"], check=True)
