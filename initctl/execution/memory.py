@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, StorageError, shown
 from initctl.stream import WholeFill
+from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,16 +43,26 @@ _VERSIONS = {
 
 def check_memory(actions: Iterable[Action]) -> None:
     """Refuse, before anything is written, an action that takes more memory than there is. Raises `StorageError`."""
-    limits: list[int] | None = None
-    for action in actions:
-        if not isinstance(action.fill, WholeFill):
-            continue
-        limits = list(_limits()) if limits is None else limits
-        if limits and action.fill.workspace > min(limits):
-            needed, there = (f"{nbytes / _GIGABYTE:.3g} GB" for nbytes in (action.fill.workspace, min(limits)))
+    whole = [(action, action.fill) for action in actions if isinstance(action.fill, WholeFill)]
+    limits = {device: _available(device) for device in {action.device for action, _ in whole}}
+    for action, fill in whole:
+        available = limits[action.device]
+        if available is not None and fill.workspace > available:
+            needed, there = (f"{nbytes / _GIGABYTE:.3g} GB" for nbytes in (fill.workspace, available))
             place = f"{action.rule}: tensor {shown(action.tensor.name)}"
             message = f"{place}: {action.initializer} takes about {needed} of memory at once, and {there} are available"
             raise StorageError(Problem("storage.memory", message, "run it where there is more"))
+
+
+def _available(device: str) -> int | None:
+    """Bytes that the machine still has, and `device`, where that is not the processor; nothing where none can tell."""
+    found = list(_limits())
+    if device != CPU:
+        from initctl.stream.engines.device import free_memory
+
+        free = free_memory(device)
+        found += [] if free is None else [free]
+    return min(found, default=None)
 
 
 def _limits() -> Iterator[int]:

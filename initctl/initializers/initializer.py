@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from initctl.stream import WholeFill
+
 if TYPE_CHECKING:
     from initctl.initializers.parameters import Parameter, Value
-    from initctl.stream import Fill, WholeFill
+    from initctl.stream import Fill
     from initctl.tensors import TensorSpec
 
 Arguments = Mapping[str, "Value"]
@@ -54,5 +56,10 @@ class Bound:
     arguments: Mapping[str, Value | None]
 
     def resolve(self, tensor: TensorSpec) -> Resolved:
-        """The law for `tensor`. Raises `Unfit`."""
-        return self.initializer.build(tensor, **self.arguments)
+        """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""
+        resolved = self.initializer.build(tensor, **self.arguments)
+        fill = getattr(resolved, "fill", None)
+        if not isinstance(fill, WholeFill) and not hasattr(fill, "values"):
+            given = type(resolved if fill is None else fill).__name__
+            raise Unfit(f"it resolves to {given}, which neither has `values` nor is a `WholeFill`")
+        return resolved

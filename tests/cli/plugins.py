@@ -30,6 +30,25 @@ class Late(Normal):
 
 INITIALIZER = Initializer("late", lambda tensor: Resolved(Late(0, 1)))
 """
+REVERSED = f"""{HEAD}
+from dataclasses import dataclass
+from initctl.stream import Table, WholeFill
+
+@dataclass(frozen=True)
+class Reversed(WholeFill):
+    numel: int
+    largest: float = 7
+
+    @property
+    def workspace(self):
+        return 8 * self.numel
+
+    def prepared(self, draws):
+        return Table(draws.normal01(0, self.numel)[::-1])
+
+INITIALIZER = Initializer("reversed", lambda tensor: Resolved(Reversed(tensor.numel)))
+"""
+NO_FILL = REVERSED.replace("(WholeFill)", "")
 
 
 def installed(site: Path, name: str, text: str) -> str:

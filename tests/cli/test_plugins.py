@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from safetensors.numpy import load_file
 
-from tests.cli.plugins import ANSWER, HEAD, installed
+from tests.cli.plugins import ANSWER, HEAD, NO_FILL, REVERSED, installed
 from tests.cli.processes import initctl
 
 
@@ -58,3 +58,23 @@ def test_a_broken_plugin_is_named_where_it_is_looked_for_and_harms_no_built_in_n
     assert listing.err.startswith(f"initctl: error: {words}")
     assert len(listing.err.splitlines()) == 1
     assert initctl("plan", "net.safetensors", "-r", "*.bias=normal", PYTHONPATH=path).status == 0
+
+
+def test_a_plugin_may_need_the_whole_tensor(net, site):
+    path = installed(site, "initctl_reversed", REVERSED)
+    run = initctl("apply", "net.safetensors", "-o", "out", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
+    assert (run.status, run.err) == (0, "")
+    assert initctl("apply", "net.safetensors", "-o", "normal", "-r", "fc1.bias=normal", "-q").status == 0
+    ours, normal = load_file("out")["fc1.bias"], load_file("normal")["fc1.bias"]
+    assert (ours == normal[::-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [(NO_FILL, "Reversed"), (f"{HEAD}INITIALIZER = Initializer('reversed', lambda tensor: 3)", "int")],
+)
+def test_a_plugin_that_gives_no_fill_is_told_so(net, site, text, given):
+    path = installed(site, "initctl_reversed", text)
+    run = initctl("apply", "net.safetensors", "-o", "out", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
+    assert run.status == 4
+    assert f"it resolves to {given}, which neither has `values` nor is a `WholeFill`" in run.err

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 
 import initctl
 from initctl.execution import memory
+from initctl.stream.engines import device
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import single
 from tests.formats.handwritten import safetensors_bytes, tensor
@@ -56,6 +59,25 @@ def test_the_least_of_all_limits_counts(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(initctl.StorageError, match=r"and 9\.99e-07 GB are available"):
         initctl.apply(path, in_place=True, rules=["embed.weight=orthogonal"])
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(("free", "refused"), [(999, True), (10**12, False), (None, False)])
+def test_that_of_the_device_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, refused: bool):
+    monkeypatch.setattr(memory, "_limits", lambda: iter([10**12]))
+    monkeypatch.setattr(device, "free_memory", {"cpu:0": free}.__getitem__)
+    expected = pytest.raises(initctl.StorageError, match=r"9\.99e-07 GB are available") if refused else nullcontext()
+    with expected:
+        initctl.apply(single(tmp_path / "in"), tmp_path / "out", rules=["embed.weight=orthogonal"], device="cpu:0")
+    assert (tmp_path / "out").exists() is not refused
+
+
+def test_of_a_device_is_asked_only_where_torch_can_tell():
+    assert device.free_memory("cpu") is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_of_a_gpu_is_a_size():
+    assert device.free_memory("cuda") > 2**20
 
 
 def test_laws_of_single_elements_are_not_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -137,6 +137,15 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
+def free_memory(name: str) -> int | None:
+    """Bytes of memory that the device called `name` has left, where torch can tell. Raises `StorageError`."""
+    device = torch.device(name)
+    if device.type != "cuda":
+        return None
+    with device_errors(f"device {shown(name)}"):
+        return torch.cuda.mem_get_info(device)[0]
+
+
 @contextmanager
 def device_errors(name: str, *, hint: str | None = _ELSEWHERE) -> Iterator[None]:
     """Turn what torch raises where a device is missing, busy or full into a `StorageError`."""

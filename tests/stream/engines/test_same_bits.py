@@ -14,6 +14,7 @@ from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
 from initctl.stream import Constant, Normal, Table, TruncNormal, Uniform, ZeroedNormal, encode
 from initctl.stream.engines import NumpyEngine, Unusable
+from initctl.stream.engines.device import TorchEngine
 from initctl.stream.key import Key, stream_key
 
 REFERENCE = NumpyEngine()
@@ -108,8 +109,8 @@ def test_at_any_address(engine, dtype, shift):
 
 @pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype.kind != "packed"], ids=lambda dtype: dtype.name)
 @pytest.mark.parametrize("value", [0, 1, 0.5])
-def test_of_constants_in_every_dtype(engine, dtype, value):
-    assert_same(engine, Constant(value if dtype.is_floating else int(value)), 3, 50_000, dtype)
+def test_of_constants_in_every_dtype(compiled, dtype, value):
+    assert_same(compiled, Constant(value if dtype.is_floating else int(value)), 3, 50_000, dtype)
 
 
 @floats
@@ -126,9 +127,9 @@ def test_of_constants_in_every_dtype(engine, dtype, value):
     ],
     ids=lambda law: type(law).__name__,
 )
-def test_of_laws_beside_the_random_ones(engine, law, dtype):
+def test_of_laws_beside_the_random_ones(compiled, law, dtype):
     for start, stop in [(0, 40_000), (33, 39_001), (5, 2049), (2047, 2050)]:
-        assert_same(engine, law, start, stop, dtype)
+        assert_same(compiled, law, start, stop, dtype)
 
 
 class Doubled(Normal):
@@ -159,8 +160,8 @@ def test_what_no_tensor_can_hold_is_refused(engine):
 class TestDraws:
     @pytest.mark.parametrize("stream", [0, 1, 2**32 - 1])
     @pytest.mark.parametrize(("start", "stop"), RANGES)
-    def test_are_the_references(self, engine, start, stop, stream):
-        ours, theirs = REFERENCE.draws(KEY), engine.draws(KEY)
+    def test_are_the_references(self, compiled, start, stop, stream):
+        ours, theirs = REFERENCE.draws(KEY), compiled.draws(KEY)
         for name in ("words", "uniform01", "normal01"):
             one, other = (getattr(draws, name)(start, stop, stream=stream) for draws in (ours, theirs))
             np.testing.assert_array_equal(one.view(np.uint32), other.view(np.uint32), strict=True)
@@ -169,16 +170,16 @@ class TestDraws:
             ours.normal01_between(start, stop, **bounds), theirs.normal01_between(start, stop, **bounds)
         )
 
-    def test_are_of_stream_0_unless_another_is_asked_for(self, engine):
-        draws = engine.draws(KEY)
+    def test_are_of_stream_0_unless_another_is_asked_for(self, compiled):
+        draws = compiled.draws(KEY)
         for name, arguments in [("words", (0, 9)), ("normal01", (0, 9)), ("kth_smallest", (9, 8, 4))]:
             default, zero, one = (getattr(draws, name)(*arguments, **o) for o in ({}, {"stream": 0}, {"stream": 1}))
             np.testing.assert_array_equal(default, zero)
             assert (default != one).any()
 
     @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 300), (300, 1), (64, 200), (1000, 7), (33, 65)])
-    def test_rank_a_column_as_the_reference_does(self, engine, rows, columns):
-        ours, theirs = REFERENCE.draws(KEY), engine.draws(KEY)
+    def test_rank_a_column_as_the_reference_does(self, compiled, rows, columns):
+        ours, theirs = REFERENCE.draws(KEY), compiled.draws(KEY)
         for k in {1, (rows + 1) // 2, rows}:
             cutoffs = ours.kth_smallest(rows, columns, k, stream=1)
             np.testing.assert_array_equal(theirs.kth_smallest(rows, columns, k, stream=1), cutoffs, strict=True)
@@ -190,9 +191,9 @@ class TestDraws:
                 )
 
 
-def test_of_equal_words_the_lower_row_is_the_smaller(engine):
+def test_of_equal_words_the_lower_row_is_the_smaller(compiled):
     rows = 200_000  # so many that some words of 32 bits are equal
-    draws = engine.draws(KEY)
+    draws = compiled.draws(KEY)
     words = draws.words(0, rows, stream=1)
     order = np.lexsort((np.arange(rows), words))
     (equal, *_) = np.flatnonzero(np.diff(words[order]) == 0)
@@ -200,6 +201,37 @@ def test_of_equal_words_the_lower_row_is_the_smaller(engine):
     assert numbers[0] >> 32 == numbers[1] >> 32
     assert [int(draws.kth_smallest(rows, 1, int(equal) + k, stream=1)[0]) for k in (1, 2)] == numbers
     assert draws.not_larger(0, rows, np.array(numbers[:1], np.uint64), stream=1).sum() == equal + 1
+
+
+class Host(NumpyEngine):
+    """A reference that keeps what it was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def fill(self, law, key, start, stop, dtype, out):
+        self.asked.append((law, dtype.name))
+        super().fill(law, key, start, stop, dtype, out)
+
+    def draws(self, key):
+        self.asked.append(key)
+        return super().draws(key)
+
+
+def test_a_device_computes_random_laws_and_leaves_the_rest_to_its_host():
+    host = Host()
+    engine = TorchEngine("cpu", host)
+    for law in (Uniform(0, 1), Normal(0, 1), TruncNormal(0, 1, -2, 2)):
+        assert_same(engine, law, 0, 100, BY_NAME["bfloat16"])
+    host.asked.clear()
+    table = Table(np.arange(100, dtype=np.float32))
+    others = [(Constant(1), "bfloat16"), (Constant(1), "int32"), (table, "float32"), (Doubled(0, 1), "float64")]
+    for law, dtype in others:
+        engine.fill(law, KEY, 0, 100, BY_NAME[dtype], np.empty(100 * BY_NAME[dtype].width, np.uint8))
+    assert [asked for asked in host.asked if asked != KEY] == others
+    engine.draws(KEY)
+    assert host.asked[-1] == KEY
 
 
 @pytest.mark.parametrize("dtype", NARROW, ids=lambda dtype: dtype.name)
