@@ -1,6 +1,19 @@
-"""`python -m initctl`."""
+"""`initctl`, and `python -m initctl`. A signal that comes while modules are still loaded ends it without a word."""
 
-from initctl.cli.main import main
+from __future__ import annotations
+
+import signal
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from initctl.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ from initctl.errors import Problem, RuleError, UsageError, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from initctl.execution import Chosen, Progress
+    from initctl.execution import Event
     from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
 
@@ -84,7 +84,7 @@ def apply(
     require_all: bool = False,
     device: str = "cpu",
     threads: int | None = None,
-    on_event: Callable[[Plan | Chosen | Progress], None] | None = None,
+    on_event: Callable[[Plan | Event], None] | None = None,
 ) -> Applied:
     """Initialize the tensors of `checkpoint` that `rules` decide, and write it to `output`, or back `in_place`.
 
@@ -99,8 +99,8 @@ def apply(
             rest is, but is seen while it goes on, and stays where it is interrupted; the same call completes it.
         no_clobber: refuse where `output` exists.
         threads: how many compute and copy; by default as many as the process may use processors.
-        on_event: called with the plan before anything is written, then with each engine that is `Chosen`, and now and
-            then with `Progress`: the bytes written and their total.
+        on_event: called with the plan before anything is written, then with each engine that is `Chosen`, now and then
+            with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
 
     Raises:
         UsageError, InputError, FitError: as for `plan`; and where `output` is the checkpoint itself.

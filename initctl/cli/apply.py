@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +11,12 @@ import initctl
 from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
 from initctl.cli.signals import ignore_signals
-from initctl.execution import Chosen, Progress
+from initctl.execution import Chosen, Committed, Progress
 from initctl.planning import Plan
 from initctl.report.plans import applied_report
+
+if TYPE_CHECKING:
+    from initctl.execution import Event
 
 Output = Annotated[
     str | None,
@@ -50,7 +53,7 @@ def apply(
 
     with face.progress() as on_progress:
 
-        def tell(event: Plan | Chosen | Progress) -> None:
+        def tell(event: Plan | Event) -> None:
             match event:
                 case Plan():
                     face.warn(event.warnings)
@@ -59,6 +62,8 @@ def apply(
                     face.log(f"{device}: engine {engine}: {reason}")
                 case Progress() if on_progress:
                     on_progress(event)
+                case Committed():
+                    ignore_signals()
 
         applied = initctl.apply(
             checkpoint,

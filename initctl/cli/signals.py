@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
 
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+_heeded = True
+"""Whether a signal still ends the process."""
 
 
 class Ended(BaseException):
@@ -20,19 +23,28 @@ class Ended(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Let signals raise `Ended`, but for those that the caller ignores, as nohup and background jobs do."""
+    """Let the first signal raise `Ended`, but for those that the caller ignores, as nohup and background jobs do."""
+    global _heeded
+    _heeded = True
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
 
 
 def ignore_signals() -> None:
-    """From here on nothing can be undone: let the process come to its own end. Undoes `raise_on_signals` only."""
+    """From here on nothing can be undone: let the process come to its own end. Undoes `raise_on_signals` only.
+
+    Where other handlers stand in for the moment, as in a step that is not to be disturbed, a signal is ignored once
+    they hand it back. Called again after that, this covers the time when Python ends and takes back its own handlers.
+    """
+    global _heeded
+    _heeded = False
     for number in _ENDING:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _end(number: int, _: FrameType | None) -> NoReturn:
-    ignore_signals()  # what cleans up is not to be interrupted again
-    raise Ended(number)
+def _end(number: int, _: FrameType | None) -> None:
+    if _heeded:
+        ignore_signals()  # what cleans up is not to be interrupted again
+        raise Ended(number)

@@ -19,7 +19,7 @@ import os
 import secrets
 import shutil
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Self
@@ -31,11 +31,16 @@ from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 """What a rename of a directory answers where the new name is a file's, or a directory's that is not empty."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class NewFile:
@@ -82,19 +87,27 @@ class StagedFile(NewFile):
     def __init__(self, target: str) -> None:
         super().__init__(_staged_path(target), target)
 
+    def __enter__(self) -> Self:
+        with _removed_on_a_signal(self):
+            return super().__enter__()
+
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         with suppress(OSError):  # after a commit there is nothing to remove
             os.unlink(self.path)
 
-    def commit(self, *, no_clobber: bool = False) -> None:
-        """Take the target's place. Raises `ConflictError` under `no_clobber` where something is there."""
+    def commit(self, *, no_clobber: bool = False, on_commit: Callable[[], None] = _nothing) -> None:
+        """Take the target's place, and call `on_commit` before anything else can happen.
+
+        Raises `ConflictError` under `no_clobber` where something is there.
+        """
         with undisturbed():
             with storage_errors(self.target):
                 if no_clobber:
                     _link_as(self.path, self.target)
                 else:
                     os.replace(self.path, self.target)
+            on_commit()
             _sync_committed(os.path.dirname(self.target))
 
 
@@ -106,7 +119,7 @@ class StagedDirectory:
         self.path = _staged_path(target)
 
     def __enter__(self) -> Self:
-        with storage_errors(self.target):
+        with _removed_on_a_signal(self), storage_errors(self.target):
             os.mkdir(self.path, 0o700)
         return self
 
@@ -140,8 +153,8 @@ class StagedDirectory:
                 sync_directory(directory)
             os.chmod(self.path, mode)
 
-    def commit(self, *, replace: bool) -> None:
-        """Become the target, or, to `replace` it, take its place; in one step.
+    def commit(self, *, replace: bool, on_commit: Callable[[], None] = _nothing) -> None:
+        """Become the target, or, to `replace` it, take its place; in one step. Then call `on_commit`.
 
         What is replaced is removed. Raises `ConflictError` where something is there that is not to be replaced.
         """
@@ -151,6 +164,7 @@ class StagedDirectory:
             else:
                 with storage_errors(self.target):
                     _rename_to(self.path, self.target)
+            on_commit()
             _sync_committed(os.path.dirname(self.target))
 
     def _exchange(self) -> None:
@@ -166,6 +180,18 @@ class StagedDirectory:
         path = os.path.join(self.path, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
+
+
+@contextmanager
+def _removed_on_a_signal(staged: StagedFile | StagedDirectory) -> Iterator[None]:
+    """Remove what is being made where a signal ends it: Python hears of that when the system has made it."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        staged.__exit__(type(error), error, None)
+        raise
 
 
 def sync_directory(path: str) -> None:

@@ -10,7 +10,7 @@ workers.py        pieces over threads, with progress
 events.py         what is told while it goes on
 """
 
-from initctl.execution.events import Chosen, Progress
+from initctl.execution.events import Chosen, Committed, Event, Progress
 from initctl.execution.execute import Written, execute
 
-__all__ = ["Chosen", "Progress", "Written", "execute"]
+__all__ = ["Chosen", "Committed", "Event", "Progress", "Written", "execute"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -13,8 +14,16 @@ class Chosen(NamedTuple):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The result is in place, and stays whatever comes."""
+
+
 class Progress(NamedTuple):
     """Bytes written so far, and in all."""
 
     done: int
     total: int
+
+
+Event = Chosen | Progress | Committed

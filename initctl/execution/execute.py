@@ -22,6 +22,7 @@ from initctl.execution.destination import (
     real_path,
 )
 from initctl.execution.engines import choose_engines
+from initctl.execution.events import Committed
 from initctl.execution.memory import check_memory
 from initctl.execution.pieces import Filler, filled_pieces, kept_pieces
 from initctl.execution.ranges import extent, joined, kept_ranges, ruled_ranges
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initctl.commit import NewFile
-    from initctl.execution.events import Chosen, Progress
+    from initctl.execution.events import Event
     from initctl.execution.pieces import Piece
     from initctl.execution.ranges import Range
     from initctl.formats import Checkpoint, CheckpointFile
@@ -58,7 +59,7 @@ def execute(
     patch: bool = False,
     threads: int | None = None,
     no_clobber: bool = False,
-    on_event: Callable[[Chosen | Progress], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
 ) -> Written:
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
@@ -79,7 +80,7 @@ def execute(
 class _Writer:
     """Writes the files of one plan."""
 
-    def __init__(self, plan: Plan, workers: Workers, on_event: Callable[[Chosen], None] | None) -> None:
+    def __init__(self, plan: Plan, workers: Workers, on_event: Callable[[Event], None] | None) -> None:
         self.plan = plan
         self.checkpoint = plan.checkpoint
         self.workers = workers
@@ -128,6 +129,7 @@ class _Writer:
                     overwriting = True
                     self.fill(file, patched.descriptor, patched.descriptor)
                     patched.sync()
+            self.committed()
         except BaseException as error:
             if not overwriting:
                 raise
@@ -146,12 +148,16 @@ class _Writer:
         engines = choose_engines(self.plan.actions, threads=self.workers.threads, on_event=self.on_event)
         self.filler = Filler(self.plan.seed, engines)
 
+    def committed(self) -> None:
+        if self.on_event:
+            self.on_event(Committed())
+
     def new_file(self, file: CheckpointFile, target: Destination, *, no_clobber: bool = False) -> None:
         with StagedFile(target.path) as staged:
             self.write(file, staged, self.prepare(file, staged))
             staged.sync(target.mode)
             self.checkpoint.check_unchanged([file])
-            staged.commit(no_clobber=no_clobber)
+            staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
     def new_directory(self, target: Destination, files: Sequence[CheckpointFile]) -> None:
         with StagedDirectory(target.path) as staged:
@@ -160,7 +166,7 @@ class _Writer:
             self.checkpoint.check_unchanged(files)
             if target.exists:
                 check_replaceable(self.checkpoint, target.path)
-            staged.commit(replace=target.exists)
+            staged.commit(replace=target.exists, on_commit=self.committed)
 
     def exchanged_directory(self, touched: Sequence[CheckpointFile]) -> None:
         """Several shards change at once: a directory that shares all other files takes the old one's place."""
@@ -173,7 +179,7 @@ class _Writer:
             mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
             staged.sync(mode, like=self.checkpoint.target)
             self.checkpoint.check_unchanged(touched)
-            staged.commit(replace=True)
+            staged.commit(replace=True, on_commit=self.committed)
 
     def write_into(self, staged: StagedDirectory, files: Mapping[str, CheckpointFile]) -> None:
         """Write files under the names they get: for all of them room is taken first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -82,3 +83,38 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(folder):
     code, out, err = ended(process)
     assert (code, err) == (0, "")
     assert out.endswith("wrote out.safetensors (1 file)\n")
+
+
+def test_a_signal_once_the_result_is_in_place_comes_too_late(folder):
+    checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
+    leaving = """
+import os, signal, sys
+from initctl.commit import StagedFile
+leave = StagedFile.__exit__
+def interrupted(self, *error):
+    os.kill(os.getpid(), signal.SIGTERM)
+    leave(self, *error)
+StagedFile.__exit__ = interrupted
+sys.argv = ["initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", "w=normal"]
+from initctl.__main__ import main
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", leaving], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    code, out, err = ended(process)
+    assert (code, err) == (0, "")
+    assert out.endswith("wrote out.safetensors (1 file)\n")
+
+
+def test_a_signal_while_modules_are_loaded_is_no_traceback(folder):
+    loading = """
+import os, signal, sys
+class Interrupted:
+    def find_spec(self, name, *rest):
+        if name == "initctl.cli.apply":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupted())
+from initctl.__main__ import main
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", loading], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert ended(process) == (-signal.SIGINT, "", "")

@@ -1,0 +1,52 @@
+"""What is staged is gone where a signal ends its making, and is told to be in place before one can be heard."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from initctl.commit import StagedDirectory, StagedFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Ended(BaseException):
+    """What a signal's handler raises."""
+
+
+@pytest.mark.parametrize(("staged", "call"), [(StagedFile, "open"), (StagedDirectory, "mkdir")])
+def test_nothing_is_left_where_a_signal_comes_with_the_systems_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, staged: type, call: str
+):
+    system, made = getattr(os, call), []
+
+    def interrupted(path: str, *arguments: int) -> None:
+        made.append((system(path, *arguments), list(tmp_path.iterdir())))
+        raise Ended
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, interrupted)
+        with pytest.raises(Ended), staged(str(tmp_path / "target")):
+            pass
+    assert [len(there) for _, there in made] == [1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_that_it_is_in_place_is_told_before_a_signal_is_heard(tmp_path: Path, replaces: bool):
+    target, told = tmp_path / "target", []
+    with StagedFile(str(target)) as staged:
+        staged.sync(stat.S_IRUSR)
+        staged.commit(no_clobber=not replaces, on_commit=lambda: told.append(target.exists()))
+    folder = tmp_path / "folder"
+    if replaces:
+        folder.mkdir()
+    with StagedDirectory(str(folder)) as staged:
+        staged.sync(0o700, like=str(tmp_path))
+        before = staged.path
+        staged.commit(replace=replaces, on_commit=lambda: told.append(os.path.exists(before) is replaces))
+    assert told == [True, True]
