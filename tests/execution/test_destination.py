@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import initctl
+from initctl.execution import Chosen
 from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import assert_written, sharded, single
 
@@ -24,10 +25,11 @@ FILLED = {"norm.weight": torch.zeros(8)}
 def refuse(
     source: Path, output: Path | str, error: type[initctl.InitctlError], code: str, **options: bool
 ) -> initctl.Problem:
-    """`output` is refused with `error`, and nothing in the folder of `source` changes."""
-    before = snapshot(source.parent)
+    """`output` is refused with `error` before an engine is chosen, and nothing in the folder of `source` changes."""
+    before, told = snapshot(source.parent), []
     with pytest.raises(initctl.InitctlError) as raised:
-        initctl.apply(source, output, rules=RULES, **options)
+        initctl.apply(source, output, rules=RULES, on_event=told.append, **options)
+    assert not any(isinstance(event, Chosen) for event in told)
     assert type(raised.value) is error
     (problem,) = raised.value.problems
     assert problem.code == code
