@@ -14,6 +14,7 @@ from initctl.cli.signals import ignore_signals
 from initctl.execution import Chosen, Committed, Progress
 from initctl.planning import Plan
 from initctl.report.plans import applied_report
+from initctl.report.tables import count
 
 if TYPE_CHECKING:
     from initctl.execution import Event
@@ -76,10 +77,10 @@ def apply(
             **vars(rules),
         )
     ignore_signals()
-    face.log(f"{len(applied.files)} files written in {time.monotonic() - started:.2f} s")
+    face.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
     face.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))
 
 
 def _table(plan: Plan) -> str:
     checkpoint = plan.checkpoint
-    return f"{checkpoint.format}: {len(checkpoint.tensors)} tensors in {len(checkpoint.files)} files"
+    return f"{checkpoint.format}: {count(len(checkpoint.tensors), 'tensor')}, {count(len(checkpoint.files), 'file')}"

@@ -37,10 +37,13 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
 
 
 def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
-    """The names most like `pattern`, nearest first; of names that differ in numbers only, the first."""
+    """The names most like `pattern`, nearest first; of names that differ in numbers only, that with its own."""
     distinct: dict[str, str] = {}
+    numbers = _NUMBER.findall(pattern)
     for name in names:
-        distinct.setdefault(_NUMBER.sub("0", name)[:_LONGEST], name)
+        like = _NUMBER.sub("0", name)[:_LONGEST]
+        if like not in distinct or _NUMBER.findall(name) == numbers:
+            distinct[like] = name
         if len(distinct) == _COMPARED:
             break
     wanted = _NUMBER.sub("0", pattern)[:_LONGEST]

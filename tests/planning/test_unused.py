@@ -30,9 +30,12 @@ def test_a_keep_rule_that_matches_nothing_is_refused_too(tmp_path: Path):
     assert codes(refused(tmp_path, NET, "fc1.wieght=keep")) == ["rule.unused"]
 
 
-def test_names_that_differ_in_numbers_only_are_proposed_once(tmp_path: Path):
+@pytest.mark.parametrize(("meant", "proposed"), [("layers.3", "layers.3"), ("layers.33", "layers.0")])
+def test_of_names_that_differ_in_numbers_only_one_is_proposed_with_those_of_the_pattern(
+    tmp_path: Path, meant: str, proposed: str
+):
     layers = {f"layers.{i}.weight": ("F32", [1]) for i in range(9)}
-    assert "did you mean layers.0.weight?" in refusal(tmp_path, layers, "layers.3.wieght=zeros")
+    assert f"did you mean {proposed}.weight?" in refusal(tmp_path, layers, f"{meant}.wieght=zeros")
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
