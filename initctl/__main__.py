@@ -1,4 +1,4 @@
-"""`initctl`, and `python -m initctl`. A signal that comes while modules are still loaded ends it without a word."""
+"""`initctl`, and `python -m initctl`. A signal that comes while the command line is loaded ends it without a word."""
 
 from __future__ import annotations
 

@@ -107,8 +107,7 @@ class StagedFile(NewFile):
                     _link_as(self.path, self.target)
                 else:
                     os.replace(self.path, self.target)
-            on_commit()
-            _sync_committed(os.path.dirname(self.target))
+            _committed(self.target, on_commit)
 
 
 class StagedDirectory:
@@ -164,8 +163,7 @@ class StagedDirectory:
             else:
                 with storage_errors(self.target):
                     _rename_to(self.path, self.target)
-            on_commit()
-            _sync_committed(os.path.dirname(self.target))
+            _committed(self.target, on_commit)
 
     def _exchange(self) -> None:
         try:
@@ -203,6 +201,14 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _committed(target: str, on_commit: Callable[[], None]) -> None:
+    """Tell that `target` is in place, and bring its name to the disk whatever comes of telling."""
+    try:
+        on_commit()
+    finally:
+        _sync_committed(os.path.dirname(target))
 
 
 def _sync_committed(directory: str) -> None:

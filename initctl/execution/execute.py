@@ -64,9 +64,9 @@ def execute(
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
     Memory does not grow with the checkpoint, but for initializers that need a whole tensor: they have room for one at a
-    time. Whatever is raised, what was there is as it was and nothing is left behind, but for `UncertainError`: then the
-    result is in place. In place, `patch` overwrites the ruled bytes where they lie: then `UncertainError` also says
-    that some of them hold new values and some do not.
+    time. Whatever is raised, what was there is as it was and nothing is left behind, but for `UncertainError` and for
+    what `on_event` raises on `Committed`: then the result is in place. In place, `patch` overwrites the ruled bytes
+    where they lie: then `UncertainError` also says that some of them hold new values and some do not.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     check_memory(plan.actions)
@@ -129,11 +129,12 @@ class _Writer:
                     overwriting = True
                     self.fill(file, patched.descriptor, patched.descriptor)
                     patched.sync()
-            self.committed()
         except BaseException as error:
             if not overwriting:
                 raise
             raise unfinished(self.checkpoint, error) from error
+        if touched:
+            self.committed()
         return self.replaced(touched)
 
     def touched(self) -> list[CheckpointFile]:

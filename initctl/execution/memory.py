@@ -44,25 +44,21 @@ _VERSIONS = {
 def check_memory(actions: Iterable[Action]) -> None:
     """Refuse, before anything is written, an action that takes more memory than there is. Raises `StorageError`."""
     whole = [(action, action.fill) for action in actions if isinstance(action.fill, WholeFill)]
-    limits = {device: _available(device) for device in {action.device for action, _ in whole}}
+    here = min(_limits(), default=None) if whole else None
     for action, fill in whole:
-        available = limits[action.device]
-        if available is not None and fill.workspace > available:
-            needed, there = (f"{nbytes / _GIGABYTE:.3g} GB" for nbytes in (fill.workspace, available))
-            place = f"{action.rule}: tensor {shown(action.tensor.name)}"
-            message = f"{place}: {action.initializer} takes about {needed} of memory at once, and {there} are available"
-            raise StorageError(Problem("storage.memory", message, "run it where there is more"))
+        _check_fits(action, fill, here, "available", "run it where there is more")
+        if fill.flops and action.device != CPU:
+            from initctl.stream.engines.device import free_memory
+
+            _check_fits(action, fill, free_memory(action.device), f"free on {action.device}", "use --device cpu")
 
 
-def _available(device: str) -> int | None:
-    """Bytes that the machine still has, and `device`, where that is not the processor; nothing where none can tell."""
-    found = list(_limits())
-    if device != CPU:
-        from initctl.stream.engines.device import free_memory
-
-        free = free_memory(device)
-        found += [] if free is None else [free]
-    return min(found, default=None)
+def _check_fits(action: Action, fill: WholeFill, room: int | None, where: str, hint: str) -> None:
+    if room is not None and fill.workspace > room:
+        needed, there = (f"{nbytes / _GIGABYTE:.3g} GB" for nbytes in (fill.workspace, room))
+        place = f"{action.rule}: tensor {shown(action.tensor.name)}"
+        message = f"{place}: {action.initializer} takes about {needed} of memory at once, and {there} are {where}"
+        raise StorageError(Problem("storage.memory", message, hint))
 
 
 def _limits() -> Iterator[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import StagedDirectory, StagedFile
+from initctl.commit import StagedDirectory, StagedFile, staging
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,3 +50,17 @@ def test_that_it_is_in_place_is_told_before_a_signal_is_heard(tmp_path: Path, re
         before = staged.path
         staged.commit(replace=replaces, on_commit=lambda: told.append(os.path.exists(before) is replaces))
     assert told == [True, True]
+
+
+def test_the_new_name_is_brought_to_the_disk_whatever_comes_of_telling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail() -> None:
+        raise LookupError
+
+    synced: list[str] = []
+    monkeypatch.setattr(staging, "sync_directory", synced.append)
+    with StagedFile(str(tmp_path / "target")) as staged:
+        staged.sync(stat.S_IRUSR)
+        with pytest.raises(LookupError):
+            staged.commit(on_commit=fail)
+    assert synced == [str(tmp_path)]
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]

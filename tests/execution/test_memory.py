@@ -65,10 +65,23 @@ def test_the_least_of_all_limits_counts(tmp_path: Path, monkeypatch: pytest.Monk
 def test_that_of_the_device_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, refused: bool):
     monkeypatch.setattr(memory, "_limits", lambda: iter([10**12]))
     monkeypatch.setattr(device, "free_memory", {"cpu:0": free}.__getitem__)
-    expected = pytest.raises(initctl.StorageError, match=r"9\.99e-07 GB are available") if refused else nullcontext()
+    expected = (
+        pytest.raises(initctl.StorageError, match=r"9\.99e-07 GB are free on cpu:0; use --device cpu")
+        if refused
+        else nullcontext()
+    )
     with expected:
         initctl.apply(single(tmp_path / "in"), tmp_path / "out", rules=["embed.weight=orthogonal"], device="cpu:0")
     assert (tmp_path / "out").exists() is not refused
+
+
+def test_that_of_the_device_does_not_count_for_what_the_processor_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(device, "free_memory", {"cpu:0": 0}.__getitem__)
+    rules = ["embed.weight=sparse:sparsity=0.5"]
+    initctl.apply(single(tmp_path / "in"), tmp_path / "out", rules=rules, device="cpu:0")
+    assert (tmp_path / "out").exists()
 
 
 def test_of_a_device_is_asked_only_where_torch_can_tell():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.execution import Progress
+from initctl.execution import Committed, Progress
 from initctl.stream import Normal
 from tests.commit.folders import contents, snapshot
 from tests.events import on
@@ -163,3 +163,12 @@ class TestWhatStopsIt:
         with pytest.raises(initctl.UncertainError, match=r"model.safetensors: another file has taken its place"):
             patch(path, on_event=on(Progress, replace))
         assert path.read_bytes() == before
+
+
+def test_what_is_raised_on_hearing_that_it_is_done_is_no_unfinished_patch(tmp_path: Path):
+    def fail(_: Committed) -> None:
+        raise LookupError
+
+    path = single(tmp_path / "model.safetensors")
+    with pytest.raises(LookupError):
+        initctl.apply(path, in_place=True, patch=True, rules=["norm.weight=zeros"], on_event=on(Committed, fail))

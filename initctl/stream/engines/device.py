@@ -8,7 +8,7 @@ processor; through float64 and back it is.
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from threading import BoundedSemaphore, local
+from queue import LifoQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from initctl.stream.philox import LANES, MULTIPLIERS, ROUNDS, WEYL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -42,7 +41,7 @@ _ELSEWHERE = "use --device cpu"
 _AT_ONCE = 1 << 20
 """Numbers that are computed at a time, in some 100 bytes of the device's memory each: enough to keep it busy."""
 _TURNS = 3
-"""Threads that compute on the device at a time: more would not be faster, and take more of its memory."""
+"""Threads that compute on the device at a time, each in a stream, for which torch keeps the memory that it used."""
 
 
 def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None) -> Floats:
@@ -69,7 +68,7 @@ def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None)
 class TorchEngine:
     """Random laws on floating-point tensors on `device`; everything else by `host`, whose draws it hands out.
 
-    Each thread has a stream of its own there, and results come back through page-locked buffers: while one thread
+    A few threads at a time have a stream there, and results come back through page-locked buffers: while one thread
     writes, another's part is computed. Raises `UsageError` where torch knows no such device, and `StorageError` where
     it is not there or does not compute the reference's bits.
     """
@@ -80,8 +79,9 @@ class TorchEngine:
         self.device = torch_device(device)
         self.host = host
         self.name = f"torch on {self.device}"
-        self._thread = local()
-        self._turns = BoundedSemaphore(_TURNS)
+        self._streams: LifoQueue[torch.cuda.Stream | None] = LifoQueue()
+        for _ in range(_TURNS):
+            self._streams.put(_new_stream(self.device))
         if not gives_reference_bits(self):
             message = f"{self.name}: computes other values than the processor"
             raise StorageError(Problem("device.differs", message, "use --device cpu"))
@@ -97,7 +97,7 @@ class TorchEngine:
         if type(law) not in _VALUES or not dtype.is_floating:
             self.host.fill(law, key, start, stop, dtype, out)
             return
-        with self._turns, device_errors(self.name), self._stream():
+        with device_errors(self.name), self._stream():
             kind, result = getattr(torch, dtype.numpy.name), torch.from_numpy(out)
             for first in range(start, stop, _AT_ONCE):
                 last = min(first + _AT_ONCE, stop)
@@ -113,12 +113,19 @@ class TorchEngine:
         values: Tensor = _VALUES[type(law)](words, law)[start - LANES * first : stop - LANES * first]
         return values
 
-    def _stream(self) -> AbstractContextManager[Any]:
-        if self.device.type != "cuda":
-            return nullcontext()
-        if not hasattr(self._thread, "stream"):
-            self._thread.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        return torch.cuda.stream(self._thread.stream)
+    @contextmanager
+    def _stream(self) -> Iterator[None]:
+        """A stream for the time of the body, once one is free."""
+        stream = self._streams.get()
+        try:
+            with nullcontext() if stream is None else torch.cuda.stream(stream):
+                yield
+        finally:
+            self._streams.put(stream)
+
+
+def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
+    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
 def torch_device(name: str) -> torch.device:
@@ -138,12 +145,16 @@ def torch_device(name: str) -> torch.device:
 
 
 def free_memory(name: str) -> int | None:
-    """Bytes of memory that the device called `name` has left, where torch can tell. Raises `StorageError`."""
+    """Bytes of memory that torch can still have on the device called `name`, where it can tell.
+
+    What it holds back for later counts as free. Raises `StorageError`.
+    """
     device = torch.device(name)
     if device.type != "cuda":
         return None
     with device_errors(f"device {shown(name)}"):
-        return torch.cuda.mem_get_info(device)[0]
+        held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + held_back
 
 
 @contextmanager
