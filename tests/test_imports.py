@@ -32,8 +32,8 @@ LAYERS = (
     {"initializers", "formats", "commit"},
     {"rules", "stream"},
     {"tensors"},
-    {"dtypes"},
-    {"errors", "processors"},
+    {"dtypes", "threads"},
+    {"errors"},
 )
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}

@@ -27,8 +27,8 @@ from initctl.execution.memory import check_memory
 from initctl.execution.pieces import Filler, filled_pieces, kept_pieces
 from initctl.execution.ranges import extent, joined, kept_ranges, ruled_ranges
 from initctl.execution.workers import Workers
-from initctl.processors import processors
 from initctl.stream import WholeFill
+from initctl.threads import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -89,7 +89,7 @@ class Filler:
         """Offset and bytes of one part after another of `spans`, which are of one device; it stands until the next."""
         engine = self.engines[spans[0].action.device]
         buffer = self._buffer(engine)
-        for part in _adjoining(_cut(spans, engine.at_once), engine.at_once):
+        for part in _adjoining(_cut(spans, buffer.size), buffer.size):
             reached = 0
             for span in part:
                 self._compute(engine, span, buffer[reached : reached + span.nbytes])
@@ -113,7 +113,7 @@ class Filler:
     def _buffer(self, engine: Engine) -> NDArray[np.uint8]:
         buffers: dict[Engine, NDArray[np.uint8]] = self._thread.__dict__.setdefault("buffers", {})
         if engine not in buffers:
-            buffers[engine] = engine.buffer(engine.at_once)
+            buffers[engine] = engine.buffer()
         return buffers[engine]
 
 

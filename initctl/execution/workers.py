@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.execution.events import Progress
+from initctl.threads import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,12 +38,15 @@ class Workers:
             self.on_progress(Progress(self.done, self.total))
 
     def write(self, pieces: Iterable[Piece], source: int, destination: int) -> None:
-        """Write all of `pieces`. The first failure is raised once no thread is at work any more."""
+        """Write all of `pieces`. The first failure is raised once no thread is at work any more.
+
+        Raises `StorageError` where the system starts no thread.
+        """
         pending: set[Future[int]] = set()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="initctl")
         try:
             for piece in pieces:
-                pending.add(pool.submit(_write, piece, source, destination))
+                pending.add(submit(pool, _write, piece, source, destination))
                 if len(pending) >= _WAITING_FOR_EACH * self.threads:
                     pending = self._wait(pending)
             while pending:

@@ -37,7 +37,10 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
 
 
 def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
-    """The names most like `pattern`, nearest first; of names that differ in numbers only, that with its own."""
+    """The names most like `pattern`, nearest first.
+
+    Of names that differ in numbers only there is one: that with the numbers of `pattern`, else the first.
+    """
     distinct: dict[str, str] = {}
     numbers = _NUMBER.findall(pattern)
     for name in names:

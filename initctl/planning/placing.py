@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.errors import StorageError
-from initctl.processors import processors
 from initctl.stream import WholeFill
 from initctl.stream.engines.choosing import CPU, cuda_wins
+from initctl.threads import processors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

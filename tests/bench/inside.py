@@ -18,13 +18,13 @@ import torch
 
 from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY
-from initctl.processors import processors
 from initctl.rules import parse_call
 from initctl.stream import WholeFill
 from initctl.stream.engines import Work, choose
 from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.key import stream_key
 from initctl.tensors import TensorSpec
+from initctl.threads import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ ALL, ZEROS, ONE_HEAD = "*=normal:std=0.02", "*=zeros", f"{HEAD}=normal:std=0.02"
 MEMORY_LIMIT = 400
 """Megabytes, beside what an initializer that needs its tensor at once takes for it."""
 
-_COPYING = "cp A B && sync B"
+_COPYING = "`cp A B && sync B`"
 _BY_HAND = """
 import sys, torch
 from safetensors.torch import load_file, save_file
@@ -48,7 +48,7 @@ def everything_and_by_hand(bench: Bench) -> Result:
     path = bench.checkpoint(bench.size)
     script = [PYTHON, "-c", _BY_HAND, str(path), str(bench.out)]
     comparison = bench.compared(path, bench.apply(path, ALL), script)
-    return Result(f"every weight of {_size(path)}", "load_file, torch.nn.init, save_file", *comparison, 0.2)
+    return Result(f"every weight of {_size(path)}", "`load_file, torch.nn.init, save_file`", *comparison, 0.2)
 
 
 def one_head_patched(bench: Bench) -> Result:
@@ -56,7 +56,7 @@ def one_head_patched(bench: Bench) -> Result:
     large, small = bench.checkpoint(bench.size), bench.checkpoint(bench.size / 4)
     patches = ([*INITCTL, "apply", str(path), "--in-place", "--patch", "-q", "-r", ONE_HEAD] for path in (large, small))
     comparison = compared(*patches, runs=bench.runs, before=os.sync)
-    return Result(f"one head of {_size(large)}, --patch", f"the same, of {_size(small)}", *comparison, 1.15)
+    return Result(f"one head of {_size(large)}, `--patch`", f"the same, of {_size(small)}", *comparison, 1.15)
 
 
 def peak_memory(bench: Bench) -> Result:
@@ -71,7 +71,7 @@ def _peak_of_whole(call: str) -> Row:
         (action,) = initctl.plan(path, rules=[f"*={call}"]).actions
         assert isinstance(action.fill, WholeFill)
         workspace = action.fill.workspace / 1e6
-        against = f"{MEMORY_LIMIT} MB, and {workspace:.0f} that a check looks for"
+        against = f"{MEMORY_LIMIT} MB, and {workspace:.0f} that are made sure of beforehand"
         work = f"peak memory, {call.partition(':')[0]}, 4096 × 4096"
         return Result(work, against, [bench.peak(path, f"*={call}")], [], MEMORY_LIMIT + workspace, "MB")
 
@@ -79,7 +79,7 @@ def _peak_of_whole(call: str) -> Row:
 
 
 def help_and_import(bench: Bench) -> Result:
-    return _beside_import("initctl --help", [*INITCTL, "--help"], bench, 0.3)
+    return _beside_import("`initctl --help`", [*INITCTL, "--help"], bench, 0.3)
 
 
 def plan_and_import(bench: Bench) -> Result:
@@ -93,7 +93,7 @@ def small_apply_and_import(bench: Bench) -> Result:
 
 
 def _beside_import(work: str, command: list[str], bench: Bench, limit: float | None) -> Result:
-    return Result(work, "import torch", *compared(command, [PYTHON, "-c", "import torch"], runs=bench.runs), limit)
+    return Result(work, "`import torch`", *compared(command, [PYTHON, "-c", "import torch"], runs=bench.runs), limit)
 
 
 def _inside(name: str, work: str, against: str, limit: float) -> Row:
@@ -114,11 +114,11 @@ ROWS: dict[str, Row] = {
     "memory": peak_memory,
     "memory-orthogonal": _peak_of_whole("orthogonal"),
     "memory-sparse": _peak_of_whole("sparse:sparsity=0.5"),
-    "float32": _inside("normal float32", "64 × 1 M float32 normals, 1 thread", "Tensor.normal_", 0.33),
-    "bfloat16": _inside("normal bfloat16", "64 × 1 M bfloat16 normals, 1 thread", "Tensor.normal_", 0.25),
-    "trunc": _inside("trunc_normal", "67 M normals cut at ±2 std", "nn.init.trunc_normal_", 0.25),
-    "sparse": _inside("sparse", "sparse, 8192 × 8192", "nn.init.sparse_", 0.25),
-    "orthogonal": _inside("orthogonal", "orthogonal, 4096 × 4096", "nn.init.orthogonal_", 1.0),
+    "float32": _inside("normal float32", "64 × 1 M float32 normals, 1 thread", "`Tensor.normal_`", 0.33),
+    "bfloat16": _inside("normal bfloat16", "64 × 1 M bfloat16 normals, 1 thread", "`Tensor.normal_`", 0.25),
+    "trunc": _inside("trunc_normal", "67 M normals cut at ±2 std", "`nn.init.trunc_normal_`", 0.25),
+    "sparse": _inside("sparse", "sparse, 8192 × 8192", "`nn.init.sparse_`", 0.25),
+    "orthogonal": _inside("orthogonal", "orthogonal, 4096 × 4096", "`nn.init.orthogonal_`", 1.0),
     "help": help_and_import,
     "plan": plan_and_import,
     "apply": small_apply_and_import,

@@ -1,4 +1,4 @@
-"""What is staged is gone where a signal ends its making, and is told to be in place before one can be heard."""
+"""What is staged is gone where a signal ends its making, and told as soon as it is in place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_nothing_is_left_where_a_signal_comes_with_the_systems_answer(
 
 
 @pytest.mark.parametrize("replaces", [False, True])
-def test_that_it_is_in_place_is_told_before_a_signal_is_heard(tmp_path: Path, replaces: bool):
+def test_it_is_told_as_soon_as_it_is_in_place(tmp_path: Path, replaces: bool):
     target, told = tmp_path / "target", []
     with StagedFile(str(target)) as staged:
         staged.sync(stat.S_IRUSR)

@@ -77,7 +77,7 @@ def test_a_piece_is_computed_in_parts_that_an_engine_likes(dtypes: list[str], nu
     for piece in filled(*actions):
         for offset, data in FILLER.parts(piece.spans):
             assert offset == reached
-            assert 0 < len(data) <= NumpyEngine.at_once
+            assert 0 < len(data) <= NumpyEngine().buffer().size
             reached += len(data)
         assert reached == piece.offset + piece.nbytes
     assert reached == end

@@ -27,6 +27,7 @@ from initctl.stream.engines.proof import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.philox import LANES
+from initctl.threads import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,7 +134,9 @@ class CompiledDraws(Draws):
             self.engine.call("kth_smallest", *self.key, stream, rows, columns, first, last, k, words, found[first:last])
 
         with ThreadPoolExecutor(self.engine.threads) as pool:
-            list(pool.map(rank_from, range(0, columns, _COLUMNS_AT_ONCE)))
+            ranked = [submit(pool, rank_from, first) for first in range(0, columns, _COLUMNS_AT_ONCE)]
+            for future in ranked:
+                future.result()
         return found
 
 

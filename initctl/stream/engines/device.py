@@ -40,6 +40,8 @@ _HALF = 32
 _ELSEWHERE = "use --device cpu"
 _AT_ONCE = 1 << 20
 """Numbers that are computed at a time, in some 100 bytes of the device's memory each: enough to keep it busy."""
+_PART = 4 * _AT_ONCE
+"""Bytes that are asked for at a time: so many numbers, in float32."""
 _TURNS = 3
 """Threads that compute on the device at a time, each in a stream, for which torch keeps the memory that it used."""
 
@@ -73,8 +75,6 @@ class TorchEngine:
     it is not there or does not compute the reference's bits.
     """
 
-    at_once = 4 * _AT_ONCE
-
     def __init__(self, device: str, host: NumpyEngine) -> None:
         self.device = torch_device(device)
         self.host = host
@@ -84,14 +84,14 @@ class TorchEngine:
             self._streams.put(_new_stream(self.device))
         if not gives_reference_bits(self):
             message = f"{self.name}: computes other values than the processor"
-            raise StorageError(Problem("device.differs", message, "use --device cpu"))
+            raise StorageError(Problem("device.differs", message, _ELSEWHERE))
 
     def draws(self, key: Key) -> Draws:
         return self.host.draws(key)
 
-    def buffer(self, nbytes: int) -> Bytes:
+    def buffer(self) -> Bytes:
         with device_errors(self.name):
-            return torch.empty(nbytes, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()
+            return torch.empty(_PART, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()
 
     def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         if type(law) not in _VALUES or not dtype.is_floating:

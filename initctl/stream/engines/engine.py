@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 _AT_ONCE = 1 << 15
 """Numbers that the reference computes at a time: few enough for its temporaries to stay in the processor's cache."""
 
-
-_IN_CACHE = 512 << 10
-"""Bytes that stay in a core's own cache until they are written: and pages are taken from the system in runs no longer,
-which on a virtual machine may be dear: it gives long runs of free ones back to its host, and must have them anew."""
+_PART = 512 << 10
+"""Bytes that stay in a core's own cache until they are written. More would be slower besides on a virtual machine that
+gives long runs of free memory back to its host: so much as is written at once, the system takes in one run."""
 
 
 class Unusable(Exception):  # noqa: N818 - a fact that execution turns into an error with tensor and initializer
@@ -43,15 +42,11 @@ class Engine(Protocol):
     def name(self) -> str:
         """What messages call it."""
 
-    @property
-    def at_once(self) -> int:
-        """Bytes that are best asked for at a time."""
-
     def draws(self, key: Key) -> Draws:
         """The random numbers of the tensor that `key` belongs to."""
 
-    def buffer(self, nbytes: int) -> Bytes:
-        """Memory that `fill` writes fastest."""
+    def buffer(self) -> Bytes:
+        """Memory that `fill` writes fastest: as many bytes as are best asked for at a time."""
 
     def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         """Write the numbers from `start` to `stop` of `law` into `out`, as little-endian elements of `dtype`.
@@ -64,7 +59,6 @@ class NumpyEngine:
     """The reference: every other engine gives its bits."""
 
     name = "numpy"
-    at_once = _IN_CACHE
 
     def __init__(self, orthonormal: Callable[[Floats], Floats] = orthonormal) -> None:
         self.orthonormal = orthonormal
@@ -72,8 +66,8 @@ class NumpyEngine:
     def draws(self, key: Key) -> Draws:
         return Draws(key, orthonormal=self.orthonormal)
 
-    def buffer(self, nbytes: int) -> Bytes:
-        return np.empty(nbytes, np.uint8)
+    def buffer(self) -> Bytes:
+        return np.empty(_PART, np.uint8)
 
     def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         if type(law) is Constant:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from initctl.dtypes import BY_NAME, DTYPES
+from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
 from initctl.stream import Constant, Normal, Table, TruncNormal, Uniform, ZeroedNormal, encode
@@ -189,6 +191,15 @@ class TestDraws:
                     ours.not_larger(start, stop, cutoffs, stream=1),
                     strict=True,
                 )
+
+
+def test_where_no_thread_can_be_started_columns_are_not_ranked(compiled, monkeypatch):
+    def fail(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(StorageError, match="the system starts no more threads"):
+        compiled.draws(KEY).kth_smallest(8, 8, 4, stream=1)
 
 
 def test_of_equal_words_the_lower_row_is_the_smaller(compiled):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.processors import processors
+from initctl.threads import processors
 
 if TYPE_CHECKING:
     import pytest
