@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import Problem, RuleError, UsageError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from initctl.execution import Event
     from initctl.formats import Checkpoint
@@ -35,19 +35,24 @@ def plan(
     checkpoint: Path,
     *,
     rules: Iterable[str] = (),
+    root: str | None = None,
     seed: int = 0,
     allow_unused: bool = False,
     require_all: bool = False,
+    reset_optimizer: bool = False,
     device: str = "cpu",
 ) -> Plan:
     """What `apply` would do to `checkpoint`, to the tensor. Only the checkpoint's table is read; nothing is written.
 
     Args:
-        checkpoint: a safetensors file, an index of shards, or a directory that holds one of them.
+        checkpoint: a file of safetensors or of torch.save, an index of shards, a directory that holds one of them, or
+            one of torch.distributed.checkpoint.
         rules: `PATTERN=INITIALIZER[:KEY=VALUE,…]`; for each tensor the last rule that matches decides.
+        root: the dotted keys that lead to the state dict: by default where training frameworks put it; "" is all.
         seed: 0 ≤ seed < 2^64. A value depends on it, on the tensor's name and on the element's index alone.
         allow_unused: make a warning of a rule that decides no tensor.
         require_all: refuse where a floating-point tensor is decided by no rule.
+        reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
         device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU where it is sooner.
 
     Raises:
@@ -60,13 +65,15 @@ def plan(
     from initctl.planning import make_plan
 
     bound = _bound(rules)
+    _check_any(bound)
     _check_seed(seed)
     return make_plan(
-        read_checkpoint(checkpoint),
+        read_checkpoint(checkpoint, root=root),
         bound,
         seed=seed,
         allow_unused=allow_unused,
         require_all=require_all,
+        reset_optimizer=reset_optimizer,
         device=device,
     )
 
@@ -76,12 +83,15 @@ def apply(
     output: Path | None = None,
     *,
     rules: Iterable[str] = (),
+    root: str | None = None,
     seed: int = 0,
     in_place: bool = False,
     patch: bool = False,
     no_clobber: bool = False,
     allow_unused: bool = False,
     require_all: bool = False,
+    reset_optimizer: bool = False,
+    max_shard_size: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
     on_event: Callable[[Plan | Event], None] | None = None,
@@ -92,12 +102,15 @@ def apply(
     on an error it is as it was.
 
     Args:
-        checkpoint, rules, seed, allow_unused, require_all, device: as for `plan`.
-        output: a file, or, where the checkpoint is a directory or an index, a directory.
+        checkpoint, rules, root, seed, allow_unused, require_all, reset_optimizer, device: as for `plan`.
+        output: a file, or, where the checkpoint is a directory or an index, a directory. Where it is of another kind
+            than the checkpoint, this is converted: to one file where the output ends with `.safetensors`, to a
+            directory of shards where it is a directory, or ends with a slash. Then there may be no rules.
         in_place: replace the checkpoint itself; then there is no `output`.
         patch: in place, overwrite the bytes of ruled tensors where they lie: costs what these cost, however large the
             rest is, but is seen while it goes on, and stays where it is interrupted; the same call completes it.
         no_clobber: refuse where `output` exists.
+        max_shard_size: convert to a directory of shards, each with at most so much of tensors: `500MB`, `5GB`.
         threads: how many compute and copy; by default as many as the process may use processors.
         on_event: called with the plan before anything is written, then with each engine that is `Chosen`, now and then
             with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
@@ -108,7 +121,9 @@ def apply(
         ConflictError: the checkpoint changed while it was read, or `output` must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
-    from initctl.execution import execute
+    from initctl.execution import conversion_to, execute
+    from initctl.formats import read_checkpoint
+    from initctl.planning import make_plan
 
     if patch and not in_place:
         raise UsageError(Problem("output.patch", "patch: it overwrites the checkpoint itself", "give --in-place too"))
@@ -118,14 +133,37 @@ def apply(
         raise UsageError(
             Problem("output.no_clobber", "no-clobber: in place the checkpoint itself is replaced", "use -o")
         )
+    if max_shard_size is not None and in_place:
+        raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
     if threads is not None and threads < 1:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
-    made = plan(checkpoint, rules=rules, seed=seed, allow_unused=allow_unused, require_all=require_all, device=device)
+    bound = _bound(rules)
+    _check_seed(seed)
+    read = read_checkpoint(checkpoint, root=root)
+    conversion = None if output is None else conversion_to(os.fspath(output), read, max_shard_size)
+    if conversion and reset_optimizer:
+        raise UsageError(
+            Problem(
+                "output.reset_optimizer", "reset-optimizer: safetensors holds no optimizer", "leave one of both out"
+            )
+        )
+    if not conversion:
+        _check_any(bound)
+    made = make_plan(
+        read,
+        bound,
+        seed=seed,
+        allow_unused=allow_unused,
+        require_all=require_all,
+        reset_optimizer=reset_optimizer,
+        device=device,
+    )
     if on_event:
         on_event(made)
     written = execute(
         made,
         None if output is None else os.fspath(output),
+        conversion=conversion,
         patch=patch,
         threads=threads,
         no_clobber=no_clobber,
@@ -134,11 +172,14 @@ def apply(
     return Applied(made, written.path, written.files)
 
 
-def inspect(checkpoint: Path) -> Checkpoint:
-    """The table of `checkpoint`: its files, tensors and metadata. No tensor is read. Raises `InputError`."""
+def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
+    """The table of `checkpoint`: its files, tensors and metadata, names relative to `root` as in `plan`.
+
+    No tensor is read. Raises `InputError`, and `UsageError` where no tensor lies at `root`.
+    """
     from initctl.formats import read_checkpoint
 
-    return read_checkpoint(checkpoint)
+    return read_checkpoint(checkpoint, root=root)
 
 
 def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:
@@ -157,10 +198,13 @@ def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:
             problems += error.problems
     if problems:
         raise RuleError(*problems)
-    if not bound:
+    return tuple(bound)
+
+
+def _check_any(rules: Sequence[BoundRule]) -> None:
+    if not rules:
         hint = "give one with -r, for instance -r '*.bias=zeros'"
         raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
-    return tuple(bound)
 
 
 def _check_seed(seed: int) -> None:

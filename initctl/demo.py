@@ -136,7 +136,7 @@ def _expected(before: NDArray[Any], action: Action | None, seed: int) -> bytes:
     if action is None:
         return before.tobytes()
     reference, tensor = NumpyEngine(), action.tensor
-    key, out = stream_key(seed, tensor.name), np.empty(tensor.nbytes, np.uint8)
+    key, out = stream_key(seed, tensor.stream_name), np.empty(tensor.nbytes, np.uint8)
     fill = action.fill.prepared(reference.draws(key)) if isinstance(action.fill, WholeFill) else action.fill
     reference.fill(fill, key, 0, tensor.numbers, tensor.dtype, out)
     return out.tobytes()

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-Kind = Literal["float", "complex", "integer", "bool", "scale", "packed"]
-"""`scale` holds powers of two only; `packed` puts several elements into a byte, and no rule can write it."""
+Kind = Literal["float", "complex", "integer", "bool", "scale", "packed", "quantized"]
+"""`scale` holds powers of two only; `packed` puts several elements into a byte, and `quantized` is torch's, whose scale
+is kept elsewhere: no rule can write them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """An element type: torch's name for it, its tag in a safetensors header, its width."""
+    """An element type: torch's name for it, its tag in a safetensors header, where it has one, its width."""
 
     name: str
-    tag: str
+    tag: str | None
     bits: int
     kind: Kind
 
@@ -34,16 +35,21 @@ class DType:
         return 2 if self.kind == "complex" else 1
 
     @property
+    def is_double(self) -> bool:
+        """Whether it holds more than float32, so that constants need not pass through it."""
+        return self.numpy == "float64"
+
+    @property
     def numpy(self) -> np.dtype[Any]:
         """The NumPy type of one part of an element, from ml_dtypes where NumPy has none.
 
-        Raises `TypeError` for a packed type, whose elements no array can address.
+        Raises `TypeError` for a packed type, whose elements no array can address, and for a quantized one.
         """
         return _numpy_type(self)
 
     @property
     def width(self) -> int:
-        """Bytes of one part of an element. Raises `TypeError` for a packed type."""
+        """Bytes of one part of an element. Raises `TypeError` where there is no NumPy type."""
         return self.numpy.itemsize
 
     @property
@@ -64,14 +70,14 @@ class DType:
         """
         import numpy as np
 
-        if self.kind == "packed":
+        if self.kind in _UNWRITABLE:
             return False
         if self.kind == "bool":
             return value in (0, 1)
         if self.kind == "integer":
             limits = np.iinfo(self.numpy)
             return value == int(value) and int(limits.min) <= value <= int(limits.max)
-        stored = value if self.name == "float64" else self.rounded(value)
+        stored = value if self.is_double else self.rounded(value)
         return stored == value if self.kind == "scale" else math.isfinite(stored) and (stored != 0 or value == 0)
 
     def rounded(self, value: float) -> float:
@@ -104,11 +110,20 @@ DTYPES: tuple[DType, ...] = (
     DType("bfloat16", "BF16", 16, "float"),
     DType("float32", "F32", 32, "float"),
     DType("float64", "F64", 64, "float"),
+    DType("complex32", None, 32, "complex"),
     DType("complex64", "C64", 64, "complex"),
+    DType("complex128", None, 128, "complex"),
+    DType("qint8", None, 8, "quantized"),
+    DType("quint8", None, 8, "quantized"),
+    DType("qint32", None, 32, "quantized"),
 )
 
-BY_TAG = {dtype.tag: dtype for dtype in DTYPES}
+BY_TAG = {dtype.tag: dtype for dtype in DTYPES if dtype.tag}
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}
+
+
+_UNWRITABLE = ("packed", "quantized")
+_PARTS = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
 
 
 @cache
@@ -116,7 +131,7 @@ def _numpy_type(dtype: DType) -> np.dtype[Any]:
     import ml_dtypes
     import numpy as np
 
-    if dtype.kind == "packed":
-        raise TypeError(f"{dtype.name} elements are smaller than a byte")
-    name = "float32" if dtype.kind == "complex" else dtype.name
+    if dtype.kind in _UNWRITABLE:
+        raise TypeError(f"{dtype.name}: NumPy has no such type")
+    name = _PARTS.get(dtype.name, dtype.name)
     return np.dtype(getattr(ml_dtypes, name, name))

@@ -4,27 +4,96 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of a tensor, and where its elements lie, little-endian.
+
+    Its first element, at index `start` of the tensor, is at byte `offset` of `file` (a path relative to the
+    checkpoint's directory); there are `shape` of them, and neighbours along each dim lie `strides` elements apart.
+    """
+
+    file: str
+    offset: int
+    start: Shape
+    shape: Shape
+    strides: Shape
+
+    @property
+    def numel(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def is_row_major(self) -> bool:
+        """Whether the elements follow each other in the file as they do in the block, without a gap."""
+        return all(
+            stride == expected or size == 1
+            for size, stride, expected in zip(self.shape, self.strides, row_major(self.shape), strict=True)
+        )
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements fill a range of the file, each byte once, in whatever order."""
+        expected = 1
+        for stride, size in self._dims():
+            if stride != expected:
+                return False
+            expected *= size
+        return True
+
+    @property
+    def extent(self) -> int:
+        """Elements from the first to the last, gaps included."""
+        return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+
+    @property
+    def overlaps_itself(self) -> bool:
+        """Whether two elements may share their place; never wrong where it says that none do."""
+        reached = 0
+        for stride, size in self._dims():
+            if stride <= reached:
+                return True
+            reached += (size - 1) * stride
+        return False
+
+    @property
+    def distinct(self) -> Block:
+        """The block without what is repeated by strides of 0."""
+        shape = tuple(1 if stride == 0 else size for size, stride in zip(self.shape, self.strides, strict=True))
+        return Block(self.file, self.offset, self.start, shape, self.strides)
+
+    def _dims(self) -> list[tuple[int, int]]:
+        """Stride and size of the dims of more than one element, the smallest stride first."""
+        return sorted((stride, size) for size, stride in zip(self.shape, self.strides, strict=True) if size > 1)
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One tensor of a checkpoint, without its values.
 
-    `name` is relative to the checkpoint's root: rules match it and values derive from it. The tensor's bytes are
-    `nbytes` bytes from `offset` of the file `file` (a path relative to the checkpoint's directory), little-endian and
-    in row-major order.
+    `name` is relative to the checkpoint's root: rules match it. `blocks` are disjoint and make up the tensor. `tied`
+    are the names of all tensors that are this one, in order, this one's among them; empty where there are no others.
+    `unwritable` says why no rule can fill it, where none can; such a tensor may have no blocks.
     """
 
     name: str
     dtype: DType
-    shape: tuple[int, ...]
-    file: str
-    offset: int
-    nbytes: int
+    shape: Shape
+    blocks: tuple[Block, ...]
+    tied: tuple[str, ...] = ()
+    unwritable: str | None = None
+
+    @classmethod
+    def contiguous(cls, name: str, dtype: DType, shape: Shape, file: str, offset: int) -> Self:
+        """A tensor in one piece, in row-major order."""
+        return cls(name, dtype, shape, (Block(file, offset, (0,) * len(shape), shape, row_major(shape)),))
 
     @property
     def numel(self) -> int:
@@ -35,3 +104,31 @@ class TensorSpec:
     def numbers(self) -> int:
         """Real numbers stored: two for each complex element, else one."""
         return self.numel * self.dtype.parts
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * self.dtype.bits // 8
+
+    @property
+    def stream_name(self) -> str:
+        """The name that values derive from: tied tensors have one in common."""
+        return self.tied[0] if self.tied else self.name
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it stands for the tensors it is tied to."""
+        return self.name == self.stream_name
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Where its bytes lie, each file once."""
+        return tuple(dict.fromkeys(block.file for block in self.blocks))
+
+
+def row_major(shape: Shape) -> Shape:
+    """The strides, in elements, of a tensor whose last dim varies fastest and that has no gaps."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))

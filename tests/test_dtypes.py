@@ -12,7 +12,9 @@ import torch
 from initctl.dtypes import BY_NAME, BY_TAG, DTYPES
 
 FLOATS = [dtype for dtype in DTYPES if dtype.kind == "float"]
+COMPLEX = [dtype for dtype in DTYPES if dtype.kind == "complex"]
 INTEGERS = [dtype for dtype in DTYPES if dtype.kind == "integer"]
+QUANTIZED = [dtype for dtype in DTYPES if dtype.kind == "quantized"]
 IN_TORCH = [dtype for dtype in DTYPES if hasattr(torch, dtype.name)]
 
 named = {"ids": lambda dtype: dtype.name}
@@ -25,8 +27,17 @@ def test_every_type_that_safetensors_stores_has_its_tag():
     }  # fmt: skip
 
 
+def test_types_that_only_torch_save_stores_have_no_tag():
+    assert {dtype.name for dtype in DTYPES if dtype.tag is None} == {
+        "complex32", "complex128", "qint8", "quint8", "qint32"
+    }  # fmt: skip
+
+
 def test_names_and_tags_are_unique():
-    assert len(BY_NAME) == len(BY_TAG) == len(DTYPES)
+    assert len(BY_NAME) == len(DTYPES)
+    assert len(BY_TAG) == len([dtype for dtype in DTYPES if dtype.tag is not None])
+    assert all(dtype.name == name for name, dtype in BY_NAME.items())
+    assert all(dtype.tag == tag for tag, dtype in BY_TAG.items())
 
 
 def test_only_packed_types_are_unknown_to_torch_by_name():
@@ -44,7 +55,7 @@ def test_a_name_is_torchs_type_of_the_same_width_and_kind(dtype):
     assert (dtype.parts == 2) == theirs.is_complex
 
 
-@pytest.mark.parametrize("dtype", IN_TORCH, **named)
+@pytest.mark.parametrize("dtype", [dtype for dtype in IN_TORCH if dtype not in QUANTIZED], **named)
 def test_the_numpy_type_is_one_part_of_an_element(dtype):
     assert dtype.numpy.itemsize * 8 * dtype.parts == dtype.bits
 
@@ -53,11 +64,18 @@ def test_the_numpy_type_is_one_part_of_an_element(dtype):
 def test_a_packed_type_is_narrower_than_a_byte_has_no_numpy_type_and_holds_nothing(dtype):
     assert dtype.bits < 8
     assert not dtype.holds(0)
-    with pytest.raises(TypeError, match="smaller than a byte"):
+    with pytest.raises(TypeError, match=f"^{dtype.name}: NumPy has no such type$"):
         _ = dtype.numpy
 
 
-@pytest.mark.parametrize("dtype", [*FLOATS, BY_NAME["complex64"]], **named)
+@pytest.mark.parametrize("dtype", QUANTIZED, **named)
+def test_a_quantized_type_has_no_numpy_type_and_holds_nothing(dtype):
+    assert not any(dtype.holds(value) for value in (0, 1, 0.5))
+    with pytest.raises(TypeError, match=f"^{dtype.name}: NumPy has no such type$"):
+        _ = dtype.numpy
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX], **named)
 def test_the_largest_number_of_a_float_type_is_torchs(dtype):
     assert dtype.largest == torch.finfo(getattr(torch, dtype.name)).max
 
@@ -105,6 +123,24 @@ def test_float64_holds_what_float32_cannot():
     assert BY_NAME["float64"].holds(1e300)
     assert not BY_NAME["float32"].holds(1e300)
     assert not BY_NAME["complex64"].holds(1e300)
+    assert BY_NAME["complex128"].holds(1e300)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("complex32", "float16"), ("complex64", "float32"), ("complex128", "float64")]
+)
+def test_a_complex_type_is_two_of_a_float_type_and_holds_what_that_holds(name: str, part: str):
+    whole, half = BY_NAME[name], BY_NAME[part]
+    assert (whole.parts, half.parts) == (2, 1)
+    assert (whole.numpy, whole.width, whole.largest) == (half.numpy, half.width, half.largest)
+    for value in (0, 0.1, 1e-300, 1e-12, 65_519, 65_521, 1e38, 1e39, half.largest, math.inf, math.nan):
+        assert whole.holds(value) == half.holds(value)
+
+
+def test_doubles_are_float64_and_complex128():
+    assert {dtype.name for dtype in DTYPES if dtype.kind in ("float", "complex") and dtype.is_double} == {
+        "float64", "complex128"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", INTEGERS, **named)

@@ -28,6 +28,12 @@ Patch = Annotated[
     bool,
     typer.Option("--patch", help="With --in-place: overwrite ruled tensors where they lie, not in one step."),
 ]
+MaxShardSize = Annotated[
+    str | None,
+    typer.Option(
+        "--max-shard-size", metavar="SIZE", help="Convert to a directory of shards, each of at most SIZE: 500MB, 5GB."
+    ),
+]
 NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse where OUT exists.")]
 
 
@@ -40,13 +46,14 @@ def apply(
     in_place: InPlace = False,
     patch: Patch = False,
     no_clobber: NoClobber = False,
+    max_shard_size: MaxShardSize = None,
     unfold: Unfold = False,
     face: Face,
 ) -> None:
     """Initialize tensors and write the checkpoint.
 
     Tensors that no rule decides, and all else in the file, stay the same to the byte. OUT appears complete, in one
-    step.
+    step. A file of torch.save becomes safetensors where OUT ends so, or is a directory; then rules are optional.
 
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
@@ -72,6 +79,7 @@ def apply(
             in_place=in_place,
             patch=patch,
             no_clobber=no_clobber,
+            max_shard_size=max_shard_size,
             threads=face.threads,
             on_event=tell,
             **vars(rules),

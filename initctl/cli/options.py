@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Checkpoint = Annotated[
-    str, typer.Argument(metavar="CHECKPOINT", help="A safetensors file, an index of shards, or their directory.")
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT", help="A file of safetensors or torch.save, an index of shards, or their directory."
+    ),
+]
+Root = Annotated[
+    str | None,
+    typer.Option("--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."),
 ]
 Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
 
@@ -50,6 +57,7 @@ class RuleOptions:
             help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
         ),
     ] = field(default_factory=list)
+    root: Root = None
     seed: Annotated[
         int,
         typer.Option("--seed", metavar="N", parser=_seed, help="Random values follow from it; 0 ≤ N < 2^64."),
@@ -59,6 +67,10 @@ class RuleOptions:
     ] = False
     require_all: Annotated[
         bool, typer.Option("--require-all", help="Refuse where no rule decides a floating-point tensor.")
+    ] = False
+    reset_optimizer: Annotated[
+        bool,
+        typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),
     ] = False
     device: Annotated[
         str,

@@ -11,7 +11,7 @@ tree.py           what lies below a directory
 failure.py        what the operating system refused, as an error of this package
 """
 
-from initctl.commit.copying import copy_range, write_all
+from initctl.commit.copying import copy_range, read_some, write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import reserve, share
@@ -25,6 +25,7 @@ __all__ = [
     "StagedDirectory",
     "StagedFile",
     "copy_range",
+    "read_some",
     "reserve",
     "share",
     "start_writeback",

@@ -1,4 +1,4 @@
-"""Bytes from one open file to the same place in another, moved by the kernel where it can."""
+"""Bytes from one open file to another, moved by the kernel where it can."""
 
 from __future__ import annotations
 
@@ -10,19 +10,32 @@ _READ_AT_ONCE = 1 << 20
 """Bytes that pass through memory at a time where the kernel cannot copy."""
 
 
-def copy_range(source: int, destination: int, start: int, stop: int) -> None:
-    """Copy the bytes from `start` to `stop` of descriptor `source` to the same place of `destination`.
+def copy_range(source: int, destination: int, start: int, stop: int, offset: int) -> None:
+    """Copy the bytes from `start` to `stop` of descriptor `source` to `offset` of `destination`.
 
     Raises `ConflictError` where the source ends before `stop`, `StorageError` where it cannot be read, and `OSError`
     where writing fails.
     """
-    reached = _copy_in_kernel(source, destination, start, stop)
+    reached = _copy_in_kernel(source, destination, start, stop, offset)
     while reached < stop:
-        data = _read(source, reached, min(reached + _READ_AT_ONCE, stop))
-        if not data:
-            raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
-        write_all(destination, data, reached)
+        data = read_some(source, reached, min(reached + _READ_AT_ONCE, stop))
+        write_all(destination, data, offset + reached - start)
         reached += len(data)
+
+
+def read_some(source: int, start: int, stop: int) -> bytes:
+    """Bytes of descriptor `source` from `start`, at least one and none from `stop` on.
+
+    Raises `ConflictError` where the source ends before, `StorageError` where it cannot be read.
+    """
+    try:
+        data = os.pread(source, stop - start, start)
+    except OSError as error:
+        message = f"the checkpoint cannot be read: {error.strerror}"
+        raise StorageError(Problem("input.unreadable", message)) from error
+    if not data:
+        raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
+    return data
 
 
 def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
@@ -34,15 +47,7 @@ def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
         offset += written
 
 
-def _read(source: int, start: int, stop: int) -> bytes:
-    try:
-        return os.pread(source, stop - start, start)
-    except OSError as error:
-        message = f"the checkpoint cannot be read: {error.strerror}"
-        raise StorageError(Problem("input.unreadable", message)) from error
-
-
-def _copy_in_kernel(source: int, destination: int, start: int, stop: int) -> int:
+def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset: int) -> int:
     """How far the kernel copied: to `stop`, unless it cannot copy between these files, or something failed.
 
     It does not say which side failed. Reading and writing the rest does, where the fault remains.
@@ -51,10 +56,11 @@ def _copy_in_kernel(source: int, destination: int, start: int, stop: int) -> int
         return start
     while start < stop:
         try:
-            copied = os.copy_file_range(source, destination, stop - start, start, start)
+            copied = os.copy_file_range(source, destination, stop - start, start, offset)
         except OSError:
             break
         if copied == 0:
             break
         start += copied
+        offset += copied
     return start

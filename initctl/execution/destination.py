@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.commit import tree
 from initctl.errors import ConflictError, Problem, StorageError, UsageError, listed, shown
+from initctl.formats.distributed import NAME as DISTRIBUTED
 from initctl.formats.hub_cache import in_hub_cache
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from initctl.formats import Checkpoint, CheckpointFile
 
+_READ_AND_WRITE = 0o666
+_READ = 0o444
 _ELSEWHERE = "write to another file with -o"
 
 
@@ -28,8 +31,8 @@ class Destination:
     exists: bool
 
 
-def destination(checkpoint: Checkpoint, output: str, *, no_clobber: bool) -> Destination:
-    """Where `output` is, for a copy of `checkpoint`.
+def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, no_clobber: bool) -> Destination:
+    """Where `output` is, for a result of `checkpoint` that is a file or a directory.
 
     A symbolic link is followed, so that it goes on to lead to the result. Raises `UsageError` where it is the input,
     `StorageError` where its directory is missing, and `ConflictError` where something stands there that must stay.
@@ -45,24 +48,34 @@ def destination(checkpoint: Checkpoint, output: str, *, no_clobber: bool) -> Des
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
         raise UsageError(Problem("output.inside", f"{shown(output)}: lies inside the input", "name a place outside"))
     if not os.path.lexists(path):
-        if not checkpoint.is_directory and output.endswith(("/", os.sep)):
-            message = f"{shown(output)}: names a directory, and the input is a file"
-            raise UsageError(Problem("output.kind", message, "name a file"))
-        return Destination(path, stat.S_IMODE(os.stat(checkpoint.target).st_mode), exists=False)
+        return Destination(path, _mode(checkpoint, is_directory=is_directory), exists=False)
     _check_is_other(checkpoint, path, output)
     if no_clobber:
         raise ConflictError(Problem("output.exists", f"{shown(output)}: exists"))
-    _check_kind(checkpoint, path, output)
-    if checkpoint.is_directory:
+    _check_kind(path, output, is_directory=is_directory)
+    if is_directory:
         check_not_here(path)
-        check_replaceable(checkpoint, path)
     else:
         check_not_cached(path)
     return Destination(path, stat.S_IMODE(os.stat(path).st_mode), exists=True)
 
 
+def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
+    """The input's permissions, or what they come to where one of both is a file and the other a directory."""
+    if checkpoint.is_directory == is_directory:
+        return stat.S_IMODE(os.stat(checkpoint.target).st_mode)
+    mode = checkpoint.files[0].mode & _READ_AND_WRITE
+    return mode | (mode & _READ) >> 2 if is_directory else mode
+
+
 def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:
-    """Refuse to replace `files` of `checkpoint` where others see them under other names. Raises `ConflictError`."""
+    """Refuse to replace `files` of `checkpoint` where others see them under other names. Raises `ConflictError`.
+
+    A distributed checkpoint is never replaced: `UsageError`.
+    """
+    if checkpoint.format == DISTRIBUTED:
+        message = f"{shown(checkpoint.path)}: a distributed checkpoint is not replaced in place"
+        raise UsageError(Problem("output.distributed", message, "write to a new directory with -o"))
     for file in files:
         path = real_path(checkpoint, file)
         check_not_cached(path)
@@ -110,19 +123,18 @@ def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:
         raise UsageError(Problem("output.is_input", f"{shown(output)}: is the input", "use --in-place to replace it"))
 
 
-def _check_kind(checkpoint: Checkpoint, path: str, output: str) -> None:
-    status = os.stat(path)
-    if checkpoint.is_directory != stat.S_ISDIR(status.st_mode):
-        theirs, ours = ("a file", "a directory") if checkpoint.is_directory else ("a directory", "a file")
-        message = f"{shown(output)}: is {theirs}, and the input is {ours}"
-        raise UsageError(Problem("output.kind", message, f"name {ours}"))
-    if not checkpoint.is_directory and not stat.S_ISREG(status.st_mode):
+def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
+    mode = os.stat(path).st_mode
+    if is_directory and not stat.S_ISDIR(mode):
+        message = f"{shown(output)}: is a file, and the result is a directory"
+        raise UsageError(Problem("output.kind", message, "name a directory"))
+    if not is_directory and not stat.S_ISREG(mode):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file"))
 
 
-def check_replaceable(checkpoint: Checkpoint, path: str) -> None:
-    """Refuse a directory that holds what the result does not, since it is replaced whole. Raises `ConflictError`."""
-    belonging = {os.path.normpath(file.name) for file in (*checkpoint.files, *checkpoint.other_files)}
+def check_replaceable(path: str, names: Iterable[str]) -> None:
+    """Refuse a directory that holds other files than `names`, since it is replaced whole. Raises `ConflictError`."""
+    belonging = set(map(os.path.normpath, names))
     found = {os.path.relpath(os.path.join(parent, name), path) for parent, names in tree(path) for name in names}
     if strangers := sorted(found - belonging):
         named = listed([shown(name) for name in strangers])

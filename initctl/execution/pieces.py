@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from threading import local
 from typing import TYPE_CHECKING, Protocol
 
 from initctl.commit import copy_range, start_writeback, write_all
 from initctl.errors import FitError, Problem, shown
+from initctl.execution.runs import runs
 from initctl.stream.engines import Unusable
 from initctl.stream.key import stream_key
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from initctl.execution.content import Target
     from initctl.execution.ranges import Range
     from initctl.planning import Action
     from initctl.stream import Draws, Fill
@@ -40,29 +43,23 @@ class Piece(Protocol):
     @property
     def nbytes(self) -> int: ...
 
-    def write(self, source: int, destination: int) -> None:
-        """Put the bytes into descriptor `destination`; `source` reads the input."""
+    def write(self, destination: int) -> None:
+        """Put the bytes into descriptor `destination`."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPiece:
-    """The input's bytes from `start` to `stop`."""
+    """`nbytes` from `start` of the descriptor `source`."""
 
+    source: int
     start: int
-    stop: int
+    nbytes: int
+    offset: int
 
-    @property
-    def offset(self) -> int:
-        return self.start
-
-    @property
-    def nbytes(self) -> int:
-        return self.stop - self.start
-
-    def write(self, source: int, destination: int) -> None:
-        copy_range(source, destination, self.start, self.stop)
+    def write(self, destination: int) -> None:
+        copy_range(self.source, destination, self.start, self.start + self.nbytes, self.offset)
         if self.nbytes >= _WRITTEN_BACK:
-            start_writeback(destination, self.start, self.stop)
+            start_writeback(destination, self.offset, self.offset + self.nbytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +95,11 @@ class Filler:
 
     def draws(self, action: Action) -> Draws:
         """The random numbers of the tensor that `action` fills."""
-        return self.engines[action.device].draws(stream_key(self.seed, action.tensor.name))
+        return self.engines[action.device].draws(stream_key(self.seed, action.tensor.stream_name))
 
     def _compute(self, engine: Engine, span: Span, out: NDArray[np.uint8]) -> None:
         tensor = span.action.tensor
-        key = stream_key(self.seed, tensor.name)
+        key = stream_key(self.seed, tensor.stream_name)
         try:
             engine.fill(span.fill, key, span.start, span.stop, tensor.dtype, out)
         except Unusable as fact:
@@ -132,30 +129,34 @@ class FilledPiece:
     def nbytes(self) -> int:
         return sum(span.nbytes for span in self.spans)
 
-    def write(self, source: int, destination: int) -> None:  # noqa: ARG002 - what was there does not matter
+    def write(self, destination: int) -> None:
         for offset, data in self.filler.parts(self.spans):
             write_all(destination, data, offset)
         if self.nbytes >= _WRITTEN_BACK:
             start_writeback(destination, self.offset, self.offset + self.nbytes)
 
 
-def kept_pieces(ranges: Iterable[Range]) -> Iterator[KeptPiece]:
-    """Pieces that copy `ranges`."""
+def kept_pieces(source: int, ranges: Iterable[Range], shift: int = 0) -> Iterator[KeptPiece]:
+    """Pieces that copy `ranges` of `source`, `shift` bytes further on."""
     for start, stop in ranges:
         for first in range(start, stop, COPIED_AT_ONCE):
-            yield KeptPiece(first, min(first + COPIED_AT_ONCE, stop))
+            yield KeptPiece(source, first, min(COPIED_AT_ONCE, stop - first), first + shift)
 
 
-def filled_pieces(fills: Iterable[tuple[Action, Fill]], filler: Filler) -> Iterator[FilledPiece]:
-    """Pieces that fill the tensors of actions, in order of offset: small neighbours together, large ones cut."""
-    spans = (_whole(*entry) for entry in sorted(fills, key=lambda entry: entry[0].tensor.offset))
-    for adjoining in _adjoining(_cut(spans, FILLED_AT_ONCE), FILLED_AT_ONCE):
+def filled_pieces(fillings: Iterable[tuple[Target, Fill]], filler: Filler) -> Iterator[FilledPiece]:
+    """Pieces that fill row-major blocks, in order of offset: small neighbours together, large ones cut."""
+    ordered = sorted(fillings, key=lambda filling: filling[0].block.offset)
+    content = chain.from_iterable(spans(target, fill) for target, fill in ordered)
+    for adjoining in _adjoining(_cut(content, FILLED_AT_ONCE), FILLED_AT_ONCE):
         yield FilledPiece(adjoining, filler)
 
 
-def _whole(action: Action, fill: Fill) -> Span:
-    tensor = action.tensor
-    return Span(action, fill, 0, tensor.numbers, tensor.offset, tensor.nbytes)
+def spans(target: Target, fill: Fill) -> Iterator[Span]:
+    """The spans of a row-major block."""
+    tensor, width = target.action.tensor, target.width
+    for run in runs(target.block, tensor.shape, width):
+        first, last = run.start * tensor.dtype.parts, (run.start + run.numel) * tensor.dtype.parts
+        yield Span(target.action, fill, first, last, run.offset, run.numel * width)
 
 
 def _cut(spans: Iterable[Span], limit: int) -> Iterator[Span]:

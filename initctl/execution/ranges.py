@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from initctl.planning import Action
+    from initctl.tensors import Block
 
 Range = tuple[int, int]
 """Bytes of a file: where they begin, and where they end."""
 
 
-def ruled_ranges(actions: Iterable[Action]) -> list[Range]:
-    """The bytes that `actions` fill, in order."""
-    return joined((a.tensor.offset, a.tensor.offset + a.tensor.nbytes) for a in actions)
+def filled_ranges(blocks: Iterable[tuple[Block, int]]) -> list[Range]:
+    """The bytes of blocks, each with the size of its elements, in order; gaps within a block are counted in."""
+    return joined((block.offset, block.offset + block.extent * width) for block, width in blocks)
 
 
-def kept_ranges(size: int, ruled: Iterable[Range]) -> list[Range]:
-    """What `ruled`, in order, leaves of a file of `size` bytes."""
+def kept_ranges(size: int, filled: Iterable[Range]) -> list[Range]:
+    """What `filled`, in order, leaves of a file of `size` bytes."""
     kept, reached = [], 0
-    for start, stop in [*ruled, (size, size)]:
+    for start, stop in [*filled, (size, size)]:
         if reached < start:
             kept.append((reached, start))
         reached = stop
@@ -29,11 +29,11 @@ def kept_ranges(size: int, ruled: Iterable[Range]) -> list[Range]:
 
 
 def joined(ranges: Iterable[Range]) -> list[Range]:
-    """`ranges` in order, adjacent ones as one, empty ones left out."""
+    """`ranges` in order, those that touch or overlap as one, empty ones left out."""
     result: list[Range] = []
     for start, stop in sorted(ranges):
-        if result and result[-1][1] == start:
-            result[-1] = result[-1][0], stop
+        if result and result[-1][1] >= start:
+            result[-1] = result[-1][0], max(stop, result[-1][1])
         elif start < stop:
             result.append((start, stop))
     return result

@@ -37,7 +37,7 @@ class Workers:
         if self.on_progress:
             self.on_progress(Progress(self.done, self.total))
 
-    def write(self, pieces: Iterable[Piece], source: int, destination: int) -> None:
+    def write(self, pieces: Iterable[Piece], destination: int) -> None:
         """Write all of `pieces`. The first failure is raised once no thread is at work any more.
 
         Raises `StorageError` where the system starts no thread.
@@ -46,7 +46,7 @@ class Workers:
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="initctl")
         try:
             for piece in pieces:
-                pending.add(submit(pool, _write, piece, source, destination))
+                pending.add(submit(pool, _write, piece, destination))
                 if len(pending) >= _WAITING_FOR_EACH * self.threads:
                     pending = self._wait(pending)
             while pending:
@@ -60,6 +60,6 @@ class Workers:
         return pending
 
 
-def _write(piece: Piece, source: int, destination: int) -> int:
-    piece.write(source, destination)
+def _write(piece: Piece, destination: int) -> int:
+    piece.write(destination)
     return piece.nbytes

@@ -2,18 +2,23 @@
 
 checkpoint.py    the table itself
 resolve.py       which format a path holds, by its content
-safetensors.py   one .safetensors file
+files.py         single files, and what files come to together
+table.py         what a reader makes of one file
+safetensors.py   a .safetensors file
+torch_save/      a file of torch.save
 sharded.py       an index and its shards, or the directory that holds them
 index.py         the index itself
 listing.py       the files of a directory
+roots.py         where in a saved object the state dict sits
+names.py         names without what wrappers put before them
+ties.py          names that lead to the same bytes
 opening.py       opening and reading files that may be anything
 hub_cache.py     Hugging Face's cache, whose files are named by their content
 foreign.py       files that are something else, and what to do about it
 strict_json.py   JSON as a hostile file may write it
-names.py         names relative to the root
 """
 
-from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity
+from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Checksum, Identity
 from initctl.formats.resolve import read_checkpoint
 
-__all__ = ["Checkpoint", "CheckpointFile", "Identity", "read_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointFile", "Checksum", "Identity", "read_checkpoint"]

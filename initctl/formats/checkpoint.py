@@ -12,6 +12,7 @@ from initctl.formats.opening import open_regular
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from initctl.formats.optimizers import Optimizer
     from initctl.tensors import TensorSpec
 
 
@@ -29,6 +30,16 @@ class Identity(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+class Checksum(NamedTuple):
+    """The CRC-32 of a file's bytes from `start` to `stop`, which `name` are: `value`, stored at each of `places`."""
+
+    name: str
+    start: int
+    stop: int
+    value: int
+    places: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointFile:
     """One file of a checkpoint; `name` is relative to the checkpoint's directory, with `/` between its parts."""
@@ -36,6 +47,7 @@ class CheckpointFile:
     name: str
     identity: Identity
     mode: int
+    checksums: tuple[Checksum, ...] = ()
 
     @property
     def size(self) -> int:
@@ -49,6 +61,10 @@ class Checkpoint:
     `directory` holds the files; `target` is what a rewrite replaces: the one file, or the directory where
     `is_directory`. `tensors` keep the order of their names in the file, shard after shard. `other_files` belong to the
     directory but hold no tensors; they go along with a copy of it.
+
+    Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it lie tensors
+    that no rule reaches, under their whole names. `contents` say, for each file, what lies beside tensors. A
+    directory may be `described_by` one of the other files, which says where tensors lie.
     """
 
     path: str
@@ -61,6 +77,16 @@ class Checkpoint:
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     other_files: tuple[CheckpointFile, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    root: str = ""
+    outside: tuple[TensorSpec, ...] = ()
+    contents: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    optimizers: tuple[Optimizer, ...] = ()
+    described_by: str | None = None
+
+    @property
+    def is_safetensors(self) -> bool:
+        """Whether its files are of safetensors."""
+        return self.format.startswith("safetensors")
 
     def open(self, file: CheckpointFile) -> int:
         """A descriptor to read `file` from. Raises `ConflictError` where it changed."""

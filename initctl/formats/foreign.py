@@ -37,13 +37,8 @@ _FOREIGN = (
     ),
     _Foreign(lambda content: content.startswith(b"GGUF"), "is a GGUF file, which is not supported", _CONVERT),
     _Foreign(
-        lambda content: content.startswith(b"PK\x03\x04"),
-        "is a zip archive, as torch.save writes it, which is not supported",
-        _CONVERT,
-    ),
-    _Foreign(
-        lambda content: content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05" and len(content) > 1,
-        "is a pickle, as torch.save wrote it before 1.6, which is not supported and never run",
-        _CONVERT,
+        lambda content: content[257:262] == b"ustar",
+        "is a tar archive, as torch.save wrote it before 0.1.12, which is not supported",
+        "load it with an old torch and save it again",
     ),
 )

@@ -1,18 +1,30 @@
-"""`*.safetensors.index.json`: which tensor lies in which shard."""
+"""`*.safetensors.index.json` and `*.bin.index.json`: which tensor lies in which shard."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
 from pathlib import PureWindowsPath
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from initctl.errors import InputError, Problem, shown
-from initctl.formats import safetensors
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 
-SUFFIX = ".safetensors.index.json"
+
+class Kind(NamedTuple):
+    """How an index's name ends, and how its shards' do."""
+
+    suffix: str
+    shards: tuple[str, ...]
+
+
+KINDS = (
+    Kind(".safetensors.index.json", (".safetensors",)),
+    Kind(".bin.index.json", (".bin", ".pt", ".pth", ".ckpt")),
+)
+"""The ones that a directory is searched for first stand first."""
+_SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.shards)
 LONGEST = 100_000_000
 """Bytes."""
 
@@ -54,13 +66,22 @@ class Index:
         return weight_map
 
     def _check_name(self, shard: str) -> None:
-        plain = PureWindowsPath(shard)  # reads both separators, drives and shares, on every system
-        if plain.anchor or ".." in plain.parts or "\0" in shard or "\\" in shard or not plain.parts:
-            self.refuse("escape", f"{shown(shard)}: leaves the directory of the index")
-        if "/".join(plain.parts) != shard:
-            self._malformed(f"{shown(shard)}: is not written plainly, as {shown('/'.join(plain.parts))}")
-        if not shard.endswith(safetensors.SUFFIX):
-            self._malformed(f"{shown(shard)}: is not a {safetensors.SUFFIX} file")
+        if fault := plain_name(shard):
+            code, words = fault
+            self.refuse(code, f"{shown(shard)}: {words}")
+        suffixes = next((kind.shards for kind in KINDS if self.path.endswith(kind.suffix)), _SUFFIXES)
+        if not shard.endswith(suffixes):
+            self._malformed(f"{shown(shard)}: is not a {' or '.join(suffixes)} file")
 
     def _malformed(self, fault: str) -> NoReturn:
         self.refuse("malformed", fault)
+
+
+def plain_name(name: str) -> tuple[str, str] | None:
+    """What is wrong with `name` as that of a file below a directory, if anything is: a code, and the fault in words."""
+    plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
+    if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
+        return "escape", "leaves the directory of the index"
+    if "/".join(plain.parts) != name:
+        return "malformed", f"is not written plainly, as {shown('/'.join(plain.parts))}"
+    return None

@@ -6,26 +6,22 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.formats import safetensors, sharded
-from initctl.formats.opening import open_regular
+from initctl.formats.files import first_bytes, read_file
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """The table of the checkpoint at `path`: a file, an index of shards, or a directory. Raises `InputError`."""
+def read_checkpoint(path: str | os.PathLike[str], *, root: str | None = None) -> Checkpoint:
+    """The table of the checkpoint at `path`: a file, an index of shards, or a directory.
+
+    `root` are the dotted keys that lead to the state dict: by default where training frameworks put it. Raises
+    `InputError`, and `UsageError` where no tensor lies at `root`.
+    """
     path = os.fspath(path)
     if os.path.isdir(path):
-        return sharded.read_directory(path)
-    content = _first_bytes(path)
+        return sharded.read_directory(path, root)
+    content = first_bytes(path)
     if content.lstrip()[:1] == b"{" and not safetensors.is_at(content):
-        return sharded.read_index(path)
-    return safetensors.read_file(path)
-
-
-def _first_bytes(path: str) -> bytes:
-    descriptor, _ = open_regular(path)
-    try:
-        return os.read(descriptor, safetensors.SNIFFED)
-    finally:
-        os.close(descriptor)
+        return sharded.read_index(path, root)
+    return read_file(path, root)

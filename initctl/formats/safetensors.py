@@ -8,16 +8,15 @@ understand differently. Offsets come from this table.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
-from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Identity
+from initctl.formats.checkpoint import CheckpointFile, Identity
 from initctl.formats.foreign import refuse_foreign
-from initctl.formats.names import relative_names
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.table import Entry, Table
 from initctl.tensors import TensorSpec
 
 NAME = "safetensors"
@@ -29,19 +28,10 @@ LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
 _NO_SAFETENSORS = "a truncated download, or not a safetensors file"
-_METADATA = "__metadata__"
+METADATA = "__metadata__"
 _ENTRY_FIELDS = ("dtype", "shape", "data_offsets")
 _LARGEST_SIZE = 2**64
 """The library counts elements and bits in 64 bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """One file's table, with the names as they stand in it."""
-
-    file: CheckpointFile
-    tensors: tuple[TensorSpec, ...]
-    metadata: dict[str, str]
 
 
 def is_at(content: bytes) -> bool:
@@ -52,46 +42,49 @@ def is_at(content: bytes) -> bool:
     return content[4:LENGTH_BYTES] == bytes(4) and content[LENGTH_BYTES:].lstrip()[:1] == b"{"
 
 
-def read_file(path: str) -> Checkpoint:
-    """The checkpoint in one safetensors file. Raises `InputError`."""
-    directory, name = os.path.split(os.path.abspath(path))
-    header = read_header(path, name)
-    return Checkpoint(
-        path=path,
-        format=NAME,
-        directory=directory,
-        target=os.path.realpath(path),
-        is_directory=False,
-        files=(header.file,),
-        tensors=relative_names(header.tensors),
-        metadata={header.file.name: header.metadata} if header.metadata else {},
-    )
-
-
-def read_header(path: str, name: str) -> Header:
+def read_table(path: str, name: str) -> Table:
     """The header of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
-    reader = _Reader(path)
+    reader = _Reader(path, name)
     descriptor, status = open_regular(path)
     try:
-        text = reader.header_text(descriptor, status.st_size)
+        tensors, metadata = reader.read(descriptor, 0, status.st_size)
     finally:
         os.close(descriptor)
-    file = CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777)
-    header = reader.table(text, file)
     reader.ask_library(path)
-    return header
+    file = CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777)
+    return Table(NAME, file, tuple(Entry((tensor.name,), tensor) for tensor in tensors), metadata)
+
+
+def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> tuple[TensorSpec, ...]:
+    """The tensors of what makes up bytes `start` to `stop` of a file, as `read_table` calls it. Raises `InputError`."""
+    tensors, _ = _Reader(path, name).read(descriptor, start, stop)
+    return tensors
 
 
 class _Reader:
-    """Reads one file; every error names it."""
+    """Reads one file; every error names it by its `path`, every tensor by its `name`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, name: str) -> None:
         self.path = path
+        self.name = name
 
-    def header_text(self, descriptor: int, size: int) -> bytes:
+    def read(self, descriptor: int, start: int, stop: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
+        """Tensors and metadata of what lies from `start` to `stop`."""
+        text = self.header_text(descriptor, start, stop - start)
+        try:
+            entries = parse_object(text)
+        except InvalidJson as error:
+            self.refuse(f"header: {error}")
+        metadata = self.metadata(entries.pop(METADATA, None))
+        begin = start + LENGTH_BYTES + len(text)
+        tensors = tuple(self.tensor(name, entry, begin) for name, entry in entries.items())
+        self.check_coverage(tensors, begin, stop)
+        return tensors, metadata
+
+    def header_text(self, descriptor: int, start: int, size: int) -> bytes:
         if size == 0:
             self.refuse("file is empty")
-        content = read_at(descriptor, SNIFFED, 0)
+        content = read_at(descriptor, SNIFFED, start)
         if not is_at(content):
             refuse_foreign(self.path, content)
         if size < LENGTH_BYTES:
@@ -103,33 +96,22 @@ class _Reader:
             self.refuse(f"header length {length} exceeds the limit of {LONGEST_HEADER} bytes", _NO_SAFETENSORS)
         if length > size - LENGTH_BYTES:
             self.refuse(f"header length {length} exceeds file size {size}", _NO_SAFETENSORS)
-        text = read_at(descriptor, length, LENGTH_BYTES)
+        text = read_at(descriptor, length, start + LENGTH_BYTES)
         if len(text) < length:
             raise ConflictError(Problem("input.changed", f"{shown(self.path)}: became shorter while it was read"))
         return text
-
-    def table(self, text: bytes, file: CheckpointFile) -> Header:
-        try:
-            entries = parse_object(text)
-        except InvalidJson as error:
-            self.refuse(f"header: {error}")
-        metadata = self.metadata(entries.pop(_METADATA, None))
-        begin = LENGTH_BYTES + len(text)
-        tensors = tuple(self.tensor(name, entry, begin, file.name) for name, entry in entries.items())
-        self.check_coverage(tensors, begin, file.size)
-        return Header(file, tensors, metadata)
 
     def metadata(self, value: Any) -> dict[str, str]:  # noqa: ANN401 - whatever the file holds
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.refuse(f"{_METADATA}: must be an object")
+            self.refuse(f"{METADATA}: must be an object")
         for key, text in value.items():
             if not isinstance(text, str):
-                self.refuse(f"{_METADATA}.{shown(key)}: must be a string")
+                self.refuse(f"{METADATA}.{shown(key)}: must be a string")
         return value
 
-    def tensor(self, name: str, entry: Any, begin: int, file: str) -> TensorSpec:  # noqa: ANN401
+    def tensor(self, name: str, entry: Any, begin: int) -> TensorSpec:  # noqa: ANN401
         if not isinstance(entry, dict):
             self.refuse_tensor(name, "must be an object")
         if missing := [field for field in _ENTRY_FIELDS if field not in entry]:
@@ -141,7 +123,7 @@ class _Reader:
             self.refuse_tensor(name, "data_offsets must be two numbers, the first not greater")
         start, stop = offsets
         self.check_size(name, dtype, shape, stop - start)
-        return TensorSpec(name, dtype, shape, file, begin + start, stop - start)
+        return TensorSpec.contiguous(name, dtype, shape, self.name, begin + start)
 
     def dtype(self, name: str, tag: Any) -> DType:  # noqa: ANN401
         if not isinstance(tag, str) or tag not in BY_TAG:
@@ -170,9 +152,9 @@ class _Reader:
     def check_coverage(self, tensors: tuple[TensorSpec, ...], begin: int, size: int) -> None:
         """Every byte after the header belongs to exactly one tensor."""
         end = begin
-        for tensor in sorted(tensors, key=lambda t: (t.offset, t.nbytes)):
-            if tensor.offset != end:
-                hole = tensor.offset - end
+        for tensor in sorted(tensors, key=lambda t: (t.blocks[0].offset, t.nbytes)):
+            if tensor.blocks[0].offset != end:
+                hole = tensor.blocks[0].offset - end
                 fault = "overlaps another tensor" if hole < 0 else f"leaves a hole of {hole} bytes"
                 self.refuse_tensor(tensor.name, fault)
             end += tensor.nbytes

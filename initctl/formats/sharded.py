@@ -1,4 +1,4 @@
-"""A checkpoint in shards, by its index; and the directory that holds one, or holds a single safetensors file."""
+"""A checkpoint in shards, by its index; and the directory that holds one, or holds a single file."""
 
 from __future__ import annotations
 
@@ -7,46 +7,64 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, listed, shown
-from initctl.formats import index, safetensors
-from initctl.formats.checkpoint import Checkpoint
+from initctl.formats import index
+from initctl.formats.distributed import METADATA, SUFFIX, read_distributed
+from initctl.formats.files import read_table, together
 from initctl.formats.hub_cache import in_hub_cache
 from initctl.formats.index import Index
 from initctl.formats.listing import files_below
-from initctl.formats.names import relative_names
+from initctl.formats.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.listing import Files, Listing
-    from initctl.formats.safetensors import Header
 
-NAME = "safetensors-sharded"
 _OTHER_WEIGHTS = re.compile(r".*\.safetensors|pytorch_model.*\.bin|tf_model\.h5|flax_model\.msgpack")
 """Files that hold the same model for other readers, or are left over from an earlier save."""
+_TORCH_MODEL = "pytorch_model.bin"
+"""What transformers calls a model beside an optimizer and other files of torch.save."""
 
 
-def read_directory(path: str) -> Checkpoint:
-    """The checkpoint that the directory at `path` holds. Raises `InputError`."""
+def read_directory(path: str, root: str | None) -> Checkpoint:
+    """The checkpoint that the directory at `path` holds: safetensors rather than torch.save's files.
+
+    Raises `InputError`, and `UsageError` where no tensor lies at `root`.
+    """
     listing = files_below(path)
-    files = listing.files
-    top = [name for name in files if "/" not in name]  # below it lie other checkpoints: a trainer's, another format's
-    indexes = [name for name in top if name.endswith(index.SUFFIX)]
-    weights = [name for name in top if name.endswith(safetensors.SUFFIX)]
-    if len(indexes) > 1:
-        _refuse("ambiguous", f"{shown(path)}: holds several indexes: {_listed(indexes)}", "name one of them")
-    if indexes:
-        return read_index(os.path.join(path, indexes[0]), path=path)
-    if len(weights) > 1:
-        hint = "name one of them, or restore the index"
-        _refuse("ambiguous", f"{shown(path)}: holds {_listed(weights)} and no index", hint)
-    if not weights:
-        _refuse("empty", f"{shown(path)}: holds no {index.SUFFIX[1:]} and no {safetensors.SUFFIX} file")
-    header = safetensors.read_header(os.path.join(path, weights[0]), weights[0])
-    return _checkpoint(path, os.path.realpath(path), safetensors.NAME, [header], listing)
+    if METADATA in listing.files:
+        return read_distributed(path, listing, root)
+    top = [name for name in listing.files if "/" not in name]  # below lie other checkpoints: a trainer's, for instance
+    for kind in index.KINDS:
+        indexes = [name for name in top if name.endswith(kind.suffix)]
+        weights = [name for name in top if name.endswith(kind.shards)]
+        if len(indexes) > 1:
+            _refuse("ambiguous", f"{shown(path)}: holds several indexes: {_listed(indexes)}", "name one of them")
+        if indexes:
+            return read_index(os.path.join(path, indexes[0]), root, path=path)
+        if _TORCH_MODEL in weights:
+            weights = [_TORCH_MODEL]
+        if len(weights) > 1:
+            hint = "name one of them, or restore the index"
+            _refuse("ambiguous", f"{shown(path)}: holds {_listed(weights)} and no index", hint)
+        if weights:
+            table = read_table(os.path.join(path, weights[0]), weights[0])
+            return _checkpoint(path, os.path.realpath(path), table.format, [table], listing, root)
+    if any(name.endswith(SUFFIX) for name in top):
+        hint = "saving was interrupted? take another checkpoint"
+        raise InputError(
+            Problem("directory.incomplete", f"{shown(path)}: holds {SUFFIX} files and no {METADATA}", hint)
+        )
+    kinds = ", no ".join(f"{kind.suffix[1:]}, no {kind.shards[0]}" for kind in index.KINDS)
+    raise InputError(Problem("directory.empty", f"{shown(path)}: holds no {kinds} file"))
 
 
-def read_index(index_path: str, *, path: str | None = None) -> Checkpoint:
-    """The checkpoint whose index lies at `index_path`; messages call it `path`. Raises `InputError`."""
+def read_index(index_path: str, root: str | None, *, path: str | None = None) -> Checkpoint:
+    """The checkpoint whose index lies at `index_path`; messages call it `path`.
+
+    Raises `InputError`, and `UsageError` where no tensor lies at `root`.
+    """
     directory = os.path.realpath(os.path.dirname(index_path))  # the index may be a link, as in Hugging Face's cache
     read = Index(index_path)
     listing = files_below(directory)
@@ -55,25 +73,37 @@ def read_index(index_path: str, *, path: str | None = None) -> Checkpoint:
     for shard in read.shards:
         _check_inside(read, directory, shard)
     _check_no_rival(read, listing.files)
-    headers = [safetensors.read_header(os.path.join(directory, shard), shard) for shard in read.shards]
-    _check_agreement(read, headers)
-    return _checkpoint(path or index_path, directory, NAME, headers, listing)
+    tables = [read_table(os.path.join(directory, shard), shard) for shard in read.shards]
+    kinds = sorted({table.format for table in tables})
+    if len(kinds) > 1:
+        read.refuse("mixed", f"its shards are of several formats: {', '.join(kinds)}")
+    _check_agreement(read, tables)
+    return _checkpoint(path or index_path, directory, f"{kinds[0]}-sharded", tables, listing, root, index_path)
 
 
-def _checkpoint(path: str, directory: str, kind: str, headers: Sequence[Header], listing: Listing) -> Checkpoint:
-    tensor_files = {header.file.name for header in headers}
+def _checkpoint(
+    path: str,
+    directory: str,
+    kind: str,
+    tables: Sequence[Table],
+    listing: Listing,
+    root: str | None,
+    index_path: str | None = None,
+) -> Checkpoint:
+    tensor_files = {table.file.name for table in tables}
     other_files = tuple(file for name, file in listing.files.items() if name not in tensor_files)
-    return Checkpoint(
-        path=path,
-        format=kind,
-        directory=directory,
-        target=directory,
-        is_directory=True,
-        files=tuple(header.file for header in headers),
-        tensors=relative_names(tensor for header in headers for tensor in header.tensors),
-        metadata={header.file.name: header.metadata for header in headers if header.metadata},
+    warnings = (*_other_weights(path, [file.name for file in other_files]), *_left_out(path, listing.left_out))
+    described_by = listing.files.get(os.path.basename(index_path)) if index_path else None
+    return together(
+        path,
+        kind,
+        directory,
+        directory,
+        tables,
+        root=root,
+        description=Table(kind, described_by, (), {}) if described_by else None,
         other_files=other_files,
-        warnings=(*_other_weights(path, [file.name for file in other_files]), *_left_out(path, listing.left_out)),
+        warnings=warnings,
     )
 
 
@@ -110,15 +140,15 @@ def _check_no_rival(read: Index, files: Files) -> None:
         _refuse("ambiguous", f"{shown(read.path)}: {shown(rival)} lies beside it, and holds the model too", hint)
 
 
-def _check_agreement(read: Index, headers: Sequence[Header]) -> None:
+def _check_agreement(read: Index, tables: Sequence[Table]) -> None:
     """Index and shards list the same tensors in the same places."""
     found: dict[str, str] = {}
-    for header in headers:
-        for tensor in header.tensors:
+    for table in tables:
+        for _, tensor in table.entries:
             if tensor.name in found:
-                both = f"{shown(found[tensor.name])} and {shown(header.file.name)}"
+                both = f"{shown(found[tensor.name])} and {shown(table.file.name)}"
                 read.refuse("duplicate", f"tensor {shown(tensor.name)} lies in both {both}")
-            found[tensor.name] = header.file.name
+            found[tensor.name] = table.file.name
     for name, shard in read.weight_map.items():
         if found.get(name) != shard:
             read.refuse("tensor_missing", f"tensor {shown(name)} is not in {shown(shard)}")

@@ -4,6 +4,8 @@
     planner.py     from a checkpoint's table and bound rules to a plan, or to every fault at once
     deciding.py    which rule decides which tensor
     fitting.py     one rule's initializer on one tensor
+    sharing.py     what decides one of several tensors that share memory
+    optimizer.py   what an optimizer remembers of tensors that are filled
     placing.py     which device computes which action
     quantized.py   tensors whose numbers mean nothing without a scale beside them
     nearest.py     what a pattern that matches nothing may have meant

@@ -91,5 +91,5 @@ def may_touch(bound: BoundRule, tensor: TensorSpec, quantized_names: frozenset[s
     return (
         bound.initializer is None
         or not bound.rule.glob.has_wildcards
-        or (tensor.dtype.is_floating and tensor.name not in quantized_names)
+        or (tensor.dtype.is_floating and tensor.name not in quantized_names and not tensor.unwritable)
     )

@@ -25,12 +25,15 @@ def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:
 
     A tensor without elements takes anything: nothing is written.
     """
+    if tensor.unwritable:
+        raise Unfit(tensor.unwritable)
     if tensor.numel == 0:
         return Resolved(Constant(0))
     if tensor.dtype.kind == "packed":
         raise Unfit(f"{tensor.dtype.name} elements are smaller than a byte and cannot be written")
     resolved = initializer.resolve(tensor)
     check_holds(tensor.dtype, resolved.fill)
+    check_distinct(tensor, resolved.fill)
     if tensor.dtype.kind == "complex":
         return Resolved(on_complex(resolved.fill), resolved.numbers)
     return resolved
@@ -50,6 +53,12 @@ def check_holds(dtype: DType, fill: Fill | WholeFill) -> None:
             return
     if not all(map(dtype.holds, values)):
         raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
+
+
+def check_distinct(tensor: TensorSpec, fill: Fill | WholeFill) -> None:
+    """Raise `Unfit` where elements that share their place would get different values of `fill`."""
+    if not isinstance(fill, Constant) and any(block.distinct != block for block in tensor.blocks):
+        raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")
 
 
 def check_spread(dtype: DType, fill: Fill | WholeFill) -> None:

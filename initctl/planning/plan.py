@@ -68,7 +68,7 @@ class Kept:
 
 
 class Totals(NamedTuple):
-    """How many tensors, elements and bytes."""
+    """How many tensors by name, and how many elements and bytes they have: those of tied ones count once."""
 
     tensors: int
     elements: int
@@ -77,18 +77,28 @@ class Totals(NamedTuple):
     @classmethod
     def of(cls, tensors: Iterable[TensorSpec]) -> Totals:
         tensors = tuple(tensors)
-        return cls(len(tensors), sum(t.numel for t in tensors), sum(t.nbytes for t in tensors))
+        once = [tensor for tensor in tensors if tensor.is_first]
+        return cls(len(tensors), sum(t.numel for t in once), sum(t.nbytes for t in once))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `apply` does to a checkpoint under a seed. Every tensor is in `actions` or in `kept`."""
+    """What `apply` does to a checkpoint under a seed. Every tensor is in `actions` or in `kept`.
+
+    `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors.
+    """
 
     checkpoint: Checkpoint
     seed: int
     actions: tuple[Action, ...]
     kept: tuple[Kept, ...]
     warnings: tuple[Problem, ...]
+    resets: tuple[Action, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Action, ...]:
+        """All that is written."""
+        return self.actions + self.resets
 
     @property
     def initialized(self) -> Totals:
@@ -100,18 +110,26 @@ class Plan:
         """What stays as it is."""
         return Totals.of(kept.tensor for kept in self.kept)
 
+    @property
+    def reset(self) -> Totals:
+        """What an optimizer forgets."""
+        return Totals.of(action.tensor for action in self.resets)
+
     def to_json(self) -> dict[str, Any]:
         """The plan as the `data` of a JSON document; warnings stand beside it there."""
         return {
             "checkpoint": self.checkpoint.path,
             "format": self.checkpoint.format,
+            "root": self.checkpoint.root,
             "seed": self.seed,
             "actions": [action.to_json() for action in self.actions],
             "kept": [kept.to_json() for kept in self.kept],
+            "resets": [action.to_json() for action in self.resets],
             "totals": {
                 **Totals.of(self.checkpoint.tensors)._asdict(),
                 "initialized": self.initialized._asdict(),
                 "kept": self.untouched._asdict(),
+                "reset": self.reset._asdict(),
             },
         }
 

@@ -9,8 +9,10 @@ from initctl.initializers import Unfit
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
 from initctl.planning.nearest import hint_for
+from initctl.planning.optimizer import resets
 from initctl.planning.placing import placed
 from initctl.planning.plan import Action, Kept, Plan
+from initctl.planning.sharing import overlapping, torn
 from initctl.stream import TruncNormal
 from initctl.stream.engines.choosing import CPU
 
@@ -33,17 +35,21 @@ def make_plan(
     seed: int,
     allow_unused: bool = False,
     require_all: bool = False,
+    reset_optimizer: bool = False,
     device: str = CPU,
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`, and on which device: see `placed`.
 
     `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that no
-    rule decides into errors. Raises `FitError` with every fault found.
+    rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors. Raises `FitError` with
+    every fault found.
     """
     decisions = decide(checkpoint.tensors, rules)
     actions, faults = _actions(checkpoint.tensors, decisions)
     kept = _kept(checkpoint.tensors, decisions)
-    unused = [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint.tensors))]
+    forgotten = resets(checkpoint, [action.tensor for action in actions]) if reset_optimizer and not faults else ()
+    faults = faults or _shared(checkpoint, actions, forgotten)
+    unused = [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
     if not allow_unused:
         faults = unused + faults
     if require_all and (undecided := [k.tensor for k in kept if k.rule is None and k.tensor.dtype.is_floating]):
@@ -51,7 +57,15 @@ def make_plan(
     if faults:
         raise FitError(*faults)
     warnings = [*checkpoint.warnings, *unused, *_left_alone(decisions, kept), *_surprises(actions)]
-    return Plan(checkpoint, seed, tuple(placed(actions, device)), kept, tuple(warnings))
+    return Plan(checkpoint, seed, tuple(placed(actions, device)), kept, tuple(warnings), forgotten)
+
+
+def _shared(checkpoint: Checkpoint, actions: Sequence[Action], forgotten: Sequence[Action]) -> list[Problem]:
+    """A problem for each tensor that shares memory with one that is decided otherwise."""
+    filled, outside = ({action.tensor.name: action for action in some} for some in (actions, forgotten))
+    return [*torn(checkpoint.tensors, filled)] or [
+        *overlapping(checkpoint.tensors, filled, checkpoint.outside, outside)
+    ]
 
 
 def _actions(tensors: Sequence[TensorSpec], decisions: Decisions) -> tuple[list[Action], list[Problem]]:
@@ -85,7 +99,7 @@ def _kept(tensors: Sequence[TensorSpec], decisions: Decisions) -> tuple[Kept, ..
     return tuple(Kept(t, d.rule if d else None) for t, d in decided if d is None or d.initializer is None)
 
 
-def _unused(reach: Reach, tensors: Sequence[TensorSpec]) -> Problem | None:
+def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
     """What is wrong with a rule that decides no tensor."""
     if reach.decided:
         return None
@@ -96,11 +110,15 @@ def _unused(reach: Reach, tensors: Sequence[TensorSpec]) -> Problem | None:
     if reach.left_alone:
         message = f"{reach.rule}: decides nothing: it matches only {_listed(reach.left_alone)}"
         return Problem("rule.unused", message, f"{_LEFT_ALONE}; name one in full to fill it")
-    hint = hint_for(reach.rule.glob.pattern, [tensor.name for tensor in tensors])
+    outside = [tensor.name for tensor in checkpoint.outside if reach.rule.glob.matches(tensor.name)]
+    if outside:
+        message = f"{reach.rule}: matches no tensor of the state dict at {shown(checkpoint.root)}"
+        return Problem("rule.unused", message, f"{shown(outside[0])} lies outside of it: --root '' takes all")
+    hint = hint_for(reach.rule.glob.pattern, [tensor.name for tensor in checkpoint.tensors])
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
 
 
-_LEFT_ALONE = "a pattern with wildcards leaves integer, bool and quantized tensors as they are"
+_LEFT_ALONE = "a pattern with wildcards leaves integer, bool, quantized and other special tensors as they are"
 
 
 def _left_alone(decisions: Decisions, kept: Sequence[Kept]) -> list[Problem]:
@@ -149,4 +167,4 @@ def _undecided(tensors: Sequence[TensorSpec]) -> Problem:
 
 
 def _listed(tensors: Sequence[TensorSpec]) -> str:
-    return listed([f"{shown(tensor.name)} ({tensor.dtype.name})" for tensor in tensors])
+    return listed([f"{shown(tensor.name)} ({tensor.unwritable or tensor.dtype.name})" for tensor in tensors])

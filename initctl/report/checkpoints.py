@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -14,6 +15,8 @@ from initctl.report.folding import listing
 from initctl.report.tables import Listing, count, shape_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import RenderableType
 
     from initctl.formats import Checkpoint
@@ -27,25 +30,41 @@ def checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
     """The table as the `data` of a JSON document."""
     return {
         "format": checkpoint.format,
+        "root": checkpoint.root,
         "metadata": {file: dict(metadata) for file, metadata in checkpoint.metadata.items()},
+        "contents": {file: dict(contents) for file, contents in checkpoint.contents.items()},
         "tensors": [_tensor_json(tensor) for tensor in checkpoint.tensors],
+        "outside": [_tensor_json(tensor) for tensor in checkpoint.outside],
         "totals": Totals.of(checkpoint.tensors)._asdict(),
     }
 
 
 def checkpoint_report(checkpoint: Checkpoint, *, unfold: bool) -> RenderableType:
-    """One row a tensor, metadata, and totals; long lists folded unless `unfold`."""
+    """One row a tensor, what else there is, and totals; long lists folded unless `unfold`."""
     listed = listing([(tensor.name, _rest(tensor)) for tensor in checkpoint.tensors], unfold=unfold)
     totals = Totals.of(checkpoint.tensors)
     sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {decimal(totals.bytes)}"
     files = f"{checkpoint.format}, {count(len(checkpoint.files), 'file')}"
-    metadata = [
-        escape(f"{shown(file)}: {shown(key)} = {shown(value)}")
-        for file, entries in checkpoint.metadata.items()
-        for key, value in entries.items()
-    ]
     rows_table = Listing(_HEADING, [(name, *rest) for name, rest in listed], right=("fan_in", "fan_out", "size"))
-    return Group(rows_table, "", *metadata, f"{sums}; {files}")
+    return Group(rows_table, "", *map(escape, _beside(checkpoint)), f"{sums}; {files}")
+
+
+def _beside(checkpoint: Checkpoint) -> Iterator[str]:
+    """A line for each thing to know besides the table."""
+    if checkpoint.root:
+        yield f"root: {shown(checkpoint.root)}"
+    for tied in dict.fromkeys(tensor.tied for tensor in checkpoint.tensors if tensor.tied):
+        yield f"tied: {', '.join(map(shown, tied))}"
+    for tensor in checkpoint.tensors:
+        if tensor.unwritable:
+            yield f"{shown(tensor.name)}: no rule can fill it: {tensor.unwritable}"
+    outside = Counter(tensor.name.partition(".")[0] for tensor in checkpoint.outside)
+    for key, number in outside.items():
+        yield f"outside of the root: {shown(key)}: {count(number, 'tensor')}"
+    for described in (checkpoint.contents, checkpoint.metadata):
+        for file, entries in described.items():
+            for key, value in entries.items():
+                yield f"{shown(file)}: {shown(key)} = {shown(value)}"
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
@@ -58,8 +77,9 @@ def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
         "bytes": tensor.nbytes,
         "fan_in": sizes and sizes.fan_in,
         "fan_out": sizes and sizes.fan_out,
-        "file": tensor.file,
-        "tied_to": None,
+        "file": next(iter(tensor.files), None),
+        "tied_to": None if tensor.is_first else tensor.stream_name,
+        "unwritable": tensor.unwritable,
     }
 
 

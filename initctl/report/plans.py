@@ -31,14 +31,14 @@ def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
     """One row a tensor, in the checkpoint's order, and totals; long lists folded unless `unfold`."""
     by_name: dict[str, Action | Kept] = {action.tensor.name: action for action in plan.actions}
     by_name |= {kept.tensor.name: kept for kept in plan.kept}
-    entries = [by_name[tensor.name] for tensor in plan.checkpoint.tensors]
-    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}; seed {plan.seed}{_devices(plan)}"
+    entries = [*(by_name[tensor.name] for tensor in plan.checkpoint.tensors), *plan.resets]
+    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}{_rest_of_totals(plan)}"
     return Group(_rows(entries, unfold=unfold), "", totals)
 
 
 def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
     """The rows of what was filled, totals, and where the result lies."""
-    actions = applied.plan.actions
+    actions = applied.plan.writes
     rows = (_rows(actions, unfold=unfold), "") if actions else ()
     return Group(*rows, written_report(applied))
 
@@ -46,9 +46,7 @@ def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
 def written_report(applied: Applied) -> RenderableType:
     """How much was filled, and where the result lies."""
     plan = applied.plan
-    totals = (
-        f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}; seed {plan.seed}{_devices(plan)}"
-    )
+    totals = f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}{_rest_of_totals(plan)}"
     return Group(totals, _written(applied))
 
 
@@ -84,10 +82,12 @@ def _amount(totals: Totals) -> str:
     return f"{count(totals.tensors, 'tensor')} ({count(totals.elements, 'element')}, {decimal(totals.bytes)})"
 
 
-def _devices(plan: Plan) -> str:
-    """How many tensors a device other than the processor computes."""
+def _rest_of_totals(plan: Plan) -> str:
+    """What an optimizer forgets, the seed, and how many tensors a device other than the processor computes."""
+    reset = f"; reset {_amount(plan.reset)} of an optimizer" if plan.resets else ""
     devices = Counter(action.device for action in plan.actions if action.device != CPU)
-    return "".join(f"; {count(number, 'tensor')} on {device}" for device, number in devices.items())
+    on = "".join(f"; {count(number, 'tensor')} on {device}" for device, number in devices.items())
+    return f"{reset}; seed {plan.seed}{on}"
 
 
 def _written(applied: Applied) -> str:

@@ -25,8 +25,15 @@ _REMEMBERED_SETS = 1024
 
 _WIDE_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _NUMBER_RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)")
+_SPECIAL = re.compile(r"[*?\[\]{},\\=]")
+"""What a pattern, or a rule, reads as more than itself."""
 _SPELLED_OUT = 16
 """Numbers that a proposal lists one by one at most."""
+
+
+def quoted(name: str) -> str:
+    """The pattern that matches `name` and nothing else."""
+    return _SPECIAL.sub(r"\\\g<0>", name)
 
 
 @dataclass(frozen=True, slots=True)

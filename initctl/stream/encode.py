@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:
     """The little-endian bytes of `values` (one a real number) as elements of `dtype`.
 
-    float32 values are rounded to nearest even for narrower types and widened exactly to float64. Values of other
-    types are constants: exact for integers, bools and float64, and rounded through float32 for the rest, so that a
+    float32 values are rounded to nearest even for narrower types and widened exactly to doubles. Values of other
+    types are constants: exact for integers, bools and doubles, and rounded through float32 for the rest, so that a
     bfloat16 file is the rounding of the float32 one.
     """
-    if dtype.is_floating and dtype.name != "float64":
+    if dtype.is_floating and not dtype.is_double:
         values = values.astype(np.float32, copy=False)
     stored = values.astype(dtype.numpy, copy=False)
     return np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).view(np.uint8)

@@ -39,7 +39,7 @@ def ours(call: str, shape: tuple[int, ...], dtype: str, threads: int) -> Functio
     """Fills a tensor of that shape as `initctl apply` does, in pieces over threads."""
     kind = BY_NAME[dtype]
     count = int(np.prod(shape))
-    tensor = TensorSpec("weight", kind, shape, "file", 0, count * kind.width)
+    tensor = TensorSpec.contiguous("weight", kind, shape, "file", 0)
     fill = REGISTRY.bind(parse_call(call)).resolve(tensor).fill
     flops = fill.flops if isinstance(fill, WholeFill) else 0
     engine = CompiledEngine(choose(Work(0, 1, flops), threads=threads).engine.orthonormal, threads=threads)

@@ -13,11 +13,21 @@ header_faults.py   the file, its header as JSON
 tensor_faults.py   a tensor's entry, and where the entries' bytes lie
 index_faults.py    an index and its shards
 path_faults.py     what lies at the path, and in the directory
+torch_faults.py    a file of torch.save
+distributed_faults.py  a directory of torch.distributed.checkpoint
 """
 
 from __future__ import annotations
 
-from tests.broken import header_faults, index_faults, oddities, path_faults, tensor_faults
+from tests.broken import (
+    distributed_faults,
+    header_faults,
+    index_faults,
+    oddities,
+    path_faults,
+    tensor_faults,
+    torch_faults,
+)
 from tests.broken.case import Fault, Oddity, file_of, name_of
 
 __all__ = ["FAULTS", "ODDITIES", "Fault", "Oddity", "file_of", "name_of"]
@@ -27,5 +37,7 @@ FAULTS: tuple[Fault, ...] = (
     *tensor_faults.FAULTS,
     *index_faults.FAULTS,
     *path_faults.FAULTS,
+    *distributed_faults.FAULTS,
+    *torch_faults.FAULTS,
 )
 ODDITIES: tuple[Oddity, ...] = oddities.ODDITIES

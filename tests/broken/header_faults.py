@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import zipfile
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from tests.broken.case import Fault, file_of
 from tests.formats.handwritten import TWO_FLOATS, safetensors_bytes, tensor
@@ -36,9 +36,14 @@ def foreign(name: str, content: bytes, words: str) -> Fault:
     return Fault(name, file_of(content), "file.format", words)
 
 
-def saved_by_torch(*, as_zip: bool) -> bytes:
+def not_of_torch(name: str, content: bytes, words: str) -> Fault:
+    return Fault(name, file_of(content), "torch.malformed", words)
+
+
+def zipped(name: str) -> bytes:
     stream = io.BytesIO()
-    torch.save({"w": torch.zeros(2)}, stream, _use_new_zipfile_serialization=as_zip)
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(name, b"content")
     return stream.getvalue()
 
 
@@ -117,8 +122,10 @@ def foreign_content() -> Iterator[Fault]:
     lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 5135149760\n"
     yield foreign("S58-git-lfs-pointer", lfs, "this is a Git LFS pointer, not the file it stands for; run git lfs pull")
     yield foreign("S59-html-page", b"<!doctype html>\n<html><title>404", "looks like a web page, not a checkpoint")
-    yield foreign("S60-torch-zip", saved_by_torch(as_zip=True), "is a zip archive, as torch.save writes it")
-    yield foreign("S60-torch-pickle", saved_by_torch(as_zip=False), "is a pickle, as torch.save wrote it before 1.6")
+    yield not_of_torch(
+        "S60-other-zip", zipped("model/weights.npy"), "is a zip archive, but not one that torch.save wrote"
+    )
+    yield not_of_torch("S60-other-pickle", pickle.dumps({"w": 1}), "is a pickle, but not one that torch.save wrote")
     yield foreign("S60-gguf", b"GGUF\x03\x00\x00\x00" + bytes(16), "is a GGUF file, which is not supported")
 
 

@@ -80,7 +80,7 @@ def clone_without_lfs(folder: Path) -> Path:
     return folder
 
 
-NONE_HERE = "holds no safetensors.index.json and no .safetensors file"
+NONE_HERE = "holds no safetensors.index.json, no .safetensors, no bin.index.json, no .bin file"
 
 FAULTS = (
     Fault("E01-missing", missing, "file.missing", "no such file or directory"),

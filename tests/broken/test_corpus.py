@@ -59,10 +59,10 @@ def test_a_strange_input_is_read(oddity: Oddity, tmp_path: Path):
     checkpoint = read_checkpoint(path)
     assert len(checkpoint.tensors) == oddity.tensors
     for file in checkpoint.files:
-        tensors = [tensor for tensor in checkpoint.tensors if tensor.file == file.name]
+        tensors = [tensor for tensor in checkpoint.tensors if tensor.files[0] == file.name]
         with safe_open(os.path.join(checkpoint.directory, file.name), framework="numpy") as library:
             assert set(library.keys()) == {tensor.name for tensor in tensors}
-        assert all(tensor.offset + tensor.nbytes <= file.size for tensor in tensors)
+        assert all(tensor.blocks[0].offset + tensor.nbytes <= file.size for tensor in tensors)
 
 
 def tree(folder: Path) -> list[tuple[str, int, int]]:

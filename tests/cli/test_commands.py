@@ -64,7 +64,7 @@ class TestJson:
 
     def test_of_plan_has_actions_and_what_is_kept(self, net, call):
         data = self.data(call("plan", "net.safetensors", "-r", "fc1.weight=he_normal", "--json"), "plan")
-        assert list(data) == ["checkpoint", "format", "seed", "actions", "kept", "totals"]
+        assert list(data) == ["checkpoint", "format", "root", "seed", "actions", "kept", "resets", "totals"]
         (action,) = data["actions"]
         assert action == {
             "tensor": "fc1.weight",
@@ -96,7 +96,7 @@ class TestJson:
 
     def test_of_inspect_is_the_table(self, net, call):
         data = self.data(call("inspect", "net.safetensors", "--json"), "inspect")
-        assert list(data) == ["format", "metadata", "tensors", "totals"]
+        assert list(data) == ["format", "root", "metadata", "contents", "tensors", "outside", "totals"]
         assert [tensor["name"] for tensor in data["tensors"]] == list(NET)
 
     def test_of_initializers_is_all_of_them_or_the_one_named(self, call):

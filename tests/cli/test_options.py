@@ -16,15 +16,15 @@ from initctl.cli.options import RuleOptions, grouped
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
-RULES = {"--rule", "--seed", "--allow-unused", "--require-all", "--device"}
+RULES = {"--rule", "--root", "--seed", "--allow-unused", "--require-all", "--reset-optimizer", "--device"}
 
 
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {"--output", "--in-place", "--patch", "--no-clobber", "--all", *RULES, *FACE}),
+        ("apply", {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size", "--all", *RULES, *FACE}),
         ("plan", {"--all", *RULES, *FACE}),
-        ("inspect", {"--all", *FACE}),
+        ("inspect", {"--all", "--root", *FACE}),
         ("initializers", FACE),
         ("demo", FACE),
     ],

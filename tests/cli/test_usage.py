@@ -41,7 +41,7 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["apply", "x", "--threads", "2.5"], "--threads"),
         (["apply", "x", "-o", "y", "--in-place", "-r", "*=ones"], "give either OUT with -o, or --in-place"),
         (["apply", "x", "-r", "*=ones"], "give either OUT with -o, or --in-place"),
-        (["apply", "x", "-o", "y"], "rules: none given"),
+        (["apply", "x", "--in-place", "--max-shard-size", "5GB"], "max-shard-size: in place shards stay as they are"),
         (["apply", "x", "-o", "y", "--threads", "0", "-r", "*=ones"], "greater than or equal to 1"),
         (["plan", "x", "--seed", "-1", "-r", "*=ones"], "is not a whole number from 0 to 2^64 - 1"),
         (["plan", "x", "--seed", str(2**64), "-r", "*=ones"], "is not a whole number from 0 to 2^64 - 1"),
@@ -59,3 +59,13 @@ def test_a_wrong_line_is_refused_in_one_line_that_helps(call, folder, arguments,
     (error,) = done.document["errors"]
     assert error["code"].partition(".")[0] in ("usage", "output", "rule")
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("where", [("-o", "y"), ("--in-place",)])
+def test_what_is_not_converted_needs_a_rule(net, call, where):
+    before = net.read_bytes()
+    done = call("apply", "net.safetensors", *where)
+    assert done.status == 2
+    assert done.err.startswith("initctl: error: rules: none given, so there is nothing to do; ")
+    assert net.read_bytes() == before
+    assert list(net.parent.iterdir()) == [net]

@@ -56,13 +56,15 @@ def two_files(folder: Path, content: bytes = CONTENT, *, reading: int = os.O_RDO
 
 @pytest.mark.parametrize("system", [in_kernel, without_the_call, *refused, ends_early])
 @pytest.mark.parametrize(("start", "stop"), RANGES)
+@pytest.mark.parametrize("shift", [0, -1, 5, MIB])
 def test_the_range_is_copied_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system, start: int, stop: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system, start: int, stop: int, shift: int
 ):
     system(monkeypatch)
+    offset = max(0, min(start + shift, SIZE - (stop - start)))
     with two_files(tmp_path) as (source, destination):
-        copy_range(source, destination, start, stop)
-    expected = b"\xff" * start + CONTENT[start:stop] + b"\xff" * (SIZE - stop)
+        copy_range(source, destination, start, stop, offset)
+    expected = b"\xff" * offset + CONTENT[start:stop] + b"\xff" * (SIZE - offset - (stop - start))
     assert (tmp_path / "destination").read_bytes() == expected
 
 
@@ -79,7 +81,7 @@ def test_a_kernel_that_gives_up_midway_is_helped_out(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "copy_file_range", giving_up)
     with two_files(tmp_path) as (source, destination):
-        copy_range(source, destination, 0, SIZE)
+        copy_range(source, destination, 0, SIZE, 0)
     assert calls == [SIZE, SIZE - 1000, SIZE - 2000, SIZE - 3000]
     assert (tmp_path / "destination").read_bytes() == CONTENT
 
@@ -90,7 +92,7 @@ def test_bytes_cross_from_one_file_system_to_another(tmp_path: Path):
     (tmp_path / "source").write_bytes(CONTENT)
     source, destination = os.open(tmp_path / "source", os.O_RDONLY), os.open(other, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        copy_range(source, destination, 0, SIZE)
+        copy_range(source, destination, 0, SIZE, 0)
         assert other.read_bytes() == CONTENT
     finally:
         os.close(source)
@@ -101,7 +103,7 @@ def test_bytes_cross_from_one_file_system_to_another(tmp_path: Path):
 def test_a_file_of_holes_is_copied_as_zeros(tmp_path: Path):
     with two_files(tmp_path, b"") as (source, destination):
         os.truncate(tmp_path / "source", SIZE)
-        copy_range(source, destination, 0, SIZE)
+        copy_range(source, destination, 0, SIZE, 0)
     assert (tmp_path / "destination").read_bytes() == bytes(SIZE)
 
 
@@ -111,7 +113,7 @@ def test_a_source_that_became_shorter_is_a_conflict(tmp_path: Path, monkeypatch:
     with two_files(tmp_path) as (source, destination):
         os.truncate(tmp_path / "source", SIZE - 1)
         with pytest.raises(ConflictError, match="became shorter while it was read"):
-            copy_range(source, destination, 0, SIZE)
+            copy_range(source, destination, 0, SIZE, 0)
 
 
 def test_a_source_that_cannot_be_read_is_told_as_the_input(tmp_path: Path):
@@ -119,7 +121,7 @@ def test_a_source_that_cannot_be_read_is_told_as_the_input(tmp_path: Path):
         two_files(tmp_path, reading=os.O_WRONLY) as (source, destination),
         pytest.raises(StorageError, match="the checkpoint cannot be read"),
     ):
-        copy_range(source, destination, 0, SIZE)
+        copy_range(source, destination, 0, SIZE, 0)
 
 
 @pytest.mark.parametrize("system", [in_kernel, without_the_call])
@@ -130,7 +132,7 @@ def test_a_destination_that_cannot_be_written_is_the_systems_error(
     with two_files(tmp_path) as (source, _):
         destination = os.open(tmp_path / "destination", os.O_RDONLY)
         with pytest.raises(OSError, match="Bad file descriptor"):
-            copy_range(source, destination, 0, SIZE)
+            copy_range(source, destination, 0, SIZE, 0)
         os.close(destination)
 
 
@@ -143,7 +145,7 @@ def test_a_system_that_takes_few_bytes_at_a_time_gets_them_all(
     monkeypatch.delattr(os, "copy_file_range", raising=False)
     content = CONTENT[:1000]
     with two_files(tmp_path, content) as (source, destination):
-        copy_range(source, destination, 10, 990)
+        copy_range(source, destination, 10, 990, 10)
         write_all(destination, memoryview(b"abcdefghij"), 0)
     assert (tmp_path / "destination").read_bytes() == b"abcdefghij" + content[10:990] + b"\xff" * 10
 

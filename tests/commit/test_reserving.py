@@ -78,7 +78,7 @@ def test_an_output_takes_the_room_of_what_is_ruled(disk: Path):
     assert used(disk) - before < ruled + 10 * MEGABYTE
     old, new = source.read_bytes(), (disk / "out.safetensors").read_bytes()
     tensor = applied.plan.actions[0].tensor
-    assert new == old[: tensor.offset] + bytes(tensor.nbytes) + old[tensor.offset + tensor.nbytes :]
+    assert new == old[: tensor.blocks[0].offset] + bytes(tensor.nbytes) + old[tensor.blocks[0].offset + tensor.nbytes :]
 
 
 class TestAPatch:

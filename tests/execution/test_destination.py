@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import initctl
 from initctl.execution import Chosen
@@ -94,16 +95,21 @@ def test_a_file_in_place_of_the_directory_is_named(source: Path):
     refuse(source, source.parent / "file" / "out", initctl.StorageError, "output.parent")
 
 
-def test_a_directory_in_the_place_of_a_file_is_refused(tmp_path: Path):
+def test_a_directory_that_holds_anything_is_not_replaced_by_the_shards_of_a_file(tmp_path: Path):
     path = single(tmp_path / "in")
     (tmp_path / "out").mkdir()
-    assert "and the input is a file" in refuse(path, tmp_path / "out", initctl.UsageError, "output.kind").message
+    (tmp_path / "out" / "notes").touch()
+    problem = refuse(path, tmp_path / "out", initctl.ConflictError, "output.strangers")
+    assert problem.message == f"{tmp_path}/out: holds files that are not part of the result: notes"
 
 
 def test_a_file_in_the_place_of_a_directory_is_refused(tmp_path: Path):
-    folder = sharded(tmp_path / "in")
+    folder, path = sharded(tmp_path / "in"), single(tmp_path / "single")
     (tmp_path / "out").touch()
-    assert "and the input is a directory" in refuse(folder, tmp_path / "out", initctl.UsageError, "output.kind").message
+    for source, output in ((folder, tmp_path / "out"), (path, f"{tmp_path}/out/")):
+        problem = refuse(source, output, initctl.UsageError, "output.kind")
+        assert problem.message == f"{output}: is a file, and the result is a directory"
+        assert problem.hint == "name a directory"
 
 
 def test_a_pipe_a_socket_or_a_device_is_never_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -193,8 +199,15 @@ def test_output_in_the_working_directory_needs_no_path(tmp_path: Path, monkeypat
     assert_written(path.read_bytes(), (tmp_path / "out").read_bytes(), FILLED)
 
 
-def test_a_path_that_names_a_directory_is_no_place_for_a_file(tmp_path: Path):
-    source = single(tmp_path / "in")
-    with pytest.raises(initctl.UsageError, match="out/: names a directory, and the input is a file; name a file"):
-        initctl.apply(source, f"{tmp_path}/out/", rules=["*.weight=ones"])
-    assert list(tmp_path.iterdir()) == [source]
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_file_becomes_a_directory_where_the_path_names_one(tmp_path: Path, exists: bool):
+    source, out = single(tmp_path / "in"), tmp_path / "out"
+    if exists:
+        out.mkdir()
+    initctl.apply(source, out if exists else f"{out}/", rules=RULES)
+    assert [path.name for path in out.iterdir()] == ["model.safetensors"]
+    before, after = load_file(source), load_file(out / "model.safetensors")
+    assert before.keys() == after.keys()
+    for name, values in after.items():
+        assert values.dtype == before[name].dtype
+        assert torch.equal(values.float(), FILLED.get(name, before[name]).float())

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import initctl
 from initctl.dtypes import BY_NAME
+from initctl.execution.content import Target
 from initctl.execution.pieces import COPIED_AT_ONCE, FILLED_AT_ONCE, Filler, filled_pieces, kept_pieces
-from initctl.execution.ranges import extent, joined, kept_ranges, ruled_ranges
+from initctl.execution.ranges import extent, filled_ranges, joined, kept_ranges
 from initctl.formats import read_checkpoint
 from initctl.planning import Action
 from initctl.rules import parse_rule
@@ -34,13 +35,16 @@ DTYPES = st.sampled_from(["uint8", "bfloat16", "float32", "complex64"])
 
 
 def action(dtype: str, numel: int, offset: int, device: str = "cpu") -> Action:
-    width = BY_NAME[dtype].bits // 8
-    spec = TensorSpec(f"t{offset}", BY_NAME[dtype], (numel,), "file", offset, numel * width)
+    spec = TensorSpec.contiguous(f"t{offset}", BY_NAME[dtype], (numel,), "file", offset)
     return Action(spec, parse_rule("*=zeros", "rule 1"), "zeros", {}, {}, Constant(0), device)
 
 
+def target(action: Action) -> Target:
+    return Target(action, action.tensor.blocks[0])
+
+
 def filled(*actions: Action) -> list:
-    return list(filled_pieces([(a, a.fill) for a in actions], FILLER))
+    return list(filled_pieces([(target(a), a.fill) for a in actions], FILLER))
 
 
 @given(tensors=st.lists(st.tuples(GAPS, DTYPES, SIZES), max_size=4), rest=GAPS, order=st.randoms())
@@ -50,11 +54,11 @@ def test_pieces_cover_every_byte_of_the_file_once(tensors: list[tuple[int, str, 
         actions.append(action(dtype, numel, end + gap))
         end += gap + actions[-1].tensor.nbytes
     order.shuffle(actions)
-    ruled = ruled_ranges(actions)
+    ruled = filled_ranges((target(a).block, target(a).width) for a in actions)
     kept = kept_ranges(end + rest, ruled)
     assert extent(ruled) == sum(a.tensor.nbytes for a in actions)
     reached = 0
-    for piece in sorted([*kept_pieces(kept), *filled(*actions)], key=lambda piece: piece.offset):
+    for piece in sorted([*kept_pieces(-1, kept), *filled(*actions)], key=lambda piece: piece.offset):
         assert piece.offset == reached
         assert piece.nbytes
         reached += piece.nbytes
@@ -63,7 +67,7 @@ def test_pieces_cover_every_byte_of_the_file_once(tensors: list[tuple[int, str, 
 
 @given(numel=SIZES, dtype=DTYPES)
 def test_no_piece_is_large(numel: int, dtype: str):
-    assert all(piece.nbytes <= COPIED_AT_ONCE for piece in kept_pieces([(7, 3 * COPIED_AT_ONCE)]))
+    assert all(piece.nbytes <= COPIED_AT_ONCE for piece in kept_pieces(-1, [(7, 3 * COPIED_AT_ONCE)]))
     assert all(piece.nbytes <= FILLED_AT_ONCE for piece in filled(action(dtype, numel, 0)))
 
 
@@ -128,7 +132,8 @@ def test_values_other_than_one_finite_number_an_element_are_refused(tmp_path: Pa
     }
     before = snapshot(tmp_path)
     fill = Given(wrong[fault])
-    (piece,) = filled_pieces([(Action(tensor, parse_rule("*=given", "rule 1"), "given", {}, {}, fill), fill)], FILLER)
+    given = Action(tensor, parse_rule("*=given", "rule 1"), "given", {}, {}, fill)
+    (piece,) = filled_pieces([(target(given), fill)], FILLER)
     with pytest.raises(initctl.FitError, match=r"given: gave other than \d+ finite numbers; mend the package"):
-        piece.write(-1, -1)
+        piece.write(-1)
     assert snapshot(tmp_path) == before

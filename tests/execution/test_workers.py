@@ -25,7 +25,7 @@ class Recorded:
     def __init__(self, log: list[str], *, together: threading.Barrier | None = None, fails: bool = False) -> None:
         self.log, self.together, self.fails = log, together, fails
 
-    def write(self, source: int, destination: int) -> None:
+    def write(self, destination: int) -> None:
         if self.together:
             self.together.wait(timeout=30)
         if self.fails:
@@ -37,7 +37,7 @@ class Recorded:
 def test_as_many_threads_as_asked_for_write_at_the_same_time(threads: int):
     log: list[str] = []
     together = threading.Barrier(threads)
-    Workers(threads).write([Recorded(log, together=together) for _ in range(3 * threads)], -1, -1)
+    Workers(threads).write([Recorded(log, together=together) for _ in range(3 * threads)], -1)
     assert len(log) == 3 * threads
     assert len(set(log)) == threads
 
@@ -52,7 +52,7 @@ def test_progress_is_told_by_the_callers_thread_and_ends_with_the_total():
     workers = Workers(3, on_progress)
     workers.expect(30)
     for _ in range(2):  # files
-        workers.write([Recorded([]) for _ in range(15)], -1, -1)
+        workers.write([Recorded([]) for _ in range(15)], -1)
     assert told[-1] == Progress(30, 30)
     assert [progress.done for progress in told] == sorted(progress.done for progress in told)
     assert teller == {threading.current_thread()}
@@ -67,7 +67,7 @@ def test_a_failure_is_raised_when_no_thread_is_at_work_and_ends_the_rest():
             yield Recorded([], fails=len(handed_out) == 10)
 
     with pytest.raises(RuntimeError, match="broken"):
-        Workers(2).write(endless(), -1, -1)
+        Workers(2).write(endless(), -1)
     assert len(handed_out) < 20
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("initctl")]
 
@@ -84,7 +84,7 @@ def test_pieces_are_made_only_as_they_are_needed():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Workers(3, stop).write(counted(), -1, -1)
+        Workers(3, stop).write(counted(), -1)
     assert len(alive) == 6
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import socket
+import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -22,79 +23,183 @@ if TYPE_CHECKING:
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 5135149760\n"
 
 
-def saved_by_torch(*, as_zip: bool) -> bytes:
+def saved_by_torch(value: object, *, as_zip: bool) -> bytes:
     stream = io.BytesIO()
-    torch.save({"w": torch.zeros(2)}, stream, _use_new_zipfile_serialization=as_zip)
+    torch.save(value, stream, _use_new_zipfile_serialization=as_zip)
     return stream.getvalue()
 
 
-def zipped_by_python() -> bytes:
+def zipped(name: str, compression: int = zipfile.ZIP_STORED) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("a", b"a")
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        archive.writestr(name, b"content")
     return stream.getvalue()
 
 
+def tarred() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("storages"))
+    return stream.getvalue()
+
+
+WEB_PAGE = ("file.format", "looks like a web page, not a checkpoint", "download the file itself")
+NOT_TORCHS = "is a pickle, but not one that torch.save wrote"
+SAVE_ANEW = "save a model's state_dict() with torch.save"
+
+OTHER_ZIP = (
+    "torch.malformed",
+    "is a zip archive, but not one that torch.save wrote",
+    "save a model's state_dict()",
+)
 FOREIGN = {
-    "Git LFS pointer": (LFS_POINTER, "this is a Git LFS pointer, not the file it stands for", "run git lfs pull"),
-    "HTML": (b"<!DOCTYPE html><html>404", "looks like a web page, not a checkpoint", "download the file itself"),
-    "HTML after a blank line": (b"\n <HTML>", "looks like a web page, not a checkpoint", "download the file itself"),
-    "XML": (b"<?xml version='1.0'?>", "looks like a web page, not a checkpoint", "download the file itself"),
+    "Git LFS pointer": (
+        LFS_POINTER,
+        ("file.format", "this is a Git LFS pointer, not the file it stands for", "run git lfs pull"),
+    ),
+    "HTML": (b"<!DOCTYPE html><html>404", WEB_PAGE),
+    "HTML after a blank line": (b"\n <HTML>", WEB_PAGE),
+    "XML": (b"<?xml version='1.0'?>", WEB_PAGE),
     "GGUF": (
         b"GGUF\x03\x00\x00\x00" + bytes(16),
-        "is a GGUF file, which is not supported",
-        "convert it to safetensors first",
+        ("file.format", "is a GGUF file, which is not supported", "convert it to safetensors first"),
     ),
-    "torch's zip": (saved_by_torch(as_zip=True), "is a zip archive, as torch.save writes it", "convert it"),
-    "Python's zip": (zipped_by_python(), "is a zip archive", "convert it"),
-    "torch's legacy format": (saved_by_torch(as_zip=False), "is a pickle, as torch.save wrote it", "convert it"),
+    "tar": (
+        tarred(),
+        (
+            "file.format",
+            "is a tar archive, as torch.save wrote it before 0.1.12, which is not supported",
+            "load it with an old torch and save it again",
+        ),
+    ),
+    "zip of a folder": (zipped("model/weights.npy"), OTHER_ZIP),
+    "zip without a folder": (zipped("w.npy"), OTHER_ZIP),
+    "compressed zip": (
+        zipped("model/data.pkl", zipfile.ZIP_DEFLATED),
+        (
+            "torch.malformed",
+            "model/data.pkl: is compressed, which torch.save never does",
+            "load it and save it with torch.save",
+        ),
+    ),
     **{
-        f"pickle protocol {protocol}": (pickle.dumps({"w": 1}, protocol), "is a pickle", "convert it")
+        f"pickle protocol {protocol}": (pickle.dumps({"w": 1}, protocol), ("torch.malformed", NOT_TORCHS, SAVE_ANEW))
         for protocol in (2, 3, 4, 5)
     },
 }
+"""What a file holds, and the code, the fault and the hint with which it is refused."""
+
+foreign = pytest.mark.parametrize(("content", "refusal"), FOREIGN.values(), ids=FOREIGN.keys())
+both_formats = pytest.mark.parametrize(("as_zip", "name"), [(True, "torch"), (False, "torch-legacy")])
 
 
-@pytest.mark.parametrize(("content", "fault", "hint"), FOREIGN.values(), ids=FOREIGN.keys())
-@pytest.mark.parametrize("name", ["model.safetensors", "model.bin", INDEX_NAME])
-def test_a_file_of_another_kind_is_named_for_what_it_is(
-    tmp_path: Path, name: str, content: bytes, fault: str, hint: str
-):
-    path = tmp_path / name
-    path.write_bytes(content)
+def refused(path: Path, culprit: Path) -> tuple[str, str, str | None]:
+    """The code, the fault and the hint with which `path` is refused: the message names `culprit` first."""
     with pytest.raises(InputError) as raised:
         read_checkpoint(path)
     (problem,) = raised.value.problems
-    assert problem.code == "file.format"
-    assert problem.message.startswith(f"{path}: {fault}")
-    assert problem.hint is not None
-    assert problem.hint.startswith(hint)
+    assert problem.message.startswith(f"{culprit}: ")
+    return problem.code, problem.message.removeprefix(f"{culprit}: "), problem.hint
 
 
-@pytest.mark.parametrize(("content", "fault", "hint"), FOREIGN.values(), ids=FOREIGN.keys())
-def test_it_is_named_in_a_directory_and_as_a_shard_too(tmp_path: Path, content: bytes, fault: str, hint: str):
-    alone = tmp_path / "alone" / "model.safetensors"
-    alone.parent.mkdir()
-    alone.write_bytes(content)
-    index = sharded(tmp_path / "sharded", {"a.safetensors": ("w",), "b.safetensors": ("v",)})
-    (index.parent / "b.safetensors").write_bytes(content)
-    for path, culprit in ((alone.parent, alone), (index, index.parent / "b.safetensors")):
-        with pytest.raises(InputError) as raised:
-            read_checkpoint(path)
-        (problem,) = raised.value.problems
-        assert problem.message.startswith(f"{culprit}: {fault}")
+@foreign
+@pytest.mark.parametrize("name", ["model.safetensors", "model.bin", INDEX_NAME])
+def test_a_file_of_another_kind_is_refused_for_what_it_is_whatever_its_name(
+    tmp_path: Path, name: str, content: bytes, refusal: tuple[str, str, str | None]
+):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert refused(path, path) == refusal
 
 
-def test_nothing_in_a_pickle_is_run(tmp_path: Path):
-    class Payload:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "it ran"),)
+@foreign
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_it_is_refused_in_a_directory_too(
+    tmp_path: Path, name: str, content: bytes, refusal: tuple[str, str, str | None]
+):
+    (tmp_path / name).write_bytes(content)
+    assert refused(tmp_path, tmp_path / name) == refusal
 
+
+@foreign
+def test_it_is_refused_as_a_shard_too(tmp_path: Path, content: bytes, refusal: tuple[str, str, str | None]):
+    index = sharded(tmp_path, {"a.safetensors": ("w",), "b.safetensors": ("v",)})
+    (tmp_path / "b.safetensors").write_bytes(content)
+    assert refused(index, tmp_path / "b.safetensors") == refusal
+
+
+@both_formats
+@pytest.mark.parametrize("file", ["model.safetensors", "model.bin", INDEX_NAME, "model"])
+def test_a_file_of_torch_save_is_read_whatever_its_name(tmp_path: Path, file: str, as_zip: bool, name: str):
+    path = tmp_path / file
+    path.write_bytes(saved_by_torch({"w": torch.zeros(2)}, as_zip=as_zip))
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.format == name
+    assert [spec.name for spec in checkpoint.tensors] == ["w"]
+
+
+@both_formats
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_a_file_of_torch_save_is_told_by_its_content_in_a_directory_too(
+    tmp_path: Path,
+    file: str,
+    as_zip: bool,
+    name: str,
+):
+    (tmp_path / file).write_bytes(saved_by_torch({"w": torch.zeros(2)}, as_zip=as_zip))
+    checkpoint = read_checkpoint(tmp_path)
+    assert (checkpoint.format, checkpoint.is_directory) == (name, True)
+    assert [spec.name for spec in checkpoint.tensors] == ["w"]
+
+
+@both_formats
+def test_shards_of_two_formats_are_refused(tmp_path: Path, as_zip: bool, name: str):
+    index = sharded(tmp_path, {"a.safetensors": ("w",), "b.safetensors": ("v",)})
+    (tmp_path / "b.safetensors").write_bytes(saved_by_torch({"v": torch.zeros(2)}, as_zip=as_zip))
+    code, fault, _ = refused(index, index)
+    assert (code, fault) == ("index.mixed", f"its shards are of several formats: safetensors, {name}")
+
+
+def test_an_index_of_safetensors_names_no_other_file(tmp_path: Path):
+    """Whatever lies there: readers of such an index would not take it."""
+    index = sharded(tmp_path, {"a.safetensors": ("w",), "b.bin": ("v",)})
+    assert refused(index, index) == ("index.malformed", "b.bin: is not a .safetensors file", None)
+
+
+class Payload:
+    """Makes a folder at `path` when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_nothing_in_a_pickle_is_run(tmp_path: Path, protocol: int):
+    content = pickle.dumps(Payload(tmp_path / "it ran"), protocol)
     path = tmp_path / "model.safetensors"
-    path.write_bytes(pickle.dumps(Payload()))
-    with pytest.raises(InputError, match="never run"):
-        read_checkpoint(path)
+    path.write_bytes(content)
+    assert refused(path, path) == ("torch.malformed", NOT_TORCHS, SAVE_ANEW)
     assert not (tmp_path / "it ran").exists()
+    pickle.loads(content)
+    assert (tmp_path / "it ran").exists()
+
+
+@both_formats
+def test_nothing_in_a_file_of_torch_save_is_run_and_it_is_warned_about(tmp_path: Path, as_zip: bool, name: str):
+    path = tmp_path / "model.pt"
+    path.write_bytes(saved_by_torch({"w": torch.zeros(2), "x": Payload(tmp_path / "it ran")}, as_zip=as_zip))
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.format == name
+    assert [spec.name for spec in checkpoint.tensors] == ["w"]
+    assert not (tmp_path / "it ran").exists()
+    (warning,) = checkpoint.warnings
+    assert warning.code == "torch.runs_code"
+    assert f"{os.mkdir.__module__}.mkdir" in warning.message
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "it ran").exists()
 
 
 def test_a_path_may_be_text_or_a_path_object(tmp_path: Path):
@@ -154,8 +259,10 @@ def test_a_device_and_a_socket_are_refused(tmp_path: Path, monkeypatch: pytest.M
 def test_a_directory_without_weights_is_an_error(tmp_path: Path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").mkdir()
-    with pytest.raises(InputError, match=r"holds no safetensors\.index\.json and no \.safetensors file") as raised:
+    with pytest.raises(InputError, match="holds no ") as raised:
         read_checkpoint(tmp_path)
+    kinds = "no safetensors.index.json, no .safetensors, no bin.index.json, no .bin"
+    assert raised.value.problems[0].message == f"{tmp_path}: holds {kinds} file"
     assert raised.value.problems[0].code == "directory.empty"
 
 

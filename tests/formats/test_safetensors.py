@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,8 +14,11 @@ from safetensors.torch import save_file
 
 from initctl.errors import InputError
 from initctl.formats import Checkpoint, read_checkpoint
-from initctl.formats.safetensors import read_header
+from initctl.formats.safetensors import read_table
 from tests.formats.handwritten import TWO_FLOATS, float_file, safetensors_bytes, tensor
+
+if TYPE_CHECKING:
+    from initctl.tensors import TensorSpec
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -30,6 +34,10 @@ TORCH_DTYPES = [
 ]  # fmt: skip
 
 
+def place(spec: TensorSpec) -> tuple[int, int]:
+    return spec.blocks[0].offset, spec.nbytes
+
+
 def raw_bytes(values: torch.Tensor) -> bytes:
     return values.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
@@ -39,10 +47,10 @@ def assert_holds(checkpoint: Checkpoint, tensors: dict[str, torch.Tensor]) -> No
     assert {spec.name for spec in checkpoint.tensors} == set(tensors)
     for spec in checkpoint.tensors:
         values = tensors[spec.name]
-        content = (Path(checkpoint.directory) / spec.file).read_bytes()
+        content = (Path(checkpoint.directory) / spec.files[0]).read_bytes()
         assert spec.shape == tuple(values.shape)
         assert f"torch.{spec.dtype.name}" == str(values.dtype)
-        assert content[spec.offset : spec.offset + spec.nbytes] == raw_bytes(values)
+        assert content[spec.blocks[0].offset : spec.blocks[0].offset + spec.nbytes] == raw_bytes(values)
 
 
 def written(tmp_path: Path, content: bytes) -> Path:
@@ -81,9 +89,7 @@ def test_a_file_of_many_tensors_is_the_librarys_table(tmp_path: Path):
     checkpoint = read_checkpoint(str(tmp_path / "m.safetensors"))
     assert_holds(checkpoint, tensors)
     with safe_open(tmp_path / "m.safetensors", framework="pt") as library:
-        assert [spec.name for spec in sorted(checkpoint.tensors, key=lambda spec: (spec.offset, spec.nbytes))] == list(
-            library.offset_keys()
-        )
+        assert [spec.name for spec in sorted(checkpoint.tensors, key=place)] == list(library.offset_keys())
         assert checkpoint.metadata == {"m.safetensors": library.metadata()}
 
 
@@ -116,8 +122,8 @@ def test_tensors_may_lie_at_odd_offsets(tmp_path: Path):
     path = written(tmp_path, safetensors_bytes(header, data))
     flag, w = read_checkpoint(path).tensors
     content = path.read_bytes()
-    assert content[flag.offset : flag.offset + flag.nbytes] == data[:1]
-    assert content[w.offset : w.offset + w.nbytes] == data[1:]
+    assert content[flag.blocks[0].offset : flag.blocks[0].offset + flag.nbytes] == data[:1]
+    assert content[w.blocks[0].offset : w.blocks[0].offset + w.nbytes] == data[1:]
 
 
 @pytest.mark.parametrize("header", [b"  %b", b"\n\t\r%b", b"%b   ", b"%b\n", b" %b \n\t"])
@@ -125,8 +131,8 @@ def test_white_space_around_the_header_is_part_of_it(tmp_path: Path, header: byt
     header %= json.dumps({"w": tensor()}).encode()
     path = written(tmp_path, safetensors_bytes(header, b"\x01\x02\x03\x04\x05\x06\x07\x08"))
     (spec,) = read_checkpoint(path).tensors
-    assert spec.offset == 8 + len(header)
-    assert path.read_bytes()[spec.offset :] == b"\x01\x02\x03\x04\x05\x06\x07\x08"
+    assert spec.blocks[0].offset == 8 + len(header)
+    assert path.read_bytes()[spec.blocks[0].offset :] == b"\x01\x02\x03\x04\x05\x06\x07\x08"
 
 
 @pytest.mark.parametrize("length", [123, 123 + 256, 640, 896, 1152, 1408, 8315, 31520])
@@ -134,7 +140,7 @@ def test_a_header_whose_length_begins_like_another_format_is_read(tmp_path: Path
     """640 is how a pickle begins, 123 and 31520 how JSON does."""
     header = json.dumps({"w": tensor()}).encode().ljust(length)
     (spec,) = read_checkpoint(written(tmp_path, safetensors_bytes(header, bytes(8)))).tensors
-    assert (spec.name, spec.offset) == ("w", 8 + length)
+    assert (spec.name, spec.blocks[0].offset) == ("w", 8 + length)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +184,8 @@ def test_names_that_differ_in_normalization_only_are_two_tensors(tmp_path: Path)
 def test_wrapper_prefixes_are_left_out_of_the_names_and_kept_in_the_header(tmp_path: Path):
     path = float_file(tmp_path / "m.safetensors", "module._orig_mod.fc.weight", "module._orig_mod.fc.bias")
     assert [spec.name for spec in read_checkpoint(path).tensors] == ["fc.weight", "fc.bias"]
-    header = read_header(str(path), "m.safetensors")
-    assert [spec.name for spec in header.tensors] == ["module._orig_mod.fc.weight", "module._orig_mod.fc.bias"]
+    table = read_table(str(path), "m.safetensors")
+    assert [entry.tensor.name for entry in table.entries] == ["module._orig_mod.fc.weight", "module._orig_mod.fc.bias"]
 
 
 def test_a_name_is_free(tmp_path: Path):

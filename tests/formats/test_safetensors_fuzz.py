@@ -56,9 +56,9 @@ def assert_read_or_refused(path: Path) -> None:
     else:
         tensors = checkpoint.tensors
         assert {spec.name: (spec.dtype.tag, list(spec.shape)) for spec in tensors} == library
-        end = min((spec.offset for spec in tensors), default=os.path.getsize(path))
-        for spec in sorted(tensors, key=lambda spec: (spec.offset, spec.nbytes)):
-            assert spec.offset == end
+        end = min((spec.blocks[0].offset for spec in tensors), default=os.path.getsize(path))
+        for spec in sorted(tensors, key=lambda spec: (spec.blocks[0].offset, spec.nbytes)):
+            assert spec.blocks[0].offset == end
             end += spec.nbytes
         assert end == os.path.getsize(path)
 

@@ -83,10 +83,10 @@ def test_the_name_of_an_index_is_free(tmp_path: Path):
 def test_tensors_stand_shard_after_shard_in_the_order_of_the_index(tmp_path: Path):
     index = sharded(tmp_path, {"b.safetensors": ("z", "a"), "a.safetensors": ("m",)})
     checkpoint = read_checkpoint(index)
-    assert [(spec.name, spec.file) for spec in checkpoint.tensors] == [
-        ("z", "b.safetensors"),
-        ("a", "b.safetensors"),
-        ("m", "a.safetensors"),
+    assert [(spec.name, spec.files) for spec in checkpoint.tensors] == [
+        ("z", ("b.safetensors",)),
+        ("a", ("b.safetensors",)),
+        ("m", ("a.safetensors",)),
     ]
 
 

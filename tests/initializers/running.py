@@ -23,7 +23,7 @@ DRAWS = Draws.of(0, NAME)
 def resolve(call: str, shape: tuple[int, ...], dtype: str = "float32") -> Resolved:
     """What `call` gives a tensor of that shape."""
     kind = BY_NAME[dtype]
-    tensor = TensorSpec(NAME, kind, shape, "f", 0, prod(shape) * kind.bits // 8)
+    tensor = TensorSpec.contiguous(NAME, kind, shape, "f", 0)
     resolved = REGISTRY.bind(parse_call(call)).resolve(tensor)
     return Resolved(on_complex(resolved.fill), resolved.numbers) if kind.kind == "complex" else resolved
 

@@ -21,6 +21,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
     assert plan.to_json() == {
         "checkpoint": str(tmp_path / "model.safetensors"),
         "format": "safetensors",
+        "root": "",
         "seed": 7,
         "actions": [
             {
@@ -70,19 +71,21 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
                 "bytes": 8,
             },
         ],
+        "resets": [],
         "totals": {
             "tensors": 4,
             "elements": 16,
             "bytes": 44,
             "initialized": {"tensors": 2, "elements": 12, "bytes": 24},
             "kept": {"tensors": 2, "elements": 4, "bytes": 20},
+            "reset": {"tensors": 0, "elements": 0, "bytes": 0},
         },
     }
 
 
 def test_the_keys_of_the_plan_stand_in_the_documented_order(tmp_path: Path):
     document = planned(tmp_path, NET, "*.weight=ones").to_json()
-    assert list(document) == ["checkpoint", "format", "seed", "actions", "kept", "totals"]
+    assert list(document) == ["checkpoint", "format", "root", "seed", "actions", "kept", "resets", "totals"]
     assert list(document["actions"][0]) == [
         "tensor", "shape", "dtype", "rows", "rule", "source", "init", "params", "device", "elements", "bytes",
     ]  # fmt: skip

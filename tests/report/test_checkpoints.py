@@ -30,7 +30,7 @@ def text(table, unfold=False):
 
 def test_the_json_has_the_keys_of_the_contract_in_their_order(table):
     data = checkpoint_json(table)
-    assert list(data) == ["format", "metadata", "tensors", "totals"]
+    assert list(data) == ["format", "root", "metadata", "contents", "tensors", "outside", "totals"]
     assert data["tensors"][0] == {
         "name": "conv.weight",
         "dtype": "bfloat16",
@@ -41,9 +41,11 @@ def test_the_json_has_the_keys_of_the_contract_in_their_order(table):
         "fan_out": 200,
         "file": "net.safetensors",
         "tied_to": None,
+        "unwritable": None,
     }
-    keys = ["name", "dtype", "shape", "elements", "bytes", "fan_in", "fan_out", "file", "tied_to"]
+    keys = ["name", "dtype", "shape", "elements", "bytes", "fan_in", "fan_out", "file", "tied_to", "unwritable"]
     assert all(list(tensor) == keys for tensor in data["tensors"])
+    assert (data["root"], data["contents"], data["outside"]) == ("", {}, [])
     assert data["metadata"] == {"net.safetensors": {"format": "pt"}}
     assert data["totals"] == {"tensors": 4, "elements": 609, "bytes": 1240}
     assert json.loads(json.dumps(data, allow_nan=False)) == data

@@ -45,6 +45,8 @@ RANGES = [
 ]  # fmt: skip
 """Whole blocks and parts of them, whole tiles and parts of them, and block numbers beyond 32 bits."""
 
+WRITABLE = [dtype for dtype in DTYPES if dtype.kind not in ("packed", "quantized")]
+
 laws = pytest.mark.parametrize("law", LAWS, ids=repr)
 floats = pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.name)
 
@@ -109,7 +111,7 @@ def test_at_any_address(engine, dtype, shift):
     assert_same(engine, Normal(0, 1), 3, 10_000, dtype, shift=shift)
 
 
-@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype.kind != "packed"], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("dtype", WRITABLE, ids=lambda dtype: dtype.name)
 @pytest.mark.parametrize("value", [0, 1, 0.5])
 def test_of_constants_in_every_dtype(compiled, dtype, value):
     assert_same(compiled, Constant(value if dtype.is_floating else int(value)), 3, 50_000, dtype)

@@ -1,0 +1,70 @@
+"""What a file of the result is made of: bytes of the input, and blocks that rules fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.execution.ranges import extent, filled_ranges, kept_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from initctl.execution.ranges import Range
+    from initctl.formats import CheckpointFile, Checksum
+    from initctl.planning import Action
+    from initctl.tensors import Block
+
+
+class Target(NamedTuple):
+    """A block that `action` fills."""
+
+    action: Action
+    block: Block
+
+    @property
+    def width(self) -> int:
+        """Bytes of an element."""
+        return self.action.tensor.dtype.bits // 8
+
+    @property
+    def nbytes(self) -> int:
+        return self.block.numel * self.width
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The file `source` with `targets` filled and all else as it is; then the `checksums` are brought up to date.
+
+    `kept` are the bytes that are copied: what lies between the elements of targets with gaps is among them.
+    """
+
+    source: CheckpointFile
+    kept: tuple[Range, ...]
+    filled: tuple[Range, ...]
+    targets: tuple[Target, ...]
+    checksums: tuple[Checksum, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to be written: those between elements that are kept first and filled then count twice."""
+        return extent(self.kept) + sum(target.nbytes for target in self.targets)
+
+
+def rewritten(file: CheckpointFile, targets: Sequence[Target]) -> Content:
+    """`file` with `targets` filled."""
+    filled = filled_ranges((t.block, t.width) for t in targets if t.block.is_dense)
+    kept = kept_ranges(file.size, filled)
+    return Content(file, tuple(kept), tuple(filled), tuple(targets), stale(file.checksums, targets))
+
+
+def stale(checksums: Sequence[Checksum], targets: Sequence[Target]) -> tuple[Checksum, ...]:
+    """The `checksums` of ranges that `targets` write into."""
+    written = filled_ranges((t.block, t.width) for t in targets)
+    return tuple(c for c in checksums if any(start < c.stop and c.start < stop for start, stop in written))
+
+
+def overwritten(checksum: Checksum, targets: Sequence[Target]) -> bool:
+    """Whether `targets` write all bytes that `checksum` is of."""
+    filled = filled_ranges((t.block, t.width) for t in targets if t.block.is_dense)
+    return any(start <= checksum.start and checksum.stop <= stop for start, stop in filled)

@@ -1,0 +1,157 @@
+"""The tensors of a checkpoint, filled or as they are, in new safetensors files."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.commit import StagedDirectory, StagedFile, reserve, storage_errors, write_all
+from initctl.errors import FitError, Problem, shown
+from initctl.execution.content import Target
+from initctl.execution.destination import check_replaceable, destination
+from initctl.execution.pieces import kept_pieces
+from initctl.execution.strided import gathered_pieces
+from initctl.execution.writer import Writer
+from initctl.execution.written import Written
+from initctl.formats import safetensors_header, shards
+from initctl.formats.safetensors import METADATA
+from initctl.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from initctl.commit import NewFile
+    from initctl.execution.pieces import Piece
+    from initctl.formats import CheckpointFile
+    from initctl.formats.safetensors_header import Header
+    from initctl.planning import Action
+
+
+class NewShard(NamedTuple):
+    """A file to be written: its header, and its tensors as they lie in the input."""
+
+    name: str
+    header: Header
+    tensors: Sequence[TensorSpec]
+
+
+class Converter(Writer):
+    """Writes a checkpoint's tensors to safetensors, ties once, each in one piece in row-major order."""
+
+    def check(self) -> None:
+        """Refuse what is damaged, as far as its files hold checksums. Raises `InputError`."""
+        for file in self.checkpoint.files:
+            self.verify(file, file.checksums)
+
+    def to_file(self, output: str, *, no_clobber: bool) -> Written:
+        target = destination(self.checkpoint, output, is_directory=False, no_clobber=no_clobber)
+        shard = self.shard(os.path.basename(target.path), self.tensors())
+        self.begin(_nbytes([shard]))
+        with StagedFile(target.path) as staged:
+            self.prepare(shard, staged)
+            self.write(shard, staged)
+            staged.sync(target.mode)
+            self.checkpoint.check_unchanged(self.checkpoint.files)
+            staged.commit(no_clobber=no_clobber, on_commit=self.committed)
+        return Written(output, (shard.name,))
+
+    def to_directory(self, output: str, *, largest: int, no_clobber: bool) -> Written:
+        """Write shards of at most `largest` bytes of tensors, and the input's other files."""
+        target = destination(self.checkpoint, output, is_directory=True, no_clobber=no_clobber)
+        spread = shards.spread(self.tensors(), largest)
+        made = [self.shard(name, tensors) for name, tensors in spread.items()]
+        index = shards.index_of(spread) if len(made) > 1 else b""
+        others = [f for f in self.checkpoint.other_files if f.name != self.checkpoint.described_by]
+        names = [*spread, *([shards.INDEX] if index else []), *(file.name for file in others)]
+        if target.exists:
+            check_replaceable(target.path, names)
+        self.begin(_nbytes(made) + sum(file.size for file in others))
+        mode = self.checkpoint.files[0].mode
+        with StagedDirectory(target.path) as staged:
+            self.write_shards(staged, made)
+            for file in others:
+                with staged.file(file.name) as new, self.source(file) as source, storage_errors(new.target):
+                    self.workers.write(kept_pieces(source, [(0, file.size)]), new.descriptor)
+                    new.sync(file.mode)
+            if index:
+                with staged.file(shards.INDEX) as new, storage_errors(new.target):
+                    write_all(new.descriptor, index, 0)
+                    new.sync(mode)
+            staged.sync(target.mode, like=self.checkpoint.directory)
+            self.checkpoint.check_unchanged([*self.checkpoint.files, *others])
+            if target.exists:
+                check_replaceable(target.path, names)
+            staged.commit(replace=target.exists, on_commit=self.committed)
+        return Written(output, tuple(names))
+
+    def write_shards(self, staged: StagedDirectory, made: Iterable[NewShard]) -> None:
+        """For all of them room is taken first."""
+        prepared = []
+        for shard in made:
+            with staged.file(shard.name) as new:
+                self.prepare(shard, new)
+                prepared.append((shard, new))
+        for shard, new in prepared:
+            with new:
+                self.write(shard, new)
+                new.sync(self.checkpoint.files[0].mode)
+
+    def tensors(self) -> list[TensorSpec]:
+        """What is to be written, in the checkpoint's order. Raises `FitError` where safetensors cannot hold it."""
+        problems = []
+        for tensor in self.checkpoint.tensors:
+            reason = tensor.unwritable or (None if tensor.dtype.tag else f"it is of dtype {tensor.dtype.name}")
+            if tensor.name == METADATA:
+                reason = "the name stands for something else there"
+            if reason:
+                message = f"tensor {shown(tensor.name)}: cannot be written to safetensors: {reason}"
+                problems.append(Problem("convert.unfit", message))
+        if problems:
+            raise FitError(*problems)
+        return [tensor for tensor in self.checkpoint.tensors if tensor.is_first]
+
+    def shard(self, name: str, tensors: Sequence[TensorSpec]) -> NewShard:
+        """A file of `tensors`, in which ties are written down as Hugging Face does: the other names of a tensor."""
+        metadata = {other: tensor.name for tensor in tensors for other in tensor.tied if other != tensor.name}
+        for kept in self.checkpoint.metadata.values() if self.checkpoint.is_safetensors else ():
+            metadata |= kept
+        metadata["format"] = "pt"
+        return NewShard(name, safetensors_header.header(tensors, metadata), tensors)
+
+    def prepare(self, shard: NewShard, new: NewFile) -> None:
+        with storage_errors(new.target):
+            os.ftruncate(new.descriptor, shard.header.size)
+            reserve(new.descriptor, [(0, shard.header.size)], new.target)
+
+    def write(self, shard: NewShard, new: NewFile) -> None:
+        """Write the header, copy the tensors that stay and compute the others."""
+        actions = {action.tensor.name: action for action in self.plan.actions}
+        offsets = shard.header.offsets
+        targets = [_target(actions[t.name], offsets[t.name]) for t in shard.tensors if t.name in actions and t.numel]
+        kept = [(tensor, offsets[tensor.name]) for tensor in shard.tensors if tensor.name not in actions]
+        with ExitStack() as stack, storage_errors(new.target):
+            sources = {file.name: stack.enter_context(self.source(file)) for file in self.sources(kept)}
+            write_all(new.descriptor, shard.header.content, 0)
+            self.fill(new.descriptor, targets, _moved(kept, sources))
+
+    def sources(self, kept: Iterable[tuple[TensorSpec, int]]) -> list[CheckpointFile]:
+        """The files that `kept` tensors lie in."""
+        names = {name for tensor, _ in kept for name in tensor.files}
+        return [file for file in self.checkpoint.files if file.name in names]
+
+
+def _nbytes(made: Iterable[NewShard]) -> int:
+    return sum(tensor.nbytes for shard in made for tensor in shard.tensors)
+
+
+def _target(action: Action, offset: int) -> Target:
+    tensor = action.tensor
+    return Target(action, TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset).blocks[0])
+
+
+def _moved(kept: Iterable[tuple[TensorSpec, int]], sources: Mapping[str, int]) -> Iterator[Piece]:
+    """Pieces that copy each tensor to its offset."""
+    for tensor, offset in kept:
+        for block in tensor.blocks if tensor.numel else ():
+            yield from gathered_pieces(tensor, block, sources[block.file], offset)

@@ -1,0 +1,43 @@
+"""Which kind of checkpoint an output is to become: the input's own, or another one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import Problem, UsageError, shown
+from initctl.formats.shards import LARGEST, parse_size
+
+if TYPE_CHECKING:
+    from initctl.formats import Checkpoint
+
+_SAFETENSORS = ".safetensors"
+_TORCH = (".pt", ".pth", ".bin", ".ckpt")
+
+
+class Conversion(NamedTuple):
+    """To safetensors: to one file, or to a directory of shards with at most `largest` bytes of tensors."""
+
+    largest: int | None
+
+
+def conversion_to(output: str, checkpoint: Checkpoint, max_shard_size: str | None) -> Conversion | None:
+    """What `checkpoint` is converted to by being written to `output`, if it is converted.
+
+    A file becomes a directory where `output` is one, or ends like one, or where shards have a `max_shard_size`. Raises
+    `UsageError` where this is not offered.
+    """
+    is_directory = os.path.isdir(output) or output.endswith(("/", os.sep))
+    if max_shard_size is not None:
+        if output.endswith(_SAFETENSORS) and not is_directory:
+            message = f"{shown(output)}: names a file, and shards of a size go to a directory"
+            raise UsageError(Problem("output.kind", message, "name a directory"))
+        return Conversion(parse_size(max_shard_size))
+    if is_directory:
+        return None if checkpoint.is_directory else Conversion(parse_size(LARGEST))
+    if checkpoint.is_safetensors and output.endswith(_TORCH) and not checkpoint.is_directory:
+        message = f"{shown(output)}: safetensors is not converted to what torch.save writes"
+        raise UsageError(Problem("output.kind", message, "name a .safetensors file"))
+    if output.endswith(_SAFETENSORS) and (checkpoint.is_directory or not checkpoint.is_safetensors):
+        return Conversion(None)
+    return None

@@ -1,0 +1,183 @@
+"""The checkpoint with some tensors filled, in its own format: to a new path, in place, or patched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
+from initctl.errors import Problem, UncertainError, shown
+from initctl.execution.content import Target, overwritten, rewritten, stale
+from initctl.execution.destination import (
+    Destination,
+    check_in_place,
+    check_not_here,
+    check_not_linked,
+    check_replaceable,
+    destination,
+    real_path,
+)
+from initctl.execution.pieces import kept_pieces
+from initctl.execution.ranges import extent, joined
+from initctl.execution.writer import Writer
+from initctl.execution.written import Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from initctl.commit import NewFile
+    from initctl.execution.content import Content
+    from initctl.execution.events import Event
+    from initctl.execution.ranges import Range
+    from initctl.execution.workers import Workers
+    from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.planning import Plan
+
+
+class Rewriter(Writer):
+    """Writes the files of a checkpoint with the tensors of one plan filled, and all else as it is."""
+
+    def __init__(self, plan: Plan, workers: Workers, on_event: Callable[[Event], None] | None) -> None:
+        super().__init__(plan, workers, on_event)
+        self.targets: dict[str, list[Target]] = defaultdict(list)
+        for action in plan.writes:
+            if action.tensor.numel and action.tensor.is_first:
+                for block in action.tensor.blocks:
+                    self.targets[block.file].append(Target(action, block.distinct))
+
+    def check(self) -> None:
+        """Refuse what is damaged, as far as its files hold checksums, lest new ones cover it up.
+
+        What is overwritten as a whole may be damaged.
+        """
+        for file in self.checkpoint.files:
+            targets = self.targets[file.name]
+            touched = stale(file.checksums, targets)
+            self.verify(file, [c for c in file.checksums if c not in touched or not overwritten(c, targets)])
+
+    def to_new_path(self, output: str, *, no_clobber: bool) -> Written:
+        is_directory = self.checkpoint.is_directory
+        target = destination(self.checkpoint, output, is_directory=is_directory, no_clobber=no_clobber)
+        if is_directory:
+            files = (*self.checkpoint.files, *self.checkpoint.other_files)
+            if target.exists:
+                check_replaceable(target.path, [file.name for file in files])
+            self.begin(sum(self.rewritten(file).nbytes for file in files))
+            self.new_directory(target, files)
+        else:
+            files = self.checkpoint.files
+            self.begin(self.rewritten(files[0]).nbytes)
+            self.new_file(files[0], target, no_clobber=no_clobber)
+        return Written(output, tuple(file.name for file in files))
+
+    def in_place(self) -> Written:
+        touched = self.touched()
+        check_in_place(self.checkpoint, touched)
+        if len(touched) > 1:
+            check_not_here(self.checkpoint.target)
+        self.begin(sum(self.rewritten(file).nbytes for file in touched))
+        if len(touched) == 1:
+            path = real_path(self.checkpoint, touched[0])
+            self.new_file(touched[0], Destination(path, touched[0].mode, exists=True))
+        elif touched:
+            self.exchanged_directory(touched)
+        return self.replaced(touched)
+
+    def patched(self) -> Written:
+        touched = self.touched()
+        check_in_place(self.checkpoint, touched)
+        check_not_linked(self.checkpoint, touched)
+        self.begin(sum(target.nbytes for targets in self.targets.values() for target in targets))
+        overwriting = False
+        try:
+            for file in touched:
+                with PatchedFile(real_path(self.checkpoint, file)) as patched:
+                    self.checkpoint.check_opened(file, patched.descriptor)
+                    content = self.rewritten(file)
+                    reserve(patched.descriptor, content.filled, patched.path, unshare=True)
+                    overwriting = True
+                    self.fill(patched.descriptor, content.targets, checksums=content.checksums)
+                    patched.sync()
+        except BaseException as error:
+            if not overwriting:
+                raise
+            raise unfinished(self.checkpoint, error) from error
+        if touched:
+            self.committed()
+        return self.replaced(touched)
+
+    def rewritten(self, file: CheckpointFile) -> Content:
+        return rewritten(file, self.targets[file.name])
+
+    def touched(self) -> list[CheckpointFile]:
+        return [file for file in self.checkpoint.files if self.targets[file.name]]
+
+    def replaced(self, touched: Sequence[CheckpointFile]) -> Written:
+        return Written(self.checkpoint.path, tuple(file.name for file in touched))
+
+    def new_file(self, file: CheckpointFile, target: Destination, *, no_clobber: bool = False) -> None:
+        content = self.rewritten(file)
+        with StagedFile(target.path) as staged:
+            self.write(content, staged, self.prepare(content, staged))
+            staged.sync(target.mode)
+            self.checkpoint.check_unchanged([file])
+            staged.commit(no_clobber=no_clobber, on_commit=self.committed)
+
+    def new_directory(self, target: Destination, files: Sequence[CheckpointFile]) -> None:
+        with StagedDirectory(target.path) as staged:
+            self.write_into(staged, {file.name: file for file in files})
+            staged.sync(target.mode, like=self.checkpoint.directory)
+            self.checkpoint.check_unchanged(files)
+            if target.exists:
+                check_replaceable(target.path, [file.name for file in files])
+            staged.commit(replace=target.exists, on_commit=self.committed)
+
+    def exchanged_directory(self, touched: Sequence[CheckpointFile]) -> None:
+        """Several shards change at once: a directory that shares all other files takes the old one's place."""
+        with StagedDirectory(self.checkpoint.target) as staged:
+            directory = self.checkpoint.directory
+            self.write_into(
+                staged, {os.path.relpath(real_path(self.checkpoint, file), directory): file for file in touched}
+            )
+            staged.link_rest(self.checkpoint.target)
+            mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
+            staged.sync(mode, like=self.checkpoint.target)
+            self.checkpoint.check_unchanged(touched)
+            staged.commit(replace=True, on_commit=self.committed)
+
+    def write_into(self, staged: StagedDirectory, files: Mapping[str, CheckpointFile]) -> None:
+        """Write files under the names they get: for all of them room is taken first."""
+        prepared = []
+        for name, file in files.items():
+            with staged.file(name) as new:
+                content = self.rewritten(file)
+                prepared.append((content, new, self.prepare(content, new)))
+        for content, new, rest in prepared:
+            with new:
+                self.write(content, new, rest)
+                new.sync(content.source.mode)
+
+    def prepare(self, content: Content, new: NewFile) -> list[Range]:
+        """Give `new` its size and take room for it; returns what must be copied: kept bytes that cannot be shared."""
+        with self.source(content.source) as source, storage_errors(new.target):
+            os.ftruncate(new.descriptor, content.source.size)
+            rest = share(source, new.descriptor, content.kept)
+            reserve(new.descriptor, joined([*content.filled, *rest]), new.target)
+        if shared := extent(content.kept) - extent(rest):
+            self.workers.advance(shared)
+        return rest
+
+    def write(self, content: Content, new: NewFile, kept: Sequence[Range]) -> None:
+        """Copy the `kept` bytes and compute the others."""
+        with self.source(content.source) as source, storage_errors(new.target):
+            self.fill(new.descriptor, content.targets, kept_pieces(source, kept), content.checksums)
+
+
+def unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
+    """The error for a patch that stopped in the middle."""
+    why = str(reason) or type(reason).__name__
+    message = f"{shown(checkpoint.path)}: holds new values in a part of its tensors and old ones in the rest: {why}"
+    hint = "the same command completes it, once nothing stands in its way"
+    return UncertainError(Problem("patch.unfinished", message, hint))

@@ -1,0 +1,58 @@
+"""Where a block's elements follow each other both in the tensor and in the file."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.tensors import Block, row_major
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initctl.tensors import Shape
+
+
+class Run(NamedTuple):
+    """`numel` elements, from number `start` of the tensor in row-major order, and from byte `offset` of the file."""
+
+    start: int
+    numel: int
+    offset: int
+
+
+def runs(block: Block, shape: Shape, width: int) -> Iterator[Run]:
+    """The runs of a row-major `block` of a tensor of `shape`, whose elements take `width` bytes."""
+    split = len(shape)
+    while split:
+        split -= 1
+        if block.shape[split] != shape[split]:
+            break
+    strides = row_major(shape)
+    first = sum(start * stride for start, stride in zip(block.start, strides, strict=True))
+    count, offset = prod(block.shape[split:]), block.offset
+    if not count:
+        return
+    for index in product(*map(range, block.shape[:split])):
+        yield Run(first + sum(i * stride for i, stride in zip(index, strides, strict=False)), count, offset)
+        offset += count * width
+
+
+def tiles(block: Block, width: int, limit: int) -> Iterator[Block]:
+    """`block` in rectangles of at most `limit` bytes, none of them much longer than wide."""
+    if block.numel * width <= limit:
+        yield block
+        return
+    dim = max(range(len(block.shape)), key=lambda dim: block.shape[dim])
+    half = block.shape[dim] // 2
+    yield from tiles(_part(block, dim, 0, half, width), width, limit)
+    yield from tiles(_part(block, dim, half, block.shape[dim], width), width, limit)
+
+
+def _part(block: Block, dim: int, start: int, stop: int, width: int) -> Block:
+    """The elements of `block` from index `start` to `stop` of `dim`."""
+    offset = block.offset + start * block.strides[dim] * width
+    begin = tuple(b + start * (d == dim) for d, b in enumerate(block.start))
+    shape = tuple(stop - start if d == dim else size for d, size in enumerate(block.shape))
+    return Block(block.file, offset, begin, shape, block.strides)

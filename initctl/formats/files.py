@@ -1,0 +1,93 @@
+"""The files of a checkpoint: what each holds, told by its content, and what they come to together."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, listed, shown
+from initctl.formats import safetensors
+from initctl.formats.checkpoint import Checkpoint
+from initctl.formats.opening import open_regular
+from initctl.formats.optimizers import optimizers
+from initctl.formats.roots import rooted
+from initctl.formats.torch_save import file as torch_save
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from initctl.formats.checkpoint import CheckpointFile
+    from initctl.formats.roots import Rooted
+    from initctl.formats.table import Table
+
+
+def first_bytes(path: str) -> bytes:
+    """As many bytes of the file at `path` as tell its format. Raises `InputError`."""
+    descriptor, _ = open_regular(path)
+    try:
+        return os.read(descriptor, safetensors.SNIFFED)
+    finally:
+        os.close(descriptor)
+
+
+def read_table(path: str, name: str) -> Table:
+    """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
+    content = first_bytes(path)
+    if torch_save.is_at(content) and not safetensors.is_at(content):
+        return torch_save.read_table(path, name)
+    return safetensors.read_table(path, name)
+
+
+def read_file(path: str, root: str | None) -> Checkpoint:
+    """The checkpoint in one file. Raises `InputError`, and `UsageError` where nothing lies at `root`."""
+    directory, name = os.path.split(os.path.abspath(path))
+    table = read_table(path, name)
+    return together(path, table.format, directory, os.path.realpath(path), [table], root=root)
+
+
+def together(
+    path: str,
+    kind: str,
+    directory: str,
+    target: str,
+    tables: Sequence[Table],
+    *,
+    root: str | None,
+    description: Table | None = None,
+    other_files: tuple[CheckpointFile, ...] | None = None,
+    warnings: Sequence[Problem] = (),
+) -> Checkpoint:
+    """The checkpoint that files with `tables` make up; with `other_files` it is a directory.
+
+    A `description` is the table of one of the others, which says where tensors lie, as an index does.
+    """
+    told = [description, *tables] if description else tables
+    entries = [entry for table in told for entry in table.entries]
+    told_of = {name: groups for table in told for name, groups in table.optimizers.items()}
+    found = rooted(entries, root, path, told_of)
+    return Checkpoint(
+        path=path,
+        format=kind,
+        directory=directory,
+        target=target,
+        is_directory=other_files is not None,
+        files=tuple(table.file for table in tables),
+        tensors=found.tensors,
+        metadata={table.file.name: table.metadata for table in told if table.metadata},
+        other_files=other_files or (),
+        warnings=(*(w for table in told for w in table.warnings), *_choice(path, found), *warnings),
+        root=found.root,
+        outside=found.outside,
+        contents={table.file.name: table.contents for table in told if table.contents},
+        optimizers=optimizers(entries, told_of),
+        described_by=description.file.name if description else None,
+    )
+
+
+def _choice(path: str, found: Rooted) -> tuple[Problem, ...]:
+    """A warning where another state dict might have been meant."""
+    if not found.others:
+        return ()
+    others = listed([shown(other) for other in found.others])
+    message = f"{shown(path)}: holds several state dicts: {shown(found.root)} is taken, not {others}"
+    return (Problem("root.several", message, "--root chooses another"),)

@@ -1,0 +1,97 @@
+"""Where in a saved object the state dict sits: the root, which names are relative to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import Problem, UsageError, listed, shown
+from initctl.formats.names import relative_names
+from initctl.formats.ties import with_ties
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from initctl.formats.table import Entry, Keys
+    from initctl.tensors import TensorSpec
+
+KEYS = (
+    "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "params", "weights",
+    "generator", "params_ema", "ema", "ema_state_dict", "state_dict_ema", "model_ema", "net_ema", "g_ema",
+    "discriminator",
+)  # fmt: skip
+"""Keys under which training frameworks save a state dict; where several hold tensors, the first is taken."""
+
+
+class Rooted(NamedTuple):
+    """The tensors of the state dict at `root`, named relative to it, and the others under their whole names.
+
+    `others` are roots that might have been taken.
+    """
+
+    root: str
+    tensors: tuple[TensorSpec, ...]
+    outside: tuple[TensorSpec, ...]
+    others: tuple[str, ...] = ()
+
+
+def rooted(entries: Sequence[Entry], root: str | None, path: str, optimizers: Collection[str] = ()) -> Rooted:
+    """Tell what belongs to the state dict at `root`; without one, where training frameworks put it.
+
+    What lies under the keys of `optimizers` belongs there only where `root` says so. Raises `UsageError`, which calls
+    the checkpoint `path`, where no tensor lies at `root`.
+    """
+    candidates = root_keys([entry.keys for entry in entries]) if root is None else [root]
+    chosen = candidates[0] if candidates else ""
+    prefix = f"{chosen}." if chosen else ""
+    left_out = tuple(f"{name}.state." for name in optimizers if name) if root is None else ()
+    inside = [e.tensor for e in entries if e.tensor.name.startswith(prefix) and not e.tensor.name.startswith(left_out)]
+    if root and not inside:
+        raise _no_root(root, entries, path)
+    names = {tensor.name for tensor in inside}
+    outside = [entry.tensor for entry in entries if entry.tensor.name not in names]
+    named = relative_names(replace(t, name=t.name[len(prefix) :]) for t in inside) if prefix else relative_names(inside)
+    return Rooted(chosen, with_ties(_told_apart(named)), with_ties(outside), tuple(candidates[1:]))
+
+
+def root_keys(paths: Collection[Keys]) -> list[str]:
+    """The roots that there may be, dotted, the likeliest first; none where the object is the state dict itself.
+
+    Below one there may be another (`{"model": {"state_dict": …}}`), where it holds all that the first does.
+    """
+    candidates = _known_keys(paths)
+    if not candidates:
+        return []
+    first = candidates[0]
+    below = [path[1:] for path in paths if path[0] == first and len(path) > 1]
+    inner = root_keys(below)
+    if inner and all(path[0] == inner[0].partition(".")[0] for path in below):
+        return [f"{first}.{inner[0]}", *candidates[1:]]
+    return candidates
+
+
+def _known_keys(paths: Collection[Keys]) -> list[str]:
+    found = {path[0] for path in paths if len(path) > 1 and isinstance(path[0], str)}
+    return [key for key in KEYS if key in found]
+
+
+def _told_apart(tensors: Sequence[TensorSpec]) -> list[TensorSpec]:
+    """`tensors`, those that no rule could name closed to rules."""
+    often = Counter(tensor.name for tensor in tensors)
+    return [replace(t, unwritable=t.unwritable or _unnameable(t.name, often)) for t in tensors]
+
+
+def _unnameable(name: str, often: Mapping[str, int]) -> str | None:
+    if often[name] > 1:
+        return "another tensor has the same name, and a rule could not tell them apart"
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        return "its name holds half a surrogate pair, and is no text"
+    return None
+
+
+def _no_root(root: str, entries: Sequence[Entry], path: str) -> UsageError:
+    found = list(dict.fromkeys(entry.tensor.name.rpartition(".")[0] for entry in entries))
+    above = list(dict.fromkeys(name.partition(".")[0] for name in found if name))
+    hint = f"tensors lie under {listed([shown(name) for name in above])}" if above else "give none: names have no dots"
+    return UsageError(Problem("root.missing", f"{shown(path)}: no tensor lies under {shown(root)}", hint))

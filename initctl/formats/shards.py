@@ -1,0 +1,65 @@
+"""How tensors are spread over new shards: file names, index and limits as Hugging Face writes them.
+
+huggingface_hub's `serialization/_base.py` is what others follow.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, UsageError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from initctl.tensors import TensorSpec
+
+LARGEST = "5GB"
+"""The library's own default."""
+INDEX = "model.safetensors.index.json"
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([KMGT]?B)?", re.IGNORECASE)
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def parse_size(text: str) -> int:
+    """Bytes, from a number with or without a unit: `500MB`, `5GB`, with 1 KB = 1000 bytes. Raises `UsageError`."""
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * _UNITS[(match[2] or "B").upper()]) if match else 0
+    if not size:
+        hint = "write for instance 500MB or 5GB"
+        raise UsageError(Problem("usage.shard_size", f"max-shard-size: {shown(text)} is not a size", hint))
+    return size
+
+
+def spread(tensors: Sequence[TensorSpec], largest: int) -> dict[str, list[TensorSpec]]:
+    """Which of `tensors` go to which file: in their order, a new one where the last would get larger than `largest`.
+
+    A tensor that is larger by itself has a file of its own.
+    """
+    shards: list[list[TensorSpec]] = []
+    current: list[TensorSpec] = []
+    size = 0
+    for tensor in tensors:
+        if tensor.nbytes > largest:
+            shards.append([tensor])
+            continue
+        if current and size + tensor.nbytes > largest:
+            shards.append(current)
+            current, size = [], 0
+        current.append(tensor)
+        size += tensor.nbytes
+    if current or not shards:
+        shards.append(current)
+    if len(shards) == 1:
+        return {"model.safetensors": shards[0]}
+    return {f"model-{n:05d}-of-{len(shards):05d}.safetensors": shard for n, shard in enumerate(shards, start=1)}
+
+
+def index_of(shards: Mapping[str, Sequence[TensorSpec]]) -> bytes:
+    """The index of `shards`."""
+    weight_map = {tensor.name: file for file, tensors in shards.items() for tensor in tensors}
+    total = sum(tensor.nbytes for tensors in shards.values() for tensor in tensors)
+    document = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()

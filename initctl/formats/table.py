@@ -1,0 +1,41 @@
+"""What a reader makes of one file: its tensors by the keys that lead to them, and what else it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initctl.errors import Problem
+    from initctl.formats.checkpoint import CheckpointFile
+    from initctl.formats.optimizers import Groups
+    from initctl.tensors import TensorSpec
+
+Keys = tuple[object, ...]
+"""The keys of dicts and numbers of lists that lead to a tensor, one inside the other."""
+
+
+class Entry(NamedTuple):
+    """A tensor, under its whole name, and the keys that lead to it."""
+
+    keys: Keys
+    tensor: TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One file's table, of a format.
+
+    `metadata` are texts that describe the file; `contents` say in a word or two what lies beside tensors, by key.
+    `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states.
+    """
+
+    format: str
+    file: CheckpointFile
+    entries: tuple[Entry, ...]
+    metadata: Mapping[str, str]
+    contents: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+    optimizers: Mapping[str, Groups] = field(default_factory=dict)

@@ -1,0 +1,11 @@
+"""Files of torch.save as tables. Nothing that a file names is imported or called.
+
+file.py        one file: tensors by the keys that lead to them
+contents.py    what the saved object holds
+tensors.py     what torch's pickles say of a tensor
+inert.py       a pickle read as data
+archive.py     zip archives, as torch has written them since 1.6
+legacy.py      the format before
+saved.py       what either of them comes to
+malformed.py   the fact that all of them raise
+"""

@@ -1,0 +1,250 @@
+"""The zip archives of torch.save: stored records one after another, then a directory of them.
+
+Read more strictly than by most, so that no two readers can see different content: the records fill the file from its
+first byte to the directory, the directory and each record's own header agree, and nothing is compressed, encrypted,
+twice there, or behind the end.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import shown
+from initctl.formats.checkpoint import Checksum
+from initctl.formats.opening import read_at
+from initctl.formats.torch_save.inert import read_pickle
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.saved import LONGEST_PICKLE, Place, Saved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SIGNATURE = b"PK\x03\x04"
+LONGEST_DIRECTORY = 100_000_000
+"""Bytes."""
+
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+_END_64 = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR_64 = struct.Struct("<4sIQI")
+_DESCRIPTOR = struct.Struct("<4sIII")
+_DESCRIPTOR_64 = struct.Struct("<4sIQQ")
+_CRC_IN_LOCAL, _CRC_IN_CENTRAL, _CRC_IN_DESCRIPTOR = 14, 16, 4
+_ENCRYPTED, _HAS_DESCRIPTOR = 1, 8
+_STORED = 0
+_IN_EXTRA = 0xFFFFFFFF
+"""Stands for a size or an offset that a Zip64 field holds."""
+_ZIP64 = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The records of an archive by their names below its one folder."""
+
+    records: dict[str, Checksum]
+
+    def read(self, descriptor: int, name: str, *, at_most: int) -> bytes:
+        """The content of a record, which its checksum must fit. Raises `Malformed`."""
+        record = self.records[name]
+        if record.stop - record.start > at_most:
+            raise Malformed(f"{name}: is larger than {at_most:,} bytes")
+        content = read_at(descriptor, record.stop - record.start, record.start)
+        if record.value and zlib.crc32(content) != record.value:
+            raise Malformed(f"{name}: is damaged: its CRC-32 does not fit", _ANEW)
+        return content
+
+    def text(self, descriptor: int, name: str) -> str:
+        """The content of a record of some characters."""
+        return self.read(descriptor, name, at_most=_LONGEST_TEXT).decode("ascii", "replace").strip()
+
+
+_LONGEST_TEXT = 100
+_STORAGES = "data/"
+
+
+class _Entry(NamedTuple):
+    """A record as the directory lists it: where its header begins, and where its CRC-32 stands in the directory."""
+
+    name: str
+    flags: int
+    method: int
+    crc: int
+    size: int
+    header: int
+    place: int
+
+
+def read_saved(descriptor: int, start: int, stop: int) -> Saved:
+    """What torch.save wrote to an archive from byte `start` to `stop` of a file. Raises `Malformed`."""
+    archive = read_archive(descriptor, start, stop)
+    if "version" not in archive.records:
+        raise Malformed("holds no version", _ANEW)
+    order = archive.text(descriptor, "byteorder") if "byteorder" in archive.records else "little"
+    if order != "little":
+        hint = "load it and save it on a machine of the usual byte order" if order == "big" else None
+        raise Malformed(f"its byte order is {shown(order)}", hint)
+    pickle = read_pickle(archive.read(descriptor, "data.pkl", at_most=LONGEST_PICKLE))
+    storages = {
+        name.removeprefix(_STORAGES): Place(record.start, record.stop)
+        for name, record in archive.records.items()
+        if name.startswith(_STORAGES)
+    }
+    checksums = tuple(record for record in archive.records.values() if record.value)
+    return Saved(pickle, storages, checksums, {"archive_version": archive.text(descriptor, "version")})
+
+
+def read_archive(descriptor: int, start: int, stop: int) -> Archive:
+    """The archive from byte `start` to `stop` of a file. Raises `Malformed`."""
+    first, last, count = _directory(descriptor, start, stop)
+    entries = list(_entries(read_at(descriptor, last - first, first), start, first))
+    if len(entries) != count:
+        raise Malformed("its directory has another number of records than it says")
+    _check_torch(entries)
+    folder = entries[0].name.partition("/")[0]
+    ordered = sorted(entries, key=lambda entry: entry.header)
+    records: dict[str, Checksum] = {}
+    reached = start
+    for entry, end in zip(ordered, [*(entry.header for entry in ordered[1:]), first], strict=True):
+        if entry.header != reached:
+            raise Malformed(f"{shown(entry.name)}: does not begin where the record before it ends")
+        record = _record(descriptor, entry, end)
+        name = _below(folder, entry.name)
+        if name in records:
+            raise Malformed(f"{shown(entry.name)}: is there twice")
+        records[name] = record._replace(name=name)
+        reached = end
+    return Archive(records)
+
+
+def _check_torch(entries: Sequence[_Entry]) -> None:
+    """Refuse an archive of something else, or of something more."""
+    names = {entry.name.partition("/")[2] for entry in entries}
+    if "constants.pkl" in names:
+        raise Malformed("is a TorchScript archive", "load it with torch.jit.load, and save its state_dict()")
+    if "data.pkl" not in names:
+        raise Malformed("is a zip archive, but not one that torch.save wrote", "save a model's state_dict()")
+    for entry in entries:
+        if entry.flags & _ENCRYPTED:
+            raise Malformed(f"{shown(entry.name)}: is encrypted")
+        if entry.method != _STORED:
+            raise Malformed(f"{shown(entry.name)}: is compressed, which torch.save never does", _RESAVE)
+
+
+def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
+    """Where the directory begins and ends, and how many records it lists."""
+    if stop - start < _END.size:
+        raise Malformed("breaks off", _ANEW)
+    signature, *numbers, comment = _END.unpack(read_at(descriptor, _END.size, stop - _END.size))
+    if signature != b"PK\x05\x06" or comment:
+        raise Malformed("does not end as a zip archive does", _ANEW)
+    *disks, here, count, size, offset = numbers
+    end = stop - _END.size
+    locator = read_at(descriptor, _LOCATOR_64.size, end - _LOCATOR_64.size) if end - start >= _LOCATOR_64.size else b""
+    if locator.startswith(b"PK\x06\x07"):
+        _, disk, place, _ = _LOCATOR_64.unpack(locator)
+        end -= _LOCATOR_64.size + _END_64.size
+        if start + place != end:
+            raise Malformed("its Zip64 end does not stand where it is said to")
+        signature, _, _, _, *wide_disks, here, wide, wide_size, wide_offset = _END_64.unpack(
+            read_at(descriptor, _END_64.size, end)
+        )
+        narrow = ((count, 0xFFFF, wide), (size, _IN_EXTRA, wide_size), (offset, _IN_EXTRA, wide_offset))
+        if signature != b"PK\x06\x06" or any(number not in (limit, full) for number, limit, full in narrow):
+            raise Malformed("its two ends do not agree")
+        disks += [disk, *wide_disks]
+        count, size, offset = wide, wide_size, wide_offset
+    if any(disks) or here != count:
+        raise Malformed("is one part of an archive in several")
+    if size > LONGEST_DIRECTORY:
+        raise Malformed(f"its directory is longer than {LONGEST_DIRECTORY:,} bytes")
+    if start + offset + size != end:
+        raise Malformed("its directory does not stand where it is said to", _ANEW)
+    return start + offset, end, count
+
+
+def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
+    """The entries of `directory`, which begins at `place` of the file, of an archive from `start`."""
+    reached = 0
+    while reached < len(directory):
+        if len(directory) - reached < _CENTRAL.size:
+            raise Malformed("its directory breaks off")
+        fields = _CENTRAL.unpack_from(directory, reached)
+        signature, _, _, flags, method, _, _, crc, packed, size, n_name, n_extra, n_comment, *_, header = fields
+        begin = reached + _CENTRAL.size
+        end = begin + n_name + n_extra + n_comment
+        if signature != b"PK\x01\x02" or end > len(directory):
+            raise Malformed("its directory breaks off")
+        name = _decoded(directory[begin : begin + n_name])
+        extra = directory[begin + n_name : begin + n_name + n_extra]
+        size, packed, header = _wide(name, extra, (size, packed, header))
+        if method == _STORED and size != packed:
+            raise Malformed(f"{shown(name)}: has two sizes")
+        yield _Entry(name, flags, method, crc, size, start + header, place + reached + _CRC_IN_CENTRAL)
+        reached = end
+
+
+def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, int, int]:
+    """`numbers`, those that do not fit 32 bits from a Zip64 field."""
+    missing = sum(number == _IN_EXTRA for number in numbers)
+    if not missing:
+        return numbers
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<2H", extra)
+        content, extra = extra[4 : 4 + length], extra[4 + length :]
+        if kind == _ZIP64 and len(content) >= 8 * missing:
+            wide = iter(struct.unpack_from(f"<{missing}Q", content))
+            size, packed, header = (next(wide) if number == _IN_EXTRA else number for number in numbers)
+            return size, packed, header
+    raise Malformed(f"{shown(name)}: lacks the Zip64 field that it needs")
+
+
+def _record(descriptor: int, entry: _Entry, end: int) -> Checksum:
+    """Where the content of `entry` lies, which must fill the file up to `end` with what belongs to it."""
+    content = read_at(descriptor, _LOCAL.size, entry.header)
+    if len(content) < _LOCAL.size:
+        raise Malformed(f"{shown(entry.name)}: lies beyond the end", _ANEW)
+    signature, _, flags, method, _, _, crc, _, size, n_name, n_extra = _LOCAL.unpack(content)
+    name = read_at(descriptor, n_name, entry.header + _LOCAL.size)
+    if signature != SIGNATURE or (flags, method) != (entry.flags, _STORED) or _decoded(name) != entry.name:
+        raise Malformed(f"{shown(entry.name)}: its own header and the directory do not agree")
+    begin = entry.header + _LOCAL.size + n_name + n_extra
+    stop = begin + entry.size
+    places = [entry.place]
+    if flags & _HAS_DESCRIPTOR:
+        form = {_DESCRIPTOR.size: _DESCRIPTOR, _DESCRIPTOR_64.size: _DESCRIPTOR_64}.get(end - stop)
+        content = read_at(descriptor, form.size, stop) if form else b""
+        after = form.unpack(content) if form and len(content) == form.size else None
+        if after != (b"PK\x07\x08", entry.crc, entry.size, entry.size):
+            raise Malformed(f"{shown(entry.name)}: its size or checksum is not what the directory says")
+        places.append(stop + _CRC_IN_DESCRIPTOR)
+    elif end != stop or crc != entry.crc or size not in (entry.size, _IN_EXTRA):
+        raise Malformed(f"{shown(entry.name)}: its size or checksum is not what the directory says")
+    if crc == entry.crc:
+        places.append(entry.header + _CRC_IN_LOCAL)
+    elif crc:
+        raise Malformed(f"{shown(entry.name)}: its size or checksum is not what the directory says")
+    return Checksum(entry.name, begin, stop, entry.crc, tuple(places))
+
+
+def _decoded(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"{shown(name.decode(errors='replace'))}: is not a name in UTF-8") from None
+
+
+def _below(folder: str, name: str) -> str:
+    """`name` below the one `folder` of an archive. A name that would lead out of it is refused."""
+    first, slash, rest = name.partition("/")
+    parts = rest.split("/")
+    if not slash or first != folder or not rest or {"", ".", ".."} & set(parts) or "\\" in name or "\0" in name:
+        raise Malformed(f"{shown(name)}: is not a name below {shown(folder)}/")
+    return rest
+
+
+_ANEW = "a truncated download? get the file anew"
+_RESAVE = "load it and save it with torch.save"

@@ -1,0 +1,241 @@
+"""What a saved object holds: every tensor by the keys that lead to it, and the rest by the names of types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from initctl.formats.optimizers import Group, Groups
+from initctl.formats.torch_save.inert import DICT, Global, Made
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.tensors import is_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initctl.formats.table import Keys
+
+_MOST_STEPS = 200_000
+"""Dicts, lists and tensors on all ways to tensors: no pickle that is read to its end describes more on plain ways."""
+_MOST_CHARACTERS = 50_000_000
+"""Of the names of all tensors together."""
+_DEEPEST = 100
+"""Keys that lead to a tensor."""
+_TOO_MANY = f"leads to tensors on more than {_MOST_STEPS:,} ways, over more than {_DEEPEST} keys, or by endless names"
+
+
+def tensors_in(value: Any) -> Iterator[tuple[Keys, Made]]:  # noqa: ANN401 - whatever a pickle holds
+    """Each tensor below `value` with the keys that lead to it, in order. Raises `Malformed` where there are too many.
+
+    A tensor that several ways lead to comes once for each of them; a way that leads back into itself is not taken. The
+    parts of a module that was saved whole are one key together, as `state_dict` names them.
+    """
+    leading = _ways_to_tensors(value)
+    steps = characters = 0
+    path: list[Any] = []
+    entered: list[int] = [id(value)]
+    module = 0 if _is_module(value) else _DEEPEST
+    waiting = [iter(leading.get(id(value), ()))]
+    while waiting:
+        step = next(waiting[-1], None)
+        if step is None:
+            waiting.pop()
+            entered.pop()
+            if len(path) == module:
+                module = _DEEPEST
+            del path[-1:]
+            continue
+        key, found = step
+        is_leaf = is_tensor(found)
+        if not is_leaf and id(found) in entered:
+            continue
+        steps += 1
+        characters += sum(len(part) for part in (*path, key) if isinstance(part, str))
+        if steps > _MOST_STEPS or characters > _MOST_CHARACTERS or len(path) > _DEEPEST:
+            raise Malformed(_TOO_MANY)
+        if is_leaf:
+            yield _named_parts((*path, key), module), found
+        else:
+            path.append(key)
+            entered.append(id(found))
+            waiting.append(iter(leading[id(found)]))
+            if module == _DEEPEST and _is_module(found):
+                module = len(path)
+
+
+def _named_parts(keys: Keys, module: int) -> Keys:
+    """`keys`, those from number `module` on as one, where they are texts."""
+    parts = [key for key in keys[module:] if isinstance(key, str)]
+    return (*keys[:module], ".".join(parts)) if parts and len(parts) == len(keys) - module else keys
+
+
+def _ways_to_tensors(value: Any) -> dict[int, list[tuple[Any, Any]]]:  # noqa: ANN401
+    """For each container below `value` that tensors lie in, however deep: keys and values that lead to them."""
+    ways: dict[int, list[tuple[Any, Any]]] = {}
+    parents: dict[int, list[int]] = {id(value): []}
+    waiting, holders = [value], []
+    while waiting:
+        container = waiting.pop()
+        ways[id(container)] = [way for way in children(container) if is_tensor(way[1]) or is_container(way[1])]
+        for _, child in ways[id(container)]:
+            if is_tensor(child):
+                holders.append(id(container))
+                continue
+            if id(child) not in parents:
+                parents[id(child)] = []
+                waiting.append(child)
+            parents[id(child)].append(id(container))
+    leading: set[int] = set()
+    while holders:
+        holder = holders.pop()
+        if holder not in leading:
+            leading.add(holder)
+            holders += parents[holder]
+    return {
+        holder: [(key, child) for key, child in ways[holder] if is_tensor(child) or id(child) in leading]
+        for holder in leading
+    }
+
+
+def is_container(value: object) -> bool:
+    """Whether tensors may lie in `value`."""
+    return isinstance(value, (list, tuple, Made)) and not is_tensor(value)
+
+
+def children(value: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
+    """Keys and values of a dict or a list, or of what stands in for one; a module's as `state_dict` lists them."""
+    if isinstance(value, (list, tuple)):
+        yield from enumerate(value)
+    elif isinstance(value, Made) and not is_tensor(value):
+        if (module := _module(value)) is not None:
+            yield from module
+        else:
+            yield from pairs_of(value)
+            yield from enumerate(value.items or ())
+
+
+def pairs_of(value: Made) -> list[tuple[Any, Any]]:
+    """The entries of a dict, an OrderedDict, or any other class that was filled as one."""
+    if value.pairs is not None:
+        return value.pairs
+    match value.arguments:
+        case (list() as entries,) if value.called in _MAPPINGS:  # as Python 2 wrote an OrderedDict
+            return [(e[0], e[1]) for e in entries if isinstance(e, (list, tuple)) and len(e) == 2]
+    return []
+
+
+def _module(value: Made) -> list[tuple[Any, Any]] | None:
+    """What a module saved whole holds, or nothing where it is none: parameters, then buffers, then modules in it."""
+    state = value.state
+    if not (isinstance(state, Made) and state.pairs):
+        return None
+    attributes = {key: held for key, held in state.pairs if isinstance(key, str)}
+    parts = [part for name in _OF_A_MODULE if isinstance(part := attributes.get(name), Made)]
+    if len(parts) < len(_OF_A_MODULE):
+        return None
+    left_out = _names(attributes.get("_non_persistent_buffers_set"))
+    return [
+        (key, held) for part in parts for key, held in pairs_of(part) if not (isinstance(key, str) and key in left_out)
+    ]
+
+
+def _is_module(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, Made) and _module(value) is not None
+
+
+def _names(value: Any) -> list[str]:  # noqa: ANN401
+    """The texts in a set, as either protocol writes it."""
+    if not isinstance(value, Made):
+        return []
+    match value.arguments:
+        case (list() as items,):
+            pass
+        case _:
+            items = value.items or []
+    return [name for name in items if isinstance(name, str)]
+
+
+def contents_of(value: Any) -> dict[str, str]:  # noqa: ANN401
+    """What lies at the top of `value` beside tensors, by its keys, in a word or two."""
+    entries = pairs_of(value) if isinstance(value, Made) else []
+    return {key: in_a_word(held) for key, held in entries if isinstance(key, str) and not is_tensor(held)}
+
+
+def in_a_word(value: Any) -> str:  # noqa: ANN401
+    """A number or a text itself, anything else by the name of its type, without looking the type up."""
+    match value:
+        case int() if value.bit_length() > _SHOWN_BITS:
+            return f"a number of {value.bit_length()} bits"
+        case None | int() | float():
+            return str(value)
+        case str():
+            return value[:_SHOWN_TEXT]
+        case bytes() | bytearray() | list() | tuple():
+            return f"{type(value).__name__} of {len(value)}"
+        case Made(called=Global()):
+            return _made_in_a_word(value)
+        case Global():
+            return str(value)
+    return "an object"
+
+
+def _made_in_a_word(value: Made) -> str:
+    match value.called, value.arguments:
+        case called, _ if called in _MAPPINGS:
+            return f"{called.name} of {len(pairs_of(value))}"
+        case Global(module="copyreg" | "copy_reg", name="_reconstructor"), (Global() as kind, *_):
+            return str(kind)
+    return str(value.called)
+
+
+def optimizers_in(value: Any) -> dict[str, Groups]:  # noqa: ANN401
+    """What is said of each optimizer below `value` beside its tensors, by the dotted keys that lead to it."""
+    found: dict[str, Groups] = {}
+    seen: set[int] = set()
+    waiting: list[tuple[Keys, Any]] = [((), value)]
+    while waiting:
+        keys, container = waiting.pop()
+        if id(container) in seen or len(keys) > _DEEPEST_OPTIMIZER:
+            continue
+        seen.add(id(container))
+        entries = [(key, held) for key, held in children(container) if type(key) in (str, int)]
+        named = dict(entries)
+        if isinstance(named.get("param_groups"), list) and isinstance(named.get("state"), Made):
+            found[".".join(map(str, keys))] = Groups(_groups(named["param_groups"]), _numbers(named["state"]))
+        else:
+            waiting += (((*keys, key), held) for key, held in entries if is_container(held))
+    return found
+
+
+def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
+    groups = []
+    for group in param_groups:
+        fields = _texts(group)
+        parameters, names = fields.get("params"), fields.get("param_names") or ()
+        if not isinstance(parameters, list) or not all(type(one) in (int, str) for one in parameters):
+            continue
+        told = tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+        options = {key: held for key, held in fields.items() if type(held) in (int, float)}
+        groups.append(Group(tuple(parameters), told if len(told) == len(parameters) else None, options))
+    return tuple(groups)
+
+
+def _numbers(state: Made) -> dict[int | str, tuple[str, ...]]:
+    """What each parameter has beside tensors, but for what is empty."""
+    return {
+        parameter: tuple(key for key, held in _texts(kept).items() if held is not None and not is_tensor(held))
+        for parameter, kept in pairs_of(state)
+        if type(parameter) in (int, str)
+    }
+
+
+def _texts(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The entries of a dict whose keys are texts."""
+    return {key: held for key, held in pairs_of(value) if isinstance(key, str)} if isinstance(value, Made) else {}
+
+
+_DEEPEST_OPTIMIZER = 4
+"""Keys that lead to an optimizer's state at most."""
+_OF_A_MODULE = ("_parameters", "_buffers", "_modules")
+_MAPPINGS = (DICT, Global("__builtin__", "dict"), Global("collections", "OrderedDict"))
+_SHOWN_TEXT = 80
+_SHOWN_BITS = 64

@@ -1,0 +1,139 @@
+"""One file that torch.save wrote: the format is told by its content."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.opening import open_regular, read_at
+from initctl.formats.table import Entry, Table
+from initctl.formats.torch_save import archive, legacy
+from initctl.formats.torch_save.contents import contents_of, in_a_word, is_container, optimizers_in, tensors_in
+from initctl.formats.torch_save.inert import Global, Made
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.tensors import described
+from initctl.tensors import Block, TensorSpec, row_major
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from initctl.formats.table import Keys
+    from initctl.formats.torch_save.saved import Place, Saved
+    from initctl.tensors import Shape
+
+NAME = "torch"
+LEGACY = "torch-legacy"
+
+
+def is_at(content: bytes) -> bool:
+    """Whether a file that begins with `content` is a zip archive or a pickle."""
+    return content.startswith(_ZIP) or content[:2] in _PICKLES
+
+
+def read_table(path: str, name: str) -> Table:
+    """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
+    descriptor, status = open_regular(path)
+    try:
+        zipped = read_at(descriptor, len(_ZIP), 0) == _ZIP
+        saved = (
+            archive.read_saved(descriptor, 0, status.st_size)
+            if zipped
+            else legacy.read_saved(descriptor, status.st_size)
+        )
+        entries = _entries(saved, name)
+    except Malformed as fact:
+        raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
+    finally:
+        os.close(descriptor)
+    return Table(
+        NAME if zipped else LEGACY,
+        CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777, saved.checksums),
+        entries,
+        saved.metadata,
+        contents_of(saved.pickle.value),
+        dangers(path, saved.pickle.globals),
+        optimizers_in(saved.pickle.value),
+    )
+
+
+def _entries(saved: Saved, file: str) -> tuple[Entry, ...]:
+    """Every tensor below the object. Raises `Malformed` where the object itself is none that tensors have names in."""
+    value = saved.pickle.value
+    if not is_container(value):
+        raise Malformed(f"holds {in_a_word(value)}, and no tensors with names", "save a state_dict()")
+    return tuple(_entry(keys, made, saved, file) for keys, made in tensors_in(value))
+
+
+def _entry(keys: Keys, made: Made, saved: Saved, file: str) -> Entry:
+    name = ".".join(map(_key_text, keys))
+    try:
+        tensor = tensor_at(made, saved.storages, file)
+    except Malformed as fact:
+        raise Malformed(f"tensor {shown(name)}: {fact}", fact.hint) from None
+    if not all(type(key) in (str, int) for key in keys):
+        tensor = replace(tensor, unwritable="a key that leads to it is no text")
+    return Entry(keys, replace(tensor, name=name))
+
+
+def tensor_at(value: Made, storages: Mapping[str, Place], file: str) -> TensorSpec:
+    """The tensor that `value` describes, without a name, with its bytes in `storages` of `file`. Raises `Malformed`."""
+    found = described(value)
+    if found.storage is None:
+        return TensorSpec("", found.dtype, found.shape, (), unwritable=found.unwritable)
+    place = storages.get(found.storage.key)
+    if place is None:
+        raise Malformed(f"its storage {shown(found.storage.key)} is not there")
+    if place.stop - place.start != found.storage.nbytes:
+        held = f"{place.stop - place.start} bytes, and is said to have {found.storage.nbytes}"
+        raise Malformed(f"its storage {shown(found.storage.key)} has {held}")
+    offset = place.start + found.offset * found.dtype.bits // 8
+    block = Block(file, offset, (0,) * len(found.shape), found.shape, _plain(found.shape, found.strides))
+    unwritable = found.unwritable
+    if block.numel and block.distinct.overlaps_itself:
+        unwritable = unwritable or "its elements share memory with each other"
+    return TensorSpec("", found.dtype, found.shape, (block,), unwritable=unwritable)
+
+
+def _plain(shape: Shape, strides: Shape) -> Shape:
+    """`strides` without what torch leaves in dims of one element, so that equal layouts are told as equal."""
+    triples = zip(shape, strides, row_major(shape), strict=True)
+    return tuple(usual if size == 1 else stride for size, stride, usual in triples)
+
+
+def _key_text(key: object) -> str:
+    """A key as a part of a name; what is neither text nor a number is told by its type."""
+    if isinstance(key, str):
+        return key
+    if type(key) is int and key.bit_length() <= _LONGEST_NUMBER:
+        return str(key)
+    return "<object>" if isinstance(key, (Made, Global)) else f"<{type(key).__name__}>"
+
+
+def dangers(path: str, named: Iterable[Global]) -> tuple[Problem, ...]:
+    """A warning where loading the file with pickle would call what runs commands or code."""
+    found = sorted(shown(g) for g in named if g.module in _RUN_CODE or (g.module, g.name) in _RUN_CODE_TOO)
+    if not found:
+        return ()
+    message = f"{shown(path)}: its pickle names {listed(found)}, which torch.load(weights_only=False) may call"
+    return (Problem("torch.runs_code", message, "nothing is run here; do not load it unless you know who made it"),)
+
+
+_ZIP = b"PK"
+_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_LONGEST_NUMBER = 64
+"""Bits."""
+_RUN_CODE = frozenset(
+    (
+        "os", "posix", "nt", "subprocess", "commands", "pty", "runpy", "importlib", "ctypes", "socket", "shutil",
+        "webbrowser", "code",
+    )
+)  # fmt: skip
+"""Modules; `commands` is what protocol 2 writes for `subprocess`."""
+_RUN_CODE_TOO = frozenset(
+    (module, name)
+    for module in ("builtins", "__builtin__", "io", "_io")
+    for name in ("eval", "exec", "execfile", "compile", "open", "file", "getattr", "__import__", "apply", "input")
+)

@@ -1,0 +1,272 @@
+"""A pickle read as data: nothing that it names is looked up, imported or called.
+
+`pickletools` splits a pickle into instructions; here they are followed on a stack, as in the pickle module, but with
+stand-ins in place of what they ask for. Numbers, texts, lists and tuples are themselves; a class or function is a
+`Global`; everything else, dicts among it, is `Made` by calling one. Nothing is hashed or compared on the way, and
+nothing recurs, so that no content can make this slow or deep. It costs time and memory in proportion to the pickle.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.errors import shown
+from initctl.formats.torch_save.malformed import Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_INSTRUCTIONS = 3_000_000
+"""A state dict takes some thirty for each tensor."""
+_PROTOCOL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A class or function, by its name."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Made:
+    """What calling `called` with `arguments` would give, and what it is given afterwards.
+
+    `pairs` are keys and values as a dict takes them, in order, `items` are elements as a list or set takes them, and
+    `state` is what its attributes are set from.
+    """
+
+    called: Any
+    arguments: Any = ()
+    pairs: list[tuple[Any, Any]] | None = None
+    items: list[Any] | None = None
+    state: Any = None
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Persistent:
+    """What the pickle leaves to whoever reads it: here the bytes of a tensor, kept elsewhere in the file."""
+
+    id: Any
+
+
+class Pickle(NamedTuple):
+    """What a pickle holds, where it ends, every class and function that it names, and all that it leaves to others."""
+
+    value: Any
+    stop: int
+    globals: frozenset[Global]
+    persistent: list[Persistent]
+
+
+DICT = Global("builtins", "dict")
+SET = Global("builtins", "set")
+FROZENSET = Global("builtins", "frozenset")
+
+
+def read_pickle(data: bytes, start: int = 0) -> Pickle:
+    """The pickle at `start` of `data`. Raises `Malformed`."""
+    stream = BytesIO(data)
+    stream.seek(start)
+    machine = _Machine()
+    try:
+        for opcode, argument, _ in islice(pickletools.genops(stream), MOST_INSTRUCTIONS):
+            machine.instructions[opcode.name](argument)
+    except Malformed:
+        raise
+    except (ValueError, OverflowError, struct.error) as error:
+        raise Malformed(f"its pickle breaks off, or is none: {shown(error)}") from None
+    except IndexError:
+        raise Malformed("its pickle takes more than it has put down") from None
+    if not machine.stopped:
+        raise Malformed(f"its pickle holds more than {MOST_INSTRUCTIONS:,} instructions")
+    return Pickle(machine.result, stream.tell(), frozenset(machine.globals.values()), machine.persistent)
+
+
+class _Machine:
+    """The stack, the memo, and what each instruction does to them."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.outer: list[list[Any]] = []
+        """What lay on the stack at each mark."""
+        self.memo: dict[int, Any] = {}
+        self.globals: dict[tuple[str, str], Global] = {}
+        self.persistent: list[Persistent] = []
+        self.result: Any = None
+        self.stopped = False
+        self.instructions = self._instructions()
+
+    def _instructions(self) -> dict[str, Callable[[Any], object]]:
+        push = self.push
+        table: dict[str, Callable[[Any], object]] = dict.fromkeys(_VALUES, push)
+        table |= dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), self.get)
+        table |= dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), self.put)
+        table |= dict.fromkeys(("EXT1", "EXT2", "EXT4"), lambda code: self.name("copyreg", f"extension {code}"))
+        more: dict[str, Callable[[Any], object]] = {
+            "PROTO": self.proto,
+            "FRAME": lambda _: None,
+            "STOP": self.stop,
+            "MARK": self.mark,
+            "POP": self.pop,
+            "POP_MARK": lambda _: self.since_mark(),
+            "DUP": lambda _: push(self.stack[-1]),
+            "MEMOIZE": lambda _: self.put(len(self.memo)),
+            "NONE": lambda _: push(None),
+            "NEWTRUE": lambda _: push(True),  # noqa: FBT003 - a value of the pickle
+            "NEWFALSE": lambda _: push(False),  # noqa: FBT003
+            "EMPTY_TUPLE": lambda _: push(()),
+            "TUPLE1": lambda _: self.tuple_of(1),
+            "TUPLE2": lambda _: self.tuple_of(2),
+            "TUPLE3": lambda _: self.tuple_of(3),
+            "TUPLE": lambda _: push(tuple(self.since_mark())),
+            "EMPTY_LIST": lambda _: push([]),
+            "LIST": lambda _: push(self.since_mark()),
+            "APPEND": lambda _: self.add([self.stack.pop()]),
+            "APPENDS": lambda _: self.add(self.since_mark()),
+            "EMPTY_SET": lambda _: push(Made(SET)),
+            "ADDITEMS": lambda _: self.add(self.since_mark()),
+            "FROZENSET": lambda _: push(Made(FROZENSET, items=self.since_mark())),
+            "EMPTY_DICT": lambda _: push(Made(DICT)),
+            "DICT": lambda _: push(Made(DICT, pairs=_paired(self.since_mark()))),
+            "SETITEM": lambda _: self.set_items(self.top(2)),
+            "SETITEMS": lambda _: self.set_items(self.since_mark()),
+            "GLOBAL": lambda name: self.name(*name.split(" ", 1)),
+            "STACK_GLOBAL": self.stack_global,
+            "REDUCE": lambda _: push(Made(*self.top(2))),
+            "NEWOBJ": lambda _: push(Made(*self.top(2))),
+            "NEWOBJ_EX": self.newobj_ex,
+            "INST": self.inst,
+            "OBJ": self.obj,
+            "BUILD": self.build,
+            "PERSID": self.leave,
+            "BINPERSID": lambda _: self.leave(self.stack.pop()),
+            "NEXT_BUFFER": lambda _: push(Made(Global("pickle", "PickleBuffer"))),
+            "READONLY_BUFFER": lambda _: None,
+        }
+        return table | more
+
+    def push(self, value: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
+        self.stack.append(value)
+
+    def pop(self, _: object) -> None:
+        """A mark lies on the stack like a value."""
+        if self.stack:
+            self.stack.pop()
+        else:
+            self.since_mark()
+
+    def top(self, count: int) -> list[Any]:
+        """Take the last `count` values."""
+        if len(self.stack) < count:
+            raise IndexError
+        taken = self.stack[-count:]
+        del self.stack[-count:]
+        return taken
+
+    def tuple_of(self, count: int) -> None:
+        self.push(tuple(self.top(count)))
+
+    def mark(self, _: object) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        """Take the values since the last mark."""
+        taken, self.stack = self.stack, self.outer.pop()
+        return taken
+
+    def get(self, number: int) -> None:
+        if number not in self.memo:
+            raise Malformed(f"its pickle reads number {number} of its memo, which it has not written")
+        self.push(self.memo[number])
+
+    def put(self, number: int) -> None:
+        self.memo[number] = self.stack[-1]
+
+    def add(self, values: list[Any]) -> None:
+        match self.stack[-1]:
+            case list() as items:
+                items += values
+            case Made() as made:
+                made.items = made.items or []
+                made.items += values
+            case _:
+                raise Malformed("its pickle adds items to what takes none")
+
+    def set_items(self, values: list[Any]) -> None:
+        made = self.stack[-1]
+        if not isinstance(made, Made):
+            raise Malformed("its pickle sets items of what takes none")
+        if made.pairs is None:
+            made.pairs = []
+        made.pairs += _paired(values)
+
+    def stack_global(self, _: object) -> None:
+        module, name = self.top(2)
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise Malformed("its pickle names a class by something other than text")
+        self.name(module, name)
+
+    def name(self, module: str, name: str) -> None:
+        if (module, name) not in self.globals:
+            self.globals[module, name] = Global(module, name)
+        self.push(self.globals[module, name])
+
+    def leave(self, number: Any) -> None:  # noqa: ANN401
+        """What is left to the reader is a storage, or a class that torch saved with its source: the class's name."""
+        match number:
+            case ("module", Global() as kind, *_):
+                self.push(kind)
+            case _:
+                self.persistent.append(Persistent(number))
+                self.push(self.persistent[-1])
+
+    def newobj_ex(self, _: object) -> None:
+        called, arguments, keywords = self.top(3)
+        self.push(Made(called, (arguments, keywords)))
+
+    def inst(self, name: str) -> None:
+        arguments = tuple(self.since_mark())
+        self.name(*name.split(" ", 1))
+        self.push(Made(self.stack.pop(), arguments))
+
+    def obj(self, _: object) -> None:
+        called, *arguments = self.since_mark() or self.top(1)
+        self.push(Made(called, tuple(arguments)))
+
+    def build(self, _: object) -> None:
+        made, state = self.stack[-2], self.stack.pop()
+        if not isinstance(made, Made):
+            raise Malformed("its pickle sets attributes of what has none")
+        made.state = state
+
+    def proto(self, protocol: int) -> None:
+        if protocol > _PROTOCOL:
+            raise Malformed(f"its pickle is of protocol {protocol}; the highest that there is is {_PROTOCOL}")
+
+    def stop(self, _: object) -> None:
+        self.result, self.stopped = self.stack.pop(), True
+
+
+_VALUES = (
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
+    "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
+    "BINBYTES8", "BYTEARRAY8",
+)  # fmt: skip
+"""Instructions that bring their value with them."""
+
+
+def _paired(values: list[Any]) -> list[tuple[Any, Any]]:
+    if len(values) % 2:
+        raise Malformed("its pickle gives a dict a key without a value")
+    return list(zip(values[::2], values[1::2], strict=True))

@@ -1,0 +1,78 @@
+"""The format of torch.save before 1.6: five pickles one after another, then the storages.
+
+The pickles are a magic number, a protocol, the writer's machine, the object, and the keys of its storages. In the order
+of these keys follow the storages, each after the number of its elements in eight bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from initctl.errors import shown
+from initctl.formats.opening import read_at
+from initctl.formats.torch_save.inert import Made, read_pickle
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.saved import LONGEST_PICKLE, Place, Saved
+from initctl.formats.torch_save.tensors import storage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from initctl.formats.torch_save.inert import Persistent
+
+MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+_COUNT_BYTES = 8
+_NOT_OURS = "save a model's state_dict() with torch.save"
+
+
+def read_saved(descriptor: int, size: int) -> Saved:
+    """What torch.save wrote to a file of `size` bytes. Raises `Malformed`."""
+    data = read_at(descriptor, min(size, LONGEST_PICKLE), 0)
+    magic = read_pickle(data)
+    if magic.value != MAGIC:
+        raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
+    protocol = read_pickle(data, magic.stop)
+    if protocol.value != _PROTOCOL:
+        raise Malformed("is of a version of torch's format that is not known")
+    machine = read_pickle(data, protocol.stop)
+    _check_machine(machine.value)
+    pickle = read_pickle(data, machine.stop)
+    keys = read_pickle(data, pickle.stop)
+    widths = _widths(pickle.persistent)
+    return Saved(pickle, _storages(descriptor, keys.value, widths, keys.stop, size), (), {})
+
+
+def _check_machine(value: Any) -> None:  # noqa: ANN401 - whatever the file holds
+    known = {key: held for key, held in value.pairs or () if isinstance(key, str)} if isinstance(value, Made) else {}
+    if known.get("little_endian") is not True:
+        raise Malformed("its byte order is not little", "load it and save it on a machine of the usual byte order")
+
+
+def _widths(named: Iterable[Persistent]) -> Mapping[str, int]:
+    """Bytes of an element of each storage that the object names."""
+    widths: dict[str, int] = {}
+    for persistent in named:
+        storage, dtype, _ = storage_of(persistent)
+        width = dtype.bits // 8 if dtype else 1
+        if widths.setdefault(storage.key, width) != width:
+            raise Malformed(f"storage {shown(storage.key)}: is of two types")
+    return widths
+
+
+def _storages(descriptor: int, keys: Any, widths: Mapping[str, int], start: int, size: int) -> Mapping[str, Place]:  # noqa: ANN401
+    if not isinstance(keys, list) or not all(isinstance(key, str) and key in widths for key in keys):
+        raise Malformed("does not say which storages follow")
+    storages: dict[str, Place] = {}
+    for key in keys:
+        count = int.from_bytes(read_at(descriptor, _COUNT_BYTES, start), "little")
+        begin = start + _COUNT_BYTES
+        start = begin + count * widths[key]
+        if start > size:
+            raise Malformed(f"storage {shown(key)}: the file is {start - size} bytes short", "get the file anew")
+        storages[key] = Place(begin, start)
+    if start < size:
+        raise Malformed(f"{size - start} bytes after the last storage belong to none")
+    if len(storages) < len(keys):
+        raise Malformed("a storage is there twice")
+    return storages

@@ -1,0 +1,30 @@
+"""What either format comes to: a pickle that describes, and storages that it names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initctl.formats.checkpoint import Checksum
+    from initctl.formats.torch_save.inert import Pickle
+
+LONGEST_PICKLE = 100_000_000
+"""Bytes."""
+
+
+class Place(NamedTuple):
+    """Bytes of a file: where they begin, and where they end."""
+
+    start: int
+    stop: int
+
+
+class Saved(NamedTuple):
+    """What torch.save wrote: the object's pickle, where each storage lies, by its key, and what the file says of it."""
+
+    pickle: Pickle
+    storages: Mapping[str, Place]
+    checksums: tuple[Checksum, ...]
+    metadata: Mapping[str, str]

@@ -1,0 +1,161 @@
+"""What an optimizer remembers of parameters that are filled anew: set back to where it began."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NoReturn
+
+from initctl.errors import FitError, Problem, shown
+from initctl.formats.names import wrapper_prefix
+from initctl.planning.plan import Action
+from initctl.rules import Call, Glob, Rule, quoted
+from initctl.stream import Constant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from initctl.formats import Checkpoint
+    from initctl.formats.optimizers import Group, Optimizer, Parameter
+    from initctl.tensors import TensorSpec
+
+SOURCE = "--reset-optimizer"
+_BEGINS_AT = dict.fromkeys(
+    (
+        "step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg",
+        "acc_delta", "sum", "row_var", "col_var", "variance", "exp_avg_sq_row", "exp_avg_sq_col",
+    ),
+    0.0,
+) | {"mu_product": 1.0}  # fmt: skip
+"""What torch's optimizers, and others that follow them, keep for a parameter, and the value that each begins at."""
+_OPTIONS = {"sum": "initial_accumulator_value"}
+"""Options of a group that say what a state begins at."""
+_BUFFERS = ("running_mean", "running_var")
+"""What batch normalization calls floating-point tensors that no optimizer is given."""
+
+
+def resets(checkpoint: Checkpoint, filled: Iterable[TensorSpec]) -> tuple[Action, ...]:
+    """Actions that set back the state of exactly the parameters that are `filled`, in every optimizer.
+
+    Raises `FitError` where there is no optimizer, or it is not certain which of its states belong to them.
+    """
+    if not checkpoint.optimizers:
+        _refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")
+    names = {tensor.stream_name for tensor in filled}
+    return tuple(action for optimizer in checkpoint.optimizers for action in _of(optimizer, checkpoint, names))
+
+
+def _of(optimizer: Optimizer, checkpoint: Checkpoint, names: set[str]) -> Iterator[Action]:
+    by_name = _matched(optimizer, checkpoint, names)
+    for name in sorted(names & by_name.keys()):
+        parameter = by_name[name]
+        place = f"{shown(optimizer.name)}: state of {shown(name)}"
+        if numbers := optimizer.numbers.get(parameter):
+            _refuse(f"{place}: {shown(numbers[0])} is a number inside the pickle, which cannot be changed", _START_ANEW)
+        options = next((group.options for group in optimizer.groups if parameter in group.parameters), {})
+        for kind, tensor in optimizer.state.get(parameter, {}).items():
+            if kind not in _BEGINS_AT or (kind == "momentum_buffer" and options.get("dampening")):
+                _refuse(f"{place}: what {shown(kind)} begins at is not known", _START_ANEW)
+            if tensor.unwritable:
+                _refuse(f"{place}: {shown(kind)} cannot be written: {tensor.unwritable}", _START_ANEW)
+            yield _reset(tensor, options.get(_OPTIONS.get(kind, ""), _BEGINS_AT[kind]))
+
+
+def _reset(tensor: TensorSpec, value: float) -> Action:
+    name = "constant" if value else "zeros"
+    arguments = {"val": value} if value else {}
+    call = Call(name, tuple((key, f"{number:g}") for key, number in arguments.items()))
+    pattern = quoted(tensor.name)
+    return Action(tensor, Rule(f"{pattern}={name}", SOURCE, Glob(pattern), call), name, arguments, {}, Constant(value))
+
+
+def _matched(optimizer: Optimizer, checkpoint: Checkpoint, names: set[str]) -> Mapping[str, Parameter]:
+    """Which parameter of `optimizer` each tensor is, for at least those called `names`."""
+    tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
+    told = _by_name(optimizer)
+    if told:
+        prefix = wrapper_prefix(list(told))
+        named = {name.removeprefix(prefix): parameter for name, parameter in told.items()}
+        if missing := [name for name in named if name not in tensors]:
+            _uncertain(optimizer, f"its parameter {shown(missing[0])} is no tensor of the state dict")
+        matched = {tensors[name].stream_name: parameter for name, parameter in named.items()}
+    else:
+        candidates: dict[str, TensorSpec] = {}
+        for tensor in checkpoint.tensors:
+            if _may_be_parameter(tensor, checkpoint.optimizers):
+                candidates.setdefault(tensor.stream_name, tensor)
+        matched = _by_order(optimizer, candidates, names)
+    for name, parameter in matched.items():
+        if _shape(optimizer, parameter) not in (None, tensors[name].shape):
+            _uncertain(optimizer, f"the state of parameter {shown(parameter)} has another shape than {shown(name)}")
+    return matched
+
+
+def _by_name(optimizer: Optimizer) -> dict[str, Parameter]:
+    """The parameters by their names, where the optimizer knows all of them."""
+    if optimizer.groups and all(group.names for group in optimizer.groups):
+        return {
+            name: parameter
+            for group in optimizer.groups
+            for name, parameter in zip(group.names or (), group.parameters, strict=True)
+        }
+    parameters = _parameters(optimizer.groups) or list(optimizer.state)
+    named = [p for p in parameters if isinstance(p, str) and not p.isdecimal()]  # numbers are texts where a key must be
+    return {p: p for p in named} if len(named) == len(parameters) else {}
+
+
+def _by_order(optimizer: Optimizer, tensors: Mapping[str, TensorSpec], names: set[str]) -> dict[str, Parameter]:
+    """Parameters are numbered in the order that a model lists them, group after group; tied ones where they come first.
+
+    With one group of as many parameters as there are tensors, that is all. Else those of one shape are matched: where
+    they lie in one group, in the order of the tensors, and are as many as those of that shape. Where there are none,
+    the tensors of that shape are another optimizer's.
+    """
+    if not optimizer.groups:
+        _uncertain(optimizer, "it tells parameters by numbers, and does not say of which tensors")
+    parameters = _parameters(optimizer.groups)
+    shapes = {parameter: _shape(optimizer, parameter) for parameter in parameters}
+    if len(optimizer.groups) == 1 and len(parameters) == len(tensors):
+        return dict(zip(tensors, parameters, strict=True))
+    if unknown := [parameter for parameter in parameters if shapes[parameter] is None]:
+        _uncertain(optimizer, f"it has no state of parameter {unknown[0]}, which may be any tensor")
+    there = Counter(tensor.shape for tensor in tensors.values())
+    matched: dict[str, Parameter] = {}
+    for shape in {tensor.shape for name, tensor in tensors.items() if name in names}:
+        alike = [group for group in optimizer.groups if any(shapes[p] == shape for p in group.parameters)]
+        if not alike:
+            continue
+        found = [p for p in alike[0].parameters if shapes[p] == shape]
+        if len(alike) > 1 or len(found) != there[shape]:
+            _uncertain(optimizer, f"several may be the tensors of shape {list(shape)}")
+        listed: Iterator[tuple[int, ...] | None] = (tensor.shape for tensor in tensors.values())
+        if not all(shapes[p] in listed for p in alike[0].parameters):  # each is sought behind the one before
+            _uncertain(optimizer, "they are not in the order of the state dict")
+        matched |= dict(zip((name for name, t in tensors.items() if t.shape == shape), found, strict=True))
+    return matched
+
+
+def _parameters(groups: Iterable[Group]) -> list[Parameter]:
+    return [parameter for group in groups for parameter in group.parameters]
+
+
+def _may_be_parameter(tensor: TensorSpec, optimizers: Iterable[Optimizer]) -> bool:
+    remembered = tuple(f"{optimizer.name}." for optimizer in optimizers if optimizer.name)
+    return tensor.dtype.is_floating and not tensor.name.endswith(_BUFFERS) and not tensor.name.startswith(remembered)
+
+
+def _shape(optimizer: Optimizer, parameter: Parameter) -> tuple[int, ...] | None:
+    """The shape of a parameter: that of what is kept for each of its elements."""
+    kept = [tensor for kind, tensor in optimizer.state.get(parameter, {}).items() if kind not in _OF_OTHER_SHAPE]
+    return kept[0].shape if kept else None
+
+
+def _uncertain(optimizer: Optimizer, why: str) -> NoReturn:
+    _refuse(f"{shown(optimizer.name)}: its parameters cannot be matched for certain: {why}", _START_ANEW)
+
+
+def _refuse(message: str, hint: str) -> NoReturn:
+    raise FitError(Problem("optimizer.unmatched", f"{SOURCE}: {message}", hint))
+
+
+_OF_OTHER_SHAPE = ("step", "mu_product", "row_var", "col_var", "exp_avg_sq_row", "exp_avg_sq_col")
+_START_ANEW = "leave the flag out, and start training with a new optimizer"

@@ -1,0 +1,166 @@
+"""Tensors that share memory: what decides one of them must suit the others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.errors import Problem, escape, listed, shown
+from initctl.rules import quoted
+from initctl.stream import Constant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from initctl.planning.plan import Action
+    from initctl.tensors import Block, TensorSpec
+
+    Actions = Mapping[str, Action]
+
+_MOST_PAIRS = 1_000_000
+"""Neighbours in memory that are compared at most."""
+_MOST_WORK = 100_000
+"""Steps that NumPy takes at most to tell whether two arrays share memory, before it is taken for granted."""
+
+
+class _Extent(NamedTuple):
+    """The bytes of a file that a block lies within; `action` fills it, if anything does."""
+
+    start: int
+    stop: int
+    tensor: TensorSpec
+    block: Block
+    action: Action | None
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """An array that lies where the block does, never to be read."""
+        import numpy as np
+
+        return np.asarray(_Placed(self.start, self.block, self.tensor.dtype.bits // 8))
+
+
+class _Placed:
+    def __init__(self, address: int, block: Block, width: int) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address + 1, True),
+            "typestr": f"|V{width}",
+            "shape": block.shape,
+            "strides": tuple(stride * width for stride in block.strides),
+        }
+
+
+def torn(tensors: Sequence[TensorSpec], actions: Actions) -> Iterator[Problem]:
+    """A problem for each set of tied tensors that is not decided alike."""
+    for names in dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied):
+        if len({_decision(actions.get(name)) for name in names}) > 1:
+            yield _torn(names, actions)
+
+
+def overlapping(
+    tensors: Sequence[TensorSpec], actions: Actions, outside: Sequence[TensorSpec], resets: Actions
+) -> Iterator[Problem]:
+    """A problem for each tensor that would be filled and shares memory with one that would not hold its own values."""
+    by_file: dict[str, list[_Extent]] = defaultdict(list)
+    for tensor in tensors:
+        if tensor.is_first:
+            for extent in _extents(tensor, actions.get(tensor.name)):
+                by_file[extent.block.file].append(extent)
+    for tensor in outside:
+        for extent in _extents(tensor, resets.get(tensor.name)):
+            by_file[extent.block.file].append(extent)
+    told: set[str] = set()
+    for number, (one, other) in enumerate(pair for extents in by_file.values() for pair in _neighbours(extents)):
+        if number == _MOST_PAIRS:
+            message = f"more than {_MOST_PAIRS:,} pairs of tensors lie within each other's memory"
+            yield Problem("rule.overlap", message, _APART)
+            return
+        if one.tensor.name not in told and not _agree(one, other) and _share(one, other):
+            told.add(one.tensor.name)
+            yield _overlap(one, other)
+
+
+def _extents(tensor: TensorSpec, action: Action | None) -> Iterator[_Extent]:
+    width = tensor.dtype.bits // 8
+    for block in tensor.blocks if tensor.numel else ():
+        yield _Extent(block.offset, block.offset + block.extent * width, tensor, block, action)
+
+
+def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
+    """Pairs that lie within the same bytes, where something fills one of the two."""
+    filled: list[_Extent] = []
+    others: list[_Extent] = []
+    for extent in sorted(extents, key=lambda extent: extent.start):
+        filled = [earlier for earlier in filled if earlier.stop > extent.start]
+        if not extent.action:
+            yield from ((earlier, extent) for earlier in filled)
+            others.append(extent)
+            continue
+        others = [earlier for earlier in others if earlier.stop > extent.start]
+        yield from ((extent, earlier) for earlier in (*filled, *others))
+        filled.append(extent)
+
+
+def _agree(one: _Extent, other: _Extent) -> bool:
+    """Whether both are filled with the same constant."""
+    return (
+        one.tensor.dtype == other.tensor.dtype
+        and one.action is not None
+        and other.action is not None
+        and isinstance(one.action.fill, Constant)
+        and one.action.fill == other.action.fill
+    )
+
+
+def _share(one: _Extent, other: _Extent) -> bool:
+    import numpy as np
+
+    try:
+        return bool(np.shares_memory(one.array, other.array, max_work=_MOST_WORK))  # type: ignore[arg-type]  # any number is taken
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _decision(action: Action | None) -> object:
+    return action and (action.initializer, *sorted(action.params.items()))
+
+
+def _torn(names: Sequence[str], actions: Actions) -> Problem:
+    rules = {name: str(actions[name].rule) if name in actions else "none" for name in names}
+    decided = [f"{shown(name)} by {rule}" for name, rule in rules.items()]
+    message = f"{listed([shown(name) for name in names])} are one tensor, and must be decided alike: {listed(decided)}"
+    filled = next(action for name in names if (action := actions.get(name)))
+    call = filled.rule.call
+    arguments = ",".join(f"{name}={value}" for name, value in call.arguments)
+    rule = f"{_alternatives(names)}={call.name}{arguments and ':'}{arguments}"
+    return Problem("rule.tied", message, f"write '{escape(rule)}'")
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    """A pattern that matches `names` and no others."""
+    parts = [quoted(name).split(".") for name in names]
+    shortest = min(map(len, parts)) - 1
+    first = min(shortest, _shared(parts))
+    last = min(shortest - first, _shared([part[::-1] for part in parts]))
+    middles = [".".join(part[first : len(part) - last]) for part in parts]
+    shared, end = parts[0][:first], parts[0][len(parts[0]) - last :]
+    return ".".join([*shared, f"{{{','.join(middles)}}}", *end])
+
+
+def _shared(sequences: Sequence[Sequence[str]]) -> int:
+    """How many items all `sequences` begin with."""
+    return sum(1 for _ in takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False)))
+
+
+def _overlap(one: _Extent, other: _Extent) -> Problem:
+    rule = one.action.rule if one.action else None
+    how = f"{other.action.rule} decides" if other.action else "no rule fills"
+    message = f"{rule}: tensor {shown(one.tensor.name)} shares memory with {shown(other.tensor.name)}, which {how}"
+    return Problem("rule.overlap", message, _APART)
+
+
+_APART = "fill both with the same constant, or convert to safetensors first, where each has its own"

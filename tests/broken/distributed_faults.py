@@ -1,0 +1,244 @@
+"""Directories of torch.distributed.checkpoint whose `.metadata` and files do not fit each other, or are none."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tests.broken.case import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from torch.distributed.checkpoint.metadata import Metadata
+
+MALFORMED = "torch.malformed"
+FILE = "__0_0.distcp"
+
+
+def right(folder: Path) -> Path:
+    """What torch saves from one process: two tensors and bytes."""
+    import torch.distributed.checkpoint as dcp
+
+    from tests.formats.ranks import alone
+
+    with alone():
+        dcp.save({"w": torch.ones(4, 3), "v": torch.ones(2), "step": 3}, checkpoint_id=folder, no_dist=True)
+    return folder
+
+
+def described(name: str, change: Callable[[Metadata], object], words: str) -> Fault:
+    """A right directory whose `.metadata` was pickled anew after `change`."""
+
+    def write(folder: Path) -> Path:
+        path = right(folder) / ".metadata"
+        metadata = pickle.loads(path.read_bytes())
+        change(metadata)
+        path.write_bytes(pickle.dumps(metadata))
+        return folder
+
+    return Fault(name, write, MALFORMED, words)
+
+
+def replaced(name: str, content: bytes | Callable[[bytes], bytes], words: str, code: str = MALFORMED) -> Fault:
+    """A right directory with another `.metadata`."""
+
+    def write(folder: Path) -> Path:
+        path = right(folder) / ".metadata"
+        path.write_bytes(content if isinstance(content, bytes) else content(path.read_bytes()))
+        return folder
+
+    return Fault(name, write, code, words)
+
+
+def touched(name: str, change: Callable[[Path], object], words: str, code: str = MALFORMED) -> Fault:
+    """A right directory after `change`."""
+
+    def write(folder: Path) -> Path:
+        change(right(folder))
+        return folder
+
+    return Fault(name, write, code, words)
+
+
+def place(name: str, words: str, **fields: Any) -> Fault:
+    """`w` is said to lie elsewhere; a text for a number counts from the right one."""
+
+    def change(metadata: Metadata) -> None:
+        (index,) = (index for index in metadata.storage_data if index.fqn == "w")
+        held = metadata.storage_data[index]
+        new = {key: held.length + int(v) if key == "length" and isinstance(v, str) else v for key, v in fields.items()}
+        metadata.storage_data[index] = replace(held, **new)
+
+    return described(name, change, words)
+
+
+def tensor(name: str, words: str, change: Callable[[Any], object]) -> Fault:
+    """`w` is described otherwise."""
+    return described(name, lambda metadata: change(metadata.state_dict_metadata["w"]), words)
+
+
+def chunked(name: str, words: str, *chunks: tuple[tuple[int, ...], tuple[int, ...]]) -> Fault:
+    """`w` is said to consist of chunks, by start and size, all of which lie where the whole does."""
+
+    def change(metadata: Metadata) -> None:
+        (index,) = (index for index in metadata.storage_data if index.fqn == "w")
+        held = metadata.storage_data.pop(index)
+        for start, _ in chunks:
+            metadata.storage_data[replace(index, offset=torch.Size(start))] = held
+        (chunk,) = metadata.state_dict_metadata["w"].chunks
+        metadata.state_dict_metadata["w"].chunks = [
+            replace(chunk, offsets=torch.Size(start), sizes=torch.Size(size)) for start, size in chunks
+        ]
+
+    return described(name, change, words)
+
+
+def dropped(metadata: Metadata) -> None:
+    for index in [index for index in metadata.storage_data if index.fqn == "w"]:
+        del metadata.storage_data[index]
+
+
+def doubled(metadata: Metadata) -> None:
+    metadata.storage_data = Pairs([*metadata.storage_data.items()] * 2)
+
+
+class Pairs(list):
+    """Pickled as a dict that is given each of these pairs, also where keys are equal."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (), None, None, iter(self)
+
+
+def cut_to_pieces(metadata: Metadata) -> None:
+    """So many chunks that the cells between their edges are too many."""
+    (index,) = (index for index in metadata.storage_data if index.fqn == "w")
+    (chunk,) = metadata.state_dict_metadata["w"].chunks
+    starts = [torch.Size([i, i]) for i in range(3200)]
+    metadata.storage_data |= {replace(index, offset=start): metadata.storage_data[index] for start in starts}
+    metadata.state_dict_metadata["w"].size = torch.Size([3200, 3200])
+    metadata.state_dict_metadata["w"].chunks = [
+        replace(chunk, offsets=start, sizes=torch.Size([1, 1])) for start in starts
+    ]
+
+
+def renamed(metadata: Metadata) -> None:
+    metadata.state_dict_metadata["x\n::error::\x1b[31m"] = metadata.state_dict_metadata.pop("w")
+
+
+class Command:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("true",)
+
+
+def lies() -> Iterator[Fault]:
+    yield chunked("D10-gap", "leave gaps, overlap, or lie outside", ((0, 0), (3, 3)))
+    yield chunked("D10-overlap", "leave gaps, overlap, or lie outside", ((0, 0), (3, 3)), ((2, 0), (2, 3)))
+    yield chunked("D10-outside", "leave gaps, overlap, or lie outside", ((0, 0), (4, 3)), ((4, 0), (1, 3)))
+    yield chunked("D10-too-long", "leave gaps, overlap, or lie outside", ((0, 0), (5, 3)))
+    yield chunked("D10-hole-in-the-middle", "leave gaps, overlap, or lie outside",
+                  ((0, 0), (1, 3)), ((1, 0), (3, 1)), ((1, 2), (3, 1)))  # fmt: skip
+    yield chunked("D10-none", "leave gaps, overlap, or lie outside")
+    yield chunked("D10-other-dims", "a chunk has other dims than the tensor", ((0,), (12,)))
+    yield chunked("D10-start-and-size-of-other-dims", "a chunk has other dims than the tensor", ((0, 0), (12,)))
+    yield chunked(
+        "D06-shape-of-a-chunk", "its chunk at [0, 0] holds something else", ((0, 0), (2, 3)), ((2, 0), (2, 3))
+    )
+    yield tensor("D06-dtype", "its chunk at [0, 0] holds something else",
+                 lambda w: setattr(w.properties, "dtype", torch.int32))  # fmt: skip
+    yield tensor("D10-shape-transposed", "leave gaps, overlap, or lie outside",
+                 lambda w: setattr(w, "size", torch.Size([3, 4])))  # fmt: skip
+    yield tensor("D10-more-elements-than-there-can-be", "more elements than there can be",
+                 lambda w: setattr(w, "size", torch.Size([2**40, 2**40])))  # fmt: skip
+    yield tensor("D10-size-is-a-list", "its size is no tuple of numbers", lambda w: setattr(w, "size", [4, 3]))
+    yield tensor("D10-size-is-negative", "its size holds what is no whole number",
+                 lambda w: setattr(w, "size", (-4, 3)))  # fmt: skip
+    yield tensor("D10-chunks-are-no-list", "its chunks are no list", lambda w: setattr(w, "chunks", None))
+    yield tensor("D10-a-chunk-is-a-text", "its offsets is no tuple of numbers", lambda w: setattr(w, "chunks", ["x"]))
+    yield tensor("D10-no-properties", "has no known dtype", lambda w: setattr(w, "properties", None))
+    yield tensor("D10-dtype-is-a-text", "has no known dtype", lambda w: setattr(w.properties, "dtype", "float32"))
+
+
+def places() -> Iterator[Fault]:
+    for name, path in {
+        "parent": "../x.distcp", "absolute": "/etc/passwd", "parent-inside": "x/../" + FILE, "drive": "C:\\x.distcp",
+        "backslash": "..\\x.distcp", "NUL": "x\0.distcp", "empty": "", "not-plain": "./" + FILE,
+    }.items():  # fmt: skip
+        words = "is not written plainly, as " if name == "not-plain" else "leaves the directory"
+        yield place(f"D05-{name}", words, relative_path=path)
+    yield place("D05-path-is-a-number", "where it lies is not told", relative_path=3)
+    yield place("D06-length-beyond-the-end", "its chunk at [0, 0] reaches beyond the end", length=10**6)
+    yield place("D06-offset-beyond-the-end", "its chunk at [0, 0] reaches beyond the end", offset=2**62)
+    yield place("D06-offset-negative", "where it lies is not told", offset=-1)
+    yield place("D06-offset-is-a-fraction", "where it lies is not told", offset=0.0)
+    yield place("D06-offset-is-true", "where it lies is not told", offset=True)
+    yield place("D06-length-cuts-the-archive", "does not end as a zip archive does", length="-1")
+    yield place("D06-length-is-0", "breaks off", length=0)
+    yield place("D09-transforms", "is compressed or transformed; save it without extensions",
+                transform_descriptors=["stream.zstd"])  # fmt: skip
+    yield place("D07-file-missing", "__1_0.distcp: named there, but not in the directory", relative_path="__1_0.distcp")
+    yield place("D07-hostile-file", "x\\x0a:\\x3aerror:\\x3a\\x1b[31m: named there, but not in the directory",
+                relative_path="x\n::error::\x1b[31m")  # fmt: skip
+    yield described("D10-lies-nowhere", dropped, "tensor w: the chunk at [0, 0] lies nowhere")
+    yield described("D10-chunk-twice", doubled, "tensor w: the chunk at [0, 0] is there twice")
+    yield described("D10-too-many-chunks", cut_to_pieces, "tensor w: is cut into more chunks than can be checked")
+    yield described("N07-github-command-in-metadata", renamed,
+                    "tensor x\\x0a:\\x3aerror:\\x3a\\x1b[31m: the chunk at [0, 0] lies nowhere")  # fmt: skip
+
+
+def texts() -> Iterator[Fault]:
+    yield replaced("D01-command", pickle.dumps(Command()), "holds no storage_data")
+    yield described("D01-command-in-place-of-a-tensor",
+                    lambda m: m.state_dict_metadata.update(w=Command()),
+                    "w: is kept as posix.system, of which nothing is known")  # fmt: skip
+    yield replaced("D01-empty", b"", "its pickle breaks off, or is none")
+    yield replaced("D01-text", b"{}", "its pickle breaks off, or is none")
+    yield replaced("D01-zip", b"PK\3\4" + bytes(40), "its pickle breaks off, or is none")
+    for size in (1, 2, 40, 300):
+        yield replaced(f"D01-cut-at-{size}", lambda held, size=size: held[:size], "its pickle breaks off, or is none")
+    yield replaced("D01-cut-by-1-byte", lambda held: held[:-1], "its pickle breaks off, or is none")
+    for name, value in {"dict": {"w": 1}, "list": [1], "number": 3, "text": "w", "nothing": None}.items():
+        yield replaced(f"D01-pickle-of-a-{name}", pickle.dumps(value), "holds no storage_data; it is not torch.")
+    yield described("D10-no-storage-data", lambda m: setattr(m, "storage_data", None), "holds no storage_data")
+    yield described("D10-no-tensors-listed", lambda m: setattr(m, "state_dict_metadata", None),
+                    "holds no state_dict_metadata")  # fmt: skip
+    yield described("D10-a-number-for-a-tensor", lambda m: m.state_dict_metadata.update(w=3),
+                    "lists what is neither a tensor nor bytes")  # fmt: skip
+    yield described("D10-a-number-for-a-name", lambda m: m.state_dict_metadata.update({3: m.state_dict_metadata["w"]}),
+                    "lists what is neither a tensor nor bytes")  # fmt: skip
+
+
+def files() -> Iterator[Fault]:
+    incomplete = "holds .distcp files and no .metadata; saving was interrupted?"
+    yield touched("D03-no-metadata", lambda f: (f / ".metadata").unlink(), incomplete, "directory.incomplete")
+    yield touched("D04-metadata-unfinished", lambda f: (f / ".metadata").rename(f / ".metadata.tmp"), incomplete,
+                  "directory.incomplete")  # fmt: skip
+    yield touched("D08-metadata-of-a-rank", lambda f: (f / ".metadata").rename(f / "__0.metadata"), incomplete,
+                  "directory.incomplete")  # fmt: skip
+    yield touched("D07-file-removed", lambda f: (f / FILE).unlink(), f"{FILE}: named there, but not in the directory")
+    yield touched("D06-file-empty", lambda f: (f / FILE).write_bytes(b""), "reaches beyond the end; get the file anew")
+    yield touched("D06-file-cut", lambda f: os.truncate(f / FILE, (f / FILE).stat().st_size - 1),
+                  "tensor v: its chunk at [0] reaches beyond the end; get the file anew")  # fmt: skip
+    yield touched("D06-file-of-zeros", lambda f: (f / FILE).write_bytes(bytes((f / FILE).stat().st_size)),
+                  "holds something else")  # fmt: skip
+    yield touched("D05-file-is-a-pipe", pipe, f"{FILE}: named there, but not in the directory")
+    yield touched("D04-metadata-is-a-directory", folder_for_metadata, incomplete, "directory.incomplete")
+    yield touched("D04-metadata-is-too-long", lambda f: os.truncate(f / ".metadata", 100_000_001), "is longer than")
+
+
+def pipe(folder: Path) -> None:
+    (folder / FILE).unlink()
+    os.mkfifo(folder / FILE)
+
+
+def folder_for_metadata(folder: Path) -> None:
+    (folder / ".metadata").unlink()
+    (folder / ".metadata").mkdir()
+
+
+FAULTS = (*lies(), *places(), *texts(), *files())

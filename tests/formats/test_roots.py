@@ -1,0 +1,188 @@
+"""The root: where in a saved object the state dict sits, and what its tensors are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+
+import initctl
+from initctl.formats.roots import KEYS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from initctl.formats import Checkpoint
+
+
+def weights(*names: str) -> dict[str, torch.Tensor]:
+    return {name: torch.ones(2) for name in names or ("fc.weight", "fc.bias")}
+
+
+def read(folder: Path, value: Any, **options: Any) -> Checkpoint:
+    torch.save(value, folder / "in.pt")
+    return initctl.inspect(folder / "in.pt", **options)
+
+
+def inside(checkpoint: Checkpoint) -> list[str]:
+    return [tensor.name for tensor in checkpoint.tensors]
+
+
+def outside(checkpoint: Checkpoint) -> list[str]:
+    return [tensor.name for tensor in checkpoint.outside]
+
+
+def codes(checkpoint: Checkpoint) -> list[str]:
+    return [warning.code for warning in checkpoint.warnings]
+
+
+def refusal(folder: Path, rule: str, **options: Any) -> str:
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(folder / "in.pt", rules=[rule], **options)
+    (problem,) = raised.value.problems
+    return str(problem)
+
+
+def test_a_state_dict_itself_has_no_root(tmp_path: Path):
+    for value in (weights(), nn.Linear(2, 3).state_dict(), {"fc": weights("weight", "bias")}):
+        found = read(tmp_path, value)
+        assert (found.root, outside(found), found.warnings) == ("", [], ())
+    assert inside(found) == ["fc.weight", "fc.bias"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_of_training_frameworks_is_the_root(tmp_path: Path, key: str):
+    found = read(tmp_path, {"epoch": 3, key: weights(), "optimizer": {"state": {0: weights("exp_avg")}}})
+    assert (found.root, inside(found), found.warnings) == (key, ["fc.weight", "fc.bias"], ())
+    assert outside(found) == ["optimizer.state.0.exp_avg"]
+
+
+def test_a_tensor_that_is_called_like_a_root_is_none(tmp_path: Path):
+    found = read(tmp_path, {"weights": torch.ones(2), "params": torch.ones(2)})
+    assert (found.root, inside(found)) == ("", ["weights", "params"])
+
+
+def test_a_text_with_dots_is_no_way_down(tmp_path: Path):
+    found = read(tmp_path, {"model.fc.weight": torch.ones(2), "model.fc.bias": torch.ones(2)})
+    assert (found.root, inside(found)) == ("", ["model.fc.weight", "model.fc.bias"])
+
+
+@pytest.mark.parametrize(("value", "root"), [
+    ({"model": {"state_dict": weights()}, "step": 1}, "model.state_dict"),
+    ({"state_dict": {"model": weights(), "epoch": 1}}, "state_dict.model"),
+    ({"state_dict": {"model": {"module": weights()}}}, "state_dict.model.module"),
+    ({"state_dict": {"model": weights(), "head": weights()}}, "state_dict"),
+    ({"state_dict": {"generator": weights(), "discriminator": weights()}}, "state_dict"),
+    ({"model": {"net": weights(), "optimizer": weights()}}, "model"),
+    ([weights(), weights()], ""),
+])  # fmt: skip
+def test_a_root_within_a_root_is_taken_where_it_holds_all(tmp_path: Path, value: Any, root: str):
+    assert read(tmp_path, value).root == root
+
+
+def test_a_module_within_the_state_dict_is_a_part_of_names(tmp_path: Path):
+    """Lightning's `state_dict` holds names that begin with `model.`; these stay."""
+    found = read(tmp_path, {"state_dict": weights("model.fc.weight", "model.fc.bias"), "epoch": 1})
+    assert (found.root, inside(found)) == ("state_dict", ["model.fc.weight", "model.fc.bias"])
+
+
+def test_where_there_are_several_the_first_is_taken_with_a_warning(tmp_path: Path):
+    found = read(tmp_path, {"params": weights("a"), "params_ema": weights("b"), "state_dict": weights("c")})
+    assert (found.root, inside(found), outside(found)) == ("state_dict", ["c"], ["params.a", "params_ema.b"])
+    assert codes(found) == ["root.several"]
+    told = str(found.warnings[0])
+    assert told.endswith("in.pt: holds several state dicts: state_dict is taken, not params, params_ema; "
+                         "--root chooses another")  # fmt: skip
+
+
+@pytest.mark.parametrize("root", ["params_ema", "params", "a.b", "a"])
+def test_a_root_that_is_given_is_taken_without_a_warning(tmp_path: Path, root: str):
+    value = {"params": weights("x"), "params_ema": weights("x"), "a": {"b": weights("x")}}
+    found = read(tmp_path, value, root=root)
+    assert (found.root, inside(found), found.warnings) == (root, ["b.x"] if root == "a" else ["x"], ())
+    assert len(outside(found)) == 2
+
+
+def test_the_empty_root_takes_everything_under_whole_names(tmp_path: Path):
+    found = read(tmp_path, {"model": weights("w"), "optimizer": {"state": {0: weights("exp_avg")}}}, root="")
+    assert (found.root, inside(found)) == ("", ["model.w", "optimizer.state.0.exp_avg"])
+    assert (outside(found), found.warnings) == ([], ())
+
+
+def test_a_root_may_lead_through_lists_and_names_with_dots(tmp_path: Path):
+    value = {"models": [weights("a"), weights("b")], "x.y": weights("c")}
+    assert inside(read(tmp_path, value, root="models.1")) == ["b"]
+    assert inside(read(tmp_path, value, root="x.y")) == ["c"]
+
+
+@pytest.mark.parametrize("root", ["mod", "model.w", "model.", ".model", ".", "Model", " model", "x\n::error::"])
+def test_a_root_where_nothing_lies_is_an_error_that_says_where_tensors_lie(tmp_path: Path, root: str):
+    with pytest.raises(initctl.UsageError) as raised:
+        read(tmp_path, {"model": weights("w"), "ema": weights("w")}, root=root)
+    (problem,) = raised.value.problems
+    assert problem.code == "root.missing"
+    assert problem.hint == "tensors lie under model, ema"
+    assert str(problem).isprintable()
+    assert "::" not in str(problem)
+
+
+def test_a_root_where_names_have_no_dots_says_so(tmp_path: Path):
+    with pytest.raises(initctl.UsageError, match="give none: names have no dots"):
+        read(tmp_path, weights("w", "v"), root="model")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+@pytest.mark.parametrize("key", [None, "model"])
+def test_wrappers_prefixes_are_no_part_of_names_below_the_root(tmp_path: Path, prefix: str, key: str | None):
+    names = weights(f"{prefix}fc.weight", f"{prefix}fc.bias")
+    value = {key: names, "ema": weights("fc.weight")} if key else names
+    assert inside(read(tmp_path, value)) == ["fc.weight", "fc.bias"]
+    plain = {"fc.weight": torch.zeros(2), "fc.bias": torch.zeros(2)}
+    torch.save(plain, tmp_path / "plain.pt")
+    for source in ("in", "plain"):
+        initctl.apply(tmp_path / f"{source}.pt", tmp_path / f"{source}.out.pt", rules=["fc.*=normal"])
+    filled = torch.load(tmp_path / "in.out.pt")
+    filled = filled[key] if key else filled
+    expected = torch.load(tmp_path / "plain.out.pt")
+    assert {name.removeprefix(prefix): t.tolist() for name, t in filled.items()} == {
+        name: t.tolist() for name, t in expected.items()
+    }
+
+
+def test_a_prefix_that_one_name_lacks_stays(tmp_path: Path):
+    found = read(tmp_path, {"model": weights("module.a", "b"), "ema": weights("module.c")})
+    assert (inside(found), outside(found)) == (["module.a", "b"], ["ema.module.c"])
+
+
+def test_tensors_of_one_name_are_closed_to_rules_and_others_are_not(tmp_path: Path):
+    found = read(tmp_path, {"model": {"a": {"b": torch.ones(2)}, "a.b": torch.ones(3), "c": torch.ones(2)}})
+    assert inside(found) == ["a.b", "a.b", "c"]
+    assert "another tensor has the same name" in refusal(tmp_path, "a.b=zeros")
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["*=zeros"])
+    after = torch.load(tmp_path / "out.pt")["model"]
+    assert (after["a"]["b"].tolist(), after["a.b"].tolist(), after["c"].tolist()) == ([1, 1], [1, 1, 1], [0, 0])
+
+
+def test_an_integer_and_its_text_are_one_name(tmp_path: Path):
+    found = read(tmp_path, {"model": {0: torch.ones(2), "0": torch.ones(2), True: torch.ones(2)}})
+    assert inside(found) == ["0", "0", "<bool>"]
+    assert all(tensor.unwritable for tensor in found.tensors)
+
+
+def test_a_rule_that_matches_only_outside_of_the_root_says_so(tmp_path: Path):
+    read(tmp_path, {"model": weights("w"), "ema": weights("w", "v")})
+    told = refusal(tmp_path, "ema.v=zeros", root="model")
+    assert "matches no tensor of the state dict at model; ema.v lies outside of it: --root '' takes all" in told
+    initctl.plan(tmp_path / "in.pt", rules=["ema.v=zeros"], root="")
+    assert "lies outside" not in refusal(tmp_path, "v=zeros", root="model")
+
+
+def test_values_follow_from_the_name_below_the_root(tmp_path: Path):
+    read(tmp_path, {"model": weights("w"), "ema": weights("w")})
+    for root in ("model", "ema"):
+        initctl.apply(tmp_path / "in.pt", tmp_path / f"{root}.pt", rules=["w=normal"], root=root)
+    one, other = torch.load(tmp_path / "model.pt"), torch.load(tmp_path / "ema.pt")
+    assert torch.equal(one["model"]["w"], other["ema"]["w"])
+    assert torch.equal(one["ema"]["w"], torch.ones(2))

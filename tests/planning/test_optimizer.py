@@ -1,0 +1,248 @@
+"""--reset-optimizer: exactly what optimizers remember of filled parameters is set back to where it began."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn, optim
+
+import initctl
+from tests.formats.ranks import loaded, saved_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+AT_ZERO: dict[str, Callable[[Any], optim.Optimizer]] = {
+    **{
+        kind: getattr(optim, kind) for kind in ("AdamW", "NAdam", "RAdam", "Adamax", "Adadelta", "Adafactor", "Adagrad")
+    },
+    "amsgrad": lambda given: optim.Adam(given, amsgrad=True),
+    "RMSprop": lambda given: optim.RMSprop(given, momentum=0.9, centered=True),
+    "SGD": lambda given: optim.SGD(given, lr=0.1, momentum=0.9, nesterov=True),
+}
+ELSEWHERE: dict[str, Callable[[Any], optim.Optimizer]] = {
+    "Adagrad from 0.1": lambda given: optim.Adagrad(given, initial_accumulator_value=0.1),
+    "SGD dampened": lambda given: optim.SGD(given, lr=0.1, momentum=0.9, dampening=0.5),
+}
+"""These do not begin at zero."""
+KINDS = AT_ZERO | ELSEWHERE
+
+
+def network() -> nn.Sequential:
+    layers = {"fc1": nn.Linear(4, 3), "norm": nn.BatchNorm1d(3), "relu": nn.ReLU(), "fc2": nn.Linear(3, 2)}
+    return nn.Sequential(OrderedDict(layers))
+
+
+def trained(net: nn.Module, optimizer: optim.Optimizer) -> nn.Module:
+    torch.manual_seed(1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        net(torch.randn(8, 4)).square().sum().backward()
+        optimizer.step()
+    return net
+
+
+def begun_anew(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[Any]:
+    """The parameters whose whole state was set back; of others every state must be equal."""
+    found = set()
+    assert before["param_groups"] == after["param_groups"]
+    assert before["state"].keys() == after["state"].keys()
+    for parameter, kept in before["state"].items():
+        now = after["state"][parameter]
+        assert kept.keys() == now.keys()
+        if all(torch.equal(kept[kind], now[kind]) for kind in kept):
+            continue
+        assert "step" not in now or now["step"] == 0
+        assert all((now[kind] == (kind == "mu_product")).all() for kind in now)
+        found.add(parameter)
+    return found
+
+
+def saved(folder: Path, net: nn.Module, optimizer: optim.Optimizer | Mapping[str, Any]) -> Path:
+    held = optimizer.state_dict() if isinstance(optimizer, optim.Optimizer) else optimizer
+    torch.save({"model": net.state_dict(), "optimizer": held}, folder / "in.ckpt")
+    return folder / "in.ckpt"
+
+
+def by_adamw(folder: Path, net: nn.Module | None = None) -> tuple[nn.Module, optim.Optimizer, Path]:
+    net = net or network()
+    optimizer = optim.AdamW(net.parameters())
+    return net, optimizer, saved(folder, trained(net, optimizer), optimizer)
+
+
+def reset(path: Path, *rules: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What torch loads from `path`, and from it after `rules`."""
+    out = path.with_name("out.ckpt")
+    initctl.apply(path, out, rules=rules, reset_optimizer=True)
+    return torch.load(path), torch.load(out)
+
+
+def anew(path: Path, *rules: str) -> set[Any]:
+    """The parameters of the one optimizer whose states `rules` set back."""
+    before, after = reset(path, *rules)
+    return begun_anew(before["optimizer"], after["optimizer"])
+
+
+def refusal(path: Path, *rules: str) -> str:
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(path, rules=rules, reset_optimizer=True)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.message[:19]) == ("optimizer.unmatched", "--reset-optimizer: ")
+    return str(problem)
+
+
+def by_decay(net: nn.Module) -> list[dict[str, Any]]:
+    found = [[p for p in net.parameters() if (p.ndim > 1) is is_matrix] for is_matrix in (True, False)]
+    return [{"params": found[0], "weight_decay": 0.1}, {"params": found[1], "weight_decay": 0.0}]
+
+
+GIVEN: dict[str, tuple[Callable[[nn.Module], Any], dict[str, int]]] = {
+    "one group": (lambda net: net.parameters(), {"fc1.bias": 1, "norm.weight": 2, "fc2.weight": 4}),
+    "decay and none": (by_decay, {"fc1.bias": 2, "norm.weight": 3, "fc2.weight": 1}),
+    "named": (lambda net: net.named_parameters(), {"fc1.bias": 1, "norm.weight": 2, "fc2.weight": 4}),
+    "turned": (lambda n: reversed([*n.named_parameters()]), {"fc1.bias": 4, "norm.weight": 3, "fc2.weight": 1}),
+}
+"""Ways to give a network's parameters to an optimizer, and the numbers that some of them get."""
+
+
+@pytest.mark.parametrize("kind", AT_ZERO)
+@pytest.mark.parametrize("given", GIVEN)
+def test_the_states_of_filled_parameters_begin_anew_and_no_others(tmp_path: Path, kind: str, given: str):
+    give, numbers = GIVEN[given]
+    net = network()
+    optimizer = KINDS[kind](give(net))
+    path = saved(tmp_path, trained(net, optimizer), optimizer)
+    if (kind, given) == ("Adafactor", "decay and none"):  # it keeps nothing of a matrix's shape
+        assert "cannot be matched for certain" in refusal(path, "fc1.bias=zeros")
+    else:
+        assert anew(path, *(f"{name}=constant:val=0.5" for name in numbers)) == set(numbers.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_goes_on_as_with_a_new_optimizer(tmp_path: Path, kind: str):
+    net = network()
+    optimizer = KINDS[kind](net.parameters())
+    path = saved(tmp_path, trained(net, optimizer), optimizer)
+    try:
+        _, after = reset(path, "*=constant:val=0.5")
+    except initctl.FitError as error:
+        assert kind in ELSEWHERE, error  # noqa: PT017 - there a refusal is right too
+        return
+    net.load_state_dict(after["model"])
+    optimizer.load_state_dict(after["optimizer"])
+    new = copy.deepcopy(net)
+    trained(net, optimizer)
+    trained(new, KINDS[kind](new.parameters()))
+    assert all(map(torch.equal, net.parameters(), new.parameters()))
+
+
+def test_keep_and_tensors_that_no_rule_fills_reset_nothing(tmp_path: Path):
+    path = by_adamw(tmp_path)[2]
+    assert anew(path, "*=ones", "fc1.*=keep", "norm.*=keep") == {4, 5}
+    assert anew(path, "norm.running_mean=zeros") == set()
+
+
+def tied(out: int) -> nn.Sequential:
+    """As GPT-2: the tied weight's first name in order is its last by the alphabet."""
+    sizes = {"wte": (4, 4), "mid": (4, out), "back": (out, 4), "head": (4, 4)}
+    net = nn.Sequential(OrderedDict((name, nn.Linear(*size, bias=False)) for name, size in sizes.items()))
+    net.head.weight = net.wte.weight
+    return net
+
+
+@pytest.mark.parametrize("out", [4, 5])
+@pytest.mark.parametrize(("rule", "numbers"), [("{wte,head}.weight", {0}), ("mid.weight", {1}), ("*", {0, 1, 2})])
+def test_a_tied_parameter_stands_where_its_first_name_does(tmp_path: Path, out: int, rule: str, numbers: set[int]):
+    assert anew(by_adamw(tmp_path, tied(out))[2], f"{rule}=zeros") == numbers
+
+
+def test_frozen_parameters_have_numbers_and_no_states_or_shapes_tell_the_others(tmp_path: Path):
+    net = network()
+    net.fc1.requires_grad_(False)
+    assert anew(by_adamw(tmp_path, net)[2], "fc*.bias=zeros", "norm.bias=ones") == {3, 5}
+    optimizer = optim.AdamW(net[1:].parameters())
+    assert anew(saved(tmp_path, trained(net, optimizer), optimizer), "fc2.*=zeros") == {2, 3}
+    assert "several may be the tensors of shape [3]" in refusal(tmp_path / "in.ckpt", "norm.bias=zeros")
+
+
+def test_another_order_that_any_shape_gives_away_is_refused(tmp_path: Path):
+    net = nn.ParameterDict({"a": torch.ones(3), "b": torch.ones(3), "c": torch.ones(4)})
+    optimizer = optim.AdamW([net["b"], net["c"], net["a"]])
+    sum(p.sum() for p in net.values()).backward()
+    optimizer.step()
+    for rule in ("c=zeros", "a=zeros"):
+        assert "cannot be matched for certain" in refusal(saved(tmp_path, net, optimizer), rule)
+
+
+def test_a_shape_in_two_groups_is_refused(tmp_path: Path):
+    net = network()
+    optimizer = optim.AdamW([{"params": net[:1].parameters()}, {"params": net[1:].parameters()}])
+    path = saved(tmp_path, trained(net, optimizer), optimizer)
+    assert "optimizer: its parameters cannot be matched for certain: several may be" in refusal(path, "norm.bias=ones")
+    assert anew(path, "fc2.weight=zeros") == {4}
+
+
+def test_what_cannot_be_set_back_is_refused(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    old = copy.deepcopy(optimizer.state_dict())
+    for kept in old["state"].values():
+        kept["step"] = int(kept["step"])
+    told = refusal(saved(tmp_path, net, old), "fc1.weight=zeros")
+    assert "state of fc1.weight: step is a number inside the pickle, which cannot be changed" in told
+    rprop = optim.Rprop(net.parameters())
+    assert "begins at is not known" in refusal(saved(tmp_path, trained(net, rprop), rprop), "fc1.weight=zeros")
+    torch.save({"model": network().state_dict()}, tmp_path / "in.ckpt")
+    assert "holds no optimizer's state; leave the flag out" in refusal(tmp_path / "in.ckpt", "fc1.weight=zeros")
+    save_file(network().state_dict(), tmp_path / "in.safetensors")
+    assert "holds no optimizer's state" in refusal(tmp_path / "in.safetensors", "fc1.weight=zeros")
+
+
+def test_a_state_that_cannot_be_written_is_refused_and_not_passed_over(tmp_path: Path):
+    net = nn.Embedding(5, 3, sparse=True)
+    optimizer = optim.SGD(net.parameters(), momentum=0.9)
+    net(torch.tensor([1, 2])).sum().backward()
+    optimizer.step()
+    assert "sparse" in refusal(saved(tmp_path, net, optimizer), "weight=zeros")
+
+
+def by_names(net: nn.Module, optimizer: optim.Optimizer, prefix: str = "") -> dict[str, Any]:
+    """As torch.distributed.checkpoint.state_dict gives an optimizer's state."""
+    names = [prefix + name for name, _ in net.named_parameters()]
+    held = optimizer.state_dict()
+    state = dict(zip(names, held["state"].values(), strict=True))
+    return {"state": state, "param_groups": [{**group, "params": names} for group in held["param_groups"]]}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_parameters_that_are_called_by_their_names_are_told_by_them(tmp_path: Path, prefix: str):
+    net, optimizer, _ = by_adamw(tmp_path)
+    assert anew(saved(tmp_path, net, by_names(net, optimizer, prefix)), "fc2.*=zeros") == {
+        f"{prefix}fc2.weight",
+        f"{prefix}fc2.bias",
+    }
+
+
+def test_a_distributed_checkpoint_tells_them_by_names_alone(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    state = {"model": net.state_dict(), "optimizer": by_names(net, optimizer)}
+    initctl.apply(saved_alone(tmp_path / "named", state), tmp_path / "out", rules=["fc2.*=zeros"], reset_optimizer=True)
+    after = loaded(tmp_path / "out", tmp_path / "out.pt")["optimizer"]
+    assert begun_anew(state["optimizer"], after) == {"fc2.weight", "fc2.bias"}
+    numbered = saved_alone(tmp_path / "numbered", {"model": net.state_dict(), "optimizer": optimizer.state_dict()})
+    assert "cannot be matched for certain" in refusal(numbered, "fc2.*=zeros")
+
+
+def test_every_optimizer_is_set_back_and_one_of_other_parameters_is_not(tmp_path: Path):
+    net = network()
+    given = [net.parameters(), net.fc1.named_parameters(prefix="fc1"), net.fc2.named_parameters(prefix="fc2")]
+    made = [optim.AdamW(parameters) for parameters in given]
+    held = [trained(net, optimizer) and optimizer.state_dict() for optimizer in made]
+    torch.save({"state_dict": net.state_dict(), "optimizer_states": held}, tmp_path / "in.ckpt")
+    before, after = (one["optimizer_states"] for one in reset(tmp_path / "in.ckpt", "fc2.weight=zeros"))
+    assert [begun_anew(*pair) for pair in zip(before, after, strict=True)] == [{4}, set(), {0}]

@@ -1,0 +1,223 @@
+"""Tensors that share memory in a file of torch.save: decided alike, or apart, or not at all."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+import initctl
+from tests.planning.tables import codes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from initctl.errors import Problem
+
+HINTED = re.compile(r"write '(.*)'$")
+
+
+def saved(folder: Path, state: Mapping[str, Any]) -> Path:
+    path = folder / "in.pt"
+    torch.save(dict(state), path)
+    return path
+
+
+def refused(folder: Path, state: Mapping[str, Any], *rules: str) -> tuple[Problem, ...]:
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(saved(folder, state), rules=rules)
+    return raised.value.problems
+
+
+def refusal(folder: Path, state: Mapping[str, Any], *rules: str) -> str:
+    (problem,) = refused(folder, state, *rules)
+    return str(problem)
+
+
+def filled(folder: Path, state: Mapping[str, Any], *rules: str) -> dict[str, Any]:
+    initctl.apply(saved(folder, state), folder / "out.pt", rules=rules)
+    return torch.load(folder / "out.pt")
+
+
+def tied(*names: str) -> dict[str, torch.Tensor]:
+    """One tensor under several names, and others that their patterns might reach by mistake."""
+    one = torch.arange(12.0).reshape(3, 4)
+    return dict.fromkeys(names, one) | {"other.weight": torch.arange(4.0)}
+
+
+NAMES = [
+    ("embed.weight", "out.weight"),
+    ("model.embed.weight", "lm_head.weight"),
+    ("a", "b.c.d"),
+    ("a.b", "a.b.c"),
+    ("a.b", "b"),
+    ("a.a", "a"),
+    ("x.0.weight", "x.1.weight", "x.2.weight"),
+    ("enc.embed.weight", "dec.embed.weight", "head.weight", "a.b.c.d.weight"),
+    ("w[0]", "w[1]"),
+    ("a*b.weight", "a?b.weight"),
+    ("{a,b}.weight", "a,b.weight"),
+    ("back\\slash.w", "w\\"),
+    ("a=b.weight", "c:d.weight"),
+    ("w!", "[!a]"),
+    ("a..b", "a.b"),
+    ("", "w"),
+    (".", ".."),
+    ("w ", " w"),
+    ("naïve.weight", "重み.weight"),
+    ("x[1:3]", "y[0:2]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", NAMES, ids="|".join)
+def test_the_rule_that_is_proposed_for_tied_tensors_decides_them_and_no_others(tmp_path: Path, names: tuple[str, ...]):
+    state = tied(*names)
+    first = re.sub(r"[\\*?\[\]{},=]", lambda found: f"\\{found[0]}", names[-1]).replace(" ", "[ ]")
+    rule = f"{first}=normal:mean=5,std=0.1"
+    told = refusal(tmp_path, state, rule)
+    assert "are one tensor, and must be decided alike: " in told
+    assert f"by rule 1 ({rule}".replace("\\", "\\\\") in told
+    found = HINTED.search(told)
+    assert found, told
+    after = filled(tmp_path, state, found[1])
+    assert all(after[name].data_ptr() == after[names[0]].data_ptr() for name in names)
+    assert (after[names[0]].sub(5).abs() < 1).all()
+    assert torch.equal(after["other.weight"], state["other.weight"])
+
+
+def test_every_tied_name_and_the_rule_that_decides_it_are_told(tmp_path: Path):
+    state = tied("a.weight", "b.weight", "c.weight")
+    told = refusal(tmp_path, state, "a.weight=ones", "b.weight=zeros")
+    assert told == (
+        "a.weight, b.weight, c.weight are one tensor, and must be decided alike: a.weight by rule 1 (a.weight=ones), "
+        "b.weight by rule 2 (b.weight=zeros), c.weight by none; write '{a,b,c}.weight=ones'"
+    )
+    assert codes(refused(tmp_path, state, "a.weight=ones")) == ["rule.tied"]
+
+
+@pytest.mark.parametrize("rules", [
+    ("{a,b}.weight=normal",), ("a.weight=normal", "b.weight=normal"), ("*=zeros", "[ab].weight=normal:std=2,mean=1"),
+    ("a.weight=normal:std=1,mean=0", "b.weight=normal:mean=0,std=1"),
+])  # fmt: skip
+def test_tied_tensors_that_are_decided_alike_stay_tied(tmp_path: Path, rules: tuple[str, ...]):
+    after = filled(tmp_path, tied("a.weight", "b.weight"), *rules)
+    assert after["a.weight"].data_ptr() == after["b.weight"].data_ptr()
+
+
+@pytest.mark.parametrize("rules", [
+    ("a.weight=normal", "b.weight=normal:std=2"), ("a.weight=zeros", "b.weight=ones"), ("*=zeros", "b.weight=keep"),
+    ("*=ones", "a.weight=orthogonal"),
+])  # fmt: skip
+def test_tied_tensors_that_are_decided_apart_are_refused_and_keep_counts(tmp_path: Path, rules: tuple[str, ...]):
+    assert codes(refused(tmp_path, tied("a.weight", "b.weight"), *rules)) == ["rule.tied"]
+
+
+def test_each_set_of_tied_tensors_is_told(tmp_path: Path):
+    one, other = torch.ones(2), torch.ones(3)
+    state = {"a": one, "b": one, "c": other, "d": other, "e": torch.ones(2)}
+    assert codes(refused(tmp_path, state, "a=zeros", "c=zeros")) == ["rule.tied", "rule.tied"]
+
+
+def test_values_of_tied_tensors_follow_from_the_first_of_their_names(tmp_path: Path):
+    alone = filled(tmp_path, {"a.weight": torch.zeros(3, 4)}, "*=normal")
+    assert torch.equal(filled(tmp_path, tied("b.weight", "a.weight"), "?.weight=normal")["b.weight"], alone["a.weight"])
+
+
+def test_tensors_that_overlap_and_are_decided_apart_are_an_error_that_names_both(tmp_path: Path):
+    base = torch.arange(10.0)
+    state = {"whole": base, "part": base[2:5]}
+    told = refusal(tmp_path, state, "whole=normal", "part=ones")
+    assert "whole" in told
+    assert "part" in told
+    assert "shares memory with" in told
+    for rules in (("*=normal",), ("whole=zeros", "part=ones"), ("part=zeros",), ("whole=zeros", "part=keep")):
+        assert set(codes(refused(tmp_path, state, *rules))) == {"rule.overlap"}
+
+
+@pytest.mark.parametrize("rules", [("*=zeros",), ("whole=ones", "part=ones"), ("*=constant:val=3",)])
+def test_tensors_that_overlap_may_hold_the_same_constant(tmp_path: Path, rules: tuple[str, ...]):
+    base = torch.arange(10.0)
+    after = filled(tmp_path, {"whole": base, "part": base[2:5]}, *rules)
+    assert len(set(after["whole"].tolist())) == 1
+    assert torch.equal(after["whole"][2:5], after["part"])
+
+
+def test_views_that_share_a_storage_and_no_element_are_apart(tmp_path: Path):
+    base = torch.arange(24.0).reshape(4, 6)
+    state = {"left": base[:, :3], "right": base[:, 3:], "even": torch.arange(8.0)[::2]}
+    after = filled(tmp_path, state, "left=normal", "even=ones")
+    assert torch.equal(after["right"], state["right"])
+    assert not torch.equal(after["left"], state["left"])
+    alone = filled(tmp_path, {"left": base[:, :3].clone()}, "left=normal")
+    assert torch.equal(after["left"], alone["left"])
+
+
+def test_interleaved_views_are_apart_and_a_third_across_them_is_not(tmp_path: Path):
+    base = torch.arange(10.0)
+    assert initctl.plan(saved(tmp_path, {"even": base[::2], "odd": base[1::2]}), rules=["even=normal", "odd=ones"])
+    told = refused(tmp_path, {"even": base[::2], "odd": base[1::2], "thirds": base[::3]}, "even=normal", "odd=normal")
+    assert codes(told) == ["rule.overlap"] * 2
+
+
+def test_what_lies_outside_of_the_root_and_shares_memory_is_an_error_naming_it(tmp_path: Path):
+    base = torch.arange(10.0)
+    for shared in (base, base[3:4], base.view(2, 5)):
+        told = refusal(tmp_path, {"model": {"w": base, "v": torch.ones(2)}, "ema": {"x": shared}}, "w=zeros")
+        assert "tensor w shares memory with ema.x, which no rule fills" in told
+    assert initctl.plan(tmp_path / "in.pt", rules=["v=zeros"])
+
+
+def test_a_transposed_view_of_a_tensor_is_that_tensor_in_another_order(tmp_path: Path):
+    base = torch.arange(6.0).reshape(2, 3)
+    state = {"w": base, "t": base.T}
+    assert set(codes(refused(tmp_path, state, "*=normal"))) == {"rule.overlap"}
+    assert torch.equal(filled(tmp_path, state, "*=ones")["w"], torch.ones(2, 3))
+
+
+def test_an_expanded_tensor_takes_constants_alone(tmp_path: Path):
+    state = {"w": torch.arange(3.0)[:, None].expand(3, 4)}
+    assert "it is expanded" in refusal(tmp_path, state, "w=normal")
+    assert torch.equal(filled(tmp_path, state, "w=constant:val=2")["w"], torch.full((3, 4), 2.0))
+
+
+def test_a_tensor_whose_elements_overlap_otherwise_takes_nothing(tmp_path: Path):
+    state = {"w": torch.arange(8.0).as_strided((3, 3), (2, 1)), "v": torch.ones(2)}
+    for call in ("zeros", "normal"):
+        assert "its elements share memory with each other" in refusal(tmp_path, state, f"w={call}")
+    assert torch.equal(filled(tmp_path, state, "v=zeros")["w"], state["w"])
+
+
+def test_strides_that_do_not_overlap_are_filled_by_their_logical_index(tmp_path: Path):
+    scattered = torch.zeros(40).as_strided((3, 4), (13, 2), 1)
+    after = filled(tmp_path, {"w": scattered}, "w=normal")
+    assert torch.equal(after["w"], filled(tmp_path, {"w": torch.zeros(3, 4)}, "w=normal")["w"])
+
+
+@pytest.mark.parametrize("rule", ["*=normal", "v0=zeros"])
+def test_many_views_of_one_storage_are_told_apart_in_time(tmp_path: Path, rule: str):
+    base = torch.zeros(3000, 16)
+    path = saved(tmp_path, {f"v{i}": base[:, i : i + 1] for i in range(16)} | {f"r{i}": base[i] for i in range(3000)})
+    begun = time.monotonic()
+    with pytest.raises(initctl.FitError):
+        initctl.plan(path, rules=[rule])
+    assert time.monotonic() - begun < 20
+
+
+def test_many_views_that_are_apart_are_planned_in_time(tmp_path: Path):
+    base = torch.zeros(64, 1200)
+    path = saved(tmp_path, {f"v{i}": base[:, i] for i in range(1200)})
+    begun = time.monotonic()
+    assert len(initctl.plan(path, rules=["*=normal"]).actions) == 1200
+    assert time.monotonic() - begun < 40
+
+
+def test_many_views_that_no_rule_fills_cost_no_more_than_their_number(tmp_path: Path):
+    base = torch.zeros(2, 20_000)
+    path = saved(tmp_path, {f"v{i}": base[:, i] for i in range(20_000)} | {"other": torch.zeros(2)})
+    begun = time.monotonic()
+    assert len(initctl.plan(path, rules=["other=ones"]).actions) == 1
+    assert time.monotonic() - begun < 8
