@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 import initctl
 from initctl.report.checkpoints import checkpoint_json, checkpoint_report
@@ -106,3 +107,39 @@ def test_metadata_is_shown_escaped_whatever_the_file_is_called(tmp_path):
 def test_a_narrow_terminal_gets_everything(table):
     narrow = "".join(on_terminal(checkpoint_report(table, unfold=False), 12).split())
     assert narrow.startswith("conv.weight[8,3,5,5]bfloat16752001.2kBbias")
+
+
+class TestATrainingCheckpoint:
+    """What lies beside the state dict is told."""
+
+    @pytest.fixture
+    def training(self, tmp_path):
+        tied = torch.ones(3, 2)
+        state = {"a.weight": tied, "b.weight": tied, "s": torch.eye(2).to_sparse()}
+        moments = {0: {"exp_avg": torch.ones(3, 2)}}
+        saved = {"model": state, "optimizer": moments, "epoch": 3, "note\n\x1b[31m": "::error::", "args": object()}
+        torch.save(saved, tmp_path / "last.ckpt")
+        return initctl.inspect(tmp_path / "last.ckpt")
+
+    def test_root_ties_reasons_other_tensors_and_contents_have_a_line_each(self, training):
+        assert text(training).splitlines()[5:-1] == [
+            "root: model",
+            "tied: a.weight, b.weight",
+            "s: no rule can fill it: it is sparse",
+            "outside of the root: optimizer: 1 tensor",
+            "last.ckpt: model = dict of 3",
+            "last.ckpt: optimizer = dict of 1",
+            "last.ckpt: epoch = 3",
+            r"last.ckpt: note\x0a\x1b[31m = :\x3aerror:\x3a",
+            "last.ckpt: args = __builtin__.object",
+            "last.ckpt: archive_version = 3",
+        ]
+
+    def test_the_json_tells_them_too(self, training):
+        data = checkpoint_json(training)
+        assert data["root"] == "model"
+        assert [tensor["tied_to"] for tensor in data["tensors"]] == [None, "a.weight", None]
+        assert [tensor["unwritable"] for tensor in data["tensors"]] == [None, None, "it is sparse"]
+        assert [tensor["name"] for tensor in data["outside"]] == ["optimizer.0.exp_avg"]
+        assert data["contents"]["last.ckpt"]["epoch"] == "3"
+        assert data["totals"] == {"tensors": 3, "elements": 10, "bytes": 40}

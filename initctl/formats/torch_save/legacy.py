@@ -6,6 +6,7 @@ of these keys follow the storages, each after the number of its elements in eigh
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
@@ -18,17 +19,32 @@ from initctl.formats.torch_save.tensors import storage_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from initctl.formats.torch_save.inert import Persistent
+    from initctl.formats.torch_save.inert import Persistent, Pickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT_BYTES = 8
+_BEGINNINGS = (1 << 20, 1 << 24, LONGEST_PICKLE)
+"""Bytes that are read until the pickles are complete."""
 _NOT_OURS = "save a model's state_dict() with torch.save"
 
 
 def read_saved(descriptor: int, size: int) -> Saved:
     """What torch.save wrote to a file of `size` bytes. Raises `Malformed`."""
-    data = read_at(descriptor, min(size, LONGEST_PICKLE), 0)
+    pickle, keys = _described(descriptor, size)
+    return Saved(pickle, _storages(descriptor, keys.value, _widths(pickle.persistent), keys.stop, size), (), {})
+
+
+def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
+    """The pickles of the object and of the keys: of a file's beginning no more is read than it takes, by and by."""
+    *shorter, longest = _BEGINNINGS
+    for length in shorter:
+        with suppress(Malformed):
+            return _pickles(read_at(descriptor, min(length, size), 0))
+    return _pickles(read_at(descriptor, min(longest, size), 0))
+
+
+def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
     magic = read_pickle(data)
     if magic.value != MAGIC:
         raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
@@ -38,9 +54,7 @@ def read_saved(descriptor: int, size: int) -> Saved:
     machine = read_pickle(data, protocol.stop)
     _check_machine(machine.value)
     pickle = read_pickle(data, machine.stop)
-    keys = read_pickle(data, pickle.stop)
-    widths = _widths(pickle.persistent)
-    return Saved(pickle, _storages(descriptor, keys.value, widths, keys.stop, size), (), {})
+    return pickle, read_pickle(data, pickle.stop)
 
 
 def _check_machine(value: Any) -> None:  # noqa: ANN401 - whatever the file holds
