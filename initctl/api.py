@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did: the plan, where the result lies, and the files written, by their names in the checkpoint."""
+    """What `apply` did: the plan, where the result lies, and the files written, by their names in the checkpoint.
+
+    `converted` says that the result is safetensors, and the checkpoint is of another kind.
+    """
 
     plan: Plan
     output: str
     files: tuple[str, ...]
+    converted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The plan's data, and what was written."""
-        return {**self.plan.to_json(), "output": self.output, "files": list(self.files)}
+        return {**self.plan.to_json(), "output": self.output, "files": list(self.files), "converted": self.converted}
 
 
 def plan(
@@ -169,7 +173,7 @@ def apply(
         no_clobber=no_clobber,
         on_event=on_event,
     )
-    return Applied(made, written.path, written.files)
+    return Applied(made, written.path, written.files, converted=conversion is not None)
 
 
 def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
@@ -203,7 +207,9 @@ def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:
 
 def _check_any(rules: Sequence[BoundRule]) -> None:
     if not rules:
-        hint = "give one with -r, for instance -r '*.bias=zeros'"
+        hint = (
+            "give one with -r, as in -r '*.bias=zeros'; a conversion needs none: end OUT with .safetensors, or a slash"
+        )
         raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
 
 

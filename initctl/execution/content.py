@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.execution.ranges import extent, filled_ranges, kept_ranges
+from initctl.execution.ranges import extent, filled_ranges, kept_ranges, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,16 +34,18 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The file `source` with `targets` filled and all else as it is; then the `checksums` are brought up to date.
+    """The file `source` with `targets` filled and all else as it is; then the `stale` checksums are renewed.
 
-    `kept` are the bytes that are copied: what lies between the elements of targets with gaps is among them.
+    `kept` are the bytes that are copied: what lies between the elements of targets with gaps is among them. `carried`
+    are the checksums of ranges that are not overwritten as a whole: what they are of must be as they say.
     """
 
     source: CheckpointFile
     kept: tuple[Range, ...]
     filled: tuple[Range, ...]
     targets: tuple[Target, ...]
-    checksums: tuple[Checksum, ...]
+    stale: tuple[Checksum, ...]
+    carried: tuple[Checksum, ...]
 
     @property
     def nbytes(self) -> int:
@@ -54,17 +56,7 @@ class Content:
 def rewritten(file: CheckpointFile, targets: Sequence[Target]) -> Content:
     """`file` with `targets` filled."""
     filled = filled_ranges((t.block, t.width) for t in targets if t.block.is_dense)
-    kept = kept_ranges(file.size, filled)
-    return Content(file, tuple(kept), tuple(filled), tuple(targets), stale(file.checksums, targets))
-
-
-def stale(checksums: Sequence[Checksum], targets: Sequence[Target]) -> tuple[Checksum, ...]:
-    """The `checksums` of ranges that `targets` write into."""
     written = filled_ranges((t.block, t.width) for t in targets)
-    return tuple(c for c in checksums if any(start < c.stop and c.start < stop for start, stop in written))
-
-
-def overwritten(checksum: Checksum, targets: Sequence[Target]) -> bool:
-    """Whether `targets` write all bytes that `checksum` is of."""
-    filled = filled_ranges((t.block, t.width) for t in targets if t.block.is_dense)
-    return any(start <= checksum.start and checksum.stop <= stop for start, stop in filled)
+    stale = tuple(c for c in file.checksums if overlap(written, c.start, c.stop))
+    carried = tuple(c for c in file.checksums if overlap(filled, c.start, c.stop) < c.stop - c.start)
+    return Content(file, tuple(kept_ranges(file.size, filled)), tuple(filled), tuple(targets), stale, carried)

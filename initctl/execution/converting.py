@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from initctl.planning import Action
 
 
+_LARGEST_FILE = 2**63
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin.index.json")
+
+
 class NewShard(NamedTuple):
     """A file to be written: its header, and its tensors as they lie in the input."""
 
@@ -62,7 +66,7 @@ class Converter(Writer):
         spread = shards.spread(self.tensors(), largest)
         made = [self.shard(name, tensors) for name, tensors in spread.items()]
         index = shards.index_of(spread) if len(made) > 1 else b""
-        others = [f for f in self.checkpoint.other_files if f.name != self.checkpoint.described_by]
+        others = [f for f in self.checkpoint.other_files if not self.is_replaced(f.name)]
         names = [*spread, *([shards.INDEX] if index else []), *(file.name for file in others)]
         if target.exists:
             check_replaceable(target.path, names)
@@ -84,6 +88,10 @@ class Converter(Writer):
                 check_replaceable(target.path, names)
             staged.commit(replace=target.exists, on_commit=self.committed)
         return Written(output, tuple(names))
+
+    def is_replaced(self, name: str) -> bool:
+        """Whether one of the input's other files says where the old weights lie, or holds them once more."""
+        return name == self.checkpoint.described_by or ("/" not in name and name.endswith(_WEIGHTS))
 
     def write_shards(self, staged: StagedDirectory, made: Iterable[NewShard]) -> None:
         """For all of them room is taken first."""
@@ -107,6 +115,8 @@ class Converter(Writer):
             if reason:
                 message = f"tensor {shown(tensor.name)}: cannot be written to safetensors: {reason}"
                 problems.append(Problem("convert.unfit", message))
+        if not self.checkpoint.tensors:
+            problems.append(Problem("convert.empty", f"{shown(self.checkpoint.path)}: holds no tensors to convert"))
         if problems:
             raise FitError(*problems)
         return [tensor for tensor in self.checkpoint.tensors if tensor.is_first]
@@ -117,7 +127,11 @@ class Converter(Writer):
         for kept in self.checkpoint.metadata.values() if self.checkpoint.is_safetensors else ():
             metadata |= kept
         metadata["format"] = "pt"
-        return NewShard(name, safetensors_header.header(tensors, metadata), tensors)
+        header = safetensors_header.header(tensors, metadata)
+        if header.size >= _LARGEST_FILE:
+            place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)
+            raise FitError(Problem("convert.unfit", f"tensor {place}: takes more bytes than a file can hold"))
+        return NewShard(name, header, tensors)
 
     def prepare(self, shard: NewShard, new: NewFile) -> None:
         with storage_errors(new.target):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _READ_AND_WRITE = 0o666
 _READ = 0o444
+_STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
+"""Names of what the process has open, which lead to a file or a pipe that is not to be replaced."""
 _ELSEWHERE = "write to another file with -o"
 
 
@@ -39,6 +41,8 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, no_c
     """
     path = os.path.realpath(output)
     parent = os.path.dirname(path)
+    if os.path.abspath(output).startswith(_STREAMS):
+        raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name one"))
     if not os.path.isdir(parent):
         raise StorageError(
             Problem(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from initctl.tensors import Block
 
@@ -42,3 +44,14 @@ def joined(ranges: Iterable[Range]) -> list[Range]:
 def extent(ranges: Iterable[Range]) -> int:
     """Bytes in all."""
     return sum(stop - start for start, stop in ranges)
+
+
+def overlap(ranges: Sequence[Range], start: int, stop: int) -> int:
+    """How many bytes from `start` to `stop` lie in `ranges`, which are in order and apart."""
+    bytes_within = 0
+    first = max(0, bisect_right(ranges, (start, start)) - 1)
+    for begin, end in islice(ranges, first, None):
+        if begin >= stop:
+            break
+        bytes_within += max(0, min(end, stop) - max(begin, start))
+    return bytes_within

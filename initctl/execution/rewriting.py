@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
 from initctl.errors import Problem, UncertainError, shown
-from initctl.execution.content import Target, overwritten, rewritten, stale
+from initctl.execution.content import Target, rewritten
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -41,6 +41,7 @@ class Rewriter(Writer):
 
     def __init__(self, plan: Plan, workers: Workers, on_event: Callable[[Event], None] | None) -> None:
         super().__init__(plan, workers, on_event)
+        self.contents: dict[str, Content] = {}
         self.targets: dict[str, list[Target]] = defaultdict(list)
         for action in plan.writes:
             if action.tensor.numel and action.tensor.is_first:
@@ -53,9 +54,7 @@ class Rewriter(Writer):
         What is overwritten as a whole may be damaged.
         """
         for file in self.checkpoint.files:
-            targets = self.targets[file.name]
-            touched = stale(file.checksums, targets)
-            self.verify(file, [c for c in file.checksums if c not in touched or not overwritten(c, targets)])
+            self.verify(file, self.rewritten(file).carried)
 
     def to_new_path(self, output: str, *, no_clobber: bool) -> Written:
         is_directory = self.checkpoint.is_directory
@@ -98,7 +97,7 @@ class Rewriter(Writer):
                     content = self.rewritten(file)
                     reserve(patched.descriptor, content.filled, patched.path, unshare=True)
                     overwriting = True
-                    self.fill(patched.descriptor, content.targets, checksums=content.checksums)
+                    self.fill(patched.descriptor, content.targets, checksums=content.stale)
                     patched.sync()
         except BaseException as error:
             if not overwriting:
@@ -109,7 +108,9 @@ class Rewriter(Writer):
         return self.replaced(touched)
 
     def rewritten(self, file: CheckpointFile) -> Content:
-        return rewritten(file, self.targets[file.name])
+        if file.name not in self.contents:
+            self.contents[file.name] = rewritten(file, self.targets[file.name])
+        return self.contents[file.name]
 
     def touched(self) -> list[CheckpointFile]:
         return [file for file in self.checkpoint.files if self.targets[file.name]]
@@ -172,7 +173,7 @@ class Rewriter(Writer):
     def write(self, content: Content, new: NewFile, kept: Sequence[Range]) -> None:
         """Copy the `kept` bytes and compute the others."""
         with self.source(content.source) as source, storage_errors(new.target):
-            self.fill(new.descriptor, content.targets, kept_pieces(source, kept), content.checksums)
+            self.fill(new.descriptor, content.targets, kept_pieces(source, kept), content.stale)
 
 
 def unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:

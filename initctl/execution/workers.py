@@ -56,7 +56,8 @@ class Workers:
 
     def _wait(self, pending: set[Future[int]]) -> set[Future[int]]:
         finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-        self.advance(sum(future.result() for future in finished))
+        if nbytes := sum(future.result() for future in finished):
+            self.advance(nbytes)
         return pending
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from heapq import merge
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError
@@ -68,16 +69,16 @@ class Writer:
         strided = [(t, fill) for t, fill in elementwise if not t.block.is_row_major]
         self.workers.write(merge(kept, filled_pieces(packed, self.filler), key=_offset), descriptor)
         self.workers.write(strided_pieces(strided, self.filler), descriptor)
-        for target in targets:
-            if isinstance(target.action.fill, WholeFill):
-                self.fill_whole(target, target.action.fill, descriptor)
+        for whole, parts in _by_whole_fill(targets):
+            self.fill_whole(whole, parts, descriptor)
         self.workers.write(map(RenewedPiece, checksums), descriptor)
 
-    def fill_whole(self, target: Target, whole: WholeFill, descriptor: int) -> None:
+    def fill_whole(self, whole: WholeFill, targets: Sequence[Target], descriptor: int) -> None:
         """One tensor whose values depend on each other; what was prepared is gone when the next one begins."""
-        pieces = filled_pieces if target.block.is_row_major else strided_pieces
-        prepared = whole.prepared(self.filler.draws(target.action))
-        self.workers.write(pieces([(target, prepared)], self.filler), descriptor)
+        prepared = whole.prepared(self.filler.draws(targets[0].action))
+        for target in targets:
+            pieces = filled_pieces if target.block.is_row_major else strided_pieces
+            self.workers.write(pieces([(target, prepared)], self.filler), descriptor)
 
     @contextmanager
     def source(self, file: CheckpointFile) -> Iterator[int]:
@@ -93,3 +94,11 @@ class Writer:
 
 def _offset(piece: Piece) -> int:
     return piece.offset
+
+
+def _by_whole_fill(targets: Iterable[Target]) -> Iterator[tuple[WholeFill, list[Target]]]:
+    """The targets of each action that needs a whole tensor at once."""
+    for _, group in groupby(targets, key=lambda target: id(target.action)):
+        parts = list(group)
+        if isinstance(fill := parts[0].action.fill, WholeFill):
+            yield fill, parts

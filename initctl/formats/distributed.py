@@ -124,7 +124,7 @@ def _entry(name: str, layout: Layout, blocks: Mapping[tuple[str, Shape], Block],
 def _strays(path: str, listing: Listing, fields: Mapping[str, Any]) -> tuple[Problem, ...]:
     """A warning where a file of chunks lies there that nothing names."""
     infos = [_attributes(made) for _, made in _pairs(fields.get("storage_data"), "storage_data")]
-    named = [info.get("relative_path") for info in infos]
+    named = {name for info in infos if isinstance(name := info.get("relative_path"), str)}
     strays = [name for name in listing.files if name.endswith(SUFFIX) and name not in named]
     if not strays:
         return ()
@@ -220,6 +220,8 @@ def _check_tiled(name: str, shape: Shape, chunks: Sequence[Chunk]) -> None:
 
     if prod(shape) >= LARGEST_SIZE:
         raise Malformed(f"tensor {shown(name)}: holds more elements than there can be")
+    if sum(prod(chunk.shape) for chunk in chunks) != prod(shape):
+        raise Malformed(f"tensor {shown(name)}: its chunks leave gaps, overlap, or lie outside of it")
     edges = [{0, size} for size in shape]
     for chunk in chunks:
         if not len(shape) == len(chunk.start) == len(chunk.shape):

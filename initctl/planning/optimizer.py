@@ -41,7 +41,11 @@ def resets(checkpoint: Checkpoint, filled: Iterable[TensorSpec]) -> tuple[Action
     if not checkpoint.optimizers:
         _refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")
     names = {tensor.stream_name for tensor in filled}
-    return tuple(action for optimizer in checkpoint.optimizers for action in _of(optimizer, checkpoint, names))
+    actions = tuple(action for optimizer in checkpoint.optimizers for action in _of(optimizer, checkpoint, names))
+    outside = {tensor.name for tensor in checkpoint.outside}
+    if inside := [action.tensor.name for action in actions if action.tensor.name not in outside]:
+        _refuse(f"{shown(inside[0])}: lies where rules reach, too", "name the state dict with --root")
+    return actions
 
 
 def _of(optimizer: Optimizer, checkpoint: Checkpoint, names: set[str]) -> Iterator[Action]:

@@ -48,7 +48,7 @@ def make_plan(
     actions, faults = _actions(checkpoint.tensors, decisions)
     kept = _kept(checkpoint.tensors, decisions)
     forgotten = resets(checkpoint, [action.tensor for action in actions]) if reset_optimizer and not faults else ()
-    faults = faults or _shared(checkpoint, actions, forgotten)
+    faults = faults or _shared(checkpoint, actions, kept, forgotten)
     unused = [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
     if not allow_unused:
         faults = unused + faults
@@ -60,10 +60,13 @@ def make_plan(
     return Plan(checkpoint, seed, tuple(placed(actions, device)), kept, tuple(warnings), forgotten)
 
 
-def _shared(checkpoint: Checkpoint, actions: Sequence[Action], forgotten: Sequence[Action]) -> list[Problem]:
+def _shared(
+    checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
+) -> list[Problem]:
     """A problem for each tensor that shares memory with one that is decided otherwise."""
     filled, outside = ({action.tensor.name: action for action in some} for some in (actions, forgotten))
-    return [*torn(checkpoint.tensors, filled)] or [
+    keeping = {k.tensor.name: k.rule for k in kept if k.rule}
+    return [*torn(checkpoint.tensors, filled, keeping)] or [
         *overlapping(checkpoint.tensors, filled, checkpoint.outside, outside)
     ]
 

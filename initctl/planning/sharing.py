@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.planning.plan import Action
+    from initctl.rules import Rule
     from initctl.tensors import Block, TensorSpec
 
     Actions = Mapping[str, Action]
@@ -27,13 +28,17 @@ _MOST_WORK = 100_000
 
 
 class _Extent(NamedTuple):
-    """The bytes of a file that a block lies within; `action` fills it, if anything does."""
+    """The bytes of a file that a block lies within; `action` fills it, if anything does.
+
+    `rooted` is whether the tensor lies in the state dict that rules reach.
+    """
 
     start: int
     stop: int
     tensor: TensorSpec
     block: Block
     action: Action | None
+    rooted: bool
 
     @property
     def array(self) -> NDArray[Any]:
@@ -54,11 +59,11 @@ class _Placed:
         }
 
 
-def torn(tensors: Sequence[TensorSpec], actions: Actions) -> Iterator[Problem]:
-    """A problem for each set of tied tensors that is not decided alike."""
+def torn(tensors: Sequence[TensorSpec], actions: Actions, kept: Mapping[str, Rule]) -> Iterator[Problem]:
+    """A problem for each set of tied tensors that is not decided alike; `kept` are those that a rule keeps."""
     for names in dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied):
         if len({_decision(actions.get(name)) for name in names}) > 1:
-            yield _torn(names, actions)
+            yield _torn(names, actions, kept)
 
 
 def overlapping(
@@ -68,10 +73,10 @@ def overlapping(
     by_file: dict[str, list[_Extent]] = defaultdict(list)
     for tensor in tensors:
         if tensor.is_first:
-            for extent in _extents(tensor, actions.get(tensor.name)):
+            for extent in _extents(tensor, actions.get(tensor.name), rooted=True):
                 by_file[extent.block.file].append(extent)
     for tensor in outside:
-        for extent in _extents(tensor, resets.get(tensor.name)):
+        for extent in _extents(tensor, resets.get(tensor.name), rooted=False):
             by_file[extent.block.file].append(extent)
     told: set[str] = set()
     for number, (one, other) in enumerate(pair for extents in by_file.values() for pair in _neighbours(extents)):
@@ -84,10 +89,10 @@ def overlapping(
             yield _overlap(one, other)
 
 
-def _extents(tensor: TensorSpec, action: Action | None) -> Iterator[_Extent]:
+def _extents(tensor: TensorSpec, action: Action | None, *, rooted: bool) -> Iterator[_Extent]:
     width = tensor.dtype.bits // 8
     for block in tensor.blocks if tensor.numel else ():
-        yield _Extent(block.offset, block.offset + block.extent * width, tensor, block, action)
+        yield _Extent(block.offset, block.offset + block.extent * width, tensor, block, action, rooted)
 
 
 def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
@@ -129,8 +134,8 @@ def _decision(action: Action | None) -> object:
     return action and (action.initializer, *sorted(action.params.items()))
 
 
-def _torn(names: Sequence[str], actions: Actions) -> Problem:
-    rules = {name: str(actions[name].rule) if name in actions else "none" for name in names}
+def _torn(names: Sequence[str], actions: Actions, kept: Mapping[str, Rule]) -> Problem:
+    rules = {name: str(actions[name].rule) if name in actions else str(kept.get(name, "none")) for name in names}
     decided = [f"{shown(name)} by {rule}" for name, rule in rules.items()]
     message = f"{listed([shown(name) for name in names])} are one tensor, and must be decided alike: {listed(decided)}"
     filled = next(action for name in names if (action := actions.get(name)))
@@ -160,7 +165,8 @@ def _overlap(one: _Extent, other: _Extent) -> Problem:
     rule = one.action.rule if one.action else None
     how = f"{other.action.rule} decides" if other.action else "no rule fills"
     message = f"{rule}: tensor {shown(one.tensor.name)} shares memory with {shown(other.tensor.name)}, which {how}"
-    return Problem("rule.overlap", message, _APART)
+    return Problem("rule.overlap", message, _APART if other.rooted else _TAKE_ALL)
 
 
+_TAKE_ALL = "--root '' takes all tensors, so that both can be decided alike"
 _APART = "fill both with the same constant, or convert to safetensors first, where each has its own"

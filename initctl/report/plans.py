@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.filesize import decimal
 
-from initctl.errors import shown
+from initctl.errors import listed, shown
 from initctl.initializers import KEEP, REGISTRY
 from initctl.planning import Kept
 from initctl.report.folding import listing
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from initctl.api import Applied
+    from initctl.formats import Checkpoint
     from initctl.planning import Action, Plan
     from initctl.planning.plan import Totals
 
@@ -93,4 +94,16 @@ def _rest_of_totals(plan: Plan) -> str:
 def _written(applied: Applied) -> str:
     if not applied.files:
         return f"{shown(applied.output)}: nothing to change, left as it is"
-    return f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"
+    wrote = f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"
+    if not applied.converted:
+        return wrote
+    left = _beside(applied.plan.checkpoint)
+    return f"{wrote}, converted to safetensors" + (f" without {listed(left, at_most=5)}" if left else "")
+
+
+def _beside(checkpoint: Checkpoint) -> list[str]:
+    """The keys of what lies outside of the state dict."""
+    outside = [tensor.name.partition(".")[0] for tensor in checkpoint.outside]
+    contents = [key for entries in checkpoint.contents.values() for key in entries if checkpoint.root]
+    root = checkpoint.root.partition(".")[0]
+    return [shown(key) for key in dict.fromkeys([*contents, *outside]) if key != root]

@@ -123,7 +123,7 @@ def cut_to_pieces(metadata: Metadata) -> None:
     metadata.storage_data |= {replace(index, offset=start): metadata.storage_data[index] for start in starts}
     metadata.state_dict_metadata["w"].size = torch.Size([3200, 3200])
     metadata.state_dict_metadata["w"].chunks = [
-        replace(chunk, offsets=start, sizes=torch.Size([1, 1])) for start in starts
+        replace(chunk, offsets=start, sizes=torch.Size([1, 3200])) for start in starts
     ]
 
 

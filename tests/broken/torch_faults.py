@@ -148,6 +148,16 @@ def header_beyond_the_end() -> bytes:
     return content[: content.index(b"PK\1\2")] + bytes(directory)
 
 
+def dtype_of_its_own(name: bytes) -> tuple[bytes, bytes]:
+    """The pickle's description of a tensor, and one in which it names a dtype that nobody knows."""
+    start = PICKLE.index(b"ctorch._utils\n_rebuild_tensor_v2")
+    stop = PICKLE.index(b"R", PICKLE.index(b"collections\nOrderedDict", start) + 30)
+    old = PICKLE[start:stop]
+    new = old.replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v3")
+    end = new.rindex(b"t")
+    return old, new[:end] + b"ctorch\n" + name + b"\n" + new[end:]
+
+
 def contents() -> Iterator[Fault]:
     storage = "tensor w: its storage 0"
     short = replace(RECORDS["data/0"], content=bytes(23))
@@ -183,6 +193,10 @@ def contents() -> Iterator[Fault]:
     yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size is no tuple of numbers")
     unknown = "tensor w: lies in a torch.FloatStoragf, of which nothing is known"
     yield pickled("P00-unknown-storage-class", b"FloatStorage", b"FloatStoragf", unknown)
+    yield pickled("N01-escape-in-a-dtype", *dtype_of_its_own(b"\x1b[31m"), "tensor w: has no known dtype")
+    yield pickled(
+        "P33-memo-number-of-2^61", b"}q\x00", b"}p2305843009213693951\n", "numbers its memo as no pickle does"
+    )
     yield pickled("P00-no-storage", b"Q", b"0N", "tensor w: has no storage")
 
 

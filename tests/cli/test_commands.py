@@ -91,7 +91,12 @@ class TestJson:
         rules = ("-r", "*.bias=normal", "--seed", "7", "--json")
         planned = self.data(call("plan", "net.safetensors", *rules), "plan")
         applied = self.data(call("apply", "net.safetensors", "-o", "out.safetensors", *rules), "apply")
-        assert applied == {**planned, "output": "out.safetensors", "files": ["net.safetensors"]}
+        assert applied == {
+            **planned,
+            "output": "out.safetensors",
+            "files": ["net.safetensors"],
+            "converted": False,
+        }
         assert planned["seed"] == 7
 
     def test_of_inspect_is_the_table(self, net, call):

@@ -192,6 +192,13 @@ class TestIsRefusedAndNothingWritten:
         for problem in self.refused(source, out, initctl.FitError, "convert.unfit", 2):
             assert unfit.partition(",")[0] in problem.message.partition("cannot be written to safetensors: ")[2]
 
+    def test_what_is_larger_than_any_file(self, tmp_path: Path):
+        source = save(tmp_path / "model.pt", {"w": torch.zeros(1).expand(2**61)})
+        self.refused(source, "out.safetensors", initctl.FitError, "convert.unfit")
+
+    def test_what_holds_no_tensors(self, tmp_path: Path):
+        self.refused(save(tmp_path / "model.pt", {}), "out.safetensors", initctl.FitError, "convert.empty")
+
     @pytest.mark.parametrize("name", MISNAMED)
     def test_names_that_safetensors_cannot_hold(self, tmp_path: Path, name: str):
         source = save(tmp_path / "model.pt", {name: torch.ones(2), "w": torch.ones(2)})

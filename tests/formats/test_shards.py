@@ -11,7 +11,7 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from huggingface_hub.serialization._base import parse_size_to_int
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from safetensors.torch import save as save_bytes
 
 import initctl
@@ -144,3 +144,16 @@ def test_a_safetensors_file_becomes_a_directory_and_a_directory_one_file(tmp_pat
     for name, changes in {"back": {}, "one": {"norm.weight": torch.ones(8)}}.items():
         found = load_file(tmp_path / f"{name}.safetensors")
         assert {n: found[n].tolist() for n in found} == {n: t.tolist() for n, t in {**network(), **changes}.items()}
+
+
+def test_weights_beside_those_that_are_converted_stay_behind(tmp_path: Path):
+    both = tmp_path / "both"
+    both.mkdir()
+    torch.save({"w": torch.ones(3)}, both / "pytorch_model.bin")
+    index = {"metadata": {}, "weight_map": {"w": "pytorch_model.bin"}}
+    (both / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    save_file({"w": torch.zeros(3)}, both / "model.safetensors")
+    (both / "config.json").write_text("{}")
+    initctl.apply(both / "pytorch_model.bin.index.json", tmp_path / "out", max_shard_size="1GB")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
+    assert torch.equal(load_file(tmp_path / "out" / "model.safetensors")["w"], torch.ones(3))

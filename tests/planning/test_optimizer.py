@@ -246,3 +246,10 @@ def test_every_optimizer_is_set_back_and_one_of_other_parameters_is_not(tmp_path
     torch.save({"state_dict": net.state_dict(), "optimizer_states": held}, tmp_path / "in.ckpt")
     before, after = (one["optimizer_states"] for one in reset(tmp_path / "in.ckpt", "fc2.weight=zeros"))
     assert [begun_anew(*pair) for pair in zip(before, after, strict=True)] == [{4}, set(), {0}]
+
+
+def test_states_that_rules_reach_as_well_are_refused(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    path = saved(tmp_path, net, optimizer.state_dict())
+    with pytest.raises(initctl.FitError, match="lies where rules reach, too; name the state dict with --root"):
+        initctl.plan(path, rules=["*=zeros"], root="", reset_optimizer=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -221,3 +222,19 @@ def test_many_views_that_no_rule_fills_cost_no_more_than_their_number(tmp_path: 
     begun = time.monotonic()
     assert len(initctl.plan(path, rules=["other=ones"]).actions) == 1
     assert time.monotonic() - begun < 8
+
+
+def test_a_tensor_that_an_unknown_object_holds_too_is_not_changed_behind_its_back(tmp_path: Path):
+    weight = torch.ones(3)
+    torch.save({"state_dict": {"w": weight}, "held": argparse.Namespace(t=weight)}, tmp_path / "in.pt")
+    with pytest.raises(initctl.FitError, match=r"w shares memory with held\.t, which no rule fills; --root '' takes"):
+        initctl.plan(tmp_path / "in.pt", rules=["w=zeros"])
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["{state_dict.w,held.t}=zeros"], root="")
+    after = torch.load(tmp_path / "out.pt", weights_only=False)
+    assert after["held"].t.data_ptr() == after["state_dict"]["w"].data_ptr()
+    assert not after["held"].t.any()
+
+
+def test_a_rule_that_keeps_one_of_tied_tensors_is_named(tmp_path: Path):
+    told = refusal(tmp_path, tied("a.weight", "b.weight"), "*.weight=ones", "b.weight=keep")
+    assert "a.weight by rule 1 (*.weight=ones), b.weight by rule 2 (b.weight=keep)" in told

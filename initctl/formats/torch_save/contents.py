@@ -102,7 +102,10 @@ def is_container(value: object) -> bool:
 
 
 def children(value: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
-    """Keys and values of a dict or a list, or of what stands in for one; a module's as `state_dict` lists them."""
+    """Keys and values of a dict or a list, or of what stands in for one; a module's as `state_dict` lists them.
+
+    Of any other object, what it was made from and what its attributes are.
+    """
     if isinstance(value, (list, tuple)):
         yield from enumerate(value)
     elif isinstance(value, Made) and not is_tensor(value):
@@ -111,6 +114,8 @@ def children(value: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
         else:
             yield from pairs_of(value)
             yield from enumerate(value.items or ())
+            yield from pairs_of(value.state) if isinstance(value.state, Made) else ()
+            yield from enumerate(value.arguments) if isinstance(value.arguments, tuple) else ()
 
 
 def pairs_of(value: Made) -> list[tuple[Any, Any]]:
@@ -142,16 +147,16 @@ def _is_module(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, Made) and _module(value) is not None
 
 
-def _names(value: Any) -> list[str]:  # noqa: ANN401
+def _names(value: Any) -> frozenset[str]:  # noqa: ANN401
     """The texts in a set, as either protocol writes it."""
     if not isinstance(value, Made):
-        return []
+        return frozenset()
     match value.arguments:
         case (list() as items,):
             pass
         case _:
             items = value.items or []
-    return [name for name in items if isinstance(name, str)]
+    return frozenset(name for name in items if isinstance(name, str))
 
 
 def contents_of(value: Any) -> dict[str, str]:  # noqa: ANN401
@@ -197,7 +202,7 @@ def optimizers_in(value: Any) -> dict[str, Groups]:  # noqa: ANN401
         if id(container) in seen or len(keys) > _DEEPEST_OPTIMIZER:
             continue
         seen.add(id(container))
-        entries = [(key, held) for key, held in children(container) if type(key) in (str, int)]
+        entries = [(key, held) for key, held in children(container) if _is_plain(key)]
         named = dict(entries)
         if isinstance(named.get("param_groups"), list) and isinstance(named.get("state"), Made):
             found[".".join(map(str, keys))] = Groups(_groups(named["param_groups"]), _numbers(named["state"]))
@@ -207,12 +212,18 @@ def optimizers_in(value: Any) -> dict[str, Groups]:  # noqa: ANN401
 
 
 def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
-    groups = []
+    groups: list[Group] = []
+    known: set[int | str] = set()
+    count = 0
     for group in param_groups:
         fields = _texts(group)
         parameters, names = fields.get("params"), fields.get("param_names") or ()
-        if not isinstance(parameters, list) or not all(type(one) in (int, str) for one in parameters):
+        if not isinstance(parameters, list) or not all(map(_is_plain, parameters)):
             continue
+        known.update(parameters)
+        count += len(parameters)
+        if len(known) < count:
+            raise Malformed("an optimizer has a parameter twice")
         told = tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
         options = {key: held for key, held in fields.items() if type(held) in (int, float)}
         groups.append(Group(tuple(parameters), told if len(told) == len(parameters) else None, options))
@@ -224,8 +235,13 @@ def _numbers(state: Made) -> dict[int | str, tuple[str, ...]]:
     return {
         parameter: tuple(key for key, held in _texts(kept).items() if held is not None and not is_tensor(held))
         for parameter, kept in pairs_of(state)
-        if type(parameter) in (int, str)
+        if _is_plain(parameter)
     }
+
+
+def _is_plain(key: object) -> bool:
+    """Whether `key` is a text, or a number that nobody chose to make dicts slow."""
+    return type(key) is str or (type(key) is int and 0 <= key < _LARGEST_KEY)
 
 
 def _texts(value: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -233,6 +249,7 @@ def _texts(value: Any) -> dict[str, Any]:  # noqa: ANN401
     return {key: held for key, held in pairs_of(value) if isinstance(key, str)} if isinstance(value, Made) else {}
 
 
+_LARGEST_KEY = 2**32
 _DEEPEST_OPTIMIZER = 4
 """Keys that lead to an optimizer's state at most."""
 _OF_A_MODULE = ("_parameters", "_buffers", "_modules")

@@ -135,5 +135,5 @@ _RUN_CODE = frozenset(
 _RUN_CODE_TOO = frozenset(
     (module, name)
     for module in ("builtins", "__builtin__", "io", "_io")
-    for name in ("eval", "exec", "execfile", "compile", "open", "file", "getattr", "__import__", "apply", "input")
+    for name in ("eval", "exec", "execfile", "compile", "open", "file", "__import__", "apply", "input")
 )

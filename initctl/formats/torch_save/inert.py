@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOST_INSTRUCTIONS = 3_000_000
 """A state dict takes some thirty for each tensor."""
 _PROTOCOL = 5
+_MEMO_LIMIT = 2**32
+"""Larger numbers stand in none, and could be chosen to make the memo slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,8 @@ class _Machine:
         self.push(self.memo[number])
 
     def put(self, number: int) -> None:
+        if not 0 <= number < _MEMO_LIMIT:
+            raise Malformed("its pickle numbers its memo as no pickle does")
         self.memo[number] = self.stack[-1]
 
     def add(self, values: list[Any]) -> None:

@@ -5,6 +5,7 @@ torch/_utils.py and torch/_tensor.py define the functions, torch/serialization.p
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
@@ -103,7 +104,7 @@ def dtype_of(value: object) -> DType:
     """The dtype that a pickle names."""
     if isinstance(value, Global) and value.module == "torch" and value.name in BY_NAME:
         return BY_NAME[value.name]
-    if isinstance(value, Global) and value.module == "torch":
+    if isinstance(value, Global) and value.module == "torch" and _DTYPE_NAME.fullmatch(value.name):
         return DType(value.name, None, 8, "packed")
     raise Malformed("has no known dtype")
 
@@ -258,6 +259,8 @@ _PLAIN = (
     Global("torch.nn.parameter", "Parameter"),
     Global("torch.nn.parameter", "Buffer"),
 )
+_DTYPE_NAME = re.compile(r"[a-z0-9_]{1,40}")
+"""What torch may call a dtype that is not known here."""
 _MOST_WRAPPERS = 8
 """A parameter of a subclass is wrapped twice."""
 _NO_DTYPE = DType("unknown", None, 8, "packed")
