@@ -124,9 +124,9 @@ class Converter(Writer):
     def shard(self, name: str, tensors: Sequence[TensorSpec]) -> NewShard:
         """A file of `tensors`, in which ties are written down as Hugging Face does: the other names of a tensor."""
         metadata = {other: tensor.name for tensor in tensors for other in tensor.tied if other != tensor.name}
+        metadata["format"] = "pt"
         for kept in self.checkpoint.metadata.values() if self.checkpoint.is_safetensors else ():
             metadata |= kept
-        metadata["format"] = "pt"
         header = safetensors_header.header(tensors, metadata)
         if header.size >= _LARGEST_FILE:
             place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)

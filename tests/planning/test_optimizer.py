@@ -253,3 +253,18 @@ def test_states_that_rules_reach_as_well_are_refused(tmp_path: Path):
     path = saved(tmp_path, net, optimizer.state_dict())
     with pytest.raises(initctl.FitError, match="lies where rules reach, too; name the state dict with --root"):
         initctl.plan(path, rules=["*=zeros"], root="", reset_optimizer=True)
+
+
+def test_a_parameter_that_stands_twice_is_refused_and_is_no_bug(tmp_path: Path):
+    group = {"params": [0, 0]}
+    torch.save({"model": {"w": torch.ones(2)}, "optimizer": {"state": {}, "param_groups": [group]}}, tmp_path / "in.pt")
+    with pytest.raises(initctl.InputError, match="an optimizer has a parameter twice"):
+        initctl.inspect(tmp_path / "in.pt")
+
+
+def test_groups_of_another_kind_tell_nothing_of_the_order(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    state = optimizer.state_dict()
+    state["param_groups"].insert(0, {"params": "all"})
+    told = refusal(saved(tmp_path, net, state), "fc2.*=zeros")
+    assert "does not say of which tensors" in told

@@ -212,6 +212,7 @@ def optimizers_in(value: Any) -> dict[str, Groups]:  # noqa: ANN401
 
 
 def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
+    """The groups, or none where one is not as torch writes it: then nothing can be told of their order."""
     groups: list[Group] = []
     known: set[int | str] = set()
     count = 0
@@ -219,7 +220,7 @@ def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
         fields = _texts(group)
         parameters, names = fields.get("params"), fields.get("param_names") or ()
         if not isinstance(parameters, list) or not all(map(_is_plain, parameters)):
-            continue
+            return ()
         known.update(parameters)
         count += len(parameters)
         if len(known) < count:

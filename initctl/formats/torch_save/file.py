@@ -44,6 +44,7 @@ def read_table(path: str, name: str) -> Table:
             else legacy.read_saved(descriptor, status.st_size)
         )
         entries = _entries(saved, name)
+        optimizers = optimizers_in(saved.pickle.value)
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
     finally:
@@ -55,7 +56,7 @@ def read_table(path: str, name: str) -> Table:
         saved.metadata,
         contents_of(saved.pickle.value),
         dangers(path, saved.pickle.globals),
-        optimizers_in(saved.pickle.value),
+        optimizers,
     )
 
 

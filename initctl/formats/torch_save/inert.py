@@ -2,8 +2,9 @@
 
 `pickletools` splits a pickle into instructions; here they are followed on a stack, as in the pickle module, but with
 stand-ins in place of what they ask for. Numbers, texts, lists and tuples are themselves; a class or function is a
-`Global`; everything else, dicts among it, is `Made` by calling one. Nothing is hashed or compared on the way, and
-nothing recurs, so that no content can make this slow or deep. It costs time and memory in proportion to the pickle.
+`Global`; everything else, dicts among it, is `Made` by calling one. No value is hashed or compared on the way (a dict
+is a list of pairs), and nothing recurs, so that no content can make this slow or deep. It costs time and memory in
+proportion to the pickle.
 """
 
 from __future__ import annotations
