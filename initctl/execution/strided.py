@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
+from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -23,17 +25,24 @@ if TYPE_CHECKING:
     from initctl.stream import Fill
     from initctl.tensors import Block, Shape, TensorSpec
 
-_TILE = 1 << 20
-"""Bytes of a tile: runs of some hundreds of elements either way."""
+_TILE = 4 << 20
+"""Bytes of a tile: runs of a thousand elements or so either way."""
+_BRIDGED = 4 << 10
+"""Bytes between two elements up to which reading them too costs less than a call for each element."""
+_SPAN = 1 << 20
+"""Runs that begin within as many bytes of a file are read at once, with what lies between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StridedPiece:
-    """A tile, filled by `fill`."""
+    """A tile, filled by `fill`. What lies between its elements, maybe those of another tile, is written back as it is:
+    only while no other tile is written.
+    """
 
     target: Target
     fill: Fill
     filler: Filler
+    alone: Lock
 
     @property
     def offset(self) -> int:
@@ -51,8 +60,9 @@ class StridedPiece:
             values[offset : offset + len(data)] = data
         order = _Order.of(tile, self.target.width)
         content = order.as_in_file(values)
-        for number, offset in enumerate(order.offsets):
-            write_all(destination, content[number * order.length : (number + 1) * order.length].data, offset)
+        for span in order.spans:
+            with self.alone:
+                write_all(destination, span.filled(content, destination).data, span.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +89,7 @@ class GatheredPiece:
 
     def write(self, destination: int) -> None:
         order = _Order.of(self.tile.distinct, self.width)
-        content = np.empty(self.tile.distinct.numel * self.width, np.uint8)
-        for number, offset in enumerate(order.offsets):
-            _read_into(content[number * order.length : (number + 1) * order.length], self.source, offset)
+        content = np.concatenate([span.picked(self.source) for span in order.spans])
         values = order.as_in_tensor(content, self.tile.shape)
         in_memory = replace(self.tile, offset=0, strides=row_major(self.tile.shape))
         for run in runs(in_memory, self.tensor.shape, self.width):
@@ -90,10 +98,11 @@ class GatheredPiece:
 
 
 def strided_pieces(fillings: Iterable[tuple[Target, Fill]], filler: Filler) -> Iterator[StridedPiece]:
-    """Pieces that fill blocks whose elements lie in any order."""
+    """Pieces that fill blocks whose elements lie in any order. No other writer may be at work in the file."""
+    alone = Lock()
     for target, fill in fillings:
         for tile in tiles(target.block, target.width, _TILE):
-            yield StridedPiece(target._replace(block=tile), fill, filler)
+            yield StridedPiece(target._replace(block=tile), fill, filler, alone)
 
 
 def gathered_pieces(tensor: TensorSpec, block: Block, source: int, begin: int) -> Iterator[KeptPiece | GatheredPiece]:
@@ -106,12 +115,47 @@ def gathered_pieces(tensor: TensorSpec, block: Block, source: int, begin: int) -
 
 
 @dataclass(frozen=True, slots=True)
+class _Span:
+    """Runs number `first` to `last` of an order: bytes `start` to `stop` of the file, with what lies between them."""
+
+    order: _Order
+    first: int
+    last: int
+    start: int
+    stop: int
+
+    def filled(self, content: NDArray[np.uint8], descriptor: int) -> NDArray[np.uint8]:
+        """The bytes of the span, its runs out of `content`, which holds all of them, and the rest as it is."""
+        length = self.order.length
+        runs = content[self.first * length : self.last * length]
+        if self.last - self.first == 1:
+            return runs
+        span, places = _read(descriptor, self.start, self.stop), self._places
+        span.view(self.order.element)[places] = runs.view(self.order.element).reshape(places.shape)
+        return span
+
+    def picked(self, descriptor: int) -> NDArray[np.uint8]:
+        """The bytes of its runs."""
+        span = _read(descriptor, self.start, self.stop)
+        if self.last - self.first == 1:
+            return span
+        return span.view(self.order.element)[self._places].reshape(-1).view(np.uint8)
+
+    @property
+    def _places(self) -> NDArray[np.int64]:
+        """The number of each element of each run within the span."""
+        width = self.order.width
+        begins = (self.order.offsets[self.first : self.last] - self.start) // width
+        return begins[:, np.newaxis] + np.arange(self.order.length // width)
+
+
+@dataclass(frozen=True, slots=True)
 class _Order:
-    """How the elements of a tile lie in its file: in runs of `length` bytes, which begin at `offsets`."""
+    """How the elements of a tile lie in its file: in runs of `length` bytes, which begin at `offsets`, in order."""
 
     shape: Shape
     dims: list[int]
-    offsets: list[int]
+    offsets: NDArray[np.int64]
     length: int
     width: int
 
@@ -126,22 +170,33 @@ class _Order:
             strides.pop()
         steps = (np.arange(size) * (stride * width) for size, stride in zip(sizes, strides, strict=True))
         starts = reduce(np.add.outer, steps, np.array(tile.offset))
-        return cls(tile.shape, dims, starts.reshape(-1).tolist(), count * width, width)
+        return cls(tile.shape, dims, starts.reshape(-1), count * width, width)
+
+    @property
+    def element(self) -> np.dtype[np.generic]:
+        """A type as wide as an element, which moves as it is: fast where there is a number of that width."""
+        return np.dtype(f"u{self.width}") if self.width in _WHOLE_NUMBERS else np.dtype((np.void, self.width))
+
+    @property
+    def spans(self) -> Iterator[_Span]:
+        """The runs in order, those that lie close together as one."""
+        far = np.diff(self.offsets) > self.length + _BRIDGED
+        beyond = np.diff(self.offsets // _SPAN) > 0
+        edges = [0, *(np.flatnonzero(far | beyond) + 1).tolist(), len(self.offsets)]
+        begins = self.offsets.tolist()
+        for first, last in pairwise(edges):
+            yield _Span(self, first, last, begins[first], begins[last - 1] + self.length)
 
     def as_in_file(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The elements of a tile in row-major order, in the file's."""
-        elements = values.view(self._element).reshape([size for size in self.shape if size > 1])
+        elements = values.view(self.element).reshape([size for size in self.shape if size > 1])
         return np.ascontiguousarray(elements.transpose(self._axes)).view(np.uint8).reshape(-1)
 
     def as_in_tensor(self, content: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
         """The elements in the file's order, in row-major order, repeated where `shape` is larger than the tile."""
-        elements = content.view(self._element).reshape([self.shape[dim] for dim in self.dims])
+        elements = content.view(self.element).reshape([self.shape[dim] for dim in self.dims])
         restored = elements.transpose(np.argsort(self._axes)).reshape(self.shape)
         return np.ascontiguousarray(np.broadcast_to(restored, shape)).view(np.uint8).reshape(-1)
-
-    @property
-    def _element(self) -> np.dtype[np.void]:
-        return np.dtype((np.void, self.width))
 
     @property
     def _axes(self) -> list[int]:
@@ -150,9 +205,14 @@ class _Order:
         return [kept.index(dim) for dim in self.dims]
 
 
-def _read_into(out: NDArray[np.uint8], source: int, offset: int) -> None:
+def _read(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
+    content = np.empty(stop - start, np.uint8)
     reached = 0
-    while reached < out.size:
-        data = read_some(source, offset + reached, offset + out.size)
-        out[reached : reached + len(data)] = np.frombuffer(data, np.uint8)
+    while reached < content.size:
+        data = read_some(descriptor, start + reached, stop)
+        content[reached : reached + len(data)] = np.frombuffer(data, np.uint8)
         reached += len(data)
+    return content
+
+
+_WHOLE_NUMBERS = (1, 2, 4, 8)
