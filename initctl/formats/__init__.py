@@ -6,6 +6,7 @@ files.py         single files, and what files come to together
 table.py         what a reader makes of one file
 safetensors.py   a .safetensors file
 torch_save/      a file of torch.save
+distributed/     a directory of torch.distributed.checkpoint
 sharded.py       an index and its shards, or the directory that holds them
 index.py         the index itself
 listing.py       the files of a directory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
 from initctl.formats import safetensors
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from initctl.formats.checkpoint import CheckpointFile
     from initctl.formats.roots import Rooted
     from initctl.formats.table import Table
+
+
+class Location(NamedTuple):
+    """Where a checkpoint is: the path that messages call it by, the directory of its files, and the file or directory
+    that a rewrite replaces.
+    """
+
+    path: str
+    directory: str
+    target: str
 
 
 def first_bytes(path: str) -> bytes:
@@ -42,14 +52,12 @@ def read_file(path: str, root: str | None) -> Checkpoint:
     """The checkpoint in one file. Raises `InputError`, and `UsageError` where nothing lies at `root`."""
     directory, name = os.path.split(os.path.abspath(path))
     table = read_table(path, name)
-    return together(path, table.format, directory, os.path.realpath(path), [table], root=root)
+    return together(Location(path, directory, os.path.realpath(path)), table.format, [table], root=root)
 
 
 def together(
-    path: str,
+    location: Location,
     kind: str,
-    directory: str,
-    target: str,
     tables: Sequence[Table],
     *,
     root: str | None,
@@ -64,18 +72,16 @@ def together(
     told = [description, *tables] if description else tables
     entries = [entry for table in told for entry in table.entries]
     told_of = {name: groups for table in told for name, groups in table.optimizers.items()}
-    found = rooted(entries, root, path, told_of)
+    found = rooted(entries, root, location.path, told_of)
     return Checkpoint(
-        path=path,
+        **location._asdict(),
         format=kind,
-        directory=directory,
-        target=target,
         is_directory=other_files is not None,
         files=tuple(table.file for table in tables),
         tensors=found.tensors,
         metadata={table.file.name: table.metadata for table in told if table.metadata},
         other_files=other_files or (),
-        warnings=(*(w for table in told for w in table.warnings), *_choice(path, found), *warnings),
+        warnings=(*(w for table in told for w in table.warnings), *_choice(location.path, found), *warnings),
         root=found.root,
         outside=found.outside,
         contents={table.file.name: table.contents for table in told if table.contents},

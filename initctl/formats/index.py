@@ -81,7 +81,7 @@ def plain_name(name: str) -> tuple[str, str] | None:
     """What is wrong with `name` as that of a file below a directory, if anything is: a code, and the fault in words."""
     plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
     if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
-        return "escape", "leaves the directory of the index"
+        return "escape", "leads out of the directory"
     if "/".join(plain.parts) != name:
         return "malformed", f"is not written plainly, as {shown('/'.join(plain.parts))}"
     return None

@@ -29,24 +29,25 @@ class Group(NamedTuple):
 class Optimizer:
     """An optimizer's state, as torch saves it at the keys `name`: for each parameter, tensors by what they are called.
 
-    `numbers` are what a parameter has beside tensors. There are no `groups` where the checkpoint keeps them sealed.
+    `numbers` are what a parameter has beside tensors, each as a scalar where its bytes can be told. There are no
+    `groups` where the checkpoint keeps them sealed.
     """
 
     name: str
     groups: tuple[Group, ...]
     state: Mapping[Parameter, Mapping[str, TensorSpec]]
-    numbers: Mapping[Parameter, tuple[str, ...]]
+    numbers: Mapping[Parameter, Mapping[str, TensorSpec | None]]
 
 
-class Groups(NamedTuple):
+class OptimizerFacts(NamedTuple):
     """What a pickle says of an optimizer beside its tensors."""
 
     groups: tuple[Group, ...]
-    numbers: Mapping[Parameter, tuple[str, ...]]
+    numbers: Mapping[Parameter, Mapping[str, TensorSpec | None]]
 
 
 def optimizers(
-    entries: Iterable[tuple[tuple[object, ...], TensorSpec]], told: Mapping[str, Groups]
+    entries: Iterable[tuple[tuple[object, ...], TensorSpec]], told: Mapping[str, OptimizerFacts]
 ) -> tuple[Optimizer, ...]:
     """The optimizers whose states are among `entries`, tensors by the keys that lead to them.
 

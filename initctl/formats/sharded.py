@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats import index
 from initctl.formats.distributed import METADATA, SUFFIX, read_distributed
-from initctl.formats.files import read_table, together
+from initctl.formats.files import Location, read_table, together
 from initctl.formats.hub_cache import in_hub_cache
 from initctl.formats.index import Index
 from initctl.formats.listing import files_below
@@ -95,10 +95,8 @@ def _checkpoint(
     warnings = (*_other_weights(path, [file.name for file in other_files]), *_left_out(path, listing.left_out))
     described_by = listing.files.get(os.path.basename(index_path)) if index_path else None
     return together(
-        path,
+        Location(path, directory, directory),
         kind,
-        directory,
-        directory,
         tables,
         root=root,
         description=Table(kind, described_by, (), {}) if described_by else None,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from initctl.errors import Problem
     from initctl.formats.checkpoint import CheckpointFile
-    from initctl.formats.optimizers import Groups
+    from initctl.formats.optimizers import OptimizerFacts
     from initctl.tensors import TensorSpec
 
 Keys = tuple[object, ...]
@@ -38,4 +38,4 @@ class Table:
     metadata: Mapping[str, str]
     contents: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
-    optimizers: Mapping[str, Groups] = field(default_factory=dict)
+    optimizers: Mapping[str, OptimizerFacts] = field(default_factory=dict)

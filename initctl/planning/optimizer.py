@@ -43,7 +43,8 @@ def resets(checkpoint: Checkpoint, filled: Iterable[TensorSpec]) -> tuple[Action
     names = {tensor.stream_name for tensor in filled}
     actions = tuple(action for optimizer in checkpoint.optimizers for action in _of(optimizer, checkpoint, names))
     outside = {tensor.name for tensor in checkpoint.outside}
-    if inside := [action.tensor.name for action in actions if action.tensor.name not in outside]:
+    stored = {t.name for o in checkpoint.optimizers for kept in o.state.values() for t in kept.values()}
+    if inside := [a.tensor.name for a in actions if a.tensor.name in stored - outside]:
         _refuse(f"{shown(inside[0])}: lies where rules reach, too", "name the state dict with --root")
     return actions
 
@@ -53,10 +54,11 @@ def _of(optimizer: Optimizer, checkpoint: Checkpoint, names: set[str]) -> Iterat
     for name in sorted(names & by_name.keys()):
         parameter = by_name[name]
         place = f"{shown(optimizer.name)}: state of {shown(name)}"
-        if numbers := optimizer.numbers.get(parameter):
-            _refuse(f"{place}: {shown(numbers[0])} is a number inside the pickle, which cannot be changed", _START_ANEW)
         options = next((group.options for group in optimizer.groups if parameter in group.parameters), {})
-        for kind, tensor in optimizer.state.get(parameter, {}).items():
+        kept = {**optimizer.state.get(parameter, {}), **optimizer.numbers.get(parameter, {})}
+        for kind, tensor in kept.items():
+            if tensor is None:
+                _refuse(f"{place}: {shown(kind)} is no tensor, and cannot be changed in the pickle", _START_ANEW)
             if kind not in _BEGINS_AT or (kind == "momentum_buffer" and options.get("dampening")):
                 _refuse(f"{place}: what {shown(kind)} begins at is not known", _START_ANEW)
             if tensor.unwritable:

@@ -169,7 +169,7 @@ def places() -> Iterator[Fault]:
         "parent": "../x.distcp", "absolute": "/etc/passwd", "parent-inside": "x/../" + FILE, "drive": "C:\\x.distcp",
         "backslash": "..\\x.distcp", "NUL": "x\0.distcp", "empty": "", "not-plain": "./" + FILE,
     }.items():  # fmt: skip
-        words = "is not written plainly, as " if name == "not-plain" else "leaves the directory"
+        words = "is not written plainly, as " if name == "not-plain" else "leads out of the directory"
         yield place(f"D05-{name}", words, relative_path=path)
     yield place("D05-path-is-a-number", "where it lies is not told", relative_path=3)
     yield place("D06-length-beyond-the-end", "its chunk at [0, 0] reaches beyond the end", length=10**6)

@@ -50,7 +50,7 @@ def changed(name: str, change: Callable[[Path], object], code: str, words: str) 
 
 
 def escapes() -> Iterator[Fault]:
-    leaves = "leaves the directory of the index"
+    leaves = "leads out of the directory"
     for name, shard in {
         "I01-parent": "../../secret.safetensors",
         "I01-parent-inside": "x/../a.safetensors",

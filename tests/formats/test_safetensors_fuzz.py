@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from initctl.errors import InputError
 from initctl.formats import read_checkpoint
+from tests.formats.edits import Edit, edited, edits
 from tests.formats.handwritten import safetensors_bytes, tensor
 
 if TYPE_CHECKING:
@@ -71,29 +72,6 @@ def librarys_table(path: Path) -> dict[str, tuple[str, list[int]]] | None:
             return {name: (values.get_dtype(), values.get_shape()) for name, values in slices.items()}
     except SafetensorError:
         return None
-
-
-edits = st.lists(
-    st.tuples(st.integers(0, len(REAL) - 1), st.sampled_from(["flip", "insert", "delete", "cut"]), st.integers(0, 255)),
-    min_size=1,
-    max_size=3,
-)
-
-
-def edited(content: bytes, edits: list[tuple[int, str, int]]) -> bytes:
-    for at, kind, byte in edits:
-        match kind:
-            case "flip":
-                content = (
-                    content[:at] + bytes(old ^ (1 << byte % 8) for old in content[at : at + 1]) + content[at + 1 :]
-                )
-            case "insert":
-                content = content[:at] + bytes([byte]) + content[at:]
-            case "delete":
-                content = content[:at] + content[at + 1 :]
-            case "cut":
-                content = content[:at]
-    return content
 
 
 numbers = st.integers(-2, 20) | st.sampled_from([2**31, 2**32, 2**53 + 1, 2**62, 2**63, 2**64 - 1, 2**64])
@@ -161,15 +139,13 @@ def test_an_arbitrary_header_of_the_right_length(check: Callable[[bytes], None],
 
 @settings(deadline=None, max_examples=600)
 @given(edits)
-def test_a_real_file_with_some_bytes_changed(check: Callable[[bytes], None], edits: list[tuple[int, str, int]]):
+def test_a_real_file_with_some_bytes_changed(check: Callable[[bytes], None], edits: list[Edit]):
     check(edited(REAL, edits))
 
 
 @settings(deadline=None, max_examples=300)
 @given(edits)
-def test_a_real_header_with_some_bytes_changed_and_its_length_mended(
-    check: Callable[[bytes], None], edits: list[tuple[int, str, int]]
-):
+def test_a_real_header_with_some_bytes_changed_and_its_length_mended(check: Callable[[bytes], None], edits: list[Edit]):
     header = REAL[8 : len(REAL) - len(DATA)]
     check(safetensors_bytes(edited(header, edits), DATA))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zipfile
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from torch import nn, optim
 
 import initctl
 from tests.formats.ranks import loaded, saved_alone
+from tests.formats.torch_save.rewritten import legacy, pickle_of, with_pickle
+from tests.formats.torch_save.rewritten import saved as saved_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,13 +191,49 @@ def test_a_shape_in_two_groups_is_refused(tmp_path: Path):
     assert anew(path, "fc2.weight=zeros") == {4}
 
 
-def test_what_cannot_be_set_back_is_refused(tmp_path: Path):
-    net, optimizer, _ = by_adamw(tmp_path)
+@pytest.mark.parametrize("write", [saved_bytes, legacy])
+@pytest.mark.parametrize("step", [1, 255, 256, 65_535, 65_536, 2**31 - 1])
+def test_a_step_that_is_a_number_in_the_pickle_is_set_back_too(tmp_path: Path, step: int, write: Any):
+    net, optimizer, path = by_adamw(tmp_path)
     old = copy.deepcopy(optimizer.state_dict())
     for kept in old["state"].values():
-        kept["step"] = int(kept["step"])
-    told = refusal(saved(tmp_path, net, old), "fc1.weight=zeros")
-    assert "state of fc1.weight: step is a number inside the pickle, which cannot be changed" in told
+        kept["step"] = step
+    path.write_bytes(write({"model": net.state_dict(), "step": step, "optimizer": old}))
+    before, after = reset(path, "fc1.bias=zeros", "fc2.weight=zeros")
+    numbers = {number: kept["step"] for number, kept in after["optimizer"]["state"].items()}
+    assert numbers == {0: step, 1: 0, 2: step, 3: step, 4: 0, 5: step}
+    assert after["step"] == step
+    moments = [
+        (b[kind], a[kind])
+        for b, a in zip(*(v["optimizer"]["state"].values() for v in (before, after)), strict=True)
+        for kind in ("exp_avg", "exp_avg_sq")
+    ]
+    assert [torch.equal(*pair) for pair in moments] == [number not in (1, 4) for number in range(6) for _ in "ab"]
+    if write is saved_bytes:
+        with zipfile.ZipFile(path.with_name("out.ckpt")) as archive:
+            assert archive.testzip() is None
+
+
+def test_a_step_that_another_value_shares_is_refused(tmp_path: Path):
+    net, optimizer, path = by_adamw(tmp_path)
+    old = copy.deepcopy(optimizer.state_dict())
+    for kept in old["state"].values():
+        kept["step"] = 77
+    content = saved_bytes({"model": net.state_dict(), "step": 77, "optimizer": old})
+    shared = pickle_of(content).replace(b"K\x4d", b"K\x4dr\xff\xff\x00\x00", 1).replace(b"K\x4d", b"j\xff\xff\x00\x00")
+    shared = shared.replace(b"j\xff\xff\x00\x00r\xff\xff\x00\x00", b"K\x4dr\xff\xff\x00\x00")
+    path.write_bytes(with_pickle(content, shared))
+    assert torch.load(path, weights_only=False)["optimizer"]["state"][3]["step"] == 77
+    assert "step is no tensor, and cannot be changed in the pickle" in refusal(path, "fc1.bias=zeros")
+
+
+def test_what_cannot_be_set_back_is_refused(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    other = copy.deepcopy(optimizer.state_dict())
+    for kept in other["state"].values():
+        kept["sum"] = 0.5
+    told = refusal(saved(tmp_path, net, other), "fc1.weight=zeros")
+    assert "state of fc1.weight: sum is no tensor, and cannot be changed in the pickle" in told
     rprop = optim.Rprop(net.parameters())
     assert "begins at is not known" in refusal(saved(tmp_path, trained(net, rprop), rprop), "fc1.weight=zeros")
     torch.save({"model": network().state_dict()}, tmp_path / "in.ckpt")

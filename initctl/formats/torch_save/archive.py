@@ -17,7 +17,7 @@ from initctl.formats.checkpoint import Checksum
 from initctl.formats.opening import read_at
 from initctl.formats.torch_save.inert import read_pickle
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.saved import LONGEST_PICKLE, Place, Saved
+from initctl.formats.torch_save.saved import LONGEST_PICKLE, ByteRange, SavedObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ class _Entry(NamedTuple):
     place: int
 
 
-def read_saved(descriptor: int, start: int, stop: int) -> Saved:
+def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
     """What torch.save wrote to an archive from byte `start` to `stop` of a file. Raises `Malformed`."""
     archive = read_archive(descriptor, start, stop)
     if "version" not in archive.records:
@@ -89,12 +89,14 @@ def read_saved(descriptor: int, start: int, stop: int) -> Saved:
         raise Malformed(f"its byte order is {shown(order)}", hint)
     pickle = read_pickle(archive.read(descriptor, "data.pkl", at_most=LONGEST_PICKLE))
     storages = {
-        name.removeprefix(_STORAGES): Place(record.start, record.stop)
+        name.removeprefix(_STORAGES): ByteRange(record.start, record.stop)
         for name, record in archive.records.items()
         if name.startswith(_STORAGES)
     }
     checksums = tuple(record for record in archive.records.values() if record.value)
-    return Saved(pickle, storages, checksums, {"archive_version": archive.text(descriptor, "version")})
+    described = archive.records["data.pkl"]
+    pickled = ByteRange(described.start, described.stop)
+    return SavedObject(pickle, pickled, storages, checksums, {"archive_version": archive.text(descriptor, "version")})
 
 
 def read_archive(descriptor: int, start: int, stop: int) -> Archive:

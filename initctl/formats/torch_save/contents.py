@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.optimizers import Group, Groups
-from initctl.formats.torch_save.inert import DICT, Global, Made
+from initctl.formats.optimizers import Group, OptimizerFacts
+from initctl.formats.torch_save.inert import DICT, Global, Made, Placed
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.tensors import is_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from initctl.formats.table import Keys
+    from initctl.tensors import TensorSpec
 
 _MOST_STEPS = 200_000
 """Dicts, lists and tensors on all ways to tensors: no pickle that is read to its end describes more on plain ways."""
@@ -30,7 +31,7 @@ def tensors_in(value: Any) -> Iterator[tuple[Keys, Made]]:  # noqa: ANN401 - wha
     parts of a module that was saved whole are one key together, as `state_dict` names them.
     """
     leading = _ways_to_tensors(value)
-    steps = characters = 0
+    budget = _Budget()
     path: list[Any] = []
     entered: list[int] = [id(value)]
     module = 0 if _is_module(value) else _DEEPEST
@@ -45,21 +46,31 @@ def tensors_in(value: Any) -> Iterator[tuple[Keys, Made]]:  # noqa: ANN401 - wha
             del path[-1:]
             continue
         key, found = step
-        is_leaf = is_tensor(found)
-        if not is_leaf and id(found) in entered:
-            continue
-        steps += 1
-        characters += sum(len(part) for part in (*path, key) if isinstance(part, str))
-        if steps > _MOST_STEPS or characters > _MOST_CHARACTERS or len(path) > _DEEPEST:
-            raise Malformed(_TOO_MANY)
-        if is_leaf:
+        if is_tensor(found):
+            budget.spend((*path, key))
             yield _named_parts((*path, key), module), found
-        else:
+        elif id(found) not in entered:
+            budget.spend((*path, key))
             path.append(key)
             entered.append(id(found))
             waiting.append(iter(leading[id(found)]))
             if module == _DEEPEST and _is_module(found):
                 module = len(path)
+
+
+class _Budget:
+    """What ways to tensors may come to, all together."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.characters = 0
+
+    def spend(self, keys: Keys) -> None:
+        """Count the step that ends the way of `keys`. Raises `Malformed` where there are too many."""
+        self.steps += 1
+        self.characters += sum(len(key) for key in keys if isinstance(key, str))
+        if self.steps > _MOST_STEPS or self.characters > _MOST_CHARACTERS or len(keys) > _DEEPEST + 1:
+            raise Malformed(_TOO_MANY)
 
 
 def _named_parts(keys: Keys, module: int) -> Keys:
@@ -128,12 +139,14 @@ def pairs_of(value: Made) -> list[tuple[Any, Any]]:
     return []
 
 
+def texts_of(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The entries of a dict, or of what stands in for one, whose keys are texts."""
+    return {key: held for key, held in pairs_of(value) if isinstance(key, str)} if isinstance(value, Made) else {}
+
+
 def _module(value: Made) -> list[tuple[Any, Any]] | None:
     """What a module saved whole holds, or nothing where it is none: parameters, then buffers, then modules in it."""
-    state = value.state
-    if not (isinstance(state, Made) and state.pairs):
-        return None
-    attributes = {key: held for key, held in state.pairs if isinstance(key, str)}
+    attributes = texts_of(value.state)
     parts = [part for name in _OF_A_MODULE if isinstance(part := attributes.get(name), Made)]
     if len(parts) < len(_OF_A_MODULE):
         return None
@@ -161,8 +174,7 @@ def _names(value: Any) -> frozenset[str]:  # noqa: ANN401
 
 def contents_of(value: Any) -> dict[str, str]:  # noqa: ANN401
     """What lies at the top of `value` beside tensors, by its keys, in a word or two."""
-    entries = pairs_of(value) if isinstance(value, Made) else []
-    return {key: in_a_word(held) for key, held in entries if isinstance(key, str) and not is_tensor(held)}
+    return {key: in_a_word(held) for key, held in texts_of(value).items() if not is_tensor(held)}
 
 
 def in_a_word(value: Any) -> str:  # noqa: ANN401
@@ -192,9 +204,12 @@ def _made_in_a_word(value: Made) -> str:
     return str(value.called)
 
 
-def optimizers_in(value: Any) -> dict[str, Groups]:  # noqa: ANN401
-    """What is said of each optimizer below `value` beside its tensors, by the dotted keys that lead to it."""
-    found: dict[str, Groups] = {}
+def optimizers_in(value: Any, scalar: Callable[[str, Any], TensorSpec | None]) -> dict[str, OptimizerFacts]:  # noqa: ANN401
+    """What is said of each optimizer below `value` beside its tensors, by the dotted keys that lead to it.
+
+    `scalar` tells of what is kept beside tensors, by its dotted keys, which tensor it amounts to.
+    """
+    found: dict[str, OptimizerFacts] = {}
     seen: set[int] = set()
     waiting: list[tuple[Keys, Any]] = [((), value)]
     while waiting:
@@ -205,7 +220,12 @@ def optimizers_in(value: Any) -> dict[str, Groups]:  # noqa: ANN401
         entries = [(key, held) for key, held in children(container) if _is_plain(key)]
         named = dict(entries)
         if isinstance(named.get("param_groups"), list) and isinstance(named.get("state"), Made):
-            found[".".join(map(str, keys))] = Groups(_groups(named["param_groups"]), _numbers(named["state"]))
+            name = ".".join(map(str, keys))
+            numbers = {
+                parameter: {kind: scalar(f"{name}.state.{parameter}.{kind}", number) for kind, number in kept.items()}
+                for parameter, kept in _numbers(named["state"]).items()
+            }
+            found[name] = OptimizerFacts(_groups(named["param_groups"]), numbers)
         else:
             waiting += (((*keys, key), held) for key, held in entries if is_container(held))
     return found
@@ -217,7 +237,7 @@ def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
     known: set[int | str] = set()
     count = 0
     for group in param_groups:
-        fields = _texts(group)
+        fields = texts_of(group)
         parameters, names = fields.get("params"), fields.get("param_names") or ()
         if not isinstance(parameters, list) or not all(map(_is_plain, parameters)):
             return ()
@@ -231,10 +251,10 @@ def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _numbers(state: Made) -> dict[int | str, tuple[str, ...]]:
+def _numbers(state: Made) -> dict[int | str, dict[str, Any]]:
     """What each parameter has beside tensors, but for what is empty."""
     return {
-        parameter: tuple(key for key, held in _texts(kept).items() if held is not None and not is_tensor(held))
+        parameter: {key: held for key, held in texts_of(kept).items() if held is not None and not is_tensor(held)}
         for parameter, kept in pairs_of(state)
         if _is_plain(parameter)
     }
@@ -242,12 +262,7 @@ def _numbers(state: Made) -> dict[int | str, tuple[str, ...]]:
 
 def _is_plain(key: object) -> bool:
     """Whether `key` is a text, or a number that nobody chose to make dicts slow."""
-    return type(key) is str or (type(key) is int and 0 <= key < _LARGEST_KEY)
-
-
-def _texts(value: Any) -> dict[str, Any]:  # noqa: ANN401
-    """The entries of a dict whose keys are texts."""
-    return {key: held for key, held in pairs_of(value) if isinstance(key, str)} if isinstance(value, Made) else {}
+    return type(key) is str or (isinstance(key, int) and type(key) in (int, Placed) and 0 <= key < _LARGEST_KEY)
 
 
 _LARGEST_KEY = 2**32

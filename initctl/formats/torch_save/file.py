@@ -6,13 +6,14 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint import CheckpointFile, Identity
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, is_container, optimizers_in, tensors_in
-from initctl.formats.torch_save.inert import Global, Made
+from initctl.formats.torch_save.inert import Global, Made, Placed, read_pickle
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.tensors import described
 from initctl.tensors import Block, TensorSpec, row_major
@@ -20,8 +21,9 @@ from initctl.tensors import Block, TensorSpec, row_major
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from initctl.formats.optimizers import OptimizerFacts
     from initctl.formats.table import Keys
-    from initctl.formats.torch_save.saved import Place, Saved
+    from initctl.formats.torch_save.saved import ByteRange, SavedObject
     from initctl.tensors import Shape
 
 NAME = "torch"
@@ -44,7 +46,7 @@ def read_table(path: str, name: str) -> Table:
             else legacy.read_saved(descriptor, status.st_size)
         )
         entries = _entries(saved, name)
-        optimizers = optimizers_in(saved.pickle.value)
+        optimizers = _optimizers(saved, descriptor, name)
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
     finally:
@@ -60,7 +62,7 @@ def read_table(path: str, name: str) -> Table:
     )
 
 
-def _entries(saved: Saved, file: str) -> tuple[Entry, ...]:
+def _entries(saved: SavedObject, file: str) -> tuple[Entry, ...]:
     """Every tensor below the object. Raises `Malformed` where the object itself is none that tensors have names in."""
     value = saved.pickle.value
     if not is_container(value):
@@ -68,7 +70,22 @@ def _entries(saved: Saved, file: str) -> tuple[Entry, ...]:
     return tuple(_entry(keys, made, saved, file) for keys, made in tensors_in(value))
 
 
-def _entry(keys: Keys, made: Made, saved: Saved, file: str) -> Entry:
+def _optimizers(saved: SavedObject, descriptor: int, file: str) -> dict[str, OptimizerFacts]:
+    """What the object says of optimizers. Where one keeps numbers beside tensors, they are looked up in the pickle."""
+
+    def scalar(name: str, value: object) -> TensorSpec | None:
+        if not isinstance(value, Placed):
+            return None
+        return TensorSpec.contiguous(name, _PLACED[value.width], (), file, saved.pickled.start + value.position)
+
+    found = optimizers_in(saved.pickle.value, scalar)
+    if not any(numbers for facts in found.values() for numbers in facts.numbers.values()):
+        return found
+    data = read_at(descriptor, saved.pickled.stop - saved.pickled.start, saved.pickled.start)
+    return optimizers_in(read_pickle(data, placed=True).value, scalar)
+
+
+def _entry(keys: Keys, made: Made, saved: SavedObject, file: str) -> Entry:
     name = ".".join(map(_key_text, keys))
     try:
         tensor = tensor_at(made, saved.storages, file)
@@ -79,7 +96,7 @@ def _entry(keys: Keys, made: Made, saved: Saved, file: str) -> Entry:
     return Entry(keys, replace(tensor, name=name))
 
 
-def tensor_at(value: Made, storages: Mapping[str, Place], file: str) -> TensorSpec:
+def tensor_at(value: Made, storages: Mapping[str, ByteRange], file: str) -> TensorSpec:
     """The tensor that `value` describes, without a name, with its bytes in `storages` of `file`. Raises `Malformed`."""
     found = described(value)
     if found.storage is None:
@@ -124,6 +141,8 @@ def dangers(path: str, named: Iterable[Global]) -> tuple[Problem, ...]:
 
 _ZIP = b"PK"
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_PLACED = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
+"""What numbers inside a pickle are, by their bytes."""
 _LONGEST_NUMBER = 64
 """Bits."""
 _RUN_CODE = frozenset(

@@ -62,6 +62,13 @@ class Persistent:
     id: Any
 
 
+class Placed(int):
+    """A whole number that fills `width` bytes of the pickle, little-endian, from byte `position`."""
+
+    position: int
+    width: int
+
+
 class Pickle(NamedTuple):
     """What a pickle holds, where it ends, every class and function that it names, and all that it leaves to others."""
 
@@ -76,13 +83,18 @@ SET = Global("builtins", "set")
 FROZENSET = Global("builtins", "frozenset")
 
 
-def read_pickle(data: bytes, start: int = 0) -> Pickle:
-    """The pickle at `start` of `data`. Raises `Malformed`."""
+def read_pickle(data: bytes, start: int = 0, *, placed: bool = False) -> Pickle:
+    """The pickle at `start` of `data`. Raises `Malformed`.
+
+    Under `placed`, whole numbers that fill 1, 2 or 4 bytes say which: they are `Placed`.
+    """
     stream = BytesIO(data)
     stream.seek(start)
     machine = _Machine()
     try:
-        for opcode, argument, _ in islice(pickletools.genops(stream), MOST_INSTRUCTIONS):
+        for opcode, argument, position in islice(pickletools.genops(stream), MOST_INSTRUCTIONS):
+            if placed and opcode.name in _WIDTHS:
+                argument = _placed(argument, (position or 0) + 1, _WIDTHS[opcode.name])
             machine.instructions[opcode.name](argument)
     except Malformed:
         raise
@@ -122,7 +134,7 @@ class _Machine:
             "MARK": self.mark,
             "POP": self.pop,
             "POP_MARK": lambda _: self.since_mark(),
-            "DUP": lambda _: push(self.stack[-1]),
+            "DUP": lambda _: push(self.shared()),
             "MEMOIZE": lambda _: self.put(len(self.memo)),
             "NONE": lambda _: push(None),
             "NEWTRUE": lambda _: push(True),  # noqa: FBT003 - a value of the pickle
@@ -176,6 +188,12 @@ class _Machine:
         del self.stack[-count:]
         return taken
 
+    def shared(self) -> Any:  # noqa: ANN401
+        """The last value, which will stand in several places: a number among them is none that can be changed."""
+        if isinstance(self.stack[-1], Placed):
+            self.stack[-1] = int(self.stack[-1])
+        return self.stack[-1]
+
     def tuple_of(self, count: int) -> None:
         self.push(tuple(self.top(count)))
 
@@ -196,7 +214,7 @@ class _Machine:
     def put(self, number: int) -> None:
         if not 0 <= number < _MEMO_LIMIT:
             raise Malformed("its pickle numbers its memo as no pickle does")
-        self.memo[number] = self.stack[-1]
+        self.memo[number] = self.shared()
 
     def add(self, values: list[Any]) -> None:
         match self.stack[-1]:
@@ -269,6 +287,15 @@ _VALUES = (
     "BINBYTES8", "BYTEARRAY8",
 )  # fmt: skip
 """Instructions that bring their value with them."""
+
+
+_WIDTHS = {"BININT1": 1, "BININT2": 2, "BININT": 4}
+
+
+def _placed(value: Any, position: int, width: int) -> Placed:  # noqa: ANN401 - what pickletools gives
+    number = Placed(value)
+    number.position, number.width = position, width
+    return number
 
 
 def _paired(values: list[Any]) -> list[tuple[Any, Any]]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
 from initctl.formats.opening import read_at
-from initctl.formats.torch_save.inert import Made, read_pickle
+from initctl.formats.torch_save.contents import texts_of
+from initctl.formats.torch_save.inert import read_pickle
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.saved import LONGEST_PICKLE, Place, Saved
+from initctl.formats.torch_save.saved import LONGEST_PICKLE, ByteRange, SavedObject
 from initctl.formats.torch_save.tensors import storage_of
 
 if TYPE_CHECKING:
@@ -29,14 +30,18 @@ _BEGINNINGS = (1 << 20, 1 << 24, LONGEST_PICKLE)
 _NOT_OURS = "save a model's state_dict() with torch.save"
 
 
-def read_saved(descriptor: int, size: int) -> Saved:
+def read_saved(descriptor: int, size: int) -> SavedObject:
     """What torch.save wrote to a file of `size` bytes. Raises `Malformed`."""
-    pickle, keys = _described(descriptor, size)
-    return Saved(pickle, _storages(descriptor, keys.value, _widths(pickle.persistent), keys.stop, size), (), {})
+    pickle, pickled, keys = _described(descriptor, size)
+    storages = _storages(descriptor, keys.value, _widths(pickle.persistent), keys.stop, size)
+    return SavedObject(pickle, pickled, storages, (), {})
 
 
-def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
-    """The pickles of the object and of the keys: of a file's beginning no more is read than it takes, by and by."""
+def _described(descriptor: int, size: int) -> tuple[Pickle, ByteRange, Pickle]:
+    """The pickle of the object, where it lies, and that of the keys.
+
+    Of a file's beginning no more is read than it takes, by and by.
+    """
     *shorter, longest = _BEGINNINGS
     for length in shorter:
         with suppress(Malformed):
@@ -44,7 +49,7 @@ def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
     return _pickles(read_at(descriptor, min(longest, size), 0))
 
 
-def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
+def _pickles(data: bytes) -> tuple[Pickle, ByteRange, Pickle]:
     magic = read_pickle(data)
     if magic.value != MAGIC:
         raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
@@ -54,12 +59,11 @@ def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
     machine = read_pickle(data, protocol.stop)
     _check_machine(machine.value)
     pickle = read_pickle(data, machine.stop)
-    return pickle, read_pickle(data, pickle.stop)
+    return pickle, ByteRange(machine.stop, pickle.stop), read_pickle(data, pickle.stop)
 
 
 def _check_machine(value: Any) -> None:  # noqa: ANN401 - whatever the file holds
-    known = {key: held for key, held in value.pairs or () if isinstance(key, str)} if isinstance(value, Made) else {}
-    if known.get("little_endian") is not True:
+    if texts_of(value).get("little_endian") is not True:
         raise Malformed("its byte order is not little", "load it and save it on a machine of the usual byte order")
 
 
@@ -74,17 +78,17 @@ def _widths(named: Iterable[Persistent]) -> Mapping[str, int]:
     return widths
 
 
-def _storages(descriptor: int, keys: Any, widths: Mapping[str, int], start: int, size: int) -> Mapping[str, Place]:  # noqa: ANN401
+def _storages(descriptor: int, keys: Any, widths: Mapping[str, int], start: int, size: int) -> Mapping[str, ByteRange]:  # noqa: ANN401
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in widths for key in keys):
         raise Malformed("does not say which storages follow")
-    storages: dict[str, Place] = {}
+    storages: dict[str, ByteRange] = {}
     for key in keys:
         count = int.from_bytes(read_at(descriptor, _COUNT_BYTES, start), "little")
         begin = start + _COUNT_BYTES
         start = begin + count * widths[key]
         if start > size:
             raise Malformed(f"storage {shown(key)}: the file is {start - size} bytes short", "get the file anew")
-        storages[key] = Place(begin, start)
+        storages[key] = ByteRange(begin, start)
     if start < size:
         raise Malformed(f"{size - start} bytes after the last storage belong to none")
     if len(storages) < len(keys):

@@ -14,17 +14,20 @@ LONGEST_PICKLE = 100_000_000
 """Bytes."""
 
 
-class Place(NamedTuple):
+class ByteRange(NamedTuple):
     """Bytes of a file: where they begin, and where they end."""
 
     start: int
     stop: int
 
 
-class Saved(NamedTuple):
-    """What torch.save wrote: the object's pickle, where each storage lies, by its key, and what the file says of it."""
+class SavedObject(NamedTuple):
+    """What torch.save wrote: the object's pickle and where that lies, where each storage does, by its key, and what the
+    file says of it.
+    """
 
     pickle: Pickle
-    storages: Mapping[str, Place]
+    pickled: ByteRange
+    storages: Mapping[str, ByteRange]
     checksums: tuple[Checksum, ...]
     metadata: Mapping[str, str]

@@ -14,6 +14,7 @@ import initctl
 from initctl.errors import ConflictError, FitError, InputError
 from initctl.formats import read_checkpoint
 from tests.broken.torch_faults import PICKLE, REAL
+from tests.formats.edits import Edit, edited, edits
 from tests.formats.torch_save.rewritten import legacy, pickle_of, saved, with_pickle
 
 if TYPE_CHECKING:
@@ -27,31 +28,6 @@ VALUE = {
 }
 FILES = {"zip": saved(VALUE), "legacy": legacy(VALUE), "protocol 4": saved(VALUE, pickle_protocol=4)}
 RULES = ["w=normal", "p=zeros", "[!p]=ones"]
-
-edits = st.lists(
-    st.tuples(
-        st.integers(0, 1 << 20), st.sampled_from(["flip", "set", "insert", "delete", "cut"]), st.integers(0, 255)
-    ),
-    min_size=1,
-    max_size=3,
-)
-
-
-def edited(content: bytes, edits: list[tuple[int, str, int]]) -> bytes:
-    for far, kind, byte in edits:
-        at = far % max(len(content), 1)
-        match kind:
-            case "flip":
-                content = content[:at] + bytes(b ^ (1 << byte % 8) for b in content[at : at + 1]) + content[at + 1 :]
-            case "set":
-                content = content[:at] + bytes([byte]) + content[at + 1 :]
-            case "insert":
-                content = content[:at] + bytes([byte]) + content[at:]
-            case "delete":
-                content = content[:at] + content[at + 1 :]
-            case "cut":
-                content = content[:at]
-    return content
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +84,7 @@ def test_the_real_file_is_read(content: bytes, folder: Path):
 
 @settings(deadline=None, max_examples=1000)
 @given(st.sampled_from(list(FILES)), edits)
-def test_a_real_file_with_some_bytes_changed(folder: Path, name: str, edits: list[tuple[int, str, int]]):
+def test_a_real_file_with_some_bytes_changed(folder: Path, name: str, edits: list[Edit]):
     assert_read_or_refused(edited(FILES[name], edits), folder)
 
 
@@ -121,7 +97,7 @@ def test_a_real_pickle_with_some_bytes_changed_and_its_checksum_mended(folder: P
 
 @settings(deadline=None, max_examples=500)
 @given(edits)
-def test_a_real_directory_with_some_bytes_changed(folder: Path, edits: list[tuple[int, str, int]]):
+def test_a_real_directory_with_some_bytes_changed(folder: Path, edits: list[Edit]):
     content = FILES["zip"]
     directory = content.index(b"PK\1\2")
     assert_read_or_refused(content[:directory] + edited(content[directory:], edits), folder)

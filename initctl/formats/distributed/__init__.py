@@ -1,0 +1,10 @@
+"""Directories of torch.distributed.checkpoint, in which several processes wrote their parts of each tensor.
+
+directory.py    the directory as a checkpoint
+metadata.py     `.metadata`: which tensors there are, how they were cut, and where each chunk lies
+items.py        the files of chunks
+"""
+
+from initctl.formats.distributed.directory import METADATA, NAME, SUFFIX, read_distributed
+
+__all__ = ["METADATA", "NAME", "SUFFIX", "read_distributed"]

@@ -1,0 +1,95 @@
+"""The files of chunks: each chunk is a torch.save archive of its own, or one tensor of a safetensors file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import shown
+from initctl.formats import safetensors
+from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.opening import open_regular, read_at
+from initctl.formats.torch_save import archive
+from initctl.formats.torch_save.file import tensor_at
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.tensors import is_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from initctl.dtypes import DType
+    from initctl.formats.checkpoint import Checksum
+    from initctl.formats.distributed.metadata import Chunk
+    from initctl.tensors import Block, Shape, TensorSpec
+
+
+class ChunkFile(NamedTuple):
+    """What a file holds: the block of each chunk, by tensor and start; and why no rule can fill some tensors."""
+
+    file: CheckpointFile
+    blocks: Mapping[tuple[str, Shape], Block]
+    unwritable: Mapping[str, str]
+
+
+def read_chunks(path: str, name: str, chunks: Sequence[tuple[Chunk, DType]]) -> ChunkFile:
+    """What the file at `path`, which `.metadata` calls `name`, holds of `chunks`.
+
+    Raises `InputError`, and `Malformed`.
+    """
+    descriptor, status = open_regular(path)
+    reader = _Items(path, name, descriptor, status.st_size)
+    try:
+        blocks = {(chunk.name, chunk.start): reader.block(chunk, dtype) for chunk, dtype in chunks}
+    finally:
+        os.close(descriptor)
+    file = CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777, tuple(reader.checksums))
+    return ChunkFile(file, blocks, reader.unwritable)
+
+
+class _Items:
+    """Reads the items of one file, each once, however many chunks are said to lie there."""
+
+    def __init__(self, path: str, name: str, descriptor: int, size: int) -> None:
+        self.path = path
+        self.name = name
+        self.descriptor = descriptor
+        self.size = size
+        self.checksums: list[Checksum] = []
+        self.unwritable: dict[str, str] = {}
+        self._archives: dict[tuple[int, int], TensorSpec | None] = {}
+        self._parts: dict[int, dict[str, TensorSpec]] = {}
+
+    def block(self, chunk: Chunk, dtype: DType) -> Block:
+        """Where the elements of `chunk` lie. Raises `Malformed`."""
+        place = f"tensor {shown(chunk.name)}: its chunk at {list(chunk.start)}"
+        if chunk.offset + chunk.length > self.size:
+            raise Malformed(f"{place} reaches beyond the end", "get the file anew")
+        content = read_at(self.descriptor, safetensors.SNIFFED, chunk.offset)
+        tensor = None
+        if content.startswith(archive.SIGNATURE):
+            tensor = self._of_archive(chunk)
+        elif safetensors.is_at(content):
+            tensor = self._of_safetensors(chunk)
+        if tensor is None or not tensor.blocks or (tensor.dtype, tensor.shape) != (dtype, chunk.shape):
+            raise Malformed(f"{place} holds something else")
+        if tensor.unwritable:
+            self.unwritable[chunk.name] = tensor.unwritable
+        return replace(tensor.blocks[0], start=chunk.start)
+
+    def _of_archive(self, chunk: Chunk) -> TensorSpec | None:
+        """The tensor that an archive holds by itself."""
+        place = chunk.offset, chunk.offset + chunk.length
+        if place not in self._archives:
+            saved = archive.read_saved(self.descriptor, *place)
+            value = saved.pickle.value
+            self.checksums += (c._replace(name=f"{chunk.name} {c.name}") for c in saved.checksums)
+            self._archives[place] = tensor_at(value, saved.storages, self.name) if is_tensor(value) else None
+        return self._archives[place]
+
+    def _of_safetensors(self, chunk: Chunk) -> TensorSpec | None:
+        """All that lies behind the first item is one safetensors file."""
+        if chunk.offset not in self._parts:
+            tensors = safetensors.read_part(self.path, self.name, self.descriptor, chunk.offset, self.size)
+            self._parts[chunk.offset] = {tensor.name: tensor for tensor in tensors}
+        return self._parts[chunk.offset].get(chunk.name)

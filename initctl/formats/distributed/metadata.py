@@ -1,0 +1,201 @@
+"""`.metadata` of torch.distributed.checkpoint: which tensors there are, how they were cut, and where each chunk lies.
+
+It is a pickle, read as data only. torch/distributed/checkpoint/metadata.py and filesystem.py describe it.
+"""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.errors import shown
+from initctl.formats.index import plain_name
+from initctl.formats.opening import open_regular, read_at
+from initctl.formats.torch_save.contents import texts_of
+from initctl.formats.torch_save.inert import Global, Made, read_pickle
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.saved import LONGEST_PICKLE
+from initctl.formats.torch_save.tensors import LARGEST_SIZE, dtype_of, sizes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from initctl.dtypes import DType
+    from initctl.formats.table import Keys
+    from initctl.tensors import Shape
+
+_TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
+_MOST_CELLS = 10_000_000
+"""Parts that the edges of all chunks cut a tensor into, at most."""
+
+
+class Chunk(NamedTuple):
+    """A rectangle of the tensor `name`, from index `start`; it is held by `length` bytes from `offset` of `file`."""
+
+    name: str
+    start: Shape
+    shape: Shape
+    file: str
+    offset: int
+    length: int
+
+
+class Layout(NamedTuple):
+    """A tensor as `.metadata` lists it, and the keys that lead to it."""
+
+    keys: Keys
+    dtype: DType
+    shape: Shape
+    chunks: tuple[Chunk, ...]
+
+
+class Metadata(NamedTuple):
+    """What `.metadata` says: every tensor and every run of bytes by name, the files that hold them, and what its pickle
+    names.
+    """
+
+    layouts: Mapping[str, Layout]
+    others: tuple[str, ...]
+    files: frozenset[str]
+    globals: frozenset[Global]
+
+
+def read_metadata(path: str) -> Metadata:
+    """What the file at `path` says, which is called `.metadata`. Raises `InputError`, and `Malformed`."""
+    pickle = read_pickle(_content(path))
+    fields = _attributes(pickle.value)
+    return Metadata(_layouts(fields), tuple(_others(fields)), frozenset(_files(fields)), pickle.globals)
+
+
+def _content(path: str) -> bytes:
+    descriptor, status = open_regular(path)
+    try:
+        if status.st_size > LONGEST_PICKLE:
+            raise Malformed(f"is longer than {LONGEST_PICKLE:,} bytes")
+        return read_at(descriptor, status.st_size, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _layouts(fields: Mapping[str, Any]) -> dict[str, Layout]:
+    """Every tensor, by name."""
+    places, keys = _places(fields), _keys(fields)
+    return {name: _layout(name, keys.get(name, (name,)), made, places) for name, made in _tensors(fields)}
+
+
+def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
+    """The keys that lead to each tensor, by name, where the writer noted them down."""
+    noted = fields.get("planner_data")
+    pairs = noted.pairs or [] if isinstance(noted, Made) else []
+    return {
+        name: keys
+        for name, keys in pairs
+        if isinstance(name, str) and isinstance(keys, tuple) and all(type(key) in (str, int) for key in keys)
+    }
+
+
+def _tensors(fields: Mapping[str, Any]) -> Iterator[tuple[str, Made]]:
+    """The tensors that `.metadata` lists, by name."""
+    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata"):
+        if not (isinstance(name, str) and isinstance(made, Made) and isinstance(made.called, Global)):
+            raise Malformed("state_dict_metadata: lists what is neither a tensor nor bytes")
+        if made.called.name == _TENSOR:
+            yield name, made
+        elif made.called.name != _BYTES:
+            raise Malformed(f"{shown(name)}: is kept as {shown(made.called)}, of which nothing is known")
+
+
+def _others(fields: Mapping[str, Any]) -> Iterator[str]:
+    """What the checkpoint holds beside tensors, by name: bytes, which nothing here looks into."""
+    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata"):
+        if isinstance(name, str) and isinstance(made, Made) and getattr(made.called, "name", "") != _TENSOR:
+            yield name
+
+
+def _files(fields: Mapping[str, Any]) -> Iterator[str]:
+    for _, made in _pairs(fields.get("storage_data"), "storage_data"):
+        name = _attributes(made).get("relative_path")
+        if isinstance(name, str):
+            yield name
+
+
+def _places(fields: Mapping[str, Any]) -> Mapping[tuple[str, Shape], Chunk]:
+    """Where each chunk lies, by its tensor and start; its shape is not told here."""
+    places: dict[tuple[str, Shape], Chunk] = {}
+    for key, made in _pairs(fields.get("storage_data"), "storage_data"):
+        index, info = _attributes(key), _attributes(made)
+        name, start = index.get("fqn"), index.get("offset")
+        if not isinstance(name, str) or start is None:
+            continue  # bytes, which stay as they are
+        file, offset, length = (info.get(field) for field in ("relative_path", "offset", "length"))
+        if not isinstance(file, str) or type(offset) is not int or type(length) is not int or offset < 0 or length < 0:
+            raise Malformed(f"tensor {shown(name)}: where it lies is not told")
+        if fault := plain_name(file):
+            raise Malformed(f"{shown(file)}: {fault[1]}")
+        if info.get("transform_descriptors"):
+            hint = "save it without extensions"
+            raise Malformed(f"tensor {shown(name)}: is compressed or transformed", hint)
+        begin = sizes_of(start, "offset")
+        if (name, begin) in places:
+            raise Malformed(f"tensor {shown(name)}: the chunk at {list(begin)} is there twice")
+        places[name, begin] = Chunk(name, begin, (), file, offset, length)
+    return places
+
+
+def _layout(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape], Chunk]) -> Layout:
+    fields = _attributes(made)
+    properties = fields.get("properties")
+    state = properties.state if isinstance(properties, Made) else None
+    dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties).get("dtype")
+    chunks = fields.get("chunks")
+    if not isinstance(chunks, list):
+        raise Malformed(f"tensor {shown(name)}: its chunks are no list")
+    shape = sizes_of(fields.get("size"))
+    found = []
+    for chunk in chunks:
+        of_chunk = _attributes(chunk)
+        start, size = sizes_of(of_chunk.get("offsets"), "offsets"), sizes_of(of_chunk.get("sizes"), "sizes")
+        place = places.get((name, start))
+        if place is None:
+            raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} lies nowhere")
+        found.append(place._replace(shape=size))
+    _check_tiled(name, shape, found)
+    return Layout(keys, dtype_of(dtype), shape, tuple(found))
+
+
+def _check_tiled(name: str, shape: Shape, chunks: Sequence[Chunk]) -> None:
+    """Every element belongs to one chunk: told by the cells that the edges of all chunks cut the tensor into."""
+    import numpy as np
+
+    if prod(shape) >= LARGEST_SIZE:
+        raise Malformed(f"tensor {shown(name)}: holds more elements than there can be")
+    if sum(prod(chunk.shape) for chunk in chunks) != prod(shape):
+        raise Malformed(f"tensor {shown(name)}: its chunks leave gaps, overlap, or lie outside of it")
+    edges = [{0, size} for size in shape]
+    for chunk in chunks:
+        if not len(shape) == len(chunk.start) == len(chunk.shape):
+            raise Malformed(f"tensor {shown(name)}: a chunk has other dims than the tensor")
+        for dim, (start, size) in enumerate(zip(chunk.start, chunk.shape, strict=True)):
+            edges[dim] |= {start, start + size}
+    numbers = [{edge: number for number, edge in enumerate(sorted(found))} for found in edges]
+    cells = [len(found) - 1 for found in numbers]
+    if prod(cells) > _MOST_CELLS:
+        raise Malformed(f"tensor {shown(name)}: is cut into more chunks than can be checked")
+    owned = np.zeros(cells, np.int32)
+    for chunk in chunks:
+        corners = zip(numbers, chunk.start, chunk.shape, strict=True)
+        owned[tuple(slice(of[start], of[start + size]) for of, start, size in corners)] += 1
+    if any(max(found) > size for found, size in zip(edges, shape, strict=True)) or (owned != 1).any():
+        raise Malformed(f"tensor {shown(name)}: its chunks leave gaps, overlap, or lie outside of it")
+
+
+def _attributes(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
+    """The attributes that an object is given."""
+    return texts_of(value.state) if isinstance(value, Made) else {}
+
+
+def _pairs(value: Any, name: str) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    if not isinstance(value, Made):
+        raise Malformed(f"holds no {name}", "it is not torch.distributed.checkpoint's, or of a version not known")
+    return value.pairs or []
