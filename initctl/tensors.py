@@ -80,7 +80,8 @@ class TensorSpec:
 
     `name` is relative to the checkpoint's root: rules match it. `blocks` are disjoint and make up the tensor. `tied`
     are the names of all tensors that are this one, in order, this one's among them; empty where there are no others.
-    `unwritable` says why no rule can fill it, where none can; such a tensor may have no blocks.
+    `aliases` are further names that the file only notes. `unwritable` says why no rule can fill it, where none can;
+    such a tensor may have no blocks.
     """
 
     name: str
@@ -88,6 +89,7 @@ class TensorSpec:
     shape: Shape
     blocks: tuple[Block, ...]
     tied: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     unwritable: str | None = None
 
     @classmethod
@@ -111,13 +113,13 @@ class TensorSpec:
 
     @property
     def stream_name(self) -> str:
-        """The name that values derive from: tied tensors have one in common."""
-        return self.tied[0] if self.tied else self.name
+        """The name that values derive from, the first of all that it has: tied tensors have one in common."""
+        return min((self.name, *self.tied[:1], *self.aliases))
 
     @property
     def is_first(self) -> bool:
         """Whether it stands for the tensors it is tied to."""
-        return self.name == self.stream_name
+        return self.name == next(iter(self.tied), self.name)
 
     @property
     def files(self) -> tuple[str, ...]:

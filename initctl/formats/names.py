@@ -17,8 +17,14 @@ WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
     """`tensors` under their names relative to the root."""
     tensors = tuple(tensors)
-    prefix = len(wrapper_prefix([tensor.name for tensor in tensors]))
-    return tuple(replace(tensor, name=tensor.name[prefix:]) for tensor in tensors) if prefix else tensors
+    prefix = wrapper_prefix([tensor.name for tensor in tensors])
+    return tuple(without_prefix(tensor, prefix) for tensor in tensors) if prefix else tensors
+
+
+def without_prefix(tensor: TensorSpec, prefix: str) -> TensorSpec:
+    """`tensor` without `prefix` before its names."""
+    aliases = tuple(alias.removeprefix(prefix) for alias in tensor.aliases)
+    return replace(tensor, name=tensor.name.removeprefix(prefix), aliases=aliases)
 
 
 def wrapper_prefix(names: Collection[str]) -> str:

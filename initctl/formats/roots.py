@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.formats.names import relative_names
+from initctl.formats.names import relative_names, without_prefix
 from initctl.formats.ties import with_ties
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def rooted(entries: Sequence[Entry], root: str | None, path: str, optimizers: Co
         raise _no_root(root, entries, path)
     names = {tensor.name for tensor in inside}
     outside = [entry.tensor for entry in entries if entry.tensor.name not in names]
-    named = relative_names(replace(t, name=t.name[len(prefix) :]) for t in inside) if prefix else relative_names(inside)
+    named = relative_names(without_prefix(tensor, prefix) for tensor in inside)
     return Rooted(chosen, with_ties(_told_apart(named)), with_ties(outside), tuple(candidates[1:]))
 
 

@@ -17,6 +17,7 @@ from initctl.formats.foreign import refuse_foreign
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, Table
+from initctl.formats.ties import with_aliases
 from initctl.tensors import TensorSpec
 
 NAME = "safetensors"
@@ -52,7 +53,7 @@ def read_table(path: str, name: str) -> Table:
         os.close(descriptor)
     reader.ask_library(path)
     file = CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777)
-    return Table(NAME, file, tuple(Entry((tensor.name,), tensor) for tensor in tensors), metadata)
+    return Table(NAME, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
 
 
 def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> tuple[TensorSpec, ...]:

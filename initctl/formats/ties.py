@@ -7,10 +7,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from initctl.dtypes import DType
     from initctl.tensors import Block, TensorSpec
+
+
+_FORMAT = "format"
+"""What every file's metadata holds: the library that it is for, `pt`."""
+
+
+def with_aliases(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> tuple[TensorSpec, ...]:
+    """`tensors`, each with the names of those that it was tied to and that were left out of the file.
+
+    `safetensors.torch.save_model`, huggingface_hub and the converter here note them as metadata: left out → kept.
+    """
+    names = {tensor.name for tensor in tensors}
+    aliases: dict[str, list[str]] = defaultdict(list)
+    for left_out, kept in metadata.items():
+        if kept in names and left_out not in names and left_out != _FORMAT:
+            aliases[kept].append(left_out)
+    return tuple(replace(t, aliases=tuple(sorted(aliases[t.name]))) if t.name in aliases else t for t in tensors)
 
 
 def with_ties(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from initctl.errors import FitError, Problem, listed, shown
+from initctl.errors import FitError, Problem, escape, listed, shown
 from initctl.initializers import Unfit
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
@@ -13,6 +13,7 @@ from initctl.planning.optimizer import resets
 from initctl.planning.placing import placed
 from initctl.planning.plan import Action, Kept, Plan
 from initctl.planning.sharing import overlapping, torn
+from initctl.rules import quoted
 from initctl.stream import TruncNormal
 from initctl.stream.engines.choosing import CPU
 
@@ -113,6 +114,12 @@ def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
     if reach.left_alone:
         message = f"{reach.rule}: decides nothing: it matches only {_listed(reach.left_alone)}"
         return Problem("rule.unused", message, f"{_LEFT_ALONE}; name one in full to fill it")
+    for tensor in checkpoint.tensors:
+        if alias := next(filter(reach.rule.glob.matches, tensor.aliases), None):
+            message = (
+                f"{reach.rule}: matches no tensor: {shown(alias)} is kept as {shown(tensor.name)}, which it is tied to"
+            )
+            return Problem("rule.unused", message, f"write '{escape(quoted(tensor.name))}'")
     outside = [tensor.name for tensor in checkpoint.outside if reach.rule.glob.matches(tensor.name)]
     if outside:
         message = f"{reach.rule}: matches no tensor of the state dict at {shown(checkpoint.root)}"

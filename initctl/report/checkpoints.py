@@ -78,7 +78,7 @@ def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
         "fan_in": sizes and sizes.fan_in,
         "fan_out": sizes and sizes.fan_out,
         "file": next(iter(tensor.files), None),
-        "tied_to": None if tensor.is_first else tensor.stream_name,
+        "tied_to": None if tensor.is_first else tensor.tied[0],
         "unwritable": tensor.unwritable,
     }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 import initctl
@@ -51,6 +51,37 @@ def test_a_tensor_may_have_many_names_and_each_gives_all_of_them_in_order(tmp_pa
 def test_parts_are_tied_to_the_same_parts(tmp_path: Path):
     found = ties(tmp_path, {"q": BASE[:1], "k": BASE[1:2], "query": BASE[:1], "all": BASE})
     assert found == {"q": ("q", "query"), "k": (), "query": ("q", "query"), "all": ()}
+
+
+def aliases(path: Path) -> dict[str, tuple[str, ...]]:
+    return {tensor.name: tensor.aliases for tensor in initctl.inspect(path).tensors}
+
+
+def test_names_that_save_model_leaves_out_are_aliases_and_the_first_of_all_gives_the_values(tmp_path: Path):
+    model = nn.ModuleDict({"z": nn.Linear(2, 2, bias=False), "m": nn.Linear(2, 2, bias=False)})
+    model["z"].weight = model["m"].weight
+    save_model(model, tmp_path / "m.safetensors", metadata={"format": "pt"})
+    assert aliases(tmp_path / "m.safetensors") == {"m.weight": ("z.weight",)}
+    save_file({"z.weight": torch.ones(2)}, tmp_path / "z.safetensors", metadata={"m.weight": "z.weight"})
+    (tensor,) = initctl.inspect(tmp_path / "z.safetensors").tensors
+    assert (tensor.name, tensor.stream_name) == ("z.weight", "m.weight")
+
+
+def test_aliases_lose_a_wrappers_prefix_as_names_do(tmp_path: Path):
+    save_file({"module.z": torch.ones(2)}, tmp_path / "m.safetensors", metadata={"module.m": "module.z"})
+    assert aliases(tmp_path / "m.safetensors") == {"z": ("m",)}
+
+
+def test_metadata_that_names_no_tensor_or_one_that_is_there_too_is_no_alias(tmp_path: Path):
+    tensors = {"pt": torch.ones(2), "w": torch.ones(3)}
+    save_file(tensors, tmp_path / "m.safetensors", metadata={"format": "pt", "pt": "w", "w": "w", "v": "x"})
+    assert aliases(tmp_path / "m.safetensors") == {"pt": (), "w": ()}
+
+
+def test_a_rule_for_an_alias_says_what_it_is_kept_as(tmp_path: Path):
+    save_file({"wte.weight": torch.ones(2)}, tmp_path / "m.safetensors", metadata={"head.weight": "wte.weight"})
+    with pytest.raises(initctl.FitError, match=r"head.weight is kept as wte.weight, .*; write 'wte.weight'"):
+        initctl.plan(tmp_path / "m.safetensors", rules=["head.*=normal"])
 
 
 def test_tensors_without_elements_are_tied_to_nothing(tmp_path: Path):
