@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did: the plan, where the result lies, and the files written, by their names in the checkpoint.
+    """What `apply` did: the plan, where the result lies, and the files written, by their names there.
 
     `converted` says that the result is safetensors, and the checkpoint is of another kind.
     """
@@ -129,16 +129,7 @@ def apply(
     from initctl.formats import read_checkpoint
     from initctl.planning import make_plan
 
-    if patch and not in_place:
-        raise UsageError(Problem("output.patch", "patch: it overwrites the checkpoint itself", "give --in-place too"))
-    if in_place == (output is not None):
-        raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
-    if no_clobber and in_place:
-        raise UsageError(
-            Problem("output.no_clobber", "no-clobber: in place the checkpoint itself is replaced", "use -o")
-        )
-    if max_shard_size is not None and in_place:
-        raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
+    _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
     if threads is not None and threads < 1:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
     bound = _bound(rules)
@@ -146,11 +137,8 @@ def apply(
     read = read_checkpoint(checkpoint, root=root)
     conversion = None if output is None else conversion_to(os.fspath(output), read, max_shard_size)
     if conversion and reset_optimizer:
-        raise UsageError(
-            Problem(
-                "output.reset_optimizer", "reset-optimizer: safetensors holds no optimizer", "leave one of both out"
-            )
-        )
+        fault = "reset-optimizer: safetensors holds no optimizer"
+        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
     if not conversion:
         _check_any(bound)
     made = make_plan(
@@ -184,6 +172,19 @@ def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
     from initctl.formats import read_checkpoint
 
     return read_checkpoint(checkpoint, root=root)
+
+
+def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobber: bool, sharded: bool) -> None:
+    """Raise `UsageError` where these do not say one thing together."""
+    if patch and not in_place:
+        raise UsageError(Problem("output.patch", "patch: it overwrites the checkpoint itself", "give --in-place too"))
+    if in_place == (output is not None):
+        raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
+    if no_clobber and in_place:
+        fault = "no-clobber: in place the checkpoint itself is replaced"
+        raise UsageError(Problem("output.no_clobber", fault, "use -o"))
+    if sharded and in_place:
+        raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
 
 
 def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:

@@ -68,6 +68,12 @@ class NewFile:
         with suppress(OSError):  # what is to stay was closed by `sync`
             self._close()
 
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """The descriptor, for as long as the file is entered once more."""
+        with self:
+            yield self.descriptor
+
     def sync(self, mode: int) -> None:
         """Bring the content to the disk, with the permissions `mode`."""
         with storage_errors(self.target):

@@ -16,12 +16,12 @@ strided.py        pieces of tensors that lie in another order, or with gaps
 checksums.py      checksums that a file holds of its own content
 workers.py        pieces over threads, with progress
 events.py         what is told while it goes on
-written.py        what it comes to
+result.py         what it comes to
 """
 
 from initctl.execution.events import Chosen, Committed, Event, Progress
 from initctl.execution.execute import execute
 from initctl.execution.outputs import Conversion, conversion_to
-from initctl.execution.written import Written
+from initctl.execution.result import Written
 
 __all__ = ["Chosen", "Committed", "Conversion", "Event", "Progress", "Written", "conversion_to", "execute"]

@@ -24,11 +24,15 @@ class CheckPiece:
     checksum: Checksum
     source: int
     path: str
-    nbytes = 0
 
     @property
     def offset(self) -> int:
         return self.checksum.start
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are looked at."""
+        return self.checksum.stop - self.checksum.start
 
     def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
         """Raise `InputError` where they differ."""

@@ -11,9 +11,9 @@ from initctl.errors import FitError, Problem, shown
 from initctl.execution.content import Target
 from initctl.execution.destination import check_replaceable, destination
 from initctl.execution.pieces import kept_pieces
+from initctl.execution.result import Written
 from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
-from initctl.execution.written import Written
 from initctl.formats import safetensors_header, shards
 from initctl.formats.safetensors import METADATA
 from initctl.tensors import TensorSpec
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from initctl.commit import NewFile
     from initctl.execution.pieces import Piece
-    from initctl.formats import CheckpointFile
+    from initctl.formats import CheckpointFile, Checksum
     from initctl.formats.safetensors_header import Header
     from initctl.planning import Action
 
@@ -43,15 +43,10 @@ class NewShard(NamedTuple):
 class Converter(Writer):
     """Writes a checkpoint's tensors to safetensors, ties once, each in one piece in row-major order."""
 
-    def check(self) -> None:
-        """Refuse what is damaged, as far as its files hold checksums. Raises `InputError`."""
-        for file in self.checkpoint.files:
-            self.verify(file, file.checksums)
-
     def to_file(self, output: str, *, no_clobber: bool) -> Written:
         target = destination(self.checkpoint, output, is_directory=False, no_clobber=no_clobber)
         shard = self.shard(os.path.basename(target.path), self.tensors())
-        self.begin(_nbytes([shard]))
+        self.begin(_nbytes([shard]), self.checksums)
         with StagedFile(target.path) as staged:
             self.prepare(shard, staged)
             self.write(shard, staged)
@@ -70,7 +65,7 @@ class Converter(Writer):
         names = [*spread, *([shards.INDEX] if index else []), *(file.name for file in others)]
         if target.exists:
             check_replaceable(target.path, names)
-        self.begin(_nbytes(made) + sum(file.size for file in others))
+        self.begin(_nbytes(made) + sum(file.size for file in others), self.checksums)
         mode = self.checkpoint.files[0].mode
         with StagedDirectory(target.path) as staged:
             self.write_shards(staged, made)
@@ -89,6 +84,11 @@ class Converter(Writer):
             staged.commit(replace=target.exists, on_commit=self.committed)
         return Written(output, tuple(names))
 
+    @property
+    def checksums(self) -> list[tuple[CheckpointFile, Sequence[Checksum]]]:
+        """All that the files hold: what is damaged is refused, as far as they tell."""
+        return [(file, file.checksums) for file in self.checkpoint.files]
+
     def is_replaced(self, name: str) -> bool:
         """Whether one of the input's other files says where the old weights lie, or holds them once more."""
         return name == self.checkpoint.described_by or ("/" not in name and name.endswith(_WEIGHTS))
@@ -106,7 +106,11 @@ class Converter(Writer):
                 new.sync(self.checkpoint.files[0].mode)
 
     def tensors(self) -> list[TensorSpec]:
-        """What is to be written, in the checkpoint's order. Raises `FitError` where safetensors cannot hold it."""
+        """What is to be written, in the checkpoint's order, of tied tensors the first.
+
+        Whoever reads a part of a model looks for the name that it has there, and state dicts list a model's inner parts
+        before its heads. Raises `FitError` where safetensors cannot hold it.
+        """
         problems = []
         for tensor in self.checkpoint.tensors:
             reason = tensor.unwritable or (None if tensor.dtype.tag else f"it is of dtype {tensor.dtype.name}")
@@ -119,7 +123,10 @@ class Converter(Writer):
             problems.append(Problem("convert.empty", f"{shown(self.checkpoint.path)}: holds no tensors to convert"))
         if problems:
             raise FitError(*problems)
-        return [tensor for tensor in self.checkpoint.tensors if tensor.is_first]
+        first: dict[tuple[str, ...], TensorSpec] = {}
+        for tensor in self.checkpoint.tensors:
+            first.setdefault(tensor.tied or (tensor.name,), tensor)
+        return list(first.values())
 
     def shard(self, name: str, tensors: Sequence[TensorSpec]) -> NewShard:
         """A file of `tensors`, in which ties are written down as Hugging Face does: the other names of a tensor."""

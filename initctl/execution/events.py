@@ -20,7 +20,7 @@ class Committed:
 
 
 class Progress(NamedTuple):
-    """Bytes written so far, and in all."""
+    """Bytes written so far, and in all; those that are looked at before count too."""
 
     done: int
     total: int

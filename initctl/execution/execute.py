@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from initctl.execution.events import Event
     from initctl.execution.outputs import Conversion
-    from initctl.execution.written import Written
+    from initctl.execution.result import Written
     from initctl.planning import Plan
 
 
@@ -44,12 +44,10 @@ def execute(
     with storage_errors(plan.checkpoint.path if output is None else output):
         if output is not None and conversion:
             converter = Converter(plan, workers, on_event)
-            converter.check()
             if conversion.largest is None:
                 return converter.to_file(output, no_clobber=no_clobber)
             return converter.to_directory(output, largest=conversion.largest, no_clobber=no_clobber)
         rewriter = Rewriter(plan, workers, on_event)
-        if patch:  # looks at no checksums: one that was interrupted left old ones beside new values
+        if patch:
             return rewriter.patched()
-        rewriter.check()
         return rewriter.in_place() if output is None else rewriter.to_new_path(output, no_clobber=no_clobber)

@@ -21,8 +21,8 @@ from initctl.execution.destination import (
 )
 from initctl.execution.pieces import kept_pieces
 from initctl.execution.ranges import extent, joined
+from initctl.execution.result import Written
 from initctl.execution.writer import Writer
-from initctl.execution.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,14 +48,6 @@ class Rewriter(Writer):
                 for block in action.tensor.blocks:
                     self.targets[block.file].append(Target(action, block.distinct))
 
-    def check(self) -> None:
-        """Refuse what is damaged, as far as its files hold checksums, lest new ones cover it up.
-
-        What is overwritten as a whole may be damaged.
-        """
-        for file in self.checkpoint.files:
-            self.verify(file, self.rewritten(file).carried)
-
     def to_new_path(self, output: str, *, no_clobber: bool) -> Written:
         is_directory = self.checkpoint.is_directory
         target = destination(self.checkpoint, output, is_directory=is_directory, no_clobber=no_clobber)
@@ -63,20 +55,20 @@ class Rewriter(Writer):
             files = (*self.checkpoint.files, *self.checkpoint.other_files)
             if target.exists:
                 check_replaceable(target.path, [file.name for file in files])
-            self.begin(sum(self.rewritten(file).nbytes for file in files))
+            self.begin_rewriting(files)
             self.new_directory(target, files)
-        else:
-            files = self.checkpoint.files
-            self.begin(self.rewritten(files[0]).nbytes)
-            self.new_file(files[0], target, no_clobber=no_clobber)
-        return Written(output, tuple(file.name for file in files))
+            return Written(output, tuple(file.name for file in files))
+        (file,) = self.checkpoint.files
+        self.begin_rewriting([file])
+        self.new_file(file, target, no_clobber=no_clobber)
+        return Written(output, (os.path.basename(target.path),))
 
     def in_place(self) -> Written:
         touched = self.touched()
         check_in_place(self.checkpoint, touched)
         if len(touched) > 1:
             check_not_here(self.checkpoint.target)
-        self.begin(sum(self.rewritten(file).nbytes for file in touched))
+        self.begin_rewriting(touched)
         if len(touched) == 1:
             path = real_path(self.checkpoint, touched[0])
             self.new_file(touched[0], Destination(path, touched[0].mode, exists=True))
@@ -84,7 +76,13 @@ class Rewriter(Writer):
             self.exchanged_directory(touched)
         return self.replaced(touched)
 
+    def begin_rewriting(self, files: Sequence[CheckpointFile]) -> None:
+        """Begin, unless `files` are damaged, lest new checksums cover it up: what is overwritten whole may be."""
+        contents = [self.rewritten(file) for file in files]
+        self.begin(sum(c.nbytes for c in contents), [(c.source, c.carried) for c in contents])
+
     def patched(self) -> Written:
+        """Looks at no checksums: a patch that was interrupted left old ones beside new values."""
         touched = self.touched()
         check_in_place(self.checkpoint, touched)
         check_not_linked(self.checkpoint, touched)
@@ -121,7 +119,9 @@ class Rewriter(Writer):
     def new_file(self, file: CheckpointFile, target: Destination, *, no_clobber: bool = False) -> None:
         content = self.rewritten(file)
         with StagedFile(target.path) as staged:
-            self.write(content, staged, self.prepare(content, staged))
+            rest = self.prepare(content, staged)
+            with self.source(file) as source, storage_errors(target.path):
+                self.fill(staged.descriptor, content.targets, kept_pieces(source, rest), content.stale)
             staged.sync(target.mode)
             self.checkpoint.check_unchanged([file])
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
@@ -156,8 +156,13 @@ class Rewriter(Writer):
                 content = self.rewritten(file)
                 prepared.append((content, new, self.prepare(content, new)))
         for content, new, rest in prepared:
-            with new:
-                self.write(content, new, rest)
+            with new, self.source(content.source) as source, storage_errors(new.target):
+                self.fill_elements(new.descriptor, content.targets, kept_pieces(source, rest))
+        with storage_errors(staged.target):
+            self.fill_wholes((target, new.opened) for content, new, _ in prepared for target in content.targets)
+        for content, new, _ in prepared:
+            with new, storage_errors(new.target):
+                self.renew(new.descriptor, content.stale)
                 new.sync(content.source.mode)
 
     def prepare(self, content: Content, new: NewFile) -> list[Range]:
@@ -169,11 +174,6 @@ class Rewriter(Writer):
         if shared := extent(content.kept) - extent(rest):
             self.workers.advance(shared)
         return rest
-
-    def write(self, content: Content, new: NewFile, kept: Sequence[Range]) -> None:
-        """Copy the `kept` bytes and compute the others."""
-        with self.source(content.source) as source, storage_errors(new.target):
-            self.fill(new.descriptor, content.targets, kept_pieces(source, kept), content.stale)
 
 
 def unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:

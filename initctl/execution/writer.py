@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from collections import defaultdict
+from contextlib import contextmanager, nullcontext
 from heapq import merge
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError
@@ -18,6 +18,7 @@ from initctl.stream import WholeFill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from initctl.execution.content import Target
     from initctl.execution.events import Event
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from initctl.execution.workers import Workers
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Plan
+
+    Opened = Callable[[], AbstractContextManager[int]]
+    """Gives a descriptor to write to, each time it is called."""
 
 
 class Writer:
@@ -36,18 +40,20 @@ class Writer:
         self.workers = workers
         self.on_event = on_event
 
-    def begin(self, nbytes: int) -> None:
-        """Make ready for the work itself, once nothing stands in its way: compiling can take seconds."""
-        self.workers.expect(nbytes)
+    def begin(self, nbytes: int, carried: Sequence[tuple[CheckpointFile, Sequence[Checksum]]] = ()) -> None:
+        """Make ready to write `nbytes`, once nothing else stands in the way: this takes time.
+
+        Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and compiled.
+        """
+        looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
+        self.workers.expect(nbytes + looked_at)
+        for file, checksums in carried:
+            if checksums:
+                path = os.path.join(self.checkpoint.directory, file.name)
+                with self.source(file) as source:
+                    self.workers.write((CheckPiece(checksum, source, path) for checksum in checksums), source)
         engines = choose_engines(self.plan.writes, threads=self.workers.threads, on_event=self.on_event)
         self.filler = Filler(self.plan.seed, engines)
-
-    def verify(self, file: CheckpointFile, checksums: Sequence[Checksum]) -> None:
-        """Raise `InputError` where `file` does not hold what `checksums` say."""
-        path = os.path.join(self.checkpoint.directory, file.name)
-        if checksums:
-            with self.source(file) as source:
-                self.workers.write((CheckPiece(checksum, source, path) for checksum in checksums), source)
 
     def committed(self) -> None:
         if self.on_event:
@@ -60,7 +66,13 @@ class Writer:
         kept: Iterable[Piece] = (),
         checksums: Iterable[Checksum] = (),
     ) -> None:
-        """Write the `kept` pieces, compute `targets`, and renew the `checksums` of what was written.
+        """Write the `kept` pieces, compute `targets`, and renew the `checksums` of what was written."""
+        self.fill_elements(descriptor, targets, kept)
+        self.fill_wholes((target, lambda: nullcontext(descriptor)) for target in targets)
+        self.renew(descriptor, checksums)
+
+    def fill_elements(self, descriptor: int, targets: Sequence[Target], kept: Iterable[Piece] = ()) -> None:
+        """Write the `kept` pieces, and those `targets` whose elements are computed one by one.
 
         What lies between the elements of a target may be among the kept: that is written first.
         """
@@ -69,16 +81,26 @@ class Writer:
         strided = [(t, fill) for t, fill in elementwise if not t.block.is_row_major]
         self.workers.write(merge(kept, filled_pieces(packed, self.filler), key=_offset), descriptor)
         self.workers.write(strided_pieces(strided, self.filler), descriptor)
-        for whole, parts in _by_whole_fill(targets):
-            self.fill_whole(whole, parts, descriptor)
-        self.workers.write(map(RenewedPiece, checksums), descriptor)
 
-    def fill_whole(self, whole: WholeFill, targets: Sequence[Target], descriptor: int) -> None:
-        """One tensor whose values depend on each other; what was prepared is gone when the next one begins."""
-        prepared = whole.prepared(self.filler.draws(targets[0].action))
-        for target in targets:
-            pieces = filled_pieces if target.block.is_row_major else strided_pieces
-            self.workers.write(pieces([(target, prepared)], self.filler), descriptor)
+    def fill_wholes(self, targets: Iterable[tuple[Target, Opened]]) -> None:
+        """Write those `targets` whose values depend on each other, each to the file that it comes with.
+
+        A tensor is computed once, in however many files it lies, and is gone when the next one begins.
+        """
+        by_action: dict[int, list[tuple[Target, Opened]]] = defaultdict(list)
+        for target, opened in targets:
+            by_action[id(target.action)].append((target, opened))
+        for parts in by_action.values():
+            action = parts[0][0].action
+            if isinstance(action.fill, WholeFill):
+                prepared = action.fill.prepared(self.filler.draws(action))
+                for target, opened in parts:
+                    pieces = filled_pieces if target.block.is_row_major else strided_pieces
+                    with opened() as descriptor:
+                        self.workers.write(pieces([(target, prepared)], self.filler), descriptor)
+
+    def renew(self, descriptor: int, checksums: Iterable[Checksum]) -> None:
+        self.workers.write(map(RenewedPiece, checksums), descriptor)
 
     @contextmanager
     def source(self, file: CheckpointFile) -> Iterator[int]:
@@ -94,11 +116,3 @@ class Writer:
 
 def _offset(piece: Piece) -> int:
     return piece.offset
-
-
-def _by_whole_fill(targets: Iterable[Target]) -> Iterator[tuple[WholeFill, list[Target]]]:
-    """The targets of each action that needs a whole tensor at once."""
-    for _, group in groupby(targets, key=lambda target: id(target.action)):
-        parts = list(group)
-        if isinstance(fill := parts[0].action.fill, WholeFill):
-            yield fill, parts

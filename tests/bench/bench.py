@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from tests.bench.checkpoints import language_model
+from tests.bench.checkpoints import archive, language_model
 from tests.bench.timing import compared, timed, warm_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.bench.timing import Command, Comparison
+
+Kind = Literal["safetensors", "torch"]
 
 GIGABYTE, MEGABYTE = 10**9, 10**6
 PYTHON = sys.executable
@@ -33,10 +35,13 @@ class Bench:
 
     @property
     def out(self) -> Path:
-        return self.folder / "out.safetensors"
+        """Without a suffix: the result is of the input's format."""
+        return self.folder / "out"
 
-    def checkpoint(self, size: float) -> Path:
+    def checkpoint(self, size: float, kind: Kind = "safetensors") -> Path:
         path = language_model(self.folder / f"model-{size / GIGABYTE:g}.safetensors", size)
+        if kind == "torch":
+            path = archive(path)
         with path.open("rb") as stream:  # read once: what is measured is not the disk's reading
             while stream.read(1 << 24):
                 pass

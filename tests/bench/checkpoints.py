@@ -29,6 +29,19 @@ def language_model(path: Path, size: float) -> Path:
     return written(path, tensors | head)
 
 
+def archive(path: Path) -> Path:
+    """The checkpoint of safetensors at `path`, as torch.save writes it; an existing one is taken as it is."""
+    import torch
+    from safetensors.torch import load_file
+
+    target = path.with_suffix(".pt")
+    if not target.exists():
+        staged = path.with_suffix(".part")
+        torch.save({"state_dict": load_file(path)}, staged)
+        staged.rename(target)
+    return target
+
+
 def many_tensors(path: Path, count: int) -> Path:
     """A small checkpoint of `count` tensors."""
     return written(path, {f"layers.{i}.weight": (32, 16) for i in range(count)})

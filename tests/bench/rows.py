@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.bench.bench import Kind
+
     Row = Callable[[Bench], Result]
 
 ALL, ZEROS, ONE_HEAD = "*=normal:std=0.02", "*=zeros", f"{HEAD}=normal:std=0.02"
@@ -35,9 +37,9 @@ save_file(tensors, sys.argv[2])
 """
 
 
-def _beside_copying(rule: str, work: str, limit: float) -> Row:
+def _beside_copying(rule: str, work: str, limit: float | None, kind: Kind = "safetensors") -> Row:
     def row(bench: Bench) -> Result:
-        path = bench.checkpoint(bench.size)
+        path = bench.checkpoint(bench.size, kind)
         comparison = bench.compared(path, bench.apply(path, rule), bench.copy(path))
         return Result(work.format(_size(path)), _COPYING, *comparison, limit)
 
@@ -51,18 +53,26 @@ def everything_and_by_hand(bench: Bench) -> Result:
     return Result(f"every weight of {_size(path)}", "`load_file, torch.nn.init, save_file`", *comparison, 0.2)
 
 
-def one_head_patched(bench: Bench) -> Result:
+def _patched(work: str, kind: Kind = "safetensors") -> Row:
     """The same head in a large and in a small file."""
-    large, small = bench.checkpoint(bench.size), bench.checkpoint(bench.size / 4)
-    patches = ([*INITCTL, "apply", str(path), "--in-place", "--patch", "-q", "-r", ONE_HEAD] for path in (large, small))
-    comparison = compared(*patches, runs=bench.runs, before=os.sync)
-    return Result(f"one head of {_size(large)}, `--patch`", f"the same, of {_size(small)}", *comparison, 1.15)
+
+    def row(bench: Bench) -> Result:
+        large, small = bench.checkpoint(bench.size, kind), bench.checkpoint(bench.size / 4, kind)
+        flags = ("--in-place", "--patch", "-q", "-r", ONE_HEAD)
+        patches = ([*INITCTL, "apply", str(path), *flags] for path in (large, small))
+        comparison = compared(*patches, runs=bench.runs, before=os.sync)
+        return Result(work.format(_size(large)), f"the same, of {_size(small)}", *comparison, 1.15)
+
+    return row
 
 
-def peak_memory(bench: Bench) -> Result:
-    path = bench.checkpoint(bench.size)
-    peak = max(bench.peak(path, ALL), bench.peak(path, ONE_HEAD))
-    return Result(f"peak memory, {_size(path)}: every weight, one head", "", [peak], [], MEMORY_LIMIT, "MB")
+def _peak_memory(work: str, kind: Kind = "safetensors") -> Row:
+    def row(bench: Bench) -> Result:
+        path = bench.checkpoint(bench.size, kind)
+        peak = max(bench.peak(path, ALL), bench.peak(path, ONE_HEAD))
+        return Result(work.format(_size(path)), "", [peak], [], MEMORY_LIMIT, "MB")
+
+    return row
 
 
 def _peak_of_whole(call: str) -> Row:
@@ -110,8 +120,12 @@ ROWS: dict[str, Row] = {
     "zeros": _beside_copying(ZEROS, "every weight of {}, zeros", 1.3),
     "by-hand": everything_and_by_hand,
     "head": _beside_copying(ONE_HEAD, "one head of {}, to a new file", 1.2),
-    "patch": one_head_patched,
-    "memory": peak_memory,
+    "patch": _patched("one head of {}, `--patch`"),
+    "memory": _peak_memory("peak memory, {}: every weight, one head"),
+    "torch-all": _beside_copying(ALL, "every weight of {} of torch.save", None, "torch"),
+    "torch-head": _beside_copying(ONE_HEAD, "one head of {} of torch.save, to a new file", None, "torch"),
+    "torch-patch": _patched("one head of {} of torch.save, `--patch`", "torch"),
+    "torch-memory": _peak_memory("peak memory, {} of torch.save: every weight, one head", "torch"),
     "memory-orthogonal": _peak_of_whole("orthogonal"),
     "memory-sparse": _peak_of_whole("sparse:sparsity=0.5"),
     "float32": _inside("normal float32", "64 × 1 M float32 normals, 1 thread", "`Tensor.normal_`", 0.33),

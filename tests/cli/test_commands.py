@@ -94,7 +94,7 @@ class TestJson:
         assert applied == {
             **planned,
             "output": "out.safetensors",
-            "files": ["net.safetensors"],
+            "files": ["out.safetensors"],
             "converted": False,
         }
         assert planned["seed"] == 7

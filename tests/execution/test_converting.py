@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file, save_model
+from safetensors.torch import load_file, load_model, save_file
 from safetensors.torch import save as save_bytes
 
 import initctl
 from initctl.execution import Progress
+from initctl.stream import Normal
 from tests.commit.folders import snapshot
 from tests.events import on
-from tests.execution.checkpoints import network, raw_bytes, single
+from tests.execution.checkpoints import network, raw_bytes, recomputed, single
 from tests.execution.torch_files import FORMATS, WRAPPED, bits, damage, lightning, load, save
 from tests.execution.torch_files import network as laid_out
 
@@ -86,15 +87,44 @@ def test_the_same_command_gives_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
 
 
-@formats
-def test_ties_are_written_once_and_noted_as_save_model_does(tmp_path: Path, kind: str):
+def tied_model() -> torch.nn.Module:
     model = torch.nn.ModuleDict({"z": torch.nn.Linear(4, 4), "a": torch.nn.Linear(4, 4), "m": torch.nn.Linear(4, 4)})
     model["z"].weight = model["m"].weight = model["a"].weight
-    save_model(model, tmp_path / "theirs.safetensors", metadata={"format": "pt"})
-    initctl.apply(save(tmp_path / "model.pt", model.state_dict(), kind), tmp_path / "ours.safetensors")
-    assert held(load_file(tmp_path / "theirs.safetensors")) == held(load_file(tmp_path / "ours.safetensors"))
-    noted = [notes(tmp_path / name) for name in ("theirs.safetensors", "ours.safetensors")]
-    assert noted[0] == noted[1] == {"format": "pt", "m.weight": "a.weight", "z.weight": "a.weight"}
+    return model
+
+
+@formats
+def test_ties_are_written_once_under_their_first_name_in_the_state_dict_and_the_others_noted(tmp_path: Path, kind: str):
+    model = tied_model()
+    initctl.apply(save(tmp_path / "model.pt", model.state_dict(), kind), tmp_path / "out.safetensors")
+    assert sorted(load_file(tmp_path / "out.safetensors")) == ["a.bias", "m.bias", "z.bias", "z.weight"]
+    assert notes(tmp_path / "out.safetensors") == {"format": "pt", "a.weight": "z.weight", "m.weight": "z.weight"}
+    read = tied_model()
+    assert load_model(read, tmp_path / "out.safetensors") == (set(), [])
+    assert held(read.state_dict()) == held(model.state_dict())
+
+
+@formats
+def test_a_tied_tensor_gets_the_same_values_before_and_after_conversion(tmp_path: Path, kind: str):
+    rules = ["{a,m,z}.weight=normal"]
+    source = save(tmp_path / "model.pt", tied_model().state_dict(), kind)
+    initctl.apply(source, tmp_path / "filled.safetensors", rules=rules)
+    initctl.apply(source, tmp_path / "kept.safetensors")
+    initctl.apply(tmp_path / "kept.safetensors", tmp_path / "then.safetensors", rules=rules)
+    first, then = (load_file(tmp_path / name)["z.weight"] for name in ("filled.safetensors", "then.safetensors"))
+    assert raw_bytes(first) == raw_bytes(then) == raw_bytes(recomputed("a.weight", Normal(0, 1), (4, 4)))
+
+
+@formats
+def test_a_part_of_a_model_finds_its_tied_tensors_in_the_result(tmp_path: Path, kind: str):
+    from transformers import AutoModel, GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=64, n_positions=32, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
+    config.save_pretrained(tmp_path / "model")
+    source = save(tmp_path / "pytorch_model.bin", GPT2LMHeadModel(config).state_dict(), kind)
+    initctl.apply(source, tmp_path / "model" / "model.safetensors")
+    _, loading = AutoModel.from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not loading["missing_keys"]
 
 
 def notes(path: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ def test_ruled_tensors_hold_their_values_and_all_else_is_the_same_to_the_byte(tm
     source, out = single(tmp_path / "in.safetensors"), tmp_path / "out.safetensors"
     applied = initctl.apply(source, out, rules=RULES, seed=seed)
     assert_written(source.read_bytes(), out.read_bytes(), expected(seed))
-    assert (applied.output, applied.files, applied.plan.seed) == (str(out), ("in.safetensors",), seed)
+    assert (applied.output, applied.files, applied.plan.seed) == (str(out), ("out.safetensors",), seed)
     loaded = load_file(out)
     assert all(torch.equal(loaded[name], values) for name, values in expected(seed).items())
 

@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.filesystem import FileSystemWriter, Serializat
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata
 
 import initctl
+from initctl.initializers.structured import Orthogonal
 from tests.formats.ranks import WORLDS, Net, Payload, assembled, loaded, saved_alone, saved_by_ranks, whole
 
 if TYPE_CHECKING:
@@ -85,6 +86,17 @@ def test_each_number_of_ranks_gives_what_the_whole_file_gives(
     initctl.apply(saved / f"{kind}-{ranks}", tmp_path / "out", rules=rules, seed=5)
     model = {k: v for k, v in read(tmp_path / "out", kind, tmp_path).items() if k.startswith("model.")}
     assert_same(model, {f"model.{name}": tensor for name, tensor in expected.items()})
+
+
+def test_a_tensor_that_lies_in_several_files_is_decomposed_once(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    prepared, prepare = [], Orthogonal.prepared
+    monkeypatch.setattr(Orthogonal, "prepared", lambda fill, draws: prepared.append(fill) or prepare(fill, draws))
+    initctl.apply(saved / "pickled-4", tmp_path / "out", rules=RULES)
+    (tensor,) = (tensor for tensor in initctl.inspect(saved / "pickled-4").tensors if tensor.name == "columns")
+    assert len(tensor.files) > 1
+    assert len(prepared) == 2
 
 
 @pytest.mark.parametrize("ranks", WORLDS)
