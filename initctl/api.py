@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import Problem, RuleError, UsageError, shown
+from initctl.errors import Problem, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,8 +39,10 @@ def plan(
     checkpoint: Path,
     *,
     rules: Iterable[str] = (),
+    recipes: Iterable[Path] = (),
+    preset: str | None = None,
     root: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     allow_unused: bool = False,
     require_all: bool = False,
     reset_optimizer: bool = False,
@@ -51,9 +53,12 @@ def plan(
     Args:
         checkpoint: a file of safetensors or of torch.save, an index of shards, a directory that holds one of them, or
             one of torch.distributed.checkpoint.
-        rules: `PATTERN=INITIALIZER[:KEY=VALUE,…]`; for each tensor the last rule that matches decides.
+        rules: `SELECTOR=INITIALIZER[:KEY=VALUE,…]`; for each element the last rule that covers it decides.
+        recipes: TOML files of rules, which come before `rules`.
+        preset: the name of a model family's rules, which come first; `auto` is that of `config.json`.
         root: the dotted keys that lead to the state dict: by default where training frameworks put it; "" is all.
-        seed: 0 ≤ seed < 2^64. A value depends on it, on the tensor's name and on the element's index alone.
+        seed: 0 ≤ seed < 2^64; by default that of the last recipe that tells one, or 0. A value depends on it, on the
+            tensor's name and on the element's index alone.
         allow_unused: make a warning of a rule that decides no tensor.
         require_all: refuse where a floating-point tensor is decided by no rule.
         reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
@@ -66,15 +71,18 @@ def plan(
         StorageError: the device is not there.
     """
     from initctl.formats import read_checkpoint
+    from initctl.instructions import instructions
     from initctl.planning import make_plan
 
-    bound = _bound(rules)
-    _check_any(bound)
-    _check_seed(seed)
+    given = instructions(rules, recipes, preset, seed)
+    read = read_checkpoint(checkpoint, root=root)
+    given = given.for_checkpoint(read)
+    _check_any(given.rules)
     return make_plan(
-        read_checkpoint(checkpoint, root=root),
-        bound,
-        seed=seed,
+        read,
+        given.rules,
+        seed=given.seed,
+        config=given.config(read),
         allow_unused=allow_unused,
         require_all=require_all,
         reset_optimizer=reset_optimizer,
@@ -87,8 +95,10 @@ def apply(
     output: Path | None = None,
     *,
     rules: Iterable[str] = (),
+    recipes: Iterable[Path] = (),
+    preset: str | None = None,
     root: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     in_place: bool = False,
     patch: bool = False,
     no_clobber: bool = False,
@@ -106,7 +116,7 @@ def apply(
     on an error it is as it was.
 
     Args:
-        checkpoint, rules, root, seed, allow_unused, require_all, reset_optimizer, device: as for `plan`.
+        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device: as for `plan`.
         output: a file, or, where the checkpoint is a directory or an index, a directory. Where it is of another kind
             than the checkpoint, this is converted: to one file where the output ends with `.safetensors`, to a
             directory of shards where it is a directory, or ends with a slash. Then there may be no rules.
@@ -127,24 +137,26 @@ def apply(
     """
     from initctl.execution import conversion_to, execute
     from initctl.formats import read_checkpoint
+    from initctl.instructions import instructions
     from initctl.planning import make_plan
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
     if threads is not None and threads < 1:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
-    bound = _bound(rules)
-    _check_seed(seed)
+    given = instructions(rules, recipes, preset, seed)
     read = read_checkpoint(checkpoint, root=root)
+    given = given.for_checkpoint(read)
     conversion = None if output is None else conversion_to(os.fspath(output), read, max_shard_size)
     if conversion and reset_optimizer:
         fault = "reset-optimizer: safetensors holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
     if not conversion:
-        _check_any(bound)
+        _check_any(given.rules)
     made = make_plan(
         read,
-        bound,
-        seed=seed,
+        given.rules,
+        seed=given.seed,
+        config=given.config(read),
         allow_unused=allow_unused,
         require_all=require_all,
         reset_optimizer=reset_optimizer,
@@ -187,35 +199,10 @@ def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobbe
         raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
 
 
-def _bound(rules: Iterable[str]) -> tuple[BoundRule, ...]:
-    """The rules, parsed, with their initializers. Raises `RuleError` with the faults of all of them."""
-    from initctl.planning import bind
-    from initctl.rules import parse_rule
-
-    if isinstance(rules, str):
-        raise UsageError(Problem("usage.rules", "rules: one string was given", "give a list of them"))
-    bound: list[BoundRule] = []
-    problems: list[Problem] = []
-    for number, text in enumerate(rules, start=1):
-        try:
-            bound.append(bind(parse_rule(text, f"rule {number}")))
-        except RuleError as error:
-            problems += error.problems
-    if problems:
-        raise RuleError(*problems)
-    return tuple(bound)
-
-
 def _check_any(rules: Sequence[BoundRule]) -> None:
     if not rules:
         hint = (
-            "give one with -r, as in -r '*.bias=zeros'; a conversion needs none: end OUT with .safetensors, or a slash"
+            "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; a conversion needs none: "
+            "end OUT with .safetensors, or a slash"
         )
         raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
-
-
-def _check_seed(seed: int) -> None:
-    from initctl.stream.key import SEED_LIMIT
-
-    if type(seed) is not int or not 0 <= seed < SEED_LIMIT:
-        raise UsageError(Problem("usage.seed", f"seed: {shown(seed)} is not a whole number from 0 to 2^64 - 1"))

@@ -16,7 +16,7 @@ Warnings are problems too: they are collected in a plan instead of being raised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
@@ -30,12 +30,43 @@ _CI_COMMAND_PREFIXES = {"::": ":\\x3a", "##": "#\\x23"}
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The characters of `text` from `start` to `stop`, where a fault is."""
+
+    text: str
+    start: int
+    stop: int
+
+    def moved(self, text: str, offset: int) -> Excerpt:
+        """The same characters of the `text` that this one stands in, from `offset` on."""
+        return Excerpt(text, self.start + offset, self.stop + offset)
+
+    def lines(self) -> tuple[str, str]:
+        """What stands around the fault, and carets under it."""
+        first = max(0, min(self.start, len(self.text) - 1) - _AROUND)
+        last = min(len(self.text), self.start + 2 * _AROUND)
+        before, fault = escape(self.text[first : self.start]), escape(self.text[self.start : min(self.stop, last)])
+        after = escape(self.text[max(self.start, self.stop) : last])
+        lead = "…" if first else ""
+        shown_text = f"{lead}{before}{fault}{after}{'…' if last < len(self.text) else ''}"
+        return shown_text, " " * len(lead + before) + "^" * max(1, len(fault))
+
+
+_AROUND = 40
+"""Characters before a fault that an excerpt shows; of the fault and what follows it, twice as many."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault or warning: a stable code, a message that names the place, and what to do about it."""
+    """One fault or warning: a stable code, a message that names the place, and what to do about it.
+
+    `excerpt` shows where in a text the fault is, where it has one.
+    """
 
     code: str
     message: str
     hint: str | None = None
+    excerpt: Excerpt | None = None
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
@@ -52,7 +83,15 @@ class InitctlError(Exception):
 
     def prefixed(self, place: str) -> Self:
         """The same error with `place` before each message."""
-        return type(self)(*(Problem(p.code, place + p.message, p.hint) for p in self.problems))
+        return type(self)(*(replace(p, message=place + p.message) for p in self.problems))
+
+    def inside(self, text: str, offset: int) -> Self:
+        """The same error about a part of `text`, which begins at `offset` of it."""
+        return type(self)(*(replace(p, excerpt=p.excerpt and p.excerpt.moved(text, offset)) for p in self.problems))
+
+    def at(self, excerpt: Excerpt | None) -> Self:
+        """The same error, which is where `excerpt` says unless it knows better."""
+        return type(self)(*(replace(p, excerpt=p.excerpt or excerpt) for p in self.problems))
 
 
 class UsageError(InitctlError):

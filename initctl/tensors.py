@@ -69,6 +69,13 @@ class Block:
         shape = tuple(1 if stride == 0 else size for size, stride in zip(self.shape, self.strides, strict=True))
         return Block(self.file, self.offset, self.start, shape, self.strides)
 
+    def part(self, dim: int, start: int, stop: int, width: int) -> Block:
+        """The elements from index `start` to `stop` of `dim`, counted from its own beginning, each of `width` bytes."""
+        offset = self.offset + start * self.strides[dim] * width
+        begin = tuple(b + start * (d == dim) for d, b in enumerate(self.start))
+        shape = tuple(stop - start if d == dim else size for d, size in enumerate(self.shape))
+        return Block(self.file, offset, begin, shape, self.strides)
+
     def _dims(self) -> list[tuple[int, int]]:
         """Stride and size of the dims of more than one element, the smallest stride first."""
         return sorted((stride, size) for size, stride in zip(self.shape, self.strides, strict=True) if size > 1)
@@ -125,6 +132,42 @@ class TensorSpec:
     def files(self) -> tuple[str, ...]:
         """Where its bytes lie, each file once."""
         return tuple(dict.fromkeys(block.file for block in self.blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPart:
+    """Rows (dim 0) `start` ≤ i < `stop` of `tensor`, or all of it where `rows` are None."""
+
+    tensor: TensorSpec
+    rows: tuple[int, int] | None = None
+
+    @property
+    def numel(self) -> int:
+        """Elements."""
+        if self.rows is None:
+            return self.tensor.numel
+        return (self.rows[1] - self.rows[0]) * prod(self.tensor.shape[1:])
+
+    @property
+    def numbers(self) -> int:
+        """Real numbers stored: two for each complex element, else one."""
+        return self.numel * self.tensor.dtype.parts
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * self.tensor.dtype.bits // 8
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The tensor's blocks, as far as they lie in these rows."""
+        if self.rows is None:
+            return self.tensor.blocks
+        width = self.tensor.dtype.bits // 8
+        spans = (
+            (b, max(self.rows[0] - b.start[0], 0), min(self.rows[1] - b.start[0], b.shape[0]))
+            for b in self.tensor.blocks
+        )
+        return tuple(block.part(0, start, stop, width) for block, start, stop in spans if start < stop)
 
 
 def row_major(shape: Shape) -> Shape:

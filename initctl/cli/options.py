@@ -57,11 +57,21 @@ class RuleOptions:
             help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
         ),
     ] = field(default_factory=list)
+    recipes: Annotated[
+        list[str],
+        typer.Option("--recipe", "-f", metavar="FILE", help="A TOML file of rules, before those of -r. Repeatable."),
+    ] = field(default_factory=list)
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", "-p", metavar="NAME", help="A model family's rules, before all others; or auto."),
+    ] = None
     root: Root = None
     seed: Annotated[
-        int,
-        typer.Option("--seed", metavar="N", parser=_seed, help="Random values follow from it; 0 ≤ N < 2^64."),
-    ] = 0
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", parser=_seed, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
+        ),
+    ] = None
     allow_unused: Annotated[
         bool, typer.Option("--allow-unused", help="Only warn about a rule that decides no tensor.")
     ] = False

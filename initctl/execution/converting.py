@@ -16,7 +16,7 @@ from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
 from initctl.formats import safetensors_header, shards
 from initctl.formats.safetensors import METADATA
-from initctl.tensors import TensorSpec
+from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,18 +147,19 @@ class Converter(Writer):
 
     def write(self, shard: NewShard, new: NewFile) -> None:
         """Write the header, copy the tensors that stay and compute the others."""
-        actions = {action.tensor.name: action for action in self.plan.actions}
         offsets = shard.header.offsets
-        targets = [_target(actions[t.name], offsets[t.name]) for t in shard.tensors if t.name in actions and t.numel]
-        kept = [(tensor, offsets[tensor.name]) for tensor in shard.tensors if tensor.name not in actions]
+        targets = [
+            _target(a, offsets[a.tensor.name]) for a in self.plan.actions if a.part.numel and a.tensor.name in offsets
+        ]
+        kept = [(k.part, offsets[k.tensor.name]) for k in self.plan.kept if k.part.numel and k.tensor.name in offsets]
         with ExitStack() as stack, storage_errors(new.target):
             sources = {file.name: stack.enter_context(self.source(file)) for file in self.sources(kept)}
             write_all(new.descriptor, shard.header.content, 0)
             self.fill(new.descriptor, targets, _moved(kept, sources))
 
-    def sources(self, kept: Iterable[tuple[TensorSpec, int]]) -> list[CheckpointFile]:
+    def sources(self, kept: Iterable[tuple[TensorPart, int]]) -> list[CheckpointFile]:
         """The files that `kept` tensors lie in."""
-        names = {name for tensor, _ in kept for name in tensor.files}
+        names = {name for part, _ in kept for name in part.tensor.files}
         return [file for file in self.checkpoint.files if file.name in names]
 
 
@@ -167,12 +168,15 @@ def _nbytes(made: Iterable[NewShard]) -> int:
 
 
 def _target(action: Action, offset: int) -> Target:
+    """What `action` fills of its tensor where that begins at `offset`."""
     tensor = action.tensor
-    return Target(action, TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset).blocks[0])
+    moved = TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset)
+    (block,) = TensorPart(moved, action.rows).blocks
+    return Target(action, block)
 
 
-def _moved(kept: Iterable[tuple[TensorSpec, int]], sources: Mapping[str, int]) -> Iterator[Piece]:
-    """Pieces that copy each tensor to its offset."""
-    for tensor, offset in kept:
-        for block in tensor.blocks if tensor.numel else ():
-            yield from gathered_pieces(tensor, block, sources[block.file], offset)
+def _moved(kept: Iterable[tuple[TensorPart, int]], sources: Mapping[str, int]) -> Iterator[Piece]:
+    """Pieces that copy parts of tensors, each to where its tensor begins."""
+    for part, offset in kept:
+        for block in part.blocks:
+            yield from gathered_pieces(part.tensor, block, sources[block.file], offset)

@@ -40,7 +40,7 @@ def _work(actions: Iterable[Action], device: str) -> Work:
     free = (Constant,) if device == CPU else (Constant, *_RANDOM)
     computed = [action for action in actions if not isinstance(action.fill, free)]
     return Work(
-        numbers=sum(action.tensor.numbers for action in computed),
+        numbers=sum(action.part.numbers for action in computed),
         tensors=len(computed),
         flops=sum(action.fill.flops for action in computed if isinstance(action.fill, WholeFill)),
     )

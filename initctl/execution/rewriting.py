@@ -44,8 +44,8 @@ class Rewriter(Writer):
         self.contents: dict[str, Content] = {}
         self.targets: dict[str, list[Target]] = defaultdict(list)
         for action in plan.writes:
-            if action.tensor.numel and action.tensor.is_first:
-                for block in action.tensor.blocks:
+            if action.part.numel and action.tensor.is_first:
+                for block in action.part.blocks:
                     self.targets[block.file].append(Target(action, block.distinct))
 
     def to_new_path(self, output: str, *, no_clobber: bool) -> Written:

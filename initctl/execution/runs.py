@@ -6,12 +6,12 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.tensors import Block, row_major
+from initctl.tensors import row_major
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initctl.tensors import Shape
+    from initctl.tensors import Block, Shape
 
 
 class Run(NamedTuple):
@@ -46,13 +46,5 @@ def tiles(block: Block, width: int, limit: int) -> Iterator[Block]:
         return
     dim = max(range(len(block.shape)), key=lambda dim: block.shape[dim])
     half = block.shape[dim] // 2
-    yield from tiles(_part(block, dim, 0, half, width), width, limit)
-    yield from tiles(_part(block, dim, half, block.shape[dim], width), width, limit)
-
-
-def _part(block: Block, dim: int, start: int, stop: int, width: int) -> Block:
-    """The elements of `block` from index `start` to `stop` of `dim`."""
-    offset = block.offset + start * block.strides[dim] * width
-    begin = tuple(b + start * (d == dim) for d, b in enumerate(block.start))
-    shape = tuple(stop - start if d == dim else size for d, size in enumerate(block.shape))
-    return Block(block.file, offset, begin, shape, block.strides)
+    yield from tiles(block.part(dim, 0, half, width), width, limit)
+    yield from tiles(block.part(dim, half, block.shape[dim], width), width, limit)

@@ -107,10 +107,13 @@ def strided_pieces(fillings: Iterable[tuple[Target, Fill]], filler: Filler) -> I
 
 def gathered_pieces(tensor: TensorSpec, block: Block, source: int, begin: int) -> Iterator[KeptPiece | GatheredPiece]:
     """Pieces that bring a block of `tensor`, read from `source`, to where the tensor begins at byte `begin`."""
-    if block.is_row_major and block.shape == tensor.shape:
-        yield from kept_pieces(source, [(block.offset, block.offset + tensor.nbytes)], begin - block.offset)
+    width = tensor.dtype.bits // 8
+    if block.is_row_major and block.shape[1:] == tensor.shape[1:]:
+        for run in runs(block, tensor.shape, width):
+            shift = begin + run.start * width - run.offset
+            yield from kept_pieces(source, [(run.offset, run.offset + run.numel * width)], shift)
     else:
-        for tile in tiles(block, tensor.dtype.bits // 8, _TILE):
+        for tile in tiles(block, width, _TILE):
             yield GatheredPiece(tensor, tile, source, begin)
 
 

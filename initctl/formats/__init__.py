@@ -16,10 +16,12 @@ ties.py          names that lead to the same bytes
 opening.py       opening and reading files that may be anything
 hub_cache.py     Hugging Face's cache, whose files are named by their content
 foreign.py       files that are something else, and what to do about it
+config.py        config.json beside a checkpoint
 strict_json.py   JSON as a hostile file may write it
 """
 
 from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Checksum, Identity
+from initctl.formats.config import read_config
 from initctl.formats.resolve import read_checkpoint
 
-__all__ = ["Checkpoint", "CheckpointFile", "Checksum", "Identity", "read_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointFile", "Checksum", "Identity", "read_checkpoint", "read_config"]

@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from initctl.errors import RuleError, shown
+from initctl.rules import Expression, Undefined
 from initctl.stream import WholeFill
 
 if TYPE_CHECKING:
+    from initctl.errors import Excerpt
     from initctl.initializers.parameters import Parameter, Value
+    from initctl.rules import Value as Computed
     from initctl.stream import Fill
     from initctl.tensors import TensorSpec
 
@@ -17,7 +21,14 @@ Arguments = Mapping[str, "Value"]
 
 
 class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error with tensor and rule
-    """An initializer cannot serve a tensor of this shape or dtype; the message says why, without naming it."""
+    """An initializer cannot serve a tensor of this shape or dtype; the message says why, without naming it.
+
+    `excerpt` shows the part of the rule that it is about, where there is one.
+    """
+
+    def __init__(self, message: str, excerpt: Excerpt | None = None) -> None:
+        super().__init__(message)
+        self.excerpt = excerpt
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +61,58 @@ class Initializer:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An initializer with the arguments of one rule, defaults filled in, ready for any tensor."""
+    """An initializer with the arguments of one rule, defaults filled in; `given` are those that the rule gives.
+
+    Where an argument is an expression, `evaluated` comes before `resolve`.
+    """
 
     initializer: Initializer
-    arguments: Mapping[str, Value | None]
+    arguments: Mapping[str, Value | Expression | None]
+    given: frozenset[str] = frozenset()
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The arguments that are there, none of them an expression any more."""
+        return {
+            name: value
+            for name, value in self.arguments.items()
+            if value is not None and not isinstance(value, Expression)
+        }
+
+    @property
+    def expressions(self) -> dict[str, Expression]:
+        """The arguments whose values depend on the tensor."""
+        return {name: value for name, value in self.arguments.items() if isinstance(value, Expression)}
+
+    def evaluated(self, lookup: Callable[[str], Computed]) -> Bound:
+        """The same with the values of its expressions, where `lookup` tells what their names stand for.
+
+        Raises `Unfit` where one has none, or one that its parameter does not accept.
+        """
+        if not self.expressions:
+            return self
+        values = {name: self._value(name, expression, lookup) for name, expression in self.expressions.items()}
+        known = Bound(self.initializer, {**self.arguments, **values}, self.given)
+        try:
+            known.check()
+        except RuleError as error:
+            raise Unfit(str(error)) from None
+        return known
+
+    def check(self) -> None:
+        """Raise `RuleError` where what the rule gives does not go together, as far as it is known before any tensor."""
+        if self.initializer.check and not self.expressions:
+            self.initializer.check({name: self.values[name] for name in self.given})
+
+    def _value(self, name: str, expression: Expression, lookup: Callable[[str], Computed]) -> Value:
+        parameter = next(parameter for parameter in self.initializer.parameters if parameter.name == name)
+        place = f"{name}={shown(expression.text)}"
+        try:
+            return parameter.type.check(expression.value(lookup))
+        except Undefined as fact:
+            raise Unfit(f"{place}: {fact}", expression.excerpt(fact.start, fact.stop)) from None
+        except RuleError as error:
+            raise Unfit(f"{place}: {error}", expression.excerpt(0, len(expression.text))) from None
 
     def resolve(self, tensor: TensorSpec) -> Resolved:
         """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""

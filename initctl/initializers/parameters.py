@@ -1,4 +1,4 @@
-"""The types a parameter of an initializer can have: each parses its text and says what it accepts."""
+"""The types a parameter of an initializer can have: each parses its text, and checks what an expression comes to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from initctl.errors import Problem, RuleError, shown
-from initctl.rules import parse_number
+from initctl.rules import Expression, Undefined, parse_expression
+from initctl.rules import Value as Computed
 
 LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
 """What a layout says of a dim: see `initctl.initializers.fans`."""
@@ -23,8 +24,11 @@ class ParameterType(Protocol):
     def accepts(self) -> str:
         """What it accepts, in words."""
 
-    def parse(self, text: str) -> Value:
-        """The value that `text` writes. Raises `RuleError`."""
+    def parse(self, text: str) -> Value | Expression:
+        """The value that `text` writes, or an expression whose value depends on the tensor. Raises `RuleError`."""
+
+    def check(self, value: Computed) -> Value:
+        """`value`, which an expression has come to. Raises `RuleError` where it is not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,18 @@ class Number:
     def accepts(self) -> str:
         return "a number" + _range(self.minimum, self.maximum)
 
-    def parse(self, text: str) -> Value:
-        value = parse_number(text)
-        if not self.minimum <= value <= self.maximum:
-            raise _refused(text, self.accepts)
+    def parse(self, text: str) -> Value | Expression:
+        return _parsed(text, self)
+
+    def check(self, value: Computed) -> Value:
+        if isinstance(value, (bool, str, tuple)) or not self.minimum <= value <= self.maximum:
+            raise _refused(value, self.accepts)
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number, `minimum` or more."""
+    """A whole number, `minimum` or more. One that is computed may be a float: `config.heads / 2`."""
 
     minimum: int = 1
 
@@ -69,10 +75,14 @@ class Whole:
     def accepts(self) -> str:
         return "a whole number" + _range(self.minimum, math.inf)
 
-    def parse(self, text: str) -> Value:
-        value = parse_number(text)
-        if not isinstance(value, int) or value < self.minimum:
-            raise _refused(text, self.accepts)
+    def parse(self, text: str) -> Value | Expression:
+        return _parsed(text, self)
+
+    def check(self, value: Computed) -> Value:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if type(value) is not int or value < self.minimum:
+            raise _refused(value, self.accepts)
         return value
 
 
@@ -87,10 +97,13 @@ class Word:
         return "one of " + ", ".join(self.choices)
 
     def parse(self, text: str) -> Value:
-        if text not in self.choices:
-            nearest = get_close_matches(text, self.choices, n=1)
-            raise _refused(text, self.accepts, f"did you mean {nearest[0]}?" if nearest else None)
-        return text
+        return self.check(text)
+
+    def check(self, value: Computed) -> Value:
+        if value not in self.choices:
+            nearest = get_close_matches(str(value), self.choices, n=1)
+            raise _refused(value, self.accepts, f"did you mean {nearest[0]}?" if nearest else None)
+        return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +115,15 @@ class Layout:
         return "one letter a dim: " + ", ".join(f"{letter} {word}" for letter, word in LAYOUT_LETTERS.items())
 
     def parse(self, text: str) -> Value:
-        if not set("oi") <= set(text) <= set(LAYOUT_LETTERS):
-            raise _refused(text, self.accepts, "a layout has at least an o and an i, for instance oi, io, boi, oikk")
-        return text
+        return self.check(text)
+
+    def check(self, value: Computed) -> Value:
+        if not set("oi") <= set(str(value)) <= set(LAYOUT_LETTERS):
+            raise _refused(value, self.accepts, "a layout has at least an o and an i, for instance oi, io, boi, oikk")
+        return str(value)
+
+
+_NO_NAMES: dict[str, Computed] = {}
 
 
 def _range(minimum: float, maximum: float) -> str:
@@ -113,5 +132,21 @@ def _range(minimum: float, maximum: float) -> str:
     return f" from {minimum:g} to {maximum:g}"
 
 
-def _refused(text: str, accepts: str, hint: str | None = None) -> RuleError:
-    return RuleError(Problem("rule.value", f"{shown(text)} is not {accepts}", hint))
+def _parsed(text: str, kind: ParameterType) -> Value | Expression:
+    """An expression, or its value where it is the same for every tensor."""
+    expression = parse_expression(text)
+    if expression.names:
+        return expression
+    try:
+        value = expression.value(_NO_NAMES.__getitem__)
+    except Undefined as fact:
+        place = expression.excerpt(fact.start, fact.stop)
+        raise RuleError(Problem("rule.value", f"{shown(text)}: {fact}", None, place)) from None
+    try:
+        return kind.check(value)
+    except RuleError:
+        raise _refused(text, kind.accepts) from None
+
+
+def _refused(value: Computed, accepts: str, hint: str | None = None) -> RuleError:
+    return RuleError(Problem("rule.value", f"{shown(value)} is not {accepts}", hint))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.initializers.builtin import BUILTIN
-from initctl.initializers.initializer import Arguments, Bound, Initializer
+from initctl.initializers.initializer import Bound, Initializer
+from initctl.rules import Expression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initctl.initializers.parameters import Parameter, Value
     from initctl.rules import Call
@@ -58,19 +59,23 @@ class Registry:
 
     def bind(self, call: Call) -> Bound:
         """The initializer that `call` names with its arguments parsed and checked. Raises `RuleError`."""
-        initializer = self.find(call.name)
-        given = {key: _parse(initializer, key, text) for key, text in call.arguments}
+        try:
+            initializer = self.find(call.name)
+        except RuleError as error:
+            raise error.at(call.place) from None
+        given = {key: _parse(initializer, key, text, call) for key, text in call.arguments}
         if missing := [p.name for p in initializer.parameters if p.required and p.name not in given]:
             raise RuleError(
                 Problem(
                     "rule.parameter",
                     f"{initializer.name} needs {' and '.join(missing)}",
                     f"write for instance {initializer.example}",
+                    call.place,
                 )
             )
-        if initializer.check is not None:
-            initializer.check(given)
-        return bound(initializer, given)
+        found = bound(initializer, given)
+        found.check()
+        return found
 
     def _load_plugins(self) -> None:
         from importlib.metadata import entry_points
@@ -89,25 +94,29 @@ class Registry:
         self._plugins_loaded = True
 
 
-def bound(initializer: Initializer, given: Arguments) -> Bound:
+def bound(initializer: Initializer, given: Mapping[str, Value | Expression]) -> Bound:
     """`initializer` with `given` arguments and its defaults for the rest."""
-    return Bound(initializer, {p.name: given.get(p.name, p.default) for p in initializer.parameters})
+    arguments = {p.name: given.get(p.name, p.default) for p in initializer.parameters}
+    return Bound(initializer, arguments, frozenset(given))
 
 
-def _parse(initializer: Initializer, key: str, text: str) -> Value:
-    parameter = _parameter(initializer, key)
+def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Value | Expression:
+    parameter = _parameter(initializer, key, call)
+    place = call.value_place(key)
     try:
-        return parameter.type.parse(text)
+        value = parameter.type.parse(text)
     except RuleError as error:
-        raise error.prefixed(f"{key}=") from None
+        raise (error.inside(place.text, place.start).at(place) if place else error).prefixed(f"{key}=") from None
+    return value.inside(place.text, place.start) if place and isinstance(value, Expression) else value
 
 
-def _parameter(initializer: Initializer, key: str) -> Parameter:
+def _parameter(initializer: Initializer, key: str, call: Call) -> Parameter:
     names = [parameter.name for parameter in initializer.parameters]
     if key not in names:
         nearest = get_close_matches(key, names, n=1) or names
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else "it takes none"
-        raise RuleError(Problem("rule.parameter", f"{initializer.name} has no parameter {shown(key)}", hint))
+        message = f"{initializer.name} has no parameter {shown(key)}"
+        raise RuleError(Problem("rule.parameter", message, hint, call.key_place(key)))
     return initializer.parameters[names.index(key)]
 
 

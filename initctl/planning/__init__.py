@@ -2,7 +2,8 @@
 
     plan.py        the plan itself: frozen, ordered, as JSON
     planner.py     from a checkpoint's table and bound rules to a plan, or to every fault at once
-    deciding.py    which rule decides which tensor
+    deciding.py    which rule decides which tensor, or which of its rows
+    names.py       what the names in a rule's expressions stand for
     fitting.py     one rule's initializer on one tensor
     sharing.py     what decides one of several tensors that share memory
     optimizer.py   what an optimizer remembers of tensors that are filled

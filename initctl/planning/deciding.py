@@ -1,20 +1,25 @@
-"""Which rule decides which tensor: the last one that matches it and may touch it."""
+"""Which rule decides which tensor, or which of its rows: the last one that covers them and may touch the tensor."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import Problem, RuleError
-from initctl.initializers import KEEP, REGISTRY
+from initctl.errors import Problem, RuleError, shown
+from initctl.initializers import KEEP, REGISTRY, Unfit
+from initctl.planning.names import CONFIG, Lookup, check_names
 from initctl.planning.quantized import quantized
+from initctl.rules import Undefined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from initctl.initializers import Bound
-    from initctl.rules import Rule
+    from initctl.planning.names import Surroundings
+    from initctl.rules import Expression, Rule
     from initctl.tensors import TensorSpec
+
+    Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,27 @@ class BoundRule:
     rule: Rule
     initializer: Bound | None
 
+    @property
+    def uses_config(self) -> bool:
+        """Whether it may ask for a value of config.json."""
+        several = (*self.expressions, *self.rule.scope.vars.values())
+        return any(name.startswith(CONFIG) for expression in several for name in expression.names)
+
+    @property
+    def expressions(self) -> Iterator[Expression]:
+        """All that it computes for a tensor."""
+        if self.rule.where:
+            yield self.rule.where
+        if rows := self.rule.selector.rows:
+            yield from rows.bounds
+        if self.initializer:
+            yield from self.initializer.expressions.values()
+
 
 @dataclass(slots=True)
 class Reach:
-    """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), and
-    that a pattern may not touch (`left_alone`).
+    """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), that a
+    pattern may not touch (`left_alone`), that its condition leaves out, and that it cannot be asked about (`unfit`).
     """
 
     rule: Rule
@@ -36,60 +57,156 @@ class Reach:
     lost: list[TensorSpec] = field(default_factory=list)
     lost_to: list[Rule] = field(default_factory=list)
     left_alone: list[TensorSpec] = field(default_factory=list)
+    left_out: list[TensorSpec] = field(default_factory=list)
+    unfit: list[tuple[TensorSpec, Unfit]] = field(default_factory=list)
+
+
+class Part(NamedTuple):
+    """A tensor, or some rows of it, and the rule that decides it, if any does. `rows` are None where it is whole."""
+
+    tensor: TensorSpec
+    rows: Span | None
+    decision: BoundRule | None
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The deciding rule of each tensor, in their order, and the reach of each rule, in theirs."""
+    """Every tensor in parts, in order, and the reach of each rule, in theirs."""
 
-    rules: tuple[BoundRule | None, ...]
+    parts: tuple[Part, ...]
     reaches: tuple[Reach, ...]
 
 
 def bind(rule: Rule) -> BoundRule:
-    """`rule` with its initializer found and its arguments checked. Raises `RuleError`."""
+    """`rule` with its initializer found, its arguments checked, and every name known. Raises `RuleError`."""
     try:
-        return BoundRule(rule, _initializer(rule))
+        bound = BoundRule(rule, _initializer(rule))
+        for expression in bound.expressions:
+            check_names(expression, rule)
     except RuleError as error:
         raise error.prefixed(f"{rule}: ") from None
+    return bound
 
 
 def _initializer(rule: Rule) -> Bound | None:
     if rule.call.name != KEEP:
         return REGISTRY.bind(rule.call)
     if rule.call.arguments:
-        raise RuleError(Problem("rule.parameter", f"{KEEP} takes no parameters"))
+        raise RuleError(Problem("rule.parameter", f"{KEEP} takes no parameters", None, rule.call.place))
     return None
 
 
-def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule]) -> Decisions:
-    """The rule that decides each tensor, if any does."""
+def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Surroundings) -> Decisions:
+    """The rule that decides each tensor, or each of its rows, if any does."""
     reaches = tuple(Reach(bound.rule) for bound in rules)
-    backwards = list(zip(rules, reaches, strict=True))[::-1]
     quantized_names = quantized(tensors)
-    decisions: list[BoundRule | None] = []
+    parts: list[Part] = []
     for tensor in tensors:
-        decision: BoundRule | None = None
-        for bound, reach in backwards:
-            if not bound.rule.glob.matches(tensor.name):
+        covering: list[_Covering] = []
+        for bound, reach in zip(rules, reaches, strict=True):
+            if not bound.rule.selector.names.matches(tensor.name, around.highest):
                 continue
-            if not may_touch(bound, tensor, quantized_names):
-                reach.left_alone.append(tensor)
-            elif decision is None:
-                decision = bound
-                reach.decided.append(tensor)
-            else:
-                reach.lost.append(tensor)
-                if decision.rule not in reach.lost_to:
-                    reach.lost_to.append(decision.rule)
-        decisions.append(decision)
-    return Decisions(tuple(decisions), reaches)
+            try:
+                if not _holds(bound.rule, tensor, around):
+                    reach.left_out.append(tensor)
+                elif not may_touch(bound, tensor, quantized_names):
+                    reach.left_alone.append(tensor)
+                else:
+                    covering.append(_Covering(bound, reach, _rows(bound.rule, tensor, around)))
+            except Unfit as fact:
+                reach.unfit.append((tensor, fact))
+        parts += _parts(tensor, covering)
+    return Decisions(tuple(parts), reaches)
 
 
 def may_touch(bound: BoundRule, tensor: TensorSpec, quantized_names: frozenset[str]) -> bool:
     """Whether a rule that matches `tensor` may decide it: a pattern with wildcards takes plain floats only."""
     return (
         bound.initializer is None
-        or not bound.rule.glob.has_wildcards
+        or not bound.rule.selector.names.has_wildcards
         or (tensor.dtype.is_floating and tensor.name not in quantized_names and not tensor.unwritable)
     )
+
+
+class _Covering(NamedTuple):
+    """A rule that may decide some rows of a tensor, or all where `rows` are None."""
+
+    bound: BoundRule
+    reach: Reach
+    rows: Span | None
+
+
+def _parts(tensor: TensorSpec, covering: Sequence[_Covering]) -> list[Part]:
+    """`tensor` in parts, each decided by the last rule that covers it; what each rule gets and loses, its reach notes."""
+    whole = (0, tensor.shape[0] if tensor.shape else 1)
+    segments: list[tuple[Span, BoundRule | None]] = [(whole, None)]
+    for bound, _, rows in covering:
+        segments = _laid_over(segments, rows or whole, bound)
+    deciding = [bound for _, bound in segments if bound]
+    for bound, reach, rows in covering:
+        if any(decision is bound for decision in deciding):
+            reach.decided.append(tensor)
+            continue
+        reach.lost.append(tensor)
+        for span, later in segments:
+            if later and later.rule not in reach.lost_to and (rows is None or _shared(span, rows)):
+                reach.lost_to.append(later.rule)
+    return [Part(tensor, None if span == whole else span, bound) for span, bound in segments]
+
+
+def _laid_over(
+    segments: Sequence[tuple[Span, BoundRule | None]], rows: Span, bound: BoundRule
+) -> list[tuple[Span, BoundRule | None]]:
+    """`segments` in order, with `rows` decided by `bound`."""
+    start, stop = rows
+    before = [((s, min(e, start)), decision) for (s, e), decision in segments if s < start]
+    after = [((max(s, stop), e), decision) for (s, e), decision in segments if e > stop]
+    return [*before, (rows, bound), *after]
+
+
+def _shared(one: Span, other: Span) -> bool:
+    return max(one[0], other[0]) < min(one[1], other[1])
+
+
+def _holds(rule: Rule, tensor: TensorSpec, around: Surroundings) -> bool:
+    """Whether the rule's condition holds for `tensor`. Raises `Unfit` where it has no answer."""
+    if not rule.where:
+        return True
+    try:
+        answer = rule.where.value(Lookup(rule, tensor, around))
+    except Undefined as fact:
+        excerpt = rule.where.excerpt(fact.start, fact.stop)
+        raise Unfit(f"where {shown(rule.where.text)}: {fact}", excerpt) from None
+    if not isinstance(answer, bool):
+        raise Unfit(f"where {shown(rule.where.text)}: is {shown(answer)}, neither true nor false")
+    return answer
+
+
+def _rows(rule: Rule, tensor: TensorSpec, around: Surroundings) -> Span | None:
+    """The rows of `tensor` that `rule` takes, or None for all. Raises `Unfit` where there are none such."""
+    rows = rule.selector.rows
+    if not rows:
+        return None
+    if not tensor.shape:
+        raise Unfit("it has no rows: it has no dims")
+    lookup, count = Lookup(rule, tensor, around), tensor.shape[0]
+    start = _bound(rows.start, lookup, count, 0)
+    stop = _bound(rows.stop, lookup, count, count)
+    if start >= stop and count:
+        raise Unfit(f"{shown(rows.text)} takes no rows: from {start} to {stop}, of {count}")
+    return start, stop
+
+
+def _bound(expression: Expression | None, lookup: Lookup, count: int, otherwise: int) -> int:
+    """The row that `expression` tells, counted from the end where it is negative."""
+    if expression is None:
+        return otherwise
+    try:
+        value = expression.value(lookup)
+    except Undefined as fact:
+        raise Unfit(f"{shown(expression.text)}: {fact}", expression.excerpt(fact.start, fact.stop)) from None
+    if type(value) is not int:
+        raise Unfit(f"{shown(expression.text)} is {shown(value)}, not a whole number")
+    if not -count <= value <= count:
+        raise Unfit(f"it has {count} rows, and none at {value}")
+    return value + count if value < 0 else value

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import FitError, Problem, shown
 from initctl.formats.names import wrapper_prefix
 from initctl.planning.plan import Action
-from initctl.rules import Call, Glob, Rule, quoted
+from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Group, Optimizer, Parameter
-    from initctl.tensors import TensorSpec
+    from initctl.tensors import TensorPart, TensorSpec
 
 SOURCE = "--reset-optimizer"
 _BEGINS_AT = dict.fromkeys(
@@ -33,15 +33,19 @@ _BUFFERS = ("running_mean", "running_var")
 """What batch normalization calls floating-point tensors that no optimizer is given."""
 
 
-def resets(checkpoint: Checkpoint, filled: Iterable[TensorSpec]) -> tuple[Action, ...]:
+def resets(checkpoint: Checkpoint, filled: Iterable[TensorPart]) -> tuple[Action, ...]:
     """Actions that set back the state of exactly the parameters that are `filled`, in every optimizer.
 
-    Raises `FitError` where there is no optimizer, or it is not certain which of its states belong to them.
+    Where some rows of a parameter are, so is what is kept for each of its elements, and the rest stays. Raises
+    `FitError` where there is no optimizer, or it is not certain which of its states belong to them.
     """
     if not checkpoint.optimizers:
         _refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")
-    names = {tensor.stream_name for tensor in filled}
-    actions = tuple(action for optimizer in checkpoint.optimizers for action in _of(optimizer, checkpoint, names))
+    parts: dict[str, list[TensorPart]] = defaultdict(list)
+    for part in filled:
+        if part.tensor.is_first:
+            parts[part.tensor.stream_name].append(part)
+    actions = tuple(action for optimizer in checkpoint.optimizers for action in _of(optimizer, checkpoint, parts))
     outside = {tensor.name for tensor in checkpoint.outside}
     stored = {t.name for o in checkpoint.optimizers for kept in o.state.values() for t in kept.values()}
     if inside := [a.tensor.name for a in actions if a.tensor.name in stored - outside]:
@@ -49,9 +53,9 @@ def resets(checkpoint: Checkpoint, filled: Iterable[TensorSpec]) -> tuple[Action
     return actions
 
 
-def _of(optimizer: Optimizer, checkpoint: Checkpoint, names: set[str]) -> Iterator[Action]:
-    by_name = _matched(optimizer, checkpoint, names)
-    for name in sorted(names & by_name.keys()):
+def _of(optimizer: Optimizer, checkpoint: Checkpoint, parts: Mapping[str, Sequence[TensorPart]]) -> Iterator[Action]:
+    by_name = _matched(optimizer, checkpoint, set(parts))
+    for name in sorted(parts.keys() & by_name.keys()):
         parameter = by_name[name]
         place = f"{shown(optimizer.name)}: state of {shown(name)}"
         options = next((group.options for group in optimizer.groups if parameter in group.parameters), {})
@@ -63,15 +67,19 @@ def _of(optimizer: Optimizer, checkpoint: Checkpoint, names: set[str]) -> Iterat
                 _refuse(f"{place}: what {shown(kind)} begins at is not known", _START_ANEW)
             if tensor.unwritable:
                 _refuse(f"{place}: {shown(kind)} cannot be written: {tensor.unwritable}", _START_ANEW)
-            yield _reset(tensor, options.get(_OPTIONS.get(kind, ""), _BEGINS_AT[kind]))
+            value = options.get(_OPTIONS.get(kind, ""), _BEGINS_AT[kind])
+            for part in parts[name]:
+                if part.rows is None or tensor.shape == part.tensor.shape:
+                    yield _reset(tensor, value, part.rows)
 
 
-def _reset(tensor: TensorSpec, value: float) -> Action:
+def _reset(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) -> Action:
     name = "constant" if value else "zeros"
     arguments = {"val": value} if value else {}
     call = Call(name, tuple((key, f"{number:g}") for key, number in arguments.items()))
     pattern = quoted(tensor.name)
-    return Action(tensor, Rule(f"{pattern}={name}", SOURCE, Glob(pattern), call), name, arguments, {}, Constant(value))
+    rule = Rule(f"{pattern}={name}", SOURCE, Selector(Glob(pattern)), call)
+    return Action(tensor, rule, name, arguments, {}, Constant(value), rows=rows)
 
 
 def _matched(optimizer: Optimizer, checkpoint: Checkpoint, names: set[str]) -> Mapping[str, Parameter]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.stream.engines.choosing import CPU
+from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One tensor that a rule fills.
+    """One tensor that a rule fills, or some `rows` of it.
 
     `initializer` is the initializer's own name, `arguments` what it was called with, defaults included, and `derived`
     the numbers that follow from them for this tensor (`fan_in`, `std`). `fill` computes the values, on `device`.
@@ -32,6 +33,12 @@ class Action:
     derived: Mapping[str, int | float]
     fill: Fill | WholeFill
     device: str = CPU
+    rows: tuple[int, int] | None = None
+
+    @property
+    def part(self) -> TensorPart:
+        """What is filled."""
+        return TensorPart(self.tensor, self.rows)
 
     @property
     def params(self) -> dict[str, int | float | str]:
@@ -41,49 +48,57 @@ class Action:
     def to_json(self) -> dict[str, Any]:
         return {
             **_tensor_json(self.tensor),
-            "rows": None,
+            "rows": self.rows and list(self.rows),
             "rule": self.rule.text,
             "source": self.rule.source,
             "init": self.initializer,
             "params": self.params,
             "device": self.device,
-            **_size_json(self.tensor),
+            **_size_json(self.part),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One tensor that stays as it is: by a `keep` rule, or because no rule decides it."""
+    """One tensor that stays as it is, or some `rows` of it: by a `keep` rule, or because no rule decides it."""
 
     tensor: TensorSpec
     rule: Rule | None
+    rows: tuple[int, int] | None = None
+
+    @property
+    def part(self) -> TensorPart:
+        """What is kept."""
+        return TensorPart(self.tensor, self.rows)
 
     def to_json(self) -> dict[str, Any]:
         return {
             **_tensor_json(self.tensor),
+            "rows": self.rows and list(self.rows),
             "rule": self.rule and self.rule.text,
             "source": self.rule and self.rule.source,
-            **_size_json(self.tensor),
+            **_size_json(self.part),
         }
 
 
 class Totals(NamedTuple):
-    """How many tensors by name, and how many elements and bytes they have: those of tied ones count once."""
+    """How many tensors by name, at least in part, and how many elements and bytes: those of tied ones count once."""
 
     tensors: int
     elements: int
     bytes: int
 
     @classmethod
-    def of(cls, tensors: Iterable[TensorSpec]) -> Totals:
-        tensors = tuple(tensors)
-        once = [tensor for tensor in tensors if tensor.is_first]
-        return cls(len(tensors), sum(t.numel for t in once), sum(t.nbytes for t in once))
+    def of(cls, parts: Iterable[TensorPart]) -> Totals:
+        parts = tuple(parts)
+        once = [part for part in parts if part.tensor.is_first]
+        tensors = {id(part.tensor) for part in parts}
+        return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `apply` does to a checkpoint under a seed. Every tensor is in `actions` or in `kept`.
+    """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
     `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors.
     """
@@ -103,17 +118,17 @@ class Plan:
     @property
     def initialized(self) -> Totals:
         """What rules fill."""
-        return Totals.of(action.tensor for action in self.actions)
+        return Totals.of(action.part for action in self.actions)
 
     @property
     def untouched(self) -> Totals:
         """What stays as it is."""
-        return Totals.of(kept.tensor for kept in self.kept)
+        return Totals.of(kept.part for kept in self.kept)
 
     @property
     def reset(self) -> Totals:
         """What an optimizer forgets."""
-        return Totals.of(action.tensor for action in self.resets)
+        return Totals.of(action.part for action in self.resets)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as the `data` of a JSON document; warnings stand beside it there."""
@@ -126,7 +141,7 @@ class Plan:
             "kept": [kept.to_json() for kept in self.kept],
             "resets": [action.to_json() for action in self.resets],
             "totals": {
-                **Totals.of(self.checkpoint.tensors)._asdict(),
+                **Totals.of(map(TensorPart, self.checkpoint.tensors))._asdict(),
                 "initialized": self.initialized._asdict(),
                 "kept": self.untouched._asdict(),
                 "reset": self.reset._asdict(),
@@ -138,5 +153,5 @@ def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
     return {"tensor": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype.name}
 
 
-def _size_json(tensor: TensorSpec) -> dict[str, int]:
-    return {"elements": tensor.numel, "bytes": tensor.nbytes}
+def _size_json(part: TensorPart) -> dict[str, int]:
+    return {"elements": part.numel, "bytes": part.nbytes}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, escape, listed, shown
 from initctl.initializers import Unfit
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
+from initctl.planning.names import Lookup, Surroundings
 from initctl.planning.nearest import hint_for
 from initctl.planning.optimizer import resets
 from initctl.planning.placing import placed
@@ -18,10 +20,11 @@ from initctl.stream import TruncNormal
 from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.planning.deciding import BoundRule, Decisions, Reach
+    from initctl.initializers import Bound
+    from initctl.planning.deciding import BoundRule, Decisions, Part, Reach
     from initctl.rules import Rule
     from initctl.tensors import TensorSpec
 
@@ -34,6 +37,7 @@ def make_plan(
     rules: Sequence[BoundRule],
     *,
     seed: int,
+    config: Mapping[str, Any] | None = None,
     allow_unused: bool = False,
     require_all: bool = False,
     reset_optimizer: bool = False,
@@ -41,20 +45,21 @@ def make_plan(
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`, and on which device: see `placed`.
 
-    `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that no
-    rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors. Raises `FitError` with
-    every fault found.
+    `config` is what `config.json` says, where there is one. `allow_unused` turns rules that decide nothing into
+    warnings; `require_all` turns floating-point tensors that no rule decides into errors; `reset_optimizer` adds what
+    optimizers remember of filled tensors. Raises `FitError` with every fault found.
     """
-    decisions = decide(checkpoint.tensors, rules)
-    actions, faults = _actions(checkpoint.tensors, decisions)
-    kept = _kept(checkpoint.tensors, decisions)
-    forgotten = resets(checkpoint, [action.tensor for action in actions]) if reset_optimizer and not faults else ()
+    around = Surroundings(checkpoint, config)
+    decisions = decide(checkpoint.tensors, rules, around)
+    actions, faults = _actions(decisions, around)
+    kept = tuple(_kept(decisions))
+    forgotten = resets(checkpoint, [action.part for action in actions]) if reset_optimizer and not faults else ()
     faults = faults or _shared(checkpoint, actions, kept, forgotten)
     unused = [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
     if not allow_unused:
         faults = unused + faults
-    if require_all and (undecided := [k.tensor for k in kept if k.rule is None and k.tensor.dtype.is_floating]):
-        faults.append(_undecided(undecided))
+    if require_all and (undecided := _undecided(kept)):
+        faults.append(undecided)
     if faults:
         raise FitError(*faults)
     warnings = [*checkpoint.warnings, *unused, *_left_alone(decisions, kept), *_surprises(actions)]
@@ -65,48 +70,58 @@ def _shared(
     checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
 ) -> list[Problem]:
     """A problem for each tensor that shares memory with one that is decided otherwise."""
-    filled, outside = ({action.tensor.name: action for action in some} for some in (actions, forgotten))
-    keeping = {k.tensor.name: k.rule for k in kept if k.rule}
-    return [*torn(checkpoint.tensors, filled, keeping)] or [
-        *overlapping(checkpoint.tensors, filled, checkpoint.outside, outside)
-    ]
+    entries: list[Action | Kept] = [*actions, *kept]
+    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, checkpoint.outside, forgotten)]
 
 
-def _actions(tensors: Sequence[TensorSpec], decisions: Decisions) -> tuple[list[Action], list[Problem]]:
-    """An action for each tensor that a rule fills; and a problem for each rule that does not fit all of them."""
+def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], list[Problem]]:
+    """An action for each part that a rule fills; and a problem for each rule that does not fit all of them."""
     actions: list[Action] = []
-    unfit: dict[tuple[Rule, str], list[TensorSpec]] = {}
-    for tensor, decision in zip(tensors, decisions.rules, strict=True):
-        if decision is None or decision.initializer is None:
+    unfit: dict[tuple[Rule, str], list[tuple[TensorSpec, Unfit]]] = defaultdict(list)
+    for reach in decisions.reaches:
+        for tensor, fact in reach.unfit:
+            unfit[reach.rule, str(fact)].append((tensor, fact))
+    for part in decisions.parts:
+        if part.decision is None or part.decision.initializer is None:
             continue
-        initializer = decision.initializer
         try:
-            resolved = fit(initializer, tensor)
+            actions.append(_action(part.decision, part.decision.initializer, part, around))
         except Unfit as fact:
-            unfit.setdefault((decision.rule, str(fact)), []).append(tensor)
-            continue
-        given = {name: value for name, value in initializer.arguments.items() if value is not None}
-        name = initializer.initializer.name
-        actions.append(Action(tensor, decision.rule, name, given, resolved.numbers, resolved.fill))
-    return actions, [_unfit(rule, fact, tensors) for (rule, fact), tensors in unfit.items()]
+            unfit[part.decision.rule, str(fact)].append((part.tensor, fact))
+    return actions, [_unfit(rule, found) for (rule, _), found in unfit.items()]
 
 
-def _unfit(rule: Rule, fact: str, tensors: Sequence[TensorSpec]) -> Problem:
-    first, others = tensors[0], len(tensors) - 1
-    more = f" (and {others} more like it)" if others else ""
+def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroundings) -> Action:
+    """Raises `Unfit`."""
+    if initializer.expressions:
+        layout = initializer.values.get("layout")
+        lookup = Lookup(decision.rule, part.tensor, around, layout=layout if isinstance(layout, str) else None)
+        initializer = initializer.evaluated(lookup)
+    resolved = fit(initializer, part.tensor)
+    name = initializer.initializer.name
+    return Action(part.tensor, decision.rule, name, initializer.values, resolved.numbers, resolved.fill, rows=part.rows)
+
+
+def _unfit(rule: Rule, found: Sequence[tuple[TensorSpec, Unfit]]) -> Problem:
+    tensors = list({tensor.name: tensor for tensor, _ in found}.values())
+    first, fact = found[0]
+    more = f" (and {len(tensors) - 1} more like it)" if len(tensors) > 1 else ""
     place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
-    return Problem("rule.unfit", f"{rule}: {place}: {rule.call.name} does not fit: {fact}")
+    message = f"{rule}: {place}: {rule.call.name} does not fit: {fact}"
+    return Problem("rule.unfit", message, None, fact.excerpt)
 
 
-def _kept(tensors: Sequence[TensorSpec], decisions: Decisions) -> tuple[Kept, ...]:
-    decided = zip(tensors, decisions.rules, strict=True)
-    return tuple(Kept(t, d.rule if d else None) for t, d in decided if d is None or d.initializer is None)
+def _kept(decisions: Decisions) -> Iterator[Kept]:
+    for tensor, rows, decision in decisions.parts:
+        if decision is None or decision.initializer is None:
+            yield Kept(tensor, decision.rule if decision else None, rows)
 
 
 def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
     """What is wrong with a rule that decides no tensor."""
-    if reach.decided:
+    if reach.decided or reach.unfit or reach.rule.optional:
         return None
+    matches = reach.rule.selector.names.matches
     if reach.lost:
         later = listed(list(map(str, reach.lost_to)))
         message = f"{reach.rule}: decides nothing: all that it matches is decided by later rules: {later}"
@@ -114,17 +129,20 @@ def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
     if reach.left_alone:
         message = f"{reach.rule}: decides nothing: it matches only {_listed(reach.left_alone)}"
         return Problem("rule.unused", message, f"{_LEFT_ALONE}; name one in full to fill it")
+    if reach.left_out and reach.rule.where:
+        message = f"{reach.rule}: decides nothing: it matches {_listed(reach.left_out)}"
+        return Problem("rule.unused", message, f"for none of them {shown(reach.rule.where.text)} holds")
     for tensor in checkpoint.tensors:
-        if alias := next(filter(reach.rule.glob.matches, tensor.aliases), None):
+        if alias := next(filter(matches, tensor.aliases), None):
             message = (
                 f"{reach.rule}: matches no tensor: {shown(alias)} is kept as {shown(tensor.name)}, which it is tied to"
             )
             return Problem("rule.unused", message, f"write '{escape(quoted(tensor.name))}'")
-    outside = [tensor.name for tensor in checkpoint.outside if reach.rule.glob.matches(tensor.name)]
+    outside = [tensor.name for tensor in checkpoint.outside if matches(tensor.name)]
     if outside:
         message = f"{reach.rule}: matches no tensor of the state dict at {shown(checkpoint.root)}"
         return Problem("rule.unused", message, f"{shown(outside[0])} lies outside of it: --root '' takes all")
-    hint = hint_for(reach.rule.glob.pattern, [tensor.name for tensor in checkpoint.tensors])
+    hint = hint_for(reach.rule.selector.names.pattern, [tensor.name for tensor in checkpoint.tensors])
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
 
 
@@ -156,7 +174,7 @@ def _surprises(actions: Sequence[Action]) -> list[Problem]:
 def _many_dims(action: Action) -> Problem | None:
     """A pattern that reaches a bias which is something else: GPT-2 calls a causal mask `attn.bias`."""
     dims = len(action.tensor.shape)
-    if dims < 2 or not action.rule.glob.has_wildcards or action.tensor.name.rpartition(".")[2] != "bias":
+    if dims < 2 or not action.rule.selector.names.has_wildcards or action.tensor.name.rpartition(".")[2] != "bias":
         return None
     message = f"{action.rule}: tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
     return Problem("rule.bias_dims", message, "if it is a mask, add a rule that keeps it")
@@ -171,7 +189,12 @@ def _nothing_cut(action: Action) -> Problem | None:
     return None
 
 
-def _undecided(tensors: Sequence[TensorSpec]) -> Problem:
+def _undecided(kept: Sequence[Kept]) -> Problem | None:
+    """What is wrong where no rule decides a floating-point tensor, or some rows of one."""
+    undecided = {k.tensor.name: k.tensor for k in kept if k.rule is None and k.tensor.dtype.is_floating}
+    if not undecided:
+        return None
+    tensors = list(undecided.values())
     message = f"no rule decides {_listed(tensors)}"
     return Problem("tensor.undecided", message, "add a rule for each; keep leaves a tensor as it is")
 

@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import Problem, escape, listed, shown
+from initctl.planning.plan import Action, Kept
 from initctl.rules import quoted
 from initctl.stream import Constant
 
@@ -15,11 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from initctl.planning.plan import Action
-    from initctl.rules import Rule
     from initctl.tensors import Block, TensorSpec
 
-    Actions = Mapping[str, Action]
+    Entry = Action | Kept
 
 _MOST_PAIRS = 1_000_000
 """Neighbours in memory that are compared at most."""
@@ -59,25 +58,27 @@ class _Placed:
         }
 
 
-def torn(tensors: Sequence[TensorSpec], actions: Actions, kept: Mapping[str, Rule]) -> Iterator[Problem]:
-    """A problem for each set of tied tensors that is not decided alike; `kept` are those that a rule keeps."""
+def torn(tensors: Sequence[TensorSpec], entries: Sequence[Entry]) -> Iterator[Problem]:
+    """A problem for each set of tied tensors that is not decided alike."""
+    by_name: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_name[entry.tensor.name].append(entry)
     for names in dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied):
-        if len({_decision(actions.get(name)) for name in names}) > 1:
-            yield _torn(names, actions, kept)
+        if len({tuple(map(_decision, by_name[name])) for name in names}) > 1:
+            yield _torn({name: by_name[name] for name in names})
 
 
-def overlapping(
-    tensors: Sequence[TensorSpec], actions: Actions, outside: Sequence[TensorSpec], resets: Actions
-) -> Iterator[Problem]:
+def overlapping(entries: Sequence[Entry], outside: Sequence[TensorSpec], resets: Sequence[Action]) -> Iterator[Problem]:
     """A problem for each tensor that would be filled and shares memory with one that would not hold its own values."""
     by_file: dict[str, list[_Extent]] = defaultdict(list)
-    for tensor in tensors:
-        if tensor.is_first:
-            for extent in _extents(tensor, actions.get(tensor.name), rooted=True):
-                by_file[extent.block.file].append(extent)
-    for tensor in outside:
-        for extent in _extents(tensor, resets.get(tensor.name), rooted=False):
-            by_file[extent.block.file].append(extent)
+    reset = {action.tensor.name for action in resets}
+    others = [Kept(tensor, None) for tensor in outside if tensor.name not in reset]
+    aside: list[Entry] = [*resets, *others]
+    for entry in entries:
+        if entry.tensor.is_first:
+            _add(by_file, entry, rooted=True)
+    for entry in aside:
+        _add(by_file, entry, rooted=False)
     told: set[str] = set()
     for number, (one, other) in enumerate(pair for extents in by_file.values() for pair in _neighbours(extents)):
         if number == _MOST_PAIRS:
@@ -89,10 +90,13 @@ def overlapping(
             yield _overlap(one, other)
 
 
-def _extents(tensor: TensorSpec, action: Action | None, *, rooted: bool) -> Iterator[_Extent]:
-    width = tensor.dtype.bits // 8
-    for block in tensor.blocks if tensor.numel else ():
-        yield _Extent(block.offset, block.offset + block.extent * width, tensor, block, action, rooted)
+def _add(by_file: dict[str, list[_Extent]], entry: Entry, *, rooted: bool) -> None:
+    """Note where the blocks of `entry` lie."""
+    tensor, width = entry.tensor, entry.tensor.dtype.bits // 8
+    action = entry if isinstance(entry, Action) else None
+    for block in entry.part.blocks if entry.part.numel else ():
+        stop = block.offset + block.extent * width
+        by_file[block.file].append(_Extent(block.offset, stop, tensor, block, action, rooted))
 
 
 def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
@@ -102,11 +106,11 @@ def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]
     for extent in sorted(extents, key=lambda extent: extent.start):
         filled = [earlier for earlier in filled if earlier.stop > extent.start]
         if not extent.action:
-            yield from ((earlier, extent) for earlier in filled)
+            yield from ((earlier, extent) for earlier in filled if earlier.tensor is not extent.tensor)
             others.append(extent)
             continue
         others = [earlier for earlier in others if earlier.stop > extent.start]
-        yield from ((extent, earlier) for earlier in (*filled, *others))
+        yield from ((extent, earlier) for earlier in (*filled, *others) if earlier.tensor is not extent.tensor)
         filled.append(extent)
 
 
@@ -130,19 +134,26 @@ def _share(one: _Extent, other: _Extent) -> bool:
         return True
 
 
-def _decision(action: Action | None) -> object:
-    return action and (action.initializer, *sorted(action.params.items()))
+def _decision(entry: Entry) -> object:
+    """What is done to a part of a tensor, by whatever rule."""
+    if isinstance(entry, Action):
+        return (entry.rows, entry.initializer, *sorted(entry.params.items()))
+    return entry.rows
 
 
-def _torn(names: Sequence[str], actions: Actions, kept: Mapping[str, Rule]) -> Problem:
-    rules = {name: str(actions[name].rule) if name in actions else str(kept.get(name, "none")) for name in names}
-    decided = [f"{shown(name)} by {rule}" for name, rule in rules.items()]
+def _torn(entries: Mapping[str, Sequence[Entry]]) -> Problem:
+    names = list(entries)
+    decided = [f"{shown(name)} by {_rules(parts)}" for name, parts in entries.items()]
     message = f"{listed([shown(name) for name in names])} are one tensor, and must be decided alike: {listed(decided)}"
-    filled = next(action for name in names if (action := actions.get(name)))
-    call = filled.rule.call
-    arguments = ",".join(f"{name}={value}" for name, value in call.arguments)
-    rule = f"{_alternatives(names)}={call.name}{arguments and ':'}{arguments}"
+    filled = next(entry for parts in entries.values() for entry in parts if isinstance(entry, Action))
+    rows = filled.rule.selector.rows
+    rule = f"{_alternatives(names)}{rows.text if rows else ''}={filled.rule.call}"
     return Problem("rule.tied", message, f"write '{escape(rule)}'")
+
+
+def _rules(parts: Sequence[Entry]) -> str:
+    """What decides the parts of a tensor."""
+    return " and ".join(dict.fromkeys(str(part.rule) for part in parts if part.rule)) or "none"
 
 
 def _alternatives(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from initctl.initializers import Unfit, fans
 from initctl.planning import Totals
 from initctl.report.folding import listing
 from initctl.report.tables import Listing, count, shape_text
+from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,14 +36,14 @@ def checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
         "contents": {file: dict(contents) for file, contents in checkpoint.contents.items()},
         "tensors": [_tensor_json(tensor) for tensor in checkpoint.tensors],
         "outside": [_tensor_json(tensor) for tensor in checkpoint.outside],
-        "totals": Totals.of(checkpoint.tensors)._asdict(),
+        "totals": Totals.of(map(TensorPart, checkpoint.tensors))._asdict(),
     }
 
 
 def checkpoint_report(checkpoint: Checkpoint, *, unfold: bool) -> RenderableType:
     """One row a tensor, what else there is, and totals; long lists folded unless `unfold`."""
     listed = listing([(tensor.name, _rest(tensor)) for tensor in checkpoint.tensors], unfold=unfold)
-    totals = Totals.of(checkpoint.tensors)
+    totals = Totals.of(map(TensorPart, checkpoint.tensors))
     sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {decimal(totals.bytes)}"
     files = f"{checkpoint.format}, {count(len(checkpoint.files), 'file')}"
     rows_table = Listing(_HEADING, [(name, *rest) for name, rest in listed], right=("fan_in", "fan_out", "size"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.planning import Action, Plan
     from initctl.planning.plan import Totals
+    from initctl.rules import Rule
 
 _HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
 
 
 def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
     """One row a tensor, in the checkpoint's order, and totals; long lists folded unless `unfold`."""
-    by_name: dict[str, Action | Kept] = {action.tensor.name: action for action in plan.actions}
-    by_name |= {kept.tensor.name: kept for kept in plan.kept}
-    entries = [*(by_name[tensor.name] for tensor in plan.checkpoint.tensors), *plan.resets]
+    by_tensor: dict[int, list[Action | Kept]] = defaultdict(list)
+    decided: list[Action | Kept] = [*plan.actions, *plan.kept]
+    for entry in decided:
+        by_tensor[id(entry.tensor)].append(entry)
+    parts = chain.from_iterable(sorted(by_tensor[id(t)], key=_first_row) for t in plan.checkpoint.tensors)
+    entries = [*parts, *plan.resets]
     totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}{_rest_of_totals(plan)}"
     return Group(_rows(entries, unfold=unfold), "", totals)
 
@@ -52,12 +57,26 @@ def written_report(applied: Applied) -> RenderableType:
 
 
 def _rows(entries: Sequence[Action | Kept], *, unfold: bool) -> RenderableType:
-    rows = [(entry.tensor.name, _rest(entry)) for entry in entries]
+    rows = [(_name(entry), _rest(entry)) for entry in entries]
     return Listing(_HEADING, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])
 
 
+def _first_row(entry: Action | Kept) -> int:
+    return entry.rows[0] if entry.rows else 0
+
+
+def _name(entry: Action | Kept) -> str:
+    """The tensor's name, with the rows where it is not taken whole."""
+    return entry.tensor.name + (f"[{entry.rows[0]}:{entry.rows[1]}]" if entry.rows else "")
+
+
+def _selector(rule: Rule) -> str:
+    """What a rule takes, as it is written."""
+    return rule.selector.names.pattern + (rule.selector.rows.text if rule.selector.rows else "")
+
+
 def _rest(entry: Action | Kept) -> tuple[str, str, str, str]:
-    rule = f"{entry.rule.source}: {shown(entry.rule.glob.pattern)}" if entry.rule else "-"
+    rule = f"{entry.rule.source}: {shown(_selector(entry.rule))}" if entry.rule else "-"
     initializer = KEEP if isinstance(entry, Kept) else initializer_text(entry)
     return shape_text(entry.tensor.shape), entry.tensor.dtype.name, rule, initializer
 

@@ -1,7 +1,40 @@
-"""Rules as text: `selector=call`. Syntax only; what an initializer's name means is not known here."""
+"""Rules as text: `selector=call`. Syntax only; what an initializer's name means is not known here.
 
-from initctl.rules.glob import Glob, quoted
+rule.py         a rule
+selector.py     which tensors it takes, and which of their rows
+glob.py         globs over names
+pattern.py      a glob's text → a tree
+automaton.py    the tree → what it matches, in linear time
+regex.py        regular expressions over names
+call.py         an initializer's name and its arguments
+expression.py   arithmetic and conditions
+number.py       plain numbers
+"""
+
+from initctl.rules.call import Call, parse_call
+from initctl.rules.expression import Expression, Undefined, Value, parse_condition, parse_expression
+from initctl.rules.glob import Glob, highest_numbers
 from initctl.rules.number import parse_number
-from initctl.rules.rule import Call, Rule, parse_call, parse_rule
+from initctl.rules.pattern import quoted
+from initctl.rules.rule import Rule, Scope, parse_rule
+from initctl.rules.selector import Rows, Selector, parse_selector
 
-__all__ = ["Call", "Glob", "Rule", "parse_call", "parse_number", "parse_rule", "quoted"]
+__all__ = [
+    "Call",
+    "Expression",
+    "Glob",
+    "Rows",
+    "Rule",
+    "Scope",
+    "Selector",
+    "Undefined",
+    "Value",
+    "highest_numbers",
+    "parse_call",
+    "parse_condition",
+    "parse_expression",
+    "parse_number",
+    "parse_rule",
+    "parse_selector",
+    "quoted",
+]

@@ -2,96 +2,94 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from initctl.errors import Problem, RuleError, shown
-from initctl.rules.glob import Glob
+from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules.call import Call, parse_call
+from initctl.rules.selector import Selector, parse_selector
 
-_ROW_SLICE = re.compile(r"(?<!\\)\[[-0-9 ]*:[-0-9: ]*\]$")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initctl.rules.expression import Expression, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An initializer by name, with its arguments as text, in the order written."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """What names in a rule's expressions stand for, beside those that every rule knows.
 
-    name: str
-    arguments: tuple[tuple[str, str], ...] = ()
+    `vars` are expressions by name; `config` is what config.json is taken to say where it is silent, by dotted keys.
+    """
+
+    vars: Mapping[str, Expression] = field(default_factory=dict)
+    config: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: its text, where it was given (`rule 2`), and what the text says."""
+    """One rule: its text, where it was given (`rule 2`), and what the text says.
+
+    It takes only tensors `where` that holds. One that is `optional` may decide nothing.
+    """
 
     text: str
     source: str
-    glob: Glob
+    selector: Selector
     call: Call
+    where: Expression | None = None
+    optional: bool = False
+    scope: Scope = field(default_factory=Scope)
 
     def __str__(self) -> str:
         return f"{self.source} ({shown(self.text)})"
 
 
-def parse_rule(text: str, source: str) -> Rule:
+def parse_rule(text: str, source: str, scope: Scope | None = None) -> Rule:
     """The rule that `text` writes; `source` says where it stands, for messages. Raises `RuleError`."""
     try:
-        selector, call = _split(text)
-        return Rule(text, source, Glob(_without_slice(selector)), parse_call(call))
+        equals = _equals(text)
+        selector, start = _stripped(text, 0, equals)
+        call, call_start = _stripped(text, equals + 1, len(text))
+        try:
+            selected = parse_selector(selector).inside(text, start)
+        except RuleError as error:
+            raise error.inside(text, start) from None
+        try:
+            parsed = parse_call(call).moved(text, call_start)
+        except RuleError as error:
+            raise error.inside(text, call_start) from None
+        return Rule(text, source, selected, parsed, scope=scope or Scope())
     except RuleError as error:
         raise error.prefixed(f"{source} ({shown(text)}): ") from None
 
 
-def parse_call(text: str) -> Call:
-    """The call that `text` writes: `name` or `name:key=value,key=value`. Raises `RuleError`."""
-    name, colon, rest = text.partition(":")
-    name = name.strip()
-    if not _NAME.fullmatch(name):
-        raise _error(
-            f"{shown(name)} cannot be an initializer's name" if name else "no initializer after the '='",
-            "write for instance normal:std=0.02",
-        )
-    if colon and not rest.strip():
-        raise _error("nothing after the ':'", f"write {name} alone, or {name}:key=value")
-    arguments = tuple(_argument(part) for part in rest.split(",")) if colon else ()
-    keys = [key for key, _ in arguments]
-    if len(set(keys)) < len(keys):
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise _error(f"parameter {repeated} is given twice")
-    return Call(name, arguments)
-
-
-def _argument(text: str) -> tuple[str, str]:
-    key, equals, value = (part.strip() for part in text.partition("="))
-    if not (_NAME.fullmatch(key) and equals and value):
-        raise _error(f"{shown(text)} is not key=value", "write for instance std=0.02, parameters separated by commas")
-    return key, value
-
-
-def _split(text: str) -> tuple[str, str]:
-    """The selector and the call: around the first `=` that is neither quoted nor inside a set."""
-    at, in_set = 0, False
+def _equals(text: str) -> int:
+    """The first `=` that is neither quoted nor inside brackets: selector and call stand around it."""
+    at, opened = 0, -1
     while at < len(text):
         match text[at]:
             case "\\":
                 at += 1
-            case "[":
-                in_set = True
+            case "[" if opened < 0:
+                opened = at
             case "]":
-                in_set = False
-            case "=" if not in_set:
-                return text[:at].strip(), text[at + 1 :].strip()
+                opened = -1
+            case "=" if opened < 0:
+                return at
         at += 1
-    if in_set and "=" in text:
-        raise _error("a bracket is not closed", r"write \[ for the character itself")
-    raise _error("no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'")
+    if opened >= 0 and "=" in text:
+        hint = r"write \[ for the character itself"
+        raise _error("a bracket is not closed", hint, Excerpt(text, opened, opened + 1))
+    hint = "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"
+    raise _error("no '=' between pattern and initializer", hint, Excerpt(text, len(text), len(text) + 1))
 
 
-def _without_slice(selector: str) -> str:
-    if found := _ROW_SLICE.search(selector):
-        raise _error(f"{found[0]} would be a slice of rows", "a rule takes whole tensors")
-    return selector
+def _stripped(text: str, start: int, stop: int) -> tuple[str, int]:
+    """What stands between `start` and `stop` without the blanks around it, and where it begins."""
+    part = text[start:stop]
+    return part.strip(), start + len(part) - len(part.lstrip())
 
 
-def _error(message: str, hint: str | None = None) -> RuleError:
-    return RuleError(Problem("rule.syntax", message, hint))
+def _error(message: str, hint: str, place: Excerpt) -> RuleError:
+    return RuleError(Problem("rule.syntax", message, hint, place))

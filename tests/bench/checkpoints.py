@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,11 @@ VOCABULARY, WIDTH, INNER = 32_000, 2048, 5632
 HEAD = "lm_head.weight"
 """The last tensor; 131 MB in bfloat16, whatever the size of the file."""
 _BYTES = 2  # of a bfloat16
+_SAVED = """
+import sys, torch
+from safetensors.torch import load_file
+torch.save({"state_dict": load_file(sys.argv[1])}, sys.argv[2])
+"""
 _WRITTEN_AT_ONCE = 1 << 22
 
 
@@ -30,14 +37,14 @@ def language_model(path: Path, size: float) -> Path:
 
 
 def archive(path: Path) -> Path:
-    """The checkpoint of safetensors at `path`, as torch.save writes it; an existing one is taken as it is."""
-    import torch
-    from safetensors.torch import load_file
+    """The checkpoint of safetensors at `path`, as torch.save writes it; an existing one is taken as it is.
 
+    In a process of its own, since a child's peak counts its parent's.
+    """
     target = path.with_suffix(".pt")
     if not target.exists():
         staged = path.with_suffix(".part")
-        torch.save({"state_dict": load_file(path)}, staged)
+        subprocess.run([sys.executable, "-c", _SAVED, str(path), str(staged)], check=True)
         staged.rename(target)
     return target
 

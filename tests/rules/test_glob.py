@@ -6,7 +6,7 @@ import pytest
 
 from initctl.errors import RuleError
 from initctl.rules import Glob
-from initctl.rules.glob import DEEPEST_BRACES, LONGEST_PATTERN
+from initctl.rules.pattern import DEEPEST_BRACES, LONGEST_PATTERN
 
 MATCHES = [
     ("w", "w"),

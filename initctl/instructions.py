@@ -1,0 +1,100 @@
+"""What a caller asks for: the rules of a preset, of recipes and of their own, in this order, and a seed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from initctl.errors import Problem, RuleError, UsageError, shown
+from initctl.formats import read_config
+from initctl.planning import bind
+from initctl.recipes import AUTO, preset_for, read_preset, read_recipe
+from initctl.rules import Rule, Scope, parse_rule
+from initctl.stream.key import SEED_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from initctl.formats import Checkpoint
+    from initctl.planning import BoundRule
+    from initctl.recipes import Recipe
+    from initctl.rules import Expression, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """Recipes, that of a preset first, the `texts` of the caller's own rules, and a seed, where one was given.
+
+    `rules` are all of them, bound; where an automatic preset `is_awaited`, there are none yet.
+    """
+
+    recipes: tuple[Recipe, ...]
+    texts: tuple[str, ...]
+    given_seed: int | None
+    rules: tuple[BoundRule, ...]
+    is_awaited: bool = False
+
+    @property
+    def seed(self) -> int:
+        """The seed that was given, or else that of the last recipe that tells one, or 0."""
+        told = (recipe.seed for recipe in reversed(self.recipes))
+        return next((seed for seed in (self.given_seed, *told) if seed is not None), 0)
+
+    def for_checkpoint(self, checkpoint: Checkpoint) -> Instructions:
+        """The same with the preset that fits `checkpoint`, where that was asked for. Raises `UsageError`."""
+        if not self.is_awaited:
+            return self
+        preset = read_preset(preset_for(read_config(checkpoint.directory)).name)
+        return _bound((preset, *self.recipes), self.texts, self.given_seed)
+
+    def config(self, checkpoint: Checkpoint) -> Mapping[str, Any] | None:
+        """The `config.json` of `checkpoint`, where a rule may ask for it and there is one. Raises `InputError`."""
+        return read_config(checkpoint.directory) if any(rule.uses_config for rule in self.rules) else None
+
+
+def instructions(
+    rules: Iterable[str], recipes: Iterable[str | os.PathLike[str]], preset: str | None, seed: int | None
+) -> Instructions:
+    """All that can be known before the checkpoint is read. Raises `UsageError`: of rules and recipes, `RuleError`."""
+    if isinstance(rules, str) or isinstance(recipes, (str, os.PathLike)):
+        raise UsageError(Problem("usage.rules", "rules, recipes: one was given", "give a list of them"))
+    if seed is not None and not (type(seed) is int and 0 <= seed < SEED_LIMIT):
+        raise UsageError(Problem("usage.seed", f"seed: {shown(seed)} is not a whole number from 0 to 2^64 - 1"))
+    read = tuple(read_recipe(path) for path in recipes)
+    texts = tuple(rules)
+    if preset == AUTO:
+        _bound(read, (), seed)  # what is wrong with them is told at once
+        return Instructions(read, texts, seed, (), is_awaited=True)
+    return _bound(read if preset is None else (read_preset(preset), *read), texts, seed)
+
+
+def _bound(recipes: tuple[Recipe, ...], texts: tuple[str, ...], seed: int | None) -> Instructions:
+    """With every rule bound. Raises `RuleError` with the faults of all of them."""
+    bound: list[BoundRule] = []
+    problems: list[Problem] = []
+    for parsed in _parsing(recipes, texts):
+        try:
+            bound.append(bind(parsed()))
+        except RuleError as error:
+            problems += error.problems
+    if problems:
+        raise RuleError(*problems)
+    return Instructions(recipes, texts, seed, tuple(bound))
+
+
+def _parsing(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Callable[[], Rule]]:
+    """What gives each rule, or raises `RuleError`. The caller's own know the variables of all recipes."""
+    variables: dict[str, Expression] = {}
+    config: dict[str, Value] = {}
+    for recipe in recipes:
+        variables |= recipe.scope.vars
+        config |= recipe.scope.config
+        yield from (partial(_itself, rule) for rule in recipe.rules)
+    scope = Scope(variables, config)
+    yield from (partial(parse_rule, text, f"rule {number}", scope) for number, text in enumerate(texts, start=1))
+
+
+def _itself(rule: Rule) -> Rule:
+    return rule

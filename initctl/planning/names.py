@@ -1,0 +1,152 @@
+"""What the names in a rule's expressions stand for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from initctl.errors import Problem, RuleError, shown
+from initctl.initializers import Unfit, fans
+from initctl.rules import Undefined, highest_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from initctl.formats import Checkpoint
+    from initctl.rules import Expression, Rule, Value
+    from initctl.tensors import TensorSpec
+
+OF_A_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers")
+CONFIG = "config."
+_LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
+"""A part of a name that is a whole number."""
+
+
+class Surroundings:
+    """What is the same for all rules and tensors of a checkpoint: the numbers in its names, and its `config.json`."""
+
+    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> None:
+        names = [tensor.name for tensor in checkpoint.tensors]
+        self.highest = highest_numbers(names)
+        self.config = config
+        self._usual = Counter(name[: found.start(1)] for name in names if (found := _LAYER.search(name)))
+
+    def layer(self, name: str) -> int:
+        """The first whole-number part of `name`. Raises `KeyError` with the reason where there is none."""
+        if not (found := _LAYER.search(name)):
+            raise KeyError("the tensor's name has no number between dots")
+        return int(found[1])
+
+    def layers(self, name: str) -> int:
+        """One more than the highest number where `name` has its layer, or, if it has none, where most names do."""
+        found = _LAYER.search(name)
+        if not found and not self._usual:
+            raise KeyError("no tensor's name has a number between dots")
+        place = name[: found.start(1)] if found else self._usual.most_common(1)[0][0]
+        return 1 + self.highest[place]
+
+
+@dataclass(slots=True)
+class Lookup:
+    """What a name stands for in the expressions of `rule` on `tensor`. Called with one, it returns the value, or raises
+    `KeyError` with the reason why there is none.
+    """
+
+    rule: Rule
+    tensor: TensorSpec
+    around: Surroundings
+    layout: str | None = None
+    _captured: Mapping[str, int] | None = None
+    _under_way: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str) -> Value:
+        if name in self.captured:
+            return self.captured[name]
+        if name in self.rule.scope.vars:
+            return self._variable(name)
+        if name.startswith(CONFIG):
+            return self._config(name.removeprefix(CONFIG))
+        return self._of_tensor(name)
+
+    @property
+    def captured(self) -> Mapping[str, int]:
+        if self._captured is None:
+            self._captured = self.rule.selector.names.captured(self.tensor.name, self.around.highest)
+        return self._captured
+
+    def _variable(self, name: str) -> Value:
+        if name in self._under_way:
+            raise KeyError(f"{' -> '.join([*self._under_way, name])}: variables that need each other")
+        self._under_way.append(name)
+        try:
+            return self.rule.scope.vars[name].value(self)
+        except Undefined as fact:
+            raise KeyError(f"{name} = {shown(self.rule.scope.vars[name].text)}: {fact}") from None
+        finally:
+            self._under_way.pop()
+
+    def _config(self, key: str) -> Value:
+        """A value of config.json, or what the rule takes it to say where it is silent."""
+        found: Any = self.around.config
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if found is None:
+            found = self.rule.scope.config.get(key)
+        if found is None:
+            raise KeyError(self._silent(key))
+        if isinstance(found, list):
+            return tuple(found)
+        if not isinstance(found, (int, float, str)):
+            raise KeyError(f"config.json: {key} is not a number")
+        return found
+
+    def _silent(self, key: str) -> str:
+        if self.around.config is None:
+            return f"there is no config.json beside the checkpoint that could tell {key}"
+        nearest = get_close_matches(key, list(_dotted(self.around.config)), n=1)
+        return f"config.json does not tell {key}" + (f", but {shown(nearest[0])}" if nearest else "")
+
+    def _of_tensor(self, name: str) -> Value:
+        tensor = self.tensor
+        match name:
+            case "numel":
+                return tensor.numel
+            case "ndim":
+                return len(tensor.shape)
+            case "shape":
+                return tensor.shape
+            case "dtype":
+                return tensor.dtype.name
+            case "layer":
+                return self.around.layer(tensor.name)
+            case "layers":
+                return self.around.layers(tensor.name)
+            case "fan_in" | "fan_out":
+                try:
+                    return int(getattr(fans(tensor.shape, self.layout), name))
+                except Unfit as fact:
+                    raise KeyError(str(fact)) from None
+        raise KeyError(f"{shown(name)} is not known")
+
+
+def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def check_names(expression: Expression, rule: Rule) -> None:
+    """Raise `RuleError` where `expression` uses a name that no tensor can give a meaning to."""
+    known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
+    for name in sorted(expression.names):
+        if name in known or name.startswith(CONFIG):
+            continue
+        nearest = get_close_matches(name, known, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)} and config.KEY"
+        place = expression.place_of(name)
+        raise RuleError(Problem("rule.name", f"{shown(expression.text)}: no name {shown(name)} is known", hint, place))

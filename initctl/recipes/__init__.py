@@ -1,0 +1,15 @@
+"""Recipes: rules in TOML files, from their author or from a model family's preset.
+
+recipe.py      a recipe: rules in order, and a seed
+reading.py     files and presets → a recipe, with what they extend
+document.py    one TOML document, every key and type checked
+writing.py     rules → a TOML document that says the same
+presets.py     the presets that are here, and which of them fits a model
+schema.py      the JSON Schema of recipes, for editors
+"""
+
+from initctl.recipes.presets import AUTO, Preset, find_preset, preset_for, presets
+from initctl.recipes.reading import read_preset, read_recipe
+from initctl.recipes.recipe import Recipe
+
+__all__ = ["AUTO", "Preset", "Recipe", "find_preset", "preset_for", "presets", "read_preset", "read_recipe"]

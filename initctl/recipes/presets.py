@@ -1,0 +1,67 @@
+"""The presets that are here: one recipe for each model family, in `initctl/presets`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from initctl.errors import Problem, UsageError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AUTO = "auto"
+"""Stands for the preset that fits the `model_type` of config.json."""
+_SUFFIX = ".toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A recipe that ships with the package: what it is for, and its text."""
+
+    name: str
+    text: str
+    summary: str
+    source: str
+    model_types: tuple[str, ...]
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """All of them by name, in order."""
+    folder = files("initctl") / "presets"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
+    return {name.removesuffix(_SUFFIX): _preset(name, (folder / name).read_text("utf-8")) for name in names}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset called `name`. Raises `UsageError` that proposes the nearest names."""
+    known = presets()
+    if name not in known:
+        nearest = get_close_matches(name, known, n=2)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`initctl presets` lists them"
+        raise UsageError(Problem("preset.unknown", f"no preset is called {shown(name)}", hint))
+    return known[name]
+
+
+def preset_for(config: Mapping[str, Any] | None) -> Preset:
+    """The preset that fits a model with this `config.json`. Raises `UsageError` where none does, or it is not there."""
+    hint = "name one with --preset; `initctl presets` lists them"
+    if config is None:
+        raise UsageError(Problem("preset.auto", "preset auto: there is no config.json beside the checkpoint", hint))
+    kind = config.get("model_type")
+    for preset in presets().values():
+        if kind in preset.model_types:
+            return preset
+    raise UsageError(Problem("preset.auto", f"preset auto: no preset is for model_type {shown(kind)}", hint))
+
+
+def _preset(name: str, text: str) -> Preset:
+    about = tomllib.loads(text)["preset"]
+    return Preset(
+        name.removesuffix(_SUFFIX), text, about["summary"], about["source"], tuple(about.get("model_types", ()))
+    )

@@ -1,0 +1,106 @@
+"""Files and presets → a recipe: a document, after those that it extends."""
+
+from __future__ import annotations
+
+import os
+from codecs import BOM_UTF8
+from typing import TYPE_CHECKING
+
+from initctl.errors import InputError, Problem, RuleError, UsageError, shown
+from initctl.formats.opening import open_regular, read_at
+from initctl.recipes.document import parse_document
+from initctl.recipes.presets import find_preset
+from initctl.recipes.recipe import Recipe
+from initctl.rules import Scope
+
+if TYPE_CHECKING:
+    from initctl.recipes.document import Document
+    from initctl.rules import Expression, Value
+
+PRESET = "preset:"
+LONGEST = 1 << 20
+"""Bytes of a file."""
+MOST_DOCUMENTS = 64
+"""That a recipe extends, directly or through others."""
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in the file at `path`. Raises `UsageError`: of its text, `RuleError`."""
+    return _recipe(os.fspath(path))
+
+
+def read_preset(name: str) -> Recipe:
+    """The recipe of the preset `name`. Raises `UsageError`."""
+    return _recipe(PRESET + name)
+
+
+def _recipe(origin: str) -> Recipe:
+    documents: dict[str, Document] = {}
+    _collect(origin, documents, ())
+    variables: dict[str, Expression] = {}
+    config: dict[str, Value] = {}
+    seed: int | None = None
+    for document in documents.values():
+        variables |= document.vars
+        config |= document.config
+        seed = seed if document.seed is None else document.seed
+    scope = Scope(variables, config)
+    rules = tuple(rule for document in documents.values() for rule in document.rules(scope))
+    last = next(reversed(documents.values()))
+    if not rules:
+        raise RuleError(Problem("recipe.empty", f"{shown(last.source)}: has no rules", "write [[rule]] above each"))
+    return Recipe(last.source, rules, scope, seed)
+
+
+def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> None:
+    """Add the document at `origin` to `documents`, after those that it extends, each once.
+
+    `chain` are those that led to it, by what tells them apart.
+    """
+    identity = origin if origin.startswith(PRESET) else os.path.realpath(origin)
+    if identity in chain:
+        names = " -> ".join(shown(os.path.basename(link)) for link in (*chain[chain.index(identity) :], identity))
+        raise RuleError(Problem("recipe.cycle", f"{shown(origin)}: extends itself: {names}"))
+    if identity in documents:
+        return
+    if len(documents) + len(chain) >= MOST_DOCUMENTS:
+        raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends more than {MOST_DOCUMENTS} documents"))
+    document = _read(origin)
+    for other in document.extends:
+        _collect(_beside(origin, other), documents, (*chain, identity))
+    documents[identity] = document
+
+
+def _beside(origin: str, other: str) -> str:
+    """What `other` means to the document at `origin`: a preset, or a path relative to it."""
+    if other.startswith(PRESET):
+        return other
+    if origin.startswith(PRESET):
+        raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends {shown(other)}, which is no preset"))
+    return os.path.join(os.path.dirname(origin), other)
+
+
+def _read(origin: str) -> Document:
+    if origin.startswith(PRESET):
+        name = origin.removeprefix(PRESET)
+        return parse_document(find_preset(name).text, f"preset {name}")
+    return parse_document(_text(origin), origin)
+
+
+def _text(path: str) -> str:
+    try:
+        descriptor, status = open_regular(path)
+    except InputError as error:
+        (problem,) = error.problems
+        raise UsageError(Problem("recipe.unreadable", f"recipe {problem.message}")) from None
+    try:
+        if status.st_size > LONGEST:
+            raise UsageError(Problem("recipe.unreadable", f"recipe {shown(path)}: is longer than {LONGEST:,} bytes"))
+        content = read_at(descriptor, status.st_size, 0)
+    finally:
+        os.close(descriptor)
+    try:
+        return content.removeprefix(BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        message = f"recipe {shown(path)}: is not UTF-8 at byte {error.start}"
+        raise RuleError(Problem("recipe.malformed", message)) from None

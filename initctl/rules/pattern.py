@@ -1,0 +1,228 @@
+"""The text of a glob → a tree. `initctl.rules.glob` lists what can be written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from initctl.errors import Excerpt, Problem, RuleError, shown
+
+LONGEST_PATTERN = 4096
+DEEPEST_BRACES = 32
+LONGEST_NUMBER = 18
+"""Digits of a number in a name, or of the bound of a range."""
+
+_WIDE_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
+_RANGE = re.compile(rf"(-?[0-9]{{1,{LONGEST_NUMBER}}})\.\.(-?[0-9]{{1,{LONGEST_NUMBER}}})")
+_FROM_THE_END = re.compile(rf"-[0-9]{{1,{LONGEST_NUMBER}}}")
+_CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SPECIAL = re.compile(r"[*?\[\]{},\\=]")
+"""What a pattern, or a rule, reads as more than itself."""
+
+
+def quoted(name: str) -> str:
+    """The pattern that matches `name` and nothing else."""
+    text = _SPECIAL.sub(r"\\\g<0>", name)
+    return f"\\{text}" if text.startswith("re:") else text
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    char: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnyChar:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AnyRun:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CharSet:
+    """One character within (or, negated, outside) some inclusive ranges."""
+
+    ranges: tuple[tuple[str, str], ...]
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole number, all of its digits, `low` ≤ n ≤ `high`; a negative bound counts back from the highest there is.
+
+    Without bounds it is any number, and `capture` is what the number is called.
+    """
+
+    low: int = 0
+    high: int = -1
+    capture: str | None = None
+
+    @property
+    def counts_back(self) -> bool:
+        return self.capture is None and (self.low < 0 or self.high < 0)
+
+    def admits(self, number: int, highest: int) -> bool:
+        """Whether it matches `number` where the highest that stands at its place is `highest`."""
+        if self.capture is not None:
+            return True
+        low, high = (bound if bound >= 0 else highest + 1 + bound for bound in (self.low, self.high))
+        return low <= number <= high
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    alternatives: tuple[Sequence, ...]
+
+
+Node = Literal | AnyChar | AnyRun | CharSet | Number | Choice
+Sequence = tuple[Node, ...]
+
+
+def parse_pattern(pattern: str) -> Sequence:
+    """The tree of `pattern`. Raises `RuleError` where it is no glob."""
+    return _Parser(pattern).parse()
+
+
+class _Parser:
+    """Recursive descent over one pattern."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.depth = 0
+        self.captures: set[str] = set()
+
+    def parse(self) -> Sequence:
+        if len(self.pattern) > LONGEST_PATTERN:
+            raise self.error(f"longer than {LONGEST_PATTERN} characters", None, LONGEST_PATTERN)
+        if not self.pattern:
+            raise self.error("empty", "name a tensor, or write * for all", 0)
+        return self.sequence(ends="")
+
+    def sequence(self, ends: str) -> Sequence:
+        nodes: list[Node] = []
+        while self.at < len(self.pattern) and self.pattern[self.at] not in ends:
+            nodes.append(self.node())
+        return tuple(nodes)
+
+    def node(self) -> Node:
+        char = self.pattern[self.at]
+        self.at += 1
+        match char:
+            case "*":
+                while self.pattern.startswith("*", self.at):  # several in a row are one
+                    self.at += 1
+                return AnyRun()
+            case "?":
+                return AnyChar()
+            case "[":
+                return self.char_set()
+            case "{":
+                return self.braces()
+            case "\\":
+                return Literal(self.quoted())
+        return Literal(char)
+
+    def braces(self) -> Node:
+        start = self.at - 1
+        self.depth += 1
+        if self.depth > DEEPEST_BRACES:
+            raise self.error(f"braces nested deeper than {DEEPEST_BRACES}", None, start)
+        alternatives, texts = [], []
+        while True:
+            begin = self.at
+            number = self.number()
+            alternatives.append((number,) if number else self.sequence(ends=",}"))
+            texts.append(self.pattern[begin : self.at])
+            if (end := self.take()) != ",":
+                break
+        if end != "}":
+            fault = f"the brace at column {start + 1} is not closed"
+            raise self.error(fault, r"write \{ for the character itself", start)
+        self.depth -= 1
+        if len(alternatives) > 1:
+            return Choice(tuple(alternatives))
+        return self.alone(start, texts[0], alternatives[0])
+
+    def number(self) -> Number | None:
+        """A range of numbers, where one fills an alternative."""
+        found = _RANGE.match(self.pattern, self.at)
+        if not found or self.pattern[found.end() : found.end() + 1] not in (",", "}"):
+            return None
+        low, high = map(int, found.groups())
+        if low > high and (low < 0) == (high < 0):
+            hint = f"write {high}..{low}"
+            raise self.error(f"{found[0]} holds no number", hint, found.start(), found.end())
+        self.at = found.end()
+        return Number(low, high)
+
+    def alone(self, start: int, text: str, sequence: Sequence) -> Node:
+        """What stands in braces alone: numbers, one number from the end, or a name for any number."""
+        if len(sequence) == 1 and isinstance(sequence[0], Number):
+            return sequence[0]
+        if _FROM_THE_END.fullmatch(text):
+            return Number(int(text), int(text))
+        if not _CAPTURE.fullmatch(text):
+            hint = r"separate alternatives by commas, or write \{ for the brace"
+            raise self.error(f"{shown(self.pattern[start : self.at])} offers no choice", hint, start)
+        if self.depth:
+            hint = "write it outside of other braces"
+            raise self.error(f"{{{text}}} is a name for a number, which alternatives cannot hold", hint, start)
+        if text in self.captures:
+            raise self.error(f"{{{text}}} stands there twice", "call the second number otherwise", start)
+        self.captures.add(text)
+        return Number(capture=text)
+
+    def char_set(self) -> CharSet:
+        start = self.at - 1
+        if self.pattern.startswith("^", self.at):
+            raise self.error("[^ does not negate a set", r"write [!, or [\^ for a set that holds ^", start, self.at + 1)
+        negated = self.pattern.startswith("!", self.at)
+        self.at += negated
+        ranges: list[tuple[str, str]] = []
+        while (char := self.set_char(start)) is not None:
+            low = high = char
+            if self.pattern.startswith("-", self.at) and not self.pattern.startswith("-]", self.at):
+                self.at += 1
+                high = self.set_char(start) or char
+            ranges.append((low, high))
+        text = self.pattern[start : self.at]
+        found = next((f for f in _WIDE_RANGE.finditer(text) if max(map(len, f.groups())) > 1), None)
+        text = shown(text)
+        if found:
+            hint = f"write {{{found[1]}..{found[2]}}}"
+            raise self.error(f"{text} is a set of single characters, not a range of numbers", hint, start)
+        if not ranges or any(low > high for low, high in ranges):
+            raise self.error(f"{text} matches nothing", r"write \[ for the bracket itself", start)
+        return CharSet(tuple(ranges), negated)
+
+    def set_char(self, start: int) -> str | None:
+        """The next character of a set, or None at its end."""
+        char = self.take()
+        if char is None:
+            fault = f"the bracket at column {start + 1} is not closed"
+            raise self.error(fault, r"write \[ for the character itself", start)
+        if char == "]":
+            return None
+        return self.quoted() if char == "\\" else char
+
+    def quoted(self) -> str:
+        char = self.take()
+        if char is None:
+            hint = r"write \\ for the character itself"
+            raise self.error("a backslash at the end quotes nothing", hint, self.at - 1)
+        return char
+
+    def take(self) -> str | None:
+        """The next character, or None at the end of the pattern."""
+        char = self.pattern[self.at : self.at + 1]
+        self.at += len(char)
+        return char or None
+
+    def error(self, fault: str, hint: str | None, start: int, stop: int | None = None) -> RuleError:
+        """The error about what stands from `start` on, up to where it was read if nothing else is said."""
+        excerpt = Excerpt(self.pattern, start, self.at if stop is None else stop)
+        return RuleError(Problem("rule.glob", f"pattern {shown(self.pattern)}: {fault}", hint, excerpt))

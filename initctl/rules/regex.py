@@ -1,0 +1,69 @@
+"""Regular expressions over tensor names, by RE2: in time proportional to the name, whatever the expression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules.glob import NO_NUMBERS
+from initctl.rules.pattern import LONGEST_NUMBER, LONGEST_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "re:"
+"""What a selector begins with that is no glob."""
+
+
+class Regex:
+    """A regular expression that a whole name must match; a group `(?P<l>[0-9]+)` is what `{l}` is in a glob."""
+
+    has_wildcards = True
+
+    def __init__(self, pattern: str) -> None:
+        """`pattern` begins with `re:`. Raise `RuleError` where what follows is not a regular expression of RE2."""
+        import re2
+
+        self.pattern = pattern
+        text = pattern.removeprefix(PREFIX)
+        if len(text) > LONGEST_PATTERN:
+            raise _error(pattern, f"longer than {LONGEST_PATTERN} characters")
+        if not text:
+            raise _error(pattern, "empty")
+        options = re2.Options()
+        options.log_errors = False
+        options.dot_nl = True
+        try:
+            self._regex = re2.compile(text, options)
+        except (re2.error, UnicodeEncodeError) as error:
+            raise _error(pattern, f"is not a regular expression of RE2: {shown(_reason(error))}") from None
+        self.captures = tuple(self._regex.groupindex)
+
+    def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:  # noqa: ARG002 - as a glob's
+        """Whether the whole of `name` fits."""
+        return _is_text(name) and self._regex.fullmatch(name) is not None
+
+    def captured(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> dict[str, int]:  # noqa: ARG002
+        """The numbers that groups with names match in `name`, those that match one."""
+        match = self._regex.fullmatch(name)
+        groups = match.groupdict() if match else {}
+        return {group: int(text) for group, text in groups.items() if text and _is_number(text)}
+
+
+def _is_text(name: str) -> bool:
+    return name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
+
+
+def _reason(error: Exception) -> str:
+    reason = error.args[0] if error.args else error
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+
+
+def _error(pattern: str, fault: str) -> RuleError:
+    return RuleError(
+        Problem("rule.regex", f"pattern {shown(pattern)}: {fault}", None, Excerpt(pattern, len(PREFIX), len(pattern)))
+    )
