@@ -8,7 +8,7 @@
 Importing it imports neither torch nor rich.
 """
 
-from initctl.api import Applied, apply, inspect, plan
+from initctl.api import Applied, apply, inspect, plan, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -38,4 +38,5 @@ __all__ = [
     "apply",
     "inspect",
     "plan",
+    "verify",
 ]

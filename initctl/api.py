@@ -1,4 +1,4 @@
-"""The library's face: plan, apply, inspect. The command line is a thin layer over these."""
+"""The library's face: plan, apply, verify, inspect. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import Problem, UsageError
+from initctl.errors import Problem, UsageError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from initctl.audit import Verification
     from initctl.execution import Event
     from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
@@ -47,6 +48,7 @@ def plan(
     require_all: bool = False,
     reset_optimizer: bool = False,
     device: str = "cpu",
+    rng: str = "philox",
 ) -> Plan:
     """What `apply` would do to `checkpoint`, to the tensor. Only the checkpoint's table is read; nothing is written.
 
@@ -63,6 +65,8 @@ def plan(
         require_all: refuse where a floating-point tensor is decided by no rule.
         reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
         device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU where it is sooner.
+        rng: `torch` gives what a script gives that calls `torch.manual_seed(seed)`, and then for each ruled tensor, in
+            the order of the checkpoint, the function of `torch.nn.init` on a tensor of its dtype on the device.
 
     Raises:
         UsageError: the seed, the device, or the text of a rule (`RuleError`).
@@ -74,6 +78,7 @@ def plan(
     from initctl.instructions import instructions
     from initctl.planning import make_plan
 
+    _check_rng(rng)
     given = instructions(rules, recipes, preset, seed)
     read = read_checkpoint(checkpoint, root=root)
     given = given.for_checkpoint(read)
@@ -82,11 +87,13 @@ def plan(
         read,
         given.rules,
         seed=given.seed,
+        read=read_checkpoint,
         config=given.config(read),
         allow_unused=allow_unused,
         require_all=require_all,
         reset_optimizer=reset_optimizer,
         device=device,
+        rng=rng,
     )
 
 
@@ -107,6 +114,7 @@ def apply(
     reset_optimizer: bool = False,
     max_shard_size: str | None = None,
     device: str = "cpu",
+    rng: str = "philox",
     threads: int | None = None,
     on_event: Callable[[Plan | Event], None] | None = None,
 ) -> Applied:
@@ -116,7 +124,8 @@ def apply(
     on an error it is as it was.
 
     Args:
-        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device: as for `plan`.
+        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as
+            for `plan`.
         output: a file, or, where the checkpoint is a directory or an index, a directory. Where it is of another kind
             than the checkpoint, this is converted: to one file where the output ends with `.safetensors`, to a
             directory of shards where it is a directory, or ends with a slash. Then there may be no rules.
@@ -141,8 +150,8 @@ def apply(
     from initctl.planning import make_plan
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
-    if threads is not None and threads < 1:
-        raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
+    _check_threads(threads)
+    _check_rng(rng)
     given = instructions(rules, recipes, preset, seed)
     read = read_checkpoint(checkpoint, root=root)
     given = given.for_checkpoint(read)
@@ -156,11 +165,13 @@ def apply(
         read,
         given.rules,
         seed=given.seed,
+        read=read_checkpoint,
         config=given.config(read),
         allow_unused=allow_unused,
         require_all=require_all,
         reset_optimizer=reset_optimizer,
         device=device,
+        rng=rng,
     )
     if on_event:
         on_event(made)
@@ -174,6 +185,62 @@ def apply(
         on_event=on_event,
     )
     return Applied(made, written.path, written.files, converted=conversion is not None)
+
+
+def verify(
+    checkpoint: Path,
+    *,
+    rules: Iterable[str] = (),
+    recipes: Iterable[Path] = (),
+    preset: str | None = None,
+    root: str | None = None,
+    seed: int | None = None,
+    allow_unused: bool = False,
+    require_all: bool = False,
+    against: Path | None = None,
+    sample: int | None = None,
+    device: str = "cpu",
+    rng: str = "philox",
+    threads: int | None = None,
+    on_event: Callable[[Plan | Event], None] | None = None,
+) -> Verification:
+    """Whether `checkpoint` holds exactly what the rules give: every value is computed once more, and compared.
+
+    Args:
+        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, device, rng: as for `plan`.
+        against: the checkpoint that the rules were applied to. What no rule decides must be as it is there, and rules
+            that start from old values take them from there.
+        sample: compare so many elements of each tensor only.
+        threads, on_event: as for `apply`.
+
+    Raises:
+        UsageError, InputError, FitError, StorageError: as for `plan`; and where old values are needed and `against` is
+            not given, or holds other tensors.
+        ConflictError: the checkpoint changed while it was read.
+    """
+    from initctl.audit import verify_plan
+    from initctl.formats import read_checkpoint
+    from initctl.threads import processors
+
+    _check_threads(threads)
+    if sample is not None and sample < 1:
+        raise UsageError(Problem("usage.sample", f"sample: {sample} is not 1 or more"))
+    made = plan(
+        checkpoint,
+        rules=rules,
+        recipes=recipes,
+        preset=preset,
+        root=root,
+        seed=seed,
+        allow_unused=allow_unused,
+        require_all=require_all,
+        device=device,
+        rng=rng,
+    )
+    if on_event:
+        on_event(made)
+    original = None if against is None else read_checkpoint(against, root=root)
+    return verify_plan(made, original=original, sample=sample, threads=threads or processors(), on_event=on_event)
 
 
 def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
@@ -199,10 +266,22 @@ def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobbe
         raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
 
 
+def _check_rng(rng: str) -> None:
+    from initctl.planning.plan import PHILOX, TORCH
+
+    if rng not in (PHILOX, TORCH):
+        raise UsageError(Problem("usage.rng", f"rng: {shown(rng)} is neither {PHILOX} nor {TORCH}"))
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
+
+
 def _check_any(rules: Sequence[BoundRule]) -> None:
     if not rules:
         hint = (
-            "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; a conversion needs none: "
-            "end OUT with .safetensors, or a slash"
+            "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
+            "a conversion needs none: end OUT with .safetensors, or a slash"
         )
         raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))

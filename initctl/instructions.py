@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import read_config
 from initctl.planning import bind
-from initctl.recipes import AUTO, preset_for, read_preset, read_recipe
+from initctl.planning.names import config_value
+from initctl.recipes import AUTO, preset_for, read_preset, read_recipe, recipe_text
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 
@@ -48,6 +49,12 @@ class Instructions:
             return self
         preset = read_preset(preset_for(read_config(checkpoint.directory)).name)
         return _bound((preset, *self.recipes), self.texts, self.given_seed)
+
+    def recipe(self, checkpoint: Checkpoint) -> str:
+        """All of it as one recipe that needs no other file: what `config.json` says is written out."""
+        config = self.config(checkpoint)
+        bound = [(rule.rule, rule.initializer) for rule in self.rules]
+        return recipe_text(bound, self.seed, partial(config_value, config))
 
     def config(self, checkpoint: Checkpoint) -> Mapping[str, Any] | None:
         """The `config.json` of `checkpoint`, where a rule may ask for it and there is one. Raises `InputError`."""

@@ -7,6 +7,7 @@ constant.py     constant, ones, zeros, eye, dirac
 random.py       uniform, normal, trunc_normal
 scaling.py      xavier, kaiming, lecun, variance_scaling
 structured.py   orthogonal, delta_orthogonal, sparse: those that need the whole tensor
+revising.py     scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: those that start from old values
 builtin.py      the table of all of them, with parameters, formulas and sources
 """
 

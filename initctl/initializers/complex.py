@@ -20,7 +20,7 @@ from initctl.stream import Constant, Normal, Uniform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws, Fill, WholeFill
+    from initctl.stream import AnyFill, Draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class RealPart:
         return parts.reshape(-1)[start - 2 * first : stop - 2 * first]
 
 
-def on_complex(fill: Fill | WholeFill) -> Fill | WholeFill:
+def on_complex(fill: AnyFill) -> AnyFill:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
     match fill:
         case Constant() | Diagonals():

@@ -137,7 +137,7 @@ class _Covering(NamedTuple):
 
 
 def _parts(tensor: TensorSpec, covering: Sequence[_Covering]) -> list[Part]:
-    """`tensor` in parts, each decided by the last rule that covers it; what each rule gets and loses, its reach notes."""
+    """`tensor` in parts, each decided by the last rule that covers it. What a rule gets or loses, its reach notes."""
     whole = (0, tensor.shape[0] if tensor.shape else 1)
     segments: list[tuple[Span, BoundRule | None]] = [(whole, None)]
     for bound, _, rows in covering:

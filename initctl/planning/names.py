@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, RuleError, shown
@@ -13,7 +14,7 @@ from initctl.initializers import Unfit, fans
 from initctl.rules import Undefined, highest_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from initctl.formats import Checkpoint
     from initctl.rules import Expression, Rule, Value
@@ -26,10 +27,17 @@ _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
 
 
 class Surroundings:
-    """What is the same for all rules and tensors of a checkpoint: the numbers in its names, and its `config.json`."""
+    """What is the same for all rules and tensors of a checkpoint: the numbers in its names, and its `config.json`.
 
-    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> None:
+    `read` gives the table of another checkpoint, which rules may name by its path.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, config: Mapping[str, Any] | None, read: Callable[[str], Checkpoint]
+    ) -> None:
         names = [tensor.name for tensor in checkpoint.tensors]
+        self.checkpoint = checkpoint
+        self.other = cache(read)
         self.highest = highest_numbers(names)
         self.config = config
         self._usual = Counter(name[: found.start(1)] for name in names if (found := _LAYER.search(name)))
@@ -89,18 +97,9 @@ class Lookup:
             self._under_way.pop()
 
     def _config(self, key: str) -> Value:
-        """A value of config.json, or what the rule takes it to say where it is silent."""
-        found: Any = self.around.config
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if found is None:
-            found = self.rule.scope.config.get(key)
+        found = config_value(self.around.config, self.rule, key)
         if found is None:
             raise KeyError(self._silent(key))
-        if isinstance(found, list):
-            return tuple(found)
-        if not isinstance(found, (int, float, str)):
-            raise KeyError(f"config.json: {key} is not a number")
         return found
 
     def _silent(self, key: str) -> str:
@@ -130,6 +129,16 @@ class Lookup:
                 except Unfit as fact:
                     raise KeyError(str(fact)) from None
         raise KeyError(f"{shown(name)} is not known")
+
+
+def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Value | None:
+    """What `config.json` says of a dotted key, or, where it is silent, what the rule takes it to say."""
+    found: Any = config
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    if isinstance(found, list) and all(isinstance(item, (int, float, str)) for item in found):
+        return tuple(found)
+    return found if isinstance(found, (int, float, str)) else rule.scope.config.get(key)
 
 
 def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

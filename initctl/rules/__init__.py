@@ -7,12 +7,12 @@ pattern.py      a glob's text → a tree
 automaton.py    the tree → what it matches, in linear time
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments
-expression.py   arithmetic and conditions
+expressions/    arithmetic and conditions
 number.py       plain numbers
 """
 
 from initctl.rules.call import Call, parse_call
-from initctl.rules.expression import Expression, Undefined, Value, parse_condition, parse_expression
+from initctl.rules.expressions import Expression, Undefined, Value, parse_condition, parse_expression
 from initctl.rules.glob import Glob, highest_numbers
 from initctl.rules.number import parse_number
 from initctl.rules.pattern import quoted

@@ -15,13 +15,32 @@ comparison, each rounded once. What stands here is the readable reference, in Nu
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.laws import Constant, Fill, Normal, Table, TruncNormal, Uniform, WholeFill, ZeroedNormal
+from initctl.stream.laws import (
+    AnyFill,
+    Constant,
+    Fill,
+    Normal,
+    Old,
+    Revised,
+    Revision,
+    Source,
+    Table,
+    TruncNormal,
+    Uniform,
+    WholeFill,
+    ZeroedNormal,
+)
 
 __all__ = [
+    "AnyFill",
     "Constant",
     "Draws",
     "Fill",
     "Normal",
+    "Old",
+    "Revised",
+    "Revision",
+    "Source",
     "Table",
     "TruncNormal",
     "Uniform",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
@@ -68,6 +70,54 @@ class WholeFill(ABC):
         """What fills the tensor, once all that its values share is known."""
 
 
+class Old(Protocol):
+    """What a tensor holds before it is filled."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def values(self, start: int, stop: int) -> NDArray[Any]:
+        """The numbers at indices `start` ≤ i < `stop`: float32, or float64 of a tensor of doubles."""
+
+    def other(self, source: Source) -> Old:
+        """What one of the tensors holds that a revision has among its `sources`."""
+
+
+class Source(NamedTuple):
+    """Another tensor: its name in this checkpoint, or in that at the path `checkpoint`."""
+
+    name: str
+    checkpoint: str | None = None
+
+
+class Revision(ABC):
+    """What fills a tensor from what it holds, or from what others hold: it is prepared first."""
+
+    __slots__ = ()
+
+    sources: tuple[Source, ...] = ()
+    whole: ClassVar[bool] = False
+    """Whether it makes no sense on some rows of a tensor."""
+
+    @abstractmethod
+    def prepared(self, draws: Draws, old: Old) -> Fill:
+        """What fills the tensor, which reads `old` as it goes, once all that its values share is known."""
+
+
+AnyFill = Fill | WholeFill | Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """`function(draws, start, stop)` at each range of indices. Its numbers may be infinite where old ones are."""
+
+    function: Callable[[Draws, int, int], NDArray[Any]]
+    largest: float = 0.0
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        return self.function(draws, start, stop)
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """`value` everywhere: a whole number exactly, any other rounded once to the tensor's type."""
@@ -84,15 +134,21 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Values that were computed before, in an array of the tensor's shape, however it lies in memory."""
+    """Values that were computed before, in an array of the tensor's shape, however it lies in memory; or in one of some
+    rows of it, from the element `origin` on.
+    """
 
-    table: NDArray[np.float32]
+    table: NDArray[Any]
+    origin: int = 0
 
     @property
     def largest(self) -> float:
         return float(np.abs(self.table).max())
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:  # noqa: ARG002 - the protocol's signature
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
+        start, stop = start - self.origin, stop - self.origin
+        if not self.table.shape:
+            return self.table.reshape(-1)[start:stop]
         width = self.table.size // len(self.table)
         first = start // width
         return self.table[first : -(-stop // width)].reshape(-1)[start - first * width : stop - first * width]

@@ -97,8 +97,8 @@ def test_a_truncated_law_without_spread_is_one_float32_number():
         ("trunc_normal:cut=2,b=1", "trunc_normal takes either cut or a and b, not both"),
         ("normal:std=-1", "std='-1' is not a number of 0 or more"),
         ("trunc_normal:cut=-1", "cut='-1' is not a number of 0 or more"),
-        ("normal:std=nan", "std=nan is not a number"),
-        ("normal:mean=inf", "mean=inf is not a number"),
+        ("normal:std=nan", "std=nan: nan is not a finite number"),
+        ("normal:mean=inf", "mean=inf: inf is not a finite number"),
     ],
 )
 def test_arguments_that_make_no_law_are_refused_before_any_tensor_is_seen(call, fault):

@@ -105,7 +105,7 @@ class TestArguments:
             ("sparse:sparsity=2", "rule.value", "sparsity=2 is not a number from 0 to 1"),
             ("dirac:groups=0", "rule.value", "groups=0 is not a whole number of 1 or more"),
             ("kaiming_normal:mode=in", "rule.value", "mode=in is not one of fan_in, fan_out"),
-            ("normal:std=big", "rule.number", "std=big is not a number"),
+            ("normal:std=1$", "rule.expression", "std=1$: $ means nothing here"),
         ],
     )
     def test_a_value_that_is_refused_is_shown_with_its_parameter(self, call, code, message):
