@@ -11,6 +11,7 @@
     torch_rng.py   actions as torch.nn.init would carry them out
     placing.py     which device computes which action
     quantized.py   tensors whose numbers mean nothing without a scale beside them
+    saved.py       a plan as a document, to be carried out later
     nearest.py     what a pattern that matches nothing may have meant
 
 No file is read or written here.

@@ -121,11 +121,8 @@ class Plan:
     @property
     def fills(self) -> tuple[Action, ...]:
         """The actions, one for tied tensors, where the first of them stands in the checkpoint."""
-        standing = {
-            (action.tensor.stream_name, action.rows): action for action in self.actions if action.tensor.is_first
-        }
-        order = dict.fromkeys((action.tensor.stream_name, action.rows) for action in self.actions)
-        return tuple(standing[key] for key in order)
+        standing = {_place(action): action for action in self.actions if action.tensor.is_first}
+        return tuple(standing[place] for place in dict.fromkeys(map(_place, self.actions)))
 
     @property
     def writes(self) -> tuple[Action, ...]:
@@ -165,6 +162,11 @@ class Plan:
                 "reset": self.reset._asdict(),
             },
         }
+
+
+def _place(action: Action) -> tuple[str, tuple[int, int] | None]:
+    """What tied tensors have in common."""
+    return action.tensor.stream_name, action.rows
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:

@@ -6,7 +6,6 @@ for tensor in tensors: torch.nn.init.normal_(tensor, …)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ import numpy as np
 from initctl.stream.laws import Table, WholeFill
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from initctl.stream.draws import Draws
 
 _COPIES = 3
