@@ -38,6 +38,11 @@ class Instructions:
     is_awaited: bool = False
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was given."""
+        return not (self.recipes or self.texts or self.is_awaited) and self.given_seed is None
+
+    @property
     def seed(self) -> int:
         """The seed that was given, or else that of the last recipe that tells one, or 0."""
         told = (recipe.seed for recipe in reversed(self.recipes))

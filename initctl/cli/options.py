@@ -29,6 +29,10 @@ Root = Annotated[
     str | None,
     typer.Option("--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."),
 ]
+SavedPlan = Annotated[
+    str | None,
+    typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE; rules and seed are told there."),
+]
 Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
 
 

@@ -8,7 +8,7 @@ import typer
 
 import initctl
 from initctl.cli.face import Face
-from initctl.cli.options import Checkpoint, DecidingOptions, grouped
+from initctl.cli.options import Checkpoint, DecidingOptions, SavedPlan, grouped
 from initctl.execution import Chosen, Progress
 from initctl.planning import Plan
 from initctl.report.verifications import verification_report
@@ -29,7 +29,13 @@ Sample = Annotated[
 
 @grouped
 def verify(
-    checkpoint: Checkpoint, *, rules: DecidingOptions, against: Against = None, sample: Sample = None, face: Face
+    checkpoint: Checkpoint,
+    *,
+    rules: DecidingOptions,
+    plan: SavedPlan = None,
+    against: Against = None,
+    sample: Sample = None,
+    face: Face,
 ) -> None:
     """Check that a checkpoint holds exactly what the rules give.
 
@@ -49,7 +55,7 @@ def verify(
                     on_progress(event)
 
         found = initctl.verify(
-            checkpoint, against=against, sample=sample, threads=face.threads, on_event=tell, **vars(rules)
+            checkpoint, plan=plan, against=against, sample=sample, threads=face.threads, on_event=tell, **vars(rules)
         )
     status = 0 if found.holds else 1
     face.result("verify", found.to_json, lambda: verification_report(found), status=status)

@@ -72,7 +72,7 @@ def make_plan(
     on_devices = placed(actions, device)
     if rng == TORCH:
         on_devices = _by_torch(on_devices)
-    return Plan(checkpoint, seed, tuple(on_devices), kept, tuple(warnings), forgotten, rng)
+    return Plan(checkpoint, seed, tuple(on_devices), kept, tuple(warnings), forgotten, rng, len(rules))
 
 
 def _by_torch(actions: Sequence[Action]) -> list[Action]:

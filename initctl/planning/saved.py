@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import ConflictError, InitctlError, InputError, Problem, shown
+from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.initializers import REGISTRY, Unfit
 from initctl.initializers.registry import bound
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 SCHEMA = "initctl-plan/1"
+LONGEST = 100_000_000
+"""Bytes of a document."""
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -43,14 +46,14 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def restored_plan(content: bytes, path: str, checkpoint: str, read: Callable[[str, str | None], Checkpoint]) -> Plan:
-    """The plan in the document at `path`, which is `content`, for the checkpoint at the path `checkpoint`.
+def read_plan(path: str, checkpoint: str, read: Callable[[str, str | None], Checkpoint]) -> Plan:
+    """The plan in the document at `path`, for the checkpoint at the path `checkpoint`.
 
     `read` gives the table of a checkpoint at a root. Raises `InputError` where the document is none, and
     `ConflictError` where the checkpoint's table is not the one that it was made for.
     """
     try:
-        document = parse_object(content)
+        document = parse_object(read_small(path, LONGEST))
     except InvalidJson as error:
         _malformed(path, str(error))
     if document.get("schema") != SCHEMA:
