@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from initctl.initializers import REGISTRY, Unfit
 from initctl.stream import Constant
-from initctl.stream.torch_generator import TorchDraw
+from initctl.stream.torch_draw import TorchDraw
 
 if TYPE_CHECKING:
     from initctl.planning.plan import Action

@@ -6,6 +6,8 @@
     draws.py           the random numbers of one tensor, by element index
     laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
+    torch_generator.py torch's own random numbers, for those who ask for them
+    torch_draw.py      laws of torch.nn.init, drawn from those
     encode.py          float32 values -> the bytes of a dtype
     engines            the same once more, fast: compiled loops, and torch operations on a GPU
 

@@ -6,53 +6,18 @@ for tensor in tensors: torch.nn.init.normal_(tensor, …)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initctl.stream.laws import Table, WholeFill
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from initctl.stream.draws import Draws
-
-_COPIES = 3
-"""A tensor in its own dtype, once more as float32 or float64, and what torch needs on the way."""
+    from numpy.typing import NDArray
 
 
 class NotDrawn(Exception):  # noqa: N818 - a fact that is told with tensor and rule
     """torch cannot draw this: the message is its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class TorchDraw(WholeFill):
-    """What `torch.nn.init.FUNCTION(tensor, **arguments)` writes into a tensor of a shape and dtype, on a device.
-
-    The tensor may be some rows of another, from its element `origin` on.
-    """
-
-    function: str
-    arguments: Mapping[str, Any]
-    shape: tuple[int, ...]
-    dtype: str
-    device: str
-    origin: int = 0
-
-    @property
-    def largest(self) -> float:
-        return 0.0
-
-    @property
-    def workspace(self) -> int:
-        return prod(self.shape) * np.dtype(np.float64).itemsize * _COPIES
-
-    def prepared(self, draws: Draws) -> Table:
-        if draws.generator is None:
-            raise NotDrawn("there is no generator of torch here")
-        return Table(draws.generator.draw(self), self.origin)
 
 
 class TorchGenerator:
@@ -62,19 +27,24 @@ class TorchGenerator:
         self.seed = seed
         self._states: tuple[Any, Any] | None = None
 
-    def draw(self, fill: TorchDraw) -> np.ndarray[Any, Any]:
-        """The next numbers: float32, or float64 of a tensor of doubles. Raises `NotDrawn`."""
+    def draw(
+        self, function: str, arguments: Mapping[str, Any], shape: tuple[int, ...], dtype: str, device: str
+    ) -> NDArray[Any]:
+        """What `torch.nn.init.FUNCTION` gives next on a tensor: float32, or float64 of one of doubles.
+
+        Raises `NotDrawn`.
+        """
         import torch
 
-        is_cuda = fill.device.startswith("cuda")
+        is_cuda = device.startswith("cuda")
         with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if is_cuda else ()):
             if self._states is None:
                 torch.manual_seed(self.seed)
             else:
                 self._restore(is_cuda=is_cuda)
             try:
-                tensor = torch.empty(fill.shape, dtype=getattr(torch, fill.dtype), device=fill.device)
-                getattr(torch.nn.init, fill.function)(tensor, **fill.arguments)
+                tensor = torch.empty(shape, dtype=getattr(torch, dtype), device=device)
+                getattr(torch.nn.init, function)(tensor, **arguments)
             except (RuntimeError, NotImplementedError, ValueError) as error:
                 raise NotDrawn(str(error)) from error
             self._states = torch.get_rng_state(), torch.cuda.get_rng_state_all() if is_cuda else None
