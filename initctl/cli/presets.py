@@ -8,8 +8,6 @@ import typer
 
 from initctl.cli.face import Face
 from initctl.cli.options import grouped
-from initctl.recipes import find_preset
-from initctl.recipes import presets as all_presets
 from initctl.report.presets import preset_json, presets_report
 
 COMMAND = "presets"
@@ -23,6 +21,9 @@ def presets(name: Name = None, *, face: Face) -> None:
 
     A preset is the rules of a model family: apply it with --preset NAME, or let a recipe extend it.
     """
+    from initctl.recipes.presets import find_preset
+    from initctl.recipes.presets import presets as all_presets
+
     if name is None:
         known = list(all_presets().values())
         face.result(COMMAND, lambda: {COMMAND: list(map(preset_json, known))}, lambda: presets_report(known))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from initctl.recipes import recipe_schema as schema
-
 
 def recipe_schema() -> None:
     """Print the JSON Schema of recipes, for editors.
 
     Example: initctl recipe-schema > recipe.schema.json
     """
+    from initctl.recipes import recipe_schema as schema
+
     print(json.dumps(schema(), indent=2))
