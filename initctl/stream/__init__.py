@@ -16,10 +16,21 @@ comparison, each rounded once. What stands here is the readable reference, in Nu
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.laws import Constant, Fill, Normal, Table, TruncNormal, Uniform, WholeFill, ZeroedNormal
+from initctl.stream.laws import (
+    Constant,
+    Deterministic,
+    Fill,
+    Normal,
+    Table,
+    TruncNormal,
+    Uniform,
+    WholeFill,
+    ZeroedNormal,
+)
 
 __all__ = [
     "Constant",
+    "Deterministic",
     "Draws",
     "Fill",
     "Normal",
