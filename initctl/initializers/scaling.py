@@ -20,15 +20,24 @@ UNIT_TRUNCATED_STD = 0.87962566103423978
 """Standard deviation of a standard normal variable cut at ±2: jax divides by it, so that the result has the variance
 that was asked for."""
 
+GELU_GAIN = 1.5335304411955353
+"""1 / sqrt(E[gelu(z)²]) for a standard normal z, as sqrt(2) is that of relu; the mean is 1/3 + 1 / (2π sqrt(3)).
+
+Of the exact gelu(z) = z · Φ(z), not of its tanh form."""
+SILU_GAIN = 1.676532470331091
+"""The same for silu(z) = z / (1 + e^-z): the mean, by quadrature, is 0.35577551981735216."""
+
 _LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-_GAINS = dict.fromkeys((*_LINEAR, "sigmoid"), 1.0) | {"tanh": 5 / 3, "relu": sqrt(2), "selu": 3 / 4}
+_TORCH_GAINS = dict.fromkeys((*_LINEAR, "sigmoid"), 1.0) | {"tanh": 5 / 3, "relu": sqrt(2), "selu": 3 / 4}
+_GAINS = _TORCH_GAINS | {"gelu": GELU_GAIN, "silu": SILU_GAIN}
 NONLINEARITIES = (*_GAINS, "leaky_relu")
 
 
 def calculate_gain(nonlinearity: str, slope: float) -> float:
-    """What `torch.nn.init.calculate_gain` gives; `slope` is that of leaky_relu below zero, and of no other.
+    """What `torch.nn.init.calculate_gain` gives, and that of gelu and silu, which it does not know.
 
-    The slope is squared by a product, which overflows to infinity, and so to a gain of 0, where a power would raise.
+    `slope` is that of leaky_relu below zero, and of no other. It is squared by a product, which overflows to infinity,
+    and so to a gain of 0, where a power would raise.
     """
     return sqrt(2 / (1 + slope * slope)) if nonlinearity == "leaky_relu" else _GAINS[nonlinearity]
 

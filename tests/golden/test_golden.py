@@ -111,6 +111,12 @@ VECTORS = [
         "7b90793f 44940a3f f79eb03f d415983f 666cbd3f 4e74a83f 44940a3f 33d52d3f",
     ),
     (
+        "kaiming_normal:nonlinearity=gelu",
+        "float32",
+        (2, 4),
+        "8d8f26bf 356c0d3e 9dfa683d dc37e5be 5fc0263e 37a6b7be 487e7ebf 50a8cfbe",
+    ),
+    (
         "sinusoid",
         "float32",
         (3, 4),

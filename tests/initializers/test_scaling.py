@@ -8,14 +8,17 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from scipy import integrate, special, stats
 
 from initctl.errors import RuleError
 from initctl.initializers import Unfit, fans
 from initctl.initializers.scaling import (
     DISTRIBUTIONS,
+    GELU_GAIN,
     MODES,
     NONLINEARITIES,
     SCALING_MODES,
+    SILU_GAIN,
     UNIT_TRUNCATED_STD,
     calculate_gain,
 )
@@ -25,6 +28,7 @@ from tests.stream.goodness import p_value, p_value_of_two, truncated_cdf
 
 SHAPE = (200, 100, 5, 10)
 LARGE = (1000, 1000)
+OF_TORCH = [name for name in NONLINEARITIES if name not in ("gelu", "silu")]
 SLOPES = [0, 0.01, 0.2, math.sqrt(5), -0.3, 1, 100]
 
 
@@ -40,17 +44,49 @@ def assert_same_moments(ours, theirs):
     assert ours.std(dtype=np.float64) == pytest.approx(spread, rel=4e-3)
 
 
-def test_every_nonlinearity_of_torch_is_known():
-    assert set(NONLINEARITIES) == set(get_args(torch.nn.init._NonlinearityType))
+def test_every_nonlinearity_of_torch_is_known_and_two_that_it_does_not_know():
+    assert set(OF_TORCH) == set(get_args(torch.nn.init._NonlinearityType))
+    assert set(NONLINEARITIES) == {*OF_TORCH, "gelu", "silu"}
 
 
-@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize("nonlinearity", OF_TORCH)
 @pytest.mark.parametrize("slope", SLOPES)
 def test_gains_are_torchs(nonlinearity, slope):
     assert calculate_gain(nonlinearity, slope) == torch.nn.init.calculate_gain(nonlinearity, slope)
 
 
-@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize(
+    ("function", "gain"),
+    [
+        (lambda z: z * special.ndtr(z), GELU_GAIN),
+        (lambda z: z * special.expit(z), SILU_GAIN),
+        (lambda z: max(z, 0), math.sqrt(2)),
+    ],
+    ids=["gelu", "silu", "relu"],
+)
+def test_a_gain_undoes_what_the_nonlinearity_takes_off_the_second_moment_of_a_normal_variable(function, gain):
+    moment, _ = integrate.quad(
+        lambda z: function(z) ** 2 * stats.norm.pdf(z), -40, 40, points=[-6, 0, 6], epsabs=1e-12, epsrel=1e-12
+    )
+    assert gain == pytest.approx(moment**-0.5, rel=1e-12)
+
+
+def test_the_gain_of_gelu_has_a_closed_form():
+    moment = 1 / 3 + 1 / (2 * math.pi * math.sqrt(3))
+    assert moment**-0.5 == pytest.approx(GELU_GAIN, rel=1e-15)
+
+
+@pytest.mark.parametrize(("nonlinearity", "gain"), [("gelu", GELU_GAIN), ("silu", SILU_GAIN)])
+def test_a_layer_initialized_for_gelu_or_silu_keeps_the_second_moment_of_its_input(nonlinearity, gain):
+    resolved = resolve(f"kaiming_normal:nonlinearity={nonlinearity}", (512, 2048))
+    assert resolved.fill == Normal(0, gain / math.sqrt(2048))
+    weight = torch.from_numpy(values(f"kaiming_normal:nonlinearity={nonlinearity}", (512, 2048)))
+    before = torch.randn(4096, 2048, generator=torch.Generator().manual_seed(0))
+    after = getattr(torch.nn.functional, nonlinearity)(before) @ weight.T
+    assert after.square().mean().item() == pytest.approx(1, rel=2e-2)
+
+
+@pytest.mark.parametrize("nonlinearity", OF_TORCH)
 @pytest.mark.parametrize("mode", MODES)
 def test_kaiming_is_torchs_in_every_mode_for_every_nonlinearity(mode, nonlinearity):
     call = f":a=0.3,mode={mode},nonlinearity={nonlinearity}"
@@ -154,7 +190,8 @@ def test_a_vector_has_no_fans_and_does_not_fit(call):
     [
         "xavier_normal:gain=-1",
         "kaiming_normal:mode=fan_avg",
-        "kaiming_normal:nonlinearity=gelu",
+        "kaiming_normal:nonlinearity=mish",
+        "kaiming_normal:nonlinearity=swish",
         "variance_scaling:scale=-1,mode=fan_in,distribution=normal",
         "variance_scaling:scale=1,mode=fan_in,distribution=cauchy",
         "variance_scaling:scale=1,mode=fan_in",
