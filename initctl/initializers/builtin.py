@@ -22,6 +22,7 @@ _GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state sp
 _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
 
+_TRUTH = Word(("false", "true"))
 _LAYOUT = Parameter("layout", Layout(), optional=True)
 _GAIN = Parameter("gain", Number(minimum=0), 1)
 _MEAN = Parameter("mean", Number(), 0)
@@ -141,9 +142,11 @@ BUILTIN = (
             Parameter("a", Number(), random.DEFAULT_A),
             Parameter("b", Number(), random.DEFAULT_B),
             Parameter("cut", Number(minimum=0), optional=True),
+            Parameter("var_correct", _TRUTH, "false", optional=True),
         ),
         summary="normal distribution, on the condition a ≤ x ≤ b",
-        formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std",
+        formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std; with var_correct=true, "
+        "std is what remains after the cut",
         source=_TORCH.format("trunc_normal"),
         example="embed.weight=trunc_normal:std=0.02,cut=2",
         check=random.check_trunc_normal,

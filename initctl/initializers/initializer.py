@@ -55,6 +55,13 @@ class Bound:
     initializer: Initializer
     arguments: Mapping[str, Value | None]
 
+    @property
+    def told(self) -> dict[str, Value]:
+        """The arguments without optional ones that are what they are by default."""
+        untold = {p.name: p.default for p in self.initializer.parameters if p.optional}
+        arguments = self.arguments.items()
+        return {name: value for name, value in arguments if value is not None and value != untold.get(name)}
+
     def resolve(self, tensor: TensorSpec) -> Resolved:
         """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""
         resolved = self.initializer.build(tensor, **self.arguments)

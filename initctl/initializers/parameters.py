@@ -29,7 +29,10 @@ class ParameterType(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent."""
+    """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent.
+
+    Optional ones, with a default or not, are seldom needed: the list of initializers leaves them out.
+    """
 
     name: str
     type: ParameterType

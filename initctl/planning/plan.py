@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Action:
     """One tensor that a rule fills.
 
-    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included, and `derived`
-    the numbers that follow from them for this tensor (`fan_in`, `std`). `fill` computes the values, on `device`.
+    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
+    not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
+    `fill` computes the values, on `device`.
     """
 
     tensor: TensorSpec

@@ -84,9 +84,8 @@ def _actions(tensors: Sequence[TensorSpec], decisions: Decisions) -> tuple[list[
         except Unfit as fact:
             unfit.setdefault((decision.rule, str(fact)), []).append(tensor)
             continue
-        given = {name: value for name, value in initializer.arguments.items() if value is not None}
         name = initializer.initializer.name
-        actions.append(Action(tensor, decision.rule, name, given, resolved.numbers, resolved.fill))
+        actions.append(Action(tensor, decision.rule, name, initializer.told, resolved.numbers, resolved.fill))
     return actions, [_unfit(rule, fact, tensors) for (rule, fact), tensors in unfit.items()]
 
 

@@ -92,6 +92,12 @@ VECTORS = [
         "00000000 8315ec3a 3776423a 00000000 ee2e0b3b 00000000 00000000 9953adbb",
     ),
     (
+        "trunc_normal:std=0.02,cut=2,var_correct=true",
+        "float32",
+        (2, 4),
+        "ca1b2c3c aa9dedba 8767ae3c 6141823c eb96c83c 19039f3c 9eebe1bb b9995c3b",
+    ),
+    (
         "log_uniform:a=0.001,b=0.1",
         "float32",
         (2, 4),
