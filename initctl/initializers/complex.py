@@ -14,7 +14,7 @@ import numpy as np
 
 from initctl.initializers.initializer import Unfit
 from initctl.initializers.structured import Sparse
-from initctl.stream import Deterministic, Normal, Uniform
+from initctl.stream import Deterministic, Normal, Parted, Uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,13 +41,19 @@ class RealPart:
 
 def on_complex(fill: Fill | WholeFill) -> Fill | WholeFill:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
+    if isinstance(fill, Sparse):
+        return replace(fill, std=fill.std / sqrt(2), parts=2)
+    return _elementwise(fill)
+
+
+def _elementwise(fill: Fill | WholeFill) -> Fill:
     match fill:
         case Deterministic():
             return RealPart(fill)
         case Normal(mean, std):
             return Normal(mean, std / sqrt(2))
-        case Sparse():
-            return replace(fill, std=fill.std / sqrt(2), parts=2)
         case Uniform():
             return fill
+        case Parted(laws, ends, inner):
+            return Parted(tuple(map(_elementwise, laws)), ends, 2 * inner)
     raise Unfit("it is complex, and this law is defined for real numbers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
@@ -14,6 +15,8 @@ LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
 """What a layout says of a dim: see `initctl.initializers.fans`."""
 
 Value = int | float | str
+
+_PROPORTIONS = re.compile(r"[1-9][0-9]{0,17}(:[1-9][0-9]{0,17})*")
 
 
 class ParameterType(Protocol):
@@ -110,6 +113,20 @@ class Layout:
     def parse(self, text: str) -> Value:
         if not set("oi") <= set(text) <= set(LAYOUT_LETTERS):
             raise _refused(text, self.accepts, "a layout has at least an o and an i, for instance oi, io, boi, oikk")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The parts of a fused weight: see `initctl.initializers.fans`."""
+
+    @property
+    def accepts(self) -> str:
+        return "a number of equal parts, or their sizes in proportion"
+
+    def parse(self, text: str) -> Value:
+        if not _PROPORTIONS.fullmatch(text):
+            raise _refused(text, self.accepts, "write for instance 3, or 4:1:1")
         return text
 
 

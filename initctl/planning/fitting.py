@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.dtypes import BY_NAME
 from initctl.initializers import Resolved, Unfit
 from initctl.initializers.complex import on_complex
-from initctl.stream import Constant, Deterministic
+from initctl.stream import Constant, Deterministic, Parted
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
@@ -46,6 +46,9 @@ def check_holds(dtype: DType, fill: Fill | WholeFill) -> None:
                 raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
         case _ if not dtype.is_floating:
             raise Unfit(f"it holds {dtype.name}, and only constants fit there")
+        case Parted(laws):
+            for law in laws:
+                check_spread(dtype, law)
         case _:
             check_spread(dtype, fill)
 

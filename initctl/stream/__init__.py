@@ -6,6 +6,7 @@
     elementary64.py    exp, ln, sine and cosine in float64, likewise
     draws.py           the random numbers of one tensor, by element index
     laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
+    parted.py          several laws side by side in one tensor
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     encode.py          float32 values -> the bytes of a dtype
     engines            the same once more, fast: compiled loops, and torch operations on a GPU
@@ -27,6 +28,7 @@ from initctl.stream.laws import (
     WholeFill,
     ZeroedNormal,
 )
+from initctl.stream.parted import Parted
 
 __all__ = [
     "Constant",
@@ -34,6 +36,7 @@ __all__ = [
     "Draws",
     "Fill",
     "Normal",
+    "Parted",
     "Table",
     "TruncNormal",
     "Uniform",

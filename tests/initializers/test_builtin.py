@@ -108,3 +108,12 @@ def test_the_numbers_that_led_to_a_law_are_told():
     assert resolve("trunc_normal:mean=1,std=0.5,cut=2", (6, 4)).numbers == {"a": 0, "b": 2}
     assert resolve("sparse:sparsity=0.5", (5, 2)).numbers == {"zeros_per_column": 3}
     assert resolve("zero_hadamard", (5, 2)).numbers == {"scale": pytest.approx(8**-0.5)}
+
+
+def test_numbers_that_differ_between_parts_are_told_for_each():
+    told = resolve("xavier_normal:split=4:1:1", (6, 2)).numbers
+    assert told == {
+        "fan_in": 2, "fan_out[0]": 4, "fan_out[1]": 1, "fan_out[2]": 1,
+        "std[0]": pytest.approx((2 / 6) ** 0.5), "std[1]": pytest.approx((2 / 3) ** 0.5), "std[2]": told["std[1]"],
+    }  # fmt: skip
+    assert resolve("kaiming_normal:split=4:1:1", (6, 2)).numbers == {"fan_in": 2, "std": 1}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initctl.errors import RuleError
-from initctl.initializers import Layout, Number, Parameter, Whole, Word
+from initctl.initializers import Layout, Number, Parameter, Split, Whole, Word
 
 ANY = Number()
 STD = Number(minimum=0)
@@ -18,6 +18,7 @@ GROUPS = Whole(minimum=1)
 MODE = Word(("fan_in", "fan_out"))
 LAYOUT = Layout()
 STEP = Number(above=0)
+SPLIT = Split()
 
 
 def refusal(kind, text):
@@ -45,6 +46,9 @@ def refusal(kind, text):
         (LAYOUT, "kkio", "kkio"),
         (LAYOUT, "ooi", "ooi"),
         (STEP, "1e-300", 1e-300),
+        (SPLIT, "3", "3"),
+        (SPLIT, "4:1:1", "4:1:1"),
+        (SPLIT, "4096:1024:1024", "4096:1024:1024"),
     ],
 )
 def test_a_parameter_reads_what_it_accepts(kind, text, value):
@@ -83,6 +87,16 @@ def test_a_layout_has_an_o_and_an_i_and_known_letters_only(text):
     assert problem.code == "rule.value"
     assert "is not one letter a dim: o out, i in, k kernel, b batch" in problem.message
     assert problem.hint == "a layout has at least an o and an i, for instance oi, io, boi, oikk"
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "1.5", "a", "4:0:1", "4:", ":4", "4::1", "4 1", "4/1", "01", "٣", "1" * 19, "3:" + "1" * 5000]
+)
+def test_a_split_is_a_whole_number_or_several_between_colons(text):
+    problem = refusal(SPLIT, text)
+    assert problem.code == "rule.value"
+    assert "is not a number of equal parts, or their sizes in proportion" in problem.message
+    assert problem.hint == "write for instance 3, or 4:1:1"
 
 
 @pytest.mark.parametrize("kind", [ANY, STD, SHARE, GROUPS])

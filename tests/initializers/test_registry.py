@@ -85,6 +85,8 @@ class TestArguments:
             return REGISTRY.bind(parse_call(call)).told
 
         assert told("trunc_normal:std=0.02,a=-1") == {"mean": 0, "std": 0.02, "a": -1, "b": 2}
+        assert told("xavier_normal:groups=1,transposed=false") == {"gain": 1}
+        assert told("xavier_normal:groups=2,layout=io") == {"gain": 1, "groups": 2, "layout": "io"}
         assert told("dirac") == {"groups": 1}
 
     @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from initctl.errors import RuleError
@@ -23,7 +25,7 @@ from initctl.initializers.scaling import (
     calculate_gain,
 )
 from initctl.stream import Normal, TruncNormal, Uniform
-from tests.initializers.running import resolve, values
+from tests.initializers.running import DRAWS, resolve, values
 from tests.stream.goodness import p_value, p_value_of_two, truncated_cdf
 
 SHAPE = (200, 100, 5, 10)
@@ -177,6 +179,71 @@ def test_a_layout_gives_the_law_of_the_tensor_in_torchs_order(call, shape, layou
     fan_in, fan_out = fans(shape, layout)
     with_layout = f"{call}{',' if ':' in call else ':'}layout={layout}"
     assert resolve(with_layout, shape) == resolve(call, (fan_out, fan_in))
+
+
+def with_arguments(call, arguments):
+    return f"{call}{',' if ':' in call else ':'}{arguments}"
+
+
+@pytest.mark.parametrize("call", SCALED)
+@pytest.mark.parametrize(
+    ("shape", "arguments", "alone"),
+    [
+        ((60, 30), "split=3", (20, 30)),
+        ((30, 60), "layout=io,split=3", (20, 30)),
+        ((24, 5, 3), "groups=4", (6, 5, 3)),
+        ((24, 5, 3), "groups=4,transposed=true", (5, 6, 3)),
+        ((24, 5, 3), "transposed=true", (5, 24, 3)),
+    ],
+)
+def test_groups_and_equal_parts_have_the_law_of_one_of_them_alone(call, shape, arguments, alone):
+    assert resolve(with_arguments(call, arguments), shape) == resolve(call, alone)
+
+
+UNEQUAL = [call for call in SCALED if resolve(call, (4, 9)).fill != resolve(call, (5, 9)).fill]
+"""Those whose law depends on the outputs."""
+
+
+def test_most_laws_depend_on_the_inputs_alone():
+    assert set(UNEQUAL) == {"xavier_uniform", "xavier_normal", SCALED[-1]}
+
+
+@pytest.mark.parametrize("call", UNEQUAL)
+@pytest.mark.parametrize(
+    ("shape", "layout", "axis"), [((42, 30), "oi", 0), ((30, 42), "io", 1), ((3, 5, 42, 4), "biok", 2)], ids=str
+)
+def test_each_of_unequal_parts_has_its_own_law_at_its_place(call, shape, layout, axis):
+    drawn = values(with_arguments(call, f"layout={layout},split=4:1:2"), shape)
+    sizes = (24, 6, 12)
+    for size, part, first in zip(sizes, np.split(drawn, np.cumsum(sizes)[:-1], axis), (0, 24, 30), strict=True):
+        law = resolve(with_arguments(call, f"layout={layout}"), (*shape[:axis], size, *shape[axis + 1 :])).fill
+        everywhere = law.values(DRAWS, 0, drawn.size).reshape(shape)
+        np.testing.assert_array_equal(part, everywhere.take(range(first, first + size), axis))
+
+
+@pytest.mark.parametrize("call", UNEQUAL)
+@given(st.integers(0, 42 * 6), st.integers(0, 42 * 6))
+def test_an_element_of_a_part_has_the_same_value_whatever_range_it_is_asked_for_in(call, start, stop):
+    start, stop = sorted((start, stop))
+    fill = resolve(with_arguments(call, "layout=io,split=4:1:2"), (6, 42)).fill
+    np.testing.assert_array_equal(fill.values(DRAWS, start, stop), fill.values(DRAWS, 0, 42 * 6)[start:stop])
+
+
+@pytest.mark.parametrize("call", sorted(set(SCALED) - set(UNEQUAL)))
+def test_unequal_parts_whose_laws_agree_have_one_law(call):
+    assert resolve(with_arguments(call, "split=4:1:2"), (42, 30)) == resolve(call, (42, 30))
+
+
+def test_fused_queries_keys_and_values_are_scaled_as_timm_scales_them():
+    out, into = 192, 64
+    bound = math.sqrt(6 / (out / 3 + into))  # timm/models/vision_transformer.py, init_weights_vit_moco
+    assert resolve("xavier_uniform:split=3", (out, into)).numbers == {
+        "fan_in": 64, "fan_out": 64, "bound": pytest.approx(bound),
+    }  # fmt: skip
+
+
+def test_a_gain_of_0_is_one_law_for_all_parts():
+    assert resolve("xavier_normal:gain=0,split=2:1", (6, 4)).fill == Normal(0, 0)
 
 
 @pytest.mark.parametrize("call", SCALED)
