@@ -1,10 +1,14 @@
-"""The table of built-in initializers. Names, parameters and defaults follow torch.nn.init and jax.nn.initializers."""
+"""The table of built-in initializers.
+
+Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; what these have not, its source.
+"""
 
 from __future__ import annotations
 
-from initctl.initializers import constant, random, revising, scaling, structured
+from initctl.initializers import constant, deterministic, log_uniform, random, revising, scaling, structured
+from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
-from initctl.initializers.parameters import Layout, Number, Parameter, Span, Text, Whole, Word
+from initctl.initializers.parameters import Layout, Number, Parameter, Span, Split, Text, Whole, Word
 
 _TORCH = "torch.nn.init.{}_"
 _JAX = "jax.nn.initializers.{}"
@@ -14,13 +18,23 @@ _LECUN = "LeCun, Bottou, Orr, Müller: Efficient BackProp (1998)"
 _SAXE = "Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of learning (2013)"
 _XIAO = "Xiao et al.: Dynamical isometry and a mean field theory of CNNs (2018)"
 _MARTENS = "Martens: Deep learning via Hessian-free optimization (2010)"
+_RADFORD = "Radford et al.: Robust speech recognition via large-scale weak supervision (2022)"
+_GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state spaces (2023)"
+_JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
+_ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
 
 _ASH = "Ash, Adams: On warm-starting neural network training (2020)"
 _NAKAMURA = "Nakamura et al.: Drop-Upcycling (2025)"
 _HEWITT = "Hewitt: Initializing new word embeddings for pretrained language models (2021)"
 
-_FLAG = Word(("false", "true"))
+_TRUTH = Word(("false", "true"))
 _LAYOUT = Parameter("layout", Layout(), optional=True)
+_ARRANGEMENT = (
+    _LAYOUT,
+    Parameter("transposed", _TRUTH, "false", optional=True),
+    Parameter("groups", Whole(minimum=1), 1, optional=True),
+    Parameter("split", Split(), optional=True),
+)
 _GAIN = Parameter("gain", Number(minimum=0), 1)
 _MEAN = Parameter("mean", Number(), 0)
 _STD = Parameter("std", Number(minimum=0), 1)
@@ -28,7 +42,7 @@ _KAIMING = (
     Parameter("a", Number(), 0),
     Parameter("mode", Word(scaling.MODES), "fan_in"),
     Parameter("nonlinearity", Word(scaling.NONLINEARITIES), "leaky_relu"),
-    _LAYOUT,
+    *_ARRANGEMENT,
 )
 
 BUILTIN = (
@@ -75,6 +89,43 @@ BUILTIN = (
         example="conv.weight=dirac",
     ),
     Initializer(
+        "zero_hadamard",
+        deterministic.zero_hadamard,
+        summary="ZerO: identity, or columns of a Hadamard matrix where outputs are more, 2 to 5 dims",
+        formula="1 where out channel = in channel; where out > in: (-1)^popcount(row & column) / sqrt(2^c), 2^c the "
+        "smallest not below out; of a convolution at the centre tap k // 2, else 0",
+        source=f"jiaweizzhao/ZerO-initialization; {_ZHAO}",
+        example="fc.weight=zero_hadamard",
+    ),
+    Initializer(
+        "sinusoid",
+        deterministic.sinusoid,
+        (Parameter("max_timescale", Number(1, 1e300), 10000),),
+        summary="Whisper's positional embedding, 2 dims: positions and an even number of channels",
+        formula="row t: sin(t·w) in the first half of the channels, cos(t·w) in the second, "
+        "w = exp(-i · ln(max_timescale) / (channels / 2 - 1)) for i = 0, 1, …",
+        source=f"transformers models/whisper/modeling_whisper.py, sinusoids; {_RADFORD}",
+        example="encoder.embed_positions.weight=sinusoid",
+    ),
+    Initializer(
+        "arange_log",
+        deterministic.arange_log,
+        (Parameter("start", Number(above=0), 1),),
+        summary="Mamba's A_log: logarithms of start, start + 1, … along the last dim",
+        formula="ln(start + j) in column j, the same in every row",
+        source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
+        example="*.mixer.A_log=arange_log",
+    ),
+    Initializer(
+        "lstm_bias",
+        deterministic.lstm_bias,
+        (Parameter("forget", Number(), 1),),
+        summary="bias of an LSTM that begins with its forget gate open, 1 dim",
+        formula="forget in the second quarter (gates i, f, g, o), else 0; torch adds bias_ih and bias_hh: fill one",
+        source=f"allennlp.nn.initializers.lstm_hidden_bias; {_JOZEFOWICZ}",
+        example="lstm.bias_hh*=lstm_bias",
+    ),
+    Initializer(
         "uniform",
         random.uniform,
         (Parameter("a", Number(), 0), Parameter("b", Number(), 1)),
@@ -102,31 +153,59 @@ BUILTIN = (
             Parameter("a", Number(), random.DEFAULT_A),
             Parameter("b", Number(), random.DEFAULT_B),
             Parameter("cut", Number(minimum=0), optional=True),
+            Parameter("var_correct", _TRUTH, "false", optional=True),
         ),
         summary="normal distribution, on the condition a ≤ x ≤ b",
-        formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std",
+        formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std; with var_correct=true, "
+        "std is what remains after the cut",
         source=_TORCH.format("trunc_normal"),
         example="embed.weight=trunc_normal:std=0.02,cut=2",
         check=random.check_trunc_normal,
     ),
     Initializer(
+        "log_uniform",
+        log_uniform.log_uniform,
+        (Parameter("a", Number(above=0)), Parameter("b", Number(above=0))),
+        summary="between a and b, uniform in the logarithm",
+        formula="exp(U(ln a, ln b)), never outside a ≤ x ≤ b",
+        source="mamba_ssm/modules/mamba_simple.py, where it draws time steps",
+        example="gate.scale=log_uniform:a=0.001,b=0.1",
+        check=log_uniform.check_log_uniform,
+    ),
+    Initializer(
+        "inv_softplus_log_uniform",
+        log_uniform.inv_softplus_log_uniform,
+        (
+            Parameter("a", Number(above=0), log_uniform.DEFAULT_STEP_A),
+            Parameter("b", Number(above=0), log_uniform.DEFAULT_STEP_B),
+            Parameter("floor", Number(minimum=0), 1e-4),
+        ),
+        summary="Mamba's dt bias: the softplus of it is uniform in the logarithm",
+        formula="x + ln(1 - exp(-x)), the inverse of softplus, of x = max(exp(U(ln a, ln b)), floor)",
+        source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
+        example="*.dt_proj.bias=inv_softplus_log_uniform",
+        check=log_uniform.check_log_uniform,
+    ),
+    Initializer(
         "xavier_uniform",
         scaling.xavier_uniform,
-        (_GAIN, _LAYOUT),
+        (_GAIN, *_ARRANGEMENT),
         summary="uniform, scaled by both fans",
         formula="U(-bound, bound), bound = gain · sqrt(6 / (fan_in + fan_out))",
         source=f"{_TORCH.format('xavier_uniform')}; {_GLOROT}",
         example="fc.weight=xavier_uniform:gain=0.5",
+        check=check_arrangement,
         aliases=("glorot_uniform",),
     ),
     Initializer(
         "xavier_normal",
         scaling.xavier_normal,
-        (_GAIN, _LAYOUT),
+        (_GAIN, *_ARRANGEMENT),
         summary="normal, scaled by both fans",
         formula="N(0, std²), std = gain · sqrt(2 / (fan_in + fan_out))",
         source=f"{_TORCH.format('xavier_normal')}; {_GLOROT}",
         example="fc.weight=xavier_normal",
+        check=check_arrangement,
         aliases=("glorot_normal",),
     ),
     Initializer(
@@ -137,6 +216,7 @@ BUILTIN = (
         formula="U(-bound, bound), bound = gain(nonlinearity, a) · sqrt(3 / fan)",
         source=f"{_TORCH.format('kaiming_uniform')}; {_HE}",
         example="fc.weight=kaiming_uniform:a=2.2360679775",
+        check=check_arrangement,
         aliases=("he_uniform",),
     ),
     Initializer(
@@ -147,25 +227,28 @@ BUILTIN = (
         formula="N(0, std²), std = gain(nonlinearity, a) / sqrt(fan)",
         source=f"{_TORCH.format('kaiming_normal')}; {_HE}",
         example="conv*.weight=kaiming_normal:mode=fan_out,nonlinearity=relu",
+        check=check_arrangement,
         aliases=("he_normal",),
     ),
     Initializer(
         "lecun_uniform",
         scaling.lecun_uniform,
-        (_LAYOUT,),
+        _ARRANGEMENT,
         summary="uniform of variance 1 / fan_in",
         formula="U(-bound, bound), bound = sqrt(3 / fan_in)",
         source=f"{_JAX.format('lecun_uniform')}; {_LECUN}",
         example="fc.weight=lecun_uniform",
+        check=check_arrangement,
     ),
     Initializer(
         "lecun_normal",
         scaling.lecun_normal,
-        (_LAYOUT,),
+        _ARRANGEMENT,
         summary="normal cut at two standard deviations, of variance 1 / fan_in",
         formula="std · N(0, 1) given |x| ≤ 2, std = sqrt(1 / fan_in) / 0.8796",
         source=f"{_JAX.format('lecun_normal')}; {_LECUN}",
         example="fc.weight=lecun_normal",
+        check=check_arrangement,
     ),
     Initializer(
         "variance_scaling",
@@ -174,21 +257,24 @@ BUILTIN = (
             Parameter("scale", Number(minimum=0)),
             Parameter("mode", Word(scaling.SCALING_MODES)),
             Parameter("distribution", Word(scaling.DISTRIBUTIONS)),
-            _LAYOUT,
+            *_ARRANGEMENT,
         ),
         summary="any law of variance scale / fan",
         formula="variance scale / fan; truncated_normal is cut at two standard deviations and keeps the variance",
         source=_JAX.format("variance_scaling"),
         example="fc.weight=variance_scaling:scale=2,mode=fan_in,distribution=truncated_normal",
+        check=check_arrangement,
     ),
     Initializer(
         "orthogonal",
         structured.orthogonal,
-        (Parameter("gain", Number(), 1), _LAYOUT),
+        (Parameter("gain", Number(), 1), *_ARRANGEMENT),
         summary="orthonormal rows or columns, whichever are fewer",
-        formula="gain · Q of a normal matrix [out, in · kernel], signs fixed; equal across machines to rounding",
+        formula="gain · Q of a normal matrix [out, in · kernel], for each group and part its own, signs fixed; "
+        "equal across machines to rounding",
         source=f"{_TORCH.format('orthogonal')}; {_SAXE}",
-        example="rnn.weight_hh*=orthogonal",
+        example="lstm.weight_hh*=orthogonal:split=4",
+        check=check_equal_parts,
     ),
     Initializer(
         "delta_orthogonal",
@@ -220,7 +306,7 @@ BUILTIN = (
     Initializer(
         "perturb",
         revising.perturb,
-        (Parameter("scale", Number(), 1), Parameter("std", Number(minimum=0)), Parameter("rel", _FLAG, "false")),
+        (Parameter("scale", Number(), 1), Parameter("std", Number(minimum=0)), Parameter("rel", _TRUTH, "false")),
         summary="old values shrunk, with noise added",
         formula="scale · old + std · N(0, 1); rel=true: std in units of the tensor's own standard deviation",
         source=_ASH,

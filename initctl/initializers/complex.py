@@ -1,7 +1,7 @@
 """Laws on complex tensors: element i has its real part at index 2i and its imaginary part at 2i + 1.
 
 As in torch, a normal element's variance is shared by its two parts, each of std/√2; mean and bounds hold for either
-part, and a constant is real.
+part, and a constant is real, as is all that is not drawn.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initctl.initializers.constant import Diagonals
 from initctl.initializers.initializer import Unfit
 from initctl.initializers.structured import Sparse
-from initctl.stream import Constant, Normal, Uniform
+from initctl.stream import Deterministic, Normal, Parted, Uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import AnyFill, Draws
+    from initctl.stream import AnyFill, Draws, Fill
 
 
 @dataclass(frozen=True, slots=True)
 class RealPart:
     """The values of `fill` as real parts, and zero imaginary parts."""
 
-    fill: Constant | Diagonals
+    fill: Deterministic
 
     @property
     def largest(self) -> float:
@@ -42,13 +41,19 @@ class RealPart:
 
 def on_complex(fill: AnyFill) -> AnyFill:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
+    if isinstance(fill, Sparse):
+        return replace(fill, std=fill.std / sqrt(2), parts=2)
+    return _elementwise(fill)
+
+
+def _elementwise(fill: AnyFill) -> Fill:
     match fill:
-        case Constant() | Diagonals():
+        case Deterministic():
             return RealPart(fill)
         case Normal(mean, std):
             return Normal(mean, std / sqrt(2))
-        case Sparse():
-            return replace(fill, std=fill.std / sqrt(2), parts=2)
         case Uniform():
             return fill
+        case Parted(laws, ends, inner):
+            return Parted(tuple(map(_elementwise, laws)), ends, 2 * inner)
     raise Unfit("it is complex, and this law is defined for real numbers")

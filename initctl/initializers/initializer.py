@@ -114,6 +114,12 @@ class Bound:
         except RuleError as error:
             raise Unfit(f"{place}: {error}", expression.excerpt(0, len(expression.text))) from None
 
+    @property
+    def told(self) -> dict[str, Value]:
+        """Its values without optional ones that are what they are by default."""
+        untold = {p.name: p.default for p in self.initializer.parameters if p.optional}
+        return {name: value for name, value in self.values.items() if value != untold.get(name)}
+
     def resolve(self, tensor: TensorSpec) -> Resolved:
         """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""
         resolved = self.initializer.build(tensor, **self.arguments)

@@ -18,6 +18,8 @@ LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
 
 Value = int | float | str
 
+_PROPORTIONS = re.compile(r"[1-9][0-9]{0,17}(:[1-9][0-9]{0,17})*")
+
 
 class ParameterType(Protocol):
     """Parses an argument's text."""
@@ -35,7 +37,10 @@ class ParameterType(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent."""
+    """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent.
+
+    Optional ones, with a default or not, are seldom needed: the list of initializers leaves them out.
+    """
 
     name: str
     type: ParameterType
@@ -49,20 +54,23 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A finite real number, `minimum` ≤ x ≤ `maximum`."""
+    """A finite real number, `minimum` ≤ x ≤ `maximum`, and more than `above`."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
+    above: float = -math.inf
 
     @property
     def accepts(self) -> str:
+        if not math.isinf(self.above):
+            return f"a number above {self.above:g}"
         return "a number" + _range(self.minimum, self.maximum)
 
     def parse(self, text: str) -> Value | Expression:
         return _parsed(text, self)
 
     def check(self, value: Computed) -> Value:
-        if isinstance(value, (bool, str, tuple)) or not self.minimum <= value <= self.maximum:
+        if isinstance(value, (bool, str, tuple)) or not (self.minimum <= value <= self.maximum and self.above < value):
             raise _refused(value, self.accepts)
         return value
 
@@ -122,6 +130,23 @@ class Layout:
     def check(self, value: Computed) -> Value:
         if not set("oi") <= set(str(value)) <= set(LAYOUT_LETTERS):
             raise _refused(value, self.accepts, "a layout has at least an o and an i, for instance oi, io, boi, oikk")
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The parts of a fused weight: see `initctl.initializers.fans`."""
+
+    @property
+    def accepts(self) -> str:
+        return "a number of equal parts, or their sizes in proportion"
+
+    def parse(self, text: str) -> Value:
+        return self.check(text)
+
+    def check(self, value: Computed) -> Value:
+        if not _PROPORTIONS.fullmatch(str(value)):
+            raise _refused(value, self.accepts, "write for instance 3, or 4:1:1")
         return str(value)
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.dtypes import BY_NAME
 from initctl.initializers import Resolved, Unfit
 from initctl.initializers.complex import on_complex
-from initctl.initializers.constant import Diagonals
-from initctl.stream import Constant, Revision
+from initctl.stream import Constant, Deterministic, Parted, Revision
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
@@ -44,17 +43,16 @@ def check_holds(dtype: DType, fill: AnyFill) -> None:
     match fill:
         case Revision():  # what it gives is known once the old values are
             return
-        case Constant(value):
-            values: tuple[float, ...] = (value,)
-        case Diagonals():
-            values = (0, 1)
+        case Deterministic(exact=values) if values:
+            if not all(map(dtype.holds, values)):
+                raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
         case _ if not dtype.is_floating:
             raise Unfit(f"it holds {dtype.name}, and only constants fit there")
+        case Parted(laws):
+            for law in laws:
+                check_spread(dtype, law.largest)
         case _:
             check_spread(dtype, fill.largest)
-            return
-    if not all(map(dtype.holds, values)):
-        raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
 
 
 def check_distinct(tensor: TensorSpec, fill: AnyFill) -> None:

@@ -10,7 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, RuleError, shown
-from initctl.initializers import Unfit, fans
+from initctl.initializers import Unfit
+from initctl.initializers.fans import Arrangement, weights
 from initctl.rules import Undefined, highest_numbers
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Lookup:
     rule: Rule
     tensor: TensorSpec
     around: Surroundings
-    layout: str | None = None
+    arrangement: Arrangement = field(default_factory=Arrangement)
     _captured: Mapping[str, int] | None = None
     _under_way: list[str] = field(default_factory=list)
 
@@ -108,6 +109,16 @@ class Lookup:
         nearest = get_close_matches(key, list(_dotted(self.around.config)), n=1)
         return f"config.json does not tell {key}" + (f", but {shown(nearest[0])}" if nearest else "")
 
+    def _fan(self, name: str) -> int:
+        """A fan as the rule says that the weight lies."""
+        try:
+            fans = {weight.fans for weight in weights(self.tensor.shape, **self.arrangement)}
+        except Unfit as fact:
+            raise KeyError(str(fact)) from None
+        if len(fans) > 1:
+            raise KeyError(f"the tensor's parts have different fans, so that {name} is not one number")
+        return int(getattr(fans.pop(), name))
+
     def _of_tensor(self, name: str) -> Value:
         tensor = self.tensor
         match name:
@@ -124,10 +135,7 @@ class Lookup:
             case "layers":
                 return self.around.layers(tensor.name)
             case "fan_in" | "fan_out":
-                try:
-                    return int(getattr(fans(tensor.shape, self.layout), name))
-                except Unfit as fact:
-                    raise KeyError(str(fact)) from None
+                return self._fan(name)
         raise KeyError(f"{shown(name)} is not known")
 
 

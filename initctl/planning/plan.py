@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class Action:
     """One tensor that a rule fills, or some `rows` of it.
 
-    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included, and `derived`
-    the numbers that follow from them for this tensor (`fan_in`, `std`). `fill` computes the values, on `device`;
-    `sources` are other tensors that it reads.
+    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
+    not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
+    `fill` computes the values, on `device`; `sources` are other tensors that it reads.
     """
 
     tensor: TensorSpec

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, escape, listed, shown
 from initctl.initializers import Unfit
+from initctl.initializers.fans import arrangement_of
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
 from initctl.planning.names import Lookup, Surroundings
@@ -117,8 +118,7 @@ def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], 
 def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroundings) -> Action:
     """Raises `Unfit`."""
     if initializer.expressions:
-        layout = initializer.values.get("layout")
-        lookup = Lookup(decision.rule, part.tensor, around, layout=layout if isinstance(layout, str) else None)
+        lookup = Lookup(decision.rule, part.tensor, around, arrangement_of(initializer.values))
         initializer = initializer.evaluated(lookup)
     resolved = fit(initializer, part.tensor)
     if part.rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
@@ -127,7 +127,7 @@ def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroun
         part.tensor,
         decision.rule,
         initializer.initializer.name,
-        initializer.values,
+        initializer.told,
         resolved.numbers,
         resolved.fill,
         rows=part.rows,

@@ -3,8 +3,10 @@
     key.py             (seed, tensor name) -> Philox key
     philox.py          (key, block) -> four 32-bit words
     elementary.py      ln, sine and cosine, normal quantile in float32: the same bits on every processor
+    elementary64.py    exp, ln, sine and cosine in float64, likewise
     draws.py           the random numbers of one tensor, by element index
     laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
+    parted.py          several laws side by side in one tensor
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     torch_generator.py torch's own random numbers, for those who ask for them
     torch_draw.py      laws of torch.nn.init, drawn from those
@@ -20,6 +22,7 @@ from initctl.stream.encode import encode
 from initctl.stream.laws import (
     AnyFill,
     Constant,
+    Deterministic,
     Fill,
     Normal,
     Old,
@@ -32,14 +35,17 @@ from initctl.stream.laws import (
     WholeFill,
     ZeroedNormal,
 )
+from initctl.stream.parted import Parted
 
 __all__ = [
     "AnyFill",
     "Constant",
+    "Deterministic",
     "Draws",
     "Fill",
     "Normal",
     "Old",
+    "Parted",
     "Revised",
     "Revision",
     "Source",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initctl.errors import RuleError
-from initctl.initializers import Layout, Number, Parameter, Whole, Word
+from initctl.initializers import Layout, Number, Parameter, Split, Whole, Word
 from initctl.rules import Expression
 
 ANY = Number()
@@ -18,6 +18,8 @@ SHARE = Number(0, 1)
 GROUPS = Whole(minimum=1)
 MODE = Word(("fan_in", "fan_out"))
 LAYOUT = Layout()
+STEP = Number(above=0)
+SPLIT = Split()
 
 
 def refusal(kind, text):
@@ -48,6 +50,10 @@ def refusal(kind, text):
         (LAYOUT, "boi", "boi"),
         (LAYOUT, "kkio", "kkio"),
         (LAYOUT, "ooi", "ooi"),
+        (STEP, "1e-300", 1e-300),
+        (SPLIT, "3", "3"),
+        (SPLIT, "4:1:1", "4:1:1"),
+        (SPLIT, "4096:1024:1024", "4096:1024:1024"),
     ],
 )
 def test_a_parameter_reads_what_it_accepts(kind, text, value):
@@ -71,6 +77,8 @@ def test_a_parameter_reads_what_it_accepts(kind, text, value):
         (MODE, "fan-in", "fan-in is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "FAN_IN", "FAN_IN is not one of fan_in, fan_out", None),
         (MODE, "x", "x is not one of fan_in, fan_out", None),
+        (STEP, "0", "0 is not a number above 0", None),
+        (STEP, "-1", "'-1' is not a number above 0", None),
     ],
 )
 def test_a_parameter_refuses_the_rest_and_says_what_it_accepts(kind, text, message, hint):
@@ -86,6 +94,16 @@ def test_a_layout_has_an_o_and_an_i_and_known_letters_only(text):
     assert problem.code == "rule.value"
     assert "is not one letter a dim: o out, i in, k kernel, b batch" in problem.message
     assert problem.hint == "a layout has at least an o and an i, for instance oi, io, boi, oikk"
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "1.5", "a", "4:0:1", "4:", ":4", "4::1", "4 1", "4/1", "01", "٣", "1" * 19, "3:" + "1" * 5000]
+)
+def test_a_split_is_a_whole_number_or_several_between_colons(text):
+    problem = refusal(SPLIT, text)
+    assert problem.code == "rule.value"
+    assert "is not a number of equal parts, or their sizes in proportion" in problem.message
+    assert problem.hint == "write for instance 3, or 4:1:1"
 
 
 @pytest.mark.parametrize("kind", [ANY, STD, SHARE, GROUPS])
@@ -124,6 +142,7 @@ def test_a_parameter_must_be_given_unless_it_has_a_default_or_is_optional():
         (Number(), "a number"),
         (Number(minimum=0), "a number of 0 or more"),
         (Number(-math.pi, 1), "a number from -3.14159 to 1"),
+        (Number(above=0), "a number above 0"),
         (Whole(minimum=1), "a whole number of 1 or more"),
         (Word(("a", "b")), "one of a, b"),
     ],
