@@ -10,7 +10,7 @@ log_uniform.py    log_uniform, inv_softplus_log_uniform
 scaling.py        xavier, kaiming, lecun, variance_scaling
 structured.py     orthogonal, delta_orthogonal, sparse: those that need the whole tensor
 revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: those that start from old values
-builtin.py        the table of all of them, with parameters, formulas and sources
+builtin.py        the table of all of them, with parameters, formulas and sources; builtin_revisions.py of the last kind
 """
 
 from initctl.initializers.fans import Fans, fans

@@ -5,10 +5,11 @@ Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; wha
 
 from __future__ import annotations
 
-from initctl.initializers import constant, deterministic, log_uniform, random, revising, scaling, structured
+from initctl.initializers import constant, deterministic, log_uniform, random, scaling, structured
+from initctl.initializers.builtin_revisions import REVISIONS
 from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
-from initctl.initializers.parameters import Layout, Number, Parameter, Span, Split, Text, Whole, Word
+from initctl.initializers.parameters import Layout, Number, Parameter, Split, Whole, Word
 
 _TORCH = "torch.nn.init.{}_"
 _JAX = "jax.nn.initializers.{}"
@@ -22,10 +23,6 @@ _RADFORD = "Radford et al.: Robust speech recognition via large-scale weak super
 _GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state spaces (2023)"
 _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
-
-_ASH = "Ash, Adams: On warm-starting neural network training (2020)"
-_NAKAMURA = "Nakamura et al.: Drop-Upcycling (2025)"
-_HEWITT = "Hewitt: Initializing new word embeddings for pretrained language models (2021)"
 
 _TRUTH = Word(("false", "true"))
 _LAYOUT = Parameter("layout", Layout(), optional=True)
@@ -45,7 +42,7 @@ _KAIMING = (
     *_ARRANGEMENT,
 )
 
-BUILTIN = (
+LAWS = (
     Initializer(
         "zeros",
         constant.zeros,
@@ -294,68 +291,6 @@ BUILTIN = (
         source=f"{_TORCH.format('sparse')}; {_MARTENS}",
         example="fc.weight=sparse:sparsity=0.9",
     ),
-    Initializer(
-        "scale",
-        revising.scale,
-        (Parameter("by", Number()),),
-        summary="old values times a number",
-        formula="by · old",
-        source="as mergekit's scale",
-        example="*.o_proj.weight=scale:by=0.5",
-    ),
-    Initializer(
-        "perturb",
-        revising.perturb,
-        (Parameter("scale", Number(), 1), Parameter("std", Number(minimum=0)), Parameter("rel", _TRUTH, "false")),
-        summary="old values shrunk, with noise added",
-        formula="scale · old + std · N(0, 1); rel=true: std in units of the tensor's own standard deviation",
-        source=_ASH,
-        example="*.weight=perturb:scale=0.4,std=0.1,rel=true",
-    ),
-    Initializer(
-        "reinit",
-        revising.reinit,
-        (Parameter("p", Number(0, 1)), _MEAN, Parameter("std", Number(minimum=0))),
-        summary="a share of the elements anew, normal, the others as they are",
-        formula="N(mean, std²) with probability p, else old; each element by itself",
-        source=_NAKAMURA,
-        example="*.experts.*.weight=reinit:p=0.5,std=0.02",
-    ),
-    Initializer(
-        "copy",
-        revising.copy,
-        (
-            Parameter("from", Text("a tensor's name, or CHECKPOINT#NAME")),
-            Parameter("row", Whole(minimum=0), optional=True),
-        ),
-        summary="what another tensor holds, here or in another checkpoint; or one row of it, in every row",
-        formula="old values of the other tensor at the same index; with row=r those of its row r",
-        source="as AllenNLP's pretrained",
-        example="model.layers.31.mlp.up_proj.weight=copy:from=model.layers.30.mlp.up_proj.weight",
-    ),
-    Initializer(
-        "mean_rows",
-        revising.mean_rows,
-        (Parameter("of", Span()), Parameter("std", Number(minimum=0), 0)),
-        summary="the mean of some old rows in every row, with noise",
-        formula="mean of rows a ≤ i < b, + std · N(0, 1)",
-        source=_HEWITT,
-        example="embed_tokens.weight[32000:]=mean_rows:of=0:32000",
-    ),
-    Initializer(
-        "match_stats",
-        revising.match_stats,
-        summary="normal, with the tensor's own mean and standard deviation",
-        formula="N(mean(old), std(old)²)",
-        source="a baseline that keeps each tensor's scale",
-        example="*.weight=match_stats",
-    ),
-    Initializer(
-        "permute_rows",
-        revising.permute_rows,
-        summary="the tensor's rows in another order",
-        formula="row i holds old row π(i), π a random permutation",
-        source="Adebayo et al.: Sanity checks for saliency maps (2018)",
-        example="embed.weight=permute_rows",
-    ),
 )
+
+BUILTIN = (*LAWS, *REVISIONS)
