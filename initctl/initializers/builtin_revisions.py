@@ -26,7 +26,7 @@ REVISIONS = (
         (
             Parameter("scale", Number(), 1),
             Parameter("std", Number(minimum=0)),
-            Parameter("rel", Word(("false", "true")), "false"),
+            Parameter("rel", Word(("false", "true")), "false", optional=True),
         ),
         summary="old values shrunk, with noise added",
         formula="scale · old + std · N(0, 1); rel=true: std in units of the tensor's own standard deviation",

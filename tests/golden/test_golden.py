@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from initctl.initializers.builtin import BUILTIN
+from initctl.initializers.builtin import LAWS
 from initctl.rules import parse_call
 from tests.initializers.running import NAME, stored
 
@@ -195,4 +195,4 @@ def test_the_bytes_are_what_they_always_were(call, dtype, shape, expected):
 
 
 def test_every_built_in_initializer_has_a_vector():
-    assert {parse_call(call).name for call, *_ in VECTORS} == {initializer.name for initializer in BUILTIN}
+    assert {parse_call(call).name for call, *_ in VECTORS} == {initializer.name for initializer in LAWS}
