@@ -299,7 +299,7 @@ def _check_threads(threads: int | None) -> None:
 
 
 def _check_any(plan: Plan) -> None:
-    if not plan.rules:
+    if not plan.rule_count:
         hint = (
             "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
             "a conversion needs none: end OUT with .safetensors, or a slash"

@@ -107,8 +107,8 @@ class Totals(NamedTuple):
 class Plan:
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
-    `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors. `rules`
-    are how many it follows.
+    `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors.
+    `rule_count` is how many rules it follows.
     """
 
     checkpoint: Checkpoint
@@ -118,7 +118,7 @@ class Plan:
     warnings: tuple[Problem, ...]
     resets: tuple[Action, ...] = ()
     rng: str = PHILOX
-    rules: int = 1
+    rule_count: int = 1
 
     @property
     def fills(self) -> tuple[Action, ...]:
