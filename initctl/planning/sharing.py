@@ -106,11 +106,11 @@ def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]
     for extent in sorted(extents, key=lambda extent: extent.start):
         filled = [earlier for earlier in filled if earlier.stop > extent.start]
         if not extent.action:
-            yield from ((earlier, extent) for earlier in filled if earlier.tensor is not extent.tensor)
+            yield from ((earlier, extent) for earlier in filled)
             others.append(extent)
             continue
         others = [earlier for earlier in others if earlier.stop > extent.start]
-        yield from ((extent, earlier) for earlier in (*filled, *others) if earlier.tensor is not extent.tensor)
+        yield from ((extent, earlier) for earlier in (*filled, *others))
         filled.append(extent)
 
 

@@ -23,6 +23,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
         "format": "safetensors",
         "root": "",
         "seed": 7,
+        "rng": "philox",
         "actions": [
             {
                 "tensor": "fc1.weight",
@@ -87,7 +88,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
 
 def test_the_keys_of_the_plan_stand_in_the_documented_order(tmp_path: Path):
     document = planned(tmp_path, NET, "*.weight=ones").to_json()
-    assert list(document) == ["checkpoint", "format", "root", "seed", "actions", "kept", "resets", "totals"]
+    assert list(document) == ["checkpoint", "format", "root", "seed", "rng", "actions", "kept", "resets", "totals"]
     assert list(document["actions"][0]) == [
         "tensor", "shape", "dtype", "rows", "rule", "source", "init", "params", "device", "elements", "bytes",
     ]  # fmt: skip
