@@ -14,6 +14,7 @@ import numpy as np
 
 from initctl.initializers.constant import Diagonals
 from initctl.initializers.initializer import Unfit
+from initctl.initializers.revising import Copied, Shuffled
 from initctl.initializers.structured import Sparse
 from initctl.stream import Constant, Normal, Uniform
 
@@ -47,6 +48,8 @@ def on_complex(fill: AnyFill) -> AnyFill:
             return RealPart(fill)
         case Normal(mean, std):
             return Normal(mean, std / sqrt(2))
+        case Copied() | Shuffled():
+            return replace(fill, parts=2)
         case Sparse():
             return replace(fill, std=fill.std / sqrt(2), parts=2)
         case Uniform():
