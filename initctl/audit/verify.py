@@ -219,7 +219,7 @@ def _ranges(start: int, stop: int, sample: int | None, at_most: int) -> Iterator
     reached = start
     for number in range(count):
         first = max(reached, start + (last * number // (count - 1) if count > 1 else 0))
-        reached = first + together
+        reached = min(first + together, stop)
         yield first, reached
 
 

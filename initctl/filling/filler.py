@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import FitError, Problem, shown
 from initctl.filling.runs import runs
-from initctl.stream import Revision, WholeFill
+from initctl.stream import Overflow, Revision, WholeFill
 from initctl.stream.engines import Unusable
 from initctl.stream.key import stream_key
 from initctl.stream.torch_generator import NotDrawn, TorchGenerator
@@ -116,6 +116,8 @@ class Filler:
         except NotDrawn as fact:
             place = f"{action.rule}: tensor {shown(action.tensor.name)}"
             raise FitError(Problem("rng.torch", f"{place}: torch refuses: {shown(fact)}")) from None
+        except Overflow as fact:
+            raise _overflow(action, fact) from None
 
     def _prepared(self, action: Action, draws: Draws) -> Fill:
         match action.fill:
@@ -135,12 +137,19 @@ class Filler:
             place = f"tensor {shown(tensor.name)}: {span.action.initializer}"
             hint = "mend the package that adds it"
             raise FitError(Problem("initializer.values", f"{place}: {fact}", hint)) from None
+        except Overflow as fact:
+            raise _overflow(span.action, fact) from None
 
     def _buffer(self, engine: Engine) -> NDArray[np.uint8]:
         buffers: dict[Engine, NDArray[np.uint8]] = self._thread.__dict__.setdefault("buffers", {})
         if engine not in buffers:
             buffers[engine] = engine.buffer()
         return buffers[engine]
+
+
+def _overflow(action: Action, fact: Overflow) -> FitError:
+    place = f"{action.rule}: tensor {shown(action.tensor.name)} {list(action.tensor.shape)}"
+    return FitError(Problem("rule.overflow", f"{place}: {action.initializer}: {fact}"))
 
 
 def spans(target: Target, fill: Fill) -> Iterator[Span]:

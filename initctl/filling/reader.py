@@ -104,11 +104,15 @@ class OldTensor:
 
     def values(self, start: int, stop: int) -> NDArray[Any]:
         """The numbers at indices `start` ≤ i < `stop`, two for each element that is complex."""
+        dtype, stored = self.tensor.dtype, self.stored(start, stop)
+        return stored if dtype.kind in _NATIVE or dtype.is_double else stored.astype(np.float32)
+
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        """The same numbers in the tensor's own type."""
         dtype = self.tensor.dtype
         content = self.reader.read(self.tensor, start // dtype.parts, -(-stop // dtype.parts))
         skipped = start % dtype.parts
-        stored = content.view(dtype.numpy)[skipped : skipped + stop - start]
-        return stored if dtype.kind in _NATIVE or dtype.is_double else stored.astype(np.float32)
+        return content.view(dtype.numpy)[skipped : skipped + stop - start]
 
     def other(self, source: Source) -> OldTensor:
         return self.others[source]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initctl.initializers.initializer import Unfit
+from initctl.initializers.revising import Copied, Shuffled
 from initctl.initializers.structured import Sparse
 from initctl.stream import Deterministic, Normal, Parted, Uniform
 
@@ -41,8 +42,11 @@ class RealPart:
 
 def on_complex(fill: AnyFill) -> AnyFill:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
-    if isinstance(fill, Sparse):
-        return replace(fill, std=fill.std / sqrt(2), parts=2)
+    match fill:
+        case Copied() | Shuffled():
+            return replace(fill, parts=2)
+        case Sparse():
+            return replace(fill, std=fill.std / sqrt(2), parts=2)
     return _elementwise(fill)
 
 

@@ -1,7 +1,8 @@
 """Initializers that start from what is there: old values scaled, disturbed, partly replaced, copied, averaged, moved.
 
-They read the checkpoint that is being written. Numbers are float32, or float64 where the tensor holds doubles. Sums are
-taken in float64 one number after another, so that they are the same on every machine.
+They read the checkpoint that is being written. Numbers are float32, or float64 where the tensor holds doubles; what is
+only kept or moved stays as it is, to the bit. Sums are taken in float64 one number after another, so that they are the
+same on every machine. What was infinite or NaN may lead to such values in its own place; nothing else may.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Old, Revised, Revision, Source
+from initctl.stream import Old, Overflow, Revised, Revision, Source
+from initctl.stream.laws import LARGEST_NORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,13 +43,20 @@ class Scaled(Revision):
     noise: float = 0.0
     relative: bool = False
 
+    @property
+    def largest(self) -> float:
+        return 0.0 if self.relative else LARGEST_NORMAL * self.noise
+
     def prepared(self, _: Draws, old: Old) -> Revised:
         noise = self.noise * (_moments(old)[1] if self.relative and self.noise else 1)
 
         def values(draws: Draws, start: int, stop: int) -> NDArray[Any]:
             before = old.values(start, stop)
-            after = before * before.dtype.type(self.scale)
-            return np.asarray(after + before.dtype.type(noise) * draws.normal01(start, stop) if noise else after)
+            number = before.dtype.type
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                after = before * number(self.scale)
+                after = after + number(noise) * draws.normal01(start, stop) if noise else after
+            return _finite(after, where=np.isfinite(before))
 
         return Revised(values)
 
@@ -60,21 +69,31 @@ class Replaced(Revision):
     mean: float
     std: float
 
+    @property
+    def largest(self) -> float:
+        return abs(self.mean) + LARGEST_NORMAL * self.std
+
     def prepared(self, _: Draws, old: Old) -> Revised:
         def values(draws: Draws, start: int, stop: int) -> NDArray[Any]:
-            before = old.values(start, stop)
+            found = old.stored(start, stop).copy()
             fresh = np.float32(self.mean) + np.float32(self.std) * draws.normal01(start, stop)
-            return np.where(draws.uniform01(start, stop, stream=_CHOICE) < np.float32(self.p), fresh, before)
+            chosen = draws.uniform01(start, stop, stream=_CHOICE) < np.float32(self.p)
+            found[chosen] = fresh[chosen].astype(found.dtype)
+            return found
 
         return Revised(values)
 
 
 @dataclass(frozen=True, slots=True)
 class Copied(Revision):
-    """What another tensor holds at the same index, or, where a `row` is given, that row of it in every row."""
+    """What another tensor holds at the same index, or, where a `row` is given, that row of it in every row.
+
+    An element has `parts` values: 2 where it is complex.
+    """
 
     source: Source
     row: int | None = None
+    parts: int = 1
 
     @property
     def sources(self) -> tuple[Source, ...]:  # type: ignore[override]  # told for each
@@ -82,10 +101,12 @@ class Copied(Revision):
 
     def prepared(self, _: Draws, old: Old) -> Revised:
         source, row = old.other(self.source), self.row
+        is_same = source.stored(0, 0).dtype == old.stored(0, 0).dtype
+        held = source.stored if is_same else source.values
         if row is None:
-            return Revised(lambda _, start, stop: source.values(start, stop))
-        width = prod(source.shape[1:])
-        return Revised(_repeated(source.values(row * width, (row + 1) * width)))
+            return Revised(lambda _, start, stop: held(start, stop))
+        width = self.parts * prod(source.shape[1:])
+        return Revised(_repeated(held(row * width, (row + 1) * width)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +117,25 @@ class MeanOfRows(Revision):
     stop: int
     noise: float
 
+    @property
+    def largest(self) -> float:
+        return LARGEST_NORMAL * self.noise
+
     def prepared(self, _: Draws, old: Old) -> Revised:
         width = prod(old.shape[1:])
         total = np.zeros(width)
         step = max(1, _READ_AT_ONCE // max(width, 1))
-        for first in range(self.start, self.stop, step):
-            last = min(first + step, self.stop)
-            for row in old.values(first * width, last * width).reshape(-1, width):
-                total += row
-        mean = _repeated((total / (self.stop - self.start)).astype(old.values(0, 0).dtype))
+        number = old.values(0, 0).dtype.type
+        with np.errstate(over="ignore", invalid="ignore"):
+            for first in range(self.start, self.stop, step):
+                last = min(first + step, self.stop)
+                for row in old.values(first * width, last * width).reshape(-1, width):
+                    total += row
+            mean = _repeated(_finite((total / (self.stop - self.start)).astype(number)))
 
         def values(draws: Draws, start: int, stop: int) -> NDArray[Any]:
             found = mean(draws, start, stop)
-            return found + found.dtype.type(self.noise) * draws.normal01(start, stop) if self.noise else found
+            return found + number(self.noise) * draws.normal01(start, stop) if self.noise else found
 
         return Revised(values)
 
@@ -118,8 +145,14 @@ class Matched(Revision):
     """Normal values with the mean and the standard deviation of what is there."""
 
     def prepared(self, _: Draws, old: Old) -> Revised:
-        mean, std = map(np.float32, _moments(old))
-        return Revised(lambda draws, start, stop: mean + std * draws.normal01(start, stop))
+        with np.errstate(over="ignore"):
+            mean, std = map(np.float32, _moments(old))
+
+        def values(draws: Draws, start: int, stop: int) -> NDArray[Any]:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return _finite(mean + std * draws.normal01(start, stop))
+
+        return Revised(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +161,15 @@ class Shuffled(Revision):
 
     whole: ClassVar[bool] = True
 
+    parts: int = 1
+
     def prepared(self, draws: Draws, old: Old) -> Revised:
-        rows, width = old.shape[0], prod(old.shape[1:])
+        rows, width = old.shape[0], self.parts * prod(old.shape[1:])
         order = np.argsort(draws.words(0, rows, stream=_ORDER), kind="stable")
 
         def values(_: Draws, start: int, stop: int) -> NDArray[Any]:
             first, last = start // width, -(-stop // width)
-            moved = [old.values(row * width, (row + 1) * width) for row in order[first:last].tolist()]
+            moved = [old.stored(row * width, (row + 1) * width) for row in order[first:last].tolist()]
             return np.concatenate(moved)[start - first * width : stop - first * width]
 
         return Revised(values)
@@ -202,6 +237,13 @@ def _repeated(row: NDArray[Any]) -> Callable[[Draws, int, int], NDArray[Any]]:
     return values
 
 
+def _finite(values: NDArray[Any], where: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+    """`values`. Raises `Overflow` where one is not finite, or one of those `where` old ones are."""
+    if not (np.isfinite(values) if where is None else np.isfinite(values) | ~where).all():
+        raise Overflow("it comes to values that are infinite or NaN, which the old ones there are not")
+    return values
+
+
 def _moments(old: Old) -> tuple[float, float]:
     """Mean and standard deviation of what is there."""
     count = prod(old.shape)
@@ -212,8 +254,9 @@ def _moments(old: Old) -> tuple[float, float]:
 def _sum(old: Old, of: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> float:
     """A sum over all elements, added up one after another."""
     total = 0.0
-    for values in _in_parts(old):
-        total = float(np.add.accumulate(np.concatenate(([total], of(values))))[-1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for values in _in_parts(old):
+            total = float(np.add.accumulate(np.concatenate(([total], of(values))))[-1])
     return total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from initctl.dtypes import BY_NAME
@@ -41,7 +42,8 @@ def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:
 def check_holds(dtype: DType, fill: AnyFill) -> None:
     """Raise `Unfit` where `dtype` cannot hold the values of `fill`."""
     match fill:
-        case Revision():  # what it gives is known once the old values are
+        case Revision():  # what old values come to is known once they are
+            check_reach(dtype, fill.largest)
             return
         case Deterministic(exact=values) if values:
             if not all(map(dtype.holds, values)):
@@ -65,6 +67,11 @@ def check_spread(dtype: DType, largest: float) -> None:
     """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way, or all round to 0."""
     if largest and not dtype.rounded(largest):
         raise Unfit(f"values up to {largest:.3g} would all round to 0 in {dtype.name}")
-    if not (dtype.holds(largest) and _COMPUTED.holds(largest)):
+    check_reach(dtype, largest)
+
+
+def check_reach(dtype: DType, largest: float) -> None:
+    """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way."""
+    if largest and not isfinite(dtype.rounded(largest)):
         narrower = min(dtype, _COMPUTED, key=lambda d: d.largest)
         raise Unfit(f"values up to {largest:.3g} would overflow {narrower.name}")

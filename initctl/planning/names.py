@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import Problem, RuleError, shown
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
-from initctl.rules import Undefined, highest_numbers
+from initctl.rules import Circular, Undefined, highest_numbers, needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +70,7 @@ class Lookup:
     around: Surroundings
     arrangement: Arrangement = field(default_factory=Arrangement)
     _captured: Mapping[str, int] | None = None
-    _under_way: list[str] = field(default_factory=list)
+    _variables: dict[str, Value] = field(default_factory=dict)
 
     def __call__(self, name: str) -> Value:
         if name in self.captured:
@@ -87,15 +88,19 @@ class Lookup:
         return self._captured
 
     def _variable(self, name: str) -> Value:
-        if name in self._under_way:
-            raise KeyError(f"{' -> '.join([*self._under_way, name])}: variables that need each other")
-        self._under_way.append(name)
+        """Each is computed once, after those that it needs, however they use each other."""
+        variables = self.rule.scope.vars
+        if name in self._variables:
+            return self._variables[name]
         try:
-            return self.rule.scope.vars[name].value(self)
+            for needs_no_other in needed(name, variables, {*self.captured, *self._variables}):
+                text = f"{needs_no_other} = {shown(variables[needs_no_other].text)}"
+                self._variables[needs_no_other] = variables[needs_no_other].value(self)
+        except Circular as fact:
+            raise KeyError(f"{fact}: variables that need each other") from None
         except Undefined as fact:
-            raise KeyError(f"{name} = {shown(self.rule.scope.vars[name].text)}: {fact}") from None
-        finally:
-            self._under_way.pop()
+            raise KeyError(f"{text}: {fact}") from None
+        return self._variables[name]
 
     def _config(self, key: str) -> Value:
         found = config_value(self.around.config, self.rule, key)
@@ -158,12 +163,25 @@ def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def check_names(expression: Expression, rule: Rule) -> None:
-    """Raise `RuleError` where `expression` uses a name that no tensor can give a meaning to."""
+    """Raise `RuleError` where `expression`, or a variable that it needs, uses a name that no tensor can give a meaning
+    to.
+    """
+    variables, captures = rule.scope.vars, rule.selector.names.captures
+    _check_known(expression, rule, "")
+    checked: set[str] = set()
+    for used in sorted(expression.names & variables.keys() - set(captures)):
+        with suppress(Circular):  # told of a tensor, with the way there
+            for name in needed(used, variables, {*captures, *checked}):
+                checked.add(name)
+                _check_known(variables[name], rule, f"variable {name}: ")
+
+
+def _check_known(expression: Expression, rule: Rule, place: str) -> None:
     known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
     for name in sorted(expression.names):
         if name in known or name.startswith(CONFIG):
             continue
         nearest = get_close_matches(name, known, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)} and config.KEY"
-        place = expression.place_of(name)
-        raise RuleError(Problem("rule.name", f"{shown(expression.text)}: no name {shown(name)} is known", hint, place))
+        message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
+        raise RuleError(Problem("rule.name", message, hint, expression.place_of(name)))

@@ -15,7 +15,7 @@ from initctl.planning.nearest import hint_for
 from initctl.planning.optimizer import resets
 from initctl.planning.placing import placed
 from initctl.planning.plan import PHILOX, TORCH, Action, Kept, Plan
-from initctl.planning.sharing import overlapping, torn
+from initctl.planning.sharing import shared
 from initctl.planning.sources import located_sources
 from initctl.planning.torch_rng import by_torch
 from initctl.rules import quoted
@@ -61,7 +61,7 @@ def make_plan(
     actions, faults = _actions(decisions, around)
     kept = tuple(_kept(decisions))
     forgotten = resets(checkpoint, [action.part for action in actions]) if reset_optimizer and not faults else ()
-    faults = faults or _shared(checkpoint, actions, kept, forgotten)
+    faults = faults or shared(checkpoint, actions, kept, forgotten)
     unused = [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
     if not allow_unused:
         faults = unused + faults
@@ -88,14 +88,6 @@ def _by_torch(actions: Sequence[Action]) -> list[Action]:
     if unfit:
         raise FitError(*(_unfit(rule, tensors) for (rule, _), tensors in unfit.items()))
     return found
-
-
-def _shared(
-    checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
-) -> list[Problem]:
-    """A problem for each tensor that shares memory with one that is decided otherwise."""
-    entries: list[Action | Kept] = [*actions, *kept]
-    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, checkpoint.outside, forgotten)]
 
 
 def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], list[Problem]]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initctl.errors import ConflictError, InitctlError, InputError, Problem, shown
+from initctl.errors import ConflictError, InitctlError, InputError, Problem, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.initializers import REGISTRY, Unfit
@@ -16,15 +16,20 @@ from initctl.planning.fitting import fit
 from initctl.planning.names import Surroundings
 from initctl.planning.optimizer import resets
 from initctl.planning.placing import placed
-from initctl.planning.plan import TORCH, Action, Kept, Plan
+from initctl.planning.plan import PHILOX, TORCH, Action, Kept, Plan
+from initctl.planning.sharing import shared
 from initctl.planning.sources import located_sources
 from initctl.planning.torch_rng import by_torch
 from initctl.rules import Call, Glob, Rule, Selector, quoted
+from initctl.stream import Revision
+from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
+    from initctl.initializers import Initializer
+    from initctl.initializers.parameters import Value
     from initctl.tensors import TensorSpec
 
 SCHEMA = "initctl-plan/1"
@@ -60,25 +65,41 @@ def read_plan(path: str, checkpoint: str, read: Callable[[str, str | None], Chec
         _malformed(path, f"is no saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
     try:
         return _restored(document, path, checkpoint, read)
+    except UsageError as error:  # an initializer, an argument or a device that is not known
+        _malformed(path, f"is damaged: {error}", "plan again")
     except InitctlError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, Unfit) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
         _malformed(path, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
 
 def _restored(
     document: Mapping[str, Any], path: str, checkpoint: str, read: Callable[[str, str | None], Checkpoint]
 ) -> Plan:
-    table = read(checkpoint, str(document["root"]))
+    try:
+        table = read(checkpoint, _text(document["root"]))
+    except UsageError:  # it holds no tensors there
+        raise _other(checkpoint, path) from None
     _check_table(document["table"], table, path)
+    seed, rng = document["seed"], document["rng"]
+    if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
+        raise ValueError(f"seed {seed}, rng {rng}")
     around = Surroundings(table, None, lambda other: read(other, None))
     tensors = {tensor.name: tensor for tensor in table.tensors}
     actions = [_action(entry, tensors, around, path) for entry in document["actions"]]
-    if document["rng"] == TORCH:
+    if rng == TORCH:
         actions = [by_torch(action) for action in actions]
     forgotten = resets(table, [action.part for action in actions]) if document["reset_optimizer"] else ()
     kept = tuple(_kept(table, actions))
-    return Plan(table, int(document["seed"]), tuple(actions), kept, table.warnings, forgotten, str(document["rng"]))
+    if faults := shared(table, actions, kept, forgotten):
+        raise ValueError(faults[0].message)
+    return Plan(table, seed, tuple(actions), kept, table.warnings, forgotten, rng)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value} is no text")
+    return value
 
 
 def table_digest(checkpoint: Checkpoint) -> str:
@@ -92,7 +113,7 @@ def table_digest(checkpoint: Checkpoint) -> str:
             *(tensor.name, tensor.dtype.name, tensor.shape, tensor.tied, tensor.aliases),
             [(b.file if named else "", b.offset, b.start, b.shape, b.strides) for b in tensor.blocks],
         )
-        for tensor in checkpoint.tensors
+        for tensor in (*checkpoint.tensors, *checkpoint.outside)
     ]
     content = [checkpoint.format, checkpoint.root, [file.size for file in checkpoint.files], rows]
     return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
@@ -100,8 +121,12 @@ def table_digest(checkpoint: Checkpoint) -> str:
 
 def _check_table(digest: object, checkpoint: Checkpoint, path: str) -> None:
     if digest != table_digest(checkpoint):
-        message = f"{shown(checkpoint.path)}: is not the checkpoint that {shown(path)} was made for: its table differs"
-        raise ConflictError(Problem("plan.table", message, "plan again"))
+        raise _other(checkpoint.path, path)
+
+
+def _other(checkpoint: str, path: str) -> ConflictError:
+    message = f"{shown(checkpoint)}: is not the checkpoint that {shown(path)} was made for: its table differs"
+    return ConflictError(Problem("plan.table", message, "plan again"))
 
 
 def _action_json(action: Action) -> dict[str, Any]:
@@ -120,15 +145,18 @@ def _action_json(action: Action) -> dict[str, Any]:
 def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around: Surroundings, path: str) -> Action:
     """Raises what reading it may: `restored_plan` tells all of it alike."""
     tensor = tensors[entry["tensor"]]
-    initializer = REGISTRY.find(str(entry["init"]))
-    types = {parameter.name: parameter.type for parameter in initializer.parameters}
-    values = bound(initializer, {key: types[key].check(value) for key, value in entry["arguments"].items()})
+    initializer = REGISTRY.find(_text(entry["init"]))
+    arguments = _arguments(initializer, entry["arguments"])
+    values = bound(initializer, arguments)
     values.check()
     resolved = fit(values, tensor)
     sources = located_sources(resolved.fill, tensor, around)
     for source, place in sources.items():
         _check_table(entry["sources"][source.name], place.checkpoint, path)
-    rule = Rule(str(entry["rule"]), str(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name))
+    rule = Rule(_text(entry["rule"]), _text(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name))
+    rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
+    if rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
+        raise ValueError(f"rows {rows} of {tensor.name}")
     action = Action(
         tensor,
         rule,
@@ -136,10 +164,19 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
         values.values,
         resolved.numbers,
         resolved.fill,
-        rows=None if entry["rows"] is None else _rows(entry["rows"], tensor),
+        rows=rows,
         sources=sources,
     )
-    return placed([action], str(entry["device"]))[0]
+    return placed([action], _text(entry["device"]))[0]
+
+
+def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Value]:
+    """Those that are no defaults, checked: a rule may not give some of them together."""
+    parameters = {parameter.name: parameter for parameter in initializer.parameters}
+    if missing := [p.name for p in initializer.parameters if p.required and p.name not in saved]:
+        raise KeyError(missing[0])
+    checked = {key: parameters[key].type.check(value) for key, value in saved.items()}
+    return {key: value for key, value in checked.items() if value != parameters[key].default}
 
 
 def _rows(rows: Sequence[int], tensor: TensorSpec) -> tuple[int, int]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from initctl.formats import Checkpoint
     from initctl.tensors import Block, TensorSpec
 
     Entry = Action | Kept
@@ -56,6 +57,14 @@ class _Placed:
             "shape": block.shape,
             "strides": tuple(stride * width for stride in block.strides),
         }
+
+
+def shared(
+    checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
+) -> list[Problem]:
+    """A problem for each tensor that shares memory with one that is decided otherwise."""
+    entries: list[Entry] = [*actions, *kept]
+    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, checkpoint.outside, forgotten)]
 
 
 def torn(tensors: Sequence[TensorSpec], entries: Sequence[Entry]) -> Iterator[Problem]:

@@ -102,6 +102,9 @@ class Old(Protocol):
     def values(self, start: int, stop: int) -> NDArray[Any]:
         """The numbers at indices `start` ≤ i < `stop`: float32, or float64 of a tensor of doubles."""
 
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        """The same numbers in the tensor's own type: what is given back like that stays as it is, to the bit."""
+
     def other(self, source: Source) -> Old:
         """What one of the tensors holds that a revision has among its `sources`."""
 
@@ -122,6 +125,11 @@ class Revision(ABC):
     whole: ClassVar[bool] = False
     """Whether it makes no sense on some rows of a tensor."""
 
+    @property
+    def largest(self) -> float:
+        """A bound on the magnitude of values that come from no old one, where that is known."""
+        return 0.0
+
     @abstractmethod
     def prepared(self, draws: Draws, old: Old) -> Fill:
         """What fills the tensor, which reads `old` as it goes, once all that its values share is known."""
@@ -132,13 +140,20 @@ AnyFill = Fill | WholeFill | Revision
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """`function(draws, start, stop)` at each range of indices. Its numbers may be infinite where old ones are."""
+    """`function(draws, start, stop)` at each range of indices, in float32, float64 or the tensor's own type.
+
+    Its numbers may be infinite or NaN where old ones are: it raises `Overflow` where they are not.
+    """
 
     function: Callable[[Draws, int, int], NDArray[Any]]
     largest: float = 0.0
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
         return self.function(draws, start, stop)
+
+
+class Overflow(Exception):  # noqa: N818 - a fact that is told with tensor and rule
+    """A finite old number has led to one that cannot be held; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)

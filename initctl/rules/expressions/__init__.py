@@ -10,10 +10,21 @@ tree.py         what it is made of
 parser.py       text → tree
 evaluation.py   tree → value
 text.py         tree → text
+variables.py    names that stand for expressions
 """
 
 from initctl.rules.expressions.evaluation import Undefined
 from initctl.rules.expressions.expression import Expression, parse_condition, parse_expression
 from initctl.rules.expressions.tree import RESERVED, Value
+from initctl.rules.expressions.variables import Circular, needed
 
-__all__ = ["RESERVED", "Expression", "Undefined", "Value", "parse_condition", "parse_expression"]
+__all__ = [
+    "RESERVED",
+    "Circular",
+    "Expression",
+    "Undefined",
+    "Value",
+    "needed",
+    "parse_condition",
+    "parse_expression",
+]

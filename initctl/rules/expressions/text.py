@@ -11,6 +11,18 @@ if TYPE_CHECKING:
 
     from initctl.rules.expressions.tree import Tree, Value
 
+_OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(9)
+"""What binds closer is higher."""
+_OPERATORS = {
+    "+": (_SUM, _SUM, _PRODUCT),
+    "-": (_SUM, _SUM, _PRODUCT),
+    "*": (_PRODUCT, _PRODUCT, _SIGN),
+    "/": (_PRODUCT, _PRODUCT, _SIGN),
+    "**": (_POWER, _ATOM, _SIGN),
+}
+"""How close each binds, and how close its operands on the left and on the right must at least."""
+_WORDS = {"or": (_OR, _AND), "and": (_AND, _NOT), "not": (_NOT, _NOT)}
+
 
 def substituted(tree: Tree, of: Callable[[str], Tree | None]) -> Tree:
     """`tree` with each name replaced by what it stands `of`, where that is something."""
@@ -29,23 +41,27 @@ def substituted(tree: Tree, of: Callable[[str], Tree | None]) -> Tree:
     return tree
 
 
-def written(tree: Tree) -> str:
-    """The text of `tree`: what is inside something else stands in parentheses where it could be read otherwise."""
+def written(tree: Tree, least: int = _OR) -> str:
+    """The text of `tree`: in parentheses only where it binds less than the `least` that its place takes."""
     match tree:
         case Literal(value=value):
-            return _literal(value)
+            text = _literal(value)
+            own = _SIGN if text.startswith("-") else _ATOM
         case Name(name=name):
-            return name
+            text, own = name, _ATOM
         case Item(of=of, index=index):
-            return f"{of.name}[{written(index)}]"
+            text, own = f"{of.name}[{written(index, _SUM)}]", _ATOM
         case Applied(function=function, operands=operands):
-            return _applied(function, operands)
+            text, own = _applied(function, operands)
         case Compared(operands=operands, signs=signs):
-            first, *others = map(_enclosed, operands)
-            return " ".join((first, *(f"{sign} {other}" for sign, other in zip(signs, others, strict=True))))
+            first, *others = (written(operand, _SUM) for operand in operands)
+            text = " ".join((first, *(f"{sign} {other}" for sign, other in zip(signs, others, strict=True))))
+            own = _COMPARISON
         case Combined(word=word, operands=operands):
-            texts = list(map(_enclosed, operands))
-            return f"not {texts[0]}" if word == "not" else f" {word} ".join(texts)
+            own, inner = _WORDS[word]
+            texts = [written(operand, inner) for operand in operands]
+            text = f"not {texts[0]}" if word == "not" else f" {word} ".join(texts)
+    return text if own >= least else f"({text})"
 
 
 def _literal(value: Value) -> str:
@@ -57,19 +73,10 @@ def _literal(value: Value) -> str:
     return repr(value)
 
 
-def _applied(function: str, operands: tuple[Tree, ...]) -> str:
+def _applied(function: str, operands: tuple[Tree, ...]) -> tuple[str, int]:
     if function in FUNCTIONS:
-        return f"{function}({', '.join(map(written, operands))})"
-    texts = list(map(_enclosed, operands))
-    return function + texts[0] if len(texts) == 1 else f" {function} ".join(texts)
-
-
-def _enclosed(tree: Tree) -> str:
-    match tree:
-        case Literal(value=int() | float() as number) if repr(number).startswith("-"):
-            return f"({number!r})"
-        case Literal() | Name() | Item():
-            return written(tree)
-        case Applied(function=function) if function in FUNCTIONS:
-            return written(tree)
-    return f"({written(tree)})"
+        return f"{function}({', '.join(written(operand, _SUM) for operand in operands)})", _ATOM
+    if len(operands) == 1:
+        return function + written(operands[0], _SIGN), _SIGN
+    own, left, right = _OPERATORS[function]
+    return f"{written(operands[0], left)} {function} {written(operands[1], right)}", own
