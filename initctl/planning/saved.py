@@ -161,7 +161,7 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
         tensor,
         rule,
         initializer.name,
-        values.values,
+        values.told,
         resolved.numbers,
         resolved.fill,
         rows=rows,
