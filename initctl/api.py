@@ -328,20 +328,34 @@ def _planned(
 
     _check_rng(rng)
     if saved is not None:
-        return _restored(checkpoint, os.fspath(saved), given, root=root)
+        decided = {"root": root, "rng": rng, **options}
+        if not given.is_empty or any(value != _UNDECIDED[name] for name, value in decided.items()):
+            raise _decided_twice(os.fspath(saved))
+        return _restored(checkpoint, os.fspath(saved))
     read = read_checkpoint(checkpoint, root=root)
     given = given.for_checkpoint(read)
     config = given.config(read)
     return make_plan(read, given.rules, seed=given.seed, read=read_checkpoint, config=config, rng=rng, **options)
 
 
-def _restored(checkpoint: Path, saved: str, given: Instructions, *, root: str | None) -> Plan:
+_UNDECIDED = {
+    "root": None,
+    "allow_unused": False,
+    "require_all": False,
+    "reset_optimizer": False,
+    "device": "cpu",
+    "rng": "philox",
+}
+"""What a saved plan decides, where it is left open."""
+
+
+def _decided_twice(saved: str) -> UsageError:
+    fault = f"plan: {shown(saved)} says all of what is to be done: rules, seed, and options of `plan` do not go with it"
+    return UsageError(Problem("usage.plan", fault, "leave one of both out"))
+
+
+def _restored(checkpoint: Path, saved: str) -> Plan:
     from initctl.formats import read_checkpoint
     from initctl.planning.saved import read_plan
 
-    if not given.is_empty or root is not None:
-        fault = (
-            f"plan: {shown(saved)} says what is to be done: rules, recipes, presets, seed and root do not go with it"
-        )
-        raise UsageError(Problem("usage.plan", fault, "leave one of both out"))
     return read_plan(saved, os.fspath(checkpoint), lambda path, at: read_checkpoint(path, root=at))
