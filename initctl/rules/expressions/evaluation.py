@@ -104,7 +104,8 @@ def _operation(function: str, count: int) -> Callable[..., int | float]:
 
 def _power(base: float, exponent: float) -> int | float:
     """Whole numbers stay whole while they are small: Python would compute any of them exactly, however large."""
-    if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0 and base.bit_length() * exponent <= 64:
+    is_whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
+    if is_whole and (int(base).bit_length() - 1) * exponent <= _EXACT.bit_length():
         return int(base**exponent)
     result: float = float(base) ** float(exponent)
     return result

@@ -1,0 +1,404 @@
+"""Arithmetic and conditions in rules: the values of Python's own, within limits, and errors that point at the fault."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from initctl.errors import RuleError
+from initctl.rules import Undefined, parse_condition, parse_expression
+from initctl.rules.expressions.text import substituted, written
+from initctl.rules.expressions.tree import Literal, Name
+
+if TYPE_CHECKING:
+    from initctl.errors import Problem
+
+NAMES: dict[str, Any] = {
+    "fan_in": 64, "fan_out": 32, "numel": 2048, "ndim": 2, "shape": (32, 64), "dtype": "bfloat16", "layer": 3,
+    "layers": 12, "x": 0.5, "config.hidden": 768, "config.a.b_1": -2, "on": True,
+}  # fmt: skip
+
+
+def value(text: str) -> Any:
+    return parse_expression(text).value(NAMES.__getitem__)
+
+
+def truth(text: str) -> Any:
+    return parse_condition(text).value(NAMES.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("1", 1), ("1.5", 1.5), (".5", 0.5), ("2.", 2.0), ("1e3", 1000.0), ("1E-3", 0.001), ("007", 7),
+        ("1+2*3", 7), ("(1+2)*3", 9), ("10-4-3", 3), ("24/4/2", 3.0), ("2*3/4", 1.5), ("7-2*3", 1),
+        ("2**3**2", 512), ("-2**2", -4), ("(-2)**2", 4), ("2**-1", 0.5), ("2**-2**2", 2.0**-4), ("--3", 3),
+        ("-+-3", 3), ("+3", 3), ("2*-3", -6), ("2--3", 5), ("-x", -0.5), ("2**0.5", math.sqrt(2)), ("4**x", 2.0),
+        ("1/4", 0.25), ("4/2", 2.0), ("sqrt(16)", 4.0), ("log(1)", 0.0), ("exp(0)", 1.0), ("abs(-3)", 3),
+        ("abs(-x)", 0.5), ("min(3,1,2)", 1), ("max(3, 1, 2)", 3), ("min(4)", 4), ("max(1, 2.5)", 2.5), ("pi", math.pi),
+        ("sqrt(2/fan_in)", math.sqrt(2 / 64)), ("shape[0]", 32), ("shape[-1]", 64), ("shape[ndim-1]*2", 128),
+        ("config.hidden/config.a.b_1", -384.0), (" 1 +\t2 ", 3), ("sqrt ( 16 )", 4.0), ("shape [ 0 ]", 32),
+        ("((((1))))", 1), ("3**39", 3**39), ("1**10**18", 1), ("2**63", 2**63), ("2**64", 2.0**64), ("9223372036854775807+1", 2**63), ("-2**63", -(2**63)),
+        ("0**0", 1), ("0.0*-1", -0.0), ("1-1.0", 0.0), ("max(layers-layer, 1)", 9),
+    ],
+)  # fmt: skip
+def test_values(text: str, result: float):
+    found = value(text)
+    assert found == result
+    assert type(found) is type(result)
+    assert math.copysign(1, found) == math.copysign(1, result)
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("1 < 2", True), ("2 <= 2", True), ("3 != 3", False), ("3 == 3.0", True), ("1 < 2 < 3", True),
+        ("1 < 2 > 3", False), ("3 > 2 > 1 >= 1 == 1 != 0", True), ("true", True), ("false", False), ("not true", False),
+        ("not not true", True), ("not 1 == 2", True), ("true or false and false", True),
+        ("(true or false) and false", False), ("not true or true", True), ("not (true or true)", False),
+        ("1 == 1 and 2 == 2 and 3 == 4", False), ('dtype == "bfloat16"', True), ("dtype == 'float32'", False),
+        ('dtype != "float32" and ndim >= 2', True), ("shape[0] == 32 and shape[1] > 3", True),
+        ("ndim > 2 and shape[2] == 1", False), ("ndim == 2 or shape[2] == 1", True), ("dtype == 1", False),
+        ("(1 < 2) == true", True), ("1 + 1 == 2", True), ("-1 < 0", True), ("on", True), ("on and not false", True),
+        ('"a" == "a"', True), ("'' == \"\"", True), ("\"it's\" == 'no'", False),
+    ],
+)  # fmt: skip
+def test_conditions(text: str, result: bool):
+    assert truth(text) is result
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "told"),
+    [
+        ("", "", "is empty"), ("   ", "", "is empty"), ("1 +", None, "breaks off"), ("sqrt(", None, "breaks off"),
+        ("(1", "(", "( is not closed"), ("2*(3+(4)", "(", "( is not closed"), ("shape[0", "[", "[ is not closed"),
+        ("sqrt(2", "(", "( is not closed"), ("1)", ")", ") does not belong here"), ("()", ")", ") does not belong"),
+        ("1 2", "2", "2 does not belong here"), ("2pi", "pi", "pi does not belong here"), ("1..2", ".2", ".2 does not"),
+        ("*2", "*", "* does not belong here"), ("1 ** * 2", "*", "* does not belong"), ("1,2", ",", ", does not belong"),
+        ("1_000", "_000", "does not belong"), ("0x10", "x10", "x10 does not belong"), ("1e", "e", "e does not belong"),
+        ("a b", "b", "b does not belong"), ("1 < 2", "<", "< does not belong here"), ("1 == 1", "==", "does not belong"),
+        ("1 and 2", "and", "and does not belong here"), ("not 1", "not", "not does not belong here"),
+        ('"a"', '"a"', "does not belong here"), ("nan", "nan", "nan is not a finite number"),
+        ("1+Infinity", "Infinity", "is not a finite number"), ("-inf", "inf", "inf is not a finite number"),
+        ("1e999", "1e999", "overflows"), ("1e-999", "1e-999", "underflows to 0"), ("1$", "$", "$ means nothing here"),
+        ("1 + 1;2", ";", "; means nothing here"), ("２", "２", "means nothing here"), ("1\u00a0@ 2", "@", "@ means"),
+        ("sin(1)", "sin", "has no function sin"), ("sqrt(1,2)", "sqrt(1,2)", "sqrt takes one number"),
+        ("sqrt()", ")", ") does not belong"), ("max(1,)", ")", ") does not belong"), ("f.g(1)", "f.g", "has no function"),
+        ("__import__('os')", "__import__", "has no function"), ("(1)(2)", "(", "( does not belong"),
+        ("x.__class__", None, None), ("a[0][1]", "[", "[ does not belong"), ("pi[0]", "[", "[ does not belong"),
+        ("a[]", "]", "] does not belong"), ("a if b else c", "if", "if does not belong"), ("1//2", "/", "/ does not"),
+        ("5%2", "%", "% means nothing here"), ("~1", "~", "~ means nothing"), ("1 @ 2", "@", "@ means nothing"),
+        ("lambda: 1", ":", ": means nothing"), ("{}", "{", "{ means nothing"), ("a = 1", "=", "= means nothing"),
+        ('"abc', '"', "means nothing"), ("and", "and", "and does not belong"),
+    ],
+)  # fmt: skip
+def test_what_is_no_expression_is_refused_at_its_fault(text: str, fault: str | None, told: str | None):
+    if told is None:
+        assert parse_expression(text).names == {text}
+        return
+    problem = refused(text)
+    assert problem.code in ("rule.expression", "rule.number")
+    assert told in problem.message
+    place = problem.excerpt
+    assert place is not None
+    assert place.text == text
+    if fault is None:
+        assert (place.start, place.stop) == (len(text), len(text) + 1)
+    else:
+        assert text[place.start : place.stop] == fault
+    shown_text, carets = place.lines()
+    assert set(carets) <= {" ", "^"}
+    assert carets.strip(" ") == "^" * max(1, len(carets.strip(" ")))
+    assert "\n" not in shown_text
+
+
+def refused(text: str, parse: Any = parse_expression) -> Problem:
+    with pytest.raises(RuleError) as raised:
+        parse(text)
+    (problem,) = raised.value.problems
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "told"),
+    [
+        ("1/0", "1/0", "a number is divided by 0"), ("2+1/(ndim-2)", "1/(ndim-2)", "a number is divided by 0"),
+        ("1+log(0)", "log(0)", "log of 0 is not defined, or too large"), ("sqrt(-1)", "sqrt(-1)", "is not defined"),
+        ("(-8)**(1/3)", "(-8)**(1/3)", "is not defined"), ("exp(1000)", "exp(1000)", "too large"),
+        ("10**309", "10**309", "too large"), ("0**-1", "0**-1", "divided by 0"), ("1e308*10", "1e308*10", "too large"),
+        ("1e308+1e308", "1e308+1e308", "too large"), ("x*9**9**9", "9**9**9", "too large"),
+        ("dtype+1", "dtype", "bfloat16 is not a number"), ("1+shape", "shape", "is not a number"),
+        ("shape[2]", "shape[2]", "shape has 2 numbers, and none at 2"), ("shape[x]", "x", "0.5 is not a whole number"),
+        ("numel[0]", "numel", "numel is not a list"), ("true+1", "true", "true is not a number"),
+        ("sqrt(on)", "on", "true is not a number"), ("shape[true]", "true", "is not a whole number"),
+    ],
+)  # fmt: skip
+def test_what_has_no_value_says_why_and_where(text: str, fault: str, told: str):
+    with pytest.raises(Undefined) as raised:
+        value(text)
+    start, stop = raised.value.start, raised.value.stop
+    assert told in str(raised.value)
+    assert text[start:stop].strip("()") == fault.strip("()")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    {
+        "1 and true": "1 is neither true nor false",
+        "not 1": "1 is neither true nor false",
+        "dtype or true": "bfloat16 is neither true nor false",
+        'dtype < "float32"': "bfloat16 is not a number",
+        "1 < on": "true is not a number",
+        "shape > 1": "is not a number",
+        "(1 < 2) + 1": "true is not a number",
+        "shape[2] == 1 and false": "shape has 2 numbers",
+    }.items(),
+)
+def test_conditions_without_an_answer(text: str, told: str):
+    with pytest.raises(Undefined, match=told):
+        truth(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1" * 401, "is not a number"),
+        ("1+" * 600 + "1", "is longer than 1000 characters"),
+        ("1+" * 100 + "1", "has more than 200 parts"),
+        ("(" * 51 + "1" + ")" * 51, "is nested deeper than 50"),
+        ("-" * 51 + "1", "is nested deeper than 50"),
+        ("2**" * 51 + "1", "is nested deeper than 50"),
+        ("sqrt(" * 51 + "1" + ")" * 51, "is nested deeper than 50"),
+        ("a[" * 51 + "1" + "]" * 51, "is nested deeper than 50"),
+    ],
+)
+def test_limits(text: str, told: str):
+    problem = refused(text)
+    assert told in problem.message
+    assert problem.excerpt is not None
+    assert len(problem.message) < 400
+    assert all(len(line) < 200 for line in problem.excerpt.lines())
+
+
+def test_within_the_limits_all_is_well():
+    assert value("(" * 50 + "1" + ")" * 50) == 1
+    assert value("-" * 50 + "1") == 1
+    assert value("1+" * 99 + "1") == 100
+    assert value("2*" * 40 + "1") == 2**40
+    assert parse_condition("not " * 50 + "true").value(NAMES.__getitem__) is True
+    assert refused("not " * 51 + "true", parse_condition).message.endswith("is nested deeper than 50")
+
+
+def test_names_are_told_with_their_first_place():
+    expression = parse_expression("1 + b.c * a - b.c[a]").inside("w=normal:std=1 + b.c * a - b.c[a]", 13)
+    assert expression.names == {"a", "b.c"}
+    place = expression.place_of("b.c")
+    assert (place.text[place.start : place.stop], place.start) == ("b.c", 17)
+
+
+# Against Python
+
+NUMBERS = st.one_of(
+    st.integers(0, 20).map(str),
+    st.integers(0, 2**70).map(str),
+    st.floats(0, 1e6, allow_nan=False).map(lambda number: f"{number:.6g}"),
+    st.sampled_from(["0.5", "1e-3", "2e2", ".25", "3.", "fan_in", "numel", "x", "layer", "shape[0]", "shape[-1]", "pi"]),
+)
+
+
+def operations(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    blank = st.sampled_from(["", " "])
+    return st.one_of(
+        st.tuples(inner, blank, st.sampled_from(["+", "-", "*", "/", "**"]), blank, inner).map("".join),
+        inner.map(lambda text: f"({text})"),
+        inner.map(lambda text: f"-{text}"),
+        st.tuples(st.sampled_from(["sqrt", "log", "exp", "abs"]), inner).map(lambda call: f"{call[0]}({call[1]})"),
+        st.tuples(st.sampled_from(["min", "max"]), inner, inner).map(lambda call: f"{call[0]}({call[1]}, {call[2]})"),
+    )
+
+
+EXPRESSIONS = st.recursive(NUMBERS, operations, max_leaves=8)
+PYTHON = {
+    **{name: NAMES[name] for name in ("fan_in", "numel", "x", "layer", "shape")},
+    **{name: getattr(math, name) for name in ("sqrt", "log", "exp", "pi")},
+    **{"abs": abs, "min": min, "max": max, "__builtins__": {}},
+}
+
+
+def python_value(text: str) -> float | None:
+    """What Python's own parser and arithmetic give, in floats; None where that is no finite number."""
+    assume("**" not in text.replace("**", "", 1) or len(text) < 40)
+    floats = {**PYTHON, "shape": tuple(map(float, NAMES["shape"])), "fan_in": 64.0, "numel": 2048.0, "layer": 3.0}
+    code = _floats(text)
+    try:
+        result = eval(code, floats)
+    except (ArithmeticError, ValueError):
+        return None
+    return None if isinstance(result, complex) or not math.isfinite(result) else float(result)
+
+
+def _floats(text: str) -> str:
+    """`text` with every whole number written as a float, so that Python computes no huge one; indices stay."""
+    import re
+
+    return re.sub(r"(?<![\w.\[-])(?<!\[-)(\d+)(?![\w.\]])", r"\1.0", text)
+
+
+@settings(deadline=None, max_examples=400)
+@given(EXPRESSIONS)
+def test_values_are_those_of_python_or_both_refuse(text: str):
+    assume(len(text) < 900)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = python_value(text)
+    try:
+        found = value(text)
+    except Undefined:
+        assert wanted is None
+        return
+    assert math.isfinite(found)
+    if wanted is not None:
+        assert found == pytest.approx(wanted, rel=1e-9, abs=1e-9 * max(_sizes(text), default=1.0))
+
+
+def _sizes(text: str) -> list[float]:
+    """Numbers in the text: what a difference of two large ones is exact to."""
+    import re
+
+    return [float(number) for number in re.findall(r"\d+\.?\d*(?:e[+-]?\d+)?", text)]
+
+
+@settings(deadline=None, max_examples=300)
+@given(EXPRESSIONS)
+def test_whole_numbers_are_exact_while_they_are_small(text: str):
+    assume(not any(sign in text for sign in ("/", "**", "sqrt", "log", "exp", ".", "x", "e-", "pi", "e+")))
+    exact = eval(text, PYTHON)
+    found = value(text)
+    assert math.isfinite(found)
+    if isinstance(found, int):
+        assert found == exact or abs(exact) >= 2**60
+        assert abs(found) < 2**64
+
+
+CONDITIONS = st.recursive(
+    st.one_of(
+        st.tuples(EXPRESSIONS, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), EXPRESSIONS).map(" ".join),
+        st.tuples(*[st.sampled_from(["1", "2", "ndim", "x"])] * 3).map(" < ".join),
+        st.sampled_from(["true", "false", "on", 'dtype == "bfloat16"', "dtype != 'a'"]),
+    ),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(" ".join),
+        inner.map(lambda text: f"not {text}"),
+        inner.map(lambda text: f"({text})"),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(CONDITIONS)
+def test_conditions_group_as_in_python(text: str):
+    assume(len(text) < 900 and "**" not in text)
+    try:
+        found = truth(text)
+    except Undefined:
+        return
+    names = {**PYTHON, **NAMES, "true": True, "false": False}
+    try:
+        wanted = eval(text, names)
+    except (ArithmeticError, ValueError):
+        return
+    assert isinstance(found, bool)
+    assert found == wanted or any(len(part) > 15 for part in text.split())  # beyond 2^53 exact numbers are not compared
+
+
+def outcome(tree_text: str, parse: Any) -> Any:
+    try:
+        return repr(parse(tree_text).value(NAMES.__getitem__))
+    except Undefined as fact:
+        return str(fact)
+
+
+@settings(deadline=None, max_examples=400)
+@given(EXPRESSIONS)
+def test_the_text_of_a_tree_is_read_as_the_same_value(text: str):
+    assume(len(text) < 600)
+    again = written(parse_expression(text).tree)
+    assert outcome(again, parse_expression) == outcome(text, parse_expression)
+    assert written(parse_expression(again).tree) == again
+
+
+@settings(deadline=None, max_examples=300)
+@given(CONDITIONS)
+def test_the_text_of_a_condition_is_read_as_the_same_answer(text: str):
+    assume(len(text) < 600)
+    again = written(parse_condition(text).tree)
+    assert outcome(again, parse_condition) == outcome(text, parse_condition)
+    assert written(parse_condition(again).tree) == again
+
+
+@settings(deadline=None, max_examples=200)
+@given(EXPRESSIONS, st.one_of(st.integers(-5, 5), st.floats(-10, 10), st.just(-0.0), st.just(1e-7), st.just(-1e300)))
+def test_a_name_can_be_replaced_by_its_value(text: str, number: float):
+    assume(len(text) < 600)
+    tree = parse_expression(text).tree
+    replaced = written(substituted(tree, lambda name: Literal(0, 0, number) if name == "x" else None))
+    with_x = {**NAMES, "x": number}
+
+    def told(source: str) -> str:
+        try:
+            return repr(parse_expression(source).value(with_x.__getitem__))
+        except Undefined as fact:
+            return str(fact)
+
+    assert told(replaced) == told(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    {
+        "1+2+3": "1 + 2 + 3",
+        "1-(2-3)": "1 - (2 - 3)",
+        "((1))": "1",
+        "(2*3)*4": "2 * 3 * 4",
+        "-(1+x)": "-(1 + x)",
+        "(-x)**2": "(-x) ** 2",
+        "2**(3**4)": "2 ** 3 ** 4",
+        "(2**3)**4": "(2 ** 3) ** 4",
+        "2**-1": "2 ** -1",
+        "sqrt((2)/fan_in)": "sqrt(2 / fan_in)",
+        "shape[(0)]": "shape[0]",
+    }.items(),
+)
+def test_parentheses_stand_where_they_must(text: str, again: str):
+    assert written(parse_expression(text).tree) == again
+
+
+def test_a_name_for_a_list_can_be_replaced_by_another():
+    tree = parse_expression("a[a[0]]").tree
+    assert written(substituted(tree, lambda name: Name(0, 0, f"{name}{name}"))) == "aa[aa[0]]"
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(st.sampled_from("0123456789.eE+-*/()[],<>=! \"'andortpixqs_#\u00e9\n"), max_size=40))
+def test_any_text_is_read_or_refused_in_one_line_with_a_place_inside(text: str):
+    for parse in (parse_expression, parse_condition):
+        try:
+            expression = parse(text)
+        except RuleError as error:
+            (problem,) = error.problems
+            assert "\n" not in str(problem)
+            assert problem.excerpt is not None
+            assert 0 <= problem.excerpt.start <= problem.excerpt.stop <= len(text) + 1
+            continue
+        try:
+            found = expression.value({**NAMES, **dict.fromkeys(expression.names - set(NAMES), 2)}.__getitem__)
+        except Undefined as fact:
+            assert 0 <= fact.start < fact.stop <= len(text)
+        else:
+            assert isinstance(found, (str, bool, tuple)) or math.isfinite(found)
