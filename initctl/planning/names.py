@@ -19,17 +19,21 @@ if TYPE_CHECKING:
     from initctl.rules import Expression, Rule, Value
     from initctl.tensors import TensorSpec
 
-OF_A_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers")
+OF_ANY_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype")
+OF_A_TENSOR = (*OF_ANY_TENSOR, "layer", "layers")
 CONFIG = "config."
+SIBLING = "sibling."
+"""`sibling.weight.fan_in` is that of the tensor called weight beside this one, `sibling.weight` whether it exists."""
 _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
 """A part of a name that is a whole number."""
 
 
 class Surroundings:
-    """What is the same for all rules and tensors of a checkpoint: the numbers in its names, and its `config.json`."""
+    """What is the same for all rules and tensors of a checkpoint: its names, the numbers in them, its `config.json`."""
 
     def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> None:
-        names = [tensor.name for tensor in checkpoint.tensors]
+        self.tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
+        names = list(self.tensors)
         self.highest = highest_numbers(names)
         self.config = config
         self._usual = Counter(name[: found.start(1)] for name in names if (found := _LAYER.search(name)))
@@ -69,6 +73,8 @@ class Lookup:
             return self._variable(name)
         if name.startswith(CONFIG):
             return self._config(name.removeprefix(CONFIG))
+        if name.startswith(SIBLING):
+            return self._of_sibling(name.removeprefix(SIBLING))
         return self._of_tensor(name)
 
     @property
@@ -109,27 +115,43 @@ class Lookup:
         nearest = get_close_matches(key, list(_dotted(self.around.config)), n=1)
         return f"config.json does not tell {key}" + (f", but {shown(nearest[0])}" if nearest else "")
 
+    def _of_sibling(self, path: str) -> Value:
+        """For `weight.fan_in` that of the tensor called weight in the same module; for `weight`, if it exists."""
+        last, _, asked = path.rpartition(".")
+        module = self.tensor.name.rpartition(".")[0]
+        name = ".".join(part for part in (module, last or asked) if part)
+        sibling = self.around.tensors.get(name)
+        if not last:
+            return sibling is not None
+        if sibling is None:
+            raise KeyError(f"there is no tensor {shown(name)}")
+        return _of_any_tensor(sibling, asked, None)
+
     def _of_tensor(self, name: str) -> Value:
-        tensor = self.tensor
         match name:
-            case "numel":
-                return tensor.numel
-            case "ndim":
-                return len(tensor.shape)
-            case "shape":
-                return tensor.shape
-            case "dtype":
-                return tensor.dtype.name
             case "layer":
-                return self.around.layer(tensor.name)
+                return self.around.layer(self.tensor.name)
             case "layers":
-                return self.around.layers(tensor.name)
-            case "fan_in" | "fan_out":
-                try:
-                    return int(getattr(fans(tensor.shape, self.layout), name))
-                except Unfit as fact:
-                    raise KeyError(str(fact)) from None
-        raise KeyError(f"{shown(name)} is not known")
+                return self.around.layers(self.tensor.name)
+        return _of_any_tensor(self.tensor, name, self.layout)
+
+
+def _of_any_tensor(tensor: TensorSpec, name: str, layout: str | None) -> Value:
+    match name:
+        case "numel":
+            return tensor.numel
+        case "ndim":
+            return len(tensor.shape)
+        case "shape":
+            return tensor.shape
+        case "dtype":
+            return tensor.dtype.name
+        case "fan_in" | "fan_out":
+            try:
+                return int(getattr(fans(tensor.shape, layout), name))
+            except Unfit as fact:
+                raise KeyError(str(fact)) from None
+    raise KeyError(f"{shown(name)} is not known")
 
 
 def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -144,9 +166,25 @@ def check_names(expression: Expression, rule: Rule) -> None:
     """Raise `RuleError` where `expression` uses a name that no tensor can give a meaning to."""
     known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
     for name in sorted(expression.names):
-        if name in known or name.startswith(CONFIG):
+        if name in known or name.startswith(CONFIG) or _tells_of_sibling(name):
             continue
-        nearest = get_close_matches(name, known, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)} and config.KEY"
         place = expression.place_of(name)
+        hint = _hint(name, known)
         raise RuleError(Problem("rule.name", f"{shown(expression.text)}: no name {shown(name)} is known", hint, place))
+
+
+def _tells_of_sibling(name: str) -> bool:
+    match name.split("."):
+        case ["sibling", last]:
+            return last not in OF_ANY_TENSOR
+        case ["sibling", *_, asked]:
+            return asked in OF_ANY_TENSOR
+    return False
+
+
+def _hint(name: str, known: tuple[str, ...]) -> str:
+    if name.startswith(SIBLING):
+        return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
+    if nearest := get_close_matches(name, known, n=1):
+        return f"did you mean {nearest[0]}?"
+    return f"there are {', '.join(known)}, config.KEY and sibling.NAME"
