@@ -1,13 +1,15 @@
 """What a rule can fill a tensor with.
 
-registry.py     initializers by name: the built-in table, plugins, binding a call's arguments
-parameters.py   the types a parameter can have
-fans.py         fan-in and fan-out from a shape and a layout
-constant.py     constant, ones, zeros, eye, dirac
-random.py       uniform, normal, trunc_normal
-scaling.py      xavier, kaiming, lecun, variance_scaling
-structured.py   orthogonal, delta_orthogonal, sparse: those that need the whole tensor
-builtin.py      the table of all of them, with parameters, formulas and sources
+registry.py       initializers by name: the built-in table, plugins, binding a call's arguments
+parameters.py     the types a parameter can have
+fans.py           fan-in and fan-out from a shape and a layout
+constant.py       constant, ones, zeros, eye, dirac
+deterministic.py  zero_hadamard, sinusoid, arange_log, lstm_bias
+random.py         uniform, normal, trunc_normal
+log_uniform.py    log_uniform, inv_softplus_log_uniform
+scaling.py        xavier, kaiming, lecun, variance_scaling
+structured.py     orthogonal, delta_orthogonal, sparse: those that need the whole tensor
+builtin.py        the table of all of them, with parameters, formulas and sources
 """
 
 from initctl.initializers.fans import Fans, fans

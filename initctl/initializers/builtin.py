@@ -1,8 +1,11 @@
-"""The table of built-in initializers. Names, parameters and defaults follow torch.nn.init and jax.nn.initializers."""
+"""The table of built-in initializers.
+
+Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; what these have not, its source.
+"""
 
 from __future__ import annotations
 
-from initctl.initializers import constant, random, scaling, structured
+from initctl.initializers import constant, deterministic, log_uniform, random, scaling, structured
 from initctl.initializers.initializer import Initializer
 from initctl.initializers.parameters import Layout, Number, Parameter, Whole, Word
 
@@ -14,6 +17,10 @@ _LECUN = "LeCun, Bottou, Orr, Müller: Efficient BackProp (1998)"
 _SAXE = "Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of learning (2013)"
 _XIAO = "Xiao et al.: Dynamical isometry and a mean field theory of CNNs (2018)"
 _MARTENS = "Martens: Deep learning via Hessian-free optimization (2010)"
+_RADFORD = "Radford et al.: Robust speech recognition via large-scale weak supervision (2022)"
+_GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state spaces (2023)"
+_JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
+_ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
 
 _LAYOUT = Parameter("layout", Layout(), optional=True)
 _GAIN = Parameter("gain", Number(minimum=0), 1)
@@ -70,6 +77,43 @@ BUILTIN = (
         example="conv.weight=dirac",
     ),
     Initializer(
+        "zero_hadamard",
+        deterministic.zero_hadamard,
+        summary="ZerO: identity, or columns of a Hadamard matrix where outputs are more, 2 to 5 dims",
+        formula="1 where out channel = in channel; where out > in: (-1)^popcount(row & column) / sqrt(2^c), 2^c the "
+        "smallest not below out; of a convolution at the centre tap k // 2, else 0",
+        source=f"jiaweizzhao/ZerO-initialization; {_ZHAO}",
+        example="fc.weight=zero_hadamard",
+    ),
+    Initializer(
+        "sinusoid",
+        deterministic.sinusoid,
+        (Parameter("max_timescale", Number(1, 1e300), 10000),),
+        summary="Whisper's positional embedding, 2 dims: positions and an even number of channels",
+        formula="row t: sin(t·w) in the first half of the channels, cos(t·w) in the second, "
+        "w = exp(-i · ln(max_timescale) / (channels / 2 - 1)) for i = 0, 1, …",
+        source=f"transformers models/whisper/modeling_whisper.py, sinusoids; {_RADFORD}",
+        example="encoder.embed_positions.weight=sinusoid",
+    ),
+    Initializer(
+        "arange_log",
+        deterministic.arange_log,
+        (Parameter("start", Number(above=0), 1),),
+        summary="Mamba's A_log: logarithms of start, start + 1, … along the last dim",
+        formula="ln(start + j) in column j, the same in every row",
+        source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
+        example="*.mixer.A_log=arange_log",
+    ),
+    Initializer(
+        "lstm_bias",
+        deterministic.lstm_bias,
+        (Parameter("forget", Number(), 1),),
+        summary="bias of an LSTM that begins with its forget gate open, 1 dim",
+        formula="forget in the second quarter (gates i, f, g, o), else 0; torch adds bias_ih and bias_hh: fill one",
+        source=f"allennlp.nn.initializers.lstm_hidden_bias; {_JOZEFOWICZ}",
+        example="lstm.bias_hh*=lstm_bias",
+    ),
+    Initializer(
         "uniform",
         random.uniform,
         (Parameter("a", Number(), 0), Parameter("b", Number(), 1)),
@@ -103,6 +147,30 @@ BUILTIN = (
         source=_TORCH.format("trunc_normal"),
         example="embed.weight=trunc_normal:std=0.02,cut=2",
         check=random.check_trunc_normal,
+    ),
+    Initializer(
+        "log_uniform",
+        log_uniform.log_uniform,
+        (Parameter("a", Number(above=0)), Parameter("b", Number(above=0))),
+        summary="between a and b, uniform in the logarithm",
+        formula="exp(U(ln a, ln b)), never outside a ≤ x ≤ b",
+        source="mamba_ssm/modules/mamba_simple.py, where it draws time steps",
+        example="gate.scale=log_uniform:a=0.001,b=0.1",
+        check=log_uniform.check_log_uniform,
+    ),
+    Initializer(
+        "inv_softplus_log_uniform",
+        log_uniform.inv_softplus_log_uniform,
+        (
+            Parameter("a", Number(above=0), log_uniform.DEFAULT_STEP_A),
+            Parameter("b", Number(above=0), log_uniform.DEFAULT_STEP_B),
+            Parameter("floor", Number(minimum=0), 1e-4),
+        ),
+        summary="Mamba's dt bias: the softplus of it is uniform in the logarithm",
+        formula="x + ln(1 - exp(-x)), the inverse of softplus, of x = max(exp(U(ln a, ln b)), floor)",
+        source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
+        example="*.dt_proj.bias=inv_softplus_log_uniform",
+        check=log_uniform.check_log_uniform,
     ),
     Initializer(
         "xavier_uniform",

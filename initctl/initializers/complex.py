@@ -1,7 +1,7 @@
 """Laws on complex tensors: element i has its real part at index 2i and its imaginary part at 2i + 1.
 
 As in torch, a normal element's variance is shared by its two parts, each of std/√2; mean and bounds hold for either
-part, and a constant is real.
+part, and a constant is real, as is all that is not drawn.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initctl.initializers.constant import Diagonals
 from initctl.initializers.initializer import Unfit
 from initctl.initializers.structured import Sparse
-from initctl.stream import Constant, Normal, Uniform
+from initctl.stream import Deterministic, Normal, Uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 class RealPart:
     """The values of `fill` as real parts, and zero imaginary parts."""
 
-    fill: Constant | Diagonals
+    fill: Deterministic
 
     @property
     def largest(self) -> float:
@@ -43,7 +42,7 @@ class RealPart:
 def on_complex(fill: Fill | WholeFill) -> Fill | WholeFill:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
     match fill:
-        case Constant() | Diagonals():
+        case Deterministic():
             return RealPart(fill)
         case Normal(mean, std):
             return Normal(mean, std / sqrt(2))

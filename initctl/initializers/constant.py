@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Constant
+from initctl.stream import Constant, Deterministic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws
     from initctl.tensors import TensorSpec
 
 
@@ -23,7 +24,7 @@ _LARGEST_WHOLE = 2**64
 
 
 @dataclass(frozen=True, slots=True)
-class Diagonals:
+class Diagonals(Deterministic):
     """Zeros, with ones at the indices `origin + g · stride + j · step` for g < `groups` and j < `count`.
 
     A run of ones ends before the next begins: `(count - 1) · step` is less than `stride`, or there is one run.
@@ -35,9 +36,15 @@ class Diagonals:
     groups: int = 1
     stride: int = 0
 
-    largest: ClassVar[float] = 1.0
+    @property
+    def largest(self) -> float:
+        return 1
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:  # noqa: ARG002 - nothing is drawn
+    @property
+    def exact(self) -> tuple[float, ...]:
+        return 0, 1
+
+    def at(self, start: int, stop: int) -> NDArray[np.float32]:
         values = np.zeros(stop - start, np.float32)
         reach = self.origin + (self.count - 1) * self.step
         nearest = max(0, -(-(start - reach) // self.stride)) if self.stride else 0
@@ -75,9 +82,14 @@ def dirac(tensor: TensorSpec, *, groups: int) -> Resolved:
     out, into, *kernel = tensor.shape
     if out % groups:
         raise Unfit(f"its {out} output channels do not divide into {groups} groups")
-    taps = prod(kernel)
-    centre = int(np.ravel_multi_index([size // 2 for size in kernel], kernel))
-    outputs = out // groups
-    return Resolved(
-        Diagonals(centre, into * taps + taps, min(outputs, into), groups=groups, stride=outputs * into * taps)
-    )
+    taps, outputs = prod(kernel), out // groups
+    count, stride = min(outputs, into), outputs * into * taps
+    return Resolved(Diagonals(centre_tap(kernel), into * taps + taps, count, groups=groups, stride=stride))
+
+
+def centre_tap(kernel: Sequence[int]) -> int:
+    """The index of the tap k // 2 in each dim; of a kernel without dims, the only one."""
+    index = 0
+    for size in kernel:
+        index = index * size + size // 2
+    return index

@@ -47,20 +47,23 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A finite real number, `minimum` ≤ x ≤ `maximum`."""
+    """A finite real number, `minimum` ≤ x ≤ `maximum`, and more than `above`."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
+    above: float = -math.inf
 
     @property
     def accepts(self) -> str:
+        if not math.isinf(self.above):
+            return f"a number above {self.above:g}"
         return "a number" + _range(self.minimum, self.maximum)
 
     def parse(self, text: str) -> Value | Expression:
         return _parsed(text, self)
 
     def check(self, value: Computed) -> Value:
-        if isinstance(value, (bool, str, tuple)) or not self.minimum <= value <= self.maximum:
+        if isinstance(value, (bool, str, tuple)) or not (self.minimum <= value <= self.maximum and self.above < value):
             raise _refused(value, self.accepts)
         return value
 

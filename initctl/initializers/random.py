@@ -46,17 +46,18 @@ def trunc_normal(
 
 def check_uniform(arguments: Arguments) -> None:
     """Refuse an empty interval."""
-    _check_order(arguments, 0, 1)
+    check_order(arguments, 0, 1)
 
 
 def check_trunc_normal(arguments: Arguments) -> None:
     """Refuse an empty interval, and bounds given in both ways."""
     if "cut" in arguments and ("a" in arguments or "b" in arguments):
         raise RuleError(Problem("rule.parameter", "trunc_normal takes either cut or a and b, not both"))
-    _check_order(arguments, DEFAULT_A, DEFAULT_B)
+    check_order(arguments, DEFAULT_A, DEFAULT_B)
 
 
-def _check_order(arguments: Arguments, default_a: float, default_b: float) -> None:
+def check_order(arguments: Arguments, default_a: float, default_b: float) -> None:
+    """Refuse `a` > `b`, given or by default."""
     a, b = float(arguments.get("a", default_a)), float(arguments.get("b", default_b))
     if a > b:
         raise RuleError(Problem("rule.value", f"a={a:g} is greater than b={b:g}"))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.dtypes import BY_NAME
 from initctl.initializers import Resolved, Unfit
 from initctl.initializers.complex import on_complex
-from initctl.initializers.constant import Diagonals
-from initctl.stream import Constant
+from initctl.stream import Constant, Deterministic
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
@@ -42,17 +41,13 @@ def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:
 def check_holds(dtype: DType, fill: Fill | WholeFill) -> None:
     """Raise `Unfit` where `dtype` cannot hold the values of `fill`."""
     match fill:
-        case Constant(value):
-            values: tuple[float, ...] = (value,)
-        case Diagonals():
-            values = (0, 1)
+        case Deterministic(exact=values) if values:
+            if not all(map(dtype.holds, values)):
+                raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
         case _ if not dtype.is_floating:
             raise Unfit(f"it holds {dtype.name}, and only constants fit there")
         case _:
             check_spread(dtype, fill)
-            return
-    if not all(map(dtype.holds, values)):
-        raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
 
 
 def check_distinct(tensor: TensorSpec, fill: Fill | WholeFill) -> None:

@@ -3,6 +3,7 @@
     key.py             (seed, tensor name) -> Philox key
     philox.py          (key, block) -> four 32-bit words
     elementary.py      ln, sine and cosine, normal quantile in float32: the same bits on every processor
+    elementary64.py    exp, ln, sine and cosine in float64, likewise
     draws.py           the random numbers of one tensor, by element index
     laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
@@ -15,10 +16,21 @@ comparison, each rounded once. What stands here is the readable reference, in Nu
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.laws import Constant, Fill, Normal, Table, TruncNormal, Uniform, WholeFill, ZeroedNormal
+from initctl.stream.laws import (
+    Constant,
+    Deterministic,
+    Fill,
+    Normal,
+    Table,
+    TruncNormal,
+    Uniform,
+    WholeFill,
+    ZeroedNormal,
+)
 
 __all__ = [
     "Constant",
+    "Deterministic",
     "Draws",
     "Fill",
     "Normal",

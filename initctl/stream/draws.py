@@ -53,6 +53,10 @@ class Draws:
         """Uniform on [0, 1), in steps of 2^-24."""
         return (self.words(start, stop, stream=stream) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
+    def fraction01(self, start: int, stop: int, *, stream: int = 0) -> NDArray[np.float64]:
+        """Uniform on (0, 1), in float64: the middles of 2^32 equal steps."""
+        return (self.words(start, stop, stream=stream).astype(np.float64) + 0.5) * 2.0**-32
+
     def normal01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
         """Standard normal, by Box and Muller's transform of neighbouring words; |z| < 6.77."""
         first = start - start % 2
@@ -74,7 +78,7 @@ class Draws:
         `above` the mean they are those of its mirror image below, and draws are negated: near 1 a float32 cannot tell
         probabilities apart, near 0 it can.
         """
-        fraction = (self.words(start, stop, stream=stream).astype(np.float64) + 0.5) * 2.0**-32
+        fraction = self.fraction01(start, stop, stream=stream)
         p = low + (high - low) * (1 - fraction if above else fraction)
         centred = (p - 0.5).astype(np.float32)
         tail = np.minimum(p, 1 - p).astype(np.float32)

@@ -68,8 +68,31 @@ class WholeFill(ABC):
         """What fills the tensor, once all that its values share is known."""
 
 
+class Deterministic(ABC):
+    """What fills a tensor with values that follow from their indices alone: nothing is drawn."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def largest(self) -> float:
+        """A bound on the magnitude of every value."""
+
+    @property
+    def exact(self) -> tuple[float, ...]:
+        """All values that there are, where a tensor must hold them exactly: then it may be one of integers."""
+        return ()
+
+    @abstractmethod
+    def at(self, start: int, stop: int) -> NDArray[Any]:
+        """The values at indices `start` ≤ i < `stop`, as for `Fill.values`."""
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
+        return self.at(start, stop)
+
+
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Deterministic):
     """`value` everywhere: a whole number exactly, any other rounded once to the tensor's type."""
 
     value: float
@@ -78,7 +101,11 @@ class Constant:
     def largest(self) -> float:
         return abs(self.value)
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
+    @property
+    def exact(self) -> tuple[float, ...]:
+        return (self.value,)
+
+    def at(self, start: int, stop: int) -> NDArray[Any]:
         return np.full(stop - start, self.value)
 
 
@@ -172,7 +199,7 @@ class TruncNormal:
     @property
     def inner_bounds(self) -> tuple[np.float32, np.float32]:
         """`a` and `b` rounded to float32 towards the inside of the interval."""
-        return _inner_float32(self.a, -math.inf), _inner_float32(self.b, math.inf)
+        return inner_bounds(self.a, self.b)
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
         low, high = self.tails
@@ -206,6 +233,12 @@ class ZeroedNormal:
         zeroed = draws.not_larger(first, last, self.cutoffs, stream=self.stream).repeat(self.parts)
         values[zeroed[start - first * self.parts :][: stop - start]] = 0
         return values
+
+
+def inner_bounds(a: float, b: float) -> tuple[np.float32, np.float32]:
+    """The first and the last float32 number of the interval [a, b]; in the wrong order where it has none."""
+    with np.errstate(over="ignore"):  # to infinity, where the interval lies beyond all float32 numbers
+        return _inner_float32(a, -math.inf), _inner_float32(b, math.inf)
 
 
 def _normal_cdf(z: float) -> float:

@@ -11,6 +11,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from initctl.initializers.deterministic import CountedLog, Sinusoid
+from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
 from initctl.stream import Draws, Normal, TruncNormal, Uniform
 
 DRAWS = Draws.of(0, "fc1.weight")
@@ -28,6 +30,10 @@ KINDS = {
     "a lower tail": lambda start, stop: TruncNormal(0.5, 2, -10, -2).values(DRAWS, start, stop),
     "an upper tail": lambda start, stop: TruncNormal(0.5, 2, 3, 11).values(DRAWS, start, stop),
     "a far tail": lambda start, stop: TruncNormal(0, 1, 8, 20).values(DRAWS, start, stop),
+    "log-uniform": lambda start, stop: LogUniform(1e-30, 1e30).values(DRAWS, start, stop),
+    "its inverse softplus": lambda start, stop: InverseSoftplus(1e-6, 50, 1e-5).values(DRAWS, start, stop),
+    "sinusoids": lambda start, stop: Sinusoid(8, 10_000).at(8 * 2**26 - stop, 8 * 2**26 - start),
+    "logarithms": lambda start, stop: CountedLog(MILLION, 0.01).at(start, stop),
 }
 
 DIGESTS = [
@@ -42,6 +48,10 @@ DIGESTS = [
     ("a lower tail", "f823fb27113ca890"),
     ("an upper tail", "e6a7f0b0592dd872"),
     ("a far tail", "9ed2b21f3c46dd17"),
+    ("log-uniform", "f0762a6b562cb449"),
+    ("its inverse softplus", "304de686a6155be8"),
+    ("sinusoids", "5ce45787a951dccb"),
+    ("logarithms", "ce82771f9d0b2535"),
 ]
 """What is asked for, and the first 16 digits of the SHA-256 of its little-endian bytes."""
 

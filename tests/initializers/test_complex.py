@@ -87,7 +87,23 @@ def test_a_real_part_is_as_large_as_the_law_it_holds():
     assert on_complex(Diagonals(0, 4, 3)).largest == 1
 
 
-@pytest.mark.parametrize("call", ["trunc_normal:cut=2", "lecun_normal", "orthogonal"])
+@pytest.mark.parametrize("call", ["lstm_bias:forget=2", "arange_log", "eye", "zero_hadamard", "sinusoid"])
+def test_what_is_not_drawn_is_real(call):
+    shape = (8,) if call.startswith("lstm") else (8, 4)
+    real = np.frombuffer(stored(call, shape), np.float32).reshape(shape)
+    np.testing.assert_array_equal(values(call, shape), real.astype(np.complex64))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "trunc_normal:cut=2",
+        "lecun_normal",
+        "orthogonal",
+        "log_uniform:a=1,b=2",
+        "inv_softplus_log_uniform",
+    ],
+)
 def test_laws_that_are_real_do_not_fit(call):
     with pytest.raises(Unfit, match="it is complex, and this law is defined for real numbers"):
         resolve(call, (4, 4), "complex64")

@@ -17,6 +17,7 @@ SHARE = Number(0, 1)
 GROUPS = Whole(minimum=1)
 MODE = Word(("fan_in", "fan_out"))
 LAYOUT = Layout()
+STEP = Number(above=0)
 
 
 def refusal(kind, text):
@@ -43,6 +44,7 @@ def refusal(kind, text):
         (LAYOUT, "boi", "boi"),
         (LAYOUT, "kkio", "kkio"),
         (LAYOUT, "ooi", "ooi"),
+        (STEP, "1e-300", 1e-300),
     ],
 )
 def test_a_parameter_reads_what_it_accepts(kind, text, value):
@@ -64,6 +66,8 @@ def test_a_parameter_reads_what_it_accepts(kind, text, value):
         (MODE, "fan-in", "fan-in is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "FAN_IN", "FAN_IN is not one of fan_in, fan_out", None),
         (MODE, "x", "x is not one of fan_in, fan_out", None),
+        (STEP, "0", "0 is not a number above 0", None),
+        (STEP, "-1", "'-1' is not a number above 0", None),
     ],
 )
 def test_a_parameter_refuses_the_rest_and_says_what_it_accepts(kind, text, message, hint):
@@ -107,6 +111,7 @@ def test_a_parameter_must_be_given_unless_it_has_a_default_or_is_optional():
         (Number(), "a number"),
         (Number(minimum=0), "a number of 0 or more"),
         (Number(-math.pi, 1), "a number from -3.14159 to 1"),
+        (Number(above=0), "a number above 0"),
         (Whole(minimum=1), "a whole number of 1 or more"),
         (Word(("a", "b")), "one of a, b"),
     ],

@@ -17,9 +17,10 @@ PACKED = ["F4", "F6_E2M3", "F6_E3M2"]
 RANDOM = [
     "uniform", "normal", "trunc_normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
     "lecun_uniform", "lecun_normal", "variance_scaling:scale=1,mode=fan_in,distribution=normal", "orthogonal",
-    "sparse:sparsity=0.5",
+    "sparse:sparsity=0.5", "log_uniform:a=1,b=2", "inv_softplus_log_uniform",
 ]  # fmt: skip
-EVERY = [*RANDOM, "zeros", "ones", "constant:val=2", "eye", "dirac", "delta_orthogonal", "dirac:groups=3"]
+FORMULAS = ["sinusoid", "arange_log", "lstm_bias", "zero_hadamard"]
+EVERY = [*RANDOM, *FORMULAS, "zeros", "ones", "constant:val=2", "eye", "dirac", "delta_orthogonal", "dirac:groups=3"]
 SCALED = [
     "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun_uniform", "lecun_normal",
     "variance_scaling:scale=1,mode=fan_avg,distribution=uniform", "orthogonal",
@@ -66,6 +67,14 @@ UNFIT = [
     ("F32", "trunc_normal:mean=0,std=1,a=50,b=60", "is too far, too narrow or too wide for std=1"),
     ("C64", "trunc_normal", "it is complex, and this law is defined for real numbers"),
     ("C64", "orthogonal", "it is complex, and this law is defined for real numbers"),
+    ("C64", "log_uniform:a=1,b=2", "it is complex, and this law is defined for real numbers"),
+    ("F16", "log_uniform:a=1,b=1e6", "values up to 1e+06 would overflow float16"),
+    ("F32", "log_uniform:a=1,b=1e39", "values up to 1e+39 would overflow float32"),
+    ("F32", "log_uniform:a=1e39,b=1e40", "no float32 number lies from a=1e+39 to b=1e+40"),
+    ("F32", "trunc_normal:std=1e39,a=1e39,b=1e40", "is too far, too narrow or too wide for std=1e+39"),
+    ("F16", "inv_softplus_log_uniform:b=1e6", "values up to 1e+06 would overflow float16"),
+    ("F32", "inv_softplus_log_uniform:b=1e308", "values up to 1e+308 would overflow float32"),
+    ("F8_E4M3", "arange_log:start=1e300", "values up to 691 would overflow float8_e4m3fn"),
 ]  # fmt: skip
 
 
@@ -86,6 +95,20 @@ def test_what_the_dtype_cannot_hold_does_not_fit(tmp_path: Path, tag: str, call:
 @pytest.mark.parametrize("call", RANDOM)
 def test_random_values_fit_no_integer_bool_or_scale(tmp_path: Path, tag: str, call: str):
     assert "and only constants fit there" in refusal(tmp_path, {"w": (tag, [2, 4])}, f"w={call}")
+
+
+@pytest.mark.parametrize("tag", [*INTEGERS, "BOOL", "F8_E8M0"])
+@pytest.mark.parametrize(
+    ("call", "shape"), [("sinusoid", [2, 4]), ("arange_log", [2, 4]), ("lstm_bias", [4]), ("zero_hadamard", [4, 2])]
+)
+def test_formulas_fit_no_integer_bool_or_scale(tmp_path: Path, tag: str, call: str, shape: list[int]):
+    assert "and only constants fit there" in refusal(tmp_path, {"w": (tag, shape)}, f"w={call}")
+
+
+def test_an_lstm_bias_fits_where_its_number_does(tmp_path: Path):
+    assert planned(tmp_path, {"b": ("F16", [8])}, "b=lstm_bias:forget=65504").actions
+    told = refusal(tmp_path, {"b": ("F16", [8])}, "b=lstm_bias:forget=1e6")
+    assert told.endswith("values up to 1e+06 would overflow float16")
 
 
 @pytest.mark.parametrize("tag", PACKED)

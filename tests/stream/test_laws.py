@@ -47,6 +47,11 @@ def test_a_constant_is_itself_exactly(value):
     assert law.largest == abs(value)
 
 
+@pytest.mark.parametrize("value", [0, 0.1, -7])
+def test_a_constant_is_held_exactly_or_not_at_all(value):
+    assert Constant(value).exact == (value,)
+
+
 class TestUniform:
     @pytest.mark.parametrize(("a", "b"), [(0, 1), (-0.1, 0.3), (0.1, 0.3), (5, 5), (-1e-30, 1e30)])
     def test_is_the_formula_in_float32(self, a, b):

@@ -14,6 +14,7 @@ from initctl.dtypes import BY_NAME, DTYPES
 from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
+from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
 from initctl.stream import Constant, Normal, Table, TruncNormal, Uniform, ZeroedNormal, encode
 from initctl.stream.engines import NumpyEngine, Unusable
 from initctl.stream.engines.device import TorchEngine
@@ -123,6 +124,8 @@ def test_of_constants_in_every_dtype(compiled, dtype, value):
     [
         Diagonals(0, 201, 200),
         RealPart(Constant(0.1)),
+        LogUniform(0.001, 0.1),
+        InverseSoftplus(0.001, 0.1, 1e-4),
         Table(np.linspace(-1, 1, 40_000, dtype=np.float32).reshape(20, 10, 200).transpose(2, 0, 1)),
         ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(200, 200, 77, stream=1)),
         ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(200, 100, 77, stream=1), parts=2),

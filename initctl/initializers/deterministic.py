@@ -1,0 +1,152 @@
+"""Initializers whose values follow from a formula: sinusoids, logarithms, an LSTM's bias, a Hadamard matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initctl.initializers.constant import Diagonals, centre_tap
+from initctl.initializers.initializer import Resolved, Unfit
+from initctl.stream import Deterministic
+from initctl.stream.elementary64 import LARGEST_ANGLE, exponential, natural_log, sin_cos
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from initctl.tensors import TensorSpec
+
+    Floats = NDArray[np.float32]
+
+_GATES = 4
+"""Input, forget, cell and output, in torch's order: as many equal parts of an LSTM's weights and biases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sinusoid(Deterministic):
+    """Rows [sin(t·w), cos(t·w)] for row number t, where w falls from 1 to 1 / `max_timescale` in equal ratios.
+
+    In float64, rounded once: transformers computes it in float32, where t·w has lost some 1e-7 · t to rounding.
+    """
+
+    channels: int
+    max_timescale: float
+
+    @property
+    def largest(self) -> float:
+        return 1
+
+    def at(self, start: int, stop: int) -> Floats:
+        row, channel = np.divmod(np.arange(start, stop), self.channels)
+        half = self.channels // 2
+        step = natural_log(np.array([self.max_timescale])) / (half - 1)
+        sine, cosine = sin_cos(row * exponential(-(step * (channel % half))))
+        return np.where(channel < half, sine, cosine).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLog(Deterministic):
+    """Rows of ln(`start`), ln(`start` + 1), …, each of `columns`. In float64, rounded once."""
+
+    columns: int
+    start: float
+
+    @property
+    def largest(self) -> float:
+        """At either end: a logarithm below 1 is negative, and the more so the closer to 0."""
+        return float(np.abs(self._of(np.array([0, self.columns - 1]))).max())
+
+    def at(self, start: int, stop: int) -> Floats:
+        return self._of(np.arange(start, stop) % self.columns)
+
+    def _of(self, column: NDArray[np.int64]) -> Floats:
+        return natural_log(self.start + column.astype(np.float64)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval(Deterministic):
+    """`value` at indices `first` ≤ i < `last`, else 0."""
+
+    first: int
+    last: int
+    value: float
+
+    @property
+    def largest(self) -> float:
+        return abs(self.value)
+
+    def at(self, start: int, stop: int) -> Floats:
+        index = np.arange(start, stop)
+        return np.where((self.first <= index) & (index < self.last), np.float32(self.value), np.float32(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Hadamard(Deterministic):
+    """The first `columns` columns of a Hadamard matrix times `scale`, at the tap `centre` of kernels of `taps`, else 0.
+
+    Sylvester's matrix: row i has -1 in column j where i and j have an odd number of binary ones in common, else 1.
+    """
+
+    columns: int
+    scale: float
+    taps: int
+    centre: int
+
+    @property
+    def largest(self) -> float:
+        return self.scale
+
+    def at(self, start: int, stop: int) -> Floats:
+        entry, tap = np.divmod(np.arange(start, stop), self.taps)
+        row, column = np.divmod(entry, self.columns)
+        is_negative = np.bitwise_count(row & column) % 2 == 1
+        scale = np.float32(self.scale)
+        return np.where(tap == self.centre, np.where(is_negative, -scale, scale), np.float32(0))
+
+
+def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
+    """Whisper's positional embedding: `sinusoids` in transformers' models/whisper/modeling_whisper.py."""
+    if len(tensor.shape) != 2:
+        raise Unfit(f"sinusoids take 2 dims, positions and channels, and it has {len(tensor.shape)}")
+    positions, channels = tensor.shape
+    if channels % 2 or channels < 4:
+        raise Unfit(f"sinusoids take an even number of channels, 4 or more, and it has {channels}")
+    if positions > LARGEST_ANGLE:
+        raise Unfit(f"sinusoids take at most {LARGEST_ANGLE:.0f} positions, and it has {positions}")
+    return Resolved(Sinusoid(channels, float(max_timescale)))
+
+
+def arange_log(tensor: TensorSpec, *, start: float) -> Resolved:
+    """Mamba's A_log: ln 1, ln 2, … in every row."""
+    if not tensor.shape:
+        raise Unfit("logarithms are counted along the last dim, and it has none")
+    return Resolved(CountedLog(tensor.shape[-1], float(start)))
+
+
+def lstm_bias(tensor: TensorSpec, *, forget: float) -> Resolved:
+    """Zeros, but `forget` for the forget gate: the second quarter of torch's four."""
+    if len(tensor.shape) != 1:
+        raise Unfit(f"the bias of an LSTM has 1 dim, and it has {len(tensor.shape)}")
+    (size,) = tensor.shape
+    if size % _GATES:
+        raise Unfit(f"the bias of an LSTM has {_GATES} equal parts, and {size} elements do not divide into them")
+    hidden = size // _GATES
+    return Resolved(Interval(hidden, 2 * hidden, float(forget)))
+
+
+def zero_hadamard(tensor: TensorSpec) -> Resolved:
+    """Zhao et al. 2021, algorithms 1 and 2, scaled as in the authors' example_mnist.ipynb.
+
+    A partial identity where there are no more outputs than inputs; else columns of the Hadamard matrix of size 2^c,
+    the smallest that has a row for each output, times 2^(-c / 2).
+    """
+    if len(tensor.shape) not in (2, 3, 4, 5):
+        raise Unfit(f"the weight of a layer has 2 dims, of a convolution 3, 4 or 5, and it has {len(tensor.shape)}")
+    out, into, *kernel = tensor.shape
+    taps, centre = prod(kernel), centre_tap(kernel)
+    if out <= into:
+        return Resolved(Diagonals(centre, into * taps + taps, out))
+    scale = sqrt(2.0 ** -(out - 1).bit_length())
+    return Resolved(Hadamard(into, scale, taps, centre), {"scale": scale})
