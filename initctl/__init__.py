@@ -8,7 +8,7 @@
 Importing it imports neither torch nor rich.
 """
 
-from initctl.api import Applied, apply, inspect, plan
+from initctl.api import Applied, apply, effective_recipe, inspect, plan, save_plan, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -36,6 +36,9 @@ __all__ = [
     "UsageError",
     "__version__",
     "apply",
+    "effective_recipe",
     "inspect",
     "plan",
+    "save_plan",
+    "verify",
 ]

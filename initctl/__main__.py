@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import NoReturn
 
@@ -10,8 +11,10 @@ def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.disable()  # modules that are being loaded hold nothing to collect
     from initctl.cli.main import main as run
 
+    gc.enable()
     run()
 
 

@@ -1,19 +1,22 @@
-"""The library's face: plan, apply, inspect. The command line is a thin layer over these."""
+"""The library's face: plan, apply, verify, inspect. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import Problem, UsageError
+from initctl.errors import Problem, UsageError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
+    from initctl.audit import Verification
     from initctl.execution import Event
     from initctl.formats import Checkpoint
-    from initctl.planning import BoundRule, Plan
+    from initctl.instructions import Instructions
+    from initctl.planning import Plan
 
     Path = str | os.PathLike[str]
 
@@ -47,6 +50,7 @@ def plan(
     require_all: bool = False,
     reset_optimizer: bool = False,
     device: str = "cpu",
+    rng: str = "philox",
 ) -> Plan:
     """What `apply` would do to `checkpoint`, to the tensor. Only the checkpoint's table is read; nothing is written.
 
@@ -63,6 +67,8 @@ def plan(
         require_all: refuse where a floating-point tensor is decided by no rule.
         reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
         device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU where it is sooner.
+        rng: `torch` gives what a script gives that calls `torch.manual_seed(seed)`, and then for each ruled tensor, in
+            the order of the checkpoint, the function of `torch.nn.init` on a tensor of its dtype on the device.
 
     Raises:
         UsageError: the seed, the device, or the text of a rule (`RuleError`).
@@ -70,24 +76,18 @@ def plan(
         FitError: the rules do not fit the checkpoint.
         StorageError: the device is not there.
     """
-    from initctl.formats import read_checkpoint
-    from initctl.instructions import instructions
-    from initctl.planning import make_plan
-
-    given = instructions(rules, recipes, preset, seed)
-    read = read_checkpoint(checkpoint, root=root)
-    given = given.for_checkpoint(read)
-    _check_any(given.rules)
-    return make_plan(
-        read,
-        given.rules,
-        seed=given.seed,
-        config=given.config(read),
+    made = _planned(
+        checkpoint,
+        _given(rules, recipes, preset, seed),
+        root=root,
         allow_unused=allow_unused,
         require_all=require_all,
         reset_optimizer=reset_optimizer,
         device=device,
+        rng=rng,
     )
+    _check_any(made)
+    return made
 
 
 def apply(
@@ -107,6 +107,8 @@ def apply(
     reset_optimizer: bool = False,
     max_shard_size: str | None = None,
     device: str = "cpu",
+    rng: str = "philox",
+    plan: Path | None = None,
     threads: int | None = None,
     on_event: Callable[[Plan | Event], None] | None = None,
 ) -> Applied:
@@ -116,7 +118,8 @@ def apply(
     on an error it is as it was.
 
     Args:
-        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device: as for `plan`.
+        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as
+            for `plan`.
         output: a file, or, where the checkpoint is a directory or an index, a directory. Where it is of another kind
             than the checkpoint, this is converted: to one file where the output ends with `.safetensors`, to a
             directory of shards where it is a directory, or ends with a slash. Then there may be no rules.
@@ -125,6 +128,7 @@ def apply(
             rest is, but is seen while it goes on, and stays where it is interrupted; the same call completes it.
         no_clobber: refuse where `output` exists.
         max_shard_size: convert to a directory of shards, each with at most so much of tensors: `500MB`, `5GB`.
+        plan: a file that `save_plan` wrote, instead of rules and all that goes with them: just that is carried out.
         threads: how many compute and copy; by default as many as the process may use processors.
         on_event: called with the plan before anything is written, then with each engine that is `Chosen`, now and then
             with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
@@ -132,36 +136,31 @@ def apply(
     Raises:
         UsageError, InputError, FitError: as for `plan`; and where `output` is the checkpoint itself.
         StorageError: the output cannot be written, memory does not suffice, or the device is not there.
-        ConflictError: the checkpoint changed while it was read, or `output` must not be replaced.
+        ConflictError: the checkpoint changed while it was read, or is not the one that `plan` was made for, or `output`
+            must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
     from initctl.execution import conversion_to, execute
-    from initctl.formats import read_checkpoint
-    from initctl.instructions import instructions
-    from initctl.planning import make_plan
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
-    if threads is not None and threads < 1:
-        raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
-    given = instructions(rules, recipes, preset, seed)
-    read = read_checkpoint(checkpoint, root=root)
-    given = given.for_checkpoint(read)
-    conversion = None if output is None else conversion_to(os.fspath(output), read, max_shard_size)
-    if conversion and reset_optimizer:
-        fault = "reset-optimizer: safetensors holds no optimizer"
-        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
-    if not conversion:
-        _check_any(given.rules)
-    made = make_plan(
-        read,
-        given.rules,
-        seed=given.seed,
-        config=given.config(read),
+    _check_threads(threads)
+    made = _planned(
+        checkpoint,
+        _given(rules, recipes, preset, seed),
+        saved=plan,
+        root=root,
         allow_unused=allow_unused,
         require_all=require_all,
         reset_optimizer=reset_optimizer,
         device=device,
+        rng=rng,
     )
+    conversion = None if output is None else conversion_to(os.fspath(output), made.checkpoint, max_shard_size)
+    if conversion and (reset_optimizer or made.resets):
+        fault = "reset-optimizer: safetensors holds no optimizer"
+        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
+    if not conversion:
+        _check_any(made)
     if on_event:
         on_event(made)
     written = execute(
@@ -174,6 +173,94 @@ def apply(
         on_event=on_event,
     )
     return Applied(made, written.path, written.files, converted=conversion is not None)
+
+
+def verify(
+    checkpoint: Path,
+    *,
+    rules: Iterable[str] = (),
+    recipes: Iterable[Path] = (),
+    preset: str | None = None,
+    root: str | None = None,
+    seed: int | None = None,
+    allow_unused: bool = False,
+    require_all: bool = False,
+    against: Path | None = None,
+    sample: int | None = None,
+    device: str = "cpu",
+    rng: str = "philox",
+    plan: Path | None = None,
+    threads: int | None = None,
+    on_event: Callable[[Plan | Event], None] | None = None,
+) -> Verification:
+    """Whether `checkpoint` holds exactly what the rules give: every value is computed once more, and compared.
+
+    Args:
+        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, device, rng: as for `plan`.
+        against: the checkpoint that the rules were applied to. What no rule decides must be as it is there, and rules
+            that start from old values take them from there.
+        sample: compare so many elements of each tensor only.
+        plan: as for `apply`.
+        threads, on_event: as for `apply`.
+
+    Raises:
+        UsageError, InputError, FitError, StorageError: as for `plan`; and where old values are needed and `against` is
+            not given, or holds other tensors.
+        ConflictError: the checkpoint changed while it was read.
+    """
+    from initctl.audit import verify_plan
+    from initctl.formats import read_checkpoint
+    from initctl.threads import processors
+
+    _check_threads(threads)
+    if sample is not None and sample < 1:
+        raise UsageError(Problem("usage.sample", f"sample: {sample} is not 1 or more"))
+    made = _planned(
+        checkpoint,
+        _given(rules, recipes, preset, seed),
+        saved=plan,
+        root=root,
+        allow_unused=allow_unused,
+        require_all=require_all,
+        device=device,
+        rng=rng,
+    )
+    _check_any(made)
+    if on_event:
+        on_event(made)
+    original = None if against is None else read_checkpoint(against, root=root)
+    return verify_plan(made, original=original, sample=sample, threads=threads or processors(), on_event=on_event)
+
+
+def effective_recipe(
+    checkpoint: Path,
+    *,
+    rules: Iterable[str] = (),
+    recipes: Iterable[Path] = (),
+    preset: str | None = None,
+    root: str | None = None,
+    seed: int | None = None,
+) -> str:
+    """All rules that count for `checkpoint`, and the seed, as the TOML text of one recipe that needs no other file.
+
+    Presets, recipes, variables and what `config.json` says are written out. Arguments and errors are those of `plan`.
+    """
+    from initctl.formats import read_checkpoint
+
+    given = _given(rules, recipes, preset, seed)
+    read = read_checkpoint(checkpoint, root=root)
+    return given.for_checkpoint(read).recipe(read)
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write `plan` to the file `path`, for `apply` and `verify` to carry out just this on just this checkpoint.
+
+    The file appears in one step, and takes the place of what is there. Raises `StorageError`, `UncertainError`.
+    """
+    from initctl.commit import write_file
+    from initctl.planning.saved import plan_document
+
+    write_file(os.fspath(path), (json.dumps(plan_document(plan), indent=1) + "\n").encode())
 
 
 def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
@@ -199,10 +286,62 @@ def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobbe
         raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
 
 
-def _check_any(rules: Sequence[BoundRule]) -> None:
-    if not rules:
+def _check_rng(rng: str) -> None:
+    from initctl.planning.plan import PHILOX, TORCH
+
+    if rng not in (PHILOX, TORCH):
+        raise UsageError(Problem("usage.rng", f"rng: {shown(rng)} is neither {PHILOX} nor {TORCH}"))
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
+
+
+def _check_any(plan: Plan) -> None:
+    if not plan.rule_count:
         hint = (
-            "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; a conversion needs none: "
-            "end OUT with .safetensors, or a slash"
+            "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
+            "a conversion needs none: end OUT with .safetensors, or a slash"
         )
         raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
+
+
+def _given(rules: Iterable[str], recipes: Iterable[Path], preset: str | None, seed: int | None) -> Instructions:
+    from initctl.instructions import instructions
+
+    return instructions(rules, recipes, preset, seed)
+
+
+def _planned(
+    checkpoint: Path,
+    given: Instructions,
+    *,
+    saved: Path | None = None,
+    root: str | None,
+    rng: str,
+    **options: Any,  # noqa: ANN401 - as `make_plan` takes them
+) -> Plan:
+    """The plan of what is `given`, or the one that is `saved`."""
+    from initctl.formats import read_checkpoint
+    from initctl.planning import make_plan
+
+    _check_rng(rng)
+    if saved is not None:
+        return _restored(checkpoint, os.fspath(saved), given, root=root)
+    read = read_checkpoint(checkpoint, root=root)
+    given = given.for_checkpoint(read)
+    config = given.config(read)
+    return make_plan(read, given.rules, seed=given.seed, read=read_checkpoint, config=config, rng=rng, **options)
+
+
+def _restored(checkpoint: Path, saved: str, given: Instructions, *, root: str | None) -> Plan:
+    from initctl.formats import read_checkpoint
+    from initctl.planning.saved import read_plan
+
+    if not given.is_empty or root is not None:
+        fault = (
+            f"plan: {shown(saved)} says what is to be done: rules, recipes, presets, seed and root do not go with it"
+        )
+        raise UsageError(Problem("usage.plan", fault, "leave one of both out"))
+    return read_plan(saved, os.fspath(checkpoint), lambda path, at: read_checkpoint(path, root=at))

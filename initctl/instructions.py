@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import read_config
 from initctl.planning import bind
-from initctl.recipes import AUTO, preset_for, read_preset, read_recipe
+from initctl.planning.names import config_value
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 
@@ -37,6 +37,11 @@ class Instructions:
     is_awaited: bool = False
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was given."""
+        return not (self.recipes or self.texts or self.is_awaited) and self.given_seed is None
+
+    @property
     def seed(self) -> int:
         """The seed that was given, or else that of the last recipe that tells one, or 0."""
         told = (recipe.seed for recipe in reversed(self.recipes))
@@ -46,8 +51,18 @@ class Instructions:
         """The same with the preset that fits `checkpoint`, where that was asked for. Raises `UsageError`."""
         if not self.is_awaited:
             return self
+        from initctl.recipes import preset_for, read_preset
+
         preset = read_preset(preset_for(read_config(checkpoint.directory)).name)
         return _bound((preset, *self.recipes), self.texts, self.given_seed)
+
+    def recipe(self, checkpoint: Checkpoint) -> str:
+        """All of it as one recipe that needs no other file: what `config.json` says is written out."""
+        from initctl.recipes import recipe_text
+
+        config = self.config(checkpoint)
+        bound = [(rule.rule, rule.initializer) for rule in self.rules]
+        return recipe_text(bound, self.seed, partial(config_value, config))
 
     def config(self, checkpoint: Checkpoint) -> Mapping[str, Any] | None:
         """The `config.json` of `checkpoint`, where a rule may ask for it and there is one. Raises `InputError`."""
@@ -62,8 +77,12 @@ def instructions(
         raise UsageError(Problem("usage.rules", "rules, recipes: one was given", "give a list of them"))
     if seed is not None and not (type(seed) is int and 0 <= seed < SEED_LIMIT):
         raise UsageError(Problem("usage.seed", f"seed: {shown(seed)} is not a whole number from 0 to 2^64 - 1"))
-    read = tuple(read_recipe(path) for path in recipes)
-    texts = tuple(rules)
+    texts, paths = tuple(rules), tuple(recipes)
+    if preset is None and not paths:
+        return _bound((), texts, seed)
+    from initctl.recipes import AUTO, read_preset, read_recipe
+
+    read = tuple(read_recipe(path) for path in paths)
     if preset == AUTO:
         _bound(read, (), seed)  # what is wrong with them is told at once
         return Instructions(read, texts, seed, (), is_awaited=True)

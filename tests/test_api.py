@@ -73,7 +73,7 @@ def test_without_rules_there_is_nothing_to_do(model: Path, tmp_path: Path):
     assert refusal(initctl.UsageError, model, tmp_path / "out", rules=[]) == ["usage.no_rules"]
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, 0.5, "0", None, True, float("nan")])
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, 0.5, "0", True, float("nan")])
 def test_a_seed_is_a_whole_number_below_2_to_the_64(model: Path, tmp_path: Path, seed: Any):
     with pytest.raises(initctl.UsageError, match=r"^seed: .* is not a whole number from 0 to 2\^64 - 1$"):
         initctl.apply(model, tmp_path / "out", rules=["norm.weight=zeros"], seed=seed)
@@ -95,7 +95,7 @@ def test_every_rule_is_read_before_the_checkpoint_is(tmp_path: Path):
     with pytest.raises(initctl.RuleError) as raised:
         initctl.plan(tmp_path / "missing", rules=["*.bias=zeros", "*.bias", "a=zeroes", "b=normal:std=x", "[=ones"])
     assert [problem.code for problem in raised.value.problems] == [
-        "rule.syntax", "rule.initializer", "rule.number", "rule.syntax",
+        "rule.syntax", "rule.initializer", "rule.name", "rule.syntax",
     ]  # fmt: skip
     assert [problem.message.partition(" (")[0] for problem in raised.value.problems] == [
         f"rule {number}" for number in range(2, 6)

@@ -34,6 +34,8 @@ RULES = {
     "i.weight": "delta_orthogonal",
     "j.weight": "eye",
     "norm.weight": "ones",
+    "k.weight": "xavier_normal:split=4:1:1",
+    "l.weight": "orthogonal:split=3",
     "m.weight": "log_uniform:a=0.001,b=0.1",
     "m.bias": "inv_softplus_log_uniform",
     "n.weight": "sinusoid",
@@ -44,8 +46,8 @@ RULES = {
 SHAPES = {
     "embed.weight": (40, 12), "a.weight": (7, 9), "a.bias": (13,), "b.weight": (5, 4, 3), "b.bias": (3,),
     "c.weight": (11, 6), "d.weight": (6, 10), "e.weight": (8, 4), "f.weight": (9, 9), "g.weight": (3, 5),
-    "h.weight": (4, 3, 3), "i.weight": (6, 4, 3, 3), "j.weight": (5, 6), "norm.weight": (10,),
-    "m.weight": (3, 7), "m.bias": (21,), "n.weight": (11, 6), "n.bias": (12,), "o.weight": (3, 5),
+    "h.weight": (4, 3, 3), "i.weight": (6, 4, 3, 3), "j.weight": (5, 6), "norm.weight": (10,), "k.weight": (12, 5),
+    "l.weight": (9, 4), "m.weight": (3, 7), "m.bias": (21,), "n.weight": (11, 6), "n.bias": (12,), "o.weight": (3, 5),
     "p.weight": (7, 3),
 }  # fmt: skip
 TEXTS = [f"{name}={call}" for name, call in RULES.items()]

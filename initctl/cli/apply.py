@@ -9,7 +9,7 @@ import typer
 
 import initctl
 from initctl.cli.face import Face
-from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
+from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, Unfold, grouped
 from initctl.cli.signals import ignore_signals
 from initctl.execution import Chosen, Committed, Progress
 from initctl.planning import Plan
@@ -42,6 +42,7 @@ def apply(
     checkpoint: Checkpoint,
     *,
     rules: RuleOptions,
+    plan: SavedPlan = None,
     output: Output = None,
     in_place: InPlace = False,
     patch: Patch = False,
@@ -76,6 +77,7 @@ def apply(
         applied = initctl.apply(
             checkpoint,
             output,
+            plan=plan,
             in_place=in_place,
             patch=patch,
             no_clobber=no_clobber,

@@ -46,10 +46,12 @@ class Face:
         for warning in warnings:
             complain("warning", warning)
 
-    def result(self, command: str, data: Callable[[], dict[str, Any]], report: Callable[[], RenderableType]) -> None:
-        """Write the result of `command`: one JSON document or a report, as the flags say."""
+    def result(
+        self, command: str, data: Callable[[], dict[str, Any]], report: Callable[[], RenderableType], *, status: int = 0
+    ) -> None:
+        """Write the result of `command`, which ends with `status`: one JSON document or a report, as the flags say."""
         if self.json:
-            print(document(command, data(), warnings=self.warnings))
+            print(document(command, data(), exit_code=status, warnings=self.warnings))
         elif not self.quiet:
             print(rendered(report(), console(sys.stdout, color=not self.no_color)))
 
@@ -58,14 +60,16 @@ class Face:
         if self.verbose:
             print(f"initctl: {escape(line)}", file=sys.stderr)
 
-    def progress(self) -> AbstractContextManager[Callable[[Progress], None] | None]:
-        """A callback that draws progress, on a terminal only."""
+    def progress(self, doing: str = "writing") -> AbstractContextManager[Callable[[Progress], None] | None]:
+        """A callback that draws how far `doing` has come, on a terminal only."""
         target = console(sys.stderr, color=not self.no_color)
         if self.quiet or not sys.stderr.isatty() or target.is_dumb_terminal:
             return nullcontext()
-        return progress_bar(target)
+        return progress_bar(target, doing)
 
 
 def complain(kind: str, problem: Problem) -> None:
-    """One line on stderr: `initctl: error: WHERE: what; what to do`."""
+    """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, where a fault is in a text."""
     print(f"initctl: {kind}: {escape(str(problem))}", file=sys.stderr)
+    for line in problem.excerpt.lines() if problem.excerpt else ():
+        print(f"  {line}", file=sys.stderr)

@@ -16,8 +16,11 @@ from initctl.cli.face import complain
 from initctl.cli.initializers import initializers
 from initctl.cli.inspect import inspect
 from initctl.cli.plan import plan
+from initctl.cli.presets import presets
+from initctl.cli.recipe_schema import recipe_schema
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import open_streams
+from initctl.cli.verify import verify
 from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError, escape
 from initctl.report.envelope import document
 
@@ -35,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (apply, plan, inspect, initializers, demo):
+for command in (apply, plan, verify, inspect, initializers, presets, recipe_schema, demo):
     app.command()(command)
 
 

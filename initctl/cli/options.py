@@ -29,6 +29,10 @@ Root = Annotated[
     str | None,
     typer.Option("--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."),
 ]
+SavedPlan = Annotated[
+    str | None,
+    typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE; rules and seed are told there."),
+]
 Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
 
 
@@ -45,8 +49,8 @@ def _seed(given: str | int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuleOptions:
-    """What is to be done to which tensors: the arguments that `initctl.plan` and `initctl.apply` share."""
+class DecidingOptions:
+    """What is to be done to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
 
     rules: Annotated[
         list[str],
@@ -78,16 +82,30 @@ class RuleOptions:
     require_all: Annotated[
         bool, typer.Option("--require-all", help="Refuse where no rule decides a floating-point tensor.")
     ] = False
-    reset_optimizer: Annotated[
-        bool,
-        typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),
-    ] = False
     device: Annotated[
         str,
         typer.Option(
             "--device", metavar="DEVICE", help="What computes: cpu, cuda, cuda:N, or auto: a GPU where it is sooner."
         ),
     ] = "cpu"
+    rng: Annotated[
+        str,
+        typer.Option(
+            "--rng",
+            metavar="RNG",
+            help="Where random numbers come from: philox, or torch: as a script with torch.manual_seed.",
+        ),
+    ] = "philox"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleOptions(DecidingOptions):
+    """The same, and what goes with it: the arguments that `initctl.plan` and `initctl.apply` share."""
+
+    reset_optimizer: Annotated[
+        bool,
+        typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),
+    ] = False
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 import initctl
 from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
 from initctl.report.plans import plan_report
 
+Save = Annotated[
+    str | None, typer.Option("--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan.")
+]
+EmitRecipe = Annotated[
+    bool, typer.Option("--emit-recipe", help="Print all rules that count as one recipe, not the plan.")
+]
+
 
 @grouped
-def plan(checkpoint: Checkpoint, *, rules: RuleOptions, unfold: Unfold = False, face: Face) -> None:
+def plan(
+    checkpoint: Checkpoint,
+    *,
+    rules: RuleOptions,
+    save: Save = None,
+    emit_recipe: EmitRecipe = False,
+    unfold: Unfold = False,
+    face: Face,
+) -> None:
     """Show what apply would do, to the tensor.
 
     Nothing is written, and no tensor is read.
@@ -18,4 +37,14 @@ def plan(checkpoint: Checkpoint, *, rules: RuleOptions, unfold: Unfold = False, 
     """
     made = initctl.plan(checkpoint, **vars(rules))
     face.warn(made.warnings)
-    face.result("plan", made.to_json, lambda: plan_report(made, unfold=unfold))
+    if save is not None:
+        initctl.save_plan(made, save)
+    if emit_recipe:
+        given = {name: value for name, value in vars(rules).items() if name in _OF_A_RECIPE}
+        recipe = initctl.effective_recipe(checkpoint, **given)
+        face.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
+    else:
+        face.result("plan", made.to_json, lambda: plan_report(made, unfold=unfold))
+
+
+_OF_A_RECIPE = ("rules", "recipes", "preset", "root", "seed")

@@ -15,7 +15,7 @@ from initctl.commit.copying import copy_range, read_some, write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import reserve, share
-from initctl.commit.staging import NewFile, StagedDirectory, StagedFile
+from initctl.commit.staging import NewFile, StagedDirectory, StagedFile, write_file
 from initctl.commit.tree import tree
 from initctl.commit.writeback import start_writeback
 
@@ -32,4 +32,5 @@ __all__ = [
     "storage_errors",
     "tree",
     "write_all",
+    "write_file",
 ]

@@ -24,6 +24,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Self
 
+from initctl.commit.copying import write_all
 from initctl.commit.exchange import exchange
 from initctl.commit.failure import storage_errors
 from initctl.commit.tree import tree
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_NEW_FILE = 0o666
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 """What a rename of a directory answers where the new name is a file's, or a directory's that is not empty."""
 
@@ -196,6 +198,24 @@ def _removed_on_a_signal(staged: StagedFile | StagedDirectory) -> Iterator[None]
     except BaseException as error:
         staged.__exit__(type(error), error, None)
         raise
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Write `content` to the file `path`, in one step, with the permissions that a new file gets or the old one has."""
+    target = os.path.realpath(path)
+    with storage_errors(path):
+        mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else _NEW_FILE & ~_umask()
+    with StagedFile(target) as staged:
+        with storage_errors(path):
+            write_all(staged.descriptor, content, 0)
+        staged.sync(mode)
+        staged.commit()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def sync_directory(path: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initctl.execution.ranges import extent, filled_ranges, kept_ranges, overlap
 
@@ -11,25 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from initctl.execution.ranges import Range
+    from initctl.filling import Target
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.planning import Action
-    from initctl.tensors import Block
-
-
-class Target(NamedTuple):
-    """A block that `action` fills."""
-
-    action: Action
-    block: Block
-
-    @property
-    def width(self) -> int:
-        """Bytes of an element."""
-        return self.action.tensor.dtype.bits // 8
-
-    @property
-    def nbytes(self) -> int:
-        return self.block.numel * self.width
 
 
 @dataclass(frozen=True, slots=True)

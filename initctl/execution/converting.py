@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit import StagedDirectory, StagedFile, reserve, storage_errors, write_all
 from initctl.errors import FitError, Problem, shown
-from initctl.execution.content import Target
 from initctl.execution.destination import check_replaceable, destination
 from initctl.execution.pieces import kept_pieces
 from initctl.execution.result import Written
 from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
+from initctl.filling import Target
 from initctl.formats import safetensors_header, shards
 from initctl.formats.safetensors import METADATA
 from initctl.tensors import TensorPart, TensorSpec
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.commit import NewFile
-    from initctl.execution.pieces import Piece
+    from initctl.filling import Piece
     from initctl.formats import CheckpointFile, Checksum
     from initctl.formats.safetensors_header import Header
     from initctl.planning import Action
@@ -52,6 +52,7 @@ class Converter(Writer):
             self.write(shard, staged)
             staged.sync(target.mode)
             self.checkpoint.check_unchanged(self.checkpoint.files)
+            self.check_sources()
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
         return Written(output, (shard.name,))
 
@@ -79,6 +80,7 @@ class Converter(Writer):
                     new.sync(mode)
             staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged([*self.checkpoint.files, *others])
+            self.check_sources()
             if target.exists:
                 check_replaceable(target.path, names)
             staged.commit(replace=target.exists, on_commit=self.committed)
@@ -148,9 +150,9 @@ class Converter(Writer):
     def write(self, shard: NewShard, new: NewFile) -> None:
         """Write the header, copy the tensors that stay and compute the others."""
         offsets = shard.header.offsets
-        targets = [
-            _target(a, offsets[a.tensor.name]) for a in self.plan.actions if a.part.numel and a.tensor.name in offsets
-        ]
+        places = {tensor.stream_name: offsets[tensor.name] for tensor in shard.tensors}
+        filled = [action for action in self.plan.fills if action.part.numel and action.tensor.stream_name in places]
+        targets = [_target(action, places[action.tensor.stream_name]) for action in filled]
         kept = [(k.part, offsets[k.tensor.name]) for k in self.plan.kept if k.part.numel and k.tensor.name in offsets]
         with ExitStack() as stack, storage_errors(new.target):
             sources = {file.name: stack.enter_context(self.source(file)) for file in self.sources(kept)}

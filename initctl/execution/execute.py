@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from initctl.commit import storage_errors
 from initctl.execution.converting import Converter
-from initctl.execution.memory import check_memory
 from initctl.execution.rewriting import Rewriter
-from initctl.execution.workers import Workers
+from initctl.filling import Workers, check_memory, olds
 from initctl.threads import processors
 
 if TYPE_CHECKING:
@@ -41,13 +41,14 @@ def execute(
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     check_memory(plan.actions)
     workers = Workers(threads or processors(), on_event)
-    with storage_errors(plan.checkpoint.path if output is None else output):
+    with ExitStack() as stack, storage_errors(plan.checkpoint.path if output is None else output):
+        revised = olds(plan, stack)
         if output is not None and conversion:
-            converter = Converter(plan, workers, on_event)
+            converter = Converter(plan, workers, revised, on_event)
             if conversion.largest is None:
                 return converter.to_file(output, no_clobber=no_clobber)
             return converter.to_directory(output, largest=conversion.largest, no_clobber=no_clobber)
-        rewriter = Rewriter(plan, workers, on_event)
+        rewriter = Rewriter(plan, workers, revised, on_event)
         if patch:
             return rewriter.patched()
         return rewriter.in_place() if output is None else rewriter.to_new_path(output, no_clobber=no_clobber)

@@ -8,8 +8,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
-from initctl.errors import Problem, UncertainError, shown
-from initctl.execution.content import Target, rewritten
+from initctl.errors import Problem, UncertainError, UsageError, listed, shown
+from initctl.execution.content import rewritten
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -23,6 +23,7 @@ from initctl.execution.pieces import kept_pieces
 from initctl.execution.ranges import extent, joined
 from initctl.execution.result import Written
 from initctl.execution.writer import Writer
+from initctl.filling import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,20 +32,24 @@ if TYPE_CHECKING:
     from initctl.execution.content import Content
     from initctl.execution.events import Event
     from initctl.execution.ranges import Range
-    from initctl.execution.workers import Workers
+    from initctl.filling import Workers
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Plan
+    from initctl.stream import Old
+    from initctl.tensors import TensorPart
 
 
 class Rewriter(Writer):
     """Writes the files of a checkpoint with the tensors of one plan filled, and all else as it is."""
 
-    def __init__(self, plan: Plan, workers: Workers, on_event: Callable[[Event], None] | None) -> None:
-        super().__init__(plan, workers, on_event)
+    def __init__(
+        self, plan: Plan, workers: Workers, olds: Mapping[TensorPart, Old], on_event: Callable[[Event], None] | None
+    ) -> None:
+        super().__init__(plan, workers, olds, on_event)
         self.contents: dict[str, Content] = {}
         self.targets: dict[str, list[Target]] = defaultdict(list)
         for action in plan.writes:
-            if action.part.numel and action.tensor.is_first:
+            if action.part.numel:
                 for block in action.part.blocks:
                     self.targets[block.file].append(Target(action, block.distinct))
 
@@ -82,7 +87,14 @@ class Rewriter(Writer):
         self.begin(sum(c.nbytes for c in contents), [(c.source, c.carried) for c in contents])
 
     def patched(self) -> Written:
-        """Looks at no checksums: a patch that was interrupted left old ones beside new values."""
+        """Looks at no checksums: a patch that was interrupted left old ones beside new values.
+
+        Raises `UsageError` where new values depend on old ones: the same command could not complete it.
+        """
+        if self.olds:
+            names = listed([shown(part.tensor.name) for part in self.olds])
+            message = f"patch: {names}: filled from what is there, which a patch overwrites"
+            raise UsageError(Problem("output.patch", message, "leave --patch out"))
         touched = self.touched()
         check_in_place(self.checkpoint, touched)
         check_not_linked(self.checkpoint, touched)
@@ -124,6 +136,7 @@ class Rewriter(Writer):
                 self.fill(staged.descriptor, content.targets, kept_pieces(source, rest), content.stale)
             staged.sync(target.mode)
             self.checkpoint.check_unchanged([file])
+            self.check_sources()
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
     def new_directory(self, target: Destination, files: Sequence[CheckpointFile]) -> None:
@@ -131,6 +144,7 @@ class Rewriter(Writer):
             self.write_into(staged, {file.name: file for file in files})
             staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged(files)
+            self.check_sources()
             if target.exists:
                 check_replaceable(target.path, [file.name for file in files])
             staged.commit(replace=target.exists, on_commit=self.committed)
@@ -146,6 +160,7 @@ class Rewriter(Writer):
             mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
             staged.sync(mode, like=self.checkpoint.target)
             self.checkpoint.check_unchanged(touched)
+            self.check_sources()
             staged.commit(replace=True, on_commit=self.committed)
 
     def write_into(self, staged: StagedDirectory, files: Mapping[str, CheckpointFile]) -> None:

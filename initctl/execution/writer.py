@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError
 from initctl.execution.checksums import CheckPiece, RenewedPiece
-from initctl.execution.engines import choose_engines
 from initctl.execution.events import Committed
-from initctl.execution.pieces import Filler, filled_pieces
+from initctl.execution.pieces import filled_pieces
 from initctl.execution.strided import strided_pieces
-from initctl.stream import WholeFill
+from initctl.filling import PREPARED, Filler, choose_engines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from initctl.execution.content import Target
     from initctl.execution.events import Event
-    from initctl.execution.pieces import Piece
-    from initctl.execution.workers import Workers
+    from initctl.filling import Piece, Target, Workers
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Plan
+    from initctl.stream import Old
+    from initctl.tensors import TensorPart
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
@@ -34,8 +33,11 @@ if TYPE_CHECKING:
 class Writer:
     """Writes the result of one plan."""
 
-    def __init__(self, plan: Plan, workers: Workers, on_event: Callable[[Event], None] | None) -> None:
+    def __init__(
+        self, plan: Plan, workers: Workers, olds: Mapping[TensorPart, Old], on_event: Callable[[Event], None] | None
+    ) -> None:
         self.plan = plan
+        self.olds = olds
         self.checkpoint = plan.checkpoint
         self.workers = workers
         self.on_event = on_event
@@ -53,7 +55,13 @@ class Writer:
                 with self.source(file) as source:
                     self.workers.write((CheckPiece(checksum, source, path) for checksum in checksums), source)
         engines = choose_engines(self.plan.writes, threads=self.workers.threads, on_event=self.on_event)
-        self.filler = Filler(self.plan.seed, engines)
+        self.filler = Filler(self.plan.seed, engines, self.olds)
+
+    def check_sources(self) -> None:
+        """Raise `ConflictError` where another checkpoint that tensors were filled from has changed."""
+        for action in self.plan.actions:
+            for checkpoint, tensor in action.sources.values():
+                checkpoint.check_unchanged(file for file in checkpoint.files if file.name in tensor.files)
 
     def committed(self) -> None:
         if self.on_event:
@@ -76,7 +84,7 @@ class Writer:
 
         What lies between the elements of a target may be among the kept: that is written first.
         """
-        elementwise = [(t, t.action.fill) for t in targets if not isinstance(t.action.fill, WholeFill)]
+        elementwise = [(t, t.action.fill) for t in targets if not isinstance(t.action.fill, PREPARED)]
         packed = [(t, fill) for t, fill in elementwise if t.block.is_row_major]
         strided = [(t, fill) for t, fill in elementwise if not t.block.is_row_major]
         self.workers.write(merge(kept, filled_pieces(packed, self.filler), key=_offset), descriptor)
@@ -85,15 +93,16 @@ class Writer:
     def fill_wholes(self, targets: Iterable[tuple[Target, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.
 
-        A tensor is computed once, in however many files it lies, and is gone when the next one begins.
+        A tensor is computed once, in however many files it lies, and is gone when the next one begins; all of them in
+        the order of the plan.
         """
         by_action: dict[int, list[tuple[Target, Opened]]] = defaultdict(list)
         for target, opened in targets:
             by_action[id(target.action)].append((target, opened))
-        for parts in by_action.values():
-            action = parts[0][0].action
-            if isinstance(action.fill, WholeFill):
-                prepared = action.fill.prepared(self.filler.draws(action))
+        for action in self.plan.writes:
+            parts = by_action.get(id(action), ())
+            if parts and isinstance(action.fill, PREPARED):
+                prepared = self.filler.prepared(action)
                 for target, opened in parts:
                     pieces = filled_pieces if target.block.is_row_major else strided_pieces
                     with opened() as descriptor:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import InputError, Problem, shown
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 if TYPE_CHECKING:
@@ -22,16 +22,7 @@ def read_config(directory: str) -> Mapping[str, Any] | None:
     path = os.path.join(directory, CONFIG)
     if not os.path.lexists(path):
         return None
-    descriptor, status = open_regular(path)
     try:
-        if status.st_size > LONGEST:
-            raise _malformed(path, f"longer than {LONGEST:,} bytes")
-        return parse_object(read_at(descriptor, status.st_size, 0))
+        return parse_object(read_small(path, LONGEST))
     except InvalidJson as error:
-        raise _malformed(path, str(error)) from None
-    finally:
-        os.close(descriptor)
-
-
-def _malformed(path: str, fault: str) -> InputError:
-    return InputError(Problem("config.malformed", f"{shown(path)}: {fault}"))
+        raise InputError(Problem("config.malformed", f"{shown(path)}: {error}")) from None

@@ -33,6 +33,17 @@ def read_at(descriptor: int, length: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
+def read_small(path: str, at_most: int) -> bytes:
+    """The content of the regular file at `path`, of `at_most` so many bytes. Raises `InputError`."""
+    descriptor, status = open_regular(path)
+    try:
+        if status.st_size > at_most:
+            raise InputError(Problem("file.too_long", f"{shown(path)}: is longer than {at_most:,} bytes"))
+        return read_at(descriptor, status.st_size, 0)
+    finally:
+        os.close(descriptor)
+
+
 def unreadable(path: str, error: OSError | ValueError) -> InputError:
     """The error for a path that cannot be opened."""
     if isinstance(error, FileNotFoundError):

@@ -2,19 +2,20 @@
 
 registry.py       initializers by name: the built-in table, plugins, binding a call's arguments
 parameters.py     the types a parameter can have
-fans.py           fan-in and fan-out from a shape and a layout
+fans.py           fan-in and fan-out from a shape and what a rule says of it: layout, groups, parts
 constant.py       constant, ones, zeros, eye, dirac
 deterministic.py  zero_hadamard, sinusoid, arange_log, lstm_bias
 random.py         uniform, normal, trunc_normal
 log_uniform.py    log_uniform, inv_softplus_log_uniform
 scaling.py        xavier, kaiming, lecun, variance_scaling
 structured.py     orthogonal, delta_orthogonal, sparse: those that need the whole tensor
-builtin.py        the table of all of them, with parameters, formulas and sources
+revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: those that start from old values
+builtin.py        the table of all of them, with parameters, formulas and sources; builtin_revisions.py of the last kind
 """
 
 from initctl.initializers.fans import Fans, fans
 from initctl.initializers.initializer import Bound, Initializer, Resolved, Unfit
-from initctl.initializers.parameters import Layout, Number, Parameter, Whole, Word
+from initctl.initializers.parameters import Layout, Number, Parameter, Split, Whole, Word
 from initctl.initializers.registry import KEEP, REGISTRY, Registry
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Parameter",
     "Registry",
     "Resolved",
+    "Split",
     "Unfit",
     "Whole",
     "Word",

@@ -6,8 +6,10 @@ Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; wha
 from __future__ import annotations
 
 from initctl.initializers import constant, deterministic, log_uniform, random, scaling, structured
+from initctl.initializers.builtin_revisions import REVISIONS
+from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
-from initctl.initializers.parameters import Layout, Number, Parameter, Whole, Word
+from initctl.initializers.parameters import Layout, Number, Parameter, Split, Whole, Word
 
 _TORCH = "torch.nn.init.{}_"
 _JAX = "jax.nn.initializers.{}"
@@ -22,7 +24,14 @@ _GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state sp
 _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
 
+_TRUTH = Word(("false", "true"))
 _LAYOUT = Parameter("layout", Layout(), optional=True)
+_ARRANGEMENT = (
+    _LAYOUT,
+    Parameter("transposed", _TRUTH, "false", optional=True),
+    Parameter("groups", Whole(minimum=1), 1, optional=True),
+    Parameter("split", Split(), optional=True),
+)
 _GAIN = Parameter("gain", Number(minimum=0), 1)
 _MEAN = Parameter("mean", Number(), 0)
 _STD = Parameter("std", Number(minimum=0), 1)
@@ -30,10 +39,10 @@ _KAIMING = (
     Parameter("a", Number(), 0),
     Parameter("mode", Word(scaling.MODES), "fan_in"),
     Parameter("nonlinearity", Word(scaling.NONLINEARITIES), "leaky_relu"),
-    _LAYOUT,
+    *_ARRANGEMENT,
 )
 
-BUILTIN = (
+LAWS = (
     Initializer(
         "zeros",
         constant.zeros,
@@ -141,9 +150,11 @@ BUILTIN = (
             Parameter("a", Number(), random.DEFAULT_A),
             Parameter("b", Number(), random.DEFAULT_B),
             Parameter("cut", Number(minimum=0), optional=True),
+            Parameter("var_correct", _TRUTH, "false", optional=True),
         ),
         summary="normal distribution, on the condition a ≤ x ≤ b",
-        formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std",
+        formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std; with var_correct=true, "
+        "std is what remains after the cut",
         source=_TORCH.format("trunc_normal"),
         example="embed.weight=trunc_normal:std=0.02,cut=2",
         check=random.check_trunc_normal,
@@ -175,21 +186,23 @@ BUILTIN = (
     Initializer(
         "xavier_uniform",
         scaling.xavier_uniform,
-        (_GAIN, _LAYOUT),
+        (_GAIN, *_ARRANGEMENT),
         summary="uniform, scaled by both fans",
         formula="U(-bound, bound), bound = gain · sqrt(6 / (fan_in + fan_out))",
         source=f"{_TORCH.format('xavier_uniform')}; {_GLOROT}",
         example="fc.weight=xavier_uniform:gain=0.5",
+        check=check_arrangement,
         aliases=("glorot_uniform",),
     ),
     Initializer(
         "xavier_normal",
         scaling.xavier_normal,
-        (_GAIN, _LAYOUT),
+        (_GAIN, *_ARRANGEMENT),
         summary="normal, scaled by both fans",
         formula="N(0, std²), std = gain · sqrt(2 / (fan_in + fan_out))",
         source=f"{_TORCH.format('xavier_normal')}; {_GLOROT}",
         example="fc.weight=xavier_normal",
+        check=check_arrangement,
         aliases=("glorot_normal",),
     ),
     Initializer(
@@ -200,6 +213,7 @@ BUILTIN = (
         formula="U(-bound, bound), bound = gain(nonlinearity, a) · sqrt(3 / fan)",
         source=f"{_TORCH.format('kaiming_uniform')}; {_HE}",
         example="fc.weight=kaiming_uniform:a=2.2360679775",
+        check=check_arrangement,
         aliases=("he_uniform",),
     ),
     Initializer(
@@ -210,25 +224,28 @@ BUILTIN = (
         formula="N(0, std²), std = gain(nonlinearity, a) / sqrt(fan)",
         source=f"{_TORCH.format('kaiming_normal')}; {_HE}",
         example="conv*.weight=kaiming_normal:mode=fan_out,nonlinearity=relu",
+        check=check_arrangement,
         aliases=("he_normal",),
     ),
     Initializer(
         "lecun_uniform",
         scaling.lecun_uniform,
-        (_LAYOUT,),
+        _ARRANGEMENT,
         summary="uniform of variance 1 / fan_in",
         formula="U(-bound, bound), bound = sqrt(3 / fan_in)",
         source=f"{_JAX.format('lecun_uniform')}; {_LECUN}",
         example="fc.weight=lecun_uniform",
+        check=check_arrangement,
     ),
     Initializer(
         "lecun_normal",
         scaling.lecun_normal,
-        (_LAYOUT,),
+        _ARRANGEMENT,
         summary="normal cut at two standard deviations, of variance 1 / fan_in",
         formula="std · N(0, 1) given |x| ≤ 2, std = sqrt(1 / fan_in) / 0.8796",
         source=f"{_JAX.format('lecun_normal')}; {_LECUN}",
         example="fc.weight=lecun_normal",
+        check=check_arrangement,
     ),
     Initializer(
         "variance_scaling",
@@ -237,21 +254,24 @@ BUILTIN = (
             Parameter("scale", Number(minimum=0)),
             Parameter("mode", Word(scaling.SCALING_MODES)),
             Parameter("distribution", Word(scaling.DISTRIBUTIONS)),
-            _LAYOUT,
+            *_ARRANGEMENT,
         ),
         summary="any law of variance scale / fan",
         formula="variance scale / fan; truncated_normal is cut at two standard deviations and keeps the variance",
         source=_JAX.format("variance_scaling"),
         example="fc.weight=variance_scaling:scale=2,mode=fan_in,distribution=truncated_normal",
+        check=check_arrangement,
     ),
     Initializer(
         "orthogonal",
         structured.orthogonal,
-        (Parameter("gain", Number(), 1), _LAYOUT),
+        (Parameter("gain", Number(), 1), *_ARRANGEMENT),
         summary="orthonormal rows or columns, whichever are fewer",
-        formula="gain · Q of a normal matrix [out, in · kernel], signs fixed; equal across machines to rounding",
+        formula="gain · Q of a normal matrix [out, in · kernel], for each group and part its own, signs fixed; "
+        "equal across machines to rounding",
         source=f"{_TORCH.format('orthogonal')}; {_SAXE}",
-        example="rnn.weight_hh*=orthogonal",
+        example="lstm.weight_hh*=orthogonal:split=4",
+        check=check_equal_parts,
     ),
     Initializer(
         "delta_orthogonal",
@@ -272,3 +292,5 @@ BUILTIN = (
         example="fc.weight=sparse:sparsity=0.9",
     ),
 )
+
+BUILTIN = (*LAWS, *REVISIONS)

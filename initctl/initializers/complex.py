@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initctl.initializers.initializer import Unfit
+from initctl.initializers.revising import Copied, Shuffled
 from initctl.initializers.structured import Sparse
-from initctl.stream import Deterministic, Normal, Uniform
+from initctl.stream import Deterministic, Normal, Parted, Uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws, Fill, WholeFill
+    from initctl.stream import AnyFill, Draws, Fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,24 @@ class RealPart:
         return parts.reshape(-1)[start - 2 * first : stop - 2 * first]
 
 
-def on_complex(fill: Fill | WholeFill) -> Fill | WholeFill:
+def on_complex(fill: AnyFill) -> AnyFill:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
+    match fill:
+        case Copied() | Shuffled():
+            return replace(fill, parts=2)
+        case Sparse():
+            return replace(fill, std=fill.std / sqrt(2), parts=2)
+    return _elementwise(fill)
+
+
+def _elementwise(fill: AnyFill) -> Fill:
     match fill:
         case Deterministic():
             return RealPart(fill)
         case Normal(mean, std):
             return Normal(mean, std / sqrt(2))
-        case Sparse():
-            return replace(fill, std=fill.std / sqrt(2), parts=2)
         case Uniform():
             return fill
+        case Parted(laws, ends, inner):
+            return Parted(tuple(map(_elementwise, laws)), ends, 2 * inner)
     raise Unfit("it is complex, and this law is defined for real numbers")

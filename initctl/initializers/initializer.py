@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
 from initctl.rules import Expression, Undefined
-from initctl.stream import WholeFill
+from initctl.stream import Revision, WholeFill
 
 if TYPE_CHECKING:
     from initctl.errors import Excerpt
     from initctl.initializers.parameters import Parameter, Value
     from initctl.rules import Value as Computed
-    from initctl.stream import Fill
+    from initctl.stream import AnyFill
     from initctl.tensors import TensorSpec
 
 Arguments = Mapping[str, "Value"]
@@ -35,7 +35,7 @@ class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error
 class Resolved:
     """The law for one tensor, and the numbers that led to it and are worth showing (`fan_in`, `std`)."""
 
-    fill: Fill | WholeFill
+    fill: AnyFill
     numbers: Mapping[str, int | float] = field(default_factory=dict)
 
 
@@ -114,11 +114,17 @@ class Bound:
         except RuleError as error:
             raise Unfit(f"{place}: {error}", expression.excerpt(0, len(expression.text))) from None
 
+    @property
+    def told(self) -> dict[str, Value]:
+        """Its values without optional ones that are what they are by default."""
+        untold = {p.name: p.default for p in self.initializer.parameters if p.optional}
+        return {name: value for name, value in self.values.items() if value != untold.get(name)}
+
     def resolve(self, tensor: TensorSpec) -> Resolved:
         """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""
         resolved = self.initializer.build(tensor, **self.arguments)
         fill = getattr(resolved, "fill", None)
-        if not isinstance(fill, WholeFill) and not hasattr(fill, "values"):
+        if not isinstance(fill, (WholeFill, Revision)) and not hasattr(fill, "values"):
             given = type(resolved if fill is None else fill).__name__
             raise Unfit(f"it resolves to {given}, which neither has `values` nor is a `WholeFill`")
         return resolved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
@@ -11,10 +12,13 @@ from initctl.errors import Problem, RuleError, shown
 from initctl.rules import Expression, Undefined, parse_expression
 from initctl.rules import Value as Computed
 
+_SPAN = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
 """What a layout says of a dim: see `initctl.initializers.fans`."""
 
 Value = int | float | str
+
+_PROPORTIONS = re.compile(r"[1-9][0-9]{0,17}(:[1-9][0-9]{0,17})*")
 
 
 class ParameterType(Protocol):
@@ -33,7 +37,10 @@ class ParameterType(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent."""
+    """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent.
+
+    Optional ones, with a default or not, are seldom needed: the list of initializers leaves them out.
+    """
 
     name: str
     type: ParameterType
@@ -126,6 +133,23 @@ class Layout:
         return str(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The parts of a fused weight: see `initctl.initializers.fans`."""
+
+    @property
+    def accepts(self) -> str:
+        return "a number of equal parts, or their sizes in proportion"
+
+    def parse(self, text: str) -> Value:
+        return self.check(text)
+
+    def check(self, value: Computed) -> Value:
+        if not _PROPORTIONS.fullmatch(str(value)):
+            raise _refused(value, self.accepts, "write for instance 3, or 4:1:1")
+        return str(value)
+
+
 _NO_NAMES: dict[str, Computed] = {}
 
 
@@ -133,6 +157,36 @@ def _range(minimum: float, maximum: float) -> str:
     if math.isinf(maximum):
         return "" if math.isinf(minimum) else f" of {minimum:g} or more"
     return f" from {minimum:g} to {maximum:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Any text; `accepts` says what it stands for."""
+
+    accepts: str
+
+    def parse(self, text: str) -> Value:
+        return text
+
+    def check(self, value: Computed) -> Value:
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`a:b` as in Python: numbers that count from the end where they are negative, and may be left out."""
+
+    @property
+    def accepts(self) -> str:
+        return "a:b, as in Python, in which either may be left out"
+
+    def parse(self, text: str) -> Value:
+        return self.check(text)
+
+    def check(self, value: Computed) -> Value:
+        if not _SPAN.fullmatch(str(value)):
+            raise _refused(value, self.accepts)
+        return str(value)
 
 
 def _parsed(text: str, kind: ParameterType) -> Value | Expression:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import erf, exp, isfinite, pi, sqrt
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DEFAULT_A, DEFAULT_B = -2, 2
 """torch's bounds of trunc_normal: absolute, not in standard deviations."""
+_SERIES = 16
+"""Terms of a series in cut² / 2 ≤ 1/2 that is alternating and falls faster than 1 / n!."""
 
 
 def uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
@@ -25,15 +27,11 @@ def normal(_: TensorSpec, *, mean: float, std: float) -> Resolved:
 
 
 def trunc_normal(
-    _: TensorSpec,
-    *,
-    mean: float,
-    std: float,
-    a: float,
-    b: float,
-    cut: float | None,
+    _: TensorSpec, *, mean: float, std: float, a: float, b: float, cut: float | None, var_correct: str
 ) -> Resolved:
-    low, high = (a, b) if cut is None else (mean - cut * std, mean + cut * std)
+    if cut is not None and var_correct == "true":
+        std /= unit_truncated_std(cut)
+    low, high = (a, b) if cut is None else (mean - cut * float(std), mean + cut * float(std))
     bounds = {"a": low, "b": high}
     if std == 0 or low == high:
         point = min(max(mean, low), high)
@@ -42,6 +40,23 @@ def trunc_normal(
     if not (law.is_resolved and isfinite(low) and isfinite(high)):
         raise Unfit(f"the interval from a={low:g} to b={high:g} is too far, too narrow or too wide for std={std:g}")
     return Resolved(law, bounds)
+
+
+def unit_truncated_std(cut: float) -> float:
+    """The standard deviation of a standard normal variable cut at ±`cut` > 0: jax divides by that at 2.
+
+    Its variance is 1 - 2 · cut · φ(cut) / (2 Φ(cut) - 1). Below 1 that would be a difference of nearly equal numbers:
+    there the second moment and the probability, as series in cut², are divided.
+    """
+    half_square = float(cut) * cut / 2
+    if cut > 1:
+        return sqrt(1 - cut * sqrt(2 / pi) * exp(-half_square) / erf(cut / sqrt(2)))
+    term, moment, probability = 1.0, 0.0, 0.0
+    for n in range(_SERIES):
+        moment += term / (2 * n + 3)
+        probability += term / (2 * n + 1)
+        term *= -half_square / (n + 1)
+    return cut * sqrt(moment / probability)
 
 
 def check_uniform(arguments: Arguments) -> None:
@@ -53,6 +68,10 @@ def check_trunc_normal(arguments: Arguments) -> None:
     """Refuse an empty interval, and bounds given in both ways."""
     if "cut" in arguments and ("a" in arguments or "b" in arguments):
         raise RuleError(Problem("rule.parameter", "trunc_normal takes either cut or a and b, not both"))
+    if "var_correct" in arguments and "cut" not in arguments:
+        raise RuleError(Problem("rule.parameter", "var_correct makes up for a cut, and there is none", "write cut=2"))
+    if arguments.get("var_correct") == "true" and arguments["cut"] == 0:
+        raise RuleError(Problem("rule.parameter", "cut=0 leaves no spread that var_correct could make up for"))
     check_order(arguments, DEFAULT_A, DEFAULT_B)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
-from initctl.initializers.fans import Fans, fans
+from initctl.initializers.fans import Arrangement, Fans, weights
 from initctl.initializers.initializer import Resolved
-from initctl.stream import Normal, TruncNormal, Uniform
+from initctl.stream import Fill, Normal, Parted, TruncNormal, Uniform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from initctl.tensors import TensorSpec
 
 MODES = ("fan_in", "fan_out")
@@ -20,62 +23,124 @@ UNIT_TRUNCATED_STD = 0.87962566103423978
 """Standard deviation of a standard normal variable cut at ±2: jax divides by it, so that the result has the variance
 that was asked for."""
 
+GELU_GAIN = 1.5335304411955353
+"""1 / sqrt(E[gelu(z)²]) for a standard normal z, as sqrt(2) is that of relu; the mean is 1/3 + 1 / (2π sqrt(3)).
+
+Of the exact gelu(z) = z · Φ(z), not of its tanh form."""
+SILU_GAIN = 1.676532470331091
+"""The same for silu(z) = z / (1 + e^-z): the mean, by quadrature, is 0.35577551981735216."""
+
 _LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-_GAINS = dict.fromkeys((*_LINEAR, "sigmoid"), 1.0) | {"tanh": 5 / 3, "relu": sqrt(2), "selu": 3 / 4}
+_TORCH_GAINS = dict.fromkeys((*_LINEAR, "sigmoid"), 1.0) | {"tanh": 5 / 3, "relu": sqrt(2), "selu": 3 / 4}
+_GAINS = _TORCH_GAINS | {"gelu": GELU_GAIN, "silu": SILU_GAIN}
 NONLINEARITIES = (*_GAINS, "leaky_relu")
 
 
-def calculate_gain(nonlinearity: str, slope: float) -> float:
-    """What `torch.nn.init.calculate_gain` gives; `slope` is that of leaky_relu below zero, and of no other.
+class Law(NamedTuple):
+    """A law for the fans of one weight, and the numbers that led to it."""
 
-    The slope is squared by a product, which overflows to infinity, and so to a gain of 0, where a power would raise.
+    fill: Fill
+    numbers: dict[str, float]
+
+
+def calculate_gain(nonlinearity: str, slope: float) -> float:
+    """What `torch.nn.init.calculate_gain` gives, and that of gelu and silu, which it does not know.
+
+    `slope` is that of leaky_relu below zero, and of no other. It is squared by a product, which overflows to infinity,
+    and so to a gain of 0, where a power would raise.
     """
     return sqrt(2 / (1 + slope * slope)) if nonlinearity == "leaky_relu" else _GAINS[nonlinearity]
 
 
-def xavier_uniform(tensor: TensorSpec, *, gain: float, layout: str | None) -> Resolved:
+def xavier_uniform(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
     """Glorot and Bengio 2010: bound = gain · sqrt(6 / (fan_in + fan_out))."""
-    sizes = fans(tensor.shape, layout)
-    return _uniform(sqrt(3) * _xavier_std(sizes, gain), sizes._asdict())
+
+    def law(sizes: Fans) -> Law:
+        return _uniform(sqrt(3) * _xavier_std(sizes, gain), sizes._asdict())
+
+    return _by_fans(tensor, arrangement, law)
 
 
-def xavier_normal(tensor: TensorSpec, *, gain: float, layout: str | None) -> Resolved:
+def xavier_normal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
     """Glorot and Bengio 2010: std = gain · sqrt(2 / (fan_in + fan_out))."""
-    sizes = fans(tensor.shape, layout)
-    return _normal(_xavier_std(sizes, gain), sizes._asdict())
+
+    def law(sizes: Fans) -> Law:
+        return _normal(_xavier_std(sizes, gain), sizes._asdict())
+
+    return _by_fans(tensor, arrangement, law)
 
 
-def kaiming_uniform(tensor: TensorSpec, *, a: float, mode: str, nonlinearity: str, layout: str | None) -> Resolved:
+def kaiming_uniform(
+    tensor: TensorSpec, *, a: float, mode: str, nonlinearity: str, **arrangement: Unpack[Arrangement]
+) -> Resolved:
     """He et al. 2015: bound = gain · sqrt(3 / fan)."""
-    fan = getattr(fans(tensor.shape, layout), mode)
-    return _uniform(sqrt(3) * (calculate_gain(nonlinearity, a) / sqrt(fan)), {mode: fan})
+
+    def law(sizes: Fans) -> Law:
+        fan = getattr(sizes, mode)
+        return _uniform(sqrt(3) * (calculate_gain(nonlinearity, a) / sqrt(fan)), {mode: fan})
+
+    return _by_fans(tensor, arrangement, law)
 
 
-def kaiming_normal(tensor: TensorSpec, *, a: float, mode: str, nonlinearity: str, layout: str | None) -> Resolved:
+def kaiming_normal(
+    tensor: TensorSpec, *, a: float, mode: str, nonlinearity: str, **arrangement: Unpack[Arrangement]
+) -> Resolved:
     """He et al. 2015: std = gain / sqrt(fan)."""
-    fan = getattr(fans(tensor.shape, layout), mode)
-    return _normal(calculate_gain(nonlinearity, a) / sqrt(fan), {mode: fan})
+
+    def law(sizes: Fans) -> Law:
+        fan = getattr(sizes, mode)
+        return _normal(calculate_gain(nonlinearity, a) / sqrt(fan), {mode: fan})
+
+    return _by_fans(tensor, arrangement, law)
 
 
-def variance_scaling(tensor: TensorSpec, *, scale: float, mode: str, distribution: str, layout: str | None) -> Resolved:
+def variance_scaling(
+    tensor: TensorSpec, *, scale: float, mode: str, distribution: str, **arrangement: Unpack[Arrangement]
+) -> Resolved:
     """jax.nn.initializers.variance_scaling: a law of variance scale / fan."""
-    fan = _fan(fans(tensor.shape, layout), mode)
-    std = sqrt(scale / fan)
-    numbers = {mode: fan}
-    match distribution:
-        case "uniform":
-            return _uniform(sqrt(3) * std, numbers)
-        case "normal":
-            return _normal(std, numbers)
-    return _truncated_normal(std, numbers)
+
+    def law(sizes: Fans) -> Law:
+        fan = _fan(sizes, mode)
+        std = sqrt(scale / fan)
+        numbers = {mode: fan}
+        match distribution:
+            case "uniform":
+                return _uniform(sqrt(3) * std, numbers)
+            case "normal":
+                return _normal(std, numbers)
+        return _truncated_normal(std, numbers)
+
+    return _by_fans(tensor, arrangement, law)
 
 
-def lecun_normal(tensor: TensorSpec, *, layout: str | None) -> Resolved:
-    return variance_scaling(tensor, scale=1, mode="fan_in", distribution="truncated_normal", layout=layout)
+def lecun_normal(tensor: TensorSpec, **arrangement: Unpack[Arrangement]) -> Resolved:
+    return variance_scaling(tensor, scale=1, mode="fan_in", distribution="truncated_normal", **arrangement)
 
 
-def lecun_uniform(tensor: TensorSpec, *, layout: str | None) -> Resolved:
-    return variance_scaling(tensor, scale=1, mode="fan_in", distribution="uniform", layout=layout)
+def lecun_uniform(tensor: TensorSpec, **arrangement: Unpack[Arrangement]) -> Resolved:
+    return variance_scaling(tensor, scale=1, mode="fan_in", distribution="uniform", **arrangement)
+
+
+def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans], Law]) -> Resolved:
+    """What `law` gives for the tensor's fans; where parts have different fans, a law for each."""
+    parts = weights(tensor.shape, **arrangement)
+    fills, numbers = zip(*(law(part.fans) for part in parts), strict=True)
+    if len(set(fills)) == 1:
+        return Resolved(fills[0], _by_part(numbers))
+    ends = tuple(accumulate(part.size("o") for part in parts))
+    return Resolved(Parted(fills, ends, parts[0].inner), _by_part(numbers))
+
+
+def _by_part(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The numbers of all parts: `std` where they agree, else `std[0]` for the first part, and so on."""
+    found: dict[str, float] = {}
+    for name in numbers[0]:
+        values = [each[name] for each in numbers]
+        if len(set(values)) == 1:
+            found[name] = values[0]
+        else:
+            found |= {f"{name}[{part}]": value for part, value in enumerate(values)}
+    return found
 
 
 def _xavier_std(sizes: Fans, gain: float) -> float:
@@ -91,17 +156,17 @@ def _fan(sizes: Fans, mode: str) -> float:
     return float(getattr(sizes, mode))
 
 
-def _uniform(bound: float, numbers: dict[str, float]) -> Resolved:
-    return Resolved(Uniform(-bound, bound), {**numbers, "bound": bound})
+def _uniform(bound: float, numbers: dict[str, float]) -> Law:
+    return Law(Uniform(-bound, bound), {**numbers, "bound": bound})
 
 
-def _normal(std: float, numbers: dict[str, float]) -> Resolved:
-    return Resolved(Normal(0, std), {**numbers, "std": std})
+def _normal(std: float, numbers: dict[str, float]) -> Law:
+    return Law(Normal(0, std), {**numbers, "std": std})
 
 
-def _truncated_normal(std: float, numbers: dict[str, float]) -> Resolved:
+def _truncated_normal(std: float, numbers: dict[str, float]) -> Law:
     """Cut at two standard deviations of the law before the cut; `std` is what remains after it."""
     if std == 0:
         return _normal(std, numbers)
     wide = std / UNIT_TRUNCATED_STD
-    return Resolved(TruncNormal(0, wide, -2 * wide, 2 * wide), {**numbers, "std": std})
+    return Law(TruncNormal(0, wide, -2 * wide, 2 * wide), {**numbers, "std": std})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from initctl.initializers.fans import fans, layout_of
+from initctl.initializers.fans import Arrangement, Weight, layout_of, weights
 from initctl.initializers.initializer import Resolved, Unfit
 from initctl.stream import Normal, Table, WholeFill, ZeroedNormal
 from initctl.stream.laws import LARGEST_NORMAL
@@ -34,9 +34,9 @@ _CUTOFF_BYTES = 8
 class Orthogonal(WholeFill):
     """Orthonormal rows or columns, whichever are fewer, times `gain`; one matrix for each batch index.
 
-    `axes` is the order of dims that makes the tensor batch dims first, then out, then in and kernel;
-    `batch`, `rows` and `columns` are the sizes after it. Equal on every machine to rounding, not to the bit: the
-    QR decomposition is LAPACK's.
+    `shape` is the tensor's, with batch dims of their own for groups and parts. `axes` is the order of its dims that
+    puts batch dims first, then out, then in and kernel; `batch`, `rows` and `columns` are the sizes after it. Equal on
+    every machine to rounding, not to the bit: the QR decomposition is LAPACK's.
     """
 
     shape: tuple[int, ...]
@@ -137,13 +137,11 @@ class Sparse(WholeFill):
         return ZeroedNormal(self.std, cutoffs, self.parts)
 
 
-def orthogonal(tensor: TensorSpec, *, gain: float, layout: str | None) -> Resolved:
-    letters = layout_of(tensor.shape, layout)
-    axes = _axes(letters, "boik")
-    sizes = {letter: _size(tensor.shape, letters, letter) for letter in "boik"}
-    return Resolved(
-        Orthogonal(tensor.shape, axes, sizes["b"], sizes["o"], sizes["i"] * sizes["k"], gain), {"gain": gain}
-    )
+def orthogonal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
+    (weight,) = weights(tensor.shape, **arrangement)
+    axes = _axes(weight.letters, "boik")
+    batch, rows, columns = weight.size("b"), weight.size("o"), weight.size("i") * weight.size("k")
+    return Resolved(Orthogonal(weight.shape, axes, batch, rows, columns, gain), {"gain": gain})
 
 
 def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) -> Resolved:
@@ -152,10 +150,9 @@ def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) ->
     letters = layout_of(tensor.shape, layout)
     if sorted(letters) != sorted("oi" + "k" * (len(letters) - 2)):
         raise Unfit(f"layout={letters} does not have one o, one i, and k for the rest")
-    taps = _size(tensor.shape, letters, "k")
-    fan_in, fan_out = (fan // taps for fan in fans(tensor.shape, letters))
-    if fan_in > fan_out:
-        raise Unfit(f"it needs at most as many inputs as outputs, and has {fan_in} and {fan_out}")
+    inputs, outputs = map(Weight(tensor.shape, letters).size, "io")
+    if inputs > outputs:
+        raise Unfit(f"it needs at most as many inputs as outputs, and has {inputs} and {outputs}")
     return Resolved(DeltaOrthogonal(tensor.shape, _axes(letters, "oik"), scale), {"scale": scale})
 
 
@@ -177,7 +174,3 @@ def _gaussian(draws: Draws, count: int) -> NDArray[np.float32]:
 
 def _axes(letters: str, order: str) -> tuple[int, ...]:
     return tuple(axis for wanted in order for axis, letter in enumerate(letters) if letter == wanted)
-
-
-def _size(shape: tuple[int, ...], letters: str, wanted: str) -> int:
-    return prod(size for size, letter in zip(shape, letters, strict=True) if letter == wanted)

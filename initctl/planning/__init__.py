@@ -5,10 +5,13 @@
     deciding.py    which rule decides which tensor, or which of its rows
     names.py       what the names in a rule's expressions stand for
     fitting.py     one rule's initializer on one tensor
+    sources.py     other tensors that one is filled from
     sharing.py     what decides one of several tensors that share memory
     optimizer.py   what an optimizer remembers of tensors that are filled
+    torch_rng.py   actions as torch.nn.init would carry them out
     placing.py     which device computes which action
     quantized.py   tensors whose numbers mean nothing without a scale beside them
+    saved.py       a plan as a document, to be carried out later
     nearest.py     what a pattern that matches nothing may have meant
 
 No file is read or written here.

@@ -137,7 +137,7 @@ class _Covering(NamedTuple):
 
 
 def _parts(tensor: TensorSpec, covering: Sequence[_Covering]) -> list[Part]:
-    """`tensor` in parts, each decided by the last rule that covers it; what each rule gets and loses, its reach notes."""
+    """`tensor` in parts, each decided by the last rule that covers it. What a rule gets or loses, its reach notes."""
     whole = (0, tensor.shape[0] if tensor.shape else 1)
     segments: list[tuple[Span, BoundRule | None]] = [(whole, None)]
     for bound, _, rows in covering:
@@ -198,13 +198,15 @@ def _rows(rule: Rule, tensor: TensorSpec, around: Surroundings) -> Span | None:
 
 
 def _bound(expression: Expression | None, lookup: Lookup, count: int, otherwise: int) -> int:
-    """The row that `expression` tells, counted from the end where it is negative."""
+    """The row that `expression` tells, counted from the end where it is negative. It may be computed: `shape[0] / 2`."""
     if expression is None:
         return otherwise
     try:
         value = expression.value(lookup)
     except Undefined as fact:
         raise Unfit(f"{shown(expression.text)}: {fact}", expression.excerpt(fact.start, fact.stop)) from None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if type(value) is not int:
         raise Unfit(f"{shown(expression.text)} is {shown(value)}, not a whole number")
     if not -count <= value <= count:

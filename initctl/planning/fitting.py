@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from initctl.dtypes import BY_NAME
 from initctl.initializers import Resolved, Unfit
 from initctl.initializers.complex import on_complex
-from initctl.stream import Constant, Deterministic
+from initctl.stream import Constant, Deterministic, Parted, Revision
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
     from initctl.initializers import Bound
-    from initctl.stream import Fill, WholeFill
+    from initctl.stream import AnyFill
     from initctl.tensors import TensorSpec
 
 _COMPUTED = BY_NAME["float32"]
@@ -38,28 +39,39 @@ def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:
     return resolved
 
 
-def check_holds(dtype: DType, fill: Fill | WholeFill) -> None:
+def check_holds(dtype: DType, fill: AnyFill) -> None:
     """Raise `Unfit` where `dtype` cannot hold the values of `fill`."""
     match fill:
+        case Revision():  # what old values come to is known once they are
+            check_reach(dtype, fill.largest)
+            return
         case Deterministic(exact=values) if values:
             if not all(map(dtype.holds, values)):
                 raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
         case _ if not dtype.is_floating:
             raise Unfit(f"it holds {dtype.name}, and only constants fit there")
+        case Parted(laws):
+            for law in laws:
+                check_spread(dtype, law.largest)
         case _:
-            check_spread(dtype, fill)
+            check_spread(dtype, fill.largest)
 
 
-def check_distinct(tensor: TensorSpec, fill: Fill | WholeFill) -> None:
+def check_distinct(tensor: TensorSpec, fill: AnyFill) -> None:
     """Raise `Unfit` where elements that share their place would get different values of `fill`."""
     if not isinstance(fill, Constant) and any(block.distinct != block for block in tensor.blocks):
         raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")
 
 
-def check_spread(dtype: DType, fill: Fill | WholeFill) -> None:
-    """Raise `Unfit` where a value of `fill` may overflow `dtype`, or float32 on the way, or where all round to 0."""
-    if fill.largest and not dtype.rounded(fill.largest):
-        raise Unfit(f"values up to {fill.largest:.3g} would all round to 0 in {dtype.name}")
-    if not (dtype.holds(fill.largest) and _COMPUTED.holds(fill.largest)):
+def check_spread(dtype: DType, largest: float) -> None:
+    """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way, or all round to 0."""
+    if largest and not dtype.rounded(largest):
+        raise Unfit(f"values up to {largest:.3g} would all round to 0 in {dtype.name}")
+    check_reach(dtype, largest)
+
+
+def check_reach(dtype: DType, largest: float) -> None:
+    """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way."""
+    if largest and not isfinite(dtype.rounded(largest)):
         narrower = min(dtype, _COMPUTED, key=lambda d: d.largest)
-        raise Unfit(f"values up to {fill.largest:.3g} would overflow {narrower.name}")
+        raise Unfit(f"values up to {largest:.3g} would overflow {narrower.name}")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, RuleError, shown
-from initctl.initializers import Unfit, fans
-from initctl.rules import Undefined, highest_numbers
+from initctl.initializers import Unfit
+from initctl.initializers.fans import Arrangement, weights
+from initctl.rules import Circular, Undefined, highest_numbers, needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from initctl.formats import Checkpoint
     from initctl.rules import Expression, Rule, Value
@@ -29,11 +32,18 @@ _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
 
 
 class Surroundings:
-    """What is the same for all rules and tensors of a checkpoint: its names, the numbers in them, its `config.json`."""
+    """What is the same for all rules and tensors of a checkpoint: its names, the numbers in them, its `config.json`.
 
-    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> None:
+    `read` gives the table of another checkpoint, which rules may name by its path.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, config: Mapping[str, Any] | None, read: Callable[[str], Checkpoint]
+    ) -> None:
         self.tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
         names = list(self.tensors)
+        self.checkpoint = checkpoint
+        self.other = cache(read)
         self.highest = highest_numbers(names)
         self.config = config
         self._usual = Counter(name[: found.start(1)] for name in names if (found := _LAYER.search(name)))
@@ -62,9 +72,9 @@ class Lookup:
     rule: Rule
     tensor: TensorSpec
     around: Surroundings
-    layout: str | None = None
+    arrangement: Arrangement = field(default_factory=Arrangement)
     _captured: Mapping[str, int] | None = None
-    _under_way: list[str] = field(default_factory=list)
+    _variables: dict[str, Value] = field(default_factory=dict)
 
     def __call__(self, name: str) -> Value:
         if name in self.captured:
@@ -84,29 +94,24 @@ class Lookup:
         return self._captured
 
     def _variable(self, name: str) -> Value:
-        if name in self._under_way:
-            raise KeyError(f"{' -> '.join([*self._under_way, name])}: variables that need each other")
-        self._under_way.append(name)
+        """Each is computed once, after those that it needs, however they use each other."""
+        variables = self.rule.scope.vars
+        if name in self._variables:
+            return self._variables[name]
         try:
-            return self.rule.scope.vars[name].value(self)
+            for needs_no_other in needed(name, variables, {*self.captured, *self._variables}):
+                text = f"{needs_no_other} = {shown(variables[needs_no_other].text)}"
+                self._variables[needs_no_other] = variables[needs_no_other].value(self)
+        except Circular as fact:
+            raise KeyError(f"{fact}: variables that need each other") from None
         except Undefined as fact:
-            raise KeyError(f"{name} = {shown(self.rule.scope.vars[name].text)}: {fact}") from None
-        finally:
-            self._under_way.pop()
+            raise KeyError(f"{text}: {fact}") from None
+        return self._variables[name]
 
     def _config(self, key: str) -> Value:
-        """A value of config.json, or what the rule takes it to say where it is silent."""
-        found: Any = self.around.config
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if found is None:
-            found = self.rule.scope.config.get(key)
+        found = config_value(self.around.config, self.rule, key)
         if found is None:
             raise KeyError(self._silent(key))
-        if isinstance(found, list):
-            return tuple(found)
-        if not isinstance(found, (int, float, str)):
-            raise KeyError(f"config.json: {key} is not a number")
         return found
 
     def _silent(self, key: str) -> str:
@@ -125,33 +130,46 @@ class Lookup:
             return sibling is not None
         if sibling is None:
             raise KeyError(f"there is no tensor {shown(name)}")
-        return _of_any_tensor(sibling, asked, None)
+        return Lookup(self.rule, sibling, self.around)._of_tensor(asked)  # noqa: SLF001 - one of its own kind
+
+    def _fan(self, name: str) -> int:
+        """A fan as the rule says that the weight lies."""
+        try:
+            fans = {weight.fans for weight in weights(self.tensor.shape, **self.arrangement)}
+        except Unfit as fact:
+            raise KeyError(str(fact)) from None
+        if len(fans) > 1:
+            raise KeyError(f"the tensor's parts have different fans, so that {name} is not one number")
+        return int(getattr(fans.pop(), name))
 
     def _of_tensor(self, name: str) -> Value:
+        tensor = self.tensor
         match name:
+            case "numel":
+                return tensor.numel
+            case "ndim":
+                return len(tensor.shape)
+            case "shape":
+                return tensor.shape
+            case "dtype":
+                return tensor.dtype.name
             case "layer":
-                return self.around.layer(self.tensor.name)
+                return self.around.layer(tensor.name)
             case "layers":
-                return self.around.layers(self.tensor.name)
-        return _of_any_tensor(self.tensor, name, self.layout)
+                return self.around.layers(tensor.name)
+            case "fan_in" | "fan_out":
+                return self._fan(name)
+        raise KeyError(f"{shown(name)} is not known")
 
 
-def _of_any_tensor(tensor: TensorSpec, name: str, layout: str | None) -> Value:
-    match name:
-        case "numel":
-            return tensor.numel
-        case "ndim":
-            return len(tensor.shape)
-        case "shape":
-            return tensor.shape
-        case "dtype":
-            return tensor.dtype.name
-        case "fan_in" | "fan_out":
-            try:
-                return int(getattr(fans(tensor.shape, layout), name))
-            except Unfit as fact:
-                raise KeyError(str(fact)) from None
-    raise KeyError(f"{shown(name)} is not known")
+def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Value | None:
+    """What `config.json` says of a dotted key, or, where it is silent, what the rule takes it to say."""
+    found: Any = config
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    if isinstance(found, list) and all(isinstance(item, (int, float, str)) for item in found):
+        return tuple(found)
+    return found if isinstance(found, (int, float, str)) else rule.scope.config.get(key)
 
 
 def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -163,14 +181,26 @@ def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def check_names(expression: Expression, rule: Rule) -> None:
-    """Raise `RuleError` where `expression` uses a name that no tensor can give a meaning to."""
+    """Raise `RuleError` where `expression`, or a variable that it needs, uses a name that no tensor can give a meaning
+    to.
+    """
+    variables, captures = rule.scope.vars, rule.selector.names.captures
+    _check_known(expression, rule, "")
+    checked: set[str] = set()
+    for used in sorted(expression.names & variables.keys() - set(captures)):
+        with suppress(Circular):  # told of a tensor, with the way there
+            for name in needed(used, variables, {*captures, *checked}):
+                checked.add(name)
+                _check_known(variables[name], rule, f"variable {name}: ")
+
+
+def _check_known(expression: Expression, rule: Rule, place: str) -> None:
     known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
     for name in sorted(expression.names):
         if name in known or name.startswith(CONFIG) or _tells_of_sibling(name):
             continue
-        place = expression.place_of(name)
-        hint = _hint(name, known)
-        raise RuleError(Problem("rule.name", f"{shown(expression.text)}: no name {shown(name)} is known", hint, place))
+        message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
+        raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
 
 
 def _tells_of_sibling(name: str) -> bool:

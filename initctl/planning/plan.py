@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.stream.engines.choosing import CPU
 from initctl.tensors import TensorPart
+
+PHILOX, TORCH = "philox", "torch"
+"""Where random numbers come from: value stream v1, or torch's own generator."""
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from initctl.errors import Problem
     from initctl.formats import Checkpoint
+    from initctl.planning.sources import Located
     from initctl.rules import Rule
-    from initctl.stream import Fill, WholeFill
+    from initctl.stream import AnyFill, Source
     from initctl.tensors import TensorSpec
 
 
@@ -22,8 +27,9 @@ if TYPE_CHECKING:
 class Action:
     """One tensor that a rule fills, or some `rows` of it.
 
-    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included, and `derived`
-    the numbers that follow from them for this tensor (`fan_in`, `std`). `fill` computes the values, on `device`.
+    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
+    not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
+    `fill` computes the values, on `device`; `sources` are other tensors that it reads.
     """
 
     tensor: TensorSpec
@@ -31,9 +37,10 @@ class Action:
     initializer: str
     arguments: Mapping[str, int | float | str]
     derived: Mapping[str, int | float]
-    fill: Fill | WholeFill
+    fill: AnyFill
     device: str = CPU
     rows: tuple[int, int] | None = None
+    sources: Mapping[Source, Located] = field(default_factory=dict)
 
     @property
     def part(self) -> TensorPart:
@@ -101,6 +108,7 @@ class Plan:
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
     `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors.
+    `rule_count` is how many rules it follows.
     """
 
     checkpoint: Checkpoint
@@ -109,11 +117,19 @@ class Plan:
     kept: tuple[Kept, ...]
     warnings: tuple[Problem, ...]
     resets: tuple[Action, ...] = ()
+    rng: str = PHILOX
+    rule_count: int = 1
+
+    @property
+    def fills(self) -> tuple[Action, ...]:
+        """The actions, one for tied tensors, where the first of them stands in the checkpoint."""
+        standing = {_place(action): action for action in self.actions if action.tensor.is_first}
+        return tuple(standing[place] for place in dict.fromkeys(map(_place, self.actions)))
 
     @property
     def writes(self) -> tuple[Action, ...]:
-        """All that is written."""
-        return self.actions + self.resets
+        """All that is written, each place once."""
+        return self.fills + self.resets
 
     @property
     def initialized(self) -> Totals:
@@ -137,6 +153,7 @@ class Plan:
             "format": self.checkpoint.format,
             "root": self.checkpoint.root,
             "seed": self.seed,
+            "rng": self.rng,
             "actions": [action.to_json() for action in self.actions],
             "kept": [kept.to_json() for kept in self.kept],
             "resets": [action.to_json() for action in self.resets],
@@ -147,6 +164,11 @@ class Plan:
                 "reset": self.reset._asdict(),
             },
         }
+
+
+def _place(action: Action) -> tuple[str, tuple[int, int] | None]:
+    """What tied tensors have in common."""
+    return action.tensor.stream_name, action.rows
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, escape, listed, shown
 from initctl.initializers import Unfit
+from initctl.initializers.fans import arrangement_of
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
 from initctl.planning.names import Lookup, Surroundings
 from initctl.planning.nearest import hint_for
 from initctl.planning.optimizer import resets
 from initctl.planning.placing import placed
-from initctl.planning.plan import Action, Kept, Plan
-from initctl.planning.sharing import overlapping, torn
+from initctl.planning.plan import PHILOX, TORCH, Action, Kept, Plan
+from initctl.planning.sharing import shared
+from initctl.planning.sources import located_sources
+from initctl.planning.torch_rng import by_torch
 from initctl.rules import quoted
-from initctl.stream import TruncNormal
+from initctl.stream import Revision, TruncNormal
 from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.initializers import Bound
@@ -37,24 +40,28 @@ def make_plan(
     rules: Sequence[BoundRule],
     *,
     seed: int,
+    read: Callable[[str], Checkpoint],
     config: Mapping[str, Any] | None = None,
     allow_unused: bool = False,
     require_all: bool = False,
     reset_optimizer: bool = False,
     device: str = CPU,
+    rng: str = PHILOX,
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`, and on which device: see `placed`.
 
-    `config` is what `config.json` says, where there is one. `allow_unused` turns rules that decide nothing into
+    `read` gives the table of another checkpoint that a rule names; `config` is what `config.json` says, where there is
+    one. `allow_unused` turns rules that decide nothing into
     warnings; `require_all` turns floating-point tensors that no rule decides into errors; `reset_optimizer` adds what
-    optimizers remember of filled tensors. Raises `FitError` with every fault found.
+    optimizers remember of filled tensors; `rng` is where random numbers come from. Raises `FitError` with every fault
+    found.
     """
-    around = Surroundings(checkpoint, config)
+    around = Surroundings(checkpoint, config, read)
     decisions = decide(checkpoint.tensors, rules, around)
     actions, faults = _actions(decisions, around)
     kept = tuple(_kept(decisions))
     forgotten = resets(checkpoint, [action.part for action in actions]) if reset_optimizer and not faults else ()
-    faults = faults or _shared(checkpoint, actions, kept, forgotten)
+    faults = faults or shared(checkpoint, actions, kept, forgotten)
     unused = [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
     if not allow_unused:
         faults = unused + faults
@@ -63,15 +70,24 @@ def make_plan(
     if faults:
         raise FitError(*faults)
     warnings = [*checkpoint.warnings, *unused, *_left_alone(decisions, kept), *_surprises(actions)]
-    return Plan(checkpoint, seed, tuple(placed(actions, device)), kept, tuple(warnings), forgotten)
+    on_devices = placed(actions, device)
+    if rng == TORCH:
+        on_devices = _by_torch(on_devices)
+    return Plan(checkpoint, seed, tuple(on_devices), kept, tuple(warnings), forgotten, rng, len(rules))
 
 
-def _shared(
-    checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
-) -> list[Problem]:
-    """A problem for each tensor that shares memory with one that is decided otherwise."""
-    entries: list[Action | Kept] = [*actions, *kept]
-    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, checkpoint.outside, forgotten)]
+def _by_torch(actions: Sequence[Action]) -> list[Action]:
+    """`actions` as torch.nn.init carries them out. Raises `FitError` with all that it cannot."""
+    found: list[Action] = []
+    unfit: dict[tuple[Rule, str], list[tuple[TensorSpec, Unfit]]] = defaultdict(list)
+    for action in actions:
+        try:
+            found.append(by_torch(action))
+        except Unfit as fact:
+            unfit[action.rule, str(fact)].append((action.tensor, fact))
+    if unfit:
+        raise FitError(*(_unfit(rule, tensors) for (rule, _), tensors in unfit.items()))
+    return found
 
 
 def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], list[Problem]]:
@@ -94,12 +110,21 @@ def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], 
 def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroundings) -> Action:
     """Raises `Unfit`."""
     if initializer.expressions:
-        layout = initializer.values.get("layout")
-        lookup = Lookup(decision.rule, part.tensor, around, layout=layout if isinstance(layout, str) else None)
+        lookup = Lookup(decision.rule, part.tensor, around, arrangement_of(initializer.values))
         initializer = initializer.evaluated(lookup)
     resolved = fit(initializer, part.tensor)
-    name = initializer.initializer.name
-    return Action(part.tensor, decision.rule, name, initializer.values, resolved.numbers, resolved.fill, rows=part.rows)
+    if part.rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
+        raise Unfit("it takes whole tensors, and this rule has some rows")
+    return Action(
+        part.tensor,
+        decision.rule,
+        initializer.initializer.name,
+        initializer.told,
+        resolved.numbers,
+        resolved.fill,
+        rows=part.rows,
+        sources=located_sources(resolved.fill, part.tensor, around),
+    )
 
 
 def _unfit(rule: Rule, found: Sequence[tuple[TensorSpec, Unfit]]) -> Problem:

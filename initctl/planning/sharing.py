@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from initctl.formats import Checkpoint
     from initctl.tensors import Block, TensorSpec
 
     Entry = Action | Kept
@@ -56,6 +57,14 @@ class _Placed:
             "shape": block.shape,
             "strides": tuple(stride * width for stride in block.strides),
         }
+
+
+def shared(
+    checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
+) -> list[Problem]:
+    """A problem for each tensor that shares memory with one that is decided otherwise."""
+    entries: list[Entry] = [*actions, *kept]
+    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, checkpoint.outside, forgotten)]
 
 
 def torn(tensors: Sequence[TensorSpec], entries: Sequence[Entry]) -> Iterator[Problem]:
@@ -106,11 +115,11 @@ def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]
     for extent in sorted(extents, key=lambda extent: extent.start):
         filled = [earlier for earlier in filled if earlier.stop > extent.start]
         if not extent.action:
-            yield from ((earlier, extent) for earlier in filled if earlier.tensor is not extent.tensor)
+            yield from ((earlier, extent) for earlier in filled)
             others.append(extent)
             continue
         others = [earlier for earlier in others if earlier.stop > extent.start]
-        yield from ((extent, earlier) for earlier in (*filled, *others) if earlier.tensor is not extent.tensor)
+        yield from ((extent, earlier) for earlier in (*filled, *others))
         filled.append(extent)
 
 

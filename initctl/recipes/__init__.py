@@ -11,5 +11,18 @@ schema.py      the JSON Schema of recipes, for editors
 from initctl.recipes.presets import AUTO, Preset, find_preset, preset_for, presets
 from initctl.recipes.reading import read_preset, read_recipe
 from initctl.recipes.recipe import Recipe
+from initctl.recipes.schema import recipe_schema
+from initctl.recipes.writing import recipe_text
 
-__all__ = ["AUTO", "Preset", "Recipe", "find_preset", "preset_for", "presets", "read_preset", "read_recipe"]
+__all__ = [
+    "AUTO",
+    "Preset",
+    "Recipe",
+    "find_preset",
+    "preset_for",
+    "presets",
+    "read_preset",
+    "read_recipe",
+    "recipe_schema",
+    "recipe_text",
+]

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
-from initctl.rules.expression import RESERVED
+from initctl.rules.expressions import RESERVED
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:

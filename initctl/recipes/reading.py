@@ -7,7 +7,7 @@ from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.opening import read_small
 from initctl.recipes.document import parse_document
 from initctl.recipes.presets import find_preset
 from initctl.recipes.recipe import Recipe
@@ -89,18 +89,10 @@ def _read(origin: str) -> Document:
 
 def _text(path: str) -> str:
     try:
-        descriptor, status = open_regular(path)
+        return read_small(path, LONGEST).removeprefix(BOM_UTF8).decode()
     except InputError as error:
         (problem,) = error.problems
         raise UsageError(Problem("recipe.unreadable", f"recipe {problem.message}")) from None
-    try:
-        if status.st_size > LONGEST:
-            raise UsageError(Problem("recipe.unreadable", f"recipe {shown(path)}: is longer than {LONGEST:,} bytes"))
-        content = read_at(descriptor, status.st_size, 0)
-    finally:
-        os.close(descriptor)
-    try:
-        return content.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         message = f"recipe {shown(path)}: is not UTF-8 at byte {error.start}"
         raise RuleError(Problem("recipe.malformed", message)) from None

@@ -5,8 +5,10 @@
     tables.py          plain tables that are complete when piped and wrap on a narrow terminal
     folding.py         many rows that differ in layer numbers as one
     plans.py           a plan, and what applying it did
+    verifications.py   what verifying one came to
     checkpoints.py     what a checkpoint holds
     initializers.py    the list of initializers, and one explained
+    presets.py         the list of presets
     progress.py        bytes and rate while work is going on
 
 Everything here returns text or writes to the stream it is given; nothing is decided.

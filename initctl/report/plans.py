@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from initctl.errors import listed, shown
 from initctl.initializers import KEEP, REGISTRY
 from initctl.planning import Kept
+from initctl.planning.plan import PHILOX
 from initctl.report.folding import listing
 from initctl.report.tables import Listing, count, shape_text
 from initctl.stream.engines.choosing import CPU
@@ -44,7 +45,7 @@ def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
 
 def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
     """The rows of what was filled, totals, and where the result lies."""
-    actions = applied.plan.writes
+    actions = (*applied.plan.actions, *applied.plan.resets)
     rows = (_rows(actions, unfold=unfold), "") if actions else ()
     return Group(*rows, written_report(applied))
 
@@ -107,7 +108,8 @@ def _rest_of_totals(plan: Plan) -> str:
     reset = f"; reset {_amount(plan.reset)} of an optimizer" if plan.resets else ""
     devices = Counter(action.device for action in plan.actions if action.device != CPU)
     on = "".join(f"; {count(number, 'tensor')} on {device}" for device, number in devices.items())
-    return f"{reset}; seed {plan.seed}{on}"
+    rng = "" if plan.rng == PHILOX else f" of {plan.rng}"
+    return f"{reset}; seed {plan.seed}{rng}{on}"
 
 
 def _written(applied: Applied) -> str:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(target: Console) -> Iterator[Callable[[Progress], None]]:
-    """A callback that draws progress on the terminal `target`."""
-    columns = (TextColumn("writing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+def progress_bar(target: Console, doing: str = "writing") -> Iterator[Callable[[Progress], None]]:
+    """A callback that draws on the terminal `target` how far `doing` has come."""
+    columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Bar(*columns, console=target, transient=True) as bar:
-        task = bar.add_task("writing", total=None)
+        task = bar.add_task(doing, total=None)
 
         def update(progress: Progress) -> None:
             bar.update(task, completed=progress.done, total=progress.total)

@@ -7,12 +7,12 @@ pattern.py      a glob's text → a tree
 automaton.py    the tree → what it matches, in linear time
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments
-expression.py   arithmetic and conditions
+expressions/    arithmetic and conditions
 number.py       plain numbers
 """
 
 from initctl.rules.call import Call, parse_call
-from initctl.rules.expression import Expression, Undefined, Value, parse_condition, parse_expression
+from initctl.rules.expressions import Circular, Expression, Undefined, Value, needed, parse_condition, parse_expression
 from initctl.rules.glob import Glob, highest_numbers
 from initctl.rules.number import parse_number
 from initctl.rules.pattern import quoted
@@ -21,6 +21,7 @@ from initctl.rules.selector import Rows, Selector, parse_selector
 
 __all__ = [
     "Call",
+    "Circular",
     "Expression",
     "Glob",
     "Rows",
@@ -30,6 +31,7 @@ __all__ = [
     "Undefined",
     "Value",
     "highest_numbers",
+    "needed",
     "parse_call",
     "parse_condition",
     "parse_expression",

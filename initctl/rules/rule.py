@@ -12,7 +12,7 @@ from initctl.rules.selector import Selector, parse_selector
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from initctl.rules.expression import Expression, Value
+    from initctl.rules.expressions import Expression, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
-from initctl.rules.expression import Expression, parse_expression
+from initctl.rules.expressions import Expression, parse_expression
 from initctl.rules.glob import Glob
 from initctl.rules.regex import PREFIX, Regex
 

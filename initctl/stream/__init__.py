@@ -6,7 +6,10 @@
     elementary64.py    exp, ln, sine and cosine in float64, likewise
     draws.py           the random numbers of one tensor, by element index
     laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
+    parted.py          several laws side by side in one tensor
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
+    torch_generator.py torch's own random numbers, for those who ask for them
+    torch_draw.py      laws of torch.nn.init, drawn from those
     encode.py          float32 values -> the bytes of a dtype
     engines            the same once more, fast: compiled loops, and torch operations on a GPU
 
@@ -17,23 +20,37 @@ comparison, each rounded once. What stands here is the readable reference, in Nu
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
 from initctl.stream.laws import (
+    AnyFill,
     Constant,
     Deterministic,
     Fill,
     Normal,
+    Old,
+    Overflow,
+    Revised,
+    Revision,
+    Source,
     Table,
     TruncNormal,
     Uniform,
     WholeFill,
     ZeroedNormal,
 )
+from initctl.stream.parted import Parted
 
 __all__ = [
+    "AnyFill",
     "Constant",
     "Deterministic",
     "Draws",
     "Fill",
     "Normal",
+    "Old",
+    "Overflow",
+    "Parted",
+    "Revised",
+    "Revision",
+    "Source",
     "Table",
     "TruncNormal",
     "Uniform",

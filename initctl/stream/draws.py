@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from initctl.stream.torch_generator import TorchGenerator
+
     Floats = NDArray[np.float32]
 
 _RANKED_AT_ONCE = 1 << 18
@@ -32,11 +34,12 @@ class Draws:
     numbers for initializers that need more than one at an index.
 
     `orthonormal` turns a stack of normal matrices [batch, rows, columns] into matrices with orthonormal rows or
-    columns, whichever are fewer.
+    columns, whichever are fewer. A `generator` is torch's own, for those who ask for it.
     """
 
     key: Key
     orthonormal: Callable[[Floats], Floats] = field(default=orthonormal, kw_only=True)
+    generator: TorchGenerator | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, seed: int, name: str) -> Draws:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
@@ -91,6 +93,69 @@ class Deterministic(ABC):
         return self.at(start, stop)
 
 
+class Old(Protocol):
+    """What a tensor holds before it is filled."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def values(self, start: int, stop: int) -> NDArray[Any]:
+        """The numbers at indices `start` ≤ i < `stop`: float32, or float64 of a tensor of doubles."""
+
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        """The same numbers in the tensor's own type: what is given back like that stays as it is, to the bit."""
+
+    def other(self, source: Source) -> Old:
+        """What one of the tensors holds that a revision has among its `sources`."""
+
+
+class Source(NamedTuple):
+    """Another tensor: its name in this checkpoint, or in that at the path `checkpoint`."""
+
+    name: str
+    checkpoint: str | None = None
+
+
+class Revision(ABC):
+    """What fills a tensor from what it holds, or from what others hold: it is prepared first."""
+
+    __slots__ = ()
+
+    sources: tuple[Source, ...] = ()
+    whole: ClassVar[bool] = False
+    """Whether it makes no sense on some rows of a tensor."""
+
+    @property
+    def largest(self) -> float:
+        """A bound on the magnitude of values that come from no old one, where that is known."""
+        return 0.0
+
+    @abstractmethod
+    def prepared(self, draws: Draws, old: Old) -> Fill:
+        """What fills the tensor, which reads `old` as it goes, once all that its values share is known."""
+
+
+AnyFill = Fill | WholeFill | Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """`function(draws, start, stop)` at each range of indices, in float32, float64 or the tensor's own type.
+
+    Its numbers may be infinite or NaN where old ones are: it raises `Overflow` where they are not.
+    """
+
+    function: Callable[[Draws, int, int], NDArray[Any]]
+    largest: float = 0.0
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        return self.function(draws, start, stop)
+
+
+class Overflow(Exception):  # noqa: N818 - a fact that is told with tensor and rule
+    """A finite old number has led to one that cannot be held; the message says how."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constant(Deterministic):
     """`value` everywhere: a whole number exactly, any other rounded once to the tensor's type."""
@@ -111,15 +176,21 @@ class Constant(Deterministic):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Values that were computed before, in an array of the tensor's shape, however it lies in memory."""
+    """Values that were computed before, in an array of the tensor's shape, however it lies in memory; or in one of some
+    rows of it, from the element `origin` on.
+    """
 
-    table: NDArray[np.float32]
+    table: NDArray[Any]
+    origin: int = 0
 
     @property
     def largest(self) -> float:
         return float(np.abs(self.table).max())
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:  # noqa: ARG002 - the protocol's signature
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
+        start, stop = start - self.origin, stop - self.origin
+        if not self.table.shape:
+            return self.table.reshape(-1)[start:stop]
         width = self.table.size // len(self.table)
         first = start // width
         return self.table[first : -(-stop // width)].reshape(-1)[start - first * width : stop - first * width]

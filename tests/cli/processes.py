@@ -81,3 +81,14 @@ def on_terminal(*arguments: str, columns: int = 100, stdout: int | None = None, 
             while text := reader.read(1 << 16):
                 written += text
     return Outcome(process.returncode, written.decode().replace("\r\n", "\n"), "")
+
+
+def messages(err: str) -> list[str]:
+    """The lines of stderr that tell something; below one there may be two that show where a fault is."""
+    lines = err.splitlines()
+    told = [line for line in lines if not line.startswith("  ")]
+    for number, line in enumerate(lines):
+        if line.startswith("  ") and not lines[number - 1].startswith("  "):
+            assert set(lines[number + 1].strip()) == {"^"}
+    assert len(lines) - len(told) in range(0, 2 * len(told) + 1, 2)
+    return told

@@ -7,14 +7,14 @@ import json
 import pytest
 
 from tests.cli.plugins import BUG, LATE_BUG, installed
-from tests.cli.processes import MODULE, initctl, shell
+from tests.cli.processes import MODULE, initctl, messages, shell
 
 APPLY = ("apply", "net.safetensors", "-o", "out.safetensors")
 
 
 def told_once(done, status, code, command):
     """The message of a failure that is told as it should be."""
-    (line,) = done.err.splitlines()
+    (line,) = messages(done.err)
     assert done.status == status
     assert line.startswith("initctl: error: ")
     document = done.document

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.checkpoints import checkpoint
 from tests.cli.plugins import BUG, installed
-from tests.cli.processes import initctl, on_terminal
+from tests.cli.processes import initctl, messages, on_terminal
 
 SHOWN = {
     "a\x1b[31mred": r"a\x1b[31mred",
@@ -100,7 +100,7 @@ def test_an_error_about_a_tensor_is_one_safe_line(folder, call, name):
     for done in (unfit, undecided):
         assert done.status == 4
         assert SHOWN[name] in done.err
-        assert len(done.err.splitlines()) == 1
+        assert len(messages(done.err)) == 1
         assert is_safe(done.err)
         assert len(done.document["errors"]) == 1
 
@@ -123,7 +123,7 @@ def test_what_was_typed_is_told_back_safely(folder, call, name):
     for line in lines:
         done = call(*line)
         assert done.status in (2, 3, 4), line
-        assert len(done.err.splitlines()) == 1
+        assert len(messages(done.err)) == 1
         assert is_safe(done.err)
 
 

@@ -16,16 +16,20 @@ from initctl.cli.options import RuleOptions, grouped
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
-RULES = {"--rule", "--root", "--seed", "--allow-unused", "--require-all", "--reset-optimizer", "--device"}
+OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size"}
+RULES = {"--rule", "--recipe", "--preset", "--root", "--seed", "--allow-unused", "--require-all", "--device", "--rng"}
 
 
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size", "--all", *RULES, *FACE}),
-        ("plan", {"--all", *RULES, *FACE}),
+        ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", *RULES, *FACE}),
+        ("plan", {"--save", "--emit-recipe", "--all", "--reset-optimizer", *RULES, *FACE}),
+        ("verify", {"--plan", "--against", "--sample", *RULES, *FACE}),
         ("inspect", {"--all", "--root", *FACE}),
         ("initializers", FACE),
+        ("presets", FACE),
+        ("recipe-schema", {"--help"}),
         ("demo", FACE),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.cli.plugins import ANSWER, HEAD, NO_FILL, REVERSED, installed
-from tests.cli.processes import initctl
+from tests.cli.processes import initctl, messages
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ class TestAPlugin:
         rules = ("-r", "*.bias=answer:scale=11", "-r", "*.weight=anwser")
         done = initctl("plan", "net.safetensors", *rules, PYTHONPATH=path)
         assert done.status == 2
-        assert [line.partition("): ")[2] for line in done.err.splitlines()] == [
+        assert [line.partition("): ")[2] for line in messages(done.err)] == [
             "scale=11 is not a number from 0 to 10",
             "no initializer is called anwser; did you mean answer?",
         ]

@@ -18,10 +18,9 @@ from safetensors.torch import load_file
 import initctl
 from initctl.dtypes import BY_NAME
 from initctl.execution import Progress, strided
-from initctl.execution.content import Target
-from initctl.execution.pieces import Filler
-from initctl.execution.runs import tiles
 from initctl.execution.strided import gathered_pieces, strided_pieces
+from initctl.filling import Filler, Target
+from initctl.filling.runs import tiles
 from initctl.planning import Action
 from initctl.rules import parse_rule
 from initctl.stream import Constant, Fill, Normal, Uniform
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from initctl.execution.pieces import Piece
+    from initctl.filling import Piece
 
 FILLER = Filler(0, {"cpu": NumpyEngine()})
 HEAD = 24
@@ -129,7 +128,7 @@ def written(content: bytes, pieces: Iterable[Piece], order: list[int] | None = N
 def test_filling_gives_the_values_of_the_contiguous_tensor_and_keeps_what_is_in_gaps(case: Placed, fill: Fill):
     if case.storage.dtype == torch.uint8:
         fill = Constant(3)
-    with patch.object(strided, "_TILE", case.tile):
+    with patch.object(strided, "TILE", case.tile):
         pieces = list(strided_pieces([(target(case, fill), fill)], FILLER))
     assert sum(piece.nbytes for piece in pieces) == case.view.nbytes
     assert all(piece.nbytes <= case.tile for piece in pieces)
@@ -139,7 +138,7 @@ def test_filling_gives_the_values_of_the_contiguous_tensor_and_keeps_what_is_in_
 @given(case=placed(expanded=True))
 @settings(deadline=None)
 def test_an_expanded_tensor_is_filled_with_a_constant_where_it_lies(case: Placed):
-    with patch.object(strided, "_TILE", case.tile):
+    with patch.object(strided, "TILE", case.tile):
         pieces = strided_pieces([(target(case, Constant(2)), Constant(2))], FILLER)
         assert written(case.content, pieces) == case.filled(Constant(2))
 
@@ -149,7 +148,7 @@ def test_an_expanded_tensor_is_filled_with_a_constant_where_it_lies(case: Placed
 def test_what_is_gathered_is_the_contiguous_tensor(case: Placed):
     wanted = torch.zeros(case.shape, dtype=case.storage.dtype)
     wanted[case.region] = case.view
-    with tempfile.TemporaryFile() as source, patch.object(strided, "_TILE", case.tile):
+    with tempfile.TemporaryFile() as source, patch.object(strided, "TILE", case.tile):
         source.write(case.content)
         source.flush()
         pieces = list(gathered_pieces(case.tensor, case.block, source.fileno(), 5))

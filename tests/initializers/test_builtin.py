@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initctl.initializers import Fans
-from initctl.initializers.builtin import BUILTIN
+from initctl.initializers.builtin import BUILTIN, LAWS
 from initctl.rules import parse_rule
 from initctl.stream import Constant, Deterministic, WholeFill
 from tests.initializers.running import DRAWS, fill_of, resolve
@@ -23,6 +23,8 @@ NOT_OURS = {"tensor", "generator"}
 SHAPES = {"dirac": (4, 3, 3), "delta_orthogonal": (4, 3, 3), "lstm_bias": (12,)}
 
 builtins = pytest.mark.parametrize("initializer", BUILTIN, ids=lambda initializer: initializer.name)
+laws = pytest.mark.parametrize("initializer", LAWS, ids=lambda initializer: initializer.name)
+"""Those whose values depend on nothing that a tensor holds."""
 
 
 def shape_for(name):
@@ -63,7 +65,7 @@ def test_each_says_what_it_does_and_where_it_comes_from(initializer):
     assert parse_rule(initializer.example, "example").call.name == initializer.name
 
 
-@builtins
+@laws
 @given(st.data())
 def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(initializer, data):
     fill, count = example_of(initializer)
@@ -71,7 +73,7 @@ def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(i
     np.testing.assert_array_equal(fill.values(DRAWS, start, stop), fill.values(DRAWS, 0, count)[start:stop])
 
 
-@builtins
+@laws
 def test_values_depend_on_the_draws_but_for_those_that_are_declared_not_to(initializer):
     fill, count = example_of(initializer)
     other = type(DRAWS).of(1, "other")
@@ -79,14 +81,14 @@ def test_values_depend_on_the_draws_but_for_those_that_are_declared_not_to(initi
     assert is_changed == (not isinstance(fill, Deterministic))
 
 
-@builtins
+@laws
 def test_no_value_is_larger_than_declared(initializer):
     fill, count = example_of(initializer)
     declared = resolve(initializer.example.partition("=")[2], shape_for(initializer.name)).fill.largest
     assert np.abs(fill.values(DRAWS, 0, count)).max() <= min(fill.largest, declared) * (1 + 1e-6)
 
 
-@builtins
+@laws
 def test_all_values_but_constants_are_float32(initializer):
     fill, count = example_of(initializer)
     if not isinstance(fill, Constant):
@@ -94,7 +96,9 @@ def test_all_values_but_constants_are_float32(initializer):
 
 
 def test_those_that_need_the_whole_tensor_say_so():
-    calls = {name: initializer.example.partition("=")[2] for name, initializer in BY_NAME.items()}
+    calls = {
+        name: initializer.example.partition("=")[2] for name, initializer in BY_NAME.items() if initializer in LAWS
+    }
     fills = {name: resolve(call, shape_for(name)).fill for name, call in calls.items()}
     whole = {name: fill for name, fill in fills.items() if isinstance(fill, WholeFill)}
     assert set(whole) == {"orthogonal", "delta_orthogonal", "sparse"}
@@ -108,3 +112,12 @@ def test_the_numbers_that_led_to_a_law_are_told():
     assert resolve("trunc_normal:mean=1,std=0.5,cut=2", (6, 4)).numbers == {"a": 0, "b": 2}
     assert resolve("sparse:sparsity=0.5", (5, 2)).numbers == {"zeros_per_column": 3}
     assert resolve("zero_hadamard", (5, 2)).numbers == {"scale": pytest.approx(8**-0.5)}
+
+
+def test_numbers_that_differ_between_parts_are_told_for_each():
+    told = resolve("xavier_normal:split=4:1:1", (6, 2)).numbers
+    assert told == {
+        "fan_in": 2, "fan_out[0]": 4, "fan_out[1]": 1, "fan_out[2]": 1,
+        "std[0]": pytest.approx((2 / 6) ** 0.5), "std[1]": pytest.approx((2 / 3) ** 0.5), "std[2]": told["std[1]"],
+    }  # fmt: skip
+    assert resolve("kaiming_normal:split=4:1:1", (6, 2)).numbers == {"fan_in": 2, "std": 1}

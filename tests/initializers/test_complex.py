@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from initctl.initializers import Unfit
 from initctl.initializers.complex import RealPart, on_complex
 from initctl.initializers.constant import Diagonals
-from initctl.stream import Constant, Normal, TruncNormal
+from initctl.stream import Constant, Normal, Parted, TruncNormal, Uniform
 from tests.initializers.running import DRAWS, resolve, stored
 from tests.stream.goodness import p_value_of_two
 
@@ -94,6 +94,14 @@ def test_what_is_not_drawn_is_real(call):
     np.testing.assert_array_equal(values(call, shape), real.astype(np.complex64))
 
 
+def test_parts_of_a_fused_weight_have_their_laws_on_complex_numbers():
+    fused = on_complex(Parted((Normal(0, 2), Uniform(5, 6)), (2, 3), 4))
+    assert fused == Parted((Normal(0, 2 / math.sqrt(2)), Uniform(5, 6)), (2, 3), 8)
+    first, second = np.split(fused.values(DRAWS, 0, 24).view(np.complex64).reshape(3, 4), [2])
+    np.testing.assert_array_equal(first.reshape(-1), values("normal:std=2", (2, 4)).reshape(-1))
+    np.testing.assert_array_equal(second[0], values("uniform:a=5,b=6", (3, 4))[2])
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -102,6 +110,7 @@ def test_what_is_not_drawn_is_real(call):
         "orthogonal",
         "log_uniform:a=1,b=2",
         "inv_softplus_log_uniform",
+        "variance_scaling:scale=1,mode=fan_out,distribution=truncated_normal,split=3:1",
     ],
 )
 def test_laws_that_are_real_do_not_fit(call):

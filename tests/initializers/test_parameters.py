@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initctl.errors import RuleError
-from initctl.initializers import Layout, Number, Parameter, Whole, Word
+from initctl.initializers import Layout, Number, Parameter, Split, Whole, Word
+from initctl.rules import Expression
 
 ANY = Number()
 STD = Number(minimum=0)
@@ -18,6 +19,7 @@ GROUPS = Whole(minimum=1)
 MODE = Word(("fan_in", "fan_out"))
 LAYOUT = Layout()
 STEP = Number(above=0)
+SPLIT = Split()
 
 
 def refusal(kind, text):
@@ -38,6 +40,10 @@ def refusal(kind, text):
         (SHARE, "0.0", 0.0),
         (GROUPS, "1", 1),
         (GROUPS, "12", 12),
+        (GROUPS, "2.0", 2),
+        (GROUPS, "6/2", 3),
+        (STD, "sqrt(4)/100", 0.02),
+        (STD, "2**-3", 0.125),
         (MODE, "fan_out", "fan_out"),
         (LAYOUT, "oi", "oi"),
         (LAYOUT, "io", "io"),
@@ -45,6 +51,9 @@ def refusal(kind, text):
         (LAYOUT, "kkio", "kkio"),
         (LAYOUT, "ooi", "ooi"),
         (STEP, "1e-300", 1e-300),
+        (SPLIT, "3", "3"),
+        (SPLIT, "4:1:1", "4:1:1"),
+        (SPLIT, "4096:1024:1024", "4096:1024:1024"),
     ],
 )
 def test_a_parameter_reads_what_it_accepts(kind, text, value):
@@ -61,8 +70,10 @@ def test_a_parameter_reads_what_it_accepts(kind, text, value):
         (SHARE, "1.0000001", "1.0000001 is not a number from 0 to 1", None),
         (SHARE, "-0.1", "'-0.1' is not a number from 0 to 1", None),
         (GROUPS, "0", "0 is not a whole number of 1 or more", None),
-        (GROUPS, "2.0", "2.0 is not a whole number of 1 or more", None),
-        (GROUPS, "1e3", "1e3 is not a whole number of 1 or more", None),
+        (GROUPS, "2.5", "2.5 is not a whole number of 1 or more", None),
+        (GROUPS, "1/3", "1/3 is not a whole number of 1 or more", None),
+        (STD, "2-3", "2-3 is not a number of 0 or more", None),
+        (STD, "1/0", "1/0: a number is divided by 0", None),
         (MODE, "fan-in", "fan-in is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "FAN_IN", "FAN_IN is not one of fan_in, fan_out", None),
         (MODE, "x", "x is not one of fan_in, fan_out", None),
@@ -85,10 +96,30 @@ def test_a_layout_has_an_o_and_an_i_and_known_letters_only(text):
     assert problem.hint == "a layout has at least an o and an i, for instance oi, io, boi, oikk"
 
 
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "1.5", "a", "4:0:1", "4:", ":4", "4::1", "4 1", "4/1", "01", "٣", "1" * 19, "3:" + "1" * 5000]
+)
+def test_a_split_is_a_whole_number_or_several_between_colons(text):
+    problem = refusal(SPLIT, text)
+    assert problem.code == "rule.value"
+    assert "is not a number of equal parts, or their sizes in proportion" in problem.message
+    assert problem.hint == "write for instance 3, or 4:1:1"
+
+
 @pytest.mark.parametrize("kind", [ANY, STD, SHARE, GROUPS])
-@pytest.mark.parametrize("text", ["nan", "inf", "1_0", "0x1", "sqrt(2)", "one", "1e999", "1e-999"])
-def test_what_is_not_a_finite_decimal_is_no_number(kind, text):
-    assert refusal(kind, text).code == "rule.number"
+@pytest.mark.parametrize("text", ["nan", "inf", "1_0", "0x1", "1e999", "1e-999", "", "1,5", "one two", "1e400*0"])
+def test_what_is_not_finite_or_no_expression_is_no_number(kind, text):
+    assert refusal(kind, text).code in ("rule.number", "rule.expression")
+
+
+@pytest.mark.parametrize("kind", [ANY, STD, SHARE, GROUPS])
+def test_a_name_makes_an_expression_whose_value_is_checked_once_it_is_known(kind):
+    expression = kind.parse("2 / fan_in")
+    assert isinstance(expression, Expression)
+    assert kind.check(1) == 1
+    for value in ("a", True, (1, 2), *(() if kind is ANY else (-1,))):
+        with pytest.raises(RuleError, match="is not a"):
+            kind.check(value)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

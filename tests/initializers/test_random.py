@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+import mpmath
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from initctl.errors import RuleError
 from initctl.initializers import Unfit
+from initctl.initializers.random import unit_truncated_std
+from initctl.initializers.scaling import UNIT_TRUNCATED_STD
 from initctl.stream import TruncNormal, Uniform
 from tests.initializers.running import resolve, stored, values
 from tests.stream.goodness import p_value, p_value_of_two, truncated_cdf
@@ -65,6 +70,60 @@ def test_cut_is_in_standard_deviations_from_the_mean(mean, std, cut):
     assert p_value(drawn, truncated_cdf(mean, std, a, b)) > 1e-3
 
 
+@pytest.mark.parametrize("cut", [1e-3, 0.01, 0.3, 0.999, 1, 1.001, 2, 3, 6, 40])
+def test_the_std_of_a_cut_law_is_scipys(cut):
+    assert unit_truncated_std(cut) == pytest.approx(stats.truncnorm.std(-cut, cut), rel=1e-7 if cut < 0.1 else 1e-12)
+
+
+@pytest.mark.parametrize("cut", [1e-300, 1e-12, 1e-6])
+def test_the_std_of_a_law_cut_close_to_its_mean_is_that_of_a_uniform_one(cut):
+    assert unit_truncated_std(cut) == pytest.approx(cut / math.sqrt(3), rel=1e-12)
+
+
+@pytest.mark.parametrize("cut", [0.7, 0.9999999, 1, 1.0000001])
+def test_the_std_of_a_cut_law_does_not_jump_where_its_formula_changes(cut):
+    with mpmath.workdps(40):
+        exact = mpmath.mpf(cut)
+        density = mpmath.exp(-exact * exact / 2) * mpmath.sqrt(2 / mpmath.pi)
+        expected = float(mpmath.sqrt(1 - exact * density / mpmath.erf(exact / mpmath.sqrt(2))))
+    assert unit_truncated_std(cut) == pytest.approx(expected, rel=2e-15)
+
+
+def test_the_std_of_a_cut_law_is_what_jax_divides_by():
+    assert unit_truncated_std(2) == pytest.approx(UNIT_TRUNCATED_STD, rel=1e-15)
+
+
+@pytest.mark.parametrize("cut", [1e308, 10**300, 100])
+def test_a_cut_that_cuts_nothing_leaves_the_std(cut):
+    assert unit_truncated_std(cut) == 1
+
+
+@pytest.mark.parametrize(("mean", "std", "cut"), [(0, 0.02, 2), (1, 0.5, 1), (-3, 2, 0.1), (0, 1, 3), (0, 1, 1e-3)])
+def test_var_correct_gives_exactly_the_std_that_was_asked_for(mean, std, cut):
+    call = f"trunc_normal:mean={mean},std={std},cut={cut},var_correct=true"
+    wide = std / stats.truncnorm.std(-cut, cut)
+    law = resolve(call, MILLION).fill
+    assert (law.mean, law.std) == (mean, pytest.approx(wide, rel=1e-7))
+    assert (law.a, law.b) == pytest.approx((mean - cut * wide, mean + cut * wide))
+    drawn = values(call, MILLION)
+    assert drawn.std(dtype=np.float64) == pytest.approx(std, rel=2e-3)
+    assert p_value(drawn, truncated_cdf(mean, wide, mean - cut * wide, mean + cut * wide)) > 1e-3
+
+
+def test_var_correct_at_two_is_jaxs_truncated_normal():
+    scaled = "variance_scaling:scale=1,mode=fan_in,distribution=truncated_normal"
+    ours, jaxs = (values(call, (50, 100)) for call in ("trunc_normal:std=0.1,cut=2,var_correct=true", scaled))
+    np.testing.assert_allclose(ours, jaxs, rtol=1e-6)
+
+
+def test_var_correct_changes_nothing_unless_it_is_true():
+    assert resolve("trunc_normal:cut=2,var_correct=false", (2,)) == resolve("trunc_normal:cut=2", (2,))
+
+
+def test_var_correct_of_a_law_without_spread_is_its_one_value():
+    assert set(values("trunc_normal:mean=3,std=0,cut=2,var_correct=true", (2,)).tolist()) == {3}
+
+
 @pytest.mark.parametrize(
     ("call", "value"),
     [
@@ -95,10 +154,15 @@ def test_a_truncated_law_without_spread_is_one_float32_number():
         ("trunc_normal:a=1,b=0", "a=1 is greater than b=0"),
         ("trunc_normal:cut=2,a=-1", "trunc_normal takes either cut or a and b, not both"),
         ("trunc_normal:cut=2,b=1", "trunc_normal takes either cut or a and b, not both"),
+        ("trunc_normal:var_correct=true", "var_correct makes up for a cut, and there is none; write cut=2"),
+        ("trunc_normal:a=-1,b=1,var_correct=true", "var_correct makes up for a cut, and there is none"),
+        ("trunc_normal:var_correct=false", "var_correct makes up for a cut, and there is none"),
+        ("trunc_normal:cut=0,var_correct=true", "cut=0 leaves no spread that var_correct could make up for"),
+        ("trunc_normal:cut=2,var_correct=yes", "var_correct=yes is not one of false, true"),
         ("normal:std=-1", "std='-1' is not a number of 0 or more"),
         ("trunc_normal:cut=-1", "cut='-1' is not a number of 0 or more"),
-        ("normal:std=nan", "std=nan is not a number"),
-        ("normal:mean=inf", "mean=inf is not a number"),
+        ("normal:std=nan", "std=nan: nan is not a finite number"),
+        ("normal:mean=inf", "mean=inf: inf is not a finite number"),
     ],
 )
 def test_arguments_that_make_no_law_are_refused_before_any_tensor_is_seen(call, fault):
@@ -114,6 +178,11 @@ def test_arguments_that_make_no_law_are_refused_before_any_tensor_is_seen(call, 
         "trunc_normal:mean=100",
         "trunc_normal:std=1e6,a=-0.01,b=0.01",
         "trunc_normal:cut=1e-9",
+        "trunc_normal:cut=1e-9,var_correct=true",
+        "trunc_normal:cut=1e-310,var_correct=true",
+        "trunc_normal:cut=5e-324,var_correct=true",
+        "trunc_normal:cut=1e308,std=100,var_correct=true",
+        f"trunc_normal:cut=1{'0' * 308},std=100",
         "trunc_normal:std=100,cut=1e308",
         "trunc_normal:mean=0.1,std=1e-10,cut=2",
         "trunc_normal:mean=1e39,std=1e38,a=0,b=1e38",

@@ -78,7 +78,16 @@ class TestArguments:
     def test_what_is_given_is_parsed_and_the_rest_has_its_default(self):
         bound = REGISTRY.bind(parse_call("trunc_normal:std=0.02,a=-1"))
         assert bound.initializer.name == "trunc_normal"
-        assert bound.arguments == {"mean": 0, "std": 0.02, "a": -1, "b": 2, "cut": None}
+        assert bound.arguments == {"mean": 0, "std": 0.02, "a": -1, "b": 2, "cut": None, "var_correct": "false"}
+
+    def test_what_is_told_of_them_leaves_out_what_is_optional_and_not_given(self):
+        def told(call):
+            return REGISTRY.bind(parse_call(call)).told
+
+        assert told("trunc_normal:std=0.02,a=-1") == {"mean": 0, "std": 0.02, "a": -1, "b": 2}
+        assert told("xavier_normal:groups=1,transposed=false") == {"gain": 1}
+        assert told("xavier_normal:groups=2,layout=io") == {"gain": 1, "groups": 2, "layout": "io"}
+        assert told("dirac") == {"groups": 1}
 
     @pytest.mark.parametrize(
         ("call", "message", "hint"),
@@ -105,7 +114,7 @@ class TestArguments:
             ("sparse:sparsity=2", "rule.value", "sparsity=2 is not a number from 0 to 1"),
             ("dirac:groups=0", "rule.value", "groups=0 is not a whole number of 1 or more"),
             ("kaiming_normal:mode=in", "rule.value", "mode=in is not one of fan_in, fan_out"),
-            ("normal:std=big", "rule.number", "std=big is not a number"),
+            ("normal:std=1$", "rule.expression", "std=1$: $ means nothing here"),
         ],
     )
     def test_a_value_that_is_refused_is_shown_with_its_parameter(self, call, code, message):

@@ -8,23 +8,29 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, special, stats
 
 from initctl.errors import RuleError
 from initctl.initializers import Unfit, fans
 from initctl.initializers.scaling import (
     DISTRIBUTIONS,
+    GELU_GAIN,
     MODES,
     NONLINEARITIES,
     SCALING_MODES,
+    SILU_GAIN,
     UNIT_TRUNCATED_STD,
     calculate_gain,
 )
 from initctl.stream import Normal, TruncNormal, Uniform
-from tests.initializers.running import resolve, values
+from tests.initializers.running import DRAWS, resolve, values
 from tests.stream.goodness import p_value, p_value_of_two, truncated_cdf
 
 SHAPE = (200, 100, 5, 10)
 LARGE = (1000, 1000)
+OF_TORCH = [name for name in NONLINEARITIES if name not in ("gelu", "silu")]
 SLOPES = [0, 0.01, 0.2, math.sqrt(5), -0.3, 1, 100]
 
 
@@ -40,17 +46,49 @@ def assert_same_moments(ours, theirs):
     assert ours.std(dtype=np.float64) == pytest.approx(spread, rel=4e-3)
 
 
-def test_every_nonlinearity_of_torch_is_known():
-    assert set(NONLINEARITIES) == set(get_args(torch.nn.init._NonlinearityType))
+def test_every_nonlinearity_of_torch_is_known_and_two_that_it_does_not_know():
+    assert set(OF_TORCH) == set(get_args(torch.nn.init._NonlinearityType))
+    assert set(NONLINEARITIES) == {*OF_TORCH, "gelu", "silu"}
 
 
-@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize("nonlinearity", OF_TORCH)
 @pytest.mark.parametrize("slope", SLOPES)
 def test_gains_are_torchs(nonlinearity, slope):
     assert calculate_gain(nonlinearity, slope) == torch.nn.init.calculate_gain(nonlinearity, slope)
 
 
-@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize(
+    ("function", "gain"),
+    [
+        (lambda z: z * special.ndtr(z), GELU_GAIN),
+        (lambda z: z * special.expit(z), SILU_GAIN),
+        (lambda z: max(z, 0), math.sqrt(2)),
+    ],
+    ids=["gelu", "silu", "relu"],
+)
+def test_a_gain_undoes_what_the_nonlinearity_takes_off_the_second_moment_of_a_normal_variable(function, gain):
+    moment, _ = integrate.quad(
+        lambda z: function(z) ** 2 * stats.norm.pdf(z), -40, 40, points=[-6, 0, 6], epsabs=1e-12, epsrel=1e-12
+    )
+    assert gain == pytest.approx(moment**-0.5, rel=1e-12)
+
+
+def test_the_gain_of_gelu_has_a_closed_form():
+    moment = 1 / 3 + 1 / (2 * math.pi * math.sqrt(3))
+    assert moment**-0.5 == pytest.approx(GELU_GAIN, rel=1e-15)
+
+
+@pytest.mark.parametrize(("nonlinearity", "gain"), [("gelu", GELU_GAIN), ("silu", SILU_GAIN)])
+def test_a_layer_initialized_for_gelu_or_silu_keeps_the_second_moment_of_its_input(nonlinearity, gain):
+    resolved = resolve(f"kaiming_normal:nonlinearity={nonlinearity}", (512, 2048))
+    assert resolved.fill == Normal(0, gain / math.sqrt(2048))
+    weight = torch.from_numpy(values(f"kaiming_normal:nonlinearity={nonlinearity}", (512, 2048)))
+    before = torch.randn(4096, 2048, generator=torch.Generator().manual_seed(0))
+    after = getattr(torch.nn.functional, nonlinearity)(before) @ weight.T
+    assert after.square().mean().item() == pytest.approx(1, rel=2e-2)
+
+
+@pytest.mark.parametrize("nonlinearity", OF_TORCH)
 @pytest.mark.parametrize("mode", MODES)
 def test_kaiming_is_torchs_in_every_mode_for_every_nonlinearity(mode, nonlinearity):
     call = f":a=0.3,mode={mode},nonlinearity={nonlinearity}"
@@ -143,6 +181,71 @@ def test_a_layout_gives_the_law_of_the_tensor_in_torchs_order(call, shape, layou
     assert resolve(with_layout, shape) == resolve(call, (fan_out, fan_in))
 
 
+def with_arguments(call, arguments):
+    return f"{call}{',' if ':' in call else ':'}{arguments}"
+
+
+@pytest.mark.parametrize("call", SCALED)
+@pytest.mark.parametrize(
+    ("shape", "arguments", "alone"),
+    [
+        ((60, 30), "split=3", (20, 30)),
+        ((30, 60), "layout=io,split=3", (20, 30)),
+        ((24, 5, 3), "groups=4", (6, 5, 3)),
+        ((24, 5, 3), "groups=4,transposed=true", (5, 6, 3)),
+        ((24, 5, 3), "transposed=true", (5, 24, 3)),
+    ],
+)
+def test_groups_and_equal_parts_have_the_law_of_one_of_them_alone(call, shape, arguments, alone):
+    assert resolve(with_arguments(call, arguments), shape) == resolve(call, alone)
+
+
+UNEQUAL = [call for call in SCALED if resolve(call, (4, 9)).fill != resolve(call, (5, 9)).fill]
+"""Those whose law depends on the outputs."""
+
+
+def test_most_laws_depend_on_the_inputs_alone():
+    assert set(UNEQUAL) == {"xavier_uniform", "xavier_normal", SCALED[-1]}
+
+
+@pytest.mark.parametrize("call", UNEQUAL)
+@pytest.mark.parametrize(
+    ("shape", "layout", "axis"), [((42, 30), "oi", 0), ((30, 42), "io", 1), ((3, 5, 42, 4), "biok", 2)], ids=str
+)
+def test_each_of_unequal_parts_has_its_own_law_at_its_place(call, shape, layout, axis):
+    drawn = values(with_arguments(call, f"layout={layout},split=4:1:2"), shape)
+    sizes = (24, 6, 12)
+    for size, part, first in zip(sizes, np.split(drawn, np.cumsum(sizes)[:-1], axis), (0, 24, 30), strict=True):
+        law = resolve(with_arguments(call, f"layout={layout}"), (*shape[:axis], size, *shape[axis + 1 :])).fill
+        everywhere = law.values(DRAWS, 0, drawn.size).reshape(shape)
+        np.testing.assert_array_equal(part, everywhere.take(range(first, first + size), axis))
+
+
+@pytest.mark.parametrize("call", UNEQUAL)
+@given(st.integers(0, 42 * 6), st.integers(0, 42 * 6))
+def test_an_element_of_a_part_has_the_same_value_whatever_range_it_is_asked_for_in(call, start, stop):
+    start, stop = sorted((start, stop))
+    fill = resolve(with_arguments(call, "layout=io,split=4:1:2"), (6, 42)).fill
+    np.testing.assert_array_equal(fill.values(DRAWS, start, stop), fill.values(DRAWS, 0, 42 * 6)[start:stop])
+
+
+@pytest.mark.parametrize("call", sorted(set(SCALED) - set(UNEQUAL)))
+def test_unequal_parts_whose_laws_agree_have_one_law(call):
+    assert resolve(with_arguments(call, "split=4:1:2"), (42, 30)) == resolve(call, (42, 30))
+
+
+def test_fused_queries_keys_and_values_are_scaled_as_timm_scales_them():
+    out, into = 192, 64
+    bound = math.sqrt(6 / (out / 3 + into))  # timm/models/vision_transformer.py, init_weights_vit_moco
+    assert resolve("xavier_uniform:split=3", (out, into)).numbers == {
+        "fan_in": 64, "fan_out": 64, "bound": pytest.approx(bound),
+    }  # fmt: skip
+
+
+def test_a_gain_of_0_is_one_law_for_all_parts():
+    assert resolve("xavier_normal:gain=0,split=2:1", (6, 4)).fill == Normal(0, 0)
+
+
 @pytest.mark.parametrize("call", SCALED)
 def test_a_vector_has_no_fans_and_does_not_fit(call):
     with pytest.raises(Unfit, match="at least 2 dims"):
@@ -154,7 +257,8 @@ def test_a_vector_has_no_fans_and_does_not_fit(call):
     [
         "xavier_normal:gain=-1",
         "kaiming_normal:mode=fan_avg",
-        "kaiming_normal:nonlinearity=gelu",
+        "kaiming_normal:nonlinearity=mish",
+        "kaiming_normal:nonlinearity=swish",
         "variance_scaling:scale=-1,mode=fan_in,distribution=normal",
         "variance_scaling:scale=1,mode=fan_in,distribution=cauchy",
         "variance_scaling:scale=1,mode=fan_in",

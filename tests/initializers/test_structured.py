@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from initctl.errors import RuleError
 from initctl.initializers import Unfit
 from tests.initializers.running import DRAWS, resolve, values
 from tests.stream.goodness import normal_cdf, p_value, uniform_cdf
@@ -73,6 +74,32 @@ class TestOrthogonal:
     def test_a_batch_may_stand_between_other_dims(self):
         tensor = values("orthogonal:layout=obi", (6, 3, 4))
         assert max(orthogonality_error(tensor[:, batch]) for batch in range(3)) <= 1e-5
+
+    @pytest.mark.parametrize(
+        ("call", "shape", "layout", "same"),
+        [
+            ("split=3", (36, 12), "boi", (3, 12, 12)),
+            ("split=2:2:2:2", (8, 20), "boi", (4, 2, 20)),
+            ("groups=4", (24, 3, 2), "boik", (4, 6, 3, 2)),
+            ("groups=4,transposed=true", (24, 3, 2), "biok", (4, 6, 3, 2)),
+            ("transposed=true", (4, 6, 3, 3), "iokk", (4, 6, 3, 3)),
+            ("layout=io,split=3", (12, 36), "ibo", (12, 3, 12)),
+            ("layout=boi,split=2", (5, 8, 3), "bboi", (5, 2, 4, 3)),
+        ],
+    )
+    def test_each_group_and_part_is_a_matrix_of_its_own_as_a_batch_of_that_shape_is(self, call, shape, layout, same):
+        fused = values(f"orthogonal:{call}", shape)
+        np.testing.assert_array_equal(fused.reshape(same), values(f"orthogonal:layout={layout}", same))
+
+    def test_the_four_gates_of_an_lstm_are_orthogonal_each(self):
+        fused = values("orthogonal:split=4", (64, 16))
+        assert max(map(orthogonality_error, fused.reshape(4, 16, 16))) <= 1e-5
+        assert orthogonality_error(values("orthogonal", (64, 16)).reshape(4, 16, 16)[0]) > 0.1
+
+    def test_unequal_parts_are_refused_before_any_tensor_is_seen(self):
+        fault = "split=4:1:1: each part is a matrix of its own, and all must be equal"
+        with pytest.raises(RuleError, match=fault):
+            resolve("orthogonal:split=4:1:1", (6, 6))
 
     def test_is_uniform_over_all_orthogonal_matrices(self):
         matrices = values("orthogonal:layout=boi", (20_000, 3, 3))

@@ -17,7 +17,7 @@ PACKED = ["F4", "F6_E2M3", "F6_E3M2"]
 RANDOM = [
     "uniform", "normal", "trunc_normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
     "lecun_uniform", "lecun_normal", "variance_scaling:scale=1,mode=fan_in,distribution=normal", "orthogonal",
-    "sparse:sparsity=0.5", "log_uniform:a=1,b=2", "inv_softplus_log_uniform",
+    "sparse:sparsity=0.5", "log_uniform:a=1,b=2", "inv_softplus_log_uniform", "xavier_normal:split=1:1",
 ]  # fmt: skip
 FORMULAS = ["sinusoid", "arange_log", "lstm_bias", "zero_hadamard"]
 EVERY = [*RANDOM, *FORMULAS, "zeros", "ones", "constant:val=2", "eye", "dirac", "delta_orthogonal", "dirac:groups=3"]
@@ -75,6 +75,9 @@ UNFIT = [
     ("F16", "inv_softplus_log_uniform:b=1e6", "values up to 1e+06 would overflow float16"),
     ("F32", "inv_softplus_log_uniform:b=1e308", "values up to 1e+308 would overflow float32"),
     ("F8_E4M3", "arange_log:start=1e300", "values up to 691 would overflow float8_e4m3fn"),
+    ("F16", "xavier_normal:split=1:1,gain=1e6", "would overflow float16"),
+    ("F32", "xavier_normal:split=3", "its 2 outputs do not divide into 3 parts"),
+    ("F32", "xavier_normal:groups=4", "its 2 outputs do not divide into 4 groups"),
 ]  # fmt: skip
 
 
@@ -109,6 +112,13 @@ def test_an_lstm_bias_fits_where_its_number_does(tmp_path: Path):
     assert planned(tmp_path, {"b": ("F16", [8])}, "b=lstm_bias:forget=65504").actions
     told = refusal(tmp_path, {"b": ("F16", [8])}, "b=lstm_bias:forget=1e6")
     assert told.endswith("values up to 1e+06 would overflow float16")
+
+
+def test_each_part_must_fit_on_its_own(tmp_path: Path):
+    table = {"w": ("F16", [1000, 2])}
+    call = "variance_scaling:scale=1e-15,mode=fan_out,distribution=normal,split=1:999"
+    assert "would all round to 0 in float16" in refusal(tmp_path, table, f"w={call}")
+    assert planned(tmp_path, table, f"w={call.replace('1e-15', '1e-8')}").actions
 
 
 @pytest.mark.parametrize("tag", PACKED)

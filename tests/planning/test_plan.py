@@ -23,6 +23,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
         "format": "safetensors",
         "root": "",
         "seed": 7,
+        "rng": "philox",
         "actions": [
             {
                 "tensor": "fc1.weight",
@@ -56,6 +57,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
                 "tensor": "fc1.bias",
                 "shape": [3],
                 "dtype": "float32",
+                "rows": None,
                 "rule": "*.bias=keep",
                 "source": "rule 2",
                 "elements": 3,
@@ -65,6 +67,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
                 "tensor": "steps",
                 "shape": [],
                 "dtype": "int64",
+                "rows": None,
                 "rule": None,
                 "source": None,
                 "elements": 1,
@@ -85,7 +88,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
 
 def test_the_keys_of_the_plan_stand_in_the_documented_order(tmp_path: Path):
     document = planned(tmp_path, NET, "*.weight=ones").to_json()
-    assert list(document) == ["checkpoint", "format", "root", "seed", "actions", "kept", "resets", "totals"]
+    assert list(document) == ["checkpoint", "format", "root", "seed", "rng", "actions", "kept", "resets", "totals"]
     assert list(document["actions"][0]) == [
         "tensor", "shape", "dtype", "rows", "rule", "source", "init", "params", "device", "elements", "bytes",
     ]  # fmt: skip
@@ -99,6 +102,19 @@ def test_the_keys_of_the_plan_stand_in_the_documented_order(tmp_path: Path):
         ("uniform", {"a": 0, "b": 1}),
         ("trunc_normal:std=0.5,cut=2", {"mean": 0, "std": 0.5, "a": -1.0, "b": 1.0, "cut": 2}),
         ("xavier_normal:gain=2", {"gain": 2, "fan_in": 4, "fan_out": 3, "std": 2 * sqrt(2 / 7)}),
+        (
+            "xavier_normal:split=2:1",
+            {
+                "gain": 1,
+                "split": "2:1",
+                "fan_in": 4,
+                "fan_out[0]": 2,
+                "fan_out[1]": 1,
+                "std[0]": sqrt(2 / 6),
+                "std[1]": sqrt(2 / 5),
+            },
+        ),
+        ("trunc_normal:cut=2,var_correct=false", {"mean": 0, "std": 1, "a": -2, "b": 2, "cut": 2}),
         ("glorot_uniform", {"gain": 1, "fan_in": 4, "fan_out": 3, "bound": sqrt(6 / 7)}),
         (
             "kaiming_normal:nonlinearity=relu",

@@ -61,4 +61,14 @@ def test_the_list_has_a_row_for_each_with_the_call_that_its_defaults_make():
 def test_a_parameter_without_which_there_is_no_call_is_told_from_one_that_may_be_absent():
     page = piped(initializer_report(REGISTRY.find("variance_scaling")))
     defaults = {line.split()[0]: line.split()[1] for line in page.partition("parameter ")[2].splitlines()[1:]}
-    assert defaults == {"scale": "…", "mode": "…", "distribution": "…", "layout": "-"}
+    assert defaults == {
+        "scale": "…", "mode": "…", "distribution": "…", "layout": "-", "transposed": "false", "groups": "1",
+        "split": "-",
+    }  # fmt: skip
+
+
+def test_the_list_leaves_out_what_is_seldom_needed_and_the_page_has_it():
+    row = next(line for line in piped(initializers_report(REGISTRY)).splitlines() if line.startswith("xavier_normal"))
+    assert row.split()[0] == "xavier_normal:gain=1"
+    page = piped(initializer_report(REGISTRY.find("xavier_normal")))
+    assert "groups 1 a whole number of 1 or more" in " ".join(page.split())

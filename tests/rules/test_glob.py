@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initctl.errors import RuleError
-from initctl.rules import Glob
+from initctl.rules import Glob, highest_numbers
 from initctl.rules.pattern import DEEPEST_BRACES, LONGEST_PATTERN
 
 MATCHES = [
@@ -95,14 +95,87 @@ def test_wildcards_match_a_newline_as_any_other_character(pattern: str):
     assert Glob(pattern).matches("\n.weight")
 
 
-@pytest.mark.parametrize("pattern", ["*", "a?", "[ab]", "{a,*}", "{a,{b,c[d]}}", "{,?}"])
+@pytest.mark.parametrize("pattern", ["*", "a?", "[ab]", "{a,*}", "{a,{b,c[d]}}", "{,?}", "{l}", "{-1}", "{0..-1}"])
 def test_a_pattern_that_does_not_spell_out_its_names_has_wildcards(pattern: str):
     assert Glob(pattern).has_wildcards
 
 
-@pytest.mark.parametrize("pattern", ["fc1.weight", r"a\*b", "{emb,out}.weight", r"{a,{b,\?}}", "]", "}"])
+@pytest.mark.parametrize("pattern", ["fc1.weight", r"a\*b", "{emb,out}.weight", r"{a,{b,\?}}", "]", "}", "h.{0..3}.w"])
 def test_a_pattern_that_spells_out_its_names_has_no_wildcards(pattern: str):
     assert not Glob(pattern).has_wildcards
+
+
+RANGES = [
+    ("h.{2..5}.w", ["h.2.w", "h.5.w", "h.03.w"], ["h.1.w", "h.6.w", "h.25.w", "h.w", "h.-3.w"]),
+    ("h.{8..11}.w", ["h.8.w", "h.9.w", "h.10.w", "h.11.w"], ["h.1.w", "h.7.w", "h.12.w", "h.111.w"]),
+    ("fc{1..2}", ["fc1", "fc2"], ["fc12", "fc", "fc01x", "fc3"]),
+    ("{0..2}{0..2}", [], ["12", "1", ""]),
+    ("*{3..4}*", ["3", "a3", "4b", "x.4.y", "a3b9"], ["34", "43", "a", "5"]),
+    ("{0..3,7,x}", ["0", "3", "7", "x"], ["4", "07", "33"]),
+    ("{a,{1..2}}b", ["ab", "1b", "2b"], ["3b", "12b"]),
+    ("{0..999999999999999999}", ["0", "999999999999999999"], ["1000000000000000000", "a"]),
+    ("{l}", ["0", "12", "007"], ["", "a", "1a", "9" * 19]),
+    ("layers.{l}.*", ["layers.3.w", "layers.10.a.b"], ["layers.x.w", "layers.3", "layers.3x.w"]),
+    ("fc{l}.w", ["fc1.w", "fc12.w"], ["fc.w", "fc1a.w"]),
+]
+"""Patterns with numbers, names that fit, and names that do not: a number is all of its digits."""
+
+
+@pytest.mark.parametrize(("pattern", "fitting", "others"), RANGES)
+def test_a_number_is_matched_whole(pattern: str, fitting: list[str], others: list[str]):
+    glob = Glob(pattern)
+    assert [name for name in fitting if not glob.matches(name)] == []
+    assert [name for name in others if glob.matches(name)] == []
+
+
+TREE = [f"model.layers.{number}.w" for number in range(12)]
+TREE += [f"{part}.block.{number}.w" for part, depth in (("enc", 6), ("dec", 4)) for number in range(depth)]
+TREE += ["fc1.w", "fc2.w", "fc10.w", "head.w"]
+COUNTED_BACK = [
+    ("model.layers.{-2..-1}.w", ["model.layers.10.w", "model.layers.11.w"]),
+    ("model.layers.{-1}.w", ["model.layers.11.w"]),
+    ("model.layers.{10..-1}.w", ["model.layers.10.w", "model.layers.11.w"]),
+    ("model.layers.{0..-11}.w", ["model.layers.0.w", "model.layers.1.w"]),
+    ("model.layers.{-100..-11}.w", ["model.layers.0.w", "model.layers.1.w"]),
+    ("model.layers.{-100..-13}.w", []),
+    ("*.{-1}.w", ["model.layers.11.w", "enc.block.5.w", "dec.block.3.w"]),
+    ("{enc,dec}.block.{-1..-1}.w", ["enc.block.5.w", "dec.block.3.w"]),
+    ("{head,*.layers.{-1..-1}}.w", ["model.layers.11.w", "head.w"]),
+    ("fc{-1}.w", ["fc10.w"]),
+    ("fc{-9..-1}.w", ["fc2.w", "fc10.w"]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "fitting"), COUNTED_BACK)
+def test_a_negative_number_counts_back_from_the_highest_at_its_place(pattern: str, fitting: list[str]):
+    highest = highest_numbers(TREE)
+    assert [name for name in TREE if Glob(pattern).matches(name, highest)] == fitting
+
+
+def test_the_highest_number_at_a_place_is_told_by_all_names_whatever_follows():
+    highest = highest_numbers(["h.3.attn.w", "h.11.mlp.w", "h.7", "h", "12.h.1"])
+    assert (highest["h."], highest[""]) == (11, 12)
+    assert not Glob("h.{-1}.attn.w").matches("h.3.attn.w", highest)
+
+
+CAPTURES = [
+    ("*.layers.{l}.*", "m.layers.7.mlp.2.w", {"l": 7}),
+    ("*.{l}.*", "m.layers.7.mlp.2.w", {"l": 7}),
+    ("*.{l}.w", "m.layers.7.mlp.2.w", {"l": 2}),
+    ("*.{layer}.*.{expert}.*", "h.07.experts.12.w", {"layer": 7, "expert": 12}),
+    ("*{a}*{b}", "1.2.3", {"a": 1, "b": 3}),
+    ("{a}.{5..6}.{b}", "4.5.6", {"a": 4, "b": 6}),
+    ("fc{n}", "fc12", {"n": 12}),
+    ("plain", "plain", {}),
+]
+
+
+@pytest.mark.parametrize(("pattern", "name", "captured"), CAPTURES)
+def test_a_capture_is_the_first_number_that_it_can_be(pattern: str, name: str, captured: dict[str, int]):
+    glob = Glob(pattern)
+    assert glob.matches(name)
+    assert glob.captured(name) == captured
+    assert glob.captures == tuple(captured)
 
 
 def test_a_glob_remembers_its_text():
@@ -111,17 +184,17 @@ def test_a_glob_remembers_its_text():
 
 ERRORS = [
     ("", "'': empty", "name a tensor, or write * for all"),
-    ("x[8-11]", "[8-11] is a set of single characters, not a range of numbers", "list the numbers: {8,9,10,11}"),
-    ("h.[!10-12].w", "[!10-12] is a set of single characters", "list the numbers: {10,11,12}"),
-    ("[0-99]", "[0-99] is a set of single characters", "list the numbers in braces: {8,9,10,11}"),
-    ("[12-3]", "[12-3] is a set of single characters", "list the numbers in braces: {8,9,10,11}"),
-    ("h.{2..5}.w", "{2..5} would be a range of numbers, which globs do not have", "list the numbers: {2,3,4,5}"),
-    ("h.{-2..-1}.w", "{-2..-1} would be a range of numbers", "list the numbers in braces: {8,9,10,11}"),
-    ("{0..999}", "{0..999} would be a range of numbers", "list the numbers in braces: {8,9,10,11}"),
-    ("{a,1..2}", "{a,1..2} would be a range of numbers", "list the numbers: {1,2}"),
-    ("{x}", "{x} offers no choice", r"separate alternatives by commas, or write \{ for the brace"),
+    ("x[8-11]", "[8-11] is a set of single characters, not a range of numbers", "write {8..11}"),
+    ("h.[!10-12].w", "[!10-12] is a set of single characters", "write {10..12}"),
+    ("[0-99]", "[0-99] is a set of single characters", "write {0..99}"),
+    ("{5..2}", "5..2 holds no number", "write 2..5"),
+    ("{a,-1..-3}", "-1..-3 holds no number", "write -3..-1"),
+    ("{5}", "{5} offers no choice", r"separate alternatives by commas, or write \{ for the brace"),
+    ("{x.y}", "{x.y} offers no choice", r"separate alternatives by commas, or write \{ for the brace"),
+    ("{1..}", "{1..} offers no choice", r"separate alternatives by commas, or write \{ for the brace"),
     ("{}", "{} offers no choice", r"separate alternatives by commas, or write \{ for the brace"),
-    ("{a,{b}}", "{b} offers no choice", r"separate alternatives by commas, or write \{ for the brace"),
+    ("{a,{b}}", "{b} is a name for a number, which alternatives cannot hold", "write it outside of other braces"),
+    ("{l}.{l}", "{l} stands there twice", "call the second number otherwise"),
     ("[z-a]", "[z-a] matches nothing", r"write \[ for the bracket itself"),
     ("[ab-a]", "[ab-a] matches nothing", r"write \[ for the bracket itself"),
     ("[]", "[] matches nothing", r"write \[ for the bracket itself"),
@@ -196,11 +269,14 @@ PATHOLOGICAL = {
     "nested choices": "{a*," * DEEPEST_BRACES + "a" + "}" * DEEPEST_BRACES + "b",
     "overlapping sets": "[a-z][!b-z]*" * (LONGEST_PATTERN // 12),
     "a counter": "*a" + "?" * 200 + "b",
+    "numbers after runs": "*{0..9}*" * 60 + "b",
+    "numbers in choices": "{a,{0..9}}" * 300,
+    "captures": "".join(f"*{{x{number}}}" for number in range(400)),
 }
 
 
 @pytest.mark.parametrize("pattern", PATHOLOGICAL.values(), ids=PATHOLOGICAL.keys())
-@pytest.mark.parametrize("name", ["a" * 2999 + "b", "ab" * 1500])
+@pytest.mark.parametrize("name", ["a" * 2999 + "b", "ab" * 1500, "a1" * 1500])
 def test_no_pattern_makes_matching_slow(pattern: str, name: str):
     Glob(pattern).matches(name)
 

@@ -26,6 +26,7 @@ from initctl.stream.engines.object_code import kernels
 from initctl.stream.engines.proof import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.orthonormal import orthonormal
+from initctl.stream.parted import Parted
 from initctl.stream.philox import LANES
 from initctl.threads import submit
 
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 _STANDARD_NORMAL = NORMAL, (-0.0, 1.0)
 """A mean of -0 leaves every number as it is, -0 too."""
+_WORTH_A_CALL = 1024
+"""Numbers that take the kernels longer than calling them does."""
 _COLUMNS_AT_ONCE = 64
 """Columns that one thread ranks at a time."""
 
@@ -73,6 +76,10 @@ class CompiledEngine(NumpyEngine):
             self.compute(known, key, start, stop, _layout(dtype), out)
         elif type(law) is ZeroedNormal and law.parts == 1:
             self.compute_zeroed(law, key, start, stop, _layout(dtype), out)
+        elif type(law) is Parted and law.shortest >= _WORTH_A_CALL:
+            for part, first, last in law.runs(start, stop):
+                room = out[(first - start) * dtype.width : (last - start) * dtype.width]
+                self.fill(part, key, first, last, dtype, room)
         else:
             super().fill(law, key, start, stop, dtype, out)
 

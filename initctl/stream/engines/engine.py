@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.laws import Constant
+from initctl.stream.laws import Constant, Overflow, Revised
 from initctl.stream.orthonormal import orthonormal
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Engine(Protocol):
     def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         """Write the numbers from `start` to `stop` of `law` into `out`, as little-endian elements of `dtype`.
 
-        `out` has room for exactly that. Raises `Unusable` where a fill from elsewhere gives what no tensor can hold.
+        `out` has room for exactly that. Raises `Unusable` where a fill from elsewhere gives what no tensor can hold,
+        and `Overflow` where old values have led there.
         """
 
 
@@ -79,10 +80,19 @@ class NumpyEngine:
         for first in range(start, stop, _AT_ONCE):
             last = min(first + _AT_ONCE, stop)
             values = law.values(draws, first, last)
-            if values.shape != (last - first,) or not np.isfinite(values).all():
+            if values.shape != (last - first,) or not (isinstance(law, Revised) or np.isfinite(values).all()):
                 raise Unusable(f"gave other than {last - first} finite numbers")
-            self.encode(values, dtype, out[(first - start) * width : (last - start) * width])
+            written = out[(first - start) * width : (last - start) * width]
+            self.encode(values, dtype, written)
+            if isinstance(law, Revised):
+                _check_held(values, written.view(dtype.numpy))
 
     def encode(self, values: Floats, dtype: DType, out: Bytes) -> None:
         """Write `values` into `out` as elements of `dtype`."""
         out[...] = encode(values, dtype)
+
+
+def _check_held(values: NDArray[Any], stored: NDArray[Any]) -> None:
+    """Raise `Overflow` where finite `values` are not finite as they are `stored`."""
+    if values.dtype != stored.dtype and (np.isfinite(values) & ~np.isfinite(stored)).any():
+        raise Overflow(f"it comes to values that overflow {stored.dtype.name}")

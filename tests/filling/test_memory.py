@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.execution import memory
+from initctl.filling import memory
 from initctl.stream.engines import device
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import single

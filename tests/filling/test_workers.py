@@ -9,7 +9,7 @@ import pytest
 
 import initctl
 from initctl.execution import Progress
-from initctl.execution.workers import Workers
+from initctl.filling import Workers
 from tests.execution.checkpoints import single
 
 if TYPE_CHECKING:

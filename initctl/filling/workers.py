@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from initctl.execution.events import Progress
+from initctl.filling.events import Progress
 from initctl.threads import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from initctl.execution.pieces import Piece
-
 _WAITING_FOR_EACH = 2
 """Pieces handed out for each thread: enough to keep it busy, few enough to stop soon."""
+
+
+class Piece(Protocol):
+    """Some bytes of the output, which depend on no other piece."""
+
+    @property
+    def offset(self) -> int:
+        """Where they begin in the file."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def write(self, destination: int) -> None:
+        """Put the bytes into descriptor `destination`."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from initctl.execution.events import Chosen
+from initctl.filling.events import Chosen
 from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeFill
 from initctl.stream.engines import Work, choose
 from initctl.stream.engines.choosing import CPU

@@ -1,0 +1,15 @@
+"""`initctl recipe-schema`: what editors need to complete and check recipes."""
+
+from __future__ import annotations
+
+import json
+
+
+def recipe_schema() -> None:
+    """Print the JSON Schema of recipes, for editors.
+
+    Example: initctl recipe-schema > recipe.schema.json
+    """
+    from initctl.recipes import recipe_schema as schema
+
+    print(json.dumps(schema(), indent=2))

@@ -1,0 +1,63 @@
+"""`initctl verify`: whether a checkpoint holds exactly what the rules give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import initctl
+from initctl.cli.face import Face
+from initctl.cli.options import Checkpoint, DecidingOptions, SavedPlan, grouped
+from initctl.execution import Chosen, Progress
+from initctl.planning import Plan
+from initctl.report.verifications import verification_report
+
+if TYPE_CHECKING:
+    from initctl.execution import Event
+
+Against = Annotated[
+    str | None,
+    typer.Option(
+        "--against", metavar="CHECKPOINT", help="What the rules were applied to: all that they keep must be as there."
+    ),
+]
+Sample = Annotated[
+    int | None, typer.Option("--sample", metavar="N", min=1, help="Compare N elements of each tensor only.")
+]
+
+
+@grouped
+def verify(
+    checkpoint: Checkpoint,
+    *,
+    rules: DecidingOptions,
+    plan: SavedPlan = None,
+    against: Against = None,
+    sample: Sample = None,
+    face: Face,
+) -> None:
+    """Check that a checkpoint holds exactly what the rules give.
+
+    Every value is computed once more and compared; nothing is written. Status 1 where one differs.
+
+    Example: initctl verify init.safetensors -r '*.bias=zeros' --against net.safetensors
+    """
+    with face.progress("comparing") as on_progress:
+
+        def tell(event: Plan | Event) -> None:
+            match event:
+                case Plan():
+                    face.warn(event.warnings)
+                case Chosen(device, engine, reason):
+                    face.log(f"{device}: engine {engine}: {reason}")
+                case Progress() if on_progress:
+                    on_progress(event)
+
+        found = initctl.verify(
+            checkpoint, plan=plan, against=against, sample=sample, threads=face.threads, on_event=tell, **vars(rules)
+        )
+    status = 0 if found.holds else 1
+    face.result("verify", found.to_json, lambda: verification_report(found), status=status)
+    if status:
+        raise typer.Exit(status)

@@ -1,0 +1,128 @@
+"""How the elements of a tile lie in its file: in another order than the tensor's, or with gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from initctl.commit import read_some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from initctl.tensors import Block, Shape
+
+_BRIDGED = 4 << 10
+"""Bytes between two elements up to which reading them too costs less than a call for each element."""
+_SPAN = 1 << 20
+"""Runs that begin within as many bytes of a file are read at once, with what lies between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSpan:
+    """Runs number `first` to `last` of an order: bytes `start` to `stop` of the file, with what lies between them."""
+
+    order: TileOrder
+    first: int
+    last: int
+    start: int
+    stop: int
+
+    def filled(self, content: NDArray[np.uint8], descriptor: int) -> NDArray[np.uint8]:
+        """The bytes of the span, its runs out of `content`, which holds all of them, and the rest as it is."""
+        length = self.order.length
+        runs = content[self.first * length : self.last * length]
+        if self.last - self.first == 1:
+            return runs
+        span, places = read_array(descriptor, self.start, self.stop), self._places
+        span.view(self.order.element)[places] = runs.view(self.order.element).reshape(places.shape)
+        return span
+
+    def picked(self, descriptor: int) -> NDArray[np.uint8]:
+        """The bytes of its runs."""
+        span = read_array(descriptor, self.start, self.stop)
+        if self.last - self.first == 1:
+            return span
+        return span.view(self.order.element)[self._places].reshape(-1).view(np.uint8)
+
+    @property
+    def _places(self) -> NDArray[np.int64]:
+        """The number of each element of each run within the span."""
+        width = self.order.width
+        begins = (self.order.offsets[self.first : self.last] - self.start) // width
+        return begins[:, np.newaxis] + np.arange(self.order.length // width)
+
+
+@dataclass(frozen=True, slots=True)
+class TileOrder:
+    """How the elements of a tile lie in its file: in runs of `length` bytes, which begin at `offsets`, in order."""
+
+    shape: Shape
+    dims: list[int]
+    offsets: NDArray[np.int64]
+    length: int
+    width: int
+
+    @classmethod
+    def of(cls, tile: Block, width: int) -> Self:
+        dims = [dim for dim, size in enumerate(tile.shape) if size > 1]
+        dims.sort(key=lambda dim: -tile.strides[dim])
+        sizes, strides = ([of[dim] for dim in dims] for of in (tile.shape, tile.strides))
+        count = 1
+        while sizes and strides[-1] == count:
+            count *= sizes.pop()
+            strides.pop()
+        steps = (np.arange(size) * (stride * width) for size, stride in zip(sizes, strides, strict=True))
+        starts = reduce(np.add.outer, steps, np.array(tile.offset))
+        return cls(tile.shape, dims, starts.reshape(-1), count * width, width)
+
+    @property
+    def element(self) -> np.dtype[np.generic]:
+        """A type as wide as an element, which moves as it is: fast where there is a number of that width."""
+        return np.dtype(f"u{self.width}") if self.width in _WHOLE_NUMBERS else np.dtype((np.void, self.width))
+
+    @property
+    def spans(self) -> Iterator[OrderSpan]:
+        """The runs in order, those that lie close together as one."""
+        far = np.diff(self.offsets) > self.length + _BRIDGED
+        beyond = np.diff(self.offsets // _SPAN) > 0
+        edges = [0, *(np.flatnonzero(far | beyond) + 1).tolist(), len(self.offsets)]
+        begins = self.offsets.tolist()
+        for first, last in pairwise(edges):
+            yield OrderSpan(self, first, last, begins[first], begins[last - 1] + self.length)
+
+    def as_in_file(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The elements of a tile in row-major order, in the file's."""
+        elements = values.view(self.element).reshape([size for size in self.shape if size > 1])
+        return np.ascontiguousarray(elements.transpose(self._axes)).view(np.uint8).reshape(-1)
+
+    def as_in_tensor(self, content: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+        """The elements in the file's order, in row-major order, repeated where `shape` is larger than the tile."""
+        elements = content.view(self.element).reshape([self.shape[dim] for dim in self.dims])
+        restored = elements.transpose(np.argsort(self._axes)).reshape(self.shape)
+        return np.ascontiguousarray(np.broadcast_to(restored, shape)).view(np.uint8).reshape(-1)
+
+    @property
+    def _axes(self) -> list[int]:
+        """The dims of more than one element in the file's order, numbered among themselves."""
+        kept = sorted(self.dims)
+        return [kept.index(dim) for dim in self.dims]
+
+
+def read_array(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
+    content = np.empty(stop - start, np.uint8)
+    reached = 0
+    while reached < content.size:
+        data = read_some(descriptor, start + reached, stop)
+        content[reached : reached + len(data)] = np.frombuffer(data, np.uint8)
+        reached += len(data)
+    return content
+
+
+_WHOLE_NUMBERS = (1, 2, 4, 8)

@@ -1,0 +1,64 @@
+"""Other tensors that one is filled from: found by name, in this checkpoint or in another."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import shown
+from initctl.initializers import Unfit
+from initctl.initializers.revising import Copied
+from initctl.stream import Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initctl.formats import Checkpoint
+    from initctl.planning.names import Surroundings
+    from initctl.stream import AnyFill, Source
+    from initctl.tensors import TensorSpec
+
+
+class Located(NamedTuple):
+    """A tensor, and the checkpoint that holds it."""
+
+    checkpoint: Checkpoint
+    tensor: TensorSpec
+
+
+def located_sources(fill: AnyFill, tensor: TensorSpec, around: Surroundings) -> Mapping[Source, Located]:
+    """Where the tensors are that `fill` reads besides `tensor` itself. Raises `Unfit` where one is not there, or is not
+    of the shape that it takes.
+    """
+    if not isinstance(fill, Revision):
+        return {}
+    found = {source: _located(source, around) for source in fill.sources}
+    if isinstance(fill, Copied):
+        _check_copied(fill, tensor, found[fill.source].tensor)
+    return found
+
+
+def _located(source: Source, around: Surroundings) -> Located:
+    checkpoint = around.checkpoint if source.checkpoint is None else around.other(source.checkpoint)
+    found = next((tensor for tensor in checkpoint.tensors if tensor.name == source.name), None)
+    if found is None:
+        nearest = get_close_matches(source.name, [tensor.name for tensor in checkpoint.tensors], n=1)
+        proposal = f"; did you mean {shown(nearest[0])}?" if nearest else ""
+        raise Unfit(f"{shown(checkpoint.path)} holds no tensor {shown(source.name)}{proposal}")
+    if not found.blocks or found.dtype.kind in ("packed", "quantized"):
+        raise Unfit(f"the numbers of {shown(source.name)} cannot be read: {found.unwritable or found.dtype.name}")
+    return Located(checkpoint, found)
+
+
+def _check_copied(fill: Copied, tensor: TensorSpec, source: TensorSpec) -> None:
+    place = f"{shown(source.name)} {list(source.shape)}"
+    if fill.row is None and source.shape != tensor.shape:
+        raise Unfit(f"{place} has another shape")
+    if fill.row is not None and source.shape[1:] != tensor.shape[1:]:
+        raise Unfit(f"the rows of {place} have another shape")
+    if fill.row is not None and not (source.shape and fill.row < source.shape[0]):
+        raise Unfit(f"{place} has no row {fill.row}")
+    if tensor.dtype.is_floating != source.dtype.is_floating or tensor.dtype.parts != source.dtype.parts:
+        raise Unfit(f"{place} holds {source.dtype.name}, which is another kind of number")
+    if not tensor.dtype.is_floating and tensor.dtype != source.dtype:
+        raise Unfit(f"{place} holds {source.dtype.name}, and would not fit exactly")

@@ -1,0 +1,53 @@
+"""Actions as torch.nn.init would carry them out, in its own dtype and with its own random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING
+
+from initctl.initializers import REGISTRY, Unfit
+from initctl.stream import Constant
+from initctl.stream.torch_draw import TorchDraw
+
+if TYPE_CHECKING:
+    from initctl.planning.plan import Action
+
+_ARGUMENTS = {
+    "uniform": ("a", "b"),
+    "normal": ("mean", "std"),
+    "trunc_normal": ("mean", "std", "a", "b"),
+    "xavier_uniform": ("gain",),
+    "xavier_normal": ("gain",),
+    "kaiming_uniform": ("a", "mode", "nonlinearity"),
+    "kaiming_normal": ("a", "mode", "nonlinearity"),
+    "orthogonal": ("gain",),
+    "sparse": ("sparsity", "std"),
+}
+"""The initializers that draw in torch.nn.init, and what they take there."""
+_DRAWN_NOTHING = ("zeros", "ones", "constant", "eye", "dirac")
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+def by_torch(action: Action) -> Action:
+    """`action` by torch.nn.init. Raises `Unfit` where that cannot do it."""
+    name = action.initializer
+    if name in _DRAWN_NOTHING:
+        return action
+    if name not in _ARGUMENTS:
+        raise Unfit("torch.nn.init has none, and --rng torch was asked for")
+    defaults = {parameter.name: parameter.default for parameter in REGISTRY.find(name).parameters}
+    known = _ARGUMENTS[name]
+    if more := [key for key, value in action.arguments.items() if key not in known and value != defaults[key]]:
+        raise Unfit(f"torch.nn.init.{name}_ takes no {' and no '.join(more)}, and --rng torch was asked for")
+    if action.tensor.dtype.name not in _DTYPES:
+        raise Unfit(f"torch draws no {action.tensor.dtype.name}, and --rng torch was asked for")
+    if not action.part.numel:
+        return replace(action, fill=Constant(0))
+    shape, origin = action.tensor.shape, 0
+    if action.rows:
+        start, stop = action.rows
+        shape, origin = (stop - start, *shape[1:]), start * prod(shape[1:])
+    arguments = {key: action.arguments[key] for key in known if key in action.arguments}
+    fill = TorchDraw(f"{name}_", arguments, shape, action.tensor.dtype.name, action.device, origin)
+    return replace(action, fill=fill)

@@ -1,0 +1,89 @@
+"""The JSON Schema of recipes: what editors complete and check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from initctl.initializers import KEEP, REGISTRY, Number, Whole, Word
+
+if TYPE_CHECKING:
+    from initctl.initializers import Initializer, Parameter
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_EXPRESSION = {"type": "string", "minLength": 1}
+_TEXTS = {
+    "oneOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+    ]
+}
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The schema of a recipe as JSON, with every initializer that is installed."""
+    initializers = list(REGISTRY)
+    names = sorted(name for initializer in initializers for name in (initializer.name, *initializer.aliases))
+    return {
+        "$schema": _DIALECT,
+        "title": "initctl recipe",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "seed": {"description": "Random values follow from it.", "type": "integer", "minimum": 0},
+            "extends": {"description": "Recipes, or presets as preset:NAME, whose rules come first.", **_TEXTS},
+            "optional": {"description": "Whether rules here may decide nothing.", "type": "boolean"},
+            "vars": {
+                "description": "Names for expressions.",
+                "type": "object",
+                "additionalProperties": {"oneOf": [{"type": "number"}, _EXPRESSION]},
+            },
+            "config": {"description": "What config.json is taken to say where it is silent.", "type": "object"},
+            "preset": {"description": "What a preset is for.", "type": "object"},
+            "rule": {"type": "array", "items": {"$ref": "#/$defs/rule"}},
+        },
+        "$defs": {
+            "rule": {
+                "type": "object",
+                "required": ["match", "init"],
+                "properties": {
+                    "match": {"description": "A selector of tensors, or several.", **_TEXTS},
+                    "where": {"description": "A condition, as ndim >= 2 and numel > 1000.", **_EXPRESSION},
+                    "optional": {"description": "Whether it may decide nothing.", "type": "boolean"},
+                    "init": {
+                        "description": "An initializer, alone or with parameters as on the command line.",
+                        "anyOf": [{"enum": [KEEP, *names]}, {"type": "string", "pattern": ":"}],
+                    },
+                },
+                "allOf": [_parameters(initializer) for initializer in initializers],
+            }
+        },
+    }
+
+
+def _parameters(initializer: Initializer) -> dict[str, Any]:
+    """What a rule of `initializer` may say besides."""
+    names = [initializer.name, *initializer.aliases]
+    given = {parameter.name: _parameter(parameter) for parameter in initializer.parameters}
+    own = {"match": True, "where": True, "optional": True, "init": True}
+    return {
+        "if": {"properties": {"init": {"enum": names}}, "required": ["init"]},
+        "then": {
+            "properties": {**own, **given},
+            "required": [parameter.name for parameter in initializer.parameters if parameter.required],
+            "additionalProperties": False,
+        },
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": parameter.type.accepts}
+    if parameter.default is not None:
+        described["default"] = parameter.default
+    match parameter.type:
+        case Number() | Whole():
+            return {**described, "oneOf": [{"type": "number"}, _EXPRESSION]}
+        case Word(choices) if set(choices) == {"true", "false"}:
+            return {**described, "enum": [*choices, True, False]}
+        case Word(choices):
+            return {**described, "enum": list(choices)}
+    return {**described, "type": "string"}

@@ -1,0 +1,30 @@
+"""The list of presets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from initctl.report.tables import Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from initctl.recipes import Preset
+
+
+def presets_report(presets: Iterable[Preset]) -> RenderableType:
+    """One row each: its name, the model types that `auto` takes it for, and what it gives."""
+    rows = [(preset.name, ", ".join(preset.model_types) or "-", preset.summary) for preset in presets]
+    return Listing(("preset", "model_type", "gives"), rows)
+
+
+def preset_json(preset: Preset) -> dict[str, Any]:
+    """One preset as data."""
+    return {
+        "name": preset.name,
+        "summary": preset.summary,
+        "source": preset.source,
+        "model_types": list(preset.model_types),
+    }

@@ -1,0 +1,30 @@
+"""Arithmetic in rules. Nothing is ever handed to `eval`.
+
+    value      + - * / **, unary minus, parentheses, numbers, `pi`, names, shape[i], sqrt log exp abs min max
+    condition  values and texts compared by == != < <= > >=, combined by `and`, `or`, `not`; true, false
+
+What a name stands for is told by whoever asks for the value.
+
+expression.py   an expression: its text, its tree, its value
+tree.py         what it is made of
+parser.py       text → tree
+evaluation.py   tree → value
+text.py         tree → text
+variables.py    names that stand for expressions
+"""
+
+from initctl.rules.expressions.evaluation import Undefined
+from initctl.rules.expressions.expression import Expression, parse_condition, parse_expression
+from initctl.rules.expressions.tree import RESERVED, Value
+from initctl.rules.expressions.variables import Circular, needed
+
+__all__ = [
+    "RESERVED",
+    "Circular",
+    "Expression",
+    "Undefined",
+    "Value",
+    "needed",
+    "parse_condition",
+    "parse_expression",
+]

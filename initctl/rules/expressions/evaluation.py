@@ -1,0 +1,133 @@
+"""A tree's value. Numbers are finite, and whole ones stay whole while they are small."""
+
+from __future__ import annotations
+
+import math
+import operator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from initctl.errors import shown
+from initctl.rules.expressions.tree import Applied, Combined, Compared, Item, Literal, Name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from initctl.rules.expressions.tree import Part, Tree, Value
+
+_EXACT = 2**64
+"""From here on no whole number is needed exactly, and it goes on as a float."""
+
+
+class Undefined(Exception):  # noqa: N818 - a fact that planning turns into an error with rule and tensor
+    """An expression has no value: the message says why, `start` and `stop` where."""
+
+    def __init__(self, message: str, part: Part) -> None:
+        super().__init__(message)
+        self.start, self.stop = part.start, part.stop
+
+
+def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
+    match tree:
+        case Literal(value=value):
+            return value
+        case Name(name=name):
+            try:
+                return lookup(name)
+            except KeyError as reason:
+                raise Undefined(str(reason.args[0]), tree) from None
+        case Item(of=of, index=index):
+            return _item(tree, evaluated(of, lookup), evaluated(index, lookup))
+        case Applied(function=function, operands=operands):
+            return _applied(tree, function, [_number(part, lookup) for part in operands])
+        case Compared(operands=operands, signs=signs):
+            pairs = pairwise([evaluated(part, lookup) for part in operands])
+            return all(_holds(tree, sign, *pair) for sign, pair in zip(signs, pairs, strict=True))
+        case Combined(word=word, operands=operands):
+            truths = (_truth(part, lookup) for part in operands)
+            return not next(truths) if word == "not" else (all if word == "and" else any)(truths)
+
+
+def _item(tree: Item, of: Value, index: Value) -> Value:
+    if not isinstance(of, tuple):
+        raise Undefined(f"{tree.of.name} is not a list", tree.of)
+    if type(index) is not int:
+        raise Undefined(f"{index} is not a whole number", tree.index)
+    if not -len(of) <= index < len(of):
+        raise Undefined(f"{tree.of.name} has {len(of)} numbers, and none at {index}", tree)
+    return of[index]
+
+
+def _number(tree: Tree, lookup: Callable[[str], Value]) -> int | float:
+    value = evaluated(tree, lookup)
+    if isinstance(value, (str, bool, tuple)):
+        raise Undefined(f"{_described(value)} is not a number", tree)
+    return value
+
+
+def _truth(tree: Tree, lookup: Callable[[str], Value]) -> bool:
+    value = evaluated(tree, lookup)
+    if not isinstance(value, bool):
+        raise Undefined(f"{_described(value)} is neither true nor false", tree)
+    return value
+
+
+def _holds(tree: Compared, sign: str, one: Value, other: Value) -> bool:
+    if sign in ("==", "!="):
+        return bool(_COMPARED[sign](one, other))
+    for value in (one, other):
+        if isinstance(value, (str, bool, tuple)):
+            raise Undefined(f"{_described(value)} is not a number", tree)
+    return bool(_COMPARED[sign](one, other))
+
+
+def _described(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else shown(value)
+
+
+def _applied(tree: Applied, function: str, numbers: list[int | float]) -> int | float:
+    try:
+        result = _operation(function, len(numbers))(*numbers)
+    except ZeroDivisionError:
+        raise Undefined("a number is divided by 0", tree) from None
+    except (ValueError, OverflowError):
+        result = math.inf
+    if isinstance(result, complex) or not math.isfinite(result):
+        written = f"{function} of {', '.join(f'{number:.6g}' for number in numbers)}"
+        raise Undefined(f"{written} is not defined, or too large", tree)
+    return float(result) if abs(result) >= _EXACT else result
+
+
+def _operation(function: str, count: int) -> Callable[..., int | float]:
+    return operator.neg if function == "-" and count == 1 else _OPERATIONS[function]
+
+
+def _power(base: float, exponent: float) -> int | float:
+    """Whole numbers stay whole while they are small: Python would compute any of them exactly, however large."""
+    if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0 and base.bit_length() * exponent <= 64:
+        return int(base**exponent)
+    result: float = float(base) ** float(exponent)
+    return result
+
+
+_OPERATIONS: dict[str, Callable[..., int | float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": _power,
+    "sqrt": math.sqrt,
+    "log": math.log,
+    "exp": math.exp,
+    "abs": abs,
+    "min": lambda *numbers: min(numbers),
+    "max": lambda *numbers: max(numbers),
+}
+_COMPARED: dict[str, Callable[[Value, Value], object]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}

@@ -1,0 +1,60 @@
+"""Laws side by side in one tensor, as a fused weight has them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from initctl.stream.draws import Draws
+    from initctl.stream.laws import Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A law for each part of one dim: element i stands at `i // inner % ends[-1]` along it.
+
+    `ends` are where the parts end along the dim, in ascending order, and `inner` is the number of elements from one
+    place to the next. A part's law is asked for elements of the whole tensor: their random numbers are those that
+    they have in any other law.
+    """
+
+    laws: tuple[Fill, ...]
+    ends: tuple[int, ...]
+    inner: int
+
+    @property
+    def largest(self) -> float:
+        return max(law.largest for law in self.laws)
+
+    @property
+    def shortest(self) -> int:
+        """Elements that the smallest part has without a gap."""
+        return self.inner * min(np.diff(self.ends, prepend=0).tolist())
+
+    def runs(self, start: int, stop: int) -> Iterator[tuple[Fill, int, int]]:
+        """The elements from `start` to `stop` as runs of one law: which, from where, to where."""
+        period = self.inner * self.ends[-1]
+        while start < stop:
+            within = start % period
+            part = bisect_right(self.ends, within // self.inner)
+            end = min(start - within + self.inner * self.ends[part], stop)
+            yield self.laws[part], start, end
+            start = end
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        """Each law is asked once: runs may be as short as one element."""
+        place = np.arange(start, stop) // self.inner % self.ends[-1]
+        part = np.searchsorted(self.ends, place, side="right")
+        values = np.empty(stop - start, np.float32)
+        for number in np.unique(part):
+            chosen = part == number
+            values[chosen] = self.laws[number].values(draws, start, stop)[chosen]
+        return values

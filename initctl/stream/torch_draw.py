@@ -1,0 +1,49 @@
+"""A law of torch.nn.init, drawn from torch's own generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initctl.stream.laws import Table, WholeFill
+from initctl.stream.torch_generator import NotDrawn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initctl.stream.draws import Draws
+
+_COPIES = 3
+"""A tensor in its own dtype, once more as float32 or float64, and what torch needs on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class TorchDraw(WholeFill):
+    """What `torch.nn.init.FUNCTION(tensor, **arguments)` writes into a tensor of a shape and dtype, on a device.
+
+    The tensor may be some rows of another, from its element `origin` on.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    origin: int = 0
+
+    @property
+    def largest(self) -> float:
+        return 0.0
+
+    @property
+    def workspace(self) -> int:
+        return prod(self.shape) * np.dtype(np.float64).itemsize * _COPIES
+
+    def prepared(self, draws: Draws) -> Table:
+        if draws.generator is None:
+            raise NotDrawn("there is no generator of torch here")
+        drawn = draws.generator.draw(self.function, self.arguments, self.shape, self.dtype, self.device)
+        return Table(drawn, self.origin)

@@ -1,0 +1,328 @@
+"""What names in a rule's expressions stand for, and what is told where they stand for nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import initctl
+from tests.planning.tables import checkpoint_of, codes, planned, refusal, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLE = {
+    "model.layers.0.w": ("F32", [6, 4]),
+    "model.layers.11.w": ("BF16", [6, 4]),
+    "model.experts.3.layers.1.w": ("F32", [2, 3, 5]),
+    "emb": ("F32", [8]),
+    "scale": ("F32", []),
+}
+NUMBERED = {f"l.{n}.{k}": ("F32", [2]) for n in range(3) for k in range(2)}
+
+
+def value(folder: Path, expression: str, tensor: str = "model.layers.0.w", **options: Any) -> object:
+    """What `expression` comes to for a tensor of the table."""
+    plan = planned(folder, options.pop("table", TABLE), f"{tensor}=constant:val={expression}", **options)
+    (action,) = plan.actions
+    return action.params["val"]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "expression", "result"),
+    [
+        ("model.layers.0.w", "numel", 24),
+        ("scale", "numel", 1),
+        ("scale", "ndim", 0),
+        ("model.experts.3.layers.1.w", "ndim", 3),
+        ("model.experts.3.layers.1.w", "shape[0]*100+shape[1]*10+shape[2]", 235),
+        ("model.experts.3.layers.1.w", "shape[-1]", 5),
+        ("model.experts.3.layers.1.w", "shape[ndim-1]", 5),
+        ("model.layers.0.w", "fan_in*10+fan_out", 46),
+        ("model.experts.3.layers.1.w", "fan_in*100+fan_out", 1510),
+        ("model.layers.0.w", "layer", 0),
+        ("model.layers.11.w", "layer", 11),
+        ("model.layers.0.w", "layers", 12),
+        ("model.experts.3.layers.1.w", "layer", 3),
+        ("model.experts.3.layers.1.w", "layers", 4),
+        ("emb", "layers", 12),
+        ("model.layers.11.w", "sqrt(2*layers+layer+1)", 6),
+    ],
+)
+def test_names_that_every_tensor_gives_a_meaning(tmp_path: Path, tensor: str, expression: str, result: float):
+    assert value(tmp_path, expression, tensor) == result
+
+
+@pytest.mark.parametrize(
+    ("tensor", "expression", "told"),
+    [
+        ("emb", "layer", "the tensor's name has no number between dots"),
+        ("emb", "fan_in", "1 dim"),
+        ("scale", "fan_out", "dim"),
+        ("emb", "shape[1]", "shape has 1 numbers, and none at 1"),
+        ("scale", "shape[-1]", "shape has 0 numbers, and none at -1"),
+        ("emb", "shape", "is not a number"),
+        ("emb", "dtype", "float32 is not a number"),
+        ("emb", "shape[1/1]", "1.0 is not a whole number"),
+        ("emb", "numel[0]", "numel is not a list"),
+        ("emb", "1/(ndim-1)", "a number is divided by 0"),
+        ("emb", "log(-ndim)", "log of -1 is not defined"),
+        ("emb", "10**308*numel", "not defined, or too large"),
+    ],
+)
+def test_an_expression_without_a_value_names_tensor_rule_and_place(
+    tmp_path: Path, tensor: str, expression: str, told: str
+):
+    rule = f"{tensor}=constant:val={expression}"
+    (problem,) = refused(tmp_path, TABLE, rule)
+    assert problem.code == "rule.unfit"
+    assert problem.message.startswith(f"rule 1 ({rule}): tensor {tensor} {list(TABLE[tensor][1])}: ")
+    assert told in problem.message
+    assert problem.excerpt is not None
+    assert problem.excerpt.text == rule
+    assert rule[problem.excerpt.start : problem.excerpt.stop] in expression
+
+
+def test_layers_of_a_checkpoint_without_numbers_are_not_known(tmp_path: Path):
+    table = {"emb": ("F32", [8]), "norm1.w": ("F32", [8])}
+    assert "no tensor's name has a number between dots" in refusal(tmp_path, table, "emb=constant:val=layers")
+
+
+def test_layers_of_an_unnumbered_name_are_counted_where_most_names_have_theirs(tmp_path: Path):
+    table = {f"blocks.{n}.w": ("F32", [1]) for n in range(5)} | {f"experts.{n}.w": ("F32", [1]) for n in (0, 90)}
+    assert value(tmp_path, "layers", "emb", table={**table, "emb": ("F32", [1])}) == 5
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    {
+        "l.{n}.*": [0, 0, 1, 1, 2, 2],
+        "l.*.{n}": [0, 1, 0, 1, 0, 1],
+        "{n}.*": [],
+        "*{n}*": [0, 0, 1, 1, 2, 2],
+        "re:l\\.(?P<n>[0-9]+)\\..*": [0, 0, 1, 1, 2, 2],
+        "re:.*\\.(?P<n>\\d+)": [0, 1, 0, 1, 0, 1],
+    }.items(),
+)
+def test_a_capture_is_the_number_that_stands_there(tmp_path: Path, pattern: str, expected: list[int]):
+    if not expected:
+        assert codes(refused(tmp_path, NUMBERED, f"{pattern}=constant:val=n")) == ["rule.unused"]
+        return
+    plan = planned(tmp_path, NUMBERED, f"{pattern}=constant:val=n")
+    assert [a.params["val"] for a in plan.actions] == expected
+
+
+def test_several_captures_and_one_that_hides_nothing(tmp_path: Path):
+    plan = planned(tmp_path, NUMBERED, "l.{i}.{k}=constant:val=10*i+k+layers")
+    assert [a.params["val"] for a in plan.actions] == [3, 4, 13, 14, 23, 24]
+
+
+def test_a_capture_may_hide_what_all_tensors_have(tmp_path: Path):
+    plan = planned(tmp_path, NUMBERED, "l.{i}.{layer}=constant:val=layer")
+    assert [a.params["val"] for a in plan.actions] == [0, 1, 0, 1, 0, 1]
+
+
+def test_a_group_of_a_regular_expression_that_is_no_number_is_told(tmp_path: Path):
+    message = refusal(tmp_path, NUMBERED, "re:(?P<name>l).*=constant:val=name")
+    assert "'name' is not known" in message or "name is not known" in message
+
+
+@pytest.mark.parametrize("name", ["nmel", "fan_im", "Layer", "config", "vars", "x", "std", "self"])
+def test_an_unknown_name_is_refused_before_the_checkpoint_is_read(name: str):
+    rule = f"*=normal:std=1/{name}"
+    with pytest.raises(initctl.RuleError) as raised:
+        initctl.plan("/no/such/file", rules=[rule])
+    (problem,) = raised.value.problems
+    assert problem.code == "rule.name"
+    assert problem.excerpt is not None
+    assert rule[problem.excerpt.start : problem.excerpt.stop] == name
+    nearest = {"nmel": "numel", "fan_im": "fan_in", "Layer": "layer"}.get(name)
+    assert nearest is None or f"did you mean {nearest}?" in str(problem)
+
+
+def configured(folder: Path, text: str | None) -> None:
+    if text is not None:
+        (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+CONFIG = '{"hidden": 64, "rate": 0.25, "text": {"n": {"deep": 3}}, "sizes": [4, 5], "on": true, "name": "m", "no": null}'
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    {
+        "config.hidden": 64,
+        "config.rate/2": 0.125,
+        "config.text.n.deep": 3,
+        "config.sizes[1]": 5,
+        "config.sizes[layer-1]": 5,
+        "1/sqrt(config.hidden)": 0.125,
+    }.items(),
+)
+def test_config_json_gives_numbers_by_dotted_keys(tmp_path: Path, expression: str, result: float):
+    configured(tmp_path, CONFIG)
+    assert value(tmp_path, expression) == result
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "told"),
+    [
+        (None, "hidden", "there is no config.json beside the checkpoint that could tell hidden"),
+        (CONFIG, "hiden", "config.json does not tell hiden, but hidden"),
+        (CONFIG, "text.n.dep", "config.json does not tell text.n.dep, but text.n.deep"),
+        (CONFIG, "zzz", "config.json does not tell zzz"),
+        (CONFIG, "no", "config.json does not tell no"),
+        (CONFIG, "text", "config.json does not tell text"),
+        (CONFIG, "hidden.x", "config.json does not tell hidden.x"),
+        (CONFIG, "on", "true is not a number"),
+        (CONFIG, "name", "m is not a number"),
+        (CONFIG, "sizes", "is not a number"),
+        (CONFIG, "sizes[2]", "config.sizes has 2 numbers, and none at 2"),
+        ("{}", "hidden", "config.json does not tell hidden"),
+        ('{"hidden": [[1]]}', "hidden", "config.json does not tell hidden"),
+    ],
+)
+def test_what_config_json_does_not_tell_is_refused_with_tensor_and_rule(
+    tmp_path: Path, text: str | None, key: str, told: str
+):
+    configured(tmp_path, text)
+    message = refusal(tmp_path, TABLE, f"emb=constant:val=1+config.{key}")
+    assert message.startswith(f"rule 1 (emb=constant:val=1+config.{key}): tensor emb [8]: ")
+    assert told in message
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{", '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e999}', "\ufeff\x00", '{"a": ' * 5000]
+)
+def test_a_config_json_that_cannot_be_read_is_refused_where_a_rule_asks_for_it(tmp_path: Path, text: str):
+    configured(tmp_path, text)
+    assert planned(tmp_path, TABLE, "emb=constant:val=numel").actions
+    with pytest.raises(initctl.InputError) as raised:
+        planned(tmp_path, TABLE, "emb=constant:val=config.a")
+    (problem,) = raised.value.problems
+    assert problem.code == "config.malformed"
+    assert problem.message.startswith(f"{tmp_path}/config.json: ")
+    assert "\n" not in str(problem)
+
+
+def test_a_config_json_that_is_a_directory_is_refused(tmp_path: Path):
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(initctl.InputError, match=r"config\.json: is a directory"):
+        planned(tmp_path, TABLE, "emb=constant:val=config.a")
+
+
+def recipe(folder: Path, text: str) -> Path:
+    (folder / "r.toml").write_text(text, encoding="utf-8")
+    return folder / "r.toml"
+
+
+def test_variables_are_asked_anew_for_each_tensor(tmp_path: Path):
+    text = '[vars]\nsize = "numel * factor"\nfactor = 2\n[[rule]]\nmatch = ["emb", "scale"]\ninit = "constant"\nval = "size"'
+    plan = planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
+    assert [a.params["val"] for a in plan.actions] == [16, 2]
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ('a = "b"\nb = "c"\nc = "a"', "a -> b -> c -> a: variables that need each other"),
+        ('a = "a + 1"', "a -> a: variables that need each other"),
+        ('a = "1/(ndim-1)"', "a = 1/(ndim-1): a number is divided by 0"),
+    ],
+)
+def test_a_variable_without_a_value_is_told_with_its_way_there(tmp_path: Path, variables: str, told: str):
+    text = f'[vars]\n{variables}\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "2*a"'
+    with pytest.raises(initctl.FitError) as raised:
+        planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
+    assert told in str(raised.value)
+    assert "tensor emb [8]" in str(raised.value)
+
+
+def test_a_variable_that_uses_an_unknown_name_is_refused_before_the_checkpoint_is_read(tmp_path: Path):
+    text = '[vars]\na = "2 * nmel"\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "a"'
+    with pytest.raises(initctl.RuleError, match="nmel"):
+        initctl.plan("/no/such/file", recipes=[recipe(tmp_path, text)])
+
+
+def test_many_variables_in_a_row_and_doubled_ones_come_to_a_value(tmp_path: Path):
+    chained = "\n".join(f'v{n} = "v{n + 1} + 1"' for n in range(400))
+    text = f'[vars]\n{chained}\nv400 = 1\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "v0"'
+    (action,) = planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)]).actions
+    assert action.params["val"] == 401
+    doubled = "\n".join(f'v{n} = "v{n + 1} + v{n + 1}"' for n in range(50))
+    text = f'[vars]\n{doubled}\nv50 = 1\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "v0"'
+    (action,) = planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)]).actions
+    assert action.params["val"] == 2**50
+
+
+CONDITIONS = {
+    "ndim == 2": ["model.layers.0.w", "model.layers.11.w"],
+    "ndim >= 2 and shape[1] == 4": ["model.layers.0.w", "model.layers.11.w"],
+    'dtype == "bfloat16"': ["model.layers.11.w"],
+    "not ndim < 2 and not dtype == 'bfloat16'": ["model.layers.0.w", "model.experts.3.layers.1.w"],
+    "1 < ndim <= 3": ["model.layers.0.w", "model.layers.11.w", "model.experts.3.layers.1.w"],
+    "ndim == 0 or ndim == 1 and numel > 5": ["emb", "scale"],
+    "true": list(TABLE),
+    'config.name != "m" or numel == 1': ["scale"],
+    "config.on and ndim == 1": ["emb"],
+}
+
+
+@pytest.mark.parametrize(("where", "names"), CONDITIONS.items())
+def test_a_rule_takes_only_tensors_where_its_condition_holds(tmp_path: Path, where: str, names: list[str]):
+    configured(tmp_path, CONFIG)
+    path = recipe(tmp_path, f"[[rule]]\nmatch = \"*\"\ninit = \"zeros\"\nwhere = '''{where}'''")
+    assert [a.tensor.name for a in planned(tmp_path, TABLE, recipes=[path]).actions] == names
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    {
+        "ndim": "neither true nor false",
+        "ndim and true": "2 is neither true nor false",
+        'dtype > "a"': "float32 is not a number",
+        "shape[2] == 1": "shape has 2 numbers, and none at 2",
+        "layer == 1 or shape[2] == 1": "shape has 2 numbers",
+        "not numel": "24 is neither true nor false",
+        "config.zzz == 1": "there is no config.json",
+    }.items(),
+)
+def test_a_condition_without_an_answer_is_refused_with_tensor_and_rule(tmp_path: Path, where: str, told: str):
+    path = recipe(tmp_path, f"[[rule]]\nmatch = \"model.layers.0.w\"\ninit = \"zeros\"\nwhere = '''{where}'''")
+    with pytest.raises(initctl.FitError) as raised:
+        planned(tmp_path, TABLE, recipes=[path])
+    assert told in str(raised.value)
+    assert "tensor model.layers.0.w [6, 4]" in str(raised.value)
+
+
+def test_a_condition_that_holds_nowhere_is_told_as_such(tmp_path: Path):
+    path = recipe(tmp_path, '[[rule]]\nmatch = "*"\ninit = "zeros"\nwhere = "ndim > 7"')
+    with pytest.raises(initctl.FitError, match="for none of them ndim > 7 holds"):
+        planned(tmp_path, TABLE, recipes=[path])
+
+
+def test_an_optional_rule_may_decide_nothing(tmp_path: Path):
+    text = '[[rule]]\nmatch = ["nothing.*", "emb"]\ninit = "zeros"\noptional = true\n'
+    plan = planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
+    assert [a.tensor.name for a in plan.actions] == ["emb"]
+    assert plan.warnings == ()
+    all_optional = 'optional = true\n[[rule]]\nmatch = "nothing"\ninit = "zeros"\n[[rule]]\nmatch = "no"\ninit = "ones"'
+    assert planned(tmp_path, TABLE, recipes=[recipe(tmp_path, all_optional)]).actions == ()
+    but_one = f'{all_optional}\noptional = false'
+    with pytest.raises(initctl.FitError, match=r"rule 2 .*matches no tensor"):
+        planned(tmp_path, TABLE, recipes=[recipe(tmp_path, but_one)])
+
+
+def test_an_optional_rule_must_fit_where_it_decides(tmp_path: Path):
+    text = '[[rule]]\nmatch = "emb"\ninit = "orthogonal"\noptional = true\n'
+    with pytest.raises(initctl.FitError, match="orthogonal does not fit"):
+        planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
+
+
+def test_faults_of_several_rules_and_tensors_are_told_together(tmp_path: Path):
+    path = checkpoint_of(tmp_path, TABLE)
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(path, rules=["emb=normal:std=layer", "scale=constant:val=shape[0]", "nothing=zeros"])
+    assert len(raised.value.problems) == 3
+    assert {p.message.partition(" ")[2].partition(" ")[0] for p in raised.value.problems} == {"1", "2", "3"}
