@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from initctl.rules import Expression, Rule, Value
     from initctl.tensors import TensorSpec
 
-OF_A_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers")
+OF_ANY_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype")
+OF_A_TENSOR = (*OF_ANY_TENSOR, "layer", "layers")
 CONFIG = "config."
+SIBLING = "sibling."
+"""`sibling.weight.fan_in` is that of the tensor called weight beside this one, `sibling.weight` whether it exists."""
 _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
 """A part of a name that is a whole number."""
 
 
 class Surroundings:
-    """What is the same for all rules and tensors of a checkpoint: the numbers in its names, and its `config.json`.
+    """What is the same for all rules and tensors of a checkpoint: its names, the numbers in them, its `config.json`.
 
     `read` gives the table of another checkpoint, which rules may name by its path.
     """
@@ -37,7 +40,8 @@ class Surroundings:
     def __init__(
         self, checkpoint: Checkpoint, config: Mapping[str, Any] | None, read: Callable[[str], Checkpoint]
     ) -> None:
-        names = [tensor.name for tensor in checkpoint.tensors]
+        self.tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
+        names = list(self.tensors)
         self.checkpoint = checkpoint
         self.other = cache(read)
         self.highest = highest_numbers(names)
@@ -79,6 +83,8 @@ class Lookup:
             return self._variable(name)
         if name.startswith(CONFIG):
             return self._config(name.removeprefix(CONFIG))
+        if name.startswith(SIBLING):
+            return self._of_sibling(name.removeprefix(SIBLING))
         return self._of_tensor(name)
 
     @property
@@ -113,6 +119,18 @@ class Lookup:
             return f"there is no config.json beside the checkpoint that could tell {key}"
         nearest = get_close_matches(key, list(_dotted(self.around.config)), n=1)
         return f"config.json does not tell {key}" + (f", but {shown(nearest[0])}" if nearest else "")
+
+    def _of_sibling(self, path: str) -> Value:
+        """For `weight.fan_in` that of the tensor called weight in the same module; for `weight`, if it exists."""
+        last, _, asked = path.rpartition(".")
+        module = self.tensor.name.rpartition(".")[0]
+        name = ".".join(part for part in (module, last or asked) if part)
+        sibling = self.around.tensors.get(name)
+        if not last:
+            return sibling is not None
+        if sibling is None:
+            raise KeyError(f"there is no tensor {shown(name)}")
+        return Lookup(self.rule, sibling, self.around)._of_tensor(asked)  # noqa: SLF001 - one of its own kind
 
     def _fan(self, name: str) -> int:
         """A fan as the rule says that the weight lies."""
@@ -179,9 +197,24 @@ def check_names(expression: Expression, rule: Rule) -> None:
 def _check_known(expression: Expression, rule: Rule, place: str) -> None:
     known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
     for name in sorted(expression.names):
-        if name in known or name.startswith(CONFIG):
+        if name in known or name.startswith(CONFIG) or _tells_of_sibling(name):
             continue
-        nearest = get_close_matches(name, known, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)} and config.KEY"
         message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
-        raise RuleError(Problem("rule.name", message, hint, expression.place_of(name)))
+        raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
+
+
+def _tells_of_sibling(name: str) -> bool:
+    match name.split("."):
+        case ["sibling", last]:
+            return last not in OF_ANY_TENSOR
+        case ["sibling", *_, asked]:
+            return asked in OF_ANY_TENSOR
+    return False
+
+
+def _hint(name: str, known: tuple[str, ...]) -> str:
+    if name.startswith(SIBLING):
+        return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
+    if nearest := get_close_matches(name, known, n=1):
+        return f"did you mean {nearest[0]}?"
+    return f"there are {', '.join(known)}, config.KEY and sibling.NAME"

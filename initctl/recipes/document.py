@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")
 RULE_KEYS = ("match", "init", "where", "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
-NAMES_OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers", "config"))
+NAMES_OF_TENSORS = frozenset(
+    ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers", "config", "sibling")
+)
 """What every expression knows, and no variable can be called."""
 
 
