@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def presets_report(presets: Iterable[Preset]) -> RenderableType:
-    """One row each: its name, the model types that `auto` takes it for, and what it gives."""
-    rows = [(preset.name, ", ".join(preset.model_types) or "-", preset.summary) for preset in presets]
-    return Listing(("preset", "model_type", "gives"), rows)
+    """One row each: its name, what it gives, and the model types that `auto` takes it for."""
+    rows = [(preset.name, preset.summary, ", ".join(preset.model_types) or "-") for preset in presets]
+    return Listing(("preset", "gives", "model_type"), rows)
 
 
 def preset_json(preset: Preset) -> dict[str, Any]:
