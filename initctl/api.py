@@ -86,7 +86,7 @@ def plan(
         device=device,
         rng=rng,
     )
-    _check_any(made)
+    _check_any(made.rules)
     return made
 
 
@@ -160,7 +160,7 @@ def apply(
         fault = "reset-optimizer: safetensors holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
     if not conversion:
-        _check_any(made)
+        _check_any(made.rules)
     if on_event:
         on_event(made)
     written = execute(
@@ -225,7 +225,7 @@ def verify(
         device=device,
         rng=rng,
     )
-    _check_any(made)
+    _check_any(made.rules)
     if on_event:
         on_event(made)
     original = None if against is None else read_checkpoint(against, root=root)
@@ -249,7 +249,9 @@ def effective_recipe(
 
     given = _given(rules, recipes, preset, seed)
     read = read_checkpoint(checkpoint, root=root)
-    return given.for_checkpoint(read).recipe(read)
+    given = given.for_checkpoint(read)
+    _check_any(len(given.rules))
+    return given.recipe(read)
 
 
 def save_plan(plan: Plan, path: Path) -> None:
@@ -298,8 +300,8 @@ def _check_threads(threads: int | None) -> None:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
 
 
-def _check_any(plan: Plan) -> None:
-    if not plan.rule_count:
+def _check_any(rules: int) -> None:
+    if not rules:
         hint = (
             "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
             "a conversion needs none: end OUT with .safetensors, or a slash"

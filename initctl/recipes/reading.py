@@ -57,7 +57,7 @@ def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]
 
     `chain` are those that led to it, by what tells them apart.
     """
-    identity = origin if origin.startswith(PRESET) else os.path.realpath(origin)
+    identity = origin if origin.startswith(PRESET) else _real_path(origin)
     if identity in chain:
         names = " -> ".join(shown(os.path.basename(link)) for link in (*chain[chain.index(identity) :], identity))
         raise RuleError(Problem("recipe.cycle", f"{shown(origin)}: extends itself: {names}"))
@@ -69,6 +69,13 @@ def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]
     for other in document.extends:
         _collect(_beside(origin, other), documents, (*chain, identity))
     documents[identity] = document
+
+
+def _real_path(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError as error:  # no path at all: it holds a zero byte
+        raise UsageError(Problem("recipe.unreadable", f"recipe {shown(path)}: cannot be read: {error}")) from None
 
 
 def _beside(origin: str, other: str) -> str:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from initctl.initializers import KEEP, REGISTRY, Number, Whole, Word
+from initctl.recipes.document import NAMES_OF_TENSORS, PRESET_KEYS, RULE_KEYS
+from initctl.rules.expressions import RESERVED
+from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from initctl.initializers import Initializer, Parameter
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "minLength": 1}
+_SEEDS = {"minimum": 0, "maximum": SEED_LIMIT - 1}
+_TAKEN = RESERVED | NAMES_OF_TENSORS
 _TEXTS = {
     "oneOf": [
         {"type": "string", "minLength": 1},
@@ -29,16 +36,22 @@ def recipe_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "seed": {"description": "Random values follow from it.", "type": "integer", "minimum": 0},
+            "seed": {"description": "Random values follow from it.", "type": "integer", **_SEEDS},
             "extends": {"description": "Recipes, or presets as preset:NAME, whose rules come first.", **_TEXTS},
             "optional": {"description": "Whether rules here may decide nothing.", "type": "boolean"},
             "vars": {
                 "description": "Names for expressions.",
                 "type": "object",
+                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"enum": sorted(_TAKEN)}},
                 "additionalProperties": {"oneOf": [{"type": "number"}, _EXPRESSION]},
             },
             "config": {"description": "What config.json is taken to say where it is silent.", "type": "object"},
-            "preset": {"description": "What a preset is for.", "type": "object"},
+            "preset": {
+                "description": "What a preset is for.",
+                "type": "object",
+                "properties": dict.fromkeys(PRESET_KEYS, True),
+                "additionalProperties": False,
+            },
             "rule": {"type": "array", "items": {"$ref": "#/$defs/rule"}},
         },
         "$defs": {
@@ -54,22 +67,24 @@ def recipe_schema() -> dict[str, Any]:
                         "anyOf": [{"enum": [KEEP, *names]}, {"type": "string", "pattern": ":"}],
                     },
                 },
-                "allOf": [_parameters(initializer) for initializer in initializers],
+                "allOf": [_parameters([KEEP], ()), *(_of_initializer(initializer) for initializer in initializers)],
             }
         },
     }
 
 
-def _parameters(initializer: Initializer) -> dict[str, Any]:
-    """What a rule of `initializer` may say besides."""
-    names = [initializer.name, *initializer.aliases]
-    given = {parameter.name: _parameter(parameter) for parameter in initializer.parameters}
-    own = {"match": True, "where": True, "optional": True, "init": True}
+def _of_initializer(initializer: Initializer) -> dict[str, Any]:
+    return _parameters([initializer.name, *initializer.aliases], initializer.parameters)
+
+
+def _parameters(names: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """What a rule may say besides that calls one of `names`."""
+    given = {parameter.name: _parameter(parameter) for parameter in parameters}
     return {
-        "if": {"properties": {"init": {"enum": names}}, "required": ["init"]},
+        "if": {"properties": {"init": {"enum": list(names)}}, "required": ["init"]},
         "then": {
-            "properties": {**own, **given},
-            "required": [parameter.name for parameter in initializer.parameters if parameter.required],
+            "properties": {**dict.fromkeys(RULE_KEYS, True), **given},
+            "required": [parameter.name for parameter in parameters if parameter.required],
             "additionalProperties": False,
         },
     }

@@ -51,8 +51,11 @@ class Glob:
         """The number that each capture stands for in `name`, which it matches: the first that it can be."""
         ends = numbers_in(name)
         pinned: dict[str, int] = {}
+        places = iter(ends)  # captures stand in alternatives never, and so behind each other
         for capture in self.captures:
-            pinned[capture] = next(at for at in ends if self._automaton.accepts(name, highest, {**pinned, capture: at}))
+            pinned[capture] = next(
+                at for at in places if self._automaton.accepts(name, highest, {**pinned, capture: at})
+            )
         return {capture: int(name[at : ends[at]]) for capture, at in pinned.items()}
 
 
