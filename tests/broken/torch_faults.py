@@ -223,7 +223,8 @@ def pickles() -> Iterator[Fault]:
     ):
         yield of(f"P00-pickle-{name}", with_pickle(REAL, new), words)
     none = ", and no tensors with names; save a state_dict()"
-    yield of("P38-root-is-a-tensor", saved(torch.ones(2)), none)
+    yield of("P38-root-is-a-tensor", saved(torch.ones(2)), f"holds one bare tensor{none}")
+    yield of("P38-root-is-a-parameter", saved(torch.nn.Parameter(torch.ones(2))), f"holds one bare tensor{none}")
     yield of("P38-root-is-none", saved(None), f"holds None{none}")
     yield of("P38-root-is-a-number", saved(10**100), f"holds a number of 333 bits{none}")
     yield of("P38-root-is-text", saved("x" * 1000), f"holds {'x' * 80}{none}")

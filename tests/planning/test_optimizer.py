@@ -294,6 +294,18 @@ def test_states_that_rules_reach_as_well_are_refused(tmp_path: Path):
         initctl.plan(path, rules=["*=zeros"], root="", reset_optimizer=True)
 
 
+def test_states_that_share_a_step_are_refused_with_a_hint_that_helps(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    held = optimizer.state_dict()
+    held["state"][1]["step"] = held["state"][0]["step"]
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(saved(tmp_path, net, held), rules=["fc1.weight=zeros"], reset_optimizer=True)
+    (problem,) = raised.value.problems
+    assert problem.code == "rule.overlap"
+    assert "optimizer.state.0.step shares memory with optimizer.state.1.step" in problem.message
+    assert problem.hint == "leave --reset-optimizer out, and start training with a new optimizer"
+
+
 def test_a_parameter_that_stands_twice_is_refused_and_is_no_bug(tmp_path: Path):
     group = {"params": [0, 0]}
     torch.save({"model": {"w": torch.ones(2)}, "optimizer": {"state": {}, "param_groups": [group]}}, tmp_path / "in.pt")

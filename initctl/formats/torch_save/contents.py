@@ -188,6 +188,8 @@ def in_a_word(value: Any) -> str:  # noqa: ANN401
             return value[:_SHOWN_TEXT]
         case bytes() | bytearray() | list() | tuple():
             return f"{type(value).__name__} of {len(value)}"
+        case Made() if is_tensor(value):
+            return "one bare tensor"
         case Made(called=Global()):
             return _made_in_a_word(value)
         case Global():
