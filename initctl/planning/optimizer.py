@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import FitError, Problem, shown
 from initctl.formats.names import wrapper_prefix
+from initctl.initializers import Unfit
+from initctl.planning.fitting import check_holds
 from initctl.planning.plan import Action
 from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream import Constant
@@ -68,6 +70,10 @@ def _of(optimizer: Optimizer, checkpoint: Checkpoint, parts: Mapping[str, Sequen
             if tensor.unwritable:
                 _refuse(f"{place}: {shown(kind)} cannot be written: {tensor.unwritable}", _START_ANEW)
             value = options.get(_OPTIONS.get(kind, ""), _BEGINS_AT[kind])
+            try:
+                check_holds(tensor.dtype, Constant(value))
+            except Unfit as fact:
+                _refuse(f"{place}: {shown(kind)} cannot be set back: {fact}", _START_ANEW)
             for part in parts[name]:
                 if part.rows is None or tensor.shape == part.tensor.shape:
                     yield _reset(tensor, value, part.rows)

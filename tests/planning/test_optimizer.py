@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import zipfile
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -240,6 +241,45 @@ def test_what_cannot_be_set_back_is_refused(tmp_path: Path):
     assert "holds no optimizer's state; leave the flag out" in refusal(tmp_path / "in.ckpt", "fc1.weight=zeros")
     save_file(network().state_dict(), tmp_path / "in.safetensors")
     assert "holds no optimizer's state" in refusal(tmp_path / "in.safetensors", "fc1.weight=zeros")
+
+
+def by_adagrad(folder: Path, begins_at: Any, dtype: torch.dtype = torch.float32) -> Path:
+    """A checkpoint whose optimizer says that its sums begin at a number."""
+    net = nn.Linear(3, 2)
+    state = {
+        i: {"step": torch.ones(()), "sum": torch.ones(p.shape, dtype=dtype)} for i, p in enumerate(net.parameters())
+    }
+    return saved(
+        folder, net, {"state": state, "param_groups": [{"params": [0, 1], "initial_accumulator_value": begins_at}]}
+    )
+
+
+UNHELD = [
+    (2**5000, torch.float32, "float32 cannot hold inf"),
+    (1e300, torch.float32, "float32 cannot hold 1e[+]300"),
+    (float("inf"), torch.float32, "float32 cannot hold inf"),
+    (float("nan"), torch.float32, "float32 cannot hold nan"),
+    (torch.tensor(0.5), torch.float32, "float32 cannot hold nan"),
+    ("0.5", torch.float32, "float32 cannot hold nan"),
+    (1e-9, torch.float16, "float16 cannot hold 1e-09"),
+    (0.1, torch.int32, "int32 cannot hold 0.1"),
+    (2**5000, torch.int32, "int32 cannot hold inf"),
+    (float("nan"), torch.int32, "int32 cannot hold nan"),
+]
+
+
+@pytest.mark.parametrize(("begins_at", "dtype", "why"), UNHELD)
+def test_a_state_that_cannot_hold_what_it_begins_at_is_refused(tmp_path: Path, begins_at: Any, dtype: Any, why: str):
+    told = refusal(by_adagrad(tmp_path, begins_at, dtype), "weight=zeros")
+    assert re.search(f"optimizer: state of weight: sum cannot be set back: {why}; leave the flag out", told)
+
+
+@pytest.mark.parametrize(
+    ("begins_at", "dtype"), [(0.25, torch.bfloat16), (True, torch.float32), (2, torch.int32), (1e300, torch.float64)]
+)
+def test_a_state_is_set_back_to_what_the_optimizer_says_that_it_begins_at(tmp_path: Path, begins_at: Any, dtype: Any):
+    _, after = reset(by_adagrad(tmp_path, begins_at, dtype), "weight=zeros")
+    assert torch.equal(after["optimizer"]["state"][0]["sum"], torch.full((2, 3), float(begins_at), dtype=dtype))
 
 
 def test_a_state_that_cannot_be_written_is_refused_and_not_passed_over(tmp_path: Path):

@@ -181,7 +181,25 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
         if len(directory) - reached < _CENTRAL.size:
             raise Malformed("its directory breaks off")
         fields = _CENTRAL.unpack_from(directory, reached)
-        signature, _, _, flags, method, _, _, crc, packed, size, n_name, n_extra, n_comment, _, _, attributes, header = fields
+        (
+            signature,
+            _,
+            _,
+            flags,
+            method,
+            _,
+            _,
+            crc,
+            packed,
+            size,
+            n_name,
+            n_extra,
+            n_comment,
+            _,
+            _,
+            attributes,
+            header,
+        ) = fields
         begin = reached + _CENTRAL.size
         end = begin + n_name + n_extra + n_comment
         if signature != b"PK\x01\x02" or end > len(directory):

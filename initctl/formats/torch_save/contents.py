@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.optimizers import Group, OptimizerFacts
@@ -248,9 +249,17 @@ def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
         if len(known) < count:
             raise Malformed("an optimizer has a parameter twice")
         told = tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
-        options = {key: held for key, held in fields.items() if type(held) in (int, float)}
+        options = {key: _as_float(held) for key, held in fields.items()}
         groups.append(Group(tuple(parameters), told if len(told) == len(parameters) else None, options))
     return tuple(groups)
+
+
+def _as_float(held: object) -> float:
+    """A number, or NaN for what is none."""
+    try:
+        return float(held) if isinstance(held, (int, float)) else nan
+    except OverflowError:
+        return inf
 
 
 def _numbers(state: Made) -> dict[int | str, dict[str, Any]]:
