@@ -243,6 +243,42 @@ def test_what_cannot_be_set_back_is_refused(tmp_path: Path):
     assert "holds no optimizer's state" in refusal(tmp_path / "in.safetensors", "fc1.weight=zeros")
 
 
+@pytest.mark.parametrize("given", ["one group", "decay and none"])
+def test_states_that_are_of_no_parameters_shape_do_not_tell_whose_they_are(tmp_path: Path, given: str):
+    """ASGD keeps two numbers for each parameter before the tensor of its shape."""
+    net = network()
+    optimizer = optim.ASGD(GIVEN[given][0](net))
+    told = refusal(saved(tmp_path, trained(net, optimizer), optimizer), "fc1.bias=zeros")
+    assert "optimizer: state of fc1.bias: what eta begins at is not known" in told
+
+
+def test_states_of_unknown_kinds_alone_do_not_tell_whose_they_are(tmp_path: Path):
+    net = network()
+    optimizer = optim.AdamW(by_decay(net))
+    trained(net, optimizer)
+    state = {i: {"secret": kept["exp_avg"]} for i, kept in optimizer.state_dict()["state"].items()}
+    told = refusal(saved(tmp_path, net, {**optimizer.state_dict(), "state": state}), "fc1.bias=zeros")
+    assert "it has no state of parameter 0, which may be any tensor" in told
+
+
+def test_states_of_one_parameter_that_differ_in_shape_are_refused(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    state = copy.deepcopy(optimizer.state_dict())
+    state["state"][1]["exp_avg_sq"] = torch.ones(7)
+    told = refusal(saved(tmp_path, net, state), "fc1.bias=zeros")
+    assert "the states of parameter 1 have several shapes" in told
+
+
+def test_what_is_kept_with_another_parameter_may_be_of_all(tmp_path: Path):
+    """As L-BFGS keeps the last gradients of all parameters in a row, with the first."""
+    net = nn.Linear(3, 2)
+    optimizer = optim.LBFGS(net.parameters())
+    loss = net(torch.ones(3)).square().sum()
+    loss.backward()
+    optimizer.step(lambda: loss)
+    assert "state of bias: may lie in d, of which" in refusal(saved(tmp_path, net, optimizer), "bias=zeros")
+
+
 def by_adagrad(folder: Path, begins_at: Any, dtype: torch.dtype = torch.float32) -> Path:
     """A checkpoint whose optimizer says that its sums begin at a number."""
     net = nn.Linear(3, 2)
