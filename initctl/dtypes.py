@@ -76,7 +76,7 @@ class DType:
             return value in (0, 1)
         if self.kind == "integer":
             limits = np.iinfo(self.numpy)
-            return value == int(value) and int(limits.min) <= value <= int(limits.max)
+            return math.isfinite(value) and value == int(value) and int(limits.min) <= value <= int(limits.max)
         stored = value if self.is_double else self.rounded(value)
         return stored == value if self.kind == "scale" else math.isfinite(stored) and (stored != 0 or value == 0)
 

@@ -174,3 +174,9 @@ def test_numpy_types_come_from_ml_dtypes_where_numpy_has_none():
     assert BY_NAME["float8_e5m2"].numpy == ml_dtypes.float8_e5m2
     assert BY_NAME["complex64"].numpy == np.float32
     assert BY_NAME["uint64"].numpy == np.uint64
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("dtype", DTYPES, **named)
+def test_no_type_holds_what_is_not_finite(dtype, value):
+    assert not dtype.holds(value)

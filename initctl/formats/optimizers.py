@@ -16,8 +16,8 @@ Parameter = int | str
 
 
 class Group(NamedTuple):
-    """A group of parameters in the order that the optimizer was given, their names where it was told them, and those
-    of the group's options that are numbers.
+    """A group of parameters in the order that the optimizer was given, their names where it was told them, and the
+    group's options: NaN stands for one that is no number.
     """
 
     parameters: tuple[Parameter, ...]

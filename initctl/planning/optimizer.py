@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import FitError, Problem, shown
 from initctl.formats.names import wrapper_prefix
+from initctl.initializers import Unfit
+from initctl.planning.fitting import check_holds
 from initctl.planning.plan import Action
 from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream import Constant
@@ -60,6 +62,8 @@ def _of(optimizer: Optimizer, checkpoint: Checkpoint, parts: Mapping[str, Sequen
         place = f"{shown(optimizer.name)}: state of {shown(name)}"
         options = next((group.options for group in optimizer.groups if parameter in group.parameters), {})
         kept = {**optimizer.state.get(parameter, {}), **optimizer.numbers.get(parameter, {})}
+        if not kept and (unknown := _unknown_kinds(optimizer)):
+            _refuse(f"{place}: may lie in {shown(unknown[0])}, of which nothing is known", _START_ANEW)
         for kind, tensor in kept.items():
             if tensor is None:
                 _refuse(f"{place}: {shown(kind)} is no tensor, and cannot be changed in the pickle", _START_ANEW)
@@ -68,6 +72,10 @@ def _of(optimizer: Optimizer, checkpoint: Checkpoint, parts: Mapping[str, Sequen
             if tensor.unwritable:
                 _refuse(f"{place}: {shown(kind)} cannot be written: {tensor.unwritable}", _START_ANEW)
             value = options.get(_OPTIONS.get(kind, ""), _BEGINS_AT[kind])
+            try:
+                check_holds(tensor.dtype, Constant(value))
+            except Unfit as fact:
+                _refuse(f"{place}: {shown(kind)} cannot be set back: {fact}", _START_ANEW)
             for part in parts[name]:
                 if part.rows is None or tensor.shape == part.tensor.shape:
                     yield _reset(tensor, value, part.rows)
@@ -158,9 +166,18 @@ def _may_be_parameter(tensor: TensorSpec, optimizers: Iterable[Optimizer]) -> bo
 
 
 def _shape(optimizer: Optimizer, parameter: Parameter) -> tuple[int, ...] | None:
-    """The shape of a parameter: that of what is kept for each of its elements."""
-    kept = [tensor for kind, tensor in optimizer.state.get(parameter, {}).items() if kind not in _OF_OTHER_SHAPE]
-    return kept[0].shape if kept else None
+    """The shape of a parameter: that of what is known to be kept for each of its elements."""
+    kept = optimizer.state.get(parameter, {})
+    shapes = {tensor.shape for kind, tensor in kept.items() if kind in _OF_ITS_SHAPE}
+    if len(shapes) > 1:
+        _uncertain(optimizer, f"the states of parameter {shown(parameter)} have several shapes")
+    return next(iter(shapes), None)
+
+
+def _unknown_kinds(optimizer: Optimizer) -> list[str]:
+    """What it keeps for any parameter and may be of others too, as L-BFGS keeps all that it knows with the first."""
+    states = (*optimizer.state.values(), *optimizer.numbers.values())
+    return [kind for kept in states for kind in kept if kind not in _BEGINS_AT]
 
 
 def _uncertain(optimizer: Optimizer, why: str) -> NoReturn:
@@ -171,5 +188,11 @@ def _refuse(message: str, hint: str) -> NoReturn:
     raise FitError(Problem("optimizer.unmatched", f"{SOURCE}: {message}", hint))
 
 
-_OF_OTHER_SHAPE = ("step", "mu_product", "row_var", "col_var", "exp_avg_sq_row", "exp_avg_sq_col")
+_OF_ITS_SHAPE = frozenset(
+    (
+        "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "acc_delta",
+        "sum", "variance", "ax", "prev", "step_size",
+    )
+)  # fmt: skip
+"""What torch's optimizers, and others that follow them, keep for each element of a parameter."""
 _START_ANEW = "leave the flag out, and start training with a new optimizer"

@@ -30,7 +30,7 @@ _MOST_WORK = 100_000
 class _Extent(NamedTuple):
     """The bytes of a file that a block lies within; `action` fills it, if anything does.
 
-    `rooted` is whether the tensor lies in the state dict that rules reach.
+    `rooted` is whether the tensor lies in the state dict that rules reach: what fills another one sets it back.
     """
 
     start: int
@@ -185,8 +185,15 @@ def _overlap(one: _Extent, other: _Extent) -> Problem:
     rule = one.action.rule if one.action else None
     how = f"{other.action.rule} decides" if other.action else "no rule fills"
     message = f"{rule}: tensor {shown(one.tensor.name)} shares memory with {shown(other.tensor.name)}, which {how}"
-    return Problem("rule.overlap", message, _APART if other.rooted else _TAKE_ALL)
+    return Problem("rule.overlap", message, _hint(one, other))
 
 
+def _hint(one: _Extent, other: _Extent) -> str:
+    if any(extent.action and not extent.rooted for extent in (one, other)):
+        return _START_ANEW
+    return _APART if one.rooted and other.rooted else _TAKE_ALL
+
+
+_START_ANEW = "leave --reset-optimizer out, and start training with a new optimizer"
 _TAKE_ALL = "--root '' takes all tensors, so that both can be decided alike"
 _APART = "fill both with the same constant, or convert to safetensors first, where each has its own"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import stat
 import struct
 import tarfile
 import warnings
@@ -90,6 +91,14 @@ def archives() -> Iterator[Fault]:
     differ = "archive/data/0: its own header and the directory do not agree"
     yield record("P21-other-name-in-header", "data/0", differ, local_name="archive/data/1")
     yield record("P52-encrypted", "data/0", "archive/data/0: is encrypted", flags=2056 | ENCRYPTED)
+    for name, attributes in (
+        ("directory-of-dos", 0x10),
+        ("directory", stat.S_IFDIR << 16),
+        ("link", (stat.S_IFLNK | 0o777) << 16),
+        ("pipe", stat.S_IFIFO << 16),
+    ):
+        marked = "archive/data/0: is marked as a directory, a link or the like"
+        yield record(f"P00-marked-as-a-{name}", "data/0", marked, attributes=attributes)
     yield of("P53-prepended", b"#!/bin/sh -x\n" + REAL, "not a safetensors file", "safetensors.malformed")
     yield of("P53-prepended-header", b"PK\3\4" + REAL, "does not stand where it is said to")
     yield of("P53-prepended-and-mended", prepended(), "does not begin where the record before it ends")
@@ -223,7 +232,8 @@ def pickles() -> Iterator[Fault]:
     ):
         yield of(f"P00-pickle-{name}", with_pickle(REAL, new), words)
     none = ", and no tensors with names; save a state_dict()"
-    yield of("P38-root-is-a-tensor", saved(torch.ones(2)), none)
+    yield of("P38-root-is-a-tensor", saved(torch.ones(2)), f"holds one bare tensor{none}")
+    yield of("P38-root-is-a-parameter", saved(torch.nn.Parameter(torch.ones(2))), f"holds one bare tensor{none}")
     yield of("P38-root-is-none", saved(None), f"holds None{none}")
     yield of("P38-root-is-a-number", saved(10**100), f"holds a number of 333 bits{none}")
     yield of("P38-root-is-text", saved("x" * 1000), f"holds {'x' * 80}{none}")

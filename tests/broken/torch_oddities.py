@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import stat
 import struct
 import zipfile
 from collections import OrderedDict, defaultdict
@@ -79,6 +80,8 @@ def archives() -> Iterator[Oddity]:
     no_order = records_of(REAL)
     del no_order["byteorder"], no_order[".format_version"], no_order[".storage_alignment"]
     yield of("P00-as-torch-1.6-wrote-it", packed(no_order.values()))
+    marked = [replace(held, attributes=(stat.S_IFREG | 0o644) << 16 | 0x20) for held in RECORDS.values()]
+    yield of("P00-marked-as-files", packed(marked))
     yield of("P04-code-beside", packed([*RECORDS.values(), replace(RECORDS["version"], name="archive/code/evil.py")]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import zipfile
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -242,6 +243,81 @@ def test_what_cannot_be_set_back_is_refused(tmp_path: Path):
     assert "holds no optimizer's state" in refusal(tmp_path / "in.safetensors", "fc1.weight=zeros")
 
 
+@pytest.mark.parametrize("given", ["one group", "decay and none"])
+def test_states_that_are_of_no_parameters_shape_do_not_tell_whose_they_are(tmp_path: Path, given: str):
+    """ASGD keeps two numbers for each parameter before the tensor of its shape."""
+    net = network()
+    optimizer = optim.ASGD(GIVEN[given][0](net))
+    told = refusal(saved(tmp_path, trained(net, optimizer), optimizer), "fc1.bias=zeros")
+    assert "optimizer: state of fc1.bias: what eta begins at is not known" in told
+
+
+def test_states_of_unknown_kinds_alone_do_not_tell_whose_they_are(tmp_path: Path):
+    net = network()
+    optimizer = optim.AdamW(by_decay(net))
+    trained(net, optimizer)
+    state = {i: {"secret": kept["exp_avg"]} for i, kept in optimizer.state_dict()["state"].items()}
+    told = refusal(saved(tmp_path, net, {**optimizer.state_dict(), "state": state}), "fc1.bias=zeros")
+    assert "it has no state of parameter 0, which may be any tensor" in told
+
+
+def test_states_of_one_parameter_that_differ_in_shape_are_refused(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    state = copy.deepcopy(optimizer.state_dict())
+    state["state"][1]["exp_avg_sq"] = torch.ones(7)
+    told = refusal(saved(tmp_path, net, state), "fc1.bias=zeros")
+    assert "the states of parameter 1 have several shapes" in told
+
+
+def test_what_is_kept_with_another_parameter_may_be_of_all(tmp_path: Path):
+    """As L-BFGS keeps the last gradients of all parameters in a row, with the first."""
+    net = nn.Linear(3, 2)
+    optimizer = optim.LBFGS(net.parameters())
+    loss = net(torch.ones(3)).square().sum()
+    loss.backward()
+    optimizer.step(lambda: loss)
+    assert "state of bias: may lie in d, of which" in refusal(saved(tmp_path, net, optimizer), "bias=zeros")
+
+
+def by_adagrad(folder: Path, begins_at: Any, dtype: torch.dtype = torch.float32) -> Path:
+    """A checkpoint whose optimizer says that its sums begin at a number."""
+    net = nn.Linear(3, 2)
+    state = {
+        i: {"step": torch.ones(()), "sum": torch.ones(p.shape, dtype=dtype)} for i, p in enumerate(net.parameters())
+    }
+    return saved(
+        folder, net, {"state": state, "param_groups": [{"params": [0, 1], "initial_accumulator_value": begins_at}]}
+    )
+
+
+UNHELD = [
+    (2**5000, torch.float32, "float32 cannot hold inf"),
+    (1e300, torch.float32, "float32 cannot hold 1e[+]300"),
+    (float("inf"), torch.float32, "float32 cannot hold inf"),
+    (float("nan"), torch.float32, "float32 cannot hold nan"),
+    (torch.tensor(0.5), torch.float32, "float32 cannot hold nan"),
+    ("0.5", torch.float32, "float32 cannot hold nan"),
+    (1e-9, torch.float16, "float16 cannot hold 1e-09"),
+    (0.1, torch.int32, "int32 cannot hold 0.1"),
+    (2**5000, torch.int32, "int32 cannot hold inf"),
+    (float("nan"), torch.int32, "int32 cannot hold nan"),
+]
+
+
+@pytest.mark.parametrize(("begins_at", "dtype", "why"), UNHELD)
+def test_a_state_that_cannot_hold_what_it_begins_at_is_refused(tmp_path: Path, begins_at: Any, dtype: Any, why: str):
+    told = refusal(by_adagrad(tmp_path, begins_at, dtype), "weight=zeros")
+    assert re.search(f"optimizer: state of weight: sum cannot be set back: {why}; leave the flag out", told)
+
+
+@pytest.mark.parametrize(
+    ("begins_at", "dtype"), [(0.25, torch.bfloat16), (True, torch.float32), (2, torch.int32), (1e300, torch.float64)]
+)
+def test_a_state_is_set_back_to_what_the_optimizer_says_that_it_begins_at(tmp_path: Path, begins_at: Any, dtype: Any):
+    _, after = reset(by_adagrad(tmp_path, begins_at, dtype), "weight=zeros")
+    assert torch.equal(after["optimizer"]["state"][0]["sum"], torch.full((2, 3), float(begins_at), dtype=dtype))
+
+
 def test_a_state_that_cannot_be_written_is_refused_and_not_passed_over(tmp_path: Path):
     net = nn.Embedding(5, 3, sparse=True)
     optimizer = optim.SGD(net.parameters(), momentum=0.9)
@@ -292,6 +368,18 @@ def test_states_that_rules_reach_as_well_are_refused(tmp_path: Path):
     path = saved(tmp_path, net, optimizer.state_dict())
     with pytest.raises(initctl.FitError, match="lies where rules reach, too; name the state dict with --root"):
         initctl.plan(path, rules=["*=zeros"], root="", reset_optimizer=True)
+
+
+def test_states_that_share_a_step_are_refused_with_a_hint_that_helps(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    held = optimizer.state_dict()
+    held["state"][1]["step"] = held["state"][0]["step"]
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(saved(tmp_path, net, held), rules=["fc1.weight=zeros"], reset_optimizer=True)
+    (problem,) = raised.value.problems
+    assert problem.code == "rule.overlap"
+    assert "optimizer.state.0.step shares memory with optimizer.state.1.step" in problem.message
+    assert problem.hint == "leave --reset-optimizer out, and start training with a new optimizer"
 
 
 def test_a_parameter_that_stands_twice_is_refused_and_is_no_bug(tmp_path: Path):

@@ -2,11 +2,12 @@
 
 Read more strictly than by most, so that no two readers can see different content: the records fill the file from its
 first byte to the directory, the directory and each record's own header agree, and nothing is compressed, encrypted,
-twice there, or behind the end.
+twice there, behind the end, or marked as anything but a file.
 """
 
 from __future__ import annotations
 
+import stat
 import struct
 import zlib
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _DESCRIPTOR = struct.Struct("<4sIII")
 _DESCRIPTOR_64 = struct.Struct("<4sIQQ")
 _CRC_IN_LOCAL, _CRC_IN_CENTRAL, _CRC_IN_DESCRIPTOR = 14, 16, 4
 _ENCRYPTED, _HAS_DESCRIPTOR = 1, 8
+_IS_DIRECTORY = 0x10
+"""A file attribute of DOS, which some readers go by whatever the system that wrote the entry."""
 _STORED = 0
 _IN_EXTRA = 0xFFFFFFFF
 """Stands for a size or an offset that a Zip64 field holds."""
@@ -72,6 +75,7 @@ class _Entry(NamedTuple):
     name: str
     flags: int
     method: int
+    attributes: int
     crc: int
     size: int
     header: int
@@ -134,6 +138,8 @@ def _check_torch(entries: Sequence[_Entry]) -> None:
             raise Malformed(f"{shown(entry.name)}: is encrypted")
         if entry.method != _STORED:
             raise Malformed(f"{shown(entry.name)}: is compressed, which torch.save never does", _RESAVE)
+        if entry.attributes & _IS_DIRECTORY or stat.S_IFMT(entry.attributes >> 16) not in (0, stat.S_IFREG):
+            raise Malformed(f"{shown(entry.name)}: is marked as a directory, a link or the like, not as a file")
 
 
 def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
@@ -175,7 +181,25 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
         if len(directory) - reached < _CENTRAL.size:
             raise Malformed("its directory breaks off")
         fields = _CENTRAL.unpack_from(directory, reached)
-        signature, _, _, flags, method, _, _, crc, packed, size, n_name, n_extra, n_comment, *_, header = fields
+        (
+            signature,
+            _,
+            _,
+            flags,
+            method,
+            _,
+            _,
+            crc,
+            packed,
+            size,
+            n_name,
+            n_extra,
+            n_comment,
+            _,
+            _,
+            attributes,
+            header,
+        ) = fields
         begin = reached + _CENTRAL.size
         end = begin + n_name + n_extra + n_comment
         if signature != b"PK\x01\x02" or end > len(directory):
@@ -185,7 +209,8 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
         size, packed, header = _wide(name, extra, (size, packed, header))
         if method == _STORED and size != packed:
             raise Malformed(f"{shown(name)}: has two sizes")
-        yield _Entry(name, flags, method, crc, size, start + header, place + reached + _CRC_IN_CENTRAL)
+        crc_place = place + reached + _CRC_IN_CENTRAL
+        yield _Entry(name, flags, method, attributes, crc, size, start + header, crc_place)
         reached = end
 
 

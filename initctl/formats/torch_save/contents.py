@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.optimizers import Group, OptimizerFacts
@@ -188,6 +189,8 @@ def in_a_word(value: Any) -> str:  # noqa: ANN401
             return value[:_SHOWN_TEXT]
         case bytes() | bytearray() | list() | tuple():
             return f"{type(value).__name__} of {len(value)}"
+        case Made() if is_tensor(value):
+            return "one bare tensor"
         case Made(called=Global()):
             return _made_in_a_word(value)
         case Global():
@@ -246,9 +249,17 @@ def _groups(param_groups: list[Any]) -> tuple[Group, ...]:
         if len(known) < count:
             raise Malformed("an optimizer has a parameter twice")
         told = tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
-        options = {key: held for key, held in fields.items() if type(held) in (int, float)}
+        options = {key: _as_float(held) for key, held in fields.items()}
         groups.append(Group(tuple(parameters), told if len(told) == len(parameters) else None, options))
     return tuple(groups)
+
+
+def _as_float(held: object) -> float:
+    """A number, or NaN for what is none."""
+    try:
+        return float(held) if isinstance(held, (int, float)) else nan
+    except OverflowError:
+        return inf
 
 
 def _numbers(state: Made) -> dict[int | str, dict[str, Any]]:

@@ -45,6 +45,7 @@ class Record:
     local_crc: int = 0
     local_size: int = 0
     extra: bytes = b""
+    attributes: int = 0
     wide: bool = False
     """Whether sizes and offset stand in Zip64 fields, as for what is larger than 4 GiB."""
 
@@ -130,5 +131,21 @@ def _central(record: Record, offset: int) -> bytes:
     if record.wide:
         extra = struct.pack("<HH3Q", 1, 24, size, size, offset)
         size = offset = MISSING
-    numbers = (0, 0, record.flags, record.method, 0, 0, _crc(record), size, size, len(name), len(extra), 0, 0, 0, 0)
+    numbers = (
+        0,
+        0,
+        record.flags,
+        record.method,
+        0,
+        0,
+        _crc(record),
+        size,
+        size,
+        len(name),
+        len(extra),
+        0,
+        0,
+        0,
+        record.attributes,
+    )
     return struct.pack("<4s6H3I5H2I", b"PK\1\2", *numbers, offset) + name + extra
