@@ -86,7 +86,7 @@ def plan(
         device=device,
         rng=rng,
     )
-    _check_any(made.rules)
+    _check_any(made.rule_count)
     return made
 
 
@@ -160,7 +160,7 @@ def apply(
         fault = "reset-optimizer: safetensors holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
     if not conversion:
-        _check_any(made.rules)
+        _check_any(made.rule_count)
     if on_event:
         on_event(made)
     written = execute(
@@ -225,7 +225,7 @@ def verify(
         device=device,
         rng=rng,
     )
-    _check_any(made.rules)
+    _check_any(made.rule_count)
     if on_event:
         on_event(made)
     original = None if against is None else read_checkpoint(against, root=root)
