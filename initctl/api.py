@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import Problem, UsageError, shown
+from initctl.errors import FitError, Problem, UsageError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -337,7 +337,13 @@ def _planned(
     read = read_checkpoint(checkpoint, root=root)
     given = given.for_checkpoint(read)
     config = given.config(read)
-    return make_plan(read, given.rules, seed=given.seed, read=read_checkpoint, config=config, rng=rng, **options)
+    doubts = given.warnings(read)
+    made = make_plan(read, given.rules, seed=given.seed, read=read_checkpoint, config=config, rng=rng, **options)
+    if idle := given.idle_preset(made):
+        if not options["allow_unused"]:
+            raise FitError(idle)
+        doubts = (*doubts, idle)
+    return replace(made, warnings=(*doubts, *made.warnings))
 
 
 _UNDECIDED = {

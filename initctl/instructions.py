@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from initctl.formats import Checkpoint
-    from initctl.planning import BoundRule
+    from initctl.planning import BoundRule, Plan
     from initctl.recipes import Recipe
     from initctl.rules import Expression, Value
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Instructions:
     """Recipes, that of a preset first, the `texts` of the caller's own rules, and a seed, where one was given.
 
-    `rules` are all of them, bound; where an automatic preset `is_awaited`, there are none yet.
+    `rules` are all of them, bound; where an automatic preset `is_awaited`, there are none yet. `preset` is the name of
+    the one whose recipe comes first.
     """
 
     recipes: tuple[Recipe, ...]
@@ -35,6 +36,7 @@ class Instructions:
     given_seed: int | None
     rules: tuple[BoundRule, ...]
     is_awaited: bool = False
+    preset: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -53,8 +55,30 @@ class Instructions:
             return self
         from initctl.recipes import preset_for, read_preset
 
-        preset = read_preset(preset_for(read_config(checkpoint.directory)).name)
-        return _bound((preset, *self.recipes), self.texts, self.given_seed)
+        fitting = preset_for(read_config(checkpoint.directory)).name
+        return _bound((read_preset(fitting), *self.recipes), self.texts, self.given_seed, fitting)
+
+    def warnings(self, checkpoint: Checkpoint) -> tuple[Problem, ...]:
+        """What makes it doubtful that the preset is meant for `checkpoint`. Raises `InputError`."""
+        if self.preset is None:
+            return ()
+        from initctl.recipes import better_preset
+
+        better = better_preset(self.preset, read_config(checkpoint.directory))
+        if better is None:
+            return ()
+        message = f"preset {self.preset}: config.json tells a model_type that preset {better.name} is for"
+        return (Problem("preset.model_type", message, f"{better.name}: {better.summary}"),)
+
+    def idle_preset(self, plan: Plan) -> Problem | None:
+        """What is wrong where the preset fills nothing in `plan`."""
+        if self.preset is None:
+            return None
+        rules = {id(rule) for rule in self.recipes[0].rules}
+        if any(id(action.rule) in rules for action in plan.actions):
+            return None
+        message = f"preset {self.preset}: fills no tensor of {shown(plan.checkpoint.path)}"
+        return Problem("preset.unused", message, "its names are another family's, or later rules decide them all")
 
     def recipe(self, checkpoint: Checkpoint) -> str:
         """All of it as one recipe that needs no other file: what `config.json` says is written out."""
@@ -86,10 +110,12 @@ def instructions(
     if preset == AUTO:
         _bound(read, (), seed)  # what is wrong with them is told at once
         return Instructions(read, texts, seed, (), is_awaited=True)
-    return _bound(read if preset is None else (read_preset(preset), *read), texts, seed)
+    return _bound(read if preset is None else (read_preset(preset), *read), texts, seed, preset)
 
 
-def _bound(recipes: tuple[Recipe, ...], texts: tuple[str, ...], seed: int | None) -> Instructions:
+def _bound(
+    recipes: tuple[Recipe, ...], texts: tuple[str, ...], seed: int | None, preset: str | None = None
+) -> Instructions:
     """With every rule bound. Raises `RuleError` with the faults of all of them."""
     bound: list[BoundRule] = []
     problems: list[Problem] = []
@@ -100,7 +126,7 @@ def _bound(recipes: tuple[Recipe, ...], texts: tuple[str, ...], seed: int | None
             problems += error.problems
     if problems:
         raise RuleError(*problems)
-    return Instructions(recipes, texts, seed, tuple(bound))
+    return Instructions(recipes, texts, seed, tuple(bound), preset=preset)
 
 
 def _parsing(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Callable[[], Rule]]:

@@ -8,7 +8,7 @@ presets.py     the presets that are here, and which of them fits a model
 schema.py      the JSON Schema of recipes, for editors
 """
 
-from initctl.recipes.presets import AUTO, Preset, find_preset, preset_for, presets
+from initctl.recipes.presets import AUTO, Preset, better_preset, find_preset, preset_for, presets
 from initctl.recipes.reading import read_preset, read_recipe
 from initctl.recipes.recipe import Recipe
 from initctl.recipes.schema import recipe_schema
@@ -18,6 +18,7 @@ __all__ = [
     "AUTO",
     "Preset",
     "Recipe",
+    "better_preset",
     "find_preset",
     "preset_for",
     "presets",

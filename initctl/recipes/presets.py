@@ -54,10 +54,21 @@ def preset_for(config: Mapping[str, Any] | None) -> Preset:
     if config is None:
         raise UsageError(Problem("preset.auto", "preset auto: there is no config.json beside the checkpoint", hint))
     kind = config.get("model_type")
-    for preset in presets().values():
-        if kind in preset.model_types:
-            return preset
-    raise UsageError(Problem("preset.auto", f"preset auto: no preset is for model_type {shown(kind)}", hint))
+    fitting = _fitting(kind)
+    if fitting is None:
+        raise UsageError(Problem("preset.auto", f"preset auto: no preset is for model_type {shown(kind)}", hint))
+    return fitting
+
+
+def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:
+    """Another preset than `name` that is for the `model_type` of this `config.json`, where `name` is for other types."""
+    kind = config.get("model_type") if config else None
+    given = find_preset(name)
+    return _fitting(kind) if given.model_types and kind not in given.model_types else None
+
+
+def _fitting(kind: object) -> Preset | None:
+    return next((preset for preset in presets().values() if kind in preset.model_types), None)
 
 
 def _preset(name: str, text: str) -> Preset:

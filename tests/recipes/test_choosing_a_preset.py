@@ -1,0 +1,62 @@
+"""A preset that is not meant for the checkpoint is told."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import initctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Path:
+    """A directory with some tensors of a Llama and its config.json."""
+    tensors = {
+        "model.embed_tokens.weight": torch.ones(8, 4),
+        "model.layers.0.self_attn.q_proj.weight": torch.ones(4, 4),
+        "model.norm.weight": torch.zeros(4),
+        "lm_head.weight": torch.ones(8, 4),
+    }
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    return tmp_path
+
+
+def codes(plan: initctl.planning.Plan) -> list[str]:
+    return [warning.code for warning in plan.warnings]
+
+
+def test_the_preset_of_another_family_is_a_warning_that_names_the_right_one(llama: Path):
+    plan = initctl.plan(llama, preset="gpt2")
+    assert codes(plan) == ["preset.model_type"]
+    assert "preset llama is for" in plan.warnings[0].message
+
+
+@pytest.mark.parametrize("preset", ["llama", "auto", "megatron"])
+def test_one_that_is_for_the_model_or_for_any_is_none(llama: Path, preset: str):
+    assert codes(initctl.plan(llama, preset=preset)) == []
+
+
+def test_one_for_a_model_that_no_preset_knows_is_none(llama: Path):
+    (llama / "config.json").write_text(json.dumps({"model_type": "ours"}))
+    assert codes(initctl.plan(llama, preset="llama")) == []
+
+
+@pytest.mark.parametrize("rules", [(), ("model.norm.weight=ones",)])
+def test_one_that_fills_nothing_is_an_error(llama: Path, rules: tuple[str, ...]):
+    with pytest.raises(initctl.FitError, match="preset mamba: fills no tensor of ") as raised:
+        initctl.plan(llama, preset="mamba", rules=[*rules, "lm_head.weight=keep"])
+    assert [problem.code for problem in raised.value.problems] == ["preset.unused"]
+
+
+def test_one_that_fills_nothing_is_a_warning_where_rules_may_be_unused(llama: Path):
+    (llama / "config.json").unlink()
+    plan = initctl.plan(llama, preset="mamba", rules=["*=ones"], allow_unused=True)
+    assert codes(plan) == ["preset.unused"]
