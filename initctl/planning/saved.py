@@ -153,7 +153,9 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
     sources = located_sources(resolved.fill, tensor, around)
     for source, place in sources.items():
         _check_table(entry["sources"][source.name], place.checkpoint, path)
-    rule = Rule(_text(entry["rule"]), _text(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name))
+    rule = Rule(
+        _text(entry["rule"]), _text(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name)
+    )
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
     if rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
         raise ValueError(f"rows {rows} of {tensor.name}")

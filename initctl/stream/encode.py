@@ -19,7 +19,9 @@ def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:
     types are constants: exact for integers, bools and doubles, and rounded through float32 for the rest, so that a
     bfloat16 file is the rounding of the float32 one.
     """
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what may overflow is looked at when it is stored
+    with np.errstate(
+        over="ignore", under="ignore", invalid="ignore"
+    ):  # what may overflow is looked at when it is stored
         if dtype.is_floating and not dtype.is_double and values.dtype != dtype.numpy:
             values = values.astype(np.float32, copy=False)
         stored = values.astype(dtype.numpy, copy=False)
