@@ -172,12 +172,15 @@ def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Valu
     return found if isinstance(found, (int, float, str)) else rule.scope.config.get(key)
 
 
-def _dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in config.items():
+def _dotted(config: Mapping[str, Any]) -> Iterator[str]:
+    """The dotted keys of values, however deep they lie."""
+    waiting = list(config.items())[::-1]
+    while waiting:
+        name, value = waiting.pop()
         if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
+            waiting += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
         else:
-            yield f"{prefix}{key}"
+            yield name
 
 
 def check_names(expression: Expression, rule: Rule) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import Problem, RuleError, shown
@@ -160,15 +161,18 @@ def _variable(name: str, value: Any, place: str) -> Expression:  # noqa: ANN401
         raise error.prefixed(f"{place}: ") from None
 
 
-def _flat(table: Iterator[tuple[str, Any]], place: str, prefix: str = "") -> Iterator[tuple[str, Value]]:
-    """Values by dotted keys."""
-    for key, value in table:
-        name = f"{prefix}{key}"
+def _flat(table: Iterator[tuple[str, Any]], place: str) -> Iterator[tuple[str, Value]]:
+    """Values by dotted keys, however deep the tables are."""
+    waiting = list(table)[::-1]
+    while waiting:
+        name, value = waiting.pop()
         match value:
             case dict():
-                yield from _flat(iter(value.items()), place, f"{name}.")
+                waiting += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
             case list() if all(isinstance(item, (int, float, str)) for item in value):
                 yield name, tuple(value)
+            case float() if not isfinite(value):
+                _refuse(f"{place}.{shown(name)}", f"{value} is not a finite number")
             case int() | float() | str():
                 yield name, value
             case _:

@@ -110,7 +110,9 @@ def test_a_difference_tells_both_numbers_as_they_are_stored(tmp_path: Path, writ
     assert (found["half"].expected, found["half"].found) == (expected, 7.0)
     assert found["complex"].found.real == 2
     assert found["scale"].to_json() == {"tensor": "scale", "index": [], "expected": 3.0, "found": "inf"}
-    assert list(found) == sorted(found, key=[n for n, _ in ranges((tmp_path / "m.safetensors").read_bytes()).items()].index)
+    assert list(found) == sorted(
+        found, key=[n for n, _ in ranges((tmp_path / "m.safetensors").read_bytes()).items()].index
+    )
 
 
 def test_the_first_of_several_differences_is_told_on_any_number_of_threads(tmp_path: Path):

@@ -144,9 +144,7 @@ def test_match_stats_has_the_old_mean_and_deviation(tmp_path: Path, dtype: torch
 
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.uint8, torch.bool, torch.complex64])
 @pytest.mark.parametrize("shape", [(200, 3), (64,), (5, 2, 3)])
-def test_permute_rows_is_a_permutation_of_rows_to_the_bit(
-    tmp_path: Path, dtype: torch.dtype, shape: tuple[int, ...]
-):
+def test_permute_rows_is_a_permutation_of_rows_to_the_bit(tmp_path: Path, dtype: torch.dtype, shape: tuple[int, ...]):
     before = bits(dtype, *shape)
     found = written(tmp_path, {"w": before}, "w=permute_rows")["w"]
     order = np.argsort(Draws.of(0, "w").words(0, shape[0], stream=1), kind="stable")

@@ -146,7 +146,9 @@ def configured(folder: Path, text: str | None) -> None:
         (folder / "config.json").write_text(text, encoding="utf-8")
 
 
-CONFIG = '{"hidden": 64, "rate": 0.25, "text": {"n": {"deep": 3}}, "sizes": [4, 5], "on": true, "name": "m", "no": null}'
+CONFIG = (
+    '{"hidden": 64, "rate": 0.25, "text": {"n": {"deep": 3}}, "sizes": [4, 5], "on": true, "name": "m", "no": null}'
+)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +181,9 @@ def test_config_json_gives_numbers_by_dotted_keys(tmp_path: Path, expression: st
         (CONFIG, "name", "m is not a number"),
         (CONFIG, "sizes", "is not a number"),
         (CONFIG, "sizes[2]", "config.sizes has 2 numbers, and none at 2"),
+        (f'{{"a": {"9" * 400}}}', "a", "is no finite number, or too large"),
+        (f'{{"a": [{"9" * 400}]}}', "a[0]", "is no finite number, or too large"),
+        ('{"a":' * 900 + "1" + "}" * 900, "b", "config.json does not tell b"),
         ("{}", "hidden", "config.json does not tell hidden"),
         ('{"hidden": [[1]]}', "hidden", "config.json does not tell hidden"),
     ],
@@ -204,6 +209,12 @@ def test_a_config_json_that_cannot_be_read_is_refused_where_a_rule_asks_for_it(t
     assert problem.code == "config.malformed"
     assert problem.message.startswith(f"{tmp_path}/config.json: ")
     assert "\n" not in str(problem)
+
+
+def test_a_large_whole_number_goes_on_as_a_float(tmp_path: Path):
+    configured(tmp_path, f'{{"a": {2**70 + 1}}}')
+    assert value(tmp_path, "config.a") == float(2**70)
+    assert value(tmp_path, "config.a/2**70") == 1
 
 
 def test_a_config_json_that_is_a_directory_is_refused(tmp_path: Path):
@@ -309,7 +320,7 @@ def test_an_optional_rule_may_decide_nothing(tmp_path: Path):
     assert plan.warnings == ()
     all_optional = 'optional = true\n[[rule]]\nmatch = "nothing"\ninit = "zeros"\n[[rule]]\nmatch = "no"\ninit = "ones"'
     assert planned(tmp_path, TABLE, recipes=[recipe(tmp_path, all_optional)]).actions == ()
-    but_one = f'{all_optional}\noptional = false'
+    but_one = f"{all_optional}\noptional = false"
     with pytest.raises(initctl.FitError, match=r"rule 2 .*matches no tensor"):
         planned(tmp_path, TABLE, recipes=[recipe(tmp_path, but_one)])
 

@@ -132,7 +132,9 @@ def test_only_the_checkpoint_with_the_same_table_is_taken(tmp_path: Path, change
         case "dtype":
             other["norm.weight"] = torch.full((8,), 1, dtype=torch.int32)
         case "order":
-            other["norm.weight"], other["layers.0.bias"] = (other[n].to(torch.float64) for n in ("norm.weight", "layers.0.bias"))
+            other["norm.weight"], other["layers.0.bias"] = (
+                other[n].to(torch.float64) for n in ("norm.weight", "layers.0.bias")
+            )
         case "tensor":
             other["extra"] = torch.ones(1)
         case "size":
@@ -301,9 +303,7 @@ def small(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_document_is_refused_in_one_line(
-    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
-):
+def test_a_damaged_document_is_refused_in_one_line(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]):
     source, document = small(tmp_path)
     data = json.loads(document.read_text())
     data["actions"].sort(key=lambda entry: entry["tensor"] != "w")

@@ -71,7 +71,11 @@ def test_every_key(tmp_path: Path):
     found = read_recipe(recipe(tmp_path, text))
     assert found.seed == 2**64 - 1
     assert found.scope.config == {"hidden": 64, "text.deep.name": "x", "on": True, "sizes": (1, 2.5, "a")}
-    assert {name: variable.text for name, variable in found.scope.vars.items()} == {"a": "1", "b_2": "0.5", "c": "a / b_2"}
+    assert {name: variable.text for name, variable in found.scope.vars.items()} == {
+        "a": "1",
+        "b_2": "0.5",
+        "c": "a / b_2",
+    }
     one, other, last = found.rules
     assert (one.selector.names.pattern, other.selector.names.pattern) == ("*.weight", "re:.*\\.bias")
     assert one.selector.rows
@@ -118,6 +122,7 @@ def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call:
         ("[vars]\na = [1]\n", "vars.a: must be a number, or a text"), ('[vars]\na = ""\n', "vars.a: must be a number"),
         ('[vars]\na = "1+"\n', "vars.a: 1+: breaks off"), ("[vars]\na = 1979-05-27\n", "vars.a: must be a number"),
         ("[config]\na = 1979-05-27\n", "config.a: must be a number, a text"), ("[config]\na = [[1]]\n", "config.a: must"),
+        ("[config]\na = nan\n", "config.a: nan is not a finite number"), ("[config]\na.b = -inf\n", "config.a.b: -inf"),
         ("[config.b]\na = [{x = 1}]\n", "config.b.a: must be"),
         ('[[rule]]\ninit = "zeros"\n', "rule 1: match is missing; write for instance"),
         ('[[rule]]\nmatch = "a"\n', "rule 1: init is missing; write for instance"),
@@ -304,7 +309,14 @@ def test_recipes_given_side_by_side_do_not_change_each_others_variables(tmp_path
 
 @pytest.mark.parametrize(
     ("seeds", "given", "used"),
-    [((None, None), None, 0), ((3, None), None, 3), ((3, 4), None, 4), ((3, 0), None, 0), ((3, 4), 5, 5), ((3, 4), 0, 0)],
+    [
+        ((None, None), None, 0),
+        ((3, None), None, 3),
+        ((3, 4), None, 4),
+        ((3, 0), None, 0),
+        ((3, 4), 5, 5),
+        ((3, 4), 0, 0),
+    ],
 )
 def test_the_seed_is_the_given_one_or_that_of_the_last_recipe(
     tmp_path: Path, seeds: tuple[int | None, ...], given: int | None, used: int

@@ -26,7 +26,10 @@ CONFIG = {
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     tensors = {f"l.{n}.weight": torch.ones(6, 4, dtype=torch.float32) for n in range(3)}
-    save_file({**tensors, "l.0.bias": torch.ones(4), "emb": torch.ones(8, 2), "s": torch.tensor(1.0)}, tmp_path / "m.safetensors")
+    save_file(
+        {**tensors, "l.0.bias": torch.ones(4), "emb": torch.ones(8, 2), "s": torch.tensor(1.0)},
+        tmp_path / "m.safetensors",
+    )
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     return tmp_path / "m.safetensors"
 
@@ -53,7 +56,12 @@ def written(source: Path, text: str, **given: Any) -> str:
 
 
 def test_rules_of_the_command_line(source: Path):
-    rules = ["*=zeros", "l.{n}.weight[n:-1]=normal:std=1/(n+1)", "re:l\\.(?P<k>\\d)\\.bias=constant:val=k+0.5", "s=keep"]
+    rules = [
+        "*=zeros",
+        "l.{n}.weight[n:-1]=normal:std=1/(n+1)",
+        "re:l\\.(?P<k>\\d)\\.bias=constant:val=k+0.5",
+        "s=keep",
+    ]
     recipe = same_bytes(source, rules=rules, seed=2**64 - 1)
     document = tomllib.loads(recipe)
     assert document["seed"] == 2**64 - 1
@@ -133,12 +141,16 @@ def test_what_is_too_long_once_it_is_written_out_is_refused(source: Path):
 
 def test_long_sums_and_deep_variables_are_written_as_they_can_be_read(source: Path):
     chained = "\n".join(f'v{n} = "1 + v{n + 1} * 1"' for n in range(14))
-    text = f'[vars]\n{chained}\nv14 = 1\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "v0 + {" + ".join("1" * 50)}"\n'
+    text = (
+        f'[vars]\n{chained}\nv14 = 1\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "v0 + {" + ".join("1" * 50)}"\n'
+    )
     written(source, text)
 
 
 def test_variables_that_need_each_other_are_refused(source: Path):
-    (source.parent / "r.toml").write_text('[vars]\na = "b"\nb = "a"\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "a"')
+    (source.parent / "r.toml").write_text(
+        '[vars]\na = "b"\nb = "a"\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "a"'
+    )
     with pytest.raises(initctl.RuleError, match="a -> b -> a: variables that need each other"):
         initctl.effective_recipe(source, recipes=[source.parent / "r.toml"])
 
@@ -148,7 +160,9 @@ def test_nothing_given_is_no_recipe(source: Path):
         initctl.effective_recipe(source)
 
 
-NUMBER = st.sampled_from(["0.5", "a", "b", "config.hidden", "config.neg", "ndim", "numel", "config.sizes[1]", "1e-5", "pi"])
+NUMBER = st.sampled_from(
+    ["0.5", "a", "b", "config.hidden", "config.neg", "ndim", "numel", "config.sizes[1]", "1e-5", "pi"]
+)
 EXPRESSION = st.recursive(
     NUMBER,
     lambda inner: st.one_of(

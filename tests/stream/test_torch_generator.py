@@ -131,14 +131,22 @@ def test_tied_tensors_are_drawn_once(tmp_path: Path):
     save(tmp_path / "m.pt", {"b": shared, "a": shared, "c": torch.zeros(3)})
     initctl.apply(tmp_path / "m.pt", tmp_path / "o.pt", rules=["*=normal"], rng="torch")
     found = load(tmp_path / "o.pt")
-    one, c = script(0, (init.normal_, torch.Size((6, 2)), torch.float32), (init.normal_, torch.Size((3,)), torch.float32))
+    one, c = script(
+        0, (init.normal_, torch.Size((6, 2)), torch.float32), (init.normal_, torch.Size((3,)), torch.float32)
+    )
     assert same(found["a"], one)
     assert same(found["b"], one)
     assert same(found["c"], c)
 
 
 def test_what_draws_nothing_changes_nothing_and_empty_tensors_draw_nothing(tmp_path: Path):
-    tensors = {"a": torch.ones(3), "e": torch.ones(3, 3), "n": torch.empty(0, 2), "w": torch.zeros(4), "z": torch.ones(2)}
+    tensors = {
+        "a": torch.ones(3),
+        "e": torch.ones(3, 3),
+        "n": torch.empty(0, 2),
+        "w": torch.zeros(4),
+        "z": torch.ones(2),
+    }
     found = written(tmp_path, tensors, "a=zeros", "e=eye", "n=normal", "w=normal", "z=constant:val=4")
     (wanted,) = script(0, (init.normal_, torch.Size((4,)), torch.float32))
     assert same(found["w"], wanted)
@@ -187,9 +195,7 @@ def test_seeds_matter_and_threads_do_not(tmp_path: Path):
         ("w=scale:by=2", torch.float32, "torch.nn.init has none"),
     ],
 )
-def test_what_torch_does_not_have_is_refused_while_planning(
-    tmp_path: Path, rule: str, dtype: torch.dtype, told: str
-):
+def test_what_torch_does_not_have_is_refused_while_planning(tmp_path: Path, rule: str, dtype: torch.dtype, told: str):
     save_file({"w": torch.zeros(6, 4).to(dtype)}, tmp_path / "m.safetensors")
     with pytest.raises(initctl.FitError) as raised:
         initctl.plan(tmp_path / "m.safetensors", rules=[rule], rng="torch")
@@ -217,7 +223,9 @@ def test_a_generator_goes_on_where_it_stopped():
     one, other = (torch.from_numpy(generator.draw(draw)) for _ in range(2))
     assert all(
         same(found, wanted)
-        for found, wanted in zip((one, other), script(5, *[(init.normal_, torch.Size((3, 2)), torch.float32)] * 2), strict=True)
+        for found, wanted in zip(
+            (one, other), script(5, *[(init.normal_, torch.Size((3, 2)), torch.float32)] * 2), strict=True
+        )
     )
     with pytest.raises(NotDrawn):
         draw.prepared(Draws.of(0, "w"))

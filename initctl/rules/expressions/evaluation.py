@@ -33,7 +33,7 @@ def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
             return value
         case Name(name=name):
             try:
-                return lookup(name)
+                return _finite(lookup(name), tree)
             except KeyError as reason:
                 raise Undefined(str(reason.args[0]), tree) from None
         case Item(of=of, index=index):
@@ -55,7 +55,20 @@ def _item(tree: Item, of: Value, index: Value) -> Value:
         raise Undefined(f"{index} is not a whole number", tree.index)
     if not -len(of) <= index < len(of):
         raise Undefined(f"{tree.of.name} has {len(of)} numbers, and none at {index}", tree)
-    return of[index]
+    return _finite(of[index], tree)
+
+
+def _finite(value: Value, tree: Tree) -> Value:
+    """`value`, which somebody has told: a number in the range of those that are computed."""
+    if isinstance(value, (bool, str, tuple)):
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Undefined("is no finite number, or too large", tree)
+    return number if abs(number) >= _EXACT else value
 
 
 def _number(tree: Tree, lookup: Callable[[str], Value]) -> int | float:
