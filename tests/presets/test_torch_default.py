@@ -82,11 +82,11 @@ def test_what_differs_from_torch_is_noticed(rule: str, tmp_path: Path):
         checkpoint.compared(tmp_path / "out", preset=PRESET, rules=[rule])
 
 
-LIMITS: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "Bilinear": (lambda: nn.Bilinear(24, 20, 30), "*=uniform:a=-1/sqrt(24),b=1/sqrt(24)"),
-    "PReLU": (lambda: nn.PReLU(20), "weight=constant:val=0.25"),
-    "attention": (lambda: nn.ModuleDict({"mixer": nn.MultiheadAttention(48, 4)}), "mixer.out_proj.bias=zeros"),
-    "embedding": (lambda: nn.ModuleDict({"words": nn.Embedding(90, 40)}), "words.weight=normal"),
+LIMITS: dict[str, tuple[Callable[[], dict[str, nn.Module]], str]] = {
+    "Bilinear": (lambda: {"pair": nn.Bilinear(24, 20, 30)}, "pair.*=uniform:a=-1/sqrt(24),b=1/sqrt(24)"),
+    "PReLU": (lambda: {"act": nn.PReLU(20)}, "act.weight=constant:val=0.25"),
+    "attention": (lambda: {"mixer": nn.MultiheadAttention(48, 4)}, "mixer.out_proj.bias=zeros"),
+    "embedding": (lambda: {"words": nn.Embedding(90, 40)}, "words.weight=normal"),
 }
 """What takes a rule of its own, the latter two under names that do not tell, and which."""
 
@@ -94,7 +94,7 @@ LIMITS: dict[str, tuple[Callable[[], nn.Module], str]] = {
 @pytest.mark.parametrize("layer", LIMITS)
 def test_what_names_and_shapes_do_not_tell_takes_a_rule_more(layer: str, tmp_path: Path):
     make, rule = LIMITS[layer]
-    checkpoint = spoilt(tmp_path / "in", *fresh(make))
+    checkpoint = spoilt(tmp_path / "in", *fresh(lambda: nn.ModuleDict({**make(), "head": nn.Linear(40, 30)})))
     with pytest.raises(AssertionError, match=r"sigma|constants differ"):
         checkpoint.compared(tmp_path / "without", preset=PRESET)
     checkpoint.compared(tmp_path / "with", preset=PRESET, rules=[rule])
