@@ -16,6 +16,7 @@ from initctl.execution.writer import Writer
 from initctl.filling import Target
 from initctl.formats import safetensors_header, shards
 from initctl.formats.safetensors import METADATA
+from initctl.formats.ties import FORMAT
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ class Converter(Writer):
                 new.sync(self.checkpoint.files[0].mode)
 
     def tensors(self) -> list[TensorSpec]:
-        """What is to be written, in the checkpoint's order, of tied tensors the first.
+        """What is to be written, in the checkpoint's order, of tied tensors the first, unless another name cannot be
+        noted.
 
         Whoever reads a part of a model looks for the name that it has there, and state dicts list a model's inner parts
         before its heads. Raises `FitError` where safetensors cannot hold it.
@@ -127,15 +129,17 @@ class Converter(Writer):
             raise FitError(*problems)
         first: dict[tuple[str, ...], TensorSpec] = {}
         for tensor in self.checkpoint.tensors:
-            first.setdefault(tensor.tied or (tensor.name,), tensor)
+            names = tensor.tied or (tensor.name,)
+            first[names] = tensor if tensor.name == FORMAT else first.get(names, tensor)
         return list(first.values())
 
     def shard(self, name: str, tensors: Sequence[TensorSpec]) -> NewShard:
         """A file of `tensors`, in which ties are written down as Hugging Face does: the other names of a tensor."""
-        metadata = {other: tensor.name for tensor in tensors for other in tensor.tied if other != tensor.name}
-        metadata["format"] = "pt"
+        metadata = {FORMAT: "pt"}
         for kept in self.checkpoint.metadata.values() if self.checkpoint.is_safetensors else ():
             metadata |= kept
+        for tensor in tensors:
+            metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
         header = safetensors_header.header(tensors, metadata)
         if header.size >= _LARGEST_FILE:
             place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)

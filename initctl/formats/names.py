@@ -15,9 +15,9 @@ WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 
 
 def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """`tensors` under their names relative to the root."""
+    """`tensors` under their names relative to the root; a name that the file only notes counts as one."""
     tensors = tuple(tensors)
-    prefix = wrapper_prefix([tensor.name for tensor in tensors])
+    prefix = wrapper_prefix([name for tensor in tensors for name in (tensor.name, *tensor.aliases)])
     return tuple(without_prefix(tensor, prefix) for tensor in tensors) if prefix else tensors
 
 

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from initctl.dtypes import DType
     from initctl.tensors import Block, TensorSpec
 
-
-_FORMAT = "format"
-"""What every file's metadata holds: the library that it is for, `pt`."""
+FORMAT = "format"
+"""What every file's metadata holds: the library that it is for, `pt`. No tie can be noted under this name."""
 
 
 def with_aliases(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> tuple[TensorSpec, ...]:
@@ -25,7 +24,7 @@ def with_aliases(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> 
     names = {tensor.name for tensor in tensors}
     aliases: dict[str, list[str]] = defaultdict(list)
     for left_out, kept in metadata.items():
-        if kept in names and left_out not in names and left_out != _FORMAT:
+        if kept in names and left_out not in names and left_out != FORMAT:
             aliases[kept].append(left_out)
     return tuple(replace(t, aliases=tuple(sorted(aliases[t.name]))) if t.name in aliases else t for t in tensors)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NoReturn
 
-from initctl.errors import FitError, Problem, shown
+from initctl.errors import FitError, Problem, listed, shown
 from initctl.formats.names import wrapper_prefix
 from initctl.initializers import Unfit
 from initctl.planning.fitting import check_holds
@@ -47,6 +47,7 @@ def resets(checkpoint: Checkpoint, filled: Iterable[TensorPart]) -> tuple[Action
     for part in filled:
         if part.tensor.is_first:
             parts[part.tensor.stream_name].append(part)
+    _check_whose(checkpoint, parts)
     actions = tuple(action for optimizer in checkpoint.optimizers for action in _of(optimizer, checkpoint, parts))
     outside = {tensor.name for tensor in checkpoint.outside}
     stored = {t.name for o in checkpoint.optimizers for kept in o.state.values() for t in kept.values()}
@@ -55,30 +56,59 @@ def resets(checkpoint: Checkpoint, filled: Iterable[TensorPart]) -> tuple[Action
     return actions
 
 
+def _check_whose(checkpoint: Checkpoint, parts: Mapping[str, Sequence[TensorPart]]) -> None:
+    """Refuse where an optimizer may as well be of another state dict, whose tensors have the same shapes: where there
+    is a second one that matches the same tensors.
+    """
+    states = tuple(f"{optimizer.name}.state." for optimizer in checkpoint.optimizers)
+    others = [t for t in checkpoint.outside if t.dtype.is_floating and not t.name.startswith(states)]
+    twins = {tensor.shape: tensor for tensor in reversed(others)}
+    filled = [part.tensor for (part, *_) in parts.values() if _may_be_parameter(part.tensor, checkpoint.optimizers)]
+    twin = next((twins[tensor.shape] for tensor in filled if tensor.shape in twins), None)
+    if twin is None or len(checkpoint.optimizers) < 2:
+        return
+    found: dict[str, list[str]] = defaultdict(list)
+    for optimizer in checkpoint.optimizers:
+        for name in _matched(optimizer, checkpoint, {tensor.stream_name for tensor in checkpoint.tensors}):
+            found[name].append(optimizer.name)
+    for name, several in found.items():
+        if len(several) > 1:
+            both = listed([shown(optimizer) for optimizer in sorted(several)])
+            why = f"{both} may each be of the state dict at {shown(checkpoint.root)}, or of another: both match"
+            _refuse(f"{why} {shown(name)}, and {shown(twin.name)} lies outside", _ON_ITS_OWN)
+
+
 def _of(optimizer: Optimizer, checkpoint: Checkpoint, parts: Mapping[str, Sequence[TensorPart]]) -> Iterator[Action]:
     by_name = _matched(optimizer, checkpoint, set(parts))
+    options = {parameter: group.options for group in optimizer.groups for parameter in group.parameters}
+    unknown = _unknown_kinds(optimizer)
     for name in sorted(parts.keys() & by_name.keys()):
         parameter = by_name[name]
         place = f"{shown(optimizer.name)}: state of {shown(name)}"
-        options = next((group.options for group in optimizer.groups if parameter in group.parameters), {})
         kept = {**optimizer.state.get(parameter, {}), **optimizer.numbers.get(parameter, {})}
-        if not kept and (unknown := _unknown_kinds(optimizer)):
+        if unknown and not kept:
             _refuse(f"{place}: may lie in {shown(unknown[0])}, of which nothing is known", _START_ANEW)
         for kind, tensor in kept.items():
             if tensor is None:
                 _refuse(f"{place}: {shown(kind)} is no tensor, and cannot be changed in the pickle", _START_ANEW)
-            if kind not in _BEGINS_AT or (kind == "momentum_buffer" and options.get("dampening")):
-                _refuse(f"{place}: what {shown(kind)} begins at is not known", _START_ANEW)
-            if tensor.unwritable:
-                _refuse(f"{place}: {shown(kind)} cannot be written: {tensor.unwritable}", _START_ANEW)
-            value = options.get(_OPTIONS.get(kind, ""), _BEGINS_AT[kind])
-            try:
-                check_holds(tensor.dtype, Constant(value))
-            except Unfit as fact:
-                _refuse(f"{place}: {shown(kind)} cannot be set back: {fact}", _START_ANEW)
+            value = _beginning(kind, tensor, options.get(parameter, {}), place)
             for part in parts[name]:
                 if part.rows is None or tensor.shape == part.tensor.shape:
                     yield _reset(tensor, value, part.rows)
+
+
+def _beginning(kind: str, tensor: TensorSpec, options: Mapping[str, float], place: str) -> float:
+    """What `tensor`, a parameter's state at `place`, begins at under the `options` of its group."""
+    if kind not in _BEGINS_AT or (kind == "momentum_buffer" and options.get("dampening")):
+        _refuse(f"{place}: what {shown(kind)} begins at is not known", _START_ANEW)
+    if tensor.unwritable:
+        _refuse(f"{place}: {shown(kind)} cannot be written: {tensor.unwritable}", _START_ANEW)
+    value = options.get(_OPTIONS.get(kind, ""), _BEGINS_AT[kind])
+    try:
+        check_holds(tensor.dtype, Constant(value))
+    except Unfit as fact:
+        _refuse(f"{place}: {shown(kind)} cannot be set back: {fact}", _START_ANEW)
+    return value
 
 
 def _reset(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) -> Action:
@@ -195,4 +225,5 @@ _OF_ITS_SHAPE = frozenset(
     )
 )  # fmt: skip
 """What torch's optimizers, and others that follow them, keep for each element of a parameter."""
+_ON_ITS_OWN = "save each network and its optimizer in a file of their own, or leave the flag out"
 _START_ANEW = "leave the flag out, and start training with a new optimizer"

@@ -115,6 +115,43 @@ def test_a_tied_tensor_gets_the_same_values_before_and_after_conversion(tmp_path
     assert raw_bytes(first) == raw_bytes(then) == raw_bytes(recomputed("a.weight", Normal(0, 1), (4, 4)))
 
 
+TIED = {
+    "without the wrapper's prefix": ["module.embed.weight", "module.l.weight", "lm_head.weight"],
+    "with one prefix more": ["module.b", "module.c", "module.module.a"],
+    "with one prefix less": ["module.module.b", "module.module.c", "module.a"],
+    "to what is called format": ["weight", "l.weight", "format"],
+    "to what is called format in a wrapper": ["_orig_mod.weight", "_orig_mod.l", "format"],
+}
+"""Names of a state dict, the third tied to the first."""
+
+
+@pytest.mark.parametrize("size", [None, "70B"])
+@pytest.mark.parametrize("tied", TIED)
+def test_values_stay_the_same_after_conversion_whatever_a_tensor_is_tied_to(
+    tmp_path: Path, tied: str, size: str | None
+):
+    first, other, last = TIED[tied]
+    one = bits(torch.float32, 4, 4)
+    source = save(tmp_path / "model.pt", {first: one, other: bits(torch.float32, 4, 4), last: one})
+    initctl.apply(source, tmp_path / "filled.pt", rules=["*=normal"])
+    filled = load(tmp_path / "filled.pt")
+    out = "converted" if size else "converted.safetensors"
+    initctl.apply(source, tmp_path / out, max_shard_size=size)
+    initctl.apply(tmp_path / out, tmp_path / "then.safetensors", rules=["*=normal"], max_shard_size=None)
+    then = load_file(tmp_path / "then.safetensors")
+    assert sorted(map(raw_bytes, then.values())) == sorted(raw_bytes(filled[name]) for name in (first, other))
+
+
+def test_names_that_a_wrapped_file_notes_stay_aliases_in_another(tmp_path: Path):
+    save_file(
+        {"module.z": torch.ones(2), "module.w": torch.ones(2)},
+        tmp_path / "in.safetensors",
+        metadata={"module.m": "module.z"},
+    )
+    initctl.apply(tmp_path / "in.safetensors", tmp_path / "out", max_shard_size="8B")
+    assert {t.name: t.aliases for t in initctl.inspect(tmp_path / "out").tensors} == {"w": (), "z": ("m",)}
+
+
 @formats
 def test_a_part_of_a_model_finds_its_tied_tensors_in_the_result(tmp_path: Path, kind: str):
     from transformers import AutoModel, GPT2Config, GPT2LMHeadModel
@@ -135,7 +172,8 @@ def notes(path: Path) -> dict[str, str]:
 def test_a_tie_that_is_called_format_does_not_replace_the_format(tmp_path: Path):
     one = bits(torch.float32, 3)
     initctl.apply(save(tmp_path / "model.pt", {"a": one, "format": one}), tmp_path / "out.safetensors")
-    assert notes(tmp_path / "out.safetensors") == {"format": "pt"}  # as save_model leaves what it is given
+    assert notes(tmp_path / "out.safetensors") == {"format": "pt", "a": "format"}
+    assert held(load_file(tmp_path / "out.safetensors")) == {"format": raw_bytes(one)}
 
 
 @formats

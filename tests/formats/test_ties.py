@@ -72,6 +72,11 @@ def test_aliases_lose_a_wrappers_prefix_as_names_do(tmp_path: Path):
     assert aliases(tmp_path / "m.safetensors") == {"z": ("m",)}
 
 
+def test_an_alias_without_a_wrappers_prefix_keeps_it_on_all_names(tmp_path: Path):
+    save_file({"module.z": torch.ones(2)}, tmp_path / "m.safetensors", metadata={"m": "module.z"})
+    assert aliases(tmp_path / "m.safetensors") == {"module.z": ("m",)}
+
+
 def test_metadata_that_names_no_tensor_or_one_that_is_there_too_is_no_alias(tmp_path: Path):
     tensors = {"pt": torch.ones(2), "w": torch.ones(3)}
     save_file(tensors, tmp_path / "m.safetensors", metadata={"format": "pt", "pt": "w", "w": "w", "v": "x"})

@@ -363,6 +363,64 @@ def test_every_optimizer_is_set_back_and_one_of_other_parameters_is_not(tmp_path
     assert [begun_anew(*pair) for pair in zip(before, after, strict=True)] == [{4}, set(), {0}]
 
 
+TWINS = {
+    "numbers": lambda net: net.parameters(),
+    "names": lambda net: net.named_parameters(),
+    "the last layer by itself": lambda net: net.fc2.parameters(),
+}
+
+
+def twins(first: str) -> dict[str, Any]:
+    """Two networks of the same shapes, and an optimizer for each; the first's is given its parameters in some way."""
+    nets = [network(), network()]
+    made = [optim.AdamW(TWINS[first](nets[0])), optim.AdamW(nets[1].parameters())]
+    for net, optimizer in zip(nets, made, strict=True):
+        trained(net, optimizer)
+    q1, q2 = (net.state_dict() for net in nets)
+    return {"q1": q1, "q2": q2, "q1_optimizer": made[0].state_dict(), "q2_optimizer": made[1].state_dict()}
+
+
+@pytest.mark.parametrize("rule", ["*=ones", "fc1.weight=zeros", "fc2.bias=zeros"])
+@pytest.mark.parametrize("first", TWINS)
+def test_an_optimizer_that_may_be_another_networks_is_refused(tmp_path: Path, first: str, rule: str):
+    torch.save(twins(first), tmp_path / "in.ckpt")
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(tmp_path / "in.ckpt", rules=[rule], root="q1", reset_optimizer=True)
+    (problem,) = raised.value.problems
+    assert problem.code == "optimizer.unmatched"
+    assert "q1_optimizer, q2_optimizer may each be of the state dict at q1, or of another: both match" in str(problem)
+    assert "lies outside; save each network and its optimizer in a file of their own, or leave the" in str(problem)
+
+
+def test_a_tensor_that_no_optimizer_remembers_may_be_filled_beside_another_network(tmp_path: Path):
+    torch.save(twins("numbers"), tmp_path / "in.ckpt")
+    assert (
+        initctl.plan(tmp_path / "in.ckpt", rules=["*.running_mean=zeros"], root="q1", reset_optimizer=True).resets == ()
+    )
+
+
+def test_the_optimizers_of_a_gan_with_equal_shapes_are_not_mixed_up(tmp_path: Path):
+    names = ("generator", "discriminator", "optimizer_g", "optimizer_d")
+    torch.save(dict(zip(names, twins("numbers").values(), strict=True)), tmp_path / "in.ckpt")
+    assert "may each be of the state dict at generator" in refusal(tmp_path / "in.ckpt", "fc1.bias=zeros")
+
+
+def test_an_average_of_the_weights_does_not_stand_in_the_way_of_optimizers_that_share_none(tmp_path: Path):
+    net = network()
+    made = [optim.AdamW([p for p in net.parameters() if (p.ndim > 1) is matrix]) for matrix in (True, False)]
+    for optimizer in made:
+        trained(net, optimizer)
+    held = {"muon": made[0].state_dict(), "adam": made[1].state_dict()}
+    torch.save({"model": net.state_dict(), "ema": network().state_dict(), **held}, tmp_path / "in.ckpt")
+    before, after = reset(tmp_path / "in.ckpt", "fc2.*=zeros")
+    assert [begun_anew(before[name], after[name]) for name in ("muon", "adam")] == [{1}, {3}]
+    one = by_adamw(tmp_path)[1]
+    torch.save(
+        {"model": net.state_dict(), "ema": network().state_dict(), "optimizer": one.state_dict()}, tmp_path / "in.ckpt"
+    )
+    assert anew(tmp_path / "in.ckpt", "fc2.*=zeros") == {4, 5}
+
+
 def test_states_that_rules_reach_as_well_are_refused(tmp_path: Path):
     net, optimizer, _ = by_adamw(tmp_path)
     path = saved(tmp_path, net, optimizer.state_dict())
