@@ -198,7 +198,7 @@ def _rows(rule: Rule, tensor: TensorSpec, around: Surroundings) -> Span | None:
 
 
 def _bound(expression: Expression | None, lookup: Lookup, count: int, otherwise: int) -> int:
-    """The row that `expression` tells, counted from the end where it is negative. It may be computed: `shape[0] / 2`."""
+    """The row that `expression` tells, from the end where it is negative. A division may lead to it."""
     if expression is None:
         return otherwise
     try:
