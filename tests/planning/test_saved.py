@@ -205,10 +205,10 @@ def test_a_copy_takes_the_same_other_checkpoint(tmp_path: Path):
     initctl.apply(source, tmp_path / "o.safetensors", plan=document)
     assert (load_file(tmp_path / "o.safetensors")["layers.0.weight"] == 2).all()
     save_file({"x": torch.ones(8, 8), "y": torch.ones(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(initctl.ConflictError, match="other.safetensors: is not the checkpoint"):
+    with pytest.raises(initctl.ConflictError, match=r"other\.safetensors: is not the checkpoint"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
     (tmp_path / "other.safetensors").unlink()
-    with pytest.raises(initctl.InputError, match="other.safetensors: no such file"):
+    with pytest.raises(initctl.InputError, match=r"other\.safetensors: no such file"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
 
 
@@ -322,7 +322,7 @@ def test_a_damaged_document_is_refused_in_one_line(tmp_path: Path, kind: str, ca
 def test_what_is_no_document_is_refused(tmp_path: Path, text: bytes):
     source, document = small(tmp_path)
     document.write_bytes(text)
-    with pytest.raises(initctl.InputError, match="plan.json"):
+    with pytest.raises(initctl.InputError, match=r"plan\.json"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
 
 
