@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import Problem, RuleError, shown
+from initctl.errors import Problem, RuleError, listed, shown
 from initctl.initializers import Unfit, fans
 from initctl.rules import Circular, Undefined, highest_numbers, needed
 
@@ -172,11 +172,12 @@ def check_names(expression: Expression, rule: Rule) -> None:
 
 
 def _check_known(expression: Expression, rule: Rule, place: str) -> None:
-    known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
+    variables, captures = rule.scope.vars, rule.selector.names.captures
     for name in sorted(expression.names):
-        if name in known or name.startswith(CONFIG):
+        if name in OF_A_TENSOR or name in variables or name in captures or name.startswith(CONFIG):
             continue
+        known = (*OF_A_TENSOR, *variables, *captures)
         nearest = get_close_matches(name, known, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)} and config.KEY"
+        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {listed(known, at_most=20)} and config.KEY"
         message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
         raise RuleError(Problem("rule.name", message, hint, expression.place_of(name)))
