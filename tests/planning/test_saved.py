@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,6 +153,15 @@ def test_only_the_checkpoint_with_the_same_table_is_taken(tmp_path: Path, change
         f"{path}: is not the checkpoint that {document} was made for: its table differs; plan again"
     )
     assert not (tmp_path / "o.safetensors").exists()
+
+
+def test_tensors_that_lie_elsewhere_are_another_table(tmp_path: Path):
+    save_file({"a": torch.ones(4)}, tmp_path / "m.safetensors")
+    document = saved(tmp_path / "m.safetensors", "a=normal")
+    for metadata, is_accepted in ({"format": "pt"}, False), (None, True):
+        save_file({"a": torch.zeros(4)}, tmp_path / "other.safetensors", metadata=metadata)
+        with nullcontext() if is_accepted else pytest.raises(initctl.ConflictError):
+            initctl.apply(tmp_path / "other.safetensors", tmp_path / "o.safetensors", plan=document)
 
 
 def test_a_tensor_renamed_moved_or_tied_is_another_table(tmp_path: Path):

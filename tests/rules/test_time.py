@@ -145,6 +145,17 @@ def test_recipes(tmp_path: Path, text: str):
                 assert all("\n" not in str(problem) for problem in error.problems)
 
 
+def test_many_rules_and_many_variables_take_time_for_each_but_not_for_each_pair(tmp_path: Path):
+    variables = "\n".join(f"v{n} = 1" for n in range(2000))
+    rules = "\n".join(f'[[rule]]\nmatch = "a"\ninit = "constant"\nval = "v{n}"' for n in range(800))
+    path = tmp_path / "r.toml"
+    path.write_text(f"[vars]\n{variables}\n{rules}\n")
+    checkpoint = checkpoint_of(tmp_path, {"a": ("F32", [1])})
+    begun = time.process_time()
+    initctl.plan(checkpoint, recipes=[path], allow_unused=True)
+    assert time.process_time() - begun < 5
+
+
 PIECES = st.sampled_from(
     ["a", "1", "*", "?", "{", "}", ",", "{n}", "{0..9}", "{,a}", "[", "]", "[!a]", "[1:]", "\\", "=", ":", "(",
      ")", "+",
