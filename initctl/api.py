@@ -327,23 +327,28 @@ def _planned(
     """The plan of what is `given`, or the one that is `saved`."""
     from initctl.formats import read_checkpoint
     from initctl.planning import make_plan
+    from initctl.planning.plan import PHILOX
+    from initctl.stream.engines.choosing import CPU
 
     _check_rng(rng)
     if saved is not None:
-        return _restored(checkpoint, os.fspath(saved), given, root=root)
+        is_plain = given.is_empty and root is None and rng == PHILOX and not set(options.values()) - {False, CPU}
+        return _restored(checkpoint, os.fspath(saved), is_plain=is_plain)
     read = read_checkpoint(checkpoint, root=root)
     given = given.for_checkpoint(read)
     config = given.config(read)
     return make_plan(read, given.rules, seed=given.seed, read=read_checkpoint, config=config, rng=rng, **options)
 
 
-def _restored(checkpoint: Path, saved: str, given: Instructions, *, root: str | None) -> Plan:
+def _restored(checkpoint: Path, saved: str, *, is_plain: bool) -> Plan:
+    """The plan that is `saved`; `is_plain` says that nothing else was asked for."""
     from initctl.formats import read_checkpoint
     from initctl.planning.saved import read_plan
 
-    if not given.is_empty or root is not None:
+    if not is_plain:
         fault = (
-            f"plan: {shown(saved)} says what is to be done: rules, recipes, presets, seed and root do not go with it"
+            f"plan: {shown(saved)} says what is to be done and how: rules, recipes, a preset, a seed, a root, a source "
+            "of random numbers, a device, and what else plans are made by, do not go with it"
         )
         raise UsageError(Problem("usage.plan", fault, "leave one of both out"))
     return read_plan(saved, os.fspath(checkpoint), lambda path, at: read_checkpoint(path, root=at))
