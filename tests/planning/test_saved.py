@@ -223,13 +223,17 @@ def test_a_copy_takes_the_same_other_checkpoint(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "given", [{"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""}]
-)
+    "given",
+    [
+        {"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""}, {"rng": "torch"},
+        {"device": "auto"}, {"reset_optimizer": True}, {"require_all": True}, {"allow_unused": True}, {"seed": 0},
+    ],
+)  # fmt: skip
 def test_nothing_that_the_plan_says_is_told_once_more(tmp_path: Path, given: dict[str, Any]):
     source = single(tmp_path / "m.safetensors")
     (tmp_path / "x.toml").write_text('[[rule]]\nmatch = "*"\ninit = "zeros"')
     given = {k: [str(tmp_path / "x.toml")] if k == "recipes" else v for k, v in given.items()}
-    with pytest.raises(initctl.UsageError):
+    with pytest.raises(initctl.UsageError, match="says what is to be done and how"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=saved(source), **given)
 
 
