@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import read_config
 from initctl.planning import bind
+from initctl.planning.deciding import asks_config
 from initctl.planning.names import config_value
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
@@ -90,7 +91,10 @@ class Instructions:
 
     def config(self, checkpoint: Checkpoint) -> Mapping[str, Any] | None:
         """The `config.json` of `checkpoint`, where a rule may ask for it and there is one. Raises `InputError`."""
-        return read_config(checkpoint.directory) if any(rule.uses_config for rule in self.rules) else None
+        scopes = {id(rule.rule.scope): rule.rule.scope for rule in self.rules}
+        by_variable = any(asks_config(scope.vars.values()) for scope in scopes.values())
+        is_asked = by_variable or any(rule.uses_config for rule in self.rules)
+        return read_config(checkpoint.directory) if is_asked else None
 
 
 def instructions(

@@ -12,7 +12,7 @@ from initctl.planning.quantized import quantized
 from initctl.rules import Undefined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initctl.initializers import Bound
     from initctl.planning.names import Surroundings
@@ -31,9 +31,8 @@ class BoundRule:
 
     @property
     def uses_config(self) -> bool:
-        """Whether it may ask for a value of config.json."""
-        several = (*self.expressions, *self.rule.scope.vars.values())
-        return any(name.startswith(CONFIG) for expression in several for name in expression.names)
+        """Whether it may ask for a value of config.json, if not by a variable."""
+        return asks_config(self.expressions)
 
     @property
     def expressions(self) -> Iterator[Expression]:
@@ -44,6 +43,11 @@ class BoundRule:
             yield from rows.bounds
         if self.initializer:
             yield from self.initializer.expressions.values()
+
+
+def asks_config(expressions: Iterable[Expression]) -> bool:
+    """Whether one of them asks for a value of config.json."""
+    return any(name.startswith(CONFIG) for expression in expressions for name in expression.names)
 
 
 @dataclass(slots=True)
@@ -198,7 +202,7 @@ def _rows(rule: Rule, tensor: TensorSpec, around: Surroundings) -> Span | None:
 
 
 def _bound(expression: Expression | None, lookup: Lookup, count: int, otherwise: int) -> int:
-    """The row that `expression` tells, counted from the end where it is negative. It may be computed: `shape[0] / 2`."""
+    """The row that `expression` tells, from the end where it is negative. A division may lead to it."""
     if expression is None:
         return otherwise
     try:

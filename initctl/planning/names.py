@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import Problem, RuleError, shown
+from initctl.errors import Problem, RuleError, listed, shown
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
 from initctl.rules import Circular, Undefined, highest_numbers, needed
@@ -198,10 +198,13 @@ def check_names(expression: Expression, rule: Rule) -> None:
 
 
 def _check_known(expression: Expression, rule: Rule, place: str) -> None:
-    known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
+    variables, captures = rule.scope.vars, rule.selector.names.captures
     for name in sorted(expression.names):
-        if name in known or name.startswith(CONFIG) or _tells_of_sibling(name):
+        if name in OF_A_TENSOR or name in variables or name in captures or name.startswith(CONFIG):
             continue
+        if _tells_of_sibling(name):
+            continue
+        known = (*OF_A_TENSOR, *variables, *captures)
         message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
         raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
 
@@ -220,4 +223,4 @@ def _hint(name: str, known: tuple[str, ...]) -> str:
         return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
     if nearest := get_close_matches(name, known, n=1):
         return f"did you mean {nearest[0]}?"
-    return f"there are {', '.join(known)}, config.KEY and sibling.NAME"
+    return f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:
     """The little-endian bytes of `values` (one a real number) as elements of `dtype`.
 
-    What is of that type already stays as it is, to the bit. float32 values are rounded to nearest even for narrower types and widened exactly to doubles. Values of other
-    types are constants: exact for integers, bools and doubles, and rounded through float32 for the rest, so that a
-    bfloat16 file is the rounding of the float32 one.
+    What is of that type already stays as it is, to the bit. float32 values are rounded to nearest even for narrower
+    types and widened exactly to doubles. Values of other types are constants: exact for integers, bools and doubles,
+    and rounded through float32 for the rest, so that a bfloat16 file is the rounding of the float32 one. What overflows
+    becomes infinite, or NaN where a type has no infinity.
     """
-    with np.errstate(
-        over="ignore", under="ignore", invalid="ignore"
-    ):  # what may overflow is looked at when it is stored
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if dtype.is_floating and not dtype.is_double and values.dtype != dtype.numpy:
             values = values.astype(np.float32, copy=False)
         stored = values.astype(dtype.numpy, copy=False)

@@ -229,7 +229,7 @@ def recipe(folder: Path, text: str) -> Path:
 
 
 def test_variables_are_asked_anew_for_each_tensor(tmp_path: Path):
-    text = '[vars]\nsize = "numel * factor"\nfactor = 2\n[[rule]]\nmatch = ["emb", "scale"]\ninit = "constant"\nval = "size"'
+    text = '[vars]\nsize = "numel * factor"\nfactor = 2\n[[rule]]\nmatch = ["emb", "scale"]\ninit = "constant:val=size"'
     plan = planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
     assert [a.params["val"] for a in plan.actions] == [16, 2]
 

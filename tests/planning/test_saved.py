@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,6 +155,15 @@ def test_only_the_checkpoint_with_the_same_table_is_taken(tmp_path: Path, change
     assert not (tmp_path / "o.safetensors").exists()
 
 
+def test_tensors_that_lie_elsewhere_are_another_table(tmp_path: Path):
+    save_file({"a": torch.ones(4)}, tmp_path / "m.safetensors")
+    document = saved(tmp_path / "m.safetensors", "a=normal")
+    for metadata, is_accepted in ({"format": "pt"}, False), (None, True):
+        save_file({"a": torch.zeros(4)}, tmp_path / "other.safetensors", metadata=metadata)
+        with nullcontext() if is_accepted else pytest.raises(initctl.ConflictError):
+            initctl.apply(tmp_path / "other.safetensors", tmp_path / "o.safetensors", plan=document)
+
+
 def test_a_tensor_renamed_moved_or_tied_is_another_table(tmp_path: Path):
     one, other = torch.ones(4, 4), torch.ones(4, 4)
     source = save(tmp_path / "m.pt", {"a": one, "b": other})
@@ -205,21 +215,25 @@ def test_a_copy_takes_the_same_other_checkpoint(tmp_path: Path):
     initctl.apply(source, tmp_path / "o.safetensors", plan=document)
     assert (load_file(tmp_path / "o.safetensors")["layers.0.weight"] == 2).all()
     save_file({"x": torch.ones(8, 8), "y": torch.ones(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(initctl.ConflictError, match="other.safetensors: is not the checkpoint"):
+    with pytest.raises(initctl.ConflictError, match=r"other\.safetensors: is not the checkpoint"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
     (tmp_path / "other.safetensors").unlink()
-    with pytest.raises(initctl.InputError, match="other.safetensors: no such file"):
+    with pytest.raises(initctl.InputError, match=r"other\.safetensors: no such file"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
 
 
 @pytest.mark.parametrize(
-    "given", [{"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""}]
-)
+    "given",
+    [
+        {"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""}, {"rng": "torch"},
+        {"device": "auto"}, {"reset_optimizer": True}, {"require_all": True}, {"allow_unused": True}, {"seed": 0},
+    ],
+)  # fmt: skip
 def test_nothing_that_the_plan_says_is_told_once_more(tmp_path: Path, given: dict[str, Any]):
     source = single(tmp_path / "m.safetensors")
     (tmp_path / "x.toml").write_text('[[rule]]\nmatch = "*"\ninit = "zeros"')
     given = {k: [str(tmp_path / "x.toml")] if k == "recipes" else v for k, v in given.items()}
-    with pytest.raises(initctl.UsageError):
+    with pytest.raises(initctl.UsageError, match="says what is to be done and how"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=saved(source), **given)
 
 
@@ -322,7 +336,7 @@ def test_a_damaged_document_is_refused_in_one_line(tmp_path: Path, kind: str, ca
 def test_what_is_no_document_is_refused(tmp_path: Path, text: bytes):
     source, document = small(tmp_path)
     document.write_bytes(text)
-    with pytest.raises(initctl.InputError, match="plan.json"):
+    with pytest.raises(initctl.InputError, match=r"plan\.json"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
 
 

@@ -11,7 +11,8 @@ from torch.nn import init
 
 import initctl
 from initctl.stream import Draws
-from initctl.stream.torch_generator import NotDrawn, TorchDraw, TorchGenerator
+from initctl.stream.torch_draw import TorchDraw
+from initctl.stream.torch_generator import NotDrawn, TorchGenerator
 from tests.execution.checkpoints import raw_bytes, sharded
 from tests.execution.torch_files import load, save
 
