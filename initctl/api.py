@@ -327,8 +327,6 @@ def _planned(
     """The plan of what is `given`, or the one that is `saved`."""
     from initctl.formats import read_checkpoint
     from initctl.planning import make_plan
-    from initctl.planning.plan import PHILOX
-    from initctl.stream.engines.choosing import CPU
 
     _check_rng(rng)
     if saved is not None:

@@ -61,7 +61,7 @@ def preset_for(config: Mapping[str, Any] | None) -> Preset:
 
 
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:
-    """Another preset than `name` that is for the `model_type` of this `config.json`, where `name` is for other types."""
+    """Another preset that is for the `model_type` of this `config.json`, where `name` is for other types."""
     kind = config.get("model_type") if config else None
     given = find_preset(name)
     return _fitting(kind) if given.model_types and kind not in given.model_types else None
