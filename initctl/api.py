@@ -156,7 +156,7 @@ def apply(
         rng=rng,
     )
     conversion = None if output is None else conversion_to(os.fspath(output), made.checkpoint, max_shard_size)
-    if conversion and made.resets:
+    if conversion and (reset_optimizer or made.resets):
         fault = "reset-optimizer: safetensors holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
     if not conversion:
