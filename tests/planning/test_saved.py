@@ -225,7 +225,8 @@ def test_a_copy_takes_the_same_other_checkpoint(tmp_path: Path):
 @pytest.mark.parametrize(
     "given",
     [
-        {"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""}, {"rng": "torch"},
+        {"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""},
+        {"rng": "torch"},
         {"device": "auto"}, {"reset_optimizer": True}, {"require_all": True}, {"allow_unused": True}, {"seed": 0},
     ],
 )  # fmt: skip
