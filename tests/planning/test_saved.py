@@ -173,7 +173,7 @@ def test_a_tensor_renamed_moved_or_tied_is_another_table(tmp_path: Path):
         {"state_dict": {"a": one, "b": other}},
     ):  # fmt: skip
         with pytest.raises(initctl.ConflictError):
-            initctl.apply(save(tmp_path / "other.pt", state), tmp_path / "o.pt", plan=document)
+            initctl.apply(save(tmp_path / "other" / "m.pt", state), tmp_path / "o.pt", plan=document)
     shutil.copy(source, tmp_path / "renamed.pt")
     assert initctl.apply(tmp_path / "renamed.pt", tmp_path / "o.pt", plan=document).files
 
@@ -193,7 +193,18 @@ def test_another_optimizer_is_another_table(tmp_path: Path):
     state = load(source)
     state["optimizer"]["state"][0]["exp_avg"] = state["optimizer"]["state"][0]["exp_avg"].T.contiguous().T
     with pytest.raises(initctl.ConflictError):
-        initctl.apply(save(tmp_path / "other.ckpt", state), tmp_path / "o.ckpt", plan=document)
+        initctl.apply(save(tmp_path / "other" / "m.ckpt", state), tmp_path / "o.ckpt", plan=document)
+    assert (tmp_path / "other" / "m.ckpt").stat().st_size == source.stat().st_size
+
+
+def test_a_table_that_differs_in_strides_alone_is_another(tmp_path: Path):
+    square = torch.arange(16.0).reshape(4, 4)
+    source = save(tmp_path / "m.pt", {"a": square})
+    document = saved(source, "a=normal")
+    other = save(tmp_path / "other" / "m.pt", {"a": square.T})
+    assert other.stat().st_size == source.stat().st_size
+    with pytest.raises(initctl.ConflictError):
+        initctl.apply(other, tmp_path / "o.pt", plan=document)
 
 
 def test_shards_of_other_names_are_another_table(tmp_path: Path):
@@ -225,7 +236,8 @@ def test_a_copy_takes_the_same_other_checkpoint(tmp_path: Path):
 @pytest.mark.parametrize(
     "given",
     [
-        {"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""}, {"rng": "torch"},
+        {"rules": ["*=zeros"]}, {"seed": 3}, {"preset": "gpt2"}, {"recipes": ["x.toml"]}, {"root": ""},
+        {"rng": "torch"},
         {"device": "auto"}, {"reset_optimizer": True}, {"require_all": True}, {"allow_unused": True}, {"seed": 0},
     ],
 )  # fmt: skip
