@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,25 @@ class Instructions:
         return _bound((read_preset(fitting), *self.recipes), self.texts, self.given_seed, fitting)
 
     def warnings(self, checkpoint: Checkpoint) -> tuple[Problem, ...]:
-        """What makes it doubtful that the preset is meant for `checkpoint`. Raises `InputError`."""
+        """What makes it doubtful that this is meant, for `checkpoint`. Raises `InputError`."""
+        return (*self._other_family(checkpoint), *self._idle_variables())
+
+    def _idle_variables(self) -> Iterator[Problem]:
+        """A problem for each variable that no rule uses."""
+        variables = {name: recipe for recipe in self.recipes for name in recipe.scope.vars}
+        expressions = {name: variable for recipe in self.recipes for name, variable in recipe.scope.vars.items()}
+        used: set[str] = set()
+        waiting = {name for rule in self.rules for expression in rule.expressions for name in expression.names}
+        while waiting:
+            used |= waiting
+            waiting = {name for user in waiting & expressions.keys() for name in expressions[user].names} - used
+        for name in variables.keys() - used:
+            nearest = get_close_matches(name, used & variables.keys(), n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else None
+            message = f"{shown(variables[name].source)}: vars.{name}: no rule uses it"
+            yield Problem("recipe.unused", message, hint)
+
+    def _other_family(self, checkpoint: Checkpoint) -> tuple[Problem, ...]:
         if self.preset is None:
             return ()
         from initctl.recipes import better_preset

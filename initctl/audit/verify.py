@@ -51,11 +51,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What comparing a checkpoint with `plan` came to: how many elements were compared, and the `differences`."""
+    """What comparing a checkpoint with `plan` came to: how many elements were compared, and the `differences`.
+
+    `sample` is how many were compared of each tensor at most, where not all were.
+    """
 
     plan: Plan
     compared: int
     differences: tuple[Difference, ...]
+    sample: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -102,7 +106,7 @@ def verify_plan(
                     workers.expect(kept.part.nbytes)
                     workers.write(comparison.pieces(kept.part, stored, held), -1)
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
-    return Verification(plan, comparison.compared, comparison.differences())
+    return Verification(plan, comparison.compared, comparison.differences(), sample)
 
 
 def _check_original(plan: Plan, original: Checkpoint | None) -> None:

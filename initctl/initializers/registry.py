@@ -50,7 +50,8 @@ class Registry:
         if name not in self._by_name:
             self._load_plugins()
         if name not in self._by_name:
-            nearest = get_close_matches(name, [*self._by_name, KEEP], n=2)
+            plain = name.rpartition(".")[2].removesuffix("_")  # of torch.nn.init
+            nearest = [plain] if plain in self._by_name else get_close_matches(name, [*self._by_name, KEEP], n=2)
             hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`initctl initializers` lists them"
             if name == KEEP:
                 hint = "in a rule it leaves tensors as they are"
@@ -110,11 +111,17 @@ def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Value |
     return value.inside(place.text, place.start) if place and isinstance(value, Expression) else value
 
 
+_OF_A_RULE = ("where", "optional")
+"""What a table of a recipe has besides parameters."""
+
+
 def _parameter(initializer: Initializer, key: str, call: Call) -> Parameter:
     names = [parameter.name for parameter in initializer.parameters]
     if key not in names:
         nearest = get_close_matches(key, names, n=1) or names
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else "it takes none"
+        if meant := get_close_matches(key, _OF_A_RULE, n=1):
+            hint = f"in a recipe, did you mean {meant[0]}?"
         message = f"{initializer.name} has no parameter {shown(key)}"
         raise RuleError(Problem("rule.parameter", message, hint, call.key_place(key)))
     return initializer.parameters[names.index(key)]

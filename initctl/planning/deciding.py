@@ -64,6 +64,11 @@ class Reach:
     left_out: list[TensorSpec] = field(default_factory=list)
     unfit: list[tuple[TensorSpec, Unfit]] = field(default_factory=list)
 
+    @property
+    def matched(self) -> list[TensorSpec]:
+        """All of them."""
+        return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *(tensor for tensor, _ in self.unfit)]
+
 
 class Part(NamedTuple):
     """A tensor, or some rows of it, and the rule that decides it, if any does. `rows` are None where it is whole."""
@@ -214,5 +219,5 @@ def _bound(expression: Expression | None, lookup: Lookup, count: int, otherwise:
     if type(value) is not int:
         raise Unfit(f"{shown(expression.text)} is {shown(value)}, not a whole number")
     if not -count <= value <= count:
-        raise Unfit(f"it has {count} rows, and none at {value}")
+        raise Unfit(f"row {value} lies beyond its {count} rows", expression.excerpt(0, len(expression.text)))
     return value + count if value < 0 else value

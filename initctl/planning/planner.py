@@ -69,7 +69,8 @@ def make_plan(
         faults.append(undecided)
     if faults:
         raise FitError(*faults)
-    warnings = [*checkpoint.warnings, *unused, *_left_alone(decisions, kept), *_surprises(actions)]
+    idle = _idle_alternatives(decisions, around)
+    warnings = [*checkpoint.warnings, *unused, *idle, *_left_alone(decisions, kept), *_surprises(actions)]
     on_devices = placed(actions, device)
     if rng == TORCH:
         on_devices = _by_torch(on_devices)
@@ -169,6 +170,18 @@ def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
         return Problem("rule.unused", message, f"{shown(outside[0])} lies outside of it: --root '' takes all")
     hint = hint_for(reach.rule.selector.names.pattern, [tensor.name for tensor in checkpoint.tensors])
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
+
+
+def _idle_alternatives(decisions: Decisions, around: Surroundings) -> list[Problem]:
+    """A warning for each alternative in a pattern's braces by which it matches nothing."""
+    aliases = [alias for tensor in around.checkpoint.tensors for alias in tensor.aliases]
+    problems = []
+    for reach in decisions.reaches:
+        names = [tensor.name for tensor in reach.matched]
+        if names and not reach.rule.optional:
+            idle = reach.rule.selector.names.idle_alternatives([*names, *aliases], around.highest)
+            problems += [Problem("rule.alternative", f"{reach.rule}: {shown(text)} matches no tensor") for text in idle]
+    return problems
 
 
 _LEFT_ALONE = "a pattern with wildcards leaves integer, bool, quantized and other special tensors as they are"

@@ -40,10 +40,6 @@ if TYPE_CHECKING:
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")
 RULE_KEYS = ("match", "init", "where", "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
-NAMES_OF_TENSORS = frozenset(
-    ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers", "config", "sibling")
-)
-"""What every expression knows, and no variable can be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +149,7 @@ def _argument(value: Any, place: str) -> str:  # noqa: ANN401 - whatever the doc
 
 
 def _variable(name: str, value: Any, place: str) -> Expression:  # noqa: ANN401
-    if name in RESERVED or name in NAMES_OF_TENSORS or not name.isidentifier() or not name.isascii():
+    if name in RESERVED or not name.isidentifier() or not name.isascii():
         _refuse(place, "cannot be the name of a variable", "letters, digits and _, and no name that expressions know")
     try:
         return parse_expression(_argument(value, place))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.recipes.document import parse_document
-from initctl.recipes.presets import find_preset
+from initctl.recipes.presets import find_preset, presets
 from initctl.recipes.recipe import Recipe
 from initctl.rules import Scope
 
@@ -84,7 +84,11 @@ def _beside(origin: str, other: str) -> str:
         return other
     if origin.startswith(PRESET):
         raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends {shown(other)}, which is no preset"))
-    return os.path.join(os.path.dirname(origin), other)
+    path = os.path.join(os.path.dirname(origin), other)
+    if other in presets() and not os.path.isfile(path):
+        fault = f"{shown(origin)}: extends {shown(other)}, which is no file"
+        raise RuleError(Problem("recipe.unreadable", fault, f"write {PRESET}{other} for the preset"))
+    return path
 
 
 def _read(origin: str) -> Document:

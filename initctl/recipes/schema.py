@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from initctl.initializers import KEEP, REGISTRY, Number, Whole, Word
-from initctl.recipes.document import NAMES_OF_TENSORS, PRESET_KEYS, RULE_KEYS
+from initctl.recipes.document import PRESET_KEYS, RULE_KEYS
 from initctl.rules.expressions import RESERVED
 from initctl.stream.key import SEED_LIMIT
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "minLength": 1}
 _SEEDS = {"minimum": 0, "maximum": SEED_LIMIT - 1}
-_TAKEN = RESERVED | NAMES_OF_TENSORS
 _TEXTS = {
     "oneOf": [
         {"type": "string", "minLength": 1},
@@ -42,7 +41,7 @@ def recipe_schema() -> dict[str, Any]:
             "vars": {
                 "description": "Names for expressions.",
                 "type": "object",
-                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"enum": sorted(_TAKEN)}},
+                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"enum": sorted(RESERVED)}},
                 "additionalProperties": {"oneOf": [{"type": "number"}, _EXPRESSION]},
             },
             "config": {"description": "What config.json is taken to say where it is silent.", "type": "object"},

@@ -23,7 +23,8 @@ def verification_report(found: Verification) -> RenderableType:
     ruled = count(tensors, "tensor")
     compared = f"compared {count(found.compared, 'element')}; {ruled} by rule; seed {found.plan.seed}"
     if found.holds:
-        return Group(f"{shown(found.plan.checkpoint.path)}: holds what the rules give", compared)
+        where = "" if found.sample is None else ", as far as was compared"
+        return Group(f"{shown(found.plan.checkpoint.path)}: holds what the rules give{where}", compared)
     rows = [_row(difference) for difference in found.differences]
     differing = f"{shown(found.plan.checkpoint.path)}: {count(len(rows), 'tensor')} not as the rules give"
     return Group(Listing(_HEADING, rows), "", differing, compared)

@@ -11,6 +11,7 @@ from initctl.errors import Excerpt, Problem, RuleError, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _OPENING, _CLOSING = "([", ")]"
 
@@ -61,7 +62,10 @@ def parse_call(text: str) -> Call:
     name = _stripped(text, 0, end)
     if not _NAME.fullmatch(_text(name)):
         fault = f"{shown(_text(name))} cannot be an initializer's name" if _text(name) else "no initializer is given"
-        raise _error(fault, "write for instance normal:std=0.02", name)
+        is_number = _NUMBER.fullmatch(_text(name))
+        raise _error(
+            fault, f"write constant:val={_text(name)}" if is_number else "write for instance normal:std=0.02", name
+        )
     arguments: list[tuple[str, str]] = []
     places = [name]
     for start, stop in _between_commas(text, end + 1) if end < len(text) else ():

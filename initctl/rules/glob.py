@@ -11,16 +11,21 @@ checkpoint after the same beginning.
 
 from __future__ import annotations
 
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from initctl.rules.automaton import Automaton, numbers_in
-from initctl.rules.pattern import Choice, Literal, Node, Number, Sequence, parse_pattern
+from initctl.rules.pattern import Choice, Literal, Node, Number, parse_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from initctl.rules.pattern import Sequence as Tree
 
 
+MOST_ALTERNATIVES = 32
+"""That are looked at one by one."""
 NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
 """Where no number stands behind anything."""
 
@@ -58,6 +63,12 @@ class Glob:
             )
         return {capture: int(name[at : ends[at]]) for capture, at in pinned.items()}
 
+    def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:
+        """The alternatives by which none of `names` matches, where none is empty; of very many, the first."""
+        narrowed = islice(_narrowed(self._tree), MOST_ALTERNATIVES)
+        automata = ((text, Automaton(tree)) for text, tree in narrowed)
+        return [text for text, automaton in automata if not any(automaton.accepts(name, highest) for name in names)]
+
 
 def highest_numbers(names: Iterable[str]) -> dict[str, int]:
     """For each beginning of a name that a number follows, the highest that does."""
@@ -69,7 +80,15 @@ def highest_numbers(names: Iterable[str]) -> dict[str, int]:
     return highest
 
 
-def _nodes(tree: Sequence) -> Iterator[Node]:
+def _narrowed(tree: Tree) -> Iterator[tuple[str, Tree]]:
+    """The pattern with one alternative in the place of braces, for each alternative, with its text."""
+    for at, node in enumerate(tree):
+        if isinstance(node, Choice) and all(node.alternatives):
+            for text, alternative in zip(node.texts, node.alternatives, strict=True):
+                yield text, (*tree[:at], *alternative, *tree[at + 1 :])
+
+
+def _nodes(tree: Tree) -> Iterator[Node]:
     """Every node but choices."""
     for node in tree:
         if isinstance(node, Choice):
@@ -85,7 +104,7 @@ def _is_wildcard(node: Node) -> bool:
     return not isinstance(node, Literal)
 
 
-def _literal_prefix(nodes: Sequence) -> str:
+def _literal_prefix(nodes: Tree) -> str:
     prefix = ""
     for node in nodes:
         if not isinstance(node, Literal):

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules.expressions import RESERVED
 
 LONGEST_PATTERN = 4096
 DEEPEST_BRACES = 32
@@ -14,6 +15,7 @@ LONGEST_NUMBER = 18
 
 _WIDE_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _RANGE = re.compile(rf"(-?[0-9]{{1,{LONGEST_NUMBER}}})\.\.(-?[0-9]{{1,{LONGEST_NUMBER}}})")
+_MISSPELLED_RANGE = re.compile(r"(-?[0-9]+)(?:[-:]|\.\.\.)(-?[0-9]+)")
 _FROM_THE_END = re.compile(rf"-[0-9]{{1,{LONGEST_NUMBER}}}")
 _CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[*?\[\]{},\\=]")
@@ -74,7 +76,10 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """One of some alternatives; `texts` are what they are written as."""
+
     alternatives: tuple[Sequence, ...]
+    texts: tuple[str, ...]
 
 
 Node = Literal | AnyChar | AnyRun | CharSet | Number | Choice
@@ -144,7 +149,7 @@ class _Parser:
             raise self.error(fault, r"write \{ for the character itself", start)
         self.depth -= 1
         if len(alternatives) > 1:
-            return Choice(tuple(alternatives))
+            return Choice(tuple(alternatives), tuple(texts))
         return self.alone(start, texts[0], alternatives[0])
 
     def number(self) -> Number | None:
@@ -167,10 +172,14 @@ class _Parser:
             return Number(int(text), int(text))
         if not _CAPTURE.fullmatch(text):
             hint = r"separate alternatives by commas, or write \{ for the brace"
+            if bounds := _MISSPELLED_RANGE.fullmatch(text):
+                hint = f"write {{{bounds[1]}..{bounds[2]}}}"
             raise self.error(f"{shown(self.pattern[start : self.at])} offers no choice", hint, start)
         if self.depth:
             hint = "write it outside of other braces"
             raise self.error(f"{{{text}}} is a name for a number, which alternatives cannot hold", hint, start)
+        if text in RESERVED and text != "layer":
+            raise self.error(f"{{{text}}}: expressions know {text} already", "call the number otherwise", start)
         if text in self.captures:
             raise self.error(f"{{{text}}} stands there twice", "call the second number otherwise", start)
         self.captures.add(text)

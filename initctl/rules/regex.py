@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules.expressions import RESERVED
 from initctl.rules.glob import NO_NUMBERS
 from initctl.rules.pattern import LONGEST_NUMBER, LONGEST_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 PREFIX = "re:"
 """What a selector begins with that is no glob."""
@@ -38,10 +39,16 @@ class Regex:
         except (re2.error, UnicodeEncodeError) as error:
             raise _error(pattern, f"is not a regular expression of RE2: {shown(_reason(error))}") from None
         self.captures = tuple(self._regex.groupindex)
+        if taken := sorted(set(self.captures) & RESERVED - {"layer"}):
+            raise _error(pattern, f"a group cannot be called {taken[0]}: expressions know it already")
 
     def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:  # noqa: ARG002 - as a glob's
         """Whether the whole of `name` fits."""
         return _is_text(name) and self._regex.fullmatch(name) is not None
+
+    def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:  # noqa: ARG002
+        """None: what stands in a regular expression is not looked at."""
+        return []
 
     def captured(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> dict[str, int]:  # noqa: ARG002
         """The numbers that groups with names match in `name`, those that match one."""

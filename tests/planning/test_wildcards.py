@@ -59,7 +59,7 @@ def test_a_scale_matters_to_a_float8_of_its_own_module_only(tmp_path: Path, tag:
 def test_a_rule_that_spells_a_tensors_name_out_decides_it_whatever_it_holds(tmp_path: Path, rule: str):
     plan = planned(tmp_path, {"steps": ("I64", [])}, rule)
     assert decided(plan) == {"steps": "rule 1"}
-    assert plan.warnings == ()
+    assert {warning.code for warning in plan.warnings} <= {"rule.alternative"}
 
 
 @pytest.mark.parametrize("rule", ["step?=zeros", "step[s]=zeros", "{step*,x}=zeros"])
@@ -104,14 +104,14 @@ def test_a_pattern_for_biases_that_reaches_a_matrix_warns_once(tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize("rule", ["*=zeros", "*.{weight,bias}=zeros", "attn.*=ones"])
+@pytest.mark.parametrize("rule", ["*=zeros", "*.{b,}bias=zeros", "attn.*=ones"])
 def test_any_pattern_that_reaches_a_bias_with_many_dims_warns(tmp_path: Path, rule: str):
     (warning,) = planned(tmp_path, {"attn.bias": ("F32", [4, 4])}, rule).warnings
     assert warning.code == "rule.bias_dims"
 
 
 @pytest.mark.parametrize(
-    "rules", [["attn.bias=zeros"], ["attn.{bias,x}=zeros"], ["*.bias=zeros", "attn.bias=keep"], ["*.bias=keep"]]
+    "rules", [["attn.bias=zeros"], ["{attn,fc}.bias=zeros"], ["*.bias=zeros", "attn.bias=keep"], ["*.bias=keep"]]
 )
 def test_other_ways_to_reach_a_mask_do_not_warn(tmp_path: Path, rules: list[str]):
     assert planned(tmp_path, {"attn.bias": ("F32", [4, 4]), "fc.bias": ("F32", [4])}, *rules).warnings == ()

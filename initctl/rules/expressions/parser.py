@@ -33,6 +33,15 @@ MOST_PARTS = 200
 DEEPEST = 50
 """Parentheses and signs inside each other."""
 _HINT = "write for instance sqrt(2/fan_in)"
+_MEANT = {
+    "=": "write == to compare",
+    "!": "write not",
+    "&": "write and",
+    "|": "write or",
+    "^": "write ** for a power",
+    ";": "separate parameters by commas",
+}
+"""What to write instead of signs that other languages have."""
 _COMPARING = ("==", "!=", "<", "<=", ">", ">=")
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -75,7 +84,7 @@ class _Parser:
             found = _TOKEN.match(self.text, at)
             if not found or not found.lastgroup:
                 start = self.text.index(rest, at)
-                raise self.error(f"{shown(rest[0])} means nothing here", _HINT, start, start + 1)
+                raise self.error(f"{shown(rest[0])} means nothing here", _MEANT.get(rest[0], _HINT), start, start + 1)
             kind = found.lastgroup
             yield _Token(kind, found[kind], found.start(kind), at := found.end(kind))
 
@@ -228,7 +237,8 @@ class _Parser:
 
     def unexpected(self) -> RuleError:
         token = self.tokens[self.at]
-        return self.error(f"{shown(token.text)} does not belong here", _HINT, token.start, token.stop)
+        hint = _MEANT.get(token.text, _HINT)
+        return self.error(f"{shown(token.text)} does not belong here", hint, token.start, token.stop)
 
     def error(self, fault: str, hint: str | None, start: int, stop: int) -> RuleError:
         excerpt = Excerpt(self.text, start, stop)

@@ -18,7 +18,8 @@ OF_SEVERAL = ("min", "max")
 CONSTANTS: dict[str, float | bool] = {"pi": math.pi, "true": True, "false": False}
 WORDS = ("and", "or", "not")
 NOT_FINITE = ("nan", "inf", "infinity")
-RESERVED = frozenset((*CONSTANTS, *WORDS, *FUNCTIONS, *NOT_FINITE))
+OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers", "config", "sibling"))
+RESERVED = OF_TENSORS | {*CONSTANTS, *WORDS, *FUNCTIONS, *NOT_FINITE}
 """What no variable and no capture can be called."""
 
 
