@@ -87,7 +87,7 @@ class Rewriter(Writer):
         self.begin(sum(c.nbytes for c in contents), [(c.source, c.carried) for c in contents])
 
     def patched(self) -> Written:
-        """Looks at no checksums: a patch that was interrupted left old ones beside new values.
+        """Looks at no checksums: a patch that was interrupted left some of them unfinished.
 
         Raises `UsageError` where new values depend on old ones: the same command could not complete it.
         """
@@ -107,8 +107,7 @@ class Rewriter(Writer):
                     content = self.rewritten(file)
                     reserve(patched.descriptor, content.filled, patched.path, unshare=True)
                     overwriting = True
-                    self.fill(patched.descriptor, content.targets, checksums=content.stale)
-                    patched.sync()
+                    self.fill_in_place(patched.descriptor, content.targets, content.stale, patched.sync)
         except BaseException as error:
             if not overwriting:
                 raise
