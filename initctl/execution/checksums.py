@@ -17,6 +17,8 @@ _READ_AT_ONCE = 256 << 10
 """Bytes that stay in a core's own cache between being read and being summed."""
 _WIDTH = 4
 """Bytes of a CRC-32."""
+_NONE = b"\xff" * _WIDTH
+"""What stands for a checksum of 0 while it is unfinished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,11 @@ class LiftedPiece:
         return self.checksum.start
 
     def write(self, destination: int) -> None:
-        for place in self.checksum.places[:-1]:
+        *others, last = self.checksum.places
+        for place in others:
             write_all(destination, bytes(_WIDTH), place)
+        if not self.checksum.value:  # else it could not be told from one that was never computed
+            write_all(destination, _NONE, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,11 @@ class SettledPiece:
             value += read_some(destination, last + len(value), last + _WIDTH)
         for place in reversed(others):
             write_all(destination, value, place)
+
+
+def is_computed(checksum: Checksum, source: int) -> bool:
+    """Whether `checksum` is what `source` holds, or was that once, rather than zeros in its place."""
+    return bool(checksum.value) or _crc32(source, checksum) == 0
 
 
 def _crc32(descriptor: int, checksum: Checksum) -> int:

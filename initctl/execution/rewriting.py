@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
+from initctl.execution.checksums import is_computed
 from initctl.execution.content import rewritten
 from initctl.execution.destination import (
     Destination,
@@ -118,7 +120,11 @@ class Rewriter(Writer):
 
     def rewritten(self, file: CheckpointFile) -> Content:
         if file.name not in self.contents:
-            self.contents[file.name] = rewritten(file, self.targets[file.name])
+            content = rewritten(file, self.targets[file.name])
+            if not all(checksum.value for checksum in content.stale):
+                with self.source(file) as source:
+                    content = replace(content, stale=tuple(c for c in content.stale if is_computed(c, source)))
+            self.contents[file.name] = content
         return self.contents[file.name]
 
     def touched(self) -> list[CheckpointFile]:

@@ -47,6 +47,7 @@ class Writer:
 
         Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and compiled.
         """
+        carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in carried]
         looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
         self.workers.expect(nbytes + looked_at)
         for file, checksums in carried:

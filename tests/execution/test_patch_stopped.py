@@ -11,14 +11,14 @@ import pytest
 import torch
 
 import initctl
-from tests.execution.torch_files import sound
+from tests.execution.torch_files import CRC_OF_ZERO, sound
 from tests.formats.torch_save.rewritten import Record, legacy, packed, records_of, replaced, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-RULES = ["weight=normal", "bias=constant:val=2"]
+RULES = ["weight=normal", "bias=constant:val=2", "zero=constant:val=5"]
 
 
 class Stopped(BaseException):
@@ -26,14 +26,15 @@ class Stopped(BaseException):
 
 
 def old_checkpoint() -> dict[str, Any]:
-    """With steps that are numbers in the pickle, of three widths, as torch kept them before 1.12."""
+    """With steps that are numbers in the pickle, as torch kept them before 1.12, and a tensor whose CRC-32 is 0."""
     net = torch.nn.Linear(3, 2)
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.ones(3)).sum().backward()
     optimizer.step()
     held = copy.deepcopy(optimizer.state_dict())
     held["state"][0]["step"], held["state"][1]["step"] = 77_777, 777
-    return {"epoch": 77, "model": net.state_dict(), "optimizer": held}
+    zero = torch.frombuffer(bytearray(CRC_OF_ZERO), dtype=torch.int32)
+    return {"epoch": 77, "model": {**net.state_dict(), "zero": zero}, "optimizer": held}
 
 
 def by_zipfile(value: Any) -> bytes:
