@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _READ_AT_ONCE = 256 << 10
 """Bytes that stay in a core's own cache between being read and being summed."""
+_WIDTH = 4
+"""Bytes of a CRC-32."""
+_NONE = b"\xff" * _WIDTH
+"""What stands for a checksum of 0 while it is unfinished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,10 @@ class CheckPiece:
         return self.checksum.stop - self.checksum.start
 
     def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        """Raise `InputError` where they differ."""
+        """Raise `InputError` where they differ, or a patch began and did not come to its end."""
+        if self.checksum.unfinished:
+            message = f"{shown(self.path)}: {shown(self.checksum.name)}: a patch began to overwrite it, and stopped"
+            raise InputError(Problem("archive.unfinished", message, "complete it with the same command"))
         found = _crc32(self.source, self.checksum)
         if found != self.checksum.value:
             message = f"{shown(self.path)}: {shown(self.checksum.name)}: is damaged: "
@@ -45,7 +52,7 @@ class CheckPiece:
 
 @dataclass(frozen=True, slots=True)
 class RenewedPiece:
-    """Brings `checksum` up to date with what was written."""
+    """Brings `checksum` up to date with what was written, at each of its places."""
 
     checksum: Checksum
     nbytes = 0
@@ -57,7 +64,54 @@ class RenewedPiece:
     def write(self, destination: int) -> None:
         value = _crc32(destination, self.checksum)
         for place in self.checksum.places:
-            write_all(destination, value.to_bytes(4, "little"), place)
+            write_all(destination, value.to_bytes(_WIDTH, "little"), place)
+
+
+@dataclass(frozen=True, slots=True)
+class LiftedPiece:
+    """Leaves `checksum` at its last place alone, so that what it is of may be overwritten step by step.
+
+    Whenever that stops, the file can be read: see `Checksum.unfinished`.
+    """
+
+    checksum: Checksum
+    nbytes = 0
+
+    @property
+    def offset(self) -> int:
+        return self.checksum.start
+
+    def write(self, destination: int) -> None:
+        *others, last = self.checksum.places
+        for place in others:
+            write_all(destination, bytes(_WIDTH), place)
+        if not self.checksum.value:  # else it could not be told from one that was never computed
+            write_all(destination, _NONE, last)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledPiece:
+    """Puts what stands at the last place of `checksum` at the others again."""
+
+    checksum: Checksum
+    nbytes = 0
+
+    @property
+    def offset(self) -> int:
+        return self.checksum.start
+
+    def write(self, destination: int) -> None:
+        *others, last = self.checksum.places
+        value = b""
+        while len(value) < _WIDTH:
+            value += read_some(destination, last + len(value), last + _WIDTH)
+        for place in reversed(others):
+            write_all(destination, value, place)
+
+
+def is_computed(checksum: Checksum, source: int) -> bool:
+    """Whether `checksum` is what `source` holds, or was that once, rather than zeros in its place."""
+    return bool(checksum.value) or _crc32(source, checksum) == 0
 
 
 def _crc32(descriptor: int, checksum: Checksum) -> int:

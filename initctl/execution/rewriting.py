@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
+from initctl.execution.checksums import is_computed
 from initctl.execution.content import rewritten
 from initctl.execution.destination import (
     Destination,
@@ -87,7 +89,7 @@ class Rewriter(Writer):
         self.begin(sum(c.nbytes for c in contents), [(c.source, c.carried) for c in contents])
 
     def patched(self) -> Written:
-        """Looks at no checksums: a patch that was interrupted left old ones beside new values.
+        """Looks at no checksums: a patch that was interrupted left some of them unfinished.
 
         Raises `UsageError` where new values depend on old ones: the same command could not complete it.
         """
@@ -107,8 +109,7 @@ class Rewriter(Writer):
                     content = self.rewritten(file)
                     reserve(patched.descriptor, content.filled, patched.path, unshare=True)
                     overwriting = True
-                    self.fill(patched.descriptor, content.targets, checksums=content.stale)
-                    patched.sync()
+                    self.fill_in_place(patched.descriptor, content.targets, content.stale, patched.sync)
         except BaseException as error:
             if not overwriting:
                 raise
@@ -119,7 +120,11 @@ class Rewriter(Writer):
 
     def rewritten(self, file: CheckpointFile) -> Content:
         if file.name not in self.contents:
-            self.contents[file.name] = rewritten(file, self.targets[file.name])
+            content = rewritten(file, self.targets[file.name])
+            if not all(checksum.value for checksum in content.stale):
+                with self.source(file) as source:
+                    content = replace(content, stale=tuple(c for c in content.stale if is_computed(c, source)))
+            self.contents[file.name] = content
         return self.contents[file.name]
 
     def touched(self) -> list[CheckpointFile]:

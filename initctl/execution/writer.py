@@ -9,7 +9,7 @@ from heapq import merge
 from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError
-from initctl.execution.checksums import CheckPiece, RenewedPiece
+from initctl.execution.checksums import CheckPiece, LiftedPiece, RenewedPiece, SettledPiece
 from initctl.execution.events import Committed
 from initctl.execution.pieces import filled_pieces
 from initctl.execution.strided import strided_pieces
@@ -47,6 +47,7 @@ class Writer:
 
         Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and compiled.
         """
+        carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in carried]
         looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
         self.workers.expect(nbytes + looked_at)
         for file, checksums in carried:
@@ -110,6 +111,22 @@ class Writer:
 
     def renew(self, descriptor: int, checksums: Iterable[Checksum]) -> None:
         self.workers.write(map(RenewedPiece, checksums), descriptor)
+
+    def fill_in_place(
+        self, descriptor: int, targets: Sequence[Target], checksums: Sequence[Checksum], sync: Callable[[], None]
+    ) -> None:
+        """`fill` a file that others may read, and that must be readable, and completed by the same steps, wherever they
+        stop: while a range is overwritten its checksum stands at its last place alone. What `sync` brings to the disk
+        is there before the next step.
+        """
+        if checksums:
+            self.workers.write(map(LiftedPiece, checksums), descriptor)
+            sync()
+        self.fill(descriptor, targets, checksums=[c._replace(places=c.places[-1:]) for c in checksums])
+        sync()
+        if checksums:
+            self.workers.write(map(SettledPiece, checksums), descriptor)
+            sync()
 
     @contextmanager
     def source(self, file: CheckpointFile) -> Iterator[int]:

@@ -31,13 +31,18 @@ class Identity(NamedTuple):
 
 
 class Checksum(NamedTuple):
-    """The CRC-32 of a file's bytes from `start` to `stop`, which `name` are: `value`, stored at each of `places`."""
+    """The CRC-32 of a file's bytes from `start` to `stop`, which `name` are: `value`, stored at each of `places`.
+
+    It is `unfinished` where it stands at the last place alone, and the others hold zeros: while a patch is at work.
+    Where the `value` is 0 there may be none: no content is held to it.
+    """
 
     name: str
     start: int
     stop: int
     value: int
     places: tuple[int, ...]
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

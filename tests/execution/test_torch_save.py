@@ -17,6 +17,7 @@ from tests.commit.folders import contents, snapshot
 from tests.events import on
 from tests.execution.checkpoints import raw_bytes
 from tests.execution.torch_files import (
+    CRC_OF_ZERO,
     FORMATS,
     MODES,
     RULES,
@@ -225,6 +226,30 @@ def test_checksums_that_were_never_written_stay_zeros(tmp_path: Path, filled: di
     out = apply(mode, source, seed=SEED)
     assert out.read_bytes() == rewritten(before, tensors, filled)
     assert same(load(out)["optimizer"], trained())
+
+
+@modes
+def test_a_checksum_that_is_zero_is_renewed(tmp_path: Path, mode: str):
+    tensors = {"w": torch.frombuffer(bytearray(CRC_OF_ZERO), dtype=torch.float32), "kept": torch.ones(3)}
+    source = save(tmp_path / "model.pt", tensors)
+    assert sound(source)
+    assert sound(apply(mode, source, ["w=ones"]))
+
+
+@modes
+def test_zeros_stay_where_no_checksum_was_written_among_others(tmp_path: Path, mode: str):
+    """As torch writes records whose content is to follow."""
+    tensors = {"w": bits(torch.float32, 3, 5), "kept": bits(torch.float32, 4)}
+    with torch.serialization.skip_data():
+        source = save(tmp_path / "model.pt", tensors)
+    with zipfile.ZipFile(source) as archive:
+        crcs = {info.filename.partition("/")[2]: info.CRC for info in archive.infolist()}
+    assert (crcs["data/0"], crcs["data/1"], bool(crcs["version"])) == (0, 0, True)
+    before = source.read_bytes()
+    out = apply(mode, source, ["w=ones"])
+    changed = {i for i, (old, new) in enumerate(zip(before, out.read_bytes(), strict=True)) if old != new}
+    assert len(changed) == 2 * 15  # of ones, two bytes are not zeros
+    assert torch.equal(load(out)["w"], torch.ones(3, 5))
 
 
 @formats

@@ -34,6 +34,10 @@ MODES: dict[str, dict[str, bool]] = {
 }
 
 
+CRC_OF_ZERO = b"\x9d\x0a\xd9\x6d"
+"""Four bytes whose CRC-32 is 0."""
+
+
 def bits(dtype: torch.dtype, *shape: int, seed: int = 0) -> torch.Tensor:
     """A tensor of random bits, so that its bytes are found again in a file; of a dtype that takes any bits."""
     generator = torch.Generator().manual_seed(seed)

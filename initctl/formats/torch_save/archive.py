@@ -51,12 +51,12 @@ class Archive:
     records: dict[str, Checksum]
 
     def read(self, descriptor: int, name: str, *, at_most: int) -> bytes:
-        """The content of a record, which its checksum must fit. Raises `Malformed`."""
+        """The content of a record, which its checksum must fit, unless a patch has begun on it. Raises `Malformed`."""
         record = self.records[name]
         if record.stop - record.start > at_most:
             raise Malformed(f"{name}: is larger than {at_most:,} bytes")
         content = read_at(descriptor, record.stop - record.start, record.start)
-        if record.value and zlib.crc32(content) != record.value:
+        if record.value and not record.unfinished and zlib.crc32(content) != record.value:
             raise Malformed(f"{name}: is damaged: its CRC-32 does not fit", _ANEW)
         return content
 
@@ -97,7 +97,8 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
         for name, record in archive.records.items()
         if name.startswith(_STORAGES)
     }
-    checksums = tuple(record for record in archive.records.values() if record.value)
+    records = tuple(archive.records.values())
+    checksums = records if any(record.value for record in records) else ()  # torch can leave them out
     described = archive.records["data.pkl"]
     pickled = ByteRange(described.start, described.stop)
     return SavedObject(pickle, pickled, storages, checksums, {"archive_version": archive.text(descriptor, "version")})
@@ -240,21 +241,30 @@ def _record(descriptor: int, entry: _Entry, end: int) -> Checksum:
         raise Malformed(f"{shown(entry.name)}: its own header and the directory do not agree")
     begin = entry.header + _LOCAL.size + n_name + n_extra
     stop = begin + entry.size
-    places = [entry.place]
+    stored = [(entry.place, entry.crc)]
     if flags & _HAS_DESCRIPTOR:
         form = {_DESCRIPTOR.size: _DESCRIPTOR, _DESCRIPTOR_64.size: _DESCRIPTOR_64}.get(end - stop)
         content = read_at(descriptor, form.size, stop) if form else b""
-        after = form.unpack(content) if form and len(content) == form.size else None
-        if after != (b"PK\x07\x08", entry.crc, entry.size, entry.size):
-            raise Malformed(f"{shown(entry.name)}: its size or checksum is not what the directory says")
-        places.append(stop + _CRC_IN_DESCRIPTOR)
-    elif end != stop or crc != entry.crc or size not in (entry.size, _IN_EXTRA):
-        raise Malformed(f"{shown(entry.name)}: its size or checksum is not what the directory says")
-    if crc == entry.crc:
-        places.append(entry.header + _CRC_IN_LOCAL)
-    elif crc:
-        raise Malformed(f"{shown(entry.name)}: its size or checksum is not what the directory says")
-    return Checksum(entry.name, begin, stop, entry.crc, tuple(places))
+        after = form.unpack(content) if form and len(content) == form.size else (b"", 0)
+        if (after[0], *after[2:]) != (b"PK\x07\x08", entry.size, entry.size):
+            raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
+        stored.append((stop + _CRC_IN_DESCRIPTOR, after[1]))
+    elif end != stop or size not in (entry.size, _IN_EXTRA):
+        raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
+    if crc or not flags & _HAS_DESCRIPTOR:
+        stored.append((entry.header + _CRC_IN_LOCAL, crc))
+    return _checksum(entry.name, begin, stop, stored)
+
+
+def _checksum(name: str, start: int, stop: int, stored: Sequence[tuple[int, int]]) -> Checksum:
+    """The checksum that is `stored` at some places; while a patch is at work, bytes of all but the last may be 0."""
+    value = stored[-1][1]
+    own = value.to_bytes(4, "little")
+    for _, found in stored:
+        if any(byte not in (0, right) for byte, right in zip(found.to_bytes(4, "little"), own, strict=True)):
+            raise Malformed(f"{shown(name)}: {_DISAGREE}")
+    unfinished = any(found != value for _, found in stored)
+    return Checksum(name, start, stop, value, tuple(place for place, _ in stored), unfinished)
 
 
 def _decoded(name: bytes) -> str:
@@ -273,5 +283,6 @@ def _below(folder: str, name: str) -> str:
     return rest
 
 
+_DISAGREE = "its size or checksum is not what the directory says"
 _ANEW = "a truncated download? get the file anew"
 _RESAVE = "load it and save it with torch.save"

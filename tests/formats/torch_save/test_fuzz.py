@@ -56,8 +56,10 @@ def assert_read_or_refused(content: bytes, folder: Path) -> None:
             assert block.offset + block.extent * tensor.dtype.bits // 8 <= len(content)
     for checksum in checkpoint.files[0].checksums:
         assert 0 <= checksum.start <= checksum.stop <= len(content)
-        for place in checksum.places:
-            assert content[place : place + 4] == checksum.value.to_bytes(4, "little")
+        *others, own = [content[place : place + 4] for place in checksum.places]
+        assert own == checksum.value.to_bytes(4, "little")
+        assert checksum.unfinished or set(others) == {own}
+        assert all(byte in (0, right) for other in others for byte, right in zip(other, own, strict=True))
 
 
 def assert_written_or_refused(content: bytes, folder: Path) -> None:
