@@ -220,8 +220,8 @@ def test_another_source_of_random_numbers_is_refused(tmp_path: Path, rng: Any):
 
 def test_a_generator_goes_on_where_it_stopped():
     generator = TorchGenerator(5)
-    draw = TorchDraw("normal_", {}, (3, 2), "float32", "cpu")
-    one, other = (torch.from_numpy(generator.draw(draw)) for _ in range(2))
+    normal = ("normal_", {}, (3, 2), "float32", "cpu")
+    one, other = (torch.from_numpy(generator.draw(*normal)) for _ in range(2))
     assert all(
         same(found, wanted)
         for found, wanted in zip(
@@ -229,4 +229,4 @@ def test_a_generator_goes_on_where_it_stopped():
         )
     )
     with pytest.raises(NotDrawn):
-        draw.prepared(Draws.of(0, "w"))
+        TorchDraw(*normal).prepared(Draws.of(0, "w"))
