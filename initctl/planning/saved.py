@@ -126,7 +126,7 @@ def _check_table(digest: object, checkpoint: Checkpoint, path: str) -> None:
 
 def _other(checkpoint: str, path: str) -> ConflictError:
     message = f"{shown(checkpoint)}: is not the checkpoint that {shown(path)} was made for: its table differs"
-    return ConflictError(Problem("plan.table", message, "plan again"))
+    return ConflictError(Problem("plan.table", message, "plan again; verify takes the rules themselves too"))
 
 
 def _action_json(action: Action) -> dict[str, Any]:
