@@ -200,7 +200,7 @@ def verify(
         against: the checkpoint that the rules were applied to. What no rule decides must be as it is there, and rules
             that start from old values take them from there.
         sample: compare so many elements of each tensor only.
-        plan: as for `apply`.
+        plan: as for `apply`; the tensors need to be those of the checkpoint that it was made for, wherever they lie.
         threads, on_event: as for `apply`.
 
     Raises:
@@ -219,6 +219,7 @@ def verify(
         checkpoint,
         _given(rules, recipes, preset, seed),
         saved=plan,
+        result=True,
         root=root,
         allow_unused=allow_unused,
         require_all=require_all,
@@ -320,11 +321,12 @@ def _planned(
     given: Instructions,
     *,
     saved: Path | None = None,
+    result: bool = False,
     root: str | None,
     rng: str,
     **options: Any,  # noqa: ANN401 - as `make_plan` takes them
 ) -> Plan:
-    """The plan of what is `given`, or the one that is `saved`."""
+    """The plan of what is `given`, or the one that is `saved`; `result` says that it was carried out already."""
     from initctl.formats import read_checkpoint
     from initctl.planning import make_plan
 
@@ -333,7 +335,7 @@ def _planned(
         decided = {"root": root, "rng": rng, **options}
         if not given.is_empty or any(value != _UNDECIDED[name] for name, value in decided.items()):
             raise _decided_twice(os.fspath(saved))
-        return _restored(checkpoint, os.fspath(saved))
+        return _restored(checkpoint, os.fspath(saved), result=result)
     read = read_checkpoint(checkpoint, root=root)
     given = given.for_checkpoint(read)
     config = given.config(read)
@@ -362,8 +364,8 @@ def _decided_twice(saved: str) -> UsageError:
     return UsageError(Problem("usage.plan", fault, "leave one of both out"))
 
 
-def _restored(checkpoint: Path, saved: str) -> Plan:
+def _restored(checkpoint: Path, saved: str, *, result: bool) -> Plan:
     from initctl.formats import read_checkpoint
     from initctl.planning.saved import read_plan
 
-    return read_plan(saved, os.fspath(checkpoint), lambda path, at: read_checkpoint(path, root=at))
+    return read_plan(saved, os.fspath(checkpoint), lambda path, at: read_checkpoint(path, root=at), result=result)

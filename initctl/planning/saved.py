@@ -43,6 +43,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "schema": SCHEMA,
         "checkpoint": plan.checkpoint.path,
         "table": table_digest(plan.checkpoint),
+        "tensors": tensors_digest(plan.checkpoint),
         "root": plan.checkpoint.root,
         "seed": plan.seed,
         "rng": plan.rng,
@@ -51,11 +52,14 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def read_plan(path: str, checkpoint: str, read: Callable[[str, str | None], Checkpoint]) -> Plan:
+def read_plan(
+    path: str, checkpoint: str, read: Callable[[str, str | None], Checkpoint], *, result: bool = False
+) -> Plan:
     """The plan in the document at `path`, for the checkpoint at the path `checkpoint`.
 
     `read` gives the table of a checkpoint at a root. Raises `InputError` where the document is none, and
-    `ConflictError` where the checkpoint's table is not the one that it was made for.
+    `ConflictError` where the checkpoint's table is not the one that it was made for; of a `result` of the plan, which
+    may have been converted, its tensors need to be.
     """
     try:
         document = parse_object(read_small(path, LONGEST))
@@ -64,7 +68,7 @@ def read_plan(path: str, checkpoint: str, read: Callable[[str, str | None], Chec
     if document.get("schema") != SCHEMA:
         _malformed(path, f"is no saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
     try:
-        return _restored(document, path, checkpoint, read)
+        return _restored(document, path, checkpoint, read, result=result)
     except UsageError as error:  # an initializer, an argument or a device that is not known
         _malformed(path, f"is damaged: {error}", "plan again")
     except InitctlError:
@@ -74,26 +78,46 @@ def read_plan(path: str, checkpoint: str, read: Callable[[str, str | None], Chec
 
 
 def _restored(
-    document: Mapping[str, Any], path: str, checkpoint: str, read: Callable[[str, str | None], Checkpoint]
+    document: Mapping[str, Any],
+    path: str,
+    checkpoint: str,
+    read: Callable[[str, str | None], Checkpoint],
+    *,
+    result: bool,
 ) -> Plan:
     try:
-        table = read(checkpoint, _text(document["root"]))
+        table = _at_root(checkpoint, _text(document["root"]), read, result=result)
     except UsageError:  # it holds no tensors there
         raise _other(checkpoint, path) from None
-    _check_table(document["table"], table, path)
+    if result:
+        _check(document["tensors"] == tensors_digest(table), table, path)
+    else:
+        _check_table(document["table"], table, path)
     seed, rng = document["seed"], document["rng"]
     if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
         raise ValueError(f"seed {seed}, rng {rng}")
     around = Surroundings(table, None, lambda other: read(other, None))
-    tensors = {tensor.name: tensor for tensor in table.tensors}
+    tensors = {name: tensor for tensor in table.tensors for name in (*tensor.aliases, tensor.name)}
     actions = [_action(entry, tensors, around, path) for entry in document["actions"]]
+    if result:  # tied tensors may have become one
+        actions = list({(action.tensor.name, action.rows): action for action in actions}.values())
     if rng == TORCH:
         actions = [by_torch(action) for action in actions]
-    forgotten = resets(table, [action.part for action in actions]) if document["reset_optimizer"] else ()
+    forgotten = resets(table, [action.part for action in actions]) if document["reset_optimizer"] and not result else ()
     kept = tuple(_kept(table, actions))
     if faults := shared(table, actions, kept, forgotten):
         raise ValueError(faults[0].message)
     return Plan(table, seed, tuple(actions), kept, table.warnings, forgotten, rng)
+
+
+def _at_root(checkpoint: str, root: str, read: Callable[[str, str | None], Checkpoint], *, result: bool) -> Checkpoint:
+    """The table of `checkpoint` at `root`; what a conversion resulted in has none. Raises `UsageError`."""
+    try:
+        return read(checkpoint, root)
+    except UsageError:
+        if not result:
+            raise
+        return read(checkpoint, None)
 
 
 def _text(value: object) -> str:
@@ -119,14 +143,28 @@ def table_digest(checkpoint: Checkpoint) -> str:
     return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
+def tensors_digest(checkpoint: Checkpoint) -> str:
+    """What tells a checkpoint's tensors from any other's, wherever they lie: names, dtypes and shapes."""
+    rows = sorted(
+        (name, tensor.dtype.name, tensor.shape)
+        for tensor in checkpoint.tensors
+        for name in (tensor.name, *tensor.aliases)
+    )
+    return blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
+
+
 def _check_table(digest: object, checkpoint: Checkpoint, path: str) -> None:
-    if digest != table_digest(checkpoint):
+    _check(digest == table_digest(checkpoint), checkpoint, path)
+
+
+def _check(same: bool, checkpoint: Checkpoint, path: str) -> None:  # noqa: FBT001 - what is checked
+    if not same:
         raise _other(checkpoint.path, path)
 
 
 def _other(checkpoint: str, path: str) -> ConflictError:
     message = f"{shown(checkpoint)}: is not the checkpoint that {shown(path)} was made for: its table differs"
-    return ConflictError(Problem("plan.table", message, "plan again; verify takes the rules themselves too"))
+    return ConflictError(Problem("plan.table", message, "plan again"))
 
 
 def _action_json(action: Action) -> dict[str, Any]:
@@ -152,7 +190,8 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
     resolved = fit(values, tensor)
     sources = located_sources(resolved.fill, tensor, around)
     for source, place in sources.items():
-        _check_table(entry["sources"][source.name], place.checkpoint, path)
+        if place.checkpoint is not around.checkpoint:
+            _check_table(entry["sources"][source.name], place.checkpoint, path)
     rule = Rule(
         _text(entry["rule"]), _text(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name)
     )

@@ -397,3 +397,41 @@ def test_any_value_anywhere_is_refused_or_carried_out(tmp_path: Path, data: st.D
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
     except (initctl.InputError, initctl.ConflictError, initctl.FitError) as error:
         assert "\n" not in str(error)
+
+
+# What came of a plan
+
+
+def converted(folder: Path) -> tuple[Path, Path]:
+    """What a plan for a file with tied tensors gave as safetensors, and the plan."""
+    source = save(folder / "m.pt", torch_network())
+    document = saved(source, *TORCH_RULES, seed=4)
+    initctl.apply(source, folder / "o.safetensors", plan=document)
+    return folder / "o.safetensors", document
+
+
+def test_a_result_that_was_converted_is_verified_by_the_plan(tmp_path: Path):
+    result, document = converted(tmp_path)
+    assert initctl.verify(result, plan=document).holds
+    tensors = load_file(result)
+    tensors["layers.0.weight"][0, 0] += 1
+    save_file(tensors, result)
+    (difference,) = initctl.verify(result, plan=document).differences
+    assert difference.tensor == "layers.0.weight"
+
+
+def test_a_result_that_torch_wrote_anew_is_verified_by_the_plan(tmp_path: Path):
+    source = with_optimizer(tmp_path / "m.ckpt")
+    document = saved(source, "weight[1:3]=normal", "bias=copy:from=bias", reset_optimizer=True)
+    initctl.apply(source, tmp_path / "o.ckpt", plan=document)
+    torch.save({"note": "moved", **load(tmp_path / "o.ckpt")}, tmp_path / "copy.ckpt")
+    assert initctl.verify(tmp_path / "copy.ckpt", plan=document, against=source).holds
+
+
+def test_what_is_no_result_of_the_plan_is_a_conflict(tmp_path: Path):
+    result, document = converted(tmp_path)
+    tensors = load_file(result)
+    tensors["layers.0.weight"] = tensors["layers.0.weight"].to(torch.float64)
+    save_file(tensors, result)
+    with pytest.raises(initctl.ConflictError, match="is not the checkpoint"):
+        initctl.verify(result, plan=document)
