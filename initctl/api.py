@@ -209,7 +209,6 @@ def verify(
         ConflictError: the checkpoint changed while it was read.
     """
     from initctl.audit import verify_plan
-    from initctl.formats import read_checkpoint
     from initctl.threads import processors
 
     _check_threads(threads)
@@ -229,7 +228,7 @@ def verify(
     _check_any(made.rule_count)
     if on_event:
         on_event(made)
-    original = None if against is None else read_checkpoint(against, root=root)
+    original = None if against is None else _original(against, root if plan is None else made.checkpoint.root)
     return verify_plan(made, original=original, sample=sample, threads=threads or processors(), on_event=on_event)
 
 
@@ -252,17 +251,23 @@ def effective_recipe(
     read = read_checkpoint(checkpoint, root=root)
     given = given.for_checkpoint(read)
     _check_any(len(given.rules))
-    return given.recipe(read)
+    return given.as_recipe(read)
 
 
 def save_plan(plan: Plan, path: Path) -> None:
     """Write `plan` to the file `path`, for `apply` and `verify` to carry out just this on just this checkpoint.
 
-    The file appears in one step, and takes the place of what is there. Raises `StorageError`, `UncertainError`.
+    The file appears in one step, and takes the place of what is there. Raises `StorageError`, `UncertainError`, and
+    `UsageError` where a file of the checkpoint is there.
     """
     from initctl.commit import write_file
     from initctl.planning.saved import plan_document
 
+    sources = (place.checkpoint for action in plan.actions for place in action.sources.values())
+    files = [os.path.join(table.directory, file.name) for table in (plan.checkpoint, *sources) for file in table.files]
+    if os.path.exists(path) and any(os.path.samefile(path, file) for file in files):
+        fault = f"{shown(os.fspath(path))}: holds tensors that the plan is for"
+        raise UsageError(Problem("output.input", fault, "name another file"))
     write_file(os.fspath(path), (json.dumps(plan_document(plan), indent=1) + "\n").encode())
 
 
@@ -274,6 +279,13 @@ def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
     from initctl.formats import read_checkpoint
 
     return read_checkpoint(checkpoint, root=root)
+
+
+def _original(path: Path, root: str | None) -> Checkpoint:
+    """What a result is held against, at `root` where it has one."""
+    from initctl.formats import read_checkpoint
+
+    return read_checkpoint(path, root=root or None)
 
 
 def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobber: bool, sharded: bool) -> None:

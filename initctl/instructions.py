@@ -66,18 +66,19 @@ class Instructions:
 
     def _idle_variables(self) -> Iterator[Problem]:
         """A problem for each variable that no rule uses."""
-        variables = {name: recipe for recipe in self.recipes for name in recipe.scope.vars}
-        expressions = {name: variable for recipe in self.recipes for name, variable in recipe.scope.vars.items()}
         used: set[str] = set()
-        waiting = {name for rule in self.rules for expression in rule.expressions for name in expression.names}
-        while waiting:
-            used |= waiting
-            waiting = {name for user in waiting & expressions.keys() for name in expressions[user].names} - used
-        for name in variables.keys() - used:
-            nearest = get_close_matches(name, used & variables.keys(), n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else None
-            message = f"{shown(variables[name].source)}: vars.{name}: no rule uses it"
-            yield Problem("recipe.unused", message, hint)
+        for bound in self.rules:
+            variables = bound.rule.scope.vars
+            waiting = {name for expression in bound.expressions for name in expression.names} & variables.keys()
+            while waiting:
+                used |= waiting
+                waiting = {name for user in waiting for name in variables[user].names} & variables.keys() - used
+        for recipe in self.recipes:
+            for name in recipe.scope.vars:
+                if name not in used:
+                    nearest = get_close_matches(name, sorted(used & recipe.scope.vars.keys()), n=1)
+                    hint = f"did you mean {nearest[0]}?" if nearest else None
+                    yield Problem("recipe.unused", f"{shown(recipe.source)}: vars.{name}: no rule uses it", hint)
 
     def _other_family(self, checkpoint: Checkpoint) -> tuple[Problem, ...]:
         if self.preset is None:
@@ -100,7 +101,7 @@ class Instructions:
         message = f"preset {self.preset}: fills no tensor of {shown(plan.checkpoint.path)}"
         return Problem("preset.unused", message, "its names are another family's, or later rules decide them all")
 
-    def recipe(self, checkpoint: Checkpoint) -> str:
+    def as_recipe(self, checkpoint: Checkpoint) -> str:
         """All of it as one recipe that needs no other file: what `config.json` says is written out."""
         from initctl.recipes import recipe_text
 

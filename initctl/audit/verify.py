@@ -37,8 +37,8 @@ class Difference:
 
     tensor: str
     index: tuple[int, ...]
-    expected: float | complex
-    found: float | complex
+    expected: complex
+    found: complex
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -81,7 +81,8 @@ def verify_plan(
 ) -> Verification:
     """Compare what rules fill with what the checkpoint of `plan` holds; and all else with the `original`, if given.
 
-    With a `sample`, some so many elements of each tensor are compared, spread evenly, its first and last among them.
+    With a `sample`, so many elements of each tensor are compared, or of each part of one that rules decide apart,
+    spread evenly, its first and last among them.
     Raises `UsageError` where values depend on an original that is not given, `FitError` where that has other tensors.
     """
     _check_original(plan, original)
@@ -93,20 +94,29 @@ def verify_plan(
         engines = choose_engines(plan.actions, threads=threads, on_event=on_event)
         filler = Filler(plan.seed, engines, olds(plan, stack, original))
         actions = [action for action in plan.fills if action.part.numel]
-        workers.expect(sum(action.part.nbytes for action in actions))
+        untouched = list(_untouched(plan, original)) if original else []
+        parts = [*(action.part for action in actions), *(part for part, _ in untouched)]
+        workers.expect(sum(part.nbytes for part in parts))
         for action in actions:
             computed = _Computed(action, filler.prepared(action), filler)
             workers.write(comparison.pieces(action.part, computed, held), -1)
         if original:
             before = stack.enter_context(TensorReader(original))
-            tensors = {tensor.name: tensor for tensor in original.tensors}
-            for kept in plan.kept:
-                if kept.part.numel and kept.tensor.blocks:
-                    stored = _Stored(tensors[kept.tensor.name], before)
-                    workers.expect(kept.part.nbytes)
-                    workers.write(comparison.pieces(kept.part, stored, held), -1)
+            for part, stored in untouched:
+                workers.write(comparison.pieces(part, _Stored(stored, before), held), -1)
+            original.check_unchanged(original.files)
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
+    plan.check_sources()
     return Verification(plan, comparison.compared, comparison.differences(), sample)
+
+
+def _untouched(plan: Plan, original: Checkpoint) -> Iterator[tuple[TensorPart, TensorSpec]]:
+    """What no rule fills, and the tensor in the original that it must be as: tied ones once, where both are tied."""
+    tensors = {tensor.name: tensor for tensor in original.tensors}
+    for kept in plan.kept:
+        there = tensors[kept.tensor.name]
+        if kept.part.numel and kept.tensor.blocks and (kept.tensor.is_first or there.is_first):
+            yield kept.part, there
 
 
 def _check_original(plan: Plan, original: Checkpoint | None) -> None:
@@ -122,6 +132,10 @@ def _check_original(plan: Plan, original: Checkpoint | None) -> None:
             fault = "is of another shape or dtype" if tensor.name in there else "is not there"
             message = f"{shown(original.path)}: tensor {shown(tensor.name)} {fault}"
             raise FitError(Problem("verify.original", message, "name the checkpoint that the rules were applied to"))
+    names = {name for tensor in plan.checkpoint.tensors for name in (tensor.name, *tensor.aliases)}
+    if lost := [tensor.name for tensor in original.tensors if tensor.name not in names]:
+        message = f"{shown(plan.checkpoint.path)}: tensor {shown(lost[0])} of {shown(original.path)} is not there"
+        raise FitError(Problem("verify.original", message, "name the checkpoint that the rules were applied to"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +238,19 @@ def _ranges(start: int, stop: int, sample: int | None, at_most: int) -> Iterator
     for number in range(count):
         first = max(reached, start + (last * number // (count - 1) if count > 1 else 0))
         reached = min(first + together, stop)
+        if number == count - 1:
+            first = reached - (sample - together * number)
         yield first, reached
 
 
-def _number(content: NDArray[np.uint8], tensor: TensorSpec) -> float | complex:
-    """The element that `content` stores."""
+def _number(content: NDArray[np.uint8], tensor: TensorSpec) -> complex:
+    """The element that `content` stores: whole numbers as such."""
     parts: Sequence[Any] = content.view(tensor.dtype.numpy).tolist()
-    return complex(*map(float, parts)) if tensor.dtype.parts == 2 else float(parts[0])
+    if tensor.dtype.parts == 2:
+        return complex(*map(float, parts))
+    return float(parts[0]) if tensor.dtype.is_floating else int(parts[0])
 
 
 def _written(number: complex) -> float | str:
     """A number as JSON can hold it."""
-    return number if isinstance(number, float) and np.isfinite(number) else str(number)
+    return number if isinstance(number, (int, float)) and np.isfinite(float(number)) else str(number)

@@ -31,7 +31,7 @@ def plan(
 ) -> None:
     """Show what apply would do, to the tensor.
 
-    Nothing is written, and no tensor is read.
+    No checkpoint is written, and no tensor is read.
 
     Example: initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02'
     """

@@ -53,7 +53,7 @@ class Converter(Writer):
             self.write(shard, staged)
             staged.sync(target.mode)
             self.checkpoint.check_unchanged(self.checkpoint.files)
-            self.check_sources()
+            self.plan.check_sources()
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
         return Written(output, (shard.name,))
 
@@ -81,7 +81,7 @@ class Converter(Writer):
                     new.sync(mode)
             staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged([*self.checkpoint.files, *others])
-            self.check_sources()
+            self.plan.check_sources()
             if target.exists:
                 check_replaceable(target.path, names)
             staged.commit(replace=target.exists, on_commit=self.committed)

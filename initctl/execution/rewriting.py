@@ -141,7 +141,7 @@ class Rewriter(Writer):
                 self.fill(staged.descriptor, content.targets, kept_pieces(source, rest), content.stale)
             staged.sync(target.mode)
             self.checkpoint.check_unchanged([file])
-            self.check_sources()
+            self.plan.check_sources()
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
     def new_directory(self, target: Destination, files: Sequence[CheckpointFile]) -> None:
@@ -149,7 +149,7 @@ class Rewriter(Writer):
             self.write_into(staged, {file.name: file for file in files})
             staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged(files)
-            self.check_sources()
+            self.plan.check_sources()
             if target.exists:
                 check_replaceable(target.path, [file.name for file in files])
             staged.commit(replace=target.exists, on_commit=self.committed)
@@ -165,7 +165,7 @@ class Rewriter(Writer):
             mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
             staged.sync(mode, like=self.checkpoint.target)
             self.checkpoint.check_unchanged(touched)
-            self.check_sources()
+            self.plan.check_sources()
             staged.commit(replace=True, on_commit=self.committed)
 
     def write_into(self, staged: StagedDirectory, files: Mapping[str, CheckpointFile]) -> None:

@@ -58,12 +58,6 @@ class Writer:
         engines = choose_engines(self.plan.writes, threads=self.workers.threads, on_event=self.on_event)
         self.filler = Filler(self.plan.seed, engines, self.olds)
 
-    def check_sources(self) -> None:
-        """Raise `ConflictError` where another checkpoint that tensors were filled from has changed."""
-        for action in self.plan.actions:
-            for checkpoint, tensor in action.sources.values():
-                checkpoint.check_unchanged(file for file in checkpoint.files if file.name in tensor.files)
-
     def committed(self) -> None:
         if self.on_event:
             self.on_event(Committed())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.initializers import KEEP, REGISTRY, Unfit
+from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.names import CONFIG, Lookup, check_names
 from initctl.planning.quantized import quantized
 from initctl.rules import Undefined
@@ -28,6 +29,11 @@ class BoundRule:
 
     rule: Rule
     initializer: Bound | None
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """How it says that a weight lies."""
+        return arrangement_of(self.initializer.values) if self.initializer else Arrangement()
 
     @property
     def uses_config(self) -> bool:
@@ -116,12 +122,12 @@ def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Su
             if not bound.rule.selector.names.matches(tensor.name, around.highest):
                 continue
             try:
-                if not _holds(bound.rule, tensor, around):
+                if not _holds(bound, tensor, around):
                     reach.left_out.append(tensor)
                 elif not may_touch(bound, tensor, quantized_names):
                     reach.left_alone.append(tensor)
                 else:
-                    covering.append(_Covering(bound, reach, _rows(bound.rule, tensor, around)))
+                    covering.append(_Covering(bound, reach, _rows(bound, tensor, around)))
             except Unfit as fact:
                 reach.unfit.append((tensor, fact))
         parts += _parts(tensor, covering)
@@ -177,12 +183,13 @@ def _shared(one: Span, other: Span) -> bool:
     return max(one[0], other[0]) < min(one[1], other[1])
 
 
-def _holds(rule: Rule, tensor: TensorSpec, around: Surroundings) -> bool:
+def _holds(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
     """Whether the rule's condition holds for `tensor`. Raises `Unfit` where it has no answer."""
+    rule = bound.rule
     if not rule.where:
         return True
     try:
-        answer = rule.where.value(Lookup(rule, tensor, around))
+        answer = rule.where.value(Lookup(rule, tensor, around, bound.arrangement))
     except Undefined as fact:
         excerpt = rule.where.excerpt(fact.start, fact.stop)
         raise Unfit(f"where {shown(rule.where.text)}: {fact}", excerpt) from None
@@ -191,14 +198,14 @@ def _holds(rule: Rule, tensor: TensorSpec, around: Surroundings) -> bool:
     return answer
 
 
-def _rows(rule: Rule, tensor: TensorSpec, around: Surroundings) -> Span | None:
-    """The rows of `tensor` that `rule` takes, or None for all. Raises `Unfit` where there are none such."""
-    rows = rule.selector.rows
+def _rows(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> Span | None:
+    """The rows of `tensor` that a rule takes, or None for all. Raises `Unfit` where there are none such."""
+    rows = bound.rule.selector.rows
     if not rows:
         return None
     if not tensor.shape:
         raise Unfit("it has no rows: it has no dims")
-    lookup, count = Lookup(rule, tensor, around), tensor.shape[0]
+    lookup, count = Lookup(bound.rule, tensor, around, bound.arrangement), tensor.shape[0]
     start = _bound(rows.start, lookup, count, 0)
     stop = _bound(rows.stop, lookup, count, count)
     if start >= stop and count:

@@ -126,6 +126,12 @@ class Plan:
         standing = {_place(action): action for action in self.actions if action.tensor.is_first}
         return tuple(standing[place] for place in dict.fromkeys(map(_place, self.actions)))
 
+    def check_sources(self) -> None:
+        """Raise `ConflictError` where another checkpoint that tensors are filled from has changed."""
+        for action in self.actions:
+            for checkpoint, tensor in action.sources.values():
+                checkpoint.check_unchanged(file for file in checkpoint.files if file.name in tensor.files)
+
     @property
     def writes(self) -> tuple[Action, ...]:
         """All that is written, each place once."""

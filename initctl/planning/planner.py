@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, escape, listed, shown
 from initctl.initializers import Unfit
-from initctl.initializers.fans import arrangement_of
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import fit
 from initctl.planning.names import Lookup, Surroundings
@@ -51,10 +50,9 @@ def make_plan(
     """What `rules` do to `checkpoint` under `seed`, and on which device: see `placed`.
 
     `read` gives the table of another checkpoint that a rule names; `config` is what `config.json` says, where there is
-    one. `allow_unused` turns rules that decide nothing into
-    warnings; `require_all` turns floating-point tensors that no rule decides into errors; `reset_optimizer` adds what
-    optimizers remember of filled tensors; `rng` is where random numbers come from. Raises `FitError` with every fault
-    found.
+    one. `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that
+    no rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors; `rng` is where
+    random numbers come from. Raises `FitError` with every fault found.
     """
     around = Surroundings(checkpoint, config, read)
     decisions = decide(checkpoint.tensors, rules, around)
@@ -111,7 +109,7 @@ def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], 
 def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroundings) -> Action:
     """Raises `Unfit`."""
     if initializer.expressions:
-        lookup = Lookup(decision.rule, part.tensor, around, arrangement_of(initializer.values))
+        lookup = Lookup(decision.rule, part.tensor, around, decision.arrangement)
         initializer = initializer.evaluated(lookup)
     resolved = fit(initializer, part.tensor)
     if part.rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initctl.errors import ConflictError, InitctlError, InputError, Problem, UsageError, shown
+from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.initializers import REGISTRY, Unfit
@@ -71,8 +71,6 @@ def read_plan(
         return _restored(document, path, checkpoint, read, result=result)
     except UsageError as error:  # an initializer, an argument or a device that is not known
         _malformed(path, f"is damaged: {error}", "plan again")
-    except InitctlError:
-        raise
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
         _malformed(path, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
@@ -97,6 +95,8 @@ def _restored(
     if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
         raise ValueError(f"seed {seed}, rng {rng}")
     around = Surroundings(table, None, lambda other: read(other, None))
+    if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
+        raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
     tensors = {name: tensor for tensor in table.tensors for name in (*tensor.aliases, tensor.name)}
     actions = [_action(entry, tensors, around, path) for entry in document["actions"]]
     if result:  # tied tensors may have become one
@@ -175,23 +175,28 @@ def _action_json(action: Action) -> dict[str, Any]:
         "source": action.rule.source,
         "init": action.initializer,
         "arguments": dict(action.arguments),
+        "derived": dict(action.derived),
         "device": action.device,
         "sources": {source.name: table_digest(place.checkpoint) for source, place in action.sources.items()},
     }
 
 
 def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around: Surroundings, path: str) -> Action:
-    """Raises what reading it may: `restored_plan` tells all of it alike."""
+    """Raises what reading it may: `read_plan` tells all of it alike."""
     tensor = tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
     arguments = _arguments(initializer, entry["arguments"])
     values = bound(initializer, arguments)
     values.check()
     resolved = fit(values, tensor)
+    if dict(resolved.numbers) != entry["derived"]:
+        message = f"{shown(path)}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
+        raise ConflictError(Problem("plan.numbers", message, "plan again"))
     sources = located_sources(resolved.fill, tensor, around)
     for source, place in sources.items():
+        told = entry["sources"][source.name]
         if place.checkpoint is not around.checkpoint:
-            _check_table(entry["sources"][source.name], place.checkpoint, path)
+            _check_table(told, place.checkpoint, path)
     rule = Rule(
         _text(entry["rule"]), _text(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name)
     )

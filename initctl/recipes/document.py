@@ -102,7 +102,10 @@ class _Entry:
         call = self.call()
         where = self.where()
         optional = _flag(self.entry.get("optional", self.optional), f"{self.place}: optional")
-        for text in _texts(self.entry["match"], f"{self.place}: match"):
+        texts = _texts(self.entry["match"], f"{self.place}: match")
+        if not texts:
+            _refuse(f"{self.place}: match", "is empty")
+        for text in texts:
             try:
                 selector = parse_selector(text)
             except RuleError as error:
@@ -111,7 +114,7 @@ class _Entry:
 
     def call(self) -> Call:
         """What `init` calls, with the table's further keys as parameters."""
-        (text,) = _texts(self.entry["init"], f"{self.place}: init", at_most=1)
+        text = _text(self.entry["init"], f"{self.place}: init")
         try:
             call = parse_call(text)
         except RuleError as error:
@@ -129,7 +132,7 @@ class _Entry:
     def where(self) -> Expression | None:
         if "where" not in self.entry:
             return None
-        (text,) = _texts(self.entry["where"], f"{self.place}: where", at_most=1)
+        text = _text(self.entry["where"], f"{self.place}: where")
         try:
             return parse_condition(text)
         except RuleError as error:
@@ -187,12 +190,16 @@ def _flag(value: Any, place: str) -> bool:  # noqa: ANN401
     return value
 
 
-def _texts(value: Any, place: str, at_most: int | None = None) -> list[str]:  # noqa: ANN401
+def _text(value: Any, place: str) -> str:  # noqa: ANN401
+    if not isinstance(value, str):
+        _refuse(place, "must be a text")
+    return value
+
+
+def _texts(value: Any, place: str) -> list[str]:  # noqa: ANN401
     texts = value if isinstance(value, list) else [value]
-    if not all(isinstance(text, str) for text in texts) or (at_most and len(texts) > at_most):
-        _refuse(place, "must be a text" if at_most == 1 else "must be a text, or a list of texts")
-    if isinstance(value, list) and not value and place.endswith("match"):
-        _refuse(place, "is empty")
+    if not all(isinstance(text, str) for text in texts):
+        _refuse(place, "must be a text, or a list of texts")
     return texts
 
 

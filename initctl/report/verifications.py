@@ -32,4 +32,12 @@ def verification_report(found: Verification) -> RenderableType:
 
 def _row(difference: Difference) -> tuple[str, ...]:
     index = f"[{', '.join(map(str, difference.index))}]"
-    return shown(difference.tensor), index, f"{difference.expected:.9g}", f"{difference.found:.9g}"
+    return shown(difference.tensor), index, *_told_apart(difference.expected, difference.found)
+
+
+def _told_apart(one: complex, other: complex) -> tuple[str, str]:
+    """Two numbers in as few digits as float32 takes, or in all of them where these do not tell them apart."""
+    if isinstance(one, int) and isinstance(other, int):
+        return str(one), str(other)
+    short = f"{one:.9g}", f"{other:.9g}"
+    return short if short[0] != short[1] else (repr(one), repr(other))

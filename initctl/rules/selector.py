@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.expressions import Expression, parse_expression
@@ -51,20 +52,28 @@ def parse_selector(text: str) -> Selector:
 
 def _slice(text: str) -> int | None:
     """Where the bracket of a slice opens, if `text` ends with one."""
-    if not text.endswith("]") or text.endswith("\\]"):
+    if not text.endswith("]") or _is_quoted(text, len(text) - 1):
         return None
     depth = 0
     for at in reversed(range(len(text))):
         depth += (text[at] == "]") - (text[at] == "[")
         if depth == 0:
-            is_quoted = text[:at].endswith("\\")
-            return at if not is_quoted and _colons(text, at + 1, len(text) - 1) else None
+            colons = len(_colons(text, at + 1, len(text) - 1))
+            is_slice = colons == 1 if text.startswith(PREFIX) else colons > 0  # expressions have brackets with colons
+            return at if is_slice and not _is_quoted(text, at) else None
     return None
 
 
+def _is_quoted(text: str, at: int) -> bool:
+    before = text[:at]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
+
+
 def _colons(text: str, start: int, stop: int) -> list[int]:
-    """Where colons stand, but for quoted ones."""
-    return [at for at in range(start, stop) if text[at] == ":" and text[at - 1] != "\\"]
+    """Where colons stand, but for quoted ones and those in brackets of their own."""
+    depths = accumulate((text[at] == "[") - (text[at] == "]") for at in range(start, stop))
+    places = zip(range(start, stop), depths, strict=True)
+    return [at for at, depth in places if text[at] == ":" and depth == 0 and text[at - 1] != "\\"]
 
 
 def _rows(text: str, opened: int) -> Rows:

@@ -337,3 +337,11 @@ def test_faults_of_several_rules_and_tensors_are_told_together(tmp_path: Path):
         initctl.plan(path, rules=["emb=normal:std=layer", "scale=constant:val=shape[0]", "nothing=zeros"])
     assert len(raised.value.problems) == 3
     assert {p.message.partition(" ")[2].partition(" ")[0] for p in raised.value.problems} == {"1", "2", "3"}
+
+
+def test_a_condition_and_rows_know_fans_as_the_rule_says_that_the_weight_lies(tmp_path: Path):
+    text = '[[rule]]\nmatch = "w[fan_in - 8:]"\nwhere = "fan_in == 10"\ninit = "kaiming_normal"\nlayout = "io"\n'
+    plan = planned(tmp_path, {"w": ("F32", [10, 6])}, recipes=[recipe(tmp_path, text)])
+    (action,) = plan.actions
+    assert action.rows == (2, 10)
+    assert action.derived["fan_in"] == 10

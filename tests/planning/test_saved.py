@@ -413,11 +413,9 @@ def converted(folder: Path) -> tuple[Path, Path]:
 def test_a_result_that_was_converted_is_verified_by_the_plan(tmp_path: Path):
     result, document = converted(tmp_path)
     assert initctl.verify(result, plan=document).holds
-    tensors = load_file(result)
-    tensors["layers.0.weight"][0, 0] += 1
-    save_file(tensors, result)
-    (difference,) = initctl.verify(result, plan=document).differences
-    assert difference.tensor == "layers.0.weight"
+    initctl.apply(result, tmp_path / "changed.safetensors", rules=["proj.weight=ones"])
+    (difference,) = initctl.verify(tmp_path / "changed.safetensors", plan=document).differences
+    assert difference.tensor == "proj.weight"
 
 
 def test_a_result_that_torch_wrote_anew_is_verified_by_the_plan(tmp_path: Path):
@@ -431,7 +429,25 @@ def test_a_result_that_torch_wrote_anew_is_verified_by_the_plan(tmp_path: Path):
 def test_what_is_no_result_of_the_plan_is_a_conflict(tmp_path: Path):
     result, document = converted(tmp_path)
     tensors = load_file(result)
-    tensors["layers.0.weight"] = tensors["layers.0.weight"].to(torch.float64)
+    tensors["proj.weight"] = tensors["proj.weight"].to(torch.float64)
     save_file(tensors, result)
     with pytest.raises(initctl.ConflictError, match="is not the checkpoint"):
         initctl.verify(result, plan=document)
+
+
+def test_a_plan_never_takes_the_place_of_what_it_is_for(tmp_path: Path):
+    source = single(tmp_path / "m.safetensors")
+    before = source.read_bytes()
+    with pytest.raises(initctl.UsageError, match="holds tensors that the plan is for"):
+        initctl.save_plan(initctl.plan(source, rules=RULES), source)
+    assert source.read_bytes() == before
+
+
+def test_a_plan_whose_numbers_are_others_now_is_a_conflict(tmp_path: Path):
+    source = single(tmp_path / "m.safetensors")
+    document = saved(source, "layers.0.weight=kaiming_normal")
+    content = json.loads(document.read_text())
+    content["actions"][0]["derived"]["std"] *= 2
+    document.write_text(json.dumps(content))
+    with pytest.raises(initctl.ConflictError, match="kaiming_normal comes to other numbers now"):
+        initctl.apply(source, tmp_path / "o.safetensors", plan=document)

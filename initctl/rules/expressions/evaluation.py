@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ def _applied(tree: Applied, function: str, numbers: list[int | float]) -> int | 
         raise Undefined("a number is divided by 0", tree) from None
     except (ValueError, OverflowError):
         result = math.inf
-    if isinstance(result, complex) or not math.isfinite(result):
+    if isinstance(result, complex) or abs(result) > sys.float_info.max or result != result:
         written = f"{function} of {', '.join(f'{number:.6g}' for number in numbers)}"
         raise Undefined(f"{written} is not defined, or too large", tree)
     return float(result) if abs(result) >= _EXACT else result
