@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, RuleError, UsageError, shown
@@ -141,6 +142,7 @@ def _bound(
     recipes: tuple[Recipe, ...], texts: tuple[str, ...], seed: int | None, preset: str | None = None
 ) -> Instructions:
     """With every rule bound. Raises `RuleError` with the faults of all of them."""
+    _check_apart(recipes)
     bound: list[BoundRule] = []
     problems: list[Problem] = []
     for parsed in _parsing(recipes, texts):
@@ -151,6 +153,14 @@ def _bound(
     if problems:
         raise RuleError(*problems)
     return Instructions(recipes, texts, seed, tuple(bound), preset=preset)
+
+
+def _check_apart(recipes: tuple[Recipe, ...]) -> None:
+    """Refuse a document whose rules would count twice, the second time after exceptions to them."""
+    for one, other in combinations(recipes, 2):
+        for shared in sorted(one.documents & other.documents)[:1]:
+            fault = f"{shown(one.source)} and {shown(other.source)}: {shown(shared)} is in both, and would count twice"
+            raise RuleError(Problem("recipe.twice", fault, "let one of them extend the other, and give that alone"))
 
 
 def _parsing(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Callable[[], Rule]]:

@@ -4,13 +4,15 @@ checkpoint.py    the table itself
 resolve.py       which format a path holds, by its content
 files.py         single files, and what files come to together
 table.py         what a reader makes of one file
-safetensors.py   a .safetensors file
+safetensors.py   a .safetensors file; safetensors_header.py its header as JSON
 torch_save/      a file of torch.save
 distributed/     a directory of torch.distributed.checkpoint
 sharded.py       an index and its shards, or the directory that holds them
 index.py         the index itself
+shards.py        how tensors are parted among new shards
 listing.py       the files of a directory
 roots.py         where in a saved object the state dict sits
+optimizers.py    what an optimizer's state says of parameters
 names.py         names without what wrappers put before them
 ties.py          names that lead to the same bytes
 opening.py       opening and reading files that may be anything

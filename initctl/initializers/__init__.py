@@ -1,6 +1,7 @@
 """What a rule can fill a tensor with.
 
 registry.py       initializers by name: the built-in table, plugins, binding a call's arguments
+initializer.py    an initializer, and one with its arguments
 parameters.py     the types a parameter can have
 fans.py           fan-in and fan-out from a shape and what a rule says of it: layout, groups, parts
 constant.py       constant, ones, zeros, eye, dirac
@@ -8,6 +9,7 @@ deterministic.py  zero_hadamard, sinusoid, arange_log, lstm_bias
 random.py         uniform, normal, trunc_normal
 log_uniform.py    log_uniform, inv_softplus_log_uniform
 scaling.py        xavier, kaiming, lecun, variance_scaling
+complex.py        laws on complex tensors
 structured.py     orthogonal, delta_orthogonal, sparse: those that need the whole tensor
 revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: those that start from old values
 builtin.py        the table of all of them, with parameters, formulas and sources; builtin_revisions.py of the last kind

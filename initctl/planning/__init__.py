@@ -14,7 +14,7 @@
     saved.py       a plan as a document, to be carried out later
     nearest.py     what a pattern that matches nothing may have meant
 
-No file is read or written here.
+Nothing is written here.
 """
 
 from initctl.planning.deciding import BoundRule, bind

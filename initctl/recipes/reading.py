@@ -49,7 +49,7 @@ def _recipe(origin: str) -> Recipe:
     last = next(reversed(documents.values()))
     if not rules:
         raise RuleError(Problem("recipe.empty", f"{shown(last.source)}: has no rules", "write [[rule]] above each"))
-    return Recipe(last.source, rules, scope, seed)
+    return Recipe(last.source, rules, scope, seed, frozenset(documents))
 
 
 def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> None:

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Rules in the order in which they count, under one `scope`, and the seed, where one is told."""
+    """Rules in the order in which they count, under one `scope`, and the seed, where one is told.
+
+    `documents` tells those apart that it is made of: itself, and all that it extends.
+    """
 
     source: str
     rules: tuple[Rule, ...]
     scope: Scope
     seed: int | None = None
+    documents: frozenset[str] = frozenset()

@@ -373,3 +373,15 @@ def test_the_preset_for_a_model_is_found_by_its_type():
     for config in (None, {}, {"model_type": "zzz"}, {"model_type": None}, {"model_type": ["gpt2"]}):
         with pytest.raises(initctl.UsageError, match="preset auto: "):
             preset_for(config)
+
+
+def test_a_document_that_would_count_twice_is_refused(tmp_path: Path):
+    save_file({"a": torch.ones(2)}, tmp_path / "m.safetensors")
+    (tmp_path / "base.toml").write_text('[[rule]]\nmatch = "a"\ninit = "zeros"\n')
+    for name in ("b.toml", "c.toml"):
+        (tmp_path / name).write_text('extends = "base.toml"\n[[rule]]\nmatch = "*"\ninit = "ones"\n')
+    with pytest.raises(initctl.RuleError, match=r"b\.toml and .*c\.toml: .*base\.toml is in both"):
+        initctl.plan(tmp_path / "m.safetensors", recipes=[tmp_path / "b.toml", tmp_path / "c.toml"], allow_unused=True)
+    with pytest.raises(initctl.RuleError, match="preset:gpt2 is in both"):
+        (tmp_path / "d.toml").write_text('extends = "preset:gpt2"\n')
+        initctl.plan(tmp_path / "m.safetensors", recipes=[tmp_path / "d.toml"], preset="gpt2")
