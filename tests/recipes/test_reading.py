@@ -382,6 +382,6 @@ def test_a_document_that_would_count_twice_is_refused(tmp_path: Path):
         (tmp_path / name).write_text('extends = "base.toml"\n[[rule]]\nmatch = "*"\ninit = "ones"\n')
     with pytest.raises(initctl.RuleError, match=r"b\.toml and .*c\.toml: .*base\.toml is in both"):
         initctl.plan(tmp_path / "m.safetensors", recipes=[tmp_path / "b.toml", tmp_path / "c.toml"], allow_unused=True)
+    (tmp_path / "d.toml").write_text('extends = "preset:gpt2"\n')
     with pytest.raises(initctl.RuleError, match="preset:gpt2 is in both"):
-        (tmp_path / "d.toml").write_text('extends = "preset:gpt2"\n')
         initctl.plan(tmp_path / "m.safetensors", recipes=[tmp_path / "d.toml"], preset="gpt2")
