@@ -18,11 +18,13 @@ def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
     """`tensors` under their names relative to the root; a name that the file only notes counts as one."""
     tensors = tuple(tensors)
     prefix = wrapper_prefix([name for tensor in tensors for name in (tensor.name, *tensor.aliases)])
-    return tuple(without_prefix(tensor, prefix) for tensor in tensors) if prefix else tensors
+    return tuple(without_prefix(tensor, prefix) for tensor in tensors)
 
 
 def without_prefix(tensor: TensorSpec, prefix: str) -> TensorSpec:
     """`tensor` without `prefix` before its names."""
+    if not prefix:
+        return tensor
     aliases = tuple(alias.removeprefix(prefix) for alias in tensor.aliases)
     return replace(tensor, name=tensor.name.removeprefix(prefix), aliases=aliases)
 

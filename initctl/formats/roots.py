@@ -11,7 +11,7 @@ from initctl.formats.names import relative_names, without_prefix
 from initctl.formats.ties import with_ties
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from initctl.formats.table import Entry, Keys
     from initctl.tensors import TensorSpec
@@ -22,6 +22,8 @@ KEYS = (
     "discriminator",
 )  # fmt: skip
 """Keys under which training frameworks save a state dict; where several hold tensors, the first is taken."""
+_DEEPEST = 10
+"""Keys that a root consists of, at most."""
 
 
 class Rooted(NamedTuple):
@@ -60,26 +62,29 @@ def root_keys(paths: Collection[Keys]) -> list[str]:
 
     Below one there may be another (`{"model": {"state_dict": …}}`), where it holds all that the first does.
     """
-    candidates = _known_keys(paths)
-    if not candidates:
-        return []
-    first = candidates[0]
-    below = [path[1:] for path in paths if path[0] == first and len(path) > 1]
-    inner = root_keys(below)
-    if inner and all(path[0] == inner[0].partition(".")[0] for path in below):
-        return [f"{first}.{inner[0]}", *candidates[1:]]
-    return candidates
+    first, *others = _known_keys(paths, 0) or [""]
+    root = [first] if first else []
+    while root and len(root) < _DEEPEST:
+        depth = len(root)
+        paths = [path for path in paths if path[depth - 1] == root[-1] and len(path) > depth]
+        inner = next(iter(_known_keys(paths, depth)), None)
+        if inner is None or not all(path[depth] == inner for path in paths):
+            break
+        root.append(inner)
+    return [".".join(root), *others] if root else []
 
 
-def _known_keys(paths: Collection[Keys]) -> list[str]:
-    found = {path[0] for path in paths if len(path) > 1 and isinstance(path[0], str)}
+def _known_keys(paths: Iterable[Keys], depth: int) -> list[str]:
+    """Those of `KEYS` that stand at `depth` of `paths` and have something below them."""
+    found = {path[depth] for path in paths if len(path) > depth + 1 and isinstance(path[depth], str)}
     return [key for key in KEYS if key in found]
 
 
 def _told_apart(tensors: Sequence[TensorSpec]) -> list[TensorSpec]:
     """`tensors`, those that no rule could name closed to rules."""
     often = Counter(tensor.name for tensor in tensors)
-    return [replace(t, unwritable=t.unwritable or _unnameable(t.name, often)) for t in tensors]
+    closed = {name: reason for name in often if (reason := _unnameable(name, often))}
+    return [replace(t, unwritable=t.unwritable or closed[t.name]) if t.name in closed else t for t in tensors]
 
 
 def _unnameable(name: str, often: Mapping[str, int]) -> str | None:

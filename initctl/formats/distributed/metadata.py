@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from initctl.errors import shown
 from initctl.formats.index import plain_name
 from initctl.formats.opening import open_regular, read_at
-from initctl.formats.torch_save.contents import texts_of
-from initctl.formats.torch_save.inert import Global, Made, read_pickle
+from initctl.formats.torch_save.inert import Global, Made, Placed, read_pickle
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.parts import Parts
 from initctl.formats.torch_save.saved import LONGEST_PICKLE
 from initctl.formats.torch_save.tensors import LARGEST_SIZE, dtype_of, sizes_of
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
 _MOST_CELLS = 10_000_000
 """Parts that the edges of all chunks cut a tensor into, at most."""
+_STEPS, _CELLS_A_STEP = 10, 100
+"""What a chunk takes, and how many cells take as long, as a look at an entry takes one step."""
 
 
 class Chunk(NamedTuple):
@@ -63,9 +65,10 @@ class Metadata(NamedTuple):
 
 def read_metadata(path: str) -> Metadata:
     """What the file at `path` says, which is called `.metadata`. Raises `InputError`, and `Malformed`."""
-    pickle = read_pickle(_content(path))
-    fields = _attributes(pickle.value)
-    return Metadata(_layouts(fields), tuple(_others(fields)), frozenset(_files(fields)), pickle.globals)
+    pickle, parts = read_pickle(_content(path)), Parts()
+    fields = _attributes(pickle.value, parts)
+    layouts = _layouts(fields, parts)
+    return Metadata(layouts, tuple(_others(fields, parts)), frozenset(_files(fields, parts)), pickle.globals)
 
 
 def _content(path: str) -> bytes:
@@ -78,10 +81,10 @@ def _content(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _layouts(fields: Mapping[str, Any]) -> dict[str, Layout]:
+def _layouts(fields: Mapping[str, Any], parts: Parts) -> dict[str, Layout]:
     """Every tensor, by name."""
-    places, keys = _places(fields), _keys(fields)
-    return {name: _layout(name, keys.get(name, (name,)), made, places) for name, made in _tensors(fields)}
+    places, keys = _places(fields, parts), _keys(fields)
+    return {name: _layout(name, keys.get(name, (name,)), made, places, parts) for name, made in _tensors(fields, parts)}
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
@@ -91,13 +94,13 @@ def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
     return {
         name: keys
         for name, keys in pairs
-        if isinstance(name, str) and isinstance(keys, tuple) and all(type(key) in (str, int) for key in keys)
+        if isinstance(name, str) and isinstance(keys, tuple) and all(type(key) in (str, int, Placed) for key in keys)
     }
 
 
-def _tensors(fields: Mapping[str, Any]) -> Iterator[tuple[str, Made]]:
+def _tensors(fields: Mapping[str, Any], parts: Parts) -> Iterator[tuple[str, Made]]:
     """The tensors that `.metadata` lists, by name."""
-    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata"):
+    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", parts):
         if not (isinstance(name, str) and isinstance(made, Made) and isinstance(made.called, Global)):
             raise Malformed("state_dict_metadata: lists what is neither a tensor nor bytes")
         if made.called.name == _TENSOR:
@@ -106,25 +109,25 @@ def _tensors(fields: Mapping[str, Any]) -> Iterator[tuple[str, Made]]:
             raise Malformed(f"{shown(name)}: is kept as {shown(made.called)}, of which nothing is known")
 
 
-def _others(fields: Mapping[str, Any]) -> Iterator[str]:
+def _others(fields: Mapping[str, Any], parts: Parts) -> Iterator[str]:
     """What the checkpoint holds beside tensors, by name: bytes, which nothing here looks into."""
-    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata"):
+    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", parts):
         if isinstance(name, str) and isinstance(made, Made) and getattr(made.called, "name", "") != _TENSOR:
             yield name
 
 
-def _files(fields: Mapping[str, Any]) -> Iterator[str]:
-    for _, made in _pairs(fields.get("storage_data"), "storage_data"):
-        name = _attributes(made).get("relative_path")
+def _files(fields: Mapping[str, Any], parts: Parts) -> Iterator[str]:
+    for _, made in _pairs(fields.get("storage_data"), "storage_data", parts):
+        name = _attributes(made, parts).get("relative_path")
         if isinstance(name, str):
             yield name
 
 
-def _places(fields: Mapping[str, Any]) -> Mapping[tuple[str, Shape], Chunk]:
+def _places(fields: Mapping[str, Any], parts: Parts) -> Mapping[tuple[str, Shape], Chunk]:
     """Where each chunk lies, by its tensor and start; its shape is not told here."""
     places: dict[tuple[str, Shape], Chunk] = {}
-    for key, made in _pairs(fields.get("storage_data"), "storage_data"):
-        index, info = _attributes(key), _attributes(made)
+    for key, made in _pairs(fields.get("storage_data"), "storage_data", parts):
+        index, info = _attributes(key, parts), _attributes(made, parts)
         name, start = index.get("fqn"), index.get("offset")
         if not isinstance(name, str) or start is None:
             continue  # bytes, which stay as they are
@@ -143,28 +146,29 @@ def _places(fields: Mapping[str, Any]) -> Mapping[tuple[str, Shape], Chunk]:
     return places
 
 
-def _layout(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape], Chunk]) -> Layout:
-    fields = _attributes(made)
+def _layout(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape], Chunk], parts: Parts) -> Layout:
+    fields = _attributes(made, parts)
     properties = fields.get("properties")
     state = properties.state if isinstance(properties, Made) else None
-    dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties).get("dtype")
+    dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties, parts).get("dtype")
     chunks = fields.get("chunks")
     if not isinstance(chunks, list):
         raise Malformed(f"tensor {shown(name)}: its chunks are no list")
+    parts.spend(_STEPS * len(chunks))
     shape = sizes_of(fields.get("size"))
     found = []
     for chunk in chunks:
-        of_chunk = _attributes(chunk)
+        of_chunk = _attributes(chunk, parts)
         start, size = sizes_of(of_chunk.get("offsets"), "offsets"), sizes_of(of_chunk.get("sizes"), "sizes")
         place = places.get((name, start))
         if place is None:
             raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} lies nowhere")
         found.append(place._replace(shape=size))
-    _check_tiled(name, shape, found)
+    _check_tiled(name, shape, found, parts)
     return Layout(keys, dtype_of(dtype), shape, tuple(found))
 
 
-def _check_tiled(name: str, shape: Shape, chunks: Sequence[Chunk]) -> None:
+def _check_tiled(name: str, shape: Shape, chunks: Sequence[Chunk], parts: Parts) -> None:
     """Every element belongs to one chunk: told by the cells that the edges of all chunks cut the tensor into."""
     import numpy as np
 
@@ -182,6 +186,7 @@ def _check_tiled(name: str, shape: Shape, chunks: Sequence[Chunk]) -> None:
     cells = [len(found) - 1 for found in numbers]
     if prod(cells) > _MOST_CELLS:
         raise Malformed(f"tensor {shown(name)}: is cut into more chunks than can be checked")
+    parts.spend(prod(cells) // _CELLS_A_STEP)
     owned = np.zeros(cells, np.int32)
     for chunk in chunks:
         corners = zip(numbers, chunk.start, chunk.shape, strict=True)
@@ -190,12 +195,13 @@ def _check_tiled(name: str, shape: Shape, chunks: Sequence[Chunk]) -> None:
         raise Malformed(f"tensor {shown(name)}: its chunks leave gaps, overlap, or lie outside of it")
 
 
-def _attributes(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
+def _attributes(value: Any, parts: Parts) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
     """The attributes that an object is given."""
-    return texts_of(value.state) if isinstance(value, Made) else {}
+    return parts.texts_of(value.state) if isinstance(value, Made) else {}
 
 
-def _pairs(value: Any, name: str) -> list[tuple[Any, Any]]:  # noqa: ANN401
+def _pairs(value: Any, name: str, parts: Parts) -> list[tuple[Any, Any]]:  # noqa: ANN401
     if not isinstance(value, Made):
         raise Malformed(f"holds no {name}", "it is not torch.distributed.checkpoint's, or of a version not known")
+    parts.spend(len(value.pairs or ()))
     return value.pairs or []

@@ -2,6 +2,9 @@
 
 file.py        one file: tensors by the keys that lead to them
 contents.py    what the saved object holds
+states.py      what it says of optimizers
+held.py        what lies in what
+parts.py       what values are made of
 tensors.py     what torch's pickles say of a tensor
 inert.py       a pickle read as data
 archive.py     zip archives, as torch has written them since 1.6

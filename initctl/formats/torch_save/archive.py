@@ -11,12 +11,13 @@ import stat
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint import Checksum
 from initctl.formats.opening import read_at
-from initctl.formats.torch_save.inert import read_pickle
+from initctl.formats.torch_save.inert import MOST_STORAGES, read_pickle
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.saved import LONGEST_PICKLE, ByteRange, SavedObject
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 SIGNATURE = b"PK\x03\x04"
 LONGEST_DIRECTORY = 100_000_000
 """Bytes."""
+_MOST_RECORDS = MOST_STORAGES + 1000
+"""A storage is one; of others there are few."""
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -99,15 +102,21 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
     }
     records = tuple(archive.records.values())
     checksums = records if any(record.value for record in records) else ()  # torch can leave them out
-    described = archive.records["data.pkl"]
-    pickled = ByteRange(described.start, described.stop)
-    return SavedObject(pickle, pickled, storages, checksums, {"archive_version": archive.text(descriptor, "version")})
+    return SavedObject(
+        pickle,
+        archive.records["data.pkl"].start,
+        storages,
+        checksums,
+        {"archive_version": archive.text(descriptor, "version")},
+    )
 
 
 def read_archive(descriptor: int, start: int, stop: int) -> Archive:
     """The archive from byte `start` to `stop` of a file. Raises `Malformed`."""
     first, last, count = _directory(descriptor, start, stop)
-    entries = list(_entries(read_at(descriptor, last - first, first), start, first))
+    if count > _MOST_RECORDS:
+        raise Malformed(f"holds more than {_MOST_RECORDS:,} records")
+    entries = list(islice(_entries(read_at(descriptor, last - first, first), start, first), count + 1))
     if len(entries) != count:
         raise Malformed("its directory has another number of records than it says")
     _check_torch(entries)
@@ -259,11 +268,11 @@ def _record(descriptor: int, entry: _Entry, end: int) -> Checksum:
 def _checksum(name: str, start: int, stop: int, stored: Sequence[tuple[int, int]]) -> Checksum:
     """The checksum that is `stored` at some places; while a patch is at work, bytes of all but the last may be 0."""
     value = stored[-1][1]
-    own = value.to_bytes(4, "little")
-    for _, found in stored:
-        if any(byte not in (0, right) for byte, right in zip(found.to_bytes(4, "little"), own, strict=True)):
-            raise Malformed(f"{shown(name)}: {_DISAGREE}")
-    unfinished = any(found != value for _, found in stored)
+    others = [found.to_bytes(4, "little") for _, found in stored if found != value]
+    own = value.to_bytes(4, "little") * len(others)
+    if any(byte not in (0, right) for byte, right in zip(b"".join(others), own, strict=True)):
+        raise Malformed(f"{shown(name)}: {_DISAGREE}")
+    unfinished = bool(others)
     return Checksum(name, start, stop, value, tuple(place for place, _ in stored), unfinished)
 
 

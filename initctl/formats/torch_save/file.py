@@ -12,9 +12,12 @@ from initctl.formats.checkpoint import CheckpointFile, Identity
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
-from initctl.formats.torch_save.contents import contents_of, in_a_word, is_container, optimizers_in, tensors_in
-from initctl.formats.torch_save.inert import Global, Made, Placed, read_pickle
+from initctl.formats.torch_save.contents import contents_of, in_a_word, tensors_in
+from initctl.formats.torch_save.held import Held
+from initctl.formats.torch_save.inert import Global, Made, Placed
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.parts import Parts, is_container
+from initctl.formats.torch_save.states import optimizers_in
 from initctl.formats.torch_save.tensors import described
 from initctl.tensors import Block, TensorSpec, row_major
 
@@ -45,8 +48,10 @@ def read_table(path: str, name: str) -> Table:
             if zipped
             else legacy.read_saved(descriptor, status.st_size)
         )
-        entries = _entries(saved, name)
-        optimizers = _optimizers(saved, descriptor, name)
+        held = _held(saved.pickle.value)
+        entries = tuple(_entry(keys, made, saved, name) for keys, made in tensors_in(held))
+        optimizers = _optimizers(held, saved.origin, name)
+        contents = contents_of(held.value, held.parts)
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
     finally:
@@ -56,51 +61,46 @@ def read_table(path: str, name: str) -> Table:
         CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777, saved.checksums),
         entries,
         saved.metadata,
-        contents_of(saved.pickle.value),
+        contents,
         dangers(path, saved.pickle.globals),
         optimizers,
     )
 
 
-def _entries(saved: SavedObject, file: str) -> tuple[Entry, ...]:
-    """Every tensor below the object. Raises `Malformed` where the object itself is none that tensors have names in."""
-    value = saved.pickle.value
+def _held(value: object) -> Held:
+    """What lies in the object. Raises `Malformed` where it is none that tensors have names in."""
     if not is_container(value):
         raise Malformed(f"holds {in_a_word(value)}, and no tensors with names", "save a state_dict()")
-    return tuple(_entry(keys, made, saved, file) for keys, made in tensors_in(value))
+    return Held(value, Parts())
 
 
-def _optimizers(saved: SavedObject, descriptor: int, file: str) -> dict[str, OptimizerFacts]:
-    """What the object says of optimizers. Where one keeps numbers beside tensors, they are looked up in the pickle."""
+def _optimizers(held: Held, origin: int, file: str) -> dict[str, OptimizerFacts]:
+    """What the object says of optimizers. Places in its pickle count from byte `origin` of `file`."""
 
     def scalar(name: str, value: object) -> TensorSpec | None:
         if not isinstance(value, Placed):
             return None
-        return TensorSpec.contiguous(name, _PLACED[value.width], (), file, saved.pickled.start + value.position)
+        return TensorSpec.contiguous(name, _PLACED[value.width], (), file, origin + value.position)
 
-    found = optimizers_in(saved.pickle.value, scalar)
-    if not any(numbers for facts in found.values() for numbers in facts.numbers.values()):
-        return found
-    data = read_at(descriptor, saved.pickled.stop - saved.pickled.start, saved.pickled.start)
-    return optimizers_in(read_pickle(data, placed=True).value, scalar)
+    return optimizers_in(held, scalar)
 
 
 def _entry(keys: Keys, made: Made, saved: SavedObject, file: str) -> Entry:
     name = ".".join(map(_key_text, keys))
     try:
-        tensor = tensor_at(made, saved.storages, file)
+        tensor = tensor_at(made, saved.storages, file, name)
     except Malformed as fact:
         raise Malformed(f"tensor {shown(name)}: {fact}", fact.hint) from None
-    if not all(type(key) in (str, int) for key in keys):
+    if not all(type(key) in _NAMED for key in keys):
         tensor = replace(tensor, unwritable="a key that leads to it is no text")
-    return Entry(keys, replace(tensor, name=name))
+    return Entry(keys, tensor)
 
 
-def tensor_at(value: Made, storages: Mapping[str, ByteRange], file: str) -> TensorSpec:
-    """The tensor that `value` describes, without a name, with its bytes in `storages` of `file`. Raises `Malformed`."""
+def tensor_at(value: Made, storages: Mapping[str, ByteRange], file: str, name: str = "") -> TensorSpec:
+    """The tensor that `value` describes, called `name`, with its bytes in `storages` of `file`. Raises `Malformed`."""
     found = described(value)
     if found.storage is None:
-        return TensorSpec("", found.dtype, found.shape, (), unwritable=found.unwritable)
+        return TensorSpec(name, found.dtype, found.shape, (), unwritable=found.unwritable)
     place = storages.get(found.storage.key)
     if place is None:
         raise Malformed(f"its storage {shown(found.storage.key)} is not there")
@@ -112,7 +112,7 @@ def tensor_at(value: Made, storages: Mapping[str, ByteRange], file: str) -> Tens
     unwritable = found.unwritable
     if block.numel and block.distinct.overlaps_itself:
         unwritable = unwritable or "its elements share memory with each other"
-    return TensorSpec("", found.dtype, found.shape, (block,), unwritable=unwritable)
+    return TensorSpec(name, found.dtype, found.shape, (block,), unwritable=unwritable)
 
 
 def _plain(shape: Shape, strides: Shape) -> Shape:
@@ -125,7 +125,7 @@ def _key_text(key: object) -> str:
     """A key as a part of a name; what is neither text nor a number is told by its type."""
     if isinstance(key, str):
         return key
-    if type(key) is int and key.bit_length() <= _LONGEST_NUMBER:
+    if isinstance(key, int) and type(key) in _NAMED and key.bit_length() <= _LONGEST_NUMBER:
         return str(key)
     return "<object>" if isinstance(key, (Made, Global)) else f"<{type(key).__name__}>"
 
@@ -143,6 +143,7 @@ _ZIP = b"PK"
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _PLACED = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
 """What numbers inside a pickle are, by their bytes."""
+_NAMED = (str, int, Placed)
 _LONGEST_NUMBER = 64
 """Bits."""
 _RUN_CODE = frozenset(

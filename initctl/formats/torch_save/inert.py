@@ -1,19 +1,20 @@
 """A pickle read as data: nothing that it names is looked up, imported or called.
 
-`pickletools` splits a pickle into instructions; here they are followed on a stack, as in the pickle module, but with
-stand-ins in place of what they ask for. Numbers, texts, lists and tuples are themselves; a class or function is a
-`Global`; everything else, dicts among it, is `Made` by calling one. No value is hashed or compared on the way (a dict
-is a list of pairs), and nothing recurs, so that no content can make this slow or deep. It costs time and memory in
-proportion to the pickle.
+`pickletools` knows the instructions; here they are followed on a stack, as in the pickle module, but with stand-ins in
+place of what they ask for. Numbers, texts, lists and tuples are themselves; a class or function is a `Global`;
+everything else, dicts among it, is `Made` by calling one. No value is hashed or compared on the way (a dict is a list
+of pairs), and nothing recurs, so that no content can make this slow or deep. It costs time and memory in proportion to
+the pickle; what takes more memory than its bytes is bounded.
 """
 
 from __future__ import annotations
 
 import pickletools
 import struct
+import sys
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
@@ -22,8 +23,15 @@ from initctl.formats.torch_save.malformed import Malformed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_INSTRUCTIONS = 3_000_000
-"""A state dict takes some thirty for each tensor."""
+MOST_INSTRUCTIONS = 6_000_000
+"""Those that make something count as two. A state dict takes some thirty for each tensor, which count as fifty."""
+MOST_STORAGES = 250_000
+"""A tensor names one, or shares it."""
+_MOST_GLOBALS = 10_000
+_MOST_WIDE = 100_000_000
+"""Bytes that all texts take which are not ASCII: up to four for each character."""
+_LONGEST_TEXT = 1 << 20
+"""Bytes. What is longer is no name, and stays undecoded; so long a line is refused."""
 _PROTOCOL = 5
 _MEMO_LIMIT = 2**32
 """Larger numbers stand in none, and could be chosen to make the memo slow."""
@@ -63,7 +71,7 @@ class Persistent:
 
 
 class Placed(int):
-    """A whole number that fills `width` bytes of the pickle, little-endian, from byte `position`."""
+    """A step: a whole number that fills `width` bytes of the pickle, little-endian, from byte `position`."""
 
     position: int
     width: int
@@ -81,42 +89,92 @@ class Pickle(NamedTuple):
 DICT = Global("builtins", "dict")
 SET = Global("builtins", "set")
 FROZENSET = Global("builtins", "frozenset")
+LONG_TEXT = Global("builtins", "str")
 
 
-def read_pickle(data: bytes, start: int = 0, *, placed: bool = False) -> Pickle:
-    """The pickle at `start` of `data`. Raises `Malformed`.
+class BreaksOff(Malformed):
+    """There may be more of a pickle behind its end."""
 
-    Under `placed`, whole numbers that fill 1, 2 or 4 bytes say which: they are `Placed`.
+
+def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> Pickle:
+    """The pickle at `start` of `data`, of `at_most` so many instructions. Raises `Malformed`.
+
+    Whole numbers that stand behind the text `step`, in 1, 2 or 4 bytes, are `Placed`, as many as tensors may be.
     """
-    stream = BytesIO(data)
+    stream = _Stream(data)
     stream.seek(start)
-    machine = _Machine()
+    machine = _Machine(stream)
     try:
-        for opcode, argument, position in islice(pickletools.genops(stream), MOST_INSTRUCTIONS):
-            if placed and opcode.name in _WIDTHS:
-                argument = _placed(argument, (position or 0) + 1, _WIDTHS[opcode.name])
-            machine.instructions[opcode.name](argument)
+        _run(machine, stream, MOST_INSTRUCTIONS if at_most is None else at_most)
     except Malformed:
         raise
     except (ValueError, OverflowError, struct.error) as error:
-        raise Malformed(f"its pickle breaks off, or is none: {shown(error)}") from None
+        raise BreaksOff(f"its pickle breaks off, or is none: {shown(error)}") from None
     except IndexError:
         raise Malformed("its pickle takes more than it has put down") from None
-    if not machine.stopped:
-        raise Malformed(f"its pickle holds more than {MOST_INSTRUCTIONS:,} instructions")
+    finally:
+        machine.forget()
     return Pickle(machine.result, stream.tell(), frozenset(machine.globals.values()), machine.persistent)
+
+
+def _run(machine: _Machine, stream: _Stream, at_most: int) -> None:
+    """Follow the instructions in `stream` to the last."""
+    following = {
+        code: (read, machine.instructions[name], 1 if name in _MAKING_NOTHING else 2)
+        for code, (name, read) in _INSTRUCTIONS.items()
+    }
+    count = 0
+    while not machine.stopped:
+        try:
+            read, follow, cost = following[stream.read(1)]
+        except KeyError as unknown:
+            raise ValueError(f"no instruction is {unknown}") from None
+        count += cost
+        if count > at_most:
+            raise Malformed(f"its pickle holds more than {at_most:,} instructions")
+        follow(read(stream) if read else None)
+
+
+class _Stream(BytesIO):
+    """A pickle's bytes, of which no line is longer than a text may be."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.size = len(data)
+
+    def readline(self, _: int | None = None) -> bytes:
+        return super().readline(_LONGEST_TEXT)
+
+
+def _read_text(width: int) -> Callable[[Any], Any]:
+    """What reads a text in UTF-8 that comes after its length, in `width` bytes; one that is too long is left out."""
+
+    def read(stream: _Stream) -> Any:  # noqa: ANN401
+        length = int.from_bytes(stream.read(width), "little")
+        if length > stream.size - stream.tell():
+            raise ValueError("a text is longer than all of it")
+        if length > _LONGEST_TEXT:
+            stream.seek(length, 1)
+            return Made(LONG_TEXT, (length,))
+        return stream.read(length).decode("utf-8", "surrogatepass")
+
+    return read
 
 
 class _Machine:
     """The stack, the memo, and what each instruction does to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: BytesIO | None = None) -> None:
+        self.stream = stream or BytesIO()
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         """What lay on the stack at each mark."""
         self.memo: dict[int, Any] = {}
         self.globals: dict[tuple[str, str], Global] = {}
         self.persistent: list[Persistent] = []
+        self.placed = 0
+        self.wide = 0
+        """Bytes that texts take which are not ASCII."""
         self.result: Any = None
         self.stopped = False
         self.instructions = self._instructions()
@@ -124,6 +182,8 @@ class _Machine:
     def _instructions(self) -> dict[str, Callable[[Any], object]]:
         push = self.push
         table: dict[str, Callable[[Any], object]] = dict.fromkeys(_VALUES, push)
+        table |= dict.fromkeys(_TEXTS, self.text)
+        table |= {name: partial(self.number, width) for name, width in _WIDTHS.items()}
         table |= dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), self.get)
         table |= dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), self.put)
         table |= dict.fromkeys(("EXT1", "EXT2", "EXT4"), lambda code: self.name("copyreg", f"extension {code}"))
@@ -171,6 +231,21 @@ class _Machine:
         return table | more
 
     def push(self, value: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
+        self.stack.append(value)
+
+    def text(self, value: Any) -> None:  # noqa: ANN401
+        """A text, or what stands for one that is too long."""
+        if isinstance(value, str) and not value.isascii():
+            self.wide += sys.getsizeof(value)
+            if self.wide > _MOST_WIDE:
+                raise Malformed(f"its pickle holds texts that take more than {_MOST_WIDE:,} bytes of memory")
+        self.stack.append(value)
+
+    def number(self, width: int, value: int) -> None:
+        if self.stack and isinstance(self.stack[-1], str) and self.stack[-1] == _PLACED and self.placed < MOST_STORAGES:
+            self.placed += 1
+            value = Placed(value)
+            value.position, value.width = self.stream.tell() - width, width
         self.stack.append(value)
 
     def pop(self, _: object) -> None:
@@ -242,6 +317,8 @@ class _Machine:
 
     def name(self, module: str, name: str) -> None:
         if (module, name) not in self.globals:
+            if len(self.globals) == _MOST_GLOBALS:
+                raise Malformed(f"its pickle names more than {_MOST_GLOBALS:,} classes and functions")
             self.globals[module, name] = Global(module, name)
         self.push(self.globals[module, name])
 
@@ -251,6 +328,8 @@ class _Machine:
             case ("module", Global() as kind, *_):
                 self.push(kind)
             case _:
+                if len(self.persistent) == MOST_STORAGES:
+                    raise Malformed(f"its pickle names more than {MOST_STORAGES:,} storages")
                 self.persistent.append(Persistent(number))
                 self.push(self.persistent[-1])
 
@@ -280,22 +359,39 @@ class _Machine:
     def stop(self, _: object) -> None:
         self.result, self.stopped = self.stack.pop(), True
 
+    def forget(self) -> None:
+        """Let go of all but the result: the instructions refer to what they work on, which would not go by itself."""
+        self.memo, self.stack, self.outer, self.instructions = {}, [], [], {}
+
 
 _VALUES = (
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
-    "BINBYTES8", "BYTEARRAY8",
+    "INT", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 )  # fmt: skip
 """Instructions that bring their value with them."""
-
-
 _WIDTHS = {"BININT1": 1, "BININT2": 2, "BININT": 4}
-
-
-def _placed(value: Any, position: int, width: int) -> Placed:  # noqa: ANN401 - what pickletools gives
-    number = Placed(value)
-    number.position, number.width = position, width
-    return number
+"""Those of whole numbers, and their bytes."""
+_TEXTS = (
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
+)  # fmt: skip
+_MAKING_NOTHING = frozenset(
+    (
+        "GET", "BINGET", "LONG_BINGET", "POP", "POP_MARK", "DUP", "NONE", "NEWTRUE", "NEWFALSE", "EMPTY_TUPLE", "INT",
+        "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT", "APPEND", "APPENDS", "ADDITEMS", "SETITEM", "SETITEMS",
+        "BUILD", "PROTO", "FRAME", "STOP", "READONLY_BUFFER",
+    )
+)  # fmt: skip
+"""Instructions that put nothing new into memory, or a number at most."""
+_PLACED = "step"
+"""What torch's optimizers call the one number that they once kept beside tensors."""
+_INSTRUCTIONS: dict[bytes, tuple[str, Callable[[Any], Any] | None]] = {
+    opcode.code.encode("latin-1"): (opcode.name, opcode.arg.reader if opcode.arg else None)
+    for opcode in pickletools.opcodes
+} | {
+    b"\x8c": ("SHORT_BINUNICODE", _read_text(1)),
+    b"X": ("BINUNICODE", _read_text(4)),
+    b"\x8d": ("BINUNICODE8", _read_text(8)),
+}
+"""The name of each, and what reads that which it brings with it."""
 
 
 def _paired(values: list[Any]) -> list[tuple[Any, Any]]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
 from initctl.formats.opening import read_at
-from initctl.formats.torch_save.contents import texts_of
-from initctl.formats.torch_save.inert import read_pickle
+from initctl.formats.torch_save.inert import BreaksOff, read_pickle
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.parts import Parts
 from initctl.formats.torch_save.saved import LONGEST_PICKLE, ByteRange, SavedObject
 from initctl.formats.torch_save.tensors import storage_of
 
@@ -25,45 +25,53 @@ if TYPE_CHECKING:
 MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT_BYTES = 8
-_BEGINNINGS = (1 << 20, 1 << 24, LONGEST_PICKLE)
-"""Bytes that are read until the pickles are complete."""
+_BEGINNING = 1 << 20
+"""Bytes that are read first: as a rule the pickles are complete there."""
+_FEW, _OF_A_KEY = 1000, 6
+"""Instructions that the pickles around the object's take, and that the last takes for each key."""
 _NOT_OURS = "save a model's state_dict() with torch.save"
 
 
 def read_saved(descriptor: int, size: int) -> SavedObject:
     """What torch.save wrote to a file of `size` bytes. Raises `Malformed`."""
-    pickle, pickled, keys = _described(descriptor, size)
+    pickle, keys = _described(descriptor, size)
     storages = _storages(descriptor, keys.value, _widths(pickle.persistent), keys.stop, size)
-    return SavedObject(pickle, pickled, storages, (), {})
+    return SavedObject(pickle, 0, storages, (), {})
 
 
-def _described(descriptor: int, size: int) -> tuple[Pickle, ByteRange, Pickle]:
-    """The pickle of the object, where it lies, and that of the keys.
-
-    Of a file's beginning no more is read than it takes, by and by.
-    """
-    *shorter, longest = _BEGINNINGS
-    for length in shorter:
-        with suppress(Malformed):
-            return _pickles(read_at(descriptor, min(length, size), 0))
-    return _pickles(read_at(descriptor, min(longest, size), 0))
+def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
+    """The pickle of the object, and that of the keys. Of a file's beginning no more is read than it takes."""
+    if size > _BEGINNING:
+        with suppress(BreaksOff):
+            return _pickles(read_at(descriptor, _BEGINNING, 0))
+    return _pickles(read_at(descriptor, min(LONGEST_PICKLE, size), 0))
 
 
-def _pickles(data: bytes) -> tuple[Pickle, ByteRange, Pickle]:
-    magic = read_pickle(data)
-    if magic.value != MAGIC:
-        raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
-    protocol = read_pickle(data, magic.stop)
+def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
+    protocol = read_pickle(data, _behind_magic(data), at_most=_FEW)
     if protocol.value != _PROTOCOL:
         raise Malformed("is of a version of torch's format that is not known")
-    machine = read_pickle(data, protocol.stop)
+    machine = read_pickle(data, protocol.stop, at_most=_FEW)
     _check_machine(machine.value)
     pickle = read_pickle(data, machine.stop)
-    return pickle, ByteRange(machine.stop, pickle.stop), read_pickle(data, pickle.stop)
+    return pickle, read_pickle(data, pickle.stop, at_most=_FEW + _OF_A_KEY * len(pickle.persistent))
+
+
+def _behind_magic(data: bytes) -> int:
+    """Where the first pickle ends, which is the magic number."""
+    try:
+        magic = read_pickle(data, at_most=_FEW)
+    except BreaksOff:
+        raise
+    except Malformed:
+        magic = None
+    if magic is None or magic.value != MAGIC:
+        raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
+    return magic.stop
 
 
 def _check_machine(value: Any) -> None:  # noqa: ANN401 - whatever the file holds
-    if texts_of(value).get("little_endian") is not True:
+    if Parts().texts_of(value).get("little_endian") is not True:
         raise Malformed("its byte order is not little", "load it and save it on a machine of the usual byte order")
 
 

@@ -22,12 +22,12 @@ class ByteRange(NamedTuple):
 
 
 class SavedObject(NamedTuple):
-    """What torch.save wrote: the object's pickle and where that lies, where each storage does, by its key, and what the
-    file says of it.
+    """What torch.save wrote: the object's pickle and the byte of the file that places in it count from, where each
+    storage lies, by its key, and what the file says of it.
     """
 
     pickle: Pickle
-    pickled: ByteRange
+    origin: int
     storages: Mapping[str, ByteRange]
     checksums: tuple[Checksum, ...]
     metadata: Mapping[str, str]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from initctl.formats.torch_save.inert import DICT, Global, Made, Persistent
 from initctl.formats.torch_save.malformed import Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from initctl.tensors import Shape
 
@@ -78,6 +78,8 @@ def storage_of(value: object) -> tuple[Storage, DType | None, int]:
     """The storage that a persistent id names, its dtype if it has one, and the element that a view of it begins at."""
     if not isinstance(value, Persistent):
         raise Malformed("has no storage")
+    if isinstance(value.id, tuple) and len(value.id) > _LONGEST_ID:
+        raise Malformed("names its storage in no known way")
     match value.id:
         case ("storage", Global() as kind, str(key), _, int(numel), *view) if (
             len(view) <= 1 and 0 <= numel < LARGEST_SIZE
@@ -157,6 +159,8 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
         return f"nothing is known of its dtype, {dtype.name}"
     for extra in metadata:
         flags = extra.pairs or () if isinstance(extra, Made) and extra.called == DICT else ()
+        if len(flags) > _MOST_ARGUMENTS:
+            raise Malformed("is told more of than torch has to say")
         for bit in ("conj", "neg"):
             if any(key == bit and value is True for key, value in flags if isinstance(key, str)):
                 return f"it is stored with torch's {bit} bit, which changes its values as they are read"
@@ -177,7 +181,7 @@ def _meta(value: Made) -> Described:
 def _sparse(value: Made) -> Described:
     """`_rebuild_sparse_tensor(layout, (…, values, size, …))`."""
     match value.arguments:
-        case (_, tuple() as parts):
+        case (_, tuple() as parts) if len(parts) <= _MOST_ARGUMENTS:
             for values, size in pairwise(parts):
                 if _is_strided(values) and not _is_strided(size):
                     return Described(_strided(values).dtype, sizes_of(size), unwritable="it is sparse")
@@ -186,15 +190,29 @@ def _sparse(value: Made) -> Described:
 
 def _unknown(value: object, unwritable: str) -> Described:
     """A tensor of a kind that is not known, of the dtype of the first tensor that it is made of, if any is found."""
+    for part in islice(_made_of(value), _MOST_PARTS):
+        if _is_strided(found := _unwrapped(part)):
+            return Described(_strided(found).dtype, (), unwritable=unwritable)
+    return Described(_NO_DTYPE, (), unwritable=unwritable)
+
+
+def _made_of(value: object) -> Iterator[Any]:
+    """What `value` is made of, one by one or in a dict."""
     parts = value.arguments if isinstance(value, Made) else ()
     for part in parts if isinstance(parts, tuple) else ():
-        inner = [held for _, held in part.pairs] if isinstance(part, Made) and part.pairs else [part]
-        for found in inner:
-            while isinstance(found, Made) and isinstance(found.called, Global) and found.called in _WRAPPERS:
-                found, _ = _WRAPPERS[found.called](found)
-            if _is_strided(found):
-                return Described(_strided(found).dtype, (), unwritable=unwritable)
-    return Described(_NO_DTYPE, (), unwritable=unwritable)
+        if isinstance(part, Made) and part.pairs:
+            yield from (held for _, held in part.pairs)
+        else:
+            yield part
+
+
+def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - whatever a pickle holds
+    """`value` without the wrappers around it, as far as there may be any."""
+    for _ in range(_WRAPPED):
+        if not (isinstance(value, Made) and isinstance(value.called, Global) and value.called in _WRAPPERS):
+            break
+        value, _ = _WRAPPERS[value.called](value)
+    return value
 
 
 def _is_strided(value: object) -> bool:
@@ -228,7 +246,7 @@ def _from_type(value: Made) -> tuple[Any, str | None]:
 
 
 def _arguments(value: Made, at_least: int) -> tuple[Any, ...]:
-    if not isinstance(value.arguments, tuple) or len(value.arguments) < at_least:
+    if not isinstance(value.arguments, tuple) or not at_least <= len(value.arguments) <= _MOST_ARGUMENTS:
         raise Malformed(f"is rebuilt by {shown(value.called)} in no known way")
     return value.arguments
 
@@ -261,8 +279,14 @@ _PLAIN = (
 )
 _DTYPE_NAME = re.compile(r"[a-z0-9_]{1,40}")
 """What torch may call a dtype that is not known here."""
-_MOST_WRAPPERS = 8
+_MOST_WRAPPERS, _WRAPPED = 8, 2
 """A parameter of a subclass is wrapped twice."""
+_MOST_PARTS = 10
+"""Of a tensor that is made of others: the first tells its dtype."""
+_MOST_ARGUMENTS = 16
+"""Of a function that rebuilds a tensor, or bits that it is told of: none has so many."""
+_LONGEST_ID = 6
+"""What a storage is named by: its kind, type, key, device and size, and in old files a view of it."""
 _NO_DTYPE = DType("unknown", None, 8, "packed")
 _UNTYPED = ("UntypedStorage", "_UntypedStorage")
 _STORAGES = {

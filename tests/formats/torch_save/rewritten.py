@@ -59,19 +59,21 @@ def records_of(content: bytes) -> dict[str, Record]:
 
 def packed(records: Iterable[Record], *, zip64_end: bool = False, **end: int) -> bytes:
     """An archive of `records`; `end` overrides `count`, `size` and `offset` of the directory in its last lines."""
-    body, directory = b"", b""
-    count = 0
+    bodies, entries = [], []
+    reached = 0
     for record in records:
-        directory += _central(record, len(body))
-        body += _local(record)
-        count += 1
+        entries.append(_central(record, reached))
+        bodies.append(_local(record))
+        reached += len(bodies[-1])
+    body, directory, count = b"".join(bodies), b"".join(entries), len(entries)
     numbers = {"count": count, "size": len(directory), "offset": len(body)}
     said = {**numbers, **end}
     wide = b""
     if zip64_end:
         wide = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(directory), len(body))
         wide += struct.pack("<4sIQI", b"PK\6\7", 0, len(body) + len(directory), 1)
-    last = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, said["count"], said["count"], said["size"], said["offset"], 0)
+    told = min(said["count"], 0xFFFF)
+    last = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, told, told, said["size"], said["offset"], 0)
     return body + directory + wide + last
 
 
