@@ -70,7 +70,7 @@ def read_table(path: str, name: str) -> Table:
 def _held(value: object) -> Held:
     """What lies in the object. Raises `Malformed` where it is none that tensors have names in."""
     if not is_container(value):
-        raise Malformed(f"holds {in_a_word(value)}, and no tensors with names", "save a state_dict()")
+        raise Malformed(f"holds {shown(in_a_word(value))}, and no tensors with names", "save a state_dict()")
     return Held(value, Parts())
 
 
