@@ -68,7 +68,8 @@ class Checkpoint:
     directory but hold no tensors; they go along with a copy of it.
 
     Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it lie tensors
-    that no rule reaches, under their whole names. `contents` say, for each file, what lies beside tensors. A
+    that no rule reaches, under their whole names; `unlisted` are bytes that something leads to which is no tensor with
+    a name, called by the keys near it. `contents` say, for each file, what lies beside tensors. A
     directory may be `described_by` one of the other files, which says where tensors lie.
     """
 
@@ -84,6 +85,7 @@ class Checkpoint:
     warnings: tuple[Problem, ...] = ()
     root: str = ""
     outside: tuple[TensorSpec, ...] = ()
+    unlisted: tuple[TensorSpec, ...] = ()
     contents: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     optimizers: tuple[Optimizer, ...] = ()
     described_by: str | None = None

@@ -84,6 +84,7 @@ def together(
         warnings=(*(w for table in told for w in table.warnings), *_choice(location.path, found), *warnings),
         root=found.root,
         outside=found.outside,
+        unlisted=tuple(spec for table in told for spec in table.unlisted),
         contents={table.file.name: table.contents for table in told if table.contents},
         optimizers=optimizers(entries, told_of),
         described_by=description.file.name if description else None,

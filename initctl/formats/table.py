@@ -29,7 +29,8 @@ class Table:
     """One file's table, of a format.
 
     `metadata` are texts that describe the file; `contents` say in a word or two what lies beside tensors, by key.
-    `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states.
+    `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states. `unlisted` are bytes
+    that something leads to which is no tensor with a name, called by the keys near it.
     """
 
     format: str
@@ -39,3 +40,4 @@ class Table:
     contents: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     optimizers: Mapping[str, OptimizerFacts] = field(default_factory=dict)
+    unlisted: tuple[TensorSpec, ...] = ()

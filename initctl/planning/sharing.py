@@ -30,7 +30,8 @@ _MOST_WORK = 100_000
 class _Extent(NamedTuple):
     """The bytes of a file that a block lies within; `action` fills it, if anything does.
 
-    `rooted` is whether the tensor lies in the state dict that rules reach: what fills another one sets it back.
+    `rooted` is whether the tensor lies in the state dict that rules reach: what fills another one sets it back. One
+    that is not `listed` is no tensor, but something that leads to these bytes.
     """
 
     start: int
@@ -39,6 +40,11 @@ class _Extent(NamedTuple):
     block: Block
     action: Action | None
     rooted: bool
+    listed: bool = True
+
+    @property
+    def is_reset(self) -> bool:
+        return self.action is not None and not self.rooted
 
     @property
     def array(self) -> NDArray[Any]:
@@ -59,12 +65,21 @@ class _Placed:
         }
 
 
+class Others(NamedTuple):
+    """What may share memory with tensors that rules reach: see `Checkpoint`. `resets` fill some of those outside."""
+
+    outside: Sequence[TensorSpec]
+    unlisted: Sequence[TensorSpec]
+    resets: Sequence[Action]
+
+
 def shared(
     checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
 ) -> list[Problem]:
     """A problem for each tensor that shares memory with one that is decided otherwise."""
     entries: list[Entry] = [*actions, *kept]
-    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, checkpoint.outside, forgotten)]
+    others = Others(checkpoint.outside, checkpoint.unlisted, forgotten)
+    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, others)]
 
 
 def torn(tensors: Sequence[TensorSpec], entries: Sequence[Entry]) -> Iterator[Problem]:
@@ -77,17 +92,18 @@ def torn(tensors: Sequence[TensorSpec], entries: Sequence[Entry]) -> Iterator[Pr
             yield _torn({name: by_name[name] for name in names})
 
 
-def overlapping(entries: Sequence[Entry], outside: Sequence[TensorSpec], resets: Sequence[Action]) -> Iterator[Problem]:
+def overlapping(entries: Sequence[Entry], others: Others) -> Iterator[Problem]:
     """A problem for each tensor that would be filled and shares memory with one that would not hold its own values."""
     by_file: dict[str, list[_Extent]] = defaultdict(list)
-    reset = {action.tensor.name for action in resets}
-    others = [Kept(tensor, None) for tensor in outside if tensor.name not in reset]
-    aside: list[Entry] = [*resets, *others]
+    reset = {action.tensor.name for action in others.resets}
+    aside: list[Entry] = [Kept(tensor, None) for tensor in others.outside if tensor.name not in reset]
     for entry in entries:
         if entry.tensor.is_first:
             _add(by_file, entry, rooted=True)
-    for entry in aside:
+    for entry in (*others.resets, *aside):
         _add(by_file, entry, rooted=False)
+    for tensor in others.unlisted:
+        _add(by_file, Kept(tensor, None), rooted=False, listed=False)
     told: set[str] = set()
     for number, (one, other) in enumerate(pair for extents in by_file.values() for pair in _neighbours(extents)):
         if number == _MOST_PAIRS:
@@ -99,13 +115,13 @@ def overlapping(entries: Sequence[Entry], outside: Sequence[TensorSpec], resets:
             yield _overlap(one, other)
 
 
-def _add(by_file: dict[str, list[_Extent]], entry: Entry, *, rooted: bool) -> None:
+def _add(by_file: dict[str, list[_Extent]], entry: Entry, *, rooted: bool, listed: bool = True) -> None:
     """Note where the blocks of `entry` lie."""
     tensor, width = entry.tensor, entry.tensor.dtype.bits // 8
     action = entry if isinstance(entry, Action) else None
     for block in entry.part.blocks if entry.part.numel else ():
         stop = block.offset + block.extent * width
-        by_file[block.file].append(_Extent(block.offset, stop, tensor, block, action, rooted))
+        by_file[block.file].append(_Extent(block.offset, stop, tensor, block, action, rooted, listed))
 
 
 def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
@@ -183,17 +199,21 @@ def _shared(sequences: Sequence[Sequence[str]]) -> int:
 
 def _overlap(one: _Extent, other: _Extent) -> Problem:
     rule = one.action.rule if one.action else None
-    how = f"{other.action.rule} decides" if other.action else "no rule fills"
-    message = f"{rule}: tensor {shown(one.tensor.name)} shares memory with {shown(other.tensor.name)}, which {how}"
+    how = f"{other.action.rule} decides" if other.action else "no rule fills" if other.listed else "no rule can reach"
+    name = shown(other.tensor.name) if other.listed else f"something that is kept at {shown(other.tensor.name)}"
+    message = f"{rule}: tensor {shown(one.tensor.name)} shares memory with {name}, which {how}"
     return Problem("rule.overlap", message, _hint(one, other))
 
 
 def _hint(one: _Extent, other: _Extent) -> str:
-    if any(extent.action and not extent.rooted for extent in (one, other)):
+    if one.is_reset or other.is_reset:
         return _START_ANEW
+    if not other.listed:
+        return _ALONE
     return _APART if one.rooted and other.rooted else _TAKE_ALL
 
 
+_ALONE = "convert to safetensors first, where it has its own"
 _START_ANEW = "leave --reset-optimizer out, and start training with a new optimizer"
 _TAKE_ALL = "--root '' takes all tensors, so that both can be decided alike"
 _APART = "fill both with the same constant, or convert to safetensors first, where each has its own"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -233,6 +234,87 @@ def test_a_tensor_that_an_unknown_object_holds_too_is_not_changed_behind_its_bac
     after = torch.load(tmp_path / "out.pt", weights_only=False)
     assert after["held"].t.data_ptr() == after["state_dict"]["w"].data_ptr()
     assert not after["held"].t.any()
+
+
+class Slotted:
+    __slots__ = ("t",)
+
+    def __init__(self, t: torch.Tensor) -> None:
+        self.t = t
+
+
+@dataclass(slots=True)
+class Record:
+    t: torch.Tensor
+
+
+class Ordered:
+    """Is saved as a tuple of what it holds."""
+
+    def __init__(self, t: torch.Tensor) -> None:
+        self.t = t
+
+    def __getstate__(self) -> tuple[torch.Tensor]:
+        return (self.t,)
+
+
+class Keeping(torch.nn.Linear):
+    """A module that keeps what its state dict does not list: a tensor in an attribute."""
+
+    def __init__(self, t: torch.Tensor) -> None:
+        super().__init__(1, 1)
+        self.cache = [t]
+
+
+class Tagged(torch.Tensor):
+    pass
+
+
+def with_attribute(weight: torch.Tensor) -> torch.nn.Parameter:
+    found = torch.nn.Parameter(torch.zeros(2))
+    found.before = weight  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.parametrize("holding", [Slotted, Record, Ordered, lambda w: {(1, 2): Ordered(w)}, lambda w: {w}])
+def test_what_an_object_holds_in_slots_or_in_an_order_of_its_own_has_a_name(tmp_path: Path, holding):
+    weight = torch.arange(6.0)
+    told = refusal(tmp_path, {"model": {"w": weight}, "held": holding(weight)}, "w=zeros")
+    assert re.search(r"w shares memory with held\b\S*, which no rule fills; --root '' takes all", told)
+
+
+@pytest.mark.parametrize("holding", [
+    lambda w: {w: "a key"}, lambda w: {(w,): 1}, Keeping, lambda w: torch.nn.Sequential(Keeping(w)),
+    with_attribute, lambda w: torch.sparse_coo_tensor(torch.arange(6)[None], w, (9,), check_invariants=True),
+    lambda w: torch.sparse_csr_tensor(torch.tensor([0, 6]), torch.arange(6), w, (1, 6), check_invariants=True),
+    lambda w: torch.nested.nested_tensor_from_jagged(w, torch.tensor([0, 2, 6])),
+], ids=[
+    "key", "in a key", "module's attribute", "inner module's attribute", "tensor's attribute", "sparse", "sparse rows",
+    "nested",
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+def test_what_leads_to_a_tensor_without_a_name_of_its_own_is_not_changed_behind_its_back(tmp_path: Path, holding):
+    weight = torch.arange(6.0)
+    state = {"model": {"w": weight, "v": torch.ones(2)}, "held": holding(weight)}
+    told = refusal(tmp_path, state, "w=zeros")
+    assert re.search(r"tensor w shares memory with something that is kept at held\S*, which no rule can reach", told)
+    assert initctl.plan(tmp_path / "in.pt", rules=["v=zeros"])
+    assert initctl.plan(tmp_path / "in.pt", rules=["model.v=zeros"], root="")
+
+
+@pytest.mark.parametrize("holding", [lambda s: s, lambda s: [s], Ordered], ids=["bare", "in a list", "in an object"])
+def test_a_bare_storage_counts_as_what_leads_to_its_tensors(tmp_path: Path, holding):
+    weight = torch.arange(6, dtype=torch.uint8)
+    told = refusal(tmp_path, {"model": {"w": weight}, "held": holding(weight.untyped_storage())}, "w=zeros")
+    assert re.search(r"tensor w shares memory with something that is kept at (the top|held), which no rule", told)
+
+
+def test_a_module_may_keep_its_own_tensors_in_other_places_too(tmp_path: Path):
+    module = torch.nn.Sequential(torch.nn.LSTM(2, 3, num_layers=2), torch.nn.Linear(3, 3))
+    module.tied = module[1].weight
+    module.every = list(module.parameters())
+    torch.save(module, tmp_path / "in.pt")
+    assert len(initctl.plan(tmp_path / "in.pt", rules=["{*.weight*,tied}=normal"]).actions) == 6
 
 
 def test_a_rule_that_keeps_one_of_tied_tensors_is_named(tmp_path: Path):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
 _MOST_CELLS = 10_000_000
 """Parts that the edges of all chunks cut a tensor into, at most."""
-_STEPS, _CELLS_A_STEP = 10, 100
+_STEPS, _CELLS_A_STEP = 20, 50
 """What a chunk takes, and how many cells take as long, as a look at an entry takes one step."""
 
 

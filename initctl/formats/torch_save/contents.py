@@ -23,7 +23,7 @@ _MOST_BYTES = 50_000_000
 _DEEPEST = 100
 """Keys that lead to a tensor."""
 _TOO_MANY = f"leads to tensors on more than {_MOST_TENSORS:,} ways, over more than {_DEEPEST} keys, or by endless names"
-_STEPS, _OF_A_WORD = 5, 10
+_STEPS, _OF_A_WORD = 10, 20
 """What it takes to go one step further on a way, and to note a word, as a look at an entry takes one."""
 
 

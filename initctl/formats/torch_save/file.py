@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,11 @@ from initctl.formats.torch_save.inert import Global, Made, Placed
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.parts import Parts, is_container
 from initctl.formats.torch_save.states import optimizers_in
-from initctl.formats.torch_save.tensors import described
+from initctl.formats.torch_save.tensors import described, storage_of
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initctl.formats.optimizers import OptimizerFacts
     from initctl.formats.table import Keys
@@ -52,6 +53,7 @@ def read_table(path: str, name: str) -> Table:
         entries = tuple(_entry(keys, made, saved, name) for keys, made in tensors_in(held))
         optimizers = _optimizers(held, saved.origin, name)
         contents = contents_of(held.value, held.parts)
+        unlisted = tuple(_unlisted(held, saved.storages, name))
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
     finally:
@@ -64,6 +66,7 @@ def read_table(path: str, name: str) -> Table:
         contents,
         dangers(path, saved.pickle.globals),
         optimizers,
+        unlisted,
     )
 
 
@@ -83,6 +86,19 @@ def _optimizers(held: Held, origin: int, file: str) -> dict[str, OptimizerFacts]
         return TensorSpec.contiguous(name, _PLACED[value.width], (), file, origin + value.position)
 
     return optimizers_in(held, scalar)
+
+
+def _unlisted(held: Held, storages: Mapping[str, ByteRange], file: str) -> Iterator[TensorSpec]:
+    """The storages that something leads to beside tensors that are listed."""
+    told: set[str] = set()
+    for keys, persistent in held.unlisted():
+        with suppress(Malformed):  # what no storage is named by is none
+            key = storage_of(persistent)[0].key
+            if key in storages and key not in told:
+                told.add(key)
+                name = _FAR if keys is None else ".".join(map(_key_text, keys)) or _TOP
+                start, stop = storages[key]
+                yield TensorSpec.contiguous(name, BY_NAME["uint8"], (stop - start,), file, start)
 
 
 def _entry(keys: Keys, made: Made, saved: SavedObject, file: str) -> Entry:
@@ -144,6 +160,7 @@ _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _PLACED = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
 """What numbers inside a pickle are, by their bytes."""
 _NAMED = (str, int, Placed)
+_TOP, _FAR = "the top", "an object far below"
 _LONGEST_NUMBER = 64
 """Bits."""
 _RUN_CODE = frozenset(

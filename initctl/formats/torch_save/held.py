@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.torch_save.tensors import is_tensor
+from initctl.formats.torch_save.inert import Persistent
+from initctl.formats.torch_save.tensors import beside, is_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from initctl.formats.table import Keys
     from initctl.formats.torch_save.parts import Pairs, Parts
 
-_STEPS = 8
-"""What a container takes, as a look at an entry takes one: most of it is memory."""
+    Place = tuple[int, Any]
+    """A container, by its identity, and a key in it."""
+
+_STEPS = 16
+"""What a container or a tensor takes, as a look at an entry takes one: much of it is memory."""
+_DEEPEST = 20
+"""Keys that tell a place."""
 
 
 class Held:
@@ -26,9 +34,15 @@ class Held:
         self.value = value
         self.parts = parts
         self.below: dict[int, Pairs] = {id(value): parts.below(value)}
-        self.above: dict[int, list[tuple[int, Any]]] = {id(value): []}
+        self.above: dict[int, list[Place]] = {id(value): []}
         self._holders: set[int] = set()
         """Those that tensors lie in."""
+        self._tensors: set[int] = set()
+        self._of_modules: set[int] = set()
+        """Tensors that modules list."""
+        self._aside: dict[bool, list[tuple[Place | None, Any]]] = {False: [], True: []}
+        """What containers and tensors at some places lead to beside what is listed: modules, under True, and others."""
+        self._note(None, value, self.below[id(value)])
         waiting = [id(value)]
         while waiting:
             here = waiting.pop()
@@ -38,6 +52,12 @@ class Held:
         """The identity of `part`, at `key` in the container `here`, if it is another container."""
         if is_tensor(part):
             self._holders.add(here)
+            if here in self.parts.modules:
+                self._of_modules.add(id(part))
+            if id(part) not in self._tensors:
+                self.parts.spend(_STEPS)
+                self._tensors.add(id(part))
+                self._aside[False] += (((here, key), other) for other in beside(part))
             return None
         inner = id(part)
         if inner in self.below:
@@ -45,12 +65,41 @@ class Held:
             return None
         left = self.parts.left
         below = self.parts.below(part)
+        self._note((here, key), part, below)
         if not below and left - self.parts.left < _STEPS:
             return None  # so little is looked at again, rather than remembered
         self.parts.spend(_STEPS)
         self.below[inner] = below
         self.above[inner] = [(here, key)]
         return inner
+
+    def _note(self, place: Place | None, container: Any, below: Pairs) -> None:  # noqa: ANN401
+        others = ((place, other) for other in self.parts.aside(container, below))
+        self._aside[id(container) in self.parts.modules] += others
+
+    def unlisted(self) -> Iterator[tuple[Keys | None, Persistent]]:
+        """Storages that something leads to beside tensors that are listed, each with keys that lead near.
+
+        What leads back to listed containers is theirs. So are, where a module leads there, tensors that modules list:
+        they keep their own in several places.
+        """
+        seen: set[int] = set()
+        for of_modules, known in ((False, self.below.keys()), (True, self.below.keys() | self._of_modules)):
+            for place, part in self._aside[of_modules]:
+                waiting = [part]
+                while waiting:
+                    found = waiting.pop()
+                    if isinstance(found, Persistent):
+                        yield self._keys_to(place), found
+                    elif id(found) not in seen and id(found) not in known:
+                        seen.add(id(found))
+                        waiting += self.parts.inside(found)
+
+    def _keys_to(self, place: Place | None) -> Keys | None:
+        if place is None:
+            return ()
+        keys = self.way_to(place[0], _DEEPEST)
+        return None if keys is None else (*keys, place[1])
 
     def to_tensors(self) -> dict[int, Pairs]:
         """For each container that tensors lie in, however deep: keys and values that lead to them."""

@@ -70,6 +70,14 @@ class Persistent:
     id: Any
 
 
+def leads_on(value: object) -> bool:
+    """Whether `value` is a storage, or holds anything."""
+    if isinstance(value, Made):
+        plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
+        return not plain or value.state is not None
+    return isinstance(value, Persistent) or (isinstance(value, (list, tuple)) and bool(value))
+
+
 class Placed(int):
     """A step: a whole number that fills `width` bytes of the pickle, little-endian, from byte `position`."""
 

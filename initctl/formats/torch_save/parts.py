@@ -6,10 +6,10 @@ counted, and there are so many and no more.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.torch_save.inert import DICT, Global, Made
+from initctl.formats.torch_save.inert import DICT, Global, Made, Persistent, leads_on
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.tensors import is_tensor
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     Pairs = Sequence[tuple[Any, Any]]
 
-MOST_STEPS = 5_000_000
-"""A million or so is what a hundred thousand tensors with an optimizer take."""
+MOST_STEPS = 10_000_000
+"""Four million or so are what a hundred thousand tensors with an optimizer take."""
 MAPPINGS = (DICT, Global("__builtin__", "dict"), Global("collections", "OrderedDict"))
 
 
@@ -57,7 +57,8 @@ class Parts:
     def below(self, value: Any) -> Pairs:  # noqa: ANN401
         """Keys and values of a dict or a list, or of what stands in for one, where other parts may lie in them.
 
-        A module's are those that `state_dict` lists; any other object's are what it was made from, and its attributes.
+        A module's are those that `state_dict` lists; any other object's are what it was made from, and its attributes,
+        in slots or not.
         """
         if isinstance(value, (list, tuple)):
             return self._numbered(value)
@@ -69,9 +70,52 @@ class Parts:
         return [
             *self._parts(self.pairs_of(value)),
             *self._numbered(value.items or ()),
-            *(self._parts(self.pairs_of(value.state)) if isinstance(value.state, Made) else ()),
+            *self._attributes(value.state),
             *(self._numbered(value.arguments) if isinstance(value.arguments, tuple) else ()),
         ]
+
+    def aside(self, value: Any, below: Pairs) -> list[Any]:  # noqa: ANN401
+        """What a container leads to and is not `below` it: bare storages, keys that are parts, what a module keeps."""
+        listed, through = {id(part) for _, part in below}, self._through(value)
+        found, waiting = [], self.inside(value)
+        while waiting:
+            part = waiting.pop()
+            if id(part) in through:
+                through.remove(id(part))
+                waiting += self.inside(part)
+            elif id(part) not in listed:
+                found.append(part)
+        self.spend(_STEPS * len(found))
+        return found
+
+    def inside(self, value: Any) -> list[Any]:  # noqa: ANN401
+        """All that `value` leads to in one step, in any way."""
+        if isinstance(value, (list, tuple)):
+            self.spend(len(value) + 1)
+            return _leading(value)
+        pairs, items = value.pairs or (), value.items or ()
+        self.spend(len(pairs) + len(items) + 1)
+        return _leading((value.called, value.arguments, value.state, *items, *chain.from_iterable(pairs)))
+
+    def _through(self, value: Any) -> set[int]:  # noqa: ANN401
+        """The identities of what was looked through to tell what lies below a container."""
+        if not isinstance(value, Made):
+            return set()
+        inner: list[Any] = []
+        if id(value) in self.modules:
+            attributes = self.texts_of(value.state)
+            inner = [attributes[name] for name in _OF_A_MODULE]
+        elif _has_slots(value.state):
+            inner = list(value.state)
+        return {id(value.arguments), id(value.state), *map(id, inner)}
+
+    def _attributes(self, state: Any) -> Pairs:  # noqa: ANN401
+        """What an object was given as its state: by name, in slots or not, or in an order that it knows."""
+        if isinstance(state, Made):
+            return self._parts(self.pairs_of(state))
+        if _has_slots(state):
+            return [pair for part in state if part for pair in self._parts(self.pairs_of(part))]
+        return self._numbered(state) if isinstance(state, (list, tuple)) else ()
 
     def _numbered(self, values: Sequence[Any]) -> Pairs:
         self.spend(len(values) + 1)
@@ -108,12 +152,26 @@ class Parts:
         return frozenset(name for name in items if isinstance(name, str))
 
 
+def _has_slots(state: Any) -> bool:  # noqa: ANN401
+    """Whether an object's state is its attributes in two dicts, the second those in slots."""
+    match state:
+        case (None | Made(called=Global("builtins", "dict")), Made(called=Global("builtins", "dict"))):
+            return True
+    return False
+
+
+def _leading(values: Iterable[Any]) -> list[Any]:
+    """Those of `values` that a storage may lie behind."""
+    return [value for value in values if isinstance(value, _LEADING) and leads_on(value)]
+
+
 def is_container(value: object) -> bool:
     """Whether tensors may lie in `value`."""
     return isinstance(value, _PARTS) and not is_tensor(value)
 
 
 _PARTS = (list, tuple, Made)
-_STEPS = 4
+_LEADING = (*_PARTS, Persistent)
+_STEPS = 8
 """What it takes to note a part, as a look at an entry takes one: most of it is memory."""
 _OF_A_MODULE = ("_parameters", "_buffers", "_modules")

@@ -97,5 +97,5 @@ def is_plain(key: object) -> bool:
 _LARGEST_KEY = 2**32
 _DEEPEST = 4
 """Keys that lead to an optimizer's state at most."""
-_STEPS = 10
+_STEPS = 20
 """What it takes to note an option or a number, as a look at an entry takes one: most of it is memory."""

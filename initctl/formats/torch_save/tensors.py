@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
-from initctl.formats.torch_save.inert import DICT, Global, Made, Persistent
+from initctl.formats.torch_save.inert import DICT, Global, Made, Persistent, leads_on
 from initctl.formats.torch_save.malformed import Malformed
 
 if TYPE_CHECKING:
@@ -72,6 +72,29 @@ def described(value: Made) -> Described:
     if subclass and not found.unwritable:
         found = replace(found, unwritable=f"it is a tensor subclass, {subclass}")
     return found
+
+
+def beside(value: Made) -> list[Any]:
+    """What a tensor is made of or carries that may lead to storages, but for the one that it is described to lie in."""
+    found: list[Any] = []
+    for _ in range(_MOST_WRAPPERS):
+        found += (value.state, value.pairs, value.items)
+        match value:
+            case Made(arguments=tuple() as arguments) if len(arguments) > _MOST_ARGUMENTS:
+                return list(filter(leads_on, [*found, arguments]))
+            case Made(called=called, arguments=(inner, *others)) if called in _PARAMETERS and is_tensor(inner):
+                found += others
+                value = inner
+            case Made(called=called, arguments=(made_by, _, arguments, *others)) if called in _TYPES and is_tensor(
+                inner := Made(made_by, arguments)
+            ):
+                found += others
+                value = inner
+            case Made(called=called, arguments=(_, _, _, _, *others)) if called in _IN_STORAGES:
+                return list(filter(leads_on, [*found, *others]))
+            case _:
+                break
+    return list(filter(leads_on, [*found, value.arguments]))
 
 
 def storage_of(value: object) -> tuple[Storage, DType | None, int]:
@@ -254,17 +277,26 @@ def _arguments(value: Made, at_least: int) -> tuple[Any, ...]:
 _STRIDED = frozenset(
     Global("torch._utils", name) for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3")
 )
+_PARAMETERS = frozenset(
+    (Global("torch._utils", "_rebuild_parameter"), Global("torch._utils", "_rebuild_parameter_with_state"))
+)
+_TYPES = frozenset(
+    (
+        Global("torch._tensor", "_rebuild_from_type"),
+        Global("torch._tensor", "_rebuild_from_type_v2"),
+        Global("torch.tensor", "_rebuild_from_type"),
+    )
+)
 _WRAPPERS: dict[Any, Callable[[Made], tuple[Any, str | None]]] = {
-    Global("torch._utils", "_rebuild_parameter"): _parameter,
-    Global("torch._utils", "_rebuild_parameter_with_state"): _parameter,
-    Global("torch._tensor", "_rebuild_from_type"): _from_type,
-    Global("torch._tensor", "_rebuild_from_type_v2"): _from_type,
-    Global("torch.tensor", "_rebuild_from_type"): _from_type,
+    **dict.fromkeys(_PARAMETERS, _parameter),
+    **dict.fromkeys(_TYPES, _from_type),
 }
+_QUANTIZED = Global("torch._utils", "_rebuild_qtensor")
+_IN_STORAGES = _STRIDED | {_QUANTIZED}
 _REBUILT: dict[Any, Callable[[Made], Any]] = {
     **dict.fromkeys(_STRIDED, _strided),
     **_WRAPPERS,
-    Global("torch._utils", "_rebuild_qtensor"): _quantized,
+    _QUANTIZED: _quantized,
     Global("torch._utils", "_rebuild_meta_tensor_no_storage"): _meta,
     Global("torch._utils", "_rebuild_sparse_tensor"): _sparse,
     Global("torch._utils", "_rebuild_sparse_csr_tensor"): _sparse,
@@ -281,7 +313,7 @@ _DTYPE_NAME = re.compile(r"[a-z0-9_]{1,40}")
 """What torch may call a dtype that is not known here."""
 _MOST_WRAPPERS, _WRAPPED = 8, 2
 """A parameter of a subclass is wrapped twice."""
-_MOST_PARTS = 10
+_MOST_PARTS = 4
 """Of a tensor that is made of others: the first tells its dtype."""
 _MOST_ARGUMENTS = 16
 """Of a function that rebuilds a tensor, or bits that it is told of: none has so many."""
