@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.instructions import Instructions
     from initctl.planning import Plan
+    from initctl.planning.saved import SavedPlan
 
     Path = str | os.PathLike[str]
 
@@ -76,18 +77,18 @@ def plan(
         FitError: the rules do not fit the checkpoint.
         StorageError: the device is not there.
     """
-    made = _planned(
-        checkpoint,
-        _given(rules, recipes, preset, seed),
-        root=root,
+    given = _given(rules, recipes, preset, seed)
+    _check_rng(rng)
+    _check_rules(given)
+    return _planned(
+        _read(checkpoint, root),
+        given,
         allow_unused=allow_unused,
         require_all=require_all,
         reset_optimizer=reset_optimizer,
         device=device,
         rng=rng,
     )
-    _check_any(made.rule_count)
-    return made
 
 
 def apply(
@@ -144,23 +145,24 @@ def apply(
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
     _check_threads(threads)
-    made = _planned(
-        checkpoint,
-        _given(rules, recipes, preset, seed),
-        saved=plan,
-        root=root,
-        allow_unused=allow_unused,
-        require_all=require_all,
-        reset_optimizer=reset_optimizer,
-        device=device,
-        rng=rng,
-    )
+    given = _given(rules, recipes, preset, seed)
+    options: dict[str, Any] = {
+        "allow_unused": allow_unused,
+        "require_all": require_all,
+        "reset_optimizer": reset_optimizer,
+        "device": device,
+        "rng": rng,
+    }
+    if saved := _saved(plan, given, root=root, **options):
+        made = saved.for_checkpoint(os.fspath(checkpoint))
+    else:
+        made = _planned(_read(checkpoint, root), given, **options)
     conversion = None if output is None else conversion_to(os.fspath(output), made.checkpoint, max_shard_size)
     if conversion and (reset_optimizer or made.resets):
         fault = "reset-optimizer: safetensors holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
-    if not conversion:
-        _check_any(made.rule_count)
+    if not (conversion or saved):
+        _check_rules(given)
     if on_event:
         on_event(made)
     written = execute(
@@ -185,6 +187,7 @@ def verify(
     seed: int | None = None,
     allow_unused: bool = False,
     require_all: bool = False,
+    reset_optimizer: bool = False,
     against: Path | None = None,
     sample: int | None = None,
     device: str = "cpu",
@@ -196,9 +199,10 @@ def verify(
     """Whether `checkpoint` holds exactly what the rules give: every value is computed once more, and compared.
 
     Args:
-        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, device, rng: as for `plan`.
-        against: the checkpoint that the rules were applied to. What no rule decides must be as it is there, and rules
-            that start from old values take them from there.
+        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as
+            for `plan`. A conversion leaves the root behind.
+        against: the checkpoint that the rules were applied to. All that no rule decides must be as it is there; rules
+            that start from old values take them from there, and `config.json` is the one beside it.
         sample: compare so many elements of each tensor only.
         plan: as for `apply`; the tensors need to be those of the checkpoint that it was made for, wherever they lie.
         threads, on_event: as for `apply`.
@@ -214,21 +218,24 @@ def verify(
     _check_threads(threads)
     if sample is not None and sample < 1:
         raise UsageError(Problem("usage.sample", f"sample: {sample} is not 1 or more"))
-    made = _planned(
-        checkpoint,
-        _given(rules, recipes, preset, seed),
-        saved=plan,
-        result=True,
-        root=root,
-        allow_unused=allow_unused,
-        require_all=require_all,
-        device=device,
-        rng=rng,
-    )
-    _check_any(made.rule_count)
+    given = _given(rules, recipes, preset, seed)
+    options: dict[str, Any] = {
+        "allow_unused": allow_unused,
+        "require_all": require_all,
+        "reset_optimizer": reset_optimizer,
+        "device": device,
+        "rng": rng,
+    }
+    saved = _saved(plan, given, root=root, **options)
+    if not saved:
+        _check_rules(given)
+    original = None if against is None else _read(against, saved.root if saved else root)
+    if saved:
+        made = saved.of_result(os.fspath(checkpoint))
+    else:
+        made = _planned(_result(checkpoint, root, original), given, original.directory if original else None, **options)
     if on_event:
         on_event(made)
-    original = None if against is None else _original(against, root if plan is None else made.checkpoint.root)
     return verify_plan(made, original=original, sample=sample, threads=threads or processors(), on_event=on_event)
 
 
@@ -245,13 +252,9 @@ def effective_recipe(
 
     Presets, recipes, variables and what `config.json` says are written out. Arguments and errors are those of `plan`.
     """
-    from initctl.formats import read_checkpoint
-
     given = _given(rules, recipes, preset, seed)
-    read = read_checkpoint(checkpoint, root=root)
-    given = given.for_checkpoint(read)
-    _check_any(len(given.rules))
-    return given.as_recipe(read)
+    _check_rules(given)
+    return given.within(_read(checkpoint, root).directory).as_recipe()
 
 
 def save_plan(plan: Plan, path: Path) -> None:
@@ -276,16 +279,22 @@ def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
 
     No tensor is read. Raises `InputError`, and `UsageError` where no tensor lies at `root`.
     """
+    return _read(checkpoint, root)
+
+
+def _read(path: Path, root: str | None = None) -> Checkpoint:
     from initctl.formats import read_checkpoint
 
-    return read_checkpoint(checkpoint, root=root)
+    return read_checkpoint(path, root=root)
 
 
-def _original(path: Path, root: str | None) -> Checkpoint:
-    """What a result is held against, at `root` where it has one."""
-    from initctl.formats import read_checkpoint
+def _result(path: Path, root: str | None, original: Checkpoint | None) -> Checkpoint:
+    """The checkpoint at `path`, which came of `original`, if that is known."""
+    if original is None:
+        return _read(path, root)
+    from initctl.planning.digests import result_at, tensors_digest
 
-    return read_checkpoint(path, root=root or None)
+    return result_at(os.fspath(path), root, tensors_digest(original), _read)
 
 
 def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobber: bool, sharded: bool) -> None:
@@ -313,8 +322,8 @@ def _check_threads(threads: int | None) -> None:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
 
 
-def _check_any(rules: int) -> None:
-    if not rules:
+def _check_rules(given: Instructions) -> None:
+    if not given.has_rules:
         hint = (
             "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
             "a conversion needs none: end OUT with .safetensors, or a slash"
@@ -328,36 +337,33 @@ def _given(rules: Iterable[str], recipes: Iterable[Path], preset: str | None, se
     return instructions(rules, recipes, preset, seed)
 
 
-def _planned(
-    checkpoint: Path,
-    given: Instructions,
-    *,
-    saved: Path | None = None,
-    result: bool = False,
-    root: str | None,
-    rng: str,
-    **options: Any,  # noqa: ANN401 - as `make_plan` takes them
-) -> Plan:
-    """The plan of what is `given`, or the one that is `saved`; `result` says that it was carried out already."""
-    from initctl.formats import read_checkpoint
+def _planned(checkpoint: Checkpoint, given: Instructions, beside: str | None = None, **options: Any) -> Plan:  # noqa: ANN401
+    """What is `given` for `checkpoint`, with `options` of `make_plan`. `config.json` lies in the directory `beside`, or
+    else the checkpoint's own.
+    """
     from initctl.planning import make_plan
 
-    _check_rng(rng)
-    if saved is not None:
-        decided = {"root": root, "rng": rng, **options}
-        if not given.is_empty or any(value != _UNDECIDED[name] for name, value in decided.items()):
-            raise _decided_twice(os.fspath(saved))
-        return _restored(checkpoint, os.fspath(saved), result=result)
-    read = read_checkpoint(checkpoint, root=root)
-    given = given.for_checkpoint(read)
-    config = given.config(read)
-    doubts = given.warnings(read)
-    made = make_plan(read, given.rules, seed=given.seed, read=read_checkpoint, config=config, rng=rng, **options)
+    given = given.within(beside or checkpoint.directory)
+    made = make_plan(checkpoint, given.rules, seed=given.seed, read=_read, config=given.config, **options)
+    doubts = given.warnings
     if idle := given.idle_preset(made):
         if not options["allow_unused"]:
             raise FitError(idle)
         doubts = (*doubts, idle)
     return replace(made, warnings=(*doubts, *made.warnings))
+
+
+def _saved(path: Path | None, given: Instructions, **options: Any) -> SavedPlan | None:  # noqa: ANN401
+    """The saved plan at `path`, if that is asked for. Raises `UsageError` where rules or `options` are given too."""
+    _check_rng(options["rng"])
+    if path is None:
+        return None
+    from initctl.planning.saved import SavedPlan
+
+    if not given.is_empty or options != _UNDECIDED:
+        fault = f"plan: {shown(os.fspath(path))} says all of what is to be done: rules, seed, and options of `plan` do"
+        raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
+    return SavedPlan.at(os.fspath(path), _read)
 
 
 _UNDECIDED = {
@@ -369,15 +375,3 @@ _UNDECIDED = {
     "rng": "philox",
 }
 """What a saved plan decides, where it is left open."""
-
-
-def _decided_twice(saved: str) -> UsageError:
-    fault = f"plan: {shown(saved)} says all of what is to be done: rules, seed, and options of `plan` do not go with it"
-    return UsageError(Problem("usage.plan", fault, "leave one of both out"))
-
-
-def _restored(checkpoint: Path, saved: str, *, result: bool) -> Plan:
-    from initctl.formats import read_checkpoint
-    from initctl.planning.saved import read_plan
-
-    return read_plan(saved, os.fspath(checkpoint), lambda path, at: read_checkpoint(path, root=at), result=result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from itertools import combinations
@@ -20,7 +20,6 @@ from initctl.stream.key import SEED_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
     from initctl.recipes import Recipe
     from initctl.rules import Expression, Value
@@ -31,7 +30,7 @@ class Instructions:
     """Recipes, that of a preset first, the `texts` of the caller's own rules, and a seed, where one was given.
 
     `rules` are all of them, bound; where an automatic preset `is_awaited`, there are none yet. `preset` is the name of
-    the one whose recipe comes first.
+    the one whose recipe comes first. `config` is what `config.json` says, where anything may ask for it.
     """
 
     recipes: tuple[Recipe, ...]
@@ -40,6 +39,7 @@ class Instructions:
     rules: tuple[BoundRule, ...]
     is_awaited: bool = False
     preset: str | None = None
+    config: Mapping[str, Any] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -47,23 +47,41 @@ class Instructions:
         return not (self.recipes or self.texts or self.is_awaited) and self.given_seed is None
 
     @property
+    def has_rules(self) -> bool:
+        """Whether there are rules, or will be."""
+        return bool(self.rules) or self.is_awaited
+
+    @property
     def seed(self) -> int:
         """The seed that was given, or else that of the last recipe that tells one, or 0."""
         told = (recipe.seed for recipe in reversed(self.recipes))
         return next((seed for seed in (self.given_seed, *told) if seed is not None), 0)
 
-    def for_checkpoint(self, checkpoint: Checkpoint) -> Instructions:
-        """The same with the preset that fits `checkpoint`, where that was asked for. Raises `UsageError`."""
-        if not self.is_awaited:
+    def within(self, directory: str) -> Instructions:
+        """The same for a checkpoint in `directory`: with what `config.json` says there, and the preset that fits, where
+        that was asked for. Raises `InputError`, and `UsageError` where none fits.
+        """
+        if not (self.is_awaited or self.preset or self._asks_config):
             return self
+        config = read_config(directory)
+        if not self.is_awaited:
+            return replace(self, config=config)
         from initctl.recipes import preset_for, read_preset
 
-        fitting = preset_for(read_config(checkpoint.directory)).name
-        return _bound((read_preset(fitting), *self.recipes), self.texts, self.given_seed, fitting)
+        fitting = preset_for(config).name
+        bound = _bound((read_preset(fitting), *self.recipes), self.texts, self.given_seed, fitting)
+        return replace(bound, config=config)
 
-    def warnings(self, checkpoint: Checkpoint) -> tuple[Problem, ...]:
-        """What makes it doubtful that this is meant, for `checkpoint`. Raises `InputError`."""
-        return (*self._other_family(checkpoint), *self._idle_variables())
+    @property
+    def _asks_config(self) -> bool:
+        scopes = {id(rule.rule.scope): rule.rule.scope for rule in self.rules}
+        by_variable = any(asks_config(scope.vars.values()) for scope in scopes.values())
+        return by_variable or any(rule.uses_config for rule in self.rules)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What makes it doubtful that this is meant."""
+        return (*self._other_family(), *self._idle_variables())
 
     def _idle_variables(self) -> Iterator[Problem]:
         """A problem for each variable that no rule uses."""
@@ -81,12 +99,12 @@ class Instructions:
                     hint = f"did you mean {nearest[0]}?" if nearest else None
                     yield Problem("recipe.unused", f"{shown(recipe.source)}: vars.{name}: no rule uses it", hint)
 
-    def _other_family(self, checkpoint: Checkpoint) -> tuple[Problem, ...]:
+    def _other_family(self) -> tuple[Problem, ...]:
         if self.preset is None:
             return ()
         from initctl.recipes import better_preset
 
-        better = better_preset(self.preset, read_config(checkpoint.directory))
+        better = better_preset(self.preset, self.config)
         if better is None:
             return ()
         message = f"preset {self.preset}: config.json tells a model_type that preset {better.name} is for"
@@ -102,20 +120,12 @@ class Instructions:
         message = f"preset {self.preset}: fills no tensor of {shown(plan.checkpoint.path)}"
         return Problem("preset.unused", message, "its names are another family's, or later rules decide them all")
 
-    def as_recipe(self, checkpoint: Checkpoint) -> str:
+    def as_recipe(self) -> str:
         """All of it as one recipe that needs no other file: what `config.json` says is written out."""
         from initctl.recipes import recipe_text
 
-        config = self.config(checkpoint)
         bound = [(rule.rule, rule.initializer) for rule in self.rules]
-        return recipe_text(bound, self.seed, partial(config_value, config))
-
-    def config(self, checkpoint: Checkpoint) -> Mapping[str, Any] | None:
-        """The `config.json` of `checkpoint`, where a rule may ask for it and there is one. Raises `InputError`."""
-        scopes = {id(rule.rule.scope): rule.rule.scope for rule in self.rules}
-        by_variable = any(asks_config(scope.vars.values()) for scope in scopes.values())
-        is_asked = by_variable or any(rule.uses_config for rule in self.rules)
-        return read_config(checkpoint.directory) if is_asked else None
+        return recipe_text(bound, self.seed, partial(config_value, self.config))
 
 
 def instructions(

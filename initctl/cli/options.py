@@ -49,7 +49,7 @@ def _seed(given: str | int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecidingOptions:
+class RuleOptions:
     """What is to be done to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
 
     rules: Annotated[
@@ -82,6 +82,10 @@ class DecidingOptions:
     require_all: Annotated[
         bool, typer.Option("--require-all", help="Refuse where no rule decides a floating-point tensor.")
     ] = False
+    reset_optimizer: Annotated[
+        bool,
+        typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),
+    ] = False
     device: Annotated[
         str,
         typer.Option(
@@ -96,16 +100,6 @@ class DecidingOptions:
             help="Where random numbers come from: philox, or torch: as a script with torch.manual_seed.",
         ),
     ] = "philox"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuleOptions(DecidingOptions):
-    """The same, and what goes with it: the arguments that `initctl.plan` and `initctl.apply` share."""
-
-    reset_optimizer: Annotated[
-        bool,
-        typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),
-    ] = False
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

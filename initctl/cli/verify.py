@@ -8,7 +8,7 @@ import typer
 
 import initctl
 from initctl.cli.face import Face
-from initctl.cli.options import Checkpoint, DecidingOptions, SavedPlan, grouped
+from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, grouped
 from initctl.execution import Chosen, Progress
 from initctl.planning import Plan
 from initctl.report.verifications import verification_report
@@ -31,7 +31,7 @@ Sample = Annotated[
 def verify(
     checkpoint: Checkpoint,
     *,
-    rules: DecidingOptions,
+    rules: RuleOptions,
     plan: SavedPlan = None,
     against: Against = None,
     sample: Sample = None,

@@ -7,7 +7,6 @@ writer.py         what both need
 outputs.py        which of both an output path asks for
 destination.py    what an output path means for a checkpoint, and when it is refused
 content.py        what a file of the result is made of
-ranges.py         which bytes are computed, and which are kept
 pieces.py         a file's content as pieces that can be written in any order
 strided.py        pieces of tensors that lie in another order, or with gaps
 checksums.py      checksums that a file holds of its own content

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from initctl.execution.ranges import extent, filled_ranges, kept_ranges, overlap
+from initctl.filling.ranges import extent, filled_ranges, kept_ranges, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.execution.ranges import Range
     from initctl.filling import Target
+    from initctl.filling.ranges import Range
     from initctl.formats import CheckpointFile, Checksum
 
 

@@ -12,8 +12,8 @@ from initctl.filling.filler import adjoining, cut, spans
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.execution.ranges import Range
     from initctl.filling import Filler, Span, Target
+    from initctl.filling.ranges import Range
     from initctl.stream import Fill
 
 COPIED_AT_ONCE = 16 << 20

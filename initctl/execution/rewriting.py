@@ -22,10 +22,10 @@ from initctl.execution.destination import (
     real_path,
 )
 from initctl.execution.pieces import kept_pieces
-from initctl.execution.ranges import extent, joined
 from initctl.execution.result import Written
 from initctl.execution.writer import Writer
 from initctl.filling import Target
+from initctl.filling.ranges import extent, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from initctl.commit import NewFile
     from initctl.execution.content import Content
     from initctl.execution.events import Event
-    from initctl.execution.ranges import Range
     from initctl.filling import Workers
+    from initctl.filling.ranges import Range
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Plan
     from initctl.stream import Old

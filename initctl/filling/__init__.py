@@ -1,6 +1,7 @@
 """The bytes of what a plan fills, computed in parts and by several threads, wherever they go from here.
 
 filler.py     spans of a tensor's elements, and who computes them
+ranges.py     which bytes of a file are computed, and which are kept
 runs.py       where elements follow each other both in a tensor and in its file; tiles
 order.py      how the elements of a tile lie in its file
 reader.py     what tensors hold, by element index

@@ -10,11 +10,22 @@ from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 CONFIG = "config.json"
 LONGEST = 10_000_000
 """Bytes."""
+
+
+def dotted(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values in `table`, however deep its own tables are, by dotted keys, in order."""
+    waiting = list(table.items())[::-1]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
+        else:
+            yield name, value
 
 
 def read_config(directory: str) -> Mapping[str, Any] | None:

@@ -70,6 +70,14 @@ class Bound:
     arguments: Mapping[str, Value | Expression | None]
     given: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, initializer: Initializer, given: Mapping[str, Value | Expression]) -> Bound:
+        """`initializer` with `given` arguments and its defaults for the rest. Raises `RuleError` as `check` does."""
+        arguments = {p.name: given.get(p.name, p.default) for p in initializer.parameters}
+        found = cls(initializer, arguments, frozenset(given))
+        found.check()
+        return found
+
     @property
     def values(self) -> dict[str, Value]:
         """The arguments that are there, none of them an expression any more."""

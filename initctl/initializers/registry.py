@@ -14,7 +14,7 @@ from initctl.initializers.initializer import Bound, Initializer
 from initctl.rules import Expression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from initctl.initializers.parameters import Parameter, Value
     from initctl.rules import Call
@@ -74,9 +74,7 @@ class Registry:
                     call.place,
                 )
             )
-        found = bound(initializer, given)
-        found.check()
-        return found
+        return Bound.of(initializer, given)
 
     def _load_plugins(self) -> None:
         from importlib.metadata import entry_points
@@ -93,12 +91,6 @@ class Registry:
             if initializer not in self._by_name.values():  # found before a later plugin failed
                 self.register(initializer)
         self._plugins_loaded = True
-
-
-def bound(initializer: Initializer, given: Mapping[str, Value | Expression]) -> Bound:
-    """`initializer` with `given` arguments and its defaults for the rest."""
-    arguments = {p.name: given.get(p.name, p.default) for p in initializer.parameters}
-    return Bound(initializer, arguments, frozenset(given))
 
 
 def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Value | Expression:

@@ -12,6 +12,7 @@
     placing.py     which device computes which action
     quantized.py   tensors whose numbers mean nothing without a scale beside them
     saved.py       a plan as a document, to be carried out later
+    digests.py     what tells a checkpoint's table, or just its tensors, from any other's
     nearest.py     what a pattern that matches nothing may have meant
 
 Nothing is written here.

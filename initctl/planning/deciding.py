@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import Problem, RuleError, shown
 from initctl.initializers import KEEP, REGISTRY, Unfit
 from initctl.initializers.fans import Arrangement, arrangement_of
-from initctl.planning.names import CONFIG, Lookup, check_names
+from initctl.planning.names import Lookup, check_names
 from initctl.planning.quantized import quantized
 from initctl.rules import Undefined
+from initctl.rules.expressions import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

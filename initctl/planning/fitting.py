@@ -1,4 +1,4 @@
-"""One rule's initializer on one tensor: the law it resolves to, if the tensor can hold it."""
+"""One rule's initializer on one tensor: the action it comes to, if the tensor can hold what it gives."""
 
 from __future__ import annotations
 
@@ -8,16 +8,39 @@ from typing import TYPE_CHECKING
 from initctl.dtypes import BY_NAME
 from initctl.initializers import Resolved, Unfit
 from initctl.initializers.complex import on_complex
+from initctl.planning.plan import Action
+from initctl.planning.sources import located_sources
 from initctl.stream import Constant, Deterministic, Parted, Revision
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
     from initctl.initializers import Bound
+    from initctl.planning.names import Surroundings
+    from initctl.rules import Rule
     from initctl.stream import AnyFill
     from initctl.tensors import TensorSpec
 
 _COMPUTED = BY_NAME["float32"]
 """The type that random values are computed in, whatever the tensor's."""
+
+
+def action_of(
+    rule: Rule, initializer: Bound, tensor: TensorSpec, rows: tuple[int, int] | None, around: Surroundings
+) -> Action:
+    """What `initializer`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
+    resolved = fit(initializer, tensor)
+    if rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
+        raise Unfit("it takes whole tensors, and this rule has some rows")
+    return Action(
+        tensor,
+        rule,
+        initializer.initializer.name,
+        initializer.told,
+        resolved.numbers,
+        resolved.fill,
+        rows=rows,
+        sources=located_sources(resolved.fill, tensor, around),
+    )
 
 
 def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:

@@ -11,12 +11,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, RuleError, listed, shown
+from initctl.formats.config import dotted
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
 from initctl.rules import Circular, Undefined, highest_numbers, needed
+from initctl.rules.expressions import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from initctl.formats import Checkpoint
     from initctl.rules import Expression, Rule, Value
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 OF_ANY_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype")
 OF_A_TENSOR = (*OF_ANY_TENSOR, "layer", "layers")
-CONFIG = "config."
 SIBLING = "sibling."
 """`sibling.weight.fan_in` is that of the tensor called weight beside this one, `sibling.weight` whether it exists."""
 _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
@@ -117,7 +118,7 @@ class Lookup:
     def _silent(self, key: str) -> str:
         if self.around.config is None:
             return f"there is no config.json beside the checkpoint that could tell {key}"
-        nearest = get_close_matches(key, list(_dotted(self.around.config)), n=1)
+        nearest = get_close_matches(key, [name for name, _ in dotted(self.around.config)], n=1)
         return f"config.json does not tell {key}" + (f", but {shown(nearest[0])}" if nearest else "")
 
     def _of_sibling(self, path: str) -> Value:
@@ -170,17 +171,6 @@ def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Valu
     if isinstance(found, list) and all(isinstance(item, (int, float, str)) for item in found):
         return tuple(found)
     return found if isinstance(found, (int, float, str)) else rule.scope.config.get(key)
-
-
-def _dotted(config: Mapping[str, Any]) -> Iterator[str]:
-    """The dotted keys of values, however deep they lie."""
-    waiting = list(config.items())[::-1]
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
-        else:
-            yield name
 
 
 def check_names(expression: Expression, rule: Rule) -> None:

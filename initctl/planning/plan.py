@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ PHILOX, TORCH = "philox", "torch"
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initctl.errors import Problem
     from initctl.formats import Checkpoint
@@ -108,7 +109,6 @@ class Plan:
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
     `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors.
-    `rule_count` is how many rules it follows.
     """
 
     checkpoint: Checkpoint
@@ -118,7 +118,6 @@ class Plan:
     warnings: tuple[Problem, ...]
     resets: tuple[Action, ...] = ()
     rng: str = PHILOX
-    rule_count: int = 1
 
     @property
     def fills(self) -> tuple[Action, ...]:
@@ -170,6 +169,25 @@ class Plan:
                 "reset": self.reset._asdict(),
             },
         }
+
+
+def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Iterator[TensorPart]:
+    """What `actions` leave of `tensors`. Raises `ValueError` where they fill rows of one twice."""
+    filled: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for action in actions:
+        shape = action.tensor.shape
+        filled[action.tensor.name].append(action.rows or (0, shape[0] if shape else 1))
+    for tensor in tensors:
+        if tensor.name not in filled:
+            yield TensorPart(tensor)
+            continue
+        reached, end = 0, tensor.shape[0] if tensor.shape else 1
+        for start, stop in [*sorted(filled[tensor.name]), (end, end)]:
+            if start < reached:
+                raise ValueError(f"rows of {tensor.name} are filled twice")
+            if reached < start:
+                yield TensorPart(tensor, (reached, start))
+            reached = stop
 
 
 def _place(action: Action) -> tuple[str, tuple[int, int] | None]:

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import FitError, Problem, escape, listed, shown
 from initctl.initializers import Unfit
 from initctl.planning.deciding import decide
-from initctl.planning.fitting import fit
+from initctl.planning.fitting import action_of
 from initctl.planning.names import Lookup, Surroundings
 from initctl.planning.nearest import hint_for
 from initctl.planning.optimizer import resets
 from initctl.planning.placing import placed
-from initctl.planning.plan import PHILOX, TORCH, Action, Kept, Plan
+from initctl.planning.plan import PHILOX, TORCH, Kept, Plan
 from initctl.planning.sharing import shared
-from initctl.planning.sources import located_sources
 from initctl.planning.torch_rng import by_torch
 from initctl.rules import quoted
-from initctl.stream import Revision, TruncNormal
+from initctl.stream import TruncNormal
 from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.initializers import Bound
     from initctl.planning.deciding import BoundRule, Decisions, Part, Reach
+    from initctl.planning.plan import Action
     from initctl.rules import Rule
     from initctl.tensors import TensorSpec
 
@@ -72,38 +72,42 @@ def make_plan(
     on_devices = placed(actions, device)
     if rng == TORCH:
         on_devices = _by_torch(on_devices)
-    return Plan(checkpoint, seed, tuple(on_devices), kept, tuple(warnings), forgotten, rng, len(rules))
+    return Plan(checkpoint, seed, tuple(on_devices), kept, tuple(warnings), forgotten, rng)
 
 
 def _by_torch(actions: Sequence[Action]) -> list[Action]:
     """`actions` as torch.nn.init carries them out. Raises `FitError` with all that it cannot."""
     found: list[Action] = []
-    unfit: dict[tuple[Rule, str], list[tuple[TensorSpec, Unfit]]] = defaultdict(list)
+    unfits = _Unfits()
     for action in actions:
         try:
             found.append(by_torch(action))
         except Unfit as fact:
-            unfit[action.rule, str(fact)].append((action.tensor, fact))
-    if unfit:
-        raise FitError(*(_unfit(rule, tensors) for (rule, _), tensors in unfit.items()))
+            unfits.add(action.rule, action.tensor, fact, _no_fit(action.rule, fact))
+    if problems := unfits.problems():
+        raise FitError(*problems)
     return found
 
 
 def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], list[Problem]]:
     """An action for each part that a rule fills; and a problem for each rule that does not fit all of them."""
     actions: list[Action] = []
-    unfit: dict[tuple[Rule, str], list[tuple[TensorSpec, Unfit]]] = defaultdict(list)
+    unfits = _Unfits()
     for reach in decisions.reaches:
         for tensor, fact in reach.unfit:
-            unfit[reach.rule, str(fact)].append((tensor, fact))
+            unfits.add(reach.rule, tensor, fact, str(fact))
     for part in decisions.parts:
         if part.decision is None or part.decision.initializer is None:
             continue
         try:
             actions.append(_action(part.decision, part.decision.initializer, part, around))
         except Unfit as fact:
-            unfit[part.decision.rule, str(fact)].append((part.tensor, fact))
-    return actions, [_unfit(rule, found) for (rule, _), found in unfit.items()]
+            unfits.add(part.decision.rule, part.tensor, fact, _no_fit(part.decision.rule, fact))
+    return actions, unfits.problems()
+
+
+def _no_fit(rule: Rule, fact: Unfit) -> str:
+    return f"{rule.call.name} does not fit: {fact}"
 
 
 def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroundings) -> Action:
@@ -111,28 +115,29 @@ def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroun
     if initializer.expressions:
         lookup = Lookup(decision.rule, part.tensor, around, decision.arrangement)
         initializer = initializer.evaluated(lookup)
-    resolved = fit(initializer, part.tensor)
-    if part.rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
-        raise Unfit("it takes whole tensors, and this rule has some rows")
-    return Action(
-        part.tensor,
-        decision.rule,
-        initializer.initializer.name,
-        initializer.told,
-        resolved.numbers,
-        resolved.fill,
-        rows=part.rows,
-        sources=located_sources(resolved.fill, part.tensor, around),
-    )
+    return action_of(decision.rule, initializer, part.tensor, part.rows, around)
 
 
-def _unfit(rule: Rule, found: Sequence[tuple[TensorSpec, Unfit]]) -> Problem:
-    tensors = list({tensor.name: tensor for tensor, _ in found}.values())
-    first, fact = found[0]
-    more = f" (and {len(tensors) - 1} more like it)" if len(tensors) > 1 else ""
-    place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
-    message = f"{rule}: {place}: {rule.call.name} does not fit: {fact}"
-    return Problem("rule.unfit", message, None, fact.excerpt)
+class _Unfits:
+    """Tensors that rules do not fit, those for the same reason together."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Rule, str], list[tuple[TensorSpec, Unfit]]] = defaultdict(list)
+
+    def add(self, rule: Rule, tensor: TensorSpec, fact: Unfit, fault: str) -> None:
+        """Note that `rule` has a `fault` on `tensor`."""
+        self._found[rule, fault].append((tensor, fact))
+
+    def problems(self) -> list[Problem]:
+        """One for each rule and fault."""
+        return [self._problem(rule, fault, found) for (rule, fault), found in self._found.items()]
+
+    def _problem(self, rule: Rule, fault: str, found: Sequence[tuple[TensorSpec, Unfit]]) -> Problem:
+        tensors = list({tensor.name: tensor for tensor, _ in found}.values())
+        first, fact = found[0]
+        more = f" (and {len(tensors) - 1} more like it)" if len(tensors) > 1 else ""
+        place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
+        return Problem("rule.unfit", f"{rule}: {place}: {fault}", None, fact.excerpt)
 
 
 def _kept(decisions: Decisions) -> Iterator[Kept]:

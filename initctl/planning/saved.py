@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from hashlib import blake2b
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
-from initctl.initializers import REGISTRY, Unfit
-from initctl.initializers.registry import bound
-from initctl.planning.fitting import fit
+from initctl.initializers import REGISTRY, Bound, Unfit
+from initctl.planning.digests import result_at, table_digest, tensors_digest
+from initctl.planning.fitting import action_of
 from initctl.planning.names import Surroundings
 from initctl.planning.optimizer import resets
-from initctl.planning.placing import placed
-from initctl.planning.plan import PHILOX, TORCH, Action, Kept, Plan
+from initctl.planning.placing import AUTO, placed
+from initctl.planning.plan import PHILOX, TORCH, Kept, Plan, untouched
 from initctl.planning.sharing import shared
-from initctl.planning.sources import located_sources
 from initctl.planning.torch_rng import by_torch
 from initctl.rules import Call, Glob, Rule, Selector, quoted
-from initctl.stream import Revision
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.initializers import Initializer
     from initctl.initializers.parameters import Value
+    from initctl.planning.plan import Action
     from initctl.tensors import TensorSpec
 
 SCHEMA = "initctl-plan/1"
@@ -52,72 +49,86 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def read_plan(
-    path: str, checkpoint: str, read: Callable[[str, str | None], Checkpoint], *, result: bool = False
-) -> Plan:
-    """The plan in the document at `path`, for the checkpoint at the path `checkpoint`.
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """The `document` of a plan, at `path`. `read` gives the table of a checkpoint at a root.
 
-    `read` gives the table of a checkpoint at a root. Raises `InputError` where the document is none, and
-    `ConflictError` where the checkpoint's table is not the one that it was made for; of a `result` of the plan, which
-    may have been converted, its tensors need to be.
+    Its plans are for one checkpoint. They raise `InputError` where the document is damaged.
     """
-    try:
-        document = parse_object(read_small(path, LONGEST))
-    except InvalidJson as error:
-        _malformed(path, str(error))
-    if document.get("schema") != SCHEMA:
-        _malformed(path, f"is no saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
-    try:
-        return _restored(document, path, checkpoint, read, result=result)
-    except UsageError as error:  # an initializer, an argument or a device that is not known
-        _malformed(path, f"is damaged: {error}", "plan again")
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
-        _malformed(path, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
+
+    path: str
+    document: Mapping[str, Any]
+    read: Callable[[str, str | None], Checkpoint]
+
+    @classmethod
+    def at(cls, path: str, read: Callable[[str, str | None], Checkpoint]) -> SavedPlan:
+        """The one in the file at `path`. Raises `InputError`."""
+        try:
+            document = parse_object(read_small(path, LONGEST))
+        except InvalidJson as error:
+            _malformed(path, str(error))
+        if document.get("schema") != SCHEMA:
+            _malformed(path, f"is no saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
+        for key in ("root", "table", "tensors"):
+            if not isinstance(document.get(key), str):
+                _malformed(path, f"is damaged: {key} is no text", "plan again")
+        return cls(path, document, read)
+
+    @property
+    def root(self) -> str:
+        """Where the names of its tensors begin, in the checkpoint that it was made for."""
+        return str(self.document["root"])
+
+    def for_checkpoint(self, path: str) -> Plan:
+        """The plan for the checkpoint at `path`. Raises `ConflictError` unless that has the table it was made for."""
+        try:
+            table = self.read(path, self.root)
+        except UsageError:  # it holds no tensors there
+            raise _other(path, self.path) from None
+        _check_table(self.document["table"], table, self.path)
+        return self._restored(table)
+
+    def of_result(self, path: str) -> Plan:
+        """The plan that the checkpoint at `path` came of, by a conversion maybe, as a plan for that one.
+
+        Raises `ConflictError` unless it has the same tensors.
+        """
+        try:
+            table = result_at(path, self.root, self.document["tensors"], self.read)
+        except UsageError:
+            raise _other(path, self.path) from None
+        if tensors_digest(table) != self.document["tensors"]:
+            raise _other(path, self.path)
+        return self._restored(table)
+
+    def _restored(self, table: Checkpoint) -> Plan:
+        try:
+            return _plan(self.document, table, self.read, self.path)
+        except UsageError as error:  # an initializer, an argument or a device that is not known
+            _malformed(self.path, f"is damaged: {error}", "plan again")
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
+            _malformed(self.path, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
 
-def _restored(
-    document: Mapping[str, Any],
-    path: str,
-    checkpoint: str,
-    read: Callable[[str, str | None], Checkpoint],
-    *,
-    result: bool,
+def _plan(
+    document: Mapping[str, Any], table: Checkpoint, read: Callable[[str, str | None], Checkpoint], path: str
 ) -> Plan:
-    try:
-        table = _at_root(checkpoint, _text(document["root"]), read, result=result)
-    except UsageError:  # it holds no tensors there
-        raise _other(checkpoint, path) from None
-    if result:
-        _check(document["tensors"] == tensors_digest(table), table, path)
-    else:
-        _check_table(document["table"], table, path)
     seed, rng = document["seed"], document["rng"]
     if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
         raise ValueError(f"seed {seed}, rng {rng}")
     around = Surroundings(table, None, lambda other: read(other, None))
     if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
         raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
-    tensors = {name: tensor for tensor in table.tensors for name in (*tensor.aliases, tensor.name)}
-    actions = [_action(entry, tensors, around, path) for entry in document["actions"]]
-    if result:  # tied tensors may have become one
-        actions = list({(action.tensor.name, action.rows): action for action in actions}.values())
+    tensors = {tensor.name: tensor for tensor in table.tensors}
+    united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
+    actions = [_action(entry, tensors, around, path) for entry in document["actions"] if entry["tensor"] not in united]
     if rng == TORCH:
         actions = [by_torch(action) for action in actions]
-    forgotten = resets(table, [action.part for action in actions]) if document["reset_optimizer"] and not result else ()
-    kept = tuple(_kept(table, actions))
+    forgotten = resets(table, [action.part for action in actions]) if document["reset_optimizer"] else ()
+    kept = tuple(Kept(part.tensor, None, part.rows) for part in untouched(table.tensors, actions))
     if faults := shared(table, actions, kept, forgotten):
         raise ValueError(faults[0].message)
     return Plan(table, seed, tuple(actions), kept, table.warnings, forgotten, rng)
-
-
-def _at_root(checkpoint: str, root: str, read: Callable[[str, str | None], Checkpoint], *, result: bool) -> Checkpoint:
-    """The table of `checkpoint` at `root`; what a conversion resulted in has none. Raises `UsageError`."""
-    try:
-        return read(checkpoint, root)
-    except UsageError:
-        if not result:
-            raise
-        return read(checkpoint, None)
 
 
 def _text(value: object) -> str:
@@ -126,39 +137,8 @@ def _text(value: object) -> str:
     return value
 
 
-def table_digest(checkpoint: Checkpoint) -> str:
-    """What tells a checkpoint's table from any other: its tensors, and where their bytes lie.
-
-    A single file may be called otherwise.
-    """
-    named = checkpoint.is_directory
-    rows = [
-        (
-            *(tensor.name, tensor.dtype.name, tensor.shape, tensor.tied, tensor.aliases),
-            [(b.file if named else "", b.offset, b.start, b.shape, b.strides) for b in tensor.blocks],
-        )
-        for tensor in (*checkpoint.tensors, *checkpoint.outside)
-    ]
-    content = [checkpoint.format, checkpoint.root, [file.size for file in checkpoint.files], rows]
-    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
-
-
-def tensors_digest(checkpoint: Checkpoint) -> str:
-    """What tells a checkpoint's tensors from any other's, wherever they lie: names, dtypes and shapes."""
-    rows = sorted(
-        (name, tensor.dtype.name, tensor.shape)
-        for tensor in checkpoint.tensors
-        for name in (tensor.name, *tensor.aliases)
-    )
-    return blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
-
-
 def _check_table(digest: object, checkpoint: Checkpoint, path: str) -> None:
-    _check(digest == table_digest(checkpoint), checkpoint, path)
-
-
-def _check(same: bool, checkpoint: Checkpoint, path: str) -> None:  # noqa: FBT001 - what is checked
-    if not same:
+    if digest != table_digest(checkpoint):
         raise _other(checkpoint.path, path)
 
 
@@ -182,38 +162,25 @@ def _action_json(action: Action) -> dict[str, Any]:
 
 
 def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around: Surroundings, path: str) -> Action:
-    """Raises what reading it may: `read_plan` tells all of it alike."""
+    """Raises what reading it may: `SavedPlan` tells all of it alike."""
     tensor = tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
-    arguments = _arguments(initializer, entry["arguments"])
-    values = bound(initializer, arguments)
-    values.check()
-    resolved = fit(values, tensor)
-    if dict(resolved.numbers) != entry["derived"]:
-        message = f"{shown(path)}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
-        raise ConflictError(Problem("plan.numbers", message, "plan again"))
-    sources = located_sources(resolved.fill, tensor, around)
-    for source, place in sources.items():
-        told = entry["sources"][source.name]
-        if place.checkpoint is not around.checkpoint:
-            _check_table(told, place.checkpoint, path)
     rule = Rule(
         _text(entry["rule"]), _text(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name)
     )
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
-    if rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
-        raise ValueError(f"rows {rows} of {tensor.name}")
-    action = Action(
-        tensor,
-        rule,
-        initializer.name,
-        values.told,
-        resolved.numbers,
-        resolved.fill,
-        rows=rows,
-        sources=sources,
-    )
-    return placed([action], _text(entry["device"]))[0]
+    action = action_of(rule, Bound.of(initializer, _arguments(initializer, entry["arguments"])), tensor, rows, around)
+    if dict(action.derived) != entry["derived"]:
+        message = f"{shown(path)}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
+        raise ConflictError(Problem("plan.numbers", message, "plan again"))
+    for source, place in action.sources.items():
+        told = entry["sources"][source.name]
+        if place.checkpoint is not around.checkpoint:
+            _check_table(told, place.checkpoint, path)
+    device = _text(entry["device"])
+    if device == AUTO:
+        raise ValueError(f"device {AUTO}")
+    return placed([action], device)[0]
 
 
 def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Value]:
@@ -230,25 +197,6 @@ def _rows(rows: Sequence[int], tensor: TensorSpec) -> tuple[int, int]:
     if not (type(start) is int and type(stop) is int and 0 <= start < stop <= tensor.shape[0]):
         raise ValueError(f"rows {rows} of {tensor.name}")
     return start, stop
-
-
-def _kept(checkpoint: Checkpoint, actions: Sequence[Action]) -> Iterator[Kept]:
-    """What no action fills."""
-    filled: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for action in actions:
-        shape = action.tensor.shape
-        filled[action.tensor.name].append(action.rows or (0, shape[0] if shape else 1))
-    for tensor in checkpoint.tensors:
-        if tensor.name not in filled:
-            yield Kept(tensor, None)
-            continue
-        reached, end = 0, tensor.shape[0] if tensor.shape else 1
-        for start, stop in [*sorted(filled[tensor.name]), (end, end)]:
-            if start < reached:
-                raise ValueError(f"rows of {tensor.name} are filled twice")
-            if reached < start:
-                yield Kept(tensor, None, (reached, start))
-            reached = stop
 
 
 def _malformed(path: str, fault: str, hint: str | None = None) -> NoReturn:

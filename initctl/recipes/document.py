@@ -28,6 +28,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import Problem, RuleError, shown
+from initctl.formats.config import dotted
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions import RESERVED
 from initctl.stream.key import SEED_LIMIT
@@ -77,9 +78,9 @@ def parse_document(text: str, source: str) -> Document:
         tuple(_texts(content.get("extends", []), f"{place}: extends")),
         {
             name: _variable(name, value, f"{place}: vars.{shown(name)}")
-            for name, value in _table(content, "vars", place)
+            for name, value in _table(content, "vars", place).items()
         },
-        dict(_flat(_table(content, "config", place), f"{place}: config")),
+        dict(_told(_table(content, "config", place), f"{place}: config")),
         tuple(enumerate(_rule_tables(content.get("rule", []), place), start=1)),
         _flag(content.get("optional", False), f"{place}: optional"),
         _preset(content, place),
@@ -160,14 +161,10 @@ def _variable(name: str, value: Any, place: str) -> Expression:  # noqa: ANN401
         raise error.prefixed(f"{place}: ") from None
 
 
-def _flat(table: Iterator[tuple[str, Any]], place: str) -> Iterator[tuple[str, Value]]:
-    """Values by dotted keys, however deep the tables are."""
-    waiting = list(table)[::-1]
-    while waiting:
-        name, value = waiting.pop()
+def _told(table: Mapping[str, Any], place: str) -> Iterator[tuple[str, Value]]:
+    """What config.json is taken to say, by dotted keys."""
+    for name, value in dotted(table):
         match value:
-            case dict():
-                waiting += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
             case list() if all(isinstance(item, (int, float, str)) for item in value):
                 yield name, tuple(value)
             case float() if not isfinite(value):
@@ -203,11 +200,11 @@ def _texts(value: Any, place: str) -> list[str]:  # noqa: ANN401
     return texts
 
 
-def _table(content: Mapping[str, Any], key: str, place: str) -> Iterator[tuple[str, Any]]:
+def _table(content: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
     value = content.get(key, {})
     if not isinstance(value, dict):
         _refuse(f"{place}: {key}", f"must be a table: [{key}]")
-    return iter(value.items())
+    return value
 
 
 def _rule_tables(value: Any, place: str) -> list[Mapping[str, Any]]:  # noqa: ANN401
@@ -217,7 +214,7 @@ def _rule_tables(value: Any, place: str) -> list[Mapping[str, Any]]:  # noqa: AN
 
 
 def _preset(content: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    table = dict(_table(content, "preset", place))
+    table = _table(content, "preset", place)
     _check_keys(table, PRESET_KEYS, f"{place}: preset")
     return table
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules import Circular, Expression, needed, parse_condition, parse_expression
+from initctl.rules.expressions import CONFIG
 from initctl.rules.expressions.parser import MOST_PARTS
 from initctl.rules.expressions.text import substituted, written
 from initctl.rules.expressions.tree import Literal, Name, parts
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     Lookup = Callable[[Rule, str], Value | None]
     """What `config.json` says, or is taken to say by a rule, of a dotted key."""
-
-CONFIG = "config."
 
 
 def recipe_text(rules: Iterable[tuple[Rule, Bound | None]], seed: int, config: Lookup) -> str:
@@ -66,8 +65,8 @@ class _Writer:
         text = written(self.tree(rule, expression))
         try:
             (parse_condition if expression is rule.where else parse_expression)(text)
-        except RuleError:
-            _refuse(rule, expression)
+        except RuleError as error:
+            _refuse(rule, expression, str(error))
         return text
 
     def tree(self, rule: Rule, expression: Expression) -> Tree:
@@ -88,13 +87,13 @@ class _Writer:
                 for name in needed(used, variables, {*captures, *trees}):
                     sizes[name] = size(variables[name].tree)
                     if sizes[name] > MOST_PARTS:
-                        _refuse(rule, expression)
+                        _refuse(rule, expression, _TOO_LONG)
                     trees[name] = substituted(variables[name].tree, known)
         except Circular as fact:
             message = f"{rule}: {shown(expression.text)}: {fact}: variables that need each other"
             raise RuleError(Problem("rule.name", message)) from None
         if size(expression.tree) > MOST_PARTS:
-            _refuse(rule, expression)
+            _refuse(rule, expression, _TOO_LONG)
         return substituted(expression.tree, known)
 
     def literal(self, rule: Rule, name: str) -> Literal | None:
@@ -111,9 +110,12 @@ class _Writer:
         return None
 
 
-def _refuse(rule: Rule, expression: Expression) -> NoReturn:
-    message = f"{rule}: {shown(expression.text)}: is too long for one expression once variables are written out"
+def _refuse(rule: Rule, expression: Expression, why: str) -> NoReturn:
+    message = f"{rule}: {shown(expression.text)}: is no expression any more once variables are written out: {why}"
     raise RuleError(Problem("recipe.unwritable", message))
+
+
+_TOO_LONG = f"it has more than {MOST_PARTS} parts"
 
 
 def _is_quotable(text: str) -> bool:

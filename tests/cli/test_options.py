@@ -25,7 +25,7 @@ RULES = {"--rule", "--recipe", "--preset", "--root", "--seed", "--allow-unused",
     [
         ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", *RULES, *FACE}),
         ("plan", {"--save", "--emit-recipe", "--all", "--reset-optimizer", *RULES, *FACE}),
-        ("verify", {"--plan", "--against", "--sample", *RULES, *FACE}),
+        ("verify", {"--plan", "--against", "--sample", "--reset-optimizer", *RULES, *FACE}),
         ("inspect", {"--all", "--root", *FACE}),
         ("initializers", FACE),
         ("presets", FACE),

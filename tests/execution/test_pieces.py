@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import initctl
 from initctl.dtypes import BY_NAME
 from initctl.execution.pieces import COPIED_AT_ONCE, FILLED_AT_ONCE, filled_pieces, kept_pieces
-from initctl.execution.ranges import extent, filled_ranges, joined, kept_ranges
 from initctl.filling import Filler, Target
+from initctl.filling.ranges import extent, filled_ranges, joined, kept_ranges
 from initctl.formats import read_checkpoint
 from initctl.planning import Action
 from initctl.rules import parse_rule

@@ -287,6 +287,7 @@ DAMAGE: dict[str, Callable[[Any], None]] = {
     "no such initializer": set_at(("actions", 0, "init"), "nrmal"),
     "initializer is keep": set_at(("actions", 0, "init"), "keep"),
     "initializer is a list": set_at(("actions", 0, "init"), []),
+    "device not yet chosen": set_at(("actions", 0, "device"), "auto"),
     "one that does not fit": set_at(("actions", 0, "init"), "dirac"),
     "unknown argument": set_at(("actions", 0, "arguments", "x"), 1),
     "argument is a list": set_at(("actions", 0, "arguments", "std"), [1]),

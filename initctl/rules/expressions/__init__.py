@@ -15,10 +15,11 @@ variables.py    names that stand for expressions
 
 from initctl.rules.expressions.evaluation import Undefined
 from initctl.rules.expressions.expression import Expression, parse_condition, parse_expression
-from initctl.rules.expressions.tree import RESERVED, Value
+from initctl.rules.expressions.tree import CONFIG, RESERVED, Value
 from initctl.rules.expressions.variables import Circular, needed
 
 __all__ = [
+    "CONFIG",
     "RESERVED",
     "Circular",
     "Expression",

@@ -21,6 +21,8 @@ NOT_FINITE = ("nan", "inf", "infinity")
 OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers", "config", "sibling"))
 RESERVED = OF_TENSORS | {*CONSTANTS, *WORDS, *FUNCTIONS, *NOT_FINITE}
 """What no variable and no capture can be called."""
+CONFIG = "config."
+"""What the name of a value of config.json begins with; its dotted key follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,236 @@
+"""With the original at hand, every byte that the rules do not give is held against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+import initctl
+from initctl.cli.main import run
+from initctl.formats import read_checkpoint
+from tests.execution.checkpoints import sharded, single
+from tests.execution.torch_files import save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULES = {"safetensors": ["*.weight=normal"], "zip": ["w=normal", "v=zeros"], "legacy": ["w=normal", "v=zeros"]}
+
+
+def training(path: Path, kind: str) -> Path:
+    """A training state: parameters that were trained a step, and what the optimizer remembers of them."""
+    torch.manual_seed(0)
+    state = {"w": torch.rand(4, 3).requires_grad_(), "v": torch.rand(5).requires_grad_()}
+    optimizer = torch.optim.AdamW(state.values())
+    sum(tensor.square().sum() for tensor in state.values()).backward()
+    optimizer.step()
+    held = {name: tensor.detach() for name, tensor in state.items()} | {"k": torch.arange(6)}
+    save(path, {"model": held, "optimizer": optimizer.state_dict(), "epoch": 3, "note": "é" * 9}, kind)
+    return path
+
+
+@pytest.fixture(scope="module", params=RULES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+    """A checkpoint, what came of it, and the rules."""
+    folder = tmp_path_factory.mktemp(request.param)
+    before = folder / "in"
+    single(before) if request.param == "safetensors" else training(before, request.param)
+    initctl.apply(before, folder / "out", rules=RULES[request.param])
+    return before, folder / "out", RULES[request.param]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=250)
+@given(data=st.data())
+def test_no_flipped_bit_of_the_file_is_passed_over(
+    tmp_path: Path, case: tuple[Path, Path, list[str]], data: st.DataObject
+):
+    before, after, rules = case
+    content = bytearray(after.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= 1 << data.draw(st.integers(0, 7))
+    (tmp_path / "flipped").write_bytes(content)
+    (file,) = read_checkpoint(after).files
+    is_of_checksum = any(
+        place <= at < place + 4
+        for checksum in file.checksums
+        for place in checksum.places
+        if after.read_bytes()[checksum.start : checksum.stop] != before.read_bytes()[checksum.start : checksum.stop]
+    )
+    try:
+        found = initctl.verify(tmp_path / "flipped", rules=rules, against=before)
+    except initctl.InitctlError:
+        return  # no checkpoint any more, or one of other tensors
+    assert found.rest is not None
+    assert found.holds == is_of_checksum, at
+
+
+def test_all_that_was_kept_is_counted(case: tuple[Path, Path, list[str]]):
+    before, after, rules = case
+    found = initctl.verify(after, rules=rules, against=before)
+    assert found.holds
+    checkpoint = found.plan.checkpoint
+    tensors = sum(tensor.nbytes for tensor in (*checkpoint.tensors, *checkpoint.outside))
+    checksums = 4 * sum(len(checksum.places) for file in checkpoint.files for checksum in file.checksums)
+    assert found.rest is not None
+    assert tensors + found.rest <= os.path.getsize(after) <= tensors + found.rest + checksums
+
+
+def flipped(path: Path, name: str, at: int = 0) -> Path:
+    """The file with a bit of a tensor's byte `at` flipped."""
+    checkpoint = read_checkpoint(path)
+    (block,) = next(t for t in (*checkpoint.tensors, *checkpoint.outside) if t.name == name).blocks
+    content = bytearray(path.read_bytes())
+    content[block.offset + at] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+def test_what_an_optimizer_remembers_is_held_against_the_original(tmp_path: Path, kind: str):
+    before = training(tmp_path / "in.pt", kind)
+    initctl.apply(before, tmp_path / "out.pt", rules=["w=normal"])
+    flipped(tmp_path / "out.pt", "optimizer.state.0.exp_avg", 4 * 7)
+    (difference,) = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=before).differences
+    assert (difference.tensor, difference.index) == ("optimizer.state.0.exp_avg", (2, 1))
+    assert initctl.verify(tmp_path / "out.pt", rules=["w=normal"]).holds
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["by rules", "by a saved plan"])
+@pytest.mark.parametrize("rule", ["w=normal", "w[1:3]=normal"])
+def test_what_an_optimizer_was_made_to_forget_is_verified(tmp_path: Path, rule: str, saved: bool):
+    before = training(tmp_path / "in.pt", "zip")
+    options: dict[str, Any] = {"rules": [rule], "reset_optimizer": True}
+    initctl.apply(before, tmp_path / "out.pt", **options)
+    if saved:
+        initctl.save_plan(initctl.plan(before, **options), tmp_path / "plan.json")
+        options = {"plan": tmp_path / "plan.json"}
+    assert initctl.verify(tmp_path / "out.pt", against=before, **options).holds
+    assert not initctl.verify(tmp_path / "out.pt", rules=[rule], against=before).holds
+    for at in (0, 4 * 4):  # kept, and set back, where rows were filled
+        flipped(tmp_path / "out.pt", "optimizer.state.0.exp_avg_sq", at)
+        (difference,) = initctl.verify(tmp_path / "out.pt", against=before, **options).differences
+        assert difference.tensor == "optimizer.state.0.exp_avg_sq"
+        flipped(tmp_path / "out.pt", "optimizer.state.0.exp_avg_sq", at)
+    assert initctl.verify(tmp_path / "out.pt", against=before, **options).holds
+
+
+def test_an_optimizer_that_was_not_set_back_is_told(tmp_path: Path):
+    before = training(tmp_path / "in.pt", "zip")
+    initctl.apply(before, tmp_path / "out.pt", rules=["w=normal"])
+    found = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], reset_optimizer=True)
+    assert [d.tensor for d in found.differences] == [
+        f"optimizer.state.0.{kind}" for kind in ("step", "exp_avg", "exp_avg_sq")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda folder: (folder / "config.json").write_text('{"model_type": "ROBE"}'), [("config.json", 16)]),
+        (lambda folder: (folder / "config.json").write_text('{"model_type": "none"} '), [("config.json", 22)]),
+        (lambda folder: (folder / "extra/deep/notes.txt").write_bytes(b"\0"), [("extra/deep/notes.txt", 1)]),
+        (lambda folder: (folder / "empty").unlink(), [("empty", None)]),
+        (lambda folder: (folder / "added").write_text("more"), []),
+    ],
+    ids=["changed", "longer", "shorter", "lost", "added"],
+)
+def test_other_files_of_a_directory_are_held_against_the_original(tmp_path: Path, change: Any, expected: list[Any]):
+    before = sharded(tmp_path / "in")
+    initctl.apply(before, tmp_path / "out", rules=["*.weight=normal"])
+    assert initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=before).holds
+    change(tmp_path / "out")
+    found = initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=before)
+    assert [(d.file, d.at) for d in found.rest_differences] == expected
+    assert found.holds == (not expected)
+    assert not found.differences
+
+
+def test_a_converted_result_is_found_at_no_root_and_only_its_tensors_are_compared(tmp_path: Path, capsys: Any):
+    state = {"model": {"w": torch.ones(3)}, "ema": {"w": torch.rand(3), "model.w": torch.zeros(2)}}
+    save(tmp_path / "in.pt", state)
+    (tmp_path / "config.json").write_text('{"std": 0.5}')
+    rules = ["w=normal:std=config.std"]
+    result = tmp_path / "converted" / "out.safetensors"
+    result.parent.mkdir()
+    initctl.apply(tmp_path / "in.pt", result, rules=rules, root="ema")
+    found = initctl.verify(result, rules=rules, root="ema", against=tmp_path / "in.pt")
+    assert found.holds
+    assert (found.compared, found.rest) == (5, None)
+    arguments = ["verify", str(result), "-r", rules[0], "--root", "ema", "--against", str(tmp_path / "in.pt")]
+    assert run(arguments) == 0
+    assert f"was not compared: {tmp_path / 'in.pt'} is laid out otherwise" in capsys.readouterr().out
+    initctl.save_plan(initctl.plan(tmp_path / "in.pt", rules=rules, root="ema"), tmp_path / "plan.json")
+    assert initctl.verify(result, plan=tmp_path / "plan.json", against=tmp_path / "in.pt").holds
+    with pytest.raises(initctl.UsageError, match="no tensor lies under emma"):
+        initctl.verify(result, rules=rules, root="emma", against=tmp_path / "in.pt")
+
+
+@pytest.mark.parametrize("inner", ["model.w", "ema.w"])
+def test_names_that_begin_like_the_root_survive_a_conversion(tmp_path: Path, inner: str):
+    save(tmp_path / "in.pt", {"model": {inner: torch.ones(3), "v": torch.ones(2)}})
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.safetensors", rules=[f"{inner}=normal"], root="model")
+    options: dict[str, Any] = {"rules": [f"{inner}=normal"], "root": "model"}
+    assert initctl.verify(tmp_path / "out.safetensors", against=tmp_path / "in.pt", **options).holds
+    initctl.save_plan(initctl.plan(tmp_path / "in.pt", **options), tmp_path / "plan.json")
+    assert initctl.verify(tmp_path / "out.safetensors", plan=tmp_path / "plan.json").holds
+
+
+def test_all_of_a_file_is_verified_at_the_root_of_all(tmp_path: Path):
+    before = training(tmp_path / "in.pt", "zip")
+    options: dict[str, Any] = {"rules": ["optimizer.state.0.exp_avg=normal"], "root": ""}
+    initctl.apply(before, tmp_path / "out.pt", **options)
+    assert initctl.verify(tmp_path / "out.pt", against=before, **options).holds
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_elements_that_are_no_numbers_are_compared_as_they_are_stored(tmp_path: Path):
+    quantized = torch.quantize_per_tensor(torch.arange(4.0), 0.5, 2, torch.qint8)
+    wide = torch.quantize_per_tensor(torch.arange(4.0), 0.5, 2, torch.qint32)
+    save(tmp_path / "in.pt", {"w": torch.ones(3), "q": quantized, "wide": wide})
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["w=normal"])
+    flipped(flipped(tmp_path / "out.pt", "q", 2), "wide", 4)
+    found = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=tmp_path / "in.pt")
+    assert [(d.tensor, d.index, d.expected, d.found) for d in found.differences] == [
+        ("q", (2,), 6, 7), ("wide", (1,), 4, 5),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["F4", "F6_E2M3"])
+def test_elements_below_a_byte_are_compared_by_their_bytes(tmp_path: Path, dtype: str):
+    def written(path: Path, packed: bytes) -> Path:
+        count = len(packed) * 8 // (4 if dtype == "F4" else 6)
+        header = {"p": {"dtype": dtype, "shape": [count], "data_offsets": [0, len(packed)]}}
+        header["w"] = {"dtype": "F32", "shape": [2], "data_offsets": [len(packed), len(packed) + 8]}
+        text = json.dumps(header).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + packed + bytes(8))
+        return path
+
+    before = written(tmp_path / "in.safetensors", bytes(range(6)))
+    after = written(tmp_path / "out.safetensors", bytes([0, 1, 2, 9, 4, 5]))
+    assert initctl.verify(before, rules=["w=zeros"], against=shutil.copy(before, tmp_path / "same")).holds
+    (difference,) = initctl.verify(after, rules=["w=zeros"], against=before).differences
+    assert (difference.tensor, difference.index, difference.expected, difference.found) == ("p", (3,), 3, 9)
+
+
+def test_what_differs_beside_tensors_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    save_file({"w": torch.ones(2)}, tmp_path / "in.safetensors", metadata={"note": "one"})
+    initctl.apply(tmp_path / "in.safetensors", tmp_path / "out.safetensors", rules=["w=zeros"])
+    content = (tmp_path / "out.safetensors").read_bytes()
+    (tmp_path / "out.safetensors").write_bytes(content.replace(b"one", b"two"))
+    arguments = [str(tmp_path / "out.safetensors"), "-r", "w=zeros", "--against", str(tmp_path / "in.safetensors")]
+    assert run(["verify", *arguments]) == 1
+    told = capsys.readouterr().out
+    assert f"out.safetensors  byte {content.index(b'one')}" in told
+    assert "the rest of 1 file not as the rules give" in told
+    assert run(["verify", *arguments, "--json"]) == 1
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert data["differences_rest"] == [{"file": "out.safetensors", "byte": content.index(b"one")}]
+    assert data["against"] == str(tmp_path / "in.safetensors")
