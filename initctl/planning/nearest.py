@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from initctl.errors import RuleError, shown
 from initctl.formats.names import WRAPPER_PREFIXES
 from initctl.rules import Glob
+from initctl.rules.regex import PREFIX as REGEX
+from initctl.rules.regex import Regex
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _PROPOSED = 3
 _SIMILARITY = 0.5
@@ -31,9 +33,21 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
     for prefix in WRAPPER_PREFIXES:
         if pattern.startswith(prefix) and _matches_any(pattern.removeprefix(prefix), names):
             return f"{prefix} stands before every name and is left out: write '{shown(pattern.removeprefix(prefix))}'"
+    if longer := next((longer for longer in _longer(pattern) if _matches_any(longer, names)), None):
+        return f"a pattern matches whole names: did you mean '{shown(longer)}'?"
     if nearest := nearest_names(pattern, names):
         return f"did you mean {' or '.join(map(shown, nearest))}?"
     return "`initctl inspect` lists the names"
+
+
+def _longer(pattern: str) -> Iterator[str]:
+    """Patterns for names that `pattern` is a part of, the narrowest first."""
+    if pattern.startswith(REGEX):
+        expression = pattern.removeprefix(REGEX)
+        yield f"{REGEX}.*({expression}).*" if "|" in expression else f"{REGEX}.*{expression}.*"
+        return
+    for before, behind in (("*.", ""), ("", ".*"), ("*.", ".*"), ("*", "*")):
+        yield f"{before}{pattern}{behind}"
 
 
 def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
@@ -55,7 +69,7 @@ def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
 
 def _matches_any(pattern: str, names: Sequence[str]) -> bool:
     try:
-        glob = Glob(pattern)
+        matches = (Regex if pattern.startswith(REGEX) else Glob)(pattern).matches
     except RuleError:
         return False
-    return any(map(glob.matches, names))
+    return any(map(matches, names))

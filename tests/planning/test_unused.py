@@ -51,7 +51,18 @@ def test_where_nothing_is_near_inspect_is_proposed(tmp_path: Path):
 def test_nearest_names_are_found_among_thousands_of_long_ones(tmp_path: Path):
     numerals = str.maketrans("0123456789", "abcdefghij")  # digits would be folded
     many = {f"{i:04}".translate(numerals) + "x" * 300: ("F32", [1]) for i in range(2100)}
-    assert f"did you mean baaa{'x' * 252}… or " in refusal(tmp_path, many, f"baaa{'x' * 201}=zeros")
+    assert f"did you mean baaa{'x' * 252}… or " in refusal(tmp_path, many, f"baaa{'x' * 200}y=zeros")
+
+
+@pytest.mark.parametrize(("pattern", "meant"), [
+    ("bias", "*.bias"), ("fc1", "fc1.*"), ("b.fc", "*.b.fc.*"), ("c2.w", "*c2.w*"), ("nor[lm]", "nor[lm].*"),
+    ("re:bias|weight", "re:.*(bias|weight).*"), ("re:fc[12]", "re:.*fc[12].*"),
+])  # fmt: skip
+def test_a_pattern_for_a_part_of_names_is_told_to_match_them_whole(tmp_path: Path, pattern: str, meant: str):
+    names = NET | {"a.b.fc.weight": ("F32", [3])}
+    told = refusal(tmp_path, names, f"{pattern}=zeros")
+    assert told.endswith(f"matches no tensor; a pattern matches whole names: did you mean '{meant}'?")
+    assert planned(tmp_path, names, f"{meant}=zeros").actions
 
 
 def test_brackets_that_were_meant_literally_are_told_how_to_be_quoted(tmp_path: Path):
