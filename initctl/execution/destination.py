@@ -43,6 +43,8 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, no_c
     parent = os.path.dirname(path)
     if os.path.abspath(output).startswith(_STREAMS):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name one"))
+    if os.path.exists(parent) and not os.path.isdir(parent):
+        raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))
     if not os.path.isdir(parent):
         raise StorageError(
             Problem(
@@ -124,7 +126,8 @@ def check_not_cached(path: str) -> None:
 def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:
     sources = [checkpoint.target, *(os.path.join(checkpoint.directory, file.name) for file in checkpoint.files)]
     if any(os.path.samefile(path, source) for source in sources):
-        raise UsageError(Problem("output.is_input", f"{shown(output)}: is the input", "use --in-place to replace it"))
+        hint = "name another" if checkpoint.format == DISTRIBUTED else "use --in-place to replace it"
+        raise UsageError(Problem("output.is_input", f"{shown(output)}: is the input", hint))
 
 
 def _check_kind(path: str, output: str, *, is_directory: bool) -> None:

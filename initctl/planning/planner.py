@@ -157,6 +157,8 @@ def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
         return Problem("rule.overridden", message, "the last rule wins: remove it, or move it after them")
     if reach.left_alone:
         message = f"{reach.rule}: decides nothing: it matches only {_listed(reach.left_alone)}"
+        if all(tensor.unwritable for tensor in reach.left_alone):
+            return Problem("rule.unused", message, "no rule can fill these")
         return Problem("rule.unused", message, f"{_LEFT_ALONE}; name one in full to fill it")
     if reach.left_out and reach.rule.where:
         message = f"{reach.rule}: decides nothing: it matches {_listed(reach.left_out)}"

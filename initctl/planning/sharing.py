@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 _MOST_PAIRS = 1_000_000
 """Neighbours in memory that are compared at most."""
-_MOST_WORK = 100_000
-"""Steps that NumPy takes at most to tell whether two arrays share memory, before it is taken for granted."""
+_WORK, _HARD_PAIRS, _LITTLE_WORK = 100_000, 2_000, 1_000
+"""Steps that NumPy takes at most to tell whether two arrays share memory, before it is taken for granted: for so many
+pairs, and for each one after them.
+"""
 
 
 class _Extent(NamedTuple):
@@ -104,15 +106,19 @@ def overlapping(entries: Sequence[Entry], others: Others) -> Iterator[Problem]:
         _add(by_file, entry, rooted=False)
     for tensor in others.unlisted:
         _add(by_file, Kept(tensor, None), rooted=False, listed=False)
-    told: set[str] = set()
+    found: dict[str, tuple[_Extent, _Extent]] = {}
     for number, (one, other) in enumerate(pair for extents in by_file.values() for pair in _neighbours(extents)):
         if number == _MOST_PAIRS:
             message = f"more than {_MOST_PAIRS:,} pairs of tensors lie within each other's memory"
             yield Problem("rule.overlap", message, _APART)
             return
-        if one.tensor.name not in told and not _agree(one, other) and _share(one, other):
-            told.add(one.tensor.name)
-            yield _overlap(one, other)
+        work = _WORK if number < _HARD_PAIRS else _LITTLE_WORK
+        if one.tensor.name not in found and not _agree(one, other) and _share(one, other, work):
+            found[one.tensor.name] = one, other
+    alike: dict[tuple[str, str, str], list[tuple[_Extent, _Extent]]] = defaultdict(list)
+    for one, other in found.values():
+        alike[str(one.action and one.action.rule), _whose(other), _hint(one, other)].append((one, other))
+    yield from map(_overlap, alike.values())
 
 
 def _add(by_file: dict[str, list[_Extent]], entry: Entry, *, rooted: bool, listed: bool = True) -> None:
@@ -150,11 +156,12 @@ def _agree(one: _Extent, other: _Extent) -> bool:
     )
 
 
-def _share(one: _Extent, other: _Extent) -> bool:
+def _share(one: _Extent, other: _Extent, work: int) -> bool:
+    """Whether they have a byte in common, or that is too much `work` to tell."""
     import numpy as np
 
     try:
-        return bool(np.shares_memory(one.array, other.array, max_work=_MOST_WORK))  # type: ignore[arg-type]  # any number is taken
+        return bool(np.shares_memory(one.array, other.array, max_work=work))  # type: ignore[arg-type]  # any number is taken
     except np.exceptions.TooHardError:
         return True
 
@@ -197,12 +204,21 @@ def _shared(sequences: Sequence[Sequence[str]]) -> int:
     return sum(1 for _ in takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False)))
 
 
-def _overlap(one: _Extent, other: _Extent) -> Problem:
+def _overlap(alike: Sequence[tuple[_Extent, _Extent]]) -> Problem:
+    """What is wrong with pairs that are decided in the same way."""
+    one, other = alike[0]
     rule = one.action.rule if one.action else None
-    how = f"{other.action.rule} decides" if other.action else "no rule fills" if other.listed else "no rule can reach"
     name = shown(other.tensor.name) if other.listed else f"something that is kept at {shown(other.tensor.name)}"
-    message = f"{rule}: tensor {shown(one.tensor.name)} shares memory with {name}, which {how}"
+    more = f" (and {len(alike) - 1} more like it)" if len(alike) > 1 else ""
+    message = f"{rule}: tensor {shown(one.tensor.name)}{more} shares memory with {name}, which {_whose(other)}"
     return Problem("rule.overlap", message, _hint(one, other))
+
+
+def _whose(extent: _Extent) -> str:
+    """What decides it."""
+    if extent.action:
+        return f"{extent.action.rule} decides"
+    return "no rule fills" if extent.listed else "no rule can reach"
 
 
 def _hint(one: _Extent, other: _Extent) -> str:

@@ -90,6 +90,12 @@ def test_a_directory_that_does_not_exist_is_named(source: Path):
     assert problem.hint == "create it first"
 
 
+def test_a_file_in_place_of_the_directory_is_told(tmp_path: Path):
+    source = single(tmp_path / "in.safetensors")
+    with pytest.raises(initctl.StorageError, match=r"in\.safetensors is not a directory$"):
+        initctl.apply(source, source / "x.safetensors", rules=["*=zeros"])
+
+
 def test_a_file_in_place_of_the_directory_is_named(source: Path):
     (source.parent / "file").touch()
     refuse(source, source.parent / "file" / "out", initctl.StorageError, "output.parent")

@@ -228,6 +228,15 @@ def test_a_step_that_another_value_shares_is_refused(tmp_path: Path):
     assert "step is no tensor, and cannot be changed in the pickle" in refusal(path, "fc1.bias=zeros")
 
 
+@pytest.mark.parametrize("shared", ["state", "kept", "optimizer"])
+def test_steps_in_the_pickle_that_stand_elsewhere_too_are_not_changed(tmp_path: Path, shared: str):
+    state = {number: {"step": 7} for number in range(2)}
+    optimizer = {"state": state, "param_groups": [{"params": [0, 1]}]}
+    elsewhere = {"state": state, "kept": state[0], "optimizer": [optimizer]}[shared]
+    torch.save({"model": nn.Linear(3, 2).state_dict(), "optimizer": optimizer, "log": elsewhere}, tmp_path / "in.ckpt")
+    assert "step is no tensor, and cannot be changed in the pickle" in refusal(tmp_path / "in.ckpt", "weight=zeros")
+
+
 def test_what_cannot_be_set_back_is_refused(tmp_path: Path):
     net, optimizer, _ = by_adamw(tmp_path)
     other = copy.deepcopy(optimizer.state_dict())

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from torch import save
 
+import initctl
 from tests.planning.tables import codes, decided, planned, refusal, refused
 
 if TYPE_CHECKING:
@@ -106,6 +109,12 @@ def test_a_pattern_that_reaches_integers_alone_decides_nothing(tmp_path: Path):
     told = refusal(tmp_path, NET, "step*=zeros")
     assert "decides nothing: it matches only steps (int64); a pattern with wildcards leaves integer, bool" in told
     assert told.endswith("name one in full to fill it")
+
+
+def test_a_pattern_that_reaches_what_no_rule_can_fill_is_not_told_to_name_it(tmp_path: Path):
+    save({"w": torch.ones(2), "m": torch.ones(2, device="meta")}, tmp_path / "m.pt")
+    with pytest.raises(initctl.FitError, match=r"it matches only m .*; no rule can fill these$"):
+        initctl.plan(tmp_path / "m.pt", rules=["m*=zeros"])
 
 
 def test_allow_unused_turns_each_of_these_into_a_warning(tmp_path: Path):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from initctl.formats.optimizers import OptimizerFacts
     from initctl.formats.table import Keys
+    from initctl.formats.torch_save.inert import Pickle
     from initctl.formats.torch_save.saved import ByteRange, SavedObject
     from initctl.tensors import Shape
 
@@ -49,7 +50,7 @@ def read_table(path: str, name: str) -> Table:
             if zipped
             else legacy.read_saved(descriptor, status.st_size)
         )
-        held = _held(saved.pickle.value)
+        held = _held(saved.pickle)
         entries = tuple(_entry(keys, made, saved, name) for keys, made in tensors_in(held))
         optimizers = _optimizers(held, saved.origin, name)
         contents = contents_of(held.value, held.parts)
@@ -70,11 +71,11 @@ def read_table(path: str, name: str) -> Table:
     )
 
 
-def _held(value: object) -> Held:
+def _held(pickle: Pickle) -> Held:
     """What lies in the object. Raises `Malformed` where it is none that tensors have names in."""
-    if not is_container(value):
-        raise Malformed(f"holds {shown(in_a_word(value))}, and no tensors with names", "save a state_dict()")
-    return Held(value, Parts())
+    if not is_container(pickle.value):
+        raise Malformed(f"holds {shown(in_a_word(pickle.value))}, and no tensors with names", "save a state_dict()")
+    return Held(pickle.value, Parts(), pickle.discarded)
 
 
 def _optimizers(held: Held, origin: int, file: str) -> dict[str, OptimizerFacts]:
@@ -89,16 +90,25 @@ def _optimizers(held: Held, origin: int, file: str) -> dict[str, OptimizerFacts]
 
 
 def _unlisted(held: Held, storages: Mapping[str, ByteRange], file: str) -> Iterator[TensorSpec]:
-    """The storages that something leads to beside tensors that are listed."""
-    told: set[str] = set()
-    for keys, persistent in held.unlisted():
-        with suppress(Malformed):  # what no storage is named by is none
-            key = storage_of(persistent)[0].key
-            if key in storages and key not in told:
-                told.add(key)
-                name = _FAR if keys is None else ".".join(map(_key_text, keys)) or _TOP
-                start, stop = storages[key]
-                yield TensorSpec.contiguous(name, BY_NAME["uint8"], (stop - start,), file, start)
+    """What something leads to beside tensors that are listed: the bytes of other tensors, and whole storages."""
+    told: set[tuple[Block, ...]] = set()
+    for keys, found in held.unlisted():
+        with suppress(Malformed):  # a tensor that could not be loaded
+            if isinstance(found, Made):
+                tensor = tensor_at(found, storages, file)
+            else:
+                start, stop = storages.get(storage_of(found)[0].key, (0, 0))
+                tensor = TensorSpec.contiguous("", BY_NAME["uint8"], (stop - start,), file, start)
+            if tensor.numel and tensor.blocks not in told:
+                told.add(tensor.blocks)
+                yield replace(tensor, name=_place(keys))
+
+
+def _place(keys: Keys | None) -> str:
+    """Where something is kept that has no name."""
+    if keys is None:
+        return "a place without a name"
+    return ".".join(_key_text(key)[:_SHOWN_KEY] for key in keys)[:_SHOWN_KEYS] or "the top"
 
 
 def _entry(keys: Keys, made: Made, saved: SavedObject, file: str) -> Entry:
@@ -160,7 +170,8 @@ _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _PLACED = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
 """What numbers inside a pickle are, by their bytes."""
 _NAMED = (str, int, Placed)
-_TOP, _FAR = "the top", "an object far below"
+_SHOWN_KEY, _SHOWN_KEYS = 40, 120
+"""Characters."""
 _LONGEST_NUMBER = 64
 """Bits."""
 _RUN_CODE = frozenset(

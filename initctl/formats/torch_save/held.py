@@ -8,9 +8,10 @@ from initctl.formats.torch_save.inert import Persistent
 from initctl.formats.torch_save.tensors import beside, is_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator, Sequence
 
     from initctl.formats.table import Keys
+    from initctl.formats.torch_save.inert import Made
     from initctl.formats.torch_save.parts import Pairs, Parts
 
     Place = tuple[int, Any]
@@ -26,11 +27,11 @@ class Held:
     """The containers below `value` in which other parts lie, by their identities.
 
     `below` are the keys and values of each, where these are tensors or containers; `above` are the identities of those
-    that it lies in, with its keys there: the first is the way that led to it. Raises `Malformed` where there are too
-    many.
+    that it lies in, with its keys there: the first is the way that led to it. What was `discarded` lies in none of
+    them. Raises `Malformed` where there are too many.
     """
 
-    def __init__(self, value: Any, parts: Parts) -> None:  # noqa: ANN401 - whatever a pickle holds
+    def __init__(self, value: Any, parts: Parts, discarded: Sequence[Any] = ()) -> None:  # noqa: ANN401 - whatever a pickle holds
         self.value = value
         self.parts = parts
         self.below: dict[int, Pairs] = {id(value): parts.below(value)}
@@ -38,10 +39,11 @@ class Held:
         self._holders: set[int] = set()
         """Those that tensors lie in."""
         self._tensors: set[int] = set()
-        self._of_modules: set[int] = set()
-        """Tensors that modules list."""
-        self._aside: dict[bool, list[tuple[Place | None, Any]]] = {False: [], True: []}
-        """What containers and tensors at some places lead to beside what is listed: modules, under True, and others."""
+        self._aside: list[tuple[Place | None, Any]] = []
+        """What containers at some places lead to beside what is listed."""
+        self._beside: list[tuple[Place, Any]] = []
+        """What tensors at some places lead to beside their own elements."""
+        self._discarded = discarded
         self._note(None, value, self.below[id(value)])
         waiting = [id(value)]
         while waiting:
@@ -52,12 +54,10 @@ class Held:
         """The identity of `part`, at `key` in the container `here`, if it is another container."""
         if is_tensor(part):
             self._holders.add(here)
-            if here in self.parts.modules:
-                self._of_modules.add(id(part))
             if id(part) not in self._tensors:
                 self.parts.spend(_STEPS)
                 self._tensors.add(id(part))
-                self._aside[False] += (((here, key), other) for other in beside(part))
+                self._beside += (((here, key), other) for other in beside(part))
             return None
         inner = id(part)
         if inner in self.below:
@@ -74,32 +74,50 @@ class Held:
         return inner
 
     def _note(self, place: Place | None, container: Any, below: Pairs) -> None:  # noqa: ANN401
-        others = ((place, other) for other in self.parts.aside(container, below))
-        self._aside[id(container) in self.parts.modules] += others
+        self._aside += ((place, other) for other in self.parts.aside(container, below))
 
-    def unlisted(self) -> Iterator[tuple[Keys | None, Persistent]]:
-        """Storages that something leads to beside tensors that are listed, each with keys that lead near.
+    def unlisted(self) -> Iterator[tuple[Keys | None, Persistent | Made]]:
+        """Tensors and bare storages that are listed nowhere and something leads to, each with keys that lead near.
 
-        What leads back to listed containers is theirs. So are, where a module leads there, tensors that modules list:
-        they keep their own in several places.
+        What leads back to what is listed is that itself: a module keeps its parameters in other places too, and an
+        optimizer's state has them as keys. But where a tensor is made of a listed one, its own content is at stake; and
+        what was discarded may have set one as an attribute.
         """
         seen: set[int] = set()
-        for of_modules, known in ((False, self.below.keys()), (True, self.below.keys() | self._of_modules)):
-            for place, part in self._aside[of_modules]:
-                waiting = [part]
-                while waiting:
-                    found = waiting.pop()
-                    if isinstance(found, Persistent):
-                        yield self._keys_to(place), found
-                    elif id(found) not in seen and id(found) not in known:
-                        seen.add(id(found))
-                        waiting += self.parts.inside(found)
+        listed = self.below.keys() | self._tensors
+        for place, part in self._aside:
+            yield from ((self._keys_to(place), found) for found in self._led_to(part, listed, seen))
+        for place, part in self._beside:
+            yield from ((self._keys_to(place), found) for found in self._led_to(part, self.below.keys(), seen))
+        for part in self._discarded:
+            yield from ((None, found) for found in self._led_to(part, self.below.keys(), seen))
+
+    def _led_to(self, part: Any, known: Container[int], seen: set[int]) -> Iterator[Persistent | Made]:  # noqa: ANN401
+        """Tensors and storages that `part` is or leads to, but for those that are `known`, and those `seen` before."""
+        waiting = [part]
+        while waiting:
+            found = waiting.pop()
+            if isinstance(found, Persistent):
+                yield found
+            elif id(found) not in seen and id(found) not in known:
+                seen.add(id(found))
+                if is_tensor(found):
+                    yield found
+                waiting += beside(found) if is_tensor(found) else self.parts.inside(found)
 
     def _keys_to(self, place: Place | None) -> Keys | None:
         if place is None:
             return ()
         keys = self.way_to(place[0], _DEEPEST)
         return None if keys is None else (*keys, place[1])
+
+    def is_alone(self, container: int) -> bool:
+        """Whether a container, and all that it lies in, stand in one place each."""
+        while container != id(self.value):
+            if len(self.above[container]) > 1:
+                return False
+            container, _ = self.above[container][0]
+        return True
 
     def to_tensors(self) -> dict[int, Pairs]:
         """For each container that tensors lie in, however deep: keys and values that lead to them."""

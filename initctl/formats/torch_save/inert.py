@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
@@ -27,7 +28,7 @@ MOST_INSTRUCTIONS = 6_000_000
 """Those that make something count as two. A state dict takes some thirty for each tensor, which count as fifty."""
 MOST_STORAGES = 250_000
 """A tensor names one, or shares it."""
-_MOST_GLOBALS = 10_000
+_MOST_GLOBALS, _LONGEST_NAME = 10_000, 1000
 _MOST_WIDE = 100_000_000
 """Bytes that all texts take which are not ASCII: up to four for each character."""
 _LONGEST_TEXT = 1 << 20
@@ -53,7 +54,7 @@ class Made:
     """What calling `called` with `arguments` would give, and what it is given afterwards.
 
     `pairs` are keys and values as a dict takes them, in order, `items` are elements as a list or set takes them, and
-    `state` is what its attributes are set from.
+    `state` is what its attributes are set from. It `is_shared` where it may stand in several places.
     """
 
     called: Any
@@ -61,6 +62,7 @@ class Made:
     pairs: list[tuple[Any, Any]] | None = None
     items: list[Any] | None = None
     state: Any = None
+    is_shared: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -86,12 +88,16 @@ class Placed(int):
 
 
 class Pickle(NamedTuple):
-    """What a pickle holds, where it ends, every class and function that it names, and all that it leaves to others."""
+    """What a pickle holds, where it ends, every class and function that it names, and all that it leaves to others.
+
+    `discarded` is what it makes and then puts nowhere: calls made for what they do to their arguments.
+    """
 
     value: Any
     stop: int
     globals: frozenset[Global]
     persistent: list[Persistent]
+    discarded: list[Any]
 
 
 DICT = Global("builtins", "dict")
@@ -122,7 +128,9 @@ def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> P
         raise Malformed("its pickle takes more than it has put down") from None
     finally:
         machine.forget()
-    return Pickle(machine.result, stream.tell(), frozenset(machine.globals.values()), machine.persistent)
+    return Pickle(
+        machine.result, stream.tell(), frozenset(machine.globals.values()), machine.persistent, machine.discarded
+    )
 
 
 def _run(machine: _Machine, stream: _Stream, at_most: int) -> None:
@@ -180,6 +188,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         self.globals: dict[tuple[str, str], Global] = {}
         self.persistent: list[Persistent] = []
+        self.discarded: list[Any] = []
         self.placed = 0
         self.wide = 0
         """Bytes that texts take which are not ASCII."""
@@ -201,7 +210,7 @@ class _Machine:
             "STOP": self.stop,
             "MARK": self.mark,
             "POP": self.pop,
-            "POP_MARK": lambda _: self.since_mark(),
+            "POP_MARK": lambda _: self.discard(*self.since_mark()),
             "DUP": lambda _: push(self.shared()),
             "MEMOIZE": lambda _: self.put(len(self.memo)),
             "NONE": lambda _: push(None),
@@ -259,9 +268,12 @@ class _Machine:
     def pop(self, _: object) -> None:
         """A mark lies on the stack like a value."""
         if self.stack:
-            self.stack.pop()
+            self.discard(self.stack.pop())
         else:
             self.since_mark()
+
+    def discard(self, *values: Any) -> None:  # noqa: ANN401
+        self.discarded += filter(leads_on, values)
 
     def top(self, count: int) -> list[Any]:
         """Take the last `count` values."""
@@ -272,7 +284,7 @@ class _Machine:
         return taken
 
     def shared(self) -> Any:  # noqa: ANN401
-        """The last value, which will stand in several places: a number among them is none that can be changed."""
+        """The last value, which may stand in several places: a number there is none that can be changed."""
         if isinstance(self.stack[-1], Placed):
             self.stack[-1] = int(self.stack[-1])
         return self.stack[-1]
@@ -292,7 +304,10 @@ class _Machine:
     def get(self, number: int) -> None:
         if number not in self.memo:
             raise Malformed(f"its pickle reads number {number} of its memo, which it has not written")
-        self.push(self.memo[number])
+        found = self.memo[number]
+        if isinstance(found, Made):
+            found.is_shared = True
+        self.push(found)
 
     def put(self, number: int) -> None:
         if not 0 <= number < _MEMO_LIMIT:
@@ -325,6 +340,8 @@ class _Machine:
 
     def name(self, module: str, name: str) -> None:
         if (module, name) not in self.globals:
+            if len(module) + len(name) > _LONGEST_NAME:
+                raise Malformed(f"its pickle names a class by more than {_LONGEST_NAME:,} characters")
             if len(self.globals) == _MOST_GLOBALS:
                 raise Malformed(f"its pickle names more than {_MOST_GLOBALS:,} classes and functions")
             self.globals[module, name] = Global(module, name)
@@ -358,6 +375,7 @@ class _Machine:
         made, state = self.stack[-2], self.stack.pop()
         if not isinstance(made, Made):
             raise Malformed("its pickle sets attributes of what has none")
+        self.discard(made.state)
         made.state = state
 
     def proto(self, protocol: int) -> None:
@@ -366,6 +384,7 @@ class _Machine:
 
     def stop(self, _: object) -> None:
         self.result, self.stopped = self.stack.pop(), True
+        self.discard(*self.stack, *chain.from_iterable(self.outer))
 
     def forget(self) -> None:
         """Let go of all but the result: the instructions refer to what they work on, which would not go by itself."""

@@ -80,7 +80,7 @@ class Parts:
         found, waiting = [], self.inside(value)
         while waiting:
             part = waiting.pop()
-            if id(part) in through:
+            if id(part) in through and not isinstance(part, Persistent):
                 through.remove(id(part))
                 waiting += self.inside(part)
             elif id(part) not in listed:

@@ -29,12 +29,23 @@ def optimizers_in(held: Held, scalar: Callable[[str, Any], TensorSpec | None]) -
         if keys is None or not all(map(is_plain, keys)):
             continue
         name = ".".join(map(str, keys))
+        held.parts.spend(_STEPS + len(name))
+        is_alone = held.is_alone(container) and not state.is_shared
         numbers = {
-            parameter: {kind: scalar(f"{name}.state.{parameter}.{kind}", number) for kind, number in kept.items()}
+            parameter: {
+                kind: scalar(_named(name, parameter, kind, held.parts), number) if is_alone else None
+                for kind, number in kept.items()
+            }
             for parameter, kept in _numbers(state, held.parts).items()
         }
         found[name] = OptimizerFacts(_groups(groups, held.parts), numbers)
     return found
+
+
+def _named(optimizer: str, parameter: int | str, kind: str, parts: Parts) -> str:
+    name = f"{optimizer}.state.{parameter}.{kind}"
+    parts.spend(len(name))
+    return name
 
 
 def _states(held: Held) -> Iterator[tuple[int, list[Any], Made]]:
@@ -84,7 +95,10 @@ def _numbers(state: Made, parts: Parts) -> dict[int | str, dict[str, Any]]:
     for parameter, kept in parts.pairs_of(state):
         if is_plain(parameter):
             held = parts.texts_of(kept).items()
-            numbers[parameter] = {key: value for key, value in held if value is not None and not is_tensor(value)}
+            is_shared = isinstance(kept, Made) and kept.is_shared
+            numbers[parameter] = {
+                key: None if is_shared else value for key, value in held if value is not None and not is_tensor(value)
+            }
             parts.spend(_STEPS * (1 + len(numbers[parameter])))
     return numbers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
@@ -207,6 +208,33 @@ def attributes_of_300000_modules() -> bytes:
     return made + beside(times(MANY, get(2), b")R", get(1), b"b"))
 
 
+def optimizers_below_long_keys() -> bytes:
+    long, empty = kept(1, text("k" * 1_000_000)), optimizer(b"}" + number(0) + b"Ns", b"](Ne")
+    level = b"}(" + get(1)
+    return long + beside(level * 2, b"}(", *(text(f"o{i}") + empty for i in range(2000)), b"u" * 3)
+
+
+def steps_below_long_keys() -> bytes:
+    long = kept(1, text("k" * 1_000_000)) + kept(2, text("step"))
+    steps = b"}(" + b"".join(number(i) + b"}(" + get(2) + b"K\5u" for i in range(1000)) + b"u"
+    return long + beside((b"}(" + get(1)) * 3, optimizer(steps, b"]"), b"u" * 3)
+
+
+def long_class_name_at_3000_places() -> bytes:
+    return (
+        kept(1, named("m" * 500_000, "n" * 500_000))
+        + b"}("
+        + text("w")
+        + TENSOR
+        + b"".join(text(f"k{i}") + get(1) for i in range(3000))
+        + b"u"
+    )
+
+
+def discarded_calls() -> bytes:
+    return kept(1, named("a", "b")) + beside(b"N", *(get(1) + b"](N" + TENSOR + b"e\x85R0" for _ in range(80_000)))
+
+
 def list_at_a_million_places() -> bytes:
     return kept(1, b"]", TENSOR, b"a") + beside(times(MORE, get(1)))
 
@@ -287,9 +315,10 @@ def roots_in_each_other() -> bytes:
 
 READABLE = {
     one_wide_list_1000_times: 1000, parts_of_100000_sparse_tensors: 100_001, wrappers_of_300000_tensors: 199_001,
-    lists_that_are_keys: 1, keys_of_300000_objects: 1, attributes_of_190000_tensors: 190_001, memo_of_three_million: 1,
-    million_steps: 1, long_text_with_one_wide_character: 1, plain_texts: 1, bytes_in_one_array: 1,
-    number_of_100_million_digits: 1, one_tensor_at_198000_places: 198_001, roots_in_each_other: 13_000,
+    discarded_calls: 1, lists_that_are_keys: 1, keys_of_300000_objects: 1, attributes_of_190000_tensors: 190_001,
+    memo_of_three_million: 1, million_steps: 1, long_text_with_one_wide_character: 1, plain_texts: 1,
+    bytes_in_one_array: 1, number_of_100_million_digits: 1, one_tensor_at_198000_places: 198_001,
+    roots_in_each_other: 13_000,
 }  # fmt: skip
 """How many tensors each holds."""
 LOOKS = "takes more than 10,000,000 looks: it has too many parts, or names them too often"
@@ -301,6 +330,7 @@ REFUSED = {
     metadata_of_50000_tensors: "tensor x.0: is told more of than torch has to say",
     ids_of_200000_storages: "tensor x.0: names its storage in no known way",
     three_million_marks: "its pickle takes more than it has put down",
+    long_class_name_at_3000_places: "its pickle names a class by more than 1,000 characters",
     million_classes: "its pickle names more than 10,000 classes and functions",
     million_storages: "its pickle names more than 250,000 storages",
     long_line_with_one_wide_character: "its pickle breaks off, or is none: no newline found",
@@ -308,8 +338,9 @@ REFUSED = {
 } | dict.fromkeys((
     lists_in_each_other, arguments_of_300000_calls, state_of_150000_objects, state_of_300000_parameters,
     one_group_300000_times, parameters_of_300000_groups, old_dict_at_300000_keys, parts_of_400000_modules,
-    slots_of_300000_objects, attributes_of_300000_modules, list_at_a_million_places, three_million_dicts,
-    two_million_lists, lists_a_million_deep, dicts_in_the_memo, million_words,
+    optimizers_below_long_keys, steps_below_long_keys, slots_of_300000_objects, attributes_of_300000_modules,
+    list_at_a_million_places, three_million_dicts, two_million_lists, lists_a_million_deep, dicts_in_the_memo,
+    million_words,
 ), LOOKS)  # fmt: skip
 
 
@@ -349,6 +380,18 @@ def test_a_file_of_the_old_format_costs_little_time_and_memory(bomb, outcome: st
     storages = b"\x80\x02]" + text("0") + b"a." + struct.pack("<Q", 6) + bytes(24)
     path.write_bytes(head + b"\x80\x02" + bomb() + b"." + storages)
     assert read(path).endswith(outcome)
+
+
+def test_what_has_no_name_is_told_in_few_words(tmp_path: Path):
+    many = io.BytesIO()
+    torch.save({f"t{i}": torch.ones(6) for i in range(300)}, many)
+    kind = named("torch", "FloatStorage")
+    storages = [b"(" + text("storage") + kind + text(f"{i}") + text("cpu") + b"K\6tQ" for i in range(300)]
+    key = b"](" + b"".join(storages) + b"e\x85"
+    body = beside((b"}(" + get(1)) * 18, b"}(" + key + b"Nu", b"u" * 18)
+    pickle = b"\x80\x02" + kept(1, text("k" * 1_000_000)) + body + b"."
+    (tmp_path / "model.pt").write_bytes(with_pickle(many.getvalue(), pickle))
+    assert read(tmp_path / "model.pt") == "1"
 
 
 def test_names_that_a_distributed_checkpoint_lists_cost_little_time_and_memory(tmp_path: Path):
