@@ -199,18 +199,18 @@ def verify(
     """Whether `checkpoint` holds exactly what the rules give: every value is computed once more, and compared.
 
     Args:
-        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as
-            for `plan`. A conversion leaves the root behind.
-        against: the checkpoint that the rules were applied to. All that no rule decides must be as it is there; rules
-            that start from old values take them from there, and `config.json` is the one beside it.
+        checkpoint: what the rules were applied to, and, without `against`, are planned for.
+        rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as for `plan`.
+        against: what the rules were applied to, which they are planned for then; old values are taken from there. All
+            that no rule decides must be as it is there: to the byte, unless `checkpoint` was converted.
         sample: compare so many elements of each tensor only.
-        plan: as for `apply`; the tensors need to be those of the checkpoint that it was made for, wherever they lie.
+        plan: as for `apply`; without `against`, the checkpoint needs to have the same tensors, wherever they lie.
         threads, on_event: as for `apply`.
 
     Raises:
         UsageError, InputError, FitError, StorageError: as for `plan`; and where old values are needed and `against` is
-            not given, or holds other tensors.
-        ConflictError: the checkpoint changed while it was read.
+            not given.
+        ConflictError: a checkpoint changed while it was read, or is not the one that `plan` was made for.
     """
     from initctl.audit import verify_plan
     from initctl.threads import processors
@@ -229,14 +229,14 @@ def verify(
     saved = _saved(plan, given, root=root, **options)
     if not saved:
         _check_rules(given)
-    original = None if against is None else _read(against, saved.root if saved else root)
     if saved:
-        made = saved.of_result(os.fspath(checkpoint))
+        made = saved.of_result(os.fspath(checkpoint)) if against is None else saved.for_checkpoint(os.fspath(against))
     else:
-        made = _planned(_result(checkpoint, root, original), given, original.directory if original else None, **options)
+        made = _planned(_read(checkpoint if against is None else against, root), given, **options)
     if on_event:
         on_event(made)
-    return verify_plan(made, original=original, sample=sample, threads=threads or processors(), on_event=on_event)
+    result = None if against is None else _result(checkpoint, made.checkpoint)
+    return verify_plan(made, result, sample=sample, threads=threads or processors(), on_event=on_event)
 
 
 def effective_recipe(
@@ -267,9 +267,13 @@ def save_plan(plan: Plan, path: Path) -> None:
     from initctl.planning.saved import plan_document
 
     sources = (place.checkpoint for action in plan.actions for place in action.sources.values())
-    files = [os.path.join(table.directory, file.name) for table in (plan.checkpoint, *sources) for file in table.files]
+    files = [
+        os.path.join(table.directory, file.name)
+        for table in (plan.checkpoint, *sources)
+        for file in (*table.files, *table.other_files)
+    ]
     if os.path.exists(path) and any(os.path.samefile(path, file) for file in files):
-        fault = f"{shown(os.fspath(path))}: holds tensors that the plan is for"
+        fault = f"{shown(os.fspath(path))}: is a file of the checkpoint that the plan is for"
         raise UsageError(Problem("output.input", fault, "name another file"))
     write_file(os.fspath(path), (json.dumps(plan_document(plan), indent=1) + "\n").encode())
 
@@ -288,13 +292,12 @@ def _read(path: Path, root: str | None = None) -> Checkpoint:
     return read_checkpoint(path, root=root)
 
 
-def _result(path: Path, root: str | None, original: Checkpoint | None) -> Checkpoint:
-    """The checkpoint at `path`, which came of `original`, if that is known."""
-    if original is None:
-        return _read(path, root)
-    from initctl.planning.digests import result_at, tensors_digest
+def _result(path: Path, original: Checkpoint) -> Checkpoint:
+    """The checkpoint at `path`, which came of `original`."""
+    from initctl.planning.digests import read_alike, tensors_digest
 
-    return result_at(os.fspath(path), root, tensors_digest(original), _read)
+    found = read_alike(os.fspath(path), original.root, tensors_digest, tensors_digest(original), _read)
+    return found or _read(path)
 
 
 def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobber: bool, sharded: bool) -> None:
@@ -337,13 +340,11 @@ def _given(rules: Iterable[str], recipes: Iterable[Path], preset: str | None, se
     return instructions(rules, recipes, preset, seed)
 
 
-def _planned(checkpoint: Checkpoint, given: Instructions, beside: str | None = None, **options: Any) -> Plan:  # noqa: ANN401
-    """What is `given` for `checkpoint`, with `options` of `make_plan`. `config.json` lies in the directory `beside`, or
-    else the checkpoint's own.
-    """
+def _planned(checkpoint: Checkpoint, given: Instructions, **options: Any) -> Plan:  # noqa: ANN401
+    """What is `given` for `checkpoint`, with `options` of `make_plan`."""
     from initctl.planning import make_plan
 
-    given = given.within(beside or checkpoint.directory)
+    given = given.within(checkpoint.directory)
     made = make_plan(checkpoint, given.rules, seed=given.seed, read=_read, config=given.config, **options)
     doubts = given.warnings
     if idle := given.idle_preset(made):

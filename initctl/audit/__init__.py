@@ -1,12 +1,16 @@
 """What a checkpoint holds, looked at and never changed.
 
-verify.py       whether it holds exactly what rules give
-comparison.py   elements of tensors as they should be and as they are
-rest.py         what files hold beside tensors, and other files
+verify.py         whether it holds exactly what rules give
+verification.py   what that came to
+comparison.py     elements of tensors as they should be and as they are
+placement.py      where a result holds the tensors of what it came of
+rest.py           what files hold beside what is filled
+checksums.py      whether checksums of what is filled are right
 """
 
 from initctl.audit.comparison import Difference
-from initctl.audit.rest import FileDifference
-from initctl.audit.verify import Verification, verify_plan
+from initctl.audit.placement import FileDifference, Lost
+from initctl.audit.verification import Verification
+from initctl.audit.verify import verify_plan
 
-__all__ = ["Difference", "FileDifference", "Verification", "verify_plan"]
+__all__ = ["Difference", "FileDifference", "Lost", "Verification", "verify_plan"]

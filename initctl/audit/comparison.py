@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import prod
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from initctl.dtypes import BY_NAME
-from initctl.tensors import TensorPart, TensorSpec
+from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from initctl.filling import Filler, TensorReader
-    from initctl.planning import Action
-    from initctl.stream import Fill
+    from initctl.filling import TensorReader
+    from initctl.tensors import TensorPart
 
 _COMPARED_AT_ONCE = 4 << 20
 """Bytes of a tensor that are computed and compared as one piece."""
-_SAMPLED_TOGETHER = 16
-"""Elements of a sample that follow each other."""
+_SAMPLED_TOGETHER, _MOST_RANGES = 16, 1000
+"""Elements of a sample that follow each other, at least, unless these come to so many ranges."""
 _BYTE = BY_NAME["uint8"]
 
 
@@ -46,78 +45,73 @@ class Difference:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """The bytes that an action gives."""
-
-    action: Action
-    fill: Fill
-    filler: Filler
-
-    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Those of the elements from number `start` to `stop` of the tensor."""
-        return self.filler.elements(self.action, self.fill, start, stop)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The bytes that a tensor has in the original."""
+class Held(NamedTuple):
+    """A part of a `tensor`, and where the tensor is held now."""
 
     tensor: TensorSpec
-    reader: TensorReader
-
-    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        return self.reader.read(self.tensor, start, stop)
+    part: TensorPart
+    held: TensorSpec
 
 
-@dataclass(slots=True)
+class Expected(NamedTuple):
+    """What gives the bytes that elements should have, from one number to another, and where they are held."""
+
+    place: Held
+    read: Callable[[int, int], NDArray[np.uint8]]
+
+
 class Comparison:
-    """What was compared so far, and the first element of each tensor that differs. Used from several threads."""
+    """What was compared so far of what `reader` reads, and the first element of each tensor that differs.
 
-    held: TensorReader
-    sample: int | None
-    compared: int = 0
-    _found: dict[str, tuple[int, Difference]] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    With a `sample`, of each part just so many elements are compared. Used from several threads.
+    """
 
-    def pieces(self, part: TensorPart, expected: Computed | Stored) -> Iterator[ElementsPiece]:
-        """What compares `part` with what is `expected`."""
-        width = part.tensor.dtype.bits // 8
-        per_row = prod(part.tensor.shape[1:])
-        first = part.rows[0] * per_row if part.rows else 0
-        for start, stop in _ranges(first, first + part.numel, self.sample, _COMPARED_AT_ONCE // width):
-            yield ElementsPiece(part.tensor, start, stop, expected, self)
+    def __init__(self, reader: TensorReader, sample: int | None) -> None:
+        self.reader, self.sample = reader, sample
+        self.compared = 0
+        """Elements."""
+        self._found: dict[int, tuple[int, Difference]] = {}
+        self._lock = Lock()
 
-    def compare(self, tensor: TensorSpec, start: int, expected: NDArray[np.uint8]) -> None:
-        """Hold the elements of `tensor` from number `start` on against what is `expected`."""
-        width = tensor.dtype.bits // 8
-        found = self.held.read(tensor, start, start + expected.size // width)
-        differing = np.flatnonzero((expected != found).reshape(-1, width).any(axis=1))
+    def pieces(self, expected: Expected) -> Iterator[ElementsPiece]:
+        """What compares a part with what is expected of it."""
+        _, part, held = expected.place
+        at_once = _COMPARED_AT_ONCE // (held.dtype.bits // 8)
+        first = part.rows[0] * prod(part.tensor.shape[1:]) if part.rows else 0
+        for start, stop in ranges(first, first + part.numel, self.sample):
+            for begin in range(start, stop, at_once):
+                yield ElementsPiece(expected, begin, min(begin + at_once, stop), self)
+
+    def compare(self, expected: Expected, start: int, stop: int) -> None:
+        """Hold the elements from number `start` to `stop` of a tensor against what is expected."""
+        tensor, _, held = expected.place
+        width = held.dtype.bits // 8
+        wanted, found = expected.read(start, stop), self.reader.read(held, start, stop)
+        differing = np.flatnonzero((wanted != found).reshape(-1, width).any(axis=1))
         with self._lock:
-            self.compared += found.size // width
+            self.compared += stop - start
             if not differing.size:
                 return
             at = int(differing[0])
             number, place = start + at, slice(at * width, (at + 1) * width)
-            if tensor.name not in self._found or number < self._found[tensor.name][0]:
-                index = tuple(map(int, np.unravel_index(number, tensor.shape))) if tensor.shape else ()
-                one, other = (_number(content[place], tensor) for content in (expected, found))
-                self._found[tensor.name] = number, Difference(tensor.name, index, one, other)
+            if id(tensor) not in self._found or number < self._found[id(tensor)][0]:
+                index = tuple(map(int, np.unravel_index(number, held.shape))) if held.shape else ()
+                one, other = (_number(content[place], held) for content in (wanted, found))
+                self._found[id(tensor)] = number, Difference(tensor.name, index, one, other)
 
-    def differences(self, tensors: Iterable[TensorSpec]) -> tuple[Difference, ...]:
-        """Those of `tensors`, in their order."""
-        found = (self._found.get(name) for name in dict.fromkeys(tensor.name for tensor in tensors))
-        return tuple(difference for _, difference in filter(None, found))
+    def difference(self, tensor: TensorSpec) -> Difference | None:
+        """The first of `tensor`, if there is one."""
+        _, found = self._found.get(id(tensor), (0, None))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class ElementsPiece:
     """Elements `start` to `stop` of a tensor, to be compared; writes nothing."""
 
-    tensor: TensorSpec
+    expected: Expected
     start: int
     stop: int
-    expected: Computed | Stored
     comparison: Comparison
 
     @property
@@ -126,10 +120,10 @@ class ElementsPiece:
 
     @property
     def nbytes(self) -> int:
-        return (self.stop - self.start) * self.tensor.dtype.bits // 8
+        return (self.stop - self.start) * self.expected.place.held.dtype.bits // 8
 
     def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        self.comparison.compare(self.tensor, self.start, self.expected.read(self.start, self.stop))
+        self.comparison.compare(self.expected, self.start, self.stop)
 
 
 def in_numbers(tensor: TensorSpec) -> TensorSpec:
@@ -143,13 +137,12 @@ def in_numbers(tensor: TensorSpec) -> TensorSpec:
     return tensor
 
 
-def _ranges(start: int, stop: int, sample: int | None, at_most: int) -> Iterator[tuple[int, int]]:
-    """All of `start` to `stop` in ranges, or some of them that make up a sample."""
+def ranges(start: int, stop: int, sample: int | None) -> Iterator[tuple[int, int]]:
+    """All of `start` to `stop` as one range, or some ranges of it that make up a sample, spread evenly."""
     if sample is None or sample >= stop - start:
-        for first in range(start, stop, at_most):
-            yield first, min(first + at_most, stop)
+        yield start, stop
         return
-    together = min(_SAMPLED_TOGETHER, sample)
+    together = min(max(_SAMPLED_TOGETHER, sample // _MOST_RANGES), sample)
     count = -(-sample // together)
     last = stop - start - together
     reached = start

@@ -1,27 +1,30 @@
-"""What a checkpoint's files hold beside tensors, and its other files: byte for byte as in the original."""
+"""All bytes of a result that a plan does not write, held against the checkpoint that the plan is for."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from initctl.audit.comparison import ranges
+from initctl.audit.placement import FileDifference
 from initctl.filling.order import read_array
-from initctl.filling.ranges import filled_ranges, joined, kept_ranges, overlap
+from initctl.filling.ranges import common, filled_ranges, joined, kept_ranges, overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from initctl.filling import TensorReader
     from initctl.filling.ranges import Range
-    from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.formats import CheckpointFile
     from initctl.planning import Plan
-    from initctl.tensors import TensorPart
+    from initctl.tensors import Block, TensorSpec
 
 _COMPARED_AT_ONCE = 4 << 20
 """Bytes of a file that are compared as one piece."""
@@ -29,92 +32,121 @@ _CHECKSUM = 4
 """Bytes of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileDifference:
-    """The first byte of `file` that is not as in the original, number `at`, or None where the file is not there."""
+class Extent(NamedTuple):
+    """Bytes `start` to `stop` of a file, which elements of `tensor` lie within."""
 
-    file: str
-    at: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"file": self.file, "byte": self.at}
+    start: int
+    stop: int
+    tensor: TensorSpec
 
 
-def is_laid_out_alike(one: Checkpoint, other: Checkpoint) -> bool:
-    """Whether both have files of the same format and sizes, and names, if they are directories."""
-    return _layout(one) == _layout(other)
-
-
-def _layout(checkpoint: Checkpoint) -> tuple[str, bool, list[tuple[str, int]]]:
-    named = checkpoint.is_directory
-    return checkpoint.format, named, [(file.name if named else "", file.size) for file in checkpoint.files]
-
-
-@dataclass(slots=True)
 class Rest:
-    """All that lies beside the `parts` of tensors in the checkpoint of `plan`, whose `original` is laid out alike.
+    """What a plan does not write, in a result that is laid out like the checkpoint that the plan is for.
 
-    What the plan writes is left out, and so are the checksums of that. Used from several threads.
+    That is every byte but those of filled elements, and the checksums of these; with a `sample`, of each tensor just
+    as much as so many elements. Used from several threads.
     """
 
-    plan: Plan
-    original: Checkpoint
-    parts: Iterable[TensorPart]
-    compared: int = 0
-    """Bytes."""
-    _found: dict[str, int | None] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    def __init__(self, plan: Plan, before: TensorReader, held: TensorReader, sample: int | None) -> None:
+        self.before, self.held, self.sample = before, held, sample
+        self.source, self.result = before.checkpoint, held.checkpoint
+        self.compared = 0
+        """Bytes."""
+        self.suspects: dict[int, tuple[TensorSpec, str, int]] = {}
+        """Tensors, by identity, within whose extent something differs: in which file, and the first byte."""
+        self._lost: list[str] = []
+        self._found: dict[str, int] = {}
+        self._extents: dict[str, list[Extent]] = defaultdict(list)
+        self._written: dict[str, list[tuple[Block, int]]] = defaultdict(list)
+        self._lock = Lock()
+        for tensor in (*self.source.tensors, *self.source.outside):
+            for block in tensor.blocks if tensor.is_first and tensor.numel else ():
+                stop = block.offset + block.extent * tensor.dtype.bits // 8
+                self._extents[block.file].append(Extent(block.offset, stop, tensor))
+        for action in plan.writes:
+            for block in action.part.blocks if action.part.numel else ():
+                self._written[block.file].append((block.distinct, action.tensor.dtype.bits // 8))
 
     @property
     def differences(self) -> tuple[FileDifference, ...]:
-        """The first of each file that has one."""
-        return tuple(FileDifference(file, at) for file, at in sorted(self._found.items()))
+        """What is wrong with each file, as far as that lies in no tensor."""
+        lost = (FileDifference(file, "is not there") for file in self._lost)
+        return (*lost, *(another_byte(file, at) for file, at in sorted(self._found.items())))
 
     def pieces(self) -> Iterator[BytesPiece]:
         """What compares it."""
-        written = _ranges(action.part for action in self.plan.writes)
-        covered = _ranges(self.parts)
-        for now, was in zip(self.plan.checkpoint.files, self.original.files, strict=True):
-            stale = [c for c in now.checksums if overlap(written[now.name], c.start, c.stop)]
+        for was, now in zip(self.source.files, self.result.files, strict=True):
+            written = self._written[was.name]
+            filled = filled_ranges((block, width) for block, width in written if block.is_dense)
+            reached = filled_ranges(written)
+            stale = [checksum for checksum in was.checksums if overlap(reached, checksum.start, checksum.stop)]
             checksums = [(place, place + _CHECKSUM) for checksum in stale for place in checksum.places]
-            left_out = joined([*written[now.name], *covered[now.name], *checksums])
-            yield from self._pieces(now, was, kept_ranges(now.size, left_out))
-        there = {file.name: file for file in self.plan.checkpoint.other_files}
-        for was in self.original.other_files:
+            for start, stop in self._looked_at(was, joined([*filled, *checksums])):
+                yield from self._pieces(was, now, start, stop)
+        there = {file.name: file for file in self.result.other_files}
+        for was in self.source.other_files:
             if was.name not in there:
-                self._found[was.name] = None
+                self._lost.append(was.name)
                 continue
             now = there[was.name]
-            if now.size != was.size:
-                self.note(now, min(now.size, was.size))
-            yield from self._pieces(now, was, [(0, min(now.size, was.size))])
+            if was.size != now.size:
+                self.note(now.name, min(was.size, now.size))
+            yield from self._pieces(was, now, 0, min(was.size, now.size))
 
-    def _pieces(self, now: CheckpointFile, was: CheckpointFile, ranges: Iterable[Range]) -> Iterator[BytesPiece]:
-        for start, stop in ranges:
-            for first in range(start, stop, _COMPARED_AT_ONCE):
-                yield BytesPiece(now, was, first, min(first + _COMPARED_AT_ONCE, stop), self)
+    def _looked_at(self, file: CheckpointFile, left_out: Sequence[Range]) -> list[Range]:
+        """The bytes of a file that are compared: without those `left_out`, and of tensors a sample."""
+        kept = kept_ranges(file.size, left_out)
+        if self.sample is None:
+            return kept
+        beside = kept_ranges(file.size, joined([*left_out, *((e.start, e.stop) for e in self._extents[file.name])]))
+        sampled = [
+            found
+            for extent in self._extents[file.name]
+            for found in ranges(extent.start, extent.stop, self.sample * extent.tensor.dtype.bits // 8)
+        ]
+        return joined([*beside, *common(joined(sampled), kept)])
 
-    def compare(self, now: CheckpointFile, was: CheckpointFile, start: int, stop: int) -> None:
-        """Hold the bytes of a file from `start` to `stop` against those of the other."""
-        found = _read(self.plan.checkpoint, now, start, stop)
-        differing = np.flatnonzero(_read(self.original, was, start, stop) != found)
+    def _pieces(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[BytesPiece]:
+        for first in range(start, stop, _COMPARED_AT_ONCE):
+            yield BytesPiece(was, now, first, min(first + _COMPARED_AT_ONCE, stop), self)
+
+    def compare(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> None:
+        """Hold the bytes of a file from `start` to `stop` against what they were."""
+        differing = _read(self.before, was, start, stop) != _read(self.held, now, start, stop)
         with self._lock:
-            self.compared += found.size
-        if differing.size:
-            self.note(now, start + int(differing[0]))
+            self.compared += stop - start
+        if not differing.any():
+            return
+        for block, width in self._written[was.name]:
+            if not block.is_dense:
+                _leave_out(differing, start, block, width)
+        for extent in self._extents[was.name]:
+            within = differing[max(0, extent.start - start) : max(0, extent.stop - start)]
+            if within.any():
+                at = max(start, extent.start) + int(np.argmax(within))
+                self._suspect(extent.tensor, now.name, at)
+                within[:] = False
+        if differing.any():
+            self.note(now.name, start + int(np.argmax(differing)))
 
-    def note(self, file: CheckpointFile, at: int) -> None:
+    def _suspect(self, tensor: TensorSpec, file: str, at: int) -> None:
+        with self._lock:
+            found = tensor, file, at
+            self.suspects[id(tensor)] = min(found, self.suspects.get(id(tensor), found), key=lambda known: known[1:])
+
+    def note(self, file: str, at: int) -> None:
         """Note that byte number `at` of `file` differs."""
         with self._lock:
-            self._found[file.name] = min(at, self._found.get(file.name) or at)
+            known = self._found.get(file)
+            self._found[file] = at if known is None else min(known, at)
 
 
 @dataclass(frozen=True, slots=True)
 class BytesPiece:
-    """Bytes `start` to `stop` of a file, to be compared with those of another; writes nothing."""
+    """Bytes `start` to `stop` of a file, to be compared with what they were; writes nothing."""
 
-    now: CheckpointFile
     was: CheckpointFile
+    now: CheckpointFile
     start: int
     stop: int
     rest: Rest
@@ -128,20 +160,36 @@ class BytesPiece:
         return self.stop - self.start
 
     def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        self.rest.compare(self.now, self.was, self.start, self.stop)
+        self.rest.compare(self.was, self.now, self.start, self.stop)
 
 
-def _ranges(parts: Iterable[TensorPart]) -> defaultdict[str, list[Range]]:
-    """The bytes that `parts` lie in, file by file; what lies between the elements of a view is counted in."""
-    blocks: defaultdict[str, list[Any]] = defaultdict(list)
-    for part in parts:
-        for block in part.blocks if part.numel else ():
-            blocks[block.file].append((block, part.tensor.dtype.bits // 8))
-    return defaultdict(list, {file: filled_ranges(found) for file, found in blocks.items()})
+def another_byte(file: str, at: int) -> FileDifference:
+    return FileDifference(file, f"byte {at:,} is another", at)
 
 
-def _read(checkpoint: Checkpoint, file: CheckpointFile, start: int, stop: int) -> NDArray[np.uint8]:
-    descriptor = checkpoint.open(file)
+def _leave_out(differing: NDArray[np.bool_], start: int, block: Block, width: int) -> None:
+    """Clear the places of a block's elements in what is known of the bytes from `start` on."""
+    first, last = block.offset - start, block.offset + block.extent * width - start
+    if last <= 0 or first >= differing.size:
+        return
+    if first >= 0 and last <= differing.size:
+        strides = [stride * width for stride in block.strides]
+        np.lib.stride_tricks.as_strided(differing[first:last], (*block.shape, width), (*strides, 1))[...] = False
+        return
+    if block.numel == 1:
+        differing[max(0, first) : last] = False
+        return
+    dim = max((d for d, size in enumerate(block.shape) if size > 1), key=lambda dim: block.strides[dim])
+    half = block.shape[dim] // 2
+    _leave_out(differing, start, block.part(dim, 0, half, width), width)
+    _leave_out(differing, start, block.part(dim, half, block.shape[dim], width), width)
+
+
+def _read(reader: TensorReader, file: CheckpointFile, start: int, stop: int) -> NDArray[np.uint8]:
+    """Bytes of a file; of those that no tensors lie in there may be too many to keep them open."""
+    if file in reader.checkpoint.files:
+        return reader.bytes_of(file.name, start, stop)
+    descriptor = reader.checkpoint.open(file)
     try:
         return read_array(descriptor, start, stop)
     finally:

@@ -2,159 +2,203 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import chain, groupby
+from typing import TYPE_CHECKING
 
-from initctl.audit.comparison import Comparison, Computed, Stored, in_numbers
-from initctl.audit.rest import Rest, is_laid_out_alike
-from initctl.errors import FitError, Problem, UsageError, listed, shown
+from initctl.audit.checksums import Checksums
+from initctl.audit.comparison import Comparison, Expected, Held, in_numbers
+from initctl.audit.placement import ByName, ByPlace, FileDifference, faults, is_laid_out_alike, is_of_a_kind
+from initctl.audit.rest import Rest, another_byte
+from initctl.audit.verification import Verification
+from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling import Filler, TensorReader, Workers, check_memory, choose_engines, olds
 from initctl.planning.plan import untouched
-from initctl.stream import Revision
+from initctl.stream import Revision, WholeFill
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from initctl.audit.comparison import Difference
-    from initctl.audit.rest import FileDifference
-    from initctl.filling import Chosen, Progress
+    from initctl.filling import Chosen, Piece, Progress
     from initctl.formats import Checkpoint
-    from initctl.planning import Plan
+    from initctl.planning import Action, Plan
     from initctl.tensors import TensorSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What comparing a checkpoint with `plan` came to: how many elements were compared, and the `differences`.
-
-    `sample` is how many were compared of each tensor at most, where not all were. `against` is the original's path, if
-    there was one. Where that is laid out alike, so many bytes beside tensors were compared as `rest` says, and
-    `rest_differences` is what differs there; else `rest` is None.
-    """
-
-    plan: Plan
-    compared: int
-    differences: tuple[Difference, ...]
-    sample: int | None = None
-    against: str | None = None
-    rest: int | None = None
-    rest_differences: tuple[FileDifference, ...] = ()
-
-    @property
-    def holds(self) -> bool:
-        """Whether everything that was compared is as it should be."""
-        return not (self.differences or self.rest_differences)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **self.plan.to_json(),
-            "compared": self.compared,
-            "against": self.against,
-            "compared_rest": self.rest,
-            "differences": [difference.to_json() for difference in self.differences],
-            "differences_rest": [difference.to_json() for difference in self.rest_differences],
-        }
 
 
 def verify_plan(
     plan: Plan,
+    result: Checkpoint | None = None,
     *,
-    original: Checkpoint | None = None,
     sample: int | None = None,
     threads: int,
     on_event: Callable[[Chosen | Progress], None] | None = None,
 ) -> Verification:
-    """Compare what rules fill with what the checkpoint of `plan` holds; and all else with the `original`, if given.
+    """Compare the checkpoint of `plan` with what the plan gives; or the `result` of carrying it out, if that is given.
 
-    Where the original is laid out otherwise, because one of both was converted or written anew, all else are the
-    tensors that rules reach; else it is every byte, but for those between the elements of views. With a `sample`, so
+    Where there is a result, all else must be as it is in the plan's checkpoint: where nothing was converted, every byte
+    but the checksums of what is filled, which must be right; else the tensors that rules reach. With a `sample`, so
     many elements of each tensor are compared, or of each part of one that rules decide apart, spread evenly, its first
-    and last among them.
+    and last among them; then checksums are not looked at.
 
-    Raises `UsageError` where values depend on an original that is not given, `FitError` where that has other tensors.
+    Raises `UsageError` where values depend on old ones and there is no result, or an optimizer is to be compared with a
+    conversion, which has none.
     """
-    _check_original(plan, original)
+    _check_comparable(plan, result)
     check_memory(plan.writes)
     workers = Workers(threads, on_event)
     with ExitStack() as stack:
-        held = stack.enter_context(TensorReader(plan.checkpoint))
-        engines = choose_engines(plan.writes, threads=threads, on_event=on_event)
-        filler = Filler(plan.seed, engines, olds(plan, stack, original))
-        reached, aside = Comparison(held, sample), Comparison(held, sample)
-        computed = [*((reached, action) for action in plan.fills), *((aside, action) for action in plan.resets)]
-        stored = [(reached, *pair) for pair in _kept(plan, original)] if original else []
-        rest = None
-        if original and is_laid_out_alike(plan.checkpoint, original):
-            stored += [(aside, *pair) for pair in _outside(plan, original)]
-            rest = Rest(plan, original, [part for _, part, _ in stored])
-        pieces = list(rest.pieces()) if rest else []
-        workers.expect(sum(action.part.nbytes for _, action in computed) + sum(part.nbytes for _, part, _ in stored))
-        workers.expect(sum(piece.nbytes for piece in pieces))
-        for comparison, action in computed:
-            if action.part.numel:
-                expected = Computed(action, filler.prepared(action), filler)
-                workers.write(comparison.pieces(action.part, expected), -1)
-        if original:
-            before = stack.enter_context(TensorReader(original))
-            for comparison, part, tensor in stored:
-                workers.write(comparison.pieces(part, Stored(tensor, before)), -1)
-            workers.write(pieces, -1)
-            original.check_unchanged((*original.files, *(original.other_files if rest else ())))
-    plan.checkpoint.check_unchanged(plan.checkpoint.files)
-    plan.check_sources()
-    set_back = [action.tensor for action in plan.resets]
-    return Verification(
-        plan,
-        reached.compared + aside.compared,
-        (*reached.differences(plan.checkpoint.tensors), *aside.differences((*set_back, *plan.checkpoint.outside))),
-        sample,
-        original.path if original else None,
-        rest.compared if rest else None,
-        rest.differences if rest else (),
-    )
+        audit = _Audit(plan, result, sample, stack)
+        filler = Filler(plan.seed, choose_engines(plan.writes, threads=threads, on_event=on_event), olds(plan, stack))
+        workers.expect(audit.nbytes)
+        for batch in audit.batches(filler):
+            workers.write(batch, -1)
+        audit.check_unchanged()
+    return audit.outcome()
 
 
-def _kept(plan: Plan, original: Checkpoint) -> Iterator[tuple[TensorPart, TensorSpec]]:
-    """What no rule fills, and the tensor in the original that it must be as: tied ones once, where both are tied."""
-    tensors = {tensor.name: tensor for tensor in original.tensors}
-    for kept in plan.kept:
-        there = tensors[kept.tensor.name]
-        if kept.tensor.is_first or there.is_first:
-            yield from _addressable(kept.part, there)
+class _Audit:
+    """One comparison of a result, or of the plan's own checkpoint, where there is none, with what the plan gives."""
+
+    def __init__(self, plan: Plan, result: Checkpoint | None, sample: int | None, stack: ExitStack) -> None:
+        self.plan, self.source, self.result, self.sample = plan, plan.checkpoint, result or plan.checkpoint, sample
+        self.is_result = result is not None
+        is_alike = is_laid_out_alike(self.source, self.result)
+        self.place = (ByPlace if is_alike else ByName)(self.source, self.result)
+        self.before, held = (stack.enter_context(TensorReader(c)) for c in (self.source, self.result))
+        self.comparison, self.suspected = Comparison(held, sample), Comparison(held, None)
+        self.rest = Rest(plan, self.before, held, sample) if self.is_result and is_alike else None
+        self.kept = [] if is_alike else list(self._kept())
+        self.fills = self._fills()
+        self.others = list(self.rest.pieces()) if self.rest else []
+        self.checksums = Checksums(self.result, [] if sample else chain.from_iterable(self.fills.values()), stack)
+        self.files: list[FileDifference] = []
+        if is_of_a_kind(self.source, self.result) and not is_alike:
+            self.files += faults(self.source, self.result)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the result that are to be compared."""
+        places = [*chain.from_iterable(self.fills.values()), *(expected.place for expected in self.kept)]
+        pieces: list[Piece] = [*self.others, *self.checksums.pieces]
+        return sum(place.part.nbytes for place in places) + sum(piece.nbytes for piece in pieces)
+
+    def batches(self, filler: Filler) -> Iterator[Iterable[Piece]]:
+        """The pieces of each batch depend on no other of it, and each batch on those before: they find what it names.
+
+        What is computed as a whole comes alone, lest two of them are in memory at once.
+        """
+        for _, actions in groupby(self.plan.writes, _alone):
+            computed = (expected for action in actions for expected in self._computed(action, filler))
+            yield chain.from_iterable(map(self.comparison.pieces, computed))
+        yield chain.from_iterable(map(self.comparison.pieces, self.kept))
+        yield self.others
+        yield self.checksums.pieces
+        yield chain.from_iterable(map(self.suspected.pieces, self._suspects()))
+
+    def check_unchanged(self) -> None:
+        """Raise `ConflictError` where a file changed meanwhile."""
+        for checkpoint in (self.source, self.result):
+            checkpoint.check_unchanged((*checkpoint.files, *(checkpoint.other_files if self.rest else ())))
+        self.plan.check_sources()
+
+    def outcome(self) -> Verification:
+        """What it came to, once all batches are done."""
+        reached = filter(None, map(self._difference, self.source.tensors))
+        outside: dict[str, Difference] = {}
+        for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
+            if found := self._difference(tensor):
+                outside.setdefault(found.tensor, found)
+        between = [
+            another_byte(file, at)
+            for tensor, file, at in (self.rest.suspects.values() if self.rest else ())
+            if not self.suspected.difference(tensor)  # in no element of it
+        ]
+        wrong = self.checksums.wrong(list(self._differing()))
+        return Verification(
+            self.result.path,
+            self.plan,
+            self.comparison.compared,
+            (*reached, *outside.values()),
+            self.place.lost,
+            self.sample,
+            self.source.path if self.is_result else None,
+            self.rest.compared if self.rest else None,
+            (*self.files, *(self.rest.differences if self.rest else ()), *between, *wrong),
+        )
+
+    def _fills(self) -> dict[object, list[Held]]:
+        """Where the result holds what is filled, by what fills it: tied tensors may lie apart there."""
+        found: dict[object, dict[object, Held]] = defaultdict(dict)
+        for action in (*self.plan.actions, *(self.plan.resets if isinstance(self.place, ByPlace) else ())):
+            held = self.place.find(action.tensor)
+            if held and action.part.numel:
+                found[_same(action)].setdefault(held.blocks, Held(action.tensor, action.part, held))
+        return {same: list(places.values()) for same, places in found.items()}
+
+    def _computed(self, action: Action, filler: Filler) -> Iterator[Expected]:
+        read = partial(filler.elements, action, filler.prepared(action))
+        for place in self.fills.get(_same(action), ()):
+            yield Expected(place, read)
+
+    def _kept(self) -> Iterator[Expected]:
+        """What no rule fills of the tensors that the result holds by their names; ties once, where both are tied."""
+        seen: set[object] = set()
+        for kept in self.plan.kept:
+            held = self.place.find(kept.tensor)
+            if held and (same := (kept.tensor.stream_name, kept.rows, held.blocks)) not in seen:
+                seen.add(same)
+                yield from self._stored(kept.tensor, kept.part, held)
+
+    def _suspects(self) -> Iterator[Expected]:
+        """What is kept of tensors within whose extents some byte differs."""
+        for tensor, _, _ in self.rest.suspects.values() if self.rest else ():
+            is_reached = any(tensor is other for other in self.source.tensors)
+            held = self.place.find(tensor)
+            for part in untouched([tensor], self.plan.actions if is_reached else self.plan.resets):
+                if held:
+                    yield from self._stored(tensor, part, held)
+
+    def _stored(self, tensor: TensorSpec, part: TensorPart, held: TensorSpec) -> Iterator[Expected]:
+        """`part` as the source has it, if it holds elements that can be told one by one."""
+        numbers = in_numbers(tensor)
+        if part.numel and tensor.blocks and numbers.dtype.kind != "packed":
+            whole = TensorPart(numbers, part.rows if numbers.shape == tensor.shape else None)
+            yield Expected(Held(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
+
+    def _differing(self) -> Iterator[tuple[str, int]]:
+        """The files and bytes of what is not as it should be, one at least for each tensor."""
+        for place in chain.from_iterable(self.fills.values()):
+            if self.comparison.difference(place.tensor):
+                yield from ((block.file, block.offset) for block in place.held.blocks)
+        if self.rest:
+            yield from ((file, at) for _, file, at in self.rest.suspects.values())
+            yield from ((found.file, found.at) for found in self.rest.differences if found.at is not None)
+
+    def _difference(self, tensor: TensorSpec) -> Difference | None:
+        """The first of `tensor`, in what is filled or in what is kept."""
+        found = filter(None, (self.comparison.difference(tensor), self.suspected.difference(tensor)))
+        return min(found, key=lambda difference: difference.index, default=None)
 
 
-def _outside(plan: Plan, original: Checkpoint) -> Iterator[tuple[TensorPart, TensorSpec]]:
-    """The same for what no rule reaches, as far as the original has such tensors."""
-    tensors = {(tensor.name, tensor.dtype, tensor.shape): tensor for tensor in original.outside}
-    for part in untouched(plan.checkpoint.outside, plan.resets):
-        there = tensors.get((part.tensor.name, part.tensor.dtype, part.tensor.shape))
-        if there and part.tensor.is_first:
-            yield from _addressable(part, there)
+def _alone(action: Action) -> int:
+    """What tells actions apart that must not be in memory at once."""
+    return id(action) if isinstance(action.fill, WholeFill) else 0
 
 
-def _addressable(part: TensorPart, there: TensorSpec) -> Iterator[tuple[TensorPart, TensorSpec]]:
-    """`part` and the tensor that it must be as, if they hold elements that can be told one by one."""
-    numbers = in_numbers(part.tensor)
-    if part.numel and part.tensor.blocks and numbers.dtype.kind != "packed":
-        yield TensorPart(numbers, part.rows), in_numbers(there)
+def _same(action: Action) -> object:
+    """What tied tensors have in common that are filled alike."""
+    return action.tensor.blocks, action.rows
 
 
-def _check_original(plan: Plan, original: Checkpoint | None) -> None:
-    if original is None:
-        revised = [shown(action.tensor.name) for action in plan.actions if isinstance(action.fill, Revision)]
-        if revised:
-            message = f"{listed(revised)}: filled from what was there before"
-            raise UsageError(Problem("verify.against", message, "name the original with --against"))
-        return
-    there = {tensor.name: (tensor.dtype, tensor.shape) for tensor in original.tensors}
-    for tensor in plan.checkpoint.tensors:
-        if there.get(tensor.name) != (tensor.dtype, tensor.shape):
-            fault = "is of another shape or dtype" if tensor.name in there else "is not there"
-            message = f"{shown(original.path)}: tensor {shown(tensor.name)} {fault}"
-            raise FitError(Problem("verify.original", message, "name the checkpoint that the rules were applied to"))
-    names = {name for tensor in plan.checkpoint.tensors for name in (tensor.name, *tensor.aliases)}
-    if lost := [tensor.name for tensor in original.tensors if tensor.name not in names]:
-        message = f"{shown(plan.checkpoint.path)}: tensor {shown(lost[0])} of {shown(original.path)} is not there"
-        raise FitError(Problem("verify.original", message, "name the checkpoint that the rules were applied to"))
+def _check_comparable(plan: Plan, result: Checkpoint | None) -> None:
+    revised = [shown(action.tensor.name) for action in plan.actions if isinstance(action.fill, Revision)]
+    if revised and result is None:
+        message = f"{listed(revised)}: filled from what was there before"
+        raise UsageError(Problem("verify.against", message, "name the original with --against"))
+    if plan.resets and result and not is_of_a_kind(plan.checkpoint, result):
+        message = f"reset-optimizer: {shown(result.path)} was converted, and holds no optimizer"
+        raise UsageError(Problem("verify.reset_optimizer", message, "leave it out"))

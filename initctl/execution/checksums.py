@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isal import isal_zlib
-
 from initctl.commit import read_some, write_all
 from initctl.errors import InputError, Problem, shown
+from initctl.filling.checksums import crc32
 
 if TYPE_CHECKING:
     from initctl.formats import Checksum
 
-_READ_AT_ONCE = 256 << 10
-"""Bytes that stay in a core's own cache between being read and being summed."""
 _WIDTH = 4
 """Bytes of a CRC-32."""
 _NONE = b"\xff" * _WIDTH
@@ -43,7 +40,7 @@ class CheckPiece:
         if self.checksum.unfinished:
             message = f"{shown(self.path)}: {shown(self.checksum.name)}: a patch began to overwrite it, and stopped"
             raise InputError(Problem("archive.unfinished", message, "complete it with the same command"))
-        found = _crc32(self.source, self.checksum)
+        found = crc32(self.source, self.checksum)
         if found != self.checksum.value:
             message = f"{shown(self.path)}: {shown(self.checksum.name)}: is damaged: "
             message += f"its CRC-32 is {found:08x}, and {self.checksum.value:08x} was written down"
@@ -62,7 +59,7 @@ class RenewedPiece:
         return self.checksum.start
 
     def write(self, destination: int) -> None:
-        value = _crc32(destination, self.checksum)
+        value = crc32(destination, self.checksum)
         for place in self.checksum.places:
             write_all(destination, value.to_bytes(_WIDTH, "little"), place)
 
@@ -107,17 +104,3 @@ class SettledPiece:
             value += read_some(destination, last + len(value), last + _WIDTH)
         for place in reversed(others):
             write_all(destination, value, place)
-
-
-def is_computed(checksum: Checksum, source: int) -> bool:
-    """Whether `checksum` is what `source` holds, or was that once, rather than zeros in its place."""
-    return bool(checksum.value) or _crc32(source, checksum) == 0
-
-
-def _crc32(descriptor: int, checksum: Checksum) -> int:
-    value, reached = 0, checksum.start
-    while reached < checksum.stop:
-        data = read_some(descriptor, reached, min(reached + _READ_AT_ONCE, checksum.stop))
-        value = isal_zlib.crc32(data, value)
-        reached += len(data)
-    return value

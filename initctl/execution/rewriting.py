@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
-from initctl.execution.checksums import is_computed
 from initctl.execution.content import rewritten
 from initctl.execution.destination import (
     Destination,
@@ -25,6 +24,7 @@ from initctl.execution.pieces import kept_pieces
 from initctl.execution.result import Written
 from initctl.execution.writer import Writer
 from initctl.filling import Target
+from initctl.filling.checksums import is_computed
 from initctl.filling.ranges import extent, joined
 
 if TYPE_CHECKING:

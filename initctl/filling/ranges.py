@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,8 +49,23 @@ def overlap(ranges: Sequence[Range], start: int, stop: int) -> int:
     """How many bytes from `start` to `stop` lie in `ranges`, which are in order and apart."""
     bytes_within = 0
     first = max(0, bisect_right(ranges, (start, start)) - 1)
-    for begin, end in islice(ranges, first, None):
+    for number in range(first, len(ranges)):
+        begin, end = ranges[number]
         if begin >= stop:
             break
         bytes_within += max(0, min(end, stop) - max(begin, start))
     return bytes_within
+
+
+def common(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
+    """What two sequences of ranges, each in order and apart, have in common."""
+    found, place = [], 0
+    for start, stop in ranges:
+        while place < len(others) and others[place][1] <= start:
+            place += 1
+        number = place
+        while number < len(others) and others[number][0] < stop:
+            begin, end = others[number]
+            found.append((max(start, begin), min(stop, end)))
+            number += 1
+    return found

@@ -6,17 +6,15 @@ import os
 from dataclasses import dataclass, replace
 from math import prod
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from initctl.filling.order import TileOrder, read_array
-from initctl.filling.runs import runs
 from initctl.stream import Revision
-from initctl.tensors import TensorPart, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import ExitStack
 
     from numpy.typing import NDArray
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
     from initctl.stream import Source
-    from initctl.tensors import Block, TensorSpec
+    from initctl.tensors import Shape, TensorPart, TensorSpec
 
 _NATIVE = ("integer", "bool")
 """Kinds of dtypes whose numbers are read as they are: float32 could not hold them all."""
@@ -60,34 +58,68 @@ class TensorReader:
             return np.empty(0, np.uint8)
         if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
             (block,) = tensor.blocks
-            return read_array(self._open(block), block.offset + start * width, block.offset + stop * width)
-        per_row = prod(tensor.shape[1:])
-        first, last = start // per_row, -(-stop // per_row)
-        rows = self._rows(tensor, (first, last) if tensor.shape else None)
-        begin = first * per_row
-        return rows[(start - begin) * width : (stop - begin) * width]
-
-    def _rows(self, tensor: TensorSpec, rows: tuple[int, int] | None) -> NDArray[np.uint8]:
-        """Whole rows, put together from the blocks that they lie in."""
-        part = TensorPart(tensor, rows)
-        width = tensor.dtype.bits // 8
-        begin = rows[0] * prod(tensor.shape[1:]) if rows else 0
-        found = np.empty(part.nbytes, np.uint8)
-        for block in part.blocks:
-            order = TileOrder.of(block.distinct, width)
-            descriptor = self._open(block)
-            content = np.concatenate([span.picked(descriptor) for span in order.spans])
-            values = order.as_in_tensor(content, block.shape)
-            for run in runs(replace(block, offset=0, strides=row_major(block.shape)), tensor.shape, width):
-                at = (run.start - begin) * width
-                found[at : at + run.numel * width] = values[run.offset : run.offset + run.numel * width]
+            return read_array(self._descriptor(block.file), block.offset + start * width, block.offset + stop * width)
+        found = np.empty((stop - start) * width, np.uint8)
+        reached = 0
+        for box in boxes(tensor.shape, start, stop):
+            nbytes = prod(box.shape) * width
+            self._gather(tensor, box, found[reached : reached + nbytes])
+            reached += nbytes
         return found
 
-    def _open(self, block: Block) -> int:
+    def _gather(self, tensor: TensorSpec, box: Box, out: NDArray[np.uint8]) -> None:
+        """Put the elements of a `box` together from the blocks that they lie in."""
+        width = tensor.dtype.bits // 8
+        elements = out.reshape(*box.shape, width)
+        for block in tensor.blocks:
+            part = block
+            places = []
+            for dim, (start, size) in enumerate(zip(box.start, box.shape, strict=True)):
+                first = max(start, block.start[dim])
+                last = max(first, min(start + size, block.start[dim] + block.shape[dim]))
+                part = part.part(dim, first - block.start[dim], last - block.start[dim], width)
+                places.append(slice(first - start, last - start))
+            if part.numel:
+                order = TileOrder.of(part.distinct, width)
+                content = np.concatenate([span.picked(self._descriptor(block.file)) for span in order.spans])
+                elements[tuple(places)] = order.as_in_tensor(content, part.shape).reshape(*part.shape, width)
+
+    def bytes_of(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """The bytes of a file that tensors lie in, from number `start` to `stop`. Raises what `read` does."""
+        return read_array(self._descriptor(file), start, stop)
+
+    def _descriptor(self, file: str) -> int:
         with self._lock:
-            if block.file not in self._descriptors:
-                self._descriptors[block.file] = self.checkpoint.open(self._files[block.file])
-            return self._descriptors[block.file]
+            if file not in self._descriptors:
+                self._descriptors[file] = self.checkpoint.open(self._files[file])
+            return self._descriptors[file]
+
+
+class Box(NamedTuple):
+    """The elements of a tensor from index `start` on, `shape` of them."""
+
+    start: Shape
+    shape: Shape
+
+
+def boxes(shape: Shape, start: int, stop: int) -> Iterator[Box]:
+    """Elements `start` ≤ i < `stop` of a tensor of `shape`, in row-major order, as boxes in their order."""
+    if not shape:
+        yield Box((), ())
+        return
+    inner = prod(shape[1:])
+    reached = start
+    while reached < stop:
+        row, within = divmod(reached, inner)
+        if not within and stop - reached >= inner:
+            rows = (stop - reached) // inner
+            yield Box((row, *(0 for _ in shape[1:])), (rows, *shape[1:]))
+            reached += rows * inner
+        else:
+            end = min(stop, (row + 1) * inner)
+            for box in boxes(shape[1:], within, end - row * inner):
+                yield Box((row, *box.start), (1, *box.shape))
+            reached = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +150,14 @@ class OldTensor:
         return self.others[source]
 
 
-def olds(plan: Plan, stack: ExitStack, original: Checkpoint | None = None) -> dict[TensorPart, OldTensor]:
-    """What tensors hold that `plan` fills from that, by the parts it fills; it is read until `stack` is closed.
-
-    It is read from `original` where that is given, which holds tensors of the same names.
-    """
+def olds(plan: Plan, stack: ExitStack) -> dict[TensorPart, OldTensor]:
+    """What tensors hold that `plan` fills from that, by the parts it fills; it is read until `stack` is closed."""
     readers: dict[int, TensorReader] = {}
 
-    def reader(checkpoint: Checkpoint) -> TensorReader:
+    def old(checkpoint: Checkpoint, tensor: TensorSpec) -> OldTensor:
         if id(checkpoint) not in readers:
             readers[id(checkpoint)] = stack.enter_context(TensorReader(checkpoint))
-        return readers[id(checkpoint)]
-
-    def old(checkpoint: Checkpoint, tensor: TensorSpec) -> OldTensor:
-        if original and checkpoint is plan.checkpoint:
-            checkpoint, tensor = original, next(t for t in original.tensors if t.name == tensor.name)
-        return OldTensor(tensor, reader(checkpoint), {})
+        return OldTensor(tensor, readers[id(checkpoint)], {})
 
     found: dict[TensorPart, OldTensor] = {}
     for action in plan.actions:

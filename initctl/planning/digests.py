@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from initctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
 
 
 def table_digest(checkpoint: Checkpoint) -> str:
@@ -21,15 +22,18 @@ def table_digest(checkpoint: Checkpoint) -> str:
     A single file may be called otherwise.
     """
     named = checkpoint.is_directory
-    rows = [
-        (
-            *(tensor.name, tensor.dtype.name, tensor.shape, tensor.tied, tensor.aliases),
-            [(b.file if named else "", b.offset, b.start, b.shape, b.strides) for b in tensor.blocks],
-        )
-        for tensor in (*checkpoint.tensors, *checkpoint.outside)
-    ]
-    content = [checkpoint.format, checkpoint.root, [file.size for file in checkpoint.files], rows]
-    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+
+    def rows(tensors: Iterable[TensorSpec]) -> list[Any]:
+        return [
+            [
+                *(tensor.name, tensor.dtype.name, tensor.shape, tensor.tied, tensor.aliases),
+                [(b.file if named else "", b.offset, b.start, b.shape, b.strides) for b in tensor.blocks],
+            ]
+            for tensor in tensors
+        ]
+
+    tensors = [rows(tensors) for tensors in (checkpoint.tensors, checkpoint.outside, checkpoint.unlisted)]
+    return _digest([checkpoint.format, checkpoint.root, [file.size for file in checkpoint.files], *tensors])
 
 
 def tensors_digest(checkpoint: Checkpoint) -> str:
@@ -39,20 +43,27 @@ def tensors_digest(checkpoint: Checkpoint) -> str:
         for tensor in checkpoint.tensors
         for name in (tensor.name, *tensor.aliases)
     )
-    return blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
+    return _digest(rows)
 
 
-def result_at(path: str, root: str | None, digest: str, read: Callable[[str, str | None], Checkpoint]) -> Checkpoint:
-    """The checkpoint at `path` that came of one whose tensors at `root` have this `digest`.
+def read_alike(
+    path: str,
+    root: str,
+    digest: Callable[[Checkpoint], str],
+    wanted: str,
+    read: Callable[[str, str | None], Checkpoint],
+) -> Checkpoint | None:
+    """The checkpoint at `path` as one of the `wanted` digest, if it is one.
 
-    It lies at the same root, or, where a conversion left that behind, it is all there. Where neither has the digest, it
-    is what lies at `root`, if anything does, or else all. `read` gives the table of a checkpoint at a root. Raises
-    `UsageError` where that has none.
+    It is so at the `root` of another; or, where a conversion left that behind, as a whole. Where the root is all, it
+    may have been found rather than asked for. `read` gives the table of a checkpoint at a root.
     """
-    found: list[Checkpoint] = []
-    for place in (root, "") if root else (root,):
-        with suppress(UsageError):
-            found.append(read(path, place))
-            if tensors_digest(found[-1]) == digest:
-                return found[-1]
-    return found[0] if found else read(path, root)
+    for place in (root, "") if root else (None, ""):
+        with suppress(UsageError):  # nothing lies there
+            if digest(found := read(path, place)) == wanted:
+                return found
+    return None
+
+
+def _digest(content: list[Any]) -> str:
+    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

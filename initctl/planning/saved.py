@@ -9,7 +9,7 @@ from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.initializers import REGISTRY, Bound, Unfit
-from initctl.planning.digests import result_at, table_digest, tensors_digest
+from initctl.planning.digests import read_alike, table_digest, tensors_digest
 from initctl.planning.fitting import action_of
 from initctl.planning.names import Surroundings
 from initctl.planning.optimizer import resets
@@ -21,7 +21,7 @@ from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.initializers import Initializer
@@ -46,6 +46,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "rng": plan.rng,
         "reset_optimizer": bool(plan.resets),
         "actions": [_action_json(action) for action in plan.actions],
+        "sources": {path: table_digest(checkpoint) for path, checkpoint in _others(plan.actions).items()},
     }
 
 
@@ -74,34 +75,21 @@ class SavedPlan:
                 _malformed(path, f"is damaged: {key} is no text", "plan again")
         return cls(path, document, read)
 
-    @property
-    def root(self) -> str:
-        """Where the names of its tensors begin, in the checkpoint that it was made for."""
-        return str(self.document["root"])
-
     def for_checkpoint(self, path: str) -> Plan:
         """The plan for the checkpoint at `path`. Raises `ConflictError` unless that has the table it was made for."""
-        try:
-            table = self.read(path, self.root)
-        except UsageError:  # it holds no tensors there
-            raise _other(path, self.path) from None
-        _check_table(self.document["table"], table, self.path)
-        return self._restored(table)
+        return self._restored(path, table_digest, self.document["table"])
 
     def of_result(self, path: str) -> Plan:
         """The plan that the checkpoint at `path` came of, by a conversion maybe, as a plan for that one.
 
         Raises `ConflictError` unless it has the same tensors.
         """
-        try:
-            table = result_at(path, self.root, self.document["tensors"], self.read)
-        except UsageError:
-            raise _other(path, self.path) from None
-        if tensors_digest(table) != self.document["tensors"]:
-            raise _other(path, self.path)
-        return self._restored(table)
+        return self._restored(path, tensors_digest, self.document["tensors"])
 
-    def _restored(self, table: Checkpoint) -> Plan:
+    def _restored(self, path: str, digest: Callable[[Checkpoint], str], wanted: str) -> Plan:
+        table = read_alike(path, self.document["root"], digest, wanted, self.read)
+        if table is None:
+            raise _other(path, self.path)
         try:
             return _plan(self.document, table, self.read, self.path)
         except UsageError as error:  # an initializer, an argument or a device that is not known
@@ -122,6 +110,9 @@ def _plan(
     tensors = {tensor.name: tensor for tensor in table.tensors}
     united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
     actions = [_action(entry, tensors, around, path) for entry in document["actions"] if entry["tensor"] not in united]
+    for other, checkpoint in _others(actions).items():
+        if document["sources"][other] != table_digest(checkpoint):
+            raise _other(checkpoint.path, path)
     if rng == TORCH:
         actions = [by_torch(action) for action in actions]
     forgotten = resets(table, [action.part for action in actions]) if document["reset_optimizer"] else ()
@@ -137,9 +128,10 @@ def _text(value: object) -> str:
     return value
 
 
-def _check_table(digest: object, checkpoint: Checkpoint, path: str) -> None:
-    if digest != table_digest(checkpoint):
-        raise _other(checkpoint.path, path)
+def _others(actions: Iterable[Action]) -> dict[str, Checkpoint]:
+    """The other checkpoints that tensors are filled from, by the paths that rules call them by."""
+    places = [pair for action in actions for pair in action.sources.items()]
+    return {source.checkpoint: place.checkpoint for source, place in places if source.checkpoint is not None}
 
 
 def _other(checkpoint: str, path: str) -> ConflictError:
@@ -157,7 +149,6 @@ def _action_json(action: Action) -> dict[str, Any]:
         "arguments": dict(action.arguments),
         "derived": dict(action.derived),
         "device": action.device,
-        "sources": {source.name: table_digest(place.checkpoint) for source, place in action.sources.items()},
     }
 
 
@@ -173,10 +164,6 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
     if dict(action.derived) != entry["derived"]:
         message = f"{shown(path)}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
         raise ConflictError(Problem("plan.numbers", message, "plan again"))
-    for source, place in action.sources.items():
-        told = entry["sources"][source.name]
-        if place.checkpoint is not around.checkpoint:
-            _check_table(told, place.checkpoint, path)
     device = _text(entry["device"])
     if device == AUTO:
         raise ValueError(f"device {AUTO}")

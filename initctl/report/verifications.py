@@ -12,29 +12,33 @@ from initctl.report.tables import Listing, count
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from initctl.audit import Difference, FileDifference, Verification
+    from initctl.audit import Difference, Verification
 
 _HEADING = ("tensor", "first difference at", "expected", "found")
 
 
 def verification_report(found: Verification) -> RenderableType:
     """The first element of each tensor that differs, and what was compared."""
+    path = shown(found.path)
     lines = [f"{_compared(found)}; {_ruled(found)} by rule; seed {found.plan.seed}"]
-    path = shown(found.plan.checkpoint.path)
     if found.against is not None and found.rest is None:
         lines.append(f"what lies beside these was not compared: {shown(found.against)} is laid out otherwise")
     if found.holds:
         where = "" if found.sample is None else ", as far as was compared"
         return Group(f"{path}: holds what the rules give{where}", *lines)
-    rows = [*map(_row, found.differences), *map(_file_row, found.rest_differences)]
-    tensors = count(len(found.differences), "tensor") if found.differences else ""
+    rows = [
+        *((shown(lost.tensor), lost.fault, "", "") for lost in found.lost),
+        *map(_row, found.differences),
+        *((shown(other.file), other.fault, "", "") for other in found.rest_differences),
+    ]
+    tensors = count(len(found.lost) + len(found.differences), "tensor") if found.lost or found.differences else ""
     files = f"the rest of {count(len(found.rest_differences), 'file')}" if found.rest_differences else ""
     differing = " and ".join(filter(None, (tensors, files)))
     return Group(Listing(_HEADING, rows), "", f"{path}: {differing} not as the rules give", *lines)
 
 
 def _compared(found: Verification) -> str:
-    rest = "" if found.rest is None else f" and {count(found.rest, 'byte')} beside them"
+    rest = "" if found.rest is None else f" and {count(found.rest, 'other byte')}"
     return f"compared {count(found.compared, 'element')}{rest}"
 
 
@@ -42,14 +46,9 @@ def _ruled(found: Verification) -> str:
     return count(len({action.tensor.name for action in found.plan.actions}), "tensor")
 
 
-def _row(difference: Difference) -> tuple[str, ...]:
+def _row(difference: Difference) -> tuple[str, str, str, str]:
     index = f"[{', '.join(map(str, difference.index))}]"
     return shown(difference.tensor), index, *_told_apart(difference.expected, difference.found)
-
-
-def _file_row(difference: FileDifference) -> tuple[str, ...]:
-    place = "is not there" if difference.at is None else f"byte {difference.at:,}"
-    return shown(difference.file), place, "", ""
 
 
 def _told_apart(one: complex, other: complex) -> tuple[str, str]:

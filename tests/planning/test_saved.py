@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -312,7 +313,6 @@ DAMAGE: dict[str, Callable[[Any], None]] = {
     "device is a number": set_at(("actions", 0, "device"), 3),
     "rule is a number": set_at(("actions", 0, "rule"), 3),
     "source is gone": without("actions", 0, "source"),
-    "sources are gone": lambda d: d["actions"][0].update(init="copy", arguments={"from": "other"}, sources={}),
     "schema is another": set_at(("schema",), "initctl-plan/2"),
     "schema is gone": without("schema"),
     "table is gone": without("table"),
@@ -424,7 +424,21 @@ def test_a_result_that_torch_wrote_anew_is_verified_by_the_plan(tmp_path: Path):
     document = saved(source, "weight[1:3]=normal", "bias=copy:from=bias", reset_optimizer=True)
     initctl.apply(source, tmp_path / "o.ckpt", plan=document)
     torch.save({"note": "moved", **load(tmp_path / "o.ckpt")}, tmp_path / "copy.ckpt")
-    assert initctl.verify(tmp_path / "copy.ckpt", plan=document, against=source).holds
+    found = initctl.verify(tmp_path / "copy.ckpt", plan=document, against=source)
+    assert found.differences == found.lost == ()
+    assert [difference.file for difference in found.rest_differences] == ["copy.ckpt"]
+    assert re.fullmatch(r"has \S+ bytes, and had \S+", found.rest_differences[0].fault)
+
+
+def test_what_a_plan_copies_from_must_be_told_in_it(tmp_path: Path):
+    source, other = (single(tmp_path / name) for name in ("m.safetensors", "other.safetensors"))
+    document = saved(source, f"embed.weight=copy:from={other}#embed.weight")
+    content = json.loads(document.read_text())
+    assert list(content["sources"]) == [str(other)]
+    initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+    document.write_text(json.dumps(content | {"sources": {}}))
+    with pytest.raises(initctl.InputError, match="is damaged: KeyError"):
+        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
 
 
 def test_what_is_no_result_of_the_plan_is_a_conflict(tmp_path: Path):
@@ -437,9 +451,13 @@ def test_what_is_no_result_of_the_plan_is_a_conflict(tmp_path: Path):
 
 
 def test_a_plan_never_takes_the_place_of_what_it_is_for(tmp_path: Path):
+    folder = sharded(tmp_path / "shards")
+    for name in ("config.json", "model.safetensors.index.json"):
+        with pytest.raises(initctl.UsageError, match="is a file of the checkpoint that the plan is for"):
+            initctl.save_plan(initctl.plan(folder, rules=["*.weight=ones"]), folder / name)
     source = single(tmp_path / "m.safetensors")
     before = source.read_bytes()
-    with pytest.raises(initctl.UsageError, match="holds tensors that the plan is for"):
+    with pytest.raises(initctl.UsageError, match="is a file of the checkpoint that the plan is for"):
         initctl.save_plan(initctl.plan(source, rules=RULES), source)
     assert source.read_bytes() == before
 

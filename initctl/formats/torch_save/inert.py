@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickletools
 import struct
 import sys
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -177,6 +178,21 @@ def _read_text(width: int) -> Callable[[Any], Any]:
     return read
 
 
+def _read_names(stream: _Stream) -> list[str]:
+    """A module, and a name in it, each on a line: as the pickle module reads them, without escapes."""
+    lines = [stream.readline(), stream.readline()]
+    if not all(line.endswith(b"\n") for line in lines):
+        raise ValueError("no newline found where a name ends")
+    return [line[:-1].decode("utf-8") for line in lines]
+
+
+def _read_quoted(stream: _Stream) -> str:
+    """A text of Python 2, whatever stands behind its backslashes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(pickletools.read_stringnl(stream))
+
+
 class _Machine:
     """The stack, the memo, and what each instruction does to them."""
 
@@ -232,7 +248,7 @@ class _Machine:
             "DICT": lambda _: push(Made(DICT, pairs=_paired(self.since_mark()))),
             "SETITEM": lambda _: self.set_items(self.top(2)),
             "SETITEMS": lambda _: self.set_items(self.since_mark()),
-            "GLOBAL": lambda name: self.name(*name.split(" ", 1)),
+            "GLOBAL": lambda names: self.name(*names),
             "STACK_GLOBAL": self.stack_global,
             "REDUCE": lambda _: push(Made(*self.top(2))),
             "NEWOBJ": lambda _: push(Made(*self.top(2))),
@@ -362,9 +378,9 @@ class _Machine:
         called, arguments, keywords = self.top(3)
         self.push(Made(called, (arguments, keywords)))
 
-    def inst(self, name: str) -> None:
+    def inst(self, names: list[str]) -> None:
         arguments = tuple(self.since_mark())
-        self.name(*name.split(" ", 1))
+        self.name(*names)
         self.push(Made(self.stack.pop(), arguments))
 
     def obj(self, _: object) -> None:
@@ -414,6 +430,9 @@ _INSTRUCTIONS: dict[bytes, tuple[str, Callable[[Any], Any] | None]] = {
     opcode.code.encode("latin-1"): (opcode.name, opcode.arg.reader if opcode.arg else None)
     for opcode in pickletools.opcodes
 } | {
+    b"c": ("GLOBAL", _read_names),
+    b"i": ("INST", _read_names),
+    b"S": ("STRING", _read_quoted),
     b"\x8c": ("SHORT_BINUNICODE", _read_text(1)),
     b"X": ("BINUNICODE", _read_text(4)),
     b"\x8d": ("BINUNICODE8", _read_text(8)),

@@ -211,3 +211,8 @@ def test_a_pickle_that_would_run_something_is_read_with_a_warning(name: str, tmp
 
 def test_a_number_of_the_memo_costs_nothing():
     assert read_pickle(b"Nr" + struct.pack("<I", 2**32 - 1) + b"0j" + struct.pack("<I", 2**32 - 1) + b".").value is None
+
+
+def test_names_and_old_texts_may_hold_backslashes():
+    value = read_pickle(b"\x80\x02ctorch\n\\ong\nS'a\\o'\n\x86.").value
+    assert value == (Global("torch", "\\ong"), "a\\o")

@@ -1,0 +1,140 @@
+"""A result is held against what the rules give for the original, wherever and under whatever names it has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import initctl
+from tests.execution.torch_files import save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def converted(folder: Path, state: dict[str, Any], *rules: str, **options: Any) -> tuple[Path, Path]:
+    """A file of torch.save, and what the rules make of it as safetensors."""
+    before, after = save(folder / "in.pt", state), folder / "out.safetensors"
+    initctl.apply(before, after, rules=rules, **options)
+    return before, after
+
+
+def by_rules_and_by_plan(before: Path, after: Path, *rules: str, **options: Any) -> list[Any]:
+    """What verifying comes to, either way."""
+    initctl.save_plan(initctl.plan(before, rules=rules, **options), before.with_name("plan.json"))
+    return [
+        initctl.verify(after, rules=rules, against=before, **options),
+        initctl.verify(after, plan=before.with_name("plan.json"), against=before),
+    ]
+
+
+def test_values_follow_from_the_names_that_the_original_has(tmp_path: Path):
+    save_file({"w": torch.ones(9), "k": torch.ones(2)}, tmp_path / "in.safetensors")
+    save_file({"a": torch.ones(9)}, tmp_path / "a.safetensors")
+    initctl.apply(tmp_path / "a.safetensors", tmp_path / "filled.safetensors", rules=["a=normal"])
+    other = load_file(tmp_path / "filled.safetensors")["a"]
+    save_file({"w": other, "k": torch.ones(2)}, tmp_path / "out.safetensors", metadata={"a": "w"})
+    for found in by_rules_and_by_plan(tmp_path / "in.safetensors", tmp_path / "out.safetensors", "w=normal"):
+        assert [difference.tensor for difference in found.differences] == ["w"]
+
+
+def test_a_tensor_that_became_another_name_of_one_is_compared(tmp_path: Path):
+    before = save(tmp_path / "in.pt", {"a": torch.ones(3), "d": torch.arange(3.0)})
+    save_file({"a": torch.zeros(3)}, tmp_path / "out.safetensors", metadata={"d": "a"})
+    for found in by_rules_and_by_plan(before, tmp_path / "out.safetensors", "a=zeros"):
+        assert [(d.tensor, d.index) for d in found.differences] == [("d", (1,))]
+
+
+def test_tied_tensors_that_lie_apart_in_the_result_are_each_compared(tmp_path: Path):
+    weight = torch.arange(6.0)
+    before, after = converted(tmp_path, {"emb": weight, "out": weight}, "{emb,out}=normal")
+    right = load_file(after)["emb"]
+    save_file({"emb": right, "out": right.clone()}, tmp_path / "apart.safetensors")
+    save_file({"emb": right, "out": right + 1}, tmp_path / "wrong.safetensors")
+    for found in by_rules_and_by_plan(before, tmp_path / "apart.safetensors", "{emb,out}=normal"):
+        assert found.holds
+    for found in by_rules_and_by_plan(before, tmp_path / "wrong.safetensors", "{emb,out}=normal"):
+        assert [difference.tensor for difference in found.differences] == ["out"]
+
+
+def test_tensors_that_were_tied_otherwise_are_each_compared(tmp_path: Path):
+    one, other = torch.arange(3.0), torch.arange(3.0) + 5
+    before = save(tmp_path / "in.pt", {"b": one, "c": other, "d": one, "w": torch.ones(2)})
+    save_file({"b": one, "c": other, "w": torch.zeros(2)}, tmp_path / "out.safetensors", metadata={"d": "c"})
+    for found in by_rules_and_by_plan(before, tmp_path / "out.safetensors", "w=zeros"):
+        assert [difference.tensor for difference in found.differences] == ["d"]
+
+
+CONVERSIONS: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any]]] = {
+    "names that a tie takes away": (
+        {"layers.0.w": (tied := torch.ones(3, 2)), "layers.1.w": torch.ones(3, 2), "layers.2.w": tied},
+        ("layers.{-2}.w=normal:std=layers",),
+        {},
+    ),
+    "the order of torch's random numbers": (
+        {"a": torch.ones(5, dtype=torch.float16), "b": torch.ones(5, dtype=torch.float64), "c": torch.ones(5)},
+        ("*=normal",),
+        {"rng": "torch", "seed": 3},
+    ),
+    "a copy of a tied tensor": (
+        {"emb": (tied := torch.rand(4)), "out": tied, "head": torch.ones(4)},
+        ("head=copy:from=out",),
+        {},
+    ),
+    "two rules for tied tensors": (
+        {"emb": (tied := torch.rand(4)), "out": tied},
+        ("emb=normal", "out=normal"),
+        {},
+    ),
+    "a root, and a name below it that begins like one": (
+        {"model": {"model.w": torch.ones(3), "v": torch.ones(2)}, "ema": {"w": torch.ones(1)}},
+        ("model.w=normal",),
+        {"root": "model"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CONVERSIONS)
+def test_what_a_conversion_changes_beside_values_does_not_matter(tmp_path: Path, kind: str):
+    state, rules, options = CONVERSIONS[kind]
+    before, after = converted(tmp_path, state, *rules, **options)
+    for found in by_rules_and_by_plan(before, after, *rules, **options):
+        assert found.holds
+        assert found.rest is None
+
+
+def test_tensors_of_one_name_are_told_apart_by_their_places(tmp_path: Path):
+    state = {"model": {"w": torch.ones(3), "a.b": torch.rand(2), "a": {"b": torch.rand(2)}}}
+    outside = {"ema": {1: torch.ones(3), "1": torch.zeros(3)}}
+    before = save(tmp_path / "in.pt", {**state, **outside})
+    initctl.apply(before, tmp_path / "out.pt", rules=["w=zeros"])
+    for found in by_rules_and_by_plan(before, tmp_path / "out.pt", "w=zeros"):
+        assert found.holds
+
+
+def test_an_optimizer_beside_the_tensors_of_a_state_dict(tmp_path: Path):
+    net = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(net.parameters())
+    net(torch.ones(3)).sum().backward()
+    optimizer.step()
+    before = save(tmp_path / "in.pt", {**net.state_dict(), "optimizer": optimizer.state_dict()})
+    for options in ({}, {"reset_optimizer": True}):
+        document = tmp_path / "plan.json"
+        initctl.save_plan(initctl.plan(before, rules=["weight=zeros"], **options), document)
+        initctl.apply(before, tmp_path / "out.pt", plan=document)
+        assert initctl.verify(tmp_path / "out.pt", plan=document).holds
+        assert initctl.verify(tmp_path / "out.pt", plan=document, against=before).holds
+
+
+def test_a_conversion_has_no_optimizer_to_compare(tmp_path: Path):
+    net = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(net.parameters())
+    net(torch.ones(3)).sum().backward()
+    optimizer.step()
+    state = {"model": net.state_dict(), "optimizer": optimizer.state_dict()}
+    before, after = converted(tmp_path, state, "weight=zeros")
+    with pytest.raises(initctl.UsageError, match="was converted, and holds no optimizer"):
+        initctl.verify(after, rules=["weight=zeros"], against=before, reset_optimizer=True)
