@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import FitError, Problem, UsageError, shown
+from initctl.errors import Problem, UsageError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from initctl.execution import Event
     from initctl.formats import Checkpoint
     from initctl.instructions import Instructions
-    from initctl.planning import Plan
+    from initctl.planning import Options, Plan
     from initctl.planning.saved import SavedPlan
 
     Path = str | os.PathLike[str]
@@ -77,18 +77,12 @@ def plan(
         FitError: the rules do not fit the checkpoint.
         StorageError: the device is not there.
     """
+    from initctl.planning import Options
+
     given = _given(rules, recipes, preset, seed)
-    _check_rng(rng)
+    options = Options(allow_unused, require_all, reset_optimizer, device, rng)
     _check_rules(given)
-    return _planned(
-        _read(checkpoint, root),
-        given,
-        allow_unused=allow_unused,
-        require_all=require_all,
-        reset_optimizer=reset_optimizer,
-        device=device,
-        rng=rng,
-    )
+    return given.plan(_read(checkpoint, root), options, _read)
 
 
 def apply(
@@ -142,21 +136,16 @@ def apply(
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
     from initctl.execution import conversion_to, execute
+    from initctl.planning import Options
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
     _check_threads(threads)
     given = _given(rules, recipes, preset, seed)
-    options: dict[str, Any] = {
-        "allow_unused": allow_unused,
-        "require_all": require_all,
-        "reset_optimizer": reset_optimizer,
-        "device": device,
-        "rng": rng,
-    }
-    if saved := _saved(plan, given, root=root, **options):
+    options = Options(allow_unused, require_all, reset_optimizer, device, rng)
+    if saved := _saved(plan, given, root, options):
         made = saved.for_checkpoint(os.fspath(checkpoint))
     else:
-        made = _planned(_read(checkpoint, root), given, **options)
+        made = given.plan(_read(checkpoint, root), options, _read)
     conversion = None if output is None else conversion_to(os.fspath(output), made.checkpoint, max_shard_size)
     if conversion and (reset_optimizer or made.resets):
         fault = "reset-optimizer: safetensors holds no optimizer"
@@ -213,26 +202,21 @@ def verify(
         ConflictError: a checkpoint changed while it was read, or is not the one that `plan` was made for.
     """
     from initctl.audit import verify_plan
+    from initctl.planning import Options
     from initctl.threads import processors
 
     _check_threads(threads)
     if sample is not None and sample < 1:
         raise UsageError(Problem("usage.sample", f"sample: {sample} is not 1 or more"))
     given = _given(rules, recipes, preset, seed)
-    options: dict[str, Any] = {
-        "allow_unused": allow_unused,
-        "require_all": require_all,
-        "reset_optimizer": reset_optimizer,
-        "device": device,
-        "rng": rng,
-    }
-    saved = _saved(plan, given, root=root, **options)
+    options = Options(allow_unused, require_all, reset_optimizer, device, rng)
+    saved = _saved(plan, given, root, options)
     if not saved:
         _check_rules(given)
     if saved:
         made = saved.of_result(os.fspath(checkpoint)) if against is None else saved.for_checkpoint(os.fspath(against))
     else:
-        made = _planned(_read(checkpoint if against is None else against, root), given, **options)
+        made = given.plan(_read(checkpoint if against is None else against, root), options, _read)
     if on_event:
         on_event(made)
     result = None if against is None else _result(checkpoint, made.checkpoint)
@@ -313,13 +297,6 @@ def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobbe
         raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
 
 
-def _check_rng(rng: str) -> None:
-    from initctl.planning.plan import PHILOX, TORCH
-
-    if rng not in (PHILOX, TORCH):
-        raise UsageError(Problem("usage.rng", f"rng: {shown(rng)} is neither {PHILOX} nor {TORCH}"))
-
-
 def _check_threads(threads: int | None) -> None:
     if threads is not None and threads < 1:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
@@ -340,39 +317,14 @@ def _given(rules: Iterable[str], recipes: Iterable[Path], preset: str | None, se
     return instructions(rules, recipes, preset, seed)
 
 
-def _planned(checkpoint: Checkpoint, given: Instructions, **options: Any) -> Plan:  # noqa: ANN401
-    """What is `given` for `checkpoint`, with `options` of `make_plan`."""
-    from initctl.planning import make_plan
-
-    given = given.within(checkpoint.directory)
-    made = make_plan(checkpoint, given.rules, seed=given.seed, read=_read, config=given.config, **options)
-    doubts = given.warnings
-    if idle := given.idle_preset(made):
-        if not options["allow_unused"]:
-            raise FitError(idle)
-        doubts = (*doubts, idle)
-    return replace(made, warnings=(*doubts, *made.warnings))
-
-
-def _saved(path: Path | None, given: Instructions, **options: Any) -> SavedPlan | None:  # noqa: ANN401
-    """The saved plan at `path`, if that is asked for. Raises `UsageError` where rules or `options` are given too."""
-    _check_rng(options["rng"])
-    if path is None:
-        return None
+def _saved(path: Path | None, given: Instructions, root: str | None, options: Options) -> SavedPlan | None:
+    """The saved plan at `path`, if that is asked for. Raises `UsageError` where anything else is asked for, too."""
+    from initctl.planning import Options
     from initctl.planning.saved import SavedPlan
 
-    if not given.is_empty or options != _UNDECIDED:
+    if path is None:
+        return None
+    if not given.is_empty or root is not None or options != Options():
         fault = f"plan: {shown(os.fspath(path))} says all of what is to be done: rules, seed, and options of `plan` do"
         raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
     return SavedPlan.at(os.fspath(path), _read)
-
-
-_UNDECIDED = {
-    "root": None,
-    "allow_unused": False,
-    "require_all": False,
-    "reset_optimizer": False,
-    "device": "cpu",
-    "rng": "philox",
-}
-"""What a saved plan decides, where it is left open."""

@@ -1,4 +1,4 @@
-"""What a caller asks for: the rules of a preset, of recipes and of their own, in this order, and a seed."""
+"""What a caller asks for: the rules of a preset, of recipes and of their own, in this order, a seed, and options."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import Problem, RuleError, UsageError, shown
+from initctl.errors import FitError, Problem, RuleError, UsageError, shown
 from initctl.formats import read_config
-from initctl.planning import bind
+from initctl.planning import bind, make_plan
 from initctl.planning.deciding import asks_config
 from initctl.planning.names import config_value
 from initctl.rules import Rule, Scope, parse_rule
@@ -20,7 +20,8 @@ from initctl.stream.key import SEED_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from initctl.planning import BoundRule, Plan
+    from initctl.formats import Checkpoint
+    from initctl.planning import BoundRule, Options, Plan
     from initctl.recipes import Recipe
     from initctl.rules import Expression, Value
 
@@ -109,6 +110,17 @@ class Instructions:
             return ()
         message = f"preset {self.preset}: config.json tells a model_type that preset {better.name} is for"
         return (Problem("preset.model_type", message, f"{better.name}: {better.summary}"),)
+
+    def plan(self, checkpoint: Checkpoint, options: Options, read: Callable[[str], Checkpoint]) -> Plan:
+        """What they come to for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""
+        given = self.within(checkpoint.directory)
+        made = make_plan(checkpoint, given.rules, options, seed=given.seed, read=read, config=given.config)
+        doubts = given.warnings
+        if idle := given.idle_preset(made):
+            if not options.allow_unused:
+                raise FitError(idle)
+            doubts = (*doubts, idle)
+        return replace(made, warnings=(*doubts, *made.warnings))
 
     def idle_preset(self, plan: Plan) -> Problem | None:
         """What is wrong where the preset fills nothing in `plan`."""

@@ -20,6 +20,6 @@ Nothing is written here.
 
 from initctl.planning.deciding import BoundRule, bind
 from initctl.planning.plan import Action, Kept, Plan, Totals
-from initctl.planning.planner import make_plan
+from initctl.planning.planner import Options, make_plan
 
-__all__ = ["Action", "BoundRule", "Kept", "Plan", "Totals", "bind", "make_plan"]
+__all__ = ["Action", "BoundRule", "Kept", "Options", "Plan", "Totals", "bind", "make_plan"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import FitError, Problem, escape, listed, shown
+from initctl.errors import FitError, Problem, UsageError, escape, listed, shown
 from initctl.initializers import Unfit
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import action_of
@@ -34,45 +35,61 @@ _NOTHING_CUT = 1e-6
 """Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`.
+
+    `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that no
+    rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors; `device` is as for
+    `placed`; `rng` is where random numbers come from.
+    """
+
+    allow_unused: bool = False
+    require_all: bool = False
+    reset_optimizer: bool = False
+    device: str = CPU
+    rng: str = PHILOX
+
+    def __post_init__(self) -> None:
+        if self.rng not in (PHILOX, TORCH):
+            raise UsageError(Problem("usage.rng", f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"))
+
+
 def make_plan(
     checkpoint: Checkpoint,
     rules: Sequence[BoundRule],
+    options: Options,
     *,
     seed: int,
     read: Callable[[str], Checkpoint],
     config: Mapping[str, Any] | None = None,
-    allow_unused: bool = False,
-    require_all: bool = False,
-    reset_optimizer: bool = False,
-    device: str = CPU,
-    rng: str = PHILOX,
 ) -> Plan:
-    """What `rules` do to `checkpoint` under `seed`, and on which device: see `placed`.
+    """What `rules` do to `checkpoint` under `seed`.
 
     `read` gives the table of another checkpoint that a rule names; `config` is what `config.json` says, where there is
-    one. `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that
-    no rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors; `rng` is where
-    random numbers come from. Raises `FitError` with every fault found.
+    one. Raises `FitError` with every fault found.
     """
     around = Surroundings(checkpoint, config, read)
     decisions = decide(checkpoint.tensors, rules, around)
     actions, faults = _actions(decisions, around)
     kept = tuple(_kept(decisions))
-    forgotten = resets(checkpoint, [action.part for action in actions]) if reset_optimizer and not faults else ()
+    forgotten = (
+        resets(checkpoint, [action.part for action in actions]) if options.reset_optimizer and not faults else ()
+    )
     faults = faults or shared(checkpoint, actions, kept, forgotten)
     unused = [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
-    if not allow_unused:
+    if not options.allow_unused:
         faults = unused + faults
-    if require_all and (undecided := _undecided(kept)):
+    if options.require_all and (undecided := _undecided(kept)):
         faults.append(undecided)
     if faults:
         raise FitError(*faults)
     idle = _idle_alternatives(decisions, around)
     warnings = [*checkpoint.warnings, *unused, *idle, *_left_alone(decisions, kept), *_surprises(actions)]
-    on_devices = placed(actions, device)
-    if rng == TORCH:
+    on_devices = placed(actions, options.device)
+    if options.rng == TORCH:
         on_devices = _by_torch(on_devices)
-    return Plan(checkpoint, seed, tuple(on_devices), kept, tuple(warnings), forgotten, rng)
+    return Plan(checkpoint, seed, tuple(on_devices), kept, tuple(warnings), forgotten, options.rng)
 
 
 def _by_torch(actions: Sequence[Action]) -> list[Action]:
