@@ -319,11 +319,11 @@ def _given(rules: Iterable[str], recipes: Iterable[Path], preset: str | None, se
 
 def _saved(path: Path | None, given: Instructions, root: str | None, options: Options) -> SavedPlan | None:
     """The saved plan at `path`, if that is asked for. Raises `UsageError` where anything else is asked for, too."""
+    if path is None:
+        return None
     from initctl.planning import Options
     from initctl.planning.saved import SavedPlan
 
-    if path is None:
-        return None
     if not given.is_empty or root is not None or options != Options():
         fault = f"plan: {shown(os.fspath(path))} says all of what is to be done: rules, seed, and options of `plan` do"
         raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
