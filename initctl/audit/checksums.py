@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.audit.placement import FileDifference
-from initctl.filling.checksums import crc32
+from initctl.filling.checksums import CheckPiece
 from initctl.filling.ranges import filled_ranges, overlap
 
 if TYPE_CHECKING:
@@ -28,41 +28,21 @@ class Checksums:
         for place in places:
             for block in place.held.blocks:
                 filled[block.file].append((block, place.held.dtype.bits // 8))
-        self.pieces: list[ChecksumPiece] = []
+        self.pieces: list[CheckPiece] = []
+        self._wrong: list[tuple[str, Checksum]] = []
         for file in result.files:
             reached = filled_ranges(filled[file.name])
             told = [c for c in file.checksums if (c.value or c.unfinished) and overlap(reached, c.start, c.stop)]
             if told:
                 descriptor = result.open(file)
                 stack.callback(os.close, descriptor)
-                self.pieces += (ChecksumPiece(file.name, checksum, descriptor) for checksum in told)
+                self.pieces += (CheckPiece(c, descriptor, partial(self._note, file.name, c)) for c in told)
 
     def wrong(self, differing: Collection[tuple[str, int]]) -> Iterator[FileDifference]:
         """Checksums that are wrong though what they are of is as it should be: no byte of it is among `differing`."""
-        for piece in self.pieces:
-            checksum = piece.checksum
-            is_of_another = any(file == piece.file and checksum.start <= at < checksum.stop for file, at in differing)
-            if piece.wrong and not is_of_another:
-                yield FileDifference(piece.file, f"the checksum of {checksum.name} is wrong", checksum.places[0])
+        for file, checksum in sorted(self._wrong):
+            if not any(other == file and checksum.start <= at < checksum.stop for other, at in differing):
+                yield FileDifference(file, f"the checksum of {checksum.name} is wrong", checksum.places[0])
 
-
-@dataclass(slots=True)
-class ChecksumPiece:
-    """Tells whether a `checksum` of a file is `wrong`; writes nothing."""
-
-    file: str
-    checksum: Checksum
-    source: int
-    wrong: bool = False
-
-    @property
-    def offset(self) -> int:
-        return self.checksum.start
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are looked at."""
-        return self.checksum.stop - self.checksum.start
-
-    def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        self.wrong = self.checksum.unfinished or crc32(self.source, self.checksum) != self.checksum.value
+    def _note(self, file: str, checksum: Checksum, _: int | None) -> None:
+        self._wrong.append((file, checksum))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from initctl.commit import read_some, write_all
 from initctl.errors import InputError, Problem, shown
@@ -18,33 +18,14 @@ _NONE = b"\xff" * _WIDTH
 """What stands for a checksum of 0 while it is unfinished."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckPiece:
-    """Compares `checksum` with what `source` holds, a file called `path`; writes nothing."""
-
-    checksum: Checksum
-    source: int
-    path: str
-
-    @property
-    def offset(self) -> int:
-        return self.checksum.start
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are looked at."""
-        return self.checksum.stop - self.checksum.start
-
-    def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        """Raise `InputError` where they differ, or a patch began and did not come to its end."""
-        if self.checksum.unfinished:
-            message = f"{shown(self.path)}: {shown(self.checksum.name)}: a patch began to overwrite it, and stopped"
-            raise InputError(Problem("archive.unfinished", message, "complete it with the same command"))
-        found = crc32(self.source, self.checksum)
-        if found != self.checksum.value:
-            message = f"{shown(self.path)}: {shown(self.checksum.name)}: is damaged: "
-            message += f"its CRC-32 is {found:08x}, and {self.checksum.value:08x} was written down"
-            raise InputError(Problem("archive.checksum", message, "get the file anew"))
+def refuse(path: str, checksum: Checksum, found: int | None) -> NoReturn:
+    """Raise `InputError`: `checksum` of the file at `path` should be what was `found`, or a patch has not finished."""
+    place = f"{shown(path)}: {shown(checksum.name)}"
+    if found is None:
+        message = f"{place}: a patch began to overwrite it, and stopped"
+        raise InputError(Problem("archive.unfinished", message, "complete it with the same command"))
+    message = f"{place}: is damaged: its CRC-32 is {found:08x}, and {checksum.value:08x} was written down"
+    raise InputError(Problem("archive.checksum", message, "get the file anew"))
 
 
 @dataclass(frozen=True, slots=True)

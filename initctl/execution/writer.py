@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from heapq import merge
 from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError
-from initctl.execution.checksums import CheckPiece, LiftedPiece, RenewedPiece, SettledPiece
+from initctl.execution.checksums import LiftedPiece, RenewedPiece, SettledPiece, refuse
 from initctl.execution.events import Committed
 from initctl.execution.pieces import filled_pieces
 from initctl.execution.strided import strided_pieces
 from initctl.filling import PREPARED, Filler, choose_engines
+from initctl.filling.checksums import CheckPiece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -54,7 +56,7 @@ class Writer:
             if checksums:
                 path = os.path.join(self.checkpoint.directory, file.name)
                 with self.source(file) as source:
-                    self.workers.write((CheckPiece(checksum, source, path) for checksum in checksums), source)
+                    self.workers.write((CheckPiece(c, source, partial(refuse, path, c)) for c in checksums), source)
         engines = choose_engines(self.plan.writes, threads=self.workers.threads, on_event=self.on_event)
         self.filler = Filler(self.plan.seed, engines, self.olds)
 

@@ -6,7 +6,7 @@ runs.py       where elements follow each other both in a tensor and in its file;
 order.py      how the elements of a tile lie in its file
 reader.py     what tensors hold, by element index
 engines.py    the engines that a plan needs
-checksums.py  what checksums that a file holds of its own content should be
+checksums.py  whether checksums that a file holds of its own content are right
 memory.py     whether what must be computed at once fits the memory
 workers.py    pieces over threads, with progress
 events.py     what is told while it goes on

@@ -1,7 +1,8 @@
-"""CRC-32 checksums that a file holds of its own content: what they should be."""
+"""CRC-32 checksums that a file holds of its own content: whether they are right."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isal import isal_zlib
@@ -9,10 +10,38 @@ from isal import isal_zlib
 from initctl.commit import read_some
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from initctl.formats import Checksum
 
 _READ_AT_ONCE = 256 << 10
 """Bytes that stay in a core's own cache between being read and being summed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPiece:
+    """Compares `checksum` with what `source` holds; writes nothing.
+
+    `fail` is called where they differ, with what it should be; or with None, where a patch has not finished.
+    """
+
+    checksum: Checksum
+    source: int
+    fail: Callable[[int | None], object]
+
+    @property
+    def offset(self) -> int:
+        return self.checksum.start
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are looked at."""
+        return self.checksum.stop - self.checksum.start
+
+    def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
+        found = None if self.checksum.unfinished else crc32(self.source, self.checksum)
+        if found != self.checksum.value:
+            self.fail(found)
 
 
 def is_computed(checksum: Checksum, source: int) -> bool:
