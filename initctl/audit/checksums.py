@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,30 +12,31 @@ from initctl.filling.ranges import filled_ranges, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from contextlib import ExitStack
 
     from initctl.audit.comparison import Held
+    from initctl.filling import TensorReader
     from initctl.formats import Checkpoint, Checksum
     from initctl.tensors import Block
 
 
 class Checksums:
-    """Those of the bytes of a result that hold `places`; its files stay open until `stack` is closed."""
+    """Those of the bytes that hold `places` of what `reader` reads; none where the original had none either."""
 
-    def __init__(self, result: Checkpoint, places: Iterable[Held], stack: ExitStack) -> None:
+    def __init__(self, reader: TensorReader, places: Iterable[Held], original: Checkpoint) -> None:
         filled: dict[str, list[tuple[Block, int]]] = defaultdict(list)
         for place in places:
             for block in place.held.blocks:
                 filled[block.file].append((block, place.held.dtype.bits // 8))
         self.pieces: list[CheckPiece] = []
         self._wrong: list[tuple[str, Checksum]] = []
-        for file in result.files:
+        computed = {c.name for file in original.files for c in file.checksums if c.value}
+        for file in reader.checkpoint.files:
             reached = filled_ranges(filled[file.name])
-            told = [c for c in file.checksums if (c.value or c.unfinished) and overlap(reached, c.start, c.stop)]
-            if told:
-                descriptor = result.open(file)
-                stack.callback(os.close, descriptor)
-                self.pieces += (CheckPiece(c, descriptor, partial(self._note, file.name, c)) for c in told)
+            for checksum in file.checksums:
+                is_told = checksum.value or checksum.unfinished or checksum.name in computed
+                if is_told and overlap(reached, checksum.start, checksum.stop):
+                    fail = partial(self._note, file.name, checksum)
+                    self.pieces.append(CheckPiece(checksum, partial(reader.opened, file.name), fail))
 
     def wrong(self, differing: Collection[tuple[str, int]]) -> Iterator[FileDifference]:
         """Checksums that are wrong though what they are of is as it should be: no byte of it is among `differing`."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COMPARED_AT_ONCE = 4 << 20
 """Bytes of a tensor that are computed and compared as one piece."""
-_SAMPLED_TOGETHER, _MOST_RANGES = 16, 1000
+_SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
 """Elements of a sample that follow each other, at least, unless these come to so many ranges."""
 _BYTE = BY_NAME["uint8"]
 
@@ -156,10 +156,11 @@ def ranges(start: int, stop: int, sample: int | None) -> Iterator[tuple[int, int
 
 def _number(content: NDArray[np.uint8], tensor: TensorSpec) -> complex:
     """The element that `content` stores: whole numbers as such."""
-    parts: Sequence[Any] = content.view(tensor.dtype.numpy).tolist()
+    kind = tensor.dtype.kind
+    parts: Sequence[Any] = content.view(np.uint8 if kind == "bool" else tensor.dtype.numpy).tolist()
     if tensor.dtype.parts == 2:
         return complex(*map(float, parts))
-    return float(parts[0]) if tensor.dtype.is_floating else int(parts[0])
+    return int(parts[0]) if kind in ("integer", "bool") else float(parts[0])
 
 
 def _written(number: complex) -> float | str:

@@ -28,7 +28,7 @@ class FileDifference:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A tensor that the result holds as another, or not at all; `fault` says which."""
+    """A tensor that the result holds as another, or not at all, or has no reason to hold; `fault` says which."""
 
     tensor: str
     fault: str
@@ -50,13 +50,18 @@ class ByPlace:
 
 
 class ByName:
-    """Wherever tensors of the same names lie."""
+    """Wherever tensors of the same names lie: as many as there were, and no more."""
 
     def __init__(self, source: Checkpoint, result: Checkpoint) -> None:
-        self._tensors = {name: tensor for tensor in result.tensors for name in (*tensor.aliases, tensor.name)}
+        aliases = {alias: tensor for tensor in result.tensors for alias in tensor.aliases}
+        self._tensors = aliases | {tensor.name: tensor for tensor in result.tensors}
         told = ((tensor.name, self._fault(tensor)) for tensor in source.tensors)
-        self.lost = tuple(Lost(name, fault) for name, fault in told if fault)
-        self._lost = {lost.tensor for lost in self.lost}
+        known = {name for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
+        self._lost = {name: fault for name, fault in told if fault}
+        self.lost = (
+            *(Lost(name, fault) for name, fault in self._lost.items()),
+            *(Lost(name, "was not there") for name in self._tensors if name not in known),
+        )
 
     def find(self, tensor: TensorSpec) -> TensorSpec | None:
         return None if tensor.name in self._lost else self._tensors[tensor.name]
@@ -71,29 +76,38 @@ class ByName:
         return None
 
 
-def is_of_a_kind(source: Checkpoint, result: Checkpoint) -> bool:
-    """Whether both are of one format, and both files or both directories: then nothing was converted."""
-    return (source.format, source.is_directory) == (result.format, result.is_directory)
+def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
+    """Whether a conversion gives what is of the kind of `result`: safetensors, in shards anew if it was that before."""
+    return result.is_safetensors and (not source.is_safetensors or source.is_directory or result.is_directory)
 
 
 def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:
-    """Whether they are of a kind, of files of the same sizes (and names, in a directory), with tensors in the same
+    """Whether they are of a format, of files of the same sizes (and names, in a directory), with tensors in the same
     places, whatever these are called.
     """
-    return is_of_a_kind(source, result) and _sizes(source) == _sizes(result) and _places(source) == _places(result)
+    return _kind(source) == _kind(result) and _sizes(source) == _sizes(result) and _places(source) == _places(result)
 
 
 def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
-    """What is wrong with the files of a checkpoint that is of a kind with its source, and laid out otherwise."""
+    """What is wrong with the files of what was not converted, and is laid out otherwise."""
+    first = result.files[0].name if result.files else ""
+    if _kind(source) != _kind(result):
+        kinds = [f"{c.format}{', a directory' if c.is_directory else ''}" for c in (result, source)]
+        yield FileDifference(first, "is {}, and was {}".format(*kinds))
+        return
     sizes, before = _sizes(result), _sizes(source)
-    names = {} if source.is_directory else {"": result.files[0].name}
     for name, size in before.items():
         if name not in sizes:
             yield FileDifference(name, "is not there")
         elif sizes[name] != size:
-            yield FileDifference(names.get(name, name), f"has {sizes[name]:,} bytes, and had {size:,}")
+            yield FileDifference(name or first, f"has {sizes[name]:,} bytes, and had {size:,}")
+    yield from (FileDifference(name, "was not there") for name in sizes if name not in before)
     if sizes == before:
-        yield FileDifference(result.files[0].name, "has tensors in other places")
+        yield FileDifference(first, "has tensors in other places")
+
+
+def _kind(checkpoint: Checkpoint) -> tuple[str, bool]:
+    return checkpoint.format, checkpoint.is_directory
 
 
 def _sizes(checkpoint: Checkpoint) -> dict[str, int]:

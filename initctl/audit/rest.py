@@ -16,7 +16,7 @@ from initctl.filling.order import read_array
 from initctl.filling.ranges import common, filled_ranges, joined, kept_ranges, overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,6 +75,10 @@ class Rest:
 
     def pieces(self) -> Iterator[BytesPiece]:
         """What compares it."""
+        yield from self._of_tensor_files()
+        yield from self.of_others(self.source.other_files)
+
+    def _of_tensor_files(self) -> Iterator[BytesPiece]:
         for was, now in zip(self.source.files, self.result.files, strict=True):
             written = self._written[was.name]
             filled = filled_ranges((block, width) for block, width in written if block.is_dense)
@@ -83,8 +87,11 @@ class Rest:
             checksums = [(place, place + _CHECKSUM) for checksum in stale for place in checksum.places]
             for start, stop in self._looked_at(was, joined([*filled, *checksums])):
                 yield from self._pieces(was, now, start, stop)
+
+    def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[BytesPiece]:
+        """What compares `files` of the source that hold no tensors."""
         there = {file.name: file for file in self.result.other_files}
-        for was in self.source.other_files:
+        for was in files:
             if was.name not in there:
                 self._lost.append(was.name)
                 continue
@@ -102,7 +109,7 @@ class Rest:
         sampled = [
             found
             for extent in self._extents[file.name]
-            for found in ranges(extent.start, extent.stop, self.sample * extent.tensor.dtype.bits // 8)
+            for found in ranges(extent.start, extent.stop, max(1, self.sample * extent.tensor.dtype.bits // 8))
         ]
         return joined([*beside, *common(joined(sampled), kept)])
 
@@ -120,14 +127,15 @@ class Rest:
         for block, width in self._written[was.name]:
             if not block.is_dense:
                 _leave_out(differing, start, block, width)
+        beside = differing.copy()
         for extent in self._extents[was.name]:
-            within = differing[max(0, extent.start - start) : max(0, extent.stop - start)]
-            if within.any():
-                at = max(start, extent.start) + int(np.argmax(within))
+            places = slice(max(0, extent.start - start), max(0, extent.stop - start))
+            if differing[places].any():
+                at = max(start, extent.start) + int(np.argmax(differing[places]))
                 self._suspect(extent.tensor, now.name, at)
-                within[:] = False
-        if differing.any():
-            self.note(now.name, start + int(np.argmax(differing)))
+                beside[places] = False
+        if beside.any():
+            self.note(now.name, start + int(np.argmax(beside)))
 
     def _suspect(self, tensor: TensorSpec, file: str, at: int) -> None:
         with self._lock:

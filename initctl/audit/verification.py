@@ -18,8 +18,8 @@ class Verification:
     So many elements were `compared`, and `differences` are the first of each tensor that is not as it should be;
     `lost` are tensors that are not there any more. `sample` is how many elements were compared of each tensor at most,
     where not all were. `against` is the path of what the rules were applied to, if that was given: then `rest` bytes
-    more were compared with it, and `rest_differences` are the first of each file; or, where one of both was converted,
-    `rest` is None.
+    more were compared with it, and `rest_differences` are the first of each file. Where it `is_converted`, these are of
+    files that go along.
     """
 
     path: str
@@ -30,6 +30,7 @@ class Verification:
     sample: int | None = None
     against: str | None = None
     rest: int | None = None
+    is_converted: bool = False
     rest_differences: tuple[FileDifference, ...] = ()
 
     @property
@@ -42,6 +43,7 @@ class Verification:
             **self.plan.to_json(),
             "checkpoint": self.path,
             "against": self.against,
+            "converted": self.is_converted,
             "sample": self.sample,
             "compared": self.compared,
             "compared_rest": self.rest,

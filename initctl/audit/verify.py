@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from initctl.audit.checksums import Checksums
 from initctl.audit.comparison import Comparison, Expected, Held, in_numbers
-from initctl.audit.placement import ByName, ByPlace, FileDifference, faults, is_laid_out_alike, is_of_a_kind
+from initctl.audit.placement import ByName, ByPlace, FileDifference, faults, is_laid_out_alike, may_be_converted
 from initctl.audit.rest import Rest, another_byte
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
@@ -70,13 +70,14 @@ class _Audit:
         self.place = (ByPlace if is_alike else ByName)(self.source, self.result)
         self.before, held = (stack.enter_context(TensorReader(c)) for c in (self.source, self.result))
         self.comparison, self.suspected = Comparison(held, sample), Comparison(held, None)
-        self.rest = Rest(plan, self.before, held, sample) if self.is_result and is_alike else None
+        self.is_converted = not is_alike and may_be_converted(self.source, self.result)
+        self.rest = Rest(plan, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
         self.fills = self._fills()
-        self.others = list(self.rest.pieces()) if self.rest else []
-        self.checksums = Checksums(self.result, [] if sample else chain.from_iterable(self.fills.values()), stack)
+        self.others = list(self._rest(is_alike=is_alike))
+        self.checksums = Checksums(held, [] if sample else chain.from_iterable(self.fills.values()), self.source)
         self.files: list[FileDifference] = []
-        if is_of_a_kind(self.source, self.result) and not is_alike:
+        if not (is_alike or self.is_converted):
             self.files += faults(self.source, self.result)
 
     @property
@@ -112,11 +113,6 @@ class _Audit:
         for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
             if found := self._difference(tensor):
                 outside.setdefault(found.tensor, found)
-        between = [
-            another_byte(file, at)
-            for tensor, file, at in (self.rest.suspects.values() if self.rest else ())
-            if not self.suspected.difference(tensor)  # in no element of it
-        ]
         wrong = self.checksums.wrong(list(self._differing()))
         return Verification(
             self.result.path,
@@ -127,8 +123,24 @@ class _Audit:
             self.sample,
             self.source.path if self.is_result else None,
             self.rest.compared if self.rest else None,
-            (*self.files, *(self.rest.differences if self.rest else ()), *between, *wrong),
+            self.is_converted,
+            (*self.files, *(self.rest.differences if self.rest else ()), *self._between(), *wrong),
         )
+
+    def _between(self) -> Iterator[FileDifference]:
+        """Bytes that differ within the extent of tensors, and in no element of any."""
+        suspects = self.rest.suspects.values() if self.rest else ()
+        explained = [tensor for tensor, _, _ in suspects if self.suspected.difference(tensor)]
+        for tensor, file, at in suspects:
+            if not (self.suspected.difference(tensor) or any(_covers(other, tensor, at) for other in explained)):
+                yield another_byte(file, at)
+
+    def _rest(self, *, is_alike: bool) -> Iterator[Piece]:
+        """What compares all that no rule fills, where nothing was converted; else the files that went along."""
+        if self.rest and is_alike:
+            yield from self.rest.pieces()
+        elif self.rest and self.source.is_directory and self.result.is_directory:
+            yield from self.rest.of_others(self.source.companions if self.is_converted else self.source.other_files)
 
     def _fills(self) -> dict[object, list[Held]]:
         """Where the result holds what is filled, by what fills it: tied tensors may lie apart there."""
@@ -184,6 +196,13 @@ class _Audit:
         return min(found, key=lambda difference: difference.index, default=None)
 
 
+def _covers(tensor: TensorSpec, other: TensorSpec, at: int) -> bool:
+    """Whether byte number `at` of a file that `other` lies in is within the extent of `tensor`."""
+    files = set(other.files)
+    width = tensor.dtype.bits // 8
+    return any(b.file in files and b.offset <= at < b.offset + b.extent * width for b in tensor.blocks)
+
+
 def _alone(action: Action) -> int:
     """What tells actions apart that must not be in memory at once."""
     return id(action) if isinstance(action.fill, WholeFill) else 0
@@ -199,6 +218,6 @@ def _check_comparable(plan: Plan, result: Checkpoint | None) -> None:
     if revised and result is None:
         message = f"{listed(revised)}: filled from what was there before"
         raise UsageError(Problem("verify.against", message, "name the original with --against"))
-    if plan.resets and result and not is_of_a_kind(plan.checkpoint, result):
+    if plan.resets and result and may_be_converted(plan.checkpoint, result):
         message = f"reset-optimizer: {shown(result.path)} was converted, and holds no optimizer"
         raise UsageError(Problem("verify.reset_optimizer", message, "leave it out"))

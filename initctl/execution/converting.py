@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 
 _LARGEST_FILE = 2**63
-_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin.index.json")
 
 
 class NewShard(NamedTuple):
@@ -63,7 +62,7 @@ class Converter(Writer):
         spread = shards.spread(self.tensors(), largest)
         made = [self.shard(name, tensors) for name, tensors in spread.items()]
         index = shards.index_of(spread) if len(made) > 1 else b""
-        others = [f for f in self.checkpoint.other_files if not self.is_replaced(f.name)]
+        others = self.checkpoint.companions
         names = [*spread, *([shards.INDEX] if index else []), *(file.name for file in others)]
         if target.exists:
             check_replaceable(target.path, names)
@@ -91,10 +90,6 @@ class Converter(Writer):
     def checksums(self) -> list[tuple[CheckpointFile, Sequence[Checksum]]]:
         """All that the files hold: what is damaged is refused, as far as they tell."""
         return [(file, file.checksums) for file in self.checkpoint.files]
-
-    def is_replaced(self, name: str) -> bool:
-        """Whether one of the input's other files says where the old weights lie, or holds them once more."""
-        return name == self.checkpoint.described_by or ("/" not in name and name.endswith(_WEIGHTS))
 
     def write_shards(self, staged: StagedDirectory, made: Iterable[NewShard]) -> None:
         """For all of them room is taken first."""
@@ -136,8 +131,9 @@ class Converter(Writer):
     def shard(self, name: str, tensors: Sequence[TensorSpec]) -> NewShard:
         """A file of `tensors`, in which ties are written down as Hugging Face does: the other names of a tensor."""
         metadata = {FORMAT: "pt"}
+        names = {tensor.name for tensor in self.checkpoint.tensors}
         for kept in self.checkpoint.metadata.values() if self.checkpoint.is_safetensors else ():
-            metadata |= kept
+            metadata |= {key: text for key, text in kept.items() if text not in names}  # such note ties: those follow
         for tensor in tensors:
             metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
         header = safetensors_header.header(tensors, metadata)

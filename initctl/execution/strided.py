@@ -95,6 +95,9 @@ def strided_pieces(fillings: Iterable[tuple[Target, Fill]], filler: Filler) -> I
 
 def gathered_pieces(tensor: TensorSpec, block: Block, source: int, begin: int) -> Iterator[KeptPiece | GatheredPiece]:
     """Pieces that bring a block of `tensor`, read from `source`, to where the tensor begins at byte `begin`."""
+    if tensor.dtype.bits % 8:  # as safetensors has them: in one piece
+        yield from kept_pieces(source, [(block.offset, block.offset + tensor.nbytes)], begin - block.offset)
+        return
     width = tensor.dtype.bits // 8
     if block.is_row_major and block.shape[1:] == tensor.shape[1:]:
         for run in runs(block, tensor.shape, width):

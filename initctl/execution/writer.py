@@ -56,7 +56,8 @@ class Writer:
             if checksums:
                 path = os.path.join(self.checkpoint.directory, file.name)
                 with self.source(file) as source:
-                    self.workers.write((CheckPiece(c, source, partial(refuse, path, c)) for c in checksums), source)
+                    opened = _open_already(source)
+                    self.workers.write((CheckPiece(c, opened, partial(refuse, path, c)) for c in checksums), source)
         engines = choose_engines(self.plan.writes, threads=self.workers.threads, on_event=self.on_event)
         self.filler = Filler(self.plan.seed, engines, self.olds)
 
@@ -134,6 +135,10 @@ class Writer:
             raise self.checkpoint.changed(file) from None
         finally:
             os.close(descriptor)
+
+
+def _open_already(descriptor: int) -> Callable[[], AbstractContextManager[int]]:
+    return lambda: nullcontext(descriptor)
 
 
 def _offset(piece: Piece) -> int:

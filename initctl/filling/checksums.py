@@ -11,6 +11,7 @@ from initctl.commit import read_some
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from initctl.formats import Checksum
 
@@ -20,13 +21,13 @@ _READ_AT_ONCE = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class CheckPiece:
-    """Compares `checksum` with what `source` holds; writes nothing.
+    """Compares `checksum` with what a file holds, which is `opened` for that; writes nothing.
 
     `fail` is called where they differ, with what it should be; or with None, where a patch has not finished.
     """
 
     checksum: Checksum
-    source: int
+    opened: Callable[[], AbstractContextManager[int]]
     fail: Callable[[int | None], object]
 
     @property
@@ -39,7 +40,8 @@ class CheckPiece:
         return self.checksum.stop - self.checksum.start
 
     def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        found = None if self.checksum.unfinished else crc32(self.source, self.checksum)
+        with self.opened() as source:
+            found = None if self.checksum.unfinished else crc32(source, self.checksum)
         if found != self.checksum.value:
             self.fail(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from threading import Lock
@@ -28,8 +29,12 @@ _NATIVE = ("integer", "bool")
 """Kinds of dtypes whose numbers are read as they are: float32 could not hold them all."""
 
 
+_MOST_OPEN = 32
+"""Files that stay open."""
+
+
 class TensorReader:
-    """Reads tensors of one checkpoint; its files are opened as they are needed, and closed at the end.
+    """Reads tensors of one checkpoint; its files are opened as they are needed, and closed at the end at the latest.
 
     Safe to use from several threads at once.
     """
@@ -58,7 +63,7 @@ class TensorReader:
             return np.empty(0, np.uint8)
         if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
             (block,) = tensor.blocks
-            return read_array(self._descriptor(block.file), block.offset + start * width, block.offset + stop * width)
+            return self.bytes_of(block.file, block.offset + start * width, block.offset + stop * width)
         found = np.empty((stop - start) * width, np.uint8)
         reached = 0
         for box in boxes(tensor.shape, start, stop):
@@ -81,18 +86,30 @@ class TensorReader:
                 places.append(slice(first - start, last - start))
             if part.numel:
                 order = TileOrder.of(part.distinct, width)
-                content = np.concatenate([span.picked(self._descriptor(block.file)) for span in order.spans])
+                with self.opened(block.file) as descriptor:
+                    content = np.concatenate([span.picked(descriptor) for span in order.spans])
                 elements[tuple(places)] = order.as_in_tensor(content, part.shape).reshape(*part.shape, width)
 
     def bytes_of(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
         """The bytes of a file that tensors lie in, from number `start` to `stop`. Raises what `read` does."""
-        return read_array(self._descriptor(file), start, stop)
+        with self.opened(file) as descriptor:
+            return read_array(descriptor, start, stop)
 
-    def _descriptor(self, file: str) -> int:
+    @contextmanager
+    def opened(self, file: str) -> Iterator[int]:
+        """A descriptor of a file that tensors lie in. The first ones stay open; a process may have only so many."""
         with self._lock:
-            if file not in self._descriptors:
+            if file not in self._descriptors and len(self._descriptors) < _MOST_OPEN:
                 self._descriptors[file] = self.checkpoint.open(self._files[file])
-            return self._descriptors[file]
+            kept = self._descriptors.get(file)
+        if kept is not None:
+            yield kept
+            return
+        descriptor = self.checkpoint.open(self._files[file])
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
 class Box(NamedTuple):

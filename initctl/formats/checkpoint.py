@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin.index.json")
+"""What files are called that hold weights, or say where they lie."""
+
+
 class Identity(NamedTuple):
     """What tells whether a file is still the one that was read."""
 
@@ -94,6 +98,15 @@ class Checkpoint:
     def is_safetensors(self) -> bool:
         """Whether its files are of safetensors."""
         return self.format.startswith("safetensors")
+
+    @property
+    def companions(self) -> tuple[CheckpointFile, ...]:
+        """The other files that go along when it is converted: none that says where weights lie, or holds them too."""
+        return tuple(
+            file
+            for file in self.other_files
+            if file.name != self.described_by and ("/" in file.name or not file.name.endswith(_WEIGHTS))
+        )
 
     def open(self, file: CheckpointFile) -> int:
         """A descriptor to read `file` from. Raises `ConflictError` where it changed."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.formats.names import relative_names, without_prefix
-from initctl.formats.ties import with_ties
+from initctl.formats.ties import with_sure_aliases, with_ties
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -54,7 +54,8 @@ def rooted(entries: Sequence[Entry], root: str | None, path: str, optimizers: Co
     names = {tensor.name for tensor in inside}
     outside = [entry.tensor for entry in entries if entry.tensor.name not in names]
     named = relative_names(without_prefix(tensor, prefix) for tensor in inside)
-    return Rooted(chosen, with_ties(_told_apart(named)), with_ties(outside), tuple(candidates[1:]))
+    reached = with_ties(with_sure_aliases(_told_apart(named)))
+    return Rooted(chosen, reached, with_ties(outside), tuple(candidates[1:]))
 
 
 def root_keys(paths: Collection[Keys]) -> list[str]:

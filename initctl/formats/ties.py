@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,19 @@ def with_aliases(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> 
     names = {tensor.name for tensor in tensors}
     aliases: dict[str, list[str]] = defaultdict(list)
     for left_out, kept in metadata.items():
-        if kept in names and left_out not in names and left_out != FORMAT:
+        if kept in names and left_out != FORMAT:
             aliases[kept].append(left_out)
     return tuple(replace(t, aliases=tuple(sorted(aliases[t.name]))) if t.name in aliases else t for t in tensors)
+
+
+def with_sure_aliases(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """`tensors` of all files together, without aliases that are the name of a tensor, or noted of several."""
+    noted = Counter(alias for tensor in tensors for alias in tensor.aliases)
+    taken = {tensor.name for tensor in tensors} | {alias for alias, count in noted.items() if count > 1}
+    return tuple(
+        replace(t, aliases=tuple(a for a in t.aliases if a not in taken)) if taken.intersection(t.aliases) else t
+        for t in tensors
+    )
 
 
 def with_ties(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

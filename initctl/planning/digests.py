@@ -33,7 +33,7 @@ def table_digest(checkpoint: Checkpoint) -> str:
         ]
 
     tensors = [rows(tensors) for tensors in (checkpoint.tensors, checkpoint.outside, checkpoint.unlisted)]
-    return _digest([checkpoint.format, checkpoint.root, [file.size for file in checkpoint.files], *tensors])
+    return digest([checkpoint.format, checkpoint.root, [file.size for file in checkpoint.files], *tensors])
 
 
 def tensors_digest(checkpoint: Checkpoint) -> str:
@@ -43,27 +43,28 @@ def tensors_digest(checkpoint: Checkpoint) -> str:
         for tensor in checkpoint.tensors
         for name in (tensor.name, *tensor.aliases)
     )
-    return _digest(rows)
+    return digest(rows)
 
 
 def read_alike(
     path: str,
     root: str,
-    digest: Callable[[Checkpoint], str],
+    told: Callable[[Checkpoint], str],
     wanted: str,
     read: Callable[[str, str | None], Checkpoint],
 ) -> Checkpoint | None:
-    """The checkpoint at `path` as one of the `wanted` digest, if it is one.
+    """The checkpoint at `path` as one whose digest, as `told`, is the `wanted` one, if it is such.
 
     It is so at the `root` of another; or, where a conversion left that behind, as a whole. Where the root is all, it
     may have been found rather than asked for. `read` gives the table of a checkpoint at a root.
     """
     for place in (root, "") if root else (None, ""):
         with suppress(UsageError):  # nothing lies there
-            if digest(found := read(path, place)) == wanted:
+            if told(found := read(path, place)) == wanted:
                 return found
     return None
 
 
-def _digest(content: list[Any]) -> str:
-    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+def digest(content: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """Of JSON, in whatever order its keys are."""
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

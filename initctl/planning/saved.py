@@ -9,7 +9,7 @@ from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.initializers import REGISTRY, Bound, Unfit
-from initctl.planning.digests import read_alike, table_digest, tensors_digest
+from initctl.planning.digests import digest, read_alike, table_digest, tensors_digest
 from initctl.planning.fitting import action_of
 from initctl.planning.names import Surroundings
 from initctl.planning.optimizer import resets
@@ -30,24 +30,35 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 SCHEMA = "initctl-plan/1"
+_DIGEST = "digest"
 LONGEST = 100_000_000
 """Bytes of a document."""
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """`plan` as JSON: what is done to which tensor, with every number, and what tells the checkpoint's table."""
-    return {
-        "schema": SCHEMA,
-        "checkpoint": plan.checkpoint.path,
-        "table": table_digest(plan.checkpoint),
-        "tensors": tensors_digest(plan.checkpoint),
-        "root": plan.checkpoint.root,
-        "seed": plan.seed,
-        "rng": plan.rng,
-        "reset_optimizer": bool(plan.resets),
-        "actions": [_action_json(action) for action in plan.actions],
-        "sources": {path: table_digest(checkpoint) for path, checkpoint in _others(plan.actions).items()},
-    }
+    """`plan` as JSON: what is done to which tensor, with every number, and what tells the checkpoint's table; signed
+    with a digest of all that, so that nothing else is carried out.
+    """
+    return signed(
+        {
+            "schema": SCHEMA,
+            "checkpoint": plan.checkpoint.path,
+            "table": table_digest(plan.checkpoint),
+            "tensors": tensors_digest(plan.checkpoint),
+            "root": plan.checkpoint.root,
+            "seed": plan.seed,
+            "rng": plan.rng,
+            "reset_optimizer": bool(plan.resets),
+            "actions": [_action_json(action) for action in plan.actions],
+            "sources": {path: table_digest(checkpoint) for path, checkpoint in _others(plan.actions).items()},
+        }
+    )
+
+
+def signed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with the digest of all else in it."""
+    content = {key: value for key, value in document.items() if key != _DIGEST}
+    return {**content, _DIGEST: digest(content)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,8 @@ class SavedPlan:
             _malformed(path, str(error))
         if document.get("schema") != SCHEMA:
             _malformed(path, f"is no saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
+        if document.get(_DIGEST) != signed(document)[_DIGEST]:
+            _malformed(path, "is not as it was saved: its digest differs", "plan again")
         for key in ("root", "table", "tensors"):
             if not isinstance(document.get(key), str):
                 _malformed(path, f"is damaged: {key} is no text", "plan again")
@@ -86,8 +99,8 @@ class SavedPlan:
         """
         return self._restored(path, tensors_digest, self.document["tensors"])
 
-    def _restored(self, path: str, digest: Callable[[Checkpoint], str], wanted: str) -> Plan:
-        table = read_alike(path, self.document["root"], digest, wanted, self.read)
+    def _restored(self, path: str, told: Callable[[Checkpoint], str], wanted: str) -> Plan:
+        table = read_alike(path, self.document["root"], told, wanted, self.read)
         if table is None:
             raise _other(path, self.path)
         try:

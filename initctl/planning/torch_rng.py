@@ -26,7 +26,8 @@ _ARGUMENTS = {
 }
 """The initializers that draw in torch.nn.init, and what they take there."""
 _DRAWN_NOTHING = ("zeros", "ones", "constant", "eye", "dirac")
-_DTYPES = ("float16", "bfloat16", "float32", "float64")
+_HALVES = ("float16", "bfloat16")
+_DTYPES = (*_HALVES, "float32", "float64")
 
 
 def by_torch(action: Action) -> Action:
@@ -42,6 +43,8 @@ def by_torch(action: Action) -> Action:
         raise Unfit(f"torch.nn.init.{name}_ takes no {' and no '.join(more)}, and --rng torch was asked for")
     if action.tensor.dtype.name not in _DTYPES:
         raise Unfit(f"torch draws no {action.tensor.dtype.name}, and --rng torch was asked for")
+    if name == "orthogonal" and action.tensor.dtype.name in _HALVES:
+        raise Unfit(f"torch decomposes no {action.tensor.dtype.name}, and --rng torch was asked for")
     if not action.part.numel:
         return replace(action, fill=Constant(0))
     shape, origin = action.tensor.shape, 0

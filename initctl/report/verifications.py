@@ -21,8 +21,8 @@ def verification_report(found: Verification) -> RenderableType:
     """The first element of each tensor that differs, and what was compared."""
     path = shown(found.path)
     lines = [f"{_compared(found)}; {_ruled(found)} by rule; seed {found.plan.seed}"]
-    if found.against is not None and found.rest is None:
-        lines.append(f"what lies beside these was not compared: {shown(found.against)} is laid out otherwise")
+    if found.is_converted:
+        lines.append("it was converted: metadata, and what lies outside of the root, was not compared")
     if found.holds:
         where = "" if found.sample is None else ", as far as was compared"
         return Group(f"{path}: holds what the rules give{where}", *lines)
@@ -38,7 +38,7 @@ def verification_report(found: Verification) -> RenderableType:
 
 
 def _compared(found: Verification) -> str:
-    rest = "" if found.rest is None else f" and {count(found.rest, 'other byte')}"
+    rest = f" and {count(found.rest, 'other byte')}" if found.rest else ""
     return f"compared {count(found.compared, 'element')}{rest}"
 
 

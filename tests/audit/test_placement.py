@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import initctl
+from tests.execution.checkpoints import sharded
 from tests.execution.torch_files import save
 
 if TYPE_CHECKING:
@@ -103,7 +107,7 @@ def test_what_a_conversion_changes_beside_values_does_not_matter(tmp_path: Path,
     before, after = converted(tmp_path, state, *rules, **options)
     for found in by_rules_and_by_plan(before, after, *rules, **options):
         assert found.holds
-        assert found.rest is None
+        assert found.is_converted
 
 
 def test_tensors_of_one_name_are_told_apart_by_their_places(tmp_path: Path):
@@ -138,3 +142,84 @@ def test_a_conversion_has_no_optimizer_to_compare(tmp_path: Path):
     before, after = converted(tmp_path, state, "weight=zeros")
     with pytest.raises(initctl.UsageError, match="was converted, and holds no optimizer"):
         initctl.verify(after, rules=["weight=zeros"], against=before, reset_optimizer=True)
+
+
+@pytest.mark.parametrize("kind", ["F4", "F6_E2M3"])
+@pytest.mark.parametrize("output", ["out.safetensors", "out/"])
+def test_elements_below_a_byte_are_converted_as_they_are(tmp_path: Path, kind: str, output: str):
+    header = {"p": {"dtype": kind, "shape": [4, 8], "data_offsets": [0, 16 if kind == "F4" else 24]}}
+    packed = bytes(range(1, 1 + header["p"]["data_offsets"][1]))
+    header["w"] = {"dtype": "F32", "shape": [2], "data_offsets": [len(packed), len(packed) + 8]}
+    text = json.dumps(header).encode()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "m.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + packed + bytes(8))
+    options = {"max_shard_size": "1MB"} if output.endswith("/") else {}
+    initctl.apply(tmp_path / "in", f"{tmp_path}/{output}", rules=["w=ones"], **options)
+    (file,) = (path for path in tmp_path.rglob("*.safetensors") if path.parent.name != "in")
+    assert packed in file.read_bytes()
+    for sample in (None, 1):
+        assert initctl.verify(f"{tmp_path}/{output}", rules=["w=ones"], against=tmp_path / "in", sample=sample).holds
+
+
+def test_shards_of_another_size_hold_the_same(tmp_path: Path):
+    folder = sharded(tmp_path / "in")
+    initctl.apply(folder, tmp_path / "out", rules=["*.weight=normal"], max_shard_size="1KB")
+    assert initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=folder).holds
+    (tmp_path / "out" / "config.json").write_text("{}")
+    found = initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=folder)
+    assert [difference.file for difference in found.rest_differences] == ["config.json"]
+
+
+def test_a_shard_that_was_added_is_told(tmp_path: Path):
+    folder = sharded(tmp_path / "in")
+    initctl.apply(folder, tmp_path / "out", rules=["*.weight=normal"])
+    save_file({"more": torch.ones(2)}, tmp_path / "out" / "model-4.safetensors")
+    index = tmp_path / "out" / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    content["weight_map"]["more"] = "model-4.safetensors"
+    index.write_text(json.dumps(content))
+    found = initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=folder)
+    assert [(lost.tensor, lost.fault) for lost in found.lost] == [("more", "was not there")]
+
+
+def test_a_result_in_another_format_of_torch_came_of_no_conversion(tmp_path: Path):
+    state = {"model": {"a": torch.ones(3)}, "ema": torch.ones(2)}
+    save(tmp_path / "in.pt", state)
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["a=normal"])
+    save(tmp_path / "again.pt", {**torch.load(tmp_path / "out.pt"), "more": 1}, "legacy")
+    found = initctl.verify(tmp_path / "again.pt", rules=["a=normal"], against=tmp_path / "in.pt")
+    assert [d.fault for d in found.rest_differences] == ["is torch-legacy, and was torch"]
+    assert not found.differences
+
+
+def test_a_name_that_a_file_notes_is_not_that_of_another_files_tensor(tmp_path: Path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save_file({"z": torch.ones(4, 4)}, folder / "model-1.safetensors", metadata={"b": "z", "n": "z"})
+    save_file({"b": torch.ones(4, 4), "c": torch.ones(3)}, folder / "model-2.safetensors", metadata={"n": "c"})
+    weight_map = {"z": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-2.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    assert not any(tensor.aliases for tensor in initctl.inspect(folder).tensors)
+    initctl.save_plan(initctl.plan(folder, rules=["{b,c}=normal"]), tmp_path / "plan.json")
+    for output in ("out", "out.safetensors"):
+        initctl.apply(folder, tmp_path / output, rules=["*=normal"])
+        found = initctl.verify(tmp_path / output, rules=["*=normal"], against=folder)
+        assert found.holds
+        assert found.compared == 35
+    initctl.apply(folder, tmp_path / "planned", plan=tmp_path / "plan.json")
+    assert initctl.verify(tmp_path / "planned", rules=["{b,c}=normal"], against=folder).holds
+
+
+def test_many_shards_are_read_though_few_files_may_be_open(tmp_path: Path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(150):
+        save_file({f"w{number}": torch.ones(3)}, folder / f"model-{number}.safetensors")
+    weight_map = {f"w{number}": f"model-{number}.safetensors" for number in range(150)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    initctl.apply(folder, tmp_path / "out", rules=["*=scale:by=2"])
+    code = (
+        "import initctl, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120)); "
+        "sys.exit(not initctl.verify(sys.argv[1], rules=['*=scale:by=2'], against=sys.argv[2]).holds)"
+    )
+    assert not subprocess.run([sys.executable, "-c", code, tmp_path / "out", folder], check=False).returncode

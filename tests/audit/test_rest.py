@@ -155,10 +155,10 @@ def test_a_converted_result_is_found_at_no_root_and_only_its_tensors_are_compare
     initctl.apply(tmp_path / "in.pt", result, rules=rules, root="ema")
     found = initctl.verify(result, rules=rules, root="ema", against=tmp_path / "in.pt")
     assert found.holds
-    assert (found.compared, found.rest) == (5, None)
+    assert (found.compared, found.rest, found.is_converted) == (5, 0, True)
     arguments = ["verify", str(result), "-r", rules[0], "--root", "ema", "--against", str(tmp_path / "in.pt")]
     assert run(arguments) == 0
-    assert f"was not compared: {tmp_path / 'in.pt'} is laid out otherwise" in capsys.readouterr().out
+    assert "it was converted: metadata, and what lies outside of the root, was not compared" in capsys.readouterr().out
     initctl.save_plan(initctl.plan(tmp_path / "in.pt", rules=rules, root="ema"), tmp_path / "plan.json")
     assert initctl.verify(result, plan=tmp_path / "plan.json", against=tmp_path / "in.pt").holds
     with pytest.raises(initctl.UsageError, match="no tensor lies under emma"):
@@ -269,6 +269,47 @@ def test_rows_of_what_has_no_numbers_may_be_kept(tmp_path: Path):
         found = initctl.verify(after, rules=rules, against=before)
         assert [(d.tensor, d.index) for d in found.differences] == [("p", (7,))]
         assert [d.file for d in found.rest_differences] == fault
+
+
+@pytest.mark.parametrize(("value", "told"), [(255, "nan"), (124, 0.125)])
+def test_powers_of_two_are_told_as_such(tmp_path: Path, value: int, told: Any):
+    save_file({"s": torch.full((3,), 0.25).to(torch.float8_e8m0fnu), "w": torch.ones(2)}, tmp_path / "in.safetensors")
+    initctl.apply(tmp_path / "in.safetensors", tmp_path / "out.safetensors", rules=["w=zeros"])
+    path = tmp_path / "out.safetensors"
+    (block,) = next(t for t in read_checkpoint(path).tensors if t.name == "s").blocks
+    content = bytearray(path.read_bytes())
+    content[block.offset + 1] = value
+    path.write_bytes(content)
+    (difference,) = initctl.verify(path, rules=["w=zeros"], against=tmp_path / "in.safetensors").differences
+    assert difference.to_json() == {"tensor": "s", "index": [1], "expected": 0.25, "found": told}
+
+
+def test_a_checksum_that_was_taken_away_is_told(tmp_path: Path):
+    before = training(tmp_path / "in.pt", "zip")
+    initctl.apply(before, tmp_path / "out.pt", rules=["w=normal"])
+    checkpoint = read_checkpoint(tmp_path / "out.pt")
+    (block,) = next(t for t in checkpoint.tensors if t.name == "w").blocks
+    (checksum,) = (c for c in checkpoint.files[0].checksums if c.start <= block.offset < c.stop)
+    content = bytearray((tmp_path / "out.pt").read_bytes())
+    for place in checksum.places:
+        content[place : place + 4] = bytes(4)
+    (tmp_path / "out.pt").write_bytes(content)
+    (difference,) = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=before).rest_differences
+    assert difference.fault == f"the checksum of {checksum.name} is wrong"
+
+
+def test_a_tensor_in_the_gaps_of_another_is_named(tmp_path: Path):
+    base = torch.arange(200.0)
+    save(tmp_path / "in.pt", {"even": base[::2], "odd": base[1::2], "w": torch.ones(2)})
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["w=zeros"])
+    checkpoint = read_checkpoint(tmp_path / "out.pt")
+    (block,) = next(t for t in checkpoint.tensors if t.name == "odd").blocks
+    content = bytearray((tmp_path / "out.pt").read_bytes())
+    content[block.offset + 8 * 7] ^= 1
+    (tmp_path / "out.pt").write_bytes(content)
+    found = initctl.verify(tmp_path / "out.pt", rules=["w=zeros"], against=tmp_path / "in.pt")
+    assert [(d.tensor, d.index) for d in found.differences] == [("odd", (7,))]
+    assert not found.rest_differences
 
 
 @pytest.mark.parametrize("sample", [1, 7, 100])

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.cli.main import run
+from initctl.planning.saved import signed
 from tests.execution.checkpoints import network, sharded, single
 from tests.execution.torch_files import RULES as TORCH_RULES
 from tests.execution.torch_files import load, save
@@ -335,7 +336,7 @@ def test_a_damaged_document_is_refused_in_one_line(tmp_path: Path, kind: str, ca
     data = json.loads(document.read_text())
     data["actions"].sort(key=lambda entry: entry["tensor"] != "w")
     DAMAGE[kind](data)
-    document.write_text(json.dumps(data))
+    document.write_text(json.dumps(signed(data)))
     status = run(["apply", str(source), "-o", str(tmp_path / "o.safetensors"), "--plan", str(document)])
     captured = capsys.readouterr()
     assert status == OTHER_ERRORS.get(kind, 3), captured.err
@@ -343,6 +344,19 @@ def test_a_damaged_document_is_refused_in_one_line(tmp_path: Path, kind: str, ca
     assert captured.err.startswith("initctl: error: ")
     assert kind in OTHER_ERRORS or f"{document}: " in captured.err
     assert not (tmp_path / "o.safetensors").exists()
+
+
+@pytest.mark.parametrize("change", [
+    set_at(("seed",), 3), set_at(("actions", 0, "arguments", "std"), 0.25), without("actions", 0),
+    lambda d: d["actions"].reverse(), set_at(("digest",), None), without("digest"),
+])  # fmt: skip
+def test_a_document_that_was_edited_is_refused(tmp_path: Path, change: Callable[[Any], None]):
+    source, document = small(tmp_path)
+    data = json.loads(document.read_text())
+    change(data)
+    document.write_text(json.dumps(data))
+    with pytest.raises(initctl.InputError, match="is not as it was saved: its digest differs; plan again"):
+        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
 
 
 @pytest.mark.parametrize("text", [b"", b"null", b"[]", b"{", b"\xff", b'{"schema": 1, "schema": 2}', b"[" * 100_000])
@@ -368,7 +382,7 @@ def test_a_document_that_tears_tied_tensors_apart_is_refused(tmp_path: Path):
     document = saved(source, "{a,b}=normal")
     data = json.loads(document.read_text())
     del data["actions"][1]
-    document.write_text(json.dumps(data))
+    document.write_text(json.dumps(signed(data)))
     with pytest.raises(initctl.InputError, match="must be decided alike"):
         initctl.apply(source, tmp_path / "o.pt", plan=document)
 
@@ -436,7 +450,7 @@ def test_what_a_plan_copies_from_must_be_told_in_it(tmp_path: Path):
     content = json.loads(document.read_text())
     assert list(content["sources"]) == [str(other)]
     initctl.apply(source, tmp_path / "o.safetensors", plan=document)
-    document.write_text(json.dumps(content | {"sources": {}}))
+    document.write_text(json.dumps(signed(content | {"sources": {}})))
     with pytest.raises(initctl.InputError, match="is damaged: KeyError"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
 
@@ -467,6 +481,6 @@ def test_a_plan_whose_numbers_are_others_now_is_a_conflict(tmp_path: Path):
     document = saved(source, "layers.0.weight=kaiming_normal")
     content = json.loads(document.read_text())
     content["actions"][0]["derived"]["std"] *= 2
-    document.write_text(json.dumps(content))
+    document.write_text(json.dumps(signed(content)))
     with pytest.raises(initctl.ConflictError, match="kaiming_normal comes to other numbers now"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=document)
