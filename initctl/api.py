@@ -191,7 +191,8 @@ def verify(
         checkpoint: what the rules were applied to, and, without `against`, are planned for.
         rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as for `plan`.
         against: what the rules were applied to, which they are planned for then; old values are taken from there. All
-            that no rule decides must be as it is there: to the byte, unless `checkpoint` was converted.
+            that no rule decides must be as it is there: to the byte, unless `checkpoint` was converted. There may be no
+            rules.
         sample: compare so many elements of each tensor only.
         plan: as for `apply`; without `against`, the checkpoint needs to have the same tensors, wherever they lie.
         threads, on_event: as for `apply`.
@@ -211,7 +212,7 @@ def verify(
     given = _given(rules, recipes, preset, seed)
     options = Options(allow_unused, require_all, reset_optimizer, device, rng)
     saved = _saved(plan, given, root, options)
-    if not saved:
+    if not saved and against is None:
         _check_rules(given)
     if saved:
         made = saved.of_result(os.fspath(checkpoint)) if against is None else saved.for_checkpoint(os.fspath(against))
@@ -306,7 +307,7 @@ def _check_rules(given: Instructions) -> None:
     if not given.has_rules:
         hint = (
             "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
-            "a conversion needs none: end OUT with .safetensors, or a slash"
+            "a conversion to another format needs none"
         )
         raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
 

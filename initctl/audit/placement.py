@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
+from initctl.filling.order import read_array
+from initctl.formats.safetensors import LENGTH_BYTES
+from initctl.formats.ties import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,24 +54,32 @@ class ByPlace:
 
 
 class ByName:
-    """Wherever tensors of the same names lie: as many as there were, and no more."""
+    """Wherever tensors of the same names lie: as many as there were, and no more.
 
-    def __init__(self, source: Checkpoint, result: Checkpoint) -> None:
+    Where the result `is_converted`, it has none of those outside of the root.
+    """
+
+    def __init__(self, source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> None:
         aliases = {alias: tensor for tensor in result.tensors for alias in tensor.aliases}
-        self._tensors = aliases | {tensor.name: tensor for tensor in result.tensors}
-        told = ((tensor.name, self._fault(tensor)) for tensor in source.tensors)
+        self._inside = aliases | {tensor.name: tensor for tensor in result.tensors}
+        self._outside = {tensor.name: tensor for tensor in result.outside}
+        self._reached = {id(tensor) for tensor in source.tensors}
         known = {name for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
-        self._lost = {name: fault for name, fault in told if fault}
+        named = [*source.tensors, *(() if is_converted else source.outside)]
+        faults = ((tensor.name, self._fault(tensor)) for tensor in named)
         self.lost = (
-            *(Lost(name, fault) for name, fault in self._lost.items()),
-            *(Lost(name, "was not there") for name in self._tensors if name not in known),
+            *(Lost(name, fault) for name, fault in faults if fault),
+            *(Lost(name, "was not there") for name in self._inside if name not in known),
         )
 
     def find(self, tensor: TensorSpec) -> TensorSpec | None:
-        return None if tensor.name in self._lost else self._tensors[tensor.name]
+        return None if self._fault(tensor) else self._there(tensor)
+
+    def _there(self, tensor: TensorSpec) -> TensorSpec | None:
+        return (self._inside if id(tensor) in self._reached else self._outside).get(tensor.name)
 
     def _fault(self, tensor: TensorSpec) -> str | None:
-        there = self._tensors.get(tensor.name)
+        there = self._there(tensor)
         if there is None:
             return "is not there"
         if (there.dtype, there.shape) != (tensor.dtype, tensor.shape):
@@ -83,9 +95,11 @@ def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
 
 def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:
     """Whether they are of a format, of files of the same sizes (and names, in a directory), with tensors in the same
-    places, whatever these are called.
+    places, whatever these are called. Shards may have been made anew: these need the same headers.
     """
-    return _kind(source) == _kind(result) and _sizes(source) == _sizes(result) and _places(source) == _places(result)
+    if not (_kind(source) == _kind(result) and _sizes(source) == _sizes(result) and _places(source) == _places(result)):
+        return False
+    return not may_be_converted(source, result) or _headers(source) == _headers(result)
 
 
 def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
@@ -104,6 +118,39 @@ def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
     yield from (FileDifference(name, "was not there") for name in sizes if name not in before)
     if sizes == before:
         yield FileDifference(first, "has tensors in other places")
+
+
+def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
+    """Where the metadata of what was made of safetensors anew is not that of its source: each file has all of it, and
+    notes of ties, and for which library it is.
+    """
+    if not source.is_safetensors:
+        return
+    names = {name for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
+    expected: dict[str, str] = {}
+    for file in source.files:
+        expected |= source.metadata.get(file.name, {})
+    for file in result.files:
+        found = result.metadata.get(file.name, {})
+        for key in sorted(expected.keys() | found.keys()):
+            was, now = expected.get(key), found.get(key)
+            is_added = key == FORMAT and was is None
+            if was != now and was not in names and now not in names and not is_added:
+                fault = "is not there" if now is None else "was not there" if was is None else "is another"
+                yield FileDifference(file.name, f"metadata {shown(key)} {fault}")
+
+
+def _headers(checkpoint: Checkpoint) -> list[bytes]:
+    """What stands before the tensors of safetensors files."""
+    found = []
+    for file in checkpoint.files:
+        descriptor = checkpoint.open(file)
+        try:
+            length = int.from_bytes(read_array(descriptor, 0, LENGTH_BYTES).tobytes(), "little")
+            found.append(read_array(descriptor, 0, LENGTH_BYTES + length).tobytes())
+        finally:
+            os.close(descriptor)
+    return found
 
 
 def _kind(checkpoint: Checkpoint) -> tuple[str, bool]:

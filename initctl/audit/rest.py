@@ -172,7 +172,7 @@ class BytesPiece:
 
 
 def another_byte(file: str, at: int) -> FileDifference:
-    return FileDifference(file, f"byte {at:,} is another", at)
+    return FileDifference(file, f"byte {at:,} differs", at)
 
 
 def _leave_out(differing: NDArray[np.bool_], start: int, block: Block, width: int) -> None:

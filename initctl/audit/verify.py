@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from initctl.audit.checksums import Checksums
 from initctl.audit.comparison import Comparison, Expected, Held, in_numbers
-from initctl.audit.placement import ByName, ByPlace, FileDifference, faults, is_laid_out_alike, may_be_converted
+from initctl.audit.placement import (
+    ByName,
+    ByPlace,
+    FileDifference,
+    faults,
+    is_laid_out_alike,
+    may_be_converted,
+    metadata_faults,
+)
 from initctl.audit.rest import Rest, another_byte
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
@@ -67,18 +75,22 @@ class _Audit:
         self.plan, self.source, self.result, self.sample = plan, plan.checkpoint, result or plan.checkpoint, sample
         self.is_result = result is not None
         is_alike = is_laid_out_alike(self.source, self.result)
-        self.place = (ByPlace if is_alike else ByName)(self.source, self.result)
+        self.is_converted = not is_alike and may_be_converted(self.source, self.result)
+        self.place = (
+            ByPlace(self.source, self.result)
+            if is_alike
+            else ByName(self.source, self.result, is_converted=self.is_converted)
+        )
         self.before, held = (stack.enter_context(TensorReader(c)) for c in (self.source, self.result))
         self.comparison, self.suspected = Comparison(held, sample), Comparison(held, None)
-        self.is_converted = not is_alike and may_be_converted(self.source, self.result)
         self.rest = Rest(plan, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
         self.fills = self._fills()
         self.others = list(self._rest(is_alike=is_alike))
         self.checksums = Checksums(held, [] if sample else chain.from_iterable(self.fills.values()), self.source)
         self.files: list[FileDifference] = []
-        if not (is_alike or self.is_converted):
-            self.files += faults(self.source, self.result)
+        if not is_alike:
+            self.files += (metadata_faults if self.is_converted else faults)(self.source, self.result)
 
     @property
     def nbytes(self) -> int:
@@ -145,7 +157,7 @@ class _Audit:
     def _fills(self) -> dict[object, list[Held]]:
         """Where the result holds what is filled, by what fills it: tied tensors may lie apart there."""
         found: dict[object, dict[object, Held]] = defaultdict(dict)
-        for action in (*self.plan.actions, *(self.plan.resets if isinstance(self.place, ByPlace) else ())):
+        for action in (*self.plan.actions, *self.plan.resets):
             held = self.place.find(action.tensor)
             if held and action.part.numel:
                 found[_same(action)].setdefault(held.blocks, Held(action.tensor, action.part, held))
@@ -157,13 +169,16 @@ class _Audit:
             yield Expected(place, read)
 
     def _kept(self) -> Iterator[Expected]:
-        """What no rule fills of the tensors that the result holds by their names; ties once, where both are tied."""
+        """What is kept of the tensors that the result holds by their names; ties once, where both are tied."""
         seen: set[object] = set()
         for kept in self.plan.kept:
             held = self.place.find(kept.tensor)
             if held and (same := (kept.tensor.stream_name, kept.rows, held.blocks)) not in seen:
                 seen.add(same)
                 yield from self._stored(kept.tensor, kept.part, held)
+        for part in () if self.is_converted else untouched(self.source.outside, self.plan.resets):
+            if part.tensor.is_first and (held := self.place.find(part.tensor)):
+                yield from self._stored(part.tensor, part, held)
 
     def _suspects(self) -> Iterator[Expected]:
         """What is kept of tensors within whose extents some byte differs."""

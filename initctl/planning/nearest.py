@@ -23,16 +23,20 @@ _LONGEST = 200
 """Characters of a name that are compared."""
 
 _NUMBER = re.compile(r"\d+")
+_ROW = re.compile(r"\[([0-9]{1,18})\]$")
+"""What other languages take one row by."""
 
 
 def hint_for(pattern: str, names: Sequence[str]) -> str:
     """What to do about `pattern`, which matches none of `names`."""
+    if (row := _ROW.search(pattern)) and _matches_any(pattern[: row.start()], names):
+        return f"rows are [START:STOP]: write '{shown(f'{pattern[: row.start()]}[{row[1]}:{int(row[1]) + 1}]')}'"
     literal = pattern.replace("[", r"\[")
     if literal != pattern and _matches_any(literal, names):
         return f"brackets hold a set of characters; write '{literal}' for the name"
     for prefix in WRAPPER_PREFIXES:
         if pattern.startswith(prefix) and _matches_any(pattern.removeprefix(prefix), names):
-            return f"{prefix} stands before every name and is left out: write '{shown(pattern.removeprefix(prefix))}'"
+            return f"names are taken without {prefix} before them: write '{shown(pattern.removeprefix(prefix))}'"
     if longer := next((longer for longer in _longer(pattern) if _matches_any(longer, names)), None):
         return f"a pattern matches whole names: did you mean '{shown(longer)}'?"
     if nearest := nearest_names(pattern, names):

@@ -14,15 +14,13 @@ if TYPE_CHECKING:
 
     from initctl.audit import Difference, Verification
 
-_HEADING = ("tensor", "first difference at", "expected", "found")
-
 
 def verification_report(found: Verification) -> RenderableType:
     """The first element of each tensor that differs, and what was compared."""
     path = shown(found.path)
     lines = [f"{_compared(found)}; {_ruled(found)} by rule; seed {found.plan.seed}"]
-    if found.is_converted:
-        lines.append("it was converted: metadata, and what lies outside of the root, was not compared")
+    if found.is_converted and not found.plan.checkpoint.is_safetensors:
+        lines.append("it was converted: what lies outside of the root was not compared")
     if found.holds:
         where = "" if found.sample is None else ", as far as was compared"
         return Group(f"{path}: holds what the rules give{where}", *lines)
@@ -32,9 +30,10 @@ def verification_report(found: Verification) -> RenderableType:
         *((shown(other.file), other.fault, "", "") for other in found.rest_differences),
     ]
     tensors = count(len(found.lost) + len(found.differences), "tensor") if found.lost or found.differences else ""
-    files = f"the rest of {count(len(found.rest_differences), 'file')}" if found.rest_differences else ""
+    files = count(len(found.rest_differences), "file") if found.rest_differences else ""
     differing = " and ".join(filter(None, (tensors, files)))
-    return Group(Listing(_HEADING, rows), "", f"{path}: {differing} not as the rules give", *lines)
+    heading = ("tensor or file" if files else "tensor", "first difference at", "expected", "found")
+    return Group(Listing(heading, rows), "", f"{path}: {differing} not as the rules give", *lines)
 
 
 def _compared(found: Verification) -> str:

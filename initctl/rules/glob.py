@@ -81,11 +81,16 @@ def highest_numbers(names: Iterable[str]) -> dict[str, int]:
 
 
 def _narrowed(tree: Tree) -> Iterator[tuple[str, Tree]]:
-    """The pattern with one alternative in the place of braces, for each alternative, with its text."""
+    """The pattern with one alternative in the place of braces, for each alternative, with its text; of a range of
+    numbers, for its ends.
+    """
     for at, node in enumerate(tree):
         if isinstance(node, Choice) and all(node.alternatives):
             for text, alternative in zip(node.texts, node.alternatives, strict=True):
                 yield text, (*tree[:at], *alternative, *tree[at + 1 :])
+        if isinstance(node, Number) and 0 <= node.low < node.high:
+            for end in (node.low, node.high):
+                yield str(end), (*tree[:at], Number(end, end), *tree[at + 1 :])
 
 
 def _nodes(tree: Tree) -> Iterator[Node]:

@@ -223,3 +223,49 @@ def test_many_shards_are_read_though_few_files_may_be_open(tmp_path: Path):
         "sys.exit(not initctl.verify(sys.argv[1], rules=['*=scale:by=2'], against=sys.argv[2]).holds)"
     )
     assert not subprocess.run([sys.executable, "-c", code, tmp_path / "out", folder], check=False).returncode
+
+
+@pytest.mark.parametrize(("metadata", "fault"), [
+    ({"format": "pt", "note": "one", "more": "x"}, "metadata more was not there"),
+    ({"format": "pt", "note": "two"}, "metadata note is another"), ({"format": "pt"}, "metadata note is not there"),
+])  # fmt: skip
+def test_metadata_of_a_file_in_a_directory_that_was_written_anew(tmp_path: Path, metadata: dict[str, str], fault: str):
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    save_file({"w": torch.ones(2)}, tmp_path / "in" / "model.safetensors", metadata={"format": "pt", "note": "one"})
+    initctl.apply(tmp_path / "in", tmp_path / "small", rules=["w=zeros"], max_shard_size="1MB")
+    assert initctl.verify(tmp_path / "small", rules=["w=zeros"], against=tmp_path / "in").holds
+    save_file({"w": torch.zeros(2)}, tmp_path / "out" / "model.safetensors", metadata=metadata)
+    found = initctl.verify(tmp_path / "out", rules=["w=zeros"], against=tmp_path / "in")
+    assert [difference.fault for difference in found.rest_differences] == [fault]
+
+
+def test_what_was_written_anew_is_compared_by_its_names(tmp_path: Path):
+    net = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(net.parameters())
+    net(torch.ones(3)).sum().backward()
+    optimizer.step()
+    save(tmp_path / "in.pt", {"model": net.state_dict(), "optimizer": optimizer.state_dict()})
+    options: dict[str, Any] = {"rules": ["weight=zeros"], "reset_optimizer": True}
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", **options)
+    state = torch.load(tmp_path / "out.pt")
+    state["optimizer"]["state"][0]["step"] += 3
+    state["optimizer"]["state"][1]["exp_avg"][1] += 1
+    save(tmp_path / "again-and-again.pt", {"note": "moved", **state})
+    found = initctl.verify(tmp_path / "again-and-again.pt", against=tmp_path / "in.pt", **options)
+    assert {difference.tensor for difference in found.differences} == {
+        "optimizer.state.0.step", "optimizer.state.1.exp_avg",
+    }  # fmt: skip
+    del state["optimizer"]["state"][1]["exp_avg"]
+    save(tmp_path / "again-and-again.pt", {"note": "moved", **state})
+    found = initctl.verify(tmp_path / "again-and-again.pt", against=tmp_path / "in.pt", **options)
+    assert [lost.tensor for lost in found.lost] == ["optimizer.state.1.exp_avg"]
+
+
+def test_a_conversion_without_rules_is_verified_against_the_original(tmp_path: Path):
+    before, after = converted(tmp_path, {"a": torch.rand(3), "b": torch.rand(2)})
+    assert initctl.verify(after, against=before).holds
+    save_file({"a": torch.rand(3), "b": torch.rand(2)}, after)
+    assert [d.tensor for d in initctl.verify(after, against=before).differences] == ["a", "b"]
+    with pytest.raises(initctl.UsageError, match="rules: none given"):
+        initctl.verify(after)

@@ -44,7 +44,13 @@ def test_of_names_that_differ_in_numbers_only_one_is_proposed_with_those_of_the_
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
 def test_a_prefix_that_is_left_out_of_every_name_is_told(tmp_path: Path, prefix: str):
     told = refusal(tmp_path, {f"{prefix}a": ("F32", [1]), f"{prefix}b": ("F32", [1])}, f"{prefix}a=zeros")
-    assert told.endswith(f"matches no tensor; {prefix} stands before every name and is left out: write 'a'")
+    assert told.endswith(f"matches no tensor; names are taken without {prefix} before them: write 'a'")
+
+
+def test_a_row_is_told_to_be_written_as_a_range(tmp_path: Path):
+    told = refusal(tmp_path, NET, "fc1.weight[2]=zeros")
+    assert told.endswith("matches no tensor; rows are [START:STOP]: write 'fc1.weight[2:3]'")
+    assert planned(tmp_path, NET, "fc1.weight[2:3]=zeros").actions
 
 
 def test_where_nothing_is_near_inspect_is_proposed(tmp_path: Path):

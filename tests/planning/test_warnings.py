@@ -32,6 +32,8 @@ def warned(checkpoint: Path, **given: object) -> list[str]:
         ("{layers.{0..1},haed}.*", ["haed"]),
         ("{layers.*,poller.*,head.*}", ["poller.*"]),
         ("layers.{0,1,2,3}.*", ["2", "3"]),
+        ("layers.{0..3}.*", ["3"]),
+        ("layers.{1..3}.q*", ["3"]),
         ("{head,tail}.weight[1:]", ["tail"]),
     ],
 )
@@ -40,7 +42,9 @@ def test_an_alternative_that_matches_nothing(checkpoint: Path, selector: str, id
     assert warned(checkpoint, rules=[rule]) == [f"rule 1 ({rule}): {text} matches no tensor" for text in idle]
 
 
-@pytest.mark.parametrize("selector", ["{layers.*,head.*}", "{model.,}head.weight", "layers.*.{q,k}.weight", "*"])
+@pytest.mark.parametrize(
+    "selector", ["{layers.*,head.*}", "{model.,}head.weight", "layers.*.{q,k}.weight", "layers.{0..1}.*", "*"]
+)
 def test_no_alternative_that_matches_something_or_may_be_absent(checkpoint: Path, selector: str):
     assert warned(checkpoint, rules=[f"{selector}=zeros"]) == []
 

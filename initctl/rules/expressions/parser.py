@@ -84,7 +84,8 @@ class _Parser:
             found = _TOKEN.match(self.text, at)
             if not found or not found.lastgroup:
                 start = self.text.index(rest, at)
-                raise self.error(f"{shown(rest[0])} means nothing here", _MEANT.get(rest[0], _HINT), start, start + 1)
+                hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], _HINT)
+                raise self.error(f"{shown(rest[0])} means nothing here", hint, start, start + 1)
             kind = found.lastgroup
             yield _Token(kind, found[kind], found.start(kind), at := found.end(kind))
 
