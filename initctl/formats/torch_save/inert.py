@@ -178,12 +178,17 @@ def _read_text(width: int) -> Callable[[Any], Any]:
     return read
 
 
-def _read_names(stream: _Stream) -> list[str]:
-    """A module, and a name in it, each on a line: as the pickle module reads them, without escapes."""
-    lines = [stream.readline(), stream.readline()]
-    if not all(line.endswith(b"\n") for line in lines):
+def _read_name(stream: _Stream) -> str:
+    """A name on a line of its own: as the pickle module reads it, without escapes."""
+    line = stream.readline()
+    if not line.endswith(b"\n"):
         raise ValueError("no newline found where a name ends")
-    return [line[:-1].decode("utf-8") for line in lines]
+    return line[:-1].decode("utf-8")
+
+
+def _read_names(stream: _Stream) -> list[str]:
+    """A module, and a name in it."""
+    return [_read_name(stream), _read_name(stream)]
 
 
 def _read_quoted(stream: _Stream) -> str:
@@ -432,6 +437,7 @@ _INSTRUCTIONS: dict[bytes, tuple[str, Callable[[Any], Any] | None]] = {
 } | {
     b"c": ("GLOBAL", _read_names),
     b"i": ("INST", _read_names),
+    b"P": ("PERSID", _read_name),
     b"S": ("STRING", _read_quoted),
     b"\x8c": ("SHORT_BINUNICODE", _read_text(1)),
     b"X": ("BINUNICODE", _read_text(4)),

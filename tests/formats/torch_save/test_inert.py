@@ -216,3 +216,4 @@ def test_a_number_of_the_memo_costs_nothing():
 def test_names_and_old_texts_may_hold_backslashes():
     value = read_pickle(b"\x80\x02ctorch\n\\ong\nS'a\\o'\n\x86.").value
     assert value == (Global("torch", "\\ong"), "a\\o")
+    assert read_pickle(b"P\\o\n.").value.id == "\\o"
