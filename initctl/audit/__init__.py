@@ -3,13 +3,14 @@
 verify.py         whether it holds exactly what rules give
 verification.py   what that came to
 comparison.py     elements of tensors as they should be and as they are
+differences.py    what is not as it should be
+layout.py         how its files are laid out beside what they came of
 placement.py      where a result holds the tensors of what it came of
 rest.py           what files hold beside what is filled
 checksums.py      whether checksums of what is filled are right
 """
 
-from initctl.audit.comparison import Difference
-from initctl.audit.placement import FileDifference, Lost
+from initctl.audit.differences import Difference, FileDifference, Lost
 from initctl.audit.verification import Verification
 from initctl.audit.verify import verify_plan
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from initctl.audit.placement import FileDifference
+from initctl.audit.differences import FileDifference
 from initctl.filling.checksums import CheckPiece
 from initctl.filling.ranges import filled_ranges, overlap
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from initctl.audit.differences import Difference
 from initctl.dtypes import BY_NAME
 from initctl.tensors import TensorSpec
 
@@ -25,24 +26,6 @@ _COMPARED_AT_ONCE = 4 << 20
 _SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
 """Elements of a sample that follow each other, at least, unless these come to so many ranges."""
 _BYTE = BY_NAME["uint8"]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first element of a tensor, at `index`, that is not as it should be. The numbers are as they are stored."""
-
-    tensor: str
-    index: tuple[int, ...]
-    expected: complex
-    found: complex
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "tensor": self.tensor,
-            "index": list(self.index),
-            "expected": _written(self.expected),
-            "found": _written(self.found),
-        }
 
 
 class Held(NamedTuple):
@@ -161,8 +144,3 @@ def _number(content: NDArray[np.uint8], tensor: TensorSpec) -> complex:
     if tensor.dtype.parts == 2:
         return complex(*map(float, parts))
     return int(parts[0]) if kind in ("integer", "bool") else float(parts[0])
-
-
-def _written(number: complex) -> float | str:
-    """A number as JSON can hold it."""
-    return number if isinstance(number, (int, float)) and np.isfinite(float(number)) else str(number)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import accumulate
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from initctl.audit.comparison import ranges
-from initctl.audit.placement import FileDifference
+from initctl.audit.differences import FileDifference
 from initctl.filling.order import read_array
 from initctl.filling.ranges import common, filled_ranges, joined, kept_ranges, overlap
 
@@ -41,10 +43,10 @@ class Extent(NamedTuple):
 
 
 class Rest:
-    """What a plan does not write, in a result that is laid out like the checkpoint that the plan is for.
+    """What a plan does not write, in a result of the checkpoint that it is for.
 
-    That is every byte but those of filled elements, and the checksums of these; with a `sample`, of each tensor just
-    as much as so many elements. Used from several threads.
+    Where both are laid out alike that is every byte but those of filled elements, and the checksums of these; with a
+    `sample`, of each tensor just as much as so many elements. Used from several threads.
     """
 
     def __init__(self, plan: Plan, before: TensorReader, held: TensorReader, sample: int | None) -> None:
@@ -63,6 +65,10 @@ class Rest:
             for block in tensor.blocks if tensor.is_first and tensor.numel else ():
                 stop = block.offset + block.extent * tensor.dtype.bits // 8
                 self._extents[block.file].append(Extent(block.offset, stop, tensor))
+        for extents in self._extents.values():
+            extents.sort(key=lambda extent: extent.start)
+        self._reached = {file: list(accumulate((e.stop for e in ext), max)) for file, ext in self._extents.items()}
+        """How far the extents of a file up to each of them reach, in order of their beginnings."""
         for action in plan.writes:
             for block in action.part.blocks if action.part.numel else ():
                 self._written[block.file].append((block.distinct, action.tensor.dtype.bits // 8))
@@ -128,7 +134,11 @@ class Rest:
             if not block.is_dense:
                 _leave_out(differing, start, block, width)
         beside = differing.copy()
-        for extent in self._extents[was.name]:
+        extents = self._extents.get(was.name, [])
+        for number in range(bisect_right(self._reached.get(was.name, []), start), len(extents)):
+            extent = extents[number]
+            if extent.start >= stop:
+                break
             places = slice(max(0, extent.start - start), max(0, extent.stop - start))
             if differing[places].any():
                 at = max(start, extent.start) + int(np.argmax(differing[places]))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from initctl.audit.comparison import Difference
-    from initctl.audit.placement import FileDifference, Lost
+    from initctl.audit.differences import Difference, FileDifference, Lost
     from initctl.planning import Plan
 
 

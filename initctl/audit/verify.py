@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 
 from initctl.audit.checksums import Checksums
 from initctl.audit.comparison import Comparison, Expected, Held, in_numbers
-from initctl.audit.placement import (
-    ByName,
-    ByPlace,
-    FileDifference,
-    faults,
-    is_laid_out_alike,
-    may_be_converted,
-    metadata_faults,
-)
+from initctl.audit.layout import faults, is_laid_out_alike, may_be_converted, metadata_faults
+from initctl.audit.placement import ByName, ByPlace
 from initctl.audit.rest import Rest, another_byte
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
@@ -30,7 +23,7 @@ from initctl.tensors import TensorPart
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from initctl.audit.comparison import Difference
+    from initctl.audit.differences import Difference, FileDifference
     from initctl.filling import Chosen, Piece, Progress
     from initctl.formats import Checkpoint
     from initctl.planning import Action, Plan
@@ -48,7 +41,8 @@ def verify_plan(
     """Compare the checkpoint of `plan` with what the plan gives; or the `result` of carrying it out, if that is given.
 
     Where there is a result, all else must be as it is in the plan's checkpoint: where nothing was converted, every byte
-    but the checksums of what is filled, which must be right; else the tensors that rules reach. With a `sample`, so
+    but the checksums of what is filled, which must be right; else the tensors that rules reach, metadata of
+    safetensors, and files that go along. With a `sample`, so
     many elements of each tensor are compared, or of each part of one that rules decide apart, spread evenly, its first
     and last among them; then checksums are not looked at.
 
@@ -182,12 +176,11 @@ class _Audit:
 
     def _suspects(self) -> Iterator[Expected]:
         """What is kept of tensors within whose extents some byte differs."""
-        for tensor, _, _ in self.rest.suspects.values() if self.rest else ():
-            is_reached = any(tensor is other for other in self.source.tensors)
-            held = self.place.find(tensor)
-            for part in untouched([tensor], self.plan.actions if is_reached else self.plan.resets):
-                if held:
-                    yield from self._stored(tensor, part, held)
+        suspects = self.rest.suspects if self.rest else {}
+        reached = untouched(self.source.tensors, self.plan.actions)
+        for part in chain(reached, untouched(self.source.outside, self.plan.resets)) if suspects else ():
+            if id(part.tensor) in suspects and (held := self.place.find(part.tensor)):
+                yield from self._stored(part.tensor, part, held)
 
     def _stored(self, tensor: TensorSpec, part: TensorPart, held: TensorSpec) -> Iterator[Expected]:
         """`part` as the source has it, if it holds elements that can be told one by one."""

@@ -29,8 +29,8 @@ def refuse(path: str, checksum: Checksum, found: int | None) -> NoReturn:
 
 
 @dataclass(frozen=True, slots=True)
-class RenewedPiece:
-    """Brings `checksum` up to date with what was written, at each of its places."""
+class _OfChecksum:
+    """What is done to a `checksum`, which takes no time that counts."""
 
     checksum: Checksum
     nbytes = 0
@@ -38,6 +38,11 @@ class RenewedPiece:
     @property
     def offset(self) -> int:
         return self.checksum.start
+
+
+@dataclass(frozen=True, slots=True)
+class RenewedPiece(_OfChecksum):
+    """Brings `checksum` up to date with what was written, at each of its places."""
 
     def write(self, destination: int) -> None:
         value = crc32(destination, self.checksum)
@@ -46,18 +51,11 @@ class RenewedPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class LiftedPiece:
+class LiftedPiece(_OfChecksum):
     """Leaves `checksum` at its last place alone, so that what it is of may be overwritten step by step.
 
     Whenever that stops, the file can be read: see `Checksum.unfinished`.
     """
-
-    checksum: Checksum
-    nbytes = 0
-
-    @property
-    def offset(self) -> int:
-        return self.checksum.start
 
     def write(self, destination: int) -> None:
         *others, last = self.checksum.places
@@ -68,15 +66,8 @@ class LiftedPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class SettledPiece:
+class SettledPiece(_OfChecksum):
     """Puts what stands at the last place of `checksum` at the others again."""
-
-    checksum: Checksum
-    nbytes = 0
-
-    @property
-    def offset(self) -> int:
-        return self.checksum.start
 
     def write(self, destination: int) -> None:
         *others, last = self.checksum.places

@@ -29,7 +29,8 @@ _ROW = re.compile(r"\[([0-9]{1,18})\]$")
 
 def hint_for(pattern: str, names: Sequence[str]) -> str:
     """What to do about `pattern`, which matches none of `names`."""
-    if (row := _ROW.search(pattern)) and _matches_any(pattern[: row.start()], names):
+    row = None if pattern.startswith(REGEX) else _ROW.search(pattern)
+    if row and _matches_any(pattern[: row.start()], names):
         return f"rows are [START:STOP]: write '{shown(f'{pattern[: row.start()]}[{row[1]}:{int(row[1]) + 1}]')}'"
     literal = pattern.replace("[", r"\[")
     if literal != pattern and _matches_any(literal, names):

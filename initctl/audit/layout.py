@@ -1,0 +1,98 @@
+"""How the files of a result are laid out beside those that it came of, and what is wrong with that."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from initctl.audit.differences import FileDifference
+from initctl.errors import shown
+from initctl.filling.order import read_array
+from initctl.formats.safetensors import LENGTH_BYTES
+from initctl.formats.ties import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initctl.formats import Checkpoint
+
+
+def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
+    """Whether a conversion gives what is of the kind of `result`: safetensors, in shards anew if it was that before."""
+    return result.is_safetensors and (not source.is_safetensors or source.is_directory or result.is_directory)
+
+
+def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:
+    """Whether they are of a format, of files of the same sizes (and names, in a directory), with tensors in the same
+    places, whatever these are called. Shards may have been made anew: these need the same headers.
+    """
+    if not (_kind(source) == _kind(result) and _sizes(source) == _sizes(result) and _places(source) == _places(result)):
+        return False
+    return not may_be_converted(source, result) or _headers(source) == _headers(result)
+
+
+def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
+    """What is wrong with the files of what was not converted, and is laid out otherwise."""
+    first = result.files[0].name if result.files else ""
+    if _kind(source) != _kind(result):
+        kinds = [f"{c.format}{', a directory' if c.is_directory else ''}" for c in (result, source)]
+        yield FileDifference(first, "is {}, and was {}".format(*kinds))
+        return
+    sizes, before = _sizes(result), _sizes(source)
+    for name, size in before.items():
+        if name not in sizes:
+            yield FileDifference(name, "is not there")
+        elif sizes[name] != size:
+            yield FileDifference(name or first, f"has {sizes[name]:,} bytes, and had {size:,}")
+    yield from (FileDifference(name, "was not there") for name in sizes if name not in before)
+    if sizes == before:
+        yield FileDifference(first, "has tensors in other places")
+
+
+def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
+    """Where the metadata of what was made of safetensors anew is not that of its source: each file has all of it, and
+    notes of ties, and for which library it is.
+    """
+    if not source.is_safetensors:
+        return
+    names = {name for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
+    expected: dict[str, str] = {}
+    for file in source.files:
+        expected |= source.metadata.get(file.name, {})
+    for file in result.files:
+        found = result.metadata.get(file.name, {})
+        for key in sorted(expected.keys() | found.keys()):
+            was, now = expected.get(key), found.get(key)
+            is_added = key == FORMAT and was is None
+            if was != now and was not in names and now not in names and not is_added:
+                fault = "is not there" if now is None else "was not there" if was is None else "is another"
+                yield FileDifference(file.name, f"metadata {shown(key)} {fault}")
+
+
+def _headers(checkpoint: Checkpoint) -> list[bytes]:
+    """What stands before the tensors of safetensors files."""
+    found = []
+    for file in checkpoint.files:
+        descriptor = checkpoint.open(file)
+        try:
+            length = int.from_bytes(read_array(descriptor, 0, LENGTH_BYTES).tobytes(), "little")
+            found.append(read_array(descriptor, 0, LENGTH_BYTES + length).tobytes())
+        finally:
+            os.close(descriptor)
+    return found
+
+
+def _kind(checkpoint: Checkpoint) -> tuple[str, bool]:
+    return checkpoint.format, checkpoint.is_directory
+
+
+def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
+    return {file.name if checkpoint.is_directory else "": file.size for file in checkpoint.files}
+
+
+def _places(checkpoint: Checkpoint) -> list[tuple[object, ...]]:
+    named = checkpoint.is_directory
+    return [
+        (tensor.dtype, *((b.file if named else "", b.offset, b.start, b.shape, b.strides) for b in tensor.blocks))
+        for tensor in (*checkpoint.tensors, *checkpoint.outside)
+    ]
