@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from initctl.errors import shown
 from initctl.formats.index import plain_name
 from initctl.formats.opening import open_regular, read_at
-from initctl.formats.torch_save.inert import Global, Made, Placed, read_pickle
+from initctl.formats.torch_save.inert import read_pickle
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.parts import Parts
 from initctl.formats.torch_save.saved import LONGEST_PICKLE
 from initctl.formats.torch_save.tensors import LARGEST_SIZE, dtype_of, sizes_of
+from initctl.formats.torch_save.values import Global, Made, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,6 +7,7 @@ held.py        what lies in what
 parts.py       what values are made of
 tensors.py     what torch's pickles say of a tensor
 inert.py       a pickle read as data
+values.py      what stands in it for what it would make
 archive.py     zip archives, as torch has written them since 1.6
 legacy.py      the format before
 saved.py       what either of them comes to

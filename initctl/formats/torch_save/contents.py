@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.torch_save.inert import Global, Made
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.parts import MAPPINGS
 from initctl.formats.torch_save.tensors import is_tensor
+from initctl.formats.torch_save.values import Global, Made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,11 +15,11 @@ from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, tensors_in
 from initctl.formats.torch_save.held import Held
-from initctl.formats.torch_save.inert import Global, Made, Placed
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.parts import Parts, is_container
 from initctl.formats.torch_save.states import optimizers_in
 from initctl.formats.torch_save.tensors import described, storage_of
+from initctl.formats.torch_save.values import Global, Made, Placed
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.torch_save.inert import Persistent
 from initctl.formats.torch_save.tensors import beside, is_tensor
+from initctl.formats.torch_save.values import Persistent
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
     from initctl.formats.table import Keys
-    from initctl.formats.torch_save.inert import Made
     from initctl.formats.torch_save.parts import Pairs, Parts
+    from initctl.formats.torch_save.values import Made
 
     Place = tuple[int, Any]
     """A container, by its identity, and a key in it."""

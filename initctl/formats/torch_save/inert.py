@@ -13,7 +13,6 @@ import pickletools
 import struct
 import sys
 import warnings
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from itertools import chain
@@ -21,6 +20,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.values import (
+    DICT,
+    FROZENSET,
+    LONG_TEXT,
+    SET,
+    Global,
+    Made,
+    Persistent,
+    Placed,
+    leads_on,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,55 +49,6 @@ _MEMO_LIMIT = 2**32
 """Larger numbers stand in none, and could be chosen to make the memo slow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A class or function, by its name."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Made:
-    """What calling `called` with `arguments` would give, and what it is given afterwards.
-
-    `pairs` are keys and values as a dict takes them, in order, `items` are elements as a list or set takes them, and
-    `state` is what its attributes are set from. It `is_shared` where it may stand in several places.
-    """
-
-    called: Any
-    arguments: Any = ()
-    pairs: list[tuple[Any, Any]] | None = None
-    items: list[Any] | None = None
-    state: Any = None
-    is_shared: bool = False
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Persistent:
-    """What the pickle leaves to whoever reads it: here the bytes of a tensor, kept elsewhere in the file."""
-
-    id: Any
-
-
-def leads_on(value: object) -> bool:
-    """Whether `value` is a storage, or holds anything."""
-    if isinstance(value, Made):
-        plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
-        return not plain or value.state is not None
-    return isinstance(value, Persistent) or (isinstance(value, (list, tuple)) and bool(value))
-
-
-class Placed(int):
-    """A step: a whole number that fills `width` bytes of the pickle, little-endian, from byte `position`."""
-
-    position: int
-    width: int
-
-
 class Pickle(NamedTuple):
     """What a pickle holds, where it ends, every class and function that it names, and all that it leaves to others.
 
@@ -99,12 +60,6 @@ class Pickle(NamedTuple):
     globals: frozenset[Global]
     persistent: list[Persistent]
     discarded: list[Any]
-
-
-DICT = Global("builtins", "dict")
-SET = Global("builtins", "set")
-FROZENSET = Global("builtins", "frozenset")
-LONG_TEXT = Global("builtins", "str")
 
 
 class BreaksOff(Malformed):

@@ -20,7 +20,8 @@ from initctl.formats.torch_save.tensors import storage_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from initctl.formats.torch_save.inert import Persistent, Pickle
+    from initctl.formats.torch_save.inert import Pickle
+    from initctl.formats.torch_save.values import Persistent
 
 MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

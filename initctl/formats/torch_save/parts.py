@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.torch_save.inert import DICT, Global, Made, Persistent, leads_on
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.tensors import is_tensor
+from initctl.formats.torch_save.values import DICT, Global, Made, Persistent, leads_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

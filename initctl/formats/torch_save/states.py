@@ -6,9 +6,9 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.optimizers import Group, OptimizerFacts
-from initctl.formats.torch_save.inert import Made, Placed
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.tensors import is_tensor
+from initctl.formats.torch_save.values import Made, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
-from initctl.formats.torch_save.inert import DICT, Global, Made, Persistent, leads_on
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.values import DICT, Global, Made, Persistent, leads_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

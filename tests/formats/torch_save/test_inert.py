@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from initctl.formats import read_checkpoint
 from initctl.formats.torch_save import inert
-from initctl.formats.torch_save.inert import DICT, FROZENSET, SET, Global, Made, Persistent, read_pickle
+from initctl.formats.torch_save.inert import read_pickle
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.values import DICT, FROZENSET, SET, Global, Made, Persistent
 from tests.broken.torch_faults import REAL
 from tests.formats.torch_save.rewritten import with_pickle
 

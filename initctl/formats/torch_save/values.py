@@ -1,0 +1,61 @@
+"""What stands in a pickle for what it would make: nothing of it is looked up, imported or called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A class or function, by its name."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Made:
+    """What calling `called` with `arguments` would give, and what it is given afterwards.
+
+    `pairs` are keys and values as a dict takes them, in order, `items` are elements as a list or set takes them, and
+    `state` is what its attributes are set from. It `is_shared` where it may stand in several places.
+    """
+
+    called: Any
+    arguments: Any = ()
+    pairs: list[tuple[Any, Any]] | None = None
+    items: list[Any] | None = None
+    state: Any = None
+    is_shared: bool = False
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Persistent:
+    """What the pickle leaves to whoever reads it: here the bytes of a tensor, kept elsewhere in the file."""
+
+    id: Any
+
+
+def leads_on(value: object) -> bool:
+    """Whether `value` is a storage, or holds anything."""
+    if isinstance(value, Made):
+        plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
+        return not plain or value.state is not None
+    return isinstance(value, Persistent) or (isinstance(value, (list, tuple)) and bool(value))
+
+
+class Placed(int):
+    """A step: a whole number that fills `width` bytes of the pickle, little-endian, from byte `position`."""
+
+    position: int
+    width: int
+
+
+DICT = Global("builtins", "dict")
+SET = Global("builtins", "set")
+FROZENSET = Global("builtins", "frozenset")
+LONG_TEXT = Global("builtins", "str")
