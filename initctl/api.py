@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from initctl.asked import Asked, Request
 from initctl.errors import Problem, UsageError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from initctl.audit import Verification
     from initctl.execution import Event
     from initctl.formats import Checkpoint
-    from initctl.instructions import Instructions
-    from initctl.planning import Options, Plan
+    from initctl.planning import Plan
     from initctl.planning.saved import SavedPlan
 
     Path = str | os.PathLike[str]
@@ -39,37 +39,13 @@ class Applied:
         return {**self.plan.to_json(), "output": self.output, "files": list(self.files), "converted": self.converted}
 
 
-def plan(
-    checkpoint: Path,
-    *,
-    rules: Iterable[str] = (),
-    recipes: Iterable[Path] = (),
-    preset: str | None = None,
-    root: str | None = None,
-    seed: int | None = None,
-    allow_unused: bool = False,
-    require_all: bool = False,
-    reset_optimizer: bool = False,
-    device: str = "cpu",
-    rng: str = "philox",
-) -> Plan:
+def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
     """What `apply` would do to `checkpoint`, to the tensor. Only the checkpoint's table is read; nothing is written.
 
     Args:
         checkpoint: a file of safetensors or of torch.save, an index of shards, a directory that holds one of them, or
             one of torch.distributed.checkpoint.
-        rules: `SELECTOR=INITIALIZER[:KEY=VALUE,…]`; for each element the last rule that covers it decides.
-        recipes: TOML files of rules, which come before `rules`.
-        preset: the name of a model family's rules, which come first; `auto` is that of `config.json`.
-        root: the dotted keys that lead to the state dict: by default where training frameworks put it; "" is all.
-        seed: 0 ≤ seed < 2^64; by default that of the last recipe that tells one, or 0. A value depends on it, on the
-            tensor's name and on the element's index alone.
-        allow_unused: make a warning of a rule that decides no tensor.
-        require_all: refuse where a floating-point tensor is decided by no rule.
-        reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
-        device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU where it is sooner.
-        rng: `torch` gives what a script gives that calls `torch.manual_seed(seed)`, and then for each ruled tensor, in
-            the order of the checkpoint, the function of `torch.nn.init` on a tensor of its dtype on the device.
+        asked: rules, and how to plan: see `initctl.asked.Asked`.
 
     Raises:
         UsageError: the seed, the device, or the text of a rule (`RuleError`).
@@ -77,35 +53,23 @@ def plan(
         FitError: the rules do not fit the checkpoint.
         StorageError: the device is not there.
     """
-    from initctl.planning import Options
-
-    given = _given(rules, recipes, preset, seed)
-    options = Options(allow_unused, require_all, reset_optimizer, device, rng)
-    _check_rules(given)
-    return given.plan(_read(checkpoint, root), options, _read)
+    request = Request.of(asked)
+    request.check_rules()
+    return request.plan(_read(checkpoint, request.root), _read)
 
 
 def apply(
     checkpoint: Path,
     output: Path | None = None,
     *,
-    rules: Iterable[str] = (),
-    recipes: Iterable[Path] = (),
-    preset: str | None = None,
-    root: str | None = None,
-    seed: int | None = None,
     in_place: bool = False,
     patch: bool = False,
     no_clobber: bool = False,
-    allow_unused: bool = False,
-    require_all: bool = False,
-    reset_optimizer: bool = False,
     max_shard_size: str | None = None,
-    device: str = "cpu",
-    rng: str = "philox",
     plan: Path | None = None,
     threads: int | None = None,
     on_event: Callable[[Plan | Event], None] | None = None,
+    **asked: Unpack[Asked],
 ) -> Applied:
     """Initialize the tensors of `checkpoint` that `rules` decide, and write it to `output`, or back `in_place`.
 
@@ -113,8 +77,7 @@ def apply(
     on an error it is as it was.
 
     Args:
-        checkpoint, rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as
-            for `plan`.
+        checkpoint, asked: as for `plan`.
         output: a file, or, where the checkpoint is a directory or an index, a directory. Where it is of another kind
             than the checkpoint, this is converted: to one file where the output ends with `.safetensors`, to a
             directory of shards where it is a directory, or ends with a slash. Then there may be no rules.
@@ -136,22 +99,20 @@ def apply(
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
     from initctl.execution import conversion_to, execute
-    from initctl.planning import Options
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
     _check_threads(threads)
-    given = _given(rules, recipes, preset, seed)
-    options = Options(allow_unused, require_all, reset_optimizer, device, rng)
-    if saved := _saved(plan, given, root, options):
+    request = Request.of(asked)
+    if saved := _saved(plan, request):
         made = saved.for_checkpoint(os.fspath(checkpoint))
     else:
-        made = given.plan(_read(checkpoint, root), options, _read)
+        made = request.plan(_read(checkpoint, request.root), _read)
     conversion = None if output is None else conversion_to(os.fspath(output), made.checkpoint, max_shard_size)
-    if conversion and (reset_optimizer or made.resets):
+    if conversion and (request.options.reset_optimizer or made.resets):
         fault = "reset-optimizer: safetensors holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
     if not (conversion or saved):
-        _check_rules(given)
+        request.check_rules()
     if on_event:
         on_event(made)
     written = execute(
@@ -169,27 +130,18 @@ def apply(
 def verify(
     checkpoint: Path,
     *,
-    rules: Iterable[str] = (),
-    recipes: Iterable[Path] = (),
-    preset: str | None = None,
-    root: str | None = None,
-    seed: int | None = None,
-    allow_unused: bool = False,
-    require_all: bool = False,
-    reset_optimizer: bool = False,
     against: Path | None = None,
     sample: int | None = None,
-    device: str = "cpu",
-    rng: str = "philox",
     plan: Path | None = None,
     threads: int | None = None,
     on_event: Callable[[Plan | Event], None] | None = None,
+    **asked: Unpack[Asked],
 ) -> Verification:
     """Whether `checkpoint` holds exactly what the rules give: every value is computed once more, and compared.
 
     Args:
         checkpoint: what the rules were applied to, and, without `against`, are planned for.
-        rules, recipes, preset, root, seed, allow_unused, require_all, reset_optimizer, device, rng: as for `plan`.
+        asked: as for `plan`.
         against: what the rules were applied to, which they are planned for then; old values are taken from there. All
             that no rule decides must be as it is there: to the byte, unless `checkpoint` was converted. There may be no
             rules.
@@ -203,43 +155,33 @@ def verify(
         ConflictError: a checkpoint changed while it was read, or is not the one that `plan` was made for.
     """
     from initctl.audit import verify_plan
-    from initctl.planning import Options
     from initctl.threads import processors
 
     _check_threads(threads)
     if sample is not None and sample < 1:
         raise UsageError(Problem("usage.sample", f"sample: {sample} is not 1 or more"))
-    given = _given(rules, recipes, preset, seed)
-    options = Options(allow_unused, require_all, reset_optimizer, device, rng)
-    saved = _saved(plan, given, root, options)
+    request = Request.of(asked)
+    saved = _saved(plan, request)
     if not saved and against is None:
-        _check_rules(given)
+        request.check_rules()
     if saved:
         made = saved.of_result(os.fspath(checkpoint)) if against is None else saved.for_checkpoint(os.fspath(against))
     else:
-        made = given.plan(_read(checkpoint if against is None else against, root), options, _read)
+        made = request.plan(_read(checkpoint if against is None else against, request.root), _read)
     if on_event:
         on_event(made)
     result = None if against is None else _result(checkpoint, made.checkpoint)
     return verify_plan(made, result, sample=sample, threads=threads or processors(), on_event=on_event)
 
 
-def effective_recipe(
-    checkpoint: Path,
-    *,
-    rules: Iterable[str] = (),
-    recipes: Iterable[Path] = (),
-    preset: str | None = None,
-    root: str | None = None,
-    seed: int | None = None,
-) -> str:
+def effective_recipe(checkpoint: Path, **asked: Unpack[Asked]) -> str:
     """All rules that count for `checkpoint`, and the seed, as the TOML text of one recipe that needs no other file.
 
     Presets, recipes, variables and what `config.json` says are written out. Arguments and errors are those of `plan`.
     """
-    given = _given(rules, recipes, preset, seed)
-    _check_rules(given)
-    return given.within(_read(checkpoint, root).directory).as_recipe()
+    request = Request.of(asked)
+    request.check_rules()
+    return request.given.within(_read(checkpoint, request.root).directory).as_recipe()
 
 
 def save_plan(plan: Plan, path: Path) -> None:
@@ -303,29 +245,11 @@ def _check_threads(threads: int | None) -> None:
         raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
 
 
-def _check_rules(given: Instructions) -> None:
-    if not given.has_rules:
-        hint = (
-            "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
-            "a conversion to another format needs none"
-        )
-        raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
-
-
-def _given(rules: Iterable[str], recipes: Iterable[Path], preset: str | None, seed: int | None) -> Instructions:
-    from initctl.instructions import instructions
-
-    return instructions(rules, recipes, preset, seed)
-
-
-def _saved(path: Path | None, given: Instructions, root: str | None, options: Options) -> SavedPlan | None:
-    """The saved plan at `path`, if that is asked for. Raises `UsageError` where anything else is asked for, too."""
+def _saved(path: Path | None, request: Request) -> SavedPlan | None:
+    """The saved plan at `path`, if there is one to carry out. Raises `UsageError` if more is asked for beside it."""
     if path is None:
         return None
-    from initctl.planning import Options
     from initctl.planning.saved import SavedPlan
 
-    if not given.is_empty or root is not None or options != Options():
-        fault = f"plan: {shown(os.fspath(path))} says all of what is to be done: rules, seed, and options of `plan` do"
-        raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
+    request.check_only_plan(os.fspath(path))
     return SavedPlan.at(os.fspath(path), _read)

@@ -27,6 +27,7 @@ LAYERS = (
     {"report"},
     {"demo"},
     {"__init__", "api"},
+    {"asked"},
     {"instructions"},
     {"execution", "audit"},
     {"filling"},

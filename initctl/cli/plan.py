@@ -40,11 +40,7 @@ def plan(
     if save is not None:
         initctl.save_plan(made, save)
     if emit_recipe:
-        given = {name: value for name, value in vars(rules).items() if name in _OF_A_RECIPE}
-        recipe = initctl.effective_recipe(checkpoint, **given)
+        recipe = initctl.effective_recipe(checkpoint, **vars(rules))
         face.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
     else:
         face.result("plan", made.to_json, lambda: plan_report(made, unfold=unfold))
-
-
-_OF_A_RECIPE = ("rules", "recipes", "preset", "root", "seed")

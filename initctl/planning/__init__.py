@@ -1,9 +1,12 @@
 """(checkpoint, rules) → plan: what will be done to each tensor, decided before anything is written.
 
     plan.py        the plan itself: frozen, ordered, as JSON
+    options.py     what is asked besides rules and seed
     planner.py     from a checkpoint's table and bound rules to a plan, or to every fault at once
     deciding.py    which rule decides which tensor, or which of its rows
     names.py       what the names in a rule's expressions stand for
+    unfits.py      tensors that rules do not fit
+    advice/        what is probably not meant
     fitting.py     one rule's initializer on one tensor
     sources.py     other tensors that one is filled from
     sharing.py     what decides one of several tensors that share memory
@@ -19,7 +22,8 @@ Nothing is written here.
 """
 
 from initctl.planning.deciding import BoundRule, bind
+from initctl.planning.options import Options
 from initctl.planning.plan import Action, Kept, Plan, Totals
-from initctl.planning.planner import Options, make_plan
+from initctl.planning.planner import make_plan
 
 __all__ = ["Action", "BoundRule", "Kept", "Options", "Plan", "Totals", "bind", "make_plan"]

@@ -10,7 +10,7 @@ from typing import Annotated
 import pytest
 import typer
 
-import initctl
+from initctl.asked import Asked
 from initctl.cli.options import RuleOptions, grouped
 
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
@@ -83,7 +83,5 @@ def test_the_groups_options_stand_where_the_group_stood():
     assert grouped(paint).__name__ == "paint"
 
 
-def test_what_plan_and_apply_share_is_what_the_library_calls_take():
-    names = set(RuleOptions.__dataclass_fields__)
-    for function in (initctl.plan, initctl.apply):
-        assert names <= set(inspect.signature(function).parameters)
+def test_what_commands_ask_is_what_the_library_calls_take():
+    assert set(RuleOptions.__dataclass_fields__) == set(Asked.__annotations__)

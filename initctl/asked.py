@@ -1,0 +1,95 @@
+"""What `plan`, `apply` and `verify` are asked to do to a checkpoint: their keyword arguments, typed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+from initctl.errors import Problem, UsageError, shown
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping
+
+    from initctl.formats import Checkpoint
+    from initctl.instructions import Instructions
+    from initctl.planning import Options, Plan
+
+
+class Asked(TypedDict, total=False):
+    """Keyword arguments that `initctl.plan`, `initctl.apply` and `initctl.verify` share.
+
+    rules: `SELECTOR=INITIALIZER[:KEY=VALUE,…]`; for each element the last rule that covers it decides.
+    recipes: TOML files of rules, which come before `rules`.
+    preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model type.
+    root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" takes all.
+    seed: 0 ≤ seed < 2^64; by default that of the last recipe that names one, or 0. A value depends on it, on the
+        tensor's name and on the element's index alone.
+    allow_unused: only warn about a rule that decides no tensor.
+    require_all: refuse if no rule decides some floating-point tensor.
+    reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
+    device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
+    rng: `philox`; or `torch`, which gives what a script gives that calls `torch.manual_seed(seed)` and then, for each
+        ruled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and device.
+    """
+
+    rules: Iterable[str]
+    recipes: Iterable[str | os.PathLike[str]]
+    preset: str | None
+    root: str | None
+    seed: int | None
+    allow_unused: bool
+    require_all: bool
+    reset_optimizer: bool
+    device: str
+    rng: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked, sorted: which rules, at which `root` of the checkpoint, and how strict the plan is."""
+
+    given: Instructions
+    root: str | None
+    options: Options
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> Self:
+        """Raises `UsageError`: of rules and recipes, `RuleError`; and `TypeError` for an argument that is not known."""
+        from initctl.instructions import instructions
+        from initctl.planning import Options
+
+        _check_known(asked)
+        given = instructions(asked.get("rules", ()), asked.get("recipes", ()), asked.get("preset"), asked.get("seed"))
+        names = {field.name for field in fields(Options)}
+        options = Options(**{name: value for name, value in asked.items() if name in names})
+        return cls(given, asked.get("root"), options)
+
+    def check_rules(self) -> None:
+        """Raise `UsageError` unless there are rules, or will be."""
+        if not self.given.has_rules:
+            hint = (
+                "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
+                "a conversion to another format needs none"
+            )
+            raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
+
+    def plan(self, checkpoint: Checkpoint, read: Callable[[str], Checkpoint]) -> Plan:
+        """The plan for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""
+        return self.given.plan(checkpoint, self.options, read)
+
+    def check_only_plan(self, path: str) -> None:
+        """Raise `UsageError` if anything is asked for beside the saved plan at `path`."""
+        from initctl.planning import Options
+
+        if not self.given.is_empty or self.root is not None or self.options != Options():
+            fault = f"plan: {shown(path)} says all of what is to be done: rules, seed, and options of `plan` do"
+            raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
+
+
+def _check_known(asked: Mapping[str, Any]) -> None:
+    for name in asked.keys() - Asked.__annotations__.keys():
+        nearest = get_close_matches(name, Asked.__annotations__, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise TypeError(f"there is no argument {name!r}{hint}")

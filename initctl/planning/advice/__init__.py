@@ -1,0 +1,12 @@
+"""What is probably not meant, though it can be done: reported as warnings, or refused.
+
+findings.py     all of it together
+unused.py       rules that decide nothing, and alternatives by which a pattern matches nothing
+left_alone.py   tensors that patterns with wildcards leave as they are
+undecided.py    tensors that no rule decides
+surprises.py    values that fit, and are seldom meant
+naming.py       tensors as messages name them
+
+Each module looks at what was decided, and returns problems: a new kind of mistake is a new module, and one line in
+`findings`.
+"""

@@ -1,0 +1,45 @@
+"""Values that fit, and are seldom meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, shown
+from initctl.stream import TruncNormal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from initctl.planning.plan import Action
+    from initctl.rules import Rule
+
+_NOTHING_CUT = 1e-6
+"""Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
+
+
+def surprises(actions: Sequence[Action]) -> list[Problem]:
+    """Warnings about what fits, but is seldom meant: one for each rule and kind of surprise."""
+    problems: dict[tuple[Rule, str], Problem] = {}
+    for action in actions:
+        for problem in (_many_dims(action), _nothing_cut(action)):
+            if problem:
+                problems.setdefault((action.rule, problem.code), problem)
+    return list(problems.values())
+
+
+def _many_dims(action: Action) -> Problem | None:
+    """A pattern that reaches a bias which is something else: GPT-2 calls a causal mask `attn.bias`."""
+    dims = len(action.tensor.shape)
+    if dims < 2 or not action.rule.selector.names.has_wildcards or action.tensor.name.rpartition(".")[2] != "bias":
+        return None
+    message = f"{action.rule}: tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
+    return Problem("rule.bias_dims", message, "if it is a mask, add a rule that keeps it")
+
+
+def _nothing_cut(action: Action) -> Problem | None:
+    """torch's bounds are absolute: at std=0.02 the defaults lie a hundred standard deviations out."""
+    match action.fill:
+        case TruncNormal(_, std, a, b) as law if law.outside < _NOTHING_CUT:
+            message = f"{action.rule}: trunc_normal at std={std:g} cuts nothing: a={a:g} and b={b:g} are absolute"
+            return Problem("rule.nothing_cut", message, "write cut=2 for two standard deviations")
+    return None

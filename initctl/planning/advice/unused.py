@@ -1,0 +1,64 @@
+"""Rules that decide nothing, and alternatives by which a pattern matches nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, escape, listed, shown
+from initctl.planning.advice.left_alone import LEFT_ALONE
+from initctl.planning.advice.naming import with_kinds
+from initctl.planning.nearest import hint_for
+from initctl.rules import quoted
+
+if TYPE_CHECKING:
+    from initctl.formats import Checkpoint
+    from initctl.planning.deciding import Decisions, Reach
+    from initctl.planning.names import Surroundings
+
+
+def unused_rules(decisions: Decisions, checkpoint: Checkpoint) -> list[Problem]:
+    """What is wrong with each rule that decides no tensor."""
+    return [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
+
+
+def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
+    """What is wrong with a rule that decides no tensor."""
+    if reach.decided or reach.unfit or reach.rule.optional:
+        return None
+    matches = reach.rule.selector.names.matches
+    if reach.lost:
+        later = listed(list(map(str, reach.lost_to)))
+        message = f"{reach.rule}: decides nothing: all that it matches is decided by later rules: {later}"
+        return Problem("rule.overridden", message, "the last rule wins: remove it, or move it after them")
+    if reach.left_alone:
+        message = f"{reach.rule}: decides nothing: it matches only {with_kinds(reach.left_alone)}"
+        if all(tensor.unwritable for tensor in reach.left_alone):
+            return Problem("rule.unused", message, "no rule can fill these")
+        return Problem("rule.unused", message, f"{LEFT_ALONE}; name one in full to fill it")
+    if reach.left_out and reach.rule.where:
+        message = f"{reach.rule}: decides nothing: it matches {with_kinds(reach.left_out)}"
+        return Problem("rule.unused", message, f"for none of them {shown(reach.rule.where.text)} holds")
+    for tensor in checkpoint.tensors:
+        if alias := next(filter(matches, tensor.aliases), None):
+            message = (
+                f"{reach.rule}: matches no tensor: {shown(alias)} is kept as {shown(tensor.name)}, which it is tied to"
+            )
+            return Problem("rule.unused", message, f"write '{escape(quoted(tensor.name))}'")
+    outside = [tensor.name for tensor in checkpoint.outside if matches(tensor.name)]
+    if outside:
+        message = f"{reach.rule}: matches no tensor of the state dict at {shown(checkpoint.root)}"
+        return Problem("rule.unused", message, f"{shown(outside[0])} lies outside of it: --root '' takes all")
+    hint = hint_for(reach.rule.selector.names.pattern, [tensor.name for tensor in checkpoint.tensors])
+    return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
+
+
+def idle_alternatives(decisions: Decisions, around: Surroundings) -> list[Problem]:
+    """A warning for each alternative in a pattern's braces by which it matches nothing."""
+    aliases = [alias for tensor in around.checkpoint.tensors for alias in tensor.aliases]
+    problems = []
+    for reach in decisions.reaches:
+        names = [tensor.name for tensor in reach.matched]
+        if names and not reach.rule.optional:
+            idle = reach.rule.selector.names.idle_alternatives([*names, *aliases], around.highest)
+            problems += [Problem("rule.alternative", f"{reach.rule}: {shown(text)} matches no tensor") for text in idle]
+    return problems

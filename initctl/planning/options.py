@@ -1,0 +1,29 @@
+"""What is asked of a plan besides rules and seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from initctl.errors import Problem, UsageError, shown
+from initctl.planning.plan import PHILOX, TORCH
+from initctl.stream.engines.choosing import CPU
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`.
+
+    `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that no
+    rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors; `device` is as for
+    `placed`; `rng` is where random numbers come from.
+    """
+
+    allow_unused: bool = False
+    require_all: bool = False
+    reset_optimizer: bool = False
+    device: str = CPU
+    rng: str = PHILOX
+
+    def __post_init__(self) -> None:
+        if self.rng not in (PHILOX, TORCH):
+            raise UsageError(Problem("usage.rng", f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"))
