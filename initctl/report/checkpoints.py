@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -16,7 +16,7 @@ from initctl.report.tables import Listing, count, shape_text
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.console import RenderableType
 
@@ -62,10 +62,19 @@ def _beside(checkpoint: Checkpoint) -> Iterator[str]:
     outside = Counter(tensor.name.partition(".")[0] for tensor in checkpoint.outside)
     for key, number in outside.items():
         yield f"outside of the root: {shown(key)}: {count(number, 'tensor')}"
-    for described in (checkpoint.contents, checkpoint.metadata):
-        for file, entries in described.items():
-            for key, value in entries.items():
-                yield f"{shown(file)}: {shown(key)} = {shown(value)}"
+    yield from _described(checkpoint.contents)
+    yield from _described(checkpoint.metadata)
+
+
+def _described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """A line for each key and value; files that say the same are counted."""
+    files: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for file, entries in entries_of.items():
+        for entry in entries.items():
+            files[entry].append(file)
+    for (key, value), found in files.items():
+        place = shown(found[0]) if len(found) == 1 else count(len(found), "file")
+        yield f"{place}: {shown(key)} = {shown(value)}"
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:

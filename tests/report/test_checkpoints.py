@@ -143,3 +143,17 @@ class TestATrainingCheckpoint:
         assert [tensor["name"] for tensor in data["outside"]] == ["optimizer.0.exp_avg"]
         assert data["contents"]["last.ckpt"]["epoch"] == "3"
         assert data["totals"] == {"tensors": 3, "elements": 10, "bytes": 40}
+
+
+def test_what_several_files_say_alike_is_printed_once(tmp_path):
+    """As transformers writes shards; the last one differs."""
+    weight_map = {f"w{n}": f"model-{n:05d}-of-00041.safetensors" for n in range(1, 42)}
+    for name, file in weight_map.items():
+        metadata = {"format": "pt"} if name != "w41" else {"format": "mlx"}
+        checkpoint(tmp_path / file, {name: ("F32", (2,))}, metadata)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    lines = text(initctl.inspect(tmp_path)).splitlines()
+    assert [line for line in lines if "format" in line] == [
+        "40 files: format = pt",
+        "model-00041-of-00041.safetensors: format = mlx",
+    ]
