@@ -9,6 +9,7 @@ torch_save/      a file of torch.save
 distributed/     a directory of torch.distributed.checkpoint
 sharded.py       an index and its shards, or the directory that holds them
 index.py         the index itself
+lone_shards.py   one shard that is named by itself
 shards.py        how tensors are parted among new shards
 listing.py       the files of a directory
 roots.py         where in a saved object the state dict sits
