@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import unicodedata
 from pathlib import PureWindowsPath
 from typing import NamedTuple, NoReturn
@@ -46,16 +48,33 @@ class Index:
     def refuse(self, code: str, fault: str, hint: str | None = None) -> NoReturn:
         raise InputError(Problem(f"index.{code}", f"{shown(self.path)}: {fault}", hint))
 
-    def _weight_map(self) -> dict[str, str]:
+    def refuse_entry(self, code: str, name: str, fault: str, hint: str) -> NoReturn:
+        """Raise `InputError` for a `fault` of tensor `name`, with the line of its entry, if it has one."""
+        line = self._line_of(name)
+        self.refuse(code, f"{f'line {line}: ' if line else ''}tensor {shown(name)} {fault}", hint)
+
+    def _line_of(self, name: str) -> int | None:
+        """The line of the entry of tensor `name`, if there is one, written as Python's or Rust's JSON writers do."""
+        if name not in self.weight_map:
+            return None
+        for key in (json.dumps(name), json.dumps(name, ensure_ascii=False)):
+            key_and_file = re.escape(key) + rf"\s*:\s*{re.escape(json.dumps(self.weight_map[name]))}"
+            if found := re.search(key_and_file.encode("utf-8", "surrogatepass"), self._content()):
+                return found.string.count(b"\n", 0, found.start()) + 1
+        return None
+
+    def _content(self) -> bytes:
         descriptor, status = open_regular(self.path)
         try:
             if status.st_size > LONGEST:
                 self._malformed(f"longer than {LONGEST} bytes")
-            content = read_at(descriptor, status.st_size, 0)
+            return read_at(descriptor, status.st_size, 0)
         finally:
             os.close(descriptor)
+
+    def _weight_map(self) -> dict[str, str]:
         try:
-            weight_map = parse_object(content).get("weight_map")
+            weight_map = parse_object(self._content()).get("weight_map")
         except InvalidJson as error:
             self._malformed(str(error))
         if not isinstance(weight_map, dict) or not weight_map:

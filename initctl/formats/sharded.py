@@ -26,6 +26,8 @@ _OTHER_WEIGHTS = re.compile(r".*\.safetensors|pytorch_model.*\.bin|tf_model\.h5|
 _TORCH_MODEL = "pytorch_model.bin"
 """What transformers calls a model beside an optimizer and other files of torch.save."""
 
+_OF_ONE_SAVE = "index and shards are of different saves: get all files of one of them"
+
 
 def read_directory(path: str, root: str | None) -> Checkpoint:
     """The checkpoint that the directory at `path` holds: safetensors rather than torch.save's files.
@@ -144,15 +146,16 @@ def _check_agreement(read: Index, tables: Sequence[Table]) -> None:
     for table in tables:
         for _, tensor in table.entries:
             if tensor.name in found:
-                both = f"{shown(found[tensor.name])} and {shown(table.file.name)}"
-                read.refuse("duplicate", f"tensor {shown(tensor.name)} lies in both {both}")
+                both = f"is in both {shown(found[tensor.name])} and {shown(table.file.name)}"
+                read.refuse_entry("duplicate", tensor.name, both, _OF_ONE_SAVE)
             found[tensor.name] = table.file.name
     for name, shard in read.weight_map.items():
         if found.get(name) != shard:
-            read.refuse("tensor_missing", f"tensor {shown(name)} is not in {shown(shard)}")
+            place = f"it is in {shown(found[name])}" if name in found else "no shard holds it"
+            read.refuse_entry("tensor_missing", name, f"is not in {shown(shard)}; {place}", _OF_ONE_SAVE)
     if unlisted := [name for name in found if name not in read.weight_map]:
-        fault = f"tensor {shown(unlisted[0])} lies in {shown(found[unlisted[0]])} but not in the index"
-        read.refuse("unlisted", fault)
+        fault = f"is in {shown(found[unlisted[0]])} but not in the index"
+        read.refuse_entry("unlisted", unlisted[0], fault, _OF_ONE_SAVE)
 
 
 def _listed(names: Sequence[str]) -> str:

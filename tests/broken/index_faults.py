@@ -135,9 +135,9 @@ def disagreements() -> Iterator[Fault]:
     yield Fault("I07-tensors-in-each-other's-shard", lambda folder: sharded(folder, GOOD, **swapped),
                 "index.tensor_missing", "tensor w is not in b.safetensors")  # fmt: skip
     yield changed("I08-tensor-not-in-the-index", lambda folder: float_file(folder / "b.safetensors", "v", "more"),
-                  "index.unlisted", "tensor more lies in b.safetensors but not in the index")  # fmt: skip
+                  "index.unlisted", "tensor more is in b.safetensors but not in the index")  # fmt: skip
     yield changed("I09-tensor-in-two-shards", lambda folder: float_file(folder / "b.safetensors", "v", "w"),
-                  "index.duplicate", "tensor w lies in both a.safetensors and b.safetensors")  # fmt: skip
+                  "index.duplicate", "tensor w is in both a.safetensors and b.safetensors")  # fmt: skip
     yield changed("I18-model-beside-the-index", lambda folder: float_file(folder / "model.safetensors", "w", "v"),
                   "directory.ambiguous", "model.safetensors lies beside it, and holds the model too")  # fmt: skip
     yield changed("I06-shard-empty", lambda folder: (folder / "b.safetensors").write_bytes(b""),

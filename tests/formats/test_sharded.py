@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -228,3 +229,29 @@ def test_what_a_copy_leaves_out_is_warned_about(tmp_path: Path):
     (warning,) = read_checkpoint(index.parent).warnings
     assert warning.code == "directory.left_out"
     assert warning.message.endswith("a copy leaves out folder, nowhere, pipe")
+
+
+def test_an_index_that_disagrees_with_its_shards_names_the_line(tmp_path: Path):
+    """Tensor, shard, and the line of the index, as transformers writes it."""
+    index = sharded(tmp_path, {"a.safetensors": ("w", "ä"), "b.safetensors": ("u", "v")})
+    weight_map = {"w": "a.safetensors", "ä": "a.safetensors", "u": "b.safetensors", "v": "b.safetensors"}
+    for changes, fault in {
+        (("v", "a.safetensors"),): "line 6: tensor v is not in a.safetensors; it is in b.safetensors",
+        (("x", "b.safetensors"),): "line 7: tensor x is not in b.safetensors; no shard holds it",
+        (("ä", "b.safetensors"),): "line 4: tensor ä is not in b.safetensors; it is in a.safetensors",
+    }.items():
+        index.write_text(json.dumps({"weight_map": weight_map | dict(changes)}, indent=2))
+        with pytest.raises(InputError) as raised:
+            read_checkpoint(tmp_path)
+        hint = "index and shards are of different saves: get all files of one of them"
+        assert str(raised.value) == f"{tmp_path / INDEX_NAME}: {fault}; {hint}"
+
+
+def test_a_tensor_that_two_shards_hold_or_no_line_lists_is_named_with_its_shard(tmp_path: Path):
+    index = sharded(tmp_path, {"a.safetensors": ("w",), "b.safetensors": ("v",)})
+    float_file(tmp_path / "b.safetensors", "v", "x")
+    with pytest.raises(InputError, match=r"tensor x is in b\.safetensors but not in the index"):
+        read_checkpoint(index)
+    float_file(tmp_path / "b.safetensors", "v", "w")
+    with pytest.raises(InputError, match=r"line 1: tensor w is in both a\.safetensors and b\.safetensors"):
+        read_checkpoint(index)
