@@ -137,13 +137,13 @@ class Command:
 
 
 def lies() -> Iterator[Fault]:
-    yield chunked("D10-gap", "leave gaps, overlap, or lie outside", ((0, 0), (3, 3)))
-    yield chunked("D10-overlap", "leave gaps, overlap, or lie outside", ((0, 0), (3, 3)), ((2, 0), (2, 3)))
-    yield chunked("D10-outside", "leave gaps, overlap, or lie outside", ((0, 0), (4, 3)), ((4, 0), (1, 3)))
-    yield chunked("D10-too-long", "leave gaps, overlap, or lie outside", ((0, 0), (5, 3)))
-    yield chunked("D10-hole-in-the-middle", "leave gaps, overlap, or lie outside",
+    yield chunked("D10-gap", "leave gaps, overlap, or are outside", ((0, 0), (3, 3)))
+    yield chunked("D10-overlap", "leave gaps, overlap, or are outside", ((0, 0), (3, 3)), ((2, 0), (2, 3)))
+    yield chunked("D10-outside", "leave gaps, overlap, or are outside", ((0, 0), (4, 3)), ((4, 0), (1, 3)))
+    yield chunked("D10-too-long", "leave gaps, overlap, or are outside", ((0, 0), (5, 3)))
+    yield chunked("D10-hole-in-the-middle", "leave gaps, overlap, or are outside",
                   ((0, 0), (1, 3)), ((1, 0), (3, 1)), ((1, 2), (3, 1)))  # fmt: skip
-    yield chunked("D10-none", "leave gaps, overlap, or lie outside")
+    yield chunked("D10-none", "leave gaps, overlap, or are outside")
     yield chunked("D10-other-dims", "a chunk has other dims than the tensor", ((0,), (12,)))
     yield chunked("D10-start-and-size-of-other-dims", "a chunk has other dims than the tensor", ((0, 0), (12,)))
     yield chunked(
@@ -151,7 +151,7 @@ def lies() -> Iterator[Fault]:
     )
     yield tensor("D06-dtype", "its chunk at [0, 0] holds something else",
                  lambda w: setattr(w.properties, "dtype", torch.int32))  # fmt: skip
-    yield tensor("D10-shape-transposed", "leave gaps, overlap, or lie outside",
+    yield tensor("D10-shape-transposed", "leave gaps, overlap, or are outside",
                  lambda w: setattr(w, "size", torch.Size([3, 4])))  # fmt: skip
     yield tensor("D10-more-elements-than-there-can-be", "more elements than there can be",
                  lambda w: setattr(w, "size", torch.Size([2**40, 2**40])))  # fmt: skip

@@ -6,31 +6,29 @@ It is a pickle, read as data only. torch/distributed/checkpoint/metadata.py and 
 from __future__ import annotations
 
 import os
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.index import plain_name
 from initctl.formats.opening import open_regular, read_at
+from initctl.formats.tiling import tiling_fault
 from initctl.formats.torch_save.inert import read_pickle
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.parts import Parts
 from initctl.formats.torch_save.saved import LONGEST_PICKLE
-from initctl.formats.torch_save.tensors import LARGEST_SIZE, dtype_of, sizes_of
+from initctl.formats.torch_save.tensors import dtype_of, sizes_of
 from initctl.formats.torch_save.values import Global, Made, Placed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from initctl.dtypes import DType
     from initctl.formats.table import Keys
     from initctl.tensors import Shape
 
 _TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
-_MOST_CELLS = 10_000_000
-"""Parts that the edges of all chunks cut a tensor into, at most."""
-_STEPS, _CELLS_A_STEP = 20, 50
-"""What a chunk takes, and how many cells take as long, as a look at an entry takes one step."""
+_STEPS = 20
+"""What a chunk takes, as a look at an entry takes one step."""
 
 
 class Chunk(NamedTuple):
@@ -165,35 +163,9 @@ def _layout(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape]
         if place is None:
             raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} lies nowhere")
         found.append(place._replace(shape=size))
-    _check_tiled(name, shape, found, parts)
+    if fault := tiling_fault(shape, found, parts.spend, called="chunk"):
+        raise Malformed(f"tensor {shown(name)}: {fault}")
     return Layout(keys, dtype_of(dtype), shape, tuple(found))
-
-
-def _check_tiled(name: str, shape: Shape, chunks: Sequence[Chunk], parts: Parts) -> None:
-    """Every element belongs to one chunk: told by the cells that the edges of all chunks cut the tensor into."""
-    import numpy as np
-
-    if prod(shape) >= LARGEST_SIZE:
-        raise Malformed(f"tensor {shown(name)}: holds more elements than there can be")
-    if sum(prod(chunk.shape) for chunk in chunks) != prod(shape):
-        raise Malformed(f"tensor {shown(name)}: its chunks leave gaps, overlap, or lie outside of it")
-    edges = [{0, size} for size in shape]
-    for chunk in chunks:
-        if not len(shape) == len(chunk.start) == len(chunk.shape):
-            raise Malformed(f"tensor {shown(name)}: a chunk has other dims than the tensor")
-        for dim, (start, size) in enumerate(zip(chunk.start, chunk.shape, strict=True)):
-            edges[dim] |= {start, start + size}
-    numbers = [{edge: number for number, edge in enumerate(sorted(found))} for found in edges]
-    cells = [len(found) - 1 for found in numbers]
-    if prod(cells) > _MOST_CELLS:
-        raise Malformed(f"tensor {shown(name)}: is cut into more chunks than can be checked")
-    parts.spend(prod(cells) // _CELLS_A_STEP)
-    owned = np.zeros(cells, np.int32)
-    for chunk in chunks:
-        corners = zip(numbers, chunk.start, chunk.shape, strict=True)
-        owned[tuple(slice(of[start], of[start + size]) for of, start, size in corners)] += 1
-    if any(max(found) > size for found, size in zip(edges, shape, strict=True)) or (owned != 1).any():
-        raise Malformed(f"tensor {shown(name)}: its chunks leave gaps, overlap, or lie outside of it")
 
 
 def _attributes(value: Any, parts: Parts) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
