@@ -9,7 +9,11 @@ torch_save/      a file of torch.save
 distributed/     a directory of torch.distributed.checkpoint
 sharded.py       an index and its shards, or the directory that holds them
 index.py         the index itself
+unindexed.py     files that a directory holds without an index
+slices.py        files of slices that ranks wrote; tiling.py whether they make up a tensor
+ranks.py         files in which each rank saved its own part
 lone_shards.py   one shard that is named by itself
+lone_files.py    a file that is read by itself, whatever part it is
 shards.py        how tensors are parted among new shards
 listing.py       the files of a directory
 roots.py         where in a saved object the state dict sits

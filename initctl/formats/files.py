@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import Problem, listed, shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint import Checkpoint
-from initctl.formats.lone_shards import lone_shard
+from initctl.formats.lone_files import alone
 from initctl.formats.opening import open_regular
 from initctl.formats.optimizers import optimizers
+from initctl.formats.ranks import refuse_chunks
 from initctl.formats.roots import rooted
 from initctl.formats.torch_save import file as torch_save
 
@@ -52,9 +53,9 @@ def read_table(path: str, name: str) -> Table:
 def read_file(path: str, root: str | None) -> Checkpoint:
     """The checkpoint in one file. Raises `InputError`, and `UsageError` where nothing lies at `root`."""
     directory, name = os.path.split(os.path.abspath(path))
-    table = read_table(path, name)
-    location = Location(path, directory, os.path.realpath(path))
-    return together(location, table.format, [table], root=root, warnings=lone_shard(path))
+    refuse_chunks(path)
+    table = alone(path, read_table(path, name))
+    return together(Location(path, directory, os.path.realpath(path)), table.format, [table], root=root)
 
 
 def together(

@@ -10,10 +10,8 @@ from initctl.formats.index import Index
 
 _INDEX = re.compile(r".+\.index(\.[\w-]+)?\.json")
 """An index, or that of a variant: `model.safetensors.index.fp16.json`."""
-_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<shards>\d{5})(?P<suffix>\.\w+)", re.DOTALL)
+_NUMBERED = re.compile(r".+-\d{5}-of-(?P<shards>\d{5})\.\w+", re.DOTALL)
 """How transformers, diffusers and huggingface_hub number shards: `model-00001-of-00002.safetensors`."""
-_MOST_SHARDS = 1000
-"""As many neighbors of a numbered file are looked for."""
 
 
 def lone_shard(path: str) -> tuple[Problem, ...]:
@@ -22,8 +20,8 @@ def lone_shard(path: str) -> tuple[Problem, ...]:
     if index := _index_of(directory, name):
         message = f"{shown(path)}: is one of the shards that {shown(os.path.basename(index))} lists"
         return (_warning(message, f"name {shown(index)} instead"),)
-    if (of := _numbered(name)) and any(os.path.lexists(os.path.join(directory, other)) for other in of):
-        message = f"{shown(path)}: is one of {len(of) + 1} shards, and their index is not there"
+    if (shards := _numbered(name)) > 1:
+        message = f"{shown(path)}: is one of {shards} shards, and their index is not there"
         return (_warning(message, "restore the index, and name that instead"),)
     return ()
 
@@ -46,11 +44,7 @@ def _index_of(directory: str, name: str) -> str | None:
     return None
 
 
-def _numbered(name: str) -> list[str]:
-    """The other shards that `name` is numbered among."""
+def _numbered(name: str) -> int:
+    """How many shards there are, according to the name of one of them; 0 if it is not one."""
     found = _NUMBERED.fullmatch(name)
-    count = int(found["shards"]) if found else 0
-    if not found or count > _MOST_SHARDS:
-        return []
-    names = (f"{found['stem']}-{n:05d}-of-{found['shards']}{found['suffix']}" for n in range(1, count + 1))
-    return [other for other in names if other != name]
+    return int(found["shards"]) if found else 0

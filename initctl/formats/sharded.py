@@ -14,6 +14,7 @@ from initctl.formats.hub_cache import in_hub_cache
 from initctl.formats.index import Index
 from initctl.formats.listing import files_below
 from initctl.formats.table import Table
+from initctl.formats.unindexed import read_unindexed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,12 +48,9 @@ def read_directory(path: str, root: str | None) -> Checkpoint:
             return read_index(os.path.join(path, indexes[0]), root, path=path)
         if _TORCH_MODEL in weights:
             weights = [_TORCH_MODEL]
-        if len(weights) > 1:
-            hint = "name one of them, or restore the index"
-            _refuse("ambiguous", f"{shown(path)}: holds {_listed(weights)} and no index", hint)
         if weights:
-            table = read_table(os.path.join(path, weights[0]), weights[0])
-            return _checkpoint(path, os.path.realpath(path), table.format, [table], listing, root)
+            tables = read_unindexed(path, weights)
+            return _checkpoint(path, os.path.realpath(path), tables[0].format, tables, listing, root)
     if any(name.endswith(SUFFIX) for name in top):
         hint = "saving was interrupted? take another checkpoint"
         raise InputError(

@@ -30,7 +30,8 @@ class Table:
 
     `metadata` are texts that describe the file; `contents` say in a word or two what lies beside tensors, by key.
     `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states. `unlisted` are bytes
-    that something leads to which is no tensor with a name, called by the keys near it.
+    that something leads to which is no tensor with a name, called by the keys near it. `of_one_rank` says, as
+    the end of a sentence about the file, what in it shows that it is one rank's part.
     """
 
     format: str
@@ -41,3 +42,4 @@ class Table:
     warnings: tuple[Problem, ...] = ()
     optimizers: Mapping[str, OptimizerFacts] = field(default_factory=dict)
     unlisted: tuple[TensorSpec, ...] = ()
+    of_one_rank: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as mp
 from safetensors.torch import load
 from torch import nn
+from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.filesystem import FileSystemWriter, SerializationFormat
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.device_mesh import init_device_mesh
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 WORLDS = (1, 2, 4)
 """Numbers of ranks."""
+RULES = (
+    "*.weight=normal:std=0.02", "fc.weight=orthogonal", "fc.bias=constant:val=0.5", "rows=xavier_normal",
+    "columns=orthogonal:gain=2", "grid=sparse:sparsity=0.4", "half.rows=kaiming_uniform", "half.columns=lecun_normal",
+    "copied=trunc_normal:cut=2", "plain=uniform:a=-1", "transposed=normal", "scalar=normal", "empty=ones",
+)  # fmt: skip
+"""One for each tensor, so that no value is left over from what was saved."""
 
 
 class Net(nn.Module):
@@ -77,7 +84,11 @@ def spread(tensors: Mapping[str, Tensor], ranks: int) -> dict[str, Tensor]:
 
 
 def saved_by_ranks(folder: Path) -> None:
-    """Write `folder`/pickled-N and `folder`/safetensors-N, each from N of the `WORLDS`, all at the same time."""
+    """Write `folder`/pickled-N and `folder`/safetensors-N, each from N of the `WORLDS`, all at the same time.
+
+    In `folder`/slices-N and `folder`/two-files-N each rank's slices are in one file or in two, as
+    HuggingFaceStorageWriter leaves them; in `folder`/rank-files-N are the files that verl writes.
+    """
     multiprocessing.set_forkserver_preload(["torch.distributed.fsdp", "torch.distributed.tensor", __name__])
     contexts = [mp.start_processes(_rank, (n, str(folder)), n, join=False, start_method="forkserver") for n in WORLDS]
     for context in contexts:
@@ -104,7 +115,21 @@ def _rank(rank: int, ranks: int, folder: str) -> None:
     )
     model.pop("transposed")  # which that format cannot hold
     dcp.save({"model": model}, storage_writer=writer)
+    dcp.save(model, storage_writer=HuggingFaceStorageWriter(f"{folder}/slices-{ranks}", save_distributed=True))
+    index = {name: 1 + number % 2 for number, name in enumerate(sorted(model))}
+    writer = HuggingFaceStorageWriter(f"{folder}/two-files-{ranks}", index, save_distributed=True)
+    dcp.save(model, storage_writer=writer)
+    os.makedirs(f"{folder}/rank-files-{ranks}", exist_ok=True)
+    torch.save(model, f"{folder}/rank-files-{ranks}/model_world_size_{ranks}_rank_{rank}.pt")
     dist.destroy_process_group()
+
+
+def loaded_slices(folder: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What torch's own reader finds in a directory of slices, for tensors `like` these."""
+    state = {name: torch.full_like(tensor, -7) for name, tensor in like.items()}
+    with alone():
+        dcp.load(state, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
+    return state
 
 
 class Payload:

@@ -11,41 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.distributed.checkpoint.filesystem import FileSystemWriter, SerializationFormat
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata
 
 import initctl
 from initctl.initializers.structured import Orthogonal
-from tests.formats.ranks import WORLDS, Net, Payload, assembled, loaded, saved_alone, saved_by_ranks, whole
+from tests.formats.ranks import RULES, WORLDS, Payload, assembled, loaded, saved_alone
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-RULES = (
-    "*.weight=normal:std=0.02", "fc.weight=orthogonal", "fc.bias=constant:val=0.5", "rows=xavier_normal",
-    "columns=orthogonal:gain=2", "grid=sparse:sparsity=0.4", "half.rows=kaiming_uniform", "half.columns=lecun_normal",
-    "copied=trunc_normal:cut=2", "plain=uniform:a=-1", "transposed=normal", "scalar=normal", "empty=ones",
-)  # fmt: skip
-"""One for each tensor, so that no value is left over from what was saved."""
 SOME = ("fc.*=ones", "rows=normal", "half.columns=normal")
 FORMATS = ("pickled", "safetensors")
-
-
-@pytest.fixture(scope="session")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of checkpoints: of each format, from each number of ranks."""
-    folder = tmp_path_factory.mktemp("ranks")
-    saved_by_ranks(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A safetensors file of the whole model."""
-    path = tmp_path_factory.mktemp("whole") / "model.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in {**Net().state_dict(), **whole()}.items()}, path)
-    return path
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.formats.handwritten import float_file, sharded
 if TYPE_CHECKING:
     from pathlib import Path
 
-FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+FIRST = "model-00001-of-00002.safetensors"
 
 
 def warning(path: Path) -> str | None:
@@ -63,14 +63,17 @@ def test_a_shard_of_torch_save_and_one_under_any_name_are_found_by_the_index(tmp
     assert "pytorch_model.bin.index.json instead" in str(warning(tmp_path / "a.bin"))
 
 
-def test_a_numbered_shard_without_its_index_is_warned_of_if_another_is_beside_it(tmp_path: Path):
+def test_a_numbered_shard_without_its_index_is_warned_of(tmp_path: Path):
     float_file(tmp_path / FIRST, "w")
-    assert warning(tmp_path / FIRST) is None
-    float_file(tmp_path / SECOND, "v")
     assert str(warning(tmp_path / FIRST)).endswith(
         f"{FIRST}: is one of 2 shards, and their index is not there: layers are counted within this file, "
         "as by {-1}, and no rule reaches the other shards; restore the index, and name that instead"
     )
+
+
+def test_a_directory_with_one_of_two_shards_is_not_taken_for_the_model(tmp_path: Path):
+    float_file(tmp_path / FIRST, "w")
+    assert "is one of 2 shards, and their index is not there" in str(warning(tmp_path))
 
 
 def test_the_only_shard_of_an_index_and_a_file_that_no_index_lists_are_whole(tmp_path: Path):

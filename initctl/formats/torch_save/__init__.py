@@ -3,6 +3,7 @@
 file.py        one file: tensors by the keys that lead to them
 contents.py    what the saved object holds
 states.py      what it says of optimizers
+parallel.py    what it says of ranks
 held.py        what lies in what
 parts.py       what values are made of
 tensors.py     what torch's pickles say of a tensor

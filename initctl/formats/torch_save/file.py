@@ -16,6 +16,7 @@ from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, tensors_in
 from initctl.formats.torch_save.held import Held
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.parallel import of_one_rank
 from initctl.formats.torch_save.parts import Parts, is_container
 from initctl.formats.torch_save.states import optimizers_in
 from initctl.formats.torch_save.tensors import described, storage_of
@@ -55,6 +56,7 @@ def read_table(path: str, name: str) -> Table:
         optimizers = _optimizers(held, saved.origin, name)
         contents = contents_of(held.value, held.parts)
         unlisted = tuple(_unlisted(held, saved.storages, name))
+        rank = of_one_rank(held.value, saved.pickle.globals, held.parts)
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
     finally:
@@ -68,6 +70,7 @@ def read_table(path: str, name: str) -> Table:
         dangers(path, saved.pickle.globals),
         optimizers,
         unlisted,
+        rank,
     )
 
 

@@ -242,8 +242,15 @@ def _is_strided(value: object) -> bool:
     return isinstance(value, Made) and isinstance(value.called, Global) and value.called in _STRIDED
 
 
+def is_part(kind: object) -> bool:
+    """Whether `kind` is a class of tensors that each rank holds a part of: a DTensor, or FSDP's ShardedTensor."""
+    return isinstance(kind, Global) and kind.name in _PARTS and kind.module.startswith("torch.distributed.")
+
+
 def _type_name(kind: object) -> str:
-    return shown(kind) if isinstance(kind, Global) else "of no known name"
+    if not isinstance(kind, Global):
+        return "of no known name"
+    return f"{shown(kind)}, and each rank saved a part of it" if is_part(kind) else shown(kind)
 
 
 def _nested(value: Made) -> Described:
@@ -291,6 +298,8 @@ _WRAPPERS: dict[Any, Callable[[Made], tuple[Any, str | None]]] = {
     **dict.fromkeys(_PARAMETERS, _parameter),
     **dict.fromkeys(_TYPES, _from_type),
 }
+_PARTS = ("DTensor", "ShardedTensor")
+"""Torch has moved them from module to module."""
 _QUANTIZED = Global("torch._utils", "_rebuild_qtensor")
 _IN_STORAGES = _STRIDED | {_QUANTIZED}
 _REBUILT: dict[Any, Callable[[Made], Any]] = {

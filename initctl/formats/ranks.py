@@ -1,0 +1,204 @@
+"""Files in which each rank of a parallel training job saved its own part of the tensors, under names that all share.
+
+A value depends on the tensor's name and the element's index, so the same rules give the files of all ranks the same
+values, and a matrix put together of them would repeat itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import InputError, Problem, listed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+
+class Ranks(NamedTuple):
+    """How a `writer` names the files of ranks, and what to do about them.
+
+    `path` matches the last part of a path, or the last two. Its groups are what differs from rank to rank, but for
+    those called `of…`, which say how many ranks there are.
+    """
+
+    writer: str
+    path: re.Pattern[str]
+    remedy: str
+
+    @property
+    def depth(self) -> int:
+        """Parts of a path that are looked at."""
+        return 2 if "/" in self.path.pattern else 1
+
+
+class _File(NamedTuple):
+    """A file of a rank: which layout it is of, what is the same for all ranks, and what is not."""
+
+    ranks: Ranks
+    alike: str
+    numbers: tuple[str, ...]
+    of: int
+
+
+def _row(writer: str, path: str, remedy: str) -> Ranks:
+    return Ranks(writer, re.compile(path, re.DOTALL), remedy)
+
+
+LAYOUTS = (
+    # deepspeed/runtime/engine.py: _get_ckpt_name, _get_optimizer_ckpt_name
+    _row(
+        "DeepSpeed ZeRO",
+        r"(?:bf16_|fp16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_(?:model|optim)_states\.pt",
+        "run zero_to_fp32.py, which DeepSpeed puts beside them, and name what it writes",
+    ),
+    _row(
+        "DeepSpeed",
+        r"mp_rank_(\d+)_model_states\.pt",
+        "merge the ranks first, as tools/convert_checkpoint of Megatron-DeepSpeed does",
+    ),
+    # deepspeed/runtime/pipe/module.py: ckpt_layer_path, for pipelines (GPT-NeoX): the layer is in the file's name alone
+    _row(
+        "DeepSpeed's pipelines",
+        r"layer_(\d+)-model_(\d+)-model_states\.pt",
+        "merge layers and ranks first, as tools/ckpts/convert_neox_to_hf.py of GPT-NeoX does",
+    ),
+    # megatron/training/checkpointing.py: get_checkpoint_name; NeMo saves model_weights.ckpt in the same folders
+    _row(
+        "Megatron-LM",
+        r"mp_rank_(\d+)(?:_(\d+))?(?:_(\d+))?/[^/]+\.(?:pt|pth|ckpt)",
+        "merge the ranks first: tools/checkpoint/convert.py of Megatron-LM with --target-tensor-parallel-size 1 "
+        "and --target-pipeline-parallel-size 1",
+    ),
+    # nemo/utils/model_utils.py: inject_model_parallel_rank
+    _row(
+        "NeMo",
+        r"tp_rank_(\d+)_pp_rank_(\d+)/[^/]+\.(?:pt|ckpt)",
+        "merge the ranks first, as NeMo's megatron_change_num_partitions.py does",
+    ),
+    # llama/generation.py of meta-llama
+    _row(
+        "Llama",
+        r"consolidated\.(\d\d)\.pth",
+        "merge the ranks first, as convert_llama_weights_to_hf.py of transformers does",
+    ),
+    # verl/utils/checkpoint/fsdp_checkpoint_manager.py
+    _row(
+        "verl",
+        r"(?:model|optim|extra_state)_world_size_(?P<of>\d+)_rank_(\d+)\.pt",
+        "merge the ranks first: python -m verl.model_merger merge --backend fsdp",
+    ),
+    # accelerate/utils/fsdp_utils.py, with LOCAL_STATE_DICT
+    _row(
+        "accelerate's FSDP",
+        r"pytorch_model(?:_fsdp)?(?:_\d+)?_rank(\d+)\.bin",
+        "save it again with FULL_STATE_DICT or SHARDED_STATE_DICT",
+    ),
+    # internlm/checkpoint/components.py of InternEvo
+    _row(
+        "InternEvo",
+        r"model_tp(\d+)(?:_wp(\d+))?_pp(\d+)\.pt",
+        "merge the ranks first, as convert2hf.py of InternEvo does",
+    ),
+    # nanotron/serialize/utils.py: each tensor has a file of its own, and is called `data` in all of them
+    _row(
+        "nanotron",
+        r".+_pp-rank-(\d+)-of-(?P<of>\d+)_tp-rank-(\d+)-of-(?P<of_tp>\d+)\.safetensors",
+        "merge the ranks first: convert_nanotron_to_hf.py of nanotron",
+    ),
+    # vllm/model_executor/model_loader/sharded_state_loader.py; a rank may have several parts
+    _row(
+        "vLLM's sharded state",
+        r"model-rank-(\d+)-part-\d+\.safetensors",
+        "initialize the checkpoint that save_sharded_state was given",
+    ),
+    # fairseq/checkpoint_utils.py and metaseq: model parallel parts, and FSDP shards of each
+    _row(
+        "fairseq",
+        r".+-model_part-(\d+)(?:-shard(\d+))?\.pt|.+-shard(\d+)\.pt",
+        "merge the parts first, as consolidate_fsdp_shards and reshard_mp of metaseq do",
+    ),
+    # tensorrt_llm/models/modeling_utils.py
+    _row("TensorRT-LLM", r"rank(\d+)\.safetensors", "initialize the checkpoint that convert_checkpoint.py was given"),
+    _row(
+        "a training job",
+        r"(?:.*[._-])?rank[._-]?(\d+)(?:[._-].*)?\.(?:pt|pth|bin|ckpt|safetensors)",
+        "merge the ranks first, unless each of them holds the whole model",
+    ),
+)
+"""The first row that fits is taken. Each is what its writer's source says."""
+_MERGE = "merge the ranks first, or save the full state dict"
+_CHUNKS = re.compile(r"__\d+_\d+\.distcp")
+"""Files of torch.distributed.checkpoint, which mean nothing without `.metadata`."""
+
+
+def refuse_chunks(path: str) -> None:
+    """Raise `InputError` if the file at `path` is one of a directory of torch.distributed.checkpoint."""
+    directory, name = os.path.split(path)
+    if _CHUNKS.fullmatch(name):
+        message = f"{shown(path)}: is one file of a torch.distributed.checkpoint directory"
+        raise InputError(Problem("file.rank", message, f"name the directory: {shown(directory or '.')}"))
+
+
+def lone_rank(path: str, told: Sequence[str]) -> tuple[Problem, ...]:
+    """A warning if the file at `path` holds one rank's part: others are beside it, or its name or content says so.
+
+    `told` is what its content says about that, as ends of sentences.
+    """
+    place = os.path.abspath(path)
+    own = _file(place)
+    if own and (own.of > 1 or _are_of_ranks([own, *_others(place, own)])):
+        return (_warning(path, f"is one rank's file of {own.ranks.writer}", own.ranks.remedy),)
+    if told:
+        return (_warning(path, f"is one rank's file (it {listed(told)})", _MERGE),)
+    return ()
+
+
+def ranks_among(names: Collection[str]) -> Ranks | None:
+    """The layout of files of ranks that several of `names`, files of one directory, are in, if there is one."""
+    found: dict[tuple[str, str], list[_File]] = {}
+    for file in filter(None, map(_file, names)):
+        found.setdefault((file.ranks.writer, file.alike), []).append(file)
+    return next((files[0].ranks for files in found.values() if _are_of_ranks(files)), None)
+
+
+def _warning(path: str, fault: str, remedy: str) -> Problem:
+    return Problem("file.rank", f"{shown(path)}: {fault}: every rank would get the same values", remedy)
+
+
+def _are_of_ranks(files: Collection[_File]) -> bool:
+    """Whether files that differ in numbers only are those of several ranks, which are counted from 0."""
+    numbers = {file.numbers for file in files}
+    return len(numbers) > 1 and all(min(map(int, of)) == 0 for of in zip(*numbers, strict=True))
+
+
+def _file(path: str) -> _File | None:
+    parts = path.split("/")
+    for ranks in LAYOUTS:
+        place = "/".join(parts[-ranks.depth :])
+        if found := ranks.path.fullmatch(place):
+            return _read(ranks, found)
+    return None
+
+
+def _read(ranks: Ranks, found: re.Match[str]) -> _File:
+    totals = [int(text) for key, text in found.groupdict().items() if key.startswith("of")]
+    named = set(found.re.groupindex.values())
+    numbers = [n for n in range(1, found.re.groups + 1) if n not in named and found[n] is not None]
+    alike = found.string
+    for n in sorted(numbers, key=found.start, reverse=True):
+        alike = f"{alike[: found.start(n)]}*{alike[found.end(n) :]}"
+    return _File(ranks, alike, tuple(found[n] for n in numbers), max(totals, default=1))
+
+
+def _others(path: str, own: _File) -> Iterable[_File]:
+    """Files of other ranks beside that at `path`."""
+    directory, *below = path.rsplit("/", own.ranks.depth)
+    if own.ranks.depth == 1:
+        places: Iterable[str] = os.listdir(directory or "/")
+    else:
+        folders = (f"{folder}/{below[-1]}" for folder in os.listdir(directory or "/"))
+        places = (place for place in folders if os.path.lexists(os.path.join(directory, place)))
+    files = filter(None, map(_file, places))
+    return [file for file in files if (file.ranks, file.alike) == (own.ranks, own.alike)]

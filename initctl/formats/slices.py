@@ -1,0 +1,138 @@
+"""Files in which each rank wrote its slice of each tensor as safetensors: together they are one checkpoint.
+
+`HuggingFaceStorageWriter(save_distributed=True)` of torch.distributed.checkpoint writes them if it does not consolidate
+(torch/distributed/checkpoint/hf_storage.py): `shard-00002-model-00001-of-00001.safetensors` is what rank 1 holds. The
+metadata of each file say under `DCP_SHARDING_INFO` where its slices begin (filesystem.py). The size of a tensor follows
+from its slices alone, as in torch's own reader.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+
+from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.table import Entry
+from initctl.formats.tiling import tiling_fault
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.parts import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from initctl.formats.table import Table
+    from initctl.tensors import Shape, TensorSpec
+
+NAME = "safetensors-slices"
+SHARDING = "DCP_SHARDING_INFO"
+_VERSION = "DCP_VERSION"
+_OFFSETS = "saved_offsets"
+_LARGEST = 2**63
+_OF_A_RANK = re.compile(r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors")
+"""What the writer calls a file."""
+
+
+def are_slices(table: Table) -> bool:
+    """Whether the file of `table` says where slices begin."""
+    return SHARDING in table.metadata
+
+
+def refuse_lone_slices(path: str, table: Table) -> None:
+    """Raise `InputError` if the file at `path`, named by itself, holds only parts of tensors."""
+    if not are_slices(table):
+        return
+    directory, name = os.path.split(path)
+    if not _files_of_other_ranks(directory, name) and not any(map(any, _starts(path, table).values())):
+        return
+    message = f"{shown(path)}: holds one rank's slices of tensors ({SHARDING})"
+    hint = f"name the directory, which is read as one checkpoint: {shown(directory or '.')}"
+    raise InputError(Problem("file.slices", message, hint))
+
+
+def _files_of_other_ranks(directory: str, name: str) -> list[str]:
+    own = _OF_A_RANK.fullmatch(name)
+    found = map(_OF_A_RANK.fullmatch, os.listdir(directory or ".")) if own else ()
+    return [other.string for other in found if other and own and other["rank"] != own["rank"]]
+
+
+def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
+    """`tables` of the files in the directory at `path`, each tensor whole, with the file that its first slice is in.
+
+    What says where slices begin is no longer among their metadata. Raises `InputError`.
+    """
+    if plain := [shown(table.file.name) for table in tables if not are_slices(table)]:
+        hint = "move other checkpoints elsewhere"
+        _refuse(path, f"holds slices of ranks, and {listed(plain)} without {SHARDING}", hint)
+    slices: dict[str, list[TensorSpec]] = defaultdict(list)
+    for table in tables:
+        starts = _starts(os.path.join(path, table.file.name), table)
+        for _, tensor in table.entries:
+            block = replace(tensor.blocks[0], start=starts[tensor.name])
+            slices[tensor.name].append(replace(tensor, blocks=(block,)))
+    parts = Parts()
+    whole = {name: _whole(path, found, parts) for name, found in slices.items()}
+    return [_with_wholes(table, whole) for table in tables]
+
+
+def _starts(path: str, table: Table) -> dict[str, Shape]:
+    """The index at which each tensor's slice begins, as the file at `path` says. Raises `InputError`."""
+    try:
+        noted = parse_object(table.metadata[SHARDING].encode())
+    except InvalidJson as error:
+        _refuse(path, f"{SHARDING}: {error}")
+    starts: dict[str, Shape] = {}
+    for _, tensor in table.entries:
+        place = noted.get(tensor.name)
+        start = place.get(_OFFSETS) if isinstance(place, dict) else None
+        if not _is_start(start) or len(start) != len(tensor.shape):
+            _refuse(path, f"{SHARDING}: does not say where the slice of tensor {shown(tensor.name)} begins")
+        starts[tensor.name] = tuple(start)
+    return starts
+
+
+def _is_start(value: Any) -> TypeGuard[list[int]]:  # noqa: ANN401 - whatever the metadata hold
+    return isinstance(value, list) and all(type(index) is int and 0 <= index < _LARGEST for index in value)
+
+
+def _whole(path: str, slices: Sequence[TensorSpec], parts: Parts) -> TensorSpec:
+    """The tensor that `slices` make up."""
+    first = slices[0]
+    if len({(tensor.dtype, len(tensor.shape)) for tensor in slices}) > 1:
+        _refuse(path, f"tensor {shown(first.name)}: its slices differ in dtype or number of dims")
+    blocks = [block for tensor in slices for block in tensor.blocks]
+    ends = ((b + size for b, size in zip(block.start, block.shape, strict=True)) for block in blocks)
+    shape = tuple(max(reached) for reached in zip(*ends, strict=True))
+    filled = tuple(block for block in blocks if block.numel)
+    try:
+        fault = tiling_fault(shape, filled, parts.spend, called="slice")
+    except Malformed as fact:
+        fault = str(fact)
+    if fault:
+        _refuse(path, f"tensor {shown(first.name)}: {fault}", "get the files of all ranks, of one save")
+    return replace(first, shape=shape, blocks=filled, unwritable=_reason(first, filled))
+
+
+def _reason(tensor: TensorSpec, blocks: Sequence[object]) -> str | None:
+    in_bits = tensor.dtype.bits % 8 and len(blocks) > 1
+    return "it is in slices, and an element takes less than a byte" if in_bits else tensor.unwritable
+
+
+def _with_wholes(table: Table, whole: dict[str, TensorSpec]) -> Table:
+    """`table` with those of the tensors that are not taken from `whole` yet."""
+    entries = tuple(_taken(table, whole))
+    metadata = {key: text for key, text in table.metadata.items() if key not in (SHARDING, _VERSION)}
+    return replace(table, format=NAME, entries=entries, metadata=metadata)
+
+
+def _taken(table: Table, whole: dict[str, TensorSpec]) -> Iterator[Entry]:
+    for keys, tensor in table.entries:
+        if tensor.name in whole:
+            yield Entry(keys, whole.pop(tensor.name))
+
+
+def _refuse(path: str, fault: str, hint: str | None = None) -> NoReturn:
+    raise InputError(Problem("slices.malformed", f"{shown(path)}: {fault}", hint))

@@ -1,0 +1,44 @@
+"""The files with weights that a directory holds without an index: one, or the slices of ranks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.files import read_table
+from initctl.formats.lone_files import alone
+from initctl.formats.ranks import ranks_among
+from initctl.formats.safetensors import SUFFIX
+from initctl.formats.slices import are_slices, put_together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from initctl.formats.table import Table
+
+
+def read_unindexed(path: str, names: Sequence[str]) -> list[Table]:
+    """The tables of the files `names` in the directory at `path`, tensors whole. Raises `InputError`."""
+    if len(names) > 1 and not names[0].endswith(SUFFIX):
+        raise _several(path, names)
+    first, *_ = tables = [_read(path, names[0])]
+    if are_slices(first):
+        return put_together(path, tables + [_read(path, name) for name in names[1:]])
+    if len(names) > 1:
+        raise _several(path, names)
+    return [alone(os.path.join(path, names[0]), first)]
+
+
+def _read(path: str, name: str) -> Table:
+    return read_table(os.path.join(path, name), name)
+
+
+def _several(path: str, names: Sequence[str]) -> InputError:
+    """The error for a directory whose files `names` do not say how they belong together."""
+    held = listed([shown(name) for name in names], at_most=5)
+    if ranks := ranks_among(names):
+        message = f"{shown(path)}: holds {held}, in which each rank of {ranks.writer} saved its part of the tensors"
+        return InputError(Problem("directory.ranks", message, ranks.remedy))
+    hint = "name one of them, or restore the index"
+    return InputError(Problem("directory.ambiguous", f"{shown(path)}: holds {held} and no index", hint))
