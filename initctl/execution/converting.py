@@ -15,6 +15,7 @@ from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
 from initctl.filling import Target
 from initctl.formats import safetensors_header, shards
+from initctl.formats.placeholders import where_they_are, without_elements
 from initctl.formats.safetensors import METADATA
 from initctl.formats.ties import FORMAT
 from initctl.tensors import TensorPart, TensorSpec
@@ -118,8 +119,7 @@ class Converter(Writer):
             if reason:
                 message = f"tensor {shown(tensor.name)}: cannot be written to safetensors: {reason}"
                 problems.append(Problem("convert.unfit", message))
-        if not self.checkpoint.tensors:
-            problems.append(Problem("convert.empty", f"{shown(self.checkpoint.path)}: holds no tensors to convert"))
+        problems += self.nothing()
         if problems:
             raise FitError(*problems)
         first: dict[tuple[str, ...], TensorSpec] = {}
@@ -127,6 +127,15 @@ class Converter(Writer):
             names = tensor.tied or (tensor.name,)
             first[names] = tensor if tensor.name == FORMAT else first.get(names, tensor)
         return list(first.values())
+
+    def nothing(self) -> Iterator[Problem]:
+        """What is wrong if a conversion would write no element."""
+        place, tensors = shown(self.checkpoint.path), self.checkpoint.tensors
+        if not tensors:
+            yield Problem("convert.empty", f"{place}: holds no tensors to convert")
+        elif not any(tensor.numel for tensor in tensors):
+            fault = f"{place}: there is nothing to convert: {without_elements(tensors)}"
+            yield Problem("convert.empty", fault, where_they_are(self.checkpoint))
 
     def shard(self, name: str, tensors: Sequence[TensorSpec]) -> NewShard:
         """A file of `tensors`, in which ties are written down as Hugging Face does: the other names of a tensor."""

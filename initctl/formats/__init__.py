@@ -15,6 +15,7 @@ ranks.py         files in which each rank saved its own part
 lone_shards.py   one shard that is named by itself
 lone_files.py    a file that is read by itself, whatever part it is
 shards.py        how tensors are parted among new shards
+placeholders.py  empty tensors whose weights are somewhere else
 listing.py       the files of a directory
 roots.py         where in a saved object the state dict sits
 optimizers.py    what an optimizer's state says of parameters

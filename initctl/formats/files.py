@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
@@ -11,6 +12,7 @@ from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.lone_files import alone
 from initctl.formats.opening import open_regular
 from initctl.formats.optimizers import optimizers
+from initctl.formats.placeholders import weights_elsewhere
 from initctl.formats.ranks import refuse_chunks
 from initctl.formats.roots import rooted
 from initctl.formats.torch_save import file as torch_save
@@ -76,7 +78,7 @@ def together(
     entries = [entry for table in told for entry in table.entries]
     told_of = {name: groups for table in told for name, groups in table.optimizers.items()}
     found = rooted(entries, root, location.path, told_of)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         **location._asdict(),
         format=kind,
         is_directory=other_files is not None,
@@ -92,6 +94,7 @@ def together(
         optimizers=optimizers(entries, told_of),
         described_by=description.file.name if description else None,
     )
+    return replace(checkpoint, warnings=(*checkpoint.warnings, *weights_elsewhere(checkpoint)))
 
 
 def _choice(path: str, found: Rooted) -> tuple[Problem, ...]:

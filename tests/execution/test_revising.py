@@ -372,7 +372,7 @@ def test_another_checkpoint_that_changes_meanwhile_is_a_conflict(tmp_path: Path)
 
 
 def test_empty_tensors_take_all_of_them(tmp_path: Path):
-    tensors = {"w": torch.empty(0, 3), "other": torch.empty(0, 3)}
+    tensors = {"w": torch.empty(0, 3), "other": torch.empty(0, 3), "rest": torch.ones(2)}
     for call in REVISIONS.values():
         if not call.startswith("mean_rows"):
             assert written(tmp_path, tensors, f"w={call}")["w"].shape == (0, 3)

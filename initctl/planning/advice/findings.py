@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.planning.advice.hollow import hollow_rules
 from initctl.planning.advice.left_alone import left_alone
 from initctl.planning.advice.surprises import surprises
 from initctl.planning.advice.undecided import undecided_floats
@@ -37,7 +38,11 @@ class Findings(NamedTuple):
 
 def findings(decided: Decided, options: Options) -> Findings:
     """What is probably not meant, as strict as `options` are."""
-    unused = unused_rules(decided.decisions, decided.around.checkpoint)
+    checkpoint = decided.around.checkpoint
+    unused = [
+        *unused_rules(decided.decisions, checkpoint),
+        *hollow_rules(decided.decisions, decided.actions, checkpoint),
+    ]
     faults = [] if options.allow_unused else unused
     if options.require_all:
         faults = [*faults, *undecided_floats(decided.kept)]
