@@ -19,41 +19,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from initctl.escaping import as_line, escape, shown
+from initctl.excerpt import Excerpt
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SHOWN_LENGTH = 256
-"""Characters of a foreign string that a message shows at most."""
-
-_CI_COMMAND_PREFIXES = {"::": ":\\x3a", "##": "#\\x23"}
-"""What GitHub Actions, Azure Pipelines and TeamCity read as commands in a log, and how it is shown here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Excerpt:
-    """The characters of `text` from `start` to `stop`, where a fault is."""
-
-    text: str
-    start: int
-    stop: int
-
-    def moved(self, text: str, offset: int) -> Excerpt:
-        """The same characters of the `text` that this one stands in, from `offset` on."""
-        return Excerpt(text, self.start + offset, self.stop + offset)
-
-    def lines(self) -> tuple[str, str]:
-        """What stands around the fault, and carets under it."""
-        first = max(0, min(self.start, len(self.text) - 1) - _AROUND)
-        last = min(len(self.text), self.start + 2 * _AROUND)
-        before, fault = escape(self.text[first : self.start]), escape(self.text[self.start : min(self.stop, last)])
-        after = escape(self.text[max(self.start, self.stop) : last])
-        lead = "…" if first else ""
-        shown_text = f"{lead}{before}{fault}{after}{'…' if last < len(self.text) else ''}"
-        return shown_text, " " * len(lead + before) + "^" * max(1, len(fault))
-
-
-_AROUND = 40
-"""Characters before a fault that an excerpt shows; of the fault and what follows it, twice as many."""
+__all__ = [
+    "ConflictError",
+    "Excerpt",
+    "FitError",
+    "InitctlError",
+    "InputError",
+    "Problem",
+    "RuleError",
+    "StorageError",
+    "UncertainError",
+    "UsageError",
+    "escape",
+    "listed",
+    "shown",
+]
+"""All that a message is made of, foreign text among it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +65,7 @@ class InitctlError(Exception):
     exit_status: ClassVar[int]
 
     def __init__(self, *problems: Problem) -> None:
-        super().__init__("\n".join(map(str, problems)))
+        super().__init__("\n".join(as_line(str(problem)) for problem in problems))
         self.problems = problems
 
     def prefixed(self, place: str) -> Self:
@@ -132,34 +119,6 @@ class UncertainError(InitctlError):
     """The result is in place but may not last, or something was left behind; or a patch is not finished."""
 
     exit_status = 7
-
-
-def escape(text: str) -> str:
-    r"""`text` with every character that could move a cursor, break a line or hide itself written as an escape.
-
-    Control, format, surrogate, private and unassigned characters, and all spaces but the plain one, become `\xNN`
-    or `\u{…}`; prefixes that continuous-integration systems read as commands are broken up.
-    """
-    text = "".join(char if char.isprintable() else _code_point(char) for char in text)
-    for prefix, shown_prefix in _CI_COMMAND_PREFIXES.items():
-        text = text.replace(prefix, shown_prefix)
-    return text
-
-
-def shown(text: object) -> str:
-    """A foreign string (a tensor name, a path, a rule) as messages and tables show it.
-
-    Backslashes are doubled, so that the escapes of `escape` can be told from the string's own characters;
-    what is empty or could be overlooked is quoted; what is long is cut.
-    """
-    safe = escape(str(text)[: SHOWN_LENGTH + 1].replace("\\", "\\\\"))
-    safe = safe if len(safe) <= SHOWN_LENGTH else safe[:SHOWN_LENGTH] + "…"
-    return safe if safe and safe == safe.strip() and not safe.startswith("-") else f"'{safe}'"
-
-
-def _code_point(char: str) -> str:
-    number = ord(char)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"
 
 
 def listed(texts: Sequence[str], *, at_most: int = 3) -> str:

@@ -38,6 +38,8 @@ LAYERS = (
     {"tensors"},
     {"dtypes", "threads"},
     {"errors"},
+    {"excerpt"},
+    {"escaping"},
 )
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}

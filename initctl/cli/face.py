@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from initctl.errors import Problem, escape
+from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Face
+from initctl.escaping import as_line
 from initctl.report.console import console, rendered
 from initctl.report.envelope import document
 from initctl.report.progress import progress_bar
@@ -51,14 +52,14 @@ class Face:
     ) -> None:
         """Write the result of `command`, which ends with `status`: one JSON document or a report, as the flags say."""
         if self.json:
-            print(document(command, data(), exit_code=status, warnings=self.warnings))
+            say(document(command, data(), exit_code=status, warnings=self.warnings), sys.stdout)
         elif not self.quiet:
             print(rendered(report(), console(sys.stdout, color=not self.no_color)))
 
     def log(self, line: str) -> None:
         """A line on stderr, under `--verbose`."""
         if self.verbose:
-            print(f"initctl: {escape(line)}", file=sys.stderr)
+            _write(f"initctl: {line}", sys.stderr)
 
     def progress(self, doing: str = "writing") -> AbstractContextManager[Callable[[Progress], None] | None]:
         """A callback that draws how far `doing` has come, on a terminal only."""
@@ -70,6 +71,17 @@ class Face:
 
 def complain(kind: str, problem: Problem) -> None:
     """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, where a fault is in a text."""
-    print(f"initctl: {kind}: {escape(str(problem))}", file=sys.stderr)
+    _write(f"initctl: {kind}: {problem}", sys.stderr)
     for line in problem.excerpt.lines() if problem.excerpt else ():
-        print(f"  {line}", file=sys.stderr)
+        _write(f"  {line}", sys.stderr)
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Write the lines of `text`, each of them safe for a terminal and a log."""
+    for line in text.split("\n"):
+        _write(line, stream)
+
+
+def _write(line: str, stream: TextIO) -> None:
+    """The only way to a stream but for tables, which know which of their escapes color them."""
+    print(as_line(line), file=stream)

@@ -12,7 +12,7 @@ import typer
 import initctl
 from initctl.cli.apply import apply
 from initctl.cli.demo import demo
-from initctl.cli.face import complain
+from initctl.cli.face import complain, say
 from initctl.cli.initializers import initializers
 from initctl.cli.inspect import inspect
 from initctl.cli.plan import plan
@@ -21,7 +21,7 @@ from initctl.cli.recipe_schema import recipe_schema
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import open_streams
 from initctl.cli.verify import verify
-from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError, escape
+from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError
 from initctl.report.envelope import document
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def initctl_app(
 ) -> None:
     """Initialize the weights of a saved checkpoint by rules, and leave everything else as it is."""
     if version:
-        print(f"initctl {initctl.__version__}")
+        say(f"initctl {initctl.__version__}", sys.stdout)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        say(context.get_help(), sys.stdout)
         raise typer.Exit(UsageError.exit_status)
 
 
@@ -82,8 +82,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, StorageError.exit_status, [Problem("storage.import", fault, "install it anew")])
     except Exception as error:  # noqa: BLE001 - a bug, told as one
         if {"--verbose", "-v"} & set(arguments):
-            for line in traceback.format_exc().splitlines():
-                print(escape(line), file=sys.stderr)
+            say(traceback.format_exc().rstrip(), sys.stderr)
         fault = f"this is a bug in initctl: {type(error).__name__}: {error}"
         return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
 
@@ -95,5 +94,5 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
         names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
         command = next((argument for argument in arguments if argument in names), None)
         with suppress(UncertainError):  # the error itself is told
-            print(document(command, None, exit_code=status, errors=problems))
+            say(document(command, None, exit_code=status, errors=problems), sys.stdout)
     return status

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+
+from initctl.cli.face import say
 
 
 def recipe_schema() -> None:
@@ -12,4 +15,4 @@ def recipe_schema() -> None:
     """
     from initctl.recipes import recipe_schema as schema
 
-    print(json.dumps(schema(), indent=2))
+    say(json.dumps(schema(), indent=2), sys.stdout)

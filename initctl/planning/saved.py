@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
+from initctl.errors import ConflictError, InputError, Problem, UsageError, escape, shown
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.initializers import REGISTRY, Bound, Unfit
@@ -169,9 +169,8 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
     """Raises what reading it may: `SavedPlan` tells all of it alike."""
     tensor = tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
-    rule = Rule(
-        _text(entry["rule"]), _text(entry["source"]), Selector(Glob(quoted(tensor.name))), Call(initializer.name)
-    )
+    source = escape(_text(entry["source"]))  # it is part of a sentence, as a rule's own is
+    rule = Rule(_text(entry["rule"]), source, Selector(Glob(quoted(tensor.name))), Call(initializer.name))
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
     action = action_of(rule, Bound.of(initializer, _arguments(initializer, entry["arguments"])), tensor, rows, around)
     if dict(action.derived) != entry["derived"]:

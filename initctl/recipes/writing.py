@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import Problem, RuleError, shown
+from initctl.escaping import is_visible
 from initctl.rules import Circular, Expression, needed, parse_condition, parse_expression
 from initctl.rules.expressions import CONFIG
 from initctl.rules.expressions.parser import MOST_PARTS
@@ -135,5 +136,6 @@ def _item(value: Value | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    """`text` as a TOML string."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """`text` as a TOML string, which a terminal or a log may get."""
+    quoted = json.dumps(text, ensure_ascii=False).replace("##", "#\\u0023")
+    return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in quoted)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.filesize import decimal
 
-from initctl.errors import escape, shown
+from initctl.errors import shown
 from initctl.initializers import Unfit, fans
 from initctl.planning import Totals
 from initctl.report.folding import listing
@@ -47,7 +47,7 @@ def checkpoint_report(checkpoint: Checkpoint, *, unfold: bool) -> RenderableType
     sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {decimal(totals.bytes)}"
     files = f"{checkpoint.format}, {count(len(checkpoint.files), 'file')}"
     rows_table = Listing(_HEADING, [(name, *rest) for name, rest in listed], right=("fan_in", "fan_out", "size"))
-    return Group(rows_table, "", *map(escape, _beside(checkpoint)), f"{sums}; {files}")
+    return Group(rows_table, "", *_beside(checkpoint), f"{sums}; {files}")
 
 
 def _beside(checkpoint: Checkpoint) -> Iterator[str]:

@@ -22,7 +22,7 @@ def document(
     warnings: Sequence[Problem] = (),
     errors: Sequence[Problem] = (),
 ) -> str:
-    """One document, in ASCII: every character of a foreign name that is not is written as an escape."""
+    """One document, in ASCII: JSON's escapes stand for all other characters, and break what a log could obey."""
     content = {
         "schema": SCHEMA,
         "command": command,
@@ -32,7 +32,7 @@ def document(
         "warnings": list(map(_problem, warnings)),
         "errors": list(map(_problem, errors)),
     }
-    return json.dumps(content, indent=2, allow_nan=False)
+    return json.dumps(content, indent=2, allow_nan=False).replace("##", "#\\u0023")
 
 
 def _problem(problem: Problem) -> dict[str, str | None]:

@@ -94,6 +94,8 @@ def initializer_text(action: Action) -> str:
 
 def number(value: float | str) -> str:
     """A parameter's value, numbers to six digits."""
+    if isinstance(value, str):
+        return shown(value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

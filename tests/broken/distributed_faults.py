@@ -182,13 +182,13 @@ def places() -> Iterator[Fault]:
     yield place("D09-transforms", "is compressed or transformed; save it without extensions",
                 transform_descriptors=["stream.zstd"])  # fmt: skip
     yield place("D07-file-missing", "__1_0.distcp: named there, but not in the directory", relative_path="__1_0.distcp")
-    yield place("D07-hostile-file", "x\\x0a:\\x3aerror:\\x3a\\x1b[31m: named there, but not in the directory",
+    yield place("D07-hostile-file", "x\\x0a::error::\\x1b[31m: named there, but not in the directory",
                 relative_path="x\n::error::\x1b[31m")  # fmt: skip
     yield described("D10-lies-nowhere", dropped, "tensor w: the chunk at [0, 0] lies nowhere")
     yield described("D10-chunk-twice", doubled, "tensor w: the chunk at [0, 0] is there twice")
     yield described("D10-too-many-chunks", cut_to_pieces, "tensor w: is cut into more chunks than can be checked")
     yield described("N07-github-command-in-metadata", renamed,
-                    "tensor x\\x0a:\\x3aerror:\\x3a\\x1b[31m: the chunk at [0, 0] lies nowhere")  # fmt: skip
+                    "tensor x\\x0a::error::\\x1b[31m: the chunk at [0, 0] lies nowhere")  # fmt: skip
 
 
 def texts() -> Iterator[Fault]:

@@ -108,7 +108,7 @@ def texts() -> Iterator[Fault]:
     yield malformed("I21-weight-map-empty", {"weight_map": {}}, an_object)
     yield malformed("I21-no-index-but-a-config", {"architectures": ["Llama"]}, an_object)
     hostile = {"weight_map": {"x\n::error::\x1b[31m": 1}}
-    yield malformed("N07-github-command-in-index", hostile, "weight_map: x\\x0a:\\x3aerror:\\x3a\\x1b[31m: must name")
+    yield malformed("N07-github-command-in-index", hostile, "weight_map: x\\x0a::error::\\x1b[31m: must name")
 
 
 def byte_order_mark(folder: Path) -> Path:

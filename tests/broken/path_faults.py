@@ -98,5 +98,5 @@ FAULTS = (
     Fault("S58-clone-without-lfs", clone_without_lfs, "file.format",
           "model.safetensors: this is a Git LFS pointer, not the file it stands for; run git lfs pull"),
     Fault("N15-hostile-path", hostile_path, "safetensors.malformed",
-          "x\\x0a:\\x3aerror:\\x3a\\x1b[31m.safetensors: file is empty"),
+          "x\\x0a::error::\\x1b[31m.safetensors: file is empty"),
 )  # fmt: skip

@@ -111,7 +111,7 @@ def names() -> Iterator[Fault]:
         ("N03-eight-bit-csi", "a\x9b31m", "a\\x9b31m"),
         ("N04-markup", "[red]x[/nope]", "[red]x[/nope]"),
         ("N06-carriage-return", "real\rfake\x08", "real\\x0dfake\\x08"),
-        ("N07-github-command", "x\n::error file=a.py::pwned", "x\\x0a:\\x3aerror file=a.py:\\x3apwned"),
+        ("N07-github-command", "x\n::error file=a.py::pwned", "x\\x0a::error file=a.py::pwned"),
         ("N08-azure-command", "x\n##vso[task.setvariable]", "x\\x0a#\\x23vso[task.setvariable]"),
         ("N09-nul-and-separator", "x\0y\u2028z", "x\\x00y\\u{2028}z"),
         ("N10-right-to-left", "a\u202egpj.exe\u200b", "a\\u{202e}gpj.exe\\u{200b}"),

@@ -9,13 +9,14 @@ import pytest
 from tests.cli.checkpoints import checkpoint
 from tests.cli.plugins import BUG, installed
 from tests.cli.processes import initctl, messages, on_terminal
+from tests.hostile import is_safe
 
 SHOWN = {
     "a\x1b[31mred": r"a\x1b[31mred",
     "a\x1b]52;c;cHduZWQ=\x07": r"a\x1b]52;c;cHduZWQ=\x07",
     "a\x9b31m": r"a\x9b31m",
-    "x\n::error file=a.py::pwned": r"x\x0a:\x3aerror file=a.py:\x3apwned",
-    "::add-mask::x": r":\x3aadd-mask:\x3ax",
+    "x\n::error file=a.py::pwned": r"x\x0a::error file=a.py::pwned",
+    "::add-mask::x": r":\x3aadd-mask::x",
     "##vso[task.setvariable]": r"#\x23vso[task.setvariable]",
     "x[/nope]": "x[/nope]",
     "[red]x[/red]": "[red]x[/red]",
@@ -42,12 +43,6 @@ def hostile(folder):
     """A checkpoint with every name, twice: as a matrix and, with an `i` before it, as integers; metadata likewise."""
     tensors = dict.fromkeys(HOSTILE, ("F32", (2, 2))) | {f"i{name}": ("I32", (2,)) for name in HOSTILE}
     return checkpoint(folder / "hostile.safetensors", tensors, {name: name for name in HOSTILE if name})
-
-
-def is_safe(text):
-    lines = text.split("\n")
-    printable = all(line.isprintable() for line in lines)
-    return printable and not [line for line in lines if line.lstrip().startswith(("::", "##"))]
 
 
 COMMANDS = {
@@ -99,7 +94,7 @@ def test_an_error_about_a_tensor_is_one_safe_line(folder, call, name):
     undecided = call("plan", "one.safetensors", "-r", "other=eye", "--require-all", "--json")
     for done in (unfit, undecided):
         assert done.status == 4
-        assert SHOWN[name] in done.err
+        assert SHOWN[name].replace(r":\x3a", "::") in done.err  # in the middle of a line that is no command
         assert len(messages(done.err)) == 1
         assert is_safe(done.err)
         assert len(done.document["errors"]) == 1

@@ -90,7 +90,7 @@ def test_a_bug_is_told_as_one(process, net, initializer):
 
     initializer(Initializer("broken", build))
     line = (
-        r"initctl: error: this is a bug in initctl: ZeroDivisionError: by\x1b nothing\x0a:\x3aerror:\x3a; "
+        r"initctl: error: this is a bug in initctl: ZeroDivisionError: by\x1b nothing\x0a::error::; "
         "run again with --verbose and report it\n"
     )
     assert process(*APPLY, "fc1.weight=broken") == Outcome(70, "", line)

@@ -99,7 +99,7 @@ def test_metadata_is_shown_escaped_whatever_the_file_is_called(tmp_path):
     metadata = {"\x1b[31m": "v\n::error::x", "b": "[/nope] :smile:"}
     table = initctl.inspect(checkpoint(tmp_path / ":", {"w": ("F32", ())}, metadata))
     assert text(table).splitlines()[-3:-1] == [
-        r":\x3a \x1b[31m = v\x0a:\x3aerror:\x3ax",
+        r":\x3a \x1b[31m = v\x0a::error::x",
         r":\x3a b = [/nope] :smile:",
     ]
 
@@ -130,7 +130,7 @@ class TestATrainingCheckpoint:
             "last.ckpt: model = dict of 3",
             "last.ckpt: optimizer = dict of 1",
             "last.ckpt: epoch = 3",
-            r"last.ckpt: note\x0a\x1b[31m = :\x3aerror:\x3a",
+            r"last.ckpt: note\x0a\x1b[31m = ::error::",
             "last.ckpt: args = __builtin__.object",
             "last.ckpt: archive_version = 3",
         ]

@@ -105,4 +105,4 @@ class TestAListing:
     def test_shows_names_escaped(self, unfold):
         rows = [(f"\x1b[31m\n::x.{n}", None) for n in range(FOLDED_ABOVE + 1)]
         names = [name for name, _ in listing(rows, unfold=unfold)]
-        assert names[0].startswith(r"\x1b[31m\x0a:\x3ax.")
+        assert names[0].startswith(r"\x1b[31m\x0a::x.")
