@@ -12,7 +12,7 @@ from initctl.formats.distributed.metadata import read_metadata
 from initctl.formats.files import Location, together
 from initctl.formats.optimizers import OptimizerFacts
 from initctl.formats.table import Entry, Table
-from initctl.formats.torch_save.file import dangers
+from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import TensorSpec
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NAME = "torch-distributed"
 METADATA = ".metadata"
 SUFFIX = ".distcp"
+_LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
 
 
@@ -60,7 +61,7 @@ def read_distributed(path: str, listing: Listing, root: str | None) -> Checkpoin
             tuple(_entries(metadata, read)),
             {},
             dict.fromkeys(metadata.others, "bytes"),
-            dangers(described, metadata.globals),
+            dangers(described, metadata.calls, _LOADER),
             sealed,
         ),
         other_files=tuple(file for name, file in listing.files.items() if name not in chunks),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.formats.table import Keys
+    from initctl.formats.torch_save.calls import Calls
     from initctl.tensors import Shape
 
 _TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
@@ -53,13 +54,13 @@ class Layout(NamedTuple):
 
 class Metadata(NamedTuple):
     """What `.metadata` says: every tensor and every run of bytes by name, the files that hold them, and what its pickle
-    names.
+    would call.
     """
 
     layouts: Mapping[str, Layout]
     others: tuple[str, ...]
     files: frozenset[str]
-    globals: frozenset[Global]
+    calls: Calls
 
 
 def read_metadata(path: str) -> Metadata:
@@ -67,7 +68,7 @@ def read_metadata(path: str) -> Metadata:
     pickle, parts = read_pickle(_content(path)), Parts()
     fields = _attributes(pickle.value, parts)
     layouts = _layouts(fields, parts)
-    return Metadata(layouts, tuple(_others(fields, parts)), frozenset(_files(fields, parts)), pickle.globals)
+    return Metadata(layouts, tuple(_others(fields, parts)), frozenset(_files(fields, parts)), pickle.calls)
 
 
 def _content(path: str) -> bytes:

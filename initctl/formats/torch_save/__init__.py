@@ -9,6 +9,10 @@ parts.py       what values are made of
 tensors.py     what torch's pickles say of a tensor
 inert.py       a pickle read as data
 values.py      what stands in it for what it would make
+calls.py       what loading it would call
+known.py       what checkpoints are known to call
+names.py       names of Python 2 as Python 3's
+dangers.py     warnings about what is called besides
 archive.py     zip archives, as torch has written them since 1.6
 legacy.py      the format before
 saved.py       what either of them comes to

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.dtypes import BY_NAME
-from initctl.errors import InputError, Problem, listed, shown
+from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint import CheckpointFile, Identity
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, tensors_in
+from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.held import Held
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.parallel import of_one_rank
@@ -24,7 +25,7 @@ from initctl.formats.torch_save.values import Global, Made, Placed
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from initctl.formats.optimizers import OptimizerFacts
     from initctl.formats.table import Keys
@@ -67,7 +68,7 @@ def read_table(path: str, name: str) -> Table:
         entries,
         saved.metadata,
         contents,
-        dangers(path, saved.pickle.globals),
+        dangers(path, saved.pickle.calls),
         optimizers,
         unlisted,
         rank,
@@ -159,15 +160,6 @@ def _key_text(key: object) -> str:
     return "<object>" if isinstance(key, (Made, Global)) else f"<{type(key).__name__}>"
 
 
-def dangers(path: str, named: Iterable[Global]) -> tuple[Problem, ...]:
-    """A warning where loading the file with pickle would call what runs commands or code."""
-    found = sorted(shown(g) for g in named if g.module in _RUN_CODE or (g.module, g.name) in _RUN_CODE_TOO)
-    if not found:
-        return ()
-    message = f"{shown(path)}: its pickle names {listed(found)}, which torch.load(weights_only=False) may call"
-    return (Problem("torch.runs_code", message, "nothing is run here; do not load it unless you know who made it"),)
-
-
 _ZIP = b"PK"
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _PLACED = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
@@ -177,15 +169,3 @@ _SHOWN_KEY, _SHOWN_KEYS = 40, 120
 """Characters."""
 _LONGEST_NUMBER = 64
 """Bits."""
-_RUN_CODE = frozenset(
-    (
-        "os", "posix", "nt", "subprocess", "commands", "pty", "runpy", "importlib", "ctypes", "socket", "shutil",
-        "webbrowser", "code",
-    )
-)  # fmt: skip
-"""Modules; `commands` is what protocol 2 writes for `subprocess`."""
-_RUN_CODE_TOO = frozenset(
-    (module, name)
-    for module in ("builtins", "__builtin__", "io", "_io")
-    for name in ("eval", "exec", "execfile", "compile", "open", "file", "__import__", "apply", "input")
-)

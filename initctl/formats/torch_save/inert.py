@@ -19,6 +19,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
+from initctl.formats.torch_save.calls import Caller, Calls
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.values import (
     DICT,
@@ -50,14 +51,14 @@ _MEMO_LIMIT = 2**32
 
 
 class Pickle(NamedTuple):
-    """What a pickle holds, where it ends, every class and function that it names, and all that it leaves to others.
+    """What a pickle holds, where it ends, what it names and would call, and all that it leaves to others.
 
     `discarded` is what it makes and then puts nowhere: calls made for what they do to their arguments.
     """
 
     value: Any
     stop: int
-    globals: frozenset[Global]
+    calls: Calls
     persistent: list[Persistent]
     discarded: list[Any]
 
@@ -84,9 +85,8 @@ def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> P
         raise Malformed("its pickle takes more than it has put down") from None
     finally:
         machine.forget()
-    return Pickle(
-        machine.result, stream.tell(), frozenset(machine.globals.values()), machine.persistent, machine.discarded
-    )
+    calls = machine.caller.calls(frozenset(machine.globals.values()))
+    return Pickle(machine.result, stream.tell(), calls, machine.persistent, machine.discarded)
 
 
 def _run(machine: _Machine, stream: _Stream, at_most: int) -> None:
@@ -163,6 +163,7 @@ class _Machine:
         """What lay on the stack at each mark."""
         self.memo: dict[int, Any] = {}
         self.globals: dict[tuple[str, str], Global] = {}
+        self.caller = Caller()
         self.persistent: list[Persistent] = []
         self.discarded: list[Any] = []
         self.placed = 0
@@ -210,8 +211,8 @@ class _Machine:
             "SETITEMS": lambda _: self.set_items(self.since_mark()),
             "GLOBAL": lambda names: self.name(*names),
             "STACK_GLOBAL": self.stack_global,
-            "REDUCE": lambda _: push(Made(*self.top(2))),
-            "NEWOBJ": lambda _: push(Made(*self.top(2))),
+            "REDUCE": self.reduce,
+            "NEWOBJ": self.newobj,
             "NEWOBJ_EX": self.newobj_ex,
             "INST": self.inst,
             "OBJ": self.obj,
@@ -295,6 +296,7 @@ class _Machine:
             case list() as items:
                 items += values
             case Made() as made:
+                self.caller.change(made)
                 made.items = made.items or []
                 made.items += values
             case _:
@@ -304,6 +306,7 @@ class _Machine:
         made = self.stack[-1]
         if not isinstance(made, Made):
             raise Malformed("its pickle sets items of what takes none")
+        self.caller.change(made)
         if made.pairs is None:
             made.pairs = []
         made.pairs += _paired(values)
@@ -321,6 +324,7 @@ class _Machine:
             if len(self.globals) == _MOST_GLOBALS:
                 raise Malformed(f"its pickle names more than {_MOST_GLOBALS:,} classes and functions")
             self.globals[module, name] = Global(module, name)
+            self.caller.name(self.globals[module, name])
         self.push(self.globals[module, name])
 
     def leave(self, number: Any) -> None:  # noqa: ANN401
@@ -334,23 +338,38 @@ class _Machine:
                 self.persistent.append(Persistent(number))
                 self.push(self.persistent[-1])
 
+    def called(self, called: Any, arguments: Any) -> None:  # noqa: ANN401
+        """Put down what calling `called` would give."""
+        self.caller.call(called, arguments)
+        self.push(Made(called, arguments))
+
+    def reduce(self, _: object) -> None:
+        self.called(*self.top(2))
+
+    def newobj(self, _: object) -> None:
+        kind, arguments = self.top(2)
+        self.caller.rebuild(kind)
+        self.push(Made(kind, arguments))
+
     def newobj_ex(self, _: object) -> None:
-        called, arguments, keywords = self.top(3)
-        self.push(Made(called, (arguments, keywords)))
+        kind, arguments, keywords = self.top(3)
+        self.caller.rebuild(kind)
+        self.push(Made(kind, (arguments, keywords)))
 
     def inst(self, names: list[str]) -> None:
         arguments = tuple(self.since_mark())
         self.name(*names)
-        self.push(Made(self.stack.pop(), arguments))
+        self.called(self.stack.pop(), arguments)
 
     def obj(self, _: object) -> None:
         called, *arguments = self.since_mark() or self.top(1)
-        self.push(Made(called, tuple(arguments)))
+        self.called(called, tuple(arguments))
 
     def build(self, _: object) -> None:
         made, state = self.stack[-2], self.stack.pop()
         if not isinstance(made, Made):
             raise Malformed("its pickle sets attributes of what has none")
+        self.caller.change(made)
         self.discard(made.state)
         made.state = state
 

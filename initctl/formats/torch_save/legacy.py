@@ -41,7 +41,10 @@ def read_saved(descriptor: int, size: int) -> SavedObject:
 
 
 def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
-    """The pickle of the object, and that of the keys. Of a file's beginning no more is read than it takes."""
+    """The pickle of the object, with the calls of those around it, and that of the keys.
+
+    Of a file's beginning no more is read than it takes.
+    """
     if size > _BEGINNING:
         with suppress(BreaksOff):
             return _pickles(read_at(descriptor, _BEGINNING, 0))
@@ -49,17 +52,20 @@ def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
 
 
 def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
-    protocol = read_pickle(data, _behind_magic(data), at_most=_FEW)
+    magic = _magic(data)
+    protocol = read_pickle(data, magic.stop, at_most=_FEW)
     if protocol.value != _PROTOCOL:
         raise Malformed("is of a version of torch's format that is not known")
     machine = read_pickle(data, protocol.stop, at_most=_FEW)
     _check_machine(machine.value)
     pickle = read_pickle(data, machine.stop)
-    return pickle, read_pickle(data, pickle.stop, at_most=_FEW + _OF_A_KEY * len(pickle.persistent))
+    keys = read_pickle(data, pickle.stop, at_most=_FEW + _OF_A_KEY * len(pickle.persistent))
+    others = (other.calls for other in (magic, protocol, machine, keys))
+    return pickle._replace(calls=pickle.calls.together(*others)), keys
 
 
-def _behind_magic(data: bytes) -> int:
-    """Where the first pickle ends, which is the magic number."""
+def _magic(data: bytes) -> Pickle:
+    """The first pickle, which is the magic number."""
     try:
         magic = read_pickle(data, at_most=_FEW)
     except BreaksOff:
@@ -68,7 +74,7 @@ def _behind_magic(data: bytes) -> int:
         magic = None
     if magic is None or magic.value != MAGIC:
         raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
-    return magic.stop
+    return magic
 
 
 def _check_machine(value: Any) -> None:  # noqa: ANN401 - whatever the file holds

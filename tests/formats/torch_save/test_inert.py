@@ -91,7 +91,7 @@ def test_stand_ins_hold_what_a_call_would_get_in_order():
     assert isinstance(read.value, Made)
     assert (read.value.called, read.value.arguments, read.value.state) == (called, (1,), "s")
     assert (read.value.pairs, read.value.items) == ([(None, 2), (1, 3)], [5])
-    assert read.globals == {called}
+    assert read.calls.named == {called}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""What loading a pickle would call, noted while it is read as data.
+
+REDUCE, OBJ and INST call what they are given. NEWOBJ calls `__new__` of a class, and BUILD `__setstate__` of what it
+made: the class's own code, but not a function of the file's choice, so a class that is only rebuilt is not noted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from initctl.formats.torch_save.known import CALL_ARGUMENTS, CALL_CLASSES
+from initctl.formats.torch_save.values import Global, Made
+
+
+class Calls(NamedTuple):
+    """What a pickle names, what of it is called, and that whose results are called in their turn."""
+
+    named: frozenset[Global]
+    called: frozenset[Global]
+    returning: frozenset[Global]
+
+    def together(self, *others: Calls) -> Calls:
+        """The calls of several pickles, which are loaded one after another."""
+        return Calls(*(one.union(*more) for one, *more in zip(self, *others, strict=True)))
+
+
+class Caller:
+    """Notes what is called. It compares nothing but identities: a pickle's globals are unique objects."""
+
+    def __init__(self) -> None:
+        self._called: dict[int, Global] = {}
+        self._returning: dict[int, Global] = {}
+        self._handing_on: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        """Which arguments each function calls, and which only if they are classes or functions."""
+        self._anything = False
+
+    def name(self, named: Global) -> None:
+        """Take note of a class or function that the pickle names for the first time."""
+        key = named.module, named.name
+        if key in CALL_ARGUMENTS or key in CALL_CLASSES:
+            self._handing_on[id(named)] = CALL_ARGUMENTS.get(key, ()), CALL_CLASSES.get(key, ())
+
+    def call(self, called: Any, arguments: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
+        """REDUCE, OBJ, INST: `called` is called."""
+        if isinstance(called, Global):
+            self._called[id(called)] = called
+            if id(called) in self._handing_on and isinstance(arguments, (list, tuple)):
+                self._hand_on(*self._handing_on[id(called)], arguments)
+        elif (root := _root(called)) is not None:
+            self._returning[id(root)] = root
+
+    def rebuild(self, kind: Any) -> None:  # noqa: ANN401
+        """NEWOBJ: a class that is named makes an object; one that was made must be called to be there."""
+        if not isinstance(kind, Global):
+            self.call(kind, ())
+
+    def change(self, made: Made) -> None:
+        """What has attributes already is given more: one of them may be a function that is called for that.
+
+        Pickles as Python writes them set attributes last, and once.
+        """
+        self._anything |= made.state is not None
+
+    def _hand_on(
+        self, called: tuple[int, ...], classes: tuple[int, ...], arguments: list[Any] | tuple[Any, ...]
+    ) -> None:
+        for place, argument in enumerate(arguments):
+            if place in called or (place in classes and isinstance(argument, Global)):
+                self._anything |= id(argument) in self._handing_on and place in called
+                self.call(argument, ())
+
+    def calls(self, named: frozenset[Global]) -> Calls:
+        """All that was noted, of a pickle that names `named`."""
+        called = named if self._anything else frozenset(self._called.values())
+        return Calls(named, called, frozenset(self._returning.values()))
+
+
+def _root(value: Any) -> Global | None:  # noqa: ANN401
+    """What was called first to make `value`."""
+    while isinstance(value, Made):
+        value = value.called
+    return value if isinstance(value, Global) else None
