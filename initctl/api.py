@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from initctl.audit import Verification
-    from initctl.execution import Event
+    from initctl.execution import Conversion, Event
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
     from initctl.planning.saved import SavedPlan
@@ -106,11 +106,13 @@ def apply(
     if saved := _saved(plan, request):
         made = saved.for_checkpoint(os.fspath(checkpoint))
     else:
-        made = request.plan(_read(checkpoint, request.root), _read)
+        table = _read(checkpoint, request.root)
+        if request.options.reset_optimizer and output is not None:
+            _check_keeps_optimizer(conversion_to(os.fspath(output), table, max_shard_size))
+        made = request.plan(table, _read)
     conversion = None if output is None else conversion_to(os.fspath(output), made.checkpoint, max_shard_size)
-    if conversion and (request.options.reset_optimizer or made.resets):
-        fault = "reset-optimizer: safetensors holds no optimizer"
-        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
+    if made.resets:
+        _check_keeps_optimizer(conversion)
     if not (conversion or saved):
         request.check_rules()
     if on_event:
@@ -220,11 +222,13 @@ def _read(path: Path, root: str | None = None) -> Checkpoint:
 
 
 def _result(path: Path, original: Checkpoint) -> Checkpoint:
-    """The checkpoint at `path`, which came of `original`."""
+    """The checkpoint at `path`, which came of `original`, with the same files of optimizers beside its weights."""
+    from initctl.formats import beside, with_beside
     from initctl.planning.digests import read_alike, tensors_digest
 
     found = read_alike(os.fspath(path), original.root, tensors_digest, tensors_digest(original), _read)
-    return found or _read(path)
+    result = found or _read(path)
+    return with_beside(result, [one for one in beside(result) if one.name in original.beside])
 
 
 def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobber: bool, sharded: bool) -> None:
@@ -238,6 +242,13 @@ def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobbe
         raise UsageError(Problem("output.no_clobber", fault, "use -o"))
     if sharded and in_place:
         raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
+
+
+def _check_keeps_optimizer(conversion: Conversion | None) -> None:
+    """Raise `UsageError` if there is a conversion, which leaves an optimizer out that is to be reset."""
+    if conversion:
+        fault = "reset-optimizer: safetensors holds no optimizer"
+        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
 
 
 def _check_threads(threads: int | None) -> None:

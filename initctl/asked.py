@@ -29,6 +29,8 @@ class Asked(TypedDict, total=False):
     allow_unused: only warn about a rule that decides no tensor.
     require_all: refuse if no rule decides some floating-point tensor.
     reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
+    buffers: patterns for the names of buffers that have a parameter's shape, for `reset_optimizer`: no optimizer was
+        given them.
     device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
     rng: `philox`; or `torch`, which gives what a script gives that calls `torch.manual_seed(seed)` and then, for each
         ruled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and device.
@@ -42,6 +44,7 @@ class Asked(TypedDict, total=False):
     allow_unused: bool
     require_all: bool
     reset_optimizer: bool
+    buffers: Iterable[str]
     device: str
     rng: str
 
@@ -58,13 +61,10 @@ class Request:
     def of(cls, asked: Mapping[str, Any]) -> Self:
         """Raises `UsageError`: of rules and recipes, `RuleError`; and `TypeError` for an argument that is not known."""
         from initctl.instructions import instructions
-        from initctl.planning import Options
 
         _check_known(asked)
         given = instructions(asked.get("rules", ()), asked.get("recipes", ()), asked.get("preset"), asked.get("seed"))
-        names = {field.name for field in fields(Options)}
-        options = Options(**{name: value for name, value in asked.items() if name in names})
-        return cls(given, asked.get("root"), options)
+        return cls(given, asked.get("root"), _options(asked))
 
     def check_rules(self) -> None:
         """Raise `UsageError` unless there are rules, or will be."""
@@ -86,6 +86,16 @@ class Request:
         if not self.given.is_empty or self.root is not None or self.options != Options():
             fault = f"plan: {shown(path)} says all of what is to be done: rules, seed, and options of `plan` do"
             raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
+
+
+def _options(asked: Mapping[str, Any]) -> Options:
+    from initctl.planning import Options
+
+    names = {field.name for field in fields(Options)}
+    options = {name: value for name, value in asked.items() if name in names}
+    if isinstance(options.get("buffers"), str):
+        raise UsageError(Problem("usage.buffers", "buffers: one was given", "give a list of them"))
+    return Options(**options | {"buffers": tuple(options.get("buffers", ()))})
 
 
 def _check_known(asked: Mapping[str, Any]) -> None:

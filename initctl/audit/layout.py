@@ -72,7 +72,7 @@ def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDiff
 def _headers(checkpoint: Checkpoint) -> list[bytes]:
     """What stands before the tensors of safetensors files."""
     found = []
-    for file in checkpoint.files:
+    for file in (file for file in checkpoint.files if file.name not in checkpoint.beside):
         descriptor = checkpoint.open(file)
         try:
             length = int.from_bytes(read_array(descriptor, 0, LENGTH_BYTES).tobytes(), "little")

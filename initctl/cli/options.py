@@ -86,6 +86,14 @@ class RuleOptions:
         bool,
         typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),
     ] = False
+    buffers: Annotated[
+        list[str],
+        typer.Option(
+            "--buffers",
+            metavar="PATTERN",
+            help="With --reset-optimizer: tensors that no optimizer was given. Repeatable.",
+        ),
+    ] = field(default_factory=list)
     device: Annotated[
         str,
         typer.Option(

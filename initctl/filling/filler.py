@@ -110,7 +110,7 @@ class Filler:
         Actions that draw from torch's own generator must be prepared in the order of the plan. Raises `FitError` where
         torch refuses.
         """
-        draws = self.engines[action.device].draws(stream_key(self.seed, action.tensor.stream_name))
+        draws = self.engines[action.device].draws(stream_key(self.seed, action.stream_name))
         try:
             return self._prepared(action, replace(draws, generator=self.generator))
         except NotDrawn as fact:
@@ -130,7 +130,7 @@ class Filler:
 
     def _compute(self, engine: Engine, span: Span, out: NDArray[np.uint8]) -> None:
         tensor = span.action.tensor
-        key = stream_key(self.seed, tensor.stream_name)
+        key = stream_key(self.seed, span.action.stream_name)
         try:
             engine.fill(span.fill, key, span.start, span.stop, tensor.dtype, out)
         except Unusable as fact:

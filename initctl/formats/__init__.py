@@ -18,7 +18,8 @@ shards.py        how tensors are parted among new shards
 placeholders.py  empty tensors whose weights are somewhere else
 listing.py       the files of a directory
 roots.py         where in a saved object the state dict sits
-optimizers.py    what an optimizer's state says of parameters
+optimizers/      optimizers' states, and copies of parameters that training goes on from
+beside.py        files of optimizers beside the weights
 names.py         names without what wrappers put before them
 ties.py          names that lead to the same bytes
 opening.py       opening and reading files that may be anything
@@ -28,8 +29,19 @@ config.py        config.json beside a checkpoint
 strict_json.py   JSON as a hostile file may write it
 """
 
+from initctl.formats.beside import Beside, beside, with_beside
 from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Checksum, Identity
 from initctl.formats.config import read_config
 from initctl.formats.resolve import read_checkpoint
 
-__all__ = ["Checkpoint", "CheckpointFile", "Checksum", "Identity", "read_checkpoint", "read_config"]
+__all__ = [
+    "Beside",
+    "Checkpoint",
+    "CheckpointFile",
+    "Checksum",
+    "Identity",
+    "beside",
+    "read_checkpoint",
+    "read_config",
+    "with_beside",
+]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from initctl.formats.optimizers import Optimizer
+    from initctl.formats.optimizers.masters import Copies
     from initctl.tensors import TensorSpec
 
 
@@ -74,7 +75,8 @@ class Checkpoint:
     Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it lie tensors
     that no rule reaches, under their whole names; `unlisted` are bytes that something leads to which is no tensor with
     a name, called by the keys near it. `contents` say, for each file, what lies beside tensors. A
-    directory may be `described_by` one of the other files, which says where tensors lie.
+    directory may be `described_by` one of the other files, which says where tensors lie. Some of the `files` may
+    be `beside` the weights, and of another format: they hold optimizers.
     """
 
     path: str
@@ -92,7 +94,9 @@ class Checkpoint:
     unlisted: tuple[TensorSpec, ...] = ()
     contents: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     optimizers: tuple[Optimizer, ...] = ()
+    masters: tuple[Copies, ...] = ()
     described_by: str | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def is_safetensors(self) -> bool:

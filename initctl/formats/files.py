@@ -12,6 +12,7 @@ from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.lone_files import alone
 from initctl.formats.opening import open_regular
 from initctl.formats.optimizers import optimizers
+from initctl.formats.optimizers.masters import masters, of_optimizers
 from initctl.formats.placeholders import weights_elsewhere
 from initctl.formats.ranks import refuse_chunks
 from initctl.formats.roots import rooted
@@ -77,7 +78,9 @@ def together(
     told = [description, *tables] if description else tables
     entries = [entry for table in told for entry in table.entries]
     told_of = {name: groups for table in told for name, groups in table.optimizers.items()}
-    found = rooted(entries, root, location.path, told_of)
+    optimizing = optimizers(entries, told_of)
+    copies = masters((entry.tensor.name for entry in entries), optimizing)
+    found = rooted(entries, root, location.path, of_optimizers(optimizing, copies))
     checkpoint = Checkpoint(
         **location._asdict(),
         format=kind,
@@ -91,7 +94,8 @@ def together(
         outside=found.outside,
         unlisted=tuple(spec for table in told for spec in table.unlisted),
         contents={table.file.name: table.contents for table in told if table.contents},
-        optimizers=optimizers(entries, told_of),
+        optimizers=optimizing,
+        masters=copies,
         described_by=description.file.name if description else None,
     )
     return replace(checkpoint, warnings=(*checkpoint.warnings, *weights_elsewhere(checkpoint)))

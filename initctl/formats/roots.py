@@ -38,17 +38,17 @@ class Rooted(NamedTuple):
     others: tuple[str, ...] = ()
 
 
-def rooted(entries: Sequence[Entry], root: str | None, path: str, optimizers: Collection[str] = ()) -> Rooted:
+def rooted(entries: Sequence[Entry], root: str | None, path: str, left_out: Collection[str] = ()) -> Rooted:
     """Tell what belongs to the state dict at `root`; without one, where training frameworks put it.
 
-    What lies under the keys of `optimizers` belongs there only where `root` says so. Raises `UsageError`, which calls
-    the checkpoint `path`, where no tensor lies at `root`.
+    Tensors `left_out`, by their whole names, belong there only if there is a `root` that says so. Raises `UsageError`,
+    which calls the checkpoint `path`, where no tensor lies at `root`.
     """
-    candidates = root_keys([entry.keys for entry in entries]) if root is None else [root]
+    eligible = [e for e in entries if e.tensor.name not in left_out] if left_out and root is None else entries
+    candidates = root_keys([entry.keys for entry in eligible]) if root is None else [root]
     chosen = candidates[0] if candidates else ""
     prefix = f"{chosen}." if chosen else ""
-    left_out = tuple(f"{name}.state." for name in optimizers if name) if root is None else ()
-    inside = [e.tensor for e in entries if e.tensor.name.startswith(prefix) and not e.tensor.name.startswith(left_out)]
+    inside = [entry.tensor for entry in eligible if entry.tensor.name.startswith(prefix)]
     if root and not inside:
         raise _no_root(root, entries, path)
     names = {tensor.name for tensor in inside}

@@ -10,7 +10,7 @@
     fitting.py     one rule's initializer on one tensor
     sources.py     other tensors that one is filled from
     sharing.py     what decides one of several tensors that share memory
-    optimizer.py   what an optimizer remembers of tensors that are filled
+    optimizers/    what optimizers remember of tensors that are filled
     torch_rng.py   actions as torch.nn.init would carry them out
     placing.py     which device computes which action
     quantized.py   tensors whose numbers mean nothing without a scale beside them

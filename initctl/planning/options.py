@@ -11,19 +11,25 @@ from initctl.stream.engines.choosing import CPU
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`.
+    """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`,
+    and for `buffers` that nothing asks about.
 
     `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that no
-    rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors; `device` is as for
+    rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors, and `buffers` are
+    patterns for the names of tensors that these were not given; `device` is as for
     `placed`; `rng` is where random numbers come from.
     """
 
     allow_unused: bool = False
     require_all: bool = False
     reset_optimizer: bool = False
+    buffers: tuple[str, ...] = ()
     device: str = CPU
     rng: str = PHILOX
 
     def __post_init__(self) -> None:
+        if self.buffers and not self.reset_optimizer:
+            fault = "buffers: it says which tensors an optimizer was not given, and no optimizer is reset"
+            raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave it out"))
         if self.rng not in (PHILOX, TORCH):
             raise UsageError(Problem("usage.rng", f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"))

@@ -30,7 +30,8 @@ class Action:
 
     `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
     not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
-    `fill` computes the values, on `device`; `sources` are other tensors that it reads.
+    `fill` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
+    own name, or from `stream`, the name of a tensor that this is a copy of.
     """
 
     tensor: TensorSpec
@@ -42,6 +43,12 @@ class Action:
     device: str = CPU
     rows: tuple[int, int] | None = None
     sources: Mapping[Source, Located] = field(default_factory=dict)
+    stream: str | None = None
+
+    @property
+    def stream_name(self) -> str:
+        """The name that values derive from."""
+        return self.stream or self.tensor.stream_name
 
     @property
     def part(self) -> TensorPart:
@@ -108,7 +115,8 @@ class Totals(NamedTuple):
 class Plan:
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
-    `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors.
+    `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors. If that
+    was asked for, there are `buffers`: patterns for the names of tensors that are no parameters.
     """
 
     checkpoint: Checkpoint
@@ -118,6 +126,7 @@ class Plan:
     warnings: tuple[Problem, ...]
     resets: tuple[Action, ...] = ()
     rng: str = PHILOX
+    buffers: tuple[str, ...] | None = None
 
     @property
     def fills(self) -> tuple[Action, ...]:
@@ -192,7 +201,7 @@ def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Itera
 
 def _place(action: Action) -> tuple[str, tuple[int, int] | None]:
     """What tied tensors have in common."""
-    return action.tensor.stream_name, action.rows
+    return action.stream_name, action.rows
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:

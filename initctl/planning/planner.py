@@ -10,7 +10,7 @@ from initctl.planning.advice.findings import Decided, findings
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import action_of
 from initctl.planning.names import Lookup, Surroundings
-from initctl.planning.optimizer import resets
+from initctl.planning.optimizers import Resets, resets, stale, with_optimizers_beside
 from initctl.planning.placing import placed
 from initctl.planning.plan import TORCH, Kept, Plan
 from initctl.planning.sharing import shared
@@ -47,18 +47,21 @@ def make_plan(
     decisions = decide(checkpoint.tensors, rules, around)
     actions, faults = _actions(decisions, around)
     kept = tuple(_kept(decisions))
-    forgotten = (
-        resets(checkpoint, [action.part for action in actions]) if options.reset_optimizer and not faults else ()
-    )
-    faults = faults or shared(checkpoint, actions, kept, forgotten)
+    reset = Resets()
+    if options.reset_optimizer and not faults:
+        checkpoint = with_optimizers_beside(checkpoint)
+        reset = resets(checkpoint, actions, options.buffers)
+    faults = faults or shared(checkpoint, actions, kept, reset.actions)
     found = findings(Decided(around, decisions, actions, kept), options)
     if faults := [*found.faults, *faults]:
         raise FitError(*faults)
-    warnings = (*checkpoint.warnings, *found.warnings)
+    kept_moments = stale(checkpoint) if actions and not options.reset_optimizer else ()
+    warnings = (*checkpoint.warnings, *found.warnings, *kept_moments, *reset.warnings)
+    buffers = options.buffers if options.reset_optimizer else None
     on_devices = placed(actions, options.device)
     if options.rng == TORCH:
         on_devices = _by_torch(on_devices)
-    return Plan(checkpoint, seed, tuple(on_devices), kept, warnings, forgotten, options.rng)
+    return Plan(checkpoint, seed, tuple(on_devices), kept, warnings, reset.actions, options.rng, buffers)
 
 
 def _by_torch(actions: Sequence[Action]) -> list[Action]:

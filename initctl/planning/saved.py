@@ -12,7 +12,7 @@ from initctl.initializers import REGISTRY, Bound, Unfit
 from initctl.planning.digests import digest, read_alike, table_digest, tensors_digest
 from initctl.planning.fitting import action_of
 from initctl.planning.names import Surroundings
-from initctl.planning.optimizer import resets
+from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
 from initctl.planning.placing import AUTO, placed
 from initctl.planning.plan import PHILOX, TORCH, Kept, Plan, untouched
 from initctl.planning.sharing import shared
@@ -48,7 +48,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "root": plan.checkpoint.root,
             "seed": plan.seed,
             "rng": plan.rng,
-            "reset_optimizer": bool(plan.resets),
+            "reset_optimizer": plan.buffers is not None,
+            "buffers": list(plan.buffers or ()),
             "actions": [_action_json(action) for action in plan.actions],
             "sources": {path: table_digest(checkpoint) for path, checkpoint in _others(plan.actions).items()},
         }
@@ -99,8 +100,13 @@ class SavedPlan:
         """
         return self._restored(path, tensors_digest, self.document["tensors"])
 
+    def _read(self, path: str, root: str | None) -> Checkpoint:
+        """The table of the checkpoint at `path`, with the files of optimizers that the plan is for too."""
+        table = self.read(path, root)
+        return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
+
     def _restored(self, path: str, told: Callable[[Checkpoint], str], wanted: str) -> Plan:
-        table = read_alike(path, self.document["root"], told, wanted, self.read)
+        table = read_alike(path, self.document["root"], told, wanted, self._read)
         if table is None:
             raise _other(path, self.path)
         try:
@@ -128,11 +134,12 @@ def _plan(
             raise _other(checkpoint.path, path)
     if rng == TORCH:
         actions = [by_torch(action) for action in actions]
-    forgotten = resets(table, [action.part for action in actions]) if document["reset_optimizer"] else ()
+    buffers = tuple(map(_text, document["buffers"])) if document["reset_optimizer"] else None
+    reset = Resets() if buffers is None else resets(table, actions, buffers)
     kept = tuple(Kept(part.tensor, None, part.rows) for part in untouched(table.tensors, actions))
-    if faults := shared(table, actions, kept, forgotten):
+    if faults := shared(table, actions, kept, reset.actions):
         raise ValueError(faults[0].message)
-    return Plan(table, seed, tuple(actions), kept, table.warnings, forgotten, rng)
+    return Plan(table, seed, tuple(actions), kept, (*table.warnings, *reset.warnings), reset.actions, rng, buffers)
 
 
 def _text(value: object) -> str:

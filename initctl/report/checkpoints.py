@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.filesize import decimal
 
 from initctl.errors import shown
+from initctl.formats.optimizers.masters import of_optimizers
 from initctl.initializers import Unfit, fans
 from initctl.planning import Totals
 from initctl.report.folding import listing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from initctl.formats import Checkpoint
+    from initctl.formats.optimizers import Optimizer
     from initctl.initializers import Fans
     from initctl.tensors import TensorSpec
 
@@ -36,6 +38,11 @@ def checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
         "contents": {file: dict(contents) for file, contents in checkpoint.contents.items()},
         "tensors": [_tensor_json(tensor) for tensor in checkpoint.tensors],
         "outside": [_tensor_json(tensor) for tensor in checkpoint.outside],
+        "optimizers": [_optimizer_json(optimizer) for optimizer in checkpoint.optimizers],
+        "copies": [
+            {"place": copies.place, "writer": copies.writer, "tensors": list(copies.tensors)}
+            for copies in checkpoint.masters
+        ],
         "totals": Totals.of(map(TensorPart, checkpoint.tensors))._asdict(),
     }
 
@@ -59,7 +66,9 @@ def _beside(checkpoint: Checkpoint) -> Iterator[str]:
     for tensor in checkpoint.tensors:
         if tensor.unwritable:
             yield f"{shown(tensor.name)}: no rule can fill it: {tensor.unwritable}"
-    outside = Counter(tensor.name.partition(".")[0] for tensor in checkpoint.outside)
+    yield from _optimizing(checkpoint)
+    named = of_optimizers(checkpoint.optimizers, checkpoint.masters)
+    outside = Counter(tensor.name.partition(".")[0] for tensor in checkpoint.outside if tensor.name not in named)
     for key, number in outside.items():
         yield f"outside of the root: {shown(key)}: {count(number, 'tensor')}"
     yield from _described(checkpoint.contents)
@@ -75,6 +84,19 @@ def _described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     for (key, value), found in files.items():
         place = shown(found[0]) if len(found) == 1 else count(len(found), "file")
         yield f"{place}: {shown(key)} = {shown(value)}"
+
+
+def _optimizing(checkpoint: Checkpoint) -> Iterator[str]:
+    """A line for each optimizer, and for copies of parameters that belong to none."""
+    for optimizer in checkpoint.optimizers:
+        kinds = f": {', '.join(map(shown, optimizer.kinds))}" if optimizer.kinds else ""
+        yield f"optimizer at {shown(optimizer.label)}: {count(len(optimizer.tensors), 'tensor')}{kinds}"
+    for copies in checkpoint.masters:
+        yield f"copies of parameters at {shown(copies.place)}: {count(len(copies.tensors), 'tensor')}: {copies.writer}"
+
+
+def _optimizer_json(optimizer: Optimizer) -> dict[str, Any]:
+    return {"name": optimizer.name, "kinds": list(optimizer.kinds), "tensors": sorted(optimizer.tensors)}
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -21,6 +22,9 @@ Block = tuple[frozenset[int], ...]
 
 FOLDED_ABOVE = 30
 """Rows that are listed one by one at most, unless all are asked for."""
+_LIST = re.compile(r"\{([0-9.]+(?:,[0-9.]+)+)\}")
+_LONGEST_LIST = 6
+"""Numbers, and ranges of them, that are listed one by one at most."""
 _RUN = 3
 """Consecutive numbers from which on a range is shorter than a list."""
 
@@ -40,7 +44,15 @@ def listing(rows: Sequence[tuple[str, Rest]], *, unfold: bool) -> list[tuple[str
 
 
 def _counted(names: Folded) -> str:
-    return shown(names.pattern) if names.size == 1 else f"{shown(names.pattern)} ×{names.size}"
+    if names.size == 1:
+        return shown(names.pattern)
+    return f"{shown(_LIST.sub(_shortened, names.pattern))} ×{names.size}"
+
+
+def _shortened(numbers: re.Match[str]) -> str:
+    """A list of numbers, without its middle if it is long."""
+    items = numbers[1].split(",")
+    return f"{{{','.join([*items[:3], '…', items[-1]])}}}" if len(items) > _LONGEST_LIST else numbers[0]
 
 
 def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from initctl.errors import listed, shown
 from initctl.initializers import KEEP, REGISTRY
 from initctl.planning import Kept
+from initctl.planning.optimizers import SOURCE as RESET
 from initctl.planning.plan import PHILOX
 from initctl.report.folding import listing
 from initctl.report.tables import Listing, count, shape_text
@@ -77,9 +78,15 @@ def _selector(rule: Rule) -> str:
 
 
 def _rest(entry: Action | Kept) -> tuple[str, str, str, str]:
-    rule = f"{entry.rule.source}: {shown(_selector(entry.rule))}" if entry.rule else "-"
     initializer = KEEP if isinstance(entry, Kept) else initializer_text(entry)
-    return shape_text(entry.tensor.shape), entry.tensor.dtype.name, rule, initializer
+    return shape_text(entry.tensor.shape), entry.tensor.dtype.name, _rule(entry.rule), initializer
+
+
+def _rule(rule: Rule | None) -> str:
+    """Where a rule comes from and what it takes; a reset takes one tensor, whose name is in the row already."""
+    if rule is None:
+        return "-"
+    return rule.source if rule.source == RESET else f"{rule.source}: {shown(_selector(rule))}"
 
 
 def initializer_text(action: Action) -> str:

@@ -23,9 +23,9 @@ RULES = {"--rule", "--recipe", "--preset", "--root", "--seed", "--allow-unused",
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", *RULES, *FACE}),
-        ("plan", {"--save", "--emit-recipe", "--all", "--reset-optimizer", *RULES, *FACE}),
-        ("verify", {"--plan", "--against", "--sample", "--reset-optimizer", *RULES, *FACE}),
+        ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
+        ("plan", {"--save", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
+        ("verify", {"--plan", "--against", "--sample", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("inspect", {"--all", "--root", *FACE}),
         ("initializers", FACE),
         ("presets", FACE),

@@ -43,7 +43,7 @@ def optimizers_in(held: Held, scalar: Callable[[str, Any], TensorSpec | None]) -
 
 
 def _named(optimizer: str, parameter: int | str, kind: str, parts: Parts) -> str:
-    name = f"{optimizer}.state.{parameter}.{kind}"
+    name = f"{optimizer}.state.{parameter}.{kind}" if optimizer else f"state.{parameter}.{kind}"
     parts.spend(len(name))
     return name
 

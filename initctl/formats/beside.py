@@ -1,0 +1,180 @@
+"""Files beside a checkpoint's weights that hold optimizers, or copies of parameters: resuming loads them too."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import InputError
+from initctl.formats.distributed import NAME as _DISTRIBUTED
+from initctl.formats.files import read_table
+from initctl.formats.optimizers import optimizers
+from initctl.formats.optimizers.masters import masters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from initctl.formats.checkpoint import Checkpoint
+    from initctl.formats.optimizers import Optimizer
+    from initctl.formats.optimizers.masters import Copies
+    from initctl.formats.table import Table
+    from initctl.tensors import TensorSpec
+
+_TORCH = r"\.(?:pt|pth|bin|ckpt|pkl)"
+
+
+class Writer(NamedTuple):
+    """Who writes files whose names match `pattern`, relative to the directory of the weights.
+
+    Copies of parameters are in each of them, whatever it is seen to hold, if it `has_copies`.
+    """
+
+    pattern: str
+    name: str
+    has_copies: bool = False
+
+
+WRITERS = (
+    Writer(rf"(?:.*/)?\w*_optim_states{_TORCH}", "DeepSpeed", has_copies=True),
+    Writer(r"(?:.*/)?distrib_optim\.pt", "Megatron-LM", has_copies=True),
+    Writer(r"optimizer(?:_\d+)?\.bin", "accelerate"),
+    Writer(r"optimizer\.pt", "transformers Trainer"),
+    Writer(r"(?:recipe_state/)?recipe_state\.pt", "torchtune"),
+    Writer(rf"training_state\w*{_TORCH}", "a trainer"),
+    Writer(r"custom_checkpoint_\d+\.pkl", "accelerate"),
+    Writer(rf"(?:\w+[-_.])?optim(?:izer)?s?(?:[-_.]\w+)*(?:{_TORCH}|\.safetensors)", "a trainer"),
+    Writer(r"(?:\.\./)?optim(?:izer)?s?(?:_\d+)?/", "accelerate with FSDP"),
+)
+"""A name that ends with a slash is that of a folder. The first one that matches counts."""
+_PATTERNS = tuple((re.compile(writer.pattern), writer) for writer in WRITERS)
+_FOLDER = re.compile(r"((?:\.\./)?optim(?:izer)?s?(?:_\d+)?/).*")
+_MOST_READ = 8
+"""Files of one writer that are read: many ranks write one each, all alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A file or a folder `name`, with what it holds as far as it can be read: a folder is not.
+
+    Messages call it `path`.
+    """
+
+    name: str
+    path: str
+    writer: Writer
+    table: Table | None = None
+    optimizers: tuple[Optimizer, ...] = ()
+    copies: tuple[Copies, ...] = ()
+
+    @property
+    def matters(self) -> bool:
+        """Whether it holds anything that training goes on from, or may hold that."""
+        remembers = any(optimizer.kinds for optimizer in self.optimizers)
+        return self.table is None or self.writer.has_copies or remembers or bool(self.copies)
+
+    @property
+    def has_copies(self) -> str | None:
+        """Who writes the copies of parameters that it holds, if it holds any."""
+        return self.copies[0].writer if self.copies else self.writer.name if self.writer.has_copies else None
+
+
+def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
+    """Those beside the weights of `checkpoint` that matter.
+
+    Beside a single file that has its own optimizer, another one is no concern of it.
+    """
+    has_own = not checkpoint.is_directory and any(optimizer.kinds for optimizer in checkpoint.optimizers)
+    base = checkpoint.path if os.path.isdir(checkpoint.path) else os.path.dirname(checkpoint.path)
+    read: dict[Writer, int] = {}
+    found = []
+    for name, writer in _matching(checkpoint):
+        read[writer] = read.get(writer, 0) + 1
+        if read[writer] <= _MOST_READ:
+            path = os.path.join(base, name)
+            found.append(_read(os.path.join(checkpoint.directory, name), path, name, writer))
+    return tuple(one for one in found if one.matters and (one.has_copies or not has_own))
+
+
+def _matching(checkpoint: Checkpoint) -> Iterator[tuple[str, Writer]]:
+    own = {file.name for file in checkpoint.files}
+    for name in dict.fromkeys(_names(checkpoint)):
+        writer = next((writer for pattern, writer in _PATTERNS if pattern.fullmatch(name)), None)
+        if writer and name not in own:
+            yield name, writer
+
+
+def _names(checkpoint: Checkpoint) -> Iterator[str]:
+    """What is beside the weights: folders of optimizers by their own names, other files by theirs."""
+    if not checkpoint.is_directory:
+        yield from _listed(checkpoint.directory)
+        return
+    for file in checkpoint.other_files:
+        folder = _FOLDER.fullmatch(file.name)
+        yield folder[1] if folder else file.name
+    if checkpoint.format == _DISTRIBUTED:
+        yield from (f"../{name}" for name in _listed(os.path.dirname(checkpoint.directory)) if name.endswith("/"))
+
+
+def _listed(directory: str) -> Iterator[str]:
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except OSError:
+        return
+    yield from (f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+
+
+def _read(place: str, path: str, name: str, writer: Writer) -> Beside:
+    """What is in the file at `place`, which messages call `path`."""
+    if name.endswith("/"):
+        return Beside(name, path, writer)
+    try:
+        table = read_table(place, name)
+    except InputError:
+        return Beside(name, path, writer)
+    found = optimizers(table.entries, table.optimizers)
+    copies = masters((entry.tensor.name for entry in table.entries), found)
+    return Beside(name, path, writer, table, found, copies)
+
+
+def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
+    """`checkpoint` with files of optimizers among its own: their tensors are outside of the state dict, each called by
+    the file's name and its own.
+    """
+    tables = [(one, one.table) for one in found if one.table]
+    names = {one.name for one, _ in tables}
+    return replace(
+        checkpoint,
+        files=(*checkpoint.files, *(table.file for _, table in tables)),
+        other_files=tuple(file for file in checkpoint.other_files if file.name not in names),
+        outside=(*checkpoint.outside, *(t for one, table in tables for t in _renamed(one.name, table))),
+        unlisted=(*checkpoint.unlisted, *(spec for _, table in tables for spec in table.unlisted)),
+        optimizers=(*checkpoint.optimizers, *(_of_file(o, one.name) for one, _ in tables for o in one.optimizers)),
+        beside=tuple(names),
+    )
+
+
+def _renamed(file: str, table: Table) -> Iterator[TensorSpec]:
+    return (_named(file, entry.tensor) for entry in table.entries)
+
+
+def _named(file: str, tensor: TensorSpec) -> TensorSpec:
+    return replace(tensor, name=f"{file}:{tensor.name}")
+
+
+def _of_file(optimizer: Optimizer, file: str) -> Optimizer:
+    return replace(
+        optimizer,
+        name=f"{file}:{optimizer.name}" if optimizer.name else file,
+        state={
+            parameter: {kind: _named(file, tensor) for kind, tensor in kept.items()}
+            for parameter, kept in optimizer.state.items()
+        },
+        numbers={
+            parameter: {kind: tensor and _named(file, tensor) for kind, tensor in kept.items()}
+            for parameter, kept in optimizer.numbers.items()
+        },
+        tensors=frozenset(f"{file}:{name}" for name in optimizer.tensors),
+        file=file,
+    )

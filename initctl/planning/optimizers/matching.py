@@ -1,0 +1,201 @@
+"""Which parameter of an optimizer each tensor is: by names, else by order and shapes."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import FitError, Problem, shown
+from initctl.formats.names import wrapper_prefix
+from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
+from initctl.formats.torch_save import file as torch_save
+from initctl.planning.nearest import hint_for
+from initctl.planning.optimizers.refusing import uncertain
+from initctl.rules import Glob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from initctl.formats import Checkpoint
+    from initctl.formats.optimizers import Group, Optimizer, Parameter
+    from initctl.tensors import Shape, TensorSpec
+
+_BUFFERS = ("running_mean", "running_var")
+"""What batch normalization calls floating-point tensors that no optimizer is given."""
+
+
+_ORDERED = (torch_save.NAME, torch_save.LEGACY)
+"""Formats of single files that hold tensors in the order of the state dict."""
+
+
+class Matched(NamedTuple):
+    """The parameter that each tensor is, by the name that its values derive from; they may be matched `by_name`."""
+
+    parameters: Mapping[str, Parameter]
+    by_name: bool
+
+
+class Candidates:
+    """The tensors of `checkpoint` that an optimizer may have been given: none whose names fit one of `buffers`."""
+
+    def __init__(self, checkpoint: Checkpoint, buffers: Sequence[str]) -> None:
+        self.checkpoint = checkpoint
+        self.by_name = {name: tensor for tensor in checkpoint.tensors for name in (tensor.name, *tensor.aliases)}
+        self._states = frozenset(name for optimizer in checkpoint.optimizers for name in optimizer.tensors)
+        self._buffers = _named(buffers, [tensor.name for tensor in checkpoint.tensors])
+        self.parameters: dict[str, TensorSpec] = {}
+        for tensor in checkpoint.tensors:
+            if self.may_be_parameter(tensor):
+                self.parameters.setdefault(tensor.stream_name, tensor)
+
+    def may_be_parameter(self, tensor: TensorSpec) -> bool:
+        return (
+            tensor.dtype.is_floating
+            and not tensor.name.endswith(_BUFFERS)
+            and tensor.name not in self._buffers
+            and f"{self.checkpoint.root}.{tensor.name}".removeprefix(".") not in self._states
+        )
+
+    @property
+    def others(self) -> list[TensorSpec]:
+        """Floating-point tensors outside of the state dict, which other networks may have as parameters."""
+        return [t for t in self.checkpoint.outside if t.dtype.is_floating and t.name not in self._states]
+
+    @property
+    def are_ordered(self) -> bool:
+        """Whether tensors are in the order of the model: safetensors and indexes sort them by names."""
+        return self.checkpoint.format in _ORDERED
+
+
+def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
+    """Those of `names` that fit a pattern. Raises `FitError` if one fits none of them."""
+    found: set[str] = set()
+    for pattern in patterns:
+        matched = [name for name in names if Glob(pattern).matches(name)]
+        if not matched:
+            message = f"buffers: {shown(pattern)} matches no tensor"
+            raise FitError(Problem("optimizer.buffers", message, hint_for(pattern, names)))
+        found.update(matched)
+    return frozenset(found)
+
+
+def matched(optimizer: Optimizer, tensors: Candidates, names: set[str]) -> Matched:
+    """Which parameter of `optimizer` each tensor is, for at least those called `names`. Raises `FitError`."""
+    told = _names_told(optimizer)
+    found = _by_name(optimizer, told, tensors) if told else _by_order(optimizer, tensors, names)
+    for name, parameter in found.items():
+        if shape(optimizer, parameter) not in (None, tensors.by_name[name].shape):
+            uncertain(optimizer, f"the state of parameter {shown(parameter)} has another shape than {shown(name)}")
+    return Matched(found, bool(told))
+
+
+def _names_told(optimizer: Optimizer) -> dict[str, Parameter]:
+    """The parameters by their names, if the optimizer knows all of them."""
+    if optimizer.groups and all(group.names for group in optimizer.groups):
+        return {
+            name: parameter
+            for group in optimizer.groups
+            for name, parameter in zip(group.names or (), group.parameters, strict=True)
+        }
+    parameters = _parameters(optimizer.groups) or list(optimizer.state)
+    named = [p for p in parameters if isinstance(p, str) and not p.isdecimal()]  # numbers are texts where a key must be
+    return {p: p for p in named} if len(named) == len(parameters) else {}
+
+
+def _by_name(optimizer: Optimizer, told: Mapping[str, Parameter], tensors: Candidates) -> dict[str, Parameter]:
+    root = f"{tensors.checkpoint.root}."
+    named = {name.removeprefix(root): parameter for name, parameter in told.items()}
+    if missing := [name for name in named if name not in tensors.by_name]:
+        prefix = wrapper_prefix(list(named))
+        named = {name.removeprefix(prefix): parameter for name, parameter in named.items()}
+        missing = [name for name in named if name not in tensors.by_name]
+    if missing:
+        uncertain(optimizer, f"its parameter {shown(missing[0])} is not a tensor of the state dict")
+    return {tensors.by_name[name].stream_name: parameter for name, parameter in named.items()}
+
+
+def _by_order(optimizer: Optimizer, tensors: Candidates, names: set[str]) -> dict[str, Parameter]:
+    """Parameters are numbered in the order that a model lists them, group after group; tied ones where they come first.
+
+    With one group of as many parameters as there are tensors, that is all. Else those of one shape are matched: if they
+    are in one group, in the order of the tensors, and as many as those of that shape. If there are none, the tensors of
+    that shape are another optimizer's. Without an order, one of each shape is matched.
+    """
+    if not optimizer.groups:
+        uncertain(optimizer, "it calls parameters by numbers, and does not say which tensors they are")
+    parameters, candidates = _parameters(optimizer.groups), tensors.parameters
+    shapes = {parameter: shape(optimizer, parameter) for parameter in parameters}
+    if tensors.are_ordered and len(optimizer.groups) == 1 and len(parameters) == len(candidates):
+        return dict(zip(candidates, parameters, strict=True))
+    wanted = {tensor.shape for name, tensor in candidates.items() if name in names}
+    if wanted:
+        _check_shapes(optimizer, shapes, tensors)
+    found: dict[str, Parameter] = {}
+    for one in wanted:
+        found |= _of_shape(one, optimizer, shapes, tensors)
+    return found
+
+
+def _check_shapes(optimizer: Optimizer, shapes: Mapping[Parameter, Shape | None], tensors: Candidates) -> None:
+    """Refuse if a parameter may be any tensor, or several of them in one piece."""
+    known = {tensor.shape for tensor in (*tensors.checkpoint.tensors, *tensors.others)}
+    for parameter, found in shapes.items():
+        if found is None:
+            uncertain(optimizer, f"it has no state of parameter {shown(parameter)}, which may be any tensor")
+        if found not in known:
+            whole = sum(prod(tensor.shape) for tensor in tensors.parameters.values())
+            size = "as many elements as all parameters together" if prod(found) == whole else "which no tensor has"
+            why = f"the state of parameter {shown(parameter)} has shape {list(found)}, {size}"
+            uncertain(optimizer, f"{why}: it may hold several of them in one piece")
+
+
+def _of_shape(
+    wanted: Shape, optimizer: Optimizer, shapes: Mapping[Parameter, Shape | None], tensors: Candidates
+) -> dict[str, Parameter]:
+    """The tensors of one shape, as the parameters that they are."""
+    alike = [group for group in optimizer.groups if any(shapes[p] == wanted for p in group.parameters)]
+    if not alike:
+        return {}
+    names = [name for name, tensor in tensors.parameters.items() if tensor.shape == wanted]
+    found = [p for p in alike[0].parameters if shapes[p] == wanted]
+    if len(alike) > 1 or len(found) != len(names):
+        uncertain(optimizer, f"several may be the tensors of shape {list(wanted)}{_told_buffers(found, names)}")
+    if not tensors.are_ordered and len(found) > 1:
+        why = f"several have shape {list(wanted)}, and this kind of file does not keep the order of tensors"
+        uncertain(optimizer, why)
+    listed: Iterator[Shape | None] = (tensor.shape for tensor in tensors.parameters.values())
+    if tensors.are_ordered and not all(shapes[p] in listed for p in alike[0].parameters):  # each behind the one before
+        uncertain(optimizer, "they are not in the order of the state dict")
+    return dict(zip(names, found, strict=True))
+
+
+def _told_buffers(parameters: Sequence[Parameter], names: Sequence[str]) -> str:
+    """What else to say if there are more tensors than parameters."""
+    if len(parameters) >= len(names):
+        return ""
+    return f": {len(names)} tensors have it, and {len(parameters)} of its parameters; --buffers says which is none"
+
+
+def _parameters(groups: Iterable[Group]) -> list[Parameter]:
+    return [parameter for group in groups for parameter in group.parameters]
+
+
+def shape(optimizer: Optimizer, parameter: Parameter) -> Shape | None:
+    """The shape of a parameter: that of what is known to be kept for each of its elements."""
+    kept = optimizer.state.get(parameter, {})
+    shapes = {tensor.shape for kind, tensor in kept.items() if kind in FULL}
+    if len(shapes) > 1:
+        uncertain(optimizer, f"the states of parameter {shown(parameter)} have several shapes")
+    return next(iter(shapes), None) or _factored(optimizer, parameter)
+
+
+def _factored(optimizer: Optimizer, parameter: Parameter) -> Shape | None:
+    """The shape of a parameter of which there are numbers for its rows and for its columns."""
+    kept = optimizer.state.get(parameter, {})
+    if any(FACTORED_OTHERWISE in group.options for group in optimizer.groups):
+        return None
+    for rows, columns, keeps_dims in FACTORED:
+        if rows in kept and columns in kept:
+            by_row = kept[rows].shape[:-1] if keeps_dims else kept[rows].shape
+            return (*by_row, *kept[columns].shape[-1:])
+    return None

@@ -1,0 +1,36 @@
+"""Why nothing is set back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from initctl.errors import FitError, Problem, shown
+
+if TYPE_CHECKING:
+    from initctl.formats.optimizers import Optimizer
+
+SOURCE = "--reset-optimizer"
+WEIGHTS_ALONE = "load the weights alone, and start training with a new optimizer"
+ON_ITS_OWN = "save each network and its optimizer in a file of their own, or leave the flag out"
+
+
+def refuse(message: str, hint: str) -> NoReturn:
+    """Raise the `FitError` for an optimizer that cannot be set back."""
+    raise FitError(Problem("optimizer.unmatched", f"{SOURCE}: {message}", hint))
+
+
+def uncertain(optimizer: Optimizer, why: str) -> NoReturn:
+    """Raise the `FitError` for an optimizer of which it is not certain which tensors its parameters are."""
+    refuse(f"{shown(optimizer.label)}: its parameters cannot be matched for certain: {why}", start_anew(optimizer))
+
+
+def start_anew(optimizer: Optimizer) -> str:
+    """What to do if `optimizer` cannot be set back: leaving the flag out is no help if training loads its file."""
+    if optimizer.file is None:
+        return "leave the flag out, and start training with a new optimizer"
+    return without_file(optimizer.file)
+
+
+def without_file(name: str) -> str:
+    """What to do if the optimizer in the file `name` cannot be set back."""
+    return f"leave the flag out, remove {shown(name)} from the result, and start training with a new optimizer"

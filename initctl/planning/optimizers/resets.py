@@ -1,0 +1,166 @@
+"""What optimizers remember of parameters that are filled: set back to where it began."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.dtypes import BY_NAME
+from initctl.errors import Problem, listed, shown
+from initctl.formats.optimizers.kinds import BY_NAME as KNOWN_KINDS
+from initctl.planning.optimizers.beginnings import State, beginning
+from initctl.planning.optimizers.matching import Candidates, matched
+from initctl.planning.optimizers.refusing import ON_ITS_OWN, SOURCE, WEIGHTS_ALONE, refuse, start_anew
+from initctl.planning.plan import Action
+from initctl.rules import Call, Glob, Rule, Selector, quoted
+from initctl.stream import Constant, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from initctl.formats import Checkpoint
+    from initctl.formats.optimizers import Optimizer, Parameter
+    from initctl.planning.optimizers.beginnings import Beginning
+    from initctl.tensors import TensorSpec
+
+    Filled = Mapping[str, Sequence[Action]]
+    """What fills each tensor, or parts of it, by the name that its values derive from."""
+
+_FLOAT = BY_NAME["float32"]
+
+
+class Resets(NamedTuple):
+    """Actions that set states back, and what to warn of."""
+
+    actions: tuple[Action, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[str] = ()) -> Resets:
+    """What sets back the state of exactly the parameters that `actions` fill, in every optimizer.
+
+    If they fill some rows of a parameter, only what is kept for each element is set back, in these rows. Tensors whose
+    names fit one of `buffers` are no parameters. Raises `FitError` if there is no optimizer, or it is not certain which
+    of its states are theirs.
+    """
+    if not checkpoint.optimizers:
+        refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")
+    filled: dict[str, list[Action]] = defaultdict(list)
+    for action in actions:
+        if action.tensor.is_first:
+            filled[action.tensor.stream_name].append(action)
+    tensors = Candidates(checkpoint, buffers)
+    remembering = [optimizer for optimizer in checkpoint.optimizers if optimizer.kinds]
+    if not remembering:
+        return Resets((), (_nothing("there is nothing to reset", checkpoint.optimizers, "holds no state"),))
+    _check_copies(checkpoint, filled, tensors)
+    _check_whose(remembering, filled, tensors)
+    found = tuple(action for optimizer in remembering for action in _of(optimizer, filled, tensors))
+    _check_outside(checkpoint, found)
+    if found or not filled:
+        return Resets(found)
+    return Resets((), (_nothing("nothing is reset", remembering, "holds no state of what is filled"),))
+
+
+def _nothing(what: str, optimizers: Sequence[Optimizer], why: str) -> Problem:
+    names = listed([shown(optimizer.label) for optimizer in optimizers])
+    return Problem("optimizer.nothing", f"{SOURCE}: {what}: {names} {why}")
+
+
+def _check_copies(checkpoint: Checkpoint, filled: Filled, tensors: Candidates) -> None:
+    """Refuse if a filled tensor may have copies that training goes on from: which of them is not certain."""
+    is_parameter = any(tensors.may_be_parameter(action.tensor) for parts in filled.values() for action in parts)
+    for copies in checkpoint.masters if is_parameter else ():
+        if not copies.of_states:
+            what = f"holds copies of parameters ({copies.writer}), which resuming puts in their place"
+            refuse(f"{shown(copies.place)}: {what}", WEIGHTS_ALONE)
+
+
+def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candidates) -> None:
+    """Refuse if an optimizer may as well be of another state dict, whose tensors have the same shapes: if there is a
+    second one that matches the same tensors.
+    """
+    twins = {tensor.shape: tensor for tensor in reversed(tensors.others)}
+    parameters = [action.tensor for (action, *_) in filled.values() if tensors.may_be_parameter(action.tensor)]
+    twin = next((twins[tensor.shape] for tensor in parameters if tensor.shape in twins), None)
+    if twin is None or len(optimizers) < 2:
+        return
+    found: dict[str, list[str]] = defaultdict(list)
+    for optimizer in optimizers:
+        for name in matched(optimizer, tensors, {tensor.stream_name for tensor in tensors.by_name.values()}).parameters:
+            found[name].append(optimizer.label)
+    for name, several in found.items():
+        if len(several) > 1:
+            both = listed([shown(optimizer) for optimizer in sorted(several)])
+            root = shown(tensors.checkpoint.root)
+            why = f"{both} may each be of the state dict at {root}, or of another: both match {shown(name)}"
+            refuse(f"{why}, and {shown(twin.name)} is outside of it", ON_ITS_OWN)
+
+
+def _check_outside(checkpoint: Checkpoint, actions: Iterable[Action]) -> None:
+    """Refuse to set back what rules reach too."""
+    outside = {tensor.name for tensor in checkpoint.outside}
+    stored = {name for optimizer in checkpoint.optimizers for name in optimizer.tensors}
+    if inside := [a.tensor.name for a in actions if a.tensor.name in stored - outside]:
+        refuse(f"{shown(inside[0])}: rules reach it, too", "name the state dict with --root")
+
+
+def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[Action]:
+    parameters, by_name = matched(optimizer, tensors, set(filled))
+    options = {parameter: group.options for group in optimizer.groups for parameter in group.parameters}
+    unknown = _unknown_kinds(optimizer)
+    for name in sorted(filled.keys() & parameters.keys()):
+        place = f"{shown(optimizer.label)}: state of {shown(name)}"
+        states = [*_states(optimizer, parameters[name], options.get(parameters[name]), place)]
+        if unknown and not states:
+            refuse(f"{place}: may be in {shown(unknown[0])}, of which nothing is known", start_anew(optimizer))
+        for state in states:
+            if begins := beginning(state):
+                for action in filled[name]:
+                    yield from _reset(state, begins, action, by_name=by_name)
+
+
+def _states(
+    optimizer: Optimizer, parameter: Parameter, options: Mapping[str, float] | None, place: str
+) -> Iterator[State]:
+    """All that is kept of a parameter, in whose group there are `options`."""
+    kept = {**optimizer.state.get(parameter, {}), **optimizer.numbers.get(parameter, {})}
+    hint = start_anew(optimizer)
+    for name, tensor in kept.items():
+        yield State(name, tensor, kept, options, place, hint)
+
+
+def _reset(state: State, begins: Beginning, action: Action, *, by_name: bool) -> Iterator[Action]:
+    """What sets `state` back as far as `action` fills the parameter."""
+    tensor, is_full = begins.tensor, begins.tensor.shape == action.tensor.shape
+    if action.rows is not None and not tensor.dtype.is_floating and tensor.shape:
+        state.refuse(f"{shown(state.name)} has scales that rows have in common, and rows cannot be set back")
+    if begins.value is None:
+        yield _copied(state, tensor, action, by_name=by_name)
+    elif action.rows is None or is_full:
+        yield _constant(tensor, begins.value, action.rows)
+
+
+def _constant(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) -> Action:
+    name = "constant" if value else "zeros"
+    arguments = {"val": value} if value else {}
+    call = Call(name, tuple((key, f"{number:g}") for key, number in arguments.items()))
+    pattern = quoted(tensor.name)
+    rule = Rule(f"{pattern}={name}", SOURCE, Selector(Glob(pattern)), call)
+    return Action(tensor, rule, name, arguments, {}, Constant(value), rows=rows)
+
+
+def _copied(state: State, tensor: TensorSpec, action: Action, *, by_name: bool) -> Action:
+    """What gives `tensor`, which the parameter is rounded from, the values that `action` gives the parameter."""
+    if not by_name or (tensor.dtype, tensor.shape) != (_FLOAT, action.tensor.shape):
+        state.refuse(f"it is not certain that {shown(state.name)} is its copy in float32")
+    if isinstance(action.fill, Revision):
+        state.refuse(f"{shown(state.name)} is its copy, and {action.initializer} depends on what was there")
+    return replace(action, tensor=tensor, stream=action.stream_name)
+
+
+def _unknown_kinds(optimizer: Optimizer) -> list[str]:
+    """What it keeps for any parameter and may be of others too, as L-BFGS keeps all that it knows with the first."""
+    states = (*optimizer.state.values(), *optimizer.numbers.values())
+    return [kind for kept in states for kind in kept if kind not in KNOWN_KINDS]
