@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from initctl.errors import Problem
     from initctl.formats import Checkpoint
     from initctl.initializers import Bound
+    from initctl.planning.advice.presets import FromPreset
     from initctl.planning.deciding import BoundRule, Decisions, Part
     from initctl.planning.options import Options
     from initctl.planning.plan import Action
@@ -37,11 +38,12 @@ def make_plan(
     seed: int,
     read: Callable[[str], Checkpoint],
     config: Mapping[str, Any] | None = None,
+    preset: FromPreset | None = None,
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`.
 
     `read` gives the table of another checkpoint that a rule names; `config` is what `config.json` says, where there is
-    one. Raises `FitError` with every fault found.
+    one; `preset` are those of the rules that come from a preset. Raises `FitError` with every fault found.
     """
     around = Surroundings(checkpoint, config, read)
     decisions = decide(checkpoint.tensors, rules, around)
@@ -51,7 +53,7 @@ def make_plan(
         resets(checkpoint, [action.part for action in actions]) if options.reset_optimizer and not faults else ()
     )
     faults = faults or shared(checkpoint, actions, kept, forgotten)
-    found = findings(Decided(around, decisions, actions, kept), options)
+    found = findings(Decided(around, decisions, actions, kept, preset), options)
     if faults := [*found.faults, *faults]:
         raise FitError(*faults)
     warnings = (*checkpoint.warnings, *found.warnings)
