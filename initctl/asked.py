@@ -27,7 +27,8 @@ class Asked(TypedDict, total=False):
     seed: 0 ≤ seed < 2^64; by default that of the last recipe that names one, or 0. A value depends on it, on the
         tensor's name and on the element's index alone.
     allow_unused: only warn about a rule that decides no tensor.
-    require_all: refuse if no rule decides some floating-point tensor.
+    require_all: refuse if no rule decides some floating-point tensor, or a part of a quantized weight.
+    allow_partial: only warn about a preset that leaves most of the weights undecided.
     reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
     buffers: patterns for the names of buffers that have a parameter's shape, for `reset_optimizer`: no optimizer was
         given them.
@@ -43,6 +44,7 @@ class Asked(TypedDict, total=False):
     seed: int | None
     allow_unused: bool
     require_all: bool
+    allow_partial: bool
     reset_optimizer: bool
     buffers: Iterable[str]
     device: str

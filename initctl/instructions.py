@@ -9,9 +9,10 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import FitError, Problem, RuleError, UsageError, shown
+from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import read_config
 from initctl.planning import bind, make_plan
+from initctl.planning.advice.presets import FromPreset
 from initctl.planning.deciding import asks_config
 from initctl.planning.names import config_value
 from initctl.rules import Rule, Scope, parse_rule
@@ -114,23 +115,22 @@ class Instructions:
     def plan(self, checkpoint: Checkpoint, options: Options, read: Callable[[str], Checkpoint]) -> Plan:
         """What they come to for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""
         given = self.within(checkpoint.directory)
-        made = make_plan(checkpoint, given.rules, options, seed=given.seed, read=read, config=given.config)
-        doubts = given.warnings
-        if idle := given.idle_preset(made):
-            if not options.allow_unused:
-                raise FitError(idle)
-            doubts = (*doubts, idle)
-        return replace(made, warnings=(*doubts, *made.warnings))
+        made = make_plan(
+            checkpoint,
+            given.rules,
+            options,
+            seed=given.seed,
+            read=read,
+            config=given.config,
+            preset=given.from_preset,
+        )
+        return replace(made, warnings=(*given.warnings, *made.warnings))
 
-    def idle_preset(self, plan: Plan) -> Problem | None:
-        """What is wrong where the preset fills nothing in `plan`."""
-        if self.preset is None:
-            return None
-        rules = {id(rule) for rule in self.recipes[0].rules}
-        if any(id(action.rule) in rules for action in plan.actions):
-            return None
-        message = f"preset {self.preset}: fills no tensor of {shown(plan.checkpoint.path)}"
-        return Problem("preset.unused", message, "its names are another family's, or later rules decide them all")
+    @property
+    def from_preset(self) -> FromPreset | None:
+        """The rules of the preset that was asked for, or of the first recipe that extends one."""
+        recipe = next((recipe for recipe in self.recipes if recipe.extends_preset), None)
+        return FromPreset(recipe.source, recipe.rules, self.preset) if recipe else None
 
     def as_recipe(self) -> str:
         """All of it as one recipe that needs no other file: what `config.json` says is written out."""

@@ -82,6 +82,9 @@ class RuleOptions:
     require_all: Annotated[
         bool, typer.Option("--require-all", help="Refuse where no rule decides a floating-point tensor.")
     ] = False
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Only warn about a preset that leaves most of the weights.")
+    ] = False
     reset_optimizer: Annotated[
         bool,
         typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),

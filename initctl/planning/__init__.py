@@ -13,7 +13,8 @@
     optimizers/    what optimizers remember of tensors that are filled
     torch_rng.py   actions as torch.nn.init would carry them out
     placing.py     which device computes which action
-    quantized.py   tensors whose numbers mean nothing without a scale beside them
+    quantization/  which tensors make up quantized weights
+    computed.py    tensors that a model computes or measures, and does not learn
     saved.py       a plan as a document, to be carried out later
     digests.py     what tells a checkpoint's table, or just its tensors, from any other's
     nearest.py     what a pattern that matches nothing may have meant

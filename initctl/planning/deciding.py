@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.initializers import KEEP, REGISTRY, Unfit
 from initctl.initializers.fans import Arrangement, arrangement_of
+from initctl.planning.computed import computed_kind
 from initctl.planning.names import Lookup, check_names
-from initctl.planning.quantized import quantized
+from initctl.planning.quantization.config import method_named_in
+from initctl.planning.quantization.weights import quantized_weights
 from initctl.rules import Undefined
 from initctl.rules.expressions import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from initctl.initializers import Bound
     from initctl.planning.names import Surroundings
+    from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.rules import Expression, Rule
     from initctl.tensors import TensorSpec
 
@@ -87,10 +91,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Every tensor in parts, in order, and the reach of each rule, in theirs."""
+    """Every tensor in parts, in order, and the reach of each rule, in theirs; and which tensors are quantized."""
 
     parts: tuple[Part, ...]
     reaches: tuple[Reach, ...]
+    quantized: Mapping[str, QuantizedWeight] = field(default_factory=dict)
 
 
 def bind(rule: Rule) -> BoundRule:
@@ -115,7 +120,7 @@ def _initializer(rule: Rule) -> Bound | None:
 def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Surroundings) -> Decisions:
     """The rule that decides each tensor, or each of its rows, if any does."""
     reaches = tuple(Reach(bound.rule) for bound in rules)
-    quantized_names = quantized(tensors)
+    quantized = quantized_weights(tensors, partial(method_named_in, around.checkpoint.directory))
     parts: list[Part] = []
     for tensor in tensors:
         covering: list[_Covering] = []
@@ -125,23 +130,24 @@ def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Su
             try:
                 if not _holds(bound, tensor, around):
                     reach.left_out.append(tensor)
-                elif not may_touch(bound, tensor, quantized_names):
+                elif not may_touch(bound, tensor, quantized):
                     reach.left_alone.append(tensor)
                 else:
                     covering.append(_Covering(bound, reach, _rows(bound, tensor, around)))
             except Unfit as fact:
                 reach.unfit.append((tensor, fact))
         parts += _parts(tensor, covering)
-    return Decisions(tuple(parts), reaches)
+    return Decisions(tuple(parts), reaches, quantized)
 
 
-def may_touch(bound: BoundRule, tensor: TensorSpec, quantized_names: frozenset[str]) -> bool:
-    """Whether a rule that matches `tensor` may decide it: a pattern with wildcards takes plain floats only."""
-    return (
-        bound.initializer is None
-        or not bound.rule.selector.names.has_wildcards
-        or (tensor.dtype.is_floating and tensor.name not in quantized_names and not tensor.unwritable)
-    )
+def may_touch(bound: BoundRule, tensor: TensorSpec, quantized: Container[str]) -> bool:
+    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards takes plain floats only: no part of
+    a weight that is `quantized`, and nothing that the model computes.
+    """
+    if bound.initializer is None or not bound.rule.selector.names.has_wildcards:
+        return True
+    is_plain = tensor.dtype.is_floating and not tensor.unwritable
+    return is_plain and tensor.name not in quantized and computed_kind(tensor) is None
 
 
 class _Covering(NamedTuple):

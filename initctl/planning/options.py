@@ -14,14 +14,15 @@ class Options:
     """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`,
     and for `buffers` that nothing asks about.
 
-    `allow_unused` turns rules that decide nothing into warnings; `require_all` turns floating-point tensors that no
-    rule decides into errors; `reset_optimizer` adds what optimizers remember of filled tensors, and `buffers` are
-    patterns for the names of tensors that these were not given; `device` is as for
-    `placed`; `rng` is where random numbers come from.
+    `allow_unused` turns rules that decide nothing into warnings; `require_all` turns weights that no rule decides into
+    errors; `allow_partial` lets a preset leave most of the weights; `reset_optimizer` adds what optimizers remember of
+    filled tensors, and `buffers` are patterns for the names of tensors that optimizers were not given; `device` is as
+    for `placed`; `rng` is where random numbers come from.
     """
 
     allow_unused: bool = False
     require_all: bool = False
+    allow_partial: bool = False
     reset_optimizer: bool = False
     buffers: tuple[str, ...] = ()
     device: str = CPU

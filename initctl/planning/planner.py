@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from initctl.errors import Problem
     from initctl.formats import Checkpoint
     from initctl.initializers import Bound
+    from initctl.planning.advice.presets import FromPreset
     from initctl.planning.deciding import BoundRule, Decisions, Part
     from initctl.planning.options import Options
     from initctl.planning.plan import Action
@@ -37,11 +38,12 @@ def make_plan(
     seed: int,
     read: Callable[[str], Checkpoint],
     config: Mapping[str, Any] | None = None,
+    preset: FromPreset | None = None,
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`.
 
     `read` gives the table of another checkpoint that a rule names; `config` is what `config.json` says, where there is
-    one. Raises `FitError` with every fault found.
+    one; `preset` are those of the rules that come from a preset. Raises `FitError` with every fault found.
     """
     around = Surroundings(checkpoint, config, read)
     decisions = decide(checkpoint.tensors, rules, around)
@@ -52,7 +54,7 @@ def make_plan(
         checkpoint = with_optimizers_beside(checkpoint)
         reset = resets(checkpoint, actions, options.buffers)
     faults = faults or shared(checkpoint, actions, kept, reset.actions)
-    found = findings(Decided(around, decisions, actions, kept), options)
+    found = findings(Decided(around, decisions, actions, kept, preset), options)
     if faults := [*found.faults, *faults]:
         raise FitError(*faults)
     kept_moments = stale(checkpoint) if actions and not options.reset_optimizer else ()

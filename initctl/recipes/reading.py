@@ -10,14 +10,13 @@ from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.recipes.document import parse_document
 from initctl.recipes.presets import find_preset, presets
-from initctl.recipes.recipe import Recipe
+from initctl.recipes.recipe import PRESET, Recipe
 from initctl.rules import Scope
 
 if TYPE_CHECKING:
     from initctl.recipes.document import Document
     from initctl.rules import Expression, Value
 
-PRESET = "preset:"
 LONGEST = 1 << 20
 """Bytes of a file."""
 MOST_DOCUMENTS = 64

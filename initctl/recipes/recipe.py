@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from initctl.rules import Rule, Scope
 
+PRESET = "preset:"
+"""What the name of a preset follows among documents."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -21,3 +24,8 @@ class Recipe:
     scope: Scope
     seed: int | None = None
     documents: frozenset[str] = frozenset()
+
+    @property
+    def extends_preset(self) -> bool:
+        """Whether it is a preset, or extends one."""
+        return any(document.startswith(PRESET) for document in self.documents)

@@ -161,13 +161,14 @@ def test_what_a_later_rule_decides_need_not_fit_an_earlier_one(tmp_path: Path):
 @pytest.mark.parametrize("call", EVERY)
 @pytest.mark.parametrize("shape", [[0], [0, 3], [3, 0], [2, 0, 5], [2**62, 0]])
 def test_nothing_has_to_be_done_to_a_tensor_without_elements(tmp_path: Path, call: str, shape: list[int]):
-    plan = planned(tmp_path, {"w": ("F32", shape)}, f"w={call}")
-    assert [action.tensor.nbytes for action in plan.actions] == [0]
+    plan = planned(tmp_path, {"w": ("F32", shape), "b": ("F32", [2])}, f"w={call}", "b=zeros")
+    assert {action.tensor.name: action.tensor.nbytes for action in plan.actions} == {"w": 0, "b": 8}
 
 
 @pytest.mark.parametrize("tag", [*INTEGERS, *PACKED, "BOOL", "C64", "F8_E8M0"])
 def test_nothing_has_to_be_done_without_elements_whatever_the_dtype(tmp_path: Path, tag: str):
-    assert len(planned(tmp_path, {"w": (tag, [0, 4])}, "w=kaiming_normal").actions) == 1
+    table = {"w": (tag, [0, 4]), "b": ("F32", [2])}
+    assert len(planned(tmp_path, table, "w=kaiming_normal", "b=zeros").actions) == 2
 
 
 def test_nothing_is_written_where_something_does_not_fit(tmp_path: Path):

@@ -37,14 +37,16 @@ def test_a_pattern_fills_every_float_without_a_warning(tmp_path: Path, tag: str)
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_pattern_leaves_a_float8_with_a_scale_beside_it(tmp_path: Path, scale: str):
-    plan = planned(tmp_path, {"fc.weight": ("F8_E4M3", [8]), scale: ("F32", [1])}, "*=ones")
-    assert decided(plan) == {"fc.weight": None, scale: "rule 1"}
+def test_a_pattern_leaves_a_float8_and_the_scale_beside_it(tmp_path: Path, scale: str):
+    table = {"fc.weight": ("F8_E4M3", [8]), scale: ("F32", [1]), "fc.bias": ("F32", [8])}
+    plan = planned(tmp_path, table, "*=ones")
+    assert decided(plan) == {"fc.bias": "rule 1", "fc.weight": None, scale: None}
     assert codes(plan.warnings) == ["rule.left_alone"]
 
 
 def test_a_scale_beside_the_root_tensor_counts_too(tmp_path: Path):
-    assert decided(planned(tmp_path, {"w": ("F8_E5M2", [8]), "scale": ("F32", [1])}, "*=ones"))["w"] is None
+    table = {"w": ("F8_E5M2", [8]), "scale": ("F32", [1]), "b": ("F32", [1])}
+    assert decided(planned(tmp_path, table, "*=ones")) == {"b": "rule 1", "w": None, "scale": None}
 
 
 @pytest.mark.parametrize(
@@ -94,12 +96,12 @@ def test_the_warning_names_three_of_many_and_stands_once_for_each_rule(tmp_path:
 
 
 def test_a_pattern_for_biases_that_reaches_a_matrix_warns_once(tmp_path: Path):
-    masks = {f"h.{i}.attn.bias": ("F32", [1, 1, 4, 4]) for i in range(3)}
-    plan = planned(tmp_path, {**masks, "h.0.fc.bias": ("F32", [4])}, "*.bias=zeros")
+    stacked = {f"experts.{i}.bias": ("F32", [4, 4]) for i in range(3)}
+    plan = planned(tmp_path, {**stacked, "h.0.fc.bias": ("F32", [4])}, "*.bias=zeros")
     (warning,) = plan.warnings
     assert warning.code == "rule.bias_dims"
     assert str(warning) == (
-        "rule 1 (*.bias=zeros): tensor h.0.attn.bias has 4 dims, as no bias has; "
+        "rule 1 (*.bias=zeros): tensor experts.0.bias has 2 dims, as no bias has; "
         "if it is a mask, add a rule that keeps it"
     )
 

@@ -57,7 +57,7 @@ def read_table(path: str, name: str) -> Table:
         optimizers = _optimizers(held, saved.origin, name)
         contents = contents_of(held.value, held.parts)
         unlisted = tuple(_unlisted(held, saved.storages, name))
-        rank = of_one_rank(held.value, saved.pickle.globals, held.parts)
+        rank = of_one_rank(held.value, saved.pickle.calls.named, held.parts)
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
     finally:

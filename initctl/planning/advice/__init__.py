@@ -5,6 +5,9 @@ unused.py       rules that decide nothing, and alternatives by which a pattern m
 hollow.py       rules that fill only tensors without elements
 left_alone.py   tensors that patterns with wildcards leave as they are
 undecided.py    tensors that no rule decides
+presets.py      presets that fill nothing, or leave a part of the weights
+measured.py     running statistics under random laws
+split.py        quantized weights that are filled in part
 surprises.py    values that fit, and are seldom meant
 naming.py       tensors as messages name them
 

@@ -1,28 +1,78 @@
-"""Tensors that patterns with wildcards leave as they are."""
+"""Tensors that patterns with wildcards leave as they are: parts of quantized weights, what models compute, integers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import Problem
-from initctl.planning.advice.naming import with_kinds
+from initctl.errors import Problem, listed, shown
+from initctl.planning.advice.naming import by_weight, make_up, with_kinds
+from initctl.planning.computed import computed_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.planning.deciding import Decisions
+    from initctl.planning.deciding import Decisions, Reach
     from initctl.planning.plan import Kept
+    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.tensors import TensorSpec
 
-LEFT_ALONE = "a pattern with wildcards leaves integer, bool, quantized and other special tensors as they are"
+_CODE = "rule.left_alone"
+_BY_FULL_NAME = "name a tensor in full to fill it"
+DEQUANTIZE = "dequantize the model first"
+_LEFT_ALONE = "a pattern with wildcards leaves integer, bool, quantized and other special tensors as they are"
 
 
-def left_alone(decisions: Decisions, kept: Sequence[Kept]) -> list[Problem]:
-    """A warning for each rule whose pattern reaches tensors that patterns may not touch, and that stay as they are."""
+class LeftAlone(NamedTuple):
+    """Tensors that patterns leave, those of one reason together; `why` goes on behind their names."""
+
+    tensors: Sequence[TensorSpec]
+    names: str
+    why: str
+    hint: str
+
+
+def left_alone(decisions: Decisions, kept: Sequence[Kept]) -> Iterator[Problem]:
+    """A warning for each rule, and each reason, whose pattern reaches tensors that it may not touch and that stay."""
     undecided = {k.tensor.name for k in kept if k.rule is None}
-    problems = []
     for reach in decisions.reaches:
         tensors = [tensor for tensor in reach.left_alone if tensor.name in undecided]
-        if tensors and reach.decided:
-            message = f"{reach.rule}: leaves {with_kinds(tensors)} as {'they are' if len(tensors) > 1 else 'it is'}"
-            problems.append(Problem("rule.left_alone", message, LEFT_ALONE))
-    return problems
+        for left in by_reason(tensors, decisions.quantized) if reach.decided else ():
+            they = "they are" if len(left.tensors) > 1 else "it is"
+            yield Problem(_CODE, f"{reach.rule}: leaves {left.names} as {they}{left.why}", left.hint)
+
+
+def only_left_alone(reach: Reach, quantized: Mapping[str, QuantizedWeight]) -> Problem:
+    """What is wrong with a rule that matches only tensors that a pattern may not touch."""
+    reasons = list(by_reason(reach.left_alone, quantized))
+    matched = " and ".join(left.names + left.why for left in reasons)
+    hints = [left.hint for left in reasons]
+    if all(tensor.unwritable for tensor in reach.left_alone):
+        hints = ["no rule can fill these"]
+    elif not any(_BY_FULL_NAME in hint for hint in hints):
+        hints.append("name one in full to fill it")
+    return Problem("rule.unused", f"{reach.rule}: decides nothing: it matches only {matched}", "; ".join(hints))
+
+
+def by_reason(tensors: Iterable[TensorSpec], quantized: Mapping[str, QuantizedWeight]) -> Iterator[LeftAlone]:
+    """`tensors` by the reasons why patterns leave them."""
+    parts: list[TensorSpec] = []
+    computed: list[TensorSpec] = []
+    others: list[TensorSpec] = []
+    for tensor in tensors:
+        reason = parts if tensor.name in quantized else computed if computed_kind(tensor) else others
+        reason.append(tensor)
+    if parts:
+        names = [tensor.name for tensor in parts]
+        why = f": {make_up(names, quantized)}"
+        yield LeftAlone(parts, by_weight(names, quantized), why, f"{DEQUANTIZE}, or {_BY_FULL_NAME}")
+    if computed:
+        yield LeftAlone(
+            computed, _with_words(computed), ": the model computes this and does not learn it", _BY_FULL_NAME
+        )
+    if others:
+        yield LeftAlone(others, with_kinds(others), "", _LEFT_ALONE)
+
+
+def _with_words(tensors: Sequence[TensorSpec]) -> str:
+    """Their names, each with what it is."""
+    return listed([f"{shown(tensor.name)} ({computed_kind(tensor)})" for tensor in tensors])

@@ -2,16 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.tensors import TensorSpec
 
 
 def with_kinds(tensors: Sequence[TensorSpec]) -> str:
     """Their names, each with its dtype, or with the reason why no rule can fill it."""
     return listed([f"{shown(tensor.name)} ({tensor.unwritable or tensor.dtype.name})" for tensor in tensors])
+
+
+def by_weight(names: Iterable[str], quantized: Mapping[str, QuantizedWeight]) -> str:
+    """`names` of tensors that are parts of `quantized` weights, those of one weight together: `q.{qweight,scales} ×28`.
+
+    Weights that differ only in the modules around them are counted; one that has none like it has its whole name.
+    """
+    grouped: dict[int, list[str]] = {}
+    for name in names:
+        grouped.setdefault(id(quantized[name]), []).append(name)
+    weights = [_Parts.of(sorted(group)) for group in grouped.values()]
+    counted = Counter(weight.short for weight in weights)
+    whole = {weight.short: weight.whole for weight in weights}
+    return listed([f"{shown(short)} ×{n}" if n > 1 else shown(whole[short]) for short, n in counted.items()])
+
+
+def make_up(names: Sequence[str], quantized: Mapping[str, QuantizedWeight]) -> str:
+    """That `names` are parts of `quantized` weights, and of which schemes: a clause."""
+    schemes = ", ".join(dict.fromkeys(quantized[name].scheme for name in names))
+    if len(names) == 1:
+        return f"it belongs to a quantized weight ({schemes})"
+    is_one = len({id(quantized[name]) for name in names}) == 1
+    return f"they make up {'a quantized weight' if is_one else 'quantized weights'} ({schemes})"
+
+
+class _Parts(NamedTuple):
+    """What the tensors of one weight are called: the dotted parts that they share, and what follows in each."""
+
+    shared: tuple[str, ...]
+    rest: str
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> _Parts:
+        parts = [tuple(name.split(".")) for name in names]
+        ends = [part[:-1] for part in parts]  # the last part is never shared: one name may begin as another goes on
+        same = sum(1 for _ in takewhile(lambda at: len(set(at)) == 1, zip(*ends, strict=False)))
+        rests = [".".join(part[same:]) for part in parts]
+        return cls(parts[0][:same], rests[0] if len(rests) == 1 else f"{{{','.join(rests)}}}")
+
+    @property
+    def whole(self) -> str:
+        return ".".join((*self.shared, self.rest))
+
+    @property
+    def short(self) -> str:
+        """Without the modules around it, but never a number alone."""
+        last = self.shared[-2:] if self.shared[-1:] and self.shared[-1].isdigit() else self.shared[-1:]
+        return ".".join((*last, self.rest))

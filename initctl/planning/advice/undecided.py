@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem
-from initctl.planning.advice.naming import with_kinds
+from initctl.planning.advice.left_alone import DEQUANTIZE
+from initctl.planning.advice.naming import by_weight, make_up, with_kinds
+from initctl.planning.computed import computed_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from initctl.planning.plan import Kept
+    from initctl.planning.quantization.weights import QuantizedWeight
 
 
-def undecided_floats(kept: Sequence[Kept]) -> Iterator[Problem]:
-    """What is wrong where no rule decides a floating-point tensor, or some rows of one."""
-    undecided = {k.tensor.name: k.tensor for k in kept if k.rule is None and k.tensor.dtype.is_floating}
-    if not undecided:
-        return
-    tensors = list(undecided.values())
-    message = f"no rule decides {with_kinds(tensors)}"
-    yield Problem("tensor.undecided", message, "add a rule for each; keep leaves a tensor as it is")
+def undecided_weights(kept: Sequence[Kept], quantized: Mapping[str, QuantizedWeight]) -> Iterator[Problem]:
+    """What is wrong if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one."""
+    undecided = {k.tensor.name: k.tensor for k in kept if k.rule is None}
+    plain = [t for t in undecided.values() if t.dtype.is_floating and t.name not in quantized and not computed_kind(t)]
+    if plain:
+        message = f"no rule decides {with_kinds(plain)}"
+        yield Problem("tensor.undecided", message, "add a rule for each; keep leaves a tensor as it is")
+    if parts := [name for name in undecided if name in quantized]:
+        message = f"no rule decides {by_weight(parts, quantized)}: {make_up(parts, quantized)}"
+        yield Problem("tensor.undecided", message, f"{DEQUANTIZE}, or add a rule that keeps them")

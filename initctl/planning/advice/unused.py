@@ -5,23 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, escape, listed, shown
-from initctl.planning.advice.left_alone import LEFT_ALONE
+from initctl.planning.advice.left_alone import only_left_alone
 from initctl.planning.advice.naming import with_kinds
 from initctl.planning.nearest import hint_for
 from initctl.rules import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from initctl.formats import Checkpoint
     from initctl.planning.deciding import Decisions, Reach
     from initctl.planning.names import Surroundings
+    from initctl.planning.quantization.weights import QuantizedWeight
 
 
 def unused_rules(decisions: Decisions, checkpoint: Checkpoint) -> list[Problem]:
     """What is wrong with each rule that decides no tensor."""
-    return [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint))]
+    return [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint, decisions.quantized))]
 
 
-def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
+def _unused(reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, QuantizedWeight]) -> Problem | None:
     """What is wrong with a rule that decides no tensor."""
     if reach.decided or reach.unfit or reach.rule.optional:
         return None
@@ -31,10 +34,7 @@ def _unused(reach: Reach, checkpoint: Checkpoint) -> Problem | None:
         message = f"{reach.rule}: decides nothing: all that it matches is decided by later rules: {later}"
         return Problem("rule.overridden", message, "the last rule wins: remove it, or move it after them")
     if reach.left_alone:
-        message = f"{reach.rule}: decides nothing: it matches only {with_kinds(reach.left_alone)}"
-        if all(tensor.unwritable for tensor in reach.left_alone):
-            return Problem("rule.unused", message, "no rule can fill these")
-        return Problem("rule.unused", message, f"{LEFT_ALONE}; name one in full to fill it")
+        return only_left_alone(reach, quantized)
     if reach.left_out and reach.rule.where:
         message = f"{reach.rule}: decides nothing: it matches {with_kinds(reach.left_out)}"
         return Problem("rule.unused", message, f"for none of them {shown(reach.rule.where.text)} holds")

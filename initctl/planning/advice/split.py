@@ -1,0 +1,30 @@
+"""Quantized weights of which rules fill one part and leave another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, listed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from initctl.planning.plan import Action
+    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.rules import Rule
+
+
+def split_weights(actions: Sequence[Action], quantized: Mapping[str, QuantizedWeight]) -> Iterator[Problem]:
+    """A warning for each rule that fills parts of quantized weights whose other parts stay as they are."""
+    if not quantized:
+        return
+    filled = {action.tensor.name: action.rule for action in actions}
+    warned: set[Rule] = set()
+    for name, rule in filled.items():
+        weight = quantized.get(name)
+        kept = [part for part in weight.parts if part not in filled] if weight else []
+        if weight and kept and rule not in warned:
+            warned.add(rule)
+            message = f"{rule}: fills {shown(name)}, but not {listed(list(map(shown, kept)))}"
+            hint = f"together they make up a quantized weight ({weight.scheme}), whose numbers follow from all of them"
+            yield Problem("rule.split_weight", message, hint)

@@ -1,0 +1,171 @@
+"""Which tensors of a checkpoint make up quantized weights, by names beside each other, dtypes, and config.json."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import shown
+from initctl.planning.quantization.schemes import SCHEMES, Scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from initctl.dtypes import DType
+    from initctl.tensors import TensorSpec
+
+_ANY = ".*"
+"""What an ending begins with that stands for many names of a module."""
+_WIDEST_CODE = 32
+"""Bits of the widest integers that codes are packed into; wider ones are indices and counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedWeight:
+    """A weight in parts: the names of its codes, if this checkpoint holds them, and of its companions, in order.
+
+    `scheme` is how messages call the layout: as they show it.
+    """
+
+    scheme: str
+    codes: str | None
+    companions: tuple[str, ...]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.codes, *self.companions) if self.codes else self.companions
+
+
+class _Companion(NamedTuple):
+    """A row of the table as it is looked up: a companion's ending, and the scheme that it belongs to."""
+
+    ending: str
+    scheme: Scheme
+
+    def stem(self, dotted: str) -> str | None:
+        """What its codes begin with, of a name with a dot before it; None if the name does not end so."""
+        if not self.ending.startswith(_ANY):
+            return dotted.removesuffix(self.ending) if dotted.endswith(self.ending) else None
+        module, _, last = dotted.rpartition(".")
+        return module if last.endswith(self.ending.removeprefix(_ANY)) else None
+
+
+def quantized_weights(
+    tensors: Sequence[TensorSpec], method_named: Callable[[], str | None]
+) -> Mapping[str, QuantizedWeight]:
+    """The quantized weight that each tensor is a part of, by the tensor's name; those of none are not there.
+
+    `method_named` gives the method that config.json names; it is called only if there are names or dtypes of a
+    quantized checkpoint.
+    """
+    companions = [(tensor, stems) for tensor in tensors if (stems := _stems(tensor.name))]
+    if not companions and not any(map(_is_float8, tensors)):
+        return {}
+    found = _Found(tensors, method_named())
+    for tensor, stems in companions:
+        found.add(tensor, stems)
+    return found.weights()
+
+
+def _stems(name: str) -> list[tuple[str, Scheme]]:
+    """What the codes of `name` begin with in each scheme that has a companion called so."""
+    rows = _by_last_word().get(_last_word(name), ())
+    return [(stem, row.scheme) for row in rows if (stem := row.stem(f".{name}")) is not None]
+
+
+class _Found:
+    """Codes with their companions, while they are found; names have a dot before them."""
+
+    def __init__(self, tensors: Sequence[TensorSpec], method: str | None) -> None:
+        self._of_config = tuple(scheme for scheme in SCHEMES if method in scheme.methods)
+        self._method = method
+        self._tensors = {f".{tensor.name}": tensor for tensor in tensors}
+        self._float8_in: dict[str, list[str]] = defaultdict(list)
+        for dotted in (name for name, tensor in self._tensors.items() if _is_float8(tensor)):
+            self._float8_in[dotted.rpartition(".")[0]].append(dotted)
+        self._companions: dict[str, dict[str, None]] = defaultdict(dict)
+        self._schemes: dict[str, Counter[Scheme]] = defaultdict(Counter)
+        self._alone: dict[str, Scheme] = {}
+
+    def add(self, tensor: TensorSpec, stems: Sequence[tuple[str, Scheme]]) -> None:
+        """Note `tensor` beside the codes that begin with one of `stems`, or alone if config.json says so."""
+        dotted = f".{tensor.name}"
+        beside = [(codes, scheme) for stem, scheme in stems for codes in self._codes(stem, scheme) if codes != dotted]
+        for codes, scheme in beside:
+            self._companions[codes][dotted] = None
+            self._schemes[codes][scheme] += 1
+        if not beside and (of_config := self._counts_alone(dotted)):
+            self._alone[dotted] = of_config
+
+    def weights(self) -> dict[str, QuantizedWeight]:
+        """All of them, by the names of their tensors."""
+        found: dict[str, QuantizedWeight] = {}
+        for dotted, scheme in self._alone.items():
+            found[dotted[1:]] = QuantizedWeight(scheme.title or f"{self._method}", None, (dotted[1:],))
+        for codes, companions in self._companions.items():
+            names = tuple(name[1:] for name in companions)
+            weight = QuantizedWeight(self._title(codes), codes[1:], names)
+            for name in names:
+                found.setdefault(name, weight)
+            found[codes[1:]] = weight
+        return {**self._float8(), **found} if self._method else found
+
+    def _codes(self, stem: str, scheme: Scheme) -> Iterator[str]:
+        if _ANY in scheme.codes:
+            yield from self._float8_in[stem]
+        for ending in scheme.codes:
+            codes = self._tensors.get(stem + ending)
+            if codes and (scheme.any_dtype or _holds_codes(codes.dtype)):
+                yield stem + ending
+
+    def _counts_alone(self, dotted: str) -> Scheme | None:
+        """The scheme of config.json, if that has companions called so and their codes are in another file."""
+        fitting = (scheme for scheme in self._of_config if dotted.endswith(scheme.alone))
+        return None if self._is_beside_plain_weight(dotted) else next(fitting, None)
+
+    def _is_beside_plain_weight(self, dotted: str) -> bool:
+        """Whether the weight of the module that it is in is not quantized."""
+        weight = self._tensors.get(f"{dotted.rpartition('.')[0]}.weight")
+        return weight is not None and not _holds_codes(weight.dtype)
+
+    def _float8(self) -> dict[str, QuantizedWeight]:
+        """Codes whose scale another file holds: if config.json names a method, float8 is not a weight's own dtype."""
+        names = [dotted[1:] for names in self._float8_in.values() for dotted in names]
+        return {name: QuantizedWeight(shown(self._method), name, ()) for name in names}
+
+    def _title(self, codes: str) -> str:
+        """Of the scheme that most companions are of; one that config.json names comes before others."""
+        counted = self._schemes[codes]
+        scheme = max(counted, key=lambda scheme: (scheme in self._of_config, counted[scheme]))
+        if scheme.title or scheme in self._of_config:
+            return scheme.title or f"{self._method}"
+        return f"{self._tensors[codes].dtype.name} with a scale"
+
+
+@cache
+def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
+    """The companions of all schemes, by their last words: few names of a checkpoint end with one."""
+    found: dict[str, list[_Companion]] = defaultdict(list)
+    for scheme in SCHEMES:
+        for ending in dict.fromkeys((*scheme.companions, *scheme.alone)):
+            found[_last_word(ending)].append(_Companion(ending, scheme))
+    return found
+
+
+def _last_word(name: str) -> str:
+    """What follows the last dot, underscore or colon."""
+    return name[max(name.rfind("."), name.rfind("_"), name.rfind(":")) + 1 :]
+
+
+def _is_float8(tensor: TensorSpec) -> bool:
+    return tensor.dtype.bits == 8 and tensor.dtype.is_floating
+
+
+def _holds_codes(dtype: DType) -> bool:
+    """Whether a tensor of this type can hold codes: small integers, float8, packed elements."""
+    if dtype.kind == "integer":
+        return dtype.bits <= _WIDEST_CODE
+    return dtype.kind in ("packed", "quantized") or (dtype.bits == 8 and dtype.is_floating)
