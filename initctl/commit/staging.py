@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Self
 from initctl.commit.copying import write_all
 from initctl.commit.exchange import exchange
 from initctl.commit.failure import storage_errors
+from initctl.commit.permissions import give_permissions
 from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
@@ -79,7 +80,7 @@ class NewFile:
     def sync(self, mode: int) -> None:
         """Bring the content to the disk, with the permissions `mode`."""
         with storage_errors(self.target):
-            os.chmod(self.path, mode)
+            give_permissions(self.path, mode)
             os.fsync(self.descriptor)
             self._close()
 
@@ -156,9 +157,10 @@ class StagedDirectory:
         """Bring all names to the disk, with the permissions `mode`; subdirectories get those they have in `like`."""
         with storage_errors(self.target):
             for directory, _ in tree(self.path):
-                shutil.copymode(os.path.join(like, os.path.relpath(directory, self.path)), directory)
+                below = os.path.relpath(directory, self.path)
+                give_permissions(directory, os.stat(os.path.join(like, below)).st_mode)
                 sync_directory(directory)
-            os.chmod(self.path, mode)
+            give_permissions(self.path, mode)
 
     def commit(self, *, replace: bool, on_commit: Callable[[], None] = _nothing) -> None:
         """Become the target, or, to `replace` it, take its place; in one step. Then call `on_commit`.
@@ -204,7 +206,7 @@ def write_file(path: str, content: bytes) -> None:
     """Write `content` to the file `path`, in one step, with the permissions that a new file gets or the old one has."""
     target = os.path.realpath(path)
     with storage_errors(path):
-        mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else _NEW_FILE & ~_umask()
+        mode = os.stat(target).st_mode if os.path.exists(target) else _NEW_FILE & ~_umask()
     with StagedFile(target) as staged:
         with storage_errors(path):
             write_all(staged.descriptor, content, 0)

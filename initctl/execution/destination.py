@@ -63,13 +63,13 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, no_c
         check_not_here(path)
     else:
         check_not_cached(path)
-    return Destination(path, stat.S_IMODE(os.stat(path).st_mode), exists=True)
+    return Destination(path, os.stat(path).st_mode, exists=True)
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
     """The input's permissions, or what they come to where one of both is a file and the other a directory."""
     if checkpoint.is_directory == is_directory:
-        return stat.S_IMODE(os.stat(checkpoint.target).st_mode)
+        return os.stat(checkpoint.target).st_mode
     mode = checkpoint.files[0].mode & _READ_AND_WRITE
     return mode | (mode & _READ) >> 2 if is_directory else mode
 

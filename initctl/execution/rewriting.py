@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -162,8 +161,7 @@ class Rewriter(Writer):
                 staged, {os.path.relpath(real_path(self.checkpoint, file), directory): file for file in touched}
             )
             staged.link_rest(self.checkpoint.target)
-            mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
-            staged.sync(mode, like=self.checkpoint.target)
+            staged.sync(os.stat(self.checkpoint.target).st_mode, like=self.checkpoint.target)
             self.checkpoint.check_unchanged(touched)
             self.plan.check_sources()
             staged.commit(replace=True, on_commit=self.committed)

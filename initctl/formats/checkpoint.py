@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,6 +58,10 @@ class CheckpointFile:
     identity: Identity
     mode: int
     checksums: tuple[Checksum, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, status: os.stat_result, checksums: tuple[Checksum, ...] = ()) -> CheckpointFile:
+        return cls(name, Identity.of(status), stat.S_IMODE(status.st_mode), checksums)
 
     @property
     def size(self) -> int:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.checkpoint import CheckpointFile
 from initctl.formats.opening import unreadable
 
 Files = Mapping[str, CheckpointFile]
@@ -43,7 +43,7 @@ def files_below(directory: str) -> Listing:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(f"{name}/")
             elif status and stat.S_ISREG(status.st_mode):
-                files.append(CheckpointFile(name, Identity.of(status), stat.S_IMODE(status.st_mode)))
+                files.append(CheckpointFile.of(name, status))
             else:
                 left_out.append(name)
     return Listing({file.name: file for file in sorted(files, key=lambda file: file.name)}, sorted(left_out))
