@@ -113,7 +113,7 @@ class Instructions:
 
     def plan(self, checkpoint: Checkpoint, options: Options, read: Callable[[str], Checkpoint]) -> Plan:
         """What they come to for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""
-        given = self.within(checkpoint.directory)
+        given = self.within(checkpoint.home)
         made = make_plan(checkpoint, given.rules, options, seed=given.seed, read=read, config=given.config)
         doubts = given.warnings
         if idle := given.idle_preset(made):

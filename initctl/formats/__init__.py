@@ -1,16 +1,22 @@
 """Checkpoints as tables: which files, and where in them each tensor lies. No tensor byte is read.
 
-checkpoint.py    the table itself
+checkpoint.py    the table itself; checkpoint_file.py one of its files
 resolve.py       which format a path holds, by its content
 files.py         single files, and what files come to together
+location.py      where it is
 table.py         what a reader makes of one file
 safetensors.py   a .safetensors file; safetensors_header.py its header as JSON
 torch_save/      a file of torch.save
 distributed/     a directory of torch.distributed.checkpoint
-sharded.py       an index and its shards, or the directory that holds them
+directory.py     a directory: which of its files are the checkpoint
+sharded.py       an index and its shards
 index.py         the index itself
 shards.py        how tensors are parted among new shards
+weight_names.py  what files of weights are called
 listing.py       the files of a directory
+companions.py    what a directory holds beside a checkpoint
+twins.py         the same model in other files
+nested.py        checkpoints in folders below
 roots.py         where in a saved object the state dict sits
 optimizers.py    what an optimizer's state says of parameters
 names.py         names without what wrappers put before them
@@ -22,7 +28,8 @@ config.py        config.json beside a checkpoint
 strict_json.py   JSON as a hostile file may write it
 """
 
-from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Checksum, Identity
+from initctl.formats.checkpoint import Checkpoint
+from initctl.formats.checkpoint_file import CheckpointFile, Checksum, Identity
 from initctl.formats.config import read_config
 from initctl.formats.resolve import read_checkpoint
 

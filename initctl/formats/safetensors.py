@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
-from initctl.formats.checkpoint import CheckpointFile
+from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.foreign import refuse_foreign
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, listed, shown
-from initctl.formats.checkpoint import CheckpointFile
+from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
