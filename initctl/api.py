@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from initctl.asked import Asked, Request
@@ -55,7 +56,7 @@ def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
     """
     request = Request.of(asked)
     request.check_rules()
-    return request.plan(_read(checkpoint, request.root), _read)
+    return request.plan(_read(checkpoint, request.root, request.component), _read)
 
 
 def apply(
@@ -66,6 +67,7 @@ def apply(
     patch: bool = False,
     no_clobber: bool = False,
     max_shard_size: str | None = None,
+    stale: str | None = None,
     plan: Path | None = None,
     threads: int | None = None,
     on_event: Callable[[Plan | Event], None] | None = None,
@@ -80,12 +82,16 @@ def apply(
         checkpoint, asked: as for `plan`.
         output: a file, or, where the checkpoint is a directory or an index, a directory. Where it is of another kind
             than the checkpoint, this is converted: to one file where the output ends with `.safetensors`, to a
-            directory of shards where it is a directory, or ends with a slash. Then there may be no rules.
+            directory of shards where it is a directory, or ends with a slash. Then there may be no rules. `X.bin`
+            becomes `X.safetensors` there, with or without shards; `pytorch_model` becomes `model`.
         in_place: replace the checkpoint itself; then there is no `output`.
         patch: in place, overwrite the bytes of ruled tensors where they lie: costs what these cost, however large the
             rest is, but is seen while it goes on, and stays where it is interrupted; the same call completes it.
         no_clobber: refuse where `output` exists.
         max_shard_size: convert to a directory of shards, each with at most so much of tensors: `500MB`, `5GB`.
+        stale: what happens to a directory's files that hold the same model once more (another format, an export), and
+            would keep its old values: `keep` carries them along unchanged, `drop` leaves them out, or removes them in
+            place. Without it, such a directory is refused.
         plan: a file that `save_plan` wrote, instead of rules and all that goes with them: just that is carried out.
         threads: how many compute and copy; by default as many as the process may use processors.
         on_event: called with the plan before anything is written, then with each engine that is `Chosen`, now and then
@@ -98,7 +104,7 @@ def apply(
             must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
-    from initctl.execution import conversion_to, execute
+    from initctl.execution import carried, conversion_to, execute
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
     _check_threads(threads)
@@ -106,7 +112,7 @@ def apply(
     if saved := _saved(plan, request):
         made = saved.for_checkpoint(os.fspath(checkpoint))
     else:
-        table = _read(checkpoint, request.root)
+        table = _read(checkpoint, request.root, request.component)
         if request.options.reset_optimizer and output is not None:
             _check_keeps_optimizer(conversion_to(os.fspath(output), table, max_shard_size))
         made = request.plan(table, _read)
@@ -115,15 +121,19 @@ def apply(
         _check_keeps_optimizer(conversion)
     if not (conversion or saved):
         request.check_rules()
+    path = None if output is None else os.fspath(output)
+    along = carried(made.checkpoint, path, conversion=conversion, patch=patch, stale=stale)
+    made = replace(made, warnings=along.replacing(made.warnings))
     if on_event:
         on_event(made)
     written = execute(
         made,
-        None if output is None else os.fspath(output),
+        path,
         conversion=conversion,
         patch=patch,
         threads=threads,
         no_clobber=no_clobber,
+        dropped=along.dropped,
         on_event=on_event,
     )
     return Applied(made, written.path, written.files, converted=conversion is not None)
@@ -169,7 +179,8 @@ def verify(
     if saved:
         made = saved.of_result(os.fspath(checkpoint)) if against is None else saved.for_checkpoint(os.fspath(against))
     else:
-        made = request.plan(_read(checkpoint if against is None else against, request.root), _read)
+        original = checkpoint if against is None else against
+        made = request.plan(_read(original, request.root, request.component), _read)
     if on_event:
         on_event(made)
     result = None if against is None else _result(checkpoint, made.checkpoint)
@@ -183,7 +194,7 @@ def effective_recipe(checkpoint: Path, **asked: Unpack[Asked]) -> str:
     """
     request = Request.of(asked)
     request.check_rules()
-    return request.given.within(_read(checkpoint, request.root).directory).as_recipe()
+    return request.given.within(_read(checkpoint, request.root, request.component).home).as_recipe()
 
 
 def save_plan(plan: Plan, path: Path) -> None:
@@ -196,29 +207,24 @@ def save_plan(plan: Plan, path: Path) -> None:
     from initctl.planning.saved import plan_document
 
     sources = (place.checkpoint for action in plan.actions for place in action.sources.values())
-    files = [
-        os.path.join(table.directory, file.name)
-        for table in (plan.checkpoint, *sources)
-        for file in (*table.files, *table.other_files)
-    ]
-    if os.path.exists(path) and any(os.path.samefile(path, file) for file in files):
+    if os.path.exists(path) and any(table.holds(os.fspath(path)) for table in (plan.checkpoint, *sources)):
         fault = f"{shown(os.fspath(path))}: is a file of the checkpoint that the plan is for"
         raise UsageError(Problem("output.input", fault, "name another file"))
     write_file(os.fspath(path), (json.dumps(plan_document(plan), indent=1) + "\n").encode())
 
 
-def inspect(checkpoint: Path, *, root: str | None = None) -> Checkpoint:
+def inspect(checkpoint: Path, *, root: str | None = None, component: str | None = None) -> Checkpoint:
     """The table of `checkpoint`: its files, tensors and metadata, names relative to `root` as in `plan`.
 
-    No tensor is read. Raises `InputError`, and `UsageError` where no tensor lies at `root`.
+    No tensor is read. Raises `InputError`; `UsageError` if no tensor is at `root`, or no folder is called `component`.
     """
-    return _read(checkpoint, root)
+    return _read(checkpoint, root, component)
 
 
-def _read(path: Path, root: str | None = None) -> Checkpoint:
+def _read(path: Path, root: str | None = None, component: str | None = None) -> Checkpoint:
     from initctl.formats import read_checkpoint
 
-    return read_checkpoint(path, root=root)
+    return read_checkpoint(path, root=root, component=component)
 
 
 def _result(path: Path, original: Checkpoint) -> Checkpoint:
@@ -226,8 +232,10 @@ def _result(path: Path, original: Checkpoint) -> Checkpoint:
     from initctl.formats import beside, with_beside
     from initctl.planning.digests import read_alike, tensors_digest
 
-    found = read_alike(os.fspath(path), original.root, tensors_digest, tensors_digest(original), _read)
-    result = found or _read(path)
+    component = original.component if os.path.isdir(path) else ""
+    read = partial(_read, component=component or None)
+    found = read_alike(os.fspath(path), original.root, tensors_digest, tensors_digest(original), read)
+    result = found or read(path)
     return with_beside(result, [one for one in beside(result) if one.name in original.beside])
 
 

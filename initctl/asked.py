@@ -24,6 +24,8 @@ class Asked(TypedDict, total=False):
     recipes: TOML files of rules, which come before `rules`.
     preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model type.
     root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" takes all.
+    component: the folder of a directory whose checkpoint is meant, as `unet` of a diffusers pipeline; `config.json` is
+        the one there. The result is the whole directory.
     seed: 0 ≤ seed < 2^64; by default that of the last recipe that names one, or 0. A value depends on it, on the
         tensor's name and on the element's index alone.
     allow_unused: only warn about a rule that decides no tensor.
@@ -41,6 +43,7 @@ class Asked(TypedDict, total=False):
     recipes: Iterable[str | os.PathLike[str]]
     preset: str | None
     root: str | None
+    component: str | None
     seed: int | None
     allow_unused: bool
     require_all: bool
@@ -53,10 +56,11 @@ class Asked(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked, sorted: which rules, at which `root` of the checkpoint, and how strict the plan is."""
+    """What was asked, sorted: which rules, at which `root` of which `component`, and how strict the plan is."""
 
     given: Instructions
     root: str | None
+    component: str | None
     options: Options
 
     @classmethod
@@ -66,14 +70,15 @@ class Request:
 
         _check_known(asked)
         given = instructions(asked.get("rules", ()), asked.get("recipes", ()), asked.get("preset"), asked.get("seed"))
-        return cls(given, asked.get("root"), _options(asked))
+        return cls(given, asked.get("root"), asked.get("component"), _options(asked))
 
     def check_rules(self) -> None:
         """Raise `UsageError` unless there are rules, or will be."""
         if not self.given.has_rules:
             hint = (
                 "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
-                "a conversion to another format needs none"
+                "a conversion to safetensors needs none: name a .safetensors file with -o, or a directory and "
+                "--max-shard-size 5GB"
             )
             raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
 
@@ -85,7 +90,8 @@ class Request:
         """Raise `UsageError` if anything is asked for beside the saved plan at `path`."""
         from initctl.planning import Options
 
-        if not self.given.is_empty or self.root is not None or self.options != Options():
+        is_more = self.root is not None or self.component is not None or self.options != Options()
+        if not self.given.is_empty or is_more:
             fault = f"plan: {shown(path)} says all of what is to be done: rules, seed, and options of `plan` do"
             raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
 

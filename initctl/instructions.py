@@ -114,7 +114,7 @@ class Instructions:
 
     def plan(self, checkpoint: Checkpoint, options: Options, read: Callable[[str], Checkpoint]) -> Plan:
         """What they come to for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""
-        given = self.within(checkpoint.directory)
+        given = self.within(checkpoint.home)
         made = make_plan(
             checkpoint,
             given.rules,

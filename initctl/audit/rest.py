@@ -95,11 +95,11 @@ class Rest:
                 yield from self._pieces(was, now, start, stop)
 
     def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[BytesPiece]:
-        """What compares `files` of the source that hold no tensors."""
+        """What compares `files` of the source that hold no tensors. Those with the same model once more may be gone."""
         there = {file.name: file for file in self.result.other_files}
         for was in files:
             if was.name not in there:
-                self._lost.append(was.name)
+                self._lost += [was.name] if was.name not in self.source.stale else []
                 continue
             now = there[was.name]
             if was.size != now.size:

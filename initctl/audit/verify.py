@@ -146,7 +146,7 @@ class _Audit:
         if self.rest and is_alike:
             yield from self.rest.pieces()
         elif self.rest and self.source.is_directory and self.result.is_directory:
-            yield from self.rest.of_others(self.source.companions if self.is_converted else self.source.other_files)
+            yield from self.rest.of_others(self.source.side_files if self.is_converted else self.source.other_files)
 
     def _fills(self) -> dict[object, list[Held]]:
         """Where the result holds what is filled, by what fills it: tied tensors may lie apart there."""

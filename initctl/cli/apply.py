@@ -34,6 +34,10 @@ MaxShardSize = Annotated[
         "--max-shard-size", metavar="SIZE", help="Convert to a directory of shards, each of at most SIZE: 500MB, 5GB."
     ),
 ]
+Stale = Annotated[
+    str | None,
+    typer.Option("--stale", metavar="keep|drop", help="Keep or leave out files with the same model in another format."),
+]
 NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse where OUT exists.")]
 
 
@@ -48,6 +52,7 @@ def apply(
     patch: Patch = False,
     no_clobber: NoClobber = False,
     max_shard_size: MaxShardSize = None,
+    stale: Stale = None,
     unfold: Unfold = False,
     face: Face,
 ) -> None:
@@ -82,6 +87,7 @@ def apply(
             patch=patch,
             no_clobber=no_clobber,
             max_shard_size=max_shard_size,
+            stale=stale,
             threads=face.threads,
             on_event=tell,
             **vars(rules),

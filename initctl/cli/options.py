@@ -29,6 +29,10 @@ Root = Annotated[
     str | None,
     typer.Option("--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."),
 ]
+Component = Annotated[
+    str | None,
+    typer.Option("--component", metavar="NAME", help="The folder of CHECKPOINT that is meant, as unet of a pipeline."),
+]
 SavedPlan = Annotated[
     str | None,
     typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE; rules and seed are told there."),
@@ -70,6 +74,7 @@ class RuleOptions:
         typer.Option("--preset", "-p", metavar="NAME", help="A model family's rules, before all others; or auto."),
     ] = None
     root: Root = None
+    component: Component = None
     seed: Annotated[
         int | None,
         typer.Option(

@@ -2,6 +2,7 @@
 
 staging.py        a file or a directory on its way to its target
 patching.py       an existing file, overwritten where its bytes lie
+permissions.py    which permissions a result gets
 reserving.py      room on the disk: blocks shared with the source, or reserved
 copying.py        bytes from file to file, moved by the kernel where it can
 writeback.py      written bytes on their way to the disk before the end

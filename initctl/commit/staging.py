@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Self
 from initctl.commit.copying import write_all
 from initctl.commit.exchange import exchange
 from initctl.commit.failure import storage_errors
+from initctl.commit.permissions import give_permissions
 from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
     from types import TracebackType
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -79,7 +80,7 @@ class NewFile:
     def sync(self, mode: int) -> None:
         """Bring the content to the disk, with the permissions `mode`."""
         with storage_errors(self.target):
-            os.chmod(self.path, mode)
+            give_permissions(self.path, mode)
             os.fsync(self.descriptor)
             self._close()
 
@@ -142,45 +143,64 @@ class StagedDirectory:
         with storage_errors(os.path.join(self.target, name)):
             return NewFile(self._made_room_for(name), os.path.join(self.target, name))
 
-    def link_rest(self, source: str) -> None:
-        """Give every file of the directory `source` that has no namesake here a second name here."""
+    def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
+        """Give every file of the directory `source` that has no namesake here a second name here.
+
+        Those `without` one are left behind; their names are relative to the directory.
+        """
         with storage_errors(self.target):
             for parent, names in tree(source):
-                here = os.path.join(self.path, os.path.relpath(parent, source))
-                os.makedirs(here, exist_ok=True)
+                below = os.path.relpath(parent, source)
+                os.makedirs(os.path.join(self.path, below), exist_ok=True)
                 for name in names:
-                    if not os.path.lexists(os.path.join(here, name)):
-                        os.link(os.path.join(parent, name), os.path.join(here, name), follow_symlinks=False)
+                    relative = os.path.normpath(os.path.join(below, name))
+                    here = os.path.join(self.path, relative)
+                    if relative not in without and not os.path.lexists(here):
+                        os.link(os.path.join(parent, name), here, follow_symlinks=False)
 
     def sync(self, mode: int, *, like: str) -> None:
         """Bring all names to the disk, with the permissions `mode`; subdirectories get those they have in `like`."""
         with storage_errors(self.target):
             for directory, _ in tree(self.path):
-                shutil.copymode(os.path.join(like, os.path.relpath(directory, self.path)), directory)
+                below = os.path.relpath(directory, self.path)
+                give_permissions(directory, os.stat(os.path.join(like, below)).st_mode)
                 sync_directory(directory)
-            os.chmod(self.path, mode)
+            give_permissions(self.path, mode)
 
-    def commit(self, *, replace: bool, on_commit: Callable[[], None] = _nothing) -> None:
-        """Become the target, or, to `replace` it, take its place; in one step. Then call `on_commit`.
+    def commit(
+        self, *, may_replace: Callable[[], None] | None = None, on_commit: Callable[[], None] = _nothing
+    ) -> None:
+        """Become the target, or take its place, in one step. Then call `on_commit`.
 
-        What is replaced is removed. Raises `ConflictError` where something is there that is not to be replaced.
+        What is there by then is replaced, and removed, once `may_replace` was called and did not refuse. Without it,
+        what is there stays: `ConflictError`.
         """
         with undisturbed():
-            if replace:
-                self._exchange()
-            else:
-                with storage_errors(self.target):
-                    _rename_to(self.path, self.target)
+            while not self._took_place(may_replace):
+                pass
             _committed(self.target, on_commit)
 
-    def _exchange(self) -> None:
+    def _took_place(self, may_replace: Callable[[], None] | None) -> bool:
+        """Whether it is at the target now. If not, what was there was removed meanwhile."""
+        with storage_errors(self.target):
+            if _renamed_to(self.path, self.target):
+                return True
+        if may_replace is None:
+            raise _taken(self.target)
+        may_replace()
+        return self._exchanged()
+
+    def _exchanged(self) -> bool:
         try:
             exchange(self.path, self.target)
+        except FileNotFoundError:
+            return False
         except OSError as error:
             message = f"{shown(self.target)}: cannot be replaced in one step: {error.strerror}"
             raise StorageError(
                 Problem("storage.no_exchange", message, "write to a directory that does not exist yet with -o")
             ) from error
+        return True
 
     def _made_room_for(self, name: str) -> str:
         path = os.path.join(self.path, name)
@@ -204,7 +224,7 @@ def write_file(path: str, content: bytes) -> None:
     """Write `content` to the file `path`, in one step, with the permissions that a new file gets or the old one has."""
     target = os.path.realpath(path)
     with storage_errors(path):
-        mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else _NEW_FILE & ~_umask()
+        mode = os.stat(target).st_mode if os.path.exists(target) else _NEW_FILE & ~_umask()
     with StagedFile(target) as staged:
         with storage_errors(path):
             write_all(staged.descriptor, content, 0)
@@ -253,14 +273,15 @@ def _link_as(path: str, target: str) -> None:
         raise _taken(target) from None
 
 
-def _rename_to(path: str, target: str) -> None:
-    """Give the directory `path` the name `target` unless a file or a directory with entries has it, in one step."""
+def _renamed_to(path: str, target: str) -> bool:
+    """Give the directory `path` the name `target`, in one step; False if a file or a directory with entries has it."""
     try:
         os.rename(path, target)
     except OSError as error:
         if error.errno in _TAKEN:
-            raise _taken(target) from None
+            return False
         raise
+    return True
 
 
 def _remove(path: str) -> None:

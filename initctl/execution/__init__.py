@@ -6,6 +6,7 @@ converting.py     another format: new safetensors files
 writer.py         what both need
 outputs.py        which of both an output path asks for
 destination.py    what an output path means for a checkpoint, and when it is refused
+carried.py        which other files of a directory go along
 content.py        what a file of the result is made of
 pieces.py         a file's content as pieces that can be written in any order
 strided.py        pieces of tensors that lie in another order, or with gaps
@@ -14,10 +15,22 @@ events.py         what is told while it goes on
 result.py         what it comes to
 """
 
+from initctl.execution.carried import Carried, carried
 from initctl.execution.events import Committed, Event
 from initctl.execution.execute import execute
 from initctl.execution.outputs import Conversion, conversion_to
 from initctl.execution.result import Written
 from initctl.filling import Chosen, Progress
 
-__all__ = ["Chosen", "Committed", "Conversion", "Event", "Progress", "Written", "conversion_to", "execute"]
+__all__ = [
+    "Carried",
+    "Chosen",
+    "Committed",
+    "Conversion",
+    "Event",
+    "Progress",
+    "Written",
+    "carried",
+    "conversion_to",
+    "execute",
+]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit import StagedDirectory, StagedFile, reserve, storage_errors, write_all
 from initctl.errors import FitError, Problem, shown
-from initctl.execution.destination import check_replaceable, destination
+from initctl.execution.destination import check_replaced, destination
 from initctl.execution.pieces import kept_pieces
 from initctl.execution.result import Written
 from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
 from initctl.filling import Target
 from initctl.formats import safetensors_header, shards
+from initctl.formats.distributed import NAME as DISTRIBUTED
 from initctl.formats.placeholders import where_they_are, without_elements
 from initctl.formats.safetensors import METADATA
 from initctl.formats.ties import FORMAT
@@ -57,35 +59,52 @@ class Converter(Writer):
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
         return Written(output, (shard.name,))
 
-    def to_directory(self, output: str, *, largest: int, no_clobber: bool) -> Written:
-        """Write shards of at most `largest` bytes of tensors, and the input's other files."""
+    def to_directory(self, output: str, *, largest: int, no_clobber: bool, dropped: Sequence[str] = ()) -> Written:
+        """Write shards of at most `largest` bytes of tensors, and the input's other files but those `dropped`."""
         target = destination(self.checkpoint, output, is_directory=True, no_clobber=no_clobber)
-        spread = shards.spread(self.tensors(), largest)
-        made = [self.shard(name, tensors) for name, tensors in spread.items()]
-        index = shards.index_of(spread) if len(made) > 1 else b""
-        others = self.checkpoint.companions
-        names = [*spread, *([shards.INDEX] if index else []), *(file.name for file in others)]
-        if target.exists:
-            check_replaceable(target.path, names)
+        naming = self.naming
+        spread = shards.spread(self.tensors(), largest, naming)
+        made = [self.shard(self.placed(name), tensors) for name, tensors in spread.items()]
+        indexes = {self.placed(naming.index): shards.index_of(spread)} if len(made) > 1 else {}
+        new = {*(shard.name for shard in made), *indexes, *dropped}
+        others = [file for file in self.checkpoint.side_files if file.name not in new]
+        names = [*(shard.name for shard in made), *indexes, *(file.name for file in others)]
+        may_replace = None if no_clobber else partial(check_replaced, target.path, output, names)
+        if may_replace and target.exists:
+            may_replace()
         self.begin(_nbytes(made) + sum(file.size for file in others), self.checksums)
-        mode = self.checkpoint.files[0].mode
         with StagedDirectory(target.path) as staged:
             self.write_shards(staged, made)
-            for file in others:
-                with staged.file(file.name) as new, self.source(file) as source, storage_errors(new.target):
-                    self.workers.write(kept_pieces(source, [(0, file.size)]), new.descriptor)
-                    new.sync(file.mode)
-            if index:
-                with staged.file(shards.INDEX) as new, storage_errors(new.target):
-                    write_all(new.descriptor, index, 0)
-                    new.sync(mode)
+            self.write_others(staged, others)
+            self.write_indexes(staged, indexes)
             staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged([*self.checkpoint.files, *others])
             self.plan.check_sources()
-            if target.exists:
-                check_replaceable(target.path, names)
-            staged.commit(replace=target.exists, on_commit=self.committed)
+            staged.commit(may_replace=may_replace, on_commit=self.committed)
         return Written(output, tuple(names))
+
+    @property
+    def naming(self) -> shards.Naming:
+        """What the new files are called: as the index or the one file that the checkpoint was read by."""
+        if self.checkpoint.format == DISTRIBUTED:
+            return shards.Naming()
+        return shards.Naming.after(os.path.basename(self.checkpoint.described_by or self.checkpoint.files[0].name))
+
+    def placed(self, name: str) -> str:
+        """The name in the result of what is called `name` in the checkpoint's folder."""
+        return f"{self.checkpoint.component}/{name}" if self.checkpoint.component else name
+
+    def write_others(self, staged: StagedDirectory, others: Iterable[CheckpointFile]) -> None:
+        for file in others:
+            with staged.file(file.name) as new, self.source(file) as source, storage_errors(new.target):
+                self.workers.write(kept_pieces(source, [(0, file.size)]), new.descriptor)
+                new.sync(file.mode)
+
+    def write_indexes(self, staged: StagedDirectory, indexes: Mapping[str, bytes]) -> None:
+        for name, content in indexes.items():
+            with staged.file(name) as new, storage_errors(new.target):
+                write_all(new.descriptor, content, 0)
+                new.sync(self.checkpoint.files[0].mode)
 
     @property
     def checksums(self) -> list[tuple[CheckpointFile, Sequence[Checksum]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ _READ_AND_WRITE = 0o666
 _READ = 0o444
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
 """Names of what the process has open, which lead to a file or a pipe that is not to be replaced."""
+_ATTEMPTS = 100
+"""To read a directory that is replaced again and again."""
 _ELSEWHERE = "write to another file with -o"
 
 
@@ -63,13 +66,13 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, no_c
         check_not_here(path)
     else:
         check_not_cached(path)
-    return Destination(path, stat.S_IMODE(os.stat(path).st_mode), exists=True)
+    return Destination(path, os.stat(path).st_mode, exists=True)
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
     """The input's permissions, or what they come to where one of both is a file and the other a directory."""
     if checkpoint.is_directory == is_directory:
-        return stat.S_IMODE(os.stat(checkpoint.target).st_mode)
+        return os.stat(checkpoint.target).st_mode
     mode = checkpoint.files[0].mode & _READ_AND_WRITE
     return mode | (mode & _READ) >> 2 if is_directory else mode
 
@@ -85,10 +88,6 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> N
     for file in files:
         path = real_path(checkpoint, file)
         check_not_cached(path)
-        if checkpoint.is_directory and os.path.commonpath([path, checkpoint.directory]) != checkpoint.directory:
-            link = os.path.join(checkpoint.directory, file.name)
-            message = f"{shown(link)}: is a link that leaves the directory, to {shown(path)}"
-            raise ConflictError(Problem("output.link", message, _ELSEWHERE))
         if os.stat(path).st_nlink > 1:
             message = f"{shown(path)}: has other hard links, which would keep the old content"
             raise ConflictError(Problem("output.hard_links", message, _ELSEWHERE))
@@ -139,11 +138,28 @@ def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file"))
 
 
+def check_replaced(path: str, output: str, names: Iterable[str]) -> None:
+    """Refuse to put a directory of `names` in the place of what is at `path`, which messages call `output`.
+
+    Raises `ConflictError`, and `UsageError` if a file is there.
+    """
+    _check_kind(path, output, is_directory=True)
+    check_not_here(path)
+    check_replaceable(path, names)
+
+
 def check_replaceable(path: str, names: Iterable[str]) -> None:
     """Refuse a directory that holds other files than `names`, since it is replaced whole. Raises `ConflictError`."""
     belonging = set(map(os.path.normpath, names))
-    found = {os.path.relpath(os.path.join(parent, name), path) for parent, names in tree(path) for name in names}
-    if strangers := sorted(found - belonging):
+    if strangers := sorted(_names_below(path) - belonging):
         named = listed([shown(name) for name in strangers])
         message = f"{shown(path)}: holds files that are not part of the result: {named}"
         raise ConflictError(Problem("output.strangers", message, "name a new directory, or remove them"))
+
+
+def _names_below(path: str) -> set[str]:
+    """The names of all files below the directory at `path`, whole: another process may exchange it meanwhile."""
+    for _ in range(_ATTEMPTS):
+        with suppress(FileNotFoundError):
+            return {os.path.relpath(os.path.join(parent, name), path) for parent, names in tree(path) for name in names}
+    raise StorageError(Problem("output.unsteady", f"{shown(path)}: changes while it is read", "run again"))

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from initctl.commit import storage_errors
 from initctl.execution.converting import Converter
+from initctl.execution.outputs import names_directory
 from initctl.execution.rewriting import Rewriter
 from initctl.filling import Workers, check_memory, olds
 from initctl.threads import processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from initctl.execution.events import Event
     from initctl.execution.outputs import Conversion
@@ -28,11 +29,13 @@ def execute(
     patch: bool = False,
     threads: int | None = None,
     no_clobber: bool = False,
+    dropped: Sequence[str] = (),
     on_event: Callable[[Event], None] | None = None,
 ) -> Written:
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
-    `conversion` is what the output becomes where that is another kind than the input. Memory does not grow with the
+    `conversion` is what the output becomes where that is another kind than the input. Files of a directory that are
+    `dropped` do not go along. Memory does not grow with the
     checkpoint, but for initializers that need a whole tensor: they have room for one at a time. Whatever is raised,
     what was there is as it was and nothing is left behind, but for `UncertainError` and for what `on_event` raises on
     `Committed`: then the result is in place. In place, `patch` overwrites the ruled bytes where they lie: then
@@ -47,8 +50,11 @@ def execute(
             converter = Converter(plan, workers, revised, on_event)
             if conversion.largest is None:
                 return converter.to_file(output, no_clobber=no_clobber)
-            return converter.to_directory(output, largest=conversion.largest, no_clobber=no_clobber)
-        rewriter = Rewriter(plan, workers, revised, on_event)
+            return converter.to_directory(output, largest=conversion.largest, no_clobber=no_clobber, dropped=dropped)
+        rewriter = Rewriter(plan, workers, revised, on_event, dropped)
         if patch:
             return rewriter.patched()
-        return rewriter.in_place() if output is None else rewriter.to_new_path(output, no_clobber=no_clobber)
+        if output is None:
+            return rewriter.in_place()
+        into_directory = plan.checkpoint.is_directory or names_directory(output)
+        return rewriter.to_new_path(output, into_directory=into_directory, no_clobber=no_clobber)

@@ -24,20 +24,26 @@ class Conversion(NamedTuple):
 def conversion_to(output: str, checkpoint: Checkpoint, max_shard_size: str | None) -> Conversion | None:
     """What `checkpoint` is converted to by being written to `output`, if it is converted.
 
-    A file becomes a directory where `output` is one, or ends like one, or where shards have a `max_shard_size`. Raises
-    `UsageError` where this is not offered.
+    A file of torch.save becomes a directory if `output` is one, or ends like one; any checkpoint does if shards have a
+    `max_shard_size`. One file of safetensors is put into a directory as it is. Raises `UsageError` if this is not
+    offered.
     """
-    is_directory = os.path.isdir(output) or output.endswith(("/", os.sep))
+    is_directory = names_directory(output)
     if max_shard_size is not None:
         if output.endswith(_SAFETENSORS) and not is_directory:
             message = f"{shown(output)}: names a file, and shards of a size go to a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
         return Conversion(parse_size(max_shard_size))
     if is_directory:
-        return None if checkpoint.is_directory else Conversion(parse_size(LARGEST))
+        return None if checkpoint.is_directory or checkpoint.is_safetensors else Conversion(parse_size(LARGEST))
     if checkpoint.is_safetensors and output.endswith(_TORCH) and not checkpoint.is_directory:
         message = f"{shown(output)}: safetensors is not converted to what torch.save writes"
         raise UsageError(Problem("output.kind", message, "name a .safetensors file"))
     if output.endswith(_SAFETENSORS) and (checkpoint.is_directory or not checkpoint.is_safetensors):
         return Conversion(None)
     return None
+
+
+def names_directory(output: str) -> bool:
+    """Whether `output` is a directory, or is to be one."""
+    return os.path.isdir(output) or output.endswith(("/", os.sep))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
@@ -16,7 +16,7 @@ from initctl.execution.destination import (
     check_in_place,
     check_not_here,
     check_not_linked,
-    check_replaceable,
+    check_replaced,
     destination,
     real_path,
 )
@@ -45,9 +45,16 @@ class Rewriter(Writer):
     """Writes the files of a checkpoint with the tensors of one plan filled, and all else as it is."""
 
     def __init__(
-        self, plan: Plan, workers: Workers, olds: Mapping[TensorPart, Old], on_event: Callable[[Event], None] | None
+        self,
+        plan: Plan,
+        workers: Workers,
+        olds: Mapping[TensorPart, Old],
+        on_event: Callable[[Event], None] | None,
+        dropped: Sequence[str] = (),
     ) -> None:
+        """The files called `dropped` do not go along."""
         super().__init__(plan, workers, olds, on_event)
+        self.dropped = frozenset(dropped)
         self.contents: dict[str, Content] = {}
         self.targets: dict[str, list[Target]] = defaultdict(list)
         for action in plan.writes:
@@ -55,16 +62,19 @@ class Rewriter(Writer):
                 for block in action.part.blocks:
                     self.targets[block.file].append(Target(action, block.distinct))
 
-    def to_new_path(self, output: str, *, no_clobber: bool) -> Written:
-        is_directory = self.checkpoint.is_directory
-        target = destination(self.checkpoint, output, is_directory=is_directory, no_clobber=no_clobber)
-        if is_directory:
-            files = (*self.checkpoint.files, *self.checkpoint.other_files)
-            if target.exists:
-                check_replaceable(target.path, [file.name for file in files])
+    def to_new_path(self, output: str, *, into_directory: bool, no_clobber: bool) -> Written:
+        """Write to the file `output`, or `into_directory`: that of a directory, or a file by its name in a new one."""
+        target = destination(self.checkpoint, output, is_directory=into_directory, no_clobber=no_clobber)
+        if into_directory:
+            others = [file for file in self.checkpoint.other_files if file.name not in self.dropped]
+            files = (*self.checkpoint.files, *others)
+            names = [file.name for file in files]
+            may_replace = None if no_clobber else partial(check_replaced, target.path, output, names)
+            if may_replace and target.exists:
+                may_replace()
             self.begin_rewriting(files)
-            self.new_directory(target, files)
-            return Written(output, tuple(file.name for file in files))
+            self.new_directory(target, files, may_replace)
+            return Written(output, tuple(names))
         (file,) = self.checkpoint.files
         self.begin_rewriting([file])
         self.new_file(file, target, no_clobber=no_clobber)
@@ -73,14 +83,15 @@ class Rewriter(Writer):
     def in_place(self) -> Written:
         touched = self.touched()
         check_in_place(self.checkpoint, touched)
-        if len(touched) > 1:
+        whole = len(touched) > 1 or bool(touched and self.dropped)
+        if whole:
             check_not_here(self.checkpoint.target)
         self.begin_rewriting(touched)
-        if len(touched) == 1:
+        if whole:
+            self.exchanged_directory(touched)
+        elif touched:
             path = real_path(self.checkpoint, touched[0])
             self.new_file(touched[0], Destination(path, touched[0].mode, exists=True))
-        elif touched:
-            self.exchanged_directory(touched)
         return self.replaced(touched)
 
     def begin_rewriting(self, files: Sequence[CheckpointFile]) -> None:
@@ -144,29 +155,30 @@ class Rewriter(Writer):
             self.plan.check_sources()
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
-    def new_directory(self, target: Destination, files: Sequence[CheckpointFile]) -> None:
+    def new_directory(
+        self, target: Destination, files: Sequence[CheckpointFile], may_replace: Callable[[], None] | None
+    ) -> None:
         with StagedDirectory(target.path) as staged:
             self.write_into(staged, {file.name: file for file in files})
             staged.sync(target.mode, like=self.checkpoint.directory)
             self.checkpoint.check_unchanged(files)
             self.plan.check_sources()
-            if target.exists:
-                check_replaceable(target.path, [file.name for file in files])
-            staged.commit(replace=target.exists, on_commit=self.committed)
+            staged.commit(may_replace=may_replace, on_commit=self.committed)
 
     def exchanged_directory(self, touched: Sequence[CheckpointFile]) -> None:
-        """Several shards change at once: a directory that shares all other files takes the old one's place."""
+        """A directory that shares all files that stay takes the old one's place: several shards change at once, or some
+        files are dropped.
+        """
         with StagedDirectory(self.checkpoint.target) as staged:
             directory = self.checkpoint.directory
             self.write_into(
                 staged, {os.path.relpath(real_path(self.checkpoint, file), directory): file for file in touched}
             )
-            staged.link_rest(self.checkpoint.target)
-            mode = stat.S_IMODE(os.stat(self.checkpoint.target).st_mode)
-            staged.sync(mode, like=self.checkpoint.target)
+            staged.link_rest(self.checkpoint.target, without=self.dropped)
+            staged.sync(os.stat(self.checkpoint.target).st_mode, like=self.checkpoint.target)
             self.checkpoint.check_unchanged(touched)
             self.plan.check_sources()
-            staged.commit(replace=True, on_commit=self.committed)
+            staged.commit(may_replace=partial(check_not_here, self.checkpoint.target), on_commit=self.committed)
 
     def write_into(self, staged: StagedDirectory, files: Mapping[str, CheckpointFile]) -> None:
         """Write files under the names they get: for all of them room is taken first."""

@@ -1,13 +1,15 @@
 """Checkpoints as tables: which files, and where in them each tensor lies. No tensor byte is read.
 
-checkpoint.py    the table itself
+checkpoint.py    the table itself; checkpoint_file.py one of its files
 resolve.py       which format a path holds, by its content
 files.py         single files, and what files come to together
+location.py      where it is
 table.py         what a reader makes of one file
 safetensors.py   a .safetensors file; safetensors_header.py its header as JSON
 torch_save/      a file of torch.save
 distributed/     a directory of torch.distributed.checkpoint
-sharded.py       an index and its shards, or the directory that holds them
+directory.py     a directory: which of its files are the checkpoint
+sharded.py       an index and its shards
 index.py         the index itself
 unindexed.py     files that a directory holds without an index
 slices.py        files of slices that ranks wrote; tiling.py whether they make up a tensor
@@ -16,7 +18,11 @@ lone_shards.py   one shard that is named by itself
 lone_files.py    a file that is read by itself, whatever part it is
 shards.py        how tensors are parted among new shards
 placeholders.py  empty tensors whose weights are somewhere else
+weight_names.py  what files of weights are called
 listing.py       the files of a directory
+companions.py    what a directory holds beside a checkpoint
+twins.py         the same model in other files
+nested.py        checkpoints in folders below
 roots.py         where in a saved object the state dict sits
 optimizers/      optimizers' states, and copies of parameters that training goes on from
 beside.py        files of optimizers beside the weights
@@ -30,7 +36,8 @@ strict_json.py   JSON as a hostile file may write it
 """
 
 from initctl.formats.beside import Beside, beside, with_beside
-from initctl.formats.checkpoint import Checkpoint, CheckpointFile, Checksum, Identity
+from initctl.formats.checkpoint import Checkpoint
+from initctl.formats.checkpoint_file import CheckpointFile, Checksum, Identity
 from initctl.formats.config import read_config
 from initctl.formats.resolve import read_checkpoint
 

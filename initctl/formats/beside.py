@@ -41,7 +41,7 @@ WRITERS = (
     Writer(r"(?:.*/)?distrib_optim\.pt", "Megatron-LM", has_copies=True),
     Writer(r"optimizer(?:_\d+)?\.bin", "accelerate"),
     Writer(r"optimizer\.pt", "transformers Trainer"),
-    Writer(r"(?:recipe_state/)?recipe_state\.pt", "torchtune"),
+    Writer(r"recipe_state\.pt|recipe_state/", "torchtune"),
     Writer(rf"training_state\w*{_TORCH}", "a trainer"),
     Writer(r"custom_checkpoint_\d+\.pkl", "accelerate"),
     Writer(rf"(?:\w+[-_.])?optim(?:izer)?s?(?:[-_.]\w+)*(?:{_TORCH}|\.safetensors)", "a trainer"),
@@ -49,7 +49,6 @@ WRITERS = (
 )
 """A name that ends with a slash is that of a folder. The first one that matches counts."""
 _PATTERNS = tuple((re.compile(writer.pattern), writer) for writer in WRITERS)
-_FOLDER = re.compile(r"((?:\.\./)?optim(?:izer)?s?(?:_\d+)?/).*")
 _MOST_READ = 8
 """Files of one writer that are read: many ranks write one each, all alike."""
 
@@ -87,32 +86,28 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
     """
     has_own = not checkpoint.is_directory and any(optimizer.kinds for optimizer in checkpoint.optimizers)
     base = checkpoint.path if os.path.isdir(checkpoint.path) else os.path.dirname(checkpoint.path)
+    prefix = f"{checkpoint.component}/" if checkpoint.component else ""
     read: dict[Writer, int] = {}
     found = []
     for name, writer in _matching(checkpoint):
         read[writer] = read.get(writer, 0) + 1
         if read[writer] <= _MOST_READ:
             path = os.path.join(base, name)
-            found.append(_read(os.path.join(checkpoint.directory, name), path, name, writer))
+            found.append(_read(os.path.join(checkpoint.home, name), path, prefix + name, writer))
     return tuple(one for one in found if one.matters and (one.has_copies or not has_own))
 
 
 def _matching(checkpoint: Checkpoint) -> Iterator[tuple[str, Writer]]:
-    own = {file.name for file in checkpoint.files}
-    for name in dict.fromkeys(_names(checkpoint)):
+    own = {os.path.basename(file.name) for file in checkpoint.files}
+    for name in _names(checkpoint):
         writer = next((writer for pattern, writer in _PATTERNS if pattern.fullmatch(name)), None)
         if writer and name not in own:
             yield name, writer
 
 
 def _names(checkpoint: Checkpoint) -> Iterator[str]:
-    """What is beside the weights: folders of optimizers by their own names, other files by theirs."""
-    if not checkpoint.is_directory:
-        yield from _listed(checkpoint.directory)
-        return
-    for file in checkpoint.other_files:
-        folder = _FOLDER.fullmatch(file.name)
-        yield folder[1] if folder else file.name
+    """What is beside the weights: files by their names, folders by theirs and a slash."""
+    yield from _listed(checkpoint.home)
     if checkpoint.format == _DISTRIBUTED:
         yield from (f"../{name}" for name in _listed(os.path.dirname(checkpoint.directory)) if name.endswith("/"))
 
@@ -147,7 +142,7 @@ def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
     return replace(
         checkpoint,
         files=(*checkpoint.files, *(table.file for _, table in tables)),
-        other_files=tuple(file for file in checkpoint.other_files if file.name not in names),
+        companions=checkpoint.companions and checkpoint.companions.without(names),
         outside=(*checkpoint.outside, *(t for one, table in tables for t in _renamed(one.name, table))),
         unlisted=(*checkpoint.unlisted, *(spec for _, table in tables for spec in table.unlisted)),
         optimizers=(*checkpoint.optimizers, *(_of_file(o, one.name) for one, _ in tables for o in one.optimizers)),

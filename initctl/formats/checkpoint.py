@@ -4,64 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError, Problem, shown
+from initctl.formats.checkpoint_file import Identity
 from initctl.formats.opening import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from initctl.formats.checkpoint_file import CheckpointFile
+    from initctl.formats.companions import Companions
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
     from initctl.tensors import TensorSpec
-
-
-_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin.index.json")
-"""What files are called that hold weights, or say where they lie."""
-
-
-class Identity(NamedTuple):
-    """What tells whether a file is still the one that was read."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Identity:
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-class Checksum(NamedTuple):
-    """The CRC-32 of a file's bytes from `start` to `stop`, which `name` are: `value`, stored at each of `places`.
-
-    It is `unfinished` where it stands at the last place alone, and the others hold zeros: while a patch is at work.
-    Where the `value` is 0 there may be none: no content is held to it.
-    """
-
-    name: str
-    start: int
-    stop: int
-    value: int
-    places: tuple[int, ...]
-    unfinished: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointFile:
-    """One file of a checkpoint; `name` is relative to the checkpoint's directory, with `/` between its parts."""
-
-    name: str
-    identity: Identity
-    mode: int
-    checksums: tuple[Checksum, ...] = ()
-
-    @property
-    def size(self) -> int:
-        return self.identity.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +25,8 @@ class Checkpoint:
     """What a path holds.
 
     `directory` holds the files; `target` is what a rewrite replaces: the one file, or the directory where
-    `is_directory`. `tensors` keep the order of their names in the file, shard after shard. `other_files` belong to the
-    directory but hold no tensors; they go along with a copy of it.
+    `is_directory`. `tensors` keep the order of their names in the file, shard after shard. A directory has
+    `companions`, files that hold none of them. The checkpoint may be one `component` of it, in the folder of this name.
 
     Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it lie tensors
     that no rule reaches, under their whole names; `unlisted` are bytes that something leads to which is no tensor with
@@ -87,7 +43,7 @@ class Checkpoint:
     files: tuple[CheckpointFile, ...]
     tensors: tuple[TensorSpec, ...]
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    other_files: tuple[CheckpointFile, ...] = ()
+    companions: Companions | None = None
     warnings: tuple[Problem, ...] = ()
     root: str = ""
     outside: tuple[TensorSpec, ...] = ()
@@ -96,6 +52,7 @@ class Checkpoint:
     optimizers: tuple[Optimizer, ...] = ()
     masters: tuple[Copies, ...] = ()
     described_by: str | None = None
+    component: str = ""
     beside: tuple[str, ...] = ()
 
     @property
@@ -104,13 +61,35 @@ class Checkpoint:
         return self.format.startswith("safetensors")
 
     @property
-    def companions(self) -> tuple[CheckpointFile, ...]:
-        """The other files that go along when it is converted: none that says where weights lie, or holds them too."""
-        return tuple(
-            file
-            for file in self.other_files
-            if file.name != self.described_by and ("/" in file.name or not file.name.endswith(_WEIGHTS))
-        )
+    def home(self) -> str:
+        """The folder that it is in: that of its `config.json`."""
+        return os.path.join(self.directory, self.component)
+
+    @property
+    def other_files(self) -> tuple[CheckpointFile, ...]:
+        """The files that belong to the directory but hold no tensors; they go along with a copy of it.
+
+        Everything below the directory is read for that. Raises `InputError` if some of it cannot be.
+        """
+        return self.companions.files if self.companions else ()
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """Those of the other files that hold the same model once more, by name."""
+        return self.companions.stale if self.companions else ()
+
+    @property
+    def side_files(self) -> tuple[CheckpointFile, ...]:
+        """The other files that go along when it is converted: all but the one that says where tensors lie."""
+        return tuple(file for file in self.other_files if file.name != self.described_by)
+
+    def holds(self, path: str) -> bool:
+        """Whether the file at `path` is one of its own, or in its directory."""
+        if any(os.path.samefile(path, os.path.join(self.directory, file.name)) for file in self.files):
+            return True
+        parent, name = os.path.split(path)
+        places = (os.path.join(os.path.realpath(parent), name), os.path.realpath(path))
+        return self.is_directory and any(os.path.commonpath([p, self.directory]) == self.directory for p in places)
 
     def open(self, file: CheckpointFile) -> int:
         """A descriptor to read `file` from. Raises `ConflictError` where it changed."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint import Checkpoint
+from initctl.formats.location import Location
 from initctl.formats.lone_files import alone
 from initctl.formats.opening import open_regular
 from initctl.formats.optimizers import optimizers
@@ -21,19 +22,9 @@ from initctl.formats.torch_save import file as torch_save
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.formats.checkpoint import CheckpointFile
+    from initctl.formats.companions import Companions
     from initctl.formats.roots import Rooted
     from initctl.formats.table import Table
-
-
-class Location(NamedTuple):
-    """Where a checkpoint is: the path that messages call it by, the directory of its files, and the file or directory
-    that a rewrite replaces.
-    """
-
-    path: str
-    directory: str
-    target: str
 
 
 def first_bytes(path: str) -> bytes:
@@ -68,10 +59,10 @@ def together(
     *,
     root: str | None,
     description: Table | None = None,
-    other_files: tuple[CheckpointFile, ...] | None = None,
+    companions: Companions | None = None,
     warnings: Sequence[Problem] = (),
 ) -> Checkpoint:
-    """The checkpoint that files with `tables` make up; with `other_files` it is a directory.
+    """The checkpoint that files with `tables` make up; with `companions` it is a directory.
 
     A `description` is the table of one of the others, which says where tensors lie, as an index does.
     """
@@ -84,11 +75,11 @@ def together(
     checkpoint = Checkpoint(
         **location._asdict(),
         format=kind,
-        is_directory=other_files is not None,
+        is_directory=companions is not None,
         files=tuple(table.file for table in tables),
         tensors=found.tensors,
         metadata={table.file.name: table.metadata for table in told if table.metadata},
-        other_files=other_files or (),
+        companions=companions,
         warnings=(*(w for table in told for w in table.warnings), *_choice(location.path, found), *warnings),
         root=found.root,
         outside=found.outside,

@@ -1,4 +1,4 @@
-"""`*.safetensors.index.json` and `*.bin.index.json`: which tensor lies in which shard."""
+"""`*.safetensors.index.json` and `*.bin.index.json`, some with a variant: which tensor is in which shard."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from typing import NamedTuple, NoReturn
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.weight_names import SAFETENSORS, TORCH, WeightName, weight_name
 
 
 class Kind(NamedTuple):
-    """How an index's name ends, and how its shards' do."""
+    """How an index's name ends if it has no variant, and how its shards' do."""
 
     suffix: str
     shards: tuple[str, ...]
 
 
-KINDS = (
-    Kind(".safetensors.index.json", (".safetensors",)),
-    Kind(".bin.index.json", (".bin", ".pt", ".pth", ".ckpt")),
-)
-"""The ones that a directory is searched for first stand first."""
+KINDS = (Kind(".safetensors.index.json", (SAFETENSORS,)), Kind(".bin.index.json", TORCH))
+"""A directory is searched for these, in this order."""
 _SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.shards)
 LONGEST = 100_000_000
 """Bytes."""
@@ -37,6 +35,8 @@ class Index:
     def __init__(self, path: str) -> None:
         """Read the index at `path`. Raises `InputError`."""
         self.path = path
+        self.name = _named(path)
+        """Its parts, if it is called as an index is."""
         self.weight_map = self._weight_map()
         self.shards = list(dict.fromkeys(self.weight_map.values()))
         """Names relative to the index's directory, in order of first mention."""
@@ -88,12 +88,17 @@ class Index:
         if fault := plain_name(shard):
             code, words = fault
             self.refuse(code, f"{shown(shard)}: {words}")
-        suffixes = next((kind.shards for kind in KINDS if self.path.endswith(kind.suffix)), _SUFFIXES)
+        suffixes = next((kind.shards for kind in KINDS if self.name and self.name.suffix in kind.shards), _SUFFIXES)
         if not shard.endswith(suffixes):
             self._malformed(f"{shown(shard)}: is not a {' or '.join(suffixes)} file")
 
     def _malformed(self, fault: str) -> NoReturn:
         self.refuse("malformed", fault)
+
+
+def _named(path: str) -> WeightName | None:
+    found = weight_name(os.path.basename(path))
+    return found if found and found.is_index else None
 
 
 def plain_name(name: str) -> tuple[str, str] | None:

@@ -1,56 +1,103 @@
-"""The files of a directory."""
+"""The files of a directory: those directly in a folder, and, when a copy needs them, all below."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from typing import NamedTuple
 
-from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.checkpoint_file import CheckpointFile
+from initctl.formats.hub_cache import in_hub_cache
 from initctl.formats.opening import unreadable
-
-Files = Mapping[str, CheckpointFile]
-"""Files by their names relative to a directory, in order of these names."""
 
 
 class Listing(NamedTuple):
-    """What lies below a directory: the regular files, and the names of what is none."""
+    """The names directly in a folder, sorted: its files, its folders, and what is neither for a checkpoint."""
 
-    files: Files
-    left_out: list[str]
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
-def files_below(directory: str) -> Listing:
-    """What lies below `directory`. Raises `InputError` where it cannot be read.
+class Below(NamedTuple):
+    """What is below a directory, sorted by names relative to it: the files, and the names of what a copy leaves out."""
 
-    Links count as the files they lead to. Links to directories are left out: they lead anywhere, or in a circle; so are
-    links to nothing, and pipes, sockets and devices.
+    files: tuple[CheckpointFile, ...]
+    left_out: tuple[str, ...]
+
+
+def listing(folder: str, directory: str) -> Listing:
+    """What is directly in `folder`, which is in `directory` or is it. Raises `InputError` if it cannot be read.
+
+    Links count as the files that they lead to, if these are in the directory, which is a real path. Links that leave it
+    are left out, and so are links to folders, which may lead in a circle, links to nothing, pipes, sockets and devices.
     """
+    files: list[str] = []
+    folders: list[str] = []
+    left_out: list[str] = []
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(entry.name)
+        else:
+            is_file = entry.is_file(follow_symlinks=False) or _status(entry, directory)
+            (files if is_file else left_out).append(entry.name)
+    return Listing(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(left_out)))
+
+
+def files_below(directory: str) -> Below:
+    """Everything below `directory`, a real path, as `listing` sorts it. Raises `InputError` if some cannot be read."""
     files: list[CheckpointFile] = []
     left_out: list[str] = []
     folders = [""]
     while folders:
-        folder = folders.pop()
-        path = os.path.join(directory, folder)
-        try:
-            entries = list(os.scandir(path))
-        except OSError as error:
-            raise unreadable(path, error) from None
-        for entry in entries:
-            name = folder + entry.name
-            status = _status(entry.path)
+        prefix = folders.pop()
+        for entry in _entries(os.path.join(directory, prefix)):
+            name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 folders.append(f"{name}/")
-            elif status and stat.S_ISREG(status.st_mode):
-                files.append(CheckpointFile(name, Identity.of(status), stat.S_IMODE(status.st_mode)))
+            elif status := _status(entry, directory):
+                files.append(CheckpointFile.of(name, status))
             else:
                 left_out.append(name)
-    return Listing({file.name: file for file in sorted(files, key=lambda file: file.name)}, sorted(left_out))
+    return Below(tuple(sorted(files, key=lambda file: file.name)), tuple(sorted(left_out)))
 
 
-def _status(path: str) -> os.stat_result | None:
+def status_within(path: str, directory: str) -> os.stat_result | None:
+    """The status of the regular file that `path`, a name in `directory`, leads to; None if there is no such file, or it
+    is outside of the directory.
+
+    The status is of the place that was found to be inside. So a link that is changed afterwards leads to another file
+    than the one with this status. Hugging Face's cache is built of links that leave a directory: these are followed.
+    """
+    real = os.path.realpath(path)
+    return _regular(real) if _is_within(real, directory) else None
+
+
+def is_within(path: str, directory: str) -> bool:
+    """Whether `path` leads to a place in `directory`, a real path, or into Hugging Face's cache."""
+    return _is_within(os.path.realpath(path), directory)
+
+
+def _is_within(real: str, directory: str) -> bool:
+    return os.path.commonpath([real, directory]) == directory or in_hub_cache(real)
+
+
+def _status(entry: os.DirEntry[str], directory: str) -> os.stat_result | None:
+    return status_within(entry.path, directory) if entry.is_symlink() else _regular(entry.path)
+
+
+def _regular(path: str) -> os.stat_result | None:
+    """The status of the regular file at `path`, if there is one; of a link there is none."""
     try:
-        return os.stat(path)
-    except OSError:  # a link to nothing, or to itself
+        status = os.lstat(path)
+    except OSError:  # it is gone; or a link led to nothing, or to itself
         return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise unreadable(folder, error) from None

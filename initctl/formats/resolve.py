@@ -5,23 +5,32 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.formats import safetensors, sharded
+from initctl.errors import Problem, UsageError, shown
+from initctl.formats import safetensors
+from initctl.formats.directory import read_directory
 from initctl.formats.files import first_bytes, read_file
+from initctl.formats.sharded import read_index
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
 
 
-def read_checkpoint(path: str | os.PathLike[str], *, root: str | None = None) -> Checkpoint:
+def read_checkpoint(
+    path: str | os.PathLike[str], *, root: str | None = None, component: str | None = None
+) -> Checkpoint:
     """The table of the checkpoint at `path`: a file, an index of shards, or a directory.
 
-    `root` are the dotted keys that lead to the state dict: by default where training frameworks put it. Raises
-    `InputError`, and `UsageError` where no tensor lies at `root`.
+    `root` are the dotted keys that lead to the state dict: by default where training frameworks put it. A `component`
+    is a folder of the directory at `path`: then its tensors are read, as a part of the whole directory. Raises
+    `InputError`; `UsageError` if no tensor is at `root`, or there is no such folder.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
-        return sharded.read_directory(path, root)
+        return read_directory(path, root, component)
+    if component is not None:
+        fault = f"component: {shown(path)} is not a directory, and only a directory has components"
+        raise UsageError(Problem("usage.component", fault, "leave --component out"))
     content = first_bytes(path)
     if content.lstrip()[:1] == b"{" and not safetensors.is_at(content):
-        return sharded.read_index(path, root)
+        return read_index(path, root)
     return read_file(path, root)

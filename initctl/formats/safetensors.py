@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
-from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.foreign import refuse_foreign
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
@@ -52,7 +52,7 @@ def read_table(path: str, name: str) -> Table:
     finally:
         os.close(descriptor)
     reader.ask_library(path)
-    file = CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777)
+    file = CheckpointFile.of(name, status)
     return Table(NAME, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
 
 

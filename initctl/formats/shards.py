@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.formats.weight_names import CONVERTED, SAFETENSORS, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,9 +20,44 @@ if TYPE_CHECKING:
 
 LARGEST = "5GB"
 """The library's own default."""
-INDEX = "model.safetensors.index.json"
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([KMGT]?B)?", re.IGNORECASE)
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What new files of weights are called: `stem.variant.safetensors`, as transformers and diffusers save them."""
+
+    stem: str = "model"
+    variant: str | None = None
+
+    @classmethod
+    def after(cls, name: str) -> Naming:
+        """The names of what the file or the index called `name` becomes: a loader looks for the same stem."""
+        found = weight_name(name)
+        if found is None:
+            return cls(name.lstrip(".") or "model")
+        stem = CONVERTED.get(found.stem, found.stem)
+        if found.is_part and not found.is_index:
+            return cls(stem + name.removeprefix(found.stem).removesuffix(found.suffix))
+        return cls(stem, found.variant)
+
+    @property
+    def file(self) -> str:
+        """One file with all of it."""
+        return f"{self._begin}{SAFETENSORS}"
+
+    @property
+    def index(self) -> str:
+        variant = f".{self.variant}" if self.variant else ""
+        return f"{self.stem}{SAFETENSORS}.index{variant}.json"
+
+    def shard(self, number: int, shards: int) -> str:
+        return f"{self._begin}-{number:05d}-of-{shards:05d}{SAFETENSORS}"
+
+    @property
+    def _begin(self) -> str:
+        return f"{self.stem}.{self.variant}" if self.variant else self.stem
 
 
 def parse_size(text: str) -> int:
@@ -33,7 +70,7 @@ def parse_size(text: str) -> int:
     return size
 
 
-def spread(tensors: Sequence[TensorSpec], largest: int) -> dict[str, list[TensorSpec]]:
+def spread(tensors: Sequence[TensorSpec], largest: int, naming: Naming) -> dict[str, list[TensorSpec]]:
     """Which of `tensors` go to which file: in their order, a new one where the last would get larger than `largest`.
 
     A tensor that is larger by itself has a file of its own.
@@ -53,8 +90,8 @@ def spread(tensors: Sequence[TensorSpec], largest: int) -> dict[str, list[Tensor
     if current or not shards:
         shards.append(current)
     if len(shards) == 1:
-        return {"model.safetensors": shards[0]}
-    return {f"model-{n:05d}-of-{len(shards):05d}.safetensors": shard for n, shard in enumerate(shards, start=1)}
+        return {naming.file: shards[0]}
+    return {naming.shard(number, len(shards)): shard for number, shard in enumerate(shards, start=1)}
 
 
 def index_of(shards: Mapping[str, Sequence[TensorSpec]]) -> bytes:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initctl.errors import Problem
-    from initctl.formats.checkpoint import CheckpointFile
+    from initctl.formats.checkpoint_file import CheckpointFile
     from initctl.formats.optimizers import OptimizerFacts
     from initctl.tensors import TensorSpec
 

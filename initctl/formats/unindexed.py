@@ -15,23 +15,24 @@ from initctl.formats.slices import are_slices, put_together
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from initctl.formats.location import Location
     from initctl.formats.table import Table
 
 
-def read_unindexed(path: str, names: Sequence[str]) -> list[Table]:
-    """The tables of the files `names` in the directory at `path`, tensors whole. Raises `InputError`."""
+def read_unindexed(location: Location, names: Sequence[str]) -> list[Table]:
+    """The tables of the files `names` in the folder at `location`, tensors whole. Raises `InputError`."""
     if len(names) > 1 and not names[0].endswith(SUFFIX):
-        raise _several(path, names)
-    first, *_ = tables = [_read(path, names[0])]
+        raise _several(location.path, names)
+    first, *_ = tables = [_read(location, names[0])]
     if are_slices(first):
-        return put_together(path, tables + [_read(path, name) for name in names[1:]])
+        return put_together(location.whole, tables + [_read(location, name) for name in names[1:]])
     if len(names) > 1:
-        raise _several(path, names)
-    return [alone(os.path.join(path, names[0]), first)]
+        raise _several(location.path, names)
+    return [alone(os.path.join(location.path, names[0]), first)]
 
 
-def _read(path: str, name: str) -> Table:
-    return read_table(os.path.join(path, name), name)
+def _read(location: Location, name: str) -> Table:
+    return read_table(os.path.join(location.path, name), location.named(name))
 
 
 def _several(path: str, names: Sequence[str]) -> InputError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from initctl.errors import ConflictError, InputError, Problem, UsageError, escape, shown
 from initctl.formats.opening import read_small
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
     from initctl.planning.plan import Action
     from initctl.tensors import TensorSpec
 
+
+class Read(Protocol):
+    """Gives the table of the checkpoint at `path`."""
+
+    def __call__(self, path: str, root: str | None = None, component: str | None = None) -> Checkpoint: ...
+
+
 SCHEMA = "initctl-plan/1"
 _DIGEST = "digest"
 LONGEST = 100_000_000
@@ -46,6 +55,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "table": table_digest(plan.checkpoint),
             "tensors": tensors_digest(plan.checkpoint),
             "root": plan.checkpoint.root,
+            "component": plan.checkpoint.component,
             "seed": plan.seed,
             "rng": plan.rng,
             "reset_optimizer": plan.buffers is not None,
@@ -64,17 +74,17 @@ def signed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """The `document` of a plan, at `path`. `read` gives the table of a checkpoint at a root.
+    """The `document` of a plan, at `path`. `read` gives the table of a checkpoint at a root, of a component.
 
     Its plans are for one checkpoint. They raise `InputError` where the document is damaged.
     """
 
     path: str
     document: Mapping[str, Any]
-    read: Callable[[str, str | None], Checkpoint]
+    read: Read
 
     @classmethod
-    def at(cls, path: str, read: Callable[[str, str | None], Checkpoint]) -> SavedPlan:
+    def at(cls, path: str, read: Read) -> SavedPlan:
         """The one in the file at `path`. Raises `InputError`."""
         try:
             document = parse_object(read_small(path, LONGEST))
@@ -84,7 +94,7 @@ class SavedPlan:
             _malformed(path, f"is no saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
         if document.get(_DIGEST) != signed(document)[_DIGEST]:
             _malformed(path, "is not as it was saved: its digest differs", "plan again")
-        for key in ("root", "table", "tensors"):
+        for key in ("root", "component", "table", "tensors"):
             if not isinstance(document.get(key), str):
                 _malformed(path, f"is damaged: {key} is no text", "plan again")
         return cls(path, document, read)
@@ -100,13 +110,15 @@ class SavedPlan:
         """
         return self._restored(path, tensors_digest, self.document["tensors"])
 
-    def _read(self, path: str, root: str | None) -> Checkpoint:
+    def _read(self, path: str, root: str | None, component: str | None) -> Checkpoint:
         """The table of the checkpoint at `path`, with the files of optimizers that the plan is for too."""
-        table = self.read(path, root)
+        table = self.read(path, root, component=component)
         return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
 
     def _restored(self, path: str, told: Callable[[Checkpoint], str], wanted: str) -> Plan:
-        table = read_alike(path, self.document["root"], told, wanted, self._read)
+        component = self.document["component"] if os.path.isdir(path) else ""
+        read = partial(self._read, component=component or None)
+        table = read_alike(path, self.document["root"], told, wanted, read)
         if table is None:
             raise _other(path, self.path)
         try:
@@ -117,13 +129,11 @@ class SavedPlan:
             _malformed(self.path, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
 
-def _plan(
-    document: Mapping[str, Any], table: Checkpoint, read: Callable[[str, str | None], Checkpoint], path: str
-) -> Plan:
+def _plan(document: Mapping[str, Any], table: Checkpoint, read: Read, path: str) -> Plan:
     seed, rng = document["seed"], document["rng"]
     if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
         raise ValueError(f"seed {seed}, rng {rng}")
-    around = Surroundings(table, None, lambda other: read(other, None))
+    around = Surroundings(table, None, read)
     if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
         raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
     tensors = {tensor.name: tensor for tensor in table.tensors}

@@ -45,10 +45,14 @@ def test_it_is_told_as_soon_as_it_is_in_place(tmp_path: Path, replaces: bool):
     folder = tmp_path / "folder"
     if replaces:
         folder.mkdir()
+        (folder / "old").touch()
     with StagedDirectory(str(folder)) as staged:
         staged.sync(0o700, like=str(tmp_path))
         before = staged.path
-        staged.commit(replace=replaces, on_commit=lambda: told.append(os.path.exists(before) is replaces))
+        staged.commit(
+            may_replace=(lambda: None) if replaces else None,
+            on_commit=lambda: told.append(os.path.exists(before) is replaces),
+        )
     assert told == [True, True]
 
 

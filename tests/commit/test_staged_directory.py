@@ -32,12 +32,16 @@ def fill(staged: StagedDirectory) -> None:
             file.sync(0o640)
 
 
+def anything() -> None:
+    """What is there may be replaced."""
+
+
 def put(target: Path, model: Path, *, replace: bool) -> None:
     """Write the files of NEW as the directory `target`, with subdirectories as they are in `model`."""
     with StagedDirectory(str(target)) as staged:
         fill(staged)
         staged.sync(0o750, like=str(model))
-        staged.commit(replace=replace)
+        staged.commit(may_replace=anything if replace else None)
 
 
 def rewrite(target: Path, name: str, content: bytes) -> None:
@@ -48,7 +52,7 @@ def rewrite(target: Path, name: str, content: bytes) -> None:
             file.sync(0o600)
         staged.link_rest(str(target))
         staged.sync(stat.S_IMODE(target.stat().st_mode), like=str(target))
-        staged.commit(replace=True)
+        staged.commit(may_replace=anything)
 
 
 @pytest.fixture
@@ -181,7 +185,7 @@ def test_what_appeared_meanwhile_is_not_replaced(model: Path, appear: str):
             out.symlink_to("nowhere")
         theirs = {name: entry for name, entry in snapshot(model.parent).items() if not name.startswith(".initctl-")}
         with pytest.raises(ConflictError, match="out: exists"):
-            staged.commit(replace=False)
+            staged.commit()
     assert snapshot(model.parent) == theirs
 
 
@@ -191,10 +195,34 @@ def test_a_directory_that_is_replaced_is_gone(model: Path):
     assert sorted(path.name for path in model.parent.iterdir()) == ["model", "outside"]
 
 
-def test_what_vanished_meanwhile_is_not_replaced(model: Path):
+def test_where_something_vanished_meanwhile_it_is_put_nevertheless(model: Path):
+    put(model.parent / "out", model, replace=True)
+    assert contents(model.parent / "out") == NEW
+
+
+def test_what_appeared_meanwhile_is_replaced_once_that_is_allowed(model: Path):
+    asked: list[bool] = []
+    with StagedDirectory(str(model)) as staged:
+        fill(staged)
+        staged.sync(0o750, like=str(model))
+        staged.commit(may_replace=lambda: asked.append((model / "one").exists()))
+    assert asked == [True]
+    assert contents(model) == NEW
+
+
+def test_what_appeared_meanwhile_stays_if_replacing_it_is_refused(model: Path):
+    def refuse() -> None:
+        raise KeyError
+
+    def replace() -> None:
+        with StagedDirectory(str(model)) as staged:
+            fill(staged)
+            staged.sync(0o750, like=str(model))
+            staged.commit(may_replace=refuse)
+
     before = snapshot(model.parent)
-    with pytest.raises(StorageError, match="cannot be replaced in one step: No such file"):
-        put(model.parent / "out", model, replace=True)
+    with pytest.raises(KeyError):
+        replace()
     assert snapshot(model.parent) == before
 
 
@@ -235,7 +263,7 @@ with tempfile.TemporaryDirectory() as folder:
             staged.sync(0o755, like=str(target))
             if "fail" in sys.argv:
                 raise KeyError("fail")
-            staged.commit(replace=True)
+            staged.commit(may_replace=lambda: None)
     except KeyError:
         print("failed")
     print(os.listdir(folder), oct((target / "sub").stat().st_mode), os.listdir(target / "sub"))

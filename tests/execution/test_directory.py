@@ -71,13 +71,12 @@ def test_the_copies_are_files_of_their_own(tmp_path: Path):
     assert theirs.isdisjoint(entry.inode for entry in snapshot(tmp_path / "out").values())
 
 
-def test_links_to_files_become_files(tmp_path: Path):
+def test_links_to_files_in_the_directory_become_files(tmp_path: Path):
     source, out = sharded(tmp_path / "model"), tmp_path / "out"
-    for name in ("model-1.safetensors", "config.json"):
-        (source / name).rename(tmp_path / name)
-        (source / name).symlink_to(tmp_path / name if name == "config.json" else f"blobs/{name}")
     (source / "blobs").mkdir()
-    (tmp_path / "model-1.safetensors").rename(source / "blobs" / "model-1.safetensors")
+    for name in ("model-1.safetensors", "config.json"):
+        (source / name).rename(source / "blobs" / name)
+        (source / name).symlink_to(f"blobs/{name}")
     initctl.apply(source, out, rules=RULES)
     assert (out / "config.json").read_text() == '{"model_type": "none"}'
     assert not (out / "config.json").is_symlink()

@@ -17,7 +17,7 @@ from safetensors.torch import save as save_bytes
 import initctl
 from initctl.dtypes import BY_NAME
 from initctl.errors import UsageError
-from initctl.formats.shards import INDEX, LARGEST, index_of, parse_size, spread
+from initctl.formats.shards import LARGEST, Naming, index_of, parse_size, spread
 from initctl.tensors import TensorSpec
 from tests.commit.folders import contents
 from tests.execution.checkpoints import METADATA, network, sharded, single
@@ -37,7 +37,7 @@ def tensor(name: str, numel: int) -> TensorSpec:
 def test_tensors_are_spread_as_huggingface_hub_does(sizes: list[int], largest: int):
     state = {f"t{number}": torch.zeros(size, dtype=torch.uint8) for number, size in enumerate(sizes)}
     theirs = split_torch_state_dict_into_shards(state, max_shard_size=largest)
-    ours = spread([tensor(name, held.numel()) for name, held in state.items()], largest)
+    ours = spread([tensor(name, held.numel()) for name, held in state.items()], largest, Naming())
     assert {file: [held.name for held in shard] for file, shard in ours.items()} == theirs.filename_to_tensors
     assert json.loads(index_of(ours)) == {"metadata": theirs.metadata, "weight_map": theirs.tensor_to_filename}
 
@@ -46,7 +46,7 @@ def test_tensors_are_spread_as_huggingface_hub_does(sizes: list[int], largest: i
 @settings(deadline=None)
 def test_every_tensor_lies_in_one_shard_in_order_and_none_is_too_large_or_empty(sizes: list[int], largest: int):
     tensors = [tensor(f"t{number}", size) for number, size in enumerate(sizes)]
-    shards = list(spread(tensors, largest).values())
+    shards = list(spread(tensors, largest, Naming()).values())
     assert sorted(held.name for shard in shards for held in shard) == sorted(held.name for held in tensors)
     for shard in shards:
         assert [tensors.index(held) for held in shard] == sorted(tensors.index(held) for held in shard)
@@ -55,11 +55,11 @@ def test_every_tensor_lies_in_one_shard_in_order_and_none_is_too_large_or_empty(
 
 
 def test_no_tensors_at_all_are_one_empty_file():
-    assert spread([], 5) == {"model.safetensors": []}
+    assert spread([], 5, Naming()) == {"model.safetensors": []}
 
 
 def test_an_index_is_the_same_every_time_and_sorted():
-    shards = spread([tensor("é", 3), tensor("b", 3), tensor("a", 3)], 6)
+    shards = spread([tensor("é", 3), tensor("b", 3), tensor("a", 3)], 6, Naming())
     wanted = {
         "metadata": {"total_size": 9},
         "weight_map": {
@@ -69,7 +69,6 @@ def test_an_index_is_the_same_every_time_and_sorted():
         },
     }
     assert index_of(shards) == (json.dumps(wanted, indent=2) + "\n").encode()
-    assert INDEX == "model.safetensors.index.json"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_a_safetensors_file_becomes_a_directory_and_a_directory_one_file(tmp_pat
         assert {n: found[n].tolist() for n in found} == {n: t.tolist() for n, t in {**network(), **changes}.items()}
 
 
-def test_weights_beside_those_that_are_converted_stay_behind(tmp_path: Path):
+def test_the_same_model_beside_what_is_converted_stays_behind_if_it_is_dropped(tmp_path: Path):
     both = tmp_path / "both"
     both.mkdir()
     torch.save({"w": torch.ones(3)}, both / "pytorch_model.bin")
@@ -154,6 +153,6 @@ def test_weights_beside_those_that_are_converted_stay_behind(tmp_path: Path):
     (both / "pytorch_model.bin.index.json").write_text(json.dumps(index))
     save_file({"w": torch.zeros(3)}, both / "model.safetensors")
     (both / "config.json").write_text("{}")
-    initctl.apply(both / "pytorch_model.bin.index.json", tmp_path / "out", max_shard_size="1GB")
+    initctl.apply(both / "pytorch_model.bin.index.json", tmp_path / "out", max_shard_size="1GB", stale="drop")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
     assert torch.equal(load_file(tmp_path / "out" / "model.safetensors")["w"], torch.ones(3))

@@ -5,6 +5,6 @@ metadata.py     `.metadata`: which tensors there are, how they were cut, and whe
 items.py        the files of chunks
 """
 
-from initctl.formats.distributed.directory import METADATA, NAME, SUFFIX, read_distributed
+from initctl.formats.distributed.directory import NAME, read_distributed
 
-__all__ = ["METADATA", "NAME", "SUFFIX", "read_distributed"]
+__all__ = ["NAME", "read_distributed"]

@@ -7,13 +7,18 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.checkpoint_file import CheckpointFile
+from initctl.formats.companions import around
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
-from initctl.formats.files import Location, together
+from initctl.formats.files import together
+from initctl.formats.listing import status_within
+from initctl.formats.opening import unreadable
 from initctl.formats.optimizers import OptimizerFacts
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -24,49 +29,57 @@ if TYPE_CHECKING:
     from initctl.formats.distributed.items import ChunkFile
     from initctl.formats.distributed.metadata import Chunk, Layout, Metadata
     from initctl.formats.listing import Listing
+    from initctl.formats.location import Location
     from initctl.tensors import Block, Shape
 
 NAME = "torch-distributed"
-METADATA = ".metadata"
-SUFFIX = ".distcp"
 _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
 
 
-def read_distributed(path: str, listing: Listing, root: str | None) -> Checkpoint:
-    """The checkpoint in the directory at `path`, which holds the files of `listing`.
+def read_distributed(location: Location, here: Listing, root: str | None) -> Checkpoint:
+    """The checkpoint in a directory, or in a component of one, whose folder holds what is `here`.
 
     Raises `InputError`, and `UsageError` where no tensor lies at `root`.
     """
-    directory = os.path.realpath(path)
-    described = os.path.join(path, METADATA)
+    described = os.path.join(location.path, DISTRIBUTED_METADATA)
     try:
         metadata = read_metadata(described)
     except Malformed as fact:
         raise _refused(described, fact) from None
     chunks = _by_file(metadata.layouts.values())
-    if missing := [name for name in chunks if name not in listing.files]:
+    statuses = {name: status_within(os.path.join(location.home, name), location.directory) for name in chunks}
+    if missing := [name for name, status in statuses.items() if not status]:
         named = listed([shown(name) for name in missing])
         raise _refused(described, Malformed(f"{named}: named there, but not in the directory"))
-    read = [_read_chunks(os.path.join(path, name), name, chunks[name]) for name in sorted(chunks)]
+    read = [_read_chunks(location, name, chunks[name]) for name in sorted(chunks)]
     sealed = {name.partition(_GROUPS)[0]: OptimizerFacts((), {}) for name in metadata.others if _GROUPS in name}
+    own = [one.file.name for one in read]
+    companions, warnings = around(location, here, own, None)
     return together(
-        Location(path, directory, directory),
+        location,
         NAME,
         [Table(NAME, one.file, (), {}) for one in read],
         root=root,
         description=Table(
             NAME,
-            listing.files[METADATA],
+            _description(location),
             tuple(_entries(metadata, read)),
             {},
             dict.fromkeys(metadata.others, "bytes"),
             dangers(described, metadata.calls, _LOADER),
             sealed,
         ),
-        other_files=tuple(file for name, file in listing.files.items() if name not in chunks),
-        warnings=_strays(path, listing, metadata),
+        companions=companions,
+        warnings=(*_strays(location, here, metadata), *warnings),
     )
+
+
+def _description(location: Location) -> CheckpointFile:
+    status = status_within(os.path.join(location.home, DISTRIBUTED_METADATA), location.directory)
+    if status is None:
+        raise unreadable(os.path.join(location.path, DISTRIBUTED_METADATA), FileNotFoundError())
+    return CheckpointFile.of(location.named(DISTRIBUTED_METADATA), status)
 
 
 def _by_file(layouts: Iterable[Layout]) -> dict[str, list[tuple[Chunk, DType]]]:
@@ -78,9 +91,10 @@ def _by_file(layouts: Iterable[Layout]) -> dict[str, list[tuple[Chunk, DType]]]:
     return chunks
 
 
-def _read_chunks(path: str, name: str, chunks: list[tuple[Chunk, DType]]) -> ChunkFile:
+def _read_chunks(location: Location, name: str, chunks: list[tuple[Chunk, DType]]) -> ChunkFile:
+    path = os.path.join(location.path, name)
     try:
-        return read_chunks(path, name, chunks)
+        return read_chunks(path, location.named(name), chunks)
     except Malformed as fact:
         raise _refused(path, fact) from None
 
@@ -97,12 +111,13 @@ def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
         yield Entry(layout.keys, TensorSpec(name, layout.dtype, layout.shape, found, unwritable=reasons.get(name)))
 
 
-def _strays(path: str, listing: Listing, metadata: Metadata) -> tuple[Problem, ...]:
+def _strays(location: Location, here: Listing, metadata: Metadata) -> tuple[Problem, ...]:
     """A warning where a file of chunks lies there that nothing names."""
-    strays = [name for name in listing.files if name.endswith(SUFFIX) and name not in metadata.files]
+    strays = [name for name in here.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files]
     if not strays:
         return ()
-    message = f"{shown(path)}: also holds {listed([shown(name) for name in strays])}, which {METADATA} does not name"
+    named = listed([shown(name) for name in strays])
+    message = f"{shown(location.path)}: also holds {named}, which {DISTRIBUTED_METADATA} does not name"
     return (Problem("directory.stray", message, "another save may have been interrupted; remove what is out of date"),)
 
 

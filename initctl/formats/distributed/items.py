@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats import safetensors
-from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.torch_save import archive
 from initctl.formats.torch_save.file import tensor_at
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from initctl.dtypes import DType
-    from initctl.formats.checkpoint import Checksum
+    from initctl.formats.checkpoint_file import Checksum
     from initctl.formats.distributed.metadata import Chunk
     from initctl.tensors import Block, Shape, TensorSpec
 
@@ -43,7 +43,7 @@ def read_chunks(path: str, name: str, chunks: Sequence[tuple[Chunk, DType]]) -> 
         blocks = {(chunk.name, chunk.start): reader.block(chunk, dtype) for chunk, dtype in chunks}
     finally:
         os.close(descriptor)
-    file = CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777, tuple(reader.checksums))
+    file = CheckpointFile.of(name, status, tuple(reader.checksums))
     return ChunkFile(file, blocks, reader.unwritable)
 
 

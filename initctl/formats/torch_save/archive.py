@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
-from initctl.formats.checkpoint import Checksum
+from initctl.formats.checkpoint_file import Checksum
 from initctl.formats.opening import read_at
 from initctl.formats.torch_save.inert import MOST_STORAGES, read_pickle
 from initctl.formats.torch_save.malformed import Malformed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
-from initctl.formats.checkpoint import CheckpointFile, Identity
+from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
@@ -64,7 +64,7 @@ def read_table(path: str, name: str) -> Table:
         os.close(descriptor)
     return Table(
         NAME if zipped else LEGACY,
-        CheckpointFile(name, Identity.of(status), status.st_mode & 0o7777, saved.checksums),
+        CheckpointFile.of(name, status, saved.checksums),
         entries,
         saved.metadata,
         contents,

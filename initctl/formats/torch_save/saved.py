@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from initctl.formats.checkpoint import Checksum
+    from initctl.formats.checkpoint_file import Checksum
     from initctl.formats.torch_save.inert import Pickle
 
 LONGEST_PICKLE = 100_000_000

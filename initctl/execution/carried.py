@@ -1,0 +1,62 @@
+"""Which other files of a directory go along with a result, and which do not.
+
+Files that hold the same model once more, with its old values, go along or are left behind as the caller decides.
+Without a decision nothing is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import InputError, Problem, UsageError, listed, shown
+from initctl.formats.companions import STALE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from initctl.execution.outputs import Conversion
+    from initctl.formats import Checkpoint
+
+KEEP = "keep"
+DROP = "drop"
+"""The decisions: carry stale files along unchanged, or leave them out; in place, remove them."""
+
+
+class Carried(NamedTuple):
+    """The other files that do not go along, by name; and what is to be said of this, beside a plan's warnings."""
+
+    dropped: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    def replacing(self, warnings: Iterable[Problem]) -> tuple[Problem, ...]:
+        """A plan's `warnings` with these: the decision on stale files is made by now."""
+        return (*(problem for problem in warnings if problem.code != STALE), *self.warnings)
+
+
+def carried(
+    checkpoint: Checkpoint, output: str | None, *, conversion: Conversion | None, patch: bool, stale: str | None
+) -> Carried:
+    """What goes along when `checkpoint` is written to `output`, or in place, as `stale` decides.
+
+    A copy reads all that is below a directory. Raises `InputError` if that is not possible, or if there are stale files
+    and no decision; `UsageError` for an unknown one.
+    """
+    if stale not in (None, KEEP, DROP):
+        raise UsageError(Problem("usage.stale", f"stale: {shown(stale)} is neither {KEEP} nor {DROP}"))
+    if checkpoint.companions is None or (conversion and conversion.largest is None):
+        return Carried()
+    if checkpoint.stale and stale is None:
+        raise _undecided(checkpoint, in_place=output is None)
+    if checkpoint.stale and stale == DROP and patch:
+        fault = f"stale: --patch writes into the weights, and removes no file such as {shown(checkpoint.stale[0])}"
+        raise UsageError(Problem("output.patch", fault, f"remove it yourself, or give --stale {KEEP}"))
+    warnings = () if output is None else checkpoint.companions.left_out_below(checkpoint.path)
+    return Carried(checkpoint.stale if stale == DROP else (), warnings)
+
+
+def _undecided(checkpoint: Checkpoint, *, in_place: bool) -> InputError:
+    names = listed([shown(name) for name in checkpoint.stale], at_most=5)
+    fault = f"also holds {names}: the same model in another file, which would keep the old values"
+    drop = "removes such files" if in_place else "leaves such files out"
+    hint = f"--stale {DROP} {drop}; --stale {KEEP} keeps them unchanged"
+    return InputError(Problem(STALE, f"{shown(checkpoint.path)}: {fault}", hint))

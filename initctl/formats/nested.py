@@ -1,0 +1,121 @@
+"""Checkpoints in folders below a directory: which folders hold weights, without reading all that is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import InputError
+from initctl.formats.listing import listing
+from initctl.formats.opening import read_small
+from initctl.formats.weight_names import DISTRIBUTED_METADATA, EXPORTS, FOREIGN, weight_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+LOOKED_AT = 20_000
+"""Names that are read at most: more would take noticeable time, and a list of folders needs no certainty."""
+DEEPEST = 4
+"""Folders within each other: `models--org--name/snapshots/HASH/unet` has three below the first."""
+PIPELINE = "model_index.json"
+"""What diffusers writes beside the folders of a pipeline's models."""
+_LONGEST = 1000
+"""Bytes of a file that names the newest checkpoint."""
+
+
+class Parent(NamedTuple):
+    """A directory of checkpoints: what is found in it, what it is called, and which folder the text there means."""
+
+    marker: str
+    words: str
+    newest: Callable[[str], str] | None = None
+
+
+PARENTS = (
+    Parent(PIPELINE, "a diffusers pipeline"),
+    Parent("modules.json", "a sentence-transformers model"),
+    Parent("latest_checkpointed_iteration.txt", "a directory of Megatron checkpoints", lambda text: f"iter_{text:0>7}"),
+    Parent("latest", "a directory of DeepSpeed checkpoints", lambda text: text),
+    Parent("refs/main", "a repository in Hugging Face's cache", lambda text: f"snapshots/{text}"),
+    Parent("snapshots", "a repository in Hugging Face's cache"),
+)
+ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
+"""What orbax writes into a checkpoint's folder, or into that of one item of it."""
+_NUMBERED = re.compile(r"(?:.*/)?(?:checkpoint|iter|global_step|step|epoch)?[-_]?(\d+)(?:/.*)?", re.DOTALL)
+"""Folders that trainers number as they go on: Trainer, Megatron, DeepSpeed, orbax."""
+
+
+def folders_with_weights(directory: str) -> list[str]:
+    """The folders below `directory` that hold weights, by their names relative to it, sorted; none within another."""
+    return _folders(directory, _holds_weights)
+
+
+def folders_of_orbax(directory: str) -> list[str]:
+    """The folders below `directory`, or "" for itself, that orbax wrote, sorted."""
+    return [""] if _is_orbax(os.listdir(directory)) else _folders(directory, _is_orbax)
+
+
+def parent_of(directory: str) -> Parent | None:
+    """What kind of directory of checkpoints `directory` is, if that can be seen."""
+    return next((kind for kind in PARENTS if os.path.exists(os.path.join(directory, kind.marker))), None)
+
+
+def newest_first(directory: str, folders: Sequence[str]) -> tuple[list[str], bool]:
+    """`folders`, and whether it is known which are newer: then these come first."""
+    newest = _newest(directory)
+    numbers = {folder: int(found[1]) for folder in folders if (found := _NUMBERED.fullmatch(folder))}
+    ordered = sorted(folders, key=lambda folder: (not _is_in(folder, newest), -numbers.get(folder, -1), folder))
+    is_known = len(folders) > 1 and (len(numbers) == len(folders) or any(_is_in(folder, newest) for folder in folders))
+    return ordered, is_known
+
+
+def _is_in(folder: str, newest: str | None) -> bool:
+    return newest is not None and f"{folder}/".startswith(f"{newest}/")
+
+
+def _newest(directory: str) -> str | None:
+    """The folder that a file in `directory` names as the newest checkpoint."""
+    for kind in PARENTS:
+        if kind.newest:
+            with suppress(InputError):
+                text = read_small(os.path.join(directory, kind.marker), _LONGEST)
+                return kind.newest(text.decode("utf-8", "replace").strip())
+    return None
+
+
+def _folders(directory: str, holds: Callable[[Iterable[str]], bool]) -> list[str]:
+    """The folders below `directory` whose names it `holds`; what cannot be read is passed over, and much of it too."""
+    found: list[str] = []
+    waiting = deque([("", 0)])
+    looked_at = 0
+    while waiting and looked_at < LOOKED_AT:
+        prefix, depth = waiting.popleft()
+        try:
+            here = listing(os.path.join(directory, prefix), directory)
+        except InputError:
+            continue
+        looked_at += len(here.files) + len(here.folders)
+        if prefix and holds((*here.files, *here.folders)):
+            found.append(prefix)
+        elif depth < DEEPEST:
+            waiting += ((os.path.join(prefix, name), depth + 1) for name in here.folders if not name.startswith("."))
+    return sorted(found)
+
+
+def _holds_weights(names: Iterable[str]) -> bool:
+    return any(name in (DISTRIBUTED_METADATA, PIPELINE) or _is_of_weights(name) for name in names)
+
+
+def _is_of_weights(name: str) -> bool:
+    """Data sets are called `.bin` too: such a file needs a name that says what it is."""
+    found = weight_name(name)
+    if found is None or found.suffix in FOREIGN or found.suffix in EXPORTS:
+        return False
+    return found.suffix != ".bin" or "model" in found.stem or "weights" in found.stem
+
+
+def _is_orbax(names: Iterable[str]) -> bool:
+    return any(name in ORBAX for name in names)

@@ -1,0 +1,103 @@
+"""What files of weights are called, and what other files of the same endings are.
+
+Endings and names are knowledge of the libraries that write them: each row names one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+SAFETENSORS = ".safetensors"
+DISTRIBUTED_METADATA = ".metadata"
+DISTRIBUTED_CHUNKS = ".distcp"
+"""Of torch.distributed.checkpoint: what describes a checkpoint, and the ending of files of chunks."""
+TORCH = (".bin", ".pt", ".pth", ".ckpt")
+INDEXED = (SAFETENSORS, ".bin")
+"""Endings of weights that an index can list: before `.index.json`."""
+FOREIGN = {
+    ".h5": "Keras; transformers, TensorFlow models: tf_model.h5",
+    ".keras": "Keras 3",
+    ".msgpack": "Flax; transformers: flax_model.msgpack",
+    ".ot": "rust-bert: rust_model.ot",
+    ".pdparams": "PaddlePaddle",
+    ".npz": "MLX, before it wrote safetensors",
+}
+"""Endings of weights that initctl does not read."""
+EXPORTS = {
+    ".onnx": "ONNX",
+    ".onnx_data": "ONNX, tensors of more than 2 GB",
+    ".gguf": "llama.cpp",
+    ".tflite": "TensorFlow Lite",
+}
+"""Endings of whole models for other programs: made of the weights, whatever the files are called."""
+NO_WEIGHTS = {
+    r"training_args\.bin": "transformers, Trainer",
+    r"(optimizer|scheduler|scaler|lr_scheduler)(_\d+)?\.(pt|bin)": "transformers, Trainer; accelerate, save_state",
+    r"(sampler|dl_state_dict)(_\d+)?\.bin": "accelerate, save_state",
+    r"rng_state(_\d+)?\.pth": "transformers, Trainer",
+    r".*_optim_states\.pt": "DeepSpeed",
+    r"recipe_state\.pt": "torchtune",
+}
+"""Files of torch.save that lie beside weights: the state of training."""
+CONVERTED = {
+    "pytorch_model": "model",  # transformers
+    "open_clip_pytorch_model": "open_clip_model",  # open_clip
+}
+"""Stems that a library's loader expects to be others in safetensors."""
+_SUFFIXES = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS)
+_VARIANT = r"[A-Za-z0-9_]*[A-Za-z][A-Za-z0-9_]*"
+"""As in transformers and diffusers, `_add_variant`: `fp16`, `non_ema`, `8bit`; a number alone is a rank's."""
+_FILE = re.compile(
+    rf"(?P<stem>.+?)(?:\.(?P<variant>{_VARIANT}))?(?:-\d+-of-(?P<shards>\d{1, 9}))?(?:\.(?P<late>{_VARIANT}))?"
+    rf"(?P<suffix>{'|'.join(map(re.escape, _SUFFIXES))})",
+    re.DOTALL,
+)
+_INDEX = re.compile(
+    rf"(?P<stem>.+)(?P<suffix>{'|'.join(map(re.escape, (*INDEXED, *FOREIGN)))})"
+    rf"\.index(?:\.(?P<variant>{_VARIANT}))?\.json",
+    re.DOTALL,
+)
+_NO_WEIGHTS = re.compile("|".join(NO_WEIGHTS))
+_LIBRARY = re.compile(r"(^|_)(pytorch|tf|flax|rust)_(?=model)")
+
+
+class WeightName(NamedTuple):
+    """A name in parts: `stem.variant-00001-of-SHARDS.suffix`, or that of an index: `stem.suffix.index.variant.json`."""
+
+    name: str
+    stem: str
+    variant: str | None
+    suffix: str
+    shards: int | None = None
+    is_index: bool = False
+
+    @property
+    def family(self) -> str:
+        """The stem without the library in it: the same for one model in the formats of several libraries."""
+        return _LIBRARY.sub(r"\1", self.stem)
+
+    @property
+    def whole(self) -> str:
+        """What one file with all of it would be called."""
+        return f"{self.stem}.{self.variant}{self.suffix}" if self.variant else self.stem + self.suffix
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is one shard of several."""
+        return self.shards is not None and self.shards > 1
+
+
+def weight_name(name: str) -> WeightName | None:
+    """The parts of `name`, that of a file in its folder, if it is one of weights or of their index.
+
+    What is hidden is none: macOS leaves `._model.safetensors` beside files on drives of other systems.
+    """
+    if name.startswith(".") or _NO_WEIGHTS.fullmatch(name):
+        return None
+    if found := _INDEX.fullmatch(name):
+        return WeightName(name, found["stem"], found["variant"], found["suffix"], is_index=True)
+    if found := _FILE.fullmatch(name):
+        shards = int(found["shards"]) if found["shards"] else None
+        return WeightName(name, found["stem"], found["variant"] or found["late"], found["suffix"], shards)
+    return None
