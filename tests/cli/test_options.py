@@ -18,8 +18,8 @@ OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
 OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size"}
 RULES = {
-    "--rule", "--recipe", "--preset", "--root", "--seed", "--allow-unused", "--require-all", "--allow-partial", "--device",
-    "--rng",
+    "--rule", "--recipe", "--preset", "--root", "--seed", "--allow-unused", "--require-all", "--allow-partial",
+    "--device", "--rng",
 }  # fmt: skip
 
 
