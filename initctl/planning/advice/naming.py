@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +13,9 @@ if TYPE_CHECKING:
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.tensors import TensorSpec
 
+_MODULES = 3
+"""Names of modules that a pattern has at most."""
+
 
 def with_kinds(tensors: Sequence[TensorSpec]) -> str:
     """Their names, each with its dtype, or with the reason why no rule can fill it."""
@@ -21,17 +23,28 @@ def with_kinds(tensors: Sequence[TensorSpec]) -> str:
 
 
 def by_weight(names: Iterable[str], quantized: Mapping[str, QuantizedWeight]) -> str:
-    """`names` of tensors that are parts of `quantized` weights, those of one weight together: `q.{qweight,scales} ×28`.
+    """`names` of tensors that are parts of `quantized` weights, as patterns: `{q,k}.{qweight,scales} ×56`.
 
-    Weights that differ only in the modules around them are counted; one that has none like it has its whole name.
+    Weights of the same parts are together, by the last parts of their modules' names; a single one has its whole name.
     """
     grouped: dict[int, list[str]] = {}
     for name in names:
         grouped.setdefault(id(quantized[name]), []).append(name)
-    weights = [_Parts.of(sorted(group)) for group in grouped.values()]
-    counted = Counter(weight.short for weight in weights)
-    whole = {weight.short: weight.whole for weight in weights}
-    return listed([f"{shown(short)} ×{n}" if n > 1 else shown(whole[short]) for short, n in counted.items()])
+    alike: dict[str, list[_Parts]] = {}
+    for group in grouped.values():
+        parts = _Parts.of(sorted(group))
+        alike.setdefault(parts.rest, []).append(parts)
+    return listed([shown(_pattern(weights)) for weights in alike.values()])
+
+
+def _pattern(weights: Sequence[_Parts]) -> str:
+    """What weights of the same parts are called."""
+    if len(weights) == 1:
+        return ".".join((*weights[0].shared, weights[0].rest))
+    modules = list(dict.fromkeys(weight.module for weight in weights if weight.module))
+    some = [*modules[:_MODULES], "…"] if len(modules) > _MODULES else modules
+    before = f"{{{','.join(some)}}}." if len(some) > 1 else "".join(f"{module}." for module in some)
+    return f"{before}{weights[0].rest} ×{len(weights)}"
 
 
 def make_up(names: Sequence[str], quantized: Mapping[str, QuantizedWeight]) -> str:
@@ -58,11 +71,6 @@ class _Parts(NamedTuple):
         return cls(parts[0][:same], rests[0] if len(rests) == 1 else f"{{{','.join(rests)}}}")
 
     @property
-    def whole(self) -> str:
-        return ".".join((*self.shared, self.rest))
-
-    @property
-    def short(self) -> str:
-        """Without the modules around it, but never a number alone."""
-        last = self.shared[-2:] if self.shared[-1:] and self.shared[-1].isdigit() else self.shared[-1:]
-        return ".".join((*last, self.rest))
+    def module(self) -> str:
+        """The last part of what they share, but never a number alone."""
+        return ".".join(self.shared[-2:] if self.shared[-1:] and self.shared[-1].isdigit() else self.shared[-1:])

@@ -102,7 +102,7 @@ def _ways_out(left: Left, preset: FromPreset, config: Mapping[str, Any] | None) 
         yield DEQUANTIZE
     if len(parts) < len(left.names):
         if left.is_most:
-            yield f"choose a preset for this model ({_better(left, preset, config) or '`initctl presets` lists them'})"
+            yield f"choose a preset for this model ({_better(left, preset, config)})"
         yield "add rules for the rest"
     yield "or pass --allow-partial" if left.is_most else "or pass --require-all to refuse this"
 
@@ -130,7 +130,8 @@ def _better(left: Left, preset: FromPreset, config: Mapping[str, Any] | None) ->
         return found.name
     names = [weight.name for weight in left.weights if weight.name not in left.quantized][:_COMPARED]
     scores = {name: score for name in presets() if (score := _score(name, names)) and name != preset.name}
-    return " or ".join(sorted(scores, key=lambda name: scores[name], reverse=True)[:2])
+    best = sorted(scores, key=lambda name: scores[name], reverse=True)
+    return f"by its names: {listed(best)}" if best else "`initctl presets` lists them"
 
 
 def _score(preset: str, names: Sequence[str]) -> float:

@@ -6,8 +6,9 @@ writes `fc.qweight`, `fc.scales` and `fc.qzeros`; behind the stem `fc.weight` De
 ending is empty, and `fc.weight_scale_inv`.
 
 Names such as `scale` or `biases` are common, so a companion counts only beside its codes, and codes only if their dtype
-is one that codes have. `alone` lists the companions that also count without codes, which another shard may hold, if
-config.json names the scheme.
+is one that codes have. Some companions have no codes beside them: another shard may hold those, and some scales belong
+to activations. They count if the checkpoint is known to follow the scheme, because config.json names it or other
+weights follow it: those in `alone` unless the module has a plain weight, those in `anywhere` beside that, too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Scheme:
     companions: tuple[str, ...]
     methods: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
+    anywhere: tuple[str, ...] = ()
     any_dtype: bool = False
 
 
@@ -207,7 +209,8 @@ SCHEMES: tuple[Scheme, ...] = (
         codes=(".weight._data", ".weight._data._data", ".weight._data._packed"),
         companions=(".weight._scale", ".weight._shift", ".weight._zeropoint", ".input_scale", ".output_scale"),
         methods=("quanto",),
-        alone=(".weight._scale", ".weight._shift", ".input_scale", ".output_scale"),
+        alone=(".weight._scale", ".weight._shift"),
+        anywhere=(".input_scale", ".output_scale"),
     ),
     Scheme(
         "BitNet",

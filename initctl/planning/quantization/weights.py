@@ -11,7 +11,7 @@ from initctl.errors import shown
 from initctl.planning.quantization.schemes import SCHEMES, Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from initctl.dtypes import DType
     from initctl.tensors import TensorSpec
@@ -80,38 +80,40 @@ class _Found:
     """Codes with their companions, while they are found; names have a dot before them."""
 
     def __init__(self, tensors: Sequence[TensorSpec], method: str | None) -> None:
-        self._of_config = tuple(scheme for scheme in SCHEMES if method in scheme.methods)
         self._method = method
+        self._of_config = tuple(scheme for scheme in SCHEMES if method in scheme.methods)
         self._tensors = {f".{tensor.name}": tensor for tensor in tensors}
         self._float8_in: dict[str, list[str]] = defaultdict(list)
         for dotted in (name for name, tensor in self._tensors.items() if _is_float8(tensor)):
             self._float8_in[dotted.rpartition(".")[0]].append(dotted)
         self._companions: dict[str, dict[str, None]] = defaultdict(dict)
         self._schemes: dict[str, Counter[Scheme]] = defaultdict(Counter)
-        self._alone: dict[str, Scheme] = {}
+        self._without_codes: list[str] = []
 
     def add(self, tensor: TensorSpec, stems: Sequence[tuple[str, Scheme]]) -> None:
-        """Note `tensor` beside the codes that begin with one of `stems`, or alone if config.json says so."""
+        """Note `tensor` beside the codes that begin with one of `stems`, if there are such."""
         dotted = f".{tensor.name}"
         beside = [(codes, scheme) for stem, scheme in stems for codes in self._codes(stem, scheme) if codes != dotted]
         for codes, scheme in beside:
             self._companions[codes][dotted] = None
             self._schemes[codes][scheme] += 1
-        if not beside and (of_config := self._counts_alone(dotted)):
-            self._alone[dotted] = of_config
+        if not beside:
+            self._without_codes.append(dotted)
 
     def weights(self) -> dict[str, QuantizedWeight]:
         """All of them, by the names of their tensors."""
-        found: dict[str, QuantizedWeight] = {}
-        for dotted, scheme in self._alone.items():
+        found = self._float8() if self._method else {}
+        followed = {codes: self._scheme(codes) for codes in self._companions}
+        for dotted, scheme in self._alone(dict.fromkeys((*self._of_config, *followed.values()))):
             found[dotted[1:]] = QuantizedWeight(scheme.title or f"{self._method}", None, (dotted[1:],))
-        for codes, companions in self._companions.items():
-            names = tuple(name[1:] for name in companions)
-            weight = QuantizedWeight(self._title(codes), codes[1:], names)
+        beside: dict[str, QuantizedWeight] = {}
+        for codes, scheme in followed.items():
+            names = tuple(name[1:] for name in self._companions[codes])
+            weight = QuantizedWeight(self._title(codes, scheme), codes[1:], names)
             for name in names:
-                found.setdefault(name, weight)
-            found[codes[1:]] = weight
-        return {**self._float8(), **found} if self._method else found
+                beside.setdefault(name, weight)
+            beside[codes[1:]] = weight
+        return {**found, **beside}
 
     def _codes(self, stem: str, scheme: Scheme) -> Iterator[str]:
         if _ANY in scheme.codes:
@@ -121,25 +123,32 @@ class _Found:
             if codes and (scheme.any_dtype or _holds_codes(codes.dtype)):
                 yield stem + ending
 
-    def _counts_alone(self, dotted: str) -> Scheme | None:
-        """The scheme of config.json, if that has companions called so and their codes are in another file."""
-        fitting = (scheme for scheme in self._of_config if dotted.endswith(scheme.alone))
-        return None if self._is_beside_plain_weight(dotted) else next(fitting, None)
+    def _alone(self, followed: Iterable[Scheme]) -> Iterator[tuple[str, Scheme]]:
+        """Companions without codes, each with the one of the `followed` schemes that has companions called so."""
+        schemes = tuple(followed)
+        for dotted in self._without_codes:
+            is_beside_weight = self._is_beside_plain_weight(dotted)
+            for scheme in schemes:
+                if dotted.endswith(scheme.anywhere if is_beside_weight else (*scheme.anywhere, *scheme.alone)):
+                    yield dotted, scheme
+                    break
 
     def _is_beside_plain_weight(self, dotted: str) -> bool:
         """Whether the weight of the module that it is in is not quantized."""
-        weight = self._tensors.get(f"{dotted.rpartition('.')[0]}.weight")
-        return weight is not None and not _holds_codes(weight.dtype)
+        name = f"{dotted.rpartition('.')[0]}.weight"
+        return name != dotted and name in self._tensors and not _holds_codes(self._tensors[name].dtype)
 
     def _float8(self) -> dict[str, QuantizedWeight]:
         """Codes whose scale another file holds: if config.json names a method, float8 is not a weight's own dtype."""
         names = [dotted[1:] for names in self._float8_in.values() for dotted in names]
         return {name: QuantizedWeight(shown(self._method), name, ()) for name in names}
 
-    def _title(self, codes: str) -> str:
-        """Of the scheme that most companions are of; one that config.json names comes before others."""
+    def _scheme(self, codes: str) -> Scheme:
+        """The one that most companions are of; one that config.json names comes before others."""
         counted = self._schemes[codes]
-        scheme = max(counted, key=lambda scheme: (scheme in self._of_config, counted[scheme]))
+        return max(counted, key=lambda scheme: (scheme in self._of_config, counted[scheme]))
+
+    def _title(self, codes: str, scheme: Scheme) -> str:
         if scheme.title or scheme in self._of_config:
             return scheme.title or f"{self._method}"
         return f"{self._tensors[codes].dtype.name} with a scale"
@@ -150,7 +159,7 @@ def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
     """The companions of all schemes, by their last words: few names of a checkpoint end with one."""
     found: dict[str, list[_Companion]] = defaultdict(list)
     for scheme in SCHEMES:
-        for ending in dict.fromkeys((*scheme.companions, *scheme.alone)):
+        for ending in dict.fromkeys((*scheme.companions, *scheme.alone, *scheme.anywhere)):
             found[_last_word(ending)].append(_Companion(ending, scheme))
     return found
 
