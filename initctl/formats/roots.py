@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.formats.names import relative_names, without_prefix
 from initctl.formats.ties import with_sure_aliases, with_ties
+from initctl.formats.twin_roots import twins
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats.table import Entry, Keys
     from initctl.tensors import TensorSpec
@@ -55,16 +56,20 @@ def rooted(entries: Sequence[Entry], root: str | None, path: str, left_out: Coll
     outside = [entry.tensor for entry in entries if entry.tensor.name not in names]
     named = relative_names(without_prefix(tensor, prefix) for tensor in inside)
     reached = with_ties(with_sure_aliases(_told_apart(named)))
-    return Rooted(chosen, reached, with_ties(outside), tuple(candidates[1:]))
+    others = candidates[1:]
+    if chosen and root is None:
+        others = list(dict.fromkeys([*others, *twins(reached, (e for e in eligible if e.tensor.name not in names))]))
+    return Rooted(chosen, reached, with_ties(outside), tuple(others))
 
 
 def root_keys(paths: Collection[Keys]) -> list[str]:
-    """The roots that there may be, dotted, the likeliest first; none where the object is the state dict itself.
+    """The roots that there may be, dotted, the likeliest first; none if the object is the state dict itself.
 
-    Below one there may be another (`{"model": {"state_dict": …}}`), where it holds all that the first does.
+    Without a known key, the only one that leads to tensors is the root. Below one there may be another
+    (`{"model": {"state_dict": …}}`), if it holds all that the first does.
     """
     first, *others = _known_keys(paths, 0) or [""]
-    root = [first] if first else []
+    root = [first] if first else list(_only_keys(paths))
     while root and len(root) < _DEEPEST:
         depth = len(root)
         paths = [path for path in paths if path[depth - 1] == root[-1] and len(path) > depth]
@@ -73,6 +78,23 @@ def root_keys(paths: Collection[Keys]) -> list[str]:
             break
         root.append(inner)
     return [".".join(root), *others] if root else []
+
+
+def _only_keys(paths: Collection[Keys]) -> Iterator[str]:
+    """The keys that lead to all of `paths`, of which none is known, up to a state dict: names of modules have dots.
+
+    Without dots, `{"fc": {"weight": …, "bias": …}}` is a module of the state dict rather than a state dict.
+    """
+    for depth in range(_DEEPEST):
+        found = {path[depth] if len(path) > depth + 1 else None for path in paths}
+        key = found.pop() if len(found) == 1 else None
+        if not isinstance(key, str) or key in KEYS or not any(_has_dots(path[-1]) for path in paths):
+            break
+        yield key
+
+
+def _has_dots(key: object) -> bool:
+    return isinstance(key, str) and "." in key
 
 
 def _known_keys(paths: Iterable[Keys], depth: int) -> list[str]:

@@ -113,12 +113,20 @@ def _amount(totals: Totals) -> str:
 
 
 def _rest_of_totals(plan: Plan) -> str:
-    """What an optimizer forgets, the seed, and how many tensors a device other than the processor computes."""
+    """What an optimizer forgets, the root, the seed, and how many tensors a device other than the processor computes."""
     reset = f"; reset {_amount(plan.reset)} of an optimizer" if plan.resets else ""
     devices = Counter(action.device for action in plan.actions if action.device != CPU)
     on = "".join(f"; {count(number, 'tensor')} on {device}" for device, number in devices.items())
     rng = "" if plan.rng == PHILOX else f" of {plan.rng}"
-    return f"{reset}; seed {plan.seed}{rng}{on}"
+    return f"{reset}{_root(plan)}; seed {plan.seed}{rng}{on}"
+
+
+def _root(plan: Plan) -> str:
+    """Which state dict the rules reach, and how many tensors are outside of it; nothing if they reach all."""
+    root, outside = plan.checkpoint.root, len(plan.checkpoint.outside)
+    if root:
+        return f"; root {shown(root)}" + (f", {count(outside, 'tensor')} outside of it" if outside else "")
+    return f"; {count(outside, 'tensor')} outside of the state dict" if outside else ""
 
 
 def _written(applied: Applied) -> str:

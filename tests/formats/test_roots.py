@@ -186,3 +186,114 @@ def test_values_follow_from_the_name_below_the_root(tmp_path: Path):
     one, other = torch.load(tmp_path / "model.pt"), torch.load(tmp_path / "ema.pt")
     assert torch.equal(one["model"]["w"], other["ema"]["w"])
     assert torch.equal(one["ema"]["w"], torch.ones(2))
+
+
+STATE = {"body.0.weight": (4, 4), "body.0.bias": (4,), "head.weight": (2, 4)}
+
+
+def model(prefix: str = "") -> dict[str, torch.Tensor]:
+    return {prefix + name: torch.rand(shape) for name, shape in STATE.items()}
+
+
+def moments() -> dict[str, Any]:
+    """What AdamW keeps, as torch saves it."""
+    state = {n: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(s)} for n, s in enumerate(STATE.values())}
+    return {"state": state, "param_groups": [{"lr": 0.1, "params": [0, 1, 2]}]}
+
+
+@pytest.mark.parametrize("key", [
+    "weight", "network_weights", "teacher", "best_model", "net_state_dict", "encoder_state_dict", "policy", "backbone",
+    "model_weights", "G", "whatever",
+])  # fmt: skip
+@pytest.mark.parametrize("beside", [{}, {"epoch": 3}, {"optimizer_state": moments()}])
+def test_the_only_key_that_holds_tensors_is_the_root(tmp_path: Path, key: str, beside: dict[str, Any]):
+    """nnU-Net saves `network_weights`, kohya `weight`, DINO's releases `teacher`."""
+    found = read(tmp_path, {key: model(), **beside})
+    assert (found.root, inside(found)) == (key, list(STATE))
+    assert all(name.startswith("optimizer_state.") for name in outside(found))
+
+
+@pytest.mark.parametrize(("value", "root"), [
+    ({"state": {"model": model(), "optimizer": moments()}}, "state.model"),
+    ({"state": {"network": model(), "step": 1}}, "state.network"),
+    ({"checkpoint": {"my_net": model(), "optim": moments()}, "args": None}, "checkpoint.my_net"),
+    ({"trainer": {"model": {"module": model()}}}, "trainer.model.module"),
+])  # fmt: skip
+def test_a_root_below_a_key_that_is_not_known_is_found(tmp_path: Path, value: Any, root: str):
+    found = read(tmp_path, value)
+    assert (found.root, inside(found)) == (root, list(STATE))
+
+
+@pytest.mark.parametrize("value", [
+    {"actor": model(), "critic": model()["body.0.weight"].unbind()},
+    {"actor": model(), "log_alpha": torch.zeros(1)},
+    {"fc": weights("weight", "bias")},
+    {"weight": torch.ones(2), "model": torch.ones(2)},
+    {"weight.0.bias": torch.ones(2)},
+    {"weight": weights("q", "k"), "bias": weights("q", "k")},
+    [model()],
+    {3: model()},
+])  # fmt: skip
+def test_names_of_a_plain_state_dict_stay_whole(tmp_path: Path, value: Any):
+    """Several keys hold tensors, or the only one is a module's name."""
+    found = read(tmp_path, value)
+    assert (found.root, outside(found)) == ("", [])
+
+
+@pytest.mark.parametrize("value", [
+    {"model": {"weight": model()}},
+    {"state_dict": {"teacher": model()}},
+    {"ema": {"whatever": model()}},
+])  # fmt: skip
+def test_a_key_that_is_not_known_is_no_root_below_one_that_is(tmp_path: Path, value: Any):
+    found = read(tmp_path, value)
+    assert found.root == next(iter(value))
+
+
+def test_a_module_that_was_saved_whole_keeps_its_names(tmp_path: Path):
+    module = nn.ModuleDict({"weight": nn.Linear(2, 2), "model": nn.Linear(2, 2)})
+    found = read(tmp_path, module)
+    assert (found.root, inside(found)[0]) == ("", "weight.weight")
+    assert read(tmp_path, module.state_dict()).root == ""
+
+
+@pytest.mark.parametrize(("value", "told"), [
+    ({"g": model(), "d": weights("x.weight"), "g_ema": model()}, "g_ema is taken, not g;"),
+    ({"model": model(), "target_network": model()}, "model is taken, not target_network;"),
+    ({"state_dict": model("net."), "callbacks": {"EMA": {"copy": model("net.")}}}, "not callbacks.EMA.copy;"),
+    ({"model": model("module."), "swa": model()}, "model is taken, not swa;"),
+    ({"model": model(), "swa": model("module.")}, "model is taken, not swa;"),
+    ({"model": model(), "best": {"state": model()}}, "model is taken, not best.state;"),
+    ({"model": model(), "averaged": {"shadow_params": list(model().values())}}, "not averaged.shadow_params;"),
+    ({"model": model(), "averaged": [torch.ones(4, 4), torch.ones(2, 4)]}, "model is taken, not averaged;"),
+])  # fmt: skip
+def test_a_state_dict_with_the_same_names_is_warned_of_under_any_key(tmp_path: Path, value: Any, told: str):
+    """StyleGAN2's `g_ema`, a target network, averages of Lightning's callbacks, torch_ema's lists."""
+    (warning,) = read(tmp_path, value).warnings
+    assert f"in.pt: holds several state dicts: {value_root(value)} is taken, not " in str(warning)
+    assert told in str(warning)
+    assert str(warning).endswith("; --root chooses another")
+
+
+def value_root(value: dict[str, Any]) -> str:
+    return next(key for key in value if key in KEYS)
+
+
+@pytest.mark.parametrize("beside", [
+    {"optimizer": {"exp_avg": model()}},
+    {"optim_state": {"exp_avg": model(), "exp_avg_sq": model()}},
+    {"optimizer": moments()},
+    {"discriminator_2": weights("x.weight", "x.bias")},
+    {"masks": {name: torch.ones(1) for name in STATE}},
+    {"history": [torch.ones(1), torch.ones(1)]},
+    {"stats": {"head.weight": torch.ones(2, 4)}},
+])  # fmt: skip
+def test_what_only_looks_like_a_copy_is_not_warned_of(tmp_path: Path, beside: dict[str, Any]):
+    """Moments, another network, tensors of other shapes, a few of many."""
+    found = read(tmp_path, {"model": model(), **beside})
+    assert (found.root, found.warnings) == ("model", ())
+
+
+def test_a_root_that_is_given_is_not_doubted_for_its_copies(tmp_path: Path):
+    value = {"g": model(), "g_ema": model()}
+    assert read(tmp_path, value, root="g").warnings == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import initctl
 from initctl.report.plans import applied_report, number, plan_report
@@ -119,3 +120,20 @@ def test_tensors_that_another_device_than_the_processor_computes_are_counted(net
     made = initctl.plan(net, rules=["fc1.*=normal"], device="cpu:0")
     assert piped(plan_report(made, unfold=False)).endswith("; seed 0; 2 tensors on cpu:0")
     assert report(net, "fc1.*=normal").endswith("; seed 0")
+
+
+@pytest.mark.parametrize(("beside", "told"), [
+    ({}, "; root model; seed 0"),
+    ({"epoch": 3}, "; root model; seed 0"),
+    ({"g_ema": {"w": torch.ones(2), "v": torch.ones(1)}}, "; root model, 2 tensors outside of it; seed 0"),
+])  # fmt: skip
+def test_totals_name_the_root_that_was_taken_and_count_what_is_outside(tmp_path, beside, told):
+    torch.save({"model": {"w": torch.ones(3), "v": torch.ones(1)}, **beside}, tmp_path / "in.pt")
+    assert report(tmp_path / "in.pt", "w=zeros").splitlines()[-1].endswith(told)
+    applied = initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["w=zeros"])
+    assert piped(applied_report(applied, unfold=False)).splitlines()[-2].endswith(told)
+
+
+def test_totals_of_a_plain_state_dict_name_no_root(tmp_path):
+    torch.save({"w": torch.ones(3)}, tmp_path / "in.pt")
+    assert "root" not in report(tmp_path / "in.pt", "w=zeros")
