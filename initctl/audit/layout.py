@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 
 def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
-    """Whether a conversion gives what is of the kind of `result`: safetensors, in shards anew if it was that before."""
-    return result.is_safetensors and (not source.is_safetensors or source.is_directory or result.is_directory)
+    """Whether a conversion gives what is of the kind of `result`: safetensors, in shards anew if it was that before.
+
+    None rewrites files of optimizers beside the weights.
+    """
+    is_directory = source.is_directory or result.is_directory
+    return not source.beside and result.is_safetensors and (not source.is_safetensors or is_directory)
 
 
 def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:

@@ -226,6 +226,6 @@ def _check_comparable(plan: Plan, result: Checkpoint | None) -> None:
     if revised and result is None:
         message = f"{listed(revised)}: filled from what was there before"
         raise UsageError(Problem("verify.against", message, "name the original with --against"))
-    if plan.resets and result and may_be_converted(plan.checkpoint, result):
+    if plan.resets and result and not result.optimizers and may_be_converted(plan.checkpoint, result):
         message = f"reset-optimizer: {shown(result.path)} was converted, and holds no optimizer"
         raise UsageError(Problem("verify.reset_optimizer", message, "leave it out"))

@@ -92,7 +92,7 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
     for name, writer in _matching(checkpoint):
         read[writer] = read.get(writer, 0) + 1
         if read[writer] <= _MOST_READ:
-            path = os.path.join(base, name)
+            path = os.path.normpath(os.path.join(base, name)) + ("/" if name.endswith("/") else "")
             found.append(_read(os.path.join(checkpoint.home, name), path, prefix + name, writer))
     return tuple(one for one in found if one.matters and (one.has_copies or not has_own))
 

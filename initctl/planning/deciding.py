@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, RuleError, shown
+from initctl.formats.optimizers.masters import of_optimizers
 from initctl.initializers import KEEP, REGISTRY, Unfit
 from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.computed import computed_kind
@@ -19,6 +20,7 @@ from initctl.rules.expressions import CONFIG
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    from initctl.formats import Checkpoint
     from initctl.initializers import Bound
     from initctl.planning.names import Surroundings
     from initctl.planning.quantization.weights import QuantizedWeight
@@ -121,6 +123,7 @@ def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Su
     """The rule that decides each tensor, or each of its rows, if any does."""
     reaches = tuple(Reach(bound.rule) for bound in rules)
     quantized = quantized_weights(tensors, partial(method_named_in, around.checkpoint.directory))
+    closed = quantized.keys() | _of_optimizers(around.checkpoint)
     parts: list[Part] = []
     for tensor in tensors:
         covering: list[_Covering] = []
@@ -130,7 +133,7 @@ def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Su
             try:
                 if not _holds(bound, tensor, around):
                     reach.left_out.append(tensor)
-                elif not may_touch(bound, tensor, quantized):
+                elif not may_touch(bound, tensor, closed):
                     reach.left_alone.append(tensor)
                 else:
                     covering.append(_Covering(bound, reach, _rows(bound, tensor, around)))
@@ -140,14 +143,21 @@ def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Su
     return Decisions(tuple(parts), reaches, quantized)
 
 
-def may_touch(bound: BoundRule, tensor: TensorSpec, quantized: Container[str]) -> bool:
-    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards takes plain floats only: no part of
-    a weight that is `quantized`, and nothing that the model computes.
+def _of_optimizers(checkpoint: Checkpoint) -> frozenset[str]:
+    """The names of what an explicit root takes in and is no weight."""
+    root = f"{checkpoint.root}." if checkpoint.root else ""
+    names = of_optimizers(checkpoint.optimizers, checkpoint.masters)
+    return frozenset(name.removeprefix(root) for name in names)
+
+
+def may_touch(bound: BoundRule, tensor: TensorSpec, closed: Container[str]) -> bool:
+    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards takes plain floats only: nothing
+    whose name is `closed` to it, as the parts of a quantized weight are, and nothing that the model computes.
     """
     if bound.initializer is None or not bound.rule.selector.names.has_wildcards:
         return True
     is_plain = tensor.dtype.is_floating and not tensor.unwritable
-    return is_plain and tensor.name not in quantized and computed_kind(tensor) is None
+    return is_plain and tensor.name not in closed and computed_kind(tensor) is None
 
 
 class _Covering(NamedTuple):

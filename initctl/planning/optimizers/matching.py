@@ -159,7 +159,8 @@ def _of_shape(
     names = [name for name, tensor in tensors.parameters.items() if tensor.shape == wanted]
     found = [p for p in alike[0].parameters if shapes[p] == wanted]
     if len(alike) > 1 or len(found) != len(names):
-        uncertain(optimizer, f"several may be the tensors of shape {list(wanted)}{_told_buffers(found, names)}")
+        remedy = "name those that are buffers with --buffers" if len(found) < len(names) else ""
+        uncertain(optimizer, f"several may be the tensors of shape {list(wanted)}", remedy)
     if not tensors.are_ordered and len(found) > 1:
         why = f"several have shape {list(wanted)}, and this kind of file does not keep the order of tensors"
         uncertain(optimizer, why)
@@ -167,13 +168,6 @@ def _of_shape(
     if tensors.are_ordered and not all(shapes[p] in listed for p in alike[0].parameters):  # each behind the one before
         uncertain(optimizer, "they are not in the order of the state dict")
     return dict(zip(names, found, strict=True))
-
-
-def _told_buffers(parameters: Sequence[Parameter], names: Sequence[str]) -> str:
-    """What else to say if there are more tensors than parameters."""
-    if len(parameters) >= len(names):
-        return ""
-    return f": {len(names)} tensors have it, and {len(parameters)} of its parameters; --buffers says which is none"
 
 
 def _parameters(groups: Iterable[Group]) -> list[Parameter]:

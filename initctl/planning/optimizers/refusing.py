@@ -19,9 +19,13 @@ def refuse(message: str, hint: str) -> NoReturn:
     raise FitError(Problem("optimizer.unmatched", f"{SOURCE}: {message}", hint))
 
 
-def uncertain(optimizer: Optimizer, why: str) -> NoReturn:
-    """Raise the `FitError` for an optimizer of which it is not certain which tensors its parameters are."""
-    refuse(f"{shown(optimizer.label)}: its parameters cannot be matched for certain: {why}", start_anew(optimizer))
+def uncertain(optimizer: Optimizer, why: str, remedy: str = "") -> NoReturn:
+    """Raise the `FitError` for an optimizer of which it is not certain which tensors its parameters are.
+
+    A `remedy` is what else helps than to start with a new optimizer.
+    """
+    hint = f"{remedy}, or {start_anew(optimizer)}" if remedy else start_anew(optimizer)
+    refuse(f"{shown(optimizer.label)}: its parameters cannot be matched for certain: {why}", hint)
 
 
 def start_anew(optimizer: Optimizer) -> str:
