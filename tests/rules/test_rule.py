@@ -31,7 +31,7 @@ RULES = [
     ("w=uniform:a=min(1,2),b=shape[0]", "w", Call("uniform", (("a", "min(1,2)"), ("b", "shape[0]")))),
     (r"re:l\.[=0-9]+\.w=zeros", r"re:l\.[=0-9]+\.w", Call("zeros")),
     (r"x\[0:2]=zeros", r"x\[0:2]", Call("zeros")),
-    ("x[0:2]y=zeros", "x[0:2]y", Call("zeros")),
+    (r"x[0\:2]y=zeros", r"x[0\:2]y", Call("zeros")),
 ]
 
 
