@@ -33,6 +33,7 @@ MOST_PARTS = 200
 DEEPEST = 50
 """Parentheses and signs inside each other."""
 _HINT = "write for instance sqrt(2/fan_in)"
+_CONDITION_HINT = "write for instance ndim >= 2"
 _MEANT = {
     "=": "write == to compare",
     "!": "write not",
@@ -72,6 +73,7 @@ class _Parser:
     def __init__(self, text: str, *, conditions: bool) -> None:
         self.text = text
         self.conditions = conditions
+        self.hint = _CONDITION_HINT if conditions else _HINT
         if len(text) > LONGEST_EXPRESSION:
             raise self.error(f"is longer than {LONGEST_EXPRESSION} characters", None, LONGEST_EXPRESSION, len(text))
         self.tokens = list(self.split())
@@ -84,14 +86,14 @@ class _Parser:
             found = _TOKEN.match(self.text, at)
             if not found or not found.lastgroup:
                 start = self.text.index(rest, at)
-                hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], _HINT)
+                hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], self.hint)
                 raise self.error(f"{shown(rest[0])} means nothing here", hint, start, start + 1)
             kind = found.lastgroup
             yield _Token(kind, found[kind], found.start(kind), at := found.end(kind))
 
     def parse(self) -> Tree:
         if not self.tokens:
-            raise self.error("is empty", _HINT, 0, 0)
+            raise self.error("is empty", self.hint, 0, 0)
         if len(self.tokens) > MOST_PARTS:
             _, _, start, stop = self.tokens[MOST_PARTS]
             raise self.error(f"has more than {MOST_PARTS} parts", "give names to some of them: [vars]", start, stop)
@@ -238,7 +240,7 @@ class _Parser:
 
     def unexpected(self) -> RuleError:
         token = self.tokens[self.at]
-        hint = _MEANT.get(token.text, _HINT)
+        hint = _MEANT.get(token.text, self.hint)
         return self.error(f"{shown(token.text)} does not belong here", hint, token.start, token.stop)
 
     def error(self, fault: str, hint: str | None, start: int, stop: int) -> RuleError:
