@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +24,7 @@ class Asked(TypedDict, total=False):
     recipes: TOML files of rules, which come before `rules`.
     preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model type.
     root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" takes all.
-    seed: 0 ≤ seed < 2^64; by default that of the last recipe that names one, or 0. A value depends on it, on the
+    seed: 0 ≤ seed < 2^64; by default that of the recipes, or 0. A value depends on it, on the
         tensor's name and on the element's index alone.
     allow_unused: only warn about a rule that decides no tensor.
     require_all: refuse if no rule decides some floating-point tensor, or a part of a quantized weight.
@@ -102,6 +102,5 @@ def _options(asked: Mapping[str, Any]) -> Options:
 
 def _check_known(asked: Mapping[str, Any]) -> None:
     for name in asked.keys() - Asked.__annotations__.keys():
-        nearest = get_close_matches(name, Asked.__annotations__, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise TypeError(f"there is no argument {name!r}{hint}")
+        hint = did_you_mean(name, Asked.__annotations__)
+        raise TypeError(f"there is no argument {name!r}" + (f"; {hint}" if hint else ""))

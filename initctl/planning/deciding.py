@@ -211,7 +211,7 @@ def _rows(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> Span | 
     if not rows:
         return None
     if not tensor.shape:
-        raise Unfit("it has no rows: it has no dims")
+        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
     lookup, count = Lookup(bound.rule, tensor, around, bound.arrangement), tensor.shape[0]
     start = _bound(rows.start, lookup, count, 0)
     stop = _bound(rows.stop, lookup, count, count)

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
 from initctl.rules import Circular, Undefined, highest_numbers, needed
 from initctl.rules.expressions import CONFIG
+from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,8 +118,8 @@ class Lookup:
     def _silent(self, key: str) -> str:
         if self.around.config is None:
             return f"there is no config.json beside the checkpoint that could tell {key}"
-        nearest = get_close_matches(key, [name for name, _ in dotted(self.around.config)], n=1)
-        return f"config.json does not tell {key}" + (f", but {shown(nearest[0])}" if nearest else "")
+        found = nearest(key, [name for name, _ in dotted(self.around.config)])
+        return f"config.json does not tell {key}" + (f", but {shown(found[0])}" if found else "")
 
     def _of_sibling(self, path: str) -> Value:
         """For `weight.fan_in` that of the tensor called weight in the same module; for `weight`, if it exists."""
@@ -211,6 +211,4 @@ def _tells_of_sibling(name: str) -> bool:
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name.startswith(SIBLING):
         return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
-    if nearest := get_close_matches(name, known, n=1):
-        return f"did you mean {nearest[0]}?"
-    return f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"
+    return did_you_mean(name, known) or f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"

@@ -36,7 +36,8 @@ class Scope:
 class Rule:
     """One rule: its text, where it was given (`rule 2`), and what the text says.
 
-    It takes only tensors `where` that holds. One that is `optional` may decide nothing.
+    It takes only tensors `where` that holds. One that is `optional` may decide nothing. `place` is what messages say
+    instead of `source` if that can be told more exactly: a line of a recipe.
     """
 
     text: str
@@ -46,9 +47,15 @@ class Rule:
     where: Expression | None = None
     optional: bool = False
     scope: Scope = field(default_factory=Scope)
+    place: str | None = None
+
+    @property
+    def is_of_recipe(self) -> bool:
+        """Whether it is a table of a recipe, and not one line."""
+        return not self.call.places
 
     def __str__(self) -> str:
-        return f"{self.source} ({shown(self.text)})"
+        return f"{self.place or self.source} ({shown(self.text)})"
 
 
 def parse_rule(text: str, source: str, scope: Scope | None = None) -> Rule:

@@ -309,7 +309,7 @@ def test_a_condition_without_an_answer_is_refused_with_tensor_and_rule(tmp_path:
 
 def test_a_condition_that_holds_nowhere_is_told_as_such(tmp_path: Path):
     path = recipe(tmp_path, '[[rule]]\nmatch = "*"\ninit = "zeros"\nwhere = "ndim > 7"')
-    with pytest.raises(initctl.FitError, match="for none of them ndim > 7 holds"):
+    with pytest.raises(initctl.FitError, match="its condition holds for none of them: ndim > 7"):
         planned(tmp_path, TABLE, recipes=[path])
 
 

@@ -37,7 +37,7 @@ def _unused(reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, Quanti
         return only_left_alone(reach, quantized)
     if reach.left_out and reach.rule.where:
         message = f"{reach.rule}: decides nothing: it matches {with_kinds(reach.left_out)}"
-        return Problem("rule.unused", message, f"for none of them {shown(reach.rule.where.text)} holds")
+        return Problem("rule.unused", message, f"its condition holds for none of them: {shown(reach.rule.where.text)}")
     for tensor in checkpoint.tensors:
         if alias := next(filter(matches, tensor.aliases), None):
             message = (
