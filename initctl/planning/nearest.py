@@ -41,8 +41,10 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
     for prefix in WRAPPER_PREFIXES:
         if pattern.startswith(prefix) and _matches_any(pattern.removeprefix(prefix), names):
             return f"names are taken without {prefix} before them: write '{shown(pattern.removeprefix(prefix))}'"
-    if spelled := next((spelled for spelled in _spelled(pattern, names) if _matches_any(spelled, names)), None):
-        return f"did you mean {shown(spelled)}?" if spelled in names else f"did you mean '{shown(spelled)}'?"
+    if spelled := [spelled for spelled in _spelled(pattern, names) if _matches_any(spelled, names)][:_PROPOSED]:
+        known = set(names)
+        meant = [shown(text) if text in known else f"'{shown(text)}'" for text in spelled]
+        return f"did you mean {' or '.join(meant)}?"
     if longer := next((longer for longer in _longer(pattern) if _matches_any(longer, names)), None):
         return f"a pattern matches whole names: did you mean '{shown(longer)}'?"
     if found := nearest_names(pattern, names):

@@ -119,3 +119,20 @@ def test_tensors_that_another_device_than_the_processor_computes_are_counted(net
     made = initctl.plan(net, rules=["fc1.*=normal"], device="cpu:0")
     assert piped(plan_report(made, unfold=False)).endswith("; seed 0; 2 tensors on cpu:0")
     assert report(net, "fc1.*=normal").endswith("; seed 0")
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        (["fc1.weight[:2]=zeros"], "initialize 1 tensor in part (6 elements, 24 bytes); keep {n} tensors, 1 of them"),
+        (["fc1.weight[:2]=zeros", "fc1.bias=ones"], "initialize 2 tensors, 1 of them in part ("),
+        (["fc1.weight[:2]=zeros", "fc1.weight[2:]=ones"], "initialize 1 tensor (12 elements, 48 bytes); keep {rest} tensors"),
+        (["*=keep", "fc1.weight[1:]=zeros"], "initialize 1 tensor in part (9 elements, 36 bytes); keep {n} tensors, 1 of them"),
+    ],
+)  # fmt: skip
+def test_totals_say_of_how_many_tensors_only_some_rows_are_meant(net, rules, told):
+    assert told.format(n=len(NET), rest=len(NET) - 1) in report(net, *rules)
+
+
+def test_a_number_that_nobody_gave_is_not_shown_as_a_parameter(net):
+    assert "mean_rows of=0:2 std=0 " in f"{report(net, 'fc1.weight[2:]=mean_rows:of=0:2')} ".replace("\n", " ")
