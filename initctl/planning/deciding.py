@@ -213,13 +213,13 @@ def _rows(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> Span | 
     if not tensor.shape:
         raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
     lookup, count = Lookup(bound.rule, tensor, around, bound.arrangement), tensor.shape[0]
-    asked = [bound and _bound(bound, lookup) for bound in (rows.start, rows.stop)]
-    for expression, value in zip((rows.start, rows.stop), asked, strict=True):
-        if expression and value is not None and not -count <= value <= count:
-            fault = f"rows {_span_text(*asked)} were asked for, and it has {count}"
+    first = _row(rows.start, lookup) if rows.start else None
+    last = _row(rows.stop, lookup) if rows.stop else None
+    for expression, row in ((rows.start, first), (rows.stop, last)):
+        if expression and row is not None and not -count <= row <= count:
+            fault = f"rows {_span_text(first, last)} were asked for, and it has {count}"
             raise Unfit(fault, expression.excerpt(0, len(expression.text)))
-    first, last = (value + count if value is not None and value < 0 else value for value in asked)
-    start, stop = 0 if first is None else first, count if last is None else last
+    start, stop, _ = slice(first, last).indices(count)
     if start >= stop and count:
         raise Unfit(f"{shown(rows.text)} takes no rows: from {start} to {stop}, of {count}")
     return start, stop
@@ -232,7 +232,7 @@ def _span_text(start: int | None, stop: int | None) -> str:
     return f"up to {stop}" if start is None else f"{start} to {stop}"
 
 
-def _bound(expression: Expression, lookup: Lookup) -> int:
+def _row(expression: Expression, lookup: Lookup) -> int:
     """The row that `expression` comes to. A division may lead to it. Raises `Unfit` if it is not a whole number."""
     try:
         value = expression.value(lookup)

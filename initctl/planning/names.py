@@ -59,7 +59,7 @@ class Surroundings:
         """One more than the highest number where `name` has its layer, or, if it has none, where most names do."""
         found = _LAYER.search(name)
         if not found and not self._usual:
-            raise KeyError("no tensor's name has a number between dots")
+            raise KeyError("no tensor's name has a number between dots; write how many layers there are")
         place = name[: found.start(1)] if found else self._usual.most_common(1)[0][0]
         return 1 + self.highest[place]
 
@@ -116,10 +116,18 @@ class Lookup:
         return found
 
     def _silent(self, key: str) -> str:
-        if self.around.config is None:
-            return f"there is no config.json beside the checkpoint that could tell {key}"
-        found = nearest(key, [name for name, _ in dotted(self.around.config)])
-        return f"config.json does not tell {key}" + (f", but {shown(found[0])}" if found else "")
+        """Why `key` is not known, and what to write."""
+        why = "there is no config.json beside the checkpoint"
+        if self.around.config is not None:
+            found = nearest(key, [name for name, _ in dotted(self.around.config)])
+            why = f"config.json does not give {key}" + (f", but {shown(found[0])}" if found else "")
+        return f"{why}; {self._where_to_write(key)}"
+
+    def _where_to_write(self, key: str) -> str:
+        preset, _, _ = self.rule.source.removeprefix("preset ").partition(":")
+        if self.rule.source.startswith("preset "):
+            return f'write a recipe with extends = "preset:{preset}" and, under [config], {key} = …'
+        return f"write {key} = … under [config] of the recipe" if self.rule.is_of_recipe else "write the value itself"
 
     def _of_sibling(self, path: str) -> Value:
         """For `weight.fan_in` that of the tensor called weight in the same module; for `weight`, if it exists."""

@@ -83,7 +83,7 @@ def test_all_rows_are_the_whole_tensor(tmp_path: Path):
         "[1/0:]": "1/0: a number is divided by 0",
         "[shape[5]:]": "shape has 2 numbers, and none at 5",
         "[shape:]": "not a whole number",
-        "[config.rows:]": "there is no config.json beside the checkpoint that could tell rows",
+        "[config.rows:]": "there is no config.json beside the checkpoint; write the value itself",
         "[layer:]": "the tensor's name has no number between dots",
     }.items(),
 )

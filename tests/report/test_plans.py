@@ -126,8 +126,8 @@ def test_tensors_that_another_device_than_the_processor_computes_are_counted(net
     [
         (["fc1.weight[:2]=zeros"], "initialize 1 tensor in part (6 elements, 24 bytes); keep {n} tensors, 1 of them"),
         (["fc1.weight[:2]=zeros", "fc1.bias=ones"], "initialize 2 tensors, 1 of them in part ("),
-        (["fc1.weight[:2]=zeros", "fc1.weight[2:]=ones"], "initialize 1 tensor (12 elements, 48 bytes); keep {rest} tensors"),
-        (["*=keep", "fc1.weight[1:]=zeros"], "initialize 1 tensor in part (9 elements, 36 bytes); keep {n} tensors, 1 of them"),
+        (["fc1.weight[:2]=zeros", "fc1.weight[2:]=ones"], "initialize 1 tensor (12 elements, 48 bytes); keep {rest}"),
+        (["*=keep", "fc1.weight[1:]=zeros"], "initialize 1 tensor in part (9 elements, 36 bytes); keep {n} tensors, 1"),
     ],
 )  # fmt: skip
 def test_totals_say_of_how_many_tensors_only_some_rows_are_meant(net, rules, told):

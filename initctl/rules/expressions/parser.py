@@ -20,6 +20,7 @@ from initctl.rules.expressions.tree import (
     Name,
 )
 from initctl.rules.number import parse_number
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -202,7 +203,7 @@ class _Parser:
 
     def call(self, token: _Token, opened: _Token) -> Tree:
         if token.text not in FUNCTIONS:
-            hint = f"there are {', '.join(FUNCTIONS)}"
+            hint = did_you_mean(token.text, FUNCTIONS) or f"there are {', '.join(FUNCTIONS)}"
             raise self.error(f"has no function {shown(token.text)}", hint, token.start, token.stop)
         self.deeper(opened)
         operands = [self.sum()]
