@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from initctl.asked import Asked, Request
 from initctl.errors import Problem, UsageError, shown
+from initctl.integers import counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,7 @@ def apply(
     from initctl.execution import carried, conversion_to, execute
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
-    _check_threads(threads)
+    threads = None if threads is None else counting("threads", threads)
     request = Request.of(asked)
     if saved := _saved(plan, request):
         made = saved.for_checkpoint(os.fspath(checkpoint))
@@ -151,6 +152,8 @@ def verify(
 ) -> Verification:
     """Whether `checkpoint` holds exactly what the rules give: every value is computed once more, and compared.
 
+    What is returned is true if it does, so that `assert initctl.verify(…)` is a check.
+
     Args:
         checkpoint: what the rules were applied to, and, without `against`, are planned for.
         asked: as for `plan`.
@@ -169,9 +172,8 @@ def verify(
     from initctl.audit import verify_plan
     from initctl.threads import processors
 
-    _check_threads(threads)
-    if sample is not None and sample < 1:
-        raise UsageError(Problem("usage.sample", f"sample: {sample} is not 1 or more"))
+    threads = processors() if threads is None else counting("threads", threads)
+    sample = None if sample is None else counting("sample", sample)
     request = Request.of(asked)
     saved = _saved(plan, request)
     if not saved and against is None:
@@ -184,7 +186,7 @@ def verify(
     if on_event:
         on_event(made)
     result = None if against is None else _result(checkpoint, made.checkpoint)
-    return verify_plan(made, result, sample=sample, threads=threads or processors(), on_event=on_event)
+    return verify_plan(made, result, sample=sample, threads=threads, on_event=on_event)
 
 
 def effective_recipe(checkpoint: Path, **asked: Unpack[Asked]) -> str:
@@ -257,11 +259,6 @@ def _check_keeps_optimizer(conversion: Conversion | None) -> None:
     if conversion:
         fault = "reset-optimizer: safetensors holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
-
-
-def _check_threads(threads: int | None) -> None:
-    if threads is not None and threads < 1:
-        raise UsageError(Problem("usage.threads", f"threads: {threads} is not 1 or more"))
 
 
 def _saved(path: Path | None, request: Request) -> SavedPlan | None:

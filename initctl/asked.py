@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import os
@@ -26,8 +26,8 @@ class Asked(TypedDict, total=False):
     root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" takes all.
     component: the folder of a directory whose checkpoint is meant, as `unet` of a diffusers pipeline; `config.json` is
         the one there. The result is the whole directory.
-    seed: 0 ≤ seed < 2^64; by default that of the last recipe that names one, or 0. A value depends on it, on the
-        tensor's name and on the element's index alone.
+    seed: 0 ≤ seed < 2^64; by default that of the recipes, or 0. A value depends on it, on the tensor's name and
+        on the element's index alone.
     allow_unused: only warn about a rule that decides no tensor.
     require_all: refuse if no rule decides some floating-point tensor, or a part of a quantized weight.
     allow_partial: only warn about a preset that leaves most of the weights undecided.
@@ -108,6 +108,5 @@ def _options(asked: Mapping[str, Any]) -> Options:
 
 def _check_known(asked: Mapping[str, Any]) -> None:
     for name in asked.keys() - Asked.__annotations__.keys():
-        nearest = get_close_matches(name, Asked.__annotations__, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise TypeError(f"there is no argument {name!r}{hint}")
+        hint = did_you_mean(name, Asked.__annotations__)
+        raise TypeError(f"there is no argument {name!r}" + (f"; {hint}" if hint else ""))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import read_config
+from initctl.integers import as_integer
 from initctl.planning import bind, make_plan
 from initctl.planning.advice.presets import FromPreset
 from initctl.planning.deciding import asks_config
 from initctl.planning.names import config_value
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,9 +56,10 @@ class Instructions:
 
     @property
     def seed(self) -> int:
-        """The seed that was given, or else that of the last recipe that tells one, or 0."""
-        told = (recipe.seed for recipe in reversed(self.recipes))
-        return next((seed for seed in (self.given_seed, *told) if seed is not None), 0)
+        """The seed that was given, or else that of the recipes, or 0."""
+        if self.given_seed is not None:
+            return self.given_seed
+        return next((seed.value for recipe in self.recipes for seed in recipe.seeds), 0)
 
     def within(self, directory: str) -> Instructions:
         """The same for a checkpoint in `directory`: with what `config.json` says there, and the preset that fits, where
@@ -97,8 +99,7 @@ class Instructions:
         for recipe in self.recipes:
             for name in recipe.scope.vars:
                 if name not in used:
-                    nearest = get_close_matches(name, sorted(used & recipe.scope.vars.keys()), n=1)
-                    hint = f"did you mean {nearest[0]}?" if nearest else None
+                    hint = did_you_mean(name, sorted(used & recipe.scope.vars.keys()))
                     yield Problem("recipe.unused", f"{shown(recipe.source)}: vars.{name}: no rule uses it", hint)
 
     def _other_family(self) -> tuple[Problem, ...]:
@@ -146,8 +147,7 @@ def instructions(
     """All that can be known before the checkpoint is read. Raises `UsageError`: of rules and recipes, `RuleError`."""
     if isinstance(rules, str) or isinstance(recipes, (str, os.PathLike)):
         raise UsageError(Problem("usage.rules", "rules, recipes: one was given", "give a list of them"))
-    if seed is not None and not (type(seed) is int and 0 <= seed < SEED_LIMIT):
-        raise UsageError(Problem("usage.seed", f"seed: {shown(seed)} is not a whole number from 0 to 2^64 - 1"))
+    seed = _seed(seed)
     texts, paths = tuple(rules), tuple(recipes)
     if preset is None and not paths:
         return _bound((), texts, seed)
@@ -160,11 +160,21 @@ def instructions(
     return _bound(read if preset is None else (read_preset(preset), *read), texts, seed, preset)
 
 
+def _seed(given: object) -> int | None:
+    """A seed as a caller gives it, an integer of any kind. Raises `UsageError`."""
+    seed = as_integer(given)
+    if given is not None and (seed is None or not 0 <= seed < SEED_LIMIT):
+        raise UsageError(Problem("usage.seed", f"seed: {shown(given)} is not a whole number from 0 to 2^64 - 1"))
+    return seed
+
+
 def _bound(
     recipes: tuple[Recipe, ...], texts: tuple[str, ...], seed: int | None, preset: str | None = None
 ) -> Instructions:
     """With every rule bound. Raises `RuleError` with the faults of all of them."""
     _check_apart(recipes)
+    if seed is None:
+        _check_one_seed(recipes)
     bound: list[BoundRule] = []
     problems: list[Problem] = []
     for parsed in _parsing(recipes, texts):
@@ -183,6 +193,14 @@ def _check_apart(recipes: tuple[Recipe, ...]) -> None:
         for shared in sorted(one.documents & other.documents)[:1]:
             fault = f"{shown(one.source)} and {shown(other.source)}: {shown(shared)} is in both, and would count twice"
             raise RuleError(Problem("recipe.twice", fault, "let one of them extend the other, and give that alone"))
+
+
+def _check_one_seed(recipes: tuple[Recipe, ...]) -> None:
+    """Refuse recipes that say different seeds: which of them is meant, they do not say."""
+    seeds = [seed for recipe in recipes for seed in recipe.seeds]
+    if other := next((seed for seed in seeds if seed.value != seeds[0].value), None):
+        said = " and ".join(f"{shown(seed.source)} says seed = {seed.value}" for seed in (seeds[0], other))
+        raise RuleError(Problem("recipe.seeds", f"recipes: {said}", "decide which with --seed"))
 
 
 def _parsing(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Callable[[], Rule]]:

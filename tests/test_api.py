@@ -7,6 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -183,3 +184,39 @@ def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
 def test_a_misspelled_argument_is_refused_with_the_one_that_was_meant(model: Path, call: Any):
     with pytest.raises(TypeError, match="there is no argument 'rule'; did you mean rules"):
         call(model, rule=["*=zeros"], **({"in_place": True} if call is initctl.apply else {}))
+
+
+def test_what_does_not_hold_is_not_true(model: Path):
+    assert not initctl.verify(model, rules=["*.bias=ones"])
+    assert not initctl.verify(model, rules=["*.bias=ones"], sample=1)
+    held = initctl.apply(model, model.parent / "out", rules=["*.bias=ones"])
+    assert initctl.verify(held.output, rules=["*.bias=ones"])
+    assert initctl.verify(held.output, rules=["*.bias=ones"], against=model)
+    (model.parent / "other").write_bytes(model.read_bytes().replace(b"format", b"Format"))
+    assert not initctl.verify(held.output, rules=["*.bias=ones"], against=model.parent / "other")
+
+
+@pytest.mark.parametrize("integer", [np.int64(2), np.uint8(2), np.array(2), 2])
+def test_numbers_may_be_any_kind_of_integer(model: Path, integer: Any):
+    plan = initctl.plan(model, rules=["*.weight=normal"], seed=integer)
+    assert (plan.seed, type(plan.seed)) == (2, int)
+    initctl.save_plan(plan, model.parent / "plan.json")
+    initctl.apply(model, model.parent / "out", rules=["*.weight=normal"], seed=integer, threads=integer)
+    assert initctl.verify(model.parent / "out", rules=["*.weight=normal"], seed=2, threads=integer, sample=integer)
+
+
+@pytest.mark.parametrize("number", [True, 1.0, np.float64(1), np.bool_(True), "1", 0, np.int64(-1)])
+def test_what_is_no_count_is_refused(model: Path, number: Any):
+    with pytest.raises(initctl.UsageError, match=r"^threads: .* is not a whole number of 1 or more$"):
+        initctl.apply(model, model.parent / "out", rules=["*=ones"], threads=number)
+    with pytest.raises(initctl.UsageError, match=r"^sample: .* is not a whole number of 1 or more$"):
+        initctl.verify(model, rules=["*=ones"], sample=number)
+
+
+def test_every_path_may_be_a_path_object(model: Path):
+    folder = model.parent
+    (folder / "r.toml").write_text('[[rule]]\nmatch = "*.bias"\ninit = "ones"\n')
+    initctl.save_plan(initctl.plan(model, recipes=[folder / "r.toml"]), folder / "plan.json")
+    initctl.apply(model, folder / "out", plan=folder / "plan.json")
+    assert initctl.verify(folder / "out", recipes=[folder / "r.toml"], against=model)
+    assert initctl.verify(folder / "out", plan=folder / "plan.json")

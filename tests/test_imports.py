@@ -36,7 +36,7 @@ LAYERS = (
     {"initializers", "formats", "commit"},
     {"rules", "stream"},
     {"tensors"},
-    {"dtypes", "threads"},
+    {"dtypes", "threads", "integers", "suggestions"},
     {"errors"},
     {"excerpt"},
     {"escaping"},

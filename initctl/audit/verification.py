@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What comparing the checkpoint at `path` with `plan` came to.
+    """What comparing the checkpoint at `path` with `plan` came to. It is true if everything `holds`, so that
+    `assert initctl.verify(…)` fails if anything differs.
 
     So many elements were `compared`, and `differences` are the first of each tensor that is not as it should be;
     `lost` are tensors that are not there any more. `sample` is how many elements were compared of each tensor at most,
@@ -36,6 +37,9 @@ class Verification:
     def holds(self) -> bool:
         """Whether everything that was compared is as it should be."""
         return not (self.differences or self.lost or self.rest_differences)
+
+    def __bool__(self) -> bool:
+        return self.holds
 
     def to_json(self) -> dict[str, Any]:
         return {

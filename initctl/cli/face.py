@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from initctl.cli.numbers import count_parser
 from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Face
 from initctl.escaping import as_line
 from initctl.report.console import console, rendered
@@ -36,7 +37,12 @@ class Face:
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Threads that work; default: one for each processor."),
+        typer.Option(
+            "--threads",
+            metavar="N",
+            parser=count_parser("threads"),
+            help="Threads that work; default: one for each processor.",
+        ),
     ] = None
 
     warnings: list[Problem] = field(default_factory=list, init=False)

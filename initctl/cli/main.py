@@ -70,7 +70,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, error.exit_status, error.problems)
     except typer.TyperException as error:
         fault = error.format_message().rstrip(".")
-        hint = None if fault.endswith(("?", ")")) else "see initctl --help"  # it proposes something itself
+        names = " ".join(filter(None, ("initctl", _command(arguments))))
+        hint = None if fault.endswith(("?", ")")) else f"see {names} --help"  # it proposes something itself
         return _fail(arguments, UsageError.exit_status, [Problem("usage.command_line", fault, hint)])
     except Ended as end:
         return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", str(end))])
@@ -91,8 +92,13 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
     for problem in problems:
         complain("error", problem)
     if "--json" in arguments:
-        names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-        command = next((argument for argument in arguments if argument in names), None)
         with suppress(UncertainError):  # the error itself is told
-            say(document(command, None, exit_code=status, errors=problems), sys.stdout)
+            say(document(_command(arguments), None, exit_code=status, errors=problems), sys.stdout)
     return status
+
+
+def _command(arguments: Sequence[str]) -> str | None:
+    """The command that is called, if one is."""
+    functions = (command.callback for command in app.registered_commands)
+    names = {function.__name__.replace("_", "-") for function in functions if function}
+    return next((argument for argument in arguments if argument in names), None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from initctl.errors import Problem, UsageError, shown
+from initctl.cli.numbers import parsed_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,18 +38,6 @@ SavedPlan = Annotated[
     typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE; rules and seed are told there."),
 ]
 Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
-
-
-_LONGEST_SEED = 20
-"""Digits of 2^64."""
-
-
-def _seed(given: str | int) -> int:
-    """A seed as it is written, decimal digits and nothing else; or the default, a number already."""
-    text = str(given)
-    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_SEED):
-        raise UsageError(Problem("usage.seed", f"seed: {shown(text)} is not a whole number from 0 to 2^64 - 1"))
-    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +66,7 @@ class RuleOptions:
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", metavar="N", parser=_seed, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
+            "--seed", metavar="N", parser=parsed_seed, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
         ),
     ] = None
     allow_unused: Annotated[

@@ -8,6 +8,7 @@ import typer
 
 import initctl
 from initctl.cli.face import Face
+from initctl.cli.numbers import count_parser
 from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, grouped
 from initctl.execution import Chosen, Progress
 from initctl.planning import Plan
@@ -23,7 +24,10 @@ Against = Annotated[
     ),
 ]
 Sample = Annotated[
-    int | None, typer.Option("--sample", metavar="N", min=1, help="Compare N elements of each tensor only.")
+    int | None,
+    typer.Option(
+        "--sample", metavar="N", parser=count_parser("sample"), help="Compare N elements of each tensor only."
+    ),
 ]
 
 

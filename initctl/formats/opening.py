@@ -6,6 +6,7 @@ import os
 import stat
 
 from initctl.errors import InputError, Problem, shown
+from initctl.suggestions import did_you_mean_path
 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:
@@ -47,6 +48,6 @@ def read_small(path: str, at_most: int) -> bytes:
 def unreadable(path: str, error: OSError | ValueError) -> InputError:
     """The error for a path that cannot be opened."""
     if isinstance(error, FileNotFoundError):
-        return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory"))
+        return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", did_you_mean_path(path)))
     reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     return InputError(Problem("file.unreadable", f"{shown(path)}: cannot be read: {reason}"))

@@ -71,14 +71,15 @@ def zeros(tensor: TensorSpec) -> Resolved:
 
 def eye(tensor: TensorSpec) -> Resolved:
     if len(tensor.shape) != 2:
-        raise Unfit(f"an identity matrix has 2 dims, and it has {len(tensor.shape)}")
+        raise Unfit(f"an identity matrix has 2 dims, and it has {len(tensor.shape)}", needs="ndim == 2")
     rows, columns = tensor.shape
     return Resolved(Diagonals(0, columns + 1, min(rows, columns)))
 
 
 def dirac(tensor: TensorSpec, *, groups: int) -> Resolved:
     if len(tensor.shape) not in (3, 4, 5):
-        raise Unfit(f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}")
+        fault = f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}"
+        raise Unfit(fault, needs="ndim >= 3 and ndim <= 5")
     out, into, *kernel = tensor.shape
     if out % groups:
         raise Unfit(f"its {out} output channels do not divide into {groups} groups")

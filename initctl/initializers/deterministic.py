@@ -109,7 +109,7 @@ class Hadamard(Deterministic):
 def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
     """Whisper's positional embedding: `sinusoids` in transformers' models/whisper/modeling_whisper.py."""
     if len(tensor.shape) != 2:
-        raise Unfit(f"sinusoids take 2 dims, positions and channels, and it has {len(tensor.shape)}")
+        raise Unfit(f"sinusoids take 2 dims, positions and channels, and it has {len(tensor.shape)}", needs="ndim == 2")
     positions, channels = tensor.shape
     if channels % 2 or channels < 4:
         raise Unfit(f"sinusoids take an even number of channels, 4 or more, and it has {channels}")
@@ -121,14 +121,14 @@ def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
 def arange_log(tensor: TensorSpec, *, start: float) -> Resolved:
     """Mamba's A_log: ln 1, ln 2, … in every row."""
     if not tensor.shape:
-        raise Unfit("logarithms are counted along the last dim, and it has none")
+        raise Unfit("logarithms are counted along the last dim, and it has none", needs="ndim >= 1")
     return Resolved(CountedLog(tensor.shape[-1], float(start)))
 
 
 def lstm_bias(tensor: TensorSpec, *, forget: float) -> Resolved:
     """Zeros, but `forget` for the forget gate: the second quarter of torch's four."""
     if len(tensor.shape) != 1:
-        raise Unfit(f"the bias of an LSTM has 1 dim, and it has {len(tensor.shape)}")
+        raise Unfit(f"the bias of an LSTM has 1 dim, and it has {len(tensor.shape)}", needs="ndim == 1")
     (size,) = tensor.shape
     if size % _GATES:
         raise Unfit(f"the bias of an LSTM has {_GATES} equal parts, and {size} elements do not divide into them")
@@ -143,7 +143,8 @@ def zero_hadamard(tensor: TensorSpec) -> Resolved:
     the smallest that has a row for each output, times 2^(-c / 2).
     """
     if len(tensor.shape) not in (2, 3, 4, 5):
-        raise Unfit(f"the weight of a layer has 2 dims, of a convolution 3, 4 or 5, and it has {len(tensor.shape)}")
+        fault = f"the weight of a layer has 2 dims, of a convolution 3, 4 or 5, and it has {len(tensor.shape)}"
+        raise Unfit(fault, needs="ndim >= 2 and ndim <= 5")
     out, into, *kernel = tensor.shape
     taps, centre = prod(kernel), centre_tap(kernel)
     if out <= into:

@@ -121,13 +121,14 @@ def weights(
 
 def layout_of(shape: tuple[int, ...], layout: str | None) -> str:
     """One letter for each dim of `shape`; torch's own layout where none is given. Raises `Unfit`."""
+    needs = f"ndim == {len(layout)}" if layout and len(layout) > 1 else "ndim >= 2"
     if len(shape) < 2:
         dims = "1 dim" if len(shape) == 1 else f"{len(shape)} dims"
-        raise Unfit(f"inputs and outputs take at least 2 dims, and it has {dims}")
+        raise Unfit(f"inputs and outputs take at least 2 dims, and it has {dims}", needs=needs)
     if layout is None:
         return "oi" + "k" * (len(shape) - 2)
     if len(layout) != len(shape):
-        raise Unfit(f"layout={layout} has {len(layout)} letters for {len(shape)} dims")
+        raise Unfit(f"layout={layout} has {len(layout)} letters for {len(shape)} dims", needs=needs)
     return layout
 
 

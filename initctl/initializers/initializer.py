@@ -23,12 +23,14 @@ Arguments = Mapping[str, "Value"]
 class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error with tensor and rule
     """An initializer cannot serve a tensor of this shape or dtype; the message says why, without naming it.
 
-    `excerpt` shows the part of the rule that it is about, where there is one.
+    `excerpt` shows the part of the rule that it is about, if there is one. `needs` is a condition that every tensor
+    fulfills that it could serve, as a rule would write it.
     """
 
-    def __init__(self, message: str, excerpt: Excerpt | None = None) -> None:
+    def __init__(self, message: str, excerpt: Excerpt | None = None, *, needs: str | None = None) -> None:
         super().__init__(message)
         self.excerpt = excerpt
+        self.needs = needs
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Protocol
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules import Expression, Undefined, parse_expression
 from initctl.rules import Value as Computed
+from initctl.suggestions import did_you_mean
 
 _SPAN = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
@@ -111,8 +111,7 @@ class Word:
 
     def check(self, value: Computed) -> Value:
         if value not in self.choices:
-            nearest = get_close_matches(str(value), self.choices, n=1)
-            raise _refused(value, self.accepts, f"did you mean {nearest[0]}?" if nearest else None)
+            raise _refused(value, self.accepts, did_you_mean(str(value), self.choices))
         return str(value)
 
 

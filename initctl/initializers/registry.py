@@ -5,13 +5,13 @@ A package adds an initializer by an entry point in the group `initctl.initialize
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.initializers.builtin import BUILTIN
 from initctl.initializers.initializer import Bound, Initializer
 from initctl.rules import Expression
+from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,8 +51,7 @@ class Registry:
             self._load_plugins()
         if name not in self._by_name:
             plain = name.rpartition(".")[2].removesuffix("_")  # of torch.nn.init
-            nearest = [plain] if plain in self._by_name else get_close_matches(name, [*self._by_name, KEEP], n=2)
-            hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`initctl initializers` lists them"
+            hint = did_you_mean(plain, [*self._by_name, KEEP], n=2) or "`initctl initializers` lists them"
             if name == KEEP:
                 hint = "in a rule it leaves tensors as they are"
             raise RuleError(Problem("rule.initializer", f"no initializer is called {shown(name)}", hint))
@@ -110,10 +109,11 @@ _OF_A_RULE = ("where", "optional")
 def _parameter(initializer: Initializer, key: str, call: Call) -> Parameter:
     names = [parameter.name for parameter in initializer.parameters]
     if key not in names:
-        nearest = get_close_matches(key, names, n=1) or names
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "it takes none"
-        if meant := get_close_matches(key, _OF_A_RULE, n=1):
+        hint = did_you_mean(key, names) or (f"there is {' and '.join(names)}" if names else "it takes none")
+        if meant := nearest(key, _OF_A_RULE):
             hint = f"in a recipe, did you mean {meant[0]}?"
+            if call.places and meant[0] == "where":
+                hint = "write it behind the initializer: '… where ndim >= 2'"
         message = f"{initializer.name} has no parameter {shown(key)}"
         raise RuleError(Problem("rule.parameter", message, hint, call.key_place(key)))
     return initializer.parameters[names.index(key)]

@@ -49,6 +49,7 @@ class Scaled(Revision):
 
     def prepared(self, _: Draws, old: Old) -> Revised:
         noise = self.noise * (_moments(old)[1] if self.relative and self.noise else 1)
+        _check_finite(noise, old)
 
         def values(draws: Draws, start: int, stop: int) -> NDArray[Any]:
             before = old.values(start, stop)
@@ -131,7 +132,9 @@ class MeanOfRows(Revision):
                 last = min(first + step, self.stop)
                 for row in old.values(first * width, last * width).reshape(-1, width):
                     total += row
-            mean = _repeated(_finite((total / (self.stop - self.start)).astype(number)))
+            averaged = (total / (self.stop - self.start)).astype(number)
+        _check_finite(averaged, old, self.start * width, self.stop * width)
+        mean = _repeated(averaged)
 
         def values(draws: Draws, start: int, stop: int) -> NDArray[Any]:
             found = mean(draws, start, stop)
@@ -147,6 +150,7 @@ class Matched(Revision):
     def prepared(self, _: Draws, old: Old) -> Revised:
         with np.errstate(over="ignore"):
             mean, std = map(np.float32, _moments(old))
+        _check_finite(np.array([mean, std]), old)
 
         def values(draws: Draws, start: int, stop: int) -> NDArray[Any]:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -195,21 +199,21 @@ def copy(tensor: TensorSpec, *, row: int | None, **given: str) -> Resolved:
     """`from` is another tensor's name, or `CHECKPOINT#NAME`; a word of Python's, which no parameter can be called."""
     file, mark, name = given["from"].rpartition(FILE_MARK)
     if row is not None and not tensor.shape:
-        raise Unfit("it has no rows: it has no dims")
+        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
     return Resolved(Copied(Source(name, file if mark else None), row))
 
 
 def mean_rows(tensor: TensorSpec, *, of: str, std: float) -> Resolved:
     _check_real(tensor)
     if not tensor.shape:
-        raise Unfit("it has no rows: it has no dims")
+        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
     first, _, last = of.partition(":")
     count = tensor.shape[0]
     start, stop = (int(bound) if bound else end for bound, end in ((first, 0), (last, count)))
     start, stop = (bound + count if bound < 0 else bound for bound in (start, stop))
     if not 0 <= start < stop <= count:
         raise Unfit(f"of={of}: it has {count} rows")
-    return Resolved(MeanOfRows(start, stop, std), {"rows": stop - start})
+    return Resolved(MeanOfRows(start, stop, std))
 
 
 def match_stats(tensor: TensorSpec) -> Resolved:
@@ -219,7 +223,7 @@ def match_stats(tensor: TensorSpec) -> Resolved:
 
 def permute_rows(tensor: TensorSpec) -> Resolved:
     if not tensor.shape:
-        raise Unfit("it has no rows: it has no dims")
+        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
     return Resolved(Shuffled())
 
 
@@ -240,8 +244,27 @@ def _repeated(row: NDArray[Any]) -> Callable[[Draws, int, int], NDArray[Any]]:
 def _finite(values: NDArray[Any], where: NDArray[np.bool_] | None = None) -> NDArray[Any]:
     """`values`. Raises `Overflow` where one is not finite, or one of those `where` old ones are."""
     if not (np.isfinite(values) if where is None else np.isfinite(values) | ~where).all():
-        raise Overflow("it comes to values that are infinite or NaN, which the old ones there are not")
+        raise Overflow(_OVERFLOW)
     return values
+
+
+_OVERFLOW = "it would make infinite values or NaN out of finite old values"
+
+
+def _check_finite(result: NDArray[Any] | float, old: Old, start: int = 0, stop: int | None = None) -> None:
+    """Raise `Overflow` if `result`, which all old values from `start` to `stop` led to, is not finite: it names the
+    first of them that is not, if one is not.
+    """
+    if np.isfinite(result).all():
+        return
+    end = prod(old.shape) if stop is None else stop
+    for first in range(start, end, _READ_AT_ONCE):
+        values = old.values(first, min(first + _READ_AT_ONCE, end))
+        if (found := np.flatnonzero(~np.isfinite(values))).size:
+            kind = "NaN" if np.isnan(values[found[0]]) else "infinity"
+            place = [int(index) for index in np.unravel_index(first + int(found[0]), old.shape)]
+            raise Overflow(f"the old values hold {kind}, first at {place}")
+    raise Overflow(_OVERFLOW)
 
 
 def _moments(old: Old) -> tuple[float, float]:

@@ -146,7 +146,8 @@ def orthogonal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrange
 
 def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) -> Resolved:
     if len(tensor.shape) not in (3, 4, 5):
-        raise Unfit(f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}")
+        fault = f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}"
+        raise Unfit(fault, needs="ndim >= 3 and ndim <= 5")
     letters = layout_of(tensor.shape, layout)
     if sorted(letters) != sorted("oi" + "k" * (len(letters) - 2)):
         raise Unfit(f"layout={letters} does not have one o, one i, and k for the rest")
@@ -158,7 +159,7 @@ def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) ->
 
 def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
     if len(tensor.shape) != 2:
-        raise Unfit(f"a matrix has 2 dims, and it has {len(tensor.shape)}")
+        raise Unfit(f"a matrix has 2 dims, and it has {len(tensor.shape)}", needs="ndim == 2")
     rows, columns = tensor.shape
     zeros = ceil(sparsity * rows)
     return Resolved(Sparse(rows, columns, zeros, std), {"zeros_per_column": zeros})

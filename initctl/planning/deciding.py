@@ -221,19 +221,29 @@ def _rows(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> Span | 
     if not rows:
         return None
     if not tensor.shape:
-        raise Unfit("it has no rows: it has no dims")
+        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
     lookup, count = Lookup(bound.rule, tensor, around, bound.arrangement), tensor.shape[0]
-    start = _bound(rows.start, lookup, count, 0)
-    stop = _bound(rows.stop, lookup, count, count)
+    first = _row(rows.start, lookup) if rows.start else None
+    last = _row(rows.stop, lookup) if rows.stop else None
+    for expression, row in ((rows.start, first), (rows.stop, last)):
+        if expression and row is not None and not -count <= row <= count:
+            fault = f"rows {_span_text(first, last)} were asked for, and it has {count}"
+            raise Unfit(fault, expression.excerpt(0, len(expression.text)))
+    start, stop, _ = slice(first, last).indices(count)
     if start >= stop and count:
         raise Unfit(f"{shown(rows.text)} takes no rows: from {start} to {stop}, of {count}")
     return start, stop
 
 
-def _bound(expression: Expression | None, lookup: Lookup, count: int, otherwise: int) -> int:
-    """The row that `expression` tells, from the end where it is negative. A division may lead to it."""
-    if expression is None:
-        return otherwise
+def _span_text(start: int | None, stop: int | None) -> str:
+    """Rows as they are asked for."""
+    if stop is None:
+        return f"from {start} on"
+    return f"up to {stop}" if start is None else f"{start} to {stop}"
+
+
+def _row(expression: Expression, lookup: Lookup) -> int:
+    """The row that `expression` comes to. A division may lead to it. Raises `Unfit` if it is not a whole number."""
     try:
         value = expression.value(lookup)
     except Undefined as fact:
@@ -242,6 +252,4 @@ def _bound(expression: Expression | None, lookup: Lookup, count: int, otherwise:
         value = int(value)
     if type(value) is not int:
         raise Unfit(f"{shown(expression.text)} is {shown(value)}, not a whole number")
-    if not -count <= value <= count:
-        raise Unfit(f"row {value} lies beyond its {count} rows", expression.excerpt(0, len(expression.text)))
-    return value + count if value < 0 else value
+    return value

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
 from initctl.rules import Circular, Undefined, highest_numbers, needed
 from initctl.rules.expressions import CONFIG
+from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +59,7 @@ class Surroundings:
         """One more than the highest number where `name` has its layer, or, if it has none, where most names do."""
         found = _LAYER.search(name)
         if not found and not self._usual:
-            raise KeyError("no tensor's name has a number between dots")
+            raise KeyError("no tensor's name has a number between dots; write how many layers there are")
         place = name[: found.start(1)] if found else self._usual.most_common(1)[0][0]
         return 1 + self.highest[place]
 
@@ -116,10 +116,18 @@ class Lookup:
         return found
 
     def _silent(self, key: str) -> str:
-        if self.around.config is None:
-            return f"there is no config.json beside the checkpoint that could tell {key}"
-        nearest = get_close_matches(key, [name for name, _ in dotted(self.around.config)], n=1)
-        return f"config.json does not tell {key}" + (f", but {shown(nearest[0])}" if nearest else "")
+        """Why `key` is not known, and what to write."""
+        why = "there is no config.json beside the checkpoint"
+        if self.around.config is not None:
+            found = nearest(key, [name for name, _ in dotted(self.around.config)])
+            why = f"config.json does not give {key}" + (f", but {shown(found[0])}" if found else "")
+        return f"{why}; {self._where_to_write(key)}"
+
+    def _where_to_write(self, key: str) -> str:
+        preset, _, _ = self.rule.source.removeprefix("preset ").partition(":")
+        if self.rule.source.startswith("preset "):
+            return f'write a recipe with extends = "preset:{preset}" and, under [config], {key} = …'
+        return f"write {key} = … under [config] of the recipe" if self.rule.is_of_recipe else "write the value itself"
 
     def _of_sibling(self, path: str) -> Value:
         """For `weight.fan_in` that of the tensor called weight in the same module; for `weight`, if it exists."""
@@ -211,6 +219,4 @@ def _tells_of_sibling(name: str) -> bool:
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name.startswith(SIBLING):
         return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
-    if nearest := get_close_matches(name, known, n=1):
-        return f"did you mean {nearest[0]}?"
-    return f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"
+    return did_you_mean(name, known) or f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
 from initctl.formats.names import WRAPPER_PREFIXES
-from initctl.rules import Glob
+from initctl.rules import Glob, quoted
 from initctl.rules.regex import PREFIX as REGEX
 from initctl.rules.regex import Regex
+from initctl.suggestions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ _COMPARED = 2000
 _LONGEST = 200
 """Characters of a name that are compared."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+"""A part of a name without anything that a pattern reads as more than itself."""
 _NUMBER = re.compile(r"\d+")
 _ROW = re.compile(r"\[([0-9]{1,18})\]$")
 """What other languages take one row by."""
@@ -38,10 +41,14 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
     for prefix in WRAPPER_PREFIXES:
         if pattern.startswith(prefix) and _matches_any(pattern.removeprefix(prefix), names):
             return f"names are taken without {prefix} before them: write '{shown(pattern.removeprefix(prefix))}'"
+    if spelled := [spelled for spelled in _spelled(pattern, names) if _matches_any(spelled, names)][:_PROPOSED]:
+        known = set(names)
+        meant = [shown(text) if text in known else f"'{shown(text)}'" for text in spelled]
+        return f"did you mean {' or '.join(meant)}?"
     if longer := next((longer for longer in _longer(pattern) if _matches_any(longer, names)), None):
         return f"a pattern matches whole names: did you mean '{shown(longer)}'?"
-    if nearest := nearest_names(pattern, names):
-        return f"did you mean {' or '.join(map(shown, nearest))}?"
+    if found := nearest_names(pattern, names):
+        return f"did you mean {' or '.join(map(shown, found))}?"
     return "`initctl inspect` lists the names"
 
 
@@ -52,7 +59,18 @@ def _longer(pattern: str) -> Iterator[str]:
         yield f"{REGEX}.*({expression}).*" if "|" in expression else f"{REGEX}.*{expression}.*"
         return
     for before, behind in (("*.", ""), ("", ".*"), ("*.", ".*"), ("*", "*")):
-        yield f"{before}{pattern}{behind}"
+        begin = "" if pattern.startswith("*") else before
+        yield begin + pattern + ("" if pattern.endswith("*") else behind)
+
+
+def _spelled(pattern: str, names: Sequence[str]) -> Iterator[str]:
+    """Patterns in which one part between dots, which is no part of `names`, is spelled as one that is."""
+    parts = pattern.split(".")
+    known = {part for name in names for part in name.split(".") if not part.isdigit()}
+    for at, part in enumerate(parts if len(parts) > 1 else ()):
+        if _PLAIN.fullmatch(part) and part not in known:
+            for meant in nearest(part, islice(sorted(known), _COMPARED), n=_PROPOSED):
+                yield ".".join((*parts[:at], quoted(meant), *parts[at + 1 :]))
 
 
 def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
@@ -69,7 +87,7 @@ def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
         if len(distinct) == _COMPARED:
             break
     wanted = _NUMBER.sub("0", pattern)[:_LONGEST]
-    return [distinct[like] for like in get_close_matches(wanted, distinct, n=_PROPOSED, cutoff=_SIMILARITY)]
+    return [distinct[like] for like in nearest(wanted, distinct, n=_PROPOSED, similarity=_SIMILARITY)]
 
 
 def _matches_any(pattern: str, names: Sequence[str]) -> bool:

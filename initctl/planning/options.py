@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from initctl.errors import Problem, UsageError, shown
 from initctl.planning.plan import PHILOX, TORCH
 from initctl.stream.engines.choosing import CPU
+from initctl.suggestions import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +34,5 @@ class Options:
             fault = "buffers: it says which tensors an optimizer was not given, and no optimizer is reset"
             raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave it out"))
         if self.rng not in (PHILOX, TORCH):
-            raise UsageError(Problem("usage.rng", f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"))
+            fault = f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"
+            raise UsageError(Problem("usage.rng", fault, did_you_mean(self.rng, (PHILOX, TORCH))))

@@ -75,7 +75,7 @@ def _by_torch(actions: Sequence[Action]) -> list[Action]:
             found.append(by_torch(action))
         except Unfit as fact:
             unfits.add(action.rule, action.tensor, fact, _no_fit(action.rule, fact))
-    if problems := unfits.problems():
+    if problems := unfits.problems(found):
         raise FitError(*problems)
     return found
 
@@ -94,7 +94,7 @@ def _actions(decisions: Decisions, around: Surroundings) -> tuple[list[Action], 
             actions.append(_action(part.decision, part.decision.initializer, part, around))
         except Unfit as fact:
             unfits.add(part.decision.rule, part.tensor, fact, _no_fit(part.decision.rule, fact))
-    return actions, unfits.problems()
+    return actions, unfits.problems(actions)
 
 
 def _no_fit(rule: Rule, fact: Unfit) -> str:

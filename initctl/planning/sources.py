@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.initializers import Unfit
 from initctl.initializers.revising import Copied
+from initctl.planning.nearest import nearest_names
 from initctl.stream import Revision
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _located(source: Source, around: Surroundings) -> Located:
     checkpoint = around.checkpoint if source.checkpoint is None else around.other(source.checkpoint)
     found = next((tensor for tensor in checkpoint.tensors if tensor.name == source.name), None)
     if found is None:
-        nearest = get_close_matches(source.name, [tensor.name for tensor in checkpoint.tensors], n=1)
+        nearest = nearest_names(source.name, [tensor.name for tensor in checkpoint.tensors])
         proposal = f"; did you mean {shown(nearest[0])}?" if nearest else ""
         raise Unfit(f"{shown(checkpoint.path)} holds no tensor {shown(source.name)}{proposal}")
     if not found.blocks or found.dtype.kind in ("packed", "quantized"):

@@ -23,121 +23,162 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initctl.errors import Problem, RuleError, shown
+from initctl.errors import Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
+from initctl.recipes.positions import Checked, Located, fault_position
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions import RESERVED
 from initctl.stream.key import SEED_LIMIT
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from initctl.rules import Expression, Value
+    from initctl.rules import Expression, Selector, Value
 
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")
-RULE_KEYS = ("match", "init", "where", "optional")
+_WHERE = "where"
+RULE_KEYS = ("match", "init", _WHERE, "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What one document says: `entries` are its rules, unbound, each with its number."""
+    """What one document says: `entries` are its rules, unbound."""
 
-    source: str
+    located: Located
     seed: int | None
     extends: tuple[str, ...]
     vars: Mapping[str, Expression]
     config: Mapping[str, Value]
-    entries: tuple[tuple[int, Mapping[str, Any]], ...]
+    entries: tuple[Mapping[str, Any], ...]
     optional: bool
     preset: Mapping[str, Any]
 
     def rules(self, scope: Scope) -> Iterator[Rule]:
         """Its rules, whose expressions know `scope`: one for each selector. Raises `RuleError`."""
-        for number, entry in self.entries:
-            yield from _Entry(f"{shown(self.source)}: rule {number}", entry, optional=self.optional).rules(scope)
+        lines = self.located.rule_lines()
+        for number, entry in enumerate(self.entries):
+            place = f"{shown(self.source)}:{lines[number]}" if number in lines else shown(self.source)
+            yield from _Entry(self.located, number, place, entry, optional=self.optional).rules(scope)
+
+    @property
+    def source(self) -> str:
+        """What messages call it."""
+        return self.located.source
 
 
-def parse_document(text: str, source: str) -> Document:
-    """The document that `text` writes; messages call it `source`. Raises `RuleError`."""
-    place = shown(source)
-    try:
-        content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        _refuse(place, f"is not TOML: {shown(error) if str(error) else 'nested too deeply'}")
-    except ValueError as error:  # a number of too many digits
-        _refuse(place, f"is not TOML: {shown(error)}")
-    _check_keys(content, KEYS, place)
+def parse_document(text: str, source: str, *, is_file: bool = True) -> Document:
+    """The document that `text` writes. Messages call it `source`, and name lines if it is a file.
+
+    Raises `RuleError`.
+    """
+    located = Located(source, text if is_file else "")
+    content = _content(text, source)
+    _check_keys(content, KEYS, located, ())
+
+    def checked(key: str, check: Callable[[Any, str], Checked], otherwise: object) -> Checked:
+        return located.checked((key,), lambda: check(content.get(key, otherwise), key))
+
+    preset = checked("preset", _table, {})
+    _check_keys(preset, PRESET_KEYS, located, ("preset",))
     return Document(
-        source,
-        _seed(content.get("seed"), place),
-        tuple(_texts(content.get("extends", []), f"{place}: extends")),
-        {
-            name: _variable(name, value, f"{place}: vars.{shown(name)}")
-            for name, value in _table(content, "vars", place).items()
-        },
-        dict(_told(_table(content, "config", place), f"{place}: config")),
-        tuple(enumerate(_rule_tables(content.get("rule", []), place), start=1)),
-        _flag(content.get("optional", False), f"{place}: optional"),
-        _preset(content, place),
+        located,
+        checked("seed", _seed, None),
+        tuple(checked("extends", _texts, [])),
+        {name: _variable(name, value, located) for name, value in checked("vars", _table, {}).items()},
+        dict(_told(checked("config", _table, {}), located)),
+        tuple(checked("rule", _rule_tables, [])),
+        checked("optional", _flag, otherwise=False),
+        preset,
     )
+
+
+def _content(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        _refuse(shown(source), "is not TOML: nested too deeply")
+    except ValueError as error:  # also a number of too many digits
+        fault, found = fault_position(text, str(error))
+        place = f"{shown(source)}:{found}" if found else shown(source)
+        raise _malformed(place, f"is not TOML: {escape(fault)}").at(found and found.excerpt) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One `[[rule]]`."""
+    """One `[[rule]]`, counted from 0; messages about what it comes to say that it is at `file`."""
 
-    place: str
+    located: Located
+    number: int
+    file: str
     entry: Mapping[str, Any]
     optional: bool
 
+    @property
+    def name(self) -> str:
+        return f"rule {self.number + 1}"
+
     def rules(self, scope: Scope) -> Iterator[Rule]:
         if "match" not in self.entry:
-            _refuse(self.place, "match is missing", 'write for instance match = "*.bias"')
+            _refuse(f"{self.file}: {self.name}", "match is missing", 'write for instance match = "*.bias"')
         if "init" not in self.entry:
-            _refuse(self.place, "init is missing", 'write for instance init = "zeros"')
+            _refuse(f"{self.file}: {self.name}", "init is missing", 'write for instance init = "zeros"')
         call = self.call()
-        where = self.where()
-        optional = _flag(self.entry.get("optional", self.optional), f"{self.place}: optional")
-        texts = _texts(self.entry["match"], f"{self.place}: match")
-        if not texts:
-            _refuse(f"{self.place}: match", "is empty")
-        for text in texts:
-            try:
-                selector = parse_selector(text)
-            except RuleError as error:
-                raise error.prefixed(f"{self.place}: match: ") from None
-            yield Rule(f"{text}={call}", self.place, selector, call, where, optional, scope)
+        where = self.checked("where", _condition) if "where" in self.entry else None
+        optional = self.checked("optional", _flag) if "optional" in self.entry else self.optional
+        source = f"{shown(self.located.source)}: {self.name}"
+        for text, selector in self.checked("match", _selectors):
+            yield Rule(f"{text}={call}", source, selector, call, where, optional, scope, f"{self.file}: {self.name}")
 
     def call(self) -> Call:
         """What `init` calls, with the table's further keys as parameters."""
-        text = _text(self.entry["init"], f"{self.place}: init")
-        try:
-            call = parse_call(text)
-        except RuleError as error:
-            raise error.prefixed(f"{self.place}: init: ") from None
+        call = self.checked("init", _call)
         given = dict(call.arguments)
         arguments = list(call.arguments)
-        for key, value in self.entry.items():
-            if key in RULE_KEYS:
-                continue
+        for key in self.entry:
             if key in given:
-                _refuse(f"{self.place}: {shown(key)}", "init gives it too", "give it once")
-            arguments.append((key, _argument(value, f"{self.place}: {shown(key)}")))
+                fault = _malformed(f"{self.name}: {shown(key)}", "init gives it too", "give it once")
+                raise self.located.error(fault, ("rule", self.number, key))
+            if key not in RULE_KEYS:
+                arguments.append((key, self.checked(key, _argument)))
         return Call(call.name, tuple(arguments))
 
-    def where(self) -> Expression | None:
-        if "where" not in self.entry:
-            return None
-        text = _text(self.entry["where"], f"{self.place}: where")
-        try:
-            return parse_condition(text)
-        except RuleError as error:
-            raise error.prefixed(f"{self.place}: where: ") from None
+    def checked(self, key: str, check: Callable[[Any, str], Checked]) -> Checked:
+        path = ("rule", self.number, key)
+        return self.located.checked(path, lambda: check(self.entry[key], f"{self.name}: {shown(key)}"))
+
+
+def _call(value: Any, place: str) -> Call:  # noqa: ANN401
+    text = _text(value, place)
+    try:
+        return parse_call(text)
+    except RuleError as error:
+        if _WHERE in text.split():
+            _refuse(place, f"{shown(text)} holds a condition", 'write where = "…" as a key of its own')
+        raise error.prefixed(f"{place}: ") from None
+
+
+def _selectors(value: Any, place: str) -> list[tuple[str, Selector]]:  # noqa: ANN401
+    texts = _texts(value, place)
+    if not texts:
+        _refuse(place, "is empty")
+    try:
+        return [(text, parse_selector(text)) for text in texts]
+    except RuleError as error:
+        raise error.prefixed(f"{place}: ") from None
+
+
+def _condition(value: Any, place: str) -> Expression:  # noqa: ANN401
+    text = _text(value, place)
+    try:
+        return parse_condition(text)
+    except RuleError as error:
+        raise error.prefixed(f"{place}: ") from None
 
 
 def _argument(value: Any, place: str) -> str:  # noqa: ANN401 - whatever the document holds
@@ -152,7 +193,11 @@ def _argument(value: Any, place: str) -> str:  # noqa: ANN401 - whatever the doc
     raise _malformed(place, "must be a number, or a text: a word or an expression")
 
 
-def _variable(name: str, value: Any, place: str) -> Expression:  # noqa: ANN401
+def _variable(name: str, value: Any, located: Located) -> Expression:  # noqa: ANN401
+    return located.checked(("vars", name), lambda: _named_expression(name, value, f"vars.{shown(name)}"))
+
+
+def _named_expression(name: str, value: Any, place: str) -> Expression:  # noqa: ANN401
     if name in RESERVED or not name.isidentifier() or not name.isascii():
         _refuse(place, "cannot be the name of a variable", "letters, digits and _, and no name that expressions know")
     try:
@@ -161,23 +206,27 @@ def _variable(name: str, value: Any, place: str) -> Expression:  # noqa: ANN401
         raise error.prefixed(f"{place}: ") from None
 
 
-def _told(table: Mapping[str, Any], place: str) -> Iterator[tuple[str, Value]]:
+def _told(table: Mapping[str, Any], located: Located) -> Iterator[tuple[str, Value]]:
     """What config.json is taken to say, by dotted keys."""
     for name, value in dotted(table):
-        match value:
-            case list() if all(isinstance(item, (int, float, str)) for item in value):
-                yield name, tuple(value)
-            case float() if not isfinite(value):
-                _refuse(f"{place}.{shown(name)}", f"{value} is not a finite number")
-            case int() | float() | str():
-                yield name, value
-            case _:
-                _refuse(f"{place}.{shown(name)}", "must be a number, a text, true, false, or a list of them")
+        path = ("config", *name.split("."))
+        yield name, located.checked(path, partial(_config_value, value, f"config.{shown(name)}"))
+
+
+def _config_value(value: Any, place: str) -> Value:  # noqa: ANN401
+    match value:
+        case list() if all(isinstance(item, (int, float, str)) for item in value):
+            return tuple(value)
+        case float() if not isfinite(value):
+            _refuse(place, f"{value} is not a finite number")
+        case int() | float() | str():
+            return value
+    raise _malformed(place, "must be a number, a text, true, false, or a list of them")
 
 
 def _seed(value: Any, place: str) -> int | None:  # noqa: ANN401
     if value is not None and not (type(value) is int and 0 <= value < SEED_LIMIT):
-        _refuse(f"{place}: seed", f"{shown(value)} is not a whole number from 0 to 2^64 - 1")
+        _refuse(place, f"{shown(value)} is not a whole number from 0 to 2^64 - 1")
     return value
 
 
@@ -200,31 +249,26 @@ def _texts(value: Any, place: str) -> list[str]:  # noqa: ANN401
     return texts
 
 
-def _table(content: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
-    value = content.get(key, {})
+def _table(value: Any, key: str) -> Mapping[str, Any]:  # noqa: ANN401
     if not isinstance(value, dict):
-        _refuse(f"{place}: {key}", f"must be a table: [{key}]")
+        _refuse(key, f"must be a table: [{key}]")
     return value
 
 
 def _rule_tables(value: Any, place: str) -> list[Mapping[str, Any]]:  # noqa: ANN401
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        _refuse(f"{place}: rule", "must be tables", "write [[rule]] above each rule")
+        _refuse(place, "must be tables", "write [[rule]] above each rule")
     return value
 
 
-def _preset(content: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    table = _table(content, "preset", place)
-    _check_keys(table, PRESET_KEYS, f"{place}: preset")
-    return table
-
-
-def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], located: Located, path: tuple[str, ...]) -> None:
     for key in table:
         if key not in known:
-            nearest = get_close_matches(key, known, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
-            _refuse(place, f"no key {shown(key)} is known", hint)
+            hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
+            problem = Problem(
+                "recipe.malformed", f"{''.join(f'{at}: ' for at in path)}no key {shown(key)} is known", hint
+            )
+            raise located.error(RuleError(problem), (*path, key))
 
 
 def _refuse(place: str, fault: str, hint: str | None = None) -> NoReturn:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +42,7 @@ def find_preset(name: str) -> Preset:
     """The preset called `name`. Raises `UsageError` that proposes the nearest names."""
     known = presets()
     if name not in known:
-        nearest = get_close_matches(name, known, n=2)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`initctl presets` lists them"
+        hint = did_you_mean(name, [*known, AUTO], n=2) or "`initctl presets` lists them"
         raise UsageError(Problem("preset.unknown", f"no preset is called {shown(name)}", hint))
     return known[name]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from codecs import BOM_UTF8
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.recipes.document import parse_document
 from initctl.recipes.presets import find_preset, presets
-from initctl.recipes.recipe import PRESET, Recipe
+from initctl.recipes.recipe import PRESET, Recipe, Seed
 from initctl.rules import Scope
 
 if TYPE_CHECKING:
@@ -33,26 +33,31 @@ def read_preset(name: str) -> Recipe:
     return _recipe(PRESET + name)
 
 
+class _Read(NamedTuple):
+    """A document, and the seeds that it says, or else that those say which it extends."""
+
+    document: Document
+    seeds: tuple[Seed, ...]
+
+
 def _recipe(origin: str) -> Recipe:
-    documents: dict[str, Document] = {}
-    _collect(origin, documents, ())
+    documents: dict[str, _Read] = {}
+    seeds = _collect(origin, documents, ())
     variables: dict[str, Expression] = {}
     config: dict[str, Value] = {}
-    seed: int | None = None
-    for document in documents.values():
+    for document, _ in documents.values():
         variables |= document.vars
         config |= document.config
-        seed = seed if document.seed is None else document.seed
     scope = Scope(variables, config)
-    rules = tuple(rule for document in documents.values() for rule in document.rules(scope))
-    last = next(reversed(documents.values()))
+    rules = tuple(rule for document, _ in documents.values() for rule in document.rules(scope))
+    last, _ = next(reversed(documents.values()))
     if not rules:
         raise RuleError(Problem("recipe.empty", f"{shown(last.source)}: has no rules", "write [[rule]] above each"))
-    return Recipe(last.source, rules, scope, seed, frozenset(documents))
+    return Recipe(last.source, rules, scope, seeds, frozenset(documents))
 
 
-def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> None:
-    """Add the document at `origin` to `documents`, after those that it extends, each once.
+def _collect(origin: str, documents: dict[str, _Read], chain: tuple[str, ...]) -> tuple[Seed, ...]:
+    """Add the document at `origin` to `documents`, after those that it extends, each once. Returns its seeds.
 
     `chain` are those that led to it, by what tells them apart.
     """
@@ -60,14 +65,19 @@ def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]
     if identity in chain:
         names = " -> ".join(shown(os.path.basename(link)) for link in (*chain[chain.index(identity) :], identity))
         raise RuleError(Problem("recipe.cycle", f"{shown(origin)}: extends itself: {names}"))
-    if identity in documents:
-        return
-    if len(documents) + len(chain) >= MOST_DOCUMENTS:
-        raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends more than {MOST_DOCUMENTS} documents"))
-    document = _read(origin)
-    for other in document.extends:
-        _collect(_beside(origin, other), documents, (*chain, identity))
-    documents[identity] = document
+    if identity not in documents:
+        if len(documents) + len(chain) >= MOST_DOCUMENTS:
+            fault = f"{shown(origin)}: extends more than {MOST_DOCUMENTS} documents"
+            raise RuleError(Problem("recipe.malformed", fault))
+        document = _read(origin)
+        extended = [
+            seed
+            for other in document.extends
+            for seed in _collect(_beside(origin, other), documents, (*chain, identity))
+        ]
+        own = () if document.seed is None else (Seed(document.seed, document.source),)
+        documents[identity] = _Read(document, own or tuple(extended))
+    return documents[identity].seeds
 
 
 def _real_path(path: str) -> str:
@@ -93,7 +103,7 @@ def _beside(origin: str, other: str) -> str:
 def _read(origin: str) -> Document:
     if origin.startswith(PRESET):
         name = origin.removeprefix(PRESET)
-        return parse_document(find_preset(name).text, f"preset {name}")
+        return parse_document(find_preset(name).text, f"preset {name}", is_file=False)
     return parse_document(_text(origin), origin)
 
 
@@ -102,7 +112,7 @@ def _text(path: str) -> str:
         return read_small(path, LONGEST).removeprefix(BOM_UTF8).decode()
     except InputError as error:
         (problem,) = error.problems
-        raise UsageError(Problem("recipe.unreadable", f"recipe {problem.message}")) from None
+        raise UsageError(Problem("recipe.unreadable", f"recipe {problem.message}", problem.hint)) from None
     except UnicodeDecodeError as error:
         message = f"recipe {shown(path)}: is not UTF-8 at byte {error.start}"
         raise RuleError(Problem("recipe.malformed", message)) from None

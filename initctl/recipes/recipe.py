@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from initctl.rules import Rule, Scope
@@ -12,9 +12,17 @@ PRESET = "preset:"
 """What the name of a preset follows among documents."""
 
 
+class Seed(NamedTuple):
+    """A seed, and the document that says it."""
+
+    value: int
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Rules in the order in which they count, under one `scope`, and the seed, where one is told.
+    """Rules in the order in which they count, under one `scope`, and the seeds that it says: its own, or else those of
+    the documents that it extends, which may contradict each other.
 
     `documents` tells those apart that it is made of: itself, and all that it extends.
     """
@@ -22,7 +30,7 @@ class Recipe:
     source: str
     rules: tuple[Rule, ...]
     scope: Scope
-    seed: int | None = None
+    seeds: tuple[Seed, ...] = ()
     documents: frozenset[str] = frozenset()
 
     @property

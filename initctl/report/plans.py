@@ -40,7 +40,7 @@ def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
         by_tensor[id(entry.tensor)].append(entry)
     parts = chain.from_iterable(sorted(by_tensor[id(t)], key=_first_row) for t in plan.checkpoint.tensors)
     entries = [*parts, *plan.resets]
-    totals = f"initialize {_amount(plan.initialized)}; keep {_amount(plan.untouched)}{_rest_of_totals(plan)}"
+    totals = f"initialize {_initialized(plan)}; keep {_kept(plan)}{_rest_of_totals(plan)}"
     return Group(_rows(entries, unfold=unfold), "", totals)
 
 
@@ -54,7 +54,7 @@ def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
 def written_report(applied: Applied) -> RenderableType:
     """How much was filled, and where the result lies."""
     plan = applied.plan
-    totals = f"initialized {_amount(plan.initialized)}; kept {_amount(plan.untouched)}{_rest_of_totals(plan)}"
+    totals = f"initialized {_initialized(plan)}; kept {_kept(plan)}{_rest_of_totals(plan)}"
     return Group(totals, _written(applied))
 
 
@@ -106,14 +106,31 @@ def number(value: float | str) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _amount(totals: Totals) -> str:
+def _initialized(plan: Plan) -> str:
+    return _amount(plan.initialized, _in_part(plan))
+
+
+def _kept(plan: Plan) -> str:
+    return _amount(plan.untouched, _in_part(plan))
+
+
+def _in_part(plan: Plan) -> int:
+    """How many tensors are filled in part, and kept in part."""
+    return len({id(action.tensor) for action in plan.actions if action.rows} & {id(kept.tensor) for kept in plan.kept})
+
+
+def _amount(totals: Totals, in_part: int = 0) -> str:
+    """So much; `in_part` of the tensors are not whole."""
     if not totals.tensors:
         return "none"
-    return f"{count(totals.tensors, 'tensor')} ({count(totals.elements, 'element')}, {decimal(totals.bytes)})"
+    tensors = count(totals.tensors, "tensor")
+    if in_part:
+        tensors += " in part" if in_part == totals.tensors else f", {in_part} of them in part"
+    return f"{tensors} ({count(totals.elements, 'element')}, {decimal(totals.bytes)})"
 
 
 def _rest_of_totals(plan: Plan) -> str:
-    """What an optimizer forgets, the root, the seed, and how many tensors a device other than the processor computes."""
+    """What an optimizer forgets, the root, the seed, and how many tensors another device computes."""
     reset = f"; reset {_amount(plan.reset)} of an optimizer" if plan.resets else ""
     devices = Counter(action.device for action in plan.actions if action.device != CPU)
     on = "".join(f"; {count(number, 'tensor')} on {device}" for device, number in devices.items())

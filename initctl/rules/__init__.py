@@ -4,6 +4,7 @@ rule.py         a rule
 selector.py     which tensors it takes, and which of their rows
 glob.py         globs over names
 pattern.py      a glob's text → a tree
+lookalikes.py   sets of characters that were meant as something else
 automaton.py    the tree → what it matches, in linear time
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments

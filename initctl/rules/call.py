@@ -48,7 +48,7 @@ class Call:
         number = next((n for n, (name, _) in enumerate(self.arguments) if name == key), None)
         return self.places[2 * number + offset] if self.places and number is not None else None
 
-    def moved(self, text: str, offset: int) -> Call:
+    def inside(self, text: str, offset: int) -> Call:
         """The same call as a part of `text`, from `offset` on."""
         return replace(self, places=tuple(place.moved(text, offset) for place in self.places))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.expressions import RESERVED
+from initctl.rules.lookalikes import CLASS, LookAlike, look_alike, numbers_meant
 
 LONGEST_PATTERN = 4096
 DEEPEST_BRACES = 32
@@ -15,7 +16,12 @@ LONGEST_NUMBER = 18
 
 _WIDE_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _RANGE = re.compile(rf"(-?[0-9]{{1,{LONGEST_NUMBER}}})\.\.(-?[0-9]{{1,{LONGEST_NUMBER}}})")
-_MISSPELLED_RANGE = re.compile(r"(-?[0-9]+)(?:[-:]|\.\.\.)(-?[0-9]+)")
+_NO_BRACES = (
+    "write the numbers or words that are meant in braces, as {0..3} or {a,b}",
+    "write the numbers or words that are meant in braces, as {0..-2}: braces cannot exclude",
+)
+"""What to do about a set that looks like more: about one that is not negated, and about one that is."""
+_ROWS = "; for rows of a tensor, write [START:STOP]"
 _FROM_THE_END = re.compile(rf"-[0-9]{{1,{LONGEST_NUMBER}}}")
 _CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[*?\[\]{},\\=]")
@@ -172,8 +178,8 @@ class _Parser:
             return Number(int(text), int(text))
         if not _CAPTURE.fullmatch(text):
             hint = r"separate alternatives by commas, or write \{ for the brace"
-            if bounds := _MISSPELLED_RANGE.fullmatch(text):
-                hint = f"write {{{bounds[1]}..{bounds[2]}}}"
+            if meant := numbers_meant(text):
+                hint = f"write {meant}"
             raise self.error(f"{shown(self.pattern[start : self.at])} offers no choice", hint, start)
         if self.depth:
             hint = "write it outside of other braces"
@@ -198,15 +204,28 @@ class _Parser:
                 self.at += 1
                 high = self.set_char(start) or char
             ranges.append((low, high))
-        text = self.pattern[start : self.at]
-        found = next((f for f in _WIDE_RANGE.finditer(text) if max(map(len, f.groups())) > 1), None)
-        text = shown(text)
-        if found:
-            hint = f"write {{{found[1]}..{found[2]}}}"
-            raise self.error(f"{text} is a set of single characters, not a range of numbers", hint, start)
+        self.check_set(start, negated=negated)
+        text = shown(self.pattern[start : self.at])
         if not ranges or any(low > high for low, high in ranges):
             raise self.error(f"{text} matches nothing", r"write \[ for the bracket itself", start)
         return CharSet(tuple(ranges), negated)
+
+    def check_set(self, start: int, *, negated: bool) -> None:
+        """Refuse the set from `start` on if it looks like numbers or alternatives."""
+        text = self.pattern[start + 1 + negated : self.at - 1]
+        found = look_alike(text, negated=negated)
+        if found is None:
+            wide = next((f for f in _WIDE_RANGE.finditer(text) if max(map(len, f.groups())) > 1), None)
+            found = wide and LookAlike("a range of numbers", None)
+        if found:
+            self.at += found.kind == CLASS and self.pattern.startswith("]", self.at)
+            fault = f"{shown(self.pattern[start : self.at])} is a set of single characters, not {found.kind}"
+            hint = f"write {found.meant}" if found.meant else _NO_BRACES[negated]
+            raise self.error(fault, hint + (_ROWS if self.ends_a_name(start) else ""), start)
+
+    def ends_a_name(self, start: int) -> bool:
+        """Whether what was read from `start` on follows a word and is the end of the pattern, as rows are."""
+        return self.at == len(self.pattern) and self.pattern[start - 1 : start].isalnum()
 
     def set_char(self, start: int) -> str | None:
         """The next character of a set, or None at its end."""

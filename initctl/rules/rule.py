@@ -1,18 +1,24 @@
-"""`selector=call`: which tensors, and what to fill them with."""
+"""`selector=call where condition`: which tensors, and what to fill them with. The condition may be left out."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.call import Call, parse_call
+from initctl.rules.expressions import parse_condition
 from initctl.rules.selector import Selector, parse_selector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from initctl.rules.expressions import Expression, Value
+
+
+_WHERE = re.compile(r"\swhere(?=\s|$)")
+"""What separates an initializer from a condition. No expression holds the word; a text that does needs a recipe."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +36,8 @@ class Scope:
 class Rule:
     """One rule: its text, where it was given (`rule 2`), and what the text says.
 
-    It takes only tensors `where` that holds. One that is `optional` may decide nothing.
+    It takes only tensors `where` that holds. One that is `optional` may decide nothing. `place` is what messages say
+    instead of `source` if that can be told more exactly: a line of a recipe.
     """
 
     text: str
@@ -40,28 +47,47 @@ class Rule:
     where: Expression | None = None
     optional: bool = False
     scope: Scope = field(default_factory=Scope)
+    place: str | None = None
+
+    @property
+    def is_of_recipe(self) -> bool:
+        """Whether it is a table of a recipe, and not one line."""
+        return not self.call.places
 
     def __str__(self) -> str:
-        return f"{self.source} ({shown(self.text)})"
+        return f"{self.place or self.source} ({shown(self.text)})"
 
 
 def parse_rule(text: str, source: str, scope: Scope | None = None) -> Rule:
     """The rule that `text` writes; `source` says where it stands, for messages. Raises `RuleError`."""
     try:
         equals = _equals(text)
-        selector, start = _stripped(text, 0, equals)
-        call, call_start = _stripped(text, equals + 1, len(text))
-        try:
-            selected = parse_selector(selector).inside(text, start)
-        except RuleError as error:
-            raise error.inside(text, start) from None
-        try:
-            parsed = parse_call(call).moved(text, call_start)
-        except RuleError as error:
-            raise error.inside(text, call_start) from None
-        return Rule(text, source, selected, parsed, scope=scope or Scope())
+        where = _WHERE.search(text, equals + 1)
+        end = where.start() if where else len(text)
+        selector = _parsed(parse_selector, text, 0, equals)
+        call = _parsed(parse_call, text, equals + 1, end)
+        condition = _parsed(parse_condition, text, where.end(), len(text)) if where else None
     except RuleError as error:
         raise error.prefixed(f"{source} ({shown(text)}): ") from None
+    return Rule(text, source, selector, call, condition, scope=scope or Scope())
+
+
+class _Part(Protocol):
+    def inside(self, text: str, offset: int) -> Self:
+        """The same as a part of `text`, from `offset` on."""
+
+
+_Parsed = TypeVar("_Parsed", bound=_Part)
+
+
+def _parsed(parse: Callable[[str], _Parsed], text: str, start: int, stop: int) -> _Parsed:
+    """What `parse` reads between `start` and `stop`, without the blanks around it. Raises `RuleError`."""
+    part = text[start:stop]
+    start += len(part) - len(part.lstrip())
+    try:
+        return parse(part.strip()).inside(text, start)
+    except RuleError as error:
+        raise error.inside(text, start) from None
 
 
 def _equals(text: str) -> int:
@@ -83,12 +109,6 @@ def _equals(text: str) -> int:
         raise _error("a bracket is not closed", hint, Excerpt(text, opened, opened + 1))
     hint = "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"
     raise _error("no '=' between pattern and initializer", hint, Excerpt(text, len(text), len(text) + 1))
-
-
-def _stripped(text: str, start: int, stop: int) -> tuple[str, int]:
-    """What stands between `start` and `stop` without the blanks around it, and where it begins."""
-    part = text[start:stop]
-    return part.strip(), start + len(part) - len(part.lstrip())
 
 
 def _error(message: str, hint: str, place: Excerpt) -> RuleError:

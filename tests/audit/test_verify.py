@@ -173,7 +173,7 @@ def test_a_sample_looks_at_the_ends_and_at_no_more_than_it_must(written: tuple[P
     assert not verify(flipped(after, tmp_path, "w", 0, 5), sample=20).holds
     assert not verify(flipped(after, tmp_path, "w", 4 * 6 * 40 - 1, 5), sample=20).holds
     assert verify(after, sample=10_000).compared == verify(after).compared
-    with pytest.raises(initctl.UsageError, match="sample: 0 is not 1 or more"):
+    with pytest.raises(initctl.UsageError, match="sample: 0 is not a whole number of 1 or more"):
         verify(after, sample=0)
 
 

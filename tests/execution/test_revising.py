@@ -289,11 +289,33 @@ def test_what_was_infinite_or_nan_may_stay_so_in_its_own_place(tmp_path: Path, d
 
 
 @pytest.mark.parametrize("rule", ["w=match_stats", "w=mean_rows:of=:", "w=perturb:std=0.1,rel=true"])
-@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
-def test_one_value_that_is_not_finite_spoils_no_others_silently(tmp_path: Path, rule: str, odd: float):
+@pytest.mark.parametrize(
+    ("odd", "kind"), [(float("nan"), "NaN"), (float("inf"), "infinity"), (-float("inf"), "infinity")]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_one_value_that_is_not_finite_spoils_no_others_silently(
+    tmp_path: Path, rule: str, odd: float, kind: str, dtype: torch.dtype
+):
+    before = ordinary(dtype)
+    before[3, 2] = before[20, 0] = odd
+    message = refusal(tmp_path, {"w": before}, rule)
+    assert message.endswith(f": the old values hold {kind}, first at [3, 2]")
+
+
+def test_of_a_mean_of_rows_only_these_rows_must_be_finite(tmp_path: Path):
     before = ordinary(torch.float32)
-    before[3, 2] = odd
-    assert "infinite or NaN" in refusal(tmp_path, {"w": before}, rule)
+    before[3, 2] = float("nan")
+    written(tmp_path, {"w": before}, "w=mean_rows:of=4:")
+    with pytest.raises(initctl.FitError, match=r"the old values hold NaN, first at \[3, 2\]$"):
+        written(tmp_path, {"w": before}, "w[10:]=mean_rows:of=2:5")
+
+
+def test_finite_values_whose_sum_overflows_are_not_called_infinite(tmp_path: Path):
+    before = torch.full(SHAPE, 1.7e308, dtype=torch.float64)
+    for rule in ("w=match_stats", "w=mean_rows:of=:"):
+        assert refusal(tmp_path, {"w": before}, rule).endswith(
+            "it would make infinite values or NaN out of finite old values"
+        )
 
 
 REVISIONS = {

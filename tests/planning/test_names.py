@@ -170,22 +170,22 @@ def test_config_json_gives_numbers_by_dotted_keys(tmp_path: Path, expression: st
 @pytest.mark.parametrize(
     ("text", "key", "told"),
     [
-        (None, "hidden", "there is no config.json beside the checkpoint that could tell hidden"),
-        (CONFIG, "hiden", "config.json does not tell hiden, but hidden"),
-        (CONFIG, "text.n.dep", "config.json does not tell text.n.dep, but text.n.deep"),
-        (CONFIG, "zzz", "config.json does not tell zzz"),
-        (CONFIG, "no", "config.json does not tell no"),
-        (CONFIG, "text", "config.json does not tell text"),
-        (CONFIG, "hidden.x", "config.json does not tell hidden.x"),
+        (None, "hidden", "there is no config.json beside the checkpoint; write the value itself"),
+        (CONFIG, "hiden", "config.json does not give hiden, but hidden"),
+        (CONFIG, "text.n.dep", "config.json does not give text.n.dep, but text.n.deep"),
+        (CONFIG, "zzz", "config.json does not give zzz"),
+        (CONFIG, "no", "config.json does not give no"),
+        (CONFIG, "text", "config.json does not give text"),
+        (CONFIG, "hidden.x", "config.json does not give hidden.x"),
         (CONFIG, "on", "true is not a number"),
         (CONFIG, "name", "m is not a number"),
         (CONFIG, "sizes", "is not a number"),
         (CONFIG, "sizes[2]", "config.sizes has 2 numbers, and none at 2"),
         (f'{{"a": {"9" * 400}}}', "a", "is no finite number, or too large"),
         (f'{{"a": [{"9" * 400}]}}', "a[0]", "is no finite number, or too large"),
-        ('{"a":' * 900 + "1" + "}" * 900, "b", "config.json does not tell b"),
-        ("{}", "hidden", "config.json does not tell hidden"),
-        ('{"hidden": [[1]]}', "hidden", "config.json does not tell hidden"),
+        ('{"a":' * 900 + "1" + "}" * 900, "b", "config.json does not give b"),
+        ("{}", "hidden", "config.json does not give hidden"),
+        ('{"hidden": [[1]]}', "hidden", "config.json does not give hidden"),
     ],
 )
 def test_what_config_json_does_not_tell_is_refused_with_tensor_and_rule(
@@ -309,7 +309,7 @@ def test_a_condition_without_an_answer_is_refused_with_tensor_and_rule(tmp_path:
 
 def test_a_condition_that_holds_nowhere_is_told_as_such(tmp_path: Path):
     path = recipe(tmp_path, '[[rule]]\nmatch = "*"\ninit = "zeros"\nwhere = "ndim > 7"')
-    with pytest.raises(initctl.FitError, match="for none of them ndim > 7 holds"):
+    with pytest.raises(initctl.FitError, match="its condition holds for none of them: ndim > 7"):
         planned(tmp_path, TABLE, recipes=[path])
 
 

@@ -201,6 +201,62 @@ def test_of_one_shard_of_several_config_json_tells_the_number_of_layers(
     assert [spread(law) for law in found.values()] == [std]
 
 
+STACKED = {
+    "decoder.layers.self_attention.linear_qkv.weight": (L, 3 * D, D),
+    "decoder.layers.self_attention.linear_proj.weight": (L, D, D),
+    "decoder.layers.self_attention.linear_qkv.layer_norm_weight": (L, D),
+    "decoder.layers.self_attention.linear_qkv.layer_norm_bias": (L, D),
+    "decoder.layers.self_attention.q_layernorm.weight": (L, 8),
+    "decoder.layers.mlp.linear_fc2.weight": (L, D, FF),
+    "decoder.layers.mlp.linear_fc2.bias": (L, D),
+    "decoder.layers.input_layernorm.weight": (L, D),
+    "decoder.final_layernorm.weight": (D,),
+    "embedding.word_embeddings.weight": (V, D),
+}
+"""Megatron-core's distributed checkpoints hold all layers in one tensor: sharded_state_dict in
+megatron/core/transformer/transformer_block.py, with the layers' offset as the first axis."""
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "n_layer"])
+def test_of_layers_in_one_tensor_config_json_tells_the_number(tmp_path: Path, key: str):
+    found = laws(tmp_path, "megatron", STACKED, {key: L})
+    out = ("linear_proj.weight", "linear_fc2.weight")
+    assert {spread(law) for name, law in found.items() if name.endswith(out)} == {0.02 / sqrt(2 * L)}
+    plain = ("linear_qkv.weight", "word_embeddings.weight")
+    assert {spread(law) for name, law in found.items() if name.endswith(plain)} == {0.02}
+    assert_norms_and_biases(found, plain + out)
+
+
+@pytest.mark.parametrize("preset", ["megatron", "small-wang", "gpt2", "mamba"])
+def test_a_recipe_tells_the_number_of_layers_where_nothing_else_does(tmp_path: Path, preset: str):
+    name = "h.mixer.out_proj.weight" if preset == "mamba" else "h.attn.c_proj.weight"
+    key = "n_layer" if preset == "gpt2" else "num_hidden_layers"
+    path = checkpoint_of(tmp_path, {name: ("F32", [D, D])})
+    more = "rescale_prenorm_residual = true\n" if preset == "mamba" else ""
+    recipe = tmp_path / "r.toml"
+    for text in (f"[config]\n{key} = 50\n{more}", f"[vars]\nL = 50\n[config]\n{more}"):
+        recipe.write_text(f'extends = "preset:{preset}"\n{text}')
+        assert len(initctl.plan(path, recipes=[recipe]).actions) == 1
+    recipe.write_text(f'extends = "preset:{preset}"\n[config]\n{more}')
+    hint = f'write a recipe with extends = "preset:{preset}" and, under [config], {key} = …'
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(path, recipes=[recipe])
+    assert str(raised.value).endswith(f"there is no config.json beside the checkpoint; {hint}")
+
+
+def test_config_json_counts_more_than_names(tmp_path: Path):
+    shapes = {f"h.{layer}.attn.c_proj.weight": (D, D) for layer in range(30)}
+    found = laws(tmp_path, "megatron", shapes, {"n_layer": 24})
+    assert {spread(law) for law in found.values()} == {0.02 / sqrt(48)}
+
+
+def test_small_init_leaves_layers_in_one_tensor_alone_but_for_norms(tmp_path: Path):
+    path = checkpoint_of(tmp_path, {name: ("F32", shape) for name, shape in STACKED.items()})
+    found = {a.tensor.name: a.fill for a in initctl.plan(path, preset="small-wang", allow_unused=True).actions}
+    assert "decoder.layers.mlp.linear_fc2.weight" not in found
+    assert found["decoder.layers.self_attention.linear_qkv.layer_norm_weight"] == Constant(1)
+
+
 def test_the_layer_of_deepseek_that_predicts_a_further_token_is_as_the_others(tmp_path: Path):
     shapes = {
         "model.layers.61.embed_tokens.weight": (V, D),

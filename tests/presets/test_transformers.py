@@ -195,7 +195,10 @@ def test_of_one_shard_of_several_config_json_tells_the_number_of_layers(tmp_path
 def test_where_a_width_cannot_be_known_it_is_not_guessed(tmp_path: Path):
     checkpoint = saved(MODELS["t5: T5EncoderModel"], tmp_path)["hub"]
     (checkpoint.folder / "config.json").unlink()
-    with pytest.raises(initctl.FitError, match=r"no config.json beside the checkpoint that could tell d_kv"):
+    with pytest.raises(
+        initctl.FitError,
+        match=r"no config.json beside the checkpoint; write a recipe with extends = .preset:t5. .*, d_kv = …",
+    ):
         initctl.plan(checkpoint.folder, preset="t5")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -69,7 +71,7 @@ def test_every_key(tmp_path: Path):
         init = "keep"
     """
     found = read_recipe(recipe(tmp_path, text))
-    assert found.seed == 2**64 - 1
+    assert [seed.value for seed in found.seeds] == [2**64 - 1]
     assert found.scope.config == {"hidden": 64, "text.deep.name": "x", "on": True, "sizes": (1, 2.5, "a")}
     assert {name: variable.text for name, variable in found.scope.vars.items()} == {
         "a": "1",
@@ -155,7 +157,7 @@ def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call:
         ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = "nmel"\n', "no name nmel is known; did you mean numel?"),
         ('[[rule]]\nmatch = "a"\ninit = "keep"\nstd = 1\n', "keep takes no parameters"),
         ("", "has no rules; write [[rule]]"), ("seed = 1\n", "has no rules"), ("rule = []\n", "has no rules"),
-        ("seed = 1\nseed = 2\n", "is not TOML: "), ("a =\n", "is not TOML: Invalid value (at line 1, column 4)"),
+        ("seed = 1\nseed = 2\n", "is not TOML: "), ("a =\n", "r.toml:1:4: is not TOML: Invalid value"),
         ("[[rule]]\nmatch = \"a\"\nmatch = \"b\"\n", "is not TOML: "), ("a = " + "9" * 5000, "is not TOML: "),
         ("a = " + "[" * 3000, "is not TOML: "), ("a: 1\n- b\n", "is not TOML: "), ('{"rule": []}', "is not TOML: "),
         ("\u0000", "is not TOML: "), ("a = 1\rb = 2\r", "is not TOML: "),
@@ -165,7 +167,7 @@ def test_a_fault_is_told_with_file_table_and_key(tmp_path: Path, text: str, told
     if text.startswith(("[vars]", "[config", "seed", "[preset]", "optional", "extends")) and told.find("has no") < 0:
         text += RULE
     message = refused(tmp_path, text)
-    assert message.startswith(f"{tmp_path}/r.toml: ")
+    assert re.match(rf"{re.escape(str(tmp_path))}/r\.toml(:[0-9]+){{0,2}}: ", message)
     assert told in message, message
     assert len(message) < 800
 
@@ -317,13 +319,13 @@ def test_recipes_given_side_by_side_do_not_change_each_others_variables(tmp_path
     [
         ((None, None), None, 0),
         ((3, None), None, 3),
-        ((3, 4), None, 4),
-        ((3, 0), None, 0),
+        ((None, 4), None, 4),
+        ((3, 3), None, 3),
         ((3, 4), 5, 5),
         ((3, 4), 0, 0),
     ],
 )
-def test_the_seed_is_the_given_one_or_that_of_the_last_recipe(
+def test_the_seed_is_the_given_one_or_that_of_the_recipes(
     tmp_path: Path, seeds: tuple[int | None, ...], given: int | None, used: int
 ):
     paths = [
@@ -333,6 +335,49 @@ def test_the_seed_is_the_given_one_or_that_of_the_last_recipe(
     assert instructions((), paths, None, given).seed == used
     nested = recipe(tmp_path, 'extends = ["a.toml", "b.toml"]')
     assert instructions((), [nested], None, given).seed == used
+
+
+SEEDS = {"a.toml": "seed = 3\n", "b.toml": "seed = 0\n", "c.toml": 'extends = "a.toml"\n', "none.toml": ""}
+
+
+def seeded(folder: Path) -> None:
+    for name, text in SEEDS.items():
+        recipe(folder, text + one(name[0]), name)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a"), ("none", "a", "b"), ("c", "b"), ("b", "none", "c")])
+def test_recipes_that_say_different_seeds_are_refused_unless_one_is_given(tmp_path: Path, names: tuple[str, ...]):
+    seeded(tmp_path)
+    paths = [tmp_path / f"{name}.toml" for name in names]
+    nested = recipe(tmp_path, f"extends = {[f'{name}.toml' for name in names]}")
+    first, second = (("b", 0), ("a", 3)) if names[0] == "b" else (("a", 3), ("b", 0))
+    for given in (paths, [nested]):
+        with pytest.raises(initctl.UsageError) as raised:
+            instructions((), given, None, None)
+        assert raised.value.exit_status == 2
+        assert str(raised.value) == (
+            f"recipes: {tmp_path}/{first[0]}.toml says seed = {first[1]} and "
+            f"{tmp_path}/{second[0]}.toml says seed = {second[1]}; decide which with --seed"
+        )
+        assert instructions((), given, None, 5).seed == 5
+        with pytest.raises(initctl.UsageError, match="decide which with --seed"):
+            instructions((), given, "auto", None)
+        assert instructions((), given, "auto", 0).seed == 0
+
+
+def test_a_recipe_decides_over_the_seeds_of_those_that_it_extends(tmp_path: Path):
+    seeded(tmp_path)
+    path = recipe(tmp_path, 'seed = 9\nextends = ["a.toml", "b.toml"]')
+    assert instructions((), [path], None, None).seed == 9
+    assert instructions((), [path, recipe(tmp_path, "seed = 9\n" + one("x"), "x.toml")], "gpt2", None).seed == 9
+
+
+def test_a_seed_may_be_any_kind_of_integer():
+    for given in (np.int64(7), np.uint8(7), np.array(7), 7):
+        assert instructions(["a=ones"], [], None, given).seed == 7  # type: ignore[arg-type]
+    for given in (True, np.bool_(True), 7.0, np.float64(7), "7", np.array([7, 7]), np.int64(-1)):
+        with pytest.raises(initctl.UsageError, match="is not a whole number from 0 to 2"):
+            instructions(["a=ones"], [], None, given)  # type: ignore[arg-type]
 
 
 def test_presets_come_first_and_rules_of_the_caller_last(tmp_path: Path):

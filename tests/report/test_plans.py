@@ -137,3 +137,20 @@ def test_totals_name_the_root_that_was_taken_and_count_what_is_outside(tmp_path,
 def test_totals_of_a_plain_state_dict_name_no_root(tmp_path):
     torch.save({"w": torch.ones(3)}, tmp_path / "in.pt")
     assert "root" not in report(tmp_path / "in.pt", "w=zeros")
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        (["fc1.weight[:2]=zeros"], "initialize 1 tensor in part (6 elements, 24 bytes); keep {n} tensors, 1 of them"),
+        (["fc1.weight[:2]=zeros", "fc1.bias=ones"], "initialize 2 tensors, 1 of them in part ("),
+        (["fc1.weight[:2]=zeros", "fc1.weight[2:]=ones"], "initialize 1 tensor (12 elements, 48 bytes); keep {rest}"),
+        (["*=keep", "fc1.weight[1:]=zeros"], "initialize 1 tensor in part (9 elements, 36 bytes); keep {n} tensors, 1"),
+    ],
+)  # fmt: skip
+def test_totals_say_of_how_many_tensors_only_some_rows_are_meant(net, rules, told):
+    assert told.format(n=len(NET), rest=len(NET) - 1) in report(net, *rules)
+
+
+def test_a_number_that_nobody_gave_is_not_shown_as_a_parameter(net):
+    assert "mean_rows of=0:2 std=0 " in f"{report(net, 'fc1.weight[2:]=mean_rows:of=0:2')} ".replace("\n", " ")

@@ -46,6 +46,8 @@ def truth(text: str) -> Any:
         ("((((1))))", 1), ("3**39", 3**39), ("1**10**18", 1), ("2**63", 2**63), ("2**64", 2.0**64),
         ("9223372036854775807+1", 2**63), ("-2**63", -(2**63)),
         ("0**0", 1), ("0.0*-1", -0.0), ("1-1.0", 0.0), ("max(layers-layer, 1)", 9),
+        ("first(unknown, 2)", 2), ("first(3, unknown)", 3), ("first(shape[7], unknown, 4)", 4), ("first(4)", 4),
+        ("first(unknown, first(unknown, 1)) + 1", 2),
     ],
 )  # fmt: skip
 def test_values(text: str, result: float):
@@ -91,6 +93,7 @@ def test_conditions(text: str, result: bool):
         ("1e999", "1e999", "overflows"), ("1e-999", "1e-999", "underflows to 0"), ("1$", "$", "$ means nothing here"),
         ("1 + 1;2", ";", "; means nothing here"), ("\uff12", "\uff12", "means nothing here"),
         ("1\u00a0@ 2", "@", "@ means"),
+        ("first()", ")", ") does not belong"),
         ("sin(1)", "sin", "has no function sin"), ("sqrt(1,2)", "sqrt(1,2)", "sqrt takes one number"),
         ("sqrt()", ")", ") does not belong"), ("max(1,)", ")", ") does not belong"),
         ("f.g(1)", "f.g", "has no function"),
@@ -421,3 +424,21 @@ def test_any_text_is_read_or_refused_in_one_line_with_a_place_inside(text: str):
             assert 0 <= fact.start < fact.stop <= len(text)
         else:
             assert isinstance(found, (str, bool, tuple)) or math.isfinite(found)
+
+
+def test_the_first_that_is_known_tells_why_its_first_is_not_if_none_is():
+    names = {"b": "a text"}
+
+    def lookup(name: str) -> Any:
+        if name in names:
+            return names[name]
+        raise KeyError(f"{name} is not there")
+
+    with pytest.raises(Undefined, match=r"^a is not there$") as raised:
+        parse_expression("2 * first(a, b, c)").value(lookup)
+    assert (raised.value.start, raised.value.stop) == (10, 11)
+
+
+def test_a_misspelled_function_is_proposed():
+    assert refused("Sqrt(2)").hint == "did you mean sqrt?"
+    assert refused("tanh(1)").hint == "there are sqrt, log, exp, abs, min, max, first"

@@ -31,7 +31,7 @@ RULES = [
     ("w=uniform:a=min(1,2),b=shape[0]", "w", Call("uniform", (("a", "min(1,2)"), ("b", "shape[0]")))),
     (r"re:l\.[=0-9]+\.w=zeros", r"re:l\.[=0-9]+\.w", Call("zeros")),
     (r"x\[0:2]=zeros", r"x\[0:2]", Call("zeros")),
-    ("x[0:2]y=zeros", "x[0:2]y", Call("zeros")),
+    (r"x[0\:2]y=zeros", r"x[0\:2]y", Call("zeros")),
 ]
 
 
@@ -119,7 +119,45 @@ def test_the_fault_of_a_pattern_is_told_with_the_rule_that_holds_it(text: str):
     assert ": pattern " in problem.message
 
 
+CONDITIONS = [
+    ("*=zeros where ndim == 1", "ndim == 1"),
+    ("  * = zeros   where  not numel > 3 ", "not numel > 3"),
+    ("*=normal:std=0.1,mean=2 where ndim >= 2 and dtype == 'bfloat16'", "ndim >= 2 and dtype == 'bfloat16'"),
+    ("where=zeros where layer > 2", "layer > 2"),
+    ("*.where.*[2:]=zeros\twhere\tdtype == ' where '", "dtype == ' where '"),
+    ("where.*=zeros", None),
+    ("a where b=zeros", None),
+    ("*=copy:from=where.weight", None),
+]
+
+
+@pytest.mark.parametrize(("text", "condition"), CONDITIONS)
+def test_a_rule_may_end_with_a_condition(text: str, condition: str | None):
+    rule = parse_rule(text, "rule 1")
+    assert (rule.where and rule.where.text) == condition
+    assert rule.text == text
+    if rule.where and condition:
+        at = text.rindex(condition)
+        assert rule.where.excerpt(0, len(condition)) == Excerpt(text, at, at + len(condition))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("*=zeros where", "'': is empty; write for instance ndim >= 2"),
+        ("*=zeros where ndim = 2", "ndim = 2: = means nothing here; write == to compare"),
+        ("*=zeros where ndim >= 2 where numel", "where does not belong here; write for instance ndim >= 2"),
+        ("*= where ndim >= 2", "no initializer is given; write for instance normal:std=0.02"),
+    ],
+)
+def test_what_is_no_condition_is_refused(text: str, message: str):
+    with pytest.raises(RuleError) as raised:
+        parse_rule(text, "rule 1")
+    assert str(raised.value).endswith(message)
+
+
 PLACES = [
+    ("*=zeros where ndim >> 2", ">", 20, 21),
     ("fc*.w[:2+]=normal", "", 9, 10),
     ("fc*.w=nor mal", "nor mal", 6, 13),
     ("a{x.y}b=zeros", "{x.y}", 1, 6),

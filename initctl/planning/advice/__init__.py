@@ -2,6 +2,7 @@
 
 findings.py     all of it together
 unused.py       rules that decide nothing, and alternatives by which a pattern matches nothing
+tied.py         tensors that a file leaves out, since others hold the same
 hollow.py       rules that fill only tensors without elements
 left_alone.py   tensors that patterns with wildcards leave as they are
 undecided.py    tensors that no rule decides

@@ -58,7 +58,7 @@ def findings(decided: Decided, options: Options) -> Findings:
         *unused,
         *idle_alternatives(decided.decisions, decided.around),
         *left_alone(decided.decisions, decided.kept),
-        *surprises(decided.actions),
+        *surprises(decided.actions, decided.around.tensors),
         *random_averages(decided.actions),
         *split_weights(decided.actions, decided.decisions.quantized),
     ]

@@ -8,29 +8,37 @@ from initctl.errors import Problem, shown
 from initctl.stream import TruncNormal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from initctl.planning.plan import Action
     from initctl.rules import Rule
+    from initctl.tensors import TensorSpec
 
 _NOTHING_CUT = 1e-6
 """Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
 
 
-def surprises(actions: Sequence[Action]) -> list[Problem]:
+def surprises(actions: Sequence[Action], tensors: Mapping[str, TensorSpec]) -> list[Problem]:
     """Warnings about what fits, but is seldom meant: one for each rule and kind of surprise."""
     problems: dict[tuple[Rule, str], Problem] = {}
     for action in actions:
-        for problem in (_many_dims(action), _nothing_cut(action)):
+        for problem in (_many_dims(action, tensors), _nothing_cut(action)):
             if problem:
                 problems.setdefault((action.rule, problem.code), problem)
     return list(problems.values())
 
 
-def _many_dims(action: Action) -> Problem | None:
-    """A pattern that reaches a bias which is something else: GPT-2 calls a causal mask `attn.bias`."""
+def _many_dims(action: Action, tensors: Mapping[str, TensorSpec]) -> Problem | None:
+    """A pattern that reaches a bias which is something else: GPT-2 calls a causal mask `attn.bias`.
+
+    One beside a weight of as many dims is a bias: those of all layers are in one tensor then.
+    """
     dims = len(action.tensor.shape)
-    if dims < 2 or not action.rule.selector.names.has_wildcards or action.tensor.name.rpartition(".")[2] != "bias":
+    module, _, last = action.tensor.name.rpartition(".")
+    if dims < 2 or not action.rule.selector.names.has_wildcards or last != "bias":
+        return None
+    weight = tensors.get(f"{module}.weight")
+    if weight and len(weight.shape) in (dims, dims + 1):
         return None
     message = f"{action.rule}: tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
     return Problem("rule.bias_dims", message, "if it is a mask, add a rule that keeps it")

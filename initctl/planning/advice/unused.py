@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, escape, listed, shown
 from initctl.planning.advice.left_alone import only_left_alone
 from initctl.planning.advice.naming import with_kinds
+from initctl.planning.advice.tied import Tie, left_out_names, tie_of
 from initctl.planning.nearest import hint_for
 from initctl.rules import quoted
 
@@ -37,7 +38,7 @@ def _unused(reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, Quanti
         return only_left_alone(reach, quantized)
     if reach.left_out and reach.rule.where:
         message = f"{reach.rule}: decides nothing: it matches {with_kinds(reach.left_out)}"
-        return Problem("rule.unused", message, f"for none of them {shown(reach.rule.where.text)} holds")
+        return Problem("rule.unused", message, f"its condition holds for none of them: {shown(reach.rule.where.text)}")
     for tensor in checkpoint.tensors:
         if alias := next(filter(matches, tensor.aliases), None):
             message = (
@@ -48,7 +49,19 @@ def _unused(reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, Quanti
     if outside:
         message = f"{reach.rule}: matches no tensor of the state dict at {shown(checkpoint.root)}"
         return Problem("rule.unused", message, f"{shown(outside[0])} lies outside of it: --root '' takes all")
+    if tie := tie_of(reach.rule.selector, checkpoint):
+        return _tied(reach, tie)
     hint = hint_for(reach.rule.selector.names.pattern, [tensor.name for tensor in checkpoint.tensors])
+    return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
+
+
+def _tied(reach: Reach, tie: Tie) -> Problem:
+    """What is wrong with a rule for a tensor that its model has, and its file does not."""
+    kept = f"write '{escape(quoted(tie.kept))}'"
+    if tie.sure:
+        fault = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}, which is kept in its place"
+        return Problem("rule.unused", f"{reach.rule}: matches no tensor: {fault}", kept)
+    hint = f"if {shown(tie.left_out)} is tied to {shown(tie.kept)}, {kept}"
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
 
 
@@ -60,5 +73,7 @@ def idle_alternatives(decisions: Decisions, around: Surroundings) -> list[Proble
         names = [tensor.name for tensor in reach.matched]
         if names and not reach.rule.optional:
             idle = reach.rule.selector.names.idle_alternatives([*names, *aliases], around.highest)
+            if idle and (tied := left_out_names(around.checkpoint)):
+                idle = reach.rule.selector.names.idle_alternatives([*names, *aliases, *tied], around.highest)
             problems += [Problem("rule.alternative", f"{reach.rule}: {shown(text)} matches no tensor") for text in idle]
     return problems

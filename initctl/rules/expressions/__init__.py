@@ -1,6 +1,7 @@
 """Arithmetic in rules. Nothing is ever handed to `eval`.
 
     value      + - * / **, unary minus, parentheses, numbers, `pi`, names, shape[i], sqrt log exp abs min max
+               first(a, b), which is a if that is known, else b
     condition  values and texts compared by == != < <= > >=, combined by `and`, `or`, `not`; true, false
 
 What a name stands for is told by whoever asks for the value.

@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-from initctl.rules.expressions.tree import Applied, Combined, Compared, Item, Literal, Name
+from initctl.rules.expressions.tree import FIRST, Applied, Combined, Compared, Item, Literal, Name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from initctl.rules.expressions.tree import Part, Tree, Value
 
@@ -39,6 +39,8 @@ def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
                 raise Undefined(str(reason.args[0]), tree) from None
         case Item(of=of, index=index):
             return _item(tree, evaluated(of, lookup), evaluated(index, lookup))
+        case Applied(operands=operands) if tree.function == FIRST:
+            return _first(operands, lookup)
         case Applied(function=function, operands=operands):
             return _applied(tree, function, [_number(part, lookup) for part in operands])
         case Compared(operands=operands, signs=signs):
@@ -47,6 +49,17 @@ def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
         case Combined(word=word, operands=operands):
             truths = (_truth(part, lookup) for part in operands)
             return not next(truths) if word == "not" else (all if word == "and" else any)(truths)
+
+
+def _first(operands: Sequence[Tree], lookup: Callable[[str], Value]) -> int | float:
+    """The value of the first of `operands` that has one. Raises the first's `Undefined` if none has."""
+    undefined: list[Undefined] = []
+    for operand in operands:
+        try:
+            return _number(operand, lookup)
+        except Undefined as fact:
+            undefined.append(fact)
+    raise undefined[0]
 
 
 def _item(tree: Item, of: Value, index: Value) -> Value:

@@ -20,6 +20,7 @@ from initctl.rules.expressions.tree import (
     Name,
 )
 from initctl.rules.number import parse_number
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ MOST_PARTS = 200
 DEEPEST = 50
 """Parentheses and signs inside each other."""
 _HINT = "write for instance sqrt(2/fan_in)"
+_CONDITION_HINT = "write for instance ndim >= 2"
 _MEANT = {
     "=": "write == to compare",
     "!": "write not",
@@ -72,6 +74,7 @@ class _Parser:
     def __init__(self, text: str, *, conditions: bool) -> None:
         self.text = text
         self.conditions = conditions
+        self.hint = _CONDITION_HINT if conditions else _HINT
         if len(text) > LONGEST_EXPRESSION:
             raise self.error(f"is longer than {LONGEST_EXPRESSION} characters", None, LONGEST_EXPRESSION, len(text))
         self.tokens = list(self.split())
@@ -84,14 +87,14 @@ class _Parser:
             found = _TOKEN.match(self.text, at)
             if not found or not found.lastgroup:
                 start = self.text.index(rest, at)
-                hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], _HINT)
+                hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], self.hint)
                 raise self.error(f"{shown(rest[0])} means nothing here", hint, start, start + 1)
             kind = found.lastgroup
             yield _Token(kind, found[kind], found.start(kind), at := found.end(kind))
 
     def parse(self) -> Tree:
         if not self.tokens:
-            raise self.error("is empty", _HINT, 0, 0)
+            raise self.error("is empty", self.hint, 0, 0)
         if len(self.tokens) > MOST_PARTS:
             _, _, start, stop = self.tokens[MOST_PARTS]
             raise self.error(f"has more than {MOST_PARTS} parts", "give names to some of them: [vars]", start, stop)
@@ -200,7 +203,7 @@ class _Parser:
 
     def call(self, token: _Token, opened: _Token) -> Tree:
         if token.text not in FUNCTIONS:
-            hint = f"there are {', '.join(FUNCTIONS)}"
+            hint = did_you_mean(token.text, FUNCTIONS) or f"there are {', '.join(FUNCTIONS)}"
             raise self.error(f"has no function {shown(token.text)}", hint, token.start, token.stop)
         self.deeper(opened)
         operands = [self.sum()]
@@ -238,7 +241,7 @@ class _Parser:
 
     def unexpected(self) -> RuleError:
         token = self.tokens[self.at]
-        hint = _MEANT.get(token.text, _HINT)
+        hint = _MEANT.get(token.text, self.hint)
         return self.error(f"{shown(token.text)} does not belong here", hint, token.start, token.stop)
 
     def error(self, fault: str, hint: str | None, start: int, stop: int) -> RuleError:

@@ -13,8 +13,10 @@ Value = int | float | str | bool | tuple["Value", ...]
 """What a part of an expression can come to; a tuple is a shape, or a list of config.json."""
 
 
-FUNCTIONS = ("sqrt", "log", "exp", "abs", "min", "max")
-OF_SEVERAL = ("min", "max")
+FIRST = "first"
+"""The function whose value is that of its first operand that has one."""
+FUNCTIONS = ("sqrt", "log", "exp", "abs", "min", "max", FIRST)
+OF_SEVERAL = ("min", "max", FIRST)
 CONSTANTS: dict[str, float | bool] = {"pi": math.pi, "true": True, "false": False}
 WORDS = ("and", "or", "not")
 NOT_FINITE = ("nan", "inf", "infinity")

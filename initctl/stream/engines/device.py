@@ -19,6 +19,7 @@ from initctl.stream import elementary
 from initctl.stream.engines.proof import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, MULTIPLIERS, ROUNDS, WEYL
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 _WORD = 0xFFFFFFFF
 _HALF = 32
 _ELSEWHERE = "use --device cpu"
+_KINDS = ("cpu", "cuda", "auto")
+"""What a device may have been meant as."""
 _AT_ONCE = 1 << 20
 """Numbers that are computed at a time, in some 100 bytes of the device's memory each: enough to keep it busy."""
 _PART = 4 * _AT_ONCE
@@ -136,9 +139,10 @@ def torch_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(
-            Problem("usage.device", f"device: {shown(name)} is not one that torch knows", "cpu, cuda, cuda:N or auto")
-        ) from None
+        kind, colon, number = name.partition(":")
+        hint = did_you_mean(kind, _KINDS, behind=colon + number) or "write cpu, cuda, cuda:N or auto"
+        fault = f"device: {shown(name)} is not one that torch knows"
+        raise UsageError(Problem("usage.device", fault, hint)) from None
     with device_errors(f"device {shown(name)}"):
         torch.zeros(1, device=device).item()
     return device

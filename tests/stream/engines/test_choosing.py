@@ -97,7 +97,9 @@ class TestADevice:
         assert isinstance(engine.host.orthonormal, partial)
 
     def test_that_torch_does_not_know_is_a_usage_error(self):
-        with pytest.raises(UsageError, match="device: quantum is not one that torch knows; cpu, cuda, cuda:N or auto"):
+        with pytest.raises(
+            UsageError, match="device: quantum is not one that torch knows; write cpu, cuda, cuda:N or auto"
+        ):
             torch_device("quantum")
 
     @pytest.mark.parametrize("name", ["cuda:99", "xpu", "mps"])

@@ -1,0 +1,142 @@
+"""Tensors that a model has and its file does not, since another holds the same numbers: an output layer that is tied to
+the embedding, and embeddings that are one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.errors import InputError
+from initctl.formats import read_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from initctl.formats import Checkpoint
+    from initctl.rules import Selector
+
+OUTPUTS = (
+    "lm_head.weight",  # most decoders
+    "output.weight",  # Llama's own files, torchtune, GIT
+    "output_layer.weight",  # Megatron-core
+    "embed_out.weight",  # GPT-NeoX
+    "proj_out.weight",  # Whisper
+    "output_projection.weight",  # fairseq, BioGPT
+    "decoder.output_projection.weight",
+    "lm_head.decoder.weight",  # RoBERTa, ESM
+    "lm_head.out_proj.weight",
+    "cls.predictions.decoder.weight",  # BERT
+    "generator_lm_head.weight",  # ELECTRA, ConvBERT
+    "vocab_projector.weight",  # DistilBERT
+    "pred_layer.proj.weight",  # XLM, FlauBERT
+    "lm_loss.weight",  # XLNet
+    "head.decoder.weight",
+    "mlm_score.decoder.weight",  # BridgeTower
+    "decoder.weight",  # ModernBERT
+    "head.weight",  # RWKV
+)
+"""What output layers over a vocabulary are called: `_tied_weights_keys` of transformers 5.24, models/*/."""
+EMBEDDINGS = (
+    "shared.weight",  # T5, BART
+    "decoder.embed_tokens.weight",
+    "language_model.embed_tokens.weight",
+    "embed_tokens.weight",
+    "tok_embeddings.weight",
+    "wte.weight",
+    "word_embeddings.weight",
+    "embed_in.weight",
+    "word_embedding.weight",
+    "tokens_embed.weight",
+    "transformer.embeddings.weight",
+    "backbone.embeddings.weight",
+    "embeddings.weight",
+)
+"""What the embeddings are called that these are tied to, in the same place; the likeliest first."""
+ALWAYS = (
+    ("encoder.embed_tokens.weight", "shared.weight"),
+    ("decoder.embed_tokens.weight", "shared.weight"),
+    ("cls.predictions.decoder.bias", "cls.predictions.bias"),
+    ("lm_head.decoder.bias", "lm_head.bias"),
+)
+"""What is tied whatever a config says, and to what."""
+BEFORE = ("", "model.", "transformer.", "language_model.", "text_model.", "bert.", "decoder.")
+"""What may stand before these names."""
+FAMILIES = frozenset((
+    "albert", "aya_vision", "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "biogpt",
+    "blenderbot", "blenderbot-small", "blip", "blip_text_model", "bloom", "camembert", "canary", "cohere",
+    "cohere2", "cohere2_moe", "cohere2_vision", "convbert", "cpmant", "csm", "ctrl", "data2vec-text", "deberta",
+    "deberta-v2", "deepseek_vl", "deepseek_vl_hybrid", "distilbert", "electra", "ernie", "ernie4_5", "ernie4_5_moe",
+    "ernie4_5_vl_moe", "esm", "falcon", "falcon_mamba", "flaubert", "flava", "florence2", "fnet", "funnel", "gemma",
+    "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "gemma4", "gemma4_text", "glmasr", "got_ocr2",
+    "gpt-sw3", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox_japanese", "granite_docling", "granite_speech",
+    "granite_swa", "gte", "hunyuan_vl", "ibert", "internvl", "janus", "jetmoe", "jina_embeddings_v3", "kosmos-2",
+    "kosmos-2.5", "layoutlm", "led", "lfm2", "lfm2_moe", "lfm2_vl", "lighton_ocr", "longformer", "longt5", "luke",
+    "lxmert", "m2m_100", "mamba", "marian", "mbart", "megatron-bert", "minicpm3", "mistral3", "mobilebert",
+    "modernbert", "modernbert-decoder", "moonshine", "mpnet", "mpt", "mra", "mt5", "mvp", "nllb-moe", "nomic_bert",
+    "nystromformer", "openai-gpt", "opt", "ovis2", "paddleocr_vl", "paligemma", "pegasus", "pegasus_x", "plbart",
+    "pop2piano", "prophetnet", "recurrent_gemma", "roberta", "roberta-prelayernorm", "roc_bert", "roformer",
+    "seamless_m4t", "seamless_m4t_v2", "shieldgemma2", "smollm3", "speech_to_text", "speecht5", "squeezebert",
+    "starcoder2", "switch_transformers", "t5", "t5gemma", "t5gemma2", "tapas", "trocr", "udop", "umt5",
+    "vaultgemma", "vilt", "visual_bert", "voxtral_realtime", "whisper", "xglm", "xlm", "xlm-roberta",
+    "xlm-roberta-xl", "xlnet", "xmod", "yoso", "zamba", "zamba2",
+))  # fmt: skip
+"""Model types whose config ties the two unless it says otherwise: `tie_word_embeddings` of transformers 5.24, where
+config.json leaves out what is so by default."""
+
+
+class Tie(NamedTuple):
+    """A name that is not in a file, and the one that is kept in its place; whether that is `sure`."""
+
+    left_out: str
+    kept: str
+    sure: bool
+
+
+def tie_of(selector: Selector, checkpoint: Checkpoint) -> Tie | None:
+    """The tie of a name that `selector`, which matches nothing in `checkpoint`, would match."""
+    matches = selector.names.matches
+    names = [tensor.name for tensor in checkpoint.tensors]
+    for left_out, kept in ALWAYS:
+        if (found := next(filter(matches, _spellings(left_out)), None)) and (holder := _ending(kept, names)):
+            return Tie(found, holder, sure=True)
+    found = next((name for output in OUTPUTS for name in _spellings(output) if matches(name)), None)
+    holder = next((holder for kept in EMBEDDINGS if (holder := _ending(kept, names))), None)
+    if not (found and holder):
+        return None
+    is_tied = _is_tied(checkpoint.directory)
+    return None if is_tied is False else Tie(found, holder, sure=is_tied is True)
+
+
+def left_out_names(checkpoint: Checkpoint) -> list[str]:
+    """What output layers may be called that are tied for certain to an embedding of `checkpoint`."""
+    names = [tensor.name for tensor in checkpoint.tensors]
+    is_there = any(_ending(kept, names) for kept in EMBEDDINGS)
+    is_tied = is_there and _is_tied(checkpoint.directory)
+    return [name for output in OUTPUTS for name in _spellings(output)] if is_tied else []
+
+
+def _spellings(name: str) -> list[str]:
+    return [before + name for before in BEFORE]
+
+
+def _ending(kept: str, names: Sequence[str]) -> str | None:
+    """The shortest of `names` that is `kept`, or ends with it behind a dot."""
+    return min((name for name in names if f".{name}".endswith(f".{kept}")), key=len, default=None)
+
+
+def _is_tied(directory: str) -> bool | None:
+    """Whether the model in `directory` ties its output layer to the embedding, as far as `config.json` says so."""
+    try:
+        config = read_config(directory)
+    except InputError:  # told where anything depends on it
+        return None
+    parts = _parts(config or {})
+    said = [part["tie_word_embeddings"] for part in parts if isinstance(part.get("tie_word_embeddings"), bool)]
+    if said:
+        return any(said)
+    return True if any(part.get("model_type") in FAMILIES for part in parts) else None
+
+
+def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """`config`, and those of a model's parts in it, as `text_config` is."""
+    return [config, *(part for part in config.values() if isinstance(part, dict))]
