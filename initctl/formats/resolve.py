@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.formats import safetensors, sharded
+from initctl.formats import remote, safetensors, sharded
 from initctl.formats.files import first_bytes, read_file
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, root: str | None = None) ->
     path = os.fspath(path)
     if os.path.isdir(path):
         return sharded.read_directory(path, root)
+    if not os.path.lexists(path) and (elsewhere := remote.missing(path)):
+        raise elsewhere
     content = first_bytes(path)
     if content.lstrip()[:1] == b"{" and not safetensors.is_at(content):
         return sharded.read_index(path, root)

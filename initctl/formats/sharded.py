@@ -13,6 +13,7 @@ from initctl.formats.files import Location, read_table, together
 from initctl.formats.hub_cache import in_hub_cache
 from initctl.formats.index import Index
 from initctl.formats.listing import files_below
+from initctl.formats.not_checkpoints import refuse_directory
 from initctl.formats.table import Table
 from initctl.formats.unindexed import read_unindexed
 
@@ -56,6 +57,7 @@ def read_directory(path: str, root: str | None) -> Checkpoint:
         raise InputError(
             Problem("directory.incomplete", f"{shown(path)}: holds {SUFFIX} files and no {METADATA}", hint)
         )
+    refuse_directory(path, listing)
     kinds = ", no ".join(f"{kind.suffix[1:]}, no {kind.shards[0]}" for kind in index.KINDS)
     raise InputError(Problem("directory.empty", f"{shown(path)}: holds no {kinds} file"))
 
