@@ -31,7 +31,9 @@ names.py         names without what wrappers put before them
 ties.py          names that lead to the same bytes
 opening.py       opening and reading files that may be anything
 hub_cache.py     Hugging Face's cache, whose files are named by their content
-foreign.py       files that are something else, and what to do about it
+not_checkpoints.py  files that are something else, and what to do about it
+tar.py           what a tar archive holds
+remote.py        names of models that are not on this machine
 config.py        config.json beside a checkpoint
 strict_json.py   JSON as a hostile file may write it
 """

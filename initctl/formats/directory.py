@@ -15,6 +15,7 @@ from initctl.formats.index import plain_name
 from initctl.formats.listing import listing
 from initctl.formats.location import Location
 from initctl.formats.nested import folders_of_orbax, folders_with_weights, newest_first, parent_of
+from initctl.formats.not_checkpoints import refuse_directory
 from initctl.formats.sharded import read_index
 from initctl.formats.unindexed import read_unindexed
 from initctl.formats.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA, weight_name
@@ -128,6 +129,7 @@ def _refuse_empty(location: Location, here: Listing) -> NoReturn:
         named = _quoted([folder or CURRENT for folder in newest_first(location.home, orbax)[0]])
         fault = f"holds checkpoints of orbax, which initctl does not read: {named}"
         _refuse(location, "orbax", fault, "save the parameters as safetensors")
+    refuse_directory(location.path, here)
     kinds = ", no ".join(f"{kind.suffix[1:]}, no {kind.shards[0]}" for kind in index.KINDS)
     _refuse(location, "empty", f"holds no {kinds} file")
 

@@ -10,6 +10,7 @@ from pathlib import PureWindowsPath
 from typing import NamedTuple, NoReturn
 
 from initctl.errors import InputError, Problem, shown
+from initctl.formats.not_checkpoints import refuse_json
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.weight_names import SAFETENSORS, TORCH, WeightName, weight_name
@@ -73,10 +74,13 @@ class Index:
             os.close(descriptor)
 
     def _weight_map(self) -> dict[str, str]:
+        content = self._content()
         try:
-            weight_map = parse_object(self._content()).get("weight_map")
+            document = parse_object(content)
         except InvalidJson as error:
             self._malformed(str(error))
+        refuse_json(self.path, document, content)
+        weight_map = document.get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             self._malformed("weight_map must be an object with an entry for each tensor")
         for name, shard in weight_map.items():

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats import safetensors
+from initctl.formats import remote, safetensors
 from initctl.formats.directory import read_directory
 from initctl.formats.files import first_bytes, read_file
 from initctl.formats.sharded import read_index
@@ -30,6 +30,8 @@ def read_checkpoint(
     if component is not None:
         fault = f"component: {shown(path)} is not a directory, and only a directory has components"
         raise UsageError(Problem("usage.component", fault, "leave --component out"))
+    if not os.path.lexists(path) and (elsewhere := remote.missing(path)):
+        raise elsewhere
     content = first_bytes(path)
     if content.lstrip()[:1] == b"{" and not safetensors.is_at(content):
         return read_index(path, root)

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
+from initctl.formats import not_checkpoints
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.foreign import refuse_foreign
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, Table
@@ -84,10 +84,10 @@ class _Reader:
 
     def header_text(self, descriptor: int, start: int, size: int) -> bytes:
         if size == 0:
-            self.refuse("file is empty")
+            self.refuse("file is empty", "check that the download or the save is complete")
         content = read_at(descriptor, SNIFFED, start)
         if not is_at(content):
-            refuse_foreign(self.path, content)
+            not_checkpoints.refuse(self.path, content)
         if size < LENGTH_BYTES:
             self.refuse("shorter than the 8-byte header length")
         length = int.from_bytes(content[:LENGTH_BYTES], "little")

@@ -123,7 +123,7 @@ def foreign_content() -> Iterator[Fault]:
     yield foreign("S58-git-lfs-pointer", lfs, "this is a Git LFS pointer, not the file it stands for; run git lfs pull")
     yield foreign("S59-html-page", b"<!doctype html>\n<html><title>404", "looks like a web page, not a checkpoint")
     yield not_of_torch(
-        "S60-other-zip", zipped("model/weights.npy"), "is a zip archive, but not one that torch.save wrote"
+        "S60-other-zip", zipped("model/weights.dat"), "is a zip archive, but not one that torch.save wrote"
     )
     yield not_of_torch("S60-other-pickle", pickle.dumps({"w": 1}), "is a pickle, but not one that torch.save wrote")
     yield foreign("S60-gguf", b"GGUF\x03\x00\x00\x00" + bytes(16), "is a GGUF file, which is not supported")

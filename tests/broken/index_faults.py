@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GOOD = {"a.safetensors": ("w",), "b.safetensors": ("v",)}
 
 
-def malformed(name: str, text: bytes | Any, words: str) -> Fault:
+def malformed(name: str, text: bytes | Any, words: str, code: str = "index.malformed") -> Fault:
     """An index of `text`, beside right shards."""
 
     def write(folder: Path) -> Path:
@@ -24,7 +24,7 @@ def malformed(name: str, text: bytes | Any, words: str) -> Fault:
         index.write_bytes(text if isinstance(text, bytes) else json.dumps(text).encode())
         return index
 
-    return Fault(name, write, "index.malformed", words)
+    return Fault(name, write, code, words)
 
 
 def mapped(name: str, shard: Any, code: str, words: str) -> Fault:
@@ -106,7 +106,8 @@ def texts() -> Iterator[Fault]:
     yield malformed("I17-not-utf-8", b'{"weight_map":{"\xff":1}}', "not UTF-8 at byte 16")
     yield malformed("I17-lone-surrogate", b'{"weight_map":{"w":"\\ud800.safetensors"}}', "half a surrogate pair")
     yield malformed("I21-weight-map-empty", {"weight_map": {}}, an_object)
-    yield malformed("I21-no-index-but-a-config", {"architectures": ["Llama"]}, an_object)
+    of_a_config = "is a model's configuration: weights cannot be made from config.json alone; name a file"
+    yield malformed("I21-no-index-but-a-config", {"architectures": ["Llama"]}, of_a_config, "file.format")
     hostile = {"weight_map": {"x\n::error::\x1b[31m": 1}}
     yield malformed("N07-github-command-in-index", hostile, "weight_map: x\\x0a::error::\\x1b[31m: must name")
 

@@ -89,7 +89,7 @@ FAULTS = (
     Fault("E01-link-to-nothing", link_to_nothing, "file.missing", "no such file or directory"),
     Fault("E01-link-to-itself", link_to_itself, "file.unreadable", "cannot be read: "),
     Fault("E01-below-a-file", below_a_file, "file.unreadable", "cannot be read: Not a directory"),
-    Fault("E01-empty-directory", empty_directory, "directory.empty", NONE_HERE),
+    Fault("E01-empty-directory", empty_directory, "directory.empty", "holds no files; check that the download"),
     Fault("E05-directory-of-links-to-nothing", directory_of_links_to_nothing, "directory.empty", NONE_HERE),
     Fault("I00-two-files-without-index", two_files_without_index, "directory.ambiguous",
           "holds a.safetensors, b.safetensors and no index; name one of them, or restore the index"),

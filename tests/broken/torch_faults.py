@@ -241,7 +241,7 @@ def pickles() -> Iterator[Fault]:
 
 def old_ones() -> Iterator[Fault]:
     yield of("P37-raw-pickle", pickle.dumps({}), "is a pickle, but not one that torch.save wrote; save a model's")
-    yield of("P37-raw-pickle-of-protocol-0", b"}.", "shorter than the 8-byte header length", "safetensors.malformed")
+    yield of("P37-raw-pickle-of-protocol-0", b"}.", "is plain text, not a checkpoint; name a file", "file.format")
     yield of("P35-other-magic-number", replaced(OLD, b"l\xfc\x9cF", b"l\xfc\x9cG"), "not one that torch.save wrote")
     yield of("P35-other-version", OLD.replace(b"M\xe9\x03", b"M\xea\x03", 1), "is of a version of torch's format that")
     big = replaced(OLD, b"little_endianq\x02\x88", b"little_endianq\x02\x89")

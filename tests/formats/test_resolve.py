@@ -72,8 +72,8 @@ FOREIGN = {
             "load it with an old torch and save it again",
         ),
     ),
-    "zip of a folder": (zipped("model/weights.npy"), OTHER_ZIP),
-    "zip without a folder": (zipped("w.npy"), OTHER_ZIP),
+    "zip of a folder": (zipped("model/weights.dat"), OTHER_ZIP),
+    "zip without a folder": (zipped("w.dat"), OTHER_ZIP),
     "compressed zip": (
         zipped("model/data.pkl", zipfile.ZIP_DEFLATED),
         (
@@ -257,7 +257,7 @@ def test_a_device_and_a_socket_are_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_directory_without_weights_is_an_error(tmp_path: Path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("{}")
     (tmp_path / "model.safetensors").mkdir()
     with pytest.raises(InputError, match="holds no ") as raised:
         read_checkpoint(tmp_path)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import Checksum
+from initctl.formats.not_checkpoints import zip_of
 from initctl.formats.opening import read_at
 from initctl.formats.torch_save.inert import MOST_STORAGES, read_pickle
 from initctl.formats.torch_save.malformed import Malformed
@@ -69,6 +70,7 @@ class Archive:
 
 
 _LONGEST_TEXT = 100
+_OTHER_ZIP = "is a zip archive, but not one that torch.save wrote", "save a model's state_dict()"
 _STORAGES = "data/"
 
 
@@ -139,10 +141,8 @@ def read_archive(descriptor: int, start: int, stop: int) -> Archive:
 def _check_torch(entries: Sequence[_Entry]) -> None:
     """Refuse an archive of something else, or of something more."""
     names = {entry.name.partition("/")[2] for entry in entries}
-    if "constants.pkl" in names:
-        raise Malformed("is a TorchScript archive", "load it with torch.jit.load, and save its state_dict()")
-    if "data.pkl" not in names:
-        raise Malformed("is a zip archive, but not one that torch.save wrote", "save a model's state_dict()")
+    if "data.pkl" not in names or "constants.pkl" in names:
+        raise Malformed(*(zip_of([entry.name for entry in entries]) or _OTHER_ZIP))
     for entry in entries:
         if entry.flags & _ENCRYPTED:
             raise Malformed(f"{shown(entry.name)}: is encrypted")

@@ -62,6 +62,11 @@ class Pickle(NamedTuple):
     persistent: list[Persistent]
     discarded: list[Any]
 
+    @property
+    def globals(self) -> frozenset[Global]:
+        """Every class and function that it names."""
+        return self.calls.named
+
 
 class BreaksOff(Malformed):
     """There may be more of a pickle behind its end."""

@@ -300,7 +300,7 @@ class TestWhatCheckpointsCall:
         yield np.random.RandomState(0), np.random.RandomState(0).get_state(), np.array([None]), np.ma.zeros(2)
         yield torch.Size([1]), torch.device("cpu"), torch.float16, torch.per_tensor_affine, int, nn.Linear
         yield torch.zeros(2, 2).to_sparse(), torch.zeros(2, device="meta")
-        yield torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8), nn.Parameter(torch.zeros(2))
+        yield nn.Parameter(torch.zeros(2)), nn.ParameterList([torch.zeros(2)]), nn.Parameter(torch.zeros(2)).data
         yield torch.get_rng_state(), torch.tensor(1 + 1j), torch.zeros(2, dtype=torch.float8_e4m3fn)
 
     def test_what_configurations_and_states_hold_is_known(self, tmp_path: Path):

@@ -1,0 +1,93 @@
+"""A model that is not on this machine is named as such, and so is how to get it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from initctl.errors import InputError
+from initctl.formats import read_checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = {
+    "meta-llama/Llama-3.1-8B": (
+        "file.missing",
+        "no such file or directory, and initctl reads local checkpoints",
+        "if it is a model on the Hugging Face Hub, run hf download meta-llama/Llama-3.1-8B first",
+    ),
+    "hf://meta-llama/Llama-3.1-8B": (
+        "file.remote",
+        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "download it first: hf download meta-llama/Llama-3.1-8B",
+    ),
+    "hf://openai-community/gpt2/model.safetensors": (
+        "file.remote",
+        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "download it first: hf download openai-community/gpt2",
+    ),
+    "https://huggingface.co/google-bert/bert-base-uncased/resolve/main/model.safetensors": (
+        "file.remote",
+        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "download it first: hf download google-bert/bert-base-uncased",
+    ),
+    "huggingface.co/gpt2": (
+        "file.remote",
+        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "download it first: hf download gpt2",
+    ),
+    "s3://bucket/model": (
+        "file.remote",
+        "is a URL, and initctl reads local checkpoints",
+        "download it first: aws s3 cp --recursive URL DIRECTORY",
+    ),
+    "gs://bucket/model": (
+        "file.remote",
+        "is a URL, and initctl reads local checkpoints",
+        "download it first: gcloud storage cp --recursive URL DIRECTORY",
+    ),
+    "https://example.org/m.pt": (
+        "file.remote",
+        "is a URL, and initctl reads local checkpoints",
+        "download it first: curl -LO URL",
+    ),
+    "hdfs://host/m": ("file.remote", "is a URL, and initctl reads local checkpoints", "download it first"),
+}
+
+
+@pytest.fixture(autouse=True)
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(path: str) -> tuple[str, str, str | None]:
+    with pytest.raises(InputError) as raised:
+        read_checkpoint(path)
+    (problem,) = raised.value.problems
+    assert problem.message.startswith(f"{path}: ")
+    return problem.code, problem.message.removeprefix(f"{path}: "), problem.hint
+
+
+@pytest.mark.parametrize(("name", "expected"), NAMES.items(), ids=NAMES)
+def test_a_model_that_is_somewhere_else_is_to_be_downloaded_first(name: str, expected: tuple[str, str, str]):
+    assert refusal(name) == expected
+
+
+@pytest.mark.parametrize(
+    "path", ["model.safetensors", "out/model.safetensors", "a/b/c", "./a/b", "/a/b", "../a/b", "a b/c", "~/m", "m"]
+)
+def test_a_path_is_missing_and_no_more(path: str):
+    assert refusal(path)[:2] == ("file.missing", "no such file or directory")
+
+
+def test_a_name_below_a_directory_that_is_there_is_a_path(tmp_path: Path):
+    (tmp_path / "runs").mkdir()
+    assert refusal("runs/last")[:2] == ("file.missing", "no such file or directory")
+
+
+def test_what_is_there_is_read_whatever_it_is_called(tmp_path: Path):
+    (tmp_path / "meta-llama").mkdir()
+    (tmp_path / "meta-llama" / "Llama").mkdir()
+    assert refusal("meta-llama/Llama")[1] == "holds no files"
