@@ -24,9 +24,9 @@ companions.py    what a directory holds beside a checkpoint
 twins.py         the same model in other files
 nested.py        checkpoints in folders below
 roots.py         where in a saved object the state dict sits
+twin_roots.py    other state dicts with its names
 optimizers/      optimizers' states, and copies of parameters that training goes on from
 beside.py        files of optimizers beside the weights
-twin_roots.py    other state dicts with its names
 names.py         names without what wrappers put before them
 ties.py          names that lead to the same bytes
 opening.py       opening and reading files that may be anything

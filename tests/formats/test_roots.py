@@ -264,11 +264,11 @@ def test_a_module_that_was_saved_whole_keeps_its_names(tmp_path: Path):
     ({"model": model("module."), "swa": model()}, "model is taken, not swa;"),
     ({"model": model(), "swa": model("module.")}, "model is taken, not swa;"),
     ({"model": model(), "best": {"state": model()}}, "model is taken, not best.state;"),
-    ({"model": model(), "averaged": {"shadow_params": list(model().values())}}, "not averaged.shadow_params;"),
+    ({"model": model(), "averaged": {"moving": list(model().values())}}, "not averaged.moving;"),
     ({"model": model(), "averaged": [torch.ones(4, 4), torch.ones(2, 4)]}, "model is taken, not averaged;"),
 ])  # fmt: skip
 def test_a_state_dict_with_the_same_names_is_warned_of_under_any_key(tmp_path: Path, value: Any, told: str):
-    """StyleGAN2's `g_ema`, a target network, averages of Lightning's callbacks, torch_ema's lists."""
+    """StyleGAN2's `g_ema`, a target network, averages of Lightning's callbacks, lists of averaged parameters."""
     (warning,) = read(tmp_path, value).warnings
     assert f"in.pt: holds several state dicts: {value_root(value)} is taken, not " in str(warning)
     assert told in str(warning)
