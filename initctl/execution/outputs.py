@@ -35,13 +35,19 @@ def conversion_to(output: str, checkpoint: Checkpoint, max_shard_size: str | Non
             raise UsageError(Problem("output.kind", message, "name a directory"))
         return Conversion(parse_size(max_shard_size))
     if is_directory:
-        return None if checkpoint.is_directory or checkpoint.is_safetensors else Conversion(parse_size(LARGEST))
+        stays = checkpoint.is_directory or _is_called_safetensors(checkpoint)
+        return None if stays else Conversion(parse_size(LARGEST))
     if checkpoint.is_safetensors and output.endswith(_TORCH) and not checkpoint.is_directory:
         message = f"{shown(output)}: safetensors is not converted to what torch.save writes"
         raise UsageError(Problem("output.kind", message, "name a .safetensors file"))
     if output.endswith(_SAFETENSORS) and (checkpoint.is_directory or not checkpoint.is_safetensors):
         return Conversion(None)
     return None
+
+
+def _is_called_safetensors(checkpoint: Checkpoint) -> bool:
+    """Whether it is one file that is found in a directory under its own name."""
+    return checkpoint.is_safetensors and checkpoint.files[0].name.endswith(_SAFETENSORS)
 
 
 def names_directory(output: str) -> bool:

@@ -29,13 +29,15 @@ CURRENT = "."
 
 @dataclass(frozen=True)
 class Companions:
-    """The files of `directory` that hold no tensor of a checkpoint, whose own are the `tensor_files`.
+    """The files of `directory` that hold no tensor of a checkpoint, whose own are the `tensor_files`. Messages call the
+    directory `path`.
 
     `names` are those directly in the checkpoint's folder, relative to the directory; they and the `stale` ones among
     them, which hold the same model once more, are known at once. All that is below is read when it is first asked for:
     only a copy and `verify` need it. `known_left_out` is what is directly in the folder and no copy takes along.
     """
 
+    path: str
     directory: str
     tensor_files: frozenset[str]
     names: tuple[str, ...] = ()
@@ -55,9 +57,9 @@ class Companions:
         """All but the files `names`, which are among the checkpoint's own now."""
         return replace(self, tensor_files=self.tensor_files.union(names))
 
-    def left_out_below(self, path: str) -> tuple[Problem, ...]:
-        """A warning about what a copy of the directory at `path` leaves out, beyond what is known at once."""
-        return left_out(path, [name for name in self._below.left_out if name not in self.known_left_out])
+    def left_out_below(self) -> tuple[Problem, ...]:
+        """A warning about what a copy of the directory leaves out, beyond what is known at once."""
+        return left_out(self.path, [name for name in self._below.left_out if name not in self.known_left_out])
 
 
 def left_out(path: str, names: Sequence[str]) -> tuple[Problem, ...]:
@@ -83,15 +85,14 @@ def around(
     left = [location.named(name) for name in here.left_out]
     named = [location.named(name) for name in stale]
     below = [name for name in _folders(location) if not _belongs(name, location, [*own, *named])]
-    companions = Companions(
-        location.directory, frozenset(own), tuple(map(location.named, beside)), tuple(named), tuple(left)
-    )
-    path = location.path
+    names = tuple(map(location.named, beside))
+    whole, path = location.whole, location.path
+    companions = Companions(whole, location.directory, frozenset(own), names, tuple(named), tuple(left))
     return companions, (
         *_stale(path, stale),
         *_other_weights(path, others),
         *_weights_below(location, below),
-        *left_out(path, left),
+        *left_out(whole, left),
     )
 
 

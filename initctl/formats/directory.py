@@ -17,6 +17,7 @@ from initctl.formats.location import Location
 from initctl.formats.nested import folders_of_orbax, folders_with_weights, newest_first, parent_of
 from initctl.formats.not_checkpoints import refuse_directory
 from initctl.formats.sharded import read_index
+from initctl.formats.twins import is_another_copy
 from initctl.formats.unindexed import read_unindexed
 from initctl.formats.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA, weight_name
 
@@ -60,9 +61,10 @@ def entrance(names: Iterable[str]) -> list[str]:
 
 
 def _plain(found: Sequence[WeightName]) -> list[WeightName]:
-    """Without the variants of what is there without one."""
+    """Without the variants of what is there without one, and without other copies of what is there."""
     plain = {weights.stem for weights in found if not weights.variant}
-    return [weights for weights in found if not weights.variant or weights.stem not in plain]
+    plainer = [weights for weights in found if not weights.variant or weights.stem not in plain]
+    return [weights for weights in plainer if not is_another_copy(weights.name)] or plainer
 
 
 def _chosen(found: Sequence[WeightName]) -> Sequence[WeightName]:

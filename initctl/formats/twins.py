@@ -44,11 +44,16 @@ def twins(names: Iterable[str], chosen: WeightName) -> Iterator[str]:
         if name == chosen.name:
             continue
         found = weight_name(name)
-        is_copy = _COPIES.fullmatch(name) or (found and found.suffix in EXPORTS)
+        is_copy = is_another_copy(name) or (found and found.suffix in EXPORTS)
         if is_copy or (found and found.family == chosen.family):
             yield name
 
 
 def holds_twins(name: str) -> bool:
     """Whether a file called `name` in one of `FOLDERS` holds weights."""
-    return bool(weight_name(name) or _COPIES.fullmatch(name))
+    return bool(weight_name(name) or is_another_copy(name))
+
+
+def is_another_copy(name: str) -> bool:
+    """Whether a file called so holds the model beside it once more."""
+    return bool(_COPIES.fullmatch(name))

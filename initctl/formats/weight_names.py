@@ -49,7 +49,7 @@ _SUFFIXES = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS)
 _VARIANT = r"[A-Za-z0-9_]*[A-Za-z][A-Za-z0-9_]*"
 """As in transformers and diffusers, `_add_variant`: `fp16`, `non_ema`, `8bit`; a number alone is a rank's."""
 _FILE = re.compile(
-    rf"(?P<stem>.+?)(?:\.(?P<variant>{_VARIANT}))?(?:-\d+-of-(?P<shards>\d{1, 9}))?(?:\.(?P<late>{_VARIANT}))?"
+    rf"(?P<stem>.+?)(?:\.(?P<variant>{_VARIANT}))?(?:-\d+-of-(?P<shards>\d+))?(?:\.(?P<late>{_VARIANT}))?"
     rf"(?P<suffix>{'|'.join(map(re.escape, _SUFFIXES))})",
     re.DOTALL,
 )

@@ -16,9 +16,10 @@ from initctl.cli.options import RuleOptions, grouped
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
-OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size"}
+OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size", "--stale"}
+WHERE = {"--root", "--component"}
 RULES = {
-    "--rule", "--recipe", "--preset", "--root", "--seed", "--allow-unused", "--require-all", "--allow-partial",
+    "--rule", "--recipe", "--preset", *WHERE, "--seed", "--allow-unused", "--require-all", "--allow-partial",
     "--device", "--rng",
 }  # fmt: skip
 
@@ -29,7 +30,7 @@ RULES = {
         ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("plan", {"--save", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("verify", {"--plan", "--against", "--sample", "--reset-optimizer", "--buffers", *RULES, *FACE}),
-        ("inspect", {"--all", "--root", *FACE}),
+        ("inspect", {"--all", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
         ("recipe-schema", {"--help"}),

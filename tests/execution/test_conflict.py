@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,18 +126,61 @@ def test_what_changed_since_it_was_planned_is_a_conflict(
     assert [snapshot(tmp_path)] == told
 
 
-@pytest.mark.parametrize("no_clobber", [True, False])
-def test_a_directory_that_appears_at_the_output_is_not_replaced(tmp_path: Path, no_clobber: bool):
+@pytest.mark.parametrize(
+    ("no_clobber", "words"),
+    [(True, "out: exists"), (False, "out: holds files that are not part of the result: theirs")],
+)
+def test_a_directory_of_others_that_appears_at_the_output_stays(tmp_path: Path, no_clobber: bool, words: str):
     folder, out = sharded(tmp_path / "model"), tmp_path / "out"
 
     def appear() -> None:
         out.mkdir()
         (out / "theirs").write_text("theirs")
 
-    with pytest.raises(initctl.ConflictError, match="out: exists"):
+    with pytest.raises(initctl.ConflictError, match=words):
         initctl.apply(folder, out, rules=RULES, no_clobber=no_clobber, on_event=once(appear))
     assert contents(out) == {"theirs": b"theirs"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
+
+
+def test_the_same_result_that_appears_at_the_output_is_replaced(tmp_path: Path):
+    folder, out = sharded(tmp_path / "model"), tmp_path / "out"
+    initctl.apply(folder, tmp_path / "theirs", rules=["*.bias=zeros"])
+    initctl.apply(folder, out, rules=RULES, on_event=once(lambda: (tmp_path / "theirs").rename(out)))
+    assert initctl.verify(out, rules=RULES, against=folder).holds
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
+
+
+def test_a_file_that_appears_at_the_output_of_a_directory_is_not_replaced(tmp_path: Path):
+    folder, out = sharded(tmp_path / "model"), tmp_path / "out"
+    with pytest.raises(initctl.UsageError, match="out: is a file, and the result is a directory"):
+        initctl.apply(folder, out, rules=RULES, on_event=once(lambda: out.write_text("theirs")))
+    assert out.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("options", [[], ["--max-shard-size", "300B"]])
+def test_of_two_processes_that_write_one_new_directory_both_succeed(tmp_path: Path, options: list[str]):
+    folder, out = sharded(tmp_path / "model"), tmp_path / "out"
+    command = [sys.executable, "-m", "initctl", "apply", str(folder), "-o", str(out), "-q", *options]
+    started = [
+        subprocess.Popen([*command, "-r", f"*.weight=constant:val={number}"], stderr=subprocess.PIPE, text=True)
+        for number in (1, 2, 3, 4)
+    ]
+    ended = [process.communicate()[1] for process in started]
+    assert [(process.returncode, text) for process, text in zip(started, ended, strict=True)] == [(0, "")] * 4
+    assert any(
+        initctl.verify(out, rules=[f"*.weight=constant:val={number}"], against=folder).holds for number in (1, 2, 3, 4)
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
+
+
+def test_of_two_processes_that_write_one_new_directory_under_no_clobber_one_is_refused(tmp_path: Path):
+    folder, out = sharded(tmp_path / "model"), tmp_path / "out"
+    command = [sys.executable, "-m", "initctl", "apply", str(folder), "-o", str(out), "-q", "--no-clobber"]
+    started = [subprocess.Popen([*command, "-r", "*=zeros"], stderr=subprocess.PIPE) for _ in range(3)]
+    for process in started:
+        process.communicate()
+    assert sorted(process.returncode for process in started) == [0, 6, 6]
 
 
 def test_a_file_that_appears_at_the_output_is_not_replaced_under_no_clobber(tmp_path: Path):

@@ -206,13 +206,16 @@ def test_output_in_the_working_directory_needs_no_path(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_file_becomes_a_directory_where_the_path_names_one(tmp_path: Path, exists: bool):
-    source, out = single(tmp_path / "in"), tmp_path / "out"
+@pytest.mark.parametrize("name", ["model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "in"])
+def test_a_file_goes_into_a_directory_under_its_name_if_the_path_names_one(tmp_path: Path, exists: bool, name: str):
+    source, out = single(tmp_path / name), tmp_path / "out"
     if exists:
         out.mkdir()
-    initctl.apply(source, out if exists else f"{out}/", rules=RULES)
-    assert [path.name for path in out.iterdir()] == ["model.safetensors"]
-    before, after = load_file(source), load_file(out / "model.safetensors")
+    applied = initctl.apply(source, out if exists else f"{out}/", rules=RULES)
+    written = name if name.endswith(".safetensors") else f"{name}.safetensors"
+    assert [path.name for path in out.iterdir()] == [written]
+    assert applied.converted is (written != name)
+    before, after = load_file(source), load_file(out / written)
     assert before.keys() == after.keys()
     for name, values in after.items():
         assert values.dtype == before[name].dtype
