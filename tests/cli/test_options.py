@@ -16,7 +16,7 @@ from initctl.cli.options import RuleOptions, grouped
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
-OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size"}
+OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--force", "--max-shard-size"}
 RULES = {
     "--rule", "--recipe", "--preset", "--root", "--seed", "--allow-unused", "--require-all", "--allow-partial",
     "--device", "--rng",
@@ -27,7 +27,7 @@ RULES = {
     ("command", "options"),
     [
         ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
-        ("plan", {"--save", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
+        ("plan", {"--save", "--force", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("verify", {"--plan", "--against", "--sample", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("inspect", {"--all", "--root", *FACE}),
         ("initializers", FACE),
