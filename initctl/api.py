@@ -26,15 +26,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did: the plan, where the result lies, and the files written, by their names there.
+    """What `apply` did: the plan, where the result is, and the files written, by their names there.
 
-    `converted` says that the result is safetensors, and the checkpoint is of another kind.
+    If the result is of another kind than the checkpoint, `converted_to` names its format as messages do. `warnings` are
+    about the result; those about the plan are the plan's.
     """
 
     plan: Plan
     output: str
     files: tuple[str, ...]
-    converted: bool = False
+    converted_to: str | None = None
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def converted(self) -> bool:
+        """Whether the result is of another kind than the checkpoint."""
+        return self.converted_to is not None
 
     def to_json(self) -> dict[str, Any]:
         """The plan's data, and what was written."""
@@ -67,6 +74,7 @@ def apply(
     in_place: bool = False,
     patch: bool = False,
     no_clobber: bool = False,
+    force: bool = False,
     max_shard_size: str | None = None,
     stale: str | None = None,
     plan: Path | None = None,
@@ -81,14 +89,16 @@ def apply(
 
     Args:
         checkpoint, asked: as for `plan`.
-        output: a file, or, where the checkpoint is a directory or an index, a directory. Where it is of another kind
-            than the checkpoint, this is converted: to one file where the output ends with `.safetensors`, to a
-            directory of shards where it is a directory, or ends with a slash. Then there may be no rules. `X.bin`
-            becomes `X.safetensors` there, with or without shards; `pytorch_model` becomes `model`.
+        output: a file, or, if the checkpoint is a directory or an index, a directory. If it is of another kind than the
+            checkpoint, this is converted: to one file if the output ends with `.safetensors`, or with `.pt`, `.pth`,
+            `.bin` or `.ckpt` as a file of torch.save; to a directory of safetensors shards if it is a directory, or
+            ends with a slash. Then there may be no rules. `X.bin` becomes `X.safetensors` in a directory, with or
+            without shards; `pytorch_model` becomes `model`. If the ending is not known, there is a warning.
         in_place: replace the checkpoint itself; then there is no `output`.
         patch: in place, overwrite the bytes of ruled tensors where they lie: costs what these cost, however large the
             rest is, but is seen while it goes on, and stays where it is interrupted; the same call completes it.
         no_clobber: refuse where `output` exists.
+        force: replace a file at `output` even if it is not a checkpoint.
         max_shard_size: convert to a directory of shards, each with at most so much of tensors: `500MB`, `5GB`.
         stale: what happens to a directory's files that hold the same model once more (another format, an export), and
             would keep its old values: `keep` carries them along unchanged, `drop` leaves them out, or removes them in
@@ -105,9 +115,10 @@ def apply(
             must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
-    from initctl.execution import carried, conversion_to, execute
+    from initctl.execution import carried, execute, outcome_at
 
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
+    _check_force(force=force, in_place=in_place, no_clobber=no_clobber)
     threads = None if threads is None else counting("threads", threads)
     request = Request.of(asked)
     if saved := _saved(plan, request):
@@ -115,9 +126,9 @@ def apply(
     else:
         table = _read(checkpoint, request.root, request.component)
         if request.options.reset_optimizer and output is not None:
-            _check_keeps_optimizer(conversion_to(os.fspath(output), table, max_shard_size))
+            _check_keeps_optimizer(outcome_at(os.fspath(output), table, max_shard_size).conversion)
         made = request.plan(table, _read)
-    conversion = None if output is None else conversion_to(os.fspath(output), made.checkpoint, max_shard_size)
+    conversion, warnings = outcome_at(os.fspath(output), made.checkpoint, max_shard_size) if output else (None, ())
     if made.resets:
         _check_keeps_optimizer(conversion)
     if not (conversion or saved):
@@ -134,10 +145,11 @@ def apply(
         patch=patch,
         threads=threads,
         no_clobber=no_clobber,
+        force=force,
         dropped=along.dropped,
         on_event=on_event,
     )
-    return Applied(made, written.path, written.files, converted=conversion is not None)
+    return Applied(made, written.path, written.files, conversion.format.title if conversion else None, warnings)
 
 
 def verify(
@@ -199,19 +211,21 @@ def effective_recipe(checkpoint: Path, **asked: Unpack[Asked]) -> str:
     return request.given.within(_read(checkpoint, request.root, request.component).home).as_recipe()
 
 
-def save_plan(plan: Plan, path: Path) -> None:
+def save_plan(plan: Plan, path: Path, *, force: bool = False) -> None:
     """Write `plan` to the file `path`, for `apply` and `verify` to carry out just this on just this checkpoint.
 
-    The file appears in one step, and takes the place of what is there. Raises `StorageError`, `UncertainError`, and
-    `UsageError` where a file of the checkpoint is there.
+    The file appears in one step, and takes the place of a plan or an empty file; of another file only by `force`: else
+    `ConflictError`. Raises `StorageError`, `UncertainError`, and `UsageError` if a file of the checkpoint is there.
     """
     from initctl.commit import write_file
-    from initctl.planning.saved import plan_document
+    from initctl.planning.saved import check_is_plan, plan_document
 
     sources = (place.checkpoint for action in plan.actions for place in action.sources.values())
     if os.path.exists(path) and any(table.holds(os.fspath(path)) for table in (plan.checkpoint, *sources)):
         fault = f"{shown(os.fspath(path))}: is a file of the checkpoint that the plan is for"
         raise UsageError(Problem("output.input", fault, "name another file"))
+    if not force:
+        check_is_plan(os.fspath(path))
     write_file(os.fspath(path), (json.dumps(plan_document(plan), indent=1) + "\n").encode())
 
 
@@ -254,10 +268,19 @@ def _check_output(output: Path | None, *, in_place: bool, patch: bool, no_clobbe
         raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
 
 
+def _check_force(*, force: bool, in_place: bool, no_clobber: bool) -> None:
+    """Raise `UsageError` if there is nothing to force."""
+    if force and in_place:
+        raise UsageError(Problem("output.force", "force: in place the checkpoint itself is replaced", "leave it out"))
+    if force and no_clobber:
+        fault = "force: no-clobber refuses to replace any file"
+        raise UsageError(Problem("output.force", fault, "leave one of both out"))
+
+
 def _check_keeps_optimizer(conversion: Conversion | None) -> None:
     """Raise `UsageError` if there is a conversion, which leaves an optimizer out that is to be reset."""
     if conversion:
-        fault = "reset-optimizer: safetensors holds no optimizer"
+        fault = "reset-optimizer: what the checkpoint is converted to holds no optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
 
 

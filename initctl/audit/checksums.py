@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 
 class Checksums:
-    """Those of the bytes that hold `places` of what `reader` reads; none where the original had none either."""
+    """Those of the bytes that hold `places` of what `reader` reads, or of all bytes if it `is_new`; none where the
+    original had none either.
+    """
 
-    def __init__(self, reader: TensorReader, places: Iterable[Held], original: Checkpoint) -> None:
+    def __init__(
+        self, reader: TensorReader, places: Iterable[Held], original: Checkpoint, *, is_new: bool = False
+    ) -> None:
         filled: dict[str, list[tuple[Block, int]]] = defaultdict(list)
         for place in places:
             for block in place.held.blocks:
@@ -34,7 +38,7 @@ class Checksums:
             reached = filled_ranges(filled[file.name])
             for checksum in file.checksums:
                 is_told = checksum.value or checksum.unfinished or checksum.name in computed
-                if is_told and overlap(reached, checksum.start, checksum.stop):
+                if is_told and (is_new or overlap(reached, checksum.start, checksum.stop)):
                     fail = partial(self._note, file.name, checksum)
                     self.pieces.append(CheckPiece(checksum, partial(reader.opened, file.name), fail))
 

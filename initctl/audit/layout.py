@@ -10,6 +10,7 @@ from initctl.errors import shown
 from initctl.filling.order import read_array
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.ties import FORMAT
+from initctl.formats.writing.formats import TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 
 
 def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
-    """Whether a conversion gives what is of the kind of `result`: safetensors, in shards anew if it was that before.
+    """Whether a conversion of `source` gives what is of the kind of `result`.
 
-    None rewrites files of optimizers beside the weights.
+    Safetensors come of all else, and are spread anew over shards. One file of torch.save comes of all else, too. No
+    conversion rewrites files of optimizers beside the weights.
     """
     is_directory = source.is_directory or result.is_directory
-    return not source.beside and result.is_safetensors and (not source.is_safetensors or is_directory)
+    if source.beside:
+        return False
+    if result.is_safetensors:
+        return not source.is_safetensors or is_directory
+    return result.format == TORCH.name and not result.is_directory and (source.is_safetensors or is_directory)
 
 
 def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:
@@ -55,9 +61,9 @@ def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
 
 def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
     """Where the metadata of what was made of safetensors anew is not that of its source: each file has all of it, and
-    notes of ties, and for which library it is.
+    notes of ties, and for which library it is. A file of torch.save has no place for it.
     """
-    if not source.is_safetensors:
+    if not (source.is_safetensors and result.is_safetensors):
         return
     names = {name for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
     expected: dict[str, str] = {}

@@ -9,6 +9,8 @@ from initctl.audit.differences import Lost
 from initctl.errors import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
 
@@ -21,14 +23,14 @@ class ByPlace:
     def __init__(self, source: Checkpoint, result: Checkpoint) -> None:
         self.files = {was.name: now for was, now in zip(source.files, result.files, strict=True)}
 
-    def find(self, tensor: TensorSpec) -> TensorSpec:
-        return replace(tensor, blocks=tuple(replace(b, file=self.files[b.file].name) for b in tensor.blocks))
+    def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
+        return (replace(tensor, blocks=tuple(replace(b, file=self.files[b.file].name) for b in tensor.blocks)),)
 
 
 class ByName:
-    """Wherever tensors of the same names lie: as many as there were, and no more.
+    """Wherever tensors of the same names lie: as many as there were, and no more. A name that a file only notes counts.
 
-    Where the result `is_converted`, it has none of those outside of the root.
+    If the result `is_converted`, it has none of those outside of the root.
     """
 
     def __init__(self, source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> None:
@@ -38,20 +40,28 @@ class ByName:
         self._reached = {id(tensor) for tensor in source.tensors}
         known = {name for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
         named = [*source.tensors, *(() if is_converted else source.outside)]
-        faults = ((tensor.name, self._fault(tensor)) for tensor in named)
+        faults = (
+            (name, self._fault(tensor, there)) for tensor in named for name, there in self._under_all_names(tensor)
+        )
         self.lost = (
             *(Lost(name, fault) for name, fault in faults if fault),
             *(Lost(name, "was not there") for name in self._inside if name not in known),
         )
 
-    def find(self, tensor: TensorSpec) -> TensorSpec | None:
-        return None if self._fault(tensor) else self._there(tensor)
+    def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
+        """Where it is, under its own name first; those that it was tied to may lie apart."""
+        return tuple(
+            there for _, there in self._under_all_names(tensor) if there and self._fault(tensor, there) is None
+        )
 
-    def _there(self, tensor: TensorSpec) -> TensorSpec | None:
-        return (self._inside if id(tensor) in self._reached else self._outside).get(tensor.name)
+    def _under_all_names(self, tensor: TensorSpec) -> Iterator[tuple[str, TensorSpec | None]]:
+        is_inside = id(tensor) in self._reached
+        yield tensor.name, (self._inside if is_inside else self._outside).get(tensor.name)
+        for alias in tensor.aliases if is_inside else ():
+            yield alias, self._inside.get(alias)
 
-    def _fault(self, tensor: TensorSpec) -> str | None:
-        there = self._there(tensor)
+    @staticmethod
+    def _fault(tensor: TensorSpec, there: TensorSpec | None) -> str | None:
         if there is None:
             return "is not there"
         if (there.dtype, there.shape) != (tensor.dtype, tensor.shape):

@@ -81,7 +81,8 @@ class _Audit:
         self.kept = [] if is_alike else list(self._kept())
         self.fills = self._fills()
         self.others = list(self._rest(is_alike=is_alike))
-        self.checksums = Checksums(held, [] if sample else chain.from_iterable(self.fills.values()), self.source)
+        filled = [] if sample else list(chain.from_iterable(self.fills.values()))
+        self.checksums = Checksums(held, filled, self.source, is_new=self.is_converted and not sample)
         self.files: list[FileDifference] = []
         if not is_alike:
             self.files += (metadata_faults if self.is_converted else faults)(self.source, self.result)
@@ -152,8 +153,7 @@ class _Audit:
         """Where the result holds what is filled, by what fills it: tied tensors may lie apart there."""
         found: dict[object, dict[object, Held]] = defaultdict(dict)
         for action in (*self.plan.actions, *self.plan.resets):
-            held = self.place.find(action.tensor)
-            if held and action.part.numel:
+            for held in self.place.find(action.tensor) if action.part.numel else ():
                 found[_same(action)].setdefault(held.blocks, Held(action.tensor, action.part, held))
         return {same: list(places.values()) for same, places in found.items()}
 
@@ -166,12 +166,12 @@ class _Audit:
         """What is kept of the tensors that the result holds by their names; ties once, where both are tied."""
         seen: set[object] = set()
         for kept in self.plan.kept:
-            held = self.place.find(kept.tensor)
-            if held and (same := (kept.tensor.stream_name, kept.rows, held.blocks)) not in seen:
-                seen.add(same)
-                yield from self._stored(kept.tensor, kept.part, held)
+            for held in self.place.find(kept.tensor):
+                if (same := (kept.tensor.stream_name, kept.rows, held.blocks)) not in seen:
+                    seen.add(same)
+                    yield from self._stored(kept.tensor, kept.part, held)
         for part in () if self.is_converted else untouched(self.source.outside, self.plan.resets):
-            if part.tensor.is_first and (held := self.place.find(part.tensor)):
+            for held in self.place.find(part.tensor) if part.tensor.is_first else ():
                 yield from self._stored(part.tensor, part, held)
 
     def _suspects(self) -> Iterator[Expected]:
@@ -179,7 +179,7 @@ class _Audit:
         suspects = self.rest.suspects if self.rest else {}
         reached = untouched(self.source.tensors, self.plan.actions)
         for part in chain(reached, untouched(self.source.outside, self.plan.resets)) if suspects else ():
-            if id(part.tensor) in suspects and (held := self.place.find(part.tensor)):
+            for held in self.place.find(part.tensor) if id(part.tensor) in suspects else ():
                 yield from self._stored(part.tensor, part, held)
 
     def _stored(self, tensor: TensorSpec, part: TensorPart, held: TensorSpec) -> Iterator[Expected]:

@@ -39,6 +39,7 @@ Stale = Annotated[
     typer.Option("--stale", metavar="keep|drop", help="Keep or leave out files with the same model in another format."),
 ]
 NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse where OUT exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file at OUT even if it is not a checkpoint.")]
 
 
 @grouped
@@ -51,6 +52,7 @@ def apply(
     in_place: InPlace = False,
     patch: Patch = False,
     no_clobber: NoClobber = False,
+    force: Force = False,
     max_shard_size: MaxShardSize = None,
     stale: Stale = None,
     unfold: Unfold = False,
@@ -59,7 +61,8 @@ def apply(
     """Initialize tensors and write the checkpoint.
 
     Tensors that no rule decides, and all else in the file, stay the same to the byte. OUT appears complete, in one
-    step. A file of torch.save becomes safetensors where OUT ends so, or is a directory; then rules are optional.
+    step. The ending of OUT decides the format: .safetensors, or .pt, .pth, .bin or .ckpt as torch.save writes it; a
+    directory holds safetensors shards. If that is not CHECKPOINT's own format, it is converted, and rules are optional.
 
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
@@ -86,6 +89,7 @@ def apply(
             in_place=in_place,
             patch=patch,
             no_clobber=no_clobber,
+            force=force,
             max_shard_size=max_shard_size,
             stale=stale,
             threads=face.threads,
@@ -93,6 +97,7 @@ def apply(
             **vars(rules),
         )
     ignore_signals()
+    face.warn(applied.warnings)
     face.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
     face.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))
 

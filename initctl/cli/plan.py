@@ -9,11 +9,13 @@ import typer
 import initctl
 from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
+from initctl.errors import Problem, UsageError
 from initctl.report.plans import plan_report
 
 Save = Annotated[
     str | None, typer.Option("--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="With --save: replace FILE even if it is not a plan.")]
 EmitRecipe = Annotated[
     bool, typer.Option("--emit-recipe", help="Print all rules that count as one recipe, not the plan.")
 ]
@@ -25,6 +27,7 @@ def plan(
     *,
     rules: RuleOptions,
     save: Save = None,
+    force: Force = False,
     emit_recipe: EmitRecipe = False,
     unfold: Unfold = False,
     face: Face,
@@ -35,10 +38,12 @@ def plan(
 
     Example: initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02'
     """
+    if force and save is None:
+        raise UsageError(Problem("output.force", "force: there is no file to replace", "give --save too"))
     made = initctl.plan(checkpoint, **vars(rules))
     face.warn(made.warnings)
     if save is not None:
-        initctl.save_plan(made, save)
+        initctl.save_plan(made, save, force=force)
     if emit_recipe:
         recipe = initctl.effective_recipe(checkpoint, **vars(rules))
         face.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)

@@ -2,9 +2,10 @@
 
 execute.py        where to, and by whom
 rewriting.py      the input's own format: to a new path, in place, patched
-converting.py     another format: new safetensors files
+converting.py     another format, or other shards: new files
 writer.py         what both need
 outputs.py        which of both an output path asks for
+endings.py        what the ending of a file's name says of its format
 destination.py    what an output path means for a checkpoint, and when it is refused
 carried.py        which other files of a directory go along
 content.py        what a file of the result is made of
@@ -18,7 +19,7 @@ result.py         what it comes to
 from initctl.execution.carried import Carried, carried
 from initctl.execution.events import Committed, Event
 from initctl.execution.execute import execute
-from initctl.execution.outputs import Conversion, conversion_to
+from initctl.execution.outputs import Conversion, outcome_at
 from initctl.execution.result import Written
 from initctl.filling import Chosen, Progress
 
@@ -31,6 +32,6 @@ __all__ = [
     "Progress",
     "Written",
     "carried",
-    "conversion_to",
     "execute",
+    "outcome_at",
 ]

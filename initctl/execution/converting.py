@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint, filled or as they are, in new safetensors files."""
+"""The tensors of a checkpoint, filled or as they are, in new files of another format, or in other shards."""
 
 from __future__ import annotations
 
@@ -15,39 +15,51 @@ from initctl.execution.result import Written
 from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
 from initctl.filling import Target
-from initctl.formats import safetensors_header, shards
+from initctl.formats import shards
 from initctl.formats.distributed import NAME as DISTRIBUTED
 from initctl.formats.placeholders import where_they_are, without_elements
-from initctl.formats.safetensors import METADATA
 from initctl.formats.ties import FORMAT
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from initctl.commit import NewFile
-    from initctl.filling import Piece
+    from initctl.execution.events import Event
+    from initctl.filling import Piece, Workers
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.formats.safetensors_header import Header
-    from initctl.planning import Action
+    from initctl.formats.writing.layout import Format, Layout, Part
+    from initctl.planning import Action, Plan
+    from initctl.stream import Old
 
 
 _LARGEST_FILE = 2**63
 
 
 class NewShard(NamedTuple):
-    """A file to be written: its header, and its tensors as they lie in the input."""
+    """A file to be written: how it is laid out, and its tensors as they lie in the input."""
 
     name: str
-    header: Header
+    layout: Layout
     tensors: Sequence[TensorSpec]
 
 
 class Converter(Writer):
-    """Writes a checkpoint's tensors to safetensors, ties once, each in one piece in row-major order."""
+    """Writes a checkpoint's tensors to files of a `format`, ties once, each in one piece in row-major order."""
 
-    def to_file(self, output: str, *, no_clobber: bool) -> Written:
-        target = destination(self.checkpoint, output, is_directory=False, no_clobber=no_clobber)
+    def __init__(
+        self,
+        plan: Plan,
+        format_: Format,
+        workers: Workers,
+        olds: Mapping[TensorPart, Old],
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        super().__init__(plan, workers, olds, on_event)
+        self.format = format_
+
+    def to_file(self, output: str, *, no_clobber: bool, force: bool) -> Written:
+        target = destination(self.checkpoint, output, is_directory=False, no_clobber=no_clobber, force=force)
         shard = self.shard(os.path.basename(target.path), self.tensors())
         self.begin(_nbytes([shard]), self.checksums)
         with StagedFile(target.path) as staged:
@@ -128,15 +140,12 @@ class Converter(Writer):
         noted.
 
         Whoever reads a part of a model looks for the name that it has there, and state dicts list a model's inner parts
-        before its heads. Raises `FitError` where safetensors cannot hold it.
+        before its heads. Raises `FitError` where the format cannot hold it.
         """
         problems = []
         for tensor in self.checkpoint.tensors:
-            reason = tensor.unwritable or (None if tensor.dtype.tag else f"it is of dtype {tensor.dtype.name}")
-            if tensor.name == METADATA:
-                reason = "the name stands for something else there"
-            if reason:
-                message = f"tensor {shown(tensor.name)}: cannot be written to safetensors: {reason}"
+            if reason := tensor.unwritable or self.format.unfit(tensor):
+                message = f"tensor {shown(tensor.name)}: cannot be written to {self.format.title}: {reason}"
                 problems.append(Problem("convert.unfit", message))
         problems += self.nothing()
         if problems:
@@ -157,40 +166,39 @@ class Converter(Writer):
             yield Problem("convert.empty", fault, where_they_are(self.checkpoint))
 
     def shard(self, name: str, tensors: Sequence[TensorSpec]) -> NewShard:
-        """A file of `tensors`, in which ties are written down as Hugging Face does: the other names of a tensor."""
-        metadata = {FORMAT: "pt"}
-        names = {tensor.name for tensor in self.checkpoint.tensors}
-        for kept in self.checkpoint.metadata.values() if self.checkpoint.is_safetensors else ():
-            metadata |= {key: text for key, text in kept.items() if text not in names}  # such note ties: those follow
-        for tensor in tensors:
-            metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
-        header = safetensors_header.header(tensors, metadata)
-        if header.size >= _LARGEST_FILE:
+        layout = self.format.layout(name, tensors, self.checkpoint)
+        if layout.size >= _LARGEST_FILE:
             place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)
             raise FitError(Problem("convert.unfit", f"tensor {place}: takes more bytes than a file can hold"))
-        return NewShard(name, header, tensors)
+        return NewShard(name, layout, tensors)
 
     def prepare(self, shard: NewShard, new: NewFile) -> None:
         with storage_errors(new.target):
-            os.ftruncate(new.descriptor, shard.header.size)
-            reserve(new.descriptor, [(0, shard.header.size)], new.target)
+            os.ftruncate(new.descriptor, shard.layout.size)
+            reserve(new.descriptor, [(0, shard.layout.size)], new.target)
 
     def write(self, shard: NewShard, new: NewFile) -> None:
-        """Write the header, copy the tensors that stay and compute the others."""
-        offsets = shard.header.offsets
+        """Write what is around the tensors, copy those that stay and compute the others."""
+        offsets = shard.layout.offsets
         places = {tensor.stream_name: offsets[tensor.name] for tensor in shard.tensors}
         filled = [action for action in self.plan.fills if action.part.numel and action.tensor.stream_name in places]
         targets = [_target(action, places[action.tensor.stream_name]) for action in filled]
         kept = [(k.part, offsets[k.tensor.name]) for k in self.plan.kept if k.part.numel and k.tensor.name in offsets]
         with ExitStack() as stack, storage_errors(new.target):
             sources = {file.name: stack.enter_context(self.source(file)) for file in self.sources(kept)}
-            write_all(new.descriptor, shard.header.content, 0)
-            self.fill(new.descriptor, targets, _moved(kept, sources))
+            _write_parts(new.descriptor, shard.layout.parts)
+            self.fill(new.descriptor, targets, _moved(kept, sources), shard.layout.checksums)
+            _write_parts(new.descriptor, shard.layout.closing(new.descriptor))
 
     def sources(self, kept: Iterable[tuple[TensorPart, int]]) -> list[CheckpointFile]:
         """The files that `kept` tensors lie in."""
         names = {name for part, _ in kept for name in part.tensor.files}
         return [file for file in self.checkpoint.files if file.name in names]
+
+
+def _write_parts(descriptor: int, parts: Iterable[Part]) -> None:
+    for place, content in parts:
+        write_all(descriptor, content, place)
 
 
 def _nbytes(made: Iterable[NewShard]) -> int:

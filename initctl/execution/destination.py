@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.commit import tree
-from initctl.errors import ConflictError, Problem, StorageError, UsageError, listed, shown
+from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
+from initctl.formats import check_is_checkpoint
 from initctl.formats.distributed import NAME as DISTRIBUTED
 from initctl.formats.hub_cache import in_hub_cache
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.planning import Plan
 
 _READ_AND_WRITE = 0o666
 _READ = 0o444
@@ -36,11 +38,14 @@ class Destination:
     exists: bool
 
 
-def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, no_clobber: bool) -> Destination:
+def destination(
+    checkpoint: Checkpoint, output: str, *, is_directory: bool, no_clobber: bool, force: bool = False
+) -> Destination:
     """Where `output` is, for a result of `checkpoint` that is a file or a directory.
 
-    A symbolic link is followed, so that it goes on to lead to the result. Raises `UsageError` where it is the input,
-    `StorageError` where its directory is missing, and `ConflictError` where something stands there that must stay.
+    A symbolic link is followed, so that it goes on to lead to the result. Raises `UsageError` if it is the input,
+    `StorageError` if its directory is missing, and `ConflictError` if something is there that must stay: a file that is
+    not a checkpoint stays unless there is `force`.
     """
     path = os.path.realpath(output)
     parent = os.path.dirname(path)
@@ -66,6 +71,9 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, no_c
         check_not_here(path)
     else:
         check_not_cached(path)
+        check_not_cached(path)
+        if not force:
+            _check_is_checkpoint(path, output)
     return Destination(path, os.stat(path).st_mode, exists=True)
 
 
@@ -148,13 +156,46 @@ def check_replaced(path: str, output: str, names: Iterable[str]) -> None:
     check_replaceable(path, names)
 
 
+def _check_is_checkpoint(path: str, output: str) -> None:
+    """Refuse to replace a file that is something else. Raises `ConflictError`."""
+    try:
+        check_is_checkpoint(path)
+    except InputError as error:
+        hint = "name another file, or replace it with --force"
+        raise ConflictError(Problem("output.not_checkpoint", f"{shown(output)}: {_fault(path, error)}", hint)) from None
+
+
+def _fault(path: str, error: InputError) -> str:
+    """What is said of a file that is not read as a checkpoint, by the `error` that reading it gives."""
+    (problem,) = error.problems
+    fault = problem.message.removeprefix(f"{shown(path)}: ")
+    if problem.code in ("file.format", "torch.malformed") and fault.startswith(("is ", "looks ")):
+        return f"exists and {fault}"
+    if problem.code == "torch.malformed":
+        return f"exists and cannot be read as a file of torch.save: {fault}"
+    return "exists and is not a checkpoint"
+
+
+def check_not_source(plan: Plan, output: str) -> None:
+    """Refuse to replace another checkpoint that `plan` fills tensors from. Raises `UsageError`."""
+    places = [place.checkpoint for action in plan.actions for place in action.sources.values()]
+    sources = {id(source): source for source in places if source is not plan.checkpoint}.values()
+    paths = [os.path.join(source.directory, file.name) for source in sources for file in source.files]
+    paths += [source.target for source in sources]
+    if os.path.exists(output) and any(os.path.samefile(output, path) for path in paths if os.path.exists(path)):
+        message = f"{shown(output)}: is a checkpoint that a rule copies from"
+        raise UsageError(Problem("output.is_source", message, "name another"))
+
+
 def check_replaceable(path: str, names: Iterable[str]) -> None:
     """Refuse a directory that holds other files than `names`, since it is replaced whole. Raises `ConflictError`."""
     belonging = set(map(os.path.normpath, names))
     if strangers := sorted(_names_below(path) - belonging):
         named = listed([shown(name) for name in strangers])
         message = f"{shown(path)}: holds files that are not part of the result: {named}"
-        raise ConflictError(Problem("output.strangers", message, "name a new directory, or remove them"))
+        raise ConflictError(
+            Problem("output.strangers", message, "name a new directory, or remove them; --force only replaces files")
+        )
 
 
 def _names_below(path: str) -> set[str]:

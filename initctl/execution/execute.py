@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.commit import storage_errors
 from initctl.execution.converting import Converter
+from initctl.execution.destination import check_not_source
 from initctl.execution.outputs import names_directory
 from initctl.execution.rewriting import Rewriter
 from initctl.filling import Workers, check_memory, olds
@@ -30,10 +31,12 @@ def execute(
     threads: int | None = None,
     no_clobber: bool = False,
     dropped: Sequence[str] = (),
+    force: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> Written:
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
+    A file at `output` is replaced if it is a checkpoint; by `force` whatever it is, and under `no_clobber` never.
     `conversion` is what the output becomes where that is another kind than the input. Files of a directory that are
     `dropped` do not go along. Memory does not grow with the
     checkpoint, but for initializers that need a whole tensor: they have room for one at a time. Whatever is raised,
@@ -42,14 +45,16 @@ def execute(
     `UncertainError` also says that some of them hold new values and some do not.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
+    if output is not None:
+        check_not_source(plan, output)
     check_memory(plan.actions)
     workers = Workers(threads or processors(), on_event)
     with ExitStack() as stack, storage_errors(plan.checkpoint.path if output is None else output):
         revised = olds(plan, stack)
         if output is not None and conversion:
-            converter = Converter(plan, workers, revised, on_event)
+            converter = Converter(plan, conversion.format, workers, revised, on_event)
             if conversion.largest is None:
-                return converter.to_file(output, no_clobber=no_clobber)
+                return converter.to_file(output, no_clobber=no_clobber, force=force)
             return converter.to_directory(output, largest=conversion.largest, no_clobber=no_clobber, dropped=dropped)
         rewriter = Rewriter(plan, workers, revised, on_event, dropped)
         if patch:
@@ -57,4 +62,4 @@ def execute(
         if output is None:
             return rewriter.in_place()
         into_directory = plan.checkpoint.is_directory or names_directory(output)
-        return rewriter.to_new_path(output, into_directory=into_directory, no_clobber=no_clobber)
+        return rewriter.to_new_path(output, into_directory=into_directory, no_clobber=no_clobber, force=force)

@@ -6,48 +6,82 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.execution.endings import FOREIGN, TEXTS, WRITTEN, ending
 from initctl.formats.shards import LARGEST, parse_size
+from initctl.formats.writing.formats import SAFETENSORS, TORCH
 
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint
+    from initctl.formats.writing.layout import Format
 
-_SAFETENSORS = ".safetensors"
-_TORCH = (".pt", ".pth", ".bin", ".ckpt")
+_NAME_ANOTHER = "name a .safetensors file, a .pt file, or a directory"
 
 
 class Conversion(NamedTuple):
-    """To safetensors: to one file, or to a directory of shards with at most `largest` bytes of tensors."""
+    """To a `format`: to one file, or to a directory of shards with at most `largest` bytes of tensors."""
 
-    largest: int | None
+    format: Format
+    largest: int | None = None
 
 
-def conversion_to(output: str, checkpoint: Checkpoint, max_shard_size: str | None) -> Conversion | None:
-    """What `checkpoint` is converted to by being written to `output`, if it is converted.
+class Outcome(NamedTuple):
+    """What a checkpoint is converted to, if it is converted, and what is odd about that."""
 
-    A file of torch.save becomes a directory if `output` is one, or ends like one; any checkpoint does if shards have a
-    `max_shard_size`. One file of safetensors is put into a directory as it is. Raises `UsageError` if this is not
-    offered.
+    conversion: Conversion | None = None
+    warnings: tuple[Problem, ...] = ()
+
+
+def outcome_at(output: str, checkpoint: Checkpoint, max_shard_size: str | None) -> Outcome:
+    """What becomes of `checkpoint` by being written to `output`.
+
+    The ending of `output` decides which format a file has. A file of torch.save becomes a directory if `output` is one,
+    or ends like one; any checkpoint does if shards have a `max_shard_size`. One file of safetensors is put into a
+    directory as it is. Raises `UsageError` if this is not offered.
     """
     is_directory = names_directory(output)
     if max_shard_size is not None:
-        if output.endswith(_SAFETENSORS) and not is_directory:
+        if not is_directory and ending(output, WRITTEN) in (*WRITTEN, *FOREIGN, *TEXTS):
             message = f"{shown(output)}: names a file, and shards of a size go to a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
-        return Conversion(parse_size(max_shard_size))
+        return Outcome(Conversion(SAFETENSORS, parse_size(max_shard_size)))
     if is_directory:
-        stays = checkpoint.is_directory or _is_called_safetensors(checkpoint)
-        return None if stays else Conversion(parse_size(LARGEST))
-    if checkpoint.is_safetensors and output.endswith(_TORCH) and not checkpoint.is_directory:
-        message = f"{shown(output)}: safetensors is not converted to what torch.save writes"
-        raise UsageError(Problem("output.kind", message, "name a .safetensors file"))
-    if output.endswith(_SAFETENSORS) and (checkpoint.is_directory or not checkpoint.is_safetensors):
-        return Conversion(None)
-    return None
+        is_kept = checkpoint.is_directory or _is_called_safetensors(checkpoint)
+        return Outcome(None if is_kept else Conversion(SAFETENSORS, parse_size(LARGEST)))
+    return (
+        _directory_at(output) if checkpoint.is_directory and not _names_file(output) else _file_at(output, checkpoint)
+    )
+
+
+def _names_file(output: str) -> bool:
+    return ending(output, WRITTEN) in (*WRITTEN, *FOREIGN)
+
+
+def _directory_at(output: str) -> Outcome:
+    if ending(output) in TEXTS:
+        message = f"{shown(output)}: names a file, and the result is a directory"
+        raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
+    return Outcome()
+
+
+def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
+    own = SAFETENSORS if checkpoint.is_safetensors else TORCH
+    found = ending(output, WRITTEN)
+    if wanted := WRITTEN.get(found):
+        return Outcome(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
+    if not checkpoint.is_directory and found == ending(checkpoint.target):
+        return Outcome()  # whoever named the input so means the same by it
+    if found in FOREIGN:
+        hint = "name the directory of the shards" if found == ".json" and "index" in output else _NAME_ANOTHER
+        message = f"{shown(output)}: initctl does not write {FOREIGN[found]} files"
+        raise UsageError(Problem("output.ending", message, hint))
+    kind, usual = ("safetensors", ".safetensors") if own is SAFETENSORS else ("a file of torch.save", ".pt")
+    message = f"{shown(output)}: is written as {kind}; name it {usual}"
+    return Outcome(warnings=(Problem("output.ending", message),))
 
 
 def _is_called_safetensors(checkpoint: Checkpoint) -> bool:
     """Whether it is one file that is found in a directory under its own name."""
-    return checkpoint.is_safetensors and checkpoint.files[0].name.endswith(_SAFETENSORS)
+    return checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
 
 
 def names_directory(output: str) -> bool:

@@ -62,9 +62,9 @@ class Rewriter(Writer):
                 for block in action.part.blocks:
                     self.targets[block.file].append(Target(action, block.distinct))
 
-    def to_new_path(self, output: str, *, into_directory: bool, no_clobber: bool) -> Written:
+    def to_new_path(self, output: str, *, into_directory: bool, no_clobber: bool, force: bool) -> Written:
         """Write to the file `output`, or `into_directory`: that of a directory, or a file by its name in a new one."""
-        target = destination(self.checkpoint, output, is_directory=into_directory, no_clobber=no_clobber)
+        target = destination(self.checkpoint, output, is_directory=into_directory, no_clobber=no_clobber, force=force)
         if into_directory:
             others = [file for file in self.checkpoint.other_files if file.name not in self.dropped]
             files = (*self.checkpoint.files, *others)

@@ -5,10 +5,11 @@ resolve.py       which format a path holds, by its content
 files.py         single files, and what files come to together
 location.py      where it is
 table.py         what a reader makes of one file
-safetensors.py   a .safetensors file; safetensors_header.py its header as JSON
+safetensors.py   a .safetensors file
 torch_save/      a file of torch.save
 distributed/     a directory of torch.distributed.checkpoint
 directory.py     a directory: which of its files are the checkpoint
+writing/         new files: what goes around the bytes of tensors
 sharded.py       an index and its shards
 index.py         the index itself
 unindexed.py     files that a directory holds without an index
@@ -42,6 +43,7 @@ from initctl.formats.beside import Beside, beside, with_beside
 from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.checkpoint_file import CheckpointFile, Checksum, Identity
 from initctl.formats.config import read_config
+from initctl.formats.files import check_is_checkpoint
 from initctl.formats.resolve import read_checkpoint
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Checksum",
     "Identity",
     "beside",
+    "check_is_checkpoint",
     "read_checkpoint",
     "read_config",
     "with_beside",

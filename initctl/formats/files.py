@@ -44,6 +44,20 @@ def read_table(path: str, name: str) -> Table:
     return safetensors.read_table(path, name)
 
 
+def check_is_checkpoint(path: str) -> None:
+    """Raise `InputError` unless the file at `path` is empty, or is in a format that checkpoints have, by its content.
+
+    Of tensors nothing is checked.
+    """
+    content = first_bytes(path)
+    if not content or safetensors.is_at(content):
+        return
+    if torch_save.is_at(content):
+        torch_save.check_saved(path)
+    else:
+        safetensors.read_table(path, os.path.basename(path))
+
+
 def read_file(path: str, root: str | None) -> Checkpoint:
     """The checkpoint in one file. Raises `InputError`, and `UsageError` where nothing lies at `root`."""
     directory, name = os.path.split(os.path.abspath(path))

@@ -23,7 +23,7 @@ from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.initializers import Initializer
@@ -38,7 +38,8 @@ class Read(Protocol):
     def __call__(self, path: str, root: str | None = None, component: str | None = None) -> Checkpoint: ...
 
 
-SCHEMA = "initctl-plan/1"
+_ANY_SCHEMA = "initctl-plan/"
+SCHEMA = f"{_ANY_SCHEMA}1"
 _DIGEST = "digest"
 LONGEST = 100_000_000
 """Bytes of a document."""
@@ -64,6 +65,22 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "sources": {path: table_digest(checkpoint) for path, checkpoint in _others(plan.actions).items()},
         }
     )
+
+
+def check_is_plan(path: str) -> None:
+    """Raise `ConflictError` if a file is at `path` that is not empty and not a plan."""
+    if os.path.isfile(path) and os.path.getsize(path) and not _is_plan(path):
+        message = f"{shown(path)}: exists and is not a saved plan"
+        raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
+
+
+def _is_plan(path: str) -> bool:
+    """Whether a document like a plan is at `path`, of whatever version."""
+    try:
+        schema = parse_object(read_small(path, LONGEST)).get("schema")
+    except (InputError, InvalidJson):
+        return False
+    return isinstance(schema, str) and schema.startswith(_ANY_SCHEMA)
 
 
 def signed(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,35 +118,36 @@ class SavedPlan:
 
     def for_checkpoint(self, path: str) -> Plan:
         """The plan for the checkpoint at `path`. Raises `ConflictError` unless that has the table it was made for."""
-        return self._restored(path, table_digest, self.document["table"])
+        return self._restored(path, is_result=False)
 
     def of_result(self, path: str) -> Plan:
         """The plan that the checkpoint at `path` came of, by a conversion maybe, as a plan for that one.
 
         Raises `ConflictError` unless it has the same tensors.
         """
-        return self._restored(path, tensors_digest, self.document["tensors"])
+        return self._restored(path, is_result=True)
 
     def _read(self, path: str, root: str | None, component: str | None) -> Checkpoint:
         """The table of the checkpoint at `path`, with the files of optimizers that the plan is for too."""
         table = self.read(path, root, component=component)
         return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
 
-    def _restored(self, path: str, told: Callable[[Checkpoint], str], wanted: str) -> Plan:
+    def _restored(self, path: str, *, is_result: bool) -> Plan:
+        told, wanted = (tensors_digest, "tensors") if is_result else (table_digest, "table")
         component = self.document["component"] if os.path.isdir(path) else ""
         read = partial(self._read, component=component or None)
-        table = read_alike(path, self.document["root"], told, wanted, read)
+        table = read_alike(path, self.document["root"], told, self.document[wanted], read)
         if table is None:
             raise _other(path, self.path)
         try:
-            return _plan(self.document, table, self.read, self.path)
+            return _plan(self.document, table, self.read, self.path, is_result=is_result)
         except UsageError as error:  # an initializer, an argument or a device that is not known
             _malformed(self.path, f"is damaged: {error}", "plan again")
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
             _malformed(self.path, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
 
-def _plan(document: Mapping[str, Any], table: Checkpoint, read: Read, path: str) -> Plan:
+def _plan(document: Mapping[str, Any], table: Checkpoint, read: Read, path: str, *, is_result: bool) -> Plan:
     seed, rng = document["seed"], document["rng"]
     if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
         raise ValueError(f"seed {seed}, rng {rng}")
@@ -138,7 +156,9 @@ def _plan(document: Mapping[str, Any], table: Checkpoint, read: Read, path: str)
         raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
     tensors = {tensor.name: tensor for tensor in table.tensors}
     united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
-    actions = [_action(entry, tensors, around, path) for entry in document["actions"] if entry["tensor"] not in united]
+    entries = [entry for entry in document["actions"] if entry["tensor"] not in united]
+    entries += _of_ties(entries, tensors) if is_result else []
+    actions = [_action(entry, tensors, around, path) for entry in entries]
     for other, checkpoint in _others(actions).items():
         if document["sources"][other] != table_digest(checkpoint):
             raise _other(checkpoint.path, path)
@@ -150,6 +170,14 @@ def _plan(document: Mapping[str, Any], table: Checkpoint, read: Read, path: str)
     if faults := shared(table, actions, kept, reset.actions):
         raise ValueError(faults[0].message)
     return Plan(table, seed, tuple(actions), kept, (*table.warnings, *reset.warnings), reset.actions, rng, buffers)
+
+
+def _of_ties(entries: Sequence[Mapping[str, Any]], tensors: Mapping[str, TensorSpec]) -> list[dict[str, Any]]:
+    """What `entries` mean for names that are tied now, and that a file only noted when the plan was made."""
+    named = {entry["tensor"] for entry in entries}
+    return [
+        {**entry, "tensor": name} for entry in entries for name in tensors[entry["tensor"]].tied if name not in named
+    ]
 
 
 def _text(value: object) -> str:

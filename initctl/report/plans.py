@@ -10,6 +10,8 @@ from rich.console import Group
 from rich.filesize import decimal
 
 from initctl.errors import listed, shown
+from initctl.formats.ties import FORMAT
+from initctl.formats.writing.formats import SAFETENSORS
 from initctl.initializers import KEEP, REGISTRY
 from initctl.planning import Kept
 from initctl.planning.optimizers import SOURCE as RESET
@@ -150,10 +152,20 @@ def _written(applied: Applied) -> str:
     if not applied.files:
         return f"{shown(applied.output)}: nothing to change, left as it is"
     wrote = f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"
-    if not applied.converted:
+    if not applied.converted_to:
         return wrote
     left = _beside(applied.plan.checkpoint)
-    return f"{wrote}, converted to safetensors" + (f" without {listed(left, at_most=5)}" if left else "")
+    if applied.converted_to != SAFETENSORS.title and (keys := _metadata(applied.plan.checkpoint)):
+        left.append(f"metadata ({listed(list(map(shown, keys)), at_most=5)})")
+    return f"{wrote}, converted to {applied.converted_to}" + (f" without {listed(left, at_most=5)}" if left else "")
+
+
+def _metadata(checkpoint: Checkpoint) -> list[str]:
+    """The keys of safetensors metadata that say more than ties, and which library the file is for."""
+    if not checkpoint.is_safetensors:
+        return []
+    said = {key for entries in checkpoint.metadata.values() for key in entries}
+    return sorted(said - {FORMAT} - {alias for tensor in checkpoint.tensors for alias in tensor.aliases})
 
 
 def _beside(checkpoint: Checkpoint) -> list[str]:

@@ -53,3 +53,7 @@ def shards(folder: Path, **files: Tensors) -> Path:
         weight_map |= dict.fromkeys(tensors, f"{stem}.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     return folder
+
+
+OLD = b"\x02" + bytes(7) + b"{}"
+"""A safetensors file of no tensors, which may be replaced."""

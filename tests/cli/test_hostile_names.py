@@ -128,7 +128,7 @@ def test_a_path_can_be_called_anything(folder, call, name):
     for arguments in (
         ("inspect", name),
         ("plan", name, "-r", "*=ones"),
-        ("apply", name, "-o", f"{name}2", "-r", "*=ones"),
+        ("apply", name, "-o", f"2{name}", "-r", "*=ones"),
     ):
         done = call(*arguments)
         assert (done.status, done.err) == (0, "")

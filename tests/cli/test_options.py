@@ -16,7 +16,7 @@ from initctl.cli.options import RuleOptions, grouped
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
-OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--max-shard-size", "--stale"}
+OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--force", "--max-shard-size", "--stale"}
 WHERE = {"--root", "--component"}
 RULES = {
     "--rule", "--recipe", "--preset", *WHERE, "--seed", "--allow-unused", "--require-all", "--allow-partial",
@@ -28,7 +28,7 @@ RULES = {
     ("command", "options"),
     [
         ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
-        ("plan", {"--save", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
+        ("plan", {"--save", "--force", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("verify", {"--plan", "--against", "--sample", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
         ("initializers", FACE),

@@ -7,7 +7,7 @@ import os
 import pytest
 from safetensors.numpy import load_file
 
-from tests.cli.checkpoints import shards
+from tests.cli.checkpoints import OLD, shards
 
 RULES = ("-r", "*.bias=ones")
 
@@ -16,7 +16,7 @@ RULES = ("-r", "*.bias=ones")
 def old(net):
     """A file that stands where the result goes."""
     path = net.with_name("out.safetensors")
-    path.write_bytes(b"old")
+    path.write_bytes(OLD)
     return path
 
 
@@ -27,7 +27,7 @@ def entries(folder):
 def test_what_is_there_is_replaced_in_one_step(call, net, old):
     with open(old, "rb") as reader:
         assert call("apply", "net.safetensors", "-o", "out.safetensors", *RULES).status == 0
-        assert reader.read() == b"old"  # who had opened it still sees the whole of what it was
+        assert reader.read() == OLD  # who had opened it still sees the whole of what it was
     assert load_file(old)["fc1.bias"].all()
     assert entries(net.parent) == ["net.safetensors", "out.safetensors"]
 
@@ -45,7 +45,7 @@ def test_it_is_replaced_again_by_the_same(call, net):
 def test_no_clobber_refuses_to_replace_and_goes_on_where_nothing_is(call, net, old):
     refused = call("apply", "net.safetensors", "-o", "out.safetensors", "--no-clobber", *RULES)
     assert (refused.status, refused.err) == (6, "initctl: error: out.safetensors: exists\n")
-    assert old.read_bytes() == b"old"
+    assert old.read_bytes() == OLD
     assert call("apply", "net.safetensors", "-o", "new.safetensors", "--no-clobber", *RULES).status == 0
     assert entries(net.parent) == ["net.safetensors", "new.safetensors", "out.safetensors"]
 

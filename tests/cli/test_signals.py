@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.cli.checkpoints import checkpoint
+from tests.cli.checkpoints import OLD, checkpoint
 from tests.cli.processes import SCRIPT, environment
 
 LONG = {"w": ("F32", (1 << 29,))}
@@ -42,7 +42,7 @@ def ended(process):
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_the_work_and_what_was_there_is_as_it_was(folder, name, status):
     old = folder / "out.safetensors"
-    old.write_bytes(b"old")
+    old.write_bytes(OLD)
     before = old.stat()
     process = started(folder, LONG, "-o", "out.safetensors", "--json")
     process.send_signal(getattr(signal, name))
@@ -52,7 +52,7 @@ def test_a_signal_ends_the_work_and_what_was_there_is_as_it_was(folder, name, st
     assert (document["command"], document["exit_code"], document["data"]) == ("apply", status, None)
     assert [error["code"] for error in document["errors"]] == ["interrupted"]
     assert sorted(path.name for path in folder.iterdir()) == ["net.safetensors", "out.safetensors"]
-    assert (old.read_bytes(), old.stat().st_ino, old.stat().st_mtime_ns) == (b"old", before.st_ino, before.st_mtime_ns)
+    assert (old.read_bytes(), old.stat().st_ino, old.stat().st_mtime_ns) == (OLD, before.st_ino, before.st_mtime_ns)
 
 
 def test_a_signal_leaves_a_checkpoint_that_was_to_be_replaced_in_place(folder):

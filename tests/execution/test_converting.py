@@ -273,11 +273,6 @@ class TestIsRefusedAndNothingWritten:
         (problem,) = self.refused(source, "out.safetensors", initctl.FitError, "convert.unfit")
         assert MISNAMED[name] in problem.message
 
-    @pytest.mark.parametrize("out", ["out.pt", "out.pth", "out.bin", "out.ckpt"])
-    def test_the_other_direction(self, tmp_path: Path, out: str):
-        source = single(tmp_path / "in.safetensors")
-        self.refused(source, out, initctl.UsageError, "output.kind", rules=["norm.weight=ones"])
-
     def test_having_no_rules_where_nothing_is_converted(self, tmp_path: Path):
         source = save(tmp_path / "model.pt", network())
         self.refused(source, "out.pt", initctl.UsageError, "usage.no_rules")

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import sharded, single
@@ -50,29 +51,51 @@ def run(script: str, *arguments: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize(
-    ("rules", "filled"), [(["*=ones", "few=normal"], FILE_BYTES), (["few=trunc_normal"], FILE_BYTES // 50)]
-)
-def test_memory_does_not_grow_with_the_file(tmp_path: Path, rules: list[str], filled: int):
-    pytest.importorskip("resource")
-    few = FILE_BYTES // 50
+FEW = FILE_BYTES // 50
+"""Bytes of a tensor that is not large."""
+
+
+def holes(path: Path) -> Path:
+    """A file of two tensors, `few` and `many`, that takes no room."""
     header = {
-        "many": {"dtype": "F32", "shape": [(FILE_BYTES - few) // 4], "data_offsets": [few, FILE_BYTES]},
-        "few": {"dtype": "F32", "shape": [few // 4], "data_offsets": [0, few]},
+        "many": {"dtype": "F32", "shape": [(FILE_BYTES - FEW) // 4], "data_offsets": [FEW, FILE_BYTES]},
+        "few": {"dtype": "F32", "shape": [FEW // 4], "data_offsets": [0, FEW]},
     }
     text = json.dumps(header).encode()
-    source, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
-    with source.open("wb") as stream:
+    with path.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         stream.truncate(8 + len(text) + FILE_BYTES)
+    return path
+
+
+@pytest.mark.parametrize(("rules", "filled"), [(["*=ones", "few=normal"], FILE_BYTES), (["few=trunc_normal"], FEW)])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, rules: list[str], filled: int):
+    pytest.importorskip("resource")
+    source, out = holes(tmp_path / "in.safetensors"), tmp_path / "out.safetensors"
+    begin = source.stat().st_size - FILE_BYTES
     try:
         resident = int(run(APPLY_AND_MEASURE, source, out, *rules))
         assert resident < RESIDENT_LIMIT
         assert out.stat().st_size == source.stat().st_size
         with out.open("rb") as stream:
-            stream.seek(8 + len(text) + filled - 4)
+            stream.seek(begin + filled - 4)
             assert stream.read(4) != bytes(4)
             assert stream.read(4) == bytes(4) * (filled < FILE_BYTES)
+    finally:
+        source.unlink()
+        out.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("rules", [["*=ones", "few=normal"], ["few=normal"]])
+def test_memory_does_not_grow_with_the_file_of_torch_that_it_becomes(tmp_path: Path, rules: list[str]):
+    pytest.importorskip("resource")
+    source, out = holes(tmp_path / "in.safetensors"), tmp_path / "out.pt"
+    try:
+        resident = int(run(APPLY_AND_MEASURE, source, out, *rules))
+        assert resident < RESIDENT_LIMIT
+        found = torch.load(out, mmap=True)
+        assert found["few"].std() > 0.9
+        assert found["many"][-1] == len(rules) - 1
     finally:
         source.unlink()
         out.unlink(missing_ok=True)

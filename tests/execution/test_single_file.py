@@ -160,9 +160,8 @@ def test_a_new_file_has_the_mode_of_the_input(tmp_path: Path, mode: int):
 
 
 def test_a_file_that_is_replaced_keeps_its_own_mode(tmp_path: Path):
-    source, out = single(tmp_path / "in.safetensors"), tmp_path / "out.safetensors"
+    source, out = single(tmp_path / "in.safetensors"), single(tmp_path / "out.safetensors", torch.float16)
     source.chmod(0o600)
-    out.write_bytes(b"old")
     out.chmod(0o640)
     initctl.apply(source, out, rules=RULES)
     assert stat.S_IMODE(out.stat().st_mode) == 0o640

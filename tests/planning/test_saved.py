@@ -37,7 +37,7 @@ RULES = [
 def saved(source: Path, *rules: str, **options: Any) -> Path:
     """The document of a plan for `source`."""
     path = source.parent / "plan.json"
-    initctl.save_plan(initctl.plan(source, rules=rules or RULES, **options), path)
+    initctl.save_plan(initctl.plan(source, rules=rules or RULES, **options), path, force=True)
     return path
 
 

@@ -31,21 +31,23 @@ LONGEST_DIRECTORY = 100_000_000
 _MOST_RECORDS = MOST_STORAGES + 1000
 """A storage is one; of others there are few."""
 
-_LOCAL = struct.Struct("<4s5H3I2H")
-_CENTRAL = struct.Struct("<4s6H3I5H2I")
-_END = struct.Struct("<4s4H2IH")
-_END_64 = struct.Struct("<4sQ2H2I4Q")
-_LOCATOR_64 = struct.Struct("<4sIQI")
-_DESCRIPTOR = struct.Struct("<4sIII")
-_DESCRIPTOR_64 = struct.Struct("<4sIQQ")
-_CRC_IN_LOCAL, _CRC_IN_CENTRAL, _CRC_IN_DESCRIPTOR = 14, 16, 4
-_ENCRYPTED, _HAS_DESCRIPTOR = 1, 8
+LOCAL = struct.Struct("<4s5H3I2H")
+CENTRAL = struct.Struct("<4s6H3I5H2I")
+END = struct.Struct("<4s4H2IH")
+END_64 = struct.Struct("<4sQ2H2I4Q")
+LOCATOR_64 = struct.Struct("<4sIQI")
+DESCRIPTOR = struct.Struct("<4sIII")
+DESCRIPTOR_64 = struct.Struct("<4sIQQ")
+CRC_IN_LOCAL, CRC_IN_CENTRAL, CRC_IN_DESCRIPTOR = 14, 16, 4
+_ENCRYPTED, HAS_DESCRIPTOR = 1, 8
+END_64_LENGTH = END_64.size - 12
+"""What it says of itself: without its signature and this number."""
 _IS_DIRECTORY = 0x10
 """A file attribute of DOS, which some readers go by whatever the system that wrote the entry."""
-_STORED = 0
-_IN_EXTRA = 0xFFFFFFFF
+STORED = 0
+IN_EXTRA = 0xFFFFFFFF
 """Stands for a size or an offset that a Zip64 field holds."""
-_ZIP64 = 1
+ZIP64 = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _check_torch(entries: Sequence[_Entry]) -> None:
     for entry in entries:
         if entry.flags & _ENCRYPTED:
             raise Malformed(f"{shown(entry.name)}: is encrypted")
-        if entry.method != _STORED:
+        if entry.method != STORED:
             raise Malformed(f"{shown(entry.name)}: is compressed, which torch.save never does", _RESAVE)
         if entry.attributes & _IS_DIRECTORY or stat.S_IFMT(entry.attributes >> 16) not in (0, stat.S_IFREG):
             raise Malformed(f"{shown(entry.name)}: is marked as a directory, a link or the like, not as a file")
@@ -154,29 +156,31 @@ def _check_torch(entries: Sequence[_Entry]) -> None:
 
 def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
     """Where the directory begins and ends, and how many records it lists."""
-    if stop - start < _END.size:
+    if stop - start < END.size:
         raise Malformed("breaks off", _ANEW)
-    signature, *numbers, comment = _END.unpack(read_at(descriptor, _END.size, stop - _END.size))
+    signature, *numbers, comment = END.unpack(read_at(descriptor, END.size, stop - END.size))
     if signature != b"PK\x05\x06" or comment:
         raise Malformed("does not end as a zip archive does", _ANEW)
     *disks, here, count, size, offset = numbers
-    end = stop - _END.size
-    locator = read_at(descriptor, _LOCATOR_64.size, end - _LOCATOR_64.size) if end - start >= _LOCATOR_64.size else b""
+    end = stop - END.size
+    locator = read_at(descriptor, LOCATOR_64.size, end - LOCATOR_64.size) if end - start >= LOCATOR_64.size else b""
     if locator.startswith(b"PK\x06\x07"):
-        _, disk, place, _ = _LOCATOR_64.unpack(locator)
-        end -= _LOCATOR_64.size + _END_64.size
+        _, disk, place, parts = LOCATOR_64.unpack(locator)
+        end -= LOCATOR_64.size + END_64.size
         if start + place != end:
             raise Malformed("its Zip64 end does not stand where it is said to")
-        signature, _, _, _, *wide_disks, here, wide, wide_size, wide_offset = _END_64.unpack(
-            read_at(descriptor, _END_64.size, end)
+        signature, length, _, _, *wide_disks, here, wide, wide_size, wide_offset = END_64.unpack(
+            read_at(descriptor, END_64.size, end)
         )
-        narrow = ((count, 0xFFFF, wide), (size, _IN_EXTRA, wide_size), (offset, _IN_EXTRA, wide_offset))
-        if signature != b"PK\x06\x06" or any(number not in (limit, full) for number, limit, full in narrow):
+        narrow = ((count, 0xFFFF, wide), (size, IN_EXTRA, wide_size), (offset, IN_EXTRA, wide_offset))
+        if (signature, length) != (b"PK\x06\x06", END_64_LENGTH) or any(
+            number not in (limit, full) for number, limit, full in narrow
+        ):
             raise Malformed("its two ends do not agree")
-        disks += [disk, *wide_disks]
+        disks += [disk, parts - 1, *wide_disks]
         count, size, offset = wide, wide_size, wide_offset
     if any(disks) or here != count:
-        raise Malformed("is one part of an archive in several")
+        raise Malformed(_IN_SEVERAL)
     if size > LONGEST_DIRECTORY:
         raise Malformed(f"its directory is longer than {LONGEST_DIRECTORY:,} bytes")
     if start + offset + size != end:
@@ -188,9 +192,9 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
     """The entries of `directory`, which begins at `place` of the file, of an archive from `start`."""
     reached = 0
     while reached < len(directory):
-        if len(directory) - reached < _CENTRAL.size:
+        if len(directory) - reached < CENTRAL.size:
             raise Malformed("its directory breaks off")
-        fields = _CENTRAL.unpack_from(directory, reached)
+        fields = CENTRAL.unpack_from(directory, reached)
         (
             signature,
             _,
@@ -205,63 +209,65 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
             n_name,
             n_extra,
             n_comment,
-            _,
+            disk,
             _,
             attributes,
             header,
         ) = fields
-        begin = reached + _CENTRAL.size
+        begin = reached + CENTRAL.size
         end = begin + n_name + n_extra + n_comment
         if signature != b"PK\x01\x02" or end > len(directory):
             raise Malformed("its directory breaks off")
         name = _decoded(directory[begin : begin + n_name])
+        if disk:
+            raise Malformed(_IN_SEVERAL)
         extra = directory[begin + n_name : begin + n_name + n_extra]
         size, packed, header = _wide(name, extra, (size, packed, header))
-        if method == _STORED and size != packed:
+        if method == STORED and size != packed:
             raise Malformed(f"{shown(name)}: has two sizes")
-        crc_place = place + reached + _CRC_IN_CENTRAL
+        crc_place = place + reached + CRC_IN_CENTRAL
         yield _Entry(name, flags, method, attributes, crc, size, start + header, crc_place)
         reached = end
 
 
 def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, int, int]:
     """`numbers`, those that do not fit 32 bits from a Zip64 field."""
-    missing = sum(number == _IN_EXTRA for number in numbers)
+    missing = sum(number == IN_EXTRA for number in numbers)
     if not missing:
         return numbers
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         content, extra = extra[4 : 4 + length], extra[4 + length :]
-        if kind == _ZIP64 and len(content) >= 8 * missing:
+        if kind == ZIP64 and len(content) >= 8 * missing:
             wide = iter(struct.unpack_from(f"<{missing}Q", content))
-            size, packed, header = (next(wide) if number == _IN_EXTRA else number for number in numbers)
+            size, packed, header = (next(wide) if number == IN_EXTRA else number for number in numbers)
             return size, packed, header
     raise Malformed(f"{shown(name)}: lacks the Zip64 field that it needs")
 
 
 def _record(descriptor: int, entry: _Entry, end: int) -> Checksum:
     """Where the content of `entry` lies, which must fill the file up to `end` with what belongs to it."""
-    content = read_at(descriptor, _LOCAL.size, entry.header)
-    if len(content) < _LOCAL.size:
+    content = read_at(descriptor, LOCAL.size, entry.header)
+    if len(content) < LOCAL.size:
         raise Malformed(f"{shown(entry.name)}: lies beyond the end", _ANEW)
-    signature, _, flags, method, _, _, crc, _, size, n_name, n_extra = _LOCAL.unpack(content)
-    name = read_at(descriptor, n_name, entry.header + _LOCAL.size)
-    if signature != SIGNATURE or (flags, method) != (entry.flags, _STORED) or _decoded(name) != entry.name:
+    signature, _, flags, method, _, _, crc, _, size, n_name, n_extra = LOCAL.unpack(content)
+    name = read_at(descriptor, n_name, entry.header + LOCAL.size)
+    if signature != SIGNATURE or (flags, method) != (entry.flags, STORED) or _decoded(name) != entry.name:
         raise Malformed(f"{shown(entry.name)}: its own header and the directory do not agree")
-    begin = entry.header + _LOCAL.size + n_name + n_extra
+    begin = entry.header + LOCAL.size + n_name + n_extra
     stop = begin + entry.size
     stored = [(entry.place, entry.crc)]
-    if flags & _HAS_DESCRIPTOR:
-        form = {_DESCRIPTOR.size: _DESCRIPTOR, _DESCRIPTOR_64.size: _DESCRIPTOR_64}.get(end - stop)
+    if flags & HAS_DESCRIPTOR:
+        form = {DESCRIPTOR.size: DESCRIPTOR, DESCRIPTOR_64.size: DESCRIPTOR_64}.get(end - stop)
         content = read_at(descriptor, form.size, stop) if form else b""
         after = form.unpack(content) if form and len(content) == form.size else (b"", 0)
         if (after[0], *after[2:]) != (b"PK\x07\x08", entry.size, entry.size):
             raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
-        stored.append((stop + _CRC_IN_DESCRIPTOR, after[1]))
-    elif end != stop or size not in (entry.size, _IN_EXTRA):
+        stored.append((stop + CRC_IN_DESCRIPTOR, after[1]))
+    elif end != stop or size not in (entry.size, IN_EXTRA):
         raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
-    if crc or not flags & _HAS_DESCRIPTOR:
-        stored.append((entry.header + _CRC_IN_LOCAL, crc))
+    if crc or not flags & HAS_DESCRIPTOR:
+        stored.append((entry.header + CRC_IN_LOCAL, crc))
     return _checksum(entry.name, begin, stop, stored)
 
 
@@ -292,6 +298,7 @@ def _below(folder: str, name: str) -> str:
     return rest
 
 
+_IN_SEVERAL = "is one part of an archive in several"
 _DISAGREE = "its size or checksum is not what the directory says"
 _ANEW = "a truncated download? get the file anew"
 _RESAVE = "load it and save it with torch.save"

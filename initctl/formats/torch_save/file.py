@@ -75,6 +75,20 @@ def read_table(path: str, name: str) -> Table:
     )
 
 
+def check_saved(path: str) -> None:
+    """Raise `InputError` unless torch.save wrote the file at `path`. Of an archive, only the directory is read."""
+    descriptor, status = open_regular(path)
+    try:
+        if read_at(descriptor, len(_ZIP), 0) == _ZIP:
+            archive.read_archive(descriptor, 0, status.st_size)
+        else:
+            legacy.read_saved(descriptor, status.st_size)
+    except Malformed as fact:
+        raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
+    finally:
+        os.close(descriptor)
+
+
 def _held(pickle: Pickle) -> Held:
     """What lies in the object. Raises `Malformed` where it is none that tensors have names in."""
     if not is_container(pickle.value):

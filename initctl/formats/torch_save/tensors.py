@@ -340,3 +340,5 @@ _STORAGES = {
     }.items()
 }  # fmt: skip
 """torch's storage classes, of torch or of torch.cuda, by their names."""
+STORAGE_NAMES = {dtype.name: name for name, dtype in _STORAGES.items()}
+"""By dtype. Tensors of dtypes that are newer lie in untyped storages."""

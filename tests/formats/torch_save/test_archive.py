@@ -148,3 +148,24 @@ def test_an_archive_of_more_than_4_gib_is_read(tmp_path: Path):
             assert record.value == library.getinfo(f"large/{name}").CRC
     assert [(t.name, t.shape) for t in initctl.inspect(path).tensors] == [("w", (size,)), ("v", (3,))]
     assert path.stat().st_blocks * 512 < 1 << 20
+
+
+FIELDS = {
+    "which disk a record begins on": (b"PK\x01\x02", 34),
+    "how many disks there are": (b"PK\x06\x07", 16),
+    "how long the Zip64 end is": (b"PK\x06\x06", 4),
+}
+"""Numbers that torch and zipfile look at and that say nothing here: the signature before each, and how far it is."""
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_numbers_that_make_torch_refuse_an_archive_are_looked_at(tmp_path: Path, field: str):
+    torch.save(MANY, tmp_path / "m.pt")
+    content = bytearray((tmp_path / "m.pt").read_bytes())
+    signature, distance = FIELDS[field]
+    content[content.rindex(signature) + distance] ^= 8
+    (tmp_path / "m.pt").write_bytes(content)
+    with pytest.raises(RuntimeError):
+        torch.load(tmp_path / "m.pt")
+    with pytest.raises(Malformed), read(tmp_path / "m.pt"):
+        pass

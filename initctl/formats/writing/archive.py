@@ -1,0 +1,173 @@
+"""A new zip archive, byte for byte as torch.save lays one out.
+
+caffe2/serialize/inline_container.cc writes it with miniz: stored records, whose content begins at multiples of 64
+bytes, each with its CRC-32 behind it; a directory; and always the end that Zip64 has. Numbers that do not fit 32 bits
+are in Zip64 fields, as miniz has them.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.formats.checkpoint_file import Checksum
+from initctl.formats.torch_save.archive import (
+    CENTRAL,
+    CRC_IN_CENTRAL,
+    CRC_IN_DESCRIPTOR,
+    DESCRIPTOR,
+    DESCRIPTOR_64,
+    END,
+    END_64,
+    END_64_LENGTH,
+    HAS_DESCRIPTOR,
+    IN_EXTRA,
+    LOCAL,
+    LOCATOR_64,
+    SIGNATURE,
+    STORED,
+    ZIP64,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ALIGNMENT = 64
+"""Bytes; torch's own default."""
+_IN_UTF_8 = 0x800
+_PADDING = b"FB"
+"""What the field is called that fills up a record's header."""
+_MOST_LISTED = 0xFFFF
+_MADE_BY, _NEEDED = 0x031E, 45
+"""As miniz says it: version 3.0 of the format on Unix wrote this, and 4.5 reads it."""
+
+
+class Record(NamedTuple):
+    """A record of `size` bytes, called `name`. Its `content` may follow later."""
+
+    name: str
+    size: int
+    content: bytes | None = None
+
+
+class _Entry(NamedTuple):
+    """Where the header and the content of a record begin."""
+
+    record: Record
+    header: int
+    begin: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs a Zip64 field."""
+        return max(self.record.size, self.header) >= IN_EXTRA
+
+    @property
+    def flags(self) -> int:
+        return _IN_UTF_8 | (HAS_DESCRIPTOR if self.record.size else 0)
+
+    @property
+    def crc(self) -> int:
+        return zlib.crc32(self.record.content or b"")
+
+    @property
+    def descriptor(self) -> bytes:
+        """What stands behind the content."""
+        form = DESCRIPTOR_64 if self.is_wide else DESCRIPTOR
+        size = self.record.size
+        return form.pack(b"PK\x07\x08", self.crc, size, size) if size else b""
+
+    def wide(self, packed: int) -> bytes:
+        """The Zip64 field, if there is one, where `packed` is said to be the size in the archive."""
+        size, header = self.record.size, self.header
+        numbers = [*((size, packed) if size >= IN_EXTRA else ()), *((header,) if header >= IN_EXTRA else ())]
+        return struct.pack(f"<2H{len(numbers)}Q", ZIP64, 8 * len(numbers), *numbers) if numbers else b""
+
+
+@dataclass(slots=True)
+class Archive:
+    """What is around the contents of records that follow later, as `parts` with their places; and what is known of
+    these: where each begins, and its checksum, by the names of records.
+    """
+
+    folder: str
+    parts: list[tuple[int, bytes]] = field(default_factory=list)
+    begins: dict[str, int] = field(default_factory=dict)
+    checksums: dict[str, Checksum] = field(default_factory=dict)
+    size: int = 0
+    _pending: bytearray = field(default_factory=bytearray)
+    _entries: list[_Entry] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, folder: str, records: Iterable[Record]) -> Archive:
+        """The archive of `records`, below one `folder`."""
+        archive = cls(folder)
+        for record in records:
+            archive._add(record)
+        archive._end()
+        return archive
+
+    def _add(self, record: Record) -> None:
+        entry = self._header(record)
+        self._entries.append(entry)
+        self.begins[record.name] = entry.begin
+        if record.content is None and record.size:
+            self._flush()
+            self.size += record.size
+        else:
+            self._append(record.content or b"")
+        self._append(entry.descriptor)
+
+    def _header(self, record: Record) -> _Entry:
+        """Write the header of a record, filled up so that the content begins at a multiple of the alignment."""
+        name = self._path(record).encode()
+        entry = _Entry(record, self.size, 0)
+        wide = entry.wide(0)  # the size in the archive is not known yet, says miniz
+        begin = self.size + LOCAL.size + len(name) + len(wide) + 4
+        padding = -begin % ALIGNMENT
+        extra = wide + _PADDING + padding.to_bytes(2, "little") + b"Z" * padding
+        self._append(LOCAL.pack(SIGNATURE, 0, entry.flags, STORED, 0, 0, 0, 0, 0, len(name), len(extra)))
+        self._append(name + extra)
+        return entry._replace(begin=begin + padding)
+
+    def _end(self) -> None:
+        """Write the directory and what ends the archive."""
+        start = self.size
+        for entry in self._entries:
+            self._list(entry)
+        end, count, length = self.size, len(self._entries), self.size - start
+        self._append(END_64.pack(b"PK\x06\x06", END_64_LENGTH, _MADE_BY, _NEEDED, 0, 0, count, count, length, start))
+        self._append(LOCATOR_64.pack(b"PK\x06\x07", 0, end, 1))
+        listed = min(count, _MOST_LISTED)
+        self._append(END.pack(b"PK\x05\x06", 0, 0, listed, listed, _narrow(length), _narrow(start), 0))
+        self._flush()
+
+    def _list(self, entry: _Entry) -> None:
+        """Write the entry of a record in the directory."""
+        record, name = entry.record, self._path(entry.record).encode()
+        size, wide, place = _narrow(record.size), entry.wide(record.size), self.size
+        numbers = (0, 0, 0, entry.crc, size, size, len(name), len(wide), 0, 0, 0, 0, _narrow(entry.header))
+        self._append(CENTRAL.pack(b"PK\x01\x02", 0, 0, entry.flags, *numbers) + name + wide)
+        if record.size:
+            stop = entry.begin + record.size
+            places = (place + CRC_IN_CENTRAL, stop + CRC_IN_DESCRIPTOR)
+            self.checksums[record.name] = Checksum(record.name, entry.begin, stop, entry.crc, places)
+
+    def _path(self, record: Record) -> str:
+        return f"{self.folder}/{record.name}"
+
+    def _append(self, content: bytes) -> None:
+        self._pending += content
+        self.size += len(content)
+
+    def _flush(self) -> None:
+        """Make one part of all that is adjacent."""
+        if self._pending:
+            self.parts.append((self.size - len(self._pending), bytes(self._pending)))
+            self._pending.clear()
+
+
+def _narrow(number: int) -> int:
+    return min(number, IN_EXTRA)

@@ -1,0 +1,48 @@
+"""What a new file is made of, and what a format has to say for that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from initctl.formats.checkpoint import Checkpoint
+    from initctl.formats.checkpoint_file import Checksum
+    from initctl.tensors import TensorSpec
+
+
+Part = tuple[int, bytes]
+"""Bytes of a file, and where they begin."""
+
+
+def _nothing(_: int) -> Sequence[Part]:
+    return ()
+
+
+class Layout(NamedTuple):
+    """A new file of `size` bytes, before the bytes of its tensors are known.
+
+    `parts` are around the tensors. The tensor of each name in `offsets` begins there, in row-major order. Once all that
+    is written, and the `checksums` are computed, `closing` reads the file's descriptor and gives the parts that depend
+    on it.
+    """
+
+    parts: Sequence[Part]
+    offsets: Mapping[str, int]
+    size: int
+    checksums: Sequence[Checksum] = ()
+    closing: Callable[[int], Sequence[Part]] = _nothing
+
+
+class Format(Protocol):
+    """A format that new files can have. `name` is what a `Checkpoint` read from one says, `title` what messages say."""
+
+    name: str
+    title: str
+
+    def unfit(self, tensor: TensorSpec) -> str | None:
+        """Why a file of this format cannot hold `tensor`, if it cannot."""
+
+    def layout(self, file: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:
+        """The layout of a new file called `file`, of some `tensors` of `source`: of those that are tied, one."""

@@ -1,0 +1,65 @@
+"""A new safetensors file: as the library writes it, but the same every time.
+
+The library's own writer needs every tensor in memory, and orders several metadata keys at random.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from initctl.errors import shown
+from initctl.formats import safetensors
+from initctl.formats.safetensors import LENGTH_BYTES, METADATA
+from initctl.formats.ties import FORMAT
+from initctl.formats.writing.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from initctl.formats.checkpoint import Checkpoint
+    from initctl.tensors import TensorSpec
+
+_ALIGNMENT = 8
+_ORDER = (
+    "U64", "I64", "F64", "C64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16", "F8_E5M2FNUZ", "F8_E4M3FNUZ",
+    "F8_E8M0", "F8_E4M3", "F8_E5M2", "I8", "U8", "F6_E3M2", "F6_E2M3", "F4", "BOOL",
+)  # fmt: skip
+"""The library writes tensors of wider dtypes first, then by name."""
+
+
+class Safetensors:
+    """Writes a header before the tensors, which notes ties as Hugging Face does: the other names of a tensor."""
+
+    name = safetensors.NAME
+    title = "safetensors"
+
+    def unfit(self, tensor: TensorSpec) -> str | None:
+        if tensor.name == METADATA:
+            return "the name stands for something else there"
+        return None if tensor.dtype.tag else f"it is of dtype {shown(tensor.dtype.name)}"
+
+    def layout(self, file: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:  # noqa: ARG002 - as others
+        """Metadata is that of all files of `source`."""
+        metadata = {FORMAT: "pt"}
+        names = {tensor.name for tensor in source.tensors}
+        for kept in source.metadata.values() if source.is_safetensors else ():
+            metadata |= {key: text for key, text in kept.items() if text not in names}  # such note ties: those follow
+        for tensor in tensors:
+            metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
+        return _layout(tensors, metadata)
+
+
+def _layout(tensors: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Layout:
+    """A file of `tensors` with `metadata`. Every dtype must have a tag."""
+    entries: dict[str, object] = {METADATA: dict(sorted(metadata.items()))} if metadata else {}
+    begins: dict[str, int] = {}
+    end = 0
+    for tensor in sorted(tensors, key=lambda t: (_ORDER.index(str(t.dtype.tag)), t.name.encode())):
+        begins[tensor.name], begin, end = end, end, end + tensor.nbytes
+        entries[tensor.name] = {"dtype": tensor.dtype.tag, "shape": tensor.shape, "data_offsets": [begin, end]}
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    content = len(text).to_bytes(LENGTH_BYTES, "little") + text
+    offsets = {name: len(content) + begin for name, begin in begins.items()}
+    return Layout([(0, content)], offsets, len(content) + end)

@@ -1,0 +1,106 @@
+"""A new file of torch.save: a plain state dict in a zip archive, byte for byte as torch 2.13 writes it, but for half of
+its id.
+
+torch/serialization.py writes the records in this order; caffe2/serialize/inline_container.cc adds the last two.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from initctl.errors import shown
+from initctl.formats.opening import read_at
+from initctl.formats.torch_save import file as torch_save
+from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
+from initctl.formats.writing.layout import Layout
+from initctl.formats.writing.state_dict import Named, state_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from initctl.formats.checkpoint import Checkpoint
+    from initctl.formats.writing.layout import Part
+    from initctl.tensors import TensorSpec
+
+_FORMAT_VERSION, _BYTE_ORDER, _VERSION = b"1", b"little", b"3\n"
+_STORAGES = "data/"
+_ID, _ID_DIGITS = ".data/serialization_id", 20
+"""Two numbers of so many digits: a hash of the names of records, and one of their CRC-32s."""
+_NO_STEM = "archive"
+"""What torch calls an archive that it writes to no path."""
+_CRC_BYTES = 4
+_64_BITS = (1 << 64) - 1
+
+
+class TorchSave:
+    """Writes each tensor as a storage of its own; what is tied to it is another tensor on that storage."""
+
+    name = torch_save.NAME
+    title = "torch.save's format"
+
+    def unfit(self, tensor: TensorSpec) -> str | None:
+        if tensor.dtype.bits % 8:
+            dtype = f"{tensor.dtype.bits} bits, as {shown(tensor.dtype.name)}"
+            return f"torch has no dtype for single elements of {dtype}"
+        return None
+
+    def layout(self, file: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:  # noqa: ARG002 - as others
+        """The folder in the archive is called as `file`, without its ending. Metadata of safetensors has no place."""
+        storages = {tensor.name: str(number) for number, tensor in enumerate(tensors)}
+        archive = Archive.of(
+            _folder(file),
+            [
+                _record("data.pkl", state_dict(_named(tensors, storages))),
+                _record(".format_version", _FORMAT_VERSION),
+                _record(".storage_alignment", str(ALIGNMENT).encode()),
+                _record("byteorder", _BYTE_ORDER),
+                *(Record(_STORAGES + storages[tensor.name], tensor.nbytes) for tensor in tensors),
+                _record("version", _VERSION),
+                _record(_ID, bytes(2 * _ID_DIGITS)),
+            ],
+        )
+        offsets = {tensor.name: archive.begins[_STORAGES + storages[tensor.name]] for tensor in tensors}
+        stored = [checksum for name, checksum in archive.checksums.items() if name.startswith(_STORAGES)]
+        return Layout(archive.parts, offsets, archive.size, stored, partial(_identified, archive))
+
+
+def _record(name: str, content: bytes) -> Record:
+    return Record(name, len(content), content)
+
+
+def _named(tensors: Iterable[TensorSpec], storages: Mapping[str, str]) -> Iterator[Named]:
+    """Each of `tensors` by its name, and then by its other names."""
+    for tensor in tensors:
+        others = sorted({*tensor.tied, *tensor.aliases} - {tensor.name})
+        yield from (Named(name, tensor, storages[tensor.name]) for name in (tensor.name, *others))
+
+
+def _folder(file: str) -> str:
+    """What torch calls the folder in the archive that it writes to `file`: the stem, if that is ASCII."""
+    name = re.split(r"[/\\]", file)[-1]
+    stem = name.rpartition(".")[0] if "." in name else name
+    return stem if stem.isascii() and stem.strip(".") else _NO_STEM
+
+
+def _identified(archive: Archive, descriptor: int) -> Sequence[Part]:
+    """The id of an archive that is complete but for it. Its second half is torch's; the first is a hash of the same
+    names, in torch another one with each C++ library.
+    """
+    *records, own = archive.checksums.values()
+    combined = 0
+    for record in records:
+        found = read_at(descriptor, _CRC_BYTES, record.places[0])
+        combined = _combined(combined, int.from_bytes(found, "little"))
+    names = blake2b("\0".join(archive.begins).encode(), digest_size=8).digest()
+    content = f"{int.from_bytes(names, 'little'):0{_ID_DIGITS}}{combined:0{_ID_DIGITS}}".encode()
+    crc = crc32(content).to_bytes(_CRC_BYTES, "little")
+    return [(own.start, content), *((place, crc) for place in own.places)]
+
+
+def _combined(hashed: int, value: int) -> int:
+    """`hash_combine` of c10/util/hash.h."""
+    return hashed ^ ((value + 0x9E3779B9 + (hashed << 6) + (hashed >> 2)) & _64_BITS)
