@@ -80,7 +80,7 @@ class RuleOptions:
     ] = False
     reset_optimizer: Annotated[
         bool,
-        typer.Option("--reset-optimizer", help="Zero what optimizers remember of filled tensors: moments, steps."),
+        typer.Option("--reset-optimizer", help="Set back what optimizers remember of filled tensors."),
     ] = False
     buffers: Annotated[
         list[str],

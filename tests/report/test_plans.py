@@ -154,3 +154,22 @@ def test_totals_say_of_how_many_tensors_only_some_rows_are_meant(net, rules, tol
 
 def test_a_number_that_nobody_gave_is_not_shown_as_a_parameter(net):
     assert "mean_rows of=0:2 std=0 " in f"{report(net, 'fc1.weight[2:]=mean_rows:of=0:2')} ".replace("\n", " ")
+
+
+def test_resets_of_many_parameters_are_a_few_narrow_rows(tmp_path):
+    """A number out of three has this shape, as in a model of three weights a layer."""
+    shapes = [shape for _ in range(40) for shape in ((2, 2), (3,), (4,))]
+    names = [f"layers.{i // 3}.{'abc'[i % 3]}" for i in range(len(shapes))]
+    state = {i: {"step": torch.ones(()), "exp_avg": torch.ones(shape)} for i, shape in enumerate(shapes)}
+    optimizer = {"state": state, "param_groups": [{"params": list(state)}]}
+    model = {name: torch.ones(shape) for name, shape in zip(names, shapes, strict=True)}
+    torch.save({"model": model, "optimizer": optimizer}, tmp_path / "in.pt")
+    plan = initctl.plan(tmp_path / "in.pt", rules=["*=zeros"], reset_optimizer=True)
+    text = piped(plan_report(plan, unfold=False))
+    resets = [" ".join(line.split()) for line in text.splitlines() if "--reset-optimizer" in line]
+    assert resets == [
+        "optimizer.state.{0..119}.step ×120 [] float32 --reset-optimizer zeros",
+        "optimizer.state.{0,3,6,…,117}.exp_avg ×40 [2, 2] float32 --reset-optimizer zeros",
+        "optimizer.state.{1,4,7,…,118}.exp_avg ×40 [3] float32 --reset-optimizer zeros",
+        "optimizer.state.{2,5,8,…,119}.exp_avg ×40 [4] float32 --reset-optimizer zeros",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, escape, listed, shown
+from initctl.formats.optimizers.masters import of_optimizers
 from initctl.planning.advice.left_alone import only_left_alone
 from initctl.planning.advice.naming import with_kinds
 from initctl.planning.advice.tied import Tie, left_out_names, tie_of
@@ -47,8 +48,9 @@ def _unused(reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, Quanti
             return Problem("rule.unused", message, f"write '{escape(quoted(tensor.name))}'")
     outside = [tensor.name for tensor in checkpoint.outside if matches(tensor.name)]
     if outside:
-        message = f"{reach.rule}: matches no tensor of the state dict at {shown(checkpoint.root)}"
-        return Problem("rule.unused", message, f"{shown(outside[0])} lies outside of it: --root '' takes all")
+        at = f" at {shown(checkpoint.root)}" if checkpoint.root else ""
+        message = f"{reach.rule}: matches no tensor of the state dict{at}"
+        return Problem("rule.unused", message, _outside(outside[0], checkpoint))
     if tie := tie_of(reach.rule.selector, checkpoint):
         return _tied(reach, tie)
     hint = hint_for(reach.rule.selector.names.pattern, [tensor.name for tensor in checkpoint.tensors])
@@ -63,6 +65,14 @@ def _tied(reach: Reach, tie: Tie) -> Problem:
         return Problem("rule.unused", f"{reach.rule}: matches no tensor: {fault}", kept)
     hint = f"if {shown(tie.left_out)} is tied to {shown(tie.kept)}, {kept}"
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
+
+
+def _outside(name: str, checkpoint: Checkpoint) -> str:
+    """What to do about a rule that matches the tensor `name`, which is not in the state dict."""
+    if name in of_optimizers(checkpoint.optimizers, checkpoint.masters):
+        why = "is an optimizer's, and no part of it: --reset-optimizer sets such states back"
+        return f"{shown(name)} {why}; with --root '', its full name fills it"
+    return f"{shown(name)} lies outside of it: --root '' takes all"
 
 
 def idle_alternatives(decisions: Decisions, around: Surroundings) -> list[Problem]:
