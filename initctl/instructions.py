@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from initctl.rules import Expression, Value
 
 
+_MOST_PROPOSALS = 20
+"""Idle variables that others are proposed for: similarity is slow to compute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Instructions:
     """Recipes, that of a preset first, the `texts` of the caller's own rules, and a seed, where one was given.
@@ -96,11 +100,11 @@ class Instructions:
             while waiting:
                 used |= waiting
                 waiting = {name for user in waiting for name in variables[user].names} & variables.keys() - used
-        for recipe in self.recipes:
-            for name in recipe.scope.vars:
-                if name not in used:
-                    hint = did_you_mean(name, sorted(used & recipe.scope.vars.keys()))
-                    yield Problem("recipe.unused", f"{shown(recipe.source)}: vars.{name}: no rule uses it", hint)
+        idle = ((recipe, name) for recipe in self.recipes for name in recipe.scope.vars if name not in used)
+        for number, (recipe, name) in enumerate(idle):
+            known = sorted(used & recipe.scope.vars.keys()) if number < _MOST_PROPOSALS else ()
+            message = f"{shown(recipe.source)}: vars.{name}: no rule uses it"
+            yield Problem("recipe.unused", message, did_you_mean(name, known))
 
     def _other_family(self) -> tuple[Problem, ...]:
         if self.preset is None:

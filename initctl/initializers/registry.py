@@ -109,7 +109,7 @@ _OF_A_RULE = ("where", "optional")
 def _parameter(initializer: Initializer, key: str, call: Call) -> Parameter:
     names = [parameter.name for parameter in initializer.parameters]
     if key not in names:
-        hint = did_you_mean(key, names) or (f"there is {' and '.join(names)}" if names else "it takes none")
+        hint = did_you_mean(key, names) or (f"did you mean {' or '.join(names)}?" if names else "it takes none")
         if meant := nearest(key, _OF_A_RULE):
             hint = f"in a recipe, did you mean {meant[0]}?"
             if call.places and meant[0] == "where":

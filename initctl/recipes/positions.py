@@ -19,10 +19,10 @@ Checked = TypeVar("Checked")
 
 _FAULT = re.compile(r"(?P<fault>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 """What `tomllib` says of a fault: before Python 3.14 its place is in the text alone."""
-_RULE = re.compile(r"""^[ \t]*\[\[[ \t]*(rule|"rule"|'rule')[ \t]*\]\]""", re.MULTILINE)
-_LONGEST = 100_000
+_RULE = re.compile(r"""[ \t]*\[\[[ \t]*(rule|"rule"|'rule')[ \t]*\]\]""")
+_LONGEST = 50_000
 """Characters of a text in which keys are looked for."""
-_MOST_TRIED = 50
+_MOST_TRIED = 20
 """Places at which a key may be, each of which costs a parse."""
 
 
@@ -111,7 +111,8 @@ def rule_lines(text: str) -> list[int]:
     """The line at which each rule begins; none if texts of several lines leave open which they are."""
     if '"""' in text or "'''" in text:
         return []
-    return [text.count("\n", 0, header.start()) + 1 for header in _RULE.finditer(text)]
+    lines = enumerate(text.split("\n"), start=1)
+    return [number for number, line in lines if _RULE.match(line)]
 
 
 def _at(content: Any, path: Path) -> Mapping[str, Any]:  # noqa: ANN401 - whatever the document holds

@@ -48,7 +48,7 @@ ROWS = [
     Row("fans on a tensor of one dim", 4, "rule.unfit", "tensor fc1.bias [4]: xavier", rule="fc1.bias=xavier_normal"),
     Row("random values on integers", 4, "rule.unfit", "tensor steps [2]: normal does not fit", rule="steps=normal"),
     Row("constant that does not fit", 4, "rule.unfit", "int64 cannot hold 0.5", rule="steps=constant:val=0.5"),
-    Row("name that is not there", 4, "rule.unused", "did you mean fc1.weight", rule="fc3.weight=ones"),
+    Row("name that is not there", 4, "rule.unused", "did you mean fc2.weight", rule="fc3.weight=ones"),
     Row("missing file", 3, "file.missing", "missing: no such file or directory", source="missing"),
     Row("malformed file", 3, "safetensors.malformed", "header: ", source="malformed"),
     Row("empty file", 3, "safetensors.malformed", "file is empty", source="empty"),

@@ -75,7 +75,7 @@ def test_a_parameter_reads_what_it_accepts(kind, text, value):
         (STD, "2-3", "2-3 is not a number of 0 or more", None),
         (STD, "1/0", "1/0: a number is divided by 0", None),
         (MODE, "fan-in", "fan-in is not one of fan_in, fan_out", "did you mean fan_in?"),
-        (MODE, "FAN_IN", "FAN_IN is not one of fan_in, fan_out", None),
+        (MODE, "FAN_IN", "FAN_IN is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "x", "x is not one of fan_in, fan_out", None),
         (STEP, "0", "0 is not a number above 0", None),
         (STEP, "-1", "'-1' is not a number above 0", None),

@@ -157,11 +157,11 @@ def test_what_transformers_saves_is_understood(
 
 
 def test_a_bias_of_all_layers_is_one_and_a_mask_is_not(tmp_path: Path):
-    tensors = {"l.fc.weight": torch.ones(3, 4, 4), "l.fc.bias": torch.ones(3, 4), "l.attn.bias": torch.ones(1, 1, 4, 4),
+    tensors = {"l.fc.weight": torch.ones(3, 4, 4), "l.fc.bias": torch.ones(3, 4), "l.mask.bias": torch.ones(4, 4, 4, 4),
                "l.norm.weight": torch.ones(3, 4), "l.norm.bias": torch.ones(3, 4)}  # fmt: skip
     save_file(tensors, tmp_path / "m.safetensors")
     (warning,) = initctl.plan(tmp_path / "m.safetensors", rules=["*.bias=zeros"]).warnings
-    assert "tensor l.attn.bias has 4 dims, as no bias has" in warning.message
+    assert "tensor l.mask.bias has 4 dims, as no bias has" in warning.message
 
 
 @pytest.mark.parametrize(("config", "warnings"), [({"model_type": "gpt2"}, 0), ({"model_type": "own"}, 1)])
