@@ -41,13 +41,15 @@ WRITERS = (
     Writer(r"(?:.*/)?distrib_optim\.pt", "Megatron-LM", has_copies=True),
     Writer(r"optimizer(?:_\d+)?\.bin", "accelerate"),
     Writer(r"optimizer\.pt", "transformers Trainer"),
-    Writer(r"recipe_state\.pt|recipe_state/", "torchtune"),
+    Writer(r"(?:recipe_state/)?recipe_state\.pt", "torchtune"),
     Writer(rf"training_state\w*{_TORCH}", "a trainer"),
     Writer(r"custom_checkpoint_\d+\.pkl", "accelerate"),
     Writer(rf"(?:\w+[-_.])?optim(?:izer)?s?(?:[-_.]\w+)*(?:{_TORCH}|\.safetensors)", "a trainer"),
     Writer(r"(?:\.\./)?optim(?:izer)?s?(?:_\d+)?/", "accelerate with FSDP"),
 )
 """A name that ends with a slash is that of a folder. The first one that matches counts."""
+_OPENED = re.compile(r"(?:global_step\d+|recipe_state)/")
+"""Folders of a directory that are looked into: of DeepSpeed below a Trainer's checkpoint, and of torchtune."""
 _PATTERNS = tuple((re.compile(writer.pattern), writer) for writer in WRITERS)
 _MOST_READ = 8
 """Files of one writer that are read: many ranks write one each, all alike."""
@@ -107,7 +109,10 @@ def _matching(checkpoint: Checkpoint) -> Iterator[tuple[str, Writer]]:
 
 def _names(checkpoint: Checkpoint) -> Iterator[str]:
     """What is beside the weights: files by their names, folders by theirs and a slash."""
-    yield from _listed(checkpoint.home)
+    for name in _listed(checkpoint.home):
+        yield name
+        if checkpoint.is_directory and _OPENED.fullmatch(name):
+            yield from (name + inner for inner in _listed(os.path.join(checkpoint.home, name)))
     if checkpoint.format == _DISTRIBUTED:
         yield from (f"../{name}" for name in _listed(os.path.dirname(checkpoint.directory)) if name.endswith("/"))
 
