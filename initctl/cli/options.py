@@ -73,7 +73,7 @@ class RuleOptions:
         bool, typer.Option("--allow-unused", help="Only warn about a rule that decides no tensor.")
     ] = False
     require_all: Annotated[
-        bool, typer.Option("--require-all", help="Refuse where no rule decides a floating-point tensor.")
+        bool, typer.Option("--require-all", help="Refuse if no rule decides a floating-point or quantized weight.")
     ] = False
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Only warn about a preset that leaves most of the weights.")

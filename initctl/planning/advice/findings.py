@@ -52,7 +52,7 @@ def findings(decided: Decided, options: Options) -> Findings:
     if options.require_all:
         faults = [*faults, *undecided_weights(decided.kept, decided.decisions.quantized)]
     of_preset = preset_findings(decided, options)
-    faults += of_preset.faults
+    faults = [*faults, *of_preset.faults]
     warnings = [
         *of_preset.warnings,
         *unused,

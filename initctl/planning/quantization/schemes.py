@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # compared as objects: they are keys, once for each tensor
 class Scheme:
     """One layout: `title` is how messages call it, and `methods` are what config.json may call it. Layouts that many
     libraries share have no title: messages name the dtype of their codes.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
@@ -40,10 +41,10 @@ class QuantizedWeight:
 
 
 class _Companion(NamedTuple):
-    """A row of the table as it is looked up: a companion's ending, and the scheme that it belongs to."""
+    """A companion's ending, and where codes are that it may belong to: their endings, with the schemes that say so."""
 
     ending: str
-    scheme: Scheme
+    codes: Mapping[str, Sequence[Scheme]]
 
     def stem(self, dotted: str) -> str | None:
         """What its codes begin with, of a name with a dot before it; None if the name does not end so."""
@@ -51,6 +52,9 @@ class _Companion(NamedTuple):
             return dotted.removesuffix(self.ending) if dotted.endswith(self.ending) else None
         module, _, last = dotted.rpartition(".")
         return module if last.endswith(self.ending.removeprefix(_ANY)) else None
+
+
+_Stems = list[tuple[str, _Companion]]
 
 
 def quantized_weights(
@@ -70,10 +74,10 @@ def quantized_weights(
     return found.weights()
 
 
-def _stems(name: str) -> list[tuple[str, Scheme]]:
-    """What the codes of `name` begin with in each scheme that has a companion called so."""
-    rows = _by_last_word().get(_last_word(name), ())
-    return [(stem, row.scheme) for row in rows if (stem := row.stem(f".{name}")) is not None]
+def _stems(name: str) -> _Stems:
+    """The companions that `name` may be, each with what its codes begin with then."""
+    rows = _called(name.rpartition(".")[2])
+    return [(stem, row) for row in rows if (stem := row.stem(f".{name}")) is not None] if rows else []
 
 
 class _Found:
@@ -90,22 +94,38 @@ class _Found:
         self._schemes: dict[str, Counter[Scheme]] = defaultdict(Counter)
         self._without_codes: list[str] = []
 
-    def add(self, tensor: TensorSpec, stems: Sequence[tuple[str, Scheme]]) -> None:
+    def add(self, tensor: TensorSpec, stems: _Stems) -> None:
         """Note `tensor` beside the codes that begin with one of `stems`, if there are such."""
         dotted = f".{tensor.name}"
-        beside = [(codes, scheme) for stem, scheme in stems for codes in self._codes(stem, scheme) if codes != dotted]
-        for codes, scheme in beside:
+        beside = [found for found in self._beside(stems) if found[0] != dotted]
+        for codes, schemes in beside:
             self._companions[codes][dotted] = None
-            self._schemes[codes][scheme] += 1
+            self._schemes[codes].update(schemes)
         if not beside:
             self._without_codes.append(dotted)
+
+    def _beside(self, stems: _Stems) -> Iterator[tuple[str, Sequence[Scheme]]]:
+        """Codes that begin with one of `stems`, each with schemes that they may be of."""
+        for stem, companion in stems:
+            for ending, schemes in companion.codes.items():
+                for codes in self._float8_in.get(stem, ()) if ending == _ANY else (stem + ending,):
+                    if fitting := self._schemes_of(codes, schemes):
+                        yield codes, fitting
+
+    def _schemes_of(self, codes: str, schemes: Sequence[Scheme]) -> Sequence[Scheme]:
+        """Those of `schemes` that the tensor `codes` can hold codes of, if it is there."""
+        tensor = self._tensors.get(codes)
+        if tensor is None:
+            return ()
+        return schemes if _holds_codes(tensor.dtype) else [scheme for scheme in schemes if scheme.any_dtype]
 
     def weights(self) -> dict[str, QuantizedWeight]:
         """All of them, by the names of their tensors."""
         found = self._float8() if self._method else {}
         followed = {codes: self._scheme(codes) for codes in self._companions}
         for dotted, scheme in self._alone(dict.fromkeys((*self._of_config, *followed.values()))):
-            found[dotted[1:]] = QuantizedWeight(scheme.title or f"{self._method}", None, (dotted[1:],))
+            title = scheme.title or self._method or "a scale without its codes"
+            found[dotted[1:]] = QuantizedWeight(title, None, (dotted[1:],))
         beside: dict[str, QuantizedWeight] = {}
         for codes, scheme in followed.items():
             names = tuple(name[1:] for name in self._companions[codes])
@@ -115,23 +135,13 @@ class _Found:
             beside[codes[1:]] = weight
         return {**found, **beside}
 
-    def _codes(self, stem: str, scheme: Scheme) -> Iterator[str]:
-        if _ANY in scheme.codes:
-            yield from self._float8_in[stem]
-        for ending in scheme.codes:
-            codes = self._tensors.get(stem + ending)
-            if codes and (scheme.any_dtype or _holds_codes(codes.dtype)):
-                yield stem + ending
-
     def _alone(self, followed: Iterable[Scheme]) -> Iterator[tuple[str, Scheme]]:
         """Companions without codes, each with the one of the `followed` schemes that has companions called so."""
         schemes = tuple(followed)
         for dotted in self._without_codes:
             is_beside_weight = self._is_beside_plain_weight(dotted)
-            for scheme in schemes:
-                if dotted.endswith(scheme.anywhere if is_beside_weight else (*scheme.anywhere, *scheme.alone)):
-                    yield dotted, scheme
-                    break
+            endings = (scheme.anywhere if is_beside_weight else scheme.anywhere + scheme.alone for scheme in schemes)
+            yield from islice(((dotted, s) for s, own in zip(schemes, endings, strict=True) if dotted.endswith(own)), 1)
 
     def _is_beside_plain_weight(self, dotted: str) -> bool:
         """Whether the weight of the module that it is in is not quantized."""
@@ -154,13 +164,25 @@ class _Found:
         return f"{self._tensors[codes].dtype.name} with a scale"
 
 
+@lru_cache(maxsize=4096)
+def _called(last: str) -> Sequence[_Companion]:
+    """The companions whose names may end with `last`, a whole part: few names of a checkpoint have such a part."""
+    return _by_last_word().get(_last_word(last), ())
+
+
 @cache
 def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
-    """The companions of all schemes, by their last words: few names of a checkpoint end with one."""
-    found: dict[str, list[_Companion]] = defaultdict(list)
+    """The companions of all schemes, by their last words."""
+    endings: dict[str, dict[str, list[Scheme]]] = defaultdict(lambda: defaultdict(list))
     for scheme in SCHEMES:
-        for ending in dict.fromkeys((*scheme.companions, *scheme.alone, *scheme.anywhere)):
-            found[_last_word(ending)].append(_Companion(ending, scheme))
+        for ending in (*scheme.alone, *scheme.anywhere):
+            endings[ending]
+        for ending in scheme.companions:
+            for codes in scheme.codes:
+                endings[ending][codes].append(scheme)
+    found: dict[str, list[_Companion]] = defaultdict(list)
+    for ending, by_codes in endings.items():
+        found[_last_word(ending)].append(_Companion(ending, by_codes))
     return found
 
 
