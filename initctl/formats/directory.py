@@ -120,8 +120,8 @@ def _without_index(location: Location, here: Listing, names: Sequence[str], root
 def _refuse_empty(location: Location, here: Listing) -> NoReturn:
     """There is nothing of weights directly in the folder: say where there is, if it can be seen."""
     if outside := [name for name in here.left_out if weight_name(name)]:
-        fault = f"{_quoted(outside)}: is a link that leaves the directory, or leads to no file"
-        _refuse(location, "escape", fault, "name the file that it leads to")
+        fault = f"{_quoted(outside)}: is not a regular file, nor a link to one in the directory"
+        _refuse(location, "escape", fault, "if a link leads to the weights elsewhere, name the file there")
     if folders := folders_with_weights(location.home):
         _refuse_below(location, folders)
     if orbax := folders_of_orbax(location.home):

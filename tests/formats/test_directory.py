@@ -226,10 +226,8 @@ def test_a_file_of_weights_that_is_a_link_out_of_the_directory_is_refused(tmp_pa
     model(tmp_path / "elsewhere")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").symlink_to("../elsewhere/model.safetensors")
-    words = (
-        "model.safetensors: is a link that leaves the directory, or leads to no file; name the file that it leads to"
-    )
-    assert refusal(tmp_path / "model") == words
+    words = "model.safetensors: is not a regular file, nor a link to one in the directory"
+    assert refusal(tmp_path / "model") == f"{words}; if a link leads to the weights elsewhere, name the file there"
 
 
 def unreadable(folder: Path) -> None:
