@@ -122,7 +122,7 @@ def _listed(directory: str) -> Iterator[str]:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError:
         return
-    yield from (f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+    yield from (f"{entry.name}/" if os.path.isdir(entry.path) else entry.name for entry in entries)
 
 
 def _read(place: str, path: str, name: str, writer: Writer) -> Beside:

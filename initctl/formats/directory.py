@@ -53,7 +53,7 @@ def entrance(names: Iterable[str]) -> list[str]:
     found = [weights for name in names if (weights := weight_name(name))]
     for kind in index.KINDS:
         if fitting := [weights for weights in found if weights.suffix in kind.shards]:
-            return [weights.name for weights in _chosen(_plain(fitting))]
+            return _chosen(_plain(fitting))
     if any(name.endswith(DISTRIBUTED_CHUNKS) for name in names):
         hint = "saving was interrupted? take another checkpoint"
         raise Undecided("incomplete", f"holds {DISTRIBUTED_CHUNKS} files and no {DISTRIBUTED_METADATA}", hint)
@@ -67,15 +67,12 @@ def _plain(found: Sequence[WeightName]) -> list[WeightName]:
     return [weights for weights in plainer if not is_another_copy(weights.name)] or plainer
 
 
-def _chosen(found: Sequence[WeightName]) -> Sequence[WeightName]:
-    indexes = [weights for weights in found if weights.is_index]
+def _chosen(found: Sequence[WeightName]) -> list[str]:
+    names = [weights.name for weights in found]
+    indexes = [weights.name for weights in found if weights.is_index]
     if len(indexes) > 1:
-        raise Undecided("ambiguous", f"holds several indexes: {_listed(indexes)}", "name one of them")
-    preferred = indexes or [weights for weights in found if weights.name == _TORCH_MODEL] or found
-    if len(preferred) == 1 and preferred[0].is_part:
-        fault = f"holds {shown(preferred[0].name)}, one shard of {preferred[0].shards}, and no index"
-        raise Undecided("incomplete", fault, "restore the index and the other shards, or name this file")
-    return preferred
+        raise Undecided("ambiguous", f"holds several indexes: {_quoted(indexes)}", "name one of them")
+    return indexes or ([_TORCH_MODEL] if _TORCH_MODEL in names else names)
 
 
 def read_directory(path: str, root: str | None, component: str | None = None) -> Checkpoint:
@@ -123,8 +120,8 @@ def _without_index(location: Location, here: Listing, names: Sequence[str], root
 def _refuse_empty(location: Location, here: Listing) -> NoReturn:
     """There is nothing of weights directly in the folder: say where there is, if it can be seen."""
     if outside := [name for name in here.left_out if weight_name(name)]:
-        fault = f"{_quoted(outside)}: is a link that leaves the directory, or leads to no file"
-        _refuse(location, "escape", fault, "name the file that it leads to")
+        fault = f"{_quoted(outside)}: is not a regular file, nor a link to one in the directory"
+        _refuse(location, "escape", fault, "if a link leads to the weights elsewhere, name the file there")
     if folders := folders_with_weights(location.home):
         _refuse_below(location, folders)
     if orbax := folders_of_orbax(location.home):
@@ -146,10 +143,6 @@ def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
     whole = f"add --component {shown(first)}, which writes the whole directory"
     hint = f"name a folder, as {shown(os.path.join(location.path, first))}, or {whole}"
     _refuse(location, "below", fault, hint)
-
-
-def _listed(found: Iterable[WeightName]) -> str:
-    return _quoted([weights.name for weights in found])
 
 
 def _quoted(names: Sequence[str]) -> str:

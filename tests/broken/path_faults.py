@@ -80,8 +80,6 @@ def clone_without_lfs(folder: Path) -> Path:
     return folder
 
 
-NONE_HERE = "holds no safetensors.index.json, no .safetensors, no bin.index.json, no .bin file"
-
 FAULTS = (
     Fault("E01-missing", missing, "file.missing", "no such file or directory"),
     Fault("E01-in-a-missing-folder", in_a_missing_folder, "file.missing", "no such file or directory"),
@@ -90,11 +88,13 @@ FAULTS = (
     Fault("E01-link-to-itself", link_to_itself, "file.unreadable", "cannot be read: "),
     Fault("E01-below-a-file", below_a_file, "file.unreadable", "cannot be read: Not a directory"),
     Fault("E01-empty-directory", empty_directory, "directory.empty", "holds no files; check that the download"),
-    Fault("E05-directory-of-links-to-nothing", directory_of_links_to_nothing, "directory.empty", NONE_HERE),
+    Fault("E05-directory-of-links-to-nothing", directory_of_links_to_nothing, "directory.escape",
+          "is not a regular file, nor a link to one in the directory"),
     Fault("I00-two-files-without-index", two_files_without_index, "directory.ambiguous",
           "holds a.safetensors, b.safetensors and no index; name one of them, or restore the index"),
     Fault("I19-two-indexes", two_indexes, "directory.ambiguous", "holds several indexes: "),
-    Fault("I00-weights-in-a-folder-below-only", weights_below_only, "directory.empty", NONE_HERE),
+    Fault("I00-weights-in-a-folder-below-only", weights_below_only, "directory.below",
+          "holds no weights itself; the weights are in checkpoint-500/; name a folder, as "),
     Fault("S58-clone-without-lfs", clone_without_lfs, "file.format",
           "model.safetensors: this is a Git LFS pointer, not the file it stands for; run git lfs pull"),
     Fault("N15-hostile-path", hostile_path, "safetensors.malformed",

@@ -40,6 +40,7 @@ CHOSEN = {
     "PEFT's": (["adapter_model.bin", "optimizer.pt", "rng_state.pth", "training_args.bin"], "adapter_model.bin"),
     "accelerate's": (["model.safetensors", "optimizer.bin", "sampler.bin", "scheduler.bin"], "model.safetensors"),
     "pickles beside safetensors": (["model.safetensors", "pytorch_model.bin", "tf_model.h5"], "model.safetensors"),
+    "one shard": (SHARDS[1:], SHARDS[1]),
     "Mistral's": (["consolidated.safetensors", "model.safetensors"], "model.safetensors"),
     "Mistral's own alone": (["consolidated.safetensors", "params.json"], "consolidated.safetensors"),
     "distributed": ([".metadata", "__0_0.distcp", "model.safetensors"], ".metadata"),
@@ -62,7 +63,6 @@ UNDECIDED = {
         [INDEX_FP16, "model.safetensors.index.bf16.json"],
         f"holds several indexes: {INDEX_FP16}, model.safetensors.index.bf16.json",
     ),
-    "one shard": (SHARDS[1:], f"holds {SHARDS[1]}, one shard of 2, and no index"),
     "distributed": (["__0_0.distcp"], "holds .distcp files and no .metadata"),
 }
 
@@ -226,10 +226,8 @@ def test_a_file_of_weights_that_is_a_link_out_of_the_directory_is_refused(tmp_pa
     model(tmp_path / "elsewhere")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").symlink_to("../elsewhere/model.safetensors")
-    words = (
-        "model.safetensors: is a link that leaves the directory, or leads to no file; name the file that it leads to"
-    )
-    assert refusal(tmp_path / "model") == words
+    words = "model.safetensors: is not a regular file, nor a link to one in the directory"
+    assert refusal(tmp_path / "model") == f"{words}; if a link leads to the weights elsewhere, name the file there"
 
 
 def unreadable(folder: Path) -> None:
