@@ -31,6 +31,14 @@ TEXTS = {
 }
 """By what they do: they move a cursor, hide, break a line, or pass for an escape or for a command of a CI system."""
 
+PLANTED = {
+    "at the start": "::error::x\x1b]52;c;x\x07\x9b31m\u202e\u200b",
+    "on its own line": "a\r\n::error file=a.py::b\u2028::c\x08",
+    "anywhere": "a##vso[task.setvariable]b##[set-output]c##teamcity[x]\ud800",
+    "indented": "  ::add-mask::x [red]y[/nope] \\x1b\\u{202e}",
+}
+"""All of that in four texts, for places that are many."""
+
 
 def decoded(text: str) -> str:
     """The string that was shown as `text`, which is not cut."""

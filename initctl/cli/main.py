@@ -21,7 +21,7 @@ from initctl.cli.recipe_schema import recipe_schema
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import open_streams
 from initctl.cli.verify import verify
-from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError
+from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError, escape
 from initctl.report.envelope import document
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     except InitctlError as error:
         return _fail(arguments, error.exit_status, error.problems)
     except typer.TyperException as error:
-        fault = error.format_message().rstrip(".")
+        fault = escape(error.format_message().rstrip("."))
         names = " ".join(filter(None, ("initctl", _command(arguments))))
         hint = None if fault.endswith(("?", ")")) else f"see {names} --help"  # it proposes something itself
         return _fail(arguments, UsageError.exit_status, [Problem("usage.command_line", fault, hint)])
@@ -79,12 +79,12 @@ def run(arguments: Sequence[str]) -> int:
         problem = Problem("storage.memory", "there is not enough memory", "use fewer --threads")
         return _fail(arguments, StorageError.exit_status, [problem])
     except ImportError as error:
-        fault = f"a package that initctl needs cannot be loaded: {error}"
+        fault = f"a package that initctl needs cannot be loaded: {escape(str(error))}"
         return _fail(arguments, StorageError.exit_status, [Problem("storage.import", fault, "install it anew")])
     except Exception as error:  # noqa: BLE001 - a bug, told as one
         if {"--verbose", "-v"} & set(arguments):
             say(traceback.format_exc().rstrip(), sys.stderr)
-        fault = f"this is a bug in initctl: {type(error).__name__}: {error}"
+        fault = f"this is a bug in initctl: {type(error).__name__}: {escape(str(error))}"
         return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
 
 
