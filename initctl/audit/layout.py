@@ -9,7 +9,7 @@ from initctl.audit.differences import FileDifference
 from initctl.errors import shown
 from initctl.filling.order import read_array
 from initctl.formats.safetensors import LENGTH_BYTES
-from initctl.formats.ties import FORMAT
+from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import TORCH
 
 if TYPE_CHECKING:

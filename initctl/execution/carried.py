@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
-from initctl.formats.companions import STALE
+from initctl.formats.directories.companions import STALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

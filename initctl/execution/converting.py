@@ -15,10 +15,10 @@ from initctl.execution.result import Written
 from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
 from initctl.filling import Target
-from initctl.formats import shards
+from initctl.formats.directories import shards
 from initctl.formats.distributed import NAME as DISTRIBUTED
-from initctl.formats.placeholders import where_they_are, without_elements
-from initctl.formats.ties import FORMAT
+from initctl.formats.parts.placeholders import where_they_are, without_elements
+from initctl.formats.state_dicts.ties import FORMAT
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:

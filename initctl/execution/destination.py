@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from initctl.commit import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import check_is_checkpoint
+from initctl.formats.directories.hub_cache import in_hub_cache
 from initctl.formats.distributed import NAME as DISTRIBUTED
-from initctl.formats.hub_cache import in_hub_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

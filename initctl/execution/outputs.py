@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.execution.endings import FOREIGN, TEXTS, WRITTEN, ending
-from initctl.formats.shards import LARGEST, parse_size
+from initctl.formats.directories.shards import LARGEST, parse_size
 from initctl.formats.writing.formats import SAFETENSORS, TORCH
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from initctl.formats.checkpoint_file import CheckpointFile
-    from initctl.formats.companions import Companions
+    from initctl.formats.directories.companions import Companions
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
     from initctl.tensors import TensorSpec

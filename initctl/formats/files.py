@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, listed, shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint import Checkpoint
-from initctl.formats.location import Location
-from initctl.formats.lone_files import alone
+from initctl.formats.directories.location import Location
 from initctl.formats.opening import open_regular
 from initctl.formats.optimizers import optimizers
 from initctl.formats.optimizers.masters import masters, of_optimizers
-from initctl.formats.placeholders import weights_elsewhere
-from initctl.formats.ranks import refuse_chunks
-from initctl.formats.roots import rooted
+from initctl.formats.parts.lone_files import alone
+from initctl.formats.parts.placeholders import weights_elsewhere
+from initctl.formats.parts.ranks import refuse_chunks
+from initctl.formats.state_dicts.roots import rooted
 from initctl.formats.torch_save import file as torch_save
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.formats.companions import Companions
-    from initctl.formats.roots import Rooted
+    from initctl.formats.directories.companions import Companions
+    from initctl.formats.state_dicts.roots import Rooted
     from initctl.formats.table import Table
 
 

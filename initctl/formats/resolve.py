@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats import remote, safetensors
-from initctl.formats.directory import read_directory
+from initctl.formats import safetensors
+from initctl.formats.directories.directory import read_directory
+from initctl.formats.directories.sharded import read_index
 from initctl.formats.files import first_bytes, read_file
-from initctl.formats.sharded import read_index
+from initctl.formats.mistaken import remote
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint

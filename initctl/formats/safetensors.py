@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
-from initctl.formats import not_checkpoints
 from initctl.formats.checkpoint_file import CheckpointFile
+from initctl.formats.mistaken import not_checkpoints
 from initctl.formats.opening import open_regular, read_at
+from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, Table
-from initctl.formats.ties import with_aliases
 from initctl.tensors import TensorSpec
 
 NAME = "safetensors"

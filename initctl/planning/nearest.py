@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
-from initctl.formats.names import WRAPPER_PREFIXES
+from initctl.formats.state_dicts.names import WRAPPER_PREFIXES
 from initctl.rules import Glob, quoted
 from initctl.rules.regex import PREFIX as REGEX
 from initctl.rules.regex import Regex

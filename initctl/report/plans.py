@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.filesize import decimal
 
 from initctl.errors import listed, shown
-from initctl.formats.ties import FORMAT
+from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import SAFETENSORS
 from initctl.initializers import KEEP, REGISTRY
 from initctl.planning import Kept

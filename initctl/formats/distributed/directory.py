@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.companions import around
+from initctl.formats.directories.companions import around
+from initctl.formats.directories.listing import status_within
+from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
 from initctl.formats.files import together
-from initctl.formats.listing import status_within
 from initctl.formats.opening import unreadable
 from initctl.formats.optimizers import OptimizerFacts
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.formats.checkpoint import Checkpoint
+    from initctl.formats.directories.listing import Listing
+    from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import ChunkFile
     from initctl.formats.distributed.metadata import Chunk, Layout, Metadata
-    from initctl.formats.listing import Listing
-    from initctl.formats.location import Location
     from initctl.tensors import Block, Shape
 
 NAME = "torch-distributed"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import shown
 from initctl.formats import safetensors
 from initctl.formats.safetensors import LENGTH_BYTES, METADATA
-from initctl.formats.ties import FORMAT
+from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.layout import Layout
 
 if TYPE_CHECKING:

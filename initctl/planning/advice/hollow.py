@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem
-from initctl.formats.placeholders import placeholders, where_they_are, without_elements
+from initctl.formats.parts.placeholders import placeholders, where_they_are, without_elements
 from initctl.initializers import KEEP
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import FitError, Problem, shown
-from initctl.formats.names import wrapper_prefix
 from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
+from initctl.formats.state_dicts.names import wrapper_prefix
 from initctl.formats.torch_save import file as torch_save
 from initctl.planning.nearest import hint_for
 from initctl.planning.optimizers.refusing import uncertain

@@ -15,9 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
-from initctl.formats.tiling import tiling_fault
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.parts import Parts
 

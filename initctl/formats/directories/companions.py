@@ -8,18 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats.listing import files_below, listing
-from initctl.formats.nested import folders_with_weights
-from initctl.formats.twins import FOLDERS, holds_twins, twins
-from initctl.formats.weight_names import EXPORTS, weight_name
+from initctl.formats.directories.listing import files_below, listing
+from initctl.formats.directories.nested import folders_with_weights
+from initctl.formats.directories.twins import FOLDERS, holds_twins, twins
+from initctl.formats.directories.weight_names import EXPORTS, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from initctl.formats.checkpoint_file import CheckpointFile
-    from initctl.formats.listing import Below, Listing
-    from initctl.formats.location import Location
-    from initctl.formats.weight_names import WeightName
+    from initctl.formats.directories.listing import Below, Listing
+    from initctl.formats.directories.location import Location
+    from initctl.formats.directories.weight_names import WeightName
 
 STALE = "directory.stale"
 """The code of the warning about stale twins, which an answer to it makes needless."""

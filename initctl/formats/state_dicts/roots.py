@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.formats.names import relative_names, without_prefix
-from initctl.formats.ties import with_sure_aliases, with_ties
-from initctl.formats.twin_roots import twins
+from initctl.formats.state_dicts.names import relative_names, without_prefix
+from initctl.formats.state_dicts.ties import with_sure_aliases, with_ties
+from initctl.formats.state_dicts.twin_roots import twins
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

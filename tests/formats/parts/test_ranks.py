@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
-from initctl.formats import ranks
+from initctl.formats.parts import ranks
 from tests.formats.ranks import WORLDS, saved_alone
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats.weight_names import CONVERTED, SAFETENSORS, weight_name
+from initctl.formats.directories.weight_names import CONVERTED, SAFETENSORS, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ import os
 import re
 
 from initctl.errors import InputError, Problem, shown
-from initctl.formats.index import Index
+from initctl.formats.directories.index import Index
 
 _INDEX = re.compile(r".+\.index(\.[\w-]+)?\.json")
 """An index, or that of a variant: `model.safetensors.index.fp16.json`."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import initctl
-from initctl.formats.roots import KEYS
+from initctl.formats.state_dicts.roots import KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats.listing import listing
+from initctl.formats.directories.listing import listing
+from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, EXPORTS, FOREIGN, weight_name
 from initctl.formats.opening import read_small
-from initctl.formats.weight_names import DISTRIBUTED_METADATA, EXPORTS, FOREIGN, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -7,13 +7,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, shown
+from initctl.formats.mistaken.tar import is_tar, tar_names
 from initctl.formats.opening import open_regular
-from initctl.formats.tar import is_tar, tar_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from initctl.formats.listing import Listing
+    from initctl.formats.directories.listing import Listing
 
 _CODE = "file.format"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.formats.names import wrapper_prefix
+from initctl.formats.state_dicts.names import wrapper_prefix
 
 PREFIXES = [
     ([], ""),

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import initctl
 from initctl.errors import InputError, UsageError
 from initctl.formats import read_checkpoint
-from initctl.formats.directory import Undecided, entrance
+from initctl.formats.directories.directory import Undecided, entrance
 from tests.formats.handwritten import float_file, sharded
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
 
 def test_data_called_bin_is_not_taken_for_weights(tmp_path: Path):
     model(tmp_path / "data", "train.bin")
-    assert refusal(tmp_path).startswith("holds no safetensors.index.json")
+    assert refusal(tmp_path).startswith("holds only folders, and no weights in them;")
 
 
 def test_a_file_of_weights_that_is_a_link_out_of_the_directory_is_refused(tmp_path: Path):
@@ -264,7 +264,7 @@ class TestAFolderBelowThatCannotBeRead:
 def test_nothing_below_is_opened_to_read_a_checkpoint_and_few_folders_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from initctl.formats import nested
+    from initctl.formats.directories import nested
 
     float_file(tmp_path / "model.safetensors", "w")
     for number in range(30):

@@ -17,7 +17,7 @@ from safetensors.torch import save as save_bytes
 import initctl
 from initctl.dtypes import BY_NAME
 from initctl.errors import UsageError
-from initctl.formats.shards import LARGEST, Naming, index_of, parse_size, spread
+from initctl.formats.directories.shards import LARGEST, Naming, index_of, parse_size, spread
 from initctl.tensors import TensorSpec
 from tests.commit.folders import contents
 from tests.execution.checkpoints import METADATA, network, sharded, single

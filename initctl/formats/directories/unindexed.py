@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.files import read_table
-from initctl.formats.lone_files import alone
-from initctl.formats.ranks import ranks_among
+from initctl.formats.parts.lone_files import alone
+from initctl.formats.parts.ranks import ranks_among
+from initctl.formats.parts.slices import are_slices, put_together
 from initctl.formats.safetensors import SUFFIX
-from initctl.formats.slices import are_slices, put_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.formats.location import Location
+    from initctl.formats.directories.location import Location
     from initctl.formats.table import Table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers.modeling_utils import _add_variant  # the names that transformers itself looks for
 
-from initctl.formats.weight_names import CONVERTED, weight_name
+from initctl.formats.directories.weight_names import CONVERTED, weight_name
 
 PARTS = {
     "model.safetensors": ("model", None, ".safetensors"),

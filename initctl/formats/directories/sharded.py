@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.companions import around
+from initctl.formats.directories.companions import around
+from initctl.formats.directories.index import Index
+from initctl.formats.directories.listing import is_within, listing, status_within
+from initctl.formats.directories.location import Location
+from initctl.formats.directories.weight_names import WeightName, weight_name
 from initctl.formats.files import read_table, together
-from initctl.formats.index import Index
-from initctl.formats.listing import is_within, listing, status_within
-from initctl.formats.location import Location
 from initctl.formats.table import Table
-from initctl.formats.weight_names import WeightName, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.listing import Listing
+    from initctl.formats.directories.listing import Listing
 
 _OF_ONE_SAVE = "index and shards are of different saves: get all files of one of them"
 

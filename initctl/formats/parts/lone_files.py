@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from initctl.formats.lone_shards import lone_shard
-from initctl.formats.ranks import lone_rank
-from initctl.formats.slices import refuse_lone_slices
+from initctl.formats.parts.lone_shards import lone_shard
+from initctl.formats.parts.ranks import lone_rank
+from initctl.formats.parts.slices import refuse_lone_slices
 
 if TYPE_CHECKING:
     from initctl.formats.table import Table

@@ -7,7 +7,7 @@ import stat
 from typing import NamedTuple
 
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.hub_cache import in_hub_cache
+from initctl.formats.directories.hub_cache import in_hub_cache
 from initctl.formats.opening import unreadable
 
 

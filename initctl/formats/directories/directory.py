@@ -7,26 +7,26 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
-from initctl.formats import index
-from initctl.formats.companions import CURRENT, around
+from initctl.formats.directories import index
+from initctl.formats.directories.companions import CURRENT, around
+from initctl.formats.directories.index import plain_name
+from initctl.formats.directories.listing import listing
+from initctl.formats.directories.location import Location
+from initctl.formats.directories.nested import folders_of_orbax, folders_with_weights, newest_first, parent_of
+from initctl.formats.directories.sharded import read_index
+from initctl.formats.directories.twins import is_another_copy
+from initctl.formats.directories.unindexed import read_unindexed
+from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA, weight_name
 from initctl.formats.distributed import read_distributed
 from initctl.formats.files import together
-from initctl.formats.index import plain_name
-from initctl.formats.listing import listing
-from initctl.formats.location import Location
-from initctl.formats.nested import folders_of_orbax, folders_with_weights, newest_first, parent_of
-from initctl.formats.not_checkpoints import refuse_directory
-from initctl.formats.sharded import read_index
-from initctl.formats.twins import is_another_copy
-from initctl.formats.unindexed import read_unindexed
-from initctl.formats.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA, weight_name
+from initctl.formats.mistaken.not_checkpoints import refuse_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.listing import Listing
-    from initctl.formats.weight_names import WeightName
+    from initctl.formats.directories.listing import Listing
+    from initctl.formats.directories.weight_names import WeightName
 
 _TORCH_MODEL = "pytorch_model.bin"
 """What transformers calls a model beside other files of torch.save."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from initctl.formats.weight_names import EXPORTS, weight_name
+from initctl.formats.directories.weight_names import EXPORTS, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.formats.weight_names import WeightName
+    from initctl.formats.directories.weight_names import WeightName
 
 FOLDERS = {
     "original": "Meta and OpenAI: the model as its makers saved it",

@@ -1,0 +1,6 @@
+"""What people name by mistake: what it is, and what to do about it.
+
+not_checkpoints.py  files and directories of something else, recognized by their content
+tar.py              the names in a tar archive
+remote.py           models that are somewhere else: on a hub, on a server, in a bucket
+"""
