@@ -132,7 +132,7 @@ def _other_weights(path: str, names: Sequence[str]) -> tuple[Problem, ...]:
     if not names:
         return ()
     message = f"{shown(path)}: also holds {_listed(names)}, which no rule reaches"
-    return (Problem("directory.other_weights", message, "remove what is out of date, lest another reader prefers it"),)
+    return (Problem("directory.other_weights", message, "remove what is out of date: another reader may prefer it"),)
 
 
 def _weights_below(location: Location, folders: Sequence[str]) -> tuple[Problem, ...]:

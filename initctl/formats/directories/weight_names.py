@@ -38,6 +38,8 @@ NO_WEIGHTS = {
     r"rng_state(_\d+)?\.pth": "transformers, Trainer",
     r".*_optim_states\.pt": "DeepSpeed",
     r"recipe_state\.pt": "torchtune",
+    r"common\.pt": "Megatron-core, dist_checkpointing: all that is not a sharded tensor",
+    r"(latest_)?train_state\.pt": "Megatron-Bridge",
 }
 """Files of torch.save that lie beside weights: the state of training."""
 CONVERTED = {

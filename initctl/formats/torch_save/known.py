@@ -55,6 +55,7 @@ _ROWS: tuple[tuple[str, str], ...] = (
     ("torch.storage", "TypedStorage UntypedStorage"),
     ("torch._C", "Generator"),
     ("torch.distributed.checkpoint.metadata", "_MEM_FORMAT_ENCODING"),
+    ("torch.distributed.checkpoint.planner", "LoadItemType WriteItemType"),  # in Megatron-core's .metadata
     ("torch.distributed.fsdp.api", "BackwardPrefetch ShardingStrategy StateDictType"),
     # NumPy: scalars, arrays, dtypes, random states
     ("numpy", "dtype ndarray"),

@@ -55,6 +55,7 @@ def test_a_variant_is_where_transformers_puts_it(name: str, variant: str):
         "._model.safetensors", ".model.safetensors.index.json", "config.json", "model.safetensors.bak", "README.md",
         "training_args.bin", "optimizer.pt", "optimizer.bin", "optimizer_1.bin", "scheduler.pt", "scaler.pt",
         "sampler.bin", "rng_state_0.pth", "zero_pp_rank_0_mp_rank_00_optim_states.pt", "recipe_state.pt",
+        "common.pt", "train_state.pt",
         "random_states_0.pkl", "index.json", "tokenizer.json", "safetensors",
     ],
 )  # fmt: skip
