@@ -76,7 +76,7 @@ def tar_of(names: Iterable[str]) -> NotCheckpoint:
 def _directory_of(path: str, listing: Listing) -> NotCheckpoint | None:
     names = list(listing.files)
     if not (names or listing.left_out):
-        fault = "holds only folders, and no weights in them" if listing.folders else "holds no files"
+        fault = "holds only folders, and no weights were found in them" if listing.folders else "holds no files"
         return NotCheckpoint(fault, "check that the download or the save is complete")
     for name in names:
         if name.endswith(_OTHER_WEIGHTS) and (found := recognized(_beginning(os.path.join(path, name)))):

@@ -219,7 +219,7 @@ class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
 
 def test_data_called_bin_is_not_taken_for_weights(tmp_path: Path):
     model(tmp_path / "data", "train.bin")
-    assert refusal(tmp_path).startswith("holds only folders, and no weights in them;")
+    assert refusal(tmp_path).startswith("holds only folders, and no weights were found in them;")
 
 
 def test_a_file_of_weights_that_is_a_link_out_of_the_directory_is_refused(tmp_path: Path):

@@ -320,7 +320,7 @@ class TestDirectory:
         hint = "check that the download or the save is complete"
         assert refusal(tmp_path) == ("directory.empty", "holds no files", hint)
         (tmp_path / "below").mkdir()
-        assert refusal(tmp_path) == ("directory.empty", "holds only folders, and no weights in them", hint)
+        assert refusal(tmp_path) == ("directory.empty", "holds only folders, and no weights were found in them", hint)
 
     @pytest.mark.parametrize("others", [(), ("tokenizer.json",), ("README.md", "generation_config.json")])
     def test_with_config_json_alone_says_that_weights_are_not_made_from_it(
