@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 
-class Option(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Option:
     """A state begins at an option of the parameter's group; at `otherwise` if the group has no such option."""
 
     name: str
     otherwise: float | None = None
 
 
-class Recomputed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Recomputed:
     """A state that stays: the optimizer computes it anew before it uses it, or it is the same for all parameters."""
 
 
-class Unknown(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Unknown:
     """A state that cannot be set back, and why."""
 
     why: str
 
 
-class Copied(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Copied:
     """A state in float32 that the parameter is rounded from: it gets the parameter's own new values."""
 
 

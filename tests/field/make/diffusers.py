@@ -131,7 +131,7 @@ LAYOUTS = (
         "UNet2DModel.from_pretrained",
         (
             Job("reset the output", _OUT, refused="--stale"),
-            Job("reset the output of the plain one", (*_OUT, "--stale", "keep"), ("conv_out.*",), warned="fp16"),
+            Job("reset the output of the plain one", (*_OUT, "--stale", "keep"), ("conv_out.*",)),
         ),
     ),
     Layout(
@@ -159,12 +159,13 @@ LAYOUTS = (
         "DiTPipeline.from_pretrained",
         (
             Job("without a component", _ALL, refused="transformer"),
-            Job("a component", ("--component", "transformer", *_ALL), ("transformer/*.weight",)),
+            Job("a component", ("--component", "transformer", *_ALL), ("transformer/*.weight",), warned="vae/"),
             Job(
                 "a component, in place",
                 ("--component", "vae", "-r", "decoder.conv_out.*=normal:std=0.01"),
                 ("vae/decoder.conv_out.*",),
                 None,
+                warned="transformer/",
             ),
         ),
     ),

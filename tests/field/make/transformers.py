@@ -112,7 +112,6 @@ def _gpt2() -> GPT2LMHeadModel:
 
 _HEAD = ("-r", "lm_head.weight=normal:std=0.01")
 _CLASSIFIER = ("-r", "classifier.weight=normal:std=0.01", "-r", "classifier.bias=ones")
-_RESET = ("lm_head.weight", "moments/lm_head.weight/*")
 _RESUMED = "Trainer (resume_from_checkpoint)"
 
 LAYOUTS = (
@@ -123,8 +122,8 @@ LAYOUTS = (
         _RESUMED,
         (
             Job("reset the head", _HEAD, ("lm_head.weight",), warned="optimizer.pt"),
-            Job("with its optimizer", (*_HEAD, "--reset-optimizer"), _RESET),
-            Job("preset, with its optimizer", ("-p", "auto", "--reset-optimizer"), ("*",)),
+            Job("with its optimizer, of equal shapes", (*_HEAD, "--reset-optimizer"), refused="optimizer.pt"),
+            Job("preset, with its optimizer", ("-p", "auto", "--reset-optimizer"), refused="optimizer.pt"),
         ),
     ),
     Layout(
@@ -146,14 +145,17 @@ LAYOUTS = (
         _writes(_llama, "adafactor"),
         _loads(_llama, "adafactor"),
         _RESUMED,
-        (Job("with its optimizer", (*_HEAD, "--reset-optimizer"), _RESET),),
+        (Job("with its optimizer, of equal shapes", (*_HEAD, "--reset-optimizer"), refused="several have shape"),),
     ),
     Layout(
         "trainer_classifier",
         _writes(_bert),
         _loads(_bert),
         _RESUMED,
-        (Job("with its optimizer", (*_CLASSIFIER, "--reset-optimizer"), ("classifier.*", "moments/classifier.*")),),
+        (
+            Job("reset the head", _CLASSIFIER, ("classifier.*",), warned="optimizer.pt"),
+            Job("with its optimizer, of equal shapes", (*_CLASSIFIER, "--reset-optimizer"), refused="optimizer.pt"),
+        ),
     ),
     Layout(
         "llama",

@@ -114,6 +114,20 @@ def test_codes_of_8_bits_come_to_zero_since_the_largest_of_their_block_is(tmp_pa
     assert after["step"] == 0
 
 
+RECOMPUTED: dict[str, dict[str, Any]] = {
+    "Adafactor": {"exp_avg_sq_row": torch.ones(2), "exp_avg_sq_col": torch.ones(3), "RMS": torch.ones(())},
+    "Lamb": {"exp_avg": full(), "weight_norm": torch.ones(()), "trust_ratio": torch.ones(())},
+    "bitsandbytes": eight_bits(),
+}
+
+
+@pytest.mark.parametrize("library", RECOMPUTED)
+def test_what_is_computed_anew_is_not_taken_for_a_copy_of_parameters(tmp_path: Path, library: str):
+    path = with_states(tmp_path, RECOMPUTED[library])
+    assert not initctl.inspect(path).masters
+    assert not initctl.plan(path, rules=["weight=ones"], reset_optimizer=True).warnings
+
+
 def test_rows_of_codes_share_scales_with_others_and_are_refused(tmp_path: Path):
     told = refusal(with_states(tmp_path, eight_bits()), "weight[1:]=ones")
     assert "state1 has scales that rows have in common, and rows cannot be set back" in told
