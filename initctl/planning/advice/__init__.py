@@ -8,6 +8,7 @@ left_alone.py   tensors that patterns with wildcards leave as they are
 undecided.py    tensors that no rule decides
 presets.py      presets that fill nothing, or leave a part of the weights
 measured.py     running statistics under random laws
+averages.py     copies of filled tensors in the same state dict
 split.py        quantized weights that are filled in part
 surprises.py    values that fit, and are seldom meant
 naming.py       tensors as messages name them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.planning.advice.averages import copies_out_of_step
 from initctl.planning.advice.hollow import hollow_rules
 from initctl.planning.advice.left_alone import left_alone
 from initctl.planning.advice.measured import random_averages
@@ -60,6 +61,7 @@ def findings(decided: Decided, options: Options) -> Findings:
         *left_alone(decided.decisions, decided.kept),
         *surprises(decided.actions, decided.around.tensors),
         *random_averages(decided.actions),
+        *copies_out_of_step(checkpoint.tensors, decided.actions),
         *split_weights(decided.actions, decided.decisions.quantized),
     ]
     return Findings(faults, warnings)

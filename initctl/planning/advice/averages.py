@@ -1,0 +1,88 @@
+"""Copies of a filled tensor in the same state dict: averages, teachers, target networks. No rule keeps them in step."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from initctl.errors import Problem, shown
+from initctl.stream import Constant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from initctl.planning.plan import Action
+    from initctl.tensors import Shape, TensorSpec
+
+    Network = tuple[tuple[str, ...], str]
+    """The parts of a name before a network's own, and that one."""
+    Content = dict[tuple[str, Shape], TensorSpec]
+    """Its tensors, by what follows in their names, without dots, and by their shapes."""
+
+COPIES = {
+    "averaged_model": "torch-ema, timm",
+    "avg_model": "torchvision references",
+    "ema": "YOLO, many trainers",
+    "ema_model": "denoising-diffusion-pytorch, ema-pytorch",
+    "encoder_k": "MoCo",
+    "key_encoder": "MoCo, detectron2",
+    "model_ema": "latent-diffusion (LitEma, which leaves the dots out), timm",
+    "momentum_encoder": "lightly, solo-learn",
+    "shadow": "torch_ema",
+    "swa_model": "Lightning",
+    "target": "RL libraries",
+    "target_net": "RL libraries",
+    "target_network": "RL libraries",
+    "teacher": "DINO, mean teacher, distillation",
+}
+"""What a network is called that is a copy of another one beside it, and who calls it so."""
+_DEEPEST = 3
+"""Parts of a name that may be the network's."""
+
+
+def copies_out_of_step(tensors: Sequence[TensorSpec], actions: Sequence[Action]) -> list[Problem]:
+    """A warning if rules fill tensors of a network, and a copy of it would no longer hold the same."""
+    filled = {action.tensor.name: action for action in actions}
+    pairs = [
+        (one, copy) for one, copy in _pairs(tensors) if not _are_alike(filled.get(one.name), filled.get(copy.name))
+    ]
+    if not pairs:
+        return []
+    one, copy = pairs[0]
+    more = f" (and {len(pairs) - 1} more like it)" if len(pairs) > 1 else ""
+    message = f"{shown(copy.name)} is a copy of {shown(one.name)}, and would not hold the same afterwards{more}"
+    return [Problem("tensor.copy", message, "let training make the copy anew, or fill both with the same constant")]
+
+
+def _pairs(tensors: Sequence[TensorSpec]) -> Iterator[tuple[TensorSpec, TensorSpec]]:
+    """Tensors of networks, each with its copy. A copy has most of its tensors in common with the other network."""
+    networks = _networks(tensors)
+    for (above, part), copied in networks.items():
+        for (beside, other), content in networks.items() if part in COPIES else ():
+            shared = content.keys() & copied.keys()
+            if beside == above and other not in COPIES and len(shared) > 1 and 2 * len(shared) > len(copied):
+                yield from ((content[key], copied[key]) for key in content if key in shared)
+
+
+def _networks(tensors: Iterable[TensorSpec]) -> Mapping[Network, Content]:
+    """All that may be networks, if one of them is called as copies are."""
+    named = [(tensor, tensor.name.split(".")) for tensor in tensors]
+    depths = range(_DEEPEST)
+    places = {tuple(parts[:depth]) for _, parts in named for depth in depths if _part(parts, depth) in COPIES}
+    networks: dict[Network, Content] = defaultdict(dict)
+    for tensor, parts in named if places else ():
+        for depth in depths:
+            if depth + 1 < len(parts) and tuple(parts[:depth]) in places:
+                networks[tuple(parts[:depth]), parts[depth]]["".join(parts[depth + 1 :]), tensor.shape] = tensor
+    return networks
+
+
+def _part(parts: Sequence[str], depth: int) -> str:
+    return parts[depth] if depth + 1 < len(parts) else ""
+
+
+def _are_alike(one: Action | None, other: Action | None) -> bool:
+    """Whether both tensors are kept, or hold the same values afterwards."""
+    if one is None or other is None:
+        return one is other
+    return isinstance(one.fill, Constant) and (one.fill, one.rows) == (other.fill, other.rows)
