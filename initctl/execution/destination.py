@@ -71,7 +71,6 @@ def destination(
         check_not_here(path)
     else:
         check_not_cached(path)
-        check_not_cached(path)
         if not force:
             _check_is_checkpoint(path, output)
     return Destination(path, os.stat(path).st_mode, exists=True)

@@ -11,7 +11,7 @@ from initctl.errors import Problem, listed, shown
 from initctl.formats.directories.listing import files_below, listing
 from initctl.formats.directories.nested import folders_with_weights
 from initctl.formats.directories.twins import FOLDERS, holds_twins, twins
-from initctl.formats.directories.weight_names import EXPORTS, weight_name
+from initctl.formats.directories.weight_names import weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -81,7 +81,7 @@ def around(
     beside = [name for name in here.files if location.named(name) not in own]
     stale = [*twins(beside, chosen), *_in_folders(location, here)] if chosen else []
     known = [*stale, *([chosen.name] if chosen else [])]
-    others = [name for name in beside if name not in known and _is_of_weights(name)]
+    others = [name for name in beside if name not in known and _is_of_model(name)]
     left = [location.named(name) for name in here.left_out]
     named = [location.named(name) for name in stale]
     below = [name for name in _folders(location) if not _belongs(name, location, [*own, *named])]
@@ -104,14 +104,14 @@ def _in_folders(location: Location, here: Listing) -> Iterator[str]:
             yield from (f"{folder}/{name}" for name in names if holds_twins(name))
 
 
-def _is_of_weights(name: str) -> bool:
+def _is_of_model(name: str) -> bool:
     found = weight_name(name)
-    return found is not None and found.suffix not in EXPORTS and (found.suffix != ".bin" or "model" in found.stem)
+    return found is not None and found.is_of_model
 
 
 def _folders(location: Location) -> list[str]:
     """The folders of the directory that hold weights, itself among them if the checkpoint is one component of it."""
-    here = location.component and any(map(_is_of_weights, listing(location.directory, location.directory).files))
+    here = location.component and any(map(_is_of_model, listing(location.directory, location.directory).files))
     return [*([CURRENT] if here else []), *folders_with_weights(location.directory)]
 
 

@@ -71,7 +71,7 @@ def _chosen(found: Sequence[WeightName]) -> list[str]:
     names = [weights.name for weights in found]
     indexes = [weights.name for weights in found if weights.is_index]
     if len(indexes) > 1:
-        raise Undecided("ambiguous", f"holds several indexes: {_quoted(indexes)}", "name one of them")
+        raise Undecided("ambiguous", f"holds several indexes: {_listed(indexes)}", "name one of them")
     return indexes or ([_TORCH_MODEL] if _TORCH_MODEL in names else names)
 
 
@@ -120,12 +120,12 @@ def _without_index(location: Location, here: Listing, names: Sequence[str], root
 def _refuse_empty(location: Location, here: Listing) -> NoReturn:
     """There is nothing of weights directly in the folder: say where there is, if it can be seen."""
     if outside := [name for name in here.left_out if weight_name(name)]:
-        fault = f"{_quoted(outside)}: is not a regular file, nor a link to one in the directory"
+        fault = f"{_listed(outside)}: is not a regular file, nor a link to one in the directory"
         _refuse(location, "escape", fault, "if a link leads to the weights elsewhere, name the file there")
     if folders := folders_with_weights(location.home):
         _refuse_below(location, folders)
     if orbax := folders_of_orbax(location.home):
-        named = _quoted([folder or CURRENT for folder in newest_first(location.home, orbax)[0]])
+        named = _listed([folder or CURRENT for folder in newest_first(location.home, orbax)[0]])
         fault = f"holds checkpoints of orbax, which initctl does not read: {named}"
         _refuse(location, "orbax", fault, "save the parameters as safetensors")
     refuse_directory(location.path, here)
@@ -138,14 +138,14 @@ def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
     ordered, is_known = newest_first(location.home, folders)
     kind = f"is {parent.words}; its" if parent else "holds no weights itself; the"
     order = ", the newest first" if is_known else ""
-    fault = f"{kind} weights are in {_quoted([f'{folder}/' for folder in ordered])}{order}"
+    fault = f"{kind} weights are in {_listed([f'{folder}/' for folder in ordered])}{order}"
     first = ordered[0]
     whole = f"add --component {shown(first)}, which writes the whole directory"
     hint = f"name a folder, as {shown(os.path.join(location.path, first))}, or {whole}"
     _refuse(location, "below", fault, hint)
 
 
-def _quoted(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return listed([shown(name) for name in names], at_most=5)
 
 

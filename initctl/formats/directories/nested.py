@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats.directories.listing import listing
-from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, EXPORTS, FOREIGN, weight_name
+from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, FOREIGN, weight_name
 from initctl.formats.opening import read_small
 
 if TYPE_CHECKING:
@@ -106,15 +106,13 @@ def _folders(directory: str, holds: Callable[[Iterable[str]], bool]) -> list[str
 
 
 def _holds_weights(names: Iterable[str]) -> bool:
-    return any(name in (DISTRIBUTED_METADATA, PIPELINE) or _is_of_weights(name) for name in names)
+    return any(name in (DISTRIBUTED_METADATA, PIPELINE) or _can_be_read(name) for name in names)
 
 
-def _is_of_weights(name: str) -> bool:
-    """Data sets are called `.bin` too: such a file needs a name that says what it is."""
+def _can_be_read(name: str) -> bool:
+    """Whether a file called so holds weights in a format that initctl reads."""
     found = weight_name(name)
-    if found is None or found.suffix in FOREIGN or found.suffix in EXPORTS:
-        return False
-    return found.suffix != ".bin" or "model" in found.stem or "weights" in found.stem
+    return found is not None and found.is_of_model and found.suffix not in FOREIGN
 
 
 def _is_orbax(names: Iterable[str]) -> bool:

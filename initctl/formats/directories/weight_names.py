@@ -41,12 +41,16 @@ NO_WEIGHTS = {
     r"common\.pt": "Megatron-core, dist_checkpointing: all that is not a sharded tensor",
     r"(latest_)?train_state\.pt": "Megatron-Bridge",
 }
-"""Files of torch.save that lie beside weights: the state of training."""
+"""Files of torch.save that are beside weights and hold the state of training. `formats/beside.py` knows more names of
+optimizers' files, but some of those hold weights too, as Megatron-LM's `model_optim_rng.pt` does.
+"""
 CONVERTED = {
     "pytorch_model": "model",  # transformers
     "open_clip_pytorch_model": "open_clip_model",  # open_clip
 }
 """Stems that a library's loader expects to be others in safetensors."""
+_OF_A_MODEL = ("model", "weights")
+"""What stems of `.bin` files with weights have in them: data sets have this ending, too."""
 _SUFFIXES = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS)
 _VARIANT = r"[A-Za-z0-9_]*[A-Za-z][A-Za-z0-9_]*"
 """As in transformers and diffusers, `_add_variant`: `fp16`, `non_ema`, `8bit`; a number alone is a rank's."""
@@ -88,6 +92,12 @@ class WeightName(NamedTuple):
     def is_part(self) -> bool:
         """Whether it is one shard of several."""
         return self.shards is not None and self.shards > 1
+
+    @property
+    def is_of_model(self) -> bool:
+        """Whether a file called so holds a model for training, and neither an export of one nor, maybe, data."""
+        may_be_data = self.suffix == ".bin" and not any(word in self.stem for word in _OF_A_MODEL)
+        return self.suffix not in EXPORTS and not may_be_data
 
 
 def weight_name(name: str) -> WeightName | None:

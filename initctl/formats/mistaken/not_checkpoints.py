@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, shown
+from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 from initctl.formats.mistaken.tar import is_tar, tar_names
 from initctl.formats.opening import open_regular
 
@@ -134,13 +135,13 @@ def _error_page(text: str) -> NotCheckpoint:
 
 _SNIFFED = 4096
 """Bytes of a file's beginning."""
-_OTHER_WEIGHTS = (".h5", ".keras", ".msgpack", ".onnx", ".gguf", ".tflite", ".npz", ".npy", ".pb", ".nemo", ".zip")
+_OTHER_WEIGHTS = (*FOREIGN, *EXPORTS, ".npy", ".pb", ".nemo", ".zip")
 _LONGEST_CHARACTER = 3
 """Bytes of a character of UTF-8 that may be cut off."""
 _SHOWN = 80
 """Characters of an error message."""
 _ANY_JSON = NotCheckpoint("is a JSON document, not a checkpoint", "name a file or a directory of weights")
-_WEIGHTS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+_WEIGHTS = (SAFETENSORS, *TORCH)
 _KEY = re.compile(r'"([^"\\]{1,60})"\s*:')
 _ERROR_PAGE = re.compile(
     r"(?:\d{3}:? )?(?:Entry|Repository|Revision|Page|File|Object)? ?Not Found\b|Invalid (?:username|credentials|token)"

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, shown
+from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ _HUB = re.compile(
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 """`org/name`, as huggingface_hub/utils/_validators.py has it."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://.+")
-_ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".json", ".toml", ".pt2", ".gguf", ".h5", ".onnx", ".npz")
+_ENDINGS = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS, ".json", ".toml", ".pt2")
 """A name that ends so is a file's, not a model's."""
 
 

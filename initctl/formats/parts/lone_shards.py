@@ -7,9 +7,8 @@ import re
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.index import Index
+from initctl.formats.directories.weight_names import weight_name
 
-_INDEX = re.compile(r".+\.index(\.[\w-]+)?\.json")
-"""An index, or that of a variant: `model.safetensors.index.fp16.json`."""
 _NUMBERED = re.compile(r".+-\d{5}-of-(?P<shards>\d{5})\.\w+", re.DOTALL)
 """How transformers, diffusers and huggingface_hub number shards: `model-00001-of-00002.safetensors`."""
 
@@ -33,7 +32,7 @@ def _warning(message: str, hint: str) -> Problem:
 
 def _index_of(directory: str, name: str) -> str | None:
     """The path of the first index in `directory` that lists `name` beside other shards."""
-    for index in sorted(filter(_INDEX.fullmatch, os.listdir(directory or "."))):
+    for index in sorted(filter(_is_index, os.listdir(directory or "."))):
         path = os.path.join(directory, index)
         try:
             shards = Index(path).shards
@@ -42,6 +41,11 @@ def _index_of(directory: str, name: str) -> str | None:
         if name in shards and len(shards) > 1:
             return path
     return None
+
+
+def _is_index(name: str) -> bool:
+    found = weight_name(name)
+    return found is not None and found.is_index
 
 
 def _numbered(name: str) -> int:
