@@ -122,7 +122,7 @@ def _initializer(rule: Rule) -> Bound | None:
 def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Surroundings) -> Decisions:
     """The rule that decides each tensor, or each of its rows, if any does."""
     reaches = tuple(Reach(bound.rule) for bound in rules)
-    quantized = quantized_weights(tensors, partial(method_named_in, around.checkpoint.directory))
+    quantized = quantized_weights(tensors, partial(method_named_in, around.checkpoint.home))
     closed = quantized.keys() | _of_optimizers(around.checkpoint)
     parts: list[Part] = []
     for tensor in tensors:

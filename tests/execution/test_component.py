@@ -111,3 +111,19 @@ def test_a_distributed_checkpoint_is_one(tmp_path: Path):
     initctl.apply(source, tmp_path / "out", rules=RULES, component="weights")
     assert changed(source, tmp_path / "out") == {"weights/__0_0.distcp"}
     assert initctl.verify(tmp_path / "out", rules=RULES, component="weights", against=source).holds
+
+
+def test_its_own_config_says_how_it_is_quantized(tmp_path: Path):
+    (tmp_path / "unet").mkdir()
+    save_file({"fc.scales": torch.ones(4), "fc.bias": torch.ones(4)}, tmp_path / "unet" / "model.safetensors")
+    (tmp_path / "unet" / "config.json").write_text('{"quantization_config": {"quant_method": "gptq"}}')
+    plan = initctl.plan(tmp_path, rules=["*=zeros"], component="unet")
+    assert [action.tensor.name for action in plan.actions] == ["fc.bias"]
+
+
+def test_its_own_config_says_what_is_tied(tmp_path: Path):
+    (tmp_path / "text_encoder").mkdir()
+    save_file({"model.embed_tokens.weight": torch.ones(4, 2)}, tmp_path / "text_encoder" / "model.safetensors")
+    (tmp_path / "text_encoder" / "config.json").write_text('{"tie_word_embeddings": true}')
+    with pytest.raises(initctl.FitError, match=r"no tensor: lm_head\.weight is tied to model\.embed_tokens"):
+        initctl.plan(tmp_path, rules=["lm_head.weight=zeros"], component="text_encoder")

@@ -60,7 +60,7 @@ ALWAYS = (
 )
 """What is tied whatever a config says, and to what."""
 BEFORE = ("", "model.", "transformer.", "language_model.", "text_model.", "bert.", "decoder.")
-"""What may stand before these names."""
+"""What these names may have before them."""
 FAMILIES = frozenset((
     "albert", "aya_vision", "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "biogpt",
     "blenderbot", "blenderbot-small", "blip", "blip_text_model", "bloom", "camembert", "canary", "cohere",
@@ -80,7 +80,7 @@ FAMILIES = frozenset((
     "vaultgemma", "vilt", "visual_bert", "voxtral_realtime", "whisper", "xglm", "xlm", "xlm-roberta",
     "xlm-roberta-xl", "xlnet", "xmod", "yoso", "zamba", "zamba2",
 ))  # fmt: skip
-"""Model types whose config ties the two unless it says otherwise: `tie_word_embeddings` of transformers 5.24, where
+"""Model types whose config ties the two unless it says otherwise: `tie_word_embeddings` of transformers 5.24, whose
 config.json leaves out what is so by default."""
 
 
@@ -103,7 +103,7 @@ def tie_of(selector: Selector, checkpoint: Checkpoint) -> Tie | None:
     holder = next((holder for kept in EMBEDDINGS if (holder := _ending(kept, names))), None)
     if not (found and holder):
         return None
-    is_tied = _is_tied(checkpoint.directory)
+    is_tied = _is_tied(checkpoint.home)
     return None if is_tied is False else Tie(found, holder, sure=is_tied is True)
 
 
@@ -111,7 +111,7 @@ def left_out_names(checkpoint: Checkpoint) -> list[str]:
     """What output layers may be called that are tied for certain to an embedding of `checkpoint`."""
     names = [tensor.name for tensor in checkpoint.tensors]
     is_there = any(_ending(kept, names) for kept in EMBEDDINGS)
-    is_tied = is_there and _is_tied(checkpoint.directory)
+    is_tied = is_there and _is_tied(checkpoint.home)
     return [name for output in OUTPUTS for name in _spellings(output)] if is_tied else []
 
 
@@ -128,7 +128,7 @@ def _is_tied(directory: str) -> bool | None:
     """Whether the model in `directory` ties its output layer to the embedding, as far as `config.json` says so."""
     try:
         config = read_config(directory)
-    except InputError:  # told where anything depends on it
+    except InputError:  # reported if anything depends on it
         return None
     parts = _parts(config or {})
     said = [part["tie_word_embeddings"] for part in parts if isinstance(part.get("tie_word_embeddings"), bool)]
