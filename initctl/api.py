@@ -95,11 +95,11 @@ def apply(
             ends with a slash. Then there may be no rules. `X.bin` becomes `X.safetensors` in a directory, with or
             without shards; `pytorch_model` becomes `model`. If the ending is not known, there is a warning.
         in_place: replace the checkpoint itself; then there is no `output`.
-        patch: in place, overwrite the bytes of ruled tensors where they lie: costs what these cost, however large the
-            rest is, but is seen while it goes on, and stays where it is interrupted; the same call completes it.
-        no_clobber: refuse where `output` exists.
+        patch: in place, overwrite only the bytes of ruled tensors. It costs what these cost, however large the rest is.
+            It is not atomic: if interrupted, some tensors hold new values, and the same call completes it.
+        no_clobber: refuse if `output` exists.
         force: replace a file at `output` even if it is not a checkpoint.
-        max_shard_size: convert to a directory of shards, each with at most so much of tensors: `500MB`, `5GB`.
+        max_shard_size: convert to a directory of shards, each with tensors of at most this size: `500MB`, `5GB`.
         stale: what happens to a directory's files that hold the same model once more (another format, an export), and
             would keep its old values: `keep` carries them along unchanged, `drop` leaves them out, or removes them in
             place. Without it, such a directory is refused.
@@ -109,7 +109,7 @@ def apply(
             with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
 
     Raises:
-        UsageError, InputError, FitError: as for `plan`; and where `output` is the checkpoint itself.
+        UsageError, InputError, FitError: as for `plan`; and if `output` is the checkpoint itself.
         StorageError: the output cannot be written, memory does not suffice, or the device is not there.
         ConflictError: the checkpoint changed while it was read, or is not the one that `plan` was made for, or `output`
             must not be replaced.
@@ -120,20 +120,19 @@ def apply(
     _check_output(output, in_place=in_place, patch=patch, no_clobber=no_clobber, sharded=max_shard_size is not None)
     _check_force(force=force, in_place=in_place, no_clobber=no_clobber)
     threads = None if threads is None else counting("threads", threads)
+    path = None if output is None else os.fspath(output)
     request = Request.of(asked)
     if saved := _saved(plan, request):
         made = saved.for_checkpoint(os.fspath(checkpoint))
+        conversion, warnings = outcome_at(path, made.checkpoint, max_shard_size)
+        _check_keeps_optimizer(conversion, is_reset=bool(made.resets))
     else:
         table = _read(checkpoint, request.root, request.component)
-        if request.options.reset_optimizer and output is not None:
-            _check_keeps_optimizer(outcome_at(os.fspath(output), table, max_shard_size).conversion)
+        conversion, warnings = outcome_at(path, table, max_shard_size)
+        _check_keeps_optimizer(conversion, is_reset=request.options.reset_optimizer)
         made = request.plan(table, _read)
-    conversion, warnings = outcome_at(os.fspath(output), made.checkpoint, max_shard_size) if output else (None, ())
-    if made.resets:
-        _check_keeps_optimizer(conversion)
-    if not (conversion or saved):
-        request.check_rules()
-    path = None if output is None else os.fspath(output)
+        if not conversion:
+            request.check_rules()
     along = carried(made.checkpoint, path, conversion=conversion, patch=patch, stale=stale)
     made = replace(made, warnings=along.replacing(made.warnings))
     if on_event:
@@ -172,12 +171,12 @@ def verify(
         against: what the rules were applied to, which they are planned for then; old values are taken from there. All
             that no rule decides must be as it is there: to the byte, unless `checkpoint` was converted. There may be no
             rules.
-        sample: compare so many elements of each tensor only.
-        plan: as for `apply`; without `against`, the checkpoint needs to have the same tensors, wherever they lie.
+        sample: compare only this many elements of each tensor.
+        plan: as for `apply`; without `against`, the checkpoint needs to have the same tensors, in whatever files.
         threads, on_event: as for `apply`.
 
     Raises:
-        UsageError, InputError, FitError, StorageError: as for `plan`; and where old values are needed and `against` is
+        UsageError, InputError, FitError, StorageError: as for `plan`; and if old values are needed and `against` is
             not given.
         ConflictError: a checkpoint changed while it was read, or is not the one that `plan` was made for.
     """
@@ -274,14 +273,14 @@ def _check_force(*, force: bool, in_place: bool, no_clobber: bool) -> None:
         raise UsageError(Problem("output.force", "force: in place the checkpoint itself is replaced", "leave it out"))
     if force and no_clobber:
         fault = "force: no-clobber refuses to replace any file"
-        raise UsageError(Problem("output.force", fault, "leave one of both out"))
+        raise UsageError(Problem("output.force", fault, "leave one of the two out"))
 
 
-def _check_keeps_optimizer(conversion: Conversion | None) -> None:
-    """Raise `UsageError` if there is a conversion, which leaves an optimizer out that is to be reset."""
-    if conversion:
-        fault = "reset-optimizer: what the checkpoint is converted to holds no optimizer"
-        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
+def _check_keeps_optimizer(conversion: Conversion | None, *, is_reset: bool) -> None:
+    """Raise `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
+    if conversion and is_reset:
+        fault = "reset-optimizer: the result of a conversion holds no optimizer"
+        raise UsageError(Problem("output.reset_optimizer", fault, "leave the flag out, or keep the format"))
 
 
 def _saved(path: Path | None, request: Request) -> SavedPlan | None:

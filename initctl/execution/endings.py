@@ -21,7 +21,7 @@ WRITTEN: dict[str, Format] = {
     ".th": TORCH,  # AllenNLP, demucs
     ".pth.tar": TORCH,  # torch's ImageNet example
 }
-"""Of files that can be written."""
+"""Endings of files that can be written, and their formats."""
 
 FOREIGN: dict[str, str] = {
     ".gguf": "GGUF",  # llama.cpp
@@ -62,16 +62,16 @@ FOREIGN: dict[str, str] = {
     ".csv": "CSV",
     ".parquet": "Parquet",
 }
-"""Of formats that other programs read, and that initctl does not write."""
+"""Endings of formats that other programs read and initctl does not write."""
 
 TEXTS = (
     ".txt", ".md", ".rst", ".log", ".html", ".pdf", ".ini", ".cfg", ".py", ".ipynb", ".sh", ".c", ".cpp", ".h", ".rs",
 )  # fmt: skip
-"""Of files that hold no weights. No directory is called so."""
+"""Endings of files that hold no weights. No directory is called so."""
 
 
 def ending(path: str, known: Collection[str] = ()) -> str:
-    """The longest of the `known` endings that `path` has, in whatever case; else what stands behind its last dot."""
+    """The longest of the `known` endings that `path` has, in whatever case; else what follows its last dot."""
     name = os.path.basename(path).lower()
     found = max((end for end in known if name.endswith(end)), key=len, default="")
     return found or os.path.splitext(name)[1]

@@ -37,12 +37,11 @@ def execute(
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
     A file at `output` is replaced if it is a checkpoint; by `force` whatever it is, and under `no_clobber` never.
-    `conversion` is what the output becomes where that is another kind than the input. Files of a directory that are
-    `dropped` do not go along. Memory does not grow with the
-    checkpoint, but for initializers that need a whole tensor: they have room for one at a time. Whatever is raised,
-    what was there is as it was and nothing is left behind, but for `UncertainError` and for what `on_event` raises on
-    `Committed`: then the result is in place. In place, `patch` overwrites the ruled bytes where they lie: then
-    `UncertainError` also says that some of them hold new values and some do not.
+    `conversion` is what the output becomes if that is another kind than the input. Files of a directory that are
+    `dropped` do not go along. Memory does not grow with the checkpoint, but for initializers that need a whole tensor:
+    they have room for one at a time. Whatever is raised, what was there is as it was and nothing is left behind, but
+    for `UncertainError` and for what `on_event` raises on `Committed`: then the result is in place. In place, `patch`
+    overwrites only the ruled bytes: then `UncertainError` also says that some of them hold new values and some do not.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     if output is not None:

@@ -25,19 +25,21 @@ class Conversion(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a checkpoint is converted to, if it is converted, and what is odd about that."""
+    """What a checkpoint is converted to, if it is, and warnings about the name of the result."""
 
     conversion: Conversion | None = None
     warnings: tuple[Problem, ...] = ()
 
 
-def outcome_at(output: str, checkpoint: Checkpoint, max_shard_size: str | None) -> Outcome:
-    """What becomes of `checkpoint` by being written to `output`.
+def outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> Outcome:
+    """What becomes of `checkpoint` by being written to `output`, or in place.
 
     The ending of `output` decides which format a file has. A file of torch.save becomes a directory if `output` is one,
     or ends like one; any checkpoint does if shards have a `max_shard_size`. One file of safetensors is put into a
     directory as it is. Raises `UsageError` if this is not offered.
     """
+    if output is None:
+        return Outcome()
     is_directory = names_directory(output)
     if max_shard_size is not None:
         if not is_directory and ending(output, WRITTEN) in (*WRITTEN, *FOREIGN, *TEXTS):
