@@ -84,7 +84,7 @@ def columns(text: str) -> int:
 
 
 def _escaped(text: str) -> list[str]:
-    """Each character, or its escape where it is dangerous wherever it is."""
+    """Each character, or its escape if it is dangerous anywhere in a line."""
     found = [char if is_visible(char) else _code_point(char) for char in text]
     for command in _COMMAND.finditer(text):
         found[command.start(1)] = _code_point("#")

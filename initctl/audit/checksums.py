@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Checksums:
-    """Those of the bytes that hold `places` of what `reader` reads, or of all bytes if it `is_new`; none where the
+    """Those of the bytes that hold `places` of what `reader` reads, or of all bytes if it `is_new`; none if the
     original had none either.
     """
 

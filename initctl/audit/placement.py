@@ -28,7 +28,7 @@ class ByPlace:
 
 
 class ByName:
-    """Wherever tensors of the same names lie: as many as there were, and no more. A name that a file only notes counts.
+    """Wherever tensors of the same names are: as many as there were, and no more. A name that a file only notes counts.
 
     If the result `is_converted`, it has none of those outside of the root.
     """
@@ -49,7 +49,7 @@ class ByName:
         )
 
     def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
-        """Where it is, under its own name first; those that it was tied to may lie apart."""
+        """Where it is, under its own name first; those that it was tied to may be apart."""
         return tuple(
             there for _, there in self._under_all_names(tensor) if there and self._fault(tensor, there) is None
         )

@@ -37,7 +37,7 @@ _LARGEST_FILE = 2**63
 
 
 class NewShard(NamedTuple):
-    """A file to be written: how it is laid out, and its tensors as they lie in the input."""
+    """A file to be written: how it is laid out, and its tensors as they are in the input."""
 
     name: str
     layout: Layout
@@ -140,7 +140,7 @@ class Converter(Writer):
         noted.
 
         Whoever reads a part of a model looks for the name that it has there, and state dicts list a model's inner parts
-        before its heads. Raises `FitError` where the format cannot hold it.
+        before its heads. Raises `FitError` if the format cannot hold it.
         """
         problems = []
         for tensor in self.checkpoint.tensors:

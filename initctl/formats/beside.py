@@ -57,10 +57,7 @@ _MOST_READ = 8
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A file or a folder `name`, with what it holds as far as it can be read: a folder is not.
-
-    Messages call it `path`.
-    """
+    """A file or a folder `name`, which messages call `path`, with what the file holds, if it can be read."""
 
     name: str
     path: str
@@ -71,7 +68,7 @@ class Beside:
 
     @property
     def matters(self) -> bool:
-        """Whether it holds anything that training goes on from, or may hold that."""
+        """Whether it holds, or may hold, anything that training goes on from."""
         remembers = any(optimizer.kinds for optimizer in self.optimizers)
         return self.table is None or self.writer.has_copies or remembers or bool(self.copies)
 
@@ -84,7 +81,7 @@ class Beside:
 def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
     """Those beside the weights of `checkpoint` that matter.
 
-    Beside a single file that has its own optimizer, another one is no concern of it.
+    If a single file has an optimizer of its own, only copies of parameters beside it matter.
     """
     has_own = not checkpoint.is_directory and any(optimizer.kinds for optimizer in checkpoint.optimizers)
     base = checkpoint.path if os.path.isdir(checkpoint.path) else os.path.dirname(checkpoint.path)

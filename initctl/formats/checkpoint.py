@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class Checkpoint:
     """What a path holds.
 
-    `directory` holds the files; `target` is what a rewrite replaces: the one file, or the directory where
+    `directory` holds the files; `target` is what a rewrite replaces: the one file, or the directory if it
     `is_directory`. `tensors` keep the order of their names in the file, shard after shard. A directory has
     `companions`, files that hold none of them. The checkpoint may be one `component` of it, in the folder of this name.
 
-    Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it lie tensors
-    that no rule reaches, under their whole names; `unlisted` are bytes that something leads to which is no tensor with
-    a name, called by the keys near it. `contents` say, for each file, what lies beside tensors. A
-    directory may be `described_by` one of the other files, which says where tensors lie. Some of the `files` may
-    be `beside` the weights, and of another format: they hold optimizers.
+    Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it are tensors
+    that no rule reaches, under their whole names; `unlisted` are bytes that something other than a tensor with a name
+    leads to, called by the keys near it. `contents` say, for each file, what it holds beside tensors. A directory may
+    be `described_by` one of the other files, which says where tensors are. Some of the `files` may be `beside` the
+    weights, and of another format: they hold optimizers. `masters` are copies of parameters.
     """
 
     path: str
@@ -80,7 +80,7 @@ class Checkpoint:
 
     @property
     def side_files(self) -> tuple[CheckpointFile, ...]:
-        """The other files that go along when it is converted: all but the one that says where tensors lie."""
+        """The other files that go along when it is converted: all but the one that says where tensors are."""
         return tuple(file for file in self.other_files if file.name != self.described_by)
 
     def holds(self, path: str) -> bool:

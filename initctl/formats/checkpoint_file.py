@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Identity(NamedTuple):
-    """What tells whether a file is still the one that was read."""
+    """A file is still the one that was read if this is the same."""
 
     device: int
     inode: int
@@ -27,8 +27,8 @@ class Identity(NamedTuple):
 class Checksum(NamedTuple):
     """The CRC-32 of a file's bytes from `start` to `stop`, which `name` are: `value`, stored at each of `places`.
 
-    It is `unfinished` where it stands at the last place alone, and the others hold zeros: while a patch is at work.
-    Where the `value` is 0 there may be none: no content is held to it.
+    It is `unfinished` if it is at the last place alone, and the others hold zeros: while a patch is at work. If the
+    `value` is 0 there may be none: no content is held to it.
     """
 
     name: str

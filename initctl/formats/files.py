@@ -80,10 +80,9 @@ def together(
 
     A `description` is the table of one of the others, which says where tensors lie, as an index does.
     """
-    told = [description, *tables] if description else tables
-    entries = [entry for table in told for entry in table.entries]
-    told_of = {name: groups for table in told for name, groups in table.optimizers.items()}
-    optimizing = optimizers(entries, told_of)
+    read = [description, *tables] if description else tables
+    entries = [entry for table in read for entry in table.entries]
+    optimizing = optimizers(entries, {name: facts for table in read for name, facts in table.optimizers.items()})
     copies = masters((entry.tensor.name for entry in entries), optimizing)
     found = rooted(entries, root, location.path, of_optimizers(optimizing, copies))
     checkpoint = Checkpoint(
@@ -92,13 +91,13 @@ def together(
         is_directory=companions is not None,
         files=tuple(table.file for table in tables),
         tensors=found.tensors,
-        metadata={table.file.name: table.metadata for table in told if table.metadata},
+        metadata={table.file.name: table.metadata for table in read if table.metadata},
         companions=companions,
-        warnings=(*(w for table in told for w in table.warnings), *_choice(location.path, found), *warnings),
+        warnings=(*(w for table in read for w in table.warnings), *_choice(location.path, found), *warnings),
         root=found.root,
         outside=found.outside,
-        unlisted=tuple(spec for table in told for spec in table.unlisted),
-        contents={table.file.name: table.contents for table in told if table.contents},
+        unlisted=tuple(spec for table in read for spec in table.unlisted),
+        contents={table.file.name: table.contents for table in read if table.contents},
         optimizers=optimizing,
         masters=copies,
         described_by=description.file.name if description else None,

@@ -28,10 +28,10 @@ class Entry(NamedTuple):
 class Table:
     """One file's table, of a format.
 
-    `metadata` are texts that describe the file; `contents` say in a word or two what lies beside tensors, by key.
+    `metadata` are texts that describe the file; `contents` say in a word or two what it holds beside tensors, by key.
     `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states. `unlisted` are bytes
-    that something leads to which is no tensor with a name, called by the keys near it. `of_one_rank` says, as
-    the end of a sentence about the file, what in it shows that it is one rank's part.
+    that something other than a tensor with a name leads to, called by the keys near it. `of_one_rank` says, as ends of
+    sentences about the file, what in it shows that it is one rank's part.
     """
 
     format: str

@@ -144,7 +144,7 @@ def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Su
 
 
 def _of_optimizers(checkpoint: Checkpoint) -> frozenset[str]:
-    """The names of what an explicit root takes in and is no weight."""
+    """The names of tensors that an explicit root takes in though they are an optimizer's."""
     root = f"{checkpoint.root}." if checkpoint.root else ""
     names = of_optimizers(checkpoint.optimizers, checkpoint.masters)
     return frozenset(name.removeprefix(root) for name in names)
@@ -243,7 +243,7 @@ def _span_text(start: int | None, stop: int | None) -> str:
 
 
 def _row(expression: Expression, lookup: Lookup) -> int:
-    """The row that `expression` comes to. A division may lead to it. Raises `Unfit` if it is not a whole number."""
+    """The row that `expression` gives, which may be the result of a division. Raises `Unfit` if it is not whole."""
     try:
         value = expression.value(lookup)
     except Undefined as fact:

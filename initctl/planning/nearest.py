@@ -64,7 +64,7 @@ def _longer(pattern: str) -> Iterator[str]:
 
 
 def _spelled(pattern: str, names: Sequence[str]) -> Iterator[str]:
-    """Patterns in which one part between dots, which is no part of `names`, is spelled as one that is."""
+    """Patterns in which one part between dots, which none of `names` has, is spelled as one that they have."""
     parts = pattern.split(".")
     known = {part for name in names for part in name.split(".") if not part.isdigit()}
     for at, part in enumerate(parts if len(parts) > 1 else ()):

@@ -115,8 +115,8 @@ class Totals(NamedTuple):
 class Plan:
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
-    `resets` are actions on what lies outside of the state dict: what an optimizer remembers of filled tensors. If that
-    was asked for, there are `buffers`: patterns for the names of tensors that are no parameters.
+    `resets` are actions on what is outside of the state dict: what an optimizer remembers of filled tensors. If that
+    was asked for, there are `buffers`: patterns for the names of tensors that are not parameters.
     """
 
     checkpoint: Checkpoint

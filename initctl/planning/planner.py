@@ -10,7 +10,7 @@ from initctl.planning.advice.findings import Decided, findings
 from initctl.planning.deciding import decide
 from initctl.planning.fitting import action_of
 from initctl.planning.names import Lookup, Surroundings
-from initctl.planning.optimizers import Resets, resets, stale, with_optimizers_beside
+from initctl.planning.optimizers import Resets, old_values_kept, resets, with_optimizers_beside
 from initctl.planning.placing import placed
 from initctl.planning.plan import TORCH, Kept, Plan
 from initctl.planning.sharing import shared
@@ -42,28 +42,34 @@ def make_plan(
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`.
 
-    `read` gives the table of another checkpoint that a rule names; `config` is what `config.json` says, where there is
+    `read` gives the table of another checkpoint that a rule names; `config` is what `config.json` says, if there is
     one; `preset` are those of the rules that come from a preset. Raises `FitError` with every fault found.
     """
     around = Surroundings(checkpoint, config, read)
     decisions = decide(checkpoint.tensors, rules, around)
     actions, faults = _actions(decisions, around)
     kept = tuple(_kept(decisions))
-    reset = Resets()
-    if options.reset_optimizer and not faults:
-        checkpoint = with_optimizers_beside(checkpoint)
-        reset = resets(checkpoint, actions, options.buffers)
+    checkpoint, reset = (checkpoint, Resets()) if faults else _optimizers(checkpoint, actions, options)
     faults = faults or shared(checkpoint, actions, kept, reset.actions)
     found = findings(Decided(around, decisions, actions, kept, preset), options)
     if faults := [*found.faults, *faults]:
         raise FitError(*faults)
-    kept_moments = stale(checkpoint) if actions and not options.reset_optimizer else ()
-    warnings = (*checkpoint.warnings, *found.warnings, *kept_moments, *reset.warnings)
+    warnings = (*checkpoint.warnings, *found.warnings, *reset.warnings)
     buffers = options.buffers if options.reset_optimizer else None
     on_devices = placed(actions, options.device)
     if options.rng == TORCH:
         on_devices = _by_torch(on_devices)
     return Plan(checkpoint, seed, tuple(on_devices), kept, warnings, reset.actions, options.rng, buffers)
+
+
+def _optimizers(checkpoint: Checkpoint, actions: Sequence[Action], options: Options) -> tuple[Checkpoint, Resets]:
+    """What sets back what optimizers remember of tensors that are filled, or warnings that they remember it; and
+    `checkpoint` with all files that this changes. Raises `FitError`.
+    """
+    if options.reset_optimizer:
+        checkpoint = with_optimizers_beside(checkpoint)
+        return checkpoint, resets(checkpoint, actions, options.buffers)
+    return checkpoint, Resets((), old_values_kept(checkpoint) if actions else ())
 
 
 def _by_torch(actions: Sequence[Action]) -> list[Action]:

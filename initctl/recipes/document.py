@@ -91,7 +91,7 @@ def parse_document(text: str, source: str, *, is_file: bool = True) -> Document:
         checked("seed", _seed, None),
         tuple(checked("extends", _texts, [])),
         {name: _variable(name, value, located) for name, value in checked("vars", _table, {}).items()},
-        dict(_told(checked("config", _table, {}), located)),
+        dict(_config_values(checked("config", _table, {}), located)),
         tuple(checked("rule", _rule_tables, [])),
         checked("optional", _flag, otherwise=False),
         preset,
@@ -111,7 +111,7 @@ def _content(text: str, source: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One `[[rule]]`, counted from 0; messages about what it comes to say that it is at `file`."""
+    """One `[[rule]]`, counted from 0; messages about the rules that it gives say that they are at `file`."""
 
     located: Located
     number: int
@@ -206,7 +206,7 @@ def _named_expression(name: str, value: Any, place: str) -> Expression:  # noqa:
         raise error.prefixed(f"{place}: ") from None
 
 
-def _told(table: Mapping[str, Any], located: Located) -> Iterator[tuple[str, Value]]:
+def _config_values(table: Mapping[str, Any], located: Located) -> Iterator[tuple[str, Value]]:
     """What config.json is taken to say, by dotted keys."""
     for name, value in dotted(table):
         path = ("config", *name.split("."))

@@ -37,7 +37,7 @@ class Rule:
     """One rule: its text, where it was given (`rule 2`), and what the text says.
 
     It takes only tensors `where` that holds. One that is `optional` may decide nothing. `place` is what messages say
-    instead of `source` if that can be told more exactly: a line of a recipe.
+    instead of `source` if it is known more exactly: a line of a recipe.
     """
 
     text: str

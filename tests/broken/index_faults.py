@@ -140,7 +140,7 @@ def disagreements() -> Iterator[Fault]:
     yield changed("I09-tensor-in-two-shards", lambda folder: float_file(folder / "b.safetensors", "v", "w"),
                   "index.duplicate", "tensor w is in both a.safetensors and b.safetensors")  # fmt: skip
     yield changed("I18-model-beside-the-index", lambda folder: float_file(folder / "model.safetensors", "w", "v"),
-                  "directory.ambiguous", "model.safetensors lies beside it, and holds the model too")  # fmt: skip
+                  "directory.ambiguous", "model.safetensors is beside it, and holds the model too")  # fmt: skip
     yield changed("I06-shard-empty", lambda folder: (folder / "b.safetensors").write_bytes(b""),
                   "safetensors.malformed", "b.safetensors: file is empty")  # fmt: skip
     yield changed("I22-shard-is-a-pipe", pipe_for_a_shard, "file.kind", "b.safetensors: is not a regular file")

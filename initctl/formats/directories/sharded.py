@@ -27,7 +27,7 @@ _OF_ONE_SAVE = "index and shards are of different saves: get all files of one of
 def read_index(index_path: str, root: str | None, location: Location | None = None) -> Checkpoint:
     """The checkpoint whose index is at `index_path`, at `location` if that is known to be a directory.
 
-    Raises `InputError`, and `UsageError` where no tensor lies at `root`.
+    Raises `InputError`, and `UsageError` if no tensor is at `root`.
     """
     if location is None:
         directory = os.path.realpath(os.path.dirname(index_path))  # the index may be a link, as in Hugging Face's cache
@@ -82,7 +82,7 @@ def _check_no_rival(read: Index, here: Listing) -> None:
     rival = read.name.whole if read.name else ""
     if rival in here.files and rival not in read.shards:
         hint = "remove the one that is out of date"
-        message = f"{shown(read.path)}: {shown(rival)} lies beside it, and holds the model too"
+        message = f"{shown(read.path)}: {shown(rival)} is beside it, and holds the model too"
         raise InputError(Problem("directory.ambiguous", message, hint))
 
 

@@ -40,7 +40,7 @@ _GROUPS = ".param_groups."
 def read_distributed(location: Location, here: Listing, root: str | None) -> Checkpoint:
     """The checkpoint in a directory, or in a component of one, whose folder holds what is `here`.
 
-    Raises `InputError`, and `UsageError` where no tensor lies at `root`.
+    Raises `InputError`, and `UsageError` if no tensor is at `root`.
     """
     described = os.path.join(location.path, DISTRIBUTED_METADATA)
     try:

@@ -15,8 +15,8 @@ Parameter = int | str
 
 
 class Group(NamedTuple):
-    """A group of parameters in the order that the optimizer was given, their names if it was told them, and the
-    group's options: NaN stands for one that is not a number.
+    """A group of parameters in the order that the optimizer was given, their names if it knows them, and the group's
+    options: one that is not a number is NaN.
     """
 
     parameters: tuple[Parameter, ...]

@@ -58,19 +58,19 @@ class _Found:
         self.tensors.add(tensor.name)
 
 
-def optimizers(entries: Entries, told: Mapping[str, OptimizerFacts]) -> tuple[Optimizer, ...]:
+def optimizers(entries: Entries, facts: Mapping[str, OptimizerFacts]) -> tuple[Optimizer, ...]:
     """The optimizers whose states are among `entries`, tensors by the keys that lead to them.
 
-    What pickles have `told` of some of them is by their dotted keys.
+    `facts` are what pickles say of some of them, by their dotted keys.
     """
-    found: dict[str, _Found] = {name: _Found(is_sure=True, is_nested=True) for name in told}
+    found: dict[str, _Found] = {name: _Found(is_sure=True, is_nested=True) for name in facts}
     suspects: list[TensorSpec] = []
     others: list[TensorSpec] = []
     for keys, tensor in entries:
         match keys:
             case (*above, "state", int() | str() as parameter, str(kind)) if (
                 name := ".".join(map(str, above))
-            ) in told:
+            ) in facts:
                 found[name].add(parameter, kind, tensor)
             case _:
                 is_suspect = not _KINDS.isdisjoint(tensor.name.split("."))
@@ -78,7 +78,7 @@ def optimizers(entries: Entries, told: Mapping[str, OptimizerFacts]) -> tuple[Op
     rest = [*others, *_place_all(suspects, others, found)]
     sure = {name: one for name, one in found.items() if one.is_sure}
     _claim(rest, sure)
-    return tuple(_optimizer(name, one, told.get(name)) for name, one in sure.items())
+    return tuple(_optimizer(name, one, facts.get(name)) for name, one in sure.items())
 
 
 def _optimizer(name: str, found: _Found, facts: OptimizerFacts | None) -> Optimizer:
@@ -89,7 +89,7 @@ def _optimizer(name: str, found: _Found, facts: OptimizerFacts | None) -> Optimi
 def _place_all(
     suspects: Sequence[TensorSpec], others: Sequence[TensorSpec], found: dict[str, _Found]
 ) -> Iterator[TensorSpec]:
-    """Add `suspects` to the optimizers whose states they are; gives those that are none."""
+    """Add `suspects` to the optimizers whose states they are. Yields those that are not a state."""
     if not suspects:
         return
     known = dict(_relative(others))

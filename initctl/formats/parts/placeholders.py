@@ -1,4 +1,4 @@
-"""Tensors without elements that stand for weights which are somewhere else.
+"""Tensors without elements, in the place of weights that are somewhere else.
 
 DeepSpeed ZeRO-3 puts `torch.empty(0)` in the place of each parameter (deepspeed/runtime/zero/partition_parameters.py).
 `*_model_states.pt` holds these, and so does what transformers or accelerate save if they do not gather the weights:
@@ -22,11 +22,11 @@ _ZERO_FILES = re.compile(r"(?:.*/)?(?:bf16_|fp16_)?zero_pp_rank_\d+_mp_rank_\d+_
 _ZERO_KEYS = frozenset(("param_shapes", "ds_version", "ds_config"))
 """What DeepSpeed saves beside a model (deepspeed/runtime/engine.py: save_checkpoint)."""
 _SURELY = 2
-"""Placeholders that are no accident: a model may have one empty tensor of its own."""
+"""So many placeholders are not an accident: a model may have one empty tensor of its own."""
 
 
 def placeholders(checkpoint: Checkpoint) -> list[TensorSpec]:
-    """The tensors that stand for others: not even the shape of a weight without elements is left of them."""
+    """The tensors that stand for weights: even the shape is lost, whereas a weight may be [0, 8]."""
     found = [tensor for tensor in checkpoint.tensors if tensor.shape == (0,) and tensor.dtype.is_floating]
     surely = len(found) >= _SURELY or len(found) == len(checkpoint.tensors) or (found and _is_deepspeed(checkpoint))
     return found if surely else []

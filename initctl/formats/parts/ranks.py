@@ -141,17 +141,17 @@ def refuse_chunks(path: str) -> None:
         raise InputError(Problem("file.rank", message, f"name the directory: {shown(directory or '.')}"))
 
 
-def lone_rank(path: str, told: Sequence[str]) -> tuple[Problem, ...]:
+def lone_rank(path: str, signs: Sequence[str]) -> tuple[Problem, ...]:
     """A warning if the file at `path` holds one rank's part: others are beside it, or its name or content says so.
 
-    `told` is what its content says about that, as ends of sentences.
+    `signs` are what in its content says so, as ends of sentences.
     """
     place = os.path.abspath(path)
     own = _file(place)
     if own and (own.of > 1 or _are_of_ranks([own, *_others(place, own)])):
         return (_warning(path, f"is one rank's file of {own.ranks.writer}", own.ranks.remedy),)
-    if told:
-        return (_warning(path, f"is one rank's file (it {listed(told)})", _MERGE),)
+    if signs:
+        return (_warning(path, f"is one rank's file (it {listed(signs)})", _MERGE),)
     return ()
 
 

@@ -28,10 +28,10 @@ _NUMBERS = (
 
 def of_one_rank(value: Any, named: Iterable[Global], parts: Parts) -> tuple[str, ...]:  # noqa: ANN401 - whatever a pickle holds
     """What in `value`, whose pickle has `named` these, shows that it is one rank's part: ends of sentences about it."""
-    told = ((name, fields[name]) for fields in _said(value, parts, _DEEPEST) for name in _NUMBERS if name in fields)
+    said = ((name, fields[name]) for fields in _said(value, parts, _DEEPEST) for name in _NUMBERS if name in fields)
     numbers = [
         f"was saved with {name}={int(number)}"
-        for name, number in told
+        for name, number in said
         if isinstance(number, int) and 1 < number < _MOST
     ]
     held = sorted({kind.name for kind in named if is_part(kind)})

@@ -341,4 +341,4 @@ _STORAGES = {
 }  # fmt: skip
 """torch's storage classes, of torch or of torch.cuda, by their names."""
 STORAGE_NAMES = {dtype.name: name for name, dtype in _STORAGES.items()}
-"""By dtype. Tensors of dtypes that are newer lie in untyped storages."""
+"""By dtype. Tensors of newer dtypes are in untyped storages."""

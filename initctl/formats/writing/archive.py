@@ -74,7 +74,7 @@ class _Entry(NamedTuple):
 
     @property
     def descriptor(self) -> bytes:
-        """What stands behind the content."""
+        """What follows the content."""
         form = DESCRIPTOR_64 if self.is_wide else DESCRIPTOR
         size = self.record.size
         return form.pack(b"PK\x07\x08", self.crc, size, size) if size else b""

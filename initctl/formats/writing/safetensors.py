@@ -36,7 +36,7 @@ class Safetensors:
 
     def unfit(self, tensor: TensorSpec) -> str | None:
         if tensor.name == METADATA:
-            return "the name stands for something else there"
+            return "safetensors uses this name for metadata"
         return None if tensor.dtype.tag else f"it is of dtype {shown(tensor.dtype.name)}"
 
     def layout(self, file: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:  # noqa: ARG002 - as others

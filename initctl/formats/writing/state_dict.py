@@ -1,7 +1,7 @@
 """The pickle of a plain state dict, byte for byte as torch.save writes it, with no tensor and no torch.
 
 torch/serialization.py pickles by protocol 2; torch/_tensor.py says how a tensor is rebuilt, and torch/storage.py what
-its storage is called. Python's pickle notes each value under a number, to refer to it where it comes again.
+its storage is called. Python's pickle notes each value under a number, to refer to it later.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class _Pickle:
         self._written += _PERSISTENT
 
     def _text(self, text: str, *, once: bool = False) -> None:
-        """`text`; where it is written `once`, it is referred to after that."""
+        """`text`; if it is written `once`, later uses refer to it."""
         if not (once and self._again("", text)):
             content = text.encode(errors="surrogatepass")
             self._written += b"X" + len(content).to_bytes(4, "little") + content

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _FORMAT_VERSION, _BYTE_ORDER, _VERSION = b"1", b"little", b"3\n"
 _STORAGES = "data/"
 _ID, _ID_DIGITS = ".data/serialization_id", 20
-"""Two numbers of so many digits: a hash of the names of records, and one of their CRC-32s."""
+"""Two numbers of this many digits each: a hash of the names of records, and one of their CRC-32s."""
 _NO_STEM = "archive"
 """What torch calls an archive that it writes to no path."""
 _CRC_BYTES = 4

@@ -52,7 +52,7 @@ def findings(decided: Decided, options: Options) -> Findings:
     faults = [] if options.allow_unused else unused
     if options.require_all:
         faults = [*faults, *undecided_weights(decided.kept, decided.decisions.quantized)]
-    of_preset = preset_findings(decided, options)
+    of_preset = _preset_findings(decided, options)
     faults = [*faults, *of_preset.faults]
     warnings = [
         *of_preset.warnings,
@@ -67,7 +67,7 @@ def findings(decided: Decided, options: Options) -> Findings:
     return Findings(faults, warnings)
 
 
-def preset_findings(decided: Decided, options: Options) -> Findings:
+def _preset_findings(decided: Decided, options: Options) -> Findings:
     """What is probably not meant by a preset."""
     preset, decisions, checkpoint = decided.preset, decided.decisions, decided.around.checkpoint
     if preset is None:

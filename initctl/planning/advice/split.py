@@ -26,5 +26,5 @@ def split_weights(actions: Sequence[Action], quantized: Mapping[str, QuantizedWe
         if weight and kept and rule not in warned:
             warned.add(rule)
             message = f"{rule}: fills {shown(name)}, but not {listed(list(map(shown, kept)))}"
-            hint = f"together they make up a quantized weight ({weight.scheme}), whose numbers follow from all of them"
+            hint = f"fill all of them, or none: together they make up a quantized weight ({weight.scheme})"
             yield Problem("rule.split_weight", message, hint)

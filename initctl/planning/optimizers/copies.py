@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
 
 
-def stale(checkpoint: Checkpoint) -> list[Problem]:
+def old_values_kept(checkpoint: Checkpoint) -> tuple[Problem, ...]:
     """A warning for each of them, inside of `checkpoint` and in the files beside it."""
     inside: dict[str, list[str]] = defaultdict(list)
     for copies in checkpoint.masters:
@@ -25,12 +25,12 @@ def stale(checkpoint: Checkpoint) -> list[Problem]:
         if one.has_copies:
             inside[one.has_copies].append(one.path)
     problems = [_copies(checkpoint.path, writer, places) for writer, places in inside.items()]
-    return [*problems, *_beside(checkpoint, [one.path for one in found if not one.has_copies])]
+    return (*problems, *_beside(checkpoint, [one.path for one in found if not one.has_copies]))
 
 
 def _copies(path: str, writer: str, places: list[str]) -> Problem:
     message = (
-        f"{shown(path)}: copies of parameters are in {listed(list(map(shown, places)), at_most=3)} ({writer}): "
+        f"{shown(path)}: copies of parameters are in {listed(list(map(shown, places)))} ({writer}): "
         "resuming copies them over what is initialized here"
     )
     return Problem("optimizer.copies", message, WEIGHTS_ALONE)
@@ -38,7 +38,7 @@ def _copies(path: str, writer: str, places: list[str]) -> Problem:
 
 def _beside(checkpoint: Checkpoint, paths: list[str]) -> Iterator[Problem]:
     if paths:
-        names = listed(list(map(shown, paths)), at_most=3)
+        names = listed(list(map(shown, paths)))
         keeps = "holds an optimizer, which keeps" if len(paths) == 1 else "hold optimizers, which keep"
         message = f"{names}: {keeps} the moments of the tensors that are initialized here"
         where = "" if checkpoint.is_directory else " on the directory"

@@ -9,6 +9,7 @@ from initctl.errors import FitError, Problem, shown
 from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
 from initctl.formats.state_dicts.names import wrapper_prefix
 from initctl.formats.torch_save import file as torch_save
+from initctl.planning.computed import measured_kind
 from initctl.planning.nearest import hint_for
 from initctl.planning.optimizers.refusing import uncertain
 from initctl.rules import Glob
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Group, Optimizer, Parameter
     from initctl.tensors import Shape, TensorSpec
-
-_BUFFERS = ("running_mean", "running_var")
-"""What batch normalization calls floating-point tensors that no optimizer is given."""
-
 
 _ORDERED = (torch_save.NAME, torch_save.LEGACY)
 """Formats of single files that hold tensors in the order of the state dict."""
@@ -49,9 +46,10 @@ class Candidates:
                 self.parameters.setdefault(tensor.stream_name, tensor)
 
     def may_be_parameter(self, tensor: TensorSpec) -> bool:
+        """Whether an optimizer may have been given `tensor`: running statistics never are."""
         return (
             tensor.dtype.is_floating
-            and not tensor.name.endswith(_BUFFERS)
+            and measured_kind(tensor) is None
             and tensor.name not in self._buffers
             and f"{self.checkpoint.root}.{tensor.name}".removeprefix(".") not in self._states
         )
@@ -81,15 +79,15 @@ def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
 
 def matched(optimizer: Optimizer, tensors: Candidates, names: set[str]) -> Matched:
     """Which parameter of `optimizer` each tensor is, for at least those called `names`. Raises `FitError`."""
-    told = _names_told(optimizer)
-    found = _by_name(optimizer, told, tensors) if told else _by_order(optimizer, tensors, names)
+    named = _names(optimizer)
+    found = _by_name(optimizer, named, tensors) if named else _by_order(optimizer, tensors, names)
     for name, parameter in found.items():
         if shape(optimizer, parameter) not in (None, tensors.by_name[name].shape):
             uncertain(optimizer, f"the state of parameter {shown(parameter)} has another shape than {shown(name)}")
-    return Matched(found, bool(told))
+    return Matched(found, bool(named))
 
 
-def _names_told(optimizer: Optimizer) -> dict[str, Parameter]:
+def _names(optimizer: Optimizer) -> dict[str, Parameter]:
     """The parameters by their names, if the optimizer knows all of them."""
     if optimizer.groups and all(group.names for group in optimizer.groups):
         return {
@@ -102,9 +100,9 @@ def _names_told(optimizer: Optimizer) -> dict[str, Parameter]:
     return {p: p for p in named} if len(named) == len(parameters) else {}
 
 
-def _by_name(optimizer: Optimizer, told: Mapping[str, Parameter], tensors: Candidates) -> dict[str, Parameter]:
+def _by_name(optimizer: Optimizer, named: Mapping[str, Parameter], tensors: Candidates) -> dict[str, Parameter]:
     root = f"{tensors.checkpoint.root}."
-    named = {name.removeprefix(root): parameter for name, parameter in told.items()}
+    named = {name.removeprefix(root): parameter for name, parameter in named.items()}
     if missing := [name for name in named if name not in tensors.by_name]:
         prefix = wrapper_prefix(list(named))
         named = {name.removeprefix(prefix): parameter for name, parameter in named.items()}
@@ -115,11 +113,12 @@ def _by_name(optimizer: Optimizer, told: Mapping[str, Parameter], tensors: Candi
 
 
 def _by_order(optimizer: Optimizer, tensors: Candidates, names: set[str]) -> dict[str, Parameter]:
-    """Parameters are numbered in the order that a model lists them, group after group; tied ones where they come first.
+    """Parameters are numbered in the order in which the model lists them, group after group.
 
-    With one group of as many parameters as there are tensors, that is all. Else those of one shape are matched: if they
-    are in one group, in the order of the tensors, and as many as those of that shape. If there are none, the tensors of
-    that shape are another optimizer's. Without an order, one of each shape is matched.
+    A tied one is where it comes first.
+    One group of as many parameters as there are tensors is matched in this order. Otherwise each shape is matched by
+    itself, if its parameters are in one group, in the order of its tensors, and as many as these. A shape that no
+    parameter has is another optimizer's. Without an order, a shape is matched if one tensor has it.
     """
     if not optimizer.groups:
         uncertain(optimizer, "it calls parameters by numbers, and does not say which tensors they are")

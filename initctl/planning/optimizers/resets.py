@@ -41,8 +41,8 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
     """What sets back the state of exactly the parameters that `actions` fill, in every optimizer.
 
     If they fill some rows of a parameter, only what is kept for each element is set back, in these rows. Tensors whose
-    names fit one of `buffers` are no parameters. Raises `FitError` if there is no optimizer, or it is not certain which
-    of its states are theirs.
+    names fit one of `buffers` are not parameters. Raises `FitError` if there is no optimizer, or if it is not certain
+    which of its states are theirs.
     """
     if not checkpoint.optimizers:
         refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")

@@ -22,8 +22,8 @@ class Scheme:
     libraries share have no title: messages name the dtype of their codes.
 
     `codes` and `companions` are endings. A companion `.*_scale` stands for all that end so in the module of the codes,
-    and codes `.*` for every float8 tensor of the module.
-    Where `any_dtype` is set, codes are known by their companions alone: they may be stored as floats.
+    and codes `.*` for every float8 tensor of the module. If `any_dtype` is set, codes are known by their companions
+    alone: they may be stored as floats.
     """
 
     title: str

@@ -118,7 +118,7 @@ def test_an_index_of_a_variant_names_safetensors_only(tmp_path: Path):
 def test_the_whole_variant_beside_its_index_is_refused(tmp_path: Path):
     index = variant(tmp_path)
     float_file(tmp_path / "diffusion_pytorch_model.fp16.safetensors", "x.weight")
-    with pytest.raises(InputError, match=r"fp16\.safetensors lies beside it"):
+    with pytest.raises(InputError, match=r"fp16\.safetensors is beside it"):
         read_checkpoint(index)
 
 
