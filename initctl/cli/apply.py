@@ -26,7 +26,7 @@ Output = Annotated[
 InPlace = Annotated[bool, typer.Option("--in-place", help="Replace the checkpoint itself, in one step.")]
 Patch = Annotated[
     bool,
-    typer.Option("--patch", help="With --in-place: overwrite ruled tensors where they lie, not in one step."),
+    typer.Option("--patch", help="With --in-place: overwrite only the ruled bytes, not in one step."),
 ]
 MaxShardSize = Annotated[
     str | None,
@@ -38,7 +38,7 @@ Stale = Annotated[
     str | None,
     typer.Option("--stale", metavar="keep|drop", help="Keep or leave out files with the same model in another format."),
 ]
-NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse where OUT exists.")]
+NoClobber = Annotated[bool, typer.Option("--no-clobber", help="Refuse if OUT exists.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file at OUT even if it is not a checkpoint.")]
 
 
@@ -61,8 +61,9 @@ def apply(
     """Initialize tensors and write the checkpoint.
 
     Tensors that no rule decides, and all else in the file, stay the same to the byte. OUT appears complete, in one
-    step. The ending of OUT decides the format: .safetensors, or .pt, .pth, .bin or .ckpt as torch.save writes it; a
-    directory holds safetensors shards. If that is not CHECKPOINT's own format, it is converted, and rules are optional.
+    step. The ending of OUT decides the format: .safetensors, or .pt, .pth, .bin or .ckpt as torch.save writes it. If
+    that is not CHECKPOINT's own format, it is converted, and rules are optional. In a directory, a directory keeps its
+    format, and a file of torch.save becomes safetensors.
 
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """

@@ -31,11 +31,11 @@ Root = Annotated[
 ]
 Component = Annotated[
     str | None,
-    typer.Option("--component", metavar="NAME", help="The folder of CHECKPOINT that is meant, as unet of a pipeline."),
+    typer.Option("--component", metavar="NAME", help="Which folder of CHECKPOINT to initialize: unet of a pipeline."),
 ]
 SavedPlan = Annotated[
     str | None,
-    typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE; rules and seed are told there."),
+    typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."),
 ]
 Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
 
@@ -49,7 +49,7 @@ class RuleOptions:
         typer.Option(
             "--rule",
             "-r",
-            metavar="PATTERN=INIT[:KEY=VALUE,…]",
+            metavar="PATTERN=INIT[:KEY=VALUE,…] [where CONDITION]",
             help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
         ),
     ] = field(default_factory=list)
@@ -87,13 +87,13 @@ class RuleOptions:
         typer.Option(
             "--buffers",
             metavar="PATTERN",
-            help="With --reset-optimizer: tensors that no optimizer was given. Repeatable.",
+            help="With --reset-optimizer: buffers, which no optimizer was given. Repeatable.",
         ),
     ] = field(default_factory=list)
     device: Annotated[
         str,
         typer.Option(
-            "--device", metavar="DEVICE", help="What computes: cpu, cuda, cuda:N, or auto: a GPU where it is sooner."
+            "--device", metavar="DEVICE", help="What computes: cpu, cuda, cuda:N, or auto: a GPU if it is faster."
         ),
     ] = "cpu"
     rng: Annotated[
