@@ -92,8 +92,8 @@ class Request:
 
         is_more = self.root is not None or self.component is not None or self.options != Options()
         if not self.given.is_empty or is_more:
-            fault = f"plan: {shown(path)} says all of what is to be done: rules, seed, and options of `plan` do"
-            raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of the two out"))
+            fault = f"plan: {shown(path)} fixes rules, seed and options of `plan`, so none of them can be given with it"
+            raise UsageError(Problem("usage.plan", fault, "leave one of the two out"))
 
 
 def _options(asked: Mapping[str, Any]) -> Options:
@@ -102,7 +102,7 @@ def _options(asked: Mapping[str, Any]) -> Options:
     names = {field.name for field in fields(Options)}
     options = {name: value for name, value in asked.items() if name in names}
     if isinstance(options.get("buffers"), str):
-        raise UsageError(Problem("usage.buffers", "buffers: one was given", "give a list of them"))
+        raise UsageError(Problem("usage.buffers", "buffers: one pattern was given", "give a list of patterns"))
     return Options(**options | {"buffers": tuple(options.get("buffers", ()))})
 
 

@@ -76,8 +76,8 @@ class Converter(Writer):
         target = destination(self.checkpoint, output, is_directory=True, no_clobber=no_clobber)
         naming = self.naming
         spread = shards.spread(self.tensors(), largest, naming)
-        made = [self.shard(self.placed(name), tensors) for name, tensors in spread.items()]
-        indexes = {self.placed(naming.index): shards.index_of(spread)} if len(made) > 1 else {}
+        made = [self.shard(self.checkpoint.named(name), tensors) for name, tensors in spread.items()]
+        indexes = {self.checkpoint.named(naming.index): shards.index_of(spread)} if len(made) > 1 else {}
         new = {*(shard.name for shard in made), *indexes, *dropped}
         others = [file for file in self.checkpoint.side_files if file.name not in new]
         names = [*(shard.name for shard in made), *indexes, *(file.name for file in others)]
@@ -101,10 +101,6 @@ class Converter(Writer):
         if self.checkpoint.format == DISTRIBUTED:
             return shards.Naming()
         return shards.Naming.after(os.path.basename(self.checkpoint.described_by or self.checkpoint.files[0].name))
-
-    def placed(self, name: str) -> str:
-        """The name in the result of what is called `name` in the checkpoint's folder."""
-        return f"{self.checkpoint.component}/{name}" if self.checkpoint.component else name
 
     def write_others(self, staged: StagedDirectory, others: Iterable[CheckpointFile]) -> None:
         for file in others:

@@ -49,9 +49,9 @@ def outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str |
     if is_directory:
         is_kept = checkpoint.is_directory or _is_called_safetensors(checkpoint)
         return Outcome(None if is_kept else Conversion(SAFETENSORS, parse_size(LARGEST)))
-    return (
-        _directory_at(output) if checkpoint.is_directory and not _names_file(output) else _file_at(output, checkpoint)
-    )
+    if checkpoint.is_directory and not _names_file(output):
+        return _directory_at(output)
+    return _file_at(output, checkpoint)
 
 
 def _names_file(output: str) -> bool:

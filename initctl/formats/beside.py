@@ -85,14 +85,13 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
     """
     has_own = not checkpoint.is_directory and any(optimizer.kinds for optimizer in checkpoint.optimizers)
     base = checkpoint.path if os.path.isdir(checkpoint.path) else os.path.dirname(checkpoint.path)
-    prefix = f"{checkpoint.component}/" if checkpoint.component else ""
     read: dict[Writer, int] = {}
     found = []
     for name, writer in _matching(checkpoint):
         read[writer] = read.get(writer, 0) + 1
         if read[writer] <= _MOST_READ:
             path = os.path.normpath(os.path.join(base, name)) + ("/" if name.endswith("/") else "")
-            found.append(_read(os.path.join(checkpoint.home, name), path, prefix + name, writer))
+            found.append(_read(os.path.join(checkpoint.home, name), path, checkpoint.named(name), writer))
     return tuple(one for one in found if one.matters and (one.has_copies or not has_own))
 
 

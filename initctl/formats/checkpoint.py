@@ -65,6 +65,10 @@ class Checkpoint:
         """The folder that it is in: that of its `config.json`."""
         return os.path.join(self.directory, self.component)
 
+    def named(self, name: str) -> str:
+        """The name relative to the directory of what is called `name` in the checkpoint's folder."""
+        return f"{self.component}/{name}" if self.component else name
+
     @property
     def other_files(self) -> tuple[CheckpointFile, ...]:
         """The files that belong to the directory but hold no tensors; they go along with a copy of it.

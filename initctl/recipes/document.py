@@ -265,9 +265,8 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], located: Locat
     for key in table:
         if key not in known:
             hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
-            problem = Problem(
-                "recipe.malformed", f"{''.join(f'{at}: ' for at in path)}no key {shown(key)} is known", hint
-            )
+            place = "".join(f"{at}: " for at in path)
+            problem = Problem("recipe.malformed", f"{place}no key {shown(key)} is known", hint)
             raise located.error(RuleError(problem), (*path, key))
 
 

@@ -94,7 +94,7 @@ FAULTS = (
           "holds a.safetensors, b.safetensors and no index; name one of them, or restore the index"),
     Fault("I19-two-indexes", two_indexes, "directory.ambiguous", "holds several indexes: "),
     Fault("I00-weights-in-a-folder-below-only", weights_below_only, "directory.below",
-          "holds no weights itself; the weights are in checkpoint-500/; name a folder, as "),
+          "holds no weights itself; the weights are in checkpoint-500/; name a folder, such as "),
     Fault("S58-clone-without-lfs", clone_without_lfs, "file.format",
           "model.safetensors: this is a Git LFS pointer, not the file it stands for; run git lfs pull"),
     Fault("N15-hostile-path", hostile_path, "safetensors.malformed",

@@ -141,7 +141,7 @@ def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
     fault = f"{kind} weights are in {_listed([f'{folder}/' for folder in ordered])}{order}"
     first = ordered[0]
     whole = f"add --component {shown(first)}, which writes the whole directory"
-    hint = f"name a folder, as {shown(os.path.join(location.path, first))}, or {whole}"
+    hint = f"name a folder, such as {shown(os.path.join(location.path, first))}, or {whole}"
     _refuse(location, "below", fault, hint)
 
 

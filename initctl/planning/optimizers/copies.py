@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def old_values_kept(checkpoint: Checkpoint) -> tuple[Problem, ...]:
-    """A warning for each of them, inside of `checkpoint` and in the files beside it."""
+    """Warnings about copies, by writer, in `checkpoint` and in files beside it; and one about optimizers there."""
     inside: dict[str, list[str]] = defaultdict(list)
     for copies in checkpoint.masters:
         inside[copies.writer].append(copies.place)

@@ -147,7 +147,7 @@ def model(folder: Path, name: str = "model.safetensors") -> Path:
 
 class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
     def named(self, path: Path, words: str, folder: str) -> None:
-        hint = f"name a folder, as {path}/{folder}, or add --component {folder}, which writes the whole directory"
+        hint = f"name a folder, such as {path}/{folder}, or add --component {folder}, which writes the whole directory"
         assert refusal(path) == f"{words}; {hint}"
 
     def test_a_diffusers_pipeline(self, tmp_path: Path):
