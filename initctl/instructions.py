@@ -118,7 +118,7 @@ class Instructions:
         return (Problem("preset.model_type", message, f"{better.name}: {better.summary}"),)
 
     def plan(self, checkpoint: Checkpoint, options: Options, read: Callable[[str], Checkpoint]) -> Plan:
-        """What they come to for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""
+        """The plan that they give for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""
         given = self.within(checkpoint.home)
         made = make_plan(
             checkpoint,
@@ -204,7 +204,7 @@ def _check_one_seed(recipes: tuple[Recipe, ...]) -> None:
     seeds = [seed for recipe in recipes for seed in recipe.seeds]
     if other := next((seed for seed in seeds if seed.value != seeds[0].value), None):
         said = " and ".join(f"{shown(seed.source)} says seed = {seed.value}" for seed in (seeds[0], other))
-        raise RuleError(Problem("recipe.seeds", f"recipes: {said}", "decide which with --seed"))
+        raise RuleError(Problem("recipe.seeds", f"recipes: {said}", "choose one with --seed"))
 
 
 def _parsing(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Callable[[], Rule]]:

@@ -43,7 +43,7 @@ def verify(
 ) -> None:
     """Check that a checkpoint holds exactly what the rules give.
 
-    Every value is computed once more and compared; nothing is written. Status 1 where one differs.
+    Every value is computed once more and compared; nothing is written. If one differs, the status is 1.
 
     Example: initctl verify init.safetensors -r '*.bias=zeros' --against net.safetensors
     """

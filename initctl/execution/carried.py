@@ -48,7 +48,7 @@ def carried(
     if checkpoint.stale and stale is None:
         raise _undecided(checkpoint, in_place=output is None)
     if checkpoint.stale and stale == DROP and patch:
-        fault = f"stale: --patch writes into the weights, and removes no file such as {shown(checkpoint.stale[0])}"
+        fault = f"stale: --patch overwrites weights only, and does not remove {shown(checkpoint.stale[0])}"
         raise UsageError(Problem("output.patch", fault, f"remove it yourself, or give --stale {KEEP}"))
     warnings = () if output is None else checkpoint.companions.left_out_below()
     return Carried(checkpoint.stale if stale == DROP else (), warnings)

@@ -183,7 +183,7 @@ def check_not_source(plan: Plan, output: str) -> None:
     paths += [source.target for source in sources]
     if os.path.exists(output) and any(os.path.samefile(output, path) for path in paths if os.path.exists(path)):
         message = f"{shown(output)}: is a checkpoint that a rule copies from"
-        raise UsageError(Problem("output.is_source", message, "name another"))
+        raise UsageError(Problem("output.is_source", message, "name another file or directory"))
 
 
 def check_replaceable(path: str, names: Iterable[str]) -> None:

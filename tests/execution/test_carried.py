@@ -104,7 +104,7 @@ def test_kept_in_place_they_are_not_touched(tmp_path: Path, rules: list[str]):
 
 def test_a_patch_removes_no_file(tmp_path: Path):
     source = doubled(tmp_path / "model")
-    with pytest.raises(initctl.UsageError, match="stale: --patch writes into the weights, and removes no file such as"):
+    with pytest.raises(initctl.UsageError, match="stale: --patch overwrites weights only, and does not remove"):
         initctl.apply(source, in_place=True, patch=True, rules=RULES, stale="drop")
     initctl.apply(source, in_place=True, patch=True, rules=RULES, stale="keep")
 

@@ -83,9 +83,7 @@ def test_what_transformers_saves_under_zero3_without_gathering_is_refused_for_it
     path = saved(tmp_path / "pytorch_model.bin", state)
     more = sum(tensor.numel() == 0 for tensor in state.values()) - 3
     (warning,) = initctl.inspect(path).warnings
-    assert str(warning).endswith(
-        f"and {more} more have no elements, and stand for weights kept elsewhere; {NOT_GATHERED}"
-    )
+    assert str(warning).endswith(f"and {more} more have no elements: their weights are kept elsewhere; {NOT_GATHERED}")
     assert refusals(path, "classifier.weight=normal:std=0.02") == [
         "rule 1 (classifier.weight=normal:std=0.02): decides nothing: classifier.weight has no elements; "
         + NOT_GATHERED

@@ -33,17 +33,17 @@ def placeholders(checkpoint: Checkpoint) -> list[TensorSpec]:
 
 
 def weights_elsewhere(checkpoint: Checkpoint) -> tuple[Problem, ...]:
-    """A warning if tensors stand for others."""
+    """A warning if there are placeholders."""
     found = placeholders(checkpoint)
     if not found:
         return ()
-    stand = "and stands for a weight" if len(found) == 1 else "and stand for weights"
-    message = f"{shown(checkpoint.path)}: {without_elements(found)}, {stand} kept elsewhere"
+    weights = "its weight is" if len(found) == 1 else "their weights are"
+    message = f"{shown(checkpoint.path)}: {without_elements(found)}: {weights} kept elsewhere"
     return (Problem("tensor.placeholder", message, where_they_are(checkpoint)),)
 
 
 def where_they_are(checkpoint: Checkpoint) -> str | None:
-    """What to do to get the weights that placeholders stand for, if there are any."""
+    """What to do to get the weights, if there are placeholders for them."""
     if not placeholders(checkpoint):
         return None
     if _is_deepspeed(checkpoint):

@@ -29,7 +29,7 @@ def _check(found: Beside, checkpoint: Checkpoint) -> None:
     if found.has_copies:
         refuse(f"{place}: holds copies of parameters ({found.has_copies}), which resuming puts in their place", hint)
     if found.table is None:
-        refuse(f"{place}: an optimizer is there, in a form that cannot be set back", hint)
+        refuse(f"{place}: holds an optimizer in a form that cannot be set back", hint)
     if not checkpoint.is_directory:
         directory = os.path.dirname(checkpoint.path) or "."
         why = f"{place}: holds the optimizer, and only {shown(checkpoint.path)} is written"

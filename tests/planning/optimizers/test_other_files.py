@@ -212,9 +212,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
     source = accelerate(tmp_path / "ck")
     (source / "optimizer.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     told = refusal(source)
-    assert told.startswith(
-        f"--reset-optimizer: {source}/optimizer.bin: an optimizer is there, in a form that cannot be"
-    )
+    assert told.startswith(f"--reset-optimizer: {source}/optimizer.bin: holds an optimizer in a form that cannot be")
     assert told.endswith(REMOVE)
     assert "optimizer.bin: holds an optimizer, which keeps" in warnings(source)[0]
 
@@ -227,7 +225,7 @@ def test_an_optimizer_in_a_folder_beside_distributed_weights_is_named(tmp_path: 
     saved_alone(tmp_path / "pytorch_model_fsdp_0", {"model": net.state_dict()})
     saved_alone(tmp_path / "optimizer_0", {"optimizer": optimizer.state_dict()})
     assert f"{tmp_path}/optimizer_0/: holds an optimizer" in warnings(tmp_path / "pytorch_model_fsdp_0")[0]
-    assert "optimizer_0/: an optimizer is there" in refusal(tmp_path / "pytorch_model_fsdp_0")
+    assert "optimizer_0/: holds an optimizer in a form" in refusal(tmp_path / "pytorch_model_fsdp_0")
 
 
 def test_an_optimizer_in_a_folder_below_is_named_once(tmp_path: Path):
