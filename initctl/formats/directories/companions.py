@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STALE = "directory.stale"
 """The code of the warning about stale twins, which an answer to it makes needless."""
 CURRENT = "."
-"""What messages call the directory itself beside folders below it."""
+"""What messages call the directory itself in a list of folders below it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def around(
 
     `here` is what its folder holds, `chosen` is the name that it was read by, if that is one of weights.
     """
-    beside = [name for name in here.files if location.named(name) not in own]
+    tensor_files = frozenset(own)
+    beside = [name for name in here.files if location.named(name) not in tensor_files]
     stale = [*twins(beside, chosen), *_in_folders(location, here)] if chosen else []
     known = [*stale, *([chosen.name] if chosen else [])]
     others = [name for name in beside if name not in known and _is_of_model(name)]
@@ -87,7 +88,7 @@ def around(
     below = [name for name in _folders(location) if not _belongs(name, location, [*own, *named])]
     names = tuple(map(location.named, beside))
     whole, path = location.whole, location.path
-    companions = Companions(whole, location.directory, frozenset(own), names, tuple(named), tuple(left))
+    companions = Companions(whole, location.directory, tensor_files, names, tuple(named), tuple(left))
     return companions, (
         *_stale(path, stale),
         *_other_weights(path, others),
