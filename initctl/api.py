@@ -132,7 +132,7 @@ def apply(
     if made.resets:
         _check_keeps_optimizer(conversion)
     if not (conversion or saved):
-        request.check_rules()
+        request.check_rules("; only a conversion to another format goes without")
     path = None if output is None else os.fspath(output)
     along = carried(made.checkpoint, path, conversion=conversion, patch=patch, stale=stale)
     made = replace(made, warnings=along.replacing(made.warnings))
@@ -189,7 +189,7 @@ def verify(
     request = Request.of(asked)
     saved = _saved(plan, request)
     if not saved and against is None:
-        request.check_rules()
+        request.check_rules("; --against ORIGINAL alone compares everything")
     if saved:
         made = saved.of_result(os.fspath(checkpoint)) if against is None else saved.for_checkpoint(os.fspath(against))
     else:
@@ -274,14 +274,15 @@ def _check_force(*, force: bool, in_place: bool, no_clobber: bool) -> None:
         raise UsageError(Problem("output.force", "force: in place the checkpoint itself is replaced", "leave it out"))
     if force and no_clobber:
         fault = "force: no-clobber refuses to replace any file"
-        raise UsageError(Problem("output.force", fault, "leave one of both out"))
+        raise UsageError(Problem("output.force", fault, "leave one of them out"))
 
 
 def _check_keeps_optimizer(conversion: Conversion | None) -> None:
     """Raise `UsageError` if there is a conversion, which leaves an optimizer out that is to be reset."""
     if conversion:
-        fault = "reset-optimizer: what the checkpoint is converted to holds no optimizer"
-        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
+        fault = "reset-optimizer: a conversion leaves the optimizer out, so it cannot be reset"
+        hint = "leave --reset-optimizer out, or give OUT the checkpoint's own format"
+        raise UsageError(Problem("output.reset_optimizer", fault, hint))
 
 
 def _saved(path: Path | None, request: Request) -> SavedPlan | None:

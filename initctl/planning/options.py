@@ -31,8 +31,8 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.buffers and not self.reset_optimizer:
-            fault = "buffers: it says which tensors an optimizer was not given, and no optimizer is reset"
-            raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave it out"))
+            fault = "buffers: they matter only if an optimizer is reset"
+            raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave --buffers out"))
         if self.rng not in (PHILOX, TORCH):
             fault = f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"
             raise UsageError(Problem("usage.rng", fault, did_you_mean(self.rng, (PHILOX, TORCH))))
