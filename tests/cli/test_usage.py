@@ -68,6 +68,11 @@ def test_a_wrong_line_is_refused_in_one_line_that_helps(call, folder, arguments,
     assert not list(folder.iterdir())
 
 
+def test_a_rule_without_its_flag_gets_a_hint(net, call):
+    done = call("plan", "net.safetensors", "*.bias=zeros")
+    assert done.err == ("initctl: error: Got unexpected extra argument(s) (*.bias=zeros); give each rule with -r\n")
+
+
 def test_the_hint_for_missing_rules_fits_the_command(net, call):
     assert call("plan", "net.safetensors").err.endswith("a recipe with -f, or a preset with -p\n")
     verifying = call("verify", "net.safetensors")
