@@ -132,7 +132,7 @@ def apply(
         _check_keeps_optimizer(conversion, is_reset=request.options.reset_optimizer)
         made = request.plan(table, _read)
         if not conversion:
-            request.check_rules()
+            request.check_rules(_CONVERSIONS)
     along = carried(made.checkpoint, path, conversion=conversion, patch=patch, stale=stale)
     made = replace(made, warnings=along.replacing(made.warnings))
     if on_event:
@@ -188,7 +188,7 @@ def verify(
     request = Request.of(asked)
     saved = _saved(plan, request)
     if not saved and against is None:
-        request.check_rules()
+        request.check_rules("; --against ORIGINAL alone compares everything")
     if saved:
         made = saved.of_result(os.fspath(checkpoint)) if against is None else saved.for_checkpoint(os.fspath(against))
     else:
@@ -273,14 +273,15 @@ def _check_force(*, force: bool, in_place: bool, no_clobber: bool) -> None:
         raise UsageError(Problem("output.force", "force: in place the checkpoint itself is replaced", "leave it out"))
     if force and no_clobber:
         fault = "force: no-clobber refuses to replace any file"
-        raise UsageError(Problem("output.force", fault, "leave one of the two out"))
+        raise UsageError(Problem("output.force", fault, "leave one of them out"))
 
 
 def _check_keeps_optimizer(conversion: Conversion | None, *, is_reset: bool) -> None:
     """Raise `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
     if conversion and is_reset:
-        fault = "reset-optimizer: the result of a conversion holds no optimizer"
-        raise UsageError(Problem("output.reset_optimizer", fault, "leave the flag out, or keep the format"))
+        fault = "reset-optimizer: a conversion leaves the optimizer out, so it cannot be reset"
+        hint = "leave --reset-optimizer out, or give OUT the checkpoint's own format"
+        raise UsageError(Problem("output.reset_optimizer", fault, hint))
 
 
 def _saved(path: Path | None, request: Request) -> SavedPlan | None:
@@ -291,3 +292,10 @@ def _saved(path: Path | None, request: Request) -> SavedPlan | None:
 
     request.check_only_plan(os.fspath(path))
     return SavedPlan.at(os.fspath(path), _read)
+
+
+_CONVERSIONS = (
+    "; a conversion to another format needs none: name a .safetensors or .pt file with -o, "
+    "or a directory with --max-shard-size 5GB"
+)
+"""What goes without rules."""

@@ -72,14 +72,10 @@ class Request:
         given = instructions(asked.get("rules", ()), asked.get("recipes", ()), asked.get("preset"), asked.get("seed"))
         return cls(given, asked.get("root"), asked.get("component"), _options(asked))
 
-    def check_rules(self) -> None:
-        """Raise `UsageError` unless there are rules, or will be."""
+    def check_rules(self, otherwise: str = "") -> None:
+        """Raise `UsageError` unless there are rules, or will be; `otherwise` is what the hint says beside rules."""
         if not self.given.has_rules:
-            hint = (
-                "give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p; "
-                "a conversion to safetensors needs none: name a .safetensors file with -o, or a directory and "
-                "--max-shard-size 5GB"
-            )
+            hint = f"give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p{otherwise}"
             raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
 
     def plan(self, checkpoint: Checkpoint, read: Callable[[str], Checkpoint]) -> Plan:
@@ -92,8 +88,8 @@ class Request:
 
         is_more = self.root is not None or self.component is not None or self.options != Options()
         if not self.given.is_empty or is_more:
-            fault = f"plan: {shown(path)} fixes rules, seed and options of `plan`, so none of them can be given with it"
-            raise UsageError(Problem("usage.plan", fault, "leave one of the two out"))
+            fault = f"plan: {shown(path)} already fixes the rules, the seed and all other options of `plan`"
+            raise UsageError(Problem("usage.plan", fault, "leave them out, or leave out --plan"))
 
 
 def _options(asked: Mapping[str, Any]) -> Options:

@@ -114,8 +114,8 @@ class Instructions:
         better = better_preset(self.preset, self.config)
         if better is None:
             return ()
-        message = f"preset {self.preset}: config.json tells a model_type that preset {better.name} is for"
-        return (Problem("preset.model_type", message, f"{better.name}: {better.summary}"),)
+        message = f"preset {self.preset}: the model_type in config.json is one that preset {better.name} is for"
+        return (Problem("preset.model_type", message, f"consider -p {better.name} ({better.summary})"),)
 
     def plan(self, checkpoint: Checkpoint, options: Options, read: Callable[[str], Checkpoint]) -> Plan:
         """The plan that they give for `checkpoint`. `read` gives the table of another. Raises what `make_plan` does."""

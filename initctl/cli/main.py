@@ -72,6 +72,8 @@ def run(arguments: Sequence[str]) -> int:
         fault = escape(error.format_message().rstrip("."))
         names = " ".join(filter(None, ("initctl", _command(arguments))))
         hint = None if fault.endswith(("?", ")")) else f"see {names} --help"  # it proposes something itself
+        if fault.startswith("Got unexpected extra argument") and "=" in fault:
+            hint = "give each rule with -r"
         return _fail(arguments, UsageError.exit_status, [Problem("usage.command_line", fault, hint)])
     except Ended as end:
         return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", str(end))])

@@ -65,7 +65,9 @@ def destination(
         return Destination(path, _mode(checkpoint, is_directory=is_directory), exists=False)
     _check_is_other(checkpoint, path, output)
     if no_clobber:
-        raise ConflictError(Problem("output.exists", f"{shown(output)}: exists"))
+        raise ConflictError(
+            Problem("output.exists", f"{shown(output)}: exists", "leave --no-clobber out to replace it")
+        )
     _check_kind(path, output, is_directory=is_directory)
     if is_directory:
         check_not_here(path)

@@ -28,6 +28,7 @@ SNIFFED = 4096
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
+_TRUNCATED = "a truncated download? get the file anew"
 _NO_SAFETENSORS = "a truncated download, or not a safetensors file"
 METADATA = "__metadata__"
 _ENTRY_FIELDS = ("dtype", "shape", "data_offsets")
@@ -160,7 +161,7 @@ class _Reader:
                 self.refuse_tensor(tensor.name, fault)
             end += tensor.nbytes
         if end > size:
-            self.refuse(f"file is {end - size} bytes short (a truncated download?)")
+            self.refuse(f"file is too short: {end - size:,} of {end:,} bytes are missing", _TRUNCATED)
         if end < size:
             self.refuse(f"{size - end} bytes after the last tensor belong to none")
 

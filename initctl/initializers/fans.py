@@ -124,7 +124,7 @@ def layout_of(shape: tuple[int, ...], layout: str | None) -> str:
     needs = f"ndim == {len(layout)}" if layout and len(layout) > 1 else "ndim >= 2"
     if len(shape) < 2:
         dims = "1 dim" if len(shape) == 1 else f"{len(shape)} dims"
-        raise Unfit(f"inputs and outputs take at least 2 dims, and it has {dims}", needs=needs)
+        raise Unfit(f"it needs at least 2 dims (inputs and outputs), and the tensor has {dims}", needs=needs)
     if layout is None:
         return "oi" + "k" * (len(shape) - 2)
     if len(layout) != len(shape):

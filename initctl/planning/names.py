@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, RuleError, listed, shown
 from initctl.formats.config import dotted
 from initctl.initializers import Unfit
@@ -219,4 +220,6 @@ def _tells_of_sibling(name: str) -> bool:
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name.startswith(SIBLING):
         return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
+    if name in BY_NAME:
+        return f'write it in quotes: "{name}"'
     return did_you_mean(name, known) or f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"

@@ -31,7 +31,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.buffers and not self.reset_optimizer:
-            fault = "buffers: only a reset of optimizers needs them, and none is reset"
+            fault = "buffers: they matter only if an optimizer is reset"
             raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave --buffers out"))
         if self.rng not in (PHILOX, TORCH):
             fault = f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"

@@ -54,6 +54,8 @@ def preset_for(config: Mapping[str, Any] | None) -> Preset:
         raise UsageError(Problem("preset.auto", "preset auto: there is no config.json beside the checkpoint", hint))
     kind = config.get("model_type")
     fitting = _fitting(kind)
+    if kind is None:
+        raise UsageError(Problem("preset.auto", "preset auto: config.json does not name a model_type", hint))
     if fitting is None:
         raise UsageError(Problem("preset.auto", f"preset auto: no preset is for model_type {shown(kind)}", hint))
     return fitting

@@ -115,4 +115,4 @@ def _text(path: str) -> str:
         raise UsageError(Problem("recipe.unreadable", f"recipe {problem.message}", problem.hint)) from None
     except UnicodeDecodeError as error:
         message = f"recipe {shown(path)}: is not UTF-8 at byte {error.start}"
-        raise RuleError(Problem("recipe.malformed", message)) from None
+        raise RuleError(Problem("recipe.malformed", message, "name a TOML file of rules")) from None

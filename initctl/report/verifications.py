@@ -23,7 +23,8 @@ def verification_report(found: Verification) -> RenderableType:
         lines.append("it was converted: what lies outside of the root was not compared")
     if found.holds:
         where = "" if found.sample is None else ", as far as was compared"
-        return Group(f"{path}: holds what the rules give{where}", *lines)
+        whose = "the rules give" if found.plan.actions or found.against is None else f"{shown(found.against)} holds"
+        return Group(f"{path}: holds what {whose}{where}", *lines)
     rows = [
         *((shown(lost.tensor), lost.fault, "", "") for lost in found.lost),
         *map(_row, found.differences),
@@ -32,8 +33,9 @@ def verification_report(found: Verification) -> RenderableType:
     tensors = count(len(found.lost) + len(found.differences), "tensor") if found.lost or found.differences else ""
     files = count(len(found.rest_differences), "file") if found.rest_differences else ""
     differing = " and ".join(filter(None, (tensors, files)))
+    total = len(rows)
     heading = ("tensor or file" if files else "tensor", "first difference at", "expected", "found")
-    return Group(Listing(heading, rows), "", f"{path}: {differing} not as the rules give", *lines)
+    return Group(Listing(heading, rows), "", f"{path}: {differing} {'differs' if total == 1 else 'differ'}", *lines)
 
 
 def _compared(found: Verification) -> str:

@@ -161,7 +161,7 @@ def test_a_converted_result_is_found_at_no_root_and_only_its_tensors_are_compare
     assert "it was converted: what lies outside of the root was not compared" in capsys.readouterr().out
     initctl.save_plan(initctl.plan(tmp_path / "in.pt", rules=rules, root="ema"), tmp_path / "plan.json")
     assert initctl.verify(result, plan=tmp_path / "plan.json", against=tmp_path / "in.pt").holds
-    with pytest.raises(initctl.UsageError, match="no tensor lies under emma"):
+    with pytest.raises(initctl.UsageError, match="no tensor is under emma"):
         initctl.verify(result, rules=rules, root="emma", against=tmp_path / "in.pt")
 
 
@@ -323,7 +323,7 @@ def test_what_differs_beside_tensors_is_shown(tmp_path: Path, capsys: pytest.Cap
     assert run(["verify", *arguments]) == 1
     told = capsys.readouterr().out
     assert f"out.safetensors  byte {content.index(b'one')} differs" in told
-    assert "1 file not as the rules give" in told
+    assert "1 file differs" in told
     assert run(["verify", *arguments, "--json"]) == 1
     data = json.loads(capsys.readouterr().out)["data"]
     assert data["differences_rest"] == [

@@ -78,9 +78,9 @@ def offsets() -> Iterator[Fault]:
 
 
 def coverage() -> Iterator[Fault]:
-    yield malformed("S38-cut-by-4-bytes", TWO_FLOATS[:-4], "file is 4 bytes short (a truncated download?)")
-    yield malformed("S38-cut-by-1-byte", TWO_FLOATS[:-1], "file is 1 bytes short (a truncated download?)")
-    yield malformed("S38-no-data", TWO_FLOATS[:-8], "file is 8 bytes short (a truncated download?)")
+    yield malformed("S38-cut-by-4-bytes", TWO_FLOATS[:-4], "file is too short: 4 of 77 bytes are missing")
+    yield malformed("S38-cut-by-1-byte", TWO_FLOATS[:-1], "file is too short: 1 of 77 bytes are missing")
+    yield malformed("S38-no-data", TWO_FLOATS[:-8], "file is too short: 8 of 77 bytes are missing")
     yield some("S39-overlap", {"a": (0, 8), "b": (4, 12)}, "tensor b: overlaps another tensor", 12)
     yield some("S39-same-bytes", {"a": (0, 8), "b": (0, 8)}, "tensor b: overlaps another tensor", 8)
     yield some("S39-one-inside-another", {"a": (0, 8), "b": (2, 4)}, "tensor b: overlaps another tensor", 8)

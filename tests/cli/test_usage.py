@@ -68,11 +68,26 @@ def test_a_wrong_line_is_refused_in_one_line_that_helps(call, folder, arguments,
     assert not list(folder.iterdir())
 
 
+def test_a_rule_without_its_flag_gets_a_hint(net, call):
+    done = call("plan", "net.safetensors", "*.bias=zeros")
+    assert done.err == ("initctl: error: Got unexpected extra argument(s) (*.bias=zeros); give each rule with -r\n")
+
+
+def test_the_hint_for_missing_rules_fits_the_command(net, call):
+    assert call("plan", "net.safetensors").err.endswith("a recipe with -f, or a preset with -p\n")
+    verifying = call("verify", "net.safetensors")
+    assert verifying.err.endswith("or a preset with -p; --against ORIGINAL alone compares everything\n")
+    same = call("verify", "net.safetensors", "--against", "net.safetensors")
+    assert same.status == 0
+    assert same.out.startswith("net.safetensors: holds what net.safetensors holds\n")
+
+
 @pytest.mark.parametrize("where", [("-o", "y"), ("--in-place",)])
 def test_what_is_not_converted_needs_a_rule(net, call, where):
     before = net.read_bytes()
     done = call("apply", "net.safetensors", *where)
     assert done.status == 2
     assert done.err.startswith("initctl: error: rules: none given, so there is nothing to do; ")
+    assert done.err.endswith("or a preset with -p; only a conversion to another format goes without\n")
     assert net.read_bytes() == before
     assert list(net.parent.iterdir()) == [net]

@@ -257,7 +257,7 @@ def test_an_optimizer_is_not_reset_in_a_conversion(tmp_path: Path):
     moments = {name: {"step": torch.ones(()), "exp_avg": torch.ones_like(tensor)} for name, tensor in tensors.items()}
     groups = [{"lr": 0.1, "params": list(tensors)}]
     saved_alone(tmp_path / "in", {"model": tensors, "optim": {"state": moments, "param_groups": groups}})
-    with pytest.raises(initctl.UsageError, match="the result of a conversion holds no optimizer"):
+    with pytest.raises(initctl.UsageError, match="a conversion leaves the optimizer out"):
         initctl.apply(tmp_path / "in", tmp_path / "out.pt", rules=["norm.weight=ones"], reset_optimizer=True)
 
 

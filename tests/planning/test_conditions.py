@@ -57,6 +57,11 @@ def test_a_name_that_a_condition_does_not_know_is_marked(tmp_path: Path):
     assert problem.excerpt.lines() == ("*=zeros where nidm > 1", " " * len("*=zeros where ") + "^^^^")
 
 
+def test_a_dtype_without_quotes_is_shown_with_them(tmp_path: Path):
+    with pytest.raises(initctl.RuleError, match='no name float32 is known; write it in quotes: "float32"'):
+        planned(tmp_path, NET, "*=zeros where dtype == float32")
+
+
 def test_a_condition_goes_into_a_saved_plan_and_into_the_recipe(tmp_path: Path):
     rule = "*=xavier_uniform where ndim >= 2 and numel > 4"
     path = checkpoint_of(tmp_path, NET)

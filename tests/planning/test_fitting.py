@@ -133,14 +133,14 @@ def test_nothing_fits_elements_smaller_than_a_byte(tmp_path: Path, tag: str, cal
 def test_fans_take_two_dims(tmp_path: Path, call: str, shape: list[int], dims: str):
     told = refusal(tmp_path, {"w": ("F32", shape)}, f"w={call}")
     assert told.startswith(f"rule 1 (w={call}): tensor w {shape}: ")
-    assert told.endswith(f"inputs and outputs take at least 2 dims, and it has {dims}")
+    assert told.endswith(f"it needs at least 2 dims (inputs and outputs), and the tensor has {dims}")
 
 
 def test_a_fault_names_the_first_tensor_and_counts_the_others(tmp_path: Path):
     biases = {f"fc{i}.bias": ("F32", [3]) for i in range(4)}
     assert refusal(tmp_path, biases, "*.bias=kaiming_normal") == (
         "rule 1 (*.bias=kaiming_normal): tensor fc0.bias [3] (and 3 more like it): "
-        "kaiming_normal does not fit: inputs and outputs take at least 2 dims, and it has 1 dim"
+        "kaiming_normal does not fit: it needs at least 2 dims (inputs and outputs), and the tensor has 1 dim"
     )
 
 

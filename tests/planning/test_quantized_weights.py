@@ -262,8 +262,8 @@ def test_a_rule_that_fills_one_part_of_a_weight_warns_of_the_others(tmp_path: Pa
     plan = planned(tmp_path, LAYOUTS["fp8 in blocks, as DeepSeek has it"], f"{Q}weight=normal:std=0.02")
     (warning,) = plan.warnings
     assert str(warning) == (
-        f"rule 1 ({Q}weight=normal:std=0.02): fills {Q}weight, but not {Q}weight_scale_inv; fill all of them, "
-        "or none: together they make up a quantized weight (float8_e4m3fn with a scale)"
+        f"rule 1 ({Q}weight=normal:std=0.02): fills {Q}weight, but not weight_scale_inv; "
+        "its values follow from all of these parts (float8_e4m3fn with a scale): dequantize the model first"
     )
 
 

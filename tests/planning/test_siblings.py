@@ -83,7 +83,7 @@ def test_a_tensor_that_is_not_there_is_told_by_its_name(tmp_path: Path):
 
 
 def test_what_has_no_fans_beside_is_told_so(tmp_path: Path):
-    assert "inputs and outputs take at least 2 dims" in refusal(
+    assert "it needs at least 2 dims (inputs and outputs)" in refusal(
         tmp_path, NET, "norm.bias=normal:std=sibling.weight.fan_in"
     )
 

@@ -37,6 +37,18 @@ def test_the_preset_of_another_family_is_a_warning_that_names_the_right_one(llam
     plan = initctl.plan(llama, preset="gpt2", allow_partial=True)
     assert codes(plan) == ["preset.model_type", "preset.partial"]
     assert "preset llama is for" in plan.warnings[0].message
+    assert (plan.warnings[0].hint or "").startswith("consider -p llama (Llama, Mistral")
+
+
+def test_a_warning_does_not_propose_the_flag_that_was_given(llama: Path):
+    _, partial = initctl.plan(llama, preset="gpt2", allow_partial=True).warnings
+    assert (partial.hint or "").endswith("or pass --require-all to refuse this")
+
+
+def test_a_configuration_without_a_model_type_is_not_said_to_be_of_type_none(llama: Path):
+    (llama / "config.json").write_text('{"architecture": "vit_tiny_patch16_224"}')
+    with pytest.raises(initctl.UsageError, match=r"preset auto: config\.json does not name a model_type; "):
+        initctl.plan(llama, preset="auto")
 
 
 @pytest.mark.parametrize("preset", ["llama", "auto", "megatron"])

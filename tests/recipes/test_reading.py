@@ -190,7 +190,7 @@ def test_a_mark_or_other_line_ends_change_nothing(tmp_path: Path, content: bytes
     {b"a = '\xff'": "is not UTF-8 at byte 5", RULE.encode("utf-16"): "is not UTF-8 at byte 0"}.items(),
 )
 def test_what_is_not_utf_8_is_refused(tmp_path: Path, content: bytes, told: str):
-    assert refused(tmp_path, content) == f"recipe {tmp_path}/r.toml: {told}"
+    assert refused(tmp_path, content) == f"recipe {tmp_path}/r.toml: {told}; name a TOML file of rules"
 
 
 def test_what_is_no_file_to_read_is_refused_at_once(tmp_path: Path):

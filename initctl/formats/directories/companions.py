@@ -142,7 +142,7 @@ def _weights_below(location: Location, folders: Sequence[str]) -> tuple[Problem,
         return ()
     named = _listed([f"{folder}/" for folder in folders])
     message = f"{shown(location.whole)}: also holds weights in {named}, which no rule reaches"
-    hint = "--component initializes a folder by itself; --require-all does not look there"
+    hint = "they stay as they are, even with --require-all; --component FOLDER initializes one such folder"
     return (Problem("directory.weights_below", message, hint),)
 
 

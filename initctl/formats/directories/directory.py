@@ -129,8 +129,8 @@ def _refuse_empty(location: Location, here: Listing) -> NoReturn:
         fault = f"holds checkpoints of orbax, which initctl does not read: {named}"
         _refuse(location, "orbax", fault, "save the parameters as safetensors")
     refuse_directory(location.path, here)
-    kinds = ", no ".join(f"{kind.suffix[1:]}, no {kind.shards[0]}" for kind in index.KINDS)
-    _refuse(location, "empty", f"holds no {kinds} file")
+    kinds = " or ".join(kind.shards[0] for kind in index.KINDS)
+    _refuse(location, "empty", f"holds no {kinds} file, and no index of such files", "name a folder that holds weights")
 
 
 def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:

@@ -78,5 +78,6 @@ def _preset_findings(decided: Decided, options: Options) -> Findings:
     if options.require_all:
         return Findings([], [])
     left = Left.of(checkpoint.tensors, decided.kept, decisions.quantized)
-    problems = list(partial_preset(left, preset, decided.around.config))
-    return Findings(problems, []) if left.is_most and not options.allow_partial else Findings([], problems)
+    refused = left.is_most and not options.allow_partial
+    problems = list(partial_preset(left, preset, decided.around.config, refused=refused))
+    return Findings(problems, []) if refused else Findings([], problems)

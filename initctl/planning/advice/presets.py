@@ -88,11 +88,14 @@ class Left(NamedTuple):
         return f"{clause}: {'; and '.join(which)}"
 
 
-def partial_preset(left: Left, preset: FromPreset, config: Mapping[str, Any] | None) -> Iterator[Problem]:
+def partial_preset(
+    left: Left, preset: FromPreset, config: Mapping[str, Any] | None, *, refused: bool
+) -> Iterator[Problem]:
     """What is wrong with a preset whose rules, with all that come after them, leave some of the weights undecided."""
     if not left.parts:
         return
-    hints = ", ".join(_ways_out(left, preset, config))
+    last = "or pass --allow-partial" if refused else "or pass --require-all to refuse this"
+    hints = ", ".join([*_ways_out(left, preset, config), last])
     yield Problem("preset.partial", f"{shown(preset.source)}: {left}", hints)
 
 
@@ -104,7 +107,6 @@ def _ways_out(left: Left, preset: FromPreset, config: Mapping[str, Any] | None) 
         if left.is_most:
             yield f"choose a preset for this model ({_better(left, preset, config)})"
         yield "add rules for the rest"
-    yield "or pass --allow-partial" if left.is_most else "or pass --require-all to refuse this"
 
 
 def idle_preset(preset: FromPreset, checkpoint: Checkpoint) -> Problem:

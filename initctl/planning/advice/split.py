@@ -25,6 +25,8 @@ def split_weights(actions: Sequence[Action], quantized: Mapping[str, QuantizedWe
         kept = [part for part in weight.parts if part not in filled] if weight else []
         if weight and kept and rule not in warned:
             warned.add(rule)
-            message = f"{rule}: fills {shown(name)}, but not {listed(list(map(shown, kept)))}"
-            hint = f"fill all of them, or none: together they make up a quantized weight ({weight.scheme})"
+            module = name[: name.rfind(".") + 1]
+            others = listed([shown(part.removeprefix(module)) for part in kept])
+            message = f"{rule}: fills {shown(name)}, but not {others}"
+            hint = f"its values follow from all of these parts ({weight.scheme}): dequantize the model first"
             yield Problem("rule.split_weight", message, hint)

@@ -61,7 +61,7 @@ def _tied(reach: Reach, tie: Tie) -> Problem:
     """What is wrong with a rule for a tensor that its model has, and its file does not."""
     kept = f"write '{escape(quoted(tie.kept))}'"
     if tie.sure:
-        fault = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}, which is kept in its place"
+        fault = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}, and only that one is in the file"
         return Problem("rule.unused", f"{reach.rule}: matches no tensor: {fault}", kept)
     hint = f"if {shown(tie.left_out)} is tied to {shown(tie.kept)}, {kept}"
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
@@ -70,8 +70,8 @@ def _tied(reach: Reach, tie: Tie) -> Problem:
 def _outside(name: str, checkpoint: Checkpoint) -> str:
     """What to do about a rule that matches the tensor `name`, which is not in the state dict."""
     if name in of_optimizers(checkpoint.optimizers, checkpoint.masters):
-        why = "belongs to an optimizer: --reset-optimizer sets such states back"
-        return f"{shown(name)} {why}; with --root '', its full name fills it"
+        why = "belongs to an optimizer: --reset-optimizer resets what belongs to filled tensors"
+        return f"{shown(name)} {why}; to fill it by its full name, add --root ''"
     return f"{shown(name)} is outside of it: --root '' takes all"
 
 

@@ -43,5 +43,7 @@ def _beside(checkpoint: Checkpoint, paths: list[str]) -> Iterator[Problem]:
         message = f"{names}: {keeps} the moments of the tensors that are initialized here"
         where = "" if checkpoint.is_directory else " on the directory"
         yield Problem(
-            "optimizer.beside", message, f"--reset-optimizer{where} sets them back; or train with a new optimizer"
+            "optimizer.beside",
+            message,
+            f"--reset-optimizer{where} resets them if it can match them; or train with a new optimizer",
         )

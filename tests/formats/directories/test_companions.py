@@ -110,7 +110,9 @@ def test_folders_are_named_and_not_all_the_files_in_them(tmp_path: Path):
         "directory.weights_below": f"also holds weights in {folders} and 3 more, which no rule reaches"
     }
     (warning,) = read_checkpoint(tmp_path).warnings
-    assert warning.hint == "--component initializes a folder by itself; --require-all does not look there"
+    assert (
+        warning.hint == "they stay as they are, even with --require-all; --component FOLDER initializes one such folder"
+    )
 
 
 @pytest.mark.parametrize("name", ["runs/events.out", "tokenizer/vocab.bin", "data/train.bin", ".git/x.safetensors"])

@@ -347,7 +347,7 @@ class TestDirectory:
 
     def test_with_something_else_says_what_is_not_there(self, tmp_path: Path):
         (tmp_path / "notes.txt").write_text("x")
-        assert refusal(tmp_path)[1].startswith("holds no safetensors.index.json")
+        assert refusal(tmp_path)[1].startswith("holds no .safetensors or .bin file, and no index of such files")
 
     def test_with_a_checkpoint_is_read(self, tmp_path: Path):
         float_file(tmp_path / "model.safetensors", "w")

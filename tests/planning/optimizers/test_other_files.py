@@ -135,10 +135,12 @@ def test_without_the_flag_a_warning_names_the_file(tmp_path: Path):
     (warning,) = warnings(source)
     assert warning == (
         f"{source}/optimizer.bin: holds an optimizer, which keeps the moments of the tensors that are initialized here"
-        "; --reset-optimizer sets them back; or train with a new optimizer"
+        "; --reset-optimizer resets them if it can match them; or train with a new optimizer"
     )
     (warning,) = warnings(source / "model.safetensors")
-    assert warning.endswith("; --reset-optimizer on the directory sets them back; or train with a new optimizer")
+    assert warning.endswith(
+        "; --reset-optimizer on the directory resets them if it can match them; or train with a new optimizer"
+    )
 
 
 @pytest.mark.parametrize(
