@@ -280,8 +280,9 @@ def _check_force(*, force: bool, in_place: bool, no_clobber: bool) -> None:
 def _check_keeps_optimizer(conversion: Conversion | None) -> None:
     """Raise `UsageError` if there is a conversion, which leaves an optimizer out that is to be reset."""
     if conversion:
-        fault = "reset-optimizer: what the checkpoint is converted to holds no optimizer"
-        raise UsageError(Problem("output.reset_optimizer", fault, "leave one of both out"))
+        fault = "reset-optimizer: a conversion writes the weights, and resets no optimizer"
+        hint = "reset it without a conversion, and convert the result; or leave the flag out, and train with a new one"
+        raise UsageError(Problem("output.reset_optimizer", fault, hint))
 
 
 def _saved(path: Path | None, request: Request) -> SavedPlan | None:
