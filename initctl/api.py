@@ -274,7 +274,7 @@ def _check_force(*, force: bool, in_place: bool, no_clobber: bool) -> None:
         raise UsageError(Problem("output.force", "force: in place the checkpoint itself is replaced", "leave it out"))
     if force and no_clobber:
         fault = "force: no-clobber refuses to replace any file"
-        raise UsageError(Problem("output.force", fault, "leave one of both out"))
+        raise UsageError(Problem("output.force", fault, "leave one of them out"))
 
 
 def _check_keeps_optimizer(conversion: Conversion | None) -> None:

@@ -92,8 +92,9 @@ class Request:
 
         is_more = self.root is not None or self.component is not None or self.options != Options()
         if not self.given.is_empty or is_more:
-            fault = f"plan: {shown(path)} says all of what is to be done: rules, seed, and options of `plan` do"
-            raise UsageError(Problem("usage.plan", f"{fault} not go with it", "leave one of both out"))
+            fault = f"plan: {shown(path)} says all that is to be done, and nothing can be added"
+            hint = "leave out rules, the seed and options of `plan`; or plan again with them"
+            raise UsageError(Problem("usage.plan", fault, hint))
 
 
 def _options(asked: Mapping[str, Any]) -> Options:

@@ -114,7 +114,7 @@ class Instructions:
         better = better_preset(self.preset, self.config)
         if better is None:
             return ()
-        message = f"preset {self.preset}: config.json tells a model_type that preset {better.name} is for"
+        message = f"preset {self.preset}: preset {better.name} is for the model_type in config.json"
         return (Problem("preset.model_type", message, f"{better.name}: {better.summary}"),)
 
     def plan(self, checkpoint: Checkpoint, options: Options, read: Callable[[str], Checkpoint]) -> Plan:

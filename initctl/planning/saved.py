@@ -108,7 +108,7 @@ class SavedPlan:
         except InvalidJson as error:
             _malformed(path, str(error))
         if document.get("schema") != SCHEMA:
-            _malformed(path, f"is no saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
+            _malformed(path, f"is not a saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
         if document.get(_DIGEST) != signed(document)[_DIGEST]:
             _malformed(path, "is not as it was saved: its digest differs", "plan again")
         for key in ("root", "component", "table", "tensors"):

@@ -247,7 +247,7 @@ def test_nothing_that_the_plan_says_is_told_once_more(tmp_path: Path, given: dic
     source = single(tmp_path / "m.safetensors")
     (tmp_path / "x.toml").write_text('[[rule]]\nmatch = "*"\ninit = "zeros"')
     given = {k: [str(tmp_path / "x.toml")] if k == "recipes" else v for k, v in given.items()}
-    with pytest.raises(initctl.UsageError, match="says all of what is to be done"):
+    with pytest.raises(initctl.UsageError, match="says all that is to be done, and nothing can be added"):
         initctl.apply(source, tmp_path / "o.safetensors", plan=saved(source), **given)
 
 

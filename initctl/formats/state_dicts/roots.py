@@ -121,5 +121,6 @@ def _unnameable(name: str, often: Mapping[str, int]) -> str | None:
 def _no_root(root: str, entries: Sequence[Entry], path: str) -> UsageError:
     found = list(dict.fromkeys(entry.tensor.name.rpartition(".")[0] for entry in entries))
     above = list(dict.fromkeys(name.partition(".")[0] for name in found if name))
-    hint = f"tensors lie under {listed([shown(name) for name in above])}" if above else "give none: names have no dots"
-    return UsageError(Problem("root.missing", f"{shown(path)}: no tensor lies under {shown(root)}", hint))
+    named = f"there are tensors under {listed([shown(name) for name in above])}"
+    hint = named if above else "give none: names have no dots"
+    return UsageError(Problem("root.missing", f"{shown(path)}: there is no tensor under {shown(root)}", hint))

@@ -72,7 +72,7 @@ def _outside(name: str, checkpoint: Checkpoint) -> str:
     if name in of_optimizers(checkpoint.optimizers, checkpoint.masters):
         why = "is an optimizer's, and no part of it: --reset-optimizer sets such states back"
         return f"{shown(name)} {why}; with --root '', its full name fills it"
-    return f"{shown(name)} lies outside of it: --root '' takes all"
+    return f"{shown(name)} is outside of it: --root '' takes all"
 
 
 def idle_alternatives(decisions: Decisions, around: Surroundings) -> list[Problem]:

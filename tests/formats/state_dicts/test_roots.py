@@ -123,7 +123,7 @@ def test_a_root_where_nothing_lies_is_an_error_that_says_where_tensors_lie(tmp_p
         read(tmp_path, {"model": weights("w"), "ema": weights("w")}, root=root)
     (problem,) = raised.value.problems
     assert problem.code == "root.missing"
-    assert problem.hint == "tensors lie under model, ema"
+    assert problem.hint == "there are tensors under model, ema"
     assert str(problem).isprintable()
     assert "\n" not in str(problem)
 
@@ -174,7 +174,7 @@ def test_an_integer_and_its_text_are_one_name(tmp_path: Path):
 def test_a_rule_that_matches_only_outside_of_the_root_says_so(tmp_path: Path):
     read(tmp_path, {"model": weights("w"), "ema": weights("w", "v")})
     told = refusal(tmp_path, "ema.v=zeros", root="model")
-    assert "matches no tensor of the state dict at model; ema.v lies outside of it: --root '' takes all" in told
+    assert "matches no tensor of the state dict at model; ema.v is outside of it: --root '' takes all" in told
     initctl.plan(tmp_path / "in.pt", rules=["ema.v=zeros"], root="")
     assert "lies outside" not in refusal(tmp_path, "v=zeros", root="model")
 
