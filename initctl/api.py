@@ -279,8 +279,8 @@ def _check_force(*, force: bool, in_place: bool, no_clobber: bool) -> None:
 def _check_keeps_optimizer(conversion: Conversion | None, *, is_reset: bool) -> None:
     """Raise `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
     if conversion and is_reset:
-        fault = "reset-optimizer: a conversion leaves the optimizer out, so it cannot be reset"
-        hint = "leave --reset-optimizer out, or give OUT the checkpoint's own format"
+        fault = "reset-optimizer: a conversion writes the weights, and resets no optimizer"
+        hint = "reset it without a conversion, and convert the result; or leave the flag out, and train with a new one"
         raise UsageError(Problem("output.reset_optimizer", fault, hint))
 
 

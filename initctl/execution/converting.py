@@ -18,6 +18,7 @@ from initctl.filling import Target
 from initctl.formats.directories import shards
 from initctl.formats.distributed import NAME as DISTRIBUTED
 from initctl.formats.parts.placeholders import where_they_are, without_elements
+from initctl.formats.parts.slices import NAME as SLICES
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.tensors import TensorPart, TensorSpec
 
@@ -98,7 +99,7 @@ class Converter(Writer):
     @property
     def naming(self) -> shards.Naming:
         """What the new files are called: as the index or the one file that the checkpoint was read by."""
-        if self.checkpoint.format == DISTRIBUTED:
+        if self.checkpoint.format in (DISTRIBUTED, SLICES):  # their files are called by ranks
             return shards.Naming()
         return shards.Naming.after(os.path.basename(self.checkpoint.described_by or self.checkpoint.files[0].name))
 

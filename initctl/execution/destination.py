@@ -60,7 +60,7 @@ def destination(
             )
         )
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
-        raise UsageError(Problem("output.inside", f"{shown(output)}: lies inside the input", "name a place outside"))
+        raise UsageError(Problem("output.inside", f"{shown(output)}: is inside the input", "name a place outside"))
     if not os.path.lexists(path):
         return Destination(path, _mode(checkpoint, is_directory=is_directory), exists=False)
     _check_is_other(checkpoint, path, output)

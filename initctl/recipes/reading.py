@@ -92,10 +92,10 @@ def _beside(origin: str, other: str) -> str:
     if other.startswith(PRESET):
         return other
     if origin.startswith(PRESET):
-        raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends {shown(other)}, which is no preset"))
+        raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends {shown(other)}, which is not a preset"))
     path = os.path.join(os.path.dirname(origin), other)
     if other in presets() and not os.path.isfile(path):
-        fault = f"{shown(origin)}: extends {shown(other)}, which is no file"
+        fault = f"{shown(origin)}: extends {shown(other)}, which is not a file"
         raise RuleError(Problem("recipe.unreadable", fault, f"write {PRESET}{other} for the preset"))
     return path
 

@@ -20,7 +20,7 @@ def verification_report(found: Verification) -> RenderableType:
     path = shown(found.path)
     lines = [f"{_compared(found)}; {_ruled(found)} by rule; seed {found.plan.seed}"]
     if found.is_converted and not found.plan.checkpoint.is_safetensors:
-        lines.append("it was converted: what lies outside of the root was not compared")
+        lines.append("it was converted: what is outside of the root was not compared")
     if found.holds:
         where = "" if found.sample is None else ", as far as was compared"
         whose = "the rules give" if found.plan.actions or found.against is None else f"{shown(found.against)} holds"

@@ -158,10 +158,10 @@ def test_a_converted_result_is_found_at_no_root_and_only_its_tensors_are_compare
     assert (found.compared, found.rest, found.is_converted) == (5, 0, True)
     arguments = ["verify", str(result), "-r", rules[0], "--root", "ema", "--against", str(tmp_path / "in.pt")]
     assert run(arguments) == 0
-    assert "it was converted: what lies outside of the root was not compared" in capsys.readouterr().out
+    assert "it was converted: what is outside of the root was not compared" in capsys.readouterr().out
     initctl.save_plan(initctl.plan(tmp_path / "in.pt", rules=rules, root="ema"), tmp_path / "plan.json")
     assert initctl.verify(result, plan=tmp_path / "plan.json", against=tmp_path / "in.pt").holds
-    with pytest.raises(initctl.UsageError, match="no tensor is under emma"):
+    with pytest.raises(initctl.UsageError, match="there is no tensor under emma"):
         initctl.verify(result, rules=rules, root="emma", against=tmp_path / "in.pt")
 
 

@@ -181,7 +181,7 @@ def test_a_directory_that_holds_the_input_is_not_replaced(tmp_path: Path):
 def test_output_within_the_input_is_refused(tmp_path: Path):
     folder = sharded(tmp_path / "in")
     before = contents(folder)
-    with pytest.raises(initctl.UsageError, match="lies inside the input"):
+    with pytest.raises(initctl.UsageError, match="is inside the input"):
         initctl.apply(folder, folder / "out", rules=RULES)
     assert contents(folder) == before
 

@@ -257,8 +257,13 @@ def test_an_optimizer_is_not_reset_in_a_conversion(tmp_path: Path):
     moments = {name: {"step": torch.ones(()), "exp_avg": torch.ones_like(tensor)} for name, tensor in tensors.items()}
     groups = [{"lr": 0.1, "params": list(tensors)}]
     saved_alone(tmp_path / "in", {"model": tensors, "optim": {"state": moments, "param_groups": groups}})
-    with pytest.raises(initctl.UsageError, match="a conversion leaves the optimizer out"):
-        initctl.apply(tmp_path / "in", tmp_path / "out.pt", rules=["norm.weight=ones"], reset_optimizer=True)
+    rules = ["norm.weight=ones"]
+    with pytest.raises(initctl.UsageError, match="a conversion writes the weights, and resets no optimizer") as raised:
+        initctl.apply(tmp_path / "in", tmp_path / "out.pt", rules=rules, reset_optimizer=True)
+    assert "reset it without a conversion, and convert the result" in str(raised.value)
+    initctl.apply(tmp_path / "in", tmp_path / "reset", rules=rules, reset_optimizer=True)
+    initctl.apply(tmp_path / "reset", tmp_path / "out.pt")
+    assert initctl.verify(tmp_path / "out.pt", rules=rules, against=tmp_path / "in").holds
 
 
 def test_metadata_that_has_no_place_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

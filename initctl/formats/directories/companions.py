@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 STALE = "directory.stale"
 """The code of the warning about stale twins, which an answer to it makes needless."""
-CURRENT = "."
-"""What messages call the directory itself in a list of folders below it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def around(
     others = [name for name in beside if name not in known and _is_of_model(name)]
     left = [location.named(name) for name in here.left_out]
     named = [location.named(name) for name in stale]
-    below = [name for name in _folders(location) if not _belongs(name, location, [*own, *named])]
+    below = [name for name in _folders(location) if not _belongs(name, [*own, *named])]
     names = tuple(map(location.named, beside))
     whole, path = location.whole, location.path
     companions = Companions(whole, location.directory, tensor_files, names, tuple(named), tuple(left))
@@ -111,14 +109,13 @@ def _is_of_model(name: str) -> bool:
 
 
 def _folders(location: Location) -> list[str]:
-    """The folders of the directory that hold weights, itself among them if the checkpoint is one component of it."""
-    here = location.component and any(map(_is_of_model, listing(location.directory, location.directory).files))
-    return [*([CURRENT] if here else []), *folders_with_weights(location.directory)]
+    """The folders below the checkpoint's that hold weights: beside a component that was chosen, the others were not."""
+    return [location.named(folder) for folder in folders_with_weights(location.home)]
 
 
-def _belongs(folder: str, location: Location, names: Sequence[str]) -> bool:
+def _belongs(folder: str, names: Sequence[str]) -> bool:
     """Whether the weights in `folder` are the checkpoint's, or named already: those with `names`."""
-    return folder == location.component or any(name.startswith(f"{folder}/") for name in names)
+    return any(name.startswith(f"{folder}/") for name in names)
 
 
 def _stale(path: str, names: Sequence[str]) -> tuple[Problem, ...]:
@@ -137,7 +134,7 @@ def _other_weights(path: str, names: Sequence[str]) -> tuple[Problem, ...]:
 
 
 def _weights_below(location: Location, folders: Sequence[str]) -> tuple[Problem, ...]:
-    """A warning if other folders of the directory hold weights: those of a component, or an older checkpoint."""
+    """A warning if folders below hold weights: those of a component, or of an older checkpoint."""
     if not folders:
         return ()
     named = _listed([f"{folder}/" for folder in folders])

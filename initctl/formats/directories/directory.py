@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
 from initctl.formats.directories import index
-from initctl.formats.directories.companions import CURRENT, around
+from initctl.formats.directories.companions import around
 from initctl.formats.directories.index import plain_name
 from initctl.formats.directories.listing import listing
 from initctl.formats.directories.location import Location
@@ -125,7 +125,7 @@ def _refuse_empty(location: Location, here: Listing) -> NoReturn:
     if folders := folders_with_weights(location.home):
         _refuse_below(location, folders)
     if orbax := folders_of_orbax(location.home):
-        named = _listed([folder or CURRENT for folder in newest_first(location.home, orbax)[0]])
+        named = _listed([folder or "." for folder in newest_first(location.home, orbax)[0]])
         fault = f"holds checkpoints of orbax, which initctl does not read: {named}"
         _refuse(location, "orbax", fault, "save the parameters as safetensors")
     refuse_directory(location.path, here)

@@ -113,7 +113,7 @@ def _told_apart(tensors: Sequence[TensorSpec]) -> list[TensorSpec]:
 def _unnameable(name: str, often: Mapping[str, int]) -> str | None:
     if often[name] > 1:
         return "another tensor has the same name, and a rule could not tell them apart"
-    if any("\ud800" <= char <= "\udfff" for char in name):
+    if not name.isascii() and any("\ud800" <= char <= "\udfff" for char in name):
         return "its name holds half a surrogate pair, and is no text"
     return None
 
@@ -121,5 +121,6 @@ def _unnameable(name: str, often: Mapping[str, int]) -> str | None:
 def _no_root(root: str, entries: Sequence[Entry], path: str) -> UsageError:
     found = list(dict.fromkeys(entry.tensor.name.rpartition(".")[0] for entry in entries))
     above = list(dict.fromkeys(name.partition(".")[0] for name in found if name))
-    hint = f"tensors are under {listed([shown(name) for name in above])}" if above else "give none: names have no dots"
-    return UsageError(Problem("root.missing", f"{shown(path)}: no tensor is under {shown(root)}", hint))
+    named = f"there are tensors under {listed([shown(name) for name in above])}"
+    hint = named if above else "give none: names have no dots"
+    return UsageError(Problem("root.missing", f"{shown(path)}: there is no tensor under {shown(root)}", hint))

@@ -15,7 +15,7 @@ from initctl.planning.optimizers.refusing import uncertain
 from initctl.rules import Glob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Group, Optimizer, Parameter
@@ -77,10 +77,15 @@ def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def matched(optimizer: Optimizer, tensors: Candidates, names: set[str]) -> Matched:
-    """Which parameter of `optimizer` each tensor is, for at least those called `names`. Raises `FitError`."""
+def matched(
+    optimizer: Optimizer, tensors: Candidates, names: Collection[str], *, whole: Collection[str] = ()
+) -> Matched:
+    """Which parameter of `optimizer` each tensor is, for at least those called `names`. Raises `FitError`.
+
+    Those called `whole` may be mistaken for each other, as nothing of them remains.
+    """
     named = _names(optimizer)
-    found = _by_name(optimizer, named, tensors) if named else _by_order(optimizer, tensors, names)
+    found = _by_name(optimizer, named, tensors) if named else _by_order(optimizer, tensors, names, frozenset(whole))
     for name, parameter in found.items():
         if shape(optimizer, parameter) not in (None, tensors.by_name[name].shape):
             uncertain(optimizer, f"the state of parameter {shown(parameter)} has another shape than {shown(name)}")
@@ -112,13 +117,15 @@ def _by_name(optimizer: Optimizer, named: Mapping[str, Parameter], tensors: Cand
     return {tensors.by_name[name].stream_name: parameter for name, parameter in named.items()}
 
 
-def _by_order(optimizer: Optimizer, tensors: Candidates, names: set[str]) -> dict[str, Parameter]:
+def _by_order(
+    optimizer: Optimizer, tensors: Candidates, names: Collection[str], whole: frozenset[str]
+) -> dict[str, Parameter]:
     """Parameters are numbered in the order in which the model lists them, group after group.
 
-    A tied one is where it comes first.
-    One group of as many parameters as there are tensors is matched in this order. Otherwise each shape is matched by
-    itself, if its parameters are in one group, in the order of its tensors, and as many as these. A shape that no
-    parameter has is another optimizer's. Without an order, a shape is matched if one tensor has it.
+    A tied one is where it comes first. One group of as many parameters as there are tensors is matched in this order.
+    Otherwise each shape is matched by itself, if its parameters are in one group, in the order of its tensors, and as
+    many as these. A shape that no parameter has is another optimizer's. Without an order, a shape is matched if one
+    tensor has it, or if all that have it are `whole`.
     """
     if not optimizer.groups:
         uncertain(optimizer, "it calls parameters by numbers, and does not say which tensors they are")
@@ -131,7 +138,7 @@ def _by_order(optimizer: Optimizer, tensors: Candidates, names: set[str]) -> dic
         _check_shapes(optimizer, shapes, tensors)
     found: dict[str, Parameter] = {}
     for one in wanted:
-        found |= _of_shape(one, optimizer, shapes, tensors)
+        found |= _mistakable(one, shapes, tensors, whole) or _of_shape(one, optimizer, shapes, tensors)
     return found
 
 
@@ -148,6 +155,15 @@ def _check_shapes(optimizer: Optimizer, shapes: Mapping[Parameter, Shape | None]
             uncertain(optimizer, f"{why}: it may hold several of them in one piece")
 
 
+def _mistakable(
+    wanted: Shape, shapes: Mapping[Parameter, Shape | None], tensors: Candidates, whole: frozenset[str]
+) -> dict[str, Parameter]:
+    """The tensors of one shape, as its parameters in any order, if all are `whole` and as many as the parameters."""
+    names = [name for name, tensor in tensors.parameters.items() if tensor.shape == wanted]
+    found = [parameter for parameter, shape in shapes.items() if shape == wanted]
+    return dict(zip(names, found, strict=True)) if whole.issuperset(names) and len(found) == len(names) else {}
+
+
 def _of_shape(
     wanted: Shape, optimizer: Optimizer, shapes: Mapping[Parameter, Shape | None], tensors: Candidates
 ) -> dict[str, Parameter]:
@@ -159,7 +175,7 @@ def _of_shape(
     found = [p for p in alike[0].parameters if shapes[p] == wanted]
     if len(alike) > 1 or len(found) != len(names):
         remedy = "name those that are buffers with --buffers" if len(found) < len(names) else ""
-        uncertain(optimizer, f"several may be the tensors of shape {list(wanted)}", remedy)
+        uncertain(optimizer, f"it is unclear which are the tensors of shape {list(wanted)}", remedy)
     if not tensors.are_ordered and len(found) > 1:
         why = f"several have shape {list(wanted)}, and this kind of file does not keep the order of tensors"
         uncertain(optimizer, why)

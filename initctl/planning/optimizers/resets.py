@@ -107,7 +107,8 @@ def _check_outside(checkpoint: Checkpoint, actions: Iterable[Action]) -> None:
 
 
 def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[Action]:
-    parameters, by_name = matched(optimizer, tensors, set(filled))
+    whole = [name for name, actions in filled.items() if all(action.rows is None for action in actions)]
+    parameters, by_name = matched(optimizer, tensors, filled, whole=whole)
     options = {parameter: group.options for group in optimizer.groups for parameter in group.parameters}
     unknown = _unknown_kinds(optimizer)
     for name in sorted(filled.keys() & parameters.keys()):

@@ -127,11 +127,17 @@ def test_shards_in_a_folder_below_are_the_checkpoints_own(tmp_path: Path):
     assert warned(tmp_path) == {}
 
 
-def test_beside_a_component_the_whole_directorys_weights_are_named(tmp_path: Path):
+def test_beside_a_component_that_was_chosen_the_others_are_not_warned_about(tmp_path: Path):
     for name in ("model.safetensors", "2_Dense/model.safetensors", "3_Dense/model.safetensors"):
         float_file(tmp_path / name, "w")
-    assert warned(tmp_path, component="2_Dense") == {
-        "directory.weights_below": "also holds weights in ./, 3_Dense/, which no rule reaches"
+    assert warned(tmp_path, component="2_Dense") == {}
+
+
+def test_weights_below_a_component_are_warned_about(tmp_path: Path):
+    for name in ("unet/model.safetensors", "unet/checkpoint-500/model.safetensors", "vae/model.safetensors"):
+        float_file(tmp_path / name, "w")
+    assert warned(tmp_path, component="unet") == {
+        "directory.weights_below": "also holds weights in unet/checkpoint-500/, which no rule reaches"
     }
 
 

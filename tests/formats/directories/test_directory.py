@@ -298,8 +298,7 @@ class TestComponent:
             "unet/model.safetensors.index.json",
             "vae/model.safetensors",
         ]
-        (warning,) = found.warnings
-        assert warning.message == f"{tmp_path}: also holds weights in vae/, which no rule reaches"
+        assert not found.warnings
 
     @pytest.mark.parametrize("component", ["", ".", "..", "../x", "/", "a/../b", "unet/../vae", "a\0b"])
     def test_it_is_a_folder_below(self, tmp_path: Path, component: str):

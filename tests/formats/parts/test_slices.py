@@ -107,6 +107,17 @@ def test_conversion_puts_the_slices_together(saved: Path, reference: Path, expec
     assert initctl.verify(tmp_path / "one.safetensors", rules=SLICED, seed=5, against=source).holds
 
 
+@pytest.mark.parametrize(("size", "names"), [
+    ("1GB", ["model.safetensors"]),
+    ("60B", ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]),
+])  # fmt: skip
+def test_what_is_put_together_is_called_as_loaders_expect_and_not_after_a_rank(tmp_path: Path, size: str, names: Any):
+    (tmp_path / "in").mkdir()
+    slice_file(halves(tmp_path / "in")[0], {"v": torch.ones(4), "w": torch.ones(3, 4)}, {"v": [0], "w": [0, 0]})
+    initctl.apply(tmp_path / "in", tmp_path / "out", max_shard_size=size)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
 def test_a_file_of_slices_that_is_named_by_itself_is_refused(tmp_path: Path):
     first, second = halves(tmp_path)
     for path in (first, second):

@@ -123,7 +123,7 @@ def test_a_root_where_nothing_lies_is_an_error_that_says_where_tensors_lie(tmp_p
         read(tmp_path, {"model": weights("w"), "ema": weights("w")}, root=root)
     (problem,) = raised.value.problems
     assert problem.code == "root.missing"
-    assert problem.hint == "tensors are under model, ema"
+    assert problem.hint == "there are tensors under model, ema"
     assert str(problem).isprintable()
     assert "\n" not in str(problem)
 

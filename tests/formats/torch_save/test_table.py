@@ -151,7 +151,7 @@ def test_another_root_can_be_chosen_and_one_that_was_passed_over_is_told(table):
         "generator.layer.bias",
     ]
     assert table(content, "discriminator").warnings == ()
-    with pytest.raises(UsageError, match="no tensor is under encoder; tensors are under generator, discriminator"):
+    with pytest.raises(UsageError, match="under encoder; there are tensors under generator, discriminator"):
         table(content, "encoder")
 
 
