@@ -112,8 +112,8 @@ LAYOUTS = (
                 ("[!o]*.weight", "output_layer.weight"),
                 warned="fp32_param",
             ),
-            Job("with its optimizer", (*_HEAD, "--reset-optimizer"), refused="fp32_param"),
-            Job("preset", ("-p", "megatron"), ("[!o]*", "output_layer.weight"), warned="fp32_param"),
+            Job("with its optimizer", (*_HEAD, "--reset-optimizer"), ("*output_layer.weight",)),
+            Job("preset, without the number of layers", ("-p", "megatron"), refused="num_hidden_layers"),
         ),
     ),
 )

@@ -150,13 +150,16 @@ _KINDS = (
     "NAdam",
     "RAdam",
 )
+_AFTER_A_STEP = {"ASGD": ("step", "eta", "ax"), "Rprop": ("step", "prev")}
+"""By optimizer: the states that a step changes, if it does not change them all."""
 
 
 def _optimizers(kind: str) -> Layout:
     """A checkpoint with torch's optimizer called `kind`; SGD with momentum, without which it remembers nothing."""
     made = partial(torch.optim.SGD, momentum=0.9) if kind == "SGD" else getattr(torch.optim, kind)
+    states = (f"moments/2.weight/{state}" for state in _AFTER_A_STEP.get(kind, ("*",)))
     jobs = (
-        Job("with its optimizer", _RESET, ("2.weight", "moments/2.weight/*"), "out.pt"),
+        Job("with its optimizer", _RESET, ("2.weight", *states), "out.pt"),
         Job("a wildcard", ("-r", "*=normal:std=0.02"), ("?.*",), "out.pt"),
     )
     return Layout(kind.lower(), _writes_optimizer(made), _loads_optimizer(made), "load_state_dict", jobs)
