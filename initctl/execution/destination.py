@@ -170,7 +170,7 @@ def _fault(path: str, error: InputError) -> str:
     """What is said of a file that is not read as a checkpoint, by the `error` that reading it gives."""
     (problem,) = error.problems
     fault = problem.message.removeprefix(f"{shown(path)}: ")
-    if problem.code in ("file.format", "torch.malformed") and fault.startswith(("is ", "looks ")):
+    if problem.code == "file.format":
         return f"exists and {fault}"
     if problem.code == "torch.malformed":
         return f"exists and cannot be read as a file of torch.save: {fault}"

@@ -72,7 +72,9 @@ def test_what_is_no_checkpoint_stays_without_force_and_goes_with_it(tmp_path: Pa
 @pytest.mark.filterwarnings("ignore")
 def test_a_torchscript_archive_stays(tmp_path: Path):
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "out.pt")
-    with pytest.raises(initctl.ConflictError, match="exists and is a TorchScript archive"):
+    with pytest.raises(
+        initctl.ConflictError, match="exists and cannot be read .*: is a TorchScript archive"
+    ):
         initctl.apply(single(tmp_path / "in.safetensors"), tmp_path / "out.pt")
 
 
@@ -80,7 +82,9 @@ SAID = {
     "text": "exists and is plain text, not a checkpoint",
     "a recipe": "exists and is a recipe, not a checkpoint",
     "GGUF": "exists and is a GGUF file, which is not supported",
-    "a document": "exists and is a zip archive, but not one that torch.save wrote",
+    "a document": (
+        "exists and cannot be read as a file of torch.save: is a zip archive, but not one that torch.save wrote"
+    ),
     "a tokenizer": "exists and is not a checkpoint",
     "a broken archive of torch.save": (
         "exists and cannot be read as a file of torch.save: does not end as a zip archive does"
