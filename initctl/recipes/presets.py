@@ -49,7 +49,7 @@ def find_preset(name: str) -> Preset:
 
 def preset_for(config: Mapping[str, Any] | None) -> Preset:
     """The preset that fits a model with this `config.json`. Raises `UsageError` where none does, or it is not there."""
-    hint = "name one with --preset; `initctl presets` lists them"
+    hint = "name a preset with -p; `initctl presets` lists them"
     if config is None:
         raise UsageError(Problem("preset.auto", "preset auto: there is no config.json beside the checkpoint", hint))
     kind = config.get("model_type")
