@@ -87,7 +87,7 @@ def test_a_saved_plan_is_for_it(tmp_path: Path, pipeline: Path):
     initctl.apply(pipeline, tmp_path / "out", plan=saved)
     assert changed(pipeline, tmp_path / "out") == WRITTEN["unet"]
     assert initctl.verify(tmp_path / "out", plan=saved).holds
-    with pytest.raises(initctl.UsageError, match="none of them can be given with it"):
+    with pytest.raises(initctl.UsageError, match="already fixes the rules, the seed and all other options"):
         initctl.apply(pipeline, tmp_path / "two", plan=saved, component="unet")
 
 
