@@ -295,7 +295,6 @@ def _saved(path: Path | None, request: Request) -> SavedPlan | None:
 
 
 _CONVERSIONS = (
-    "; a conversion to another format needs none: name a .safetensors or .pt file with -o, "
-    "or a directory with --max-shard-size 5GB"
+    "; only a conversion needs none: to a file of another format with -o, or to shards with --max-shard-size 5GB"
 )
 """What goes without rules."""

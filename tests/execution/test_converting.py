@@ -237,7 +237,7 @@ UNFIT = {
     "sparse, csr": lambda: torch.eye(3).to_sparse_csr(),
 }
 """Tensors that safetensors cannot hold, by a word that says so."""
-MISNAMED = {"__metadata__": "stands for something else", "a\ud800": ""}
+MISNAMED = {"__metadata__": "uses this name for metadata", "a\ud800": ""}
 
 
 class TestIsRefusedAndNothingWritten:

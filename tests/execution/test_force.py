@@ -72,7 +72,7 @@ def test_what_is_no_checkpoint_stays_without_force_and_goes_with_it(tmp_path: Pa
 @pytest.mark.filterwarnings("ignore")
 def test_a_torchscript_archive_stays(tmp_path: Path):
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "out.pt")
-    with pytest.raises(initctl.ConflictError, match="exists and cannot be read .*: is a TorchScript archive"):
+    with pytest.raises(initctl.ConflictError, match=r"exists and cannot be read .*: is a TorchScript archive"):
         initctl.apply(single(tmp_path / "in.safetensors"), tmp_path / "out.pt")
 
 
