@@ -294,7 +294,5 @@ def _saved(path: Path | None, request: Request) -> SavedPlan | None:
     return SavedPlan.at(os.fspath(path), _read)
 
 
-_CONVERSIONS = (
-    "; only a conversion needs none: to a file of another format with -o, or to shards with --max-shard-size 5GB"
-)
-"""What goes without rules."""
+_CONVERSIONS = "; only a conversion needs none: to another format with -o, or to shards with --max-shard-size 5GB"
+"""What goes without rules, as a hint says it."""

@@ -52,7 +52,7 @@ _OPENED = re.compile(r"(?:global_step\d+|recipe_state)/")
 """Folders of a directory that are looked into: of DeepSpeed below a Trainer's checkpoint, and of torchtune."""
 _PATTERNS = tuple((re.compile(writer.pattern), writer) for writer in WRITERS)
 _MOST_READ = 8
-"""Files of one writer that are read: many ranks write one each, all alike."""
+"""Files of one writer that are read; many ranks write one each. Of a further one it is not known what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,11 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
     found = []
     for name, writer in _matching(checkpoint):
         read[writer] = read.get(writer, 0) + 1
+        path = os.path.normpath(os.path.join(base, name)) + ("/" if name.endswith("/") else "")
         if read[writer] <= _MOST_READ:
-            path = os.path.normpath(os.path.join(base, name)) + ("/" if name.endswith("/") else "")
             found.append(_read(os.path.join(checkpoint.home, name), path, checkpoint.named(name), writer))
+        elif not writer.has_copies:  # the first ones say that there are copies
+            found.append(Beside(checkpoint.named(name), path, writer))
     return tuple(one for one in found if one.matters and (one.has_copies or not has_own))
 
 

@@ -256,3 +256,16 @@ def test_an_optimizer_in_a_folder_below_is_named_once(tmp_path: Path):
     (source / "optimizer.bin").unlink()
     (warning,) = warnings(source)
     assert warning.startswith(f"{source}/optimizer_0/: holds an optimizer")
+
+
+def test_of_very_many_files_none_is_passed_over(tmp_path: Path):
+    source = accelerate(tmp_path / "ck")
+    for number in range(1, 12):
+        shutil.copy(source / "optimizer.bin", source / f"optimizer_{number}.bin")
+    (warning,) = warnings(source)
+    assert "optimizer.bin, " in warning
+    assert " and 9 more: hold optimizers" in warning
+    with pytest.raises(
+        initctl.FitError, match=r"optimizer_6\.bin: holds an optimizer in a form that"
+    ):
+        initctl.apply(source, tmp_path / "out", **HEAD)
