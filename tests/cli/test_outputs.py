@@ -44,7 +44,10 @@ def test_it_is_replaced_again_by_the_same(call, net):
 
 def test_no_clobber_refuses_to_replace_and_goes_on_where_nothing_is(call, net, old):
     refused = call("apply", "net.safetensors", "-o", "out.safetensors", "--no-clobber", *RULES)
-    assert (refused.status, refused.err) == (6, "initctl: error: out.safetensors: exists\n")
+    assert (refused.status, refused.err) == (
+        6,
+        "initctl: error: out.safetensors: exists; leave --no-clobber out to replace it\n",
+    )
     assert old.read_bytes() == OLD
     assert call("apply", "net.safetensors", "-o", "new.safetensors", "--no-clobber", *RULES).status == 0
     assert entries(net.parent) == ["net.safetensors", "new.safetensors", "out.safetensors"]

@@ -62,10 +62,10 @@ def test_a_broken_plugin_is_named_where_it_is_looked_for_and_harms_no_built_in_n
 
 def test_a_plugin_may_need_the_whole_tensor(net, site):
     path = installed(site, "initctl_reversed", REVERSED)
-    run = initctl("apply", "net.safetensors", "-o", "out", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
+    run = initctl("apply", "net.safetensors", "-o", "out.safetensors", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
     assert (run.status, run.err) == (0, "")
     assert initctl("apply", "net.safetensors", "-o", "normal", "-r", "fc1.bias=normal", "-q").status == 0
-    ours, normal = load_file("out")["fc1.bias"], load_file("normal")["fc1.bias"]
+    ours, normal = load_file("out.safetensors")["fc1.bias"], load_file("normal")["fc1.bias"]
     assert (ours == normal[::-1]).all()
 
 
@@ -75,6 +75,6 @@ def test_a_plugin_may_need_the_whole_tensor(net, site):
 )
 def test_a_plugin_that_gives_no_fill_is_told_so(net, site, text, given):
     path = installed(site, "initctl_reversed", text)
-    run = initctl("apply", "net.safetensors", "-o", "out", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
+    run = initctl("apply", "net.safetensors", "-o", "out.safetensors", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
     assert run.status == 4
     assert f"it resolves to {given}, which neither has `values` nor is a `WholeFill`" in run.err

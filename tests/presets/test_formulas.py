@@ -252,7 +252,7 @@ def test_config_json_counts_more_than_names(tmp_path: Path):
 
 def test_small_init_leaves_layers_in_one_tensor_alone_but_for_norms(tmp_path: Path):
     path = checkpoint_of(tmp_path, {name: ("F32", shape) for name, shape in STACKED.items()})
-    found = {a.tensor.name: a.fill for a in initctl.plan(path, preset="small-wang", allow_unused=True).actions}
+    found = {a.tensor.name: a.fill for a in initctl.plan(path, preset="small-wang", allow_partial=True).actions}
     assert "decoder.layers.mlp.linear_fc2.weight" not in found
     assert found["decoder.layers.self_attention.linear_qkv.layer_norm_weight"] == Constant(1)
 

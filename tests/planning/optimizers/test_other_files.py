@@ -265,7 +265,5 @@ def test_of_very_many_files_none_is_passed_over(tmp_path: Path):
     (warning,) = warnings(source)
     assert "optimizer.bin, " in warning
     assert " and 9 more: hold optimizers" in warning
-    with pytest.raises(
-        initctl.FitError, match=r"optimizer_6\.bin: holds an optimizer in a form that"
-    ):
+    with pytest.raises(initctl.FitError, match=r"optimizer_6\.bin: holds an optimizer in a form that"):
         initctl.apply(source, tmp_path / "out", **HEAD)
