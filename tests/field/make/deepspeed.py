@@ -24,8 +24,9 @@ _EMPTY = "global_step1/zero_pp_rank_0_mp_rank_00_model_states.pt"
 def _writes(stage: int, checkpoint: str, **options: object) -> Callable[[str], Record]:
     def write(folder: str) -> Record:
         names = ranks(f"deepspeed_{stage}", folder)
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(folder, "zero_to_fp32.py"))  # a copy of DeepSpeed's own script
+        for script in ("zero_to_fp32.py", "zero_to_torch.py"):  # copies of DeepSpeed's own
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(folder, script))
         return Record(checkpoint, "module", names, **options)
 
     return write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,6 +31,7 @@ def _writes(task: str, *, safe: bool = True, **options: object) -> Callable[[str
         config = LoraConfig(task_type=task, r=2, target_modules=["q_proj", "v_proj"], **options)
         model = seeded(lambda: get_peft_model(_base(task), config))
         model.save_pretrained(folder, safe_serialization=safe)
+        os.remove(os.path.join(folder, "README.md"))  # PEFT's own text
         return Record("", "", tuple(get_peft_model_state_dict(model)))
 
     return write
