@@ -35,4 +35,4 @@ class Options:
             raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave --buffers out"))
         if self.rng not in (PHILOX, TORCH):
             fault = f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"
-            raise UsageError(Problem("usage.rng", fault, did_you_mean(self.rng, (PHILOX, TORCH))))
+            raise UsageError(Problem("usage.rng", fault, did_you_mean(str(self.rng), (PHILOX, TORCH))))

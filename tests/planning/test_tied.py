@@ -32,7 +32,7 @@ def told(folder: Path, config: dict[str, Any] | None, names: list[str], rule: st
 
 
 def tied(left_out: str, kept: str) -> str:
-    return f": {left_out} is tied to {kept}, and only that one is in the file; write '{kept}'"
+    return f": {left_out} is tied to {kept}, which is kept in its place; write '{kept}'"
 
 
 LAYOUTS = [
@@ -79,7 +79,7 @@ def test_plan_apply_and_verify_say_the_same(tmp_path: Path, call: Any):
     path = checkpoint_of(tmp_path, {"transformer.wte.weight": ("F32", [4, 4])})
     output = [tmp_path / "out"] if call is initctl.apply else []
     with pytest.raises(
-        initctl.FitError, match=r"lm_head\.weight is tied to transformer\.wte\.weight, and only that one is in the file"
+        initctl.FitError, match=r"lm_head\.weight is tied to transformer\.wte\.weight, which is kept in its place"
     ):
         call(path, *output, rules=["lm_head.weight=zeros"])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
@@ -20,6 +19,7 @@ from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIB
 from initctl.formats.distributed import read_distributed
 from initctl.formats.files import together
 from initctl.formats.mistaken.not_checkpoints import refuse_directory
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -103,8 +103,7 @@ def _location(path: str, component: str | None) -> Location:
     component = component.rstrip("/")
     home = os.path.join(directory, component)
     if plain_name(component) or os.path.realpath(home) != home or not os.path.isdir(home):
-        nearest = get_close_matches(component, folders_with_weights(directory), n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(map(shown, nearest))}?" if nearest else "name a folder below it"
+        hint = did_you_mean(component, folders_with_weights(directory), n=3) or "name a folder below it"
         fault = f"component: {shown(path)} has no folder {shown(component)}"
         raise UsageError(Problem("usage.component", fault, hint))
     return Location(os.path.join(path, component), directory, directory, component)

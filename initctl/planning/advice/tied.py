@@ -4,6 +4,7 @@ the embedding, and embeddings that are one.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import InputError
@@ -92,19 +93,39 @@ class Tie(NamedTuple):
     sure: bool
 
 
-def tie_of(selector: Selector, checkpoint: Checkpoint) -> Tie | None:
-    """The tie of a name that `selector`, which matches nothing in `checkpoint`, would match."""
-    matches = selector.names.matches
-    names = [tensor.name for tensor in checkpoint.tensors]
-    for left_out, kept in ALWAYS:
-        if (found := next(filter(matches, _spellings(left_out)), None)) and (holder := _ending(kept, names)):
-            return Tie(found, holder, sure=True)
-    found = next((name for output in OUTPUTS for name in _spellings(output) if matches(name)), None)
-    holder = next((holder for kept in EMBEDDINGS if (holder := _ending(kept, names))), None)
-    if not (found and holder):
-        return None
-    is_tied = _is_tied(checkpoint.home)
-    return None if is_tied is False else Tie(found, holder, sure=is_tied is True)
+class Ties:
+    """What `checkpoint` may have left out since something else in it holds the same; found when it is first asked."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+
+    def of(self, selector: Selector) -> Tie | None:
+        """The tie of a name that `selector`, which matches nothing in the checkpoint, would match."""
+        matches = selector.names.matches
+        for left_out, holder in self._always:
+            if found := next(filter(matches, _spellings(left_out)), None):
+                return Tie(found, holder, sure=True)
+        spelled = (name for output in OUTPUTS for name in _spellings(output)) if self._embedding else ()
+        found = next(filter(matches, spelled), None)
+        if not (found and self._embedding) or self._is_tied is False:
+            return None
+        return Tie(found, self._embedding, sure=self._is_tied is True)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [tensor.name for tensor in self._checkpoint.tensors]
+
+    @cached_property
+    def _always(self) -> list[tuple[str, str]]:
+        return [(left_out, holder) for left_out, kept in ALWAYS if (holder := _ending(kept, self._names))]
+
+    @cached_property
+    def _embedding(self) -> str | None:
+        return next((holder for kept in EMBEDDINGS if (holder := _ending(kept, self._names))), None)
+
+    @cached_property
+    def _is_tied(self) -> bool | None:
+        return _is_tied(self._checkpoint.home)
 
 
 def left_out_names(checkpoint: Checkpoint) -> list[str]:

@@ -8,7 +8,7 @@ from initctl.errors import Problem, escape, listed, shown
 from initctl.formats.optimizers.masters import of_optimizers
 from initctl.planning.advice.left_alone import only_left_alone
 from initctl.planning.advice.naming import with_kinds
-from initctl.planning.advice.tied import Tie, left_out_names, tie_of
+from initctl.planning.advice.tied import Ties, left_out_names
 from initctl.planning.nearest import hint_for
 from initctl.rules import quoted
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initctl.formats import Checkpoint
+    from initctl.planning.advice.tied import Tie
     from initctl.planning.deciding import Decisions, Reach
     from initctl.planning.names import Surroundings
     from initctl.planning.quantization.weights import QuantizedWeight
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 
 def unused_rules(decisions: Decisions, checkpoint: Checkpoint) -> list[Problem]:
     """What is wrong with each rule that decides no tensor."""
-    return [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint, decisions.quantized))]
+    ties, quantized = Ties(checkpoint), decisions.quantized
+    return [problem for reach in decisions.reaches if (problem := _unused(reach, checkpoint, quantized, ties))]
 
 
-def _unused(reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, QuantizedWeight]) -> Problem | None:
+def _unused(
+    reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, QuantizedWeight], ties: Ties
+) -> Problem | None:
     """What is wrong with a rule that decides no tensor."""
     if reach.decided or reach.unfit or reach.rule.optional:
         return None
@@ -51,7 +55,7 @@ def _unused(reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, Quanti
         at = f" at {shown(checkpoint.root)}" if checkpoint.root else ""
         message = f"{reach.rule}: matches no tensor of the state dict{at}"
         return Problem("rule.unused", message, _outside(outside[0], checkpoint))
-    if tie := tie_of(reach.rule.selector, checkpoint):
+    if tie := ties.of(reach.rule.selector):
         return _tied(reach, tie)
     hint = hint_for(reach.rule.selector.names.pattern, [tensor.name for tensor in checkpoint.tensors])
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
@@ -61,7 +65,7 @@ def _tied(reach: Reach, tie: Tie) -> Problem:
     """What is wrong with a rule for a tensor that its model has, and its file does not."""
     kept = f"write '{escape(quoted(tie.kept))}'"
     if tie.sure:
-        fault = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}, and only that one is in the file"
+        fault = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}, which is kept in its place"
         return Problem("rule.unused", f"{reach.rule}: matches no tensor: {fault}", kept)
     hint = f"if {shown(tie.left_out)} is tied to {shown(tie.kept)}, {kept}"
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
