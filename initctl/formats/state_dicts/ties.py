@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from initctl.dtypes import DType
     from initctl.tensors import Block, TensorSpec
 
 FORMAT = "format"
@@ -41,9 +40,15 @@ def with_sure_aliases(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 def with_ties(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
     """`tensors`, each with the names of those that it is tied to: same bytes, same dtype, same order of elements."""
-    names: dict[tuple[DType, tuple[Block, ...]], list[str]] = defaultdict(list)
-    for tensor in tensors:
-        if tensor.numel and tensor.blocks:
-            names[tensor.dtype, tensor.blocks].append(tensor.name)
-    tied = {key: tuple(sorted(group)) for key, group in names.items() if len(group) > 1}
-    return tuple(replace(t, tied=tied[t.dtype, t.blocks]) if (t.dtype, t.blocks) in tied else t for t in tensors)
+    places = [(tensor.dtype.name, tensor.blocks) if tensor.numel and tensor.blocks else None for tensor in tensors]
+    names: dict[tuple[str, tuple[Block, ...]], list[str]] = defaultdict(list)
+    for tensor, place in zip(tensors, places, strict=True):
+        if place:
+            names[place].append(tensor.name)
+    tied = {place: tuple(sorted(group)) for place, group in names.items() if len(group) > 1}
+    if not tied:
+        return tuple(tensors)
+    return tuple(
+        replace(tensor, tied=tied[place]) if place in tied else tensor
+        for tensor, place in zip(tensors, places, strict=True)
+    )

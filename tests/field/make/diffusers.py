@@ -159,13 +159,12 @@ LAYOUTS = (
         "DiTPipeline.from_pretrained",
         (
             Job("without a component", _ALL, refused="transformer"),
-            Job("a component", ("--component", "transformer", *_ALL), ("transformer/*.weight",), warned="vae/"),
+            Job("a component", ("--component", "transformer", *_ALL), ("transformer/*.weight",)),
             Job(
                 "a component, in place",
                 ("--component", "vae", "-r", "decoder.conv_out.*=normal:std=0.01"),
                 ("vae/decoder.conv_out.*",),
                 None,
-                warned="transformer/",
             ),
         ),
     ),
