@@ -123,7 +123,7 @@ LAYOUTS = (
         (
             Job("reset the head", _HEAD, ("lm_head.weight",), warned="optimizer.pt"),
             Job("with its optimizer, of equal shapes", (*_HEAD, "--reset-optimizer"), refused="optimizer.pt"),
-            Job("preset, with its optimizer", ("-p", "auto", "--reset-optimizer"), refused="optimizer.pt"),
+            Job("preset, with its optimizer", ("-p", "auto", "--reset-optimizer"), ("*",)),
         ),
     ),
     Layout(
