@@ -214,7 +214,7 @@ _BINARY: tuple[tuple[Callable[[bytes], bool], NotCheckpoint], ...] = (
     (_starts(b"\x04\x22\x4d\x18"), _compressed("lz4", "unlz4")),
     (_starts(b"7z\xbc\xaf\x27\x1c"), NotCheckpoint("is a 7z archive", "extract it: 7z x")),
     (_starts(b"Rar!\x1a\x07"), NotCheckpoint("is a RAR archive", "extract it: unrar x")),
-    # what is no weights at all
+    # files that hold no weights
     (
         _starts(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"),
         NotCheckpoint("is an image, not a checkpoint", _NAME_WEIGHTS),

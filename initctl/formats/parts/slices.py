@@ -62,7 +62,7 @@ def _files_of_other_ranks(directory: str, name: str) -> list[str]:
 def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
     """`tables` of the files in the directory at `path`, each tensor whole, with the file that its first slice is in.
 
-    What says where slices begin is no longer among their metadata. Raises `InputError`.
+    Their metadata no longer say where slices begin. Raises `InputError`.
     """
     if plain := [shown(table.file.name) for table in tables if not are_slices(table)]:
         hint = "move other checkpoints elsewhere"
