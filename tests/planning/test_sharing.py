@@ -204,18 +204,18 @@ def test_strides_that_do_not_overlap_are_filled_by_their_logical_index(tmp_path:
 def test_many_views_of_one_storage_are_told_apart_in_time(tmp_path: Path, rule: str):
     base = torch.zeros(3000, 16)
     path = saved(tmp_path, {f"v{i}": base[:, i : i + 1] for i in range(16)} | {f"r{i}": base[i] for i in range(3000)})
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(initctl.FitError):
         initctl.plan(path, rules=[rule])
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 def test_many_views_that_are_apart_are_planned_in_time(tmp_path: Path):
     base = torch.zeros(64, 1200)
     path = saved(tmp_path, {f"v{i}": base[:, i] for i in range(1200)})
-    begun = time.monotonic()
+    begun = time.process_time()
     assert len(initctl.plan(path, rules=["*=normal"]).actions) == 1200
-    assert time.monotonic() - begun < 40
+    assert time.process_time() - begun < 40
 
 
 def test_views_that_are_hard_to_tell_apart_are_decided_in_time(tmp_path: Path):
@@ -223,18 +223,18 @@ def test_views_that_are_hard_to_tell_apart_are_decided_in_time(tmp_path: Path):
     one = base.as_strided((30, 2), (21, 4007), 45)
     other = base.as_strided((30, 2, 30, 2, 2, 4, 30, 2), (21, 4007, 7, 21, 21, 7, 14, 330), 5)
     path = saved(tmp_path, {"model": {"w": one}, "x": [other] * 40_000})
-    begun = time.monotonic()
+    begun = time.process_time()
     with contextlib.suppress(initctl.FitError):
         initctl.plan(path, rules=["w=zeros"])
-    assert time.monotonic() - begun < 30
+    assert time.process_time() - begun < 30
 
 
 def test_many_views_that_no_rule_fills_cost_no_more_than_their_number(tmp_path: Path):
     base = torch.zeros(2, 20_000)
     path = saved(tmp_path, {f"v{i}": base[:, i] for i in range(20_000)} | {"other": torch.zeros(2)})
-    begun = time.monotonic()
+    begun = time.process_time()
     assert len(initctl.plan(path, rules=["other=ones"]).actions) == 1
-    assert time.monotonic() - begun < 30
+    assert time.process_time() - begun < 30
 
 
 def test_a_tensor_that_an_unknown_object_holds_too_is_not_changed_behind_its_back(tmp_path: Path):

@@ -126,7 +126,7 @@ def test_a_module_that_ties_its_weights_is_read_as_tied(tmp_path: Path):
 def test_twenty_thousand_names_of_one_tensor_are_found_in_time(tmp_path: Path):
     import time
 
-    one, begun = torch.ones(1), time.monotonic()
+    one, begun = torch.ones(1), time.process_time()
     found = ties(tmp_path, {f"t{number}": one for number in range(20_000)})
     assert len(found["t0"]) == 20_000
-    assert time.monotonic() - begun < 30
+    assert time.process_time() - begun < 30
