@@ -14,7 +14,7 @@ from initctl.integers import as_integer
 from initctl.planning import bind, make_plan
 from initctl.planning.advice.presets import FromPreset
 from initctl.planning.deciding import asks_config
-from initctl.planning.names import config_value
+from initctl.planning.lookup import config_value
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean

@@ -2,7 +2,7 @@
 
 An initializer resolves to a fill for each tensor; a fill computes the values at a range of element indices from the
 tensor's draws. Whatever range it is asked for, a value at an index must be the same: then shards, threads and pieces
-cannot change it. Where a value depends on others, the fill is an `initctl.stream.WholeFill` instead: it says how much
+cannot change it. Where a value depends on others, the fill is an `initctl.stream.WholeLaw` instead: it says how much
 memory it needs, and prepares such a fill from all the draws.
 """
 

@@ -6,7 +6,7 @@ comparison.py     elements of tensors as they should be and as they are
 differences.py    what is not as it should be
 layout.py         how its files are laid out beside what they came of
 placement.py      where a result holds the tensors of what it came of
-rest.py           what files hold beside what is filled
+untouched.py      what files hold beside what is filled
 checksums.py      whether checksums of what is filled are right
 """
 

@@ -12,12 +12,12 @@ from initctl.audit.checksums import Checksums
 from initctl.audit.comparison import Comparison, Expected, Held, in_numbers
 from initctl.audit.layout import faults, is_laid_out_alike, may_be_converted, metadata_faults
 from initctl.audit.placement import ByName, ByPlace
-from initctl.audit.rest import Rest, another_byte
+from initctl.audit.untouched import Untouched, another_byte
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling import Filler, TensorReader, Workers, check_memory, choose_engines, olds
 from initctl.planning.plan import untouched
-from initctl.stream import Revision, WholeFill
+from initctl.stream import RevisingLaw, WholeLaw
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def verify_plan(
     conversion, which has none.
     """
     _check_comparable(plan, result)
-    check_memory(plan.writes)
+    check_memory(plan.written)
     workers = Workers(threads, on_event)
     with ExitStack() as stack:
         audit = _Audit(plan, result, sample, stack)
-        filler = Filler(plan.seed, choose_engines(plan.writes, threads=threads, on_event=on_event), olds(plan, stack))
+        filler = Filler(plan.seed, choose_engines(plan.written, threads=threads, on_event=on_event), olds(plan, stack))
         workers.expect(audit.nbytes)
         for batch in audit.batches(filler):
             workers.write(batch, -1)
@@ -77,11 +77,11 @@ class _Audit:
         )
         self.before, held = (stack.enter_context(TensorReader(c)) for c in (self.source, self.result))
         self.comparison, self.suspected = Comparison(held, sample), Comparison(held, None)
-        self.rest = Rest(plan, self.before, held, sample) if self.is_result else None
+        self.untouched = Untouched(plan, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
-        self.fills = self._fills()
+        self.distinct_actions = self._fills()
         self.others = list(self._rest(is_alike=is_alike))
-        filled = [] if sample else list(chain.from_iterable(self.fills.values()))
+        filled = [] if sample else list(chain.from_iterable(self.distinct_actions.values()))
         self.checksums = Checksums(held, filled, self.source, is_new=self.is_converted and not sample)
         self.files: list[FileDifference] = []
         if not is_alike:
@@ -90,7 +90,7 @@ class _Audit:
     @property
     def nbytes(self) -> int:
         """Bytes of the result that are to be compared."""
-        places = [*chain.from_iterable(self.fills.values()), *(expected.place for expected in self.kept)]
+        places = [*chain.from_iterable(self.distinct_actions.values()), *(expected.place for expected in self.kept)]
         pieces: list[Piece] = [*self.others, *self.checksums.pieces]
         return sum(place.part.nbytes for place in places) + sum(piece.nbytes for piece in pieces)
 
@@ -99,7 +99,7 @@ class _Audit:
 
         What is computed as a whole comes alone, lest two of them are in memory at once.
         """
-        for _, actions in groupby(self.plan.writes, _alone):
+        for _, actions in groupby(self.plan.written, _alone):
             computed = (expected for action in actions for expected in self._computed(action, filler))
             yield chain.from_iterable(map(self.comparison.pieces, computed))
         yield chain.from_iterable(map(self.comparison.pieces, self.kept))
@@ -110,7 +110,7 @@ class _Audit:
     def check_unchanged(self) -> None:
         """Raise `ConflictError` where a file changed meanwhile."""
         for checkpoint in (self.source, self.result):
-            checkpoint.check_unchanged((*checkpoint.files, *(checkpoint.other_files if self.rest else ())))
+            checkpoint.check_unchanged((*checkpoint.files, *(checkpoint.other_files if self.untouched else ())))
         self.plan.check_sources()
 
     def outcome(self) -> Verification:
@@ -129,14 +129,14 @@ class _Audit:
             self.place.lost,
             self.sample,
             self.source.path if self.is_result else None,
-            self.rest.compared if self.rest else None,
+            self.untouched.compared if self.untouched else None,
             self.is_converted,
-            (*self.files, *(self.rest.differences if self.rest else ()), *self._between(), *wrong),
+            (*self.files, *(self.untouched.differences if self.untouched else ()), *self._between(), *wrong),
         )
 
     def _between(self) -> Iterator[FileDifference]:
         """Bytes that differ within the extent of tensors, and in no element of any."""
-        suspects = self.rest.suspects.values() if self.rest else ()
+        suspects = self.untouched.suspects.values() if self.untouched else ()
         explained = [tensor for tensor, _, _ in suspects if self.suspected.difference(tensor)]
         for tensor, file, at in suspects:
             if not (self.suspected.difference(tensor) or any(_covers(other, tensor, at) for other in explained)):
@@ -144,10 +144,12 @@ class _Audit:
 
     def _rest(self, *, is_alike: bool) -> Iterator[Piece]:
         """What compares all that no rule fills, where nothing was converted; else the files that went along."""
-        if self.rest and is_alike:
-            yield from self.rest.pieces()
-        elif self.rest and self.source.is_directory and self.result.is_directory:
-            yield from self.rest.of_others(self.source.side_files if self.is_converted else self.source.other_files)
+        if self.untouched and is_alike:
+            yield from self.untouched.pieces()
+        elif self.untouched and self.source.is_directory and self.result.is_directory:
+            yield from self.untouched.of_others(
+                self.source.side_files if self.is_converted else self.source.other_files
+            )
 
     def _fills(self) -> dict[object, list[Held]]:
         """Where the result holds what is filled, by what fills it: tied tensors may lie apart there."""
@@ -159,7 +161,7 @@ class _Audit:
 
     def _computed(self, action: Action, filler: Filler) -> Iterator[Expected]:
         read = partial(filler.elements, action, filler.prepared(action))
-        for place in self.fills.get(_same(action), ()):
+        for place in self.distinct_actions.get(_same(action), ()):
             yield Expected(place, read)
 
     def _kept(self) -> Iterator[Expected]:
@@ -176,7 +178,7 @@ class _Audit:
 
     def _suspects(self) -> Iterator[Expected]:
         """What is kept of tensors within whose extents some byte differs."""
-        suspects = self.rest.suspects if self.rest else {}
+        suspects = self.untouched.suspects if self.untouched else {}
         reached = untouched(self.source.tensors, self.plan.actions)
         for part in chain(reached, untouched(self.source.outside, self.plan.resets)) if suspects else ():
             for held in self.place.find(part.tensor) if id(part.tensor) in suspects else ():
@@ -191,12 +193,12 @@ class _Audit:
 
     def _differing(self) -> Iterator[tuple[str, int]]:
         """The files and bytes of what is not as it should be, one at least for each tensor."""
-        for place in chain.from_iterable(self.fills.values()):
+        for place in chain.from_iterable(self.distinct_actions.values()):
             if self.comparison.difference(place.tensor):
                 yield from ((block.file, block.offset) for block in place.held.blocks)
-        if self.rest:
-            yield from ((file, at) for _, file, at in self.rest.suspects.values())
-            yield from ((found.file, found.at) for found in self.rest.differences if found.at is not None)
+        if self.untouched:
+            yield from ((file, at) for _, file, at in self.untouched.suspects.values())
+            yield from ((found.file, found.at) for found in self.untouched.differences if found.at is not None)
 
     def _difference(self, tensor: TensorSpec) -> Difference | None:
         """The first of `tensor`, in what is filled or in what is kept."""
@@ -213,7 +215,7 @@ def _covers(tensor: TensorSpec, other: TensorSpec, at: int) -> bool:
 
 def _alone(action: Action) -> int:
     """What tells actions apart that must not be in memory at once."""
-    return id(action) if isinstance(action.fill, WholeFill) else 0
+    return id(action) if isinstance(action.law, WholeLaw) else 0
 
 
 def _same(action: Action) -> object:
@@ -222,7 +224,7 @@ def _same(action: Action) -> object:
 
 
 def _check_comparable(plan: Plan, result: Checkpoint | None) -> None:
-    revised = [shown(action.tensor.name) for action in plan.actions if isinstance(action.fill, Revision)]
+    revised = [shown(action.tensor.name) for action in plan.actions if isinstance(action.law, RevisingLaw)]
     if revised and result is None:
         message = f"{listed(revised)}: filled from what was there before"
         raise UsageError(Problem("verify.against", message, "name the original with --against"))

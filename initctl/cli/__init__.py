@@ -3,7 +3,7 @@
 main.py       the app; errors and interrupts to exit statuses
 options.py    options that commands share
 numbers.py    numbers as they are written
-face.py       how a command talks: tables or JSON, quiet or verbose
+output.py     how a command talks: tables or JSON, quiet or verbose
 signals.py    what a signal does, before and after the work is done
 streams.py    stdout and stderr that may be closed, full or unread
 """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import initctl
-from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, Unfold, grouped
+from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.execution import Chosen, Committed, Progress
 from initctl.planning import Plan
@@ -19,7 +19,7 @@ from initctl.report.tables import count
 if TYPE_CHECKING:
     from initctl.execution import Event
 
-Output = Annotated[
+OutputPath = Annotated[
     str | None,
     typer.Option("--output", "-o", metavar="OUT", help="Where the result goes: a file, or a directory for shards."),
 ]
@@ -48,7 +48,7 @@ def apply(
     *,
     rules: RuleOptions,
     plan: SavedPlan = None,
-    output: Output = None,
+    output: OutputPath = None,
     in_place: InPlace = False,
     patch: Patch = False,
     no_clobber: NoClobber = False,
@@ -56,7 +56,7 @@ def apply(
     max_shard_size: MaxShardSize = None,
     stale: Stale = None,
     unfold: Unfold = False,
-    face: Face,
+    out: Output,
 ) -> None:
     """Initialize tensors and write the checkpoint.
 
@@ -69,15 +69,15 @@ def apply(
     """
     started = time.monotonic()
 
-    with face.progress() as on_progress:
+    with out.progress() as on_progress:
 
         def tell(event: Plan | Event) -> None:
             match event:
                 case Plan():
-                    face.warn(event.warnings)
-                    face.log(_table(event))
+                    out.warn(event.warnings)
+                    out.log(_table(event))
                 case Chosen(device, engine, reason):
-                    face.log(f"{device}: engine {engine}: {reason}")
+                    out.log(f"{device}: engine {engine}: {reason}")
                 case Progress() if on_progress:
                     on_progress(event)
                 case Committed():
@@ -93,14 +93,14 @@ def apply(
             force=force,
             max_shard_size=max_shard_size,
             stale=stale,
-            threads=face.threads,
+            threads=out.threads,
             on_event=tell,
             **vars(rules),
         )
     ignore_signals()
-    face.warn(applied.warnings)
-    face.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
-    face.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))
+    out.warn(applied.warnings)
+    out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
+    out.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))
 
 
 def _table(plan: Plan) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from initctl.cli.face import Face
 from initctl.cli.options import grouped
+from initctl.cli.output import Output
 from initctl.demo import demonstrate
 from initctl.report.demo import demo_report
 
@@ -19,21 +19,21 @@ Directory = Annotated[
 
 
 @grouped
-def demo(directory: Directory = None, *, face: Face) -> None:
+def demo(directory: Directory = None, *, out: Output) -> None:
     """Initialize a small network, and verify it.
 
     Writes a checkpoint, applies rules to it, reads the result back, and shows what changed.
     """
     if directory is None:
         with TemporaryDirectory(prefix="initctl-demo-") as temporary:
-            _show(temporary, face)
+            _show(temporary, out)
     else:
-        _show(directory, face)
+        _show(directory, out)
 
 
-def _show(directory: str, face: Face) -> None:
-    shown = demonstrate(directory, threads=face.threads)
-    face.warn(shown.plan.warnings)
-    face.result("demo", shown.to_json, lambda: demo_report(shown))
+def _show(directory: str, out: Output) -> None:
+    shown = demonstrate(directory, threads=out.threads)
+    out.warn(shown.plan.warnings)
+    out.result("demo", shown.to_json, lambda: demo_report(shown))
     if not shown.verified:
         raise typer.Exit(1)

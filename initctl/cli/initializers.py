@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from initctl.cli.face import Face
 from initctl.cli.options import grouped
+from initctl.cli.output import Output
 from initctl.initializers import REGISTRY
 from initctl.report.initializers import initializer_json, initializer_report, initializers_report
 
@@ -17,14 +17,14 @@ Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The one to exp
 
 
 @grouped
-def initializers(name: Name = None, *, face: Face) -> None:
+def initializers(name: Name = None, *, out: Output) -> None:
     """List the initializers, or explain one.
 
     An explanation has formula, parameters, an example, and the source.
     """
     if name is None:
         known = list(REGISTRY)
-        face.result(COMMAND, lambda: {COMMAND: list(map(initializer_json, known))}, lambda: initializers_report(known))
+        out.result(COMMAND, lambda: {COMMAND: list(map(initializer_json, known))}, lambda: initializers_report(known))
     else:
         found = REGISTRY.find(name)
-        face.result(COMMAND, lambda: initializer_json(found), lambda: initializer_report(found))
+        out.result(COMMAND, lambda: initializer_json(found), lambda: initializer_report(found))

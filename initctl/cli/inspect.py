@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import initctl
-from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, Component, Root, Unfold, grouped
+from initctl.cli.output import Output
 from initctl.report.checkpoints import checkpoint_json, checkpoint_report
 
 
 @grouped
 def inspect(
-    checkpoint: Checkpoint, *, root: Root = None, component: Component = None, unfold: Unfold = False, face: Face
+    checkpoint: Checkpoint, *, root: Root = None, component: Component = None, unfold: Unfold = False, out: Output
 ) -> None:
     """List the tensors of a checkpoint.
 
     For each its name, shape, dtype, fans and size; then the metadata. No tensor is read.
     """
     table = initctl.inspect(checkpoint, root=root, component=component)
-    face.warn(table.warnings)
-    face.result("inspect", lambda: checkpoint_json(table), lambda: checkpoint_report(table, unfold=unfold))
+    out.warn(table.warnings)
+    out.result("inspect", lambda: checkpoint_json(table), lambda: checkpoint_report(table, unfold=unfold))

@@ -12,9 +12,9 @@ import typer
 import initctl
 from initctl.cli.apply import apply
 from initctl.cli.demo import demo
-from initctl.cli.face import complain, say
 from initctl.cli.initializers import initializers
 from initctl.cli.inspect import inspect
+from initctl.cli.output import complain, say
 from initctl.cli.plan import plan
 from initctl.cli.presets import presets
 from initctl.cli.recipe_schema import recipe_schema

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 import initctl
-from initctl.cli.face import Face
 from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
+from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
 from initctl.report.plans import plan_report
 
@@ -30,7 +30,7 @@ def plan(
     force: Force = False,
     emit_recipe: EmitRecipe = False,
     unfold: Unfold = False,
-    face: Face,
+    out: Output,
 ) -> None:
     """Show what apply would do, to the tensor.
 
@@ -41,11 +41,11 @@ def plan(
     if force and save is None:
         raise UsageError(Problem("output.force", "force: there is no file to replace", "give --save too"))
     made = initctl.plan(checkpoint, **vars(rules))
-    face.warn(made.warnings)
+    out.warn(made.warnings)
     if save is not None:
         initctl.save_plan(made, save, force=force)
     if emit_recipe:
         recipe = initctl.effective_recipe(checkpoint, **vars(rules))
-        face.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
+        out.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
     else:
-        face.result("plan", made.to_json, lambda: plan_report(made, unfold=unfold))
+        out.result("plan", made.to_json, lambda: plan_report(made, unfold=unfold))

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from initctl.cli.face import Face
 from initctl.cli.options import grouped
+from initctl.cli.output import Output
 from initctl.report.presets import preset_json, presets_report
 
 COMMAND = "presets"
@@ -16,7 +16,7 @@ Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The one to pri
 
 
 @grouped
-def presets(name: Name = None, *, face: Face) -> None:
+def presets(name: Name = None, *, out: Output) -> None:
     """List the presets, or print one as a recipe.
 
     A preset is the rules of a model family: apply it with --preset NAME, or let a recipe extend it.
@@ -26,7 +26,7 @@ def presets(name: Name = None, *, face: Face) -> None:
 
     if name is None:
         known = list(all_presets().values())
-        face.result(COMMAND, lambda: {COMMAND: list(map(preset_json, known))}, lambda: presets_report(known))
+        out.result(COMMAND, lambda: {COMMAND: list(map(preset_json, known))}, lambda: presets_report(known))
     else:
         found = find_preset(name)
-        face.result(COMMAND, lambda: {**preset_json(found), "text": found.text}, lambda: found.text.rstrip())
+        out.result(COMMAND, lambda: {**preset_json(found), "text": found.text}, lambda: found.text.rstrip())

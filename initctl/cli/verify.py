@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import initctl
-from initctl.cli.face import Face
 from initctl.cli.numbers import count_parser
 from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, grouped
+from initctl.cli.output import Output
 from initctl.execution import Chosen, Progress
 from initctl.planning import Plan
 from initctl.report.verifications import verification_report
@@ -39,7 +39,7 @@ def verify(
     plan: SavedPlan = None,
     against: Against = None,
     sample: Sample = None,
-    face: Face,
+    out: Output,
 ) -> None:
     """Check that a checkpoint holds exactly what the rules give.
 
@@ -47,21 +47,21 @@ def verify(
 
     Example: initctl verify init.safetensors -r '*.bias=zeros' --against net.safetensors
     """
-    with face.progress("comparing") as on_progress:
+    with out.progress("comparing") as on_progress:
 
         def tell(event: Plan | Event) -> None:
             match event:
                 case Plan():
-                    face.warn(event.warnings)
+                    out.warn(event.warnings)
                 case Chosen(device, engine, reason):
-                    face.log(f"{device}: engine {engine}: {reason}")
+                    out.log(f"{device}: engine {engine}: {reason}")
                 case Progress() if on_progress:
                     on_progress(event)
 
         found = initctl.verify(
-            checkpoint, plan=plan, against=against, sample=sample, threads=face.threads, on_event=tell, **vars(rules)
+            checkpoint, plan=plan, against=against, sample=sample, threads=out.threads, on_event=tell, **vars(rules)
         )
     status = 0 if found.holds else 1
-    face.result("verify", found.to_json, lambda: verification_report(found), status=status)
+    out.result("verify", found.to_json, lambda: verification_report(found), status=status)
     if status:
         raise typer.Exit(status)

@@ -178,7 +178,9 @@ class Converter(Writer):
         """Write what is around the tensors, copy those that stay and compute the others."""
         offsets = shard.layout.offsets
         places = {tensor.stream_name: offsets[tensor.name] for tensor in shard.tensors}
-        filled = [action for action in self.plan.fills if action.part.numel and action.tensor.stream_name in places]
+        filled = [
+            action for action in self.plan.distinct_actions if action.part.numel and action.tensor.stream_name in places
+        ]
         targets = [_target(action, places[action.tensor.stream_name]) for action in filled]
         kept = [(k.part, offsets[k.tensor.name]) for k in self.plan.kept if k.part.numel and k.tensor.name in offsets]
         with ExitStack() as stack, storage_errors(new.target):

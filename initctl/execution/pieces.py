@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from initctl.filling import Filler, Span, Target
     from initctl.filling.ranges import Range
-    from initctl.stream import Fill
+    from initctl.stream import Law
 
 COPIED_AT_ONCE = 16 << 20
 """Bytes of a kept range that make one piece."""
@@ -68,9 +68,9 @@ def kept_pieces(source: int, ranges: Iterable[Range], shift: int = 0) -> Iterato
             yield KeptPiece(source, first, min(COPIED_AT_ONCE, stop - first), first + shift)
 
 
-def filled_pieces(fillings: Iterable[tuple[Target, Fill]], filler: Filler) -> Iterator[FilledPiece]:
+def filled_pieces(fillings: Iterable[tuple[Target, Law]], filler: Filler) -> Iterator[FilledPiece]:
     """Pieces that fill row-major blocks, in order of offset: small neighbours together, large ones cut."""
     ordered = sorted(fillings, key=lambda filling: filling[0].block.offset)
-    content = chain.from_iterable(spans(target, fill) for target, fill in ordered)
+    content = chain.from_iterable(spans(target, law) for target, law in ordered)
     for run in adjoining(cut(content, FILLED_AT_ONCE), FILLED_AT_ONCE):
         yield FilledPiece(run, filler)

@@ -57,7 +57,7 @@ class Rewriter(Writer):
         self.dropped = frozenset(dropped)
         self.contents: dict[str, Content] = {}
         self.targets: dict[str, list[Target]] = defaultdict(list)
-        for action in plan.writes:
+        for action in plan.written:
             if action.part.numel:
                 for block in action.part.blocks:
                     self.targets[block.file].append(Target(action, block.distinct))

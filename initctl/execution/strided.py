@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from initctl.execution.pieces import KeptPiece
     from initctl.filling import Filler, Target
-    from initctl.stream import Fill
+    from initctl.stream import Law
     from initctl.tensors import Block, TensorSpec
 
 TILE = 4 << 20
@@ -33,7 +33,7 @@ class StridedPiece:
     """
 
     target: Target
-    fill: Fill
+    law: Law
     filler: Filler
     alone: Lock
 
@@ -47,7 +47,7 @@ class StridedPiece:
 
     def write(self, destination: int) -> None:
         order = TileOrder.of(self.target.block, self.target.width)
-        content = order.as_in_file(self.filler.values(self.target, self.fill))
+        content = order.as_in_file(self.filler.values(self.target, self.law))
         for span in order.spans:
             with self.alone:
                 write_all(destination, span.filled(content, destination).data, span.start)
@@ -85,12 +85,12 @@ class GatheredPiece:
             write_all(destination, data, self.begin + run.start * self.width)
 
 
-def strided_pieces(fillings: Iterable[tuple[Target, Fill]], filler: Filler) -> Iterator[StridedPiece]:
+def strided_pieces(fillings: Iterable[tuple[Target, Law]], filler: Filler) -> Iterator[StridedPiece]:
     """Pieces that fill blocks whose elements lie in any order. No other writer may be at work in the file."""
     alone = Lock()
-    for target, fill in fillings:
+    for target, law in fillings:
         for tile in tiles(target.block, target.width, TILE):
-            yield StridedPiece(target._replace(block=tile), fill, filler, alone)
+            yield StridedPiece(target._replace(block=tile), law, filler, alone)
 
 
 def gathered_pieces(tensor: TensorSpec, block: Block, source: int, begin: int) -> Iterator[KeptPiece | GatheredPiece]:

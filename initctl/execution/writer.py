@@ -58,7 +58,7 @@ class Writer:
                 with self.source(file) as source:
                     opened = _open_already(source)
                     self.workers.write((CheckPiece(c, opened, partial(refuse, path, c)) for c in checksums), source)
-        engines = choose_engines(self.plan.writes, threads=self.workers.threads, on_event=self.on_event)
+        engines = choose_engines(self.plan.written, threads=self.workers.threads, on_event=self.on_event)
         self.filler = Filler(self.plan.seed, engines, self.olds)
 
     def committed(self) -> None:
@@ -82,9 +82,9 @@ class Writer:
 
         What lies between the elements of a target may be among the kept: that is written first.
         """
-        elementwise = [(t, t.action.fill) for t in targets if not isinstance(t.action.fill, PREPARED)]
-        packed = [(t, fill) for t, fill in elementwise if t.block.is_row_major]
-        strided = [(t, fill) for t, fill in elementwise if not t.block.is_row_major]
+        elementwise = [(t, t.action.law) for t in targets if not isinstance(t.action.law, PREPARED)]
+        packed = [(t, law) for t, law in elementwise if t.block.is_row_major]
+        strided = [(t, law) for t, law in elementwise if not t.block.is_row_major]
         self.workers.write(merge(kept, filled_pieces(packed, self.filler), key=_offset), descriptor)
         self.workers.write(strided_pieces(strided, self.filler), descriptor)
 
@@ -97,9 +97,9 @@ class Writer:
         by_action: dict[int, list[tuple[Target, Opened]]] = defaultdict(list)
         for target, opened in targets:
             by_action[id(target.action)].append((target, opened))
-        for action in self.plan.writes:
+        for action in self.plan.written:
             parts = by_action.get(id(action), ())
-            if parts and isinstance(action.fill, PREPARED):
+            if parts and isinstance(action.law, PREPARED):
                 prepared = self.filler.prepared(action)
                 for target, opened in parts:
                     pieces = filled_pieces if target.block.is_row_major else strided_pieces

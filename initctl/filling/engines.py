@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.filling.events import Chosen
-from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeFill
+from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
 from initctl.stream.engines import Work, choose
 from initctl.stream.engines.choosing import CPU
 
@@ -38,9 +38,9 @@ def choose_engines(
 def _work(actions: Iterable[Action], device: str) -> Work:
     """What the processor has to do: another device computes random laws itself."""
     free = (Constant,) if device == CPU else (Constant, *_RANDOM)
-    computed = [action for action in actions if not isinstance(action.fill, free)]
+    computed = [action for action in actions if not isinstance(action.law, free)]
     return Work(
         numbers=sum(action.part.numbers for action in computed),
         tensors=len(computed),
-        flops=sum(action.fill.flops for action in computed if isinstance(action.fill, WholeFill)),
+        flops=sum(action.law.flops for action in computed if isinstance(action.law, WholeLaw)),
     )

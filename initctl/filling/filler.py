@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import FitError, Problem, shown
 from initctl.filling.runs import runs
-from initctl.stream import Overflow, Revision, WholeFill
+from initctl.stream import Overflow, RevisingLaw, WholeLaw
 from initctl.stream.engines import Unusable
 from initctl.stream.key import stream_key
 from initctl.stream.torch_generator import NotDrawn, TorchGenerator
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.planning import Action
-    from initctl.stream import Draws, Fill, Old
+    from initctl.stream import Draws, Law, Old
     from initctl.stream.engines import Engine
     from initctl.tensors import Block, TensorPart
 
 
-PREPARED = (WholeFill, Revision)
+PREPARED = (WholeLaw, RevisingLaw)
 """Fills that must be prepared before any element is computed."""
 
 
@@ -51,7 +51,7 @@ class Span:
     """The numbers from `start` to `stop` of the tensor that `action` fills, by `fill`: `nbytes` from `offset`."""
 
     action: Action
-    fill: Fill
+    law: Law
     start: int
     stop: int
     offset: int
@@ -85,16 +85,16 @@ class Filler:
                 reached += span.nbytes
             yield part[0].offset, buffer[:reached].data
 
-    def values(self, target: Target, fill: Fill) -> NDArray[np.uint8]:
+    def values(self, target: Target, law: Law) -> NDArray[np.uint8]:
         """The bytes of the elements of a target in row-major order, however they lie in a file."""
         in_memory = replace(target.block, offset=0, strides=row_major(target.block.shape))
-        return self._gathered(spans(target._replace(block=in_memory), fill), target.nbytes)
+        return self._gathered(spans(target._replace(block=in_memory), law), target.nbytes)
 
-    def elements(self, action: Action, fill: Fill, start: int, stop: int) -> NDArray[np.uint8]:
+    def elements(self, action: Action, law: Law, start: int, stop: int) -> NDArray[np.uint8]:
         """The bytes of the elements from number `start` to `stop` of the tensor that `action` fills."""
         dtype = action.tensor.dtype
         nbytes = (stop - start) * dtype.bits // 8
-        return self._gathered([Span(action, fill, start * dtype.parts, stop * dtype.parts, 0, nbytes)], nbytes)
+        return self._gathered([Span(action, law, start * dtype.parts, stop * dtype.parts, 0, nbytes)], nbytes)
 
     def _gathered(self, spans: Iterable[Span], nbytes: int) -> NDArray[np.uint8]:
         import numpy as np
@@ -104,7 +104,7 @@ class Filler:
             values[offset : offset + len(data)] = data
         return values
 
-    def prepared(self, action: Action) -> Fill:
+    def prepared(self, action: Action) -> Law:
         """What fills the tensor of `action` element by element, once all that its values share is known.
 
         Actions that draw from torch's own generator must be prepared in the order of the plan. Raises `FitError` where
@@ -119,20 +119,20 @@ class Filler:
         except Overflow as fact:
             raise _overflow(action, fact) from None
 
-    def _prepared(self, action: Action, draws: Draws) -> Fill:
-        match action.fill:
-            case WholeFill() as whole:
+    def _prepared(self, action: Action, draws: Draws) -> Law:
+        match action.law:
+            case WholeLaw() as whole:
                 return whole.prepared(draws)
-            case Revision() as revision:
+            case RevisingLaw() as revision:
                 return revision.prepared(draws, self.olds[action.part])
-            case fill:
-                return fill
+            case law:
+                return law
 
     def _compute(self, engine: Engine, span: Span, out: NDArray[np.uint8]) -> None:
         tensor = span.action.tensor
         key = stream_key(self.seed, span.action.stream_name)
         try:
-            engine.fill(span.fill, key, span.start, span.stop, tensor.dtype, out)
+            engine.fill(span.law, key, span.start, span.stop, tensor.dtype, out)
         except Unusable as fact:
             place = f"tensor {shown(tensor.name)}: {span.action.initializer}"
             hint = "mend the package that adds it"
@@ -152,12 +152,12 @@ def _overflow(action: Action, fact: Overflow) -> FitError:
     return FitError(Problem("rule.overflow", f"{place}: {action.initializer}: {fact}"))
 
 
-def spans(target: Target, fill: Fill) -> Iterator[Span]:
+def spans(target: Target, law: Law) -> Iterator[Span]:
     """The spans of a row-major block."""
     tensor, width = target.action.tensor, target.width
     for run in runs(target.block, tensor.shape, width):
         first, last = run.start * tensor.dtype.parts, (run.start + run.numel) * tensor.dtype.parts
-        yield Span(target.action, fill, first, last, run.offset, run.numel * width)
+        yield Span(target.action, law, first, last, run.offset, run.numel * width)
 
 
 def cut(spans: Iterable[Span], limit: int) -> Iterator[Span]:
@@ -168,7 +168,7 @@ def cut(spans: Iterable[Span], limit: int) -> Iterator[Span]:
         for start in range(span.start, span.stop, step):
             stop = min(start + step, span.stop)
             offset = span.offset + (start - span.start) * width
-            yield Span(span.action, span.fill, start, stop, offset, (stop - start) * width)
+            yield Span(span.action, span.law, start, stop, offset, (stop - start) * width)
 
 
 def adjoining(spans: Iterable[Span], limit: int) -> Iterator[tuple[Span, ...]]:

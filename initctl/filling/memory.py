@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, StorageError, shown
-from initctl.stream import WholeFill
+from initctl.stream import WholeLaw
 from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
@@ -43,19 +43,19 @@ _VERSIONS = {
 
 def check_memory(actions: Iterable[Action]) -> None:
     """Refuse, before anything is written, an action that takes more memory than there is. Raises `StorageError`."""
-    whole = [(action, action.fill) for action in actions if isinstance(action.fill, WholeFill)]
+    whole = [(action, action.law) for action in actions if isinstance(action.law, WholeLaw)]
     here = min(_limits(), default=None) if whole else None
-    for action, fill in whole:
-        _check_fits(action, fill, here, "available", "run it where there is more")
-        if fill.flops and action.device != CPU:
+    for action, law in whole:
+        _check_fits(action, law, here, "available", "run it where there is more")
+        if law.flops and action.device != CPU:
             from initctl.stream.engines.device import free_memory
 
-            _check_fits(action, fill, free_memory(action.device), f"free on {action.device}", "use --device cpu")
+            _check_fits(action, law, free_memory(action.device), f"free on {action.device}", "use --device cpu")
 
 
-def _check_fits(action: Action, fill: WholeFill, room: int | None, where: str, hint: str) -> None:
-    if room is not None and fill.workspace > room:
-        needed, there = (f"{nbytes / _GIGABYTE:.3g} GB" for nbytes in (fill.workspace, room))
+def _check_fits(action: Action, law: WholeLaw, room: int | None, where: str, hint: str) -> None:
+    if room is not None and law.workspace > room:
+        needed, there = (f"{nbytes / _GIGABYTE:.3g} GB" for nbytes in (law.workspace, room))
         place = f"{action.rule}: tensor {shown(action.tensor.name)}"
         message = f"{place}: {action.initializer} takes about {needed} of memory at once, and {there} are {where}"
         raise StorageError(Problem("storage.memory", message, hint))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from initctl.filling.order import TileOrder, read_array
-from initctl.stream import Revision
+from initctl.stream import RevisingLaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -178,7 +178,7 @@ def olds(plan: Plan, stack: ExitStack) -> dict[TensorPart, OldTensor]:
 
     found: dict[TensorPart, OldTensor] = {}
     for action in plan.actions:
-        if isinstance(action.fill, Revision):
+        if isinstance(action.law, RevisingLaw):
             others = {source: old(*place) for source, place in action.sources.items()}
             found[action.part] = replace(old(plan.checkpoint, action.tensor), others=others)
     return found

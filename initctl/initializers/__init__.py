@@ -16,14 +16,14 @@ builtin.py        the table of all of them, with parameters, formulas and source
 """
 
 from initctl.initializers.fans import Fans, fans
-from initctl.initializers.initializer import Bound, Initializer, Resolved, Unfit
+from initctl.initializers.initializer import BoundCall, Initializer, Resolved, Unfit
 from initctl.initializers.parameters import Layout, Number, Parameter, Split, Whole, Word
 from initctl.initializers.registry import KEEP, REGISTRY, Registry
 
 __all__ = [
     "KEEP",
     "REGISTRY",
-    "Bound",
+    "BoundCall",
     "Fans",
     "Initializer",
     "Layout",

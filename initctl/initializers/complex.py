@@ -15,49 +15,49 @@ import numpy as np
 from initctl.initializers.initializer import Unfit
 from initctl.initializers.revising import Copied, Shuffled
 from initctl.initializers.structured import Sparse
-from initctl.stream import Deterministic, Normal, Parted, Uniform
+from initctl.stream import Deterministic, Fused, Normal, Uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import AnyFill, Draws, Fill
+    from initctl.stream import AnyLaw, Draws, Law
 
 
 @dataclass(frozen=True, slots=True)
 class RealPart:
     """The values of `fill` as real parts, and zero imaginary parts."""
 
-    fill: Deterministic
+    law: Deterministic
 
     @property
     def largest(self) -> float:
-        return self.fill.largest
+        return self.law.largest
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
         first, last = start // 2, -(-stop // 2)
         parts = np.zeros((last - first, 2), np.float32)
-        parts[:, 0] = self.fill.values(draws, first, last)
+        parts[:, 0] = self.law.values(draws, first, last)
         return parts.reshape(-1)[start - 2 * first : stop - 2 * first]
 
 
-def on_complex(fill: AnyFill) -> AnyFill:
+def on_complex(law: AnyLaw) -> AnyLaw:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
-    match fill:
+    match law:
         case Copied() | Shuffled():
-            return replace(fill, parts=2)
+            return replace(law, parts=2)
         case Sparse():
-            return replace(fill, std=fill.std / sqrt(2), parts=2)
-    return _elementwise(fill)
+            return replace(law, std=law.std / sqrt(2), parts=2)
+    return _elementwise(law)
 
 
-def _elementwise(fill: AnyFill) -> Fill:
-    match fill:
+def _elementwise(law: AnyLaw) -> Law:
+    match law:
         case Deterministic():
-            return RealPart(fill)
+            return RealPart(law)
         case Normal(mean, std):
             return Normal(mean, std / sqrt(2))
         case Uniform():
-            return fill
-        case Parted(laws, ends, inner):
-            return Parted(tuple(map(_elementwise, laws)), ends, 2 * inner)
+            return law
+        case Fused(laws, ends, inner):
+            return Fused(tuple(map(_elementwise, laws)), ends, 2 * inner)
     raise Unfit("it is complex, and this law is defined for real numbers")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
 from initctl.rules import Expression, Undefined
-from initctl.stream import Revision, WholeFill
+from initctl.stream import RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
     from initctl.errors import Excerpt
     from initctl.initializers.parameters import Parameter, Value
     from initctl.rules import Value as Computed
-    from initctl.stream import AnyFill
+    from initctl.stream import AnyLaw
     from initctl.tensors import TensorSpec
 
 Arguments = Mapping[str, "Value"]
@@ -37,7 +37,7 @@ class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error
 class Resolved:
     """The law for one tensor, and the numbers that led to it and are worth showing (`fan_in`, `std`)."""
 
-    fill: AnyFill
+    law: AnyLaw
     numbers: Mapping[str, int | float] = field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ class Initializer:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundCall:
     """An initializer with the arguments of one rule, defaults filled in; `given` are those that the rule gives.
 
     Where an argument is an expression, `evaluated` comes before `resolve`.
@@ -73,7 +73,7 @@ class Bound:
     given: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, initializer: Initializer, given: Mapping[str, Value | Expression]) -> Bound:
+    def of(cls, initializer: Initializer, given: Mapping[str, Value | Expression]) -> BoundCall:
         """`initializer` with `given` arguments and its defaults for the rest. Raises `RuleError` as `check` does."""
         arguments = {p.name: given.get(p.name, p.default) for p in initializer.parameters}
         found = cls(initializer, arguments, frozenset(given))
@@ -94,7 +94,7 @@ class Bound:
         """The arguments whose values depend on the tensor."""
         return {name: value for name, value in self.arguments.items() if isinstance(value, Expression)}
 
-    def evaluated(self, lookup: Callable[[str], Computed]) -> Bound:
+    def evaluated(self, lookup: Callable[[str], Computed]) -> BoundCall:
         """The same with the values of its expressions, where `lookup` tells what their names stand for.
 
         Raises `Unfit` where one has none, or one that its parameter does not accept.
@@ -102,7 +102,7 @@ class Bound:
         if not self.expressions:
             return self
         values = {name: self._value(name, expression, lookup) for name, expression in self.expressions.items()}
-        known = Bound(self.initializer, {**self.arguments, **values}, self.given)
+        known = BoundCall(self.initializer, {**self.arguments, **values}, self.given)
         try:
             known.check()
         except RuleError as error:
@@ -133,8 +133,8 @@ class Bound:
     def resolve(self, tensor: TensorSpec) -> Resolved:
         """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""
         resolved = self.initializer.build(tensor, **self.arguments)
-        fill = getattr(resolved, "fill", None)
-        if not isinstance(fill, (WholeFill, Revision)) and not hasattr(fill, "values"):
-            given = type(resolved if fill is None else fill).__name__
-            raise Unfit(f"it resolves to {given}, which neither has `values` nor is a `WholeFill`")
+        law = getattr(resolved, "law", None)
+        if not isinstance(law, (WholeLaw, RevisingLaw)) and not hasattr(law, "values"):
+            given = type(resolved if law is None else law).__name__
+            raise Unfit(f"it resolves to {given}, which neither has `values` nor is a `WholeLaw`")
         return resolved

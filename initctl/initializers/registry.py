@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.initializers.builtin import BUILTIN
-from initctl.initializers.initializer import Bound, Initializer
+from initctl.initializers.initializer import BoundCall, Initializer
 from initctl.rules import Expression
 from initctl.suggestions import did_you_mean, nearest
 
@@ -57,7 +57,7 @@ class Registry:
             raise RuleError(Problem("rule.initializer", f"no initializer is called {shown(name)}", hint))
         return self._by_name[name]
 
-    def bind(self, call: Call) -> Bound:
+    def bind(self, call: Call) -> BoundCall:
         """The initializer that `call` names with its arguments parsed and checked. Raises `RuleError`."""
         try:
             initializer = self.find(call.name)
@@ -73,7 +73,7 @@ class Registry:
                     call.place,
                 )
             )
-        return Bound.of(initializer, given)
+        return BoundCall.of(initializer, given)
 
     def _load_plugins(self) -> None:
         from importlib.metadata import entry_points

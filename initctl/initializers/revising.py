@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Old, Overflow, Revised, Revision, Source
+from initctl.stream import Old, Overflow, Revised, RevisingLaw, Source
 from initctl.stream.laws import LARGEST_NORMAL
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ FILE_MARK = "#"
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled(Revision):
+class Scaled(RevisingLaw):
     """`scale · old + noise · N(0, 1)`; where `relative`, the noise is in units of the tensor's standard deviation."""
 
     scale: float
@@ -63,7 +63,7 @@ class Scaled(Revision):
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced(Revision):
+class Replaced(RevisingLaw):
     """`mean + std · N(0, 1)` with probability `p`, for each element by itself, else what is there."""
 
     p: float
@@ -86,7 +86,7 @@ class Replaced(Revision):
 
 
 @dataclass(frozen=True, slots=True)
-class Copied(Revision):
+class Copied(RevisingLaw):
     """What another tensor holds at the same index, or, where a `row` is given, that row of it in every row.
 
     An element has `parts` values: 2 where it is complex.
@@ -111,7 +111,7 @@ class Copied(Revision):
 
 
 @dataclass(frozen=True, slots=True)
-class MeanOfRows(Revision):
+class MeanOfRows(RevisingLaw):
     """The mean of rows `start` ≤ i < `stop` of what is there, in every row, and `noise · N(0, 1)`."""
 
     start: int
@@ -144,7 +144,7 @@ class MeanOfRows(Revision):
 
 
 @dataclass(frozen=True, slots=True)
-class Matched(Revision):
+class Matched(RevisingLaw):
     """Normal values with the mean and the standard deviation of what is there."""
 
     def prepared(self, _: Draws, old: Old) -> Revised:
@@ -160,7 +160,7 @@ class Matched(Revision):
 
 
 @dataclass(frozen=True, slots=True)
-class Shuffled(Revision):
+class Shuffled(RevisingLaw):
     """The tensor's rows in another order: that of the words of a stream of their own; of equal ones the first first."""
 
     whole: ClassVar[bool] = True

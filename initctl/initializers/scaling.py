@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 from initctl.initializers.fans import Arrangement, Fans, weights
 from initctl.initializers.initializer import Resolved
-from initctl.stream import Fill, Normal, Parted, TruncNormal, Uniform
+from initctl.stream import Fused, Law, Normal, TruncNormal, Uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +36,10 @@ _GAINS = _TORCH_GAINS | {"gelu": GELU_GAIN, "silu": SILU_GAIN}
 NONLINEARITIES = (*_GAINS, "leaky_relu")
 
 
-class Law(NamedTuple):
+class FanLaw(NamedTuple):
     """A law for the fans of one weight, and the numbers that led to it."""
 
-    fill: Fill
+    law: Law
     numbers: dict[str, float]
 
 
@@ -55,7 +55,7 @@ def calculate_gain(nonlinearity: str, slope: float) -> float:
 def xavier_uniform(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
     """Glorot and Bengio 2010: bound = gain · sqrt(6 / (fan_in + fan_out))."""
 
-    def law(sizes: Fans) -> Law:
+    def law(sizes: Fans) -> FanLaw:
         return _uniform(sqrt(3) * _xavier_std(sizes, gain), sizes._asdict())
 
     return _by_fans(tensor, arrangement, law)
@@ -64,7 +64,7 @@ def xavier_uniform(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arr
 def xavier_normal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
     """Glorot and Bengio 2010: std = gain · sqrt(2 / (fan_in + fan_out))."""
 
-    def law(sizes: Fans) -> Law:
+    def law(sizes: Fans) -> FanLaw:
         return _normal(_xavier_std(sizes, gain), sizes._asdict())
 
     return _by_fans(tensor, arrangement, law)
@@ -75,7 +75,7 @@ def kaiming_uniform(
 ) -> Resolved:
     """He et al. 2015: bound = gain · sqrt(3 / fan)."""
 
-    def law(sizes: Fans) -> Law:
+    def law(sizes: Fans) -> FanLaw:
         fan = getattr(sizes, mode)
         return _uniform(sqrt(3) * (calculate_gain(nonlinearity, a) / sqrt(fan)), {mode: fan})
 
@@ -87,7 +87,7 @@ def kaiming_normal(
 ) -> Resolved:
     """He et al. 2015: std = gain / sqrt(fan)."""
 
-    def law(sizes: Fans) -> Law:
+    def law(sizes: Fans) -> FanLaw:
         fan = getattr(sizes, mode)
         return _normal(calculate_gain(nonlinearity, a) / sqrt(fan), {mode: fan})
 
@@ -99,7 +99,7 @@ def variance_scaling(
 ) -> Resolved:
     """jax.nn.initializers.variance_scaling: a law of variance scale / fan."""
 
-    def law(sizes: Fans) -> Law:
+    def law(sizes: Fans) -> FanLaw:
         fan = _fan(sizes, mode)
         std = sqrt(scale / fan)
         numbers = {mode: fan}
@@ -121,14 +121,14 @@ def lecun_uniform(tensor: TensorSpec, **arrangement: Unpack[Arrangement]) -> Res
     return variance_scaling(tensor, scale=1, mode="fan_in", distribution="uniform", **arrangement)
 
 
-def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans], Law]) -> Resolved:
+def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans], FanLaw]) -> Resolved:
     """What `law` gives for the tensor's fans; where parts have different fans, a law for each."""
     parts = weights(tensor.shape, **arrangement)
-    fills, numbers = zip(*(law(part.fans) for part in parts), strict=True)
-    if len(set(fills)) == 1:
-        return Resolved(fills[0], _by_part(numbers))
+    laws, numbers = zip(*(law(part.fans) for part in parts), strict=True)
+    if len(set(laws)) == 1:
+        return Resolved(laws[0], _by_part(numbers))
     ends = tuple(accumulate(part.size("o") for part in parts))
-    return Resolved(Parted(fills, ends, parts[0].inner), _by_part(numbers))
+    return Resolved(Fused(laws, ends, parts[0].inner), _by_part(numbers))
 
 
 def _by_part(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -156,17 +156,17 @@ def _fan(sizes: Fans, mode: str) -> float:
     return float(getattr(sizes, mode))
 
 
-def _uniform(bound: float, numbers: dict[str, float]) -> Law:
-    return Law(Uniform(-bound, bound), {**numbers, "bound": bound})
+def _uniform(bound: float, numbers: dict[str, float]) -> FanLaw:
+    return FanLaw(Uniform(-bound, bound), {**numbers, "bound": bound})
 
 
-def _normal(std: float, numbers: dict[str, float]) -> Law:
-    return Law(Normal(0, std), {**numbers, "std": std})
+def _normal(std: float, numbers: dict[str, float]) -> FanLaw:
+    return FanLaw(Normal(0, std), {**numbers, "std": std})
 
 
-def _truncated_normal(std: float, numbers: dict[str, float]) -> Law:
+def _truncated_normal(std: float, numbers: dict[str, float]) -> FanLaw:
     """Cut at two standard deviations of the law before the cut; `std` is what remains after it."""
     if std == 0:
         return _normal(std, numbers)
     wide = std / UNIT_TRUNCATED_STD
-    return Law(TruncNormal(0, wide, -2 * wide, 2 * wide), {**numbers, "std": std})
+    return FanLaw(TruncNormal(0, wide, -2 * wide, 2 * wide), {**numbers, "std": std})

@@ -10,14 +10,14 @@ import numpy as np
 
 from initctl.initializers.fans import Arrangement, Weight, layout_of, weights
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Normal, Table, WholeFill, ZeroedNormal
+from initctl.stream import Normal, Table, WholeLaw, ZeroedNormal
 from initctl.stream.laws import LARGEST_NORMAL
 from initctl.stream.orthonormal import flops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws, Fill
+    from initctl.stream import Draws, Law
     from initctl.tensors import TensorSpec
 
 _FLOAT_BYTES = 4
@@ -31,7 +31,7 @@ _CUTOFF_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Orthogonal(WholeFill):
+class Orthogonal(WholeLaw):
     """Orthonormal rows or columns, whichever are fewer, times `gain`; one matrix for each batch index.
 
     `shape` is the tensor's, with batch dims of their own for groups and parts. `axes` is the order of its dims that
@@ -69,7 +69,7 @@ class Orthogonal(WholeFill):
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaOrthogonal(WholeFill):
+class DeltaOrthogonal(WholeLaw):
     """A convolution that is orthogonal at its centre tap and zero elsewhere, times `scale`.
 
     `axes` brings the dims into the order out, in, kernel. The matrix comes from the first `out · in` normal draws.
@@ -109,7 +109,7 @@ class DeltaOrthogonal(WholeFill):
 
 
 @dataclass(frozen=True, slots=True)
-class Sparse(WholeFill):
+class Sparse(WholeLaw):
     """Normal values of standard deviation `std`, with `zeros` entries of each column set to zero.
 
     In a column, the rows whose words of a second stream are smallest become zero; among equal words the lower row.
@@ -130,7 +130,7 @@ class Sparse(WholeFill):
     def workspace(self) -> int:
         return self.rows * _RANKING_BYTES + self.columns * _CUTOFF_BYTES
 
-    def prepared(self, draws: Draws) -> Fill:
+    def prepared(self, draws: Draws) -> Law:
         if not self.zeros:
             return Normal(-0.0, self.std)  # a mean of -0 leaves every number as it is
         cutoffs = draws.kth_smallest(self.rows, self.columns, self.zeros, stream=ZeroedNormal.stream)

@@ -4,15 +4,15 @@
     options.py     what is asked besides rules and seed
     planner.py     from a checkpoint's table and bound rules to a plan, or to every fault at once
     deciding.py    which rule decides which tensor, or which of its rows
-    names.py       what the names in a rule's expressions stand for
+    lookup.py      what the names in a rule's expressions stand for
     unfits.py      tensors that rules do not fit
     advice/        what is probably not meant
-    fitting.py     one rule's initializer on one tensor
+    actions.py     one rule's initializer on one tensor
     sources.py     other tensors that one is filled from
     sharing.py     what decides one of several tensors that share memory
     optimizers/    what optimizers remember of tensors that are filled
-    torch_rng.py   actions as torch.nn.init would carry them out
-    placing.py     which device computes which action
+    torch_init.py  actions as torch.nn.init would carry them out
+    devices.py     which device computes which action
     quantization/  which tensors make up quantized weights
     computed.py    tensors that a model computes or measures, and does not learn
     saved.py       a plan as a document, to be carried out later

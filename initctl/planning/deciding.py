@@ -11,7 +11,7 @@ from initctl.formats.optimizers.masters import of_optimizers
 from initctl.initializers import KEEP, REGISTRY, Unfit
 from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.computed import computed_kind
-from initctl.planning.names import Lookup, check_names
+from initctl.planning.lookup import Lookup, check_names
 from initctl.planning.quantization.config import method_named_in
 from initctl.planning.quantization.weights import quantized_weights
 from initctl.rules import Undefined
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.initializers import Bound
-    from initctl.planning.names import Surroundings
+    from initctl.initializers import BoundCall
+    from initctl.planning.lookup import Surroundings
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.rules import Expression, Rule
     from initctl.tensors import TensorSpec
@@ -35,7 +35,7 @@ class BoundRule:
     """A rule whose initializer is known and has its arguments; without an initializer it keeps."""
 
     rule: Rule
-    initializer: Bound | None
+    initializer: BoundCall | None
 
     @property
     def arrangement(self) -> Arrangement:
@@ -64,7 +64,7 @@ def asks_config(expressions: Iterable[Expression]) -> bool:
 
 
 @dataclass(slots=True)
-class Reach:
+class Coverage:
     """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), that a
     pattern may not touch (`left_alone`), that its condition leaves out, and that it cannot be asked about (`unfit`).
     """
@@ -96,7 +96,7 @@ class Decisions:
     """Every tensor in parts, in order, and the reach of each rule, in theirs; and which tensors are quantized."""
 
     parts: tuple[Part, ...]
-    reaches: tuple[Reach, ...]
+    reaches: tuple[Coverage, ...]
     quantized: Mapping[str, QuantizedWeight] = field(default_factory=dict)
 
 
@@ -111,7 +111,7 @@ def bind(rule: Rule) -> BoundRule:
     return bound
 
 
-def _initializer(rule: Rule) -> Bound | None:
+def _initializer(rule: Rule) -> BoundCall | None:
     if rule.call.name != KEEP:
         return REGISTRY.bind(rule.call)
     if rule.call.arguments:
@@ -121,12 +121,12 @@ def _initializer(rule: Rule) -> Bound | None:
 
 def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Surroundings) -> Decisions:
     """The rule that decides each tensor, or each of its rows, if any does."""
-    reaches = tuple(Reach(bound.rule) for bound in rules)
+    reaches = tuple(Coverage(bound.rule) for bound in rules)
     quantized = quantized_weights(tensors, partial(method_named_in, around.checkpoint.home))
     closed = quantized.keys() | _of_optimizers(around.checkpoint)
     parts: list[Part] = []
     for tensor in tensors:
-        covering: list[_Covering] = []
+        covering: list[_Claim] = []
         for bound, reach in zip(rules, reaches, strict=True):
             if not bound.rule.selector.names.matches(tensor.name, around.highest):
                 continue
@@ -136,7 +136,7 @@ def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Su
                 elif not may_touch(bound, tensor, closed):
                     reach.left_alone.append(tensor)
                 else:
-                    covering.append(_Covering(bound, reach, _rows(bound, tensor, around)))
+                    covering.append(_Claim(bound, reach, _rows(bound, tensor, around)))
             except Unfit as fact:
                 reach.unfit.append((tensor, fact))
         parts += _parts(tensor, covering)
@@ -160,15 +160,15 @@ def may_touch(bound: BoundRule, tensor: TensorSpec, closed: Container[str]) -> b
     return is_plain and tensor.name not in closed and computed_kind(tensor) is None
 
 
-class _Covering(NamedTuple):
+class _Claim(NamedTuple):
     """A rule that may decide some rows of a tensor, or all where `rows` are None."""
 
     bound: BoundRule
-    reach: Reach
+    reach: Coverage
     rows: Span | None
 
 
-def _parts(tensor: TensorSpec, covering: Sequence[_Covering]) -> list[Part]:
+def _parts(tensor: TensorSpec, covering: Sequence[_Claim]) -> list[Part]:
     """`tensor` in parts, each decided by the last rule that covers it. What a rule gets or loses, its reach notes."""
     whole = (0, tensor.shape[0] if tensor.shape else 1)
     segments: list[tuple[Span, BoundRule | None]] = [(whole, None)]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.planning.sources import Located
     from initctl.rules import Rule
-    from initctl.stream import AnyFill, Source
+    from initctl.stream import AnyLaw, Source
     from initctl.tensors import TensorSpec
 
 
@@ -39,7 +39,7 @@ class Action:
     initializer: str
     arguments: Mapping[str, int | float | str]
     derived: Mapping[str, int | float]
-    fill: AnyFill
+    law: AnyLaw
     device: str = CPU
     rows: tuple[int, int] | None = None
     sources: Mapping[Source, Located] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class Plan:
     buffers: tuple[str, ...] | None = None
 
     @property
-    def fills(self) -> tuple[Action, ...]:
+    def distinct_actions(self) -> tuple[Action, ...]:
         """The actions, one for tied tensors, where the first of them stands in the checkpoint."""
         standing = {_place(action): action for action in self.actions if action.tensor.is_first}
         return tuple(standing[place] for place in dict.fromkeys(map(_place, self.actions)))
@@ -141,9 +141,9 @@ class Plan:
                 checkpoint.check_unchanged(file for file in checkpoint.files if file.name in tensor.files)
 
     @property
-    def writes(self) -> tuple[Action, ...]:
+    def written(self) -> tuple[Action, ...]:
         """All that is written, each place once."""
-        return self.fills + self.resets
+        return self.distinct_actions + self.resets
 
     @property
     def initialized(self) -> Totals:
@@ -151,12 +151,12 @@ class Plan:
         return Totals.of(action.part for action in self.actions)
 
     @property
-    def untouched(self) -> Totals:
+    def kept_totals(self) -> Totals:
         """What stays as it is."""
         return Totals.of(kept.part for kept in self.kept)
 
     @property
-    def reset(self) -> Totals:
+    def reset_totals(self) -> Totals:
         """What an optimizer forgets."""
         return Totals.of(action.part for action in self.resets)
 
@@ -174,8 +174,8 @@ class Plan:
             "totals": {
                 **Totals.of(map(TensorPart, self.checkpoint.tensors))._asdict(),
                 "initialized": self.initialized._asdict(),
-                "kept": self.untouched._asdict(),
-                "reset": self.reset._asdict(),
+                "kept": self.kept_totals._asdict(),
+                "reset": self.reset_totals._asdict(),
             },
         }
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError
 from initctl.initializers import Unfit
+from initctl.planning.actions import action_of
 from initctl.planning.advice.findings import Decided, findings
 from initctl.planning.deciding import decide
-from initctl.planning.fitting import action_of
-from initctl.planning.names import Lookup, Surroundings
+from initctl.planning.devices import placed
+from initctl.planning.lookup import Lookup, Surroundings
 from initctl.planning.optimizers import Resets, old_values_kept, resets, with_optimizers_beside
-from initctl.planning.placing import placed
 from initctl.planning.plan import TORCH, Kept, Plan
 from initctl.planning.sharing import shared
-from initctl.planning.torch_rng import by_torch
+from initctl.planning.torch_init import by_torch
 from initctl.planning.unfits import Unfits
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from initctl.errors import Problem
     from initctl.formats import Checkpoint
-    from initctl.initializers import Bound
+    from initctl.initializers import BoundCall
     from initctl.planning.advice.presets import FromPreset
     from initctl.planning.deciding import BoundRule, Decisions, Part
     from initctl.planning.options import Options
@@ -107,7 +107,7 @@ def _no_fit(rule: Rule, fact: Unfit) -> str:
     return f"{rule.call.name} does not fit: {fact}"
 
 
-def _action(decision: BoundRule, initializer: Bound, part: Part, around: Surroundings) -> Action:
+def _action(decision: BoundRule, initializer: BoundCall, part: Part, around: Surroundings) -> Action:
     """Raises `Unfit`."""
     if initializer.expressions:
         lookup = Lookup(decision.rule, part.tensor, around, decision.arrangement)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from initctl.errors import ConflictError, InputError, Problem, UsageError, escape, shown
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
-from initctl.initializers import REGISTRY, Bound, Unfit
+from initctl.initializers import REGISTRY, BoundCall, Unfit
+from initctl.planning.actions import action_of
+from initctl.planning.devices import AUTO, placed
 from initctl.planning.digests import digest, read_alike, table_digest, tensors_digest
-from initctl.planning.fitting import action_of
-from initctl.planning.names import Surroundings
+from initctl.planning.lookup import Surroundings
 from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
-from initctl.planning.placing import AUTO, placed
 from initctl.planning.plan import PHILOX, TORCH, Kept, Plan, untouched
 from initctl.planning.sharing import shared
-from initctl.planning.torch_rng import by_torch
+from initctl.planning.torch_init import by_torch
 from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream.key import SEED_LIMIT
 
@@ -217,7 +217,9 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
     source = escape(_text(entry["source"]))  # it is part of a sentence, as a rule's own is
     rule = Rule(_text(entry["rule"]), source, Selector(Glob(quoted(tensor.name))), Call(initializer.name))
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
-    action = action_of(rule, Bound.of(initializer, _arguments(initializer, entry["arguments"])), tensor, rows, around)
+    action = action_of(
+        rule, BoundCall.of(initializer, _arguments(initializer, entry["arguments"])), tensor, rows, around
+    )
     if dict(action.derived) != entry["derived"]:
         message = f"{shown(path)}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
         raise ConflictError(Problem("plan.numbers", message, "plan again"))

@@ -151,8 +151,8 @@ def _agree(one: _Extent, other: _Extent) -> bool:
         one.tensor.dtype == other.tensor.dtype
         and one.action is not None
         and other.action is not None
-        and isinstance(one.action.fill, Constant)
-        and one.action.fill == other.action.fill
+        and isinstance(one.action.law, Constant)
+        and one.action.law == other.action.law
     )
 
 

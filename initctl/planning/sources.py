@@ -8,14 +8,14 @@ from initctl.errors import shown
 from initctl.initializers import Unfit
 from initctl.initializers.revising import Copied
 from initctl.planning.nearest import nearest_names
-from initctl.stream import Revision
+from initctl.stream import RevisingLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initctl.formats import Checkpoint
-    from initctl.planning.names import Surroundings
-    from initctl.stream import AnyFill, Source
+    from initctl.planning.lookup import Surroundings
+    from initctl.stream import AnyLaw, Source
     from initctl.tensors import TensorSpec
 
 
@@ -26,15 +26,15 @@ class Located(NamedTuple):
     tensor: TensorSpec
 
 
-def located_sources(fill: AnyFill, tensor: TensorSpec, around: Surroundings) -> Mapping[Source, Located]:
+def located_sources(law: AnyLaw, tensor: TensorSpec, around: Surroundings) -> Mapping[Source, Located]:
     """Where the tensors are that `fill` reads besides `tensor` itself. Raises `Unfit` where one is not there, or is not
     of the shape that it takes.
     """
-    if not isinstance(fill, Revision):
+    if not isinstance(law, RevisingLaw):
         return {}
-    found = {source: _located(source, around) for source in fill.sources}
-    if isinstance(fill, Copied):
-        _check_copied(fill, tensor, found[fill.source].tensor)
+    found = {source: _located(source, around) for source in law.sources}
+    if isinstance(law, Copied):
+        _check_copied(law, tensor, found[law.source].tensor)
     return found
 
 
@@ -50,14 +50,14 @@ def _located(source: Source, around: Surroundings) -> Located:
     return Located(checkpoint, found)
 
 
-def _check_copied(fill: Copied, tensor: TensorSpec, source: TensorSpec) -> None:
+def _check_copied(law: Copied, tensor: TensorSpec, source: TensorSpec) -> None:
     place = f"{shown(source.name)} {list(source.shape)}"
-    if fill.row is None and source.shape != tensor.shape:
+    if law.row is None and source.shape != tensor.shape:
         raise Unfit(f"{place} has another shape")
-    if fill.row is not None and source.shape[1:] != tensor.shape[1:]:
+    if law.row is not None and source.shape[1:] != tensor.shape[1:]:
         raise Unfit(f"the rows of {place} have another shape")
-    if fill.row is not None and not (source.shape and fill.row < source.shape[0]):
-        raise Unfit(f"{place} has no row {fill.row}")
+    if law.row is not None and not (source.shape and law.row < source.shape[0]):
+        raise Unfit(f"{place} has no row {law.row}")
     if tensor.dtype.is_floating != source.dtype.is_floating or tensor.dtype.parts != source.dtype.parts:
         raise Unfit(f"{place} holds {source.dtype.name}, which is another kind of number")
     if not tensor.dtype.is_floating and tensor.dtype != source.dtype:

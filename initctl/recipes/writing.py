@@ -17,7 +17,7 @@ from initctl.rules.expressions.tree import Literal, Name, parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from initctl.initializers import Bound
+    from initctl.initializers import BoundCall
     from initctl.rules import Rule, Value
     from initctl.rules.expressions.tree import Tree
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     """What `config.json` says, or is taken to say by a rule, of a dotted key."""
 
 
-def recipe_text(rules: Iterable[tuple[Rule, Bound | None]], seed: int, config: Lookup) -> str:
+def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, config: Lookup) -> str:
     """A recipe of `rules`, each with its initializer, in their order, and the seed.
 
     Variables are written out, and so is what `config` tells; lists that it tells stand in a table of their own. Raises
@@ -44,7 +44,7 @@ class _Writer:
     config: Lookup
     told: dict[str, Value] = field(default_factory=dict)
 
-    def rule(self, rule: Rule, bound: Bound | None) -> Iterator[str]:
+    def rule(self, rule: Rule, bound: BoundCall | None) -> Iterator[str]:
         rows = rule.selector.rows
         yield ""
         yield "[[rule]]"

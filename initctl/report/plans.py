@@ -113,7 +113,7 @@ def _initialized(plan: Plan) -> str:
 
 
 def _kept(plan: Plan) -> str:
-    return _amount(plan.untouched, _in_part(plan))
+    return _amount(plan.kept_totals, _in_part(plan))
 
 
 def _in_part(plan: Plan) -> int:
@@ -133,7 +133,7 @@ def _amount(totals: Totals, in_part: int = 0) -> str:
 
 def _rest_of_totals(plan: Plan) -> str:
     """What an optimizer forgets, the root, the seed, and how many tensors another device computes."""
-    reset = f"; reset {_amount(plan.reset)} of an optimizer" if plan.resets else ""
+    reset = f"; reset {_amount(plan.reset_totals)} of an optimizer" if plan.resets else ""
     devices = Counter(action.device for action in plan.actions if action.device != CPU)
     on = "".join(f"; {count(number, 'tensor')} on {device}" for device, number in devices.items())
     rng = "" if plan.rng == PHILOX else f" of {plan.rng}"

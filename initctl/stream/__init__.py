@@ -6,7 +6,7 @@
     elementary64.py    exp, ln, sine and cosine in float64, likewise
     draws.py           the random numbers of one tensor, by element index
     laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
-    parted.py          several laws side by side in one tensor
+    fused.py           several laws side by side in one tensor
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     torch_generator.py torch's own random numbers, for those who ask for them
     torch_draw.py      laws of torch.nn.init, drawn from those
@@ -19,42 +19,42 @@ comparison, each rounded once. What stands here is the readable reference, in Nu
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
+from initctl.stream.fused import Fused
 from initctl.stream.laws import (
-    AnyFill,
+    AnyLaw,
     Constant,
     Deterministic,
-    Fill,
+    Law,
     Normal,
     Old,
     Overflow,
     Revised,
-    Revision,
+    RevisingLaw,
     Source,
     Table,
     TruncNormal,
     Uniform,
-    WholeFill,
+    WholeLaw,
     ZeroedNormal,
 )
-from initctl.stream.parted import Parted
 
 __all__ = [
-    "AnyFill",
+    "AnyLaw",
     "Constant",
     "Deterministic",
     "Draws",
-    "Fill",
+    "Fused",
+    "Law",
     "Normal",
     "Old",
     "Overflow",
-    "Parted",
     "Revised",
-    "Revision",
+    "RevisingLaw",
     "Source",
     "Table",
     "TruncNormal",
     "Uniform",
-    "WholeFill",
+    "WholeLaw",
     "ZeroedNormal",
     "encode",
 ]

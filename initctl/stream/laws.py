@@ -31,7 +31,7 @@ _NARROWEST = 2.0**-14
 probability to float32 would pile up draws at a bound."""
 
 
-class Fill(Protocol):
+class Law(Protocol):
     """What fills a tensor: a function from element indices to values, and what planning must know about it."""
 
     @property
@@ -45,7 +45,7 @@ class Fill(Protocol):
         """
 
 
-class WholeFill(ABC):
+class WholeLaw(ABC):
     """What fills a tensor in which a value depends on more than its own index: it is prepared first."""
 
     __slots__ = ()
@@ -66,7 +66,7 @@ class WholeFill(ABC):
         return 0
 
     @abstractmethod
-    def prepared(self, draws: Draws) -> Fill:
+    def prepared(self, draws: Draws) -> Law:
         """What fills the tensor, once all that its values share is known."""
 
 
@@ -87,7 +87,7 @@ class Deterministic(ABC):
 
     @abstractmethod
     def at(self, start: int, stop: int) -> NDArray[Any]:
-        """The values at indices `start` ≤ i < `stop`, as for `Fill.values`."""
+        """The values at indices `start` ≤ i < `stop`, as for `Law.values`."""
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
         return self.at(start, stop)
@@ -116,7 +116,7 @@ class Source(NamedTuple):
     checkpoint: str | None = None
 
 
-class Revision(ABC):
+class RevisingLaw(ABC):
     """What fills a tensor from what it holds, or from what others hold: it is prepared first."""
 
     __slots__ = ()
@@ -131,11 +131,11 @@ class Revision(ABC):
         return 0.0
 
     @abstractmethod
-    def prepared(self, draws: Draws, old: Old) -> Fill:
+    def prepared(self, draws: Draws, old: Old) -> Law:
         """What fills the tensor, which reads `old` as it goes, once all that its values share is known."""
 
 
-AnyFill = Fill | WholeFill | Revision
+AnyLaw = Law | WholeLaw | RevisingLaw
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initctl.stream.laws import Table, WholeFill
+from initctl.stream.laws import Table, WholeLaw
 from initctl.stream.torch_generator import NotDrawn
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _COPIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class TorchDraw(WholeFill):
+class TorchDraw(WholeLaw):
     """What `torch.nn.init.FUNCTION(tensor, **arguments)` writes into a tensor of a shape and dtype, on a device.
 
     The tensor may be some rows of another, from its element `origin` on.

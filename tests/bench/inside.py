@@ -19,7 +19,7 @@ import torch
 from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY
 from initctl.rules import parse_call
-from initctl.stream import WholeFill
+from initctl.stream import WholeLaw
 from initctl.stream.engines import Work, choose
 from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.key import stream_key
@@ -40,17 +40,17 @@ def ours(call: str, shape: tuple[int, ...], dtype: str, threads: int) -> Functio
     kind = BY_NAME[dtype]
     count = int(np.prod(shape))
     tensor = TensorSpec.contiguous("weight", kind, shape, "file", 0)
-    fill = REGISTRY.bind(parse_call(call)).resolve(tensor).fill
-    flops = fill.flops if isinstance(fill, WholeFill) else 0
+    law = REGISTRY.bind(parse_call(call)).resolve(tensor).law
+    flops = law.flops if isinstance(law, WholeLaw) else 0
     engine = CompiledEngine(choose(Work(0, 1, flops), threads=threads).engine.orthonormal, threads=threads)
     out = np.zeros(tensor.nbytes, np.uint8)
 
     def run() -> None:
-        law = fill.prepared(engine.draws(_KEY)) if isinstance(fill, WholeFill) else fill
+        ready = law.prepared(engine.draws(_KEY)) if isinstance(law, WholeLaw) else law
 
         def piece(first: int) -> None:
             last = min(first + _AT_ONCE, count)
-            engine.fill(law, _KEY, first, last, kind, out[first * kind.width : last * kind.width])
+            engine.fill(ready, _KEY, first, last, kind, out[first * kind.width : last * kind.width])
 
         pieces = range(0, count, _AT_ONCE)
         if threads == 1:

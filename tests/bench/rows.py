@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import initctl
-from initctl.stream import WholeFill
+from initctl.stream import WholeLaw
 from tests.bench.bench import GIGABYTE, INITCTL, PYTHON, Bench
 from tests.bench.checkpoints import HEAD, many_tensors, square
 from tests.bench.result import Result
@@ -79,8 +79,8 @@ def _peak_of_whole(call: str) -> Row:
     def row(bench: Bench) -> Result:
         path = square(bench.folder / "square.safetensors", 4096)
         (action,) = initctl.plan(path, rules=[f"*={call}"]).actions
-        assert isinstance(action.fill, WholeFill)
-        workspace = action.fill.workspace / 1e6
+        assert isinstance(action.law, WholeLaw)
+        workspace = action.law.workspace / 1e6
         against = f"{MEMORY_LIMIT} MB, and {workspace:.0f} that are made sure of beforehand"
         work = f"peak memory, {call.partition(':')[0]}, 4096 × 4096"
         return Result(work, against, [bench.peak(path, f"*={call}")], [], MEMORY_LIMIT + workspace, "MB")

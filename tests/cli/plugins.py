@@ -32,10 +32,10 @@ INITIALIZER = Initializer("late", lambda tensor: Resolved(Late(0, 1)))
 """
 REVERSED = f"""{HEAD}
 from dataclasses import dataclass
-from initctl.stream import Table, WholeFill
+from initctl.stream import Table, WholeLaw
 
 @dataclass(frozen=True)
-class Reversed(WholeFill):
+class Reversed(WholeLaw):
     numel: int
     largest: float = 7
 
@@ -48,7 +48,7 @@ class Reversed(WholeFill):
 
 INITIALIZER = Initializer("reversed", lambda tensor: Resolved(Reversed(tensor.numel)))
 """
-NO_FILL = REVERSED.replace("(WholeFill)", "")
+NO_FILL = REVERSED.replace("(WholeLaw)", "")
 
 
 def installed(site: Path, name: str, text: str) -> str:

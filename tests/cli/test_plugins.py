@@ -77,4 +77,4 @@ def test_a_plugin_that_gives_no_fill_is_told_so(net, site, text, given):
     path = installed(site, "initctl_reversed", text)
     run = initctl("apply", "net.safetensors", "-o", "out.safetensors", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
     assert run.status == 4
-    assert f"it resolves to {given}, which neither has `values` nor is a `WholeFill`" in run.err
+    assert f"it resolves to {given}, which neither has `values` nor is a `WholeLaw`" in run.err

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from safetensors.torch import save_file
 
-from initctl.stream import Draws, WholeFill
+from initctl.stream import Draws, WholeLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from initctl.stream import Fill
+    from initctl.stream import Law
 
 METADATA = {"format": "pt", "note": "é\n", "zeta": "1", "alpha": ""}
 
@@ -83,12 +83,12 @@ def raw_bytes(tensor: torch.Tensor) -> bytes:
 
 
 def recomputed(
-    name: str, law: Fill | WholeFill, shape: tuple[int, ...], *, seed: int = 0, dtype: torch.dtype = torch.float32
+    name: str, law: Law | WholeLaw, shape: tuple[int, ...], *, seed: int = 0, dtype: torch.dtype = torch.float32
 ):
     """The tensor that `law` gives for `name`: values from the stream, rounded by torch."""
     draws = Draws.of(seed, name)
-    fill = law.prepared(draws) if isinstance(law, WholeFill) else law
-    values = fill.values(draws, 0, torch.Size(shape).numel())
+    law = law.prepared(draws) if isinstance(law, WholeLaw) else law
+    values = law.values(draws, 0, torch.Size(shape).numel())
     return torch.from_numpy(values).reshape(shape).to(dtype)
 
 

@@ -44,7 +44,7 @@ def target(action: Action) -> Target:
 
 
 def filled(*actions: Action) -> list:
-    return list(filled_pieces([(target(a), a.fill) for a in actions], FILLER))
+    return list(filled_pieces([(target(a), a.law) for a in actions], FILLER))
 
 
 @given(tensors=st.lists(st.tuples(GAPS, DTYPES, SIZES), max_size=4), rest=GAPS, order=st.randoms())
@@ -131,9 +131,9 @@ def test_values_other_than_one_finite_number_an_element_are_refused(tmp_path: Pa
         "a column": right.reshape(-1, 1),
     }
     before = snapshot(tmp_path)
-    fill = Given(wrong[fault])
-    given = Action(tensor, parse_rule("*=given", "rule 1"), "given", {}, {}, fill)
-    (piece,) = filled_pieces([(target(given), fill)], FILLER)
+    law = Given(wrong[fault])
+    given = Action(tensor, parse_rule("*=given", "rule 1"), "given", {}, {}, law)
+    (piece,) = filled_pieces([(target(given), law)], FILLER)
     with pytest.raises(initctl.FitError, match=r"given: gave other than \d+ finite numbers; mend the package"):
         piece.write(-1)
     assert snapshot(tmp_path) == before

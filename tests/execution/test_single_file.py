@@ -133,7 +133,7 @@ def test_a_law_of_the_whole_tensor_is_written_whole(tmp_path: Path, call: str):
     source, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     source.write_bytes(safetensors_bytes(header, b"\xaa" * (size + 3)))
     (action,) = initctl.apply(source, out, rules=[f"w={call}"]).plan.actions
-    assert_written(source.read_bytes(), out.read_bytes(), {"w": recomputed("w", action.fill, shape)})
+    assert_written(source.read_bytes(), out.read_bytes(), {"w": recomputed("w", action.law, shape)})
 
 
 def test_a_constant_fills_every_element(tmp_path: Path):

@@ -23,7 +23,7 @@ from initctl.filling import Filler, Target
 from initctl.filling.runs import tiles
 from initctl.planning import Action
 from initctl.rules import parse_rule
-from initctl.stream import Constant, Fill, Normal, Uniform
+from initctl.stream import Constant, Law, Normal, Uniform
 from initctl.stream.engines import NumpyEngine
 from initctl.tensors import Block, TensorSpec
 from tests.events import on
@@ -73,10 +73,10 @@ class Placed:
         """The rectangle."""
         return tuple(slice(first, first + size) for first, size in zip(self.start, self.view.shape, strict=True))
 
-    def filled(self, fill: Fill) -> bytes:
+    def filled(self, law: Law) -> bytes:
         """The content with the values that the rectangle has in the contiguous tensor."""
         storage = self.storage.clone()
-        values = recomputed("t", fill, self.shape, dtype=self.storage.dtype)
+        values = recomputed("t", law, self.shape, dtype=self.storage.dtype)
         places = torch.arange(storage.numel())
         storage[places.as_strided(self.view.shape, self.view.stride(), self.view.storage_offset())] = values[
             self.region
@@ -106,9 +106,9 @@ def placed(draw: st.DrawFn, *, expanded: bool = False, whole: bool = False) -> P
     return Placed(storage, view, start, shape, tile)
 
 
-def target(case: Placed, fill: Fill) -> Target:
+def target(case: Placed, law: Law) -> Target:
     """The rectangle, each of its bytes once, to be filled."""
-    return Target(Action(case.tensor, parse_rule("*=zeros", "rule 1"), "zeros", {}, {}, fill), case.block.distinct)
+    return Target(Action(case.tensor, parse_rule("*=zeros", "rule 1"), "zeros", {}, {}, law), case.block.distinct)
 
 
 def written(content: bytes, pieces: Iterable[Piece], order: list[int] | None = None) -> bytes:
@@ -123,16 +123,16 @@ def written(content: bytes, pieces: Iterable[Piece], order: list[int] | None = N
         return stream.read()
 
 
-@given(case=placed(), fill=LAWS)
+@given(case=placed(), law=LAWS)
 @settings(deadline=None)
-def test_filling_gives_the_values_of_the_contiguous_tensor_and_keeps_what_is_in_gaps(case: Placed, fill: Fill):
+def test_filling_gives_the_values_of_the_contiguous_tensor_and_keeps_what_is_in_gaps(case: Placed, law: Law):
     if case.storage.dtype == torch.uint8:
-        fill = Constant(3)
+        law = Constant(3)
     with patch.object(strided, "TILE", case.tile):
-        pieces = list(strided_pieces([(target(case, fill), fill)], FILLER))
+        pieces = list(strided_pieces([(target(case, law), law)], FILLER))
     assert sum(piece.nbytes for piece in pieces) == case.view.nbytes
     assert all(piece.nbytes <= case.tile for piece in pieces)
-    assert written(case.content, reversed(pieces)) == case.filled(fill)
+    assert written(case.content, reversed(pieces)) == case.filled(law)
 
 
 @given(case=placed(expanded=True))

@@ -70,7 +70,7 @@ def test_a_tensor_that_lies_in_several_files_is_decomposed_once(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     prepared, prepare = [], Orthogonal.prepared
-    monkeypatch.setattr(Orthogonal, "prepared", lambda fill, draws: prepared.append(fill) or prepare(fill, draws))
+    monkeypatch.setattr(Orthogonal, "prepared", lambda law, draws: prepared.append(law) or prepare(law, draws))
     initctl.apply(saved / "pickled-4", tmp_path / "out", rules=RULES)
     (tensor,) = (tensor for tensor in initctl.inspect(saved / "pickled-4").tensors if tensor.name == "columns")
     assert len(tensor.files) > 1

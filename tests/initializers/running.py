@@ -9,7 +9,7 @@ from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY, Resolved
 from initctl.initializers.complex import on_complex
 from initctl.rules import parse_call
-from initctl.stream import Draws, Fill, WholeFill, encode
+from initctl.stream import Draws, Law, WholeLaw, encode
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def resolve(call: str, shape: tuple[int, ...], dtype: str = "float32") -> Resolv
     kind = BY_NAME[dtype]
     tensor = TensorSpec.contiguous(NAME, kind, shape, "f", 0)
     resolved = REGISTRY.bind(parse_call(call)).resolve(tensor)
-    return Resolved(on_complex(resolved.fill), resolved.numbers) if kind.kind == "complex" else resolved
+    return Resolved(on_complex(resolved.law), resolved.numbers) if kind.kind == "complex" else resolved
 
 
-def fill_of(call: str, shape: tuple[int, ...], dtype: str = "float32", draws: Draws = DRAWS) -> Fill:
+def fill_of(call: str, shape: tuple[int, ...], dtype: str = "float32", draws: Draws = DRAWS) -> Law:
     """What fills the tensor, prepared where it must be."""
-    fill = resolve(call, shape, dtype).fill
-    return fill.prepared(draws) if isinstance(fill, WholeFill) else fill
+    law = resolve(call, shape, dtype).law
+    return law.prepared(draws) if isinstance(law, WholeLaw) else law
 
 
 def values(call: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from initctl.initializers import Fans
 from initctl.initializers.builtin import BUILTIN, LAWS
 from initctl.rules import parse_rule
-from initctl.stream import Constant, Deterministic, WholeFill
+from initctl.stream import Constant, Deterministic, WholeLaw
 from tests.initializers.running import DRAWS, fill_of, resolve
 
 TORCH = {name: function for name, function in vars(torch.nn.init).items() if name.endswith("_") and name[0] != "_"}
@@ -68,42 +68,42 @@ def test_each_says_what_it_does_and_where_it_comes_from(initializer):
 @laws
 @given(st.data())
 def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(initializer, data):
-    fill, count = example_of(initializer)
+    law, count = example_of(initializer)
     start, stop = sorted((data.draw(st.integers(0, count)), data.draw(st.integers(0, count))))
-    np.testing.assert_array_equal(fill.values(DRAWS, start, stop), fill.values(DRAWS, 0, count)[start:stop])
+    np.testing.assert_array_equal(law.values(DRAWS, start, stop), law.values(DRAWS, 0, count)[start:stop])
 
 
 @laws
 def test_values_depend_on_the_draws_but_for_those_that_are_declared_not_to(initializer):
-    fill, count = example_of(initializer)
+    law, count = example_of(initializer)
     other = type(DRAWS).of(1, "other")
-    is_changed = (fill.values(DRAWS, 0, count) != example_of(initializer, other)[0].values(other, 0, count)).any()
-    assert is_changed == (not isinstance(fill, Deterministic))
+    is_changed = (law.values(DRAWS, 0, count) != example_of(initializer, other)[0].values(other, 0, count)).any()
+    assert is_changed == (not isinstance(law, Deterministic))
 
 
 @laws
 def test_no_value_is_larger_than_declared(initializer):
-    fill, count = example_of(initializer)
-    declared = resolve(initializer.example.partition("=")[2], shape_for(initializer.name)).fill.largest
-    assert np.abs(fill.values(DRAWS, 0, count)).max() <= min(fill.largest, declared) * (1 + 1e-6)
+    law, count = example_of(initializer)
+    declared = resolve(initializer.example.partition("=")[2], shape_for(initializer.name)).law.largest
+    assert np.abs(law.values(DRAWS, 0, count)).max() <= min(law.largest, declared) * (1 + 1e-6)
 
 
 @laws
 def test_all_values_but_constants_are_float32(initializer):
-    fill, count = example_of(initializer)
-    if not isinstance(fill, Constant):
-        assert fill.values(DRAWS, 0, count).dtype == np.float32
+    law, count = example_of(initializer)
+    if not isinstance(law, Constant):
+        assert law.values(DRAWS, 0, count).dtype == np.float32
 
 
 def test_those_that_need_the_whole_tensor_say_so():
     calls = {
         name: initializer.example.partition("=")[2] for name, initializer in BY_NAME.items() if initializer in LAWS
     }
-    fills = {name: resolve(call, shape_for(name)).fill for name, call in calls.items()}
-    whole = {name: fill for name, fill in fills.items() if isinstance(fill, WholeFill)}
+    laws = {name: resolve(call, shape_for(name)).law for name, call in calls.items()}
+    whole = {name: law for name, law in laws.items() if isinstance(law, WholeLaw)}
     assert set(whole) == {"orthogonal", "delta_orthogonal", "sparse"}
-    assert all(fill.workspace >= 4 * 20 for fill in whole.values())
-    assert {name for name, fill in whole.items() if fill.flops} == {"orthogonal", "delta_orthogonal"}
+    assert all(law.workspace >= 4 * 20 for law in whole.values())
+    assert {name for name, law in whole.items() if law.flops} == {"orthogonal", "delta_orthogonal"}
 
 
 def test_the_numbers_that_led_to_a_law_are_told():

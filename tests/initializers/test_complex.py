@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from initctl.initializers import Unfit
 from initctl.initializers.complex import RealPart, on_complex
 from initctl.initializers.constant import Diagonals
-from initctl.stream import Constant, Normal, Parted, TruncNormal, Uniform
+from initctl.stream import Constant, Fused, Normal, TruncNormal, Uniform
 from tests.initializers.running import DRAWS, resolve, stored
 from tests.stream.goodness import p_value_of_two
 
@@ -47,7 +47,7 @@ def test_each_part_has_torchs_law(call, initialize, parameters):
 
 
 def test_the_variance_of_a_normal_law_is_shared_by_the_parts():
-    assert resolve("normal:mean=1,std=2", (2, 2), "complex64").fill == Normal(1, 2 / math.sqrt(2))
+    assert resolve("normal:mean=1,std=2", (2, 2), "complex64").law == Normal(1, 2 / math.sqrt(2))
 
 
 def test_real_and_imaginary_parts_are_independent():
@@ -74,12 +74,12 @@ def test_sparse_zeroes_whole_elements_as_many_as_torch_does():
     assert kept.real.std() == pytest.approx(math.sqrt(2), rel=1e-2)
 
 
-@pytest.mark.parametrize("fill", [Constant(3), Diagonals(0, 4, 3)], ids=repr)
+@pytest.mark.parametrize("law", [Constant(3), Diagonals(0, 4, 3)], ids=repr)
 @given(st.integers(0, 24), st.integers(0, 24))
-def test_the_same_part_has_the_same_value_whatever_range_it_is_asked_for_in(fill, start, stop):
+def test_the_same_part_has_the_same_value_whatever_range_it_is_asked_for_in(law, start, stop):
     start, stop = sorted((start, stop))
-    whole = RealPart(fill).values(DRAWS, 0, 24)
-    np.testing.assert_array_equal(RealPart(fill).values(DRAWS, start, stop), whole[start:stop])
+    whole = RealPart(law).values(DRAWS, 0, 24)
+    np.testing.assert_array_equal(RealPart(law).values(DRAWS, start, stop), whole[start:stop])
 
 
 def test_a_real_part_is_as_large_as_the_law_it_holds():
@@ -95,8 +95,8 @@ def test_what_is_not_drawn_is_real(call):
 
 
 def test_parts_of_a_fused_weight_have_their_laws_on_complex_numbers():
-    fused = on_complex(Parted((Normal(0, 2), Uniform(5, 6)), (2, 3), 4))
-    assert fused == Parted((Normal(0, 2 / math.sqrt(2)), Uniform(5, 6)), (2, 3), 8)
+    fused = on_complex(Fused((Normal(0, 2), Uniform(5, 6)), (2, 3), 4))
+    assert fused == Fused((Normal(0, 2 / math.sqrt(2)), Uniform(5, 6)), (2, 3), 8)
     first, second = np.split(fused.values(DRAWS, 0, 24).view(np.complex64).reshape(3, 4), [2])
     np.testing.assert_array_equal(first.reshape(-1), values("normal:std=2", (2, 4)).reshape(-1))
     np.testing.assert_array_equal(second[0], values("uniform:a=5,b=6", (3, 4))[2])

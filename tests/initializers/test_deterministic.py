@@ -26,16 +26,16 @@ FLOATS = ["float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
 @pytest.mark.parametrize(("call", "shape"), CALLS, ids=str)
 @given(st.data())
 def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(call, shape, data):
-    fill, count = fill_of(call, shape), int(np.prod(shape))
+    law, count = fill_of(call, shape), int(np.prod(shape))
     start, stop = sorted((data.draw(st.integers(0, count)), data.draw(st.integers(0, count))))
-    np.testing.assert_array_equal(fill.values(DRAWS, start, stop), fill.values(DRAWS, 0, count)[start:stop])
+    np.testing.assert_array_equal(law.values(DRAWS, start, stop), law.values(DRAWS, 0, count)[start:stop])
 
 
 @pytest.mark.parametrize(("call", "shape"), CALLS, ids=str)
 def test_values_are_float32_and_none_is_larger_than_declared(call, shape):
     drawn = values(call, shape)
     assert drawn.dtype == np.float32
-    assert np.abs(drawn.astype(np.float64)).max() <= resolve(call, shape).fill.largest
+    assert np.abs(drawn.astype(np.float64)).max() <= resolve(call, shape).law.largest
 
 
 @pytest.mark.parametrize(("call", "shape"), CALLS, ids=str)
@@ -113,7 +113,7 @@ class TestArangeLog:
         np.testing.assert_allclose(drawn, np.broadcast_to(row, drawn.shape), rtol=1e-7)
 
     def test_is_bounded_by_its_first_value_where_that_is_the_farthest_from_0(self):
-        assert resolve("arange_log:start=0.01", (3,)).fill.largest == pytest.approx(-np.log(0.01), rel=1e-7)
+        assert resolve("arange_log:start=0.01", (3,)).law.largest == pytest.approx(-np.log(0.01), rel=1e-7)
 
     def test_a_number_has_no_dim_to_count_along(self):
         with pytest.raises(Unfit, match=r"^logarithms are counted along the last dim, and it has none$"):

@@ -56,7 +56,7 @@ class TestLogUniform:
         assert set(LogUniform(a, b).values(DRAWS, 0, FEW).tolist()) == {1 + 2**-23, 1 + 2**-22}
 
     def test_of_one_number_is_that_number(self):
-        assert resolve("log_uniform:a=0.1,b=0.1", (2,)).fill == Uniform(0.1, 0.1)
+        assert resolve("log_uniform:a=0.1,b=0.1", (2,)).law == Uniform(0.1, 0.1)
 
     def test_an_interval_without_a_float32_number_does_not_fit(self):
         with pytest.raises(Unfit, match=re.escape("no float32 number lies from a=1.00000001 to b=1.00000002")):
@@ -95,7 +95,7 @@ class TestInvSoftplusLogUniform:
         assert np.abs(law.values(DRAWS, 0, FEW).astype(np.float64)).max() <= law.largest
 
     def test_has_mambas_steps_by_default(self):
-        assert resolve("inv_softplus_log_uniform", (2,)).fill == InverseSoftplus(0.001, 0.1, 1e-4)
+        assert resolve("inv_softplus_log_uniform", (2,)).law == InverseSoftplus(0.001, 0.1, 1e-4)
 
     def test_is_one_number_where_the_floor_is_above_all(self):
         assert len(set(values("inv_softplus_log_uniform:floor=1", (100,)).tolist())) == 1
@@ -133,7 +133,7 @@ def test_numbers_that_float32_holds_with_fewer_digits_do_not_fit(name):
 @pytest.mark.parametrize("name", NAMES)
 @given(st.integers(0, 2**40), st.integers(0, 20), st.integers(0, 20))
 def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(name, start, skipped, length):
-    law = resolve(f"{name}:a=0.5,b=2", (2,)).fill
+    law = resolve(f"{name}:a=0.5,b=2", (2,)).law
     whole = law.values(DRAWS, start, start + skipped + length)
     np.testing.assert_array_equal(law.values(DRAWS, start + skipped, start + skipped + length), whole[skipped:])
 

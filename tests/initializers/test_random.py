@@ -57,8 +57,8 @@ def test_trunc_normal_is_torchs_law_whichever_way_torch_draws_it(arguments):
 
 
 def test_torchs_default_bounds_are_absolute_and_cut_nothing_at_a_small_spread():
-    assert resolve("trunc_normal:std=0.02", (2, 2)).fill == TruncNormal(0, 0.02, -2, 2)
-    assert resolve("trunc_normal:std=0.02", (2, 2)).fill.outside == 0
+    assert resolve("trunc_normal:std=0.02", (2, 2)).law == TruncNormal(0, 0.02, -2, 2)
+    assert resolve("trunc_normal:std=0.02", (2, 2)).law.outside == 0
 
 
 @pytest.mark.parametrize(("mean", "std", "cut"), [(0, 0.02, 2), (1, 0.5, 1), (-3, 2, 0.1), (0, 1, 8)])
@@ -102,7 +102,7 @@ def test_a_cut_that_cuts_nothing_leaves_the_std(cut):
 def test_var_correct_gives_exactly_the_std_that_was_asked_for(mean, std, cut):
     call = f"trunc_normal:mean={mean},std={std},cut={cut},var_correct=true"
     wide = std / stats.truncnorm.std(-cut, cut)
-    law = resolve(call, MILLION).fill
+    law = resolve(call, MILLION).law
     assert (law.mean, law.std) == (mean, pytest.approx(wide, rel=1e-7))
     assert (law.a, law.b) == pytest.approx((mean - cut * wide, mean + cut * wide))
     drawn = values(call, MILLION)
@@ -141,7 +141,7 @@ def test_a_law_without_spread_is_its_one_value(call, value):
 
 
 def test_a_truncated_law_without_spread_is_one_float32_number():
-    assert resolve("trunc_normal:mean=5,std=0", (2,)).fill == Uniform(2, 2)
+    assert resolve("trunc_normal:mean=5,std=0", (2,)).law == Uniform(2, 2)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class TestPlugins:
         script = (
             "import json; from initctl.initializers import REGISTRY; from initctl.rules import parse_call;"
             "bound = REGISTRY.bind(parse_call('deux:factor=3'));"
-            "print(json.dumps([bound.resolve(None).fill.value, [i.name for i in REGISTRY][-1]]))"
+            "print(json.dumps([bound.resolve(None).law.value, [i.name for i in REGISTRY][-1]]))"
         )
         environ = os.environ | {"PYTHONPATH": str(tmp_path)}
         done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ import initctl
 from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY
 from initctl.rules import parse_call
-from initctl.stream import Draws, Overflow, Revision, Source
+from initctl.stream import Draws, Overflow, RevisingLaw, Source
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ class Held:
         return Held(-self.numbers)
 
 
-def revision(call: str, shape: tuple[int, ...] = SHAPE, dtype: str = "float32") -> Revision:
+def revision(call: str, shape: tuple[int, ...] = SHAPE, dtype: str = "float32") -> RevisingLaw:
     tensor = TensorSpec.contiguous("w", BY_NAME[dtype], shape, "f", 0)
-    fill = REGISTRY.bind(parse_call(call)).resolve(tensor).fill
-    assert isinstance(fill, Revision)
-    return fill
+    law = REGISTRY.bind(parse_call(call)).resolve(tensor).law
+    assert isinstance(law, RevisingLaw)
+    return law
 
 
 def held(dtype: str = "float32") -> Held:
@@ -66,9 +66,9 @@ def held(dtype: str = "float32") -> Held:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_a_range_gives_its_part_of_all_values(call: str, dtype: str):
     draws = Draws.of(1, "w")
-    fill = revision(call, dtype=dtype).prepared(draws, held(dtype))
+    law = revision(call, dtype=dtype).prepared(draws, held(dtype))
     count = prod(SHAPE)
-    everything = fill.values(draws, 0, count)
+    everything = law.values(draws, 0, count)
     assert everything.shape == (count,)
 
     @settings(max_examples=40, deadline=None)
@@ -76,7 +76,7 @@ def test_a_range_gives_its_part_of_all_values(call: str, dtype: str):
     def check(ends: list[int]) -> None:
         start, stop = ends
         if start < stop:
-            assert fill.values(draws, start, stop).tobytes() == everything[start:stop].tobytes()
+            assert law.values(draws, start, stop).tobytes() == everything[start:stop].tobytes()
 
     check()
 
@@ -98,9 +98,9 @@ def test_noise_is_the_same_as_that_of_normal():
 
 
 def test_a_finite_value_that_becomes_infinite_is_told():
-    fill = revision("scale:by=1e30").prepared(Draws.of(0, "w"), Held(np.full(SHAPE, 1e30, np.float32)))
+    law = revision("scale:by=1e30").prepared(Draws.of(0, "w"), Held(np.full(SHAPE, 1e30, np.float32)))
     with pytest.raises(Overflow):
-        fill.values(Draws.of(0, "w"), 3, 4)
+        law.values(Draws.of(0, "w"), 3, 4)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_the_gain_of_gelu_has_a_closed_form():
 @pytest.mark.parametrize(("nonlinearity", "gain"), [("gelu", GELU_GAIN), ("silu", SILU_GAIN)])
 def test_a_layer_initialized_for_gelu_or_silu_keeps_the_second_moment_of_its_input(nonlinearity, gain):
     resolved = resolve(f"kaiming_normal:nonlinearity={nonlinearity}", (512, 2048))
-    assert resolved.fill == Normal(0, gain / math.sqrt(2048))
+    assert resolved.law == Normal(0, gain / math.sqrt(2048))
     weight = torch.from_numpy(values(f"kaiming_normal:nonlinearity={nonlinearity}", (512, 2048)))
     before = torch.randn(4096, 2048, generator=torch.Generator().manual_seed(0))
     after = getattr(torch.nn.functional, nonlinearity)(before) @ weight.T
@@ -120,7 +120,7 @@ def test_torchs_default_for_linear_layers_is_one_over_the_root_of_fan_in():
 
 @pytest.mark.parametrize("a", ["1e200", "-1e308", "1" + "0" * 300])
 def test_a_slope_whose_square_overflows_gives_a_gain_of_0(a):
-    assert resolve(f"kaiming_normal:a={a}", (4, 4)).fill == Normal(0, 0)
+    assert resolve(f"kaiming_normal:a={a}", (4, 4)).law == Normal(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_variance_scaling_has_the_modes_and_distributions_of_jax():
 def test_the_laws_of_variance_scaling_are_jaxs():
     std = math.sqrt(2 / 100)
     call = "variance_scaling:scale=2,mode=fan_in,distribution="
-    assert resolve(call + "normal", (50, 100)).fill == Normal(0, std)
-    assert resolve(call + "uniform", (50, 100)).fill == Uniform(-math.sqrt(3) * std, math.sqrt(3) * std)
+    assert resolve(call + "normal", (50, 100)).law == Normal(0, std)
+    assert resolve(call + "uniform", (50, 100)).law == Uniform(-math.sqrt(3) * std, math.sqrt(3) * std)
     wide = std / 0.87962566103423978
-    assert resolve(call + "truncated_normal", (50, 100)).fill == TruncNormal(0, wide, -2 * wide, 2 * wide)
+    assert resolve(call + "truncated_normal", (50, 100)).law == TruncNormal(0, wide, -2 * wide, 2 * wide)
 
 
 def test_jaxs_correction_is_the_standard_deviation_of_a_normal_cut_at_two():
@@ -200,7 +200,7 @@ def test_groups_and_equal_parts_have_the_law_of_one_of_them_alone(call, shape, a
     assert resolve(with_arguments(call, arguments), shape) == resolve(call, alone)
 
 
-UNEQUAL = [call for call in SCALED if resolve(call, (4, 9)).fill != resolve(call, (5, 9)).fill]
+UNEQUAL = [call for call in SCALED if resolve(call, (4, 9)).law != resolve(call, (5, 9)).law]
 """Those whose law depends on the outputs."""
 
 
@@ -216,7 +216,7 @@ def test_each_of_unequal_parts_has_its_own_law_at_its_place(call, shape, layout,
     drawn = values(with_arguments(call, f"layout={layout},split=4:1:2"), shape)
     sizes = (24, 6, 12)
     for size, part, first in zip(sizes, np.split(drawn, np.cumsum(sizes)[:-1], axis), (0, 24, 30), strict=True):
-        law = resolve(with_arguments(call, f"layout={layout}"), (*shape[:axis], size, *shape[axis + 1 :])).fill
+        law = resolve(with_arguments(call, f"layout={layout}"), (*shape[:axis], size, *shape[axis + 1 :])).law
         everywhere = law.values(DRAWS, 0, drawn.size).reshape(shape)
         np.testing.assert_array_equal(part, everywhere.take(range(first, first + size), axis))
 
@@ -225,8 +225,8 @@ def test_each_of_unequal_parts_has_its_own_law_at_its_place(call, shape, layout,
 @given(st.integers(0, 42 * 6), st.integers(0, 42 * 6))
 def test_an_element_of_a_part_has_the_same_value_whatever_range_it_is_asked_for_in(call, start, stop):
     start, stop = sorted((start, stop))
-    fill = resolve(with_arguments(call, "layout=io,split=4:1:2"), (6, 42)).fill
-    np.testing.assert_array_equal(fill.values(DRAWS, start, stop), fill.values(DRAWS, 0, 42 * 6)[start:stop])
+    law = resolve(with_arguments(call, "layout=io,split=4:1:2"), (6, 42)).law
+    np.testing.assert_array_equal(law.values(DRAWS, start, stop), law.values(DRAWS, 0, 42 * 6)[start:stop])
 
 
 @pytest.mark.parametrize("call", sorted(set(SCALED) - set(UNEQUAL)))
@@ -243,7 +243,7 @@ def test_fused_queries_keys_and_values_are_scaled_as_timm_scales_them():
 
 
 def test_a_gain_of_0_is_one_law_for_all_parts():
-    assert resolve("xavier_normal:gain=0,split=2:1", (6, 4)).fill == Normal(0, 0)
+    assert resolve("xavier_normal:gain=0,split=2:1", (6, 4)).law == Normal(0, 0)
 
 
 @pytest.mark.parametrize("call", SCALED)

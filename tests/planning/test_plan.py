@@ -153,4 +153,4 @@ def test_a_plan_of_any_initializers_is_strict_json(tmp_path: Path):
 def test_totals_are_the_sums_over_both_lists(tmp_path: Path):
     plan = planned(tmp_path, NET, "fc1.*=ones")
     assert plan.initialized == (2, 15, 36)
-    assert plan.untouched == (2, 1, 8)
+    assert plan.kept_totals == (2, 1, 8)

@@ -272,7 +272,7 @@ def test_tied_tensors_must_have_the_same_rows_decided_alike(tmp_path: Path):
         assert problem.hint == "write '{emb,head}.weight[2:]=zeros'"
     plan = initctl.plan(path, rules=["{emb,head}.weight[2:]=zeros"])
     assert [(a.tensor.name, a.rows) for a in plan.actions] == [("head.weight", (2, 6)), ("emb.weight", (2, 6))]
-    assert len(plan.fills) == 1
+    assert len(plan.distinct_actions) == 1
     assert plan.initialized.elements == 8
 
 
@@ -288,7 +288,7 @@ def test_the_rule_proposed_for_tied_tensors_is_one_that_works(tmp_path: Path):
 
 def test_slices_of_two_names_for_the_same_rows_may_be_written_differently(tmp_path: Path):
     plan = initctl.plan(tied_file(tmp_path), rules=["emb.weight[2:]=zeros", "head.weight[-4:6]=zeros"])
-    assert len(plan.fills) == 1
+    assert len(plan.distinct_actions) == 1
 
 
 def test_rows_of_a_view_that_share_nothing_with_another_are_filled(tmp_path: Path):

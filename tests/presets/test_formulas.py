@@ -117,7 +117,7 @@ def laws(folder: Path, preset: str, shapes: Shapes, config: Mapping[str, Any] | 
     table = {name: ("F32", list(shape)) for name, shape in shapes.items()}
     plan = initctl.plan(checkpoint_of(folder, table), preset=preset, require_all=True)
     assert not plan.warnings
-    return {action.tensor.name: action.fill for action in plan.actions}
+    return {action.tensor.name: action.law for action in plan.actions}
 
 
 def spread(law: Law, kind: type[Law] = Normal) -> float:
@@ -252,7 +252,7 @@ def test_config_json_counts_more_than_names(tmp_path: Path):
 
 def test_small_init_leaves_layers_in_one_tensor_alone_but_for_norms(tmp_path: Path):
     path = checkpoint_of(tmp_path, {name: ("F32", shape) for name, shape in STACKED.items()})
-    found = {a.tensor.name: a.fill for a in initctl.plan(path, preset="small-wang", allow_partial=True).actions}
+    found = {a.tensor.name: a.law for a in initctl.plan(path, preset="small-wang", allow_partial=True).actions}
     assert "decoder.layers.mlp.linear_fc2.weight" not in found
     assert found["decoder.layers.self_attention.linear_qkv.layer_norm_weight"] == Constant(1)
 
@@ -478,4 +478,4 @@ def test_torchvision_initializes_convolutions_by_fan_out_and_the_classifier_as_t
 def test_a_fresh_resnet_has_counted_no_batches(tmp_path: Path, preset: str, names: tuple[str, ...]):
     table = {f"{name}.num_batches_tracked": ("I64", []) for name in names}
     plan = initctl.plan(checkpoint_of(tmp_path, table), preset=preset)
-    assert {action.tensor.name: action.fill for action in plan.actions} == dict.fromkeys(table, Constant(0))
+    assert {action.tensor.name: action.law for action in plan.actions} == dict.fromkeys(table, Constant(0))

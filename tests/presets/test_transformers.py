@@ -171,8 +171,8 @@ def test_the_numbers_of_tensors_too_small_for_statistics_are_those_of_the_formul
 ):
     plan = initctl.plan(saved(MODELS[model], tmp_path)["hub"].folder, preset="auto")
     (action,) = (action for action in plan.actions if action.tensor.name == tensor)
-    assert type(action.fill) is type(law)
-    assert astuple(action.fill) == pytest.approx(astuple(law))
+    assert type(action.law) is type(law)
+    assert astuple(action.law) == pytest.approx(astuple(law))
 
 
 def test_without_config_json_the_number_of_layers_comes_from_the_names(tmp_path: Path):

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from initctl.stream import Constant, Draws, Normal, TruncNormal, Uniform, WholeFill
+from initctl.stream import Constant, Draws, Normal, TruncNormal, Uniform, WholeLaw
 from tests.stream.goodness import normal_cdf, p_value, truncated_cdf, uniform_cdf
 
 DRAWS = Draws.of(0, "laws")
@@ -37,7 +37,7 @@ def test_the_same_element_has_the_same_value_whatever_range_it_is_asked_for_in(l
 @pytest.mark.parametrize("law", LAWS[1:], ids=repr)
 def test_random_laws_give_float32_and_need_nothing_prepared(law):
     assert law.values(DRAWS, 0, 5).dtype == np.float32
-    assert not isinstance(law, WholeFill)
+    assert not isinstance(law, WholeLaw)
 
 
 @pytest.mark.parametrize("value", [0, 1, -7, 2**53 + 1, 2**63, 0.1, -1e300])

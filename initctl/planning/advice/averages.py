@@ -85,4 +85,4 @@ def _are_alike(one: Action | None, other: Action | None) -> bool:
     """Whether both tensors are kept, or hold the same values afterwards."""
     if one is None or other is None:
         return one is other
-    return isinstance(one.fill, Constant) and (one.fill, one.rows) == (other.fill, other.rows)
+    return isinstance(one.law, Constant) and (one.law, one.rows) == (other.law, other.rows)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from initctl.errors import Problem
     from initctl.planning.advice.presets import FromPreset
     from initctl.planning.deciding import Decisions
-    from initctl.planning.names import Surroundings
+    from initctl.planning.lookup import Surroundings
     from initctl.planning.options import Options
     from initctl.planning.plan import Action, Kept
 

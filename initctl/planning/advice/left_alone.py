@@ -11,7 +11,7 @@ from initctl.planning.computed import computed_kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.planning.deciding import Decisions, Reach
+    from initctl.planning.deciding import Coverage, Decisions
     from initctl.planning.plan import Kept
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.tensors import TensorSpec
@@ -41,7 +41,7 @@ def left_alone(decisions: Decisions, kept: Sequence[Kept]) -> Iterator[Problem]:
             yield Problem(_CODE, f"{reach.rule}: leaves {left.names} as {they}{left.why}", left.hint)
 
 
-def only_left_alone(reach: Reach, quantized: Mapping[str, QuantizedWeight]) -> Problem:
+def only_left_alone(reach: Coverage, quantized: Mapping[str, QuantizedWeight]) -> Problem:
     """What is wrong with a rule that matches only tensors that a pattern may not touch."""
     reasons = list(by_reason(reach.left_alone, quantized))
     matched = " and ".join(left.names + left.why for left in reasons)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
 from initctl.planning.computed import measured_kind
-from initctl.stream import Deterministic, Revision
+from initctl.stream import Deterministic, RevisingLaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,4 +34,4 @@ def random_averages(actions: Iterable[Action]) -> Iterator[Problem]:
 
 
 def _is_random(action: Action) -> bool:
-    return not isinstance(action.fill, (Deterministic, Revision)) or action.initializer == _PERTURB
+    return not isinstance(action.law, (Deterministic, RevisingLaw)) or action.initializer == _PERTURB

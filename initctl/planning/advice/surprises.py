@@ -46,7 +46,7 @@ def _many_dims(action: Action, tensors: Mapping[str, TensorSpec]) -> Problem | N
 
 def _nothing_cut(action: Action) -> Problem | None:
     """torch's bounds are absolute: at std=0.02 the defaults are a hundred standard deviations out."""
-    match action.fill:
+    match action.law:
         case TruncNormal(_, std, a, b) as law if law.outside < _NOTHING_CUT:
             message = f"{action.rule}: trunc_normal at std={std:g} cuts nothing: a={a:g} and b={b:g} are absolute"
             return Problem("rule.nothing_cut", message, "write cut=2 for two standard deviations")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from initctl.formats import Checkpoint
     from initctl.planning.advice.tied import Tie
-    from initctl.planning.deciding import Decisions, Reach
-    from initctl.planning.names import Surroundings
+    from initctl.planning.deciding import Coverage, Decisions
+    from initctl.planning.lookup import Surroundings
     from initctl.planning.quantization.weights import QuantizedWeight
 
 
@@ -29,7 +29,7 @@ def unused_rules(decisions: Decisions, checkpoint: Checkpoint) -> list[Problem]:
 
 
 def _unused(
-    reach: Reach, checkpoint: Checkpoint, quantized: Mapping[str, QuantizedWeight], ties: Ties
+    reach: Coverage, checkpoint: Checkpoint, quantized: Mapping[str, QuantizedWeight], ties: Ties
 ) -> Problem | None:
     """What is wrong with a rule that decides no tensor."""
     if reach.decided or reach.unfit or reach.rule.optional:
@@ -61,7 +61,7 @@ def _unused(
     return Problem("rule.unused", f"{reach.rule}: matches no tensor", hint)
 
 
-def _tied(reach: Reach, tie: Tie) -> Problem:
+def _tied(reach: Coverage, tie: Tie) -> Problem:
     """What is wrong with a rule for a tensor that its model has, and its file does not."""
     kept = f"write '{escape(quoted(tie.kept))}'"
     if tie.sure:

@@ -14,7 +14,7 @@ from initctl.planning.optimizers.matching import Candidates, matched
 from initctl.planning.optimizers.refusing import ON_ITS_OWN, SOURCE, WEIGHTS_ALONE, refuse, start_anew
 from initctl.planning.plan import Action
 from initctl.rules import Call, Glob, Rule, Selector, quoted
-from initctl.stream import Constant, Revision
+from initctl.stream import Constant, RevisingLaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -156,7 +156,7 @@ def _copied(state: State, tensor: TensorSpec, action: Action, *, by_name: bool) 
     """What gives `tensor`, which the parameter is rounded from, the values that `action` gives the parameter."""
     if not by_name or (tensor.dtype, tensor.shape) != (_FLOAT, action.tensor.shape):
         state.refuse(f"it is not certain that {shown(state.name)} is its copy in float32")
-    if isinstance(action.fill, Revision):
+    if isinstance(action.law, RevisingLaw):
         state.refuse(f"{shown(state.name)} is its copy, and {action.initializer} depends on what was there")
     return replace(action, tensor=tensor, stream=action.stream_name)
 

@@ -3,10 +3,10 @@
     engine.py         the interface, and the reference: plain NumPy
     compiled.py       loops that Numba compiled: the same bits, thirty times as fast
     kernels.py        those loops
-    convention.py     what they and their callers agree on
+    abi.py            what they and their callers agree on
     object_code.py    their machine code: made once, cached, loaded without Numba
     device.py         torch operations, on a GPU: the same bits
-    proof.py          an engine held to the reference, before it is used
+    selfcheck.py      an engine held to the reference, before it is used
     choosing.py       which of them does a piece of work, and why
 
 Which engine computes a value never shows in it: all give the same bits, and the tests hold them to it. The QR

@@ -11,7 +11,7 @@ import numpy as np
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.engines.convention import (
+from initctl.stream.engines.abi import (
     LAYOUT_FIELDS,
     NORMAL,
     PARAMETERS,
@@ -23,10 +23,10 @@ from initctl.stream.engines.convention import (
 )
 from initctl.stream.engines.engine import NumpyEngine
 from initctl.stream.engines.object_code import kernels
-from initctl.stream.engines.proof import gives_reference_bits
+from initctl.stream.engines.selfcheck import gives_reference_bits
+from initctl.stream.fused import Fused
 from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.orthonormal import orthonormal
-from initctl.stream.parted import Parted
 from initctl.stream.philox import LANES
 from initctl.threads import submit
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from initctl.dtypes import DType
     from initctl.stream.engines.object_code import Kernels
     from initctl.stream.key import Key
-    from initctl.stream.laws import Fill
+    from initctl.stream.laws import Law
 
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]
-    Law = tuple[int, Sequence[float]]
+    KernelLaw = tuple[int, Sequence[float]]
 
 _STANDARD_NORMAL = NORMAL, (-0.0, 1.0)
 """A mean of -0 leaves every number as it is, -0 too."""
@@ -68,7 +68,7 @@ class CompiledEngine(NumpyEngine):
     def draws(self, key: Key) -> CompiledDraws:
         return CompiledDraws(key, orthonormal=self.orthonormal, engine=self)
 
-    def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+    def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         known = _known(law)
         if not dtype.is_floating or out.ctypes.data % dtype.width:
             super().fill(law, key, start, stop, dtype, out)
@@ -76,7 +76,7 @@ class CompiledEngine(NumpyEngine):
             self.compute(known, key, start, stop, _layout(dtype), out)
         elif type(law) is ZeroedNormal and law.parts == 1:
             self.compute_zeroed(law, key, start, stop, _layout(dtype), out)
-        elif type(law) is Parted and law.shortest >= _WORTH_A_CALL:
+        elif type(law) is Fused and law.shortest >= _WORTH_A_CALL:
             for part, first, last in law.runs(start, stop):
                 room = out[(first - start) * dtype.width : (last - start) * dtype.width]
                 self.fill(part, key, first, last, dtype, room)
@@ -90,7 +90,7 @@ class CompiledEngine(NumpyEngine):
         self.call("encode", np.ascontiguousarray(values), values.size, _layout(dtype), out)
 
     def compute(
-        self, law: Law, key: Key, start: int, stop: int, layout: NDArray[np.int64], out: Bytes, *, stream: int = 0
+        self, law: KernelLaw, key: Key, start: int, stop: int, layout: NDArray[np.int64], out: Bytes, *, stream: int = 0
     ) -> None:
         """Write the numbers from `start` to `stop` of a law, laid out as `layout` says, to the address of `out`."""
         kind, numbers = law
@@ -152,7 +152,7 @@ def _scratch() -> tuple[NDArray[np.uint32], Floats]:
     return np.empty(SCRATCH_WORDS, np.uint32), np.empty(SCRATCH_REALS, np.float32)
 
 
-def _known(law: Fill) -> Law | None:
+def _known(law: Law) -> KernelLaw | None:
     """What the kernels call `law`; nothing where they have none. A subclass may compute anything, so it is none."""
     if type(law) is Uniform:
         return UNIFORM, (law.a, law.b - law.a)
@@ -165,7 +165,7 @@ def _known(law: Fill) -> Law | None:
 
 @cache
 def _layout(dtype: DType) -> NDArray[np.int64]:
-    """`dtype` as the kernels know it: see `convention.LAYOUT_FIELDS`."""
+    """`dtype` as the kernels know it: see `abi.LAYOUT_FIELDS`."""
     import ml_dtypes
 
     fields = np.zeros(LAYOUT_FIELDS, np.int64)

@@ -16,7 +16,7 @@ import torch
 
 from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.stream import elementary
-from initctl.stream.engines.proof import gives_reference_bits
+from initctl.stream.engines.selfcheck import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, MULTIPLIERS, ROUNDS, WEYL
 from initctl.suggestions import did_you_mean
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from initctl.stream.draws import Draws
     from initctl.stream.engines.engine import NumpyEngine
     from initctl.stream.key import Key
-    from initctl.stream.laws import Fill
+    from initctl.stream.laws import Law
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
@@ -96,7 +96,7 @@ class TorchEngine:
         with device_errors(self.name):
             return torch.empty(_PART, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()
 
-    def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+    def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         if type(law) not in _VALUES or not dtype.is_floating:
             self.host.fill(law, key, start, stop, dtype, out)
             return
@@ -110,7 +110,7 @@ class TorchEngine:
             if self.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
 
-    def _values(self, law: Fill, key: Key, start: int, stop: int) -> Tensor:
+    def _values(self, law: Law, key: Key, start: int, stop: int) -> Tensor:
         first = start // LANES
         words = _words(key, first, -(-stop // LANES), self.device)
         values: Tensor = _VALUES[type(law)](words, law)[start - LANES * first : stop - LANES * first]

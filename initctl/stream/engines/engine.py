@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.stream.key import Key
-    from initctl.stream.laws import Fill
+    from initctl.stream.laws import Law
 
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]
@@ -48,7 +48,7 @@ class Engine(Protocol):
     def buffer(self) -> Bytes:
         """Memory that `fill` writes fastest: as many bytes as are best asked for at a time."""
 
-    def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+    def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         """Write the numbers from `start` to `stop` of `law` into `out`, as little-endian elements of `dtype`.
 
         `out` has room for exactly that. Raises `Unusable` where a fill from elsewhere gives what no tensor can hold,
@@ -70,7 +70,7 @@ class NumpyEngine:
     def buffer(self) -> Bytes:
         return np.empty(_PART, np.uint8)
 
-    def fill(self, law: Fill, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+    def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         if type(law) is Constant:
             block = np.tile(encode(np.array([law.value]), dtype), min(stop - start, _AT_ONCE))
             for reached in range(0, out.size, block.size):

@@ -28,7 +28,7 @@ from initctl.stream.elementary import (
     SQRT_HALF_BITS,
     TAIL_ORIGIN,
 )
-from initctl.stream.engines.convention import (
+from initctl.stream.engines.abi import (
     LAYOUT_FIELDS,
     NORMAL,
     PARAMETERS,
@@ -208,7 +208,7 @@ def _to_bfloat16(values, out):
 
 @loop
 def _narrow(values, layout, out):
-    """Round to nearest even, to a float of fewer bits: see `convention.LAYOUT_FIELDS`."""
+    """Round to nearest even, to a float of fewer bits: see `abi.LAYOUT_FIELDS`."""
     mantissa, bias = layout[1], layout[2]
     largest, overflow, has_minus_zero = u32(layout[3]), u32(layout[4]), u32(layout[5])
     shift = u32(elementary.MANTISSA_BITS - mantissa)

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from initctl.stream.engines.convention import SIGNATURES
+from initctl.stream.engines.abi import SIGNATURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Kernels = dict[str, Callable[..., None]]
 
 _PREFIX = "initctl_"
-_SOURCES = ("kernels.py", "convention.py", "object_code.py", "../elementary.py", "../philox.py")
+_SOURCES = ("kernels.py", "abi.py", "object_code.py", "../elementary.py", "../philox.py")
 """What the code depends on, beside Numba and the processor."""
 _FROM_LIBC = {"memset", "memcpy", "memmove", "sqrtf", "fabsf"}
 """All that the code may call: anything else could not be found when it is loaded without Numba."""

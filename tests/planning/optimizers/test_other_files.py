@@ -166,7 +166,7 @@ def test_an_optimizer_beside_one_file_that_has_its_own_is_no_concern_of_it(tmp_p
     trained(net, optimizer)
     torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, source / "last.ckpt")
     assert warnings(source / "last.ckpt") == []
-    assert initctl.plan(source / "last.ckpt", **HEAD).reset.tensors == 3
+    assert initctl.plan(source / "last.ckpt", **HEAD).reset_totals.tensors == 3
 
 
 def refusal(path: Path, **options: Any) -> str:

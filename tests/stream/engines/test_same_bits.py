@@ -15,7 +15,7 @@ from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
 from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
-from initctl.stream import Constant, Normal, Parted, Table, TruncNormal, Uniform, ZeroedNormal, encode
+from initctl.stream import Constant, Fused, Normal, Table, TruncNormal, Uniform, ZeroedNormal, encode
 from initctl.stream.engines import NumpyEngine, Unusable
 from initctl.stream.engines.device import TorchEngine
 from initctl.stream.key import Key, stream_key
@@ -142,7 +142,7 @@ def test_of_laws_beside_the_random_ones(compiled, law, dtype):
 @floats
 @pytest.mark.parametrize("inner", [1, 100, 2000])
 def test_of_laws_side_by_side_in_short_runs_and_long_ones(engine, inner, dtype):
-    law = Parted((Normal(0, 1), Uniform(-0.1, 0.3), TruncNormal(0, 0.02, -0.04, 0.04)), (4, 5, 7), inner)
+    law = Fused((Normal(0, 1), Uniform(-0.1, 0.3), TruncNormal(0, 0.02, -0.04, 0.04)), (4, 5, 7), inner)
     for start, stop in [(0, 40_000), (33, 39_001), (7999, 8001), (2**34 + 5, 2**34 + 20_000), (9, 9)]:
         assert_same(engine, law, start, stop, dtype)
 
@@ -150,7 +150,7 @@ def test_of_laws_side_by_side_in_short_runs_and_long_ones(engine, inner, dtype):
 def test_long_runs_of_laws_side_by_side_are_computed_by_compiled_loops(compiled, monkeypatch):
     asked = []
     monkeypatch.setattr(compiled, "compute", lambda law, key, start, stop, *_: asked.append((start, stop)))
-    law = Parted((Normal(0, 1), Uniform(0, 1)), (4, 5), 2000)
+    law = Fused((Normal(0, 1), Uniform(0, 1)), (4, 5), 2000)
     compiled.fill(law, KEY, 5000, 19_000, BY_NAME["float32"], np.empty(4 * 14_000, np.uint8))
     assert asked == [(5000, 8000), (8000, 10_000), (10_000, 18_000), (18_000, 19_000)]
 

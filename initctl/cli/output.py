@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from initctl.cli.numbers import count_parser
-from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Face
+from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Output
 from initctl.escaping import as_line
 from initctl.report.console import console, rendered
 from initctl.report.envelope import document
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Face:
+class Output:
     """The flags that mean the same in every command, and how it talks under them."""
 
     json: Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")] = False

@@ -10,14 +10,14 @@ from initctl.initializers import Resolved, Unfit
 from initctl.initializers.complex import on_complex
 from initctl.planning.plan import Action
 from initctl.planning.sources import located_sources
-from initctl.stream import Constant, Deterministic, Parted, Revision
+from initctl.stream import Constant, Deterministic, Fused, RevisingLaw
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
-    from initctl.initializers import Bound
-    from initctl.planning.names import Surroundings
+    from initctl.initializers import BoundCall
+    from initctl.planning.lookup import Surroundings
     from initctl.rules import Rule
-    from initctl.stream import AnyFill
+    from initctl.stream import AnyLaw
     from initctl.tensors import TensorSpec
 
 _COMPUTED = BY_NAME["float32"]
@@ -25,11 +25,11 @@ _COMPUTED = BY_NAME["float32"]
 
 
 def action_of(
-    rule: Rule, initializer: Bound, tensor: TensorSpec, rows: tuple[int, int] | None, around: Surroundings
+    rule: Rule, initializer: BoundCall, tensor: TensorSpec, rows: tuple[int, int] | None, around: Surroundings
 ) -> Action:
     """What `initializer`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
     resolved = fit(initializer, tensor)
-    if rows and isinstance(resolved.fill, Revision) and resolved.fill.whole:
+    if rows and isinstance(resolved.law, RevisingLaw) and resolved.law.whole:
         raise Unfit("it takes whole tensors, and this rule has some rows")
     return Action(
         tensor,
@@ -37,13 +37,13 @@ def action_of(
         initializer.initializer.name,
         initializer.told,
         resolved.numbers,
-        resolved.fill,
+        resolved.law,
         rows=rows,
-        sources=located_sources(resolved.fill, tensor, around),
+        sources=located_sources(resolved.law, tensor, around),
     )
 
 
-def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:
+def fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
     """The law of `initializer` for `tensor`. Raises `Unfit` where the tensor cannot take it.
 
     A tensor without elements takes anything: nothing is written.
@@ -55,34 +55,34 @@ def fit(initializer: Bound, tensor: TensorSpec) -> Resolved:
     if tensor.dtype.kind == "packed":
         raise Unfit(f"{tensor.dtype.name} elements are smaller than a byte and cannot be written")
     resolved = initializer.resolve(tensor)
-    check_holds(tensor.dtype, resolved.fill)
-    check_distinct(tensor, resolved.fill)
+    check_holds(tensor.dtype, resolved.law)
+    check_distinct(tensor, resolved.law)
     if tensor.dtype.kind == "complex":
-        return Resolved(on_complex(resolved.fill), resolved.numbers)
+        return Resolved(on_complex(resolved.law), resolved.numbers)
     return resolved
 
 
-def check_holds(dtype: DType, fill: AnyFill) -> None:
+def check_holds(dtype: DType, law: AnyLaw) -> None:
     """Raise `Unfit` where `dtype` cannot hold the values of `fill`."""
-    match fill:
-        case Revision():  # what old values come to is known once they are
-            check_reach(dtype, fill.largest)
+    match law:
+        case RevisingLaw():  # what old values come to is known once they are
+            check_reach(dtype, law.largest)
             return
         case Deterministic(exact=values) if values:
             if not all(map(dtype.holds, values)):
                 raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
         case _ if not dtype.is_floating:
             raise Unfit(f"it holds {dtype.name}, and only constants fit there")
-        case Parted(laws):
+        case Fused(laws):
             for law in laws:
                 check_spread(dtype, law.largest)
         case _:
-            check_spread(dtype, fill.largest)
+            check_spread(dtype, law.largest)
 
 
-def check_distinct(tensor: TensorSpec, fill: AnyFill) -> None:
+def check_distinct(tensor: TensorSpec, law: AnyLaw) -> None:
     """Raise `Unfit` where elements that share their place would get different values of `fill`."""
-    if not isinstance(fill, Constant) and any(block.distinct != block for block in tensor.blocks):
+    if not isinstance(law, Constant) and any(block.distinct != block for block in tensor.blocks):
         raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")
 
 

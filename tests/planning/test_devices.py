@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.planning import placing
+from initctl.planning import devices
 from tests.execution.checkpoints import single
 from tests.planning.tables import planned
 
@@ -19,7 +19,7 @@ NET = {"fc.weight": ("F32", [8, 8]), "fc.bias": ("F32", [8])}
 RULES = ("fc.weight=orthogonal", "fc.bias=normal")
 
 
-def devices(tmp_path: Path, device: str) -> dict[str, str]:
+def planned_devices(tmp_path: Path, device: str) -> dict[str, str]:
     return {action.tensor.name: action.device for action in planned(tmp_path, NET, *RULES, device=device).actions}
 
 
@@ -28,7 +28,7 @@ def test_by_default_it_is_the_processor(tmp_path: Path):
 
 
 def test_a_device_that_is_asked_for_computes_all(tmp_path: Path):
-    assert devices(tmp_path, "cpu:0") == {"fc.weight": "cpu:0", "fc.bias": "cpu:0"}
+    assert planned_devices(tmp_path, "cpu:0") == {"fc.weight": "cpu:0", "fc.bias": "cpu:0"}
 
 
 @pytest.mark.parametrize(
@@ -37,27 +37,27 @@ def test_a_device_that_is_asked_for_computes_all(tmp_path: Path):
 def test_auto_takes_a_gpu_for_decompositions_alone_where_it_wins_and_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wins: bool, there: bool, expected: str
 ):
-    monkeypatch.setattr(placing, "cuda_wins", lambda flops, threads: wins and flops > 0 < threads)
+    monkeypatch.setattr(devices, "cuda_wins", lambda flops, threads: wins and flops > 0 < threads)
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
     monkeypatch.setattr("initctl.stream.engines.device.torch_device", torch.device)
-    assert devices(tmp_path, "auto") == {"fc.weight": expected, "fc.bias": "cpu"}
+    assert planned_devices(tmp_path, "auto") == {"fc.weight": expected, "fc.bias": "cpu"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_auto_takes_the_processor_where_a_gpu_is_there_but_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(placing, "cuda_wins", lambda *_, **__: True)
+    monkeypatch.setattr(devices, "cuda_wins", lambda *_, **__: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert devices(tmp_path, "auto") == {"fc.weight": "cpu", "fc.bias": "cpu"}
+    assert planned_devices(tmp_path, "auto") == {"fc.weight": "cpu", "fc.bias": "cpu"}
 
 
 def test_auto_does_not_ask_torch_where_nothing_is_to_be_won(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr("torch.cuda.is_available")
-    assert devices(tmp_path, "auto") == {"fc.weight": "cpu", "fc.bias": "cpu"}
+    assert planned_devices(tmp_path, "auto") == {"fc.weight": "cpu", "fc.bias": "cpu"}
 
 
 def test_a_device_that_torch_does_not_know_is_a_usage_error(tmp_path: Path):
     with pytest.raises(initctl.UsageError, match="device: gpu is not one that torch knows"):
-        devices(tmp_path, "gpu")
+        planned_devices(tmp_path, "gpu")
 
 
 def test_what_torch_computes_on_a_device_is_what_the_processor_computes(tmp_path: Path):

@@ -46,11 +46,11 @@ def by_torch(action: Action) -> Action:
     if name == "orthogonal" and action.tensor.dtype.name in _HALVES:
         raise Unfit(f"torch decomposes no {action.tensor.dtype.name}, and --rng torch was asked for")
     if not action.part.numel:
-        return replace(action, fill=Constant(0))
+        return replace(action, law=Constant(0))
     shape, origin = action.tensor.shape, 0
     if action.rows:
         start, stop = action.rows
         shape, origin = (stop - start, *shape[1:]), start * prod(shape[1:])
     arguments = {key: action.arguments[key] for key in known if key in action.arguments}
-    fill = TorchDraw(f"{name}_", arguments, shape, action.tensor.dtype.name, action.device, origin)
-    return replace(action, fill=fill)
+    law = TorchDraw(f"{name}_", arguments, shape, action.tensor.dtype.name, action.device, origin)
+    return replace(action, law=law)

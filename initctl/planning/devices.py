@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.errors import StorageError
-from initctl.stream import WholeFill
+from initctl.stream import WholeLaw
 from initctl.stream.engines.choosing import CPU, cuda_wins
 from initctl.threads import processors
 
@@ -37,7 +37,7 @@ def placed(actions: Sequence[Action], device: str) -> list[Action]:
 
 
 def _flops(action: Action) -> float:
-    return action.fill.flops if isinstance(action.fill, WholeFill) else 0
+    return action.law.flops if isinstance(action.law, WholeLaw) else 0
 
 
 def _has_cuda() -> bool:

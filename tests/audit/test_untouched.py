@@ -68,7 +68,7 @@ def test_all_that_was_kept_is_counted(case: tuple[Path, Path, list[str]]):
     before, after, rules = case
     found = initctl.verify(after, rules=rules, against=before)
     assert found.holds
-    written = sum(action.part.nbytes for action in found.plan.writes)
+    written = sum(action.part.nbytes for action in found.plan.written)
     checksums = 4 * sum(len(checksum.places) for file in read_checkpoint(after).files for checksum in file.checksums)
     assert found.rest is not None
     assert written + found.rest <= os.path.getsize(after) <= written + found.rest + checksums

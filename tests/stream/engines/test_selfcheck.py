@@ -7,7 +7,7 @@ import pytest
 from initctl.dtypes import DTYPES
 from initctl.stream import Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.engines import NumpyEngine
-from initctl.stream.engines.proof import gives_reference_bits
+from initctl.stream.engines.selfcheck import gives_reference_bits
 
 
 class OffByOneBit(NumpyEngine):

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
-    from initctl.stream.laws import Fill
+    from initctl.stream.laws import Law
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
+class Fused:
     """A law for each part of one dim: element i stands at `i // inner % ends[-1]` along it.
 
     `ends` are where the parts end along the dim, in ascending order, and `inner` is the number of elements from one
@@ -26,7 +26,7 @@ class Parted:
     they have in any other law.
     """
 
-    laws: tuple[Fill, ...]
+    laws: tuple[Law, ...]
     ends: tuple[int, ...]
     inner: int
 
@@ -39,7 +39,7 @@ class Parted:
         """Elements that the smallest part has without a gap."""
         return self.inner * min(np.diff(self.ends, prepend=0).tolist())
 
-    def runs(self, start: int, stop: int) -> Iterator[tuple[Fill, int, int]]:
+    def runs(self, start: int, stop: int) -> Iterator[tuple[Law, int, int]]:
         """The elements from `start` to `stop` as runs of one law: which, from where, to where."""
         period = self.inner * self.ends[-1]
         while start < stop:

@@ -42,7 +42,7 @@ class Extent(NamedTuple):
     tensor: TensorSpec
 
 
-class Rest:
+class Untouched:
     """What a plan does not write, in a result of the checkpoint that it is for.
 
     Where both are laid out alike that is every byte but those of filled elements, and the checksums of these; with a
@@ -69,7 +69,7 @@ class Rest:
             extents.sort(key=lambda extent: extent.start)
         self._reached = {file: list(accumulate((e.stop for e in ext), max)) for file, ext in self._extents.items()}
         """How far the extents of a file up to each of them reach, in order of their beginnings."""
-        for action in plan.writes:
+        for action in plan.written:
             for block in action.part.blocks if action.part.numel else ():
                 self._written[block.file].append((block.distinct, action.tensor.dtype.bits // 8))
 
@@ -167,7 +167,7 @@ class BytesPiece:
     now: CheckpointFile
     start: int
     stop: int
-    rest: Rest
+    untouched: Untouched
 
     @property
     def offset(self) -> int:
@@ -178,7 +178,7 @@ class BytesPiece:
         return self.stop - self.start
 
     def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        self.rest.compare(self.was, self.now, self.start, self.stop)
+        self.untouched.compare(self.was, self.now, self.start, self.stop)
 
 
 def another_byte(file: str, at: int) -> FileDifference:

@@ -14,10 +14,10 @@ from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
 
 if TYPE_CHECKING:
     from initctl.stream.engines.engine import Engine
-    from initctl.stream.laws import Fill
+    from initctl.stream.laws import Law
 
 _ROWS, _COLUMNS, _ZEROS = 100, 70, 33
-_LAWS: tuple[Fill, ...] = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
+_LAWS: tuple[Law, ...] = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
 _ELEMENTS = range(2**34 - 5, 2**34 + 8192)
 """Beyond 32 bits, and no whole number of blocks."""
 
