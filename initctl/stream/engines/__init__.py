@@ -2,6 +2,7 @@
 
     engine.py         the interface, and the reference: plain NumPy
     compiled.py       loops that Numba compiled: the same bits, thirty times as fast
+    batch.py          runs of laws as the table that one call of a loop takes
     kernels.py        those loops
     abi.py            what they and their callers agree on
     object_code.py    their machine code: made once, cached, loaded without Numba
@@ -14,6 +15,6 @@ decomposition alone is equal to rounding only.
 """
 
 from initctl.stream.engines.choosing import Choice, Work, choose
-from initctl.stream.engines.engine import Engine, NumpyEngine, Unusable
+from initctl.stream.engines.engine import Engine, LawRun, NumpyEngine, Unusable
 
-__all__ = ["Choice", "Engine", "NumpyEngine", "Unusable", "Work", "choose"]
+__all__ = ["Choice", "Engine", "LawRun", "NumpyEngine", "Unusable", "Work", "choose"]

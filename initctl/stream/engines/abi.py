@@ -8,8 +8,12 @@ SCRATCH_WORDS = 4 * TILE
 SCRATCH_REALS = 16 * TILE
 """32-bit words and float32 numbers that `fill` needs room for."""
 
-WORDS, UNIFORM, NORMAL, TRUNC_NORMAL = range(4)
+WORDS, CONSTANT, UNIFORM, NORMAL, TRUNC_NORMAL = range(5)
 """What `fill` computes."""
+RUN_FIELDS = 9
+"""What `fill` knows of a run: one of these five, the row of its parameters (of a constant, its bytes), the row of its
+layout, the two halves of its key, its stream, the indices at which it starts and stops, and its first element in the
+output, in its own elements."""
 PARAMETERS = 7
 """Numbers a law takes at most."""
 LAYOUT_FIELDS = 6
@@ -17,7 +21,7 @@ LAYOUT_FIELDS = 6
 mantissa, bias of the exponent, the code of the largest finite number, the code on overflow, and whether -0 exists."""
 
 SIGNATURES = {
-    "fill": "iiiiiidlurp",
+    "fill": "ildlurp",
     "fill_zeroed": "iiiiidiplurp",
     "encode": "rilp",
     "kth_smallest": "iiiiiiiiup",

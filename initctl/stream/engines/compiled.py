@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from initctl.dtypes import BY_NAME
 from initctl.stream.draws import Draws
-from initctl.stream.encode import encode
-from initctl.stream.engines.abi import (
-    LAYOUT_FIELDS,
-    NORMAL,
-    PARAMETERS,
-    SCRATCH_REALS,
-    SCRATCH_WORDS,
-    TRUNC_NORMAL,
-    UNIFORM,
-    WORDS,
-)
-from initctl.stream.engines.engine import NumpyEngine
+from initctl.stream.engines.abi import NORMAL, SCRATCH_REALS, SCRATCH_WORDS, WORDS
+from initctl.stream.engines.batch import Batch, layout_of
+from initctl.stream.engines.engine import LawRun, NumpyEngine
 from initctl.stream.engines.object_code import kernels
 from initctl.stream.engines.selfcheck import gives_reference_bits
 from initctl.stream.fused import Fused
-from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.laws import ZeroedNormal
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.philox import LANES
 from initctl.threads import submit
@@ -36,18 +27,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
+    from initctl.stream.engines.batch import KernelLaw
     from initctl.stream.engines.object_code import Kernels
     from initctl.stream.key import Key
     from initctl.stream.laws import Law
 
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]
-    KernelLaw = tuple[int, Sequence[float]]
 
 _STANDARD_NORMAL = NORMAL, (-0.0, 1.0)
 """A mean of -0 leaves every number as it is, -0 too."""
-_WORTH_A_CALL = 1024
-"""Numbers that take the kernels longer than calling them does."""
+_FLOAT32 = BY_NAME["float32"]
+_WIDEST = 8
+"""Bytes of the widest part of an element."""
+_WORTH_A_RUN = 1024
+"""Numbers that take the kernels longer than preparing a run for them does."""
 _COLUMNS_AT_ONCE = 64
 """Columns that one thread ranks at a time."""
 
@@ -69,42 +63,53 @@ class CompiledEngine(NumpyEngine):
         return CompiledDraws(key, orthonormal=self.orthonormal, engine=self)
 
     def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
-        known = _known(law)
-        if not dtype.is_floating or out.ctypes.data % dtype.width:
-            super().fill(law, key, start, stop, dtype, out)
-        elif known:
-            self.compute(known, key, start, stop, _layout(dtype), out)
-        elif type(law) is ZeroedNormal and law.parts == 1:
-            self.compute_zeroed(law, key, start, stop, _layout(dtype), out)
-        elif type(law) is Fused and law.shortest >= _WORTH_A_CALL:
-            for part, first, last in law.runs(start, stop):
-                room = out[(first - start) * dtype.width : (last - start) * dtype.width]
-                self.fill(part, key, first, last, dtype, room)
+        batch, is_aligned = Batch(), not out.ctypes.data % dtype.width
+        form = batch.form(law, dtype)
+        if is_aligned and form.law is not None:
+            batch.add(form, key, start, stop, 0)
+            self._fill(batch, out)
+        elif is_aligned and type(law) is ZeroedNormal and law.parts == 1 and dtype.is_floating:
+            self._fill_zeroed(law, key, start, stop, dtype, out)
+        elif type(law) is Fused and law.shortest >= _WORTH_A_RUN:
+            self.fill_many([LawRun(part, key, first, last, dtype) for part, first, last in law.runs(start, stop)], out)
         else:
             super().fill(law, key, start, stop, dtype, out)
+
+    def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
+        """One call of the kernel for all runs that it knows; so if `out` begins at a multiple of the widest element."""
+        if out.ctypes.data % _WIDEST:
+            super().fill_many(runs, out)
+            return
+        batch, reached = Batch(), 0
+        for law, key, start, stop, dtype in runs:
+            form = batch.form(law, dtype)
+            begin, reached = reached, reached + (stop - start) * form.width
+            place, beside = divmod(begin, form.width)
+            if beside or form.law is None:
+                self.fill(law, key, start, stop, dtype, out[begin:reached])
+            else:
+                batch.add(form, key, start, stop, place)
+        self._fill(batch, out)
 
     def encode(self, values: Floats, dtype: DType, out: Bytes) -> None:
         if values.dtype != np.float32 or not dtype.is_floating or out.ctypes.data % dtype.width:
             super().encode(values, dtype, out)
             return
-        self.call("encode", np.ascontiguousarray(values), values.size, _layout(dtype), out)
+        self.call("encode", np.ascontiguousarray(values), values.size, layout_of(dtype), out)
 
-    def compute(
-        self, law: KernelLaw, key: Key, start: int, stop: int, layout: NDArray[np.int64], out: Bytes, *, stream: int = 0
-    ) -> None:
-        """Write the numbers from `start` to `stop` of a law, laid out as `layout` says, to the address of `out`."""
-        kind, numbers = law
-        parameters = np.zeros(PARAMETERS)
-        parameters[: len(numbers)] = numbers
-        self.call("fill", kind, *key, stream, start, stop, parameters, layout, *_scratch(), out)
+    def compute(self, law: KernelLaw, key: Key, start: int, stop: int, stream: int, out: NDArray[Any]) -> None:
+        """Write the numbers from `start` to `stop` of a law, in 32 bits each."""
+        batch = Batch()
+        batch.add(batch.numbered(law, _FLOAT32), key, start, stop, 0, stream=stream)
+        self._fill(batch, out)
 
-    def compute_zeroed(
-        self, law: ZeroedNormal, key: Key, start: int, stop: int, layout: NDArray[np.int64], out: Bytes
-    ) -> None:
-        """The same for a law that has a column's cutoffs besides."""
+    def _fill(self, batch: Batch, out: NDArray[Any]) -> None:
+        self.call("fill", *batch.arguments, *_scratch(), out)
+
+    def _fill_zeroed(self, law: ZeroedNormal, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         parameters, cutoffs = np.array([-0.0, law.std]), np.ascontiguousarray(law.cutoffs)
         matrix = (parameters, cutoffs.size, cutoffs)
-        self.call("fill_zeroed", *key, law.stream, start, stop, *matrix, layout, *_scratch(), out)
+        self.call("fill_zeroed", *key, law.stream, start, stop, *matrix, layout_of(dtype), *_scratch(), out)
 
     def _proves(self, kernels: Kernels) -> bool:
         """Whether `kernels`, just compiled, compute the reference's bits."""
@@ -124,12 +129,12 @@ class CompiledDraws(Draws):
 
     def words(self, start: int, stop: int, *, stream: int = 0) -> NDArray[np.uint32]:
         words = np.empty(stop - start, np.uint32)
-        self.engine.compute((WORDS, ()), self.key, start, stop, _FLOAT32, words.view(np.uint8), stream=stream)
+        self.engine.compute((WORDS, ()), self.key, start, stop, stream, words)
         return words
 
     def normal01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
         values = np.empty(stop - start, np.float32)
-        self.engine.compute(_STANDARD_NORMAL, self.key, start, stop, _FLOAT32, values.view(np.uint8), stream=stream)
+        self.engine.compute(_STANDARD_NORMAL, self.key, start, stop, stream, values)
         return values
 
     def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:
@@ -150,35 +155,3 @@ class CompiledDraws(Draws):
 def _scratch() -> tuple[NDArray[np.uint32], Floats]:
     """Memory that the kernels use while they run."""
     return np.empty(SCRATCH_WORDS, np.uint32), np.empty(SCRATCH_REALS, np.float32)
-
-
-def _known(law: Law) -> KernelLaw | None:
-    """What the kernels call `law`; nothing where they have none. A subclass may compute anything, so it is none."""
-    if type(law) is Uniform:
-        return UNIFORM, (law.a, law.b - law.a)
-    if type(law) is Normal:
-        return NORMAL, (law.mean, law.std)
-    if type(law) is TruncNormal:
-        return TRUNC_NORMAL, (law.mean, law.std, *map(float, law.inner_bounds), *law.tails, -1 if law.is_above else 1)
-    return None
-
-
-@cache
-def _layout(dtype: DType) -> NDArray[np.int64]:
-    """`dtype` as the kernels know it: see `abi.LAYOUT_FIELDS`."""
-    import ml_dtypes
-
-    fields = np.zeros(LAYOUT_FIELDS, np.int64)
-    fields[0] = dtype.width
-    if dtype.width < np.dtype(np.float32).itemsize:
-        kind = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
-        with np.errstate(over="ignore"):
-            largest, overflow, minus_zero = (
-                int.from_bytes(encode(np.array([value], np.float32), dtype).tobytes(), "little")
-                for value in (kind.max, np.finfo(np.float32).max, -0.0)
-            )
-        fields[1:] = kind.nmant, 1 - kind.minexp, largest, overflow, minus_zero != 0
-    return fields
-
-
-_FLOAT32 = np.array([4, *[0] * (LAYOUT_FIELDS - 1)], np.int64)

@@ -16,6 +16,7 @@ import torch
 
 from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.stream import elementary
+from initctl.stream.engines.engine import fill_each
 from initctl.stream.engines.selfcheck import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, MULTIPLIERS, ROUNDS, WEYL
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.stream.draws import Draws
-    from initctl.stream.engines.engine import NumpyEngine
+    from initctl.stream.engines.engine import LawRun, NumpyEngine
     from initctl.stream.key import Key
     from initctl.stream.laws import Law
 
@@ -109,6 +110,9 @@ class TorchEngine:
                 part.copy_(stored, non_blocking=self.device.type == "cuda")
             if self.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
+
+    def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
+        fill_each(self, runs, out)
 
     def _values(self, law: Law, key: Key, start: int, stop: int) -> Tensor:
         first = start // LANES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from initctl.stream.laws import Constant, Overflow, Revised
 from initctl.stream.orthonormal import orthonormal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +35,20 @@ class Unusable(Exception):  # noqa: N818 - a fact that execution turns into an e
     """A fill gave other than one finite number for each element."""
 
 
+class LawRun(NamedTuple):
+    """The numbers from `start` to `stop` of `law` under `key`, as elements of `dtype`."""
+
+    law: Law
+    key: Key
+    start: int
+    stop: int
+    dtype: DType
+
+    @property
+    def nbytes(self) -> int:
+        return (self.stop - self.start) * self.dtype.width
+
+
 class Engine(Protocol):
     """Computes the values of laws. Safe to use from several threads at once."""
 
@@ -55,6 +69,12 @@ class Engine(Protocol):
         and `Overflow` where old values have led there.
         """
 
+    def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
+        """Write `runs` one after another into `out`, each as `fill` does, which has room for exactly that.
+
+        Worth it for many short ones: what a call costs may then be paid once.
+        """
+
 
 class NumpyEngine:
     """The reference: every other engine gives its bits."""
@@ -71,7 +91,7 @@ class NumpyEngine:
         return np.empty(_PART, np.uint8)
 
     def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
-        if type(law) is Constant:
+        if type(law) is Constant and out.size:
             block = np.tile(encode(np.array([law.value]), dtype), min(stop - start, _AT_ONCE))
             for reached in range(0, out.size, block.size):
                 out[reached : reached + block.size] = block[: out.size - reached]
@@ -87,9 +107,21 @@ class NumpyEngine:
             if isinstance(law, Revised):
                 _check_held(values, written.view(dtype.numpy))
 
+    def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
+        fill_each(self, runs, out)
+
     def encode(self, values: Floats, dtype: DType, out: Bytes) -> None:
         """Write `values` into `out` as elements of `dtype`."""
         out[...] = encode(values, dtype)
+
+
+def fill_each(engine: Engine, runs: Sequence[LawRun], out: Bytes) -> None:
+    """What `Engine.fill_many` does, run by run."""
+    reached = 0
+    for run in runs:
+        end = reached + run.nbytes
+        engine.fill(*run, out[reached:end])
+        reached = end
 
 
 def _check_held(values: NDArray[Any], stored: NDArray[Any]) -> None:

@@ -29,9 +29,11 @@ from initctl.stream.elementary import (
     TAIL_ORIGIN,
 )
 from initctl.stream.engines.abi import (
+    CONSTANT,
     LAYOUT_FIELDS,
     NORMAL,
     PARAMETERS,
+    RUN_FIELDS,
     SCRATCH_REALS,
     SCRATCH_WORDS,
     SIGNATURES,
@@ -272,15 +274,27 @@ def _values(law, key0, key1, stream, block, count, p, words, reals, values):
         _truncated_normals(centred, outer, length, f32(p[0]), f32(p[1]), f32(p[2]), f32(p[3]), f32(p[6]), values)
 
 
-def fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals, out):
-    """The elements from `start` to `stop` of a law, cast as `layout` says, at the beginning of `out`."""
-    key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    parameters, layout = carray(parameters, PARAMETERS), carray(layout, LAYOUT_FIELDS)
-    words, reals = carray(words, SCRATCH_WORDS), carray(reals, SCRATCH_REALS)
+@loop
+def _repeat(pattern, width, out, position, count):
+    """`count` elements of `width` bytes, all with the bits of `pattern`, in `out` from `position`."""
+    stop = position + count
+    if width == 8:
+        carray(out, stop, u64)[position:] = u64(pattern)
+    elif width == 4:
+        carray(out, stop, u32)[position:] = u32(pattern)
+    elif width == 2:
+        carray(out, stop, u16)[position:] = u16(pattern)
+    else:
+        carray(out, stop, u8)[position:] = u8(pattern)
+
+
+@loop
+def _fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals, out, origin):
+    """The elements from `start` to `stop` of a law, cast as `layout` says, in `out` from element `origin`."""
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
         count = min(TILE, (stop + LANES - 1) // LANES - block)
         first, last = max(start - LANES * block, 0), min(stop - LANES * block, LANES * count)
-        position = LANES * block + first - start
+        position = origin + LANES * block + first - start
         if law == WORDS:
             _words(key0, key1, stream, block, count, words)
             _copy(words[first:last], carray(out, position + last - first, u32)[position:])
@@ -290,6 +304,20 @@ def fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals,
         else:
             _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], reals[:_TILED])
             _store(reals[first:last], layout, out, position)
+
+
+def fill(count, runs, parameters, layouts, words, reals, out):
+    """`count` runs of laws: see `abi.RUN_FIELDS`. There are no more rows of parameters and of layouts than runs."""
+    runs, parameters = carray(runs, (count, RUN_FIELDS)), carray(parameters, (count, PARAMETERS))
+    layouts = carray(layouts, (count, LAYOUT_FIELDS))
+    words, reals = carray(words, SCRATCH_WORDS), carray(reals, SCRATCH_REALS)
+    for i in range(count):
+        law, row, start, stop, origin = runs[i, 0], runs[i, 1], runs[i, 6], runs[i, 7], runs[i, 8]
+        layout, key0, key1, stream = layouts[runs[i, 2]], u64(runs[i, 3]), u64(runs[i, 4]), u64(runs[i, 5])
+        if law == CONSTANT:
+            _repeat(row, layout[0], out, origin, stop - start)
+        else:
+            _fill(law, key0, key1, stream, start, stop, parameters[row], layout, words, reals, out, origin)
 
 
 def encode(values, count, layout, out):

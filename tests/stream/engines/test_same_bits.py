@@ -16,7 +16,7 @@ from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
 from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
 from initctl.stream import Constant, Fused, Normal, Table, TruncNormal, Uniform, ZeroedNormal, encode
-from initctl.stream.engines import NumpyEngine, Unusable
+from initctl.stream.engines import LawRun, NumpyEngine, Unusable
 from initctl.stream.engines.device import TorchEngine
 from initctl.stream.key import Key, stream_key
 
@@ -149,10 +149,10 @@ def test_of_laws_side_by_side_in_short_runs_and_long_ones(engine, inner, dtype):
 
 def test_long_runs_of_laws_side_by_side_are_computed_by_compiled_loops(compiled, monkeypatch):
     asked = []
-    monkeypatch.setattr(compiled, "compute", lambda law, key, start, stop, *_: asked.append((start, stop)))
+    monkeypatch.setattr(compiled, "call", lambda name, count, *_: asked.append((name, count)))
     law = Fused((Normal(0, 1), Uniform(0, 1)), (4, 5), 2000)
     compiled.fill(law, KEY, 5000, 19_000, BY_NAME["float32"], np.empty(4 * 14_000, np.uint8))
-    assert asked == [(5000, 8000), (8000, 10_000), (10_000, 18_000), (18_000, 19_000)]
+    assert asked == [("fill", 4)]
 
 
 class Doubled(Normal):
@@ -160,6 +160,64 @@ class Doubled(Normal):
 
     def values(self, draws, start, stop):
         return 2 * draws.normal01(start, stop)
+
+
+MANY = [
+    *LAWS,
+    Constant(0),
+    Constant(-0.0),
+    Constant(0.1),
+    Diagonals(0, 3, 40),
+    Fused((Normal(0, 1), Uniform(0, 1)), (4, 5), 2),
+    ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(20, 30, 5, stream=1)),
+    Doubled(0, 1),
+]
+
+
+def many(engine, runs, shift=0):
+    """The bytes that `engine` writes for `runs`, from an address that is `shift` more than a multiple of 64."""
+    room = np.full(sum(run.nbytes for run in runs) + 128, 0xAA, np.uint8)
+    first = -room.ctypes.data % 64 + shift
+    engine.fill_many(runs, room[first : first + room.size - 128])
+    return room[first:]
+
+
+def one_by_one(runs):
+    return np.concatenate([filled(REFERENCE, *run[:1], *run[2:], key=run.key) for run in runs])
+
+
+@floats
+@pytest.mark.parametrize("shift", [0, 4, 1])
+def test_of_many_runs_are_those_of_each(engine, dtype, shift):
+    keys = [stream_key(0, name) for name in "ab"]
+    runs = [
+        LawRun(law, keys[i % 2], start, stop, dtype)
+        for i, law in enumerate([*MANY, *reversed(MANY)])
+        for start, stop in [(i, i + 64), (3, 3), (5, 6), (i, i + 2100)]
+        if stop < 600 or not isinstance(law, ZeroedNormal)
+    ]
+    expected = one_by_one(runs)
+    written = many(engine, runs, shift)
+    np.testing.assert_array_equal(written[: expected.size], expected)
+    assert (written[expected.size : expected.size + 63] == 0xAA).all()
+
+
+def test_of_many_runs_of_different_dtypes_are_those_of_each(engine):
+    """One byte of the first leaves those behind it at addresses that are no multiples of their width."""
+    one = [LawRun(Constant(True), KEY, 0, 1, BY_NAME["bool"])]
+    runs = [LawRun(law, KEY, 5, 69, dtype) for law in MANY for dtype in FLOATS]
+    constants = [LawRun(Constant(1), KEY, 2, 9, dtype) for dtype in WRITABLE]
+    for several in (runs, one + runs, constants, constants[::-1], runs + constants, []):
+        expected = one_by_one(several) if several else np.empty(0, np.uint8)
+        np.testing.assert_array_equal(many(engine, several)[: expected.size], expected)
+
+
+def test_many_runs_take_one_call_of_compiled_loops(compiled, monkeypatch):
+    asked = []
+    monkeypatch.setattr(compiled, "call", lambda name, count, *_: asked.append((name, count)))
+    laws = [Normal(0, 1), Uniform(0, 1), Constant(1)] * 5
+    compiled.fill_many([LawRun(law, KEY, 0, 64, BY_NAME["bfloat16"]) for law in laws], np.empty(15 * 128, np.uint8))
+    assert asked == [("fill", 15)]
 
 
 def test_a_subclass_of_a_law_is_asked_itself(engine):
