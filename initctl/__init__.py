@@ -3,12 +3,13 @@
     import initctl
 
     plan = initctl.plan("model.safetensors", rules=["*.bias=zeros"], seed=0)
-    initctl.apply("model.safetensors", "out.safetensors", rules=["*.bias=zeros"], seed=0)
+    initctl.apply(plan, "out.safetensors")
+    assert initctl.verify(plan, "out.safetensors")
 
 Importing it imports neither torch nor rich.
 """
 
-from initctl.api import Applied, apply, effective_recipe, inspect, plan, save_plan, verify
+from initctl.api import Applied, apply, effective_recipe, inspect, load_plan, plan, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -38,7 +39,7 @@ __all__ = [
     "apply",
     "effective_recipe",
     "inspect",
+    "load_plan",
     "plan",
-    "save_plan",
     "verify",
 ]

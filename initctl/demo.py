@@ -82,7 +82,7 @@ def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
         os.makedirs(directory, exist_ok=True)
         _write_network(checkpoint)
     plan = initctl.plan(checkpoint, rules=RULES)
-    applied = initctl.apply(checkpoint, output, rules=RULES, threads=threads)
+    applied = initctl.apply(plan, output, threads=threads)
     return Demo(checkpoint, plan, applied, _changes(checkpoint, applied))
 
 
@@ -112,7 +112,7 @@ def _changes(checkpoint: str, applied: Applied) -> tuple[Change, ...]:
     from safetensors.numpy import load_file
 
     before, after = load_file(checkpoint), load_file(applied.output)
-    wrong = {found.tensor for found in initctl.verify(applied.output, rules=RULES, against=checkpoint).differences}
+    wrong = {found.tensor for found in initctl.verify(applied.plan, applied.output).differences}
     return tuple(
         Change(
             name,

@@ -176,7 +176,7 @@ def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
     path = single(tmp_path / "in")
     before = path.read_bytes()
     with pytest.raises(initctl.UsageError, match="no-clobber: in place the checkpoint itself is replaced; use -o"):
-        initctl.apply(path, in_place=True, no_clobber=True, rules=["*.weight=ones"])
+        initctl.apply(path, in_place=True, overwrite=False, rules=["*.weight=ones"])
     assert path.read_bytes() == before
 
 
@@ -191,16 +191,16 @@ def test_what_does_not_hold_is_not_true(model: Path):
     assert not initctl.verify(model, rules=["*.bias=ones"], sample=1)
     held = initctl.apply(model, model.parent / "out", rules=["*.bias=ones"])
     assert initctl.verify(held.output, rules=["*.bias=ones"])
-    assert initctl.verify(held.output, rules=["*.bias=ones"], against=model)
+    assert initctl.verify(model, held.output, rules=["*.bias=ones"])
     (model.parent / "other").write_bytes(model.read_bytes().replace(b"format", b"Format"))
-    assert not initctl.verify(held.output, rules=["*.bias=ones"], against=model.parent / "other")
+    assert not initctl.verify(model.parent / "other", held.output, rules=["*.bias=ones"])
 
 
 @pytest.mark.parametrize("integer", [np.int64(2), np.uint8(2), np.array(2), 2])
 def test_numbers_may_be_any_kind_of_integer(model: Path, integer: Any):
     plan = initctl.plan(model, rules=["*.weight=normal"], seed=integer)
     assert (plan.seed, type(plan.seed)) == (2, int)
-    initctl.save_plan(plan, model.parent / "plan.json")
+    plan.save(model.parent / "plan.json")
     initctl.apply(model, model.parent / "out", rules=["*.weight=normal"], seed=integer, threads=integer)
     assert initctl.verify(model.parent / "out", rules=["*.weight=normal"], seed=2, threads=integer, sample=integer)
 
@@ -216,7 +216,86 @@ def test_what_is_no_count_is_refused(model: Path, number: Any):
 def test_every_path_may_be_a_path_object(model: Path):
     folder = model.parent
     (folder / "r.toml").write_text('[[rule]]\nmatch = "*.bias"\ninit = "ones"\n')
-    initctl.save_plan(initctl.plan(model, recipes=[folder / "r.toml"]), folder / "plan.json")
-    initctl.apply(model, folder / "out", plan=folder / "plan.json")
-    assert initctl.verify(folder / "out", recipes=[folder / "r.toml"], against=model)
-    assert initctl.verify(folder / "out", plan=folder / "plan.json")
+    initctl.plan(model, recipes=[folder / "r.toml"]).save(folder / "plan.json")
+    initctl.apply(initctl.load_plan(folder / "plan.json", model), folder / "out")
+    assert initctl.verify(model, folder / "out", recipes=[folder / "r.toml"])
+    assert initctl.verify(initctl.load_plan(folder / "plan.json", result=folder / "out"))
+
+
+RULES = ["*.weight=normal:std=0.02", "layers.0.bias=uniform", "embed.weight[40:]=mean_rows:of=:40,std=0.01"]
+
+
+class TestAPlanIsAValue:
+    def test_it_writes_what_its_rules_write(self, model: Path, tmp_path: Path):
+        initctl.apply(initctl.plan(model, rules=RULES, seed=3), tmp_path / "one")
+        initctl.apply(model, tmp_path / "other", rules=RULES, seed=3)
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes() != model.read_bytes()
+
+    def test_it_is_applied_as_often_as_one_likes(self, model: Path, tmp_path: Path):
+        plan = initctl.plan(model, rules=RULES)
+        initctl.apply(plan, tmp_path / "one")
+        initctl.apply(plan, tmp_path / "other")
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+    def test_it_verifies_what_it_gave_and_nothing_else(self, model: Path, tmp_path: Path):
+        plan = initctl.plan(model, rules=RULES)
+        initctl.apply(plan, tmp_path / "out")
+        found = initctl.verify(plan, tmp_path / "out")
+        assert found
+        assert found.rest
+        assert not initctl.verify(initctl.plan(model, rules=RULES, seed=1), tmp_path / "out")
+
+    @pytest.mark.parametrize("in_place", [True, "patch"])
+    def test_alone_it_verifies_the_checkpoint_that_it_changed(self, model: Path, in_place: Any):
+        plan = initctl.plan(model, rules=RULES[:2])
+        assert not initctl.verify(plan)
+        initctl.apply(plan, in_place=in_place)
+        assert initctl.verify(plan)
+
+    def test_it_is_not_applied_to_a_checkpoint_that_changed_since(self, model: Path, tmp_path: Path):
+        plan = initctl.plan(model, rules=RULES)
+        initctl.apply(plan, in_place=True)
+        assert refusal(initctl.ConflictError, plan, tmp_path / "out") == ["input.changed"]
+
+    def test_it_leaves_no_room_for_other_rules(self, model: Path, tmp_path: Path):
+        plan = initctl.plan(model, rules=RULES)
+        for more in ({"rules": ["*=ones"]}, {"seed": 0}, {"preset": "auto"}, {"device": "auto"}, {"root": ""}):
+            assert refusal(initctl.UsageError, plan, tmp_path / "out", **more) == ["usage.plan"]
+
+    def test_saved_and_loaded_it_writes_the_same(self, model: Path, tmp_path: Path):
+        plan = initctl.plan(model, rules=RULES, seed=3)
+        plan.save(tmp_path / "plan.json")
+        initctl.apply(plan, tmp_path / "one")
+        initctl.apply(initctl.load_plan(tmp_path / "plan.json"), tmp_path / "other")
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+    def test_loaded_for_its_result_it_needs_no_original(self, model: Path, tmp_path: Path):
+        plan = initctl.plan(model, rules=RULES[:2])
+        plan.save(tmp_path / "plan.json")
+        initctl.apply(plan, tmp_path / "out.pt")
+        model.unlink()
+        assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=tmp_path / "out.pt"))
+
+    def test_a_saved_plan_is_for_one_checkpoint(self, model: Path, tmp_path: Path):
+        initctl.plan(model, rules=RULES).save(tmp_path / "plan.json")
+        with pytest.raises(initctl.UsageError, match="checkpoint, result: both are given; leave one of them out"):
+            initctl.load_plan(tmp_path / "plan.json", model, result=model)
+
+    def test_its_rows_are_every_part_of_every_tensor_in_order(self, model: Path):
+        plan = initctl.plan(model, rules=RULES)
+        rows = plan.rows()
+        names = [tensor.name for tensor in plan.checkpoint.tensors]
+        assert list(dict.fromkeys(row["tensor"] for row in rows)) == names
+        assert sum(row["elements"] for row in rows) == sum(tensor.numel for tensor in plan.checkpoint.tensors)
+        assert len({tuple(row) for row in map(sorted, rows)}) == 1
+        of_embedding = [(row["rows"], row["init"]) for row in rows if row["tensor"] == "embed.weight"]
+        assert of_embedding == [([0, 40], "normal"), ([40, 50], "mean_rows")]
+        assert {row["init"] for row in rows if row["rule"] is None} == {"keep"}
+        assert json.loads(json.dumps(rows)) == rows
+
+
+def test_the_first_of_two_checkpoints_is_what_the_rules_were_applied_to(model: Path, tmp_path: Path):
+    initctl.apply(model, tmp_path / "out", rules=RULES)
+    assert initctl.verify(model, tmp_path / "out", rules=RULES)
+    assert not initctl.verify(tmp_path / "out", model, rules=RULES[:2])
+    assert initctl.verify(model, model)

@@ -88,8 +88,8 @@ def plan(path: Path, rules: Sequence[str] = (), **options: Any) -> Plan:
         (lambda at: plan(at, recipes=[at.parent / "recip.toml"]), "recipe.toml?"),
         (lambda at: plan(at.parent / "modle.safetensors", ["*=ones"]), "model.safetensors?"),
         (lambda at: initctl.inspect(at.parent / "Model.safetensors"), "model.safetensors?"),
-        (lambda at: initctl.apply(at, at.parent / "o", plan=at.parent / "paln.json"), "plan.json?"),
-        (lambda at: initctl.verify(at, rules=["*=ones"], against=at.parent / "mod.safetensors"), "model.safetensors?"),
+        (lambda at: initctl.apply(initctl.load_plan(at.parent / "paln.json", at), at.parent / "o"), "plan.json?"),
+        (lambda at: initctl.verify(at.parent / "mod.safetensors", at, rules=["*=ones"]), "model.safetensors?"),
         (lambda at: plan(at, [f"*=copy:from={at.parent}/model.safetensor#x"]), "model.safetensors?"),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ import initctl
 from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, Unfold, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
+from initctl.errors import Problem, UsageError
 from initctl.execution import Chosen, Committed, Progress
 from initctl.planning import Plan
 from initctl.report.plans import applied_report
@@ -68,6 +69,8 @@ def apply(
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
     started = time.monotonic()
+    if patch and not in_place:
+        raise UsageError(Problem("output.patch", "patch: it overwrites the checkpoint itself", "give --in-place too"))
 
     with out.progress() as on_progress:
 
@@ -84,13 +87,10 @@ def apply(
                     ignore_signals()
 
         applied = initctl.apply(
-            checkpoint,
+            checkpoint if plan is None else initctl.load_plan(plan, checkpoint),
             output,
-            plan=plan,
-            in_place=in_place,
-            patch=patch,
-            no_clobber=no_clobber,
-            force=force,
+            in_place="patch" if patch else in_place,
+            overwrite=_overwrite(no_clobber=no_clobber, force=force),
             max_shard_size=max_shard_size,
             stale=stale,
             threads=out.threads,
@@ -101,6 +101,14 @@ def apply(
     out.warn(applied.warnings)
     out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
     out.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))
+
+
+def _overwrite(*, no_clobber: bool, force: bool) -> bool | None:
+    """Whether a file at OUT is replaced. Raises `UsageError` if the flags contradict each other."""
+    if no_clobber and force:
+        fault = "force: no-clobber refuses to replace any file"
+        raise UsageError(Problem("output.force", fault, "leave one of them out"))
+    return True if force else False if no_clobber else None
 
 
 def _table(plan: Plan) -> str:

@@ -43,7 +43,7 @@ def plan(
     made = initctl.plan(checkpoint, **vars(rules))
     out.warn(made.warnings)
     if save is not None:
-        initctl.save_plan(made, save, force=force)
+        made.save(save, overwrite=force)
     if emit_recipe:
         recipe = initctl.effective_recipe(checkpoint, **vars(rules))
         out.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)

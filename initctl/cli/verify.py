@@ -58,10 +58,22 @@ def verify(
                 case Progress() if on_progress:
                     on_progress(event)
 
+        original = checkpoint if against is None else against
+        result = None if against is None else checkpoint
         found = initctl.verify(
-            checkpoint, plan=plan, against=against, sample=sample, threads=out.threads, on_event=tell, **vars(rules)
+            original if plan is None else _loaded(plan, original, result),
+            result,
+            sample=sample,
+            threads=out.threads,
+            on_event=tell,
+            **vars(rules),
         )
     status = 0 if found.holds else 1
     out.result("verify", found.to_json, lambda: verification_report(found), status=status)
     if status:
         raise typer.Exit(status)
+
+
+def _loaded(plan: str, original: str, result: str | None) -> Plan:
+    """The saved plan for `original`, or, if that is all there is, for what the plan gave."""
+    return initctl.load_plan(plan, result=original) if result is None else initctl.load_plan(plan, original)

@@ -29,14 +29,13 @@ def execute(
     conversion: Conversion | None = None,
     patch: bool = False,
     threads: int | None = None,
-    no_clobber: bool = False,
+    overwrite: bool | None = None,
     dropped: Sequence[str] = (),
-    force: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> Written:
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
-    A file at `output` is replaced if it is a checkpoint; by `force` whatever it is, and under `no_clobber` never.
+    A file at `output` is replaced if it is a checkpoint; by `overwrite` whatever it is, or never.
     `conversion` is what the output becomes if that is another kind than the input. Files of a directory that are
     `dropped` do not go along. Memory does not grow with the checkpoint, but for initializers that need a whole tensor:
     they have room for one at a time. Whatever is raised, what was there is as it was and nothing is left behind, but
@@ -48,6 +47,7 @@ def execute(
         check_not_source(plan, output)
     check_memory(plan.actions)
     workers = Workers(threads or processors(), on_event)
+    no_clobber, force = overwrite is False, bool(overwrite)
     with ExitStack() as stack, storage_errors(plan.checkpoint.path if output is None else output):
         revised = olds(plan, stack)
         if output is not None and conversion:

@@ -15,7 +15,8 @@
     devices.py     which device computes which action
     quantization/  which tensors make up quantized weights
     computed.py    tensors that a model computes or measures, and does not learn
-    saved.py       a plan as a document, to be carried out later
+    documents.py   what is in the file of a saved plan
+    saved.py       a saved plan, to be carried out later
     digests.py     what tells a checkpoint's table, or just its tensors, from any other's
     nearest.py     what a pattern that matches nothing may have meant
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from initctl.errors import Problem, UsageError, shown
+from initctl.initializers import KEEP
+from initctl.planning.digests import table_digest, tensors_digest
+from initctl.planning.documents import SCHEMA, check_replaceable, signed
 from initctl.stream.engines.choosing import CPU
 from initctl.tensors import TensorPart
 
@@ -16,7 +22,6 @@ PHILOX, TORCH = "philox", "torch"
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from initctl.errors import Problem
     from initctl.formats import Checkpoint
     from initctl.planning.sources import Located
     from initctl.rules import Rule
@@ -70,6 +75,19 @@ class Action:
             "params": self.params,
             "device": self.device,
             **_size_json(self.part),
+        }
+
+    def to_document(self) -> dict[str, Any]:
+        """What is saved of it."""
+        return {
+            "tensor": self.tensor.name,
+            "rows": self.rows and list(self.rows),
+            "rule": self.rule.text,
+            "source": self.rule.source,
+            "init": self.initializer,
+            "arguments": dict(self.arguments),
+            "derived": dict(self.derived),
+            "device": self.device,
         }
 
 
@@ -160,6 +178,56 @@ class Plan:
         """What an optimizer forgets."""
         return Totals.of(action.part for action in self.resets)
 
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the plan to the file `path`, so that `initctl.load_plan` gives it again, for just this checkpoint.
+
+        The file appears in one step, and takes the place of a plan or an empty file; of another file only by
+        `overwrite`, else `ConflictError`. Raises `StorageError`, `UncertainError`, and `UsageError` if a file of the
+        checkpoint is there.
+        """
+        from initctl.commit import write_file
+
+        path = os.fspath(path)
+        tables = (self.checkpoint, *other_checkpoints(self.actions).values())
+        if os.path.exists(path) and any(table.holds(path) for table in tables):
+            fault = f"{shown(path)}: is a file of the checkpoint that the plan is for"
+            raise UsageError(Problem("output.input", fault, "name another file"))
+        if not overwrite:
+            check_replaceable(path)
+        write_file(path, (json.dumps(self.to_document(), indent=1) + "\n").encode())
+
+    def to_document(self) -> dict[str, Any]:
+        """The plan as it is saved: what is done to which tensor, with every number, and what tells the checkpoint's
+        table from any other's.
+        """
+        return signed(
+            {
+                "schema": SCHEMA,
+                "checkpoint": self.checkpoint.path,
+                "table": table_digest(self.checkpoint),
+                "tensors": tensors_digest(self.checkpoint),
+                "root": self.checkpoint.root,
+                "component": self.checkpoint.component,
+                "seed": self.seed,
+                "rng": self.rng,
+                "reset_optimizer": self.buffers is not None,
+                "buffers": list(self.buffers or ()),
+                "actions": [action.to_document() for action in self.actions],
+                "sources": {path: table_digest(table) for path, table in other_checkpoints(self.actions).items()},
+            }
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict for each part of each tensor, in the checkpoint's order, and then for each reset: what is done to
+        it, or "keep" under "init". So `pandas.DataFrame(plan.rows())` is a table of the plan.
+        """
+        order = {id(tensor): number for number, tensor in enumerate(self.checkpoint.tensors)}
+        parts: list[Action | Kept] = [*self.actions, *self.kept]
+        parts.sort(key=lambda part: (order[id(part.tensor)], part.rows or ()))
+        kept: dict[str, Any] = {"init": KEEP, "params": {}, "device": None}
+        written = [part.to_json() | (kept if isinstance(part, Kept) else {}) for part in parts]
+        return written + [reset.to_json() for reset in self.resets]
+
     def to_json(self) -> dict[str, Any]:
         """The plan as the `data` of a JSON document; warnings stand beside it there."""
         return {
@@ -197,6 +265,12 @@ def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Itera
             if reached < start:
                 yield TensorPart(tensor, (reached, start))
             reached = stop
+
+
+def other_checkpoints(actions: Iterable[Action]) -> dict[str, Checkpoint]:
+    """The other checkpoints that tensors are filled from, by the paths that rules call them by."""
+    places = [pair for action in actions for pair in action.sources.items()]
+    return {source.checkpoint: place.checkpoint for source, place in places if source.checkpoint is not None}
 
 
 def _place(action: Action) -> tuple[str, tuple[int, int] | None]:

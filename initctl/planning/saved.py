@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
-from initctl.errors import ConflictError, InputError, Problem, UsageError, escape, shown
-from initctl.formats.opening import read_small
-from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.errors import ConflictError, Problem, UsageError, escape, shown
+from initctl.formats import read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Unfit
 from initctl.planning.actions import action_of
 from initctl.planning.devices import AUTO, placed
-from initctl.planning.digests import digest, read_alike, table_digest, tensors_digest
+from initctl.planning.digests import read_alike, table_digest, tensors_digest
+from initctl.planning.documents import malformed, read_document
 from initctl.planning.lookup import Surroundings
 from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
-from initctl.planning.plan import PHILOX, TORCH, Kept, Plan, untouched
+from initctl.planning.plan import PHILOX, TORCH, Kept, Plan, other_checkpoints, untouched
 from initctl.planning.sharing import shared
 from initctl.planning.torch_init import by_torch
 from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.initializers import Initializer
@@ -32,89 +32,30 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 
-class Read(Protocol):
-    """Gives the table of the checkpoint at `path`."""
-
-    def __call__(self, path: str, root: str | None = None, component: str | None = None) -> Checkpoint: ...
-
-
-_ANY_SCHEMA = "initctl-plan/"
-SCHEMA = f"{_ANY_SCHEMA}1"
-_DIGEST = "digest"
-LONGEST = 100_000_000
-"""Bytes of a document."""
-
-
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """`plan` as JSON: what is done to which tensor, with every number, and what tells the checkpoint's table; signed
-    with a digest of all that, so that nothing else is carried out.
-    """
-    return signed(
-        {
-            "schema": SCHEMA,
-            "checkpoint": plan.checkpoint.path,
-            "table": table_digest(plan.checkpoint),
-            "tensors": tensors_digest(plan.checkpoint),
-            "root": plan.checkpoint.root,
-            "component": plan.checkpoint.component,
-            "seed": plan.seed,
-            "rng": plan.rng,
-            "reset_optimizer": plan.buffers is not None,
-            "buffers": list(plan.buffers or ()),
-            "actions": [_action_json(action) for action in plan.actions],
-            "sources": {path: table_digest(checkpoint) for path, checkpoint in _others(plan.actions).items()},
-        }
-    )
-
-
-def check_is_plan(path: str) -> None:
-    """Raise `ConflictError` if a file is at `path` that is not empty and not a plan."""
-    if os.path.isfile(path) and os.path.getsize(path) and not _is_plan(path):
-        message = f"{shown(path)}: exists and is not a saved plan"
-        raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
-
-
-def _is_plan(path: str) -> bool:
-    """Whether a document like a plan is at `path`, of whatever version."""
-    try:
-        schema = parse_object(read_small(path, LONGEST)).get("schema")
-    except (InputError, InvalidJson):
-        return False
-    return isinstance(schema, str) and schema.startswith(_ANY_SCHEMA)
-
-
-def signed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with the digest of all else in it."""
-    content = {key: value for key, value in document.items() if key != _DIGEST}
-    return {**content, _DIGEST: digest(content)}
-
-
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """The `document` of a plan, at `path`. `read` gives the table of a checkpoint at a root, of a component.
+    """The `document` of a plan, which messages call `name`.
 
-    Its plans are for one checkpoint. They raise `InputError` where the document is damaged.
+    Its plans are for one checkpoint. They raise `InputError` if the document is damaged.
     """
 
-    path: str
+    name: str
     document: Mapping[str, Any]
-    read: Read
 
     @classmethod
-    def at(cls, path: str, read: Read) -> SavedPlan:
+    def of(cls, plan: Plan) -> SavedPlan:
+        """That of a plan that need not be in a file."""
+        return cls("the plan", plan.to_document())
+
+    @classmethod
+    def at(cls, path: str) -> SavedPlan:
         """The one in the file at `path`. Raises `InputError`."""
-        try:
-            document = parse_object(read_small(path, LONGEST))
-        except InvalidJson as error:
-            _malformed(path, str(error))
-        if document.get("schema") != SCHEMA:
-            _malformed(path, f"is not a saved plan: its schema is not {SCHEMA}", "save one with initctl plan --save")
-        if document.get(_DIGEST) != signed(document)[_DIGEST]:
-            _malformed(path, "is not as it was saved: its digest differs", "plan again")
-        for key in ("root", "component", "table", "tensors"):
-            if not isinstance(document.get(key), str):
-                _malformed(path, f"is damaged: {key} is no text", "plan again")
-        return cls(path, document, read)
+        return cls(shown(path), read_document(path))
+
+    @property
+    def checkpoint(self) -> str:
+        """The path of the checkpoint that it was made for."""
+        return str(self.document["checkpoint"])
 
     def for_checkpoint(self, path: str) -> Plan:
         """The plan for the checkpoint at `path`. Raises `ConflictError` unless that has the table it was made for."""
@@ -129,7 +70,7 @@ class SavedPlan:
 
     def _read(self, path: str, root: str | None, component: str | None) -> Checkpoint:
         """The table of the checkpoint at `path`, with the files of optimizers that the plan is for too."""
-        table = self.read(path, root, component=component)
+        table = read_checkpoint(path, root=root, component=component)
         return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
 
     def _restored(self, path: str, *, is_result: bool) -> Plan:
@@ -138,30 +79,30 @@ class SavedPlan:
         read = partial(self._read, component=component or None)
         table = read_alike(path, self.document["root"], told, self.document[wanted], read)
         if table is None:
-            raise _other(path, self.path)
+            raise _other(path, self.name)
         try:
-            return _plan(self.document, table, self.read, self.path, is_result=is_result)
+            return _plan(self.document, table, self.name, is_result=is_result)
         except UsageError as error:  # an initializer, an argument or a device that is not known
-            _malformed(self.path, f"is damaged: {error}", "plan again")
+            malformed(self.name, f"is damaged: {error}", "plan again")
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
-            _malformed(self.path, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
+            malformed(self.name, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
 
-def _plan(document: Mapping[str, Any], table: Checkpoint, read: Read, path: str, *, is_result: bool) -> Plan:
+def _plan(document: Mapping[str, Any], table: Checkpoint, name: str, *, is_result: bool) -> Plan:
     seed, rng = document["seed"], document["rng"]
     if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
         raise ValueError(f"seed {seed}, rng {rng}")
-    around = Surroundings(table, None, read)
+    around = Surroundings(table, None, read_checkpoint)
     if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
         raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
     tensors = {tensor.name: tensor for tensor in table.tensors}
     united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
     entries = [entry for entry in document["actions"] if entry["tensor"] not in united]
     entries += _of_ties(entries, tensors) if is_result else []
-    actions = [_action(entry, tensors, around, path) for entry in entries]
-    for other, checkpoint in _others(actions).items():
+    actions = [_action(entry, tensors, around, name) for entry in entries]
+    for other, checkpoint in other_checkpoints(actions).items():
         if document["sources"][other] != table_digest(checkpoint):
-            raise _other(checkpoint.path, path)
+            raise _other(checkpoint.path, name)
     if rng == TORCH:
         actions = [by_torch(action) for action in actions]
     buffers = tuple(map(_text, document["buffers"])) if document["reset_optimizer"] else None
@@ -186,32 +127,13 @@ def _text(value: object) -> str:
     return value
 
 
-def _others(actions: Iterable[Action]) -> dict[str, Checkpoint]:
-    """The other checkpoints that tensors are filled from, by the paths that rules call them by."""
-    places = [pair for action in actions for pair in action.sources.items()]
-    return {source.checkpoint: place.checkpoint for source, place in places if source.checkpoint is not None}
-
-
-def _other(checkpoint: str, path: str) -> ConflictError:
-    message = f"{shown(checkpoint)}: is not the checkpoint that {shown(path)} was made for: its table differs"
+def _other(checkpoint: str, name: str) -> ConflictError:
+    message = f"{shown(checkpoint)}: is not the checkpoint that {name} was made for: its table differs"
     return ConflictError(Problem("plan.table", message, "plan again"))
 
 
-def _action_json(action: Action) -> dict[str, Any]:
-    return {
-        "tensor": action.tensor.name,
-        "rows": action.rows and list(action.rows),
-        "rule": action.rule.text,
-        "source": action.rule.source,
-        "init": action.initializer,
-        "arguments": dict(action.arguments),
-        "derived": dict(action.derived),
-        "device": action.device,
-    }
-
-
-def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around: Surroundings, path: str) -> Action:
-    """Raises what reading it may: `SavedPlan` tells all of it alike."""
+def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around: Surroundings, name: str) -> Action:
+    """Raises what reading it may: `SavedPlan` reports all of it alike."""
     tensor = tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
     source = escape(_text(entry["source"]))  # it is part of a sentence, as a rule's own is
@@ -221,7 +143,7 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
         rule, BoundCall.of(initializer, _arguments(initializer, entry["arguments"])), tensor, rows, around
     )
     if dict(action.derived) != entry["derived"]:
-        message = f"{shown(path)}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
+        message = f"{name}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
         raise ConflictError(Problem("plan.numbers", message, "plan again"))
     device = _text(entry["device"])
     if device == AUTO:
@@ -243,7 +165,3 @@ def _rows(rows: Sequence[int], tensor: TensorSpec) -> tuple[int, int]:
     if not (type(start) is int and type(stop) is int and 0 <= start < stop <= tensor.shape[0]):
         raise ValueError(f"rows {rows} of {tensor.name}")
     return start, stop
-
-
-def _malformed(path: str, fault: str, hint: str | None = None) -> NoReturn:
-    raise InputError(Problem("plan.malformed", f"{shown(path)}: {fault}", hint))

@@ -50,18 +50,18 @@ def loaded(path: Path) -> dict[str, bytes] | None:
 @pytest.mark.parametrize("sample", [None, 3])
 def test_it_holds(case: tuple[Path, Path], sample: int | None):
     before, after = case
-    found = initctl.verify(after, rules=RULES, against=before, sample=sample)
+    found = initctl.verify(before, after, rules=RULES, sample=sample)
     assert found.holds
     assert found.is_converted
     assert sample or found.compared == sum(tensor.numel() for tensor in network().values())
-    assert not initctl.verify(after, rules=[*RULES, "norm.weight=zeros"], against=before, sample=sample).holds
+    assert not initctl.verify(before, after, rules=[*RULES, "norm.weight=zeros"], sample=sample).holds
 
 
 def test_it_holds_by_a_saved_plan(case: tuple[Path, Path], tmp_path: Path):
     before, after = case
-    initctl.save_plan(initctl.plan(before, rules=RULES), tmp_path / "plan.json")
-    assert initctl.verify(after, plan=tmp_path / "plan.json", against=before).holds
-    assert initctl.verify(after, plan=tmp_path / "plan.json").holds
+    initctl.plan(before, rules=RULES).save(tmp_path / "plan.json")
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", before), after).holds
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=after)).holds
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
@@ -74,7 +74,7 @@ def test_no_flipped_bit_of_a_tensor_is_passed_over(tmp_path: Path, case: tuple[P
     at = data.draw(st.integers(0, tensor.nbytes - 1))
     content[block.offset + at] ^= 1 << data.draw(st.integers(0, 7))
     (tmp_path / "flipped.pt").write_bytes(content)
-    found = initctl.verify(tmp_path / "flipped.pt", rules=RULES, against=before)
+    found = initctl.verify(before, tmp_path / "flipped.pt", rules=RULES)
     assert [difference.tensor for difference in found.differences] == [tensor.name]
 
 
@@ -89,7 +89,7 @@ def test_no_flipped_bit_that_changes_what_torch_reads_is_passed_over(
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     (tmp_path / "flipped.pt").write_bytes(content)
     try:
-        holds = initctl.verify(tmp_path / "flipped.pt", rules=RULES, against=before).holds
+        holds = initctl.verify(before, tmp_path / "flipped.pt", rules=RULES).holds
     except initctl.InitctlError:
         return
     assert not holds or loaded(tmp_path / "flipped.pt") == loaded(after), at
@@ -107,7 +107,7 @@ def test_a_wrong_checksum_of_a_tensor_is_found_whether_it_was_kept_or_filled(
     for place in checksum.places:
         content[place] ^= 1
     (tmp_path / "wrong.pt").write_bytes(content)
-    (fault,) = initctl.verify(tmp_path / "wrong.pt", rules=RULES, against=before).rest_differences
+    (fault,) = initctl.verify(before, tmp_path / "wrong.pt", rules=RULES).rest_differences
     assert fault.fault == f"the checksum of {checksum.name} is wrong"
 
 
@@ -125,10 +125,10 @@ def test_what_torch_wrote_over_it_is_found(case: tuple[Path, Path], tmp_path: Pa
     before, after = case
     tensors = dict(torch.load(after))
     torch.save(OrderedDict(tensors), tmp_path / "same.pt")
-    assert initctl.verify(tmp_path / "same.pt", rules=RULES, against=before).holds
+    assert initctl.verify(before, tmp_path / "same.pt", rules=RULES).holds
     CHANGES[change](tensors)
     torch.save(tensors, tmp_path / "other.pt")
-    assert not initctl.verify(tmp_path / "other.pt", rules=RULES, against=before).holds
+    assert not initctl.verify(before, tmp_path / "other.pt", rules=RULES).holds
 
 
 class TestTies:
@@ -142,7 +142,7 @@ class TestTies:
     @pytest.mark.parametrize("rules", [["a=normal"], ["k=normal"], []])
     def test_hold_under_both_names(self, before: Path, tmp_path: Path, rules: list[str]):
         initctl.apply(before, tmp_path / "out.pt", rules=rules)
-        assert initctl.verify(tmp_path / "out.pt", rules=rules, against=before).holds
+        assert initctl.verify(before, tmp_path / "out.pt", rules=rules).holds
 
     @pytest.mark.parametrize("rules", [["a=normal"], ["k=normal"]])
     def test_are_compared_under_the_other_name_where_they_are_apart(
@@ -151,22 +151,22 @@ class TestTies:
         initctl.apply(before, tmp_path / "out.pt", rules=rules)
         found = torch.load(tmp_path / "out.pt")
         torch.save({**found, "b": found["a"].clone()}, tmp_path / "apart.pt")
-        assert initctl.verify(tmp_path / "apart.pt", rules=rules, against=before).holds
+        assert initctl.verify(before, tmp_path / "apart.pt", rules=rules).holds
         torch.save({**found, "b": found["a"] + 1}, tmp_path / "other.pt")
-        (difference,) = initctl.verify(tmp_path / "other.pt", rules=rules, against=before).differences
+        (difference,) = initctl.verify(before, tmp_path / "other.pt", rules=rules).differences
         assert difference.tensor == "a"
 
     def test_are_missed_under_the_other_name(self, before: Path, tmp_path: Path):
         initctl.apply(before, tmp_path / "out.pt")
         found = torch.load(tmp_path / "out.pt")
         torch.save({name: found[name] for name in ("a", "k")}, tmp_path / "less.pt")
-        (lost,) = initctl.verify(tmp_path / "less.pt", against=before).lost
+        (lost,) = initctl.verify(before, tmp_path / "less.pt").lost
         assert (lost.tensor, lost.fault) == ("b", "is not there")
 
 
 def test_a_file_of_another_format_than_the_conversion_gives_is_found(tmp_path: Path):
     before = single(tmp_path / "in.safetensors")
     torch.save(network(), tmp_path / "out.pt", _use_new_zipfile_serialization=False)
-    found = initctl.verify(tmp_path / "out.pt", rules=["*.bias=constant:val=0.5"], against=before)
+    found = initctl.verify(before, tmp_path / "out.pt", rules=["*.bias=constant:val=0.5"])
     assert not zipfile.is_zipfile(tmp_path / "out.pt")
     assert [fault.fault for fault in found.rest_differences] == ["is torch-legacy, and was safetensors"]

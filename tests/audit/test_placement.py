@@ -28,10 +28,10 @@ def converted(folder: Path, state: dict[str, Any], *rules: str, **options: Any) 
 
 def by_rules_and_by_plan(before: Path, after: Path, *rules: str, **options: Any) -> list[Any]:
     """What verifying comes to, either way."""
-    initctl.save_plan(initctl.plan(before, rules=rules, **options), before.with_name("plan.json"))
+    initctl.plan(before, rules=rules, **options).save(before.with_name("plan.json"))
     return [
-        initctl.verify(after, rules=rules, against=before, **options),
-        initctl.verify(after, plan=before.with_name("plan.json"), against=before),
+        initctl.verify(before, after, rules=rules, **options),
+        initctl.verify(initctl.load_plan(before.with_name("plan.json"), before), after),
     ]
 
 
@@ -127,10 +127,10 @@ def test_an_optimizer_beside_the_tensors_of_a_state_dict(tmp_path: Path):
     before = save(tmp_path / "in.pt", {**net.state_dict(), "optimizer": optimizer.state_dict()})
     for options in ({}, {"reset_optimizer": True}):
         document = tmp_path / "plan.json"
-        initctl.save_plan(initctl.plan(before, rules=["weight=zeros"], **options), document)
-        initctl.apply(before, tmp_path / "out.pt", plan=document)
-        assert initctl.verify(tmp_path / "out.pt", plan=document).holds
-        assert initctl.verify(tmp_path / "out.pt", plan=document, against=before).holds
+        initctl.plan(before, rules=["weight=zeros"], **options).save(document)
+        initctl.apply(initctl.load_plan(document, before), tmp_path / "out.pt")
+        assert initctl.verify(initctl.load_plan(document, result=tmp_path / "out.pt")).holds
+        assert initctl.verify(initctl.load_plan(document, before), tmp_path / "out.pt").holds
 
 
 def test_a_conversion_has_no_optimizer_to_compare(tmp_path: Path):
@@ -141,7 +141,7 @@ def test_a_conversion_has_no_optimizer_to_compare(tmp_path: Path):
     state = {"model": net.state_dict(), "optimizer": optimizer.state_dict()}
     before, after = converted(tmp_path, state, "weight=zeros")
     with pytest.raises(initctl.UsageError, match="was converted, and holds no optimizer"):
-        initctl.verify(after, rules=["weight=zeros"], against=before, reset_optimizer=True)
+        initctl.verify(before, after, rules=["weight=zeros"], reset_optimizer=True)
 
 
 @pytest.mark.parametrize("kind", ["F4", "F6_E2M3"])
@@ -158,15 +158,15 @@ def test_elements_below_a_byte_are_converted_as_they_are(tmp_path: Path, kind: s
     (file,) = (path for path in tmp_path.rglob("*.safetensors") if path.parent.name != "in")
     assert packed in file.read_bytes()
     for sample in (None, 1):
-        assert initctl.verify(f"{tmp_path}/{output}", rules=["w=ones"], against=tmp_path / "in", sample=sample).holds
+        assert initctl.verify(tmp_path / "in", f"{tmp_path}/{output}", rules=["w=ones"], sample=sample).holds
 
 
 def test_shards_of_another_size_hold_the_same(tmp_path: Path):
     folder = sharded(tmp_path / "in")
     initctl.apply(folder, tmp_path / "out", rules=["*.weight=normal"], max_shard_size="1KB")
-    assert initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=folder).holds
+    assert initctl.verify(folder, tmp_path / "out", rules=["*.weight=normal"]).holds
     (tmp_path / "out" / "config.json").write_text("{}")
-    found = initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=folder)
+    found = initctl.verify(folder, tmp_path / "out", rules=["*.weight=normal"])
     assert [difference.file for difference in found.rest_differences] == ["config.json"]
 
 
@@ -178,7 +178,7 @@ def test_a_shard_that_was_added_is_told(tmp_path: Path):
     content = json.loads(index.read_text())
     content["weight_map"]["more"] = "model-4.safetensors"
     index.write_text(json.dumps(content))
-    found = initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=folder)
+    found = initctl.verify(folder, tmp_path / "out", rules=["*.weight=normal"])
     assert [(lost.tensor, lost.fault) for lost in found.lost] == [("more", "was not there")]
 
 
@@ -187,7 +187,7 @@ def test_a_result_in_another_format_of_torch_came_of_no_conversion(tmp_path: Pat
     save(tmp_path / "in.pt", state)
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["a=normal"])
     save(tmp_path / "again.pt", {**torch.load(tmp_path / "out.pt"), "more": 1}, "legacy")
-    found = initctl.verify(tmp_path / "again.pt", rules=["a=normal"], against=tmp_path / "in.pt")
+    found = initctl.verify(tmp_path / "in.pt", tmp_path / "again.pt", rules=["a=normal"])
     assert [d.fault for d in found.rest_differences] == ["is torch-legacy, and was torch"]
     assert not found.differences
 
@@ -200,14 +200,14 @@ def test_a_name_that_a_file_notes_is_not_that_of_another_files_tensor(tmp_path: 
     weight_map = {"z": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-2.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     assert not any(tensor.aliases for tensor in initctl.inspect(folder).tensors)
-    initctl.save_plan(initctl.plan(folder, rules=["{b,c}=normal"]), tmp_path / "plan.json")
+    initctl.plan(folder, rules=["{b,c}=normal"]).save(tmp_path / "plan.json")
     for output in ("out", "out.safetensors"):
         initctl.apply(folder, tmp_path / output, rules=["*=normal"])
-        found = initctl.verify(tmp_path / output, rules=["*=normal"], against=folder)
+        found = initctl.verify(folder, tmp_path / output, rules=["*=normal"])
         assert found.holds
         assert found.compared == 35
-    initctl.apply(folder, tmp_path / "planned", plan=tmp_path / "plan.json")
-    assert initctl.verify(tmp_path / "planned", rules=["{b,c}=normal"], against=folder).holds
+    initctl.apply(initctl.load_plan(tmp_path / "plan.json", folder), tmp_path / "planned")
+    assert initctl.verify(folder, tmp_path / "planned", rules=["{b,c}=normal"]).holds
 
 
 def test_many_shards_are_read_though_few_files_may_be_open(tmp_path: Path):
@@ -220,7 +220,7 @@ def test_many_shards_are_read_though_few_files_may_be_open(tmp_path: Path):
     initctl.apply(folder, tmp_path / "out", rules=["*=scale:by=2"])
     code = (
         "import initctl, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120)); "
-        "sys.exit(not initctl.verify(sys.argv[1], rules=['*=scale:by=2'], against=sys.argv[2]).holds)"
+        "sys.exit(not initctl.verify(sys.argv[2], sys.argv[1], rules=['*=scale:by=2']).holds)"
     )
     assert not subprocess.run([sys.executable, "-c", code, tmp_path / "out", folder], check=False).returncode
 
@@ -234,9 +234,9 @@ def test_metadata_of_a_file_in_a_directory_that_was_written_anew(tmp_path: Path,
         (tmp_path / name).mkdir()
     save_file({"w": torch.ones(2)}, tmp_path / "in" / "model.safetensors", metadata={"format": "pt", "note": "one"})
     initctl.apply(tmp_path / "in", tmp_path / "small", rules=["w=zeros"], max_shard_size="1MB")
-    assert initctl.verify(tmp_path / "small", rules=["w=zeros"], against=tmp_path / "in").holds
+    assert initctl.verify(tmp_path / "in", tmp_path / "small", rules=["w=zeros"]).holds
     save_file({"w": torch.zeros(2)}, tmp_path / "out" / "model.safetensors", metadata=metadata)
-    found = initctl.verify(tmp_path / "out", rules=["w=zeros"], against=tmp_path / "in")
+    found = initctl.verify(tmp_path / "in", tmp_path / "out", rules=["w=zeros"])
     assert [difference.fault for difference in found.rest_differences] == [fault]
 
 
@@ -252,20 +252,20 @@ def test_what_was_written_anew_is_compared_by_its_names(tmp_path: Path):
     state["optimizer"]["state"][0]["step"] += 3
     state["optimizer"]["state"][1]["exp_avg"][1] += 1
     save(tmp_path / "again-and-again.pt", {"note": "moved", **state})
-    found = initctl.verify(tmp_path / "again-and-again.pt", against=tmp_path / "in.pt", **options)
+    found = initctl.verify(tmp_path / "in.pt", tmp_path / "again-and-again.pt", **options)
     assert {difference.tensor for difference in found.differences} == {
         "optimizer.state.0.step", "optimizer.state.1.exp_avg",
     }  # fmt: skip
     del state["optimizer"]["state"][1]["exp_avg"]
     save(tmp_path / "again-and-again.pt", {"note": "moved", **state})
-    found = initctl.verify(tmp_path / "again-and-again.pt", against=tmp_path / "in.pt", **options)
+    found = initctl.verify(tmp_path / "in.pt", tmp_path / "again-and-again.pt", **options)
     assert [lost.tensor for lost in found.lost] == ["optimizer.state.1.exp_avg"]
 
 
 def test_a_conversion_without_rules_is_verified_against_the_original(tmp_path: Path):
     before, after = converted(tmp_path, {"a": torch.rand(3), "b": torch.rand(2)})
-    assert initctl.verify(after, against=before).holds
+    assert initctl.verify(before, after).holds
     save_file({"a": torch.rand(3), "b": torch.rand(2)}, after)
-    assert [d.tensor for d in initctl.verify(after, against=before).differences] == ["a", "b"]
+    assert [d.tensor for d in initctl.verify(before, after).differences] == ["a", "b"]
     with pytest.raises(initctl.UsageError, match="rules: none given"):
         initctl.verify(after)

@@ -58,7 +58,7 @@ def test_no_flipped_bit_of_the_file_is_passed_over(
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     (tmp_path / "flipped").write_bytes(content)
     try:
-        found = initctl.verify(tmp_path / "flipped", rules=rules, against=before)
+        found = initctl.verify(before, tmp_path / "flipped", rules=rules)
     except initctl.InitctlError:
         return  # no checkpoint any more, or one of other tensors
     assert not found.holds, at
@@ -66,7 +66,7 @@ def test_no_flipped_bit_of_the_file_is_passed_over(
 
 def test_all_that_was_kept_is_counted(case: tuple[Path, Path, list[str]]):
     before, after, rules = case
-    found = initctl.verify(after, rules=rules, against=before)
+    found = initctl.verify(before, after, rules=rules)
     assert found.holds
     written = sum(action.part.nbytes for action in found.plan.written)
     checksums = 4 * sum(len(checksum.places) for file in read_checkpoint(after).files for checksum in file.checksums)
@@ -89,7 +89,7 @@ def test_what_an_optimizer_remembers_is_held_against_the_original(tmp_path: Path
     before = training(tmp_path / "in.pt", kind)
     initctl.apply(before, tmp_path / "out.pt", rules=["w=normal"])
     flipped(tmp_path / "out.pt", "optimizer.state.0.exp_avg", 4 * 7)
-    (difference,) = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=before).differences
+    (difference,) = initctl.verify(before, tmp_path / "out.pt", rules=["w=normal"]).differences
     assert (difference.tensor, difference.index) == ("optimizer.state.0.exp_avg", (2, 1))
     assert initctl.verify(tmp_path / "out.pt", rules=["w=normal"]).holds
 
@@ -98,19 +98,19 @@ def test_what_an_optimizer_remembers_is_held_against_the_original(tmp_path: Path
 @pytest.mark.parametrize("rule", ["w=normal", "w[1:3]=normal"])
 def test_what_an_optimizer_was_made_to_forget_is_verified(tmp_path: Path, rule: str, saved: bool):
     before = training(tmp_path / "in.pt", "zip")
-    options: dict[str, Any] = {"rules": [rule], "reset_optimizer": True}
-    initctl.apply(before, tmp_path / "out.pt", **options)
+    plan = initctl.plan(before, rules=[rule], reset_optimizer=True)
+    initctl.apply(plan, tmp_path / "out.pt")
     if saved:
-        initctl.save_plan(initctl.plan(before, **options), tmp_path / "plan.json")
-        options = {"plan": tmp_path / "plan.json"}
-    assert initctl.verify(tmp_path / "out.pt", against=before, **options).holds
-    assert not initctl.verify(tmp_path / "out.pt", rules=[rule], against=before).holds
+        plan.save(tmp_path / "plan.json")
+        plan = initctl.load_plan(tmp_path / "plan.json")
+    assert initctl.verify(plan, tmp_path / "out.pt").holds
+    assert not initctl.verify(before, tmp_path / "out.pt", rules=[rule]).holds
     for at in (0, 4 * 4):  # kept, and set back, where rows were filled
         flipped(tmp_path / "out.pt", "optimizer.state.0.exp_avg_sq", at)
-        (difference,) = initctl.verify(tmp_path / "out.pt", against=before, **options).differences
+        (difference,) = initctl.verify(plan, tmp_path / "out.pt").differences
         assert difference.tensor == "optimizer.state.0.exp_avg_sq"
         flipped(tmp_path / "out.pt", "optimizer.state.0.exp_avg_sq", at)
-    assert initctl.verify(tmp_path / "out.pt", against=before, **options).holds
+    assert initctl.verify(plan, tmp_path / "out.pt").holds
 
 
 def test_an_optimizer_that_was_not_set_back_is_told(tmp_path: Path):
@@ -137,9 +137,9 @@ def test_an_optimizer_that_was_not_set_back_is_told(tmp_path: Path):
 def test_other_files_of_a_directory_are_held_against_the_original(tmp_path: Path, change: Any, expected: list[Any]):
     before = sharded(tmp_path / "in")
     initctl.apply(before, tmp_path / "out", rules=["*.weight=normal"])
-    assert initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=before).holds
+    assert initctl.verify(before, tmp_path / "out", rules=["*.weight=normal"]).holds
     change(tmp_path / "out")
-    found = initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=before)
+    found = initctl.verify(before, tmp_path / "out", rules=["*.weight=normal"])
     assert [(d.file, d.at) for d in found.rest_differences] == expected
     assert found.holds == (not expected)
     assert not found.differences
@@ -153,16 +153,16 @@ def test_a_converted_result_is_found_at_no_root_and_only_its_tensors_are_compare
     result = tmp_path / "converted" / "out.safetensors"
     result.parent.mkdir()
     initctl.apply(tmp_path / "in.pt", result, rules=rules, root="ema")
-    found = initctl.verify(result, rules=rules, root="ema", against=tmp_path / "in.pt")
+    found = initctl.verify(tmp_path / "in.pt", result, rules=rules, root="ema")
     assert found.holds
     assert (found.compared, found.rest, found.is_converted) == (5, 0, True)
     arguments = ["verify", str(result), "-r", rules[0], "--root", "ema", "--against", str(tmp_path / "in.pt")]
     assert run(arguments) == 0
     assert "it was converted: what is outside of the root was not compared" in capsys.readouterr().out
-    initctl.save_plan(initctl.plan(tmp_path / "in.pt", rules=rules, root="ema"), tmp_path / "plan.json")
-    assert initctl.verify(result, plan=tmp_path / "plan.json", against=tmp_path / "in.pt").holds
+    initctl.plan(tmp_path / "in.pt", rules=rules, root="ema").save(tmp_path / "plan.json")
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", tmp_path / "in.pt"), result).holds
     with pytest.raises(initctl.UsageError, match="there is no tensor under emma"):
-        initctl.verify(result, rules=rules, root="emma", against=tmp_path / "in.pt")
+        initctl.verify(tmp_path / "in.pt", result, rules=rules, root="emma")
 
 
 @pytest.mark.parametrize("inner", ["model.w", "ema.w"])
@@ -170,16 +170,16 @@ def test_names_that_begin_like_the_root_survive_a_conversion(tmp_path: Path, inn
     save(tmp_path / "in.pt", {"model": {inner: torch.ones(3), "v": torch.ones(2)}})
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.safetensors", rules=[f"{inner}=normal"], root="model")
     options: dict[str, Any] = {"rules": [f"{inner}=normal"], "root": "model"}
-    assert initctl.verify(tmp_path / "out.safetensors", against=tmp_path / "in.pt", **options).holds
-    initctl.save_plan(initctl.plan(tmp_path / "in.pt", **options), tmp_path / "plan.json")
-    assert initctl.verify(tmp_path / "out.safetensors", plan=tmp_path / "plan.json").holds
+    assert initctl.verify(tmp_path / "in.pt", tmp_path / "out.safetensors", **options).holds
+    initctl.plan(tmp_path / "in.pt", **options).save(tmp_path / "plan.json")
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=tmp_path / "out.safetensors")).holds
 
 
 def test_all_of_a_file_is_verified_at_the_root_of_all(tmp_path: Path):
     before = training(tmp_path / "in.pt", "zip")
     options: dict[str, Any] = {"rules": ["optimizer.state.0.exp_avg=normal"], "root": ""}
     initctl.apply(before, tmp_path / "out.pt", **options)
-    assert initctl.verify(tmp_path / "out.pt", against=before, **options).holds
+    assert initctl.verify(before, tmp_path / "out.pt", **options).holds
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
@@ -189,7 +189,7 @@ def test_elements_that_are_no_numbers_are_compared_as_they_are_stored(tmp_path: 
     save(tmp_path / "in.pt", {"w": torch.ones(3), "q": quantized, "wide": wide})
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["w=normal"])
     flipped(flipped(tmp_path / "out.pt", "q", 2), "wide", 4)
-    found = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=tmp_path / "in.pt")
+    found = initctl.verify(tmp_path / "in.pt", tmp_path / "out.pt", rules=["w=normal"])
     assert [(d.tensor, d.index, d.expected, d.found) for d in found.differences] == [
         ("q", (2,), 6, 7), ("wide", (1,), 4, 5),
     ]  # fmt: skip
@@ -207,8 +207,8 @@ def test_elements_below_a_byte_are_compared_by_their_bytes(tmp_path: Path, dtype
 
     before = written(tmp_path / "in.safetensors", bytes(range(6)))
     after = written(tmp_path / "out.safetensors", bytes([0, 1, 2, 9, 4, 5]))
-    assert initctl.verify(before, rules=["w=zeros"], against=shutil.copy(before, tmp_path / "same")).holds
-    (difference,) = initctl.verify(after, rules=["w=zeros"], against=before).differences
+    assert initctl.verify(shutil.copy(before, tmp_path / "same"), before, rules=["w=zeros"]).holds
+    (difference,) = initctl.verify(before, after, rules=["w=zeros"]).differences
     assert (difference.tensor, difference.index, difference.expected, difference.found) == ("p", (3,), 3, 9)
 
 
@@ -220,7 +220,7 @@ def test_the_first_of_several_bytes_that_differ_is_told(tmp_path: Path):
     content[0] = content[8 << 20] = 1
     (tmp_path / "out" / "large").write_bytes(content)
     for threads in (1, 4):
-        found = initctl.verify(tmp_path / "out", rules=["*.weight=normal"], against=before, threads=threads)
+        found = initctl.verify(before, tmp_path / "out", rules=["*.weight=normal"], threads=threads)
         assert [(d.file, d.at) for d in found.rest_differences] == [("large", 0)]
 
 
@@ -230,11 +230,11 @@ def test_bytes_between_the_elements_of_a_view_are_compared(tmp_path: Path, rule:
     save(tmp_path / "in.pt", {"w": torch.ones(3), "g": large[::2, ::2]})
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=[rule])
     (block,) = next(t for t in read_checkpoint(tmp_path / "in.pt").tensors if t.name == "g").blocks
-    assert initctl.verify(tmp_path / "out.pt", rules=[rule], against=tmp_path / "in.pt").holds
+    assert initctl.verify(tmp_path / "in.pt", tmp_path / "out.pt", rules=[rule]).holds
     content = bytearray((tmp_path / "out.pt").read_bytes())
     content[block.offset + 4 * (2 * 800 + 1)] ^= 1  # of an odd column
     (tmp_path / "out.pt").write_bytes(content)
-    found = initctl.verify(tmp_path / "out.pt", rules=[rule], against=tmp_path / "in.pt")
+    found = initctl.verify(tmp_path / "in.pt", tmp_path / "out.pt", rules=[rule])
     assert [(d.file, d.at) for d in found.rest_differences] == [("out.pt", block.offset + 4 * (2 * 800 + 1))]
     assert not found.differences
 
@@ -250,9 +250,9 @@ def test_a_wrong_checksum_of_what_was_filled_is_told(tmp_path: Path, stored: byt
     for place in checksum.places:
         content[place : place + 4] = stored
     (tmp_path / "out.pt").write_bytes(content)
-    for options in ({"against": before}, {}):
-        found = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], **options).rest_differences
-        told = any(stored) or bool(options)  # a file may have none
+    for paths in ([before, tmp_path / "out.pt"], [tmp_path / "out.pt"]):
+        found = initctl.verify(*paths, rules=["w=normal"]).rest_differences
+        told = any(stored) or len(paths) > 1  # a file may have none
         assert [difference.fault for difference in found] == [f"the checksum of {checksum.name} is wrong"] * told
 
 
@@ -268,7 +268,7 @@ def test_rows_of_what_has_no_numbers_may_be_kept(tmp_path: Path):
     rules = ["w=zeros", "p[:2]=keep"]
     for pad, fault in (("", []), ("longer", ["out.safetensors"])):
         after = written(tmp_path / "out.safetensors", bytes(7) + b"\1", pad)
-        found = initctl.verify(after, rules=rules, against=before)
+        found = initctl.verify(before, after, rules=rules)
         assert [(d.tensor, d.index) for d in found.differences] == [("p", (7,))]
         assert [d.file for d in found.rest_differences] == fault
 
@@ -282,7 +282,7 @@ def test_powers_of_two_are_told_as_such(tmp_path: Path, value: int, told: Any):
     content = bytearray(path.read_bytes())
     content[block.offset + 1] = value
     path.write_bytes(content)
-    (difference,) = initctl.verify(path, rules=["w=zeros"], against=tmp_path / "in.safetensors").differences
+    (difference,) = initctl.verify(tmp_path / "in.safetensors", path, rules=["w=zeros"]).differences
     assert difference.to_json() == {"tensor": "s", "index": [1], "expected": 0.25, "found": told}
 
 
@@ -295,7 +295,7 @@ def test_a_tensor_in_the_gaps_of_another_is_named(tmp_path: Path):
     content = bytearray((tmp_path / "out.pt").read_bytes())
     content[block.offset + 8 * 7] ^= 1
     (tmp_path / "out.pt").write_bytes(content)
-    found = initctl.verify(tmp_path / "out.pt", rules=["w=zeros"], against=tmp_path / "in.pt")
+    found = initctl.verify(tmp_path / "in.pt", tmp_path / "out.pt", rules=["w=zeros"])
     assert [(d.tensor, d.index) for d in found.differences] == [("odd", (7,))]
     assert not found.rest_differences
 
@@ -304,14 +304,14 @@ def test_a_tensor_in_the_gaps_of_another_is_named(tmp_path: Path):
 def test_a_sample_looks_at_all_that_is_no_tensor(tmp_path: Path, sample: int):
     before = training(tmp_path / "in.pt", "legacy")
     initctl.apply(before, tmp_path / "out.pt", rules=["w=normal"])
-    whole = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=before)
-    found = initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=before, sample=sample)
+    whole = initctl.verify(before, tmp_path / "out.pt", rules=["w=normal"])
+    found = initctl.verify(before, tmp_path / "out.pt", rules=["w=normal"], sample=sample)
     assert found.holds
     assert found.rest <= whole.rest
     assert found.to_json()["sample"] == sample
     content = (tmp_path / "out.pt").read_bytes()
     (tmp_path / "out.pt").write_bytes(content.replace("é".encode() * 9, "è".encode() * 9))
-    assert not initctl.verify(tmp_path / "out.pt", rules=["w=normal"], against=before, sample=sample).holds
+    assert not initctl.verify(before, tmp_path / "out.pt", rules=["w=normal"], sample=sample).holds
 
 
 def test_what_differs_beside_tensors_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -48,8 +48,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "in.safetensors", folder / "out.safetensors"
 
 
-def verify(path: Path, **options: Any) -> Any:
-    return initctl.verify(path, **{"rules": RULES, "seed": 4, **options})
+def verify(*paths: Path, **options: Any) -> Any:
+    return initctl.verify(*paths, **{"rules": RULES, "seed": 4, **options})
 
 
 def test_what_apply_wrote_holds(written: tuple[Path, Path]):
@@ -60,7 +60,7 @@ def test_what_apply_wrote_holds(written: tuple[Path, Path]):
         assert found.holds
         assert found.compared == decided
         assert found.to_json()["differences"] == []
-    found = verify(after, against=before)
+    found = verify(before, after)
     assert found.holds
     assert found.compared == decided
     kept = sum(tensor.nbytes for tensor in TENSORS.values()) - sum(a.part.nbytes for a in found.plan.actions)
@@ -96,7 +96,7 @@ def test_each_flipped_bit_is_found_at_its_index(tmp_path: Path, written: tuple[P
     found = verify(path)
     assert [(d.tensor, d.index) for d in found.differences] == ([(name, index)] if is_decided else [])
     assert found.holds != is_decided
-    (difference,) = verify(path, against=before).differences
+    (difference,) = verify(before, path).differences
     assert (difference.tensor, difference.index) == (name, index)
     assert json.loads(json.dumps(difference.to_json(), allow_nan=False))["index"] == list(index)
 
@@ -134,7 +134,7 @@ def test_strided_tied_and_transposed_tensors(tmp_path: Path, kind: str):
     rules = ["t=normal", "s[2:]=uniform", "{emb,head}=orthogonal"]
     save(tmp_path / "m.pt", tensors, kind)
     initctl.apply(tmp_path / "m.pt", tmp_path / "o.pt", rules=rules)
-    assert initctl.verify(tmp_path / "o.pt", rules=rules, against=tmp_path / "m.pt").holds
+    assert initctl.verify(tmp_path / "m.pt", tmp_path / "o.pt", rules=rules).holds
     state = load(tmp_path / "o.pt")
     state["t"][7, 4] += 1
     state["s"][5, 3] += 1
@@ -143,7 +143,7 @@ def test_strided_tied_and_transposed_tensors(tmp_path: Path, kind: str):
     assert [(d.tensor, d.index) for d in found.differences] == [("t", (7, 4)), ("s", (5, 3))]
     state["s"][1, 1] += 1
     save(tmp_path / "wrong.pt", state, kind)
-    found = initctl.verify(tmp_path / "wrong.pt", rules=rules, against=tmp_path / "m.pt")
+    found = initctl.verify(tmp_path / "m.pt", tmp_path / "wrong.pt", rules=rules)
     assert [(d.tensor, d.index) for d in found.differences] == [("t", (7, 4)), ("s", (1, 1))]
 
 
@@ -153,7 +153,7 @@ def test_shards_and_a_conversion_against_the_original(tmp_path: Path):
     initctl.apply(folder, tmp_path / "one.safetensors", rules=rules)
     initctl.apply(folder, tmp_path / "out", rules=rules)
     for result in (tmp_path / "one.safetensors", tmp_path / "out"):
-        assert initctl.verify(result, rules=rules, against=folder).holds
+        assert initctl.verify(folder, result, rules=rules).holds
     path = tmp_path / "out" / "model-2.safetensors"
     content = bytearray(path.read_bytes())
     content[ranges(bytes(content))["layers.1.weight"].start + 4 * 11] ^= 1
@@ -188,9 +188,9 @@ def test_what_started_from_old_values_is_verified_against_them(tmp_path: Path, c
         initctl.verify(tmp_path / "out.safetensors", rules=[f"a={call}"])
     assert str(raised.value) == "a: filled from what was there before; name the original with --against"
     against = tmp_path / "in.safetensors"
-    assert initctl.verify(tmp_path / "out.safetensors", rules=[f"a={call}"], against=against).holds
+    assert initctl.verify(against, tmp_path / "out.safetensors", rules=[f"a={call}"]).holds
     path = flipped(tmp_path / "out.safetensors", tmp_path, "a", 4 * 20)
-    (difference,) = initctl.verify(path, rules=[f"a={call}"], against=against).differences
+    (difference,) = initctl.verify(against, path, rules=[f"a={call}"]).differences
     assert difference.index == (6, 2)
 
 
@@ -198,7 +198,7 @@ def test_a_copy_of_what_was_filled_too_is_verified_against_the_original(tmp_path
     save_file({"a": torch.randn(20, 3), "b": torch.randn(20, 3)}, tmp_path / "in.safetensors")
     rules = ["a=copy:from=b", "b=copy:from=a"]
     initctl.apply(tmp_path / "in.safetensors", tmp_path / "out.safetensors", rules=rules)
-    assert initctl.verify(tmp_path / "out.safetensors", rules=rules, against=tmp_path / "in.safetensors").holds
+    assert initctl.verify(tmp_path / "in.safetensors", tmp_path / "out.safetensors", rules=rules).holds
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_tensor_that_was_lost_is_told(
     before = tmp_path / ("m.pt" if converted else "m.safetensors")
     (torch.save if converted else save_file)({"a": torch.zeros(3), "b": torch.ones(2)}, before)
     save_file(other, tmp_path / "other.safetensors")
-    found = initctl.verify(tmp_path / "other.safetensors", rules=["a=zeros"], against=before)
+    found = initctl.verify(before, tmp_path / "other.safetensors", rules=["a=zeros"])
     assert [(lost.tensor, lost.fault) for lost in found.lost] == [(tensor, fault)]
     assert not found.holds
     assert run(["verify", str(tmp_path / "other.safetensors"), "-r", "a=zeros", "--against", str(before)]) == 1
@@ -225,7 +225,7 @@ def test_a_tensor_that_was_lost_is_told(
 def test_an_original_may_lie_otherwise(tmp_path: Path):
     save_file({"a": torch.zeros(3), "b": torch.ones(2)}, tmp_path / "m.safetensors")
     save(tmp_path / "o.pt", {"state_dict": {"b": torch.ones(4)[::2], "a": torch.ones(3)}})
-    assert initctl.verify(tmp_path / "m.safetensors", rules=["a=zeros"], against=tmp_path / "o.pt").holds
+    assert initctl.verify(tmp_path / "o.pt", tmp_path / "m.safetensors", rules=["a=zeros"]).holds
 
 
 def test_a_difference_beyond_the_digits_of_float32_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -237,9 +237,9 @@ def test_a_difference_beyond_the_digits_of_float32_is_shown(tmp_path: Path, caps
 
 def test_an_original_is_read_at_the_root_of_the_plan(tmp_path: Path):
     save(tmp_path / "m.ckpt", {"model": {"a": torch.ones(3)}, "ema": {"b": torch.ones(2), "c": torch.ones(1)}})
-    initctl.save_plan(initctl.plan(tmp_path / "m.ckpt", rules=["b=normal"], root="ema"), tmp_path / "plan.json")
-    initctl.apply(tmp_path / "m.ckpt", tmp_path / "o.ckpt", plan=tmp_path / "plan.json")
-    found = initctl.verify(tmp_path / "o.ckpt", plan=tmp_path / "plan.json", against=tmp_path / "m.ckpt")
+    initctl.plan(tmp_path / "m.ckpt", rules=["b=normal"], root="ema").save(tmp_path / "plan.json")
+    initctl.apply(initctl.load_plan(tmp_path / "plan.json", tmp_path / "m.ckpt"), tmp_path / "o.ckpt")
+    found = initctl.verify(initctl.load_plan(tmp_path / "plan.json", tmp_path / "m.ckpt"), tmp_path / "o.ckpt")
     assert found.holds
     assert found.compared == 2
     assert {action.tensor.name for action in found.plan.actions} == {"b"}
@@ -257,14 +257,14 @@ def test_torchs_own_random_numbers_are_verified(tmp_path: Path):
 
 def test_a_saved_plan_is_verified(tmp_path: Path, written: tuple[Path, Path]):
     before, after = written
-    initctl.save_plan(initctl.plan(before, rules=RULES, seed=4), tmp_path / "plan.json")
-    assert initctl.verify(after, plan=tmp_path / "plan.json").holds
-    assert not initctl.verify(before, plan=tmp_path / "plan.json").holds
+    initctl.plan(before, rules=RULES, seed=4).save(tmp_path / "plan.json")
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=after)).holds
+    assert not initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=before)).holds
 
 
 def test_the_checkpoint_is_not_touched(written: tuple[Path, Path]):
     contents = [(path.read_bytes(), path.stat().st_mtime_ns) for path in written]
-    verify(written[1], against=written[0])
+    verify(*written)
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in written] == contents
     assert len(list(written[0].parent.iterdir())) == 2
 

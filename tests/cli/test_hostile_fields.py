@@ -17,7 +17,7 @@ import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
 
 import initctl as package
-from initctl.planning.saved import signed
+from initctl.planning.documents import signed
 from tests.cli.checkpoints import checkpoint
 from tests.cli.processes import on_terminal
 from tests.cli.test_hostile_names import DRAWN

@@ -10,8 +10,8 @@ from typing import Annotated
 import pytest
 import typer
 
-from initctl.asked import Asked
 from initctl.cli.options import RuleOptions, grouped
+from initctl.request import Asked
 
 OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 

@@ -91,7 +91,7 @@ class TestAPatch:
         initctl.apply(source, disk / "expected.safetensors", rules=self.RULES)
         subprocess.run(["cp", "--reflink=always", source, disk / "copy.safetensors"], check=True)
         before = source.read_bytes()
-        initctl.apply(disk / "copy.safetensors", in_place=True, patch=True, rules=self.RULES)
+        initctl.apply(disk / "copy.safetensors", in_place="patch", rules=self.RULES)
         assert source.read_bytes() == before
         assert (disk / "copy.safetensors").read_bytes() == (disk / "expected.safetensors").read_bytes()
 
@@ -102,7 +102,7 @@ class TestAPatch:
             stream.write(header)
             stream.truncate(len(header) + size)  # a hole: it takes no room yet
         with pytest.raises(initctl.StorageError, match="No space left on device: 16,777,216 bytes are needed"):
-            initctl.apply(path, in_place=True, patch=True, rules=["w=normal"])
+            initctl.apply(path, in_place="patch", rules=["w=normal"])
         assert not any(path.read_bytes()[len(header) :])
 
 

@@ -32,7 +32,7 @@ def doubled(folder: Path) -> Path:
 def test_a_directory_with_them_is_refused_and_nothing_is_written(tmp_path: Path):
     source = doubled(tmp_path / "model")
     before = snapshot(tmp_path)
-    for given in ({"output": tmp_path / "out"}, {"in_place": True}, {"in_place": True, "patch": True}):
+    for given in ({"output": tmp_path / "out"}, {"in_place": True}, {"in_place": "patch"}):
         with pytest.raises(initctl.InputError) as raised:
             initctl.apply(source, rules=RULES, **given)
         (problem,) = raised.value.problems
@@ -57,7 +57,7 @@ def test_kept_they_go_along_unchanged(tmp_path: Path, size: str | None):
     applied = initctl.apply(source, tmp_path / "out", rules=RULES, stale="keep", max_shard_size=size)
     assert applied.plan.warnings == ()
     assert {name: content for name, content in contents(tmp_path / "out").items() if name in STALE} == STALE
-    assert initctl.verify(tmp_path / "out", rules=RULES, against=source).holds
+    assert initctl.verify(source, tmp_path / "out", rules=RULES).holds
 
 
 @pytest.mark.parametrize("size", [None, "300B"])
@@ -69,14 +69,14 @@ def test_dropped_they_are_left_out_and_the_result_verifies(tmp_path: Path, size:
     assert not STALE.keys() & there.keys()
     assert {"config.json", "extra/deep/notes.txt"} <= there.keys()
     assert STALE.keys() <= contents(source).keys()
-    assert initctl.verify(tmp_path / "out", rules=RULES, against=source).holds
+    assert initctl.verify(source, tmp_path / "out", rules=RULES).holds
 
 
 def test_kept_and_changed_they_are_a_difference(tmp_path: Path):
     source = doubled(tmp_path / "model")
     initctl.apply(source, tmp_path / "out", rules=RULES, stale="keep")
     (tmp_path / "out" / "pytorch_model.bin").write_bytes(b"new")
-    assert not initctl.verify(tmp_path / "out", rules=RULES, against=source).holds
+    assert not initctl.verify(source, tmp_path / "out", rules=RULES).holds
 
 
 @pytest.mark.parametrize("rules", [ONE, MANY], ids=["one shard", "several"])
@@ -105,8 +105,8 @@ def test_kept_in_place_they_are_not_touched(tmp_path: Path, rules: list[str]):
 def test_a_patch_removes_no_file(tmp_path: Path):
     source = doubled(tmp_path / "model")
     with pytest.raises(initctl.UsageError, match="stale: --patch overwrites weights only, and does not remove"):
-        initctl.apply(source, in_place=True, patch=True, rules=RULES, stale="drop")
-    initctl.apply(source, in_place=True, patch=True, rules=RULES, stale="keep")
+        initctl.apply(source, in_place="patch", rules=RULES, stale="drop")
+    initctl.apply(source, in_place="patch", rules=RULES, stale="keep")
 
 
 @pytest.mark.parametrize("decision", ["", "Drop", "all"])

@@ -53,7 +53,7 @@ def test_the_whole_directory_is_written_with_just_its_files_changed(
     out = pipeline if in_place else tmp_path / "out"
     initctl.apply(pipeline, None if in_place else out, in_place=in_place, rules=RULES, component=name)
     assert changed(tmp_path / "copy", out) == WRITTEN[name]
-    assert initctl.verify(out, rules=RULES, component=name, against=tmp_path / "copy").holds
+    assert initctl.verify(tmp_path / "copy", out, rules=RULES, component=name).holds
     assert initctl.verify(out / name, rules=RULES).holds
 
 
@@ -72,23 +72,23 @@ def test_it_is_converted_in_its_folder(tmp_path: Path, pipeline: Path, size: str
     assert all(name.startswith("text_encoder/") for name in found)
     read = initctl.inspect(tmp_path / "out", component="text_encoder")
     assert {tensor.name for tensor in read.tensors} == set(network())
-    assert initctl.verify(tmp_path / "out", component="text_encoder", against=pipeline).holds
+    assert initctl.verify(pipeline, tmp_path / "out", component="text_encoder").holds
 
 
 def test_it_is_written_to_one_file_alone(tmp_path: Path, pipeline: Path):
     initctl.apply(pipeline, tmp_path / "out.safetensors", rules=RULES, component="unet")
     assert set(load_file(tmp_path / "out.safetensors")) == set(network())
-    assert initctl.verify(tmp_path / "out.safetensors", rules=RULES, component="unet", against=pipeline).holds
+    assert initctl.verify(pipeline, tmp_path / "out.safetensors", rules=RULES, component="unet").holds
 
 
 def test_a_saved_plan_is_for_it(tmp_path: Path, pipeline: Path):
     saved = tmp_path / "plan.json"
-    initctl.save_plan(initctl.plan(pipeline, rules=RULES, component="unet"), saved)
-    initctl.apply(pipeline, tmp_path / "out", plan=saved)
+    initctl.plan(pipeline, rules=RULES, component="unet").save(saved)
+    initctl.apply(initctl.load_plan(saved, pipeline), tmp_path / "out")
     assert changed(pipeline, tmp_path / "out") == WRITTEN["unet"]
-    assert initctl.verify(tmp_path / "out", plan=saved).holds
+    assert initctl.verify(initctl.load_plan(saved, result=tmp_path / "out")).holds
     with pytest.raises(initctl.UsageError, match="already fixes the rules, the seed and all other options"):
-        initctl.apply(pipeline, tmp_path / "two", plan=saved, component="unet")
+        initctl.apply(initctl.load_plan(saved, pipeline), tmp_path / "two", component="unet")
 
 
 def test_the_layer_of_a_sentence_transformer_is_one(tmp_path: Path):
@@ -110,7 +110,7 @@ def test_a_distributed_checkpoint_is_one(tmp_path: Path):
     (source / "context" / "model.yaml").write_text("x: 1")
     initctl.apply(source, tmp_path / "out", rules=RULES, component="weights")
     assert changed(source, tmp_path / "out") == {"weights/__0_0.distcp"}
-    assert initctl.verify(tmp_path / "out", rules=RULES, component="weights", against=source).holds
+    assert initctl.verify(source, tmp_path / "out", rules=RULES, component="weights").holds
 
 
 def test_its_own_config_says_how_it_is_quantized(tmp_path: Path):

@@ -127,10 +127,10 @@ def test_what_changed_since_it_was_planned_is_a_conflict(
 
 
 @pytest.mark.parametrize(
-    ("no_clobber", "words"),
-    [(True, "out: exists"), (False, "out: holds files that are not part of the result: theirs")],
+    ("overwrite", "words"),
+    [(False, "out: exists"), (None, "out: holds files that are not part of the result: theirs")],
 )
-def test_a_directory_of_others_that_appears_at_the_output_stays(tmp_path: Path, no_clobber: bool, words: str):
+def test_a_directory_of_others_that_appears_at_the_output_stays(tmp_path: Path, overwrite: bool | None, words: str):
     folder, out = sharded(tmp_path / "model"), tmp_path / "out"
 
     def appear() -> None:
@@ -138,7 +138,7 @@ def test_a_directory_of_others_that_appears_at_the_output_stays(tmp_path: Path, 
         (out / "theirs").write_text("theirs")
 
     with pytest.raises(initctl.ConflictError, match=words):
-        initctl.apply(folder, out, rules=RULES, no_clobber=no_clobber, on_event=once(appear))
+        initctl.apply(folder, out, rules=RULES, overwrite=overwrite, on_event=once(appear))
     assert contents(out) == {"theirs": b"theirs"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
 
@@ -147,7 +147,7 @@ def test_the_same_result_that_appears_at_the_output_is_replaced(tmp_path: Path):
     folder, out = sharded(tmp_path / "model"), tmp_path / "out"
     initctl.apply(folder, tmp_path / "theirs", rules=["*.bias=zeros"])
     initctl.apply(folder, out, rules=RULES, on_event=once(lambda: (tmp_path / "theirs").rename(out)))
-    assert initctl.verify(out, rules=RULES, against=folder).holds
+    assert initctl.verify(folder, out, rules=RULES).holds
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
 
 
@@ -168,9 +168,7 @@ def test_of_two_processes_that_write_one_new_directory_both_succeed(tmp_path: Pa
     ]
     ended = [process.communicate()[1] for process in started]
     assert [(process.returncode, text) for process, text in zip(started, ended, strict=True)] == [(0, "")] * 4
-    assert any(
-        initctl.verify(out, rules=[f"*.weight=constant:val={number}"], against=folder).holds for number in (1, 2, 3, 4)
-    )
+    assert any(initctl.verify(folder, out, rules=[f"*.weight=constant:val={number}"]).holds for number in (1, 2, 3, 4))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
 
 
@@ -186,7 +184,7 @@ def test_of_two_processes_that_write_one_new_directory_under_no_clobber_one_is_r
 def test_a_file_that_appears_at_the_output_is_not_replaced_under_no_clobber(tmp_path: Path):
     path, out = single(tmp_path / "model.safetensors"), tmp_path / "out"
     with pytest.raises(initctl.ConflictError, match="out: exists"):
-        initctl.apply(path, out, rules=RULES, no_clobber=True, on_event=once(lambda: out.write_text("theirs")))
+        initctl.apply(path, out, rules=RULES, overwrite=False, on_event=once(lambda: out.write_text("theirs")))
     assert out.read_text() == "theirs"
 
 

@@ -137,11 +137,11 @@ def test_a_link_that_leads_in_a_circle_is_a_storage_error(source: Path):
 def test_no_clobber_refuses_whatever_exists(source: Path):
     for name in ("x", "file"):
         (source.parent / "file").touch()
-        refuse(source, source.parent / name, initctl.ConflictError, "output.exists", no_clobber=True)
+        refuse(source, source.parent / name, initctl.ConflictError, "output.exists", overwrite=False)
 
 
 def test_no_clobber_lets_a_new_name_pass(source: Path):
-    initctl.apply(source, source.parent / "out", rules=RULES, no_clobber=True)
+    initctl.apply(source, source.parent / "out", rules=RULES, overwrite=False)
     assert (source.parent / "out").exists()
 
 

@@ -65,7 +65,7 @@ def test_what_is_no_checkpoint_stays_without_force_and_goes_with_it(tmp_path: Pa
     assert problem.message.startswith(f"{tmp_path}/{out}: exists and ")
     assert problem.hint == "name another file, or replace it with --force"
     assert snapshot(tmp_path) == before
-    initctl.apply(source, tmp_path / out, rules=RULES, force=True)
+    initctl.apply(source, tmp_path / out, rules=RULES, overwrite=True)
     assert {tensor.name for tensor in read_checkpoint(tmp_path / out).tensors} == set(network())
 
 
@@ -120,15 +120,15 @@ def test_no_directory_is_replaced_by_force(tmp_path: Path):
         (tmp_path / "out").mkdir(exist_ok=True)
         (tmp_path / "out" / "notes.md").write_text("# Notes\n")
         with pytest.raises(initctl.ConflictError) as raised:
-            initctl.apply(source, f"{tmp_path}/out/", rules=RULES, force=True)
+            initctl.apply(source, f"{tmp_path}/out/", rules=RULES, overwrite=True)
         (problem,) = raised.value.problems
         assert problem.code == "output.strangers"
         assert problem.hint == "name a new directory, or remove them; --force only replaces files"
 
 
-@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("overwrite", [None, True])
 @pytest.mark.parametrize("kind", ["a file", "a shard", "a directory"])
-def test_what_a_rule_copies_from_is_never_replaced(tmp_path: Path, kind: str, force: bool):
+def test_what_a_rule_copies_from_is_never_replaced(tmp_path: Path, kind: str, overwrite: bool | None):
     source = single(tmp_path / "in.safetensors")
     other = single(tmp_path / "other.safetensors") if kind == "a file" else sharded(tmp_path / "other")
     target = {"a file": other, "a shard": other / "model-1.safetensors", "a directory": other}[kind]
@@ -138,21 +138,20 @@ def test_what_a_rule_copies_from_is_never_replaced(tmp_path: Path, kind: str, fo
     )
     before = snapshot(tmp_path)
     with pytest.raises(initctl.UsageError, match="is a checkpoint that a rule copies from"):
-        initctl.apply(given, target, rules=rules, force=force)
+        initctl.apply(given, target, rules=rules, overwrite=overwrite)
     assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("overwrite", "said"),
     [
-        ({"in_place": True}, "force: in place the checkpoint itself is replaced"),
-        ({"no_clobber": True}, "force: no-clobber refuses to replace any file"),
+        (True, "force: in place the checkpoint itself is replaced"),
+        (False, "no-clobber: in place the checkpoint itself is replaced"),
     ],
 )
-def test_there_must_be_something_to_force(tmp_path: Path, options: dict[str, bool], said: str):
-    out = None if "in_place" in options else tmp_path / "out.safetensors"
+def test_in_place_there_is_nothing_to_overwrite(tmp_path: Path, overwrite: bool, said: str):
     with pytest.raises(initctl.UsageError, match=said):
-        initctl.apply(single(tmp_path / "in.safetensors"), out, rules=RULES, force=True, **options)
+        initctl.apply(single(tmp_path / "in.safetensors"), rules=RULES, in_place=True, overwrite=overwrite)
 
 
 class TestASavedPlan:
@@ -161,25 +160,25 @@ class TestASavedPlan:
         plan, path = initctl.plan(single(tmp_path / "in.safetensors"), rules=RULES), tmp_path / "plan.json"
         path.write_text(content)
         with pytest.raises(initctl.ConflictError) as raised:
-            initctl.save_plan(plan, path)
+            plan.save(path)
         (problem,) = raised.value.problems
         assert problem.message == f"{path}: exists and is not a saved plan"
         assert problem.hint == "name another file, or replace it with --force"
         assert path.read_text() == content
-        initctl.save_plan(plan, path, force=True)
+        plan.save(path, overwrite=True)
         assert json.loads(path.read_text())["schema"] == "initctl-plan/1"
 
     def test_replaces_a_checkpoint_only_by_force(self, tmp_path: Path):
         other = single(tmp_path / "other.safetensors")
         with pytest.raises(initctl.ConflictError, match="is not a saved plan"):
-            initctl.save_plan(initctl.plan(single(tmp_path / "in.safetensors"), rules=RULES), other)
+            initctl.plan(single(tmp_path / "in.safetensors"), rules=RULES).save(other)
         assert read_checkpoint(other).tensors
 
     @pytest.mark.parametrize("content", [None, ""])
     def test_replaces_a_plan_and_an_empty_file(self, tmp_path: Path, content: str | None):
         plan, path = initctl.plan(single(tmp_path / "in.safetensors"), rules=RULES), tmp_path / "plan.json"
-        initctl.save_plan(plan, path) if content is None else path.write_text(content)
-        initctl.save_plan(plan, path)
+        plan.save(path) if content is None else path.write_text(content)
+        plan.save(path)
         assert json.loads(path.read_text())["schema"] == "initctl-plan/1"
 
     def test_is_forced_from_the_command_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -22,7 +22,7 @@ WEIGHTS = {f"layers.{i}.weight": recomputed(f"layers.{i}.weight", Normal(0, 1), 
 
 
 def patch(path: Path, *, rules: list[str] = RULES, **options: object) -> initctl.Applied:
-    return initctl.apply(path, in_place=True, patch=True, rules=rules, **options)
+    return initctl.apply(path, in_place="patch", rules=rules, **options)
 
 
 def test_the_file_is_the_same_one_and_differs_in_the_ruled_bytes_only(tmp_path: Path):
@@ -72,11 +72,17 @@ def test_progress_counts_the_ruled_bytes(tmp_path: Path):
     assert told[-1] == Progress(2 * 256 + 8, 2 * 256 + 8)
 
 
-def test_it_needs_in_place(tmp_path: Path):
+def test_it_goes_to_no_other_file(tmp_path: Path):
     path = single(tmp_path / "model.safetensors")
-    with pytest.raises(initctl.UsageError, match="patch: it overwrites the checkpoint itself; give --in-place too"):
-        initctl.apply(path, tmp_path / "out", patch=True, rules=RULES)
+    with pytest.raises(initctl.UsageError, match="the output: give either OUT with -o, or --in-place"):
+        initctl.apply(path, tmp_path / "out", in_place="patch", rules=RULES)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_in_place_is_true_or_false_or_patch(tmp_path: Path):
+    path = single(tmp_path / "model.safetensors")
+    with pytest.raises(initctl.UsageError, match="in_place: patched is neither True, False nor 'patch'"):
+        initctl.apply(path, in_place="patched", rules=RULES)  # type: ignore[arg-type]
 
 
 class TestIsRefusedWhereOthersSeeTheFileUnderAnotherName:
@@ -171,4 +177,4 @@ def test_what_is_raised_on_hearing_that_it_is_done_is_no_unfinished_patch(tmp_pa
 
     path = single(tmp_path / "model.safetensors")
     with pytest.raises(LookupError):
-        initctl.apply(path, in_place=True, patch=True, rules=["norm.weight=zeros"], on_event=on(Committed, fail))
+        initctl.apply(path, in_place="patch", rules=["norm.weight=zeros"], on_event=on(Committed, fail))

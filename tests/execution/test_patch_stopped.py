@@ -57,7 +57,7 @@ WRITERS: dict[str, Callable[[Any], bytes]] = {
 
 
 def patch(path: Path) -> None:
-    initctl.apply(path, in_place=True, patch=True, rules=RULES, reset_optimizer=True, seed=3, threads=1)
+    initctl.apply(path, in_place="patch", rules=RULES, reset_optimizer=True, seed=3, threads=1)
 
 
 def patched(path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, *, after: int | None = None) -> list[int]:
@@ -131,7 +131,7 @@ def test_a_patch_of_other_tensors_leaves_one_that_stopped_to_be_completed(tmp_pa
     lengths = patched(path, content, monkeypatch)
     wanted = path.read_bytes()
     patched(path, content, monkeypatch, after=sum(lengths) // 2)
-    initctl.apply(path, in_place=True, patch=True, rules=["bias=constant:val=9"])
+    initctl.apply(path, in_place="patch", rules=["bias=constant:val=9"])
     patch(path)
     assert path.read_bytes() == wanted
 

@@ -94,5 +94,5 @@ def test_none_reaches_a_saved_plan(tmp_path: Path, bit: int):
     source, saved = single(tmp_path / "model.safetensors"), tmp_path / "plan.json"
     saved.touch()
     saved.chmod(0o640 | bit)
-    initctl.save_plan(initctl.plan(source, rules=RULES), saved)
+    initctl.plan(source, rules=RULES).save(saved)
     assert modes(saved) == {0o640}

@@ -371,7 +371,7 @@ def test_a_patch_is_refused_since_a_second_run_would_begin_elsewhere(tmp_path: P
     save_file({"w": torch.ones(9, 2), "other": torch.ones(9, 2)}, tmp_path / "m.safetensors")
     content = (tmp_path / "m.safetensors").read_bytes()
     with pytest.raises(initctl.UsageError):
-        initctl.apply(tmp_path / "m.safetensors", in_place=True, patch=True, rules=[f"w={call}"])
+        initctl.apply(tmp_path / "m.safetensors", in_place="patch", rules=[f"w={call}"])
     assert (tmp_path / "m.safetensors").read_bytes() == content
 
 

@@ -161,10 +161,10 @@ class TestTies:
     def test_are_verified_by_a_plan_of_the_original(self, tmp_path: Path):
         source, name = self.saved(tmp_path), next(iter(load_file(self.saved(tmp_path))))
         kept = next(name for name in load_file(source) if name.endswith("weight"))
-        initctl.save_plan(initctl.plan(source, rules=[f"{kept}=normal"]), tmp_path / "plan.json")
-        initctl.apply(source, tmp_path / "out.pt", plan=tmp_path / "plan.json")
-        assert initctl.verify(tmp_path / "out.pt", plan=tmp_path / "plan.json").holds
-        assert initctl.verify(tmp_path / "out.pt", plan=tmp_path / "plan.json", against=source).holds
+        initctl.plan(source, rules=[f"{kept}=normal"]).save(tmp_path / "plan.json")
+        initctl.apply(initctl.load_plan(tmp_path / "plan.json", source), tmp_path / "out.pt")
+        assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=tmp_path / "out.pt")).holds
+        assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", source), tmp_path / "out.pt").holds
         assert name in torch.load(tmp_path / "out.pt")
 
 
@@ -263,7 +263,7 @@ def test_an_optimizer_is_not_reset_in_a_conversion(tmp_path: Path):
     assert "reset it without a conversion, and convert the result" in str(raised.value)
     initctl.apply(tmp_path / "in", tmp_path / "reset", rules=rules, reset_optimizer=True)
     initctl.apply(tmp_path / "reset", tmp_path / "out.pt")
-    assert initctl.verify(tmp_path / "out.pt", rules=rules, against=tmp_path / "in").holds
+    assert initctl.verify(tmp_path / "in", tmp_path / "out.pt", rules=rules).holds
 
 
 def test_metadata_that_has_no_place_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, torch.Tensor]
 
 FORMATS = ("zip", "legacy")
-MODES: dict[str, dict[str, bool]] = {
+MODES: dict[str, dict[str, Any]] = {
     "to a new file": {},
     "in place": {"in_place": True},
-    "patched": {"in_place": True, "patch": True},
+    "patched": {"in_place": "patch"},
 }
 
 

@@ -66,8 +66,8 @@ def test_a_condition_goes_into_a_saved_plan_and_into_the_recipe(tmp_path: Path):
     rule = "*=xavier_uniform where ndim >= 2 and numel > 4"
     path = checkpoint_of(tmp_path, NET)
     plan = initctl.plan(path, rules=[rule])
-    initctl.save_plan(plan, tmp_path / "plan.json")
-    applied = initctl.apply(path, tmp_path / "out.safetensors", plan=tmp_path / "plan.json")
+    plan.save(tmp_path / "plan.json")
+    applied = initctl.apply(initctl.load_plan(tmp_path / "plan.json", path), tmp_path / "out.safetensors")
     assert {action.rule.text for action in applied.plan.actions} == {rule}
     recipe = initctl.effective_recipe(path, rules=[rule])
     (table,) = tomllib.loads(recipe)["rule"]

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.cli.main import run
-from initctl.planning.saved import signed
+from initctl.planning.documents import signed
 from tests.execution.checkpoints import network, sharded, single
 from tests.execution.torch_files import RULES as TORCH_RULES
 from tests.execution.torch_files import load, save
@@ -37,7 +37,7 @@ RULES = [
 def saved(source: Path, *rules: str, **options: Any) -> Path:
     """The document of a plan for `source`."""
     path = source.parent / "plan.json"
-    initctl.save_plan(initctl.plan(source, rules=rules or RULES, **options), path, force=True)
+    initctl.plan(source, rules=rules or RULES, **options).save(path, overwrite=True)
     return path
 
 
@@ -50,7 +50,7 @@ def same_bytes(folder: Path, source: Path, *rules: str, suffix: str = "", **opti
     """Applying rules, and applying the plan that was saved of them, must write the same."""
     document = saved(source, *rules, **options)
     initctl.apply(source, folder / f"direct{suffix}", rules=rules or RULES, **options)
-    initctl.apply(source, folder / f"later{suffix}", plan=document)
+    initctl.apply(initctl.load_plan(document, source), folder / f"later{suffix}")
     assert contents(folder / f"direct{suffix}") == contents(folder / f"later{suffix}")
     assert contents(folder / f"direct{suffix}") != contents(source)
 
@@ -79,11 +79,11 @@ def test_the_same_bytes_from_a_recipe_with_a_config(tmp_path: Path):
     (tmp_path / "config.json").write_text('{"std": 0.25}')
     (tmp_path / "r.toml").write_text('seed = 3\n[[rule]]\nmatch = "*.weight"\ninit = "normal"\nstd = "config.std"\n')
     source = single(tmp_path / "m.safetensors")
-    initctl.save_plan(initctl.plan(source, recipes=[tmp_path / "r.toml"]), tmp_path / "plan.json")
+    initctl.plan(source, recipes=[tmp_path / "r.toml"]).save(tmp_path / "plan.json")
     initctl.apply(source, tmp_path / "direct.safetensors", recipes=[tmp_path / "r.toml"])
     (tmp_path / "config.json").unlink()
     (tmp_path / "r.toml").unlink()
-    initctl.apply(source, tmp_path / "later.safetensors", plan=tmp_path / "plan.json")
+    initctl.apply(initctl.load_plan(tmp_path / "plan.json", source), tmp_path / "later.safetensors")
     assert (tmp_path / "direct.safetensors").read_bytes() == (tmp_path / "later.safetensors").read_bytes()
 
 
@@ -110,7 +110,7 @@ def test_the_plan_that_is_read_is_the_plan_that_was_saved(tmp_path: Path):
     source = single(tmp_path / "m.safetensors")
     made = initctl.plan(source, rules=RULES, seed=8)
     seen: list[Any] = []
-    initctl.apply(source, tmp_path / "o.safetensors", plan=saved(source, seed=8), on_event=seen.append)
+    initctl.apply(initctl.load_plan(saved(source, seed=8), source), tmp_path / "o.safetensors", on_event=seen.append)
     one, other = made.to_json(), seen[0].to_json()
     for data in (one, other):
         for entry in data["kept"]:  # which rule keeps a tensor is not saved
@@ -145,10 +145,10 @@ def test_only_the_checkpoint_with_the_same_table_is_taken(tmp_path: Path, change
     path = tmp_path / ("renamed.safetensors" if change == "name" else "other.safetensors")
     save_file(other, path)
     if is_accepted:
-        initctl.apply(path, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, path), tmp_path / "o.safetensors")
         return
     with pytest.raises(initctl.ConflictError) as raised:
-        initctl.apply(path, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, path), tmp_path / "o.safetensors")
     (problem,) = raised.value.problems
     assert problem.code == "plan.table"
     assert str(problem) == (
@@ -163,7 +163,7 @@ def test_tensors_that_lie_elsewhere_are_another_table(tmp_path: Path):
     for metadata, is_accepted in ({"format": "pt"}, False), (None, True):
         save_file({"a": torch.zeros(4)}, tmp_path / "other.safetensors", metadata=metadata)
         with nullcontext() if is_accepted else pytest.raises(initctl.ConflictError):
-            initctl.apply(tmp_path / "other.safetensors", tmp_path / "o.safetensors", plan=document)
+            initctl.apply(initctl.load_plan(document, tmp_path / "other.safetensors"), tmp_path / "o.safetensors")
 
 
 def test_a_tensor_renamed_moved_or_tied_is_another_table(tmp_path: Path):
@@ -175,9 +175,9 @@ def test_a_tensor_renamed_moved_or_tied_is_another_table(tmp_path: Path):
         {"state_dict": {"a": one, "b": other}},
     ):  # fmt: skip
         with pytest.raises(initctl.ConflictError):
-            initctl.apply(save(tmp_path / "other" / "m.pt", state), tmp_path / "o.pt", plan=document)
+            initctl.apply(initctl.load_plan(document, save(tmp_path / "other" / "m.pt", state)), tmp_path / "o.pt")
     shutil.copy(source, tmp_path / "renamed.pt")
-    assert initctl.apply(tmp_path / "renamed.pt", tmp_path / "o.pt", plan=document).files
+    assert initctl.apply(initctl.load_plan(document, tmp_path / "renamed.pt"), tmp_path / "o.pt").files
 
 
 def test_a_checkpoint_without_tensors_at_the_plans_root_is_another(tmp_path: Path):
@@ -185,7 +185,7 @@ def test_a_checkpoint_without_tensors_at_the_plans_root_is_another(tmp_path: Pat
     source = save(tmp_path / "m.pt", {"net": {"model": tensors}, "x": 1})
     document = saved(source, "a=normal", root="net.model")
     with pytest.raises(initctl.ConflictError, match="its table differs"):
-        initctl.apply(save(tmp_path / "other.pt", tensors), tmp_path / "o.pt", plan=document)
+        initctl.apply(initctl.load_plan(document, save(tmp_path / "other.pt", tensors)), tmp_path / "o.pt")
     same_bytes(tmp_path, source, "a=normal", suffix=".pt", root="net.model")
 
 
@@ -195,7 +195,7 @@ def test_another_optimizer_is_another_table(tmp_path: Path):
     state = load(source)
     state["optimizer"]["state"][0]["exp_avg"] = state["optimizer"]["state"][0]["exp_avg"].T.contiguous().T
     with pytest.raises(initctl.ConflictError):
-        initctl.apply(save(tmp_path / "other" / "m.ckpt", state), tmp_path / "o.ckpt", plan=document)
+        initctl.apply(initctl.load_plan(document, save(tmp_path / "other" / "m.ckpt", state)), tmp_path / "o.ckpt")
     assert (tmp_path / "other" / "m.ckpt").stat().st_size == source.stat().st_size
 
 
@@ -206,18 +206,18 @@ def test_a_table_that_differs_in_strides_alone_is_another(tmp_path: Path):
     other = save(tmp_path / "other" / "m.pt", {"a": square.T})
     assert other.stat().st_size == source.stat().st_size
     with pytest.raises(initctl.ConflictError):
-        initctl.apply(other, tmp_path / "o.pt", plan=document)
+        initctl.apply(initctl.load_plan(document, other), tmp_path / "o.pt")
 
 
 def test_shards_of_other_names_are_another_table(tmp_path: Path):
     document = saved(sharded(tmp_path / "m"))
     shutil.copytree(tmp_path / "m", tmp_path / "copy")
-    initctl.apply(tmp_path / "copy", tmp_path / "o", plan=document)
+    initctl.apply(initctl.load_plan(document, tmp_path / "copy"), tmp_path / "o")
     index = tmp_path / "copy" / "model.safetensors.index.json"
     index.write_text(index.read_text().replace("model-1", "renamed-1"))
     os.rename(tmp_path / "copy" / "model-1.safetensors", tmp_path / "copy" / "renamed-1.safetensors")
     with pytest.raises(initctl.ConflictError):
-        initctl.apply(tmp_path / "copy", tmp_path / "o2", plan=document)
+        initctl.apply(initctl.load_plan(document, tmp_path / "copy"), tmp_path / "o2")
 
 
 def test_a_copy_takes_the_same_other_checkpoint(tmp_path: Path):
@@ -225,14 +225,14 @@ def test_a_copy_takes_the_same_other_checkpoint(tmp_path: Path):
     save_file({"x": torch.ones(8, 8)}, tmp_path / "other.safetensors")
     document = saved(source, f"layers.0.weight=copy:from={tmp_path}/other.safetensors#x")
     save_file({"x": torch.full((8, 8), 2.0)}, tmp_path / "other.safetensors")
-    initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+    initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
     assert (load_file(tmp_path / "o.safetensors")["layers.0.weight"] == 2).all()
     save_file({"x": torch.ones(8, 8), "y": torch.ones(1)}, tmp_path / "other.safetensors")
     with pytest.raises(initctl.ConflictError, match=r"other\.safetensors: is not the checkpoint"):
-        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
     (tmp_path / "other.safetensors").unlink()
     with pytest.raises(initctl.InputError, match=r"other\.safetensors: no such file"):
-        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_nothing_that_the_plan_says_is_told_once_more(tmp_path: Path, given: dic
     (tmp_path / "x.toml").write_text('[[rule]]\nmatch = "*"\ninit = "zeros"')
     given = {k: [str(tmp_path / "x.toml")] if k == "recipes" else v for k, v in given.items()}
     with pytest.raises(initctl.UsageError, match="already fixes the rules, the seed and all other options"):
-        initctl.apply(source, tmp_path / "o.safetensors", plan=saved(source), **given)
+        initctl.apply(initctl.load_plan(saved(source), source), tmp_path / "o.safetensors", **given)
 
 
 # Damage
@@ -356,7 +356,7 @@ def test_a_document_that_was_edited_is_refused(tmp_path: Path, change: Callable[
     change(data)
     document.write_text(json.dumps(data))
     with pytest.raises(initctl.InputError, match="is not as it was saved: its digest differs; plan again"):
-        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
 
 
 @pytest.mark.parametrize("text", [b"", b"null", b"[]", b"{", b"\xff", b'{"schema": 1, "schema": 2}', b"[" * 100_000])
@@ -364,7 +364,7 @@ def test_what_is_no_document_is_refused(tmp_path: Path, text: bytes):
     source, document = small(tmp_path)
     document.write_bytes(text)
     with pytest.raises(initctl.InputError, match=r"plan\.json"):
-        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
 
 
 def test_a_document_that_cannot_be_read_is_refused(tmp_path: Path):
@@ -372,7 +372,7 @@ def test_a_document_that_cannot_be_read_is_refused(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "no.json", tmp_path, tmp_path / "pipe"):
         with pytest.raises(initctl.InputError):
-            initctl.apply(source, tmp_path / "o.safetensors", plan=path)
+            initctl.apply(initctl.load_plan(path, source), tmp_path / "o.safetensors")
     assert document.exists()
 
 
@@ -384,7 +384,7 @@ def test_a_document_that_tears_tied_tensors_apart_is_refused(tmp_path: Path):
     del data["actions"][1]
     document.write_text(json.dumps(signed(data)))
     with pytest.raises(initctl.InputError, match="must be decided alike"):
-        initctl.apply(source, tmp_path / "o.pt", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.pt")
 
 
 JSON = st.recursive(
@@ -409,7 +409,7 @@ def test_any_value_anywhere_is_refused_or_carried_out(tmp_path: Path, data: st.D
     part[key] = value
     document.write_text(json.dumps(content))
     try:
-        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
     except (initctl.InputError, initctl.ConflictError, initctl.FitError) as error:
         assert "\n" not in str(error)
 
@@ -421,24 +421,24 @@ def converted(folder: Path) -> tuple[Path, Path]:
     """What a plan for a file with tied tensors gave as safetensors, and the plan."""
     source = save(folder / "m.pt", torch_network())
     document = saved(source, *TORCH_RULES, seed=4)
-    initctl.apply(source, folder / "o.safetensors", plan=document)
+    initctl.apply(initctl.load_plan(document, source), folder / "o.safetensors")
     return folder / "o.safetensors", document
 
 
 def test_a_result_that_was_converted_is_verified_by_the_plan(tmp_path: Path):
     result, document = converted(tmp_path)
-    assert initctl.verify(result, plan=document).holds
+    assert initctl.verify(initctl.load_plan(document, result=result)).holds
     initctl.apply(result, tmp_path / "changed.safetensors", rules=["proj.weight=ones"])
-    (difference,) = initctl.verify(tmp_path / "changed.safetensors", plan=document).differences
+    (difference,) = initctl.verify(initctl.load_plan(document, result=tmp_path / "changed.safetensors")).differences
     assert difference.tensor == "proj.weight"
 
 
 def test_a_result_that_torch_wrote_anew_is_verified_by_the_plan(tmp_path: Path):
     source = with_optimizer(tmp_path / "m.ckpt")
     document = saved(source, "weight[1:3]=normal", "bias=copy:from=bias", reset_optimizer=True)
-    initctl.apply(source, tmp_path / "o.ckpt", plan=document)
+    initctl.apply(initctl.load_plan(document, source), tmp_path / "o.ckpt")
     torch.save({"note": "moved", **load(tmp_path / "o.ckpt")}, tmp_path / "copy.ckpt")
-    found = initctl.verify(tmp_path / "copy.ckpt", plan=document, against=source)
+    found = initctl.verify(initctl.load_plan(document, source), tmp_path / "copy.ckpt")
     assert found.differences == found.lost == ()
     assert [difference.file for difference in found.rest_differences] == ["copy.ckpt"]
     assert re.fullmatch(r"has \S+ bytes, and had \S+", found.rest_differences[0].fault)
@@ -449,10 +449,10 @@ def test_what_a_plan_copies_from_must_be_told_in_it(tmp_path: Path):
     document = saved(source, f"embed.weight=copy:from={other}#embed.weight")
     content = json.loads(document.read_text())
     assert list(content["sources"]) == [str(other)]
-    initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+    initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
     document.write_text(json.dumps(signed(content | {"sources": {}})))
     with pytest.raises(initctl.InputError, match="is damaged: KeyError"):
-        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
 
 
 def test_what_is_no_result_of_the_plan_is_a_conflict(tmp_path: Path):
@@ -461,18 +461,18 @@ def test_what_is_no_result_of_the_plan_is_a_conflict(tmp_path: Path):
     tensors["proj.weight"] = tensors["proj.weight"].to(torch.float64)
     save_file(tensors, result)
     with pytest.raises(initctl.ConflictError, match="is not the checkpoint"):
-        initctl.verify(result, plan=document)
+        initctl.verify(initctl.load_plan(document, result=result))
 
 
 def test_a_plan_never_takes_the_place_of_what_it_is_for(tmp_path: Path):
     folder = sharded(tmp_path / "shards")
     for name in ("config.json", "model.safetensors.index.json"):
         with pytest.raises(initctl.UsageError, match="is a file of the checkpoint that the plan is for"):
-            initctl.save_plan(initctl.plan(folder, rules=["*.weight=ones"]), folder / name)
+            initctl.plan(folder, rules=["*.weight=ones"]).save(folder / name)
     source = single(tmp_path / "m.safetensors")
     before = source.read_bytes()
     with pytest.raises(initctl.UsageError, match="is a file of the checkpoint that the plan is for"):
-        initctl.save_plan(initctl.plan(source, rules=RULES), source)
+        initctl.plan(source, rules=RULES).save(source)
     assert source.read_bytes() == before
 
 
@@ -483,4 +483,4 @@ def test_a_plan_whose_numbers_are_others_now_is_a_conflict(tmp_path: Path):
     content["actions"][0]["derived"]["std"] *= 2
     document.write_text(json.dumps(signed(content)))
     with pytest.raises(initctl.ConflictError, match="kaiming_normal comes to other numbers now"):
-        initctl.apply(source, tmp_path / "o.safetensors", plan=document)
+        initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")

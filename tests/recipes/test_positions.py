@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.instructions import instructions
 from initctl.recipes.positions import key_position, rule_lines
+from tests.requests import request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ def problem(folder: Path, text: str) -> Problem:
     path = folder / "r.toml"
     path.write_bytes(text.encode())
     with pytest.raises(initctl.RuleError) as raised:
-        instructions((), [path], None, None)
+        request(recipes=[path])
     (found,) = raised.value.problems
     return found
 

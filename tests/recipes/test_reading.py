@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import initctl
-from initctl.instructions import instructions
 from initctl.recipes import find_preset, preset_for, presets, read_preset, read_recipe
+from tests.requests import request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def recipe(folder: Path, text: str | bytes, name: str = "r.toml") -> Path:
 
 def refused(folder: Path, text: str | bytes, kind: type[initctl.InitctlError] = initctl.RuleError) -> str:
     with pytest.raises(kind) as raised:
-        instructions((), [recipe(folder, text)], None, None)
+        request(recipes=[recipe(folder, text)])
     assert raised.value.exit_status == 2
     (problem,) = raised.value.problems
     assert "\n" not in str(problem)
@@ -98,7 +98,7 @@ def test_every_key(tmp_path: Path):
 def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call: str):
     path = recipe(tmp_path, f'[[rule]]\nmatch = "a"\ninit = "normal"\nstd = {value}\n')
     assert rules(path) == [("a", call)]
-    assert instructions((), [path], None, None).rules
+    assert request(recipes=[path]).rules
 
 
 @pytest.mark.parametrize(
@@ -332,9 +332,9 @@ def test_the_seed_is_the_given_one_or_that_of_the_recipes(
         recipe(tmp_path, ("" if seed is None else f"seed = {seed}\n") + one(name), f"{name}.toml")
         for name, seed in zip("ab", seeds, strict=True)
     ]
-    assert instructions((), paths, None, given).seed == used
+    assert request(recipes=paths, seed=given).seed == used
     nested = recipe(tmp_path, 'extends = ["a.toml", "b.toml"]')
-    assert instructions((), [nested], None, given).seed == used
+    assert request(recipes=[nested], seed=given).seed == used
 
 
 SEEDS = {"a.toml": "seed = 3\n", "b.toml": "seed = 0\n", "c.toml": 'extends = "a.toml"\n', "none.toml": ""}
@@ -353,35 +353,38 @@ def test_recipes_that_say_different_seeds_are_refused_unless_one_is_given(tmp_pa
     first, second = (("b", 0), ("a", 3)) if names[0] == "b" else (("a", 3), ("b", 0))
     for given in (paths, [nested]):
         with pytest.raises(initctl.UsageError) as raised:
-            instructions((), given, None, None)
+            request(recipes=given)
         assert raised.value.exit_status == 2
         assert str(raised.value) == (
             f"recipes: {tmp_path}/{first[0]}.toml says seed = {first[1]} and "
             f"{tmp_path}/{second[0]}.toml says seed = {second[1]}; choose one with --seed"
         )
-        assert instructions((), given, None, 5).seed == 5
+        assert request(recipes=given, seed=5).seed == 5
         with pytest.raises(initctl.UsageError, match="choose one with --seed"):
-            instructions((), given, "auto", None)
-        assert instructions((), given, "auto", 0).seed == 0
+            request(recipes=given, preset="auto")
+        assert request(recipes=given, preset="auto", seed=0).seed == 0
 
 
 def test_a_recipe_decides_over_the_seeds_of_those_that_it_extends(tmp_path: Path):
     seeded(tmp_path)
     path = recipe(tmp_path, 'seed = 9\nextends = ["a.toml", "b.toml"]')
-    assert instructions((), [path], None, None).seed == 9
-    assert instructions((), [path, recipe(tmp_path, "seed = 9\n" + one("x"), "x.toml")], "gpt2", None).seed == 9
+    assert request(recipes=[path]).seed == 9
+    assert request(recipes=[path, recipe(tmp_path, "seed = 9\n" + one("x"), "x.toml")], preset="gpt2").seed == 9
 
 
 def test_a_seed_may_be_any_kind_of_integer():
     for given in (np.int64(7), np.uint8(7), np.array(7), 7):
-        assert instructions(["a=ones"], [], None, given).seed == 7  # type: ignore[arg-type]
+        assert request(rules=["a=ones"], seed=given).seed == 7  # type: ignore[arg-type]
     for given in (True, np.bool_(True), 7.0, np.float64(7), "7", np.array([7, 7]), np.int64(-1)):
         with pytest.raises(initctl.UsageError, match="is not a whole number from 0 to 2"):
-            instructions(["a=ones"], [], None, given)  # type: ignore[arg-type]
+            request(rules=["a=ones"], seed=given)  # type: ignore[arg-type]
 
 
 def test_presets_come_first_and_rules_of_the_caller_last(tmp_path: Path):
-    sources = [rule.rule.source for rule in instructions(["a=ones"], [recipe(tmp_path, one("a"))], "gpt2", None).rules]
+    sources = [
+        rule.rule.source
+        for rule in request(rules=["a=ones"], recipes=[recipe(tmp_path, one("a"))], preset="gpt2").rules
+    ]
     assert sources[0].startswith("preset gpt2: ")
     assert sources[-2:] == [f"{tmp_path}/r.toml: rule 1", "rule 1"]
 
@@ -389,7 +392,7 @@ def test_presets_come_first_and_rules_of_the_caller_last(tmp_path: Path):
 def test_faults_of_several_rules_are_told_together(tmp_path: Path):
     path = recipe(tmp_path, '[[rule]]\nmatch = "a"\ninit = "nrmal"\n[[rule]]\nmatch = "b"\ninit = "normal"\nx = 1\n')
     with pytest.raises(initctl.RuleError) as raised:
-        instructions(["c=oens", "d"], [path], None, None)
+        request(rules=["c=oens", "d"], recipes=[path])
     assert len(raised.value.problems) == 4
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import initctl
 from initctl.errors import RuleError
-from initctl.instructions import instructions
 from initctl.recipes import read_recipe
 from initctl.rules import Undefined, highest_numbers, parse_condition, parse_expression, parse_rule, parse_selector
 from tests.planning.tables import checkpoint_of
+from tests.requests import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ RULES = [
 def test_rules(rule: str):
     with within():
         try:
-            instructions([rule], (), None, None)
+            request(rules=[rule])
         except RuleError as error:
             assert all(len(str(problem)) < 3000 and "\n" not in str(problem) for problem in error.problems)
             assert [problem.excerpt and problem.excerpt.lines() for problem in error.problems]

@@ -98,7 +98,7 @@ def test_tensors_are_drawn_in_the_order_of_the_checkpoint(tmp_path: Path, kind: 
     assert (found["s"] == 1).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"in_place": True}, {"in_place": True, "patch": True}])
+@pytest.mark.parametrize("options", [{}, {"in_place": True}, {"in_place": "patch"}])
 def test_the_order_goes_over_shards(tmp_path: Path, options: dict[str, Any]):
     folder = sharded(tmp_path / "m")
     names = [a.tensor.name for a in initctl.plan(folder, rules=["*.weight=normal"]).actions]

@@ -246,7 +246,7 @@ class TestAFolderBelowThatCannotBeRead:
         unreadable(sharded(tmp_path, {"a.safetensors": ("w",)}).parent)
         assert initctl.inspect(tmp_path).warnings == ()
         plan = initctl.plan(tmp_path, rules=["w=zeros"])
-        initctl.save_plan(plan, tmp_path.parent / f"{tmp_path.name}.json")
+        plan.save(tmp_path.parent / f"{tmp_path.name}.json")
         assert initctl.verify(tmp_path, rules=["w=zeros"]).holds
 
     def test_does_not_keep_it_from_being_changed_in_place(self, tmp_path: Path):

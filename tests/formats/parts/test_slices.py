@@ -81,16 +81,16 @@ def test_each_file_gets_its_own_slice_of_the_values(saved: Path, expected: Any, 
     source = saved / f"{kind}-{ranks}"
     initctl.apply(source, tmp_path / "out", rules=SLICED, seed=5)
     assert_same(loaded_slices(tmp_path / "out", expected), expected)
-    assert initctl.verify(tmp_path / "out", rules=SLICED, seed=5, against=source).holds
+    assert initctl.verify(source, tmp_path / "out", rules=SLICED, seed=5).holds
     for file in source.iterdir():
         with safe_open(file, "pt") as before, safe_open(tmp_path / "out" / file.name, "pt") as after:
             assert before.metadata() == after.metadata()
 
 
-@pytest.mark.parametrize("patch", [False, True])
-def test_it_is_written_in_place(saved: Path, expected: Any, tmp_path: Path, patch: bool):
+@pytest.mark.parametrize("in_place", [True, "patch"])
+def test_it_is_written_in_place(saved: Path, expected: Any, tmp_path: Path, in_place: Any):
     shutil.copytree(saved / "slices-4", tmp_path / "in")
-    initctl.apply(tmp_path / "in", rules=SLICED, seed=5, in_place=True, patch=patch)
+    initctl.apply(tmp_path / "in", rules=SLICED, seed=5, in_place=in_place)
     assert_same(loaded_slices(tmp_path / "in", expected), expected)
 
 
@@ -104,7 +104,7 @@ def test_conversion_puts_the_slices_together(saved: Path, reference: Path, expec
     assert_same(tensors, {name: tensor for name, tensor in load_file(reference).items() if name != "transposed"})
     with safe_open(tmp_path / "one.safetensors", "pt") as file:
         assert file.metadata() == {"format": "pt"}
-    assert initctl.verify(tmp_path / "one.safetensors", rules=SLICED, seed=5, against=source).holds
+    assert initctl.verify(source, tmp_path / "one.safetensors", rules=SLICED, seed=5).holds
 
 
 @pytest.mark.parametrize(("size", "names"), [

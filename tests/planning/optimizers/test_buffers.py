@@ -46,13 +46,15 @@ def test_buffers_make_the_match_certain(lightning: Path, buffers: list[str]):
     initctl.apply(lightning, out, **options)
     before, after = (torch.load(path)["optimizer_states"][0] for path in (lightning, out))
     assert begun_anew(before, after) == {2, 3}
-    assert initctl.verify(out, against=lightning, **options).holds
+    assert initctl.verify(lightning, out, **options).holds
 
 
 def test_a_saved_plan_keeps_them(lightning: Path):
     plan = initctl.plan(lightning, rules=["head.*=zeros"], reset_optimizer=True, buffers=["loss.*"])
-    initctl.save_plan(plan, lightning.with_name("plan.json"))
-    done = initctl.apply(lightning, lightning.with_name("out.ckpt"), plan=lightning.with_name("plan.json"))
+    plan.save(lightning.with_name("plan.json"))
+    done = initctl.apply(
+        initctl.load_plan(lightning.with_name("plan.json"), lightning), lightning.with_name("out.ckpt")
+    )
     assert done.plan.reset_totals == plan.reset_totals
 
 

@@ -141,9 +141,9 @@ def test_a_copy_of_the_same_name_gets_the_values_that_the_parameter_is_rounded_f
     assert not after["optimizer.state.exp_avg_sq.head.weight"].any()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"head.weight", *(name for name in before if name.endswith(".head.weight"))}
-    assert initctl.verify(out, against=path, reset_optimizer=True, **options).holds
-    initctl.save_plan(initctl.plan(path, reset_optimizer=True, **options), tmp_path / "plan.json")
-    assert initctl.verify(out, plan=tmp_path / "plan.json", against=path).holds
+    assert initctl.verify(path, out, reset_optimizer=True, **options).holds
+    initctl.plan(path, reset_optimizer=True, **options).save(tmp_path / "plan.json")
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", path), out).holds
 
 
 def test_rows_of_a_copy_are_filled_with_the_rows_of_the_parameter(tmp_path: Path):

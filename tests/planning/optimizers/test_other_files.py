@@ -85,7 +85,7 @@ def test_the_state_of_what_is_filled_begins_anew_in_the_other_file(tmp_path: Pat
     done = initctl.apply(source, None if in_place else out, in_place=in_place, **HEAD)
     assert file in done.files
     assert begun_anew(optimizer_in(before / file), optimizer_in(out / file)) == {parameter}
-    verified = initctl.verify(out, against=before, **HEAD)
+    verified = initctl.verify(before, out, **HEAD)
     assert verified.holds
     assert initctl.verify(out, **HEAD).holds
 
@@ -93,36 +93,36 @@ def test_the_state_of_what_is_filled_begins_anew_in_the_other_file(tmp_path: Pat
 def test_a_patch_reaches_the_other_file_too(tmp_path: Path):
     source = accelerate(tmp_path / "ck")
     before = torch.load(source / "optimizer.bin")
-    initctl.apply(source, in_place=True, patch=True, **HEAD)
+    initctl.apply(source, in_place="patch", **HEAD)
     assert begun_anew(before, torch.load(source / "optimizer.bin")) == {4}
 
 
 def test_verify_finds_what_was_not_reset_or_was_changed_besides(tmp_path: Path):
     source, out = accelerate(tmp_path / "ck"), tmp_path / "out"
     initctl.apply(source, out, rules=HEAD["rules"])
-    found = initctl.verify(out, against=source, **HEAD)
+    found = initctl.verify(source, out, **HEAD)
     kinds = ("step", "exp_avg", "exp_avg_sq")
     assert [d.tensor for d in found.differences] == [f"optimizer.bin:state.4.{kind}" for kind in kinds]
     initctl.apply(source, out, **HEAD)
     held = torch.load(out / "optimizer.bin")
     held["state"][0]["exp_avg"][1, 1] += 1
     torch.save(held, out / "optimizer.bin")
-    (difference,) = initctl.verify(out, against=source, **HEAD).differences
+    (difference,) = initctl.verify(source, out, **HEAD).differences
     assert (difference.tensor, difference.index) == ("optimizer.bin:state.0.exp_avg", (1, 1))
     (out / "optimizer.bin").unlink()
-    assert not initctl.verify(out, against=source, **HEAD).holds
+    assert not initctl.verify(source, out, **HEAD).holds
 
 
 def test_a_saved_plan_knows_of_the_other_file(tmp_path: Path):
     source, out = accelerate(tmp_path / "ck"), tmp_path / "out"
-    initctl.save_plan(initctl.plan(source, **HEAD), tmp_path / "plan.json")
-    initctl.apply(source, out, plan=tmp_path / "plan.json")
+    initctl.plan(source, **HEAD).save(tmp_path / "plan.json")
+    initctl.apply(initctl.load_plan(tmp_path / "plan.json", source), out)
     assert begun_anew(torch.load(source / "optimizer.bin"), torch.load(out / "optimizer.bin")) == {4}
-    assert initctl.verify(out, plan=tmp_path / "plan.json").holds
-    assert initctl.verify(out, plan=tmp_path / "plan.json", against=source).holds
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=out)).holds
+    assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", source), out).holds
     torch.save({"state": {}, "param_groups": []}, source / "optimizer.bin")
     with pytest.raises(initctl.ConflictError, match="its table differs"):
-        initctl.apply(source, out, plan=tmp_path / "plan.json")
+        initctl.apply(initctl.load_plan(tmp_path / "plan.json", source), out)
 
 
 def warnings(path: Path, *rules: str) -> list[str]:
@@ -223,7 +223,7 @@ def test_layers_that_are_alike_are_set_back_where_all_of_them_are_filled_whole(t
     initctl.apply(tmp_path / "ck", tmp_path / "out", **asked)
     states = (torch.load(folder / "optimizer.bin") for folder in (tmp_path / "ck", tmp_path / "out"))
     assert begun_anew(*states) == {0, 2}
-    assert initctl.verify(tmp_path / "out", against=tmp_path / "ck", **asked).holds
+    assert initctl.verify(tmp_path / "ck", tmp_path / "out", **asked).holds
     for rules in (["0.weight=zeros", "1.weight[:2]=zeros"], ["0.weight=zeros"]):
         assert "cannot be matched for certain" in refusal(tmp_path / "ck", rules=rules)
 
