@@ -80,6 +80,8 @@ def is_visible(char: str) -> bool:
 
 def columns(text: str) -> int:
     """Columns of a terminal that `text`, which is escaped, takes."""
+    if text.isascii():
+        return len(text)
     return sum(0 if category(char) in _ON_THE_LAST else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 

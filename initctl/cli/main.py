@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 import initctl
-from initctl.cli.apply import apply
-from initctl.cli.demo import demo
-from initctl.cli.initializers import initializers
-from initctl.cli.inspect import inspect
-from initctl.cli.output import complain, say
-from initctl.cli.plan import plan
-from initctl.cli.presets import presets
-from initctl.cli.recipe_schema import recipe_schema
+from initctl.cli.commands import PLAIN, SUMMARIES, Commands
+from initctl.cli.lines import complain, say
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import open_streams
-from initctl.cli.verify import verify
 from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError, escape
-from initctl.report.envelope import document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,15 +22,9 @@ BUG = 70
 _SIGNALLED = 128
 """Added to a signal's number in the exit status of a process that it ended."""
 
-app = typer.Typer(
-    name="initctl",
-    invoke_without_command=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for command in (apply, plan, verify, inspect, initializers, presets, recipe_schema, demo):
-    app.command()(command)
+app = typer.Typer(name="initctl", cls=Commands, invoke_without_command=True, **PLAIN)
+for name, summary in SUMMARIES.items():
+    app.command(name, help=summary)(lambda: None)
 
 
 @app.callback()
@@ -85,6 +70,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, StorageError.exit_status, [Problem("storage.import", fault, "install it anew")])
     except Exception as error:  # noqa: BLE001 - a bug, told as one
         if {"--verbose", "-v"} & set(arguments):
+            import traceback
+
             say(traceback.format_exc().rstrip(), sys.stderr)
         fault = f"this is a bug in initctl: {type(error).__name__}: {escape(str(error))}"
         return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
@@ -94,6 +81,8 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
     for problem in problems:
         complain("error", problem)
     if "--json" in arguments:
+        from initctl.report.envelope import document
+
         with suppress(UncertainError):  # the error itself is told
             say(document(_command(arguments), None, exit_code=status, errors=problems), sys.stdout)
     return status
@@ -101,6 +90,4 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
 
 def _command(arguments: Sequence[str]) -> str | None:
     """The command that is called, if one is."""
-    functions = (command.callback for command in app.registered_commands)
-    names = {function.__name__.replace("_", "-") for function in functions if function}
-    return next((argument for argument in arguments if argument in names), None)
+    return next((argument for argument in arguments if argument in SUMMARIES), None)

@@ -66,7 +66,7 @@ class RuleOptions:
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", metavar="N", parser=parsed_seed, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
+            "--seed", metavar="N", callback=parsed_seed, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
         ),
     ] = None
     allow_unused: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from initctl.cli.output import say
+from initctl.cli.lines import say
 
 
 def recipe_schema() -> None:

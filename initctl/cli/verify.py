@@ -26,7 +26,7 @@ Against = Annotated[
 Sample = Annotated[
     int | None,
     typer.Option(
-        "--sample", metavar="N", parser=count_parser("sample"), help="Compare N elements of each tensor only."
+        "--sample", metavar="N", callback=count_parser("sample"), help="Compare N elements of each tensor only."
     ),
 ]
 

@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-from rich.filesize import decimal
-
 from initctl.errors import shown
 from initctl.formats.optimizers.masters import of_optimizers
 from initctl.initializers import Unfit, fans
 from initctl.planning import Totals
 from initctl.report.folding import listing
-from initctl.report.tables import Listing, count, shape_text
+from initctl.report.tables import Listing, count, shape_text, size_text
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rich.console import RenderableType
-
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Optimizer
     from initctl.initializers import Fans
+    from initctl.report.tables import Report
     from initctl.tensors import TensorSpec
 
 _HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")
@@ -47,14 +43,14 @@ def checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def checkpoint_report(checkpoint: Checkpoint, *, unfold: bool) -> RenderableType:
+def checkpoint_report(checkpoint: Checkpoint, *, unfold: bool) -> Report:
     """One row a tensor, what else there is, and totals; long lists folded unless `unfold`."""
     listed = listing([(tensor.name, _rest(tensor)) for tensor in checkpoint.tensors], unfold=unfold)
     totals = Totals.of(map(TensorPart, checkpoint.tensors))
-    sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {decimal(totals.bytes)}"
+    sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {size_text(totals.bytes)}"
     files = f"{checkpoint.format}, {count(len(checkpoint.files), 'file')}"
     rows_table = Listing(_HEADING, [(name, *rest) for name, rest in listed], right=("fan_in", "fan_out", "size"))
-    return Group(rows_table, "", *_beside(checkpoint), f"{sums}; {files}")
+    return [rows_table, "", *_beside(checkpoint), f"{sums}; {files}"]
 
 
 def _beside(checkpoint: Checkpoint) -> Iterator[str]:
@@ -117,7 +113,7 @@ def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
 
 def _rest(tensor: TensorSpec) -> tuple[str, str, str, str, str]:
     fan_in, fan_out = _fans(tensor) or ("-", "-")
-    return shape_text(tensor.shape), tensor.dtype.name, str(fan_in), str(fan_out), decimal(tensor.nbytes)
+    return shape_text(tensor.shape), tensor.dtype.name, str(fan_in), str(fan_out), size_text(tensor.nbytes)
 
 
 def _fans(tensor: TensorSpec) -> Fans | None:

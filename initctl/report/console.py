@@ -3,44 +3,59 @@
 from __future__ import annotations
 
 import os
-from io import StringIO
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from rich.console import Console
-from rich.segment import Segment, SegmentLines
-
 from initctl.escaping import as_line
+from initctl.report.tables import Listing
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections.abc import Iterator
 
-_PIPED_WIDTH = 1 << 16
-"""Columns of a stream that is not a terminal: nothing is wrapped or cut on its way to a file or a program."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    from initctl.report.tables import Report
+
 _AS_IT_IS: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
 """Foreign names mean nothing to the console."""
 
 
 def console(stream: TextIO, *, color: bool = True) -> Console:
-    """A console that writes to `stream`: in colour only on a terminal, and only where nobody asks for none."""
-    allowed = color and not os.environ.get("NO_COLOR") and stream.isatty()
-    system: Literal["auto"] | None = "auto" if allowed else None
-    width = None if stream.isatty() else _PIPED_WIDTH
-    return Console(file=stream, color_system=system, width=width, **_AS_IT_IS)
+    """A console that draws on the terminal `stream`: in colour only if nobody asks for none."""
+    from rich.console import Console
+
+    system: Literal["auto"] | None = "auto" if color and not os.environ.get("NO_COLOR") else None
+    return Console(file=stream, color_system=system, **_AS_IT_IS)
 
 
-def rendered(content: RenderableType, target: Console) -> str:
-    """`content` as text for `target`, without the blanks that pad its lines. Nothing is written."""
+def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> str:
+    """`content` as text for `stream`; nothing is written. A terminal gets a report that fits it, a pipe whole lines."""
     if isinstance(content, str):  # a document, whose lines stay as they are
         return "\n".join(map(as_line, content.split("\n")))
-    text = StringIO()
-    system: Any = target.color_system
-    same = Console(file=text, color_system=system, width=target.width, force_terminal=target.is_terminal, **_AS_IT_IS)
-    lines = same.render_lines(content, pad=False)
-    same.print(SegmentLines(map(_safe, lines), new_lines=True), crop=False)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    if stream.isatty():
+        return drawn(content, console(stream, color=color))
+    return "\n".join(as_line(line).rstrip() for line in _lines(content))
+
+
+def drawn(report: Report, terminal: Console) -> str:
+    """`report` as text that fits `terminal`, without the blanks that pad its lines."""
+    from rich.console import Group
+    from rich.segment import SegmentLines
+
+    with terminal.capture() as text:
+        lines = terminal.render_lines(Group(*report), pad=False)
+        terminal.print(SegmentLines(map(_safe, lines), new_lines=True), crop=False)
+    return "\n".join(line.rstrip() for line in text.get().splitlines())
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for part in report:
+        yield from part.lines() if isinstance(part, Listing) else part.split("\n")
 
 
 def _safe(line: list[Segment]) -> list[Segment]:
     """`line` as a log may get it: what wrapping or two cells beside each other made of it is seen only now."""
+    from rich.segment import Segment
+
     text = "".join(segment.text for segment in line)
     return line if as_line(text) == text else [Segment(as_line(text))]

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-
 from initctl.demo import RULES
 from initctl.errors import shown
 from initctl.report.plans import plan_report, written_report
 from initctl.report.tables import Listing
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from initctl.demo import Change, Demo
+    from initctl.report.tables import Report
 
 _HEADING = ("tensor", "mean", "mean after", "std", "std after", "bytes")
 
 
-def demo_report(demo: Demo) -> RenderableType:
+def demo_report(demo: Demo) -> Report:
     """Everything that happened, ending with whether it is what should have happened."""
     rules = [f"      -r '{rule}'" for rule in RULES]
     command = " \\\n".join((f"$ initctl plan {shown(demo.checkpoint)}", *rules))
     changes = Listing(_HEADING, list(map(_row, demo.changes)), right=_HEADING[1:-1])
     apply = f"$ initctl apply {shown(demo.checkpoint)} -o {shown(demo.applied.output)} …"
-    planned = (command, "", plan_report(demo.plan, unfold=True), "")
-    return Group(*planned, apply, "", written_report(demo.applied), "", changes, "", _verdict(demo))
+    planned = (command, "", *plan_report(demo.plan, unfold=True), "")
+    return [*planned, apply, "", *written_report(demo.applied), "", changes, "", _verdict(demo)]
 
 
 def _row(change: Change) -> tuple[str, ...]:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-
 from initctl.report.tables import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import RenderableType
-
     from initctl.initializers import Initializer, Parameter
+    from initctl.report.tables import Report
 
 
-def initializers_report(initializers: Iterable[Initializer]) -> RenderableType:
+def initializers_report(initializers: Iterable[Initializer]) -> Report:
     """One row each: the call with its parameters, and what it gives."""
-    return Listing(
-        ("initializer", "gives"), [(_call(initializer), initializer.summary) for initializer in initializers]
-    )
+    rows = [(_call(initializer), initializer.summary) for initializer in initializers]
+    return [Listing(("initializer", "gives"), rows)]
 
 
-def initializer_report(initializer: Initializer) -> RenderableType:
+def initializer_report(initializer: Initializer) -> Report:
     """Everything about one: what it gives, formula, parameters, example, source."""
     facts = [
         ("gives", initializer.summary),
@@ -32,11 +28,11 @@ def initializer_report(initializer: Initializer) -> RenderableType:
         ("example", f"-r '{initializer.example}'" if initializer.example else ""),
         ("source", initializer.source),
     ]
-    parts: list[RenderableType] = [Listing((initializer.name, ""), [fact for fact in facts if fact[1]])]
+    parts: list[str | Listing] = [Listing((initializer.name, ""), [fact for fact in facts if fact[1]])]
     if initializer.parameters:
         parameters = [(p.name, _default(p), p.type.accepts) for p in initializer.parameters]
         parts += ["", Listing(("parameter", "default", "takes"), parameters)]
-    return Group(*parts)
+    return parts
 
 
 def initializer_json(initializer: Initializer) -> dict[str, Any]:

@@ -6,9 +6,6 @@ from collections import Counter, defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-from rich.filesize import decimal
-
 from initctl.errors import listed, shown
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import SAFETENSORS
@@ -17,24 +14,23 @@ from initctl.planning import Kept
 from initctl.planning.optimizers import SOURCE as RESET
 from initctl.planning.plan import PHILOX
 from initctl.report.folding import listing
-from initctl.report.tables import Listing, count, shape_text
+from initctl.report.tables import Listing, count, shape_text, size_text
 from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import RenderableType
-
     from initctl.api import Applied
     from initctl.formats import Checkpoint
     from initctl.planning import Action, Plan
     from initctl.planning.plan import Totals
+    from initctl.report.tables import Report
     from initctl.rules import Rule
 
 _HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
 
 
-def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
+def plan_report(plan: Plan, *, unfold: bool) -> Report:
     """One row a tensor, in the checkpoint's order, and totals; long lists folded unless `unfold`."""
     by_tensor: dict[int, list[Action | Kept]] = defaultdict(list)
     decided: list[Action | Kept] = [*plan.actions, *plan.kept]
@@ -43,24 +39,24 @@ def plan_report(plan: Plan, *, unfold: bool) -> RenderableType:
     parts = chain.from_iterable(sorted(by_tensor[id(t)], key=_first_row) for t in plan.checkpoint.tensors)
     entries = [*parts, *plan.resets]
     totals = f"initialize {_initialized(plan)}; keep {_kept(plan)}{_rest_of_totals(plan)}"
-    return Group(_rows(entries, unfold=unfold), "", totals)
+    return [_rows(entries, unfold=unfold), "", totals]
 
 
-def applied_report(applied: Applied, *, unfold: bool) -> RenderableType:
+def applied_report(applied: Applied, *, unfold: bool) -> Report:
     """The rows of what was filled, totals, and where the result lies."""
     actions = (*applied.plan.actions, *applied.plan.resets)
     rows = (_rows(actions, unfold=unfold), "") if actions else ()
-    return Group(*rows, written_report(applied))
+    return [*rows, *written_report(applied)]
 
 
-def written_report(applied: Applied) -> RenderableType:
+def written_report(applied: Applied) -> Report:
     """How much was filled, and where the result lies."""
     plan = applied.plan
     totals = f"initialized {_initialized(plan)}; kept {_kept(plan)}{_rest_of_totals(plan)}"
-    return Group(totals, _written(applied))
+    return [totals, _written(applied)]
 
 
-def _rows(entries: Sequence[Action | Kept], *, unfold: bool) -> RenderableType:
+def _rows(entries: Sequence[Action | Kept], *, unfold: bool) -> Listing:
     rows = [(_name(entry), _rest(entry)) for entry in entries]
     return Listing(_HEADING, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])
 
@@ -128,7 +124,7 @@ def _amount(totals: Totals, in_part: int = 0) -> str:
     tensors = count(totals.tensors, "tensor")
     if in_part:
         tensors += " in part" if in_part == totals.tensors else f", {in_part} of them in part"
-    return f"{tensors} ({count(totals.elements, 'element')}, {decimal(totals.bytes)})"
+    return f"{tensors} ({count(totals.elements, 'element')}, {size_text(totals.bytes)})"
 
 
 def _rest_of_totals(plan: Plan) -> str:

@@ -9,15 +9,14 @@ from initctl.report.tables import Listing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import RenderableType
-
     from initctl.recipes import Preset
+    from initctl.report.tables import Report
 
 
-def presets_report(presets: Iterable[Preset]) -> RenderableType:
+def presets_report(presets: Iterable[Preset]) -> Report:
     """One row each: its name, what it gives, and the model types that `auto` takes it for."""
     rows = [(preset.name, preset.summary, ", ".join(preset.model_types) or "-") for preset in presets]
-    return Listing(("preset", "gives", "model_type"), rows)
+    return [Listing(("preset", "gives", "model_type"), rows)]
 
 
 def preset_json(preset: Preset) -> dict[str, Any]:

@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bar
 
+from initctl.report.console import console
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from rich.console import Console
+    from typing import TextIO
 
     from initctl.execution import Progress
 
 
 @contextmanager
-def progress_bar(target: Console, doing: str = "writing") -> Iterator[Callable[[Progress], None]]:
-    """A callback that draws on the terminal `target` how far `doing` has come."""
+def progress_bar(
+    terminal: TextIO, doing: str = "writing", *, color: bool = True
+) -> Iterator[Callable[[Progress], None] | None]:
+    """A callback that draws on `terminal` how far `doing` has come, unless it cannot erase."""
+    target = console(terminal, color=color)
+    if target.is_dumb_terminal:
+        yield None
+        return
     columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Bar(*columns, console=target, transient=True) as bar:
         task = bar.add_task(doing, total=None)

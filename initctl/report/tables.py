@@ -1,24 +1,22 @@
-"""Plain tables: columns aligned where the terminal is wide enough, else a few lines for each row."""
+"""Plain tables: columns aligned where they fit, else a few lines for each row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from initctl.escaping import as_line, escape
+from initctl.escaping import as_line, columns, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
+    Report = Sequence[str | "Listing"]
+
 _GAP = 2
 """Blanks between columns, and before what is said of a row on a narrow terminal."""
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +30,36 @@ class Listing:
     rows: Sequence[Sequence[str]]
     right: Collection[str] = ()
 
+    def lines(self) -> list[str]:
+        """The heading and each row, with aligned columns and no blanks at the end."""
+        rows = [self.heading, *self._escaped()]
+        widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+        return [self._line(row, widths) for row in rows]
+
+    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
+        padded = (
+            " " * (width - columns(cell)) + cell if name in self.right else cell + " " * (width - columns(cell))
+            for name, cell, width in zip(self.heading, row, widths, strict=True)
+        )
+        return (" " * _GAP).join(padded).rstrip()
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        safe = replace(self, rows=[(as_line(first), *map(escape, others)) for first, *others in self.rows])
-        if safe.width <= options.max_width:
-            yield _table(safe)
-        else:
-            yield from _stacked(safe, min(_GAP, options.max_width // 3))
+        """The lines if the terminal is wide enough; else each row's first cell, and below it the others, indented."""
+        from rich.padding import Padding
+        from rich.text import Text
 
-    @property
-    def width(self) -> int:
-        """Columns of the terminal that the table needs."""
-        columns = zip(self.heading, *self.rows, strict=True)
-        return sum(max(map(cell_len, column)) + _GAP for column in columns) - _GAP
+        heading, *lines = self.lines()
+        if max(map(columns, (heading, *lines))) <= options.max_width:
+            yield Text(heading, style="bold")
+            yield from map(Text, lines)
+            return
+        indent = min(_GAP, options.max_width // 3)
+        for first, *others in self._escaped():
+            yield Text(first, style="bold")
+            yield Padding(Text((" " * _GAP).join(filter(None, others))), (0, 0, 0, indent))
 
-
-def _table(listing: Listing) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for name in listing.heading:
-        table.add_column(name, no_wrap=True, justify="right" if name in listing.right else "left")
-    for row in listing.rows:
-        table.add_row(*map(Text, row))
-    return table
-
-
-def _stacked(listing: Listing, indent: int) -> Iterable[Text | Padding]:
-    """The first cell of each row on a line of its own, the others below it, indented."""
-    for first, *others in listing.rows:
-        yield Text(first, style="bold")
-        yield Padding(Text((" " * _GAP).join(filter(None, others))), (0, 0, 0, indent))
+    def _escaped(self) -> Iterator[Sequence[str]]:
+        return ((as_line(first), *map(escape, others)) for first, *others in self.rows)
 
 
 def shape_text(shape: Iterable[int]) -> str:
@@ -69,3 +69,11 @@ def shape_text(shape: Iterable[int]) -> str:
 def count(number: int, noun: str) -> str:
     """`1 tensor`, `2,000 tensors`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size_text(nbytes: int) -> str:
+    """`1 byte`, `20.0 kB`."""
+    if nbytes < 1000:
+        return count(nbytes, "byte")
+    power = min((len(str(nbytes)) - 1) // 3, len(_UNITS))
+    return f"{nbytes / 1000**power:,.1f} {_UNITS[power - 1]}"

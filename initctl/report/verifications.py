@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-
 from initctl.errors import shown
 from initctl.report.tables import Listing, count
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from initctl.audit import Difference, Verification
+    from initctl.report.tables import Report
 
 
-def verification_report(found: Verification) -> RenderableType:
+def verification_report(found: Verification) -> Report:
     """The first element of each tensor that differs, and what was compared."""
     path = shown(found.path)
     lines = [f"{_compared(found)}; {_ruled(found)} by rule; seed {found.plan.seed}"]
@@ -24,7 +21,7 @@ def verification_report(found: Verification) -> RenderableType:
     if found.holds:
         where = "" if found.sample is None else ", as far as was compared"
         whose = "the rules give" if found.plan.actions or found.against is None else f"{shown(found.against)} holds"
-        return Group(f"{path}: holds what {whose}{where}", *lines)
+        return [f"{path}: holds what {whose}{where}", *lines]
     rows = [
         *((shown(lost.tensor), lost.fault, "", "") for lost in found.lost),
         *map(_row, found.differences),
@@ -33,9 +30,9 @@ def verification_report(found: Verification) -> RenderableType:
     tensors = count(len(found.lost) + len(found.differences), "tensor") if found.lost or found.differences else ""
     files = count(len(found.rest_differences), "file") if found.rest_differences else ""
     differing = " and ".join(filter(None, (tensors, files)))
-    total = len(rows)
     heading = ("tensor or file" if files else "tensor", "first difference at", "expected", "found")
-    return Group(Listing(heading, rows), "", f"{path}: {differing} {'differs' if total == 1 else 'differ'}", *lines)
+    verb = "differs" if len(rows) == 1 else "differ"
+    return [Listing(heading, rows), "", f"{path}: {differing} {verb}", *lines]
 
 
 def _compared(found: Verification) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from initctl.cli.commands import SUMMARIES
 from tests.cli.processes import MODULE, initctl
 
 
@@ -13,6 +14,12 @@ def test_without_a_command_there_is_help_and_status_2(folder):
     assert alone == type(alone)(2, asked.out, "")
     for name in ("apply", "plan", "inspect", "initializers", "demo"):
         assert f"\n  {name} " in asked.out
+
+
+@pytest.mark.parametrize("command", SUMMARIES)
+def test_the_list_of_commands_says_of_each_what_its_own_help_says(call, command):
+    assert call(command, "--help").out.splitlines()[2].strip() == SUMMARIES[command]
+    assert f"  {SUMMARIES[command]}\n" in call("--help").out
 
 
 @pytest.mark.parametrize("command", ["apply", "plan", "inspect", "initializers", "demo"])

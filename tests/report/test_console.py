@@ -6,11 +6,11 @@ import os
 from io import StringIO
 
 import pytest
-from rich.text import Text
 
-from initctl.report.console import console, rendered
+from initctl.report.console import rendered
+from initctl.report.tables import Listing
 
-BOLD = Text("bold", style="bold")
+BOLD = [Listing(("bold",), [])]
 
 
 @pytest.fixture
@@ -23,36 +23,36 @@ def terminal():
 
 
 def test_a_terminal_is_written_to_in_colour(terminal):
-    assert "\x1b[1m" in rendered(BOLD, console(terminal))
+    assert "\x1b[1m" in rendered(BOLD, terminal)
 
 
 def test_an_empty_no_color_asks_for_nothing(terminal, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "")
-    assert "\x1b[1m" in rendered(BOLD, console(terminal))
+    assert "\x1b[1m" in rendered(BOLD, terminal)
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_the_environment_can_ask_for_no_colour(terminal, monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert rendered(BOLD, console(terminal)) == "bold"
+    assert rendered(BOLD, terminal) == "bold"
 
 
 def test_the_caller_can_ask_for_no_colour(terminal):
-    assert rendered(BOLD, console(terminal, color=False)) == "bold"
+    assert rendered(BOLD, terminal, color=False) == "bold"
 
 
 def test_a_pipe_is_never_written_to_in_colour(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert rendered(BOLD, console(StringIO())) == "bold"
+    assert rendered(BOLD, StringIO()) == "bold"
 
 
 def test_a_pipe_is_wide_whatever_the_environment_says_of_columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
-    assert rendered("word " * 100 + "end", console(StringIO())) == "word " * 100 + "end"
+    assert rendered(["word " * 100 + "end"], StringIO()) == "word " * 100 + "end"
 
 
 def test_rendering_writes_nothing_to_its_target():
     target = StringIO()
-    rendered(BOLD, console(target))
+    rendered(BOLD, target)
     assert target.getvalue() == ""

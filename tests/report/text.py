@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from initctl.report.console import console, rendered
+from initctl.report.console import drawn, rendered
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from initctl.report.tables import Report
 
 
-def piped(content: RenderableType) -> str:
-    return rendered(content, console(StringIO()))
+def piped(content: Report) -> str:
+    return rendered(content, StringIO())
 
 
-def on_terminal(content: RenderableType, width: int) -> str:
+def on_terminal(content: Report, width: int) -> str:
     """As on a terminal of `width` columns that shows no colours."""
-    return rendered(content, Console(file=StringIO(), width=width, color_system=None, force_terminal=True))
+    return drawn(content, Console(file=StringIO(), width=width, color_system=None, force_terminal=True))

@@ -1,0 +1,68 @@
+"""The commands by name. What one needs is loaded when it is called: help that lists them needs none of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import Any, cast
+
+from typer import Typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+SUMMARIES = {
+    "apply": "Initialize tensors and write the checkpoint.",
+    "plan": "Show what apply would do, to the tensor.",
+    "verify": "Check that a checkpoint holds exactly what the rules give.",
+    "inspect": "List the tensors of a checkpoint.",
+    "initializers": "List the initializers, or explain one.",
+    "presets": "List the presets, or print one as a recipe.",
+    "recipe-schema": "Print the JSON Schema of recipes, for editors.",
+    "demo": "Initialize a small network, and verify it.",
+}
+"""What each command is for: the first line of its own help."""
+PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+"""Settings of each `Typer`: it draws no boxes, and reports nothing in its own way."""
+
+
+class Commands(TyperGroup):
+    """Known by their summaries only; the one that is called takes the place of its own."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - types that typer hides
+        return list(map(_as_typed, super().get_params(ctx)))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        name, summary, rest = super().resolve_command(ctx, args)
+        return name, _loaded(name) if name else summary, rest
+
+
+class Command(TyperCommand):
+    """A command with the parameters of its function."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
+        return list(map(_as_typed, super().get_params(ctx)))
+
+
+def _as_typed(parameter: Any) -> Any:  # noqa: ANN401
+    """`parameter`, whose value is taken as it is typed, and given to its callback.
+
+    Typer converts values with pydantic: loading it takes longer than loading Typer, and it changes no text and no flag.
+    """
+    parameter.process_value = partial(_processed, parameter)
+    return parameter
+
+
+def _processed(parameter: Any, context: Any, value: Any) -> Any:  # noqa: ANN401
+    if value is None and parameter.required:
+        return type(parameter).process_value(parameter, context, value)  # reports it
+    if value is None and parameter.multiple:
+        value = ()
+    return parameter.callback(context, parameter, value) if parameter.callback else value
+
+
+def _loaded(name: str) -> Command:
+    """The command called `name`, with its parameters."""
+    function = name.replace("-", "_")
+    app = Typer(**PLAIN)
+    app.command(cls=Command)(getattr(import_module(f"initctl.cli.{function}"), function))
+    return cast("Command", get_command(app))
