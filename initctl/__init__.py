@@ -6,10 +6,13 @@
     initctl.apply(plan, "out.safetensors")
     assert initctl.verify(plan, "out.safetensors")
 
-Importing it imports neither torch nor rich.
+Importing it imports neither torch nor rich, and the classes of what these functions return only once they are named.
 """
 
-from initctl.api import Applied, apply, effective_recipe, inspect, load_plan, plan, verify
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from initctl.api import apply, effective_recipe, inspect, load_plan, plan, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -22,6 +25,11 @@ from initctl.errors import (
     UsageError,
 )
 
+if TYPE_CHECKING:
+    from initctl.applied import Applied
+    from initctl.audit import Verification
+    from initctl.planning import Plan
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -30,11 +38,13 @@ __all__ = [
     "FitError",
     "InitctlError",
     "InputError",
+    "Plan",
     "Problem",
     "RuleError",
     "StorageError",
     "UncertainError",
     "UsageError",
+    "Verification",
     "__version__",
     "apply",
     "effective_recipe",
@@ -43,3 +53,12 @@ __all__ = [
     "plan",
     "verify",
 ]
+
+_RESULTS = {"Applied": "initctl.applied", "Plan": "initctl.planning", "Verification": "initctl.audit"}
+
+
+def __getattr__(name: str) -> type:
+    if name not in _RESULTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: type = getattr(import_module(_RESULTS[name]), name)
+    return found

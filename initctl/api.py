@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -13,6 +13,7 @@ from initctl.integers import counting
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.execution import Conversion, Event
     from initctl.formats import Checkpoint
@@ -20,30 +21,6 @@ if TYPE_CHECKING:
     from initctl.request import Asked, Request
 
     Path = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What `apply` did: the plan, where the result is, and the files written, by their names there.
-
-    If the result is of another kind than the checkpoint, `converted_to` names its format as messages do. `warnings` are
-    about the result; those about the plan are the plan's.
-    """
-
-    plan: Plan
-    output: str
-    files: tuple[str, ...]
-    converted_to: str | None = None
-    warnings: tuple[Problem, ...] = ()
-
-    @property
-    def converted(self) -> bool:
-        """Whether the result is of another kind than the checkpoint."""
-        return self.converted_to is not None
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan's data, and what was written."""
-        return {**self.plan.to_json(), "output": self.output, "files": list(self.files), "converted": self.converted}
 
 
 def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
@@ -134,6 +111,7 @@ def apply(
         ConflictError: the checkpoint changed since it was read, or `output` must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
+    from initctl.applied import Applied
     from initctl.execution import carried, execute, outcome_at
 
     path = None if output is None else os.fspath(output)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from initctl.api import Applied
+    from initctl.applied import Applied
     from initctl.planning import Plan
 
 RULES = (

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from initctl.display.displayed import Displayed
+from initctl.display.tables import Listing, count
+from initctl.errors import shown
+
 if TYPE_CHECKING:
     from initctl.audit.differences import Difference, FileDifference, Lost
+    from initctl.display.tables import Report
     from initctl.planning import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+@dataclass(frozen=True, slots=True, repr=False)
+class Verification(Displayed):
     """What comparing the checkpoint at `path` with `plan` came to. It is true if everything `holds`, so that
     `assert initctl.verify(…)` fails if anything differs.
 
@@ -54,3 +59,47 @@ class Verification:
             "lost": [lost.to_json() for lost in self.lost],
             "differences_rest": [difference.to_json() for difference in self.rest_differences],
         }
+
+    def report(self, *, unfold: bool = False) -> Report:  # noqa: ARG002 - what differs is never folded
+        """The first element of each tensor that differs, and what was compared."""
+        path = shown(self.path)
+        lines = [f"{_compared(self)}; {_ruled(self)} by rule; seed {self.plan.seed}"]
+        if self.is_converted and not self.plan.checkpoint.is_safetensors:
+            lines.append("it was converted: what is outside of the root was not compared")
+        if self.holds:
+            where = "" if self.sample is None else ", as far as was compared"
+            whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"
+            return [f"{path}: holds what {whose}{where}", *lines]
+        rows = [
+            *((shown(lost.tensor), lost.fault, "", "") for lost in self.lost),
+            *map(_row, self.differences),
+            *((shown(other.file), other.fault, "", "") for other in self.rest_differences),
+        ]
+        tensors = count(len(self.lost) + len(self.differences), "tensor") if self.lost or self.differences else ""
+        files = count(len(self.rest_differences), "file") if self.rest_differences else ""
+        differing = " and ".join(filter(None, (tensors, files)))
+        heading = ("tensor or file" if files else "tensor", "first difference at", "expected", "found")
+        verb = "differs" if len(rows) == 1 else "differ"
+        return [Listing(heading, rows), "", f"{path}: {differing} {verb}", *lines]
+
+
+def _compared(found: Verification) -> str:
+    rest = f" and {count(found.rest, 'other byte')}" if found.rest else ""
+    return f"compared {count(found.compared, 'element')}{rest}"
+
+
+def _ruled(found: Verification) -> str:
+    return count(len({action.tensor.name for action in found.plan.actions}), "tensor")
+
+
+def _row(difference: Difference) -> tuple[str, str, str, str]:
+    index = f"[{', '.join(map(str, difference.index))}]"
+    return shown(difference.tensor), index, *_told_apart(difference.expected, difference.found)
+
+
+def _told_apart(one: complex, other: complex) -> tuple[str, str]:
+    """Two numbers in as few digits as float32 takes, or in all of them where these do not tell them apart."""
+    if isinstance(one, int) and isinstance(other, int):
+        return str(one), str(other)
+    short = f"{one:.9g}", f"{other:.9g}"
+    return short if short[0] != short[1] else (repr(one), repr(other))

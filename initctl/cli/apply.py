@@ -11,11 +11,10 @@ import initctl
 from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, Unfold, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
+from initctl.display.tables import count
 from initctl.errors import Problem, UsageError
 from initctl.execution import Chosen, Committed, Progress
 from initctl.planning import Plan
-from initctl.report.plans import applied_report
-from initctl.report.tables import count
 
 if TYPE_CHECKING:
     from initctl.execution import Event
@@ -100,7 +99,7 @@ def apply(
     ignore_signals()
     out.warn(applied.warnings)
     out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
-    out.result("apply", applied.to_json, lambda: applied_report(applied, unfold=unfold))
+    out.result("apply", applied.to_json, lambda: applied.report(unfold=unfold))
 
 
 def _overwrite(*, no_clobber: bool, force: bool) -> bool | None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from initctl.display.tables import Report
     from initctl.execution import Progress
-    from initctl.report.tables import Report
 
 
 @dataclass(kw_only=True)

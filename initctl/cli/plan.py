@@ -10,7 +10,6 @@ import initctl
 from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
-from initctl.report.plans import plan_report
 
 Save = Annotated[
     str | None, typer.Option("--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan.")
@@ -48,4 +47,4 @@ def plan(
         recipe = initctl.effective_recipe(checkpoint, **vars(rules))
         out.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
     else:
-        out.result("plan", made.to_json, lambda: plan_report(made, unfold=unfold))
+        out.result("plan", made.to_json, lambda: made.report(unfold=unfold))

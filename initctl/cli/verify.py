@@ -12,7 +12,6 @@ from initctl.cli.options import Checkpoint, RuleOptions, SavedPlan, grouped
 from initctl.cli.output import Output
 from initctl.execution import Chosen, Progress
 from initctl.planning import Plan
-from initctl.report.verifications import verification_report
 
 if TYPE_CHECKING:
     from initctl.execution import Event
@@ -69,7 +68,7 @@ def verify(
             **vars(rules),
         )
     status = 0 if found.holds else 1
-    out.result("verify", found.to_json, lambda: verification_report(found), status=status)
+    out.result("verify", found.to_json, found.report, status=status)
     if status:
         raise typer.Exit(status)
 

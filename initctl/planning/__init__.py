@@ -1,6 +1,8 @@
 """(checkpoint, rules) → plan: what will be done to each tensor, decided before anything is written.
 
     plan.py        the plan itself: frozen, ordered, as JSON
+    action.py      what it says of each tensor
+    overview.py    that as a table that people read
     options.py     what is asked besides rules and seed
     planner.py     from a checkpoint's table and bound rules to a plan, or to every fault at once
     deciding.py    which rule decides which tensor, or which of its rows
@@ -23,9 +25,10 @@
 Nothing is written here.
 """
 
+from initctl.planning.action import Action, Kept, Totals
 from initctl.planning.deciding import BoundRule, bind
 from initctl.planning.options import Options
-from initctl.planning.plan import Action, Kept, Plan, Totals
+from initctl.planning.plan import Plan
 from initctl.planning.planner import make_plan
 
 __all__ = ["Action", "BoundRule", "Kept", "Options", "Plan", "Totals", "bind", "make_plan"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from initctl.dtypes import BY_NAME
 from initctl.initializers import Resolved, Unfit
 from initctl.initializers.complex import on_complex
-from initctl.planning.plan import Action
+from initctl.planning.action import Action
 from initctl.planning.sources import located_sources
 from initctl.stream import Constant, Deterministic, Fused, RevisingLaw
 

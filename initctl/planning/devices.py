@@ -13,7 +13,7 @@ from initctl.threads import processors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
 
 AUTO = "auto"
 

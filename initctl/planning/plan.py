@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from initctl.display.displayed import Displayed
+from initctl.display.tables import count
 from initctl.errors import Problem, UsageError, shown
 from initctl.initializers import KEEP
+from initctl.planning.action import Kept, Totals
 from initctl.planning.digests import table_digest, tensors_digest
 from initctl.planning.documents import SCHEMA, check_replaceable, signed
-from initctl.stream.engines.choosing import CPU
+from initctl.planning.overview import amount, on_devices, overview
 from initctl.tensors import TensorPart
 
 PHILOX, TORCH = "philox", "torch"
@@ -20,117 +23,16 @@ PHILOX, TORCH = "philox", "torch"
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
+    from initctl.display.tables import Report
     from initctl.formats import Checkpoint
-    from initctl.planning.sources import Located
-    from initctl.rules import Rule
-    from initctl.stream import AnyLaw, Source
+    from initctl.planning.action import Action
     from initctl.tensors import TensorSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One tensor that a rule fills, or some `rows` of it.
-
-    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
-    not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
-    `fill` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
-    own name, or from `stream`, the name of a tensor that this is a copy of.
-    """
-
-    tensor: TensorSpec
-    rule: Rule
-    initializer: str
-    arguments: Mapping[str, int | float | str]
-    derived: Mapping[str, int | float]
-    law: AnyLaw
-    device: str = CPU
-    rows: tuple[int, int] | None = None
-    sources: Mapping[Source, Located] = field(default_factory=dict)
-    stream: str | None = None
-
-    @property
-    def stream_name(self) -> str:
-        """The name that values derive from."""
-        return self.stream or self.tensor.stream_name
-
-    @property
-    def part(self) -> TensorPart:
-        """What is filled."""
-        return TensorPart(self.tensor, self.rows)
-
-    @property
-    def params(self) -> dict[str, int | float | str]:
-        """Arguments and derived numbers; where both have a name, the derived number holds."""
-        return {**self.arguments, **self.derived}
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **_tensor_json(self.tensor),
-            "rows": self.rows and list(self.rows),
-            "rule": self.rule.text,
-            "source": self.rule.source,
-            "init": self.initializer,
-            "params": self.params,
-            "device": self.device,
-            **_size_json(self.part),
-        }
-
-    def to_document(self) -> dict[str, Any]:
-        """What is saved of it."""
-        return {
-            "tensor": self.tensor.name,
-            "rows": self.rows and list(self.rows),
-            "rule": self.rule.text,
-            "source": self.rule.source,
-            "init": self.initializer,
-            "arguments": dict(self.arguments),
-            "derived": dict(self.derived),
-            "device": self.device,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One tensor that stays as it is, or some `rows` of it: by a `keep` rule, or because no rule decides it."""
-
-    tensor: TensorSpec
-    rule: Rule | None
-    rows: tuple[int, int] | None = None
-
-    @property
-    def part(self) -> TensorPart:
-        """What is kept."""
-        return TensorPart(self.tensor, self.rows)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **_tensor_json(self.tensor),
-            "rows": self.rows and list(self.rows),
-            "rule": self.rule and self.rule.text,
-            "source": self.rule and self.rule.source,
-            **_size_json(self.part),
-        }
-
-
-class Totals(NamedTuple):
-    """How many tensors by name, at least in part, and how many elements and bytes: those of tied ones count once."""
-
-    tensors: int
-    elements: int
-    bytes: int
-
-    @classmethod
-    def of(cls, parts: Iterable[TensorPart]) -> Totals:
-        parts = tuple(parts)
-        once = [part for part in parts if part.tensor.is_first]
-        tensors = {id(part.tensor) for part in parts}
-        return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(Displayed):
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
     `resets` are actions on what is outside of the state dict: what an optimizer remembers of filled tensors. If that
@@ -151,6 +53,13 @@ class Plan:
         """The actions, one for tied tensors, where the first of them stands in the checkpoint."""
         standing = {_place(action): action for action in self.actions if action.tensor.is_first}
         return tuple(standing[place] for place in dict.fromkeys(map(_place, self.actions)))
+
+    @property
+    def parts(self) -> list[Action | Kept]:
+        """What is done to each part of each tensor, in the checkpoint's order."""
+        order = {id(tensor): number for number, tensor in enumerate(self.checkpoint.tensors)}
+        parts: list[Action | Kept] = [*self.actions, *self.kept]
+        return sorted(parts, key=lambda part: (order[id(part.tensor)], part.rows or ()))
 
     def check_sources(self) -> None:
         """Raise `ConflictError` where another checkpoint that tensors are filled from has changed."""
@@ -177,6 +86,23 @@ class Plan:
     def reset_totals(self) -> Totals:
         """What an optimizer forgets."""
         return Totals.of(action.part for action in self.resets)
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """One row a tensor, and totals; long lists folded unless `unfold`."""
+        return [overview([*self.parts, *self.resets], unfold=unfold), "", self.summary()]
+
+    def summary(self, *, is_done: bool = False) -> str:
+        """The totals, of what is to be done or `is_done`: initialized, kept and reset, the root, the seed, devices."""
+        some = {id(action.tensor) for action in self.actions if action.rows} & {id(kept.tensor) for kept in self.kept}
+        fill, keep = ("initialized", "kept") if is_done else ("initialize", "keep")
+        said = [
+            f"{fill} {amount(self.initialized, len(some))}",
+            f"{keep} {amount(self.kept_totals, len(some))}",
+        ]
+        if self.resets:
+            said.append(f"reset {amount(self.reset_totals)} of an optimizer")
+        rng = "" if self.rng == PHILOX else f" of {self.rng}"
+        return "; ".join([*said, *_root(self.checkpoint), f"seed {self.seed}{rng}", *on_devices(self.actions)])
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the plan to the file `path`, so that `initctl.load_plan` gives it again, for just this checkpoint.
@@ -221,11 +147,8 @@ class Plan:
         """One dict for each part of each tensor, in the checkpoint's order, and then for each reset: what is done to
         it, or "keep" under "init". So `pandas.DataFrame(plan.rows())` is a table of the plan.
         """
-        order = {id(tensor): number for number, tensor in enumerate(self.checkpoint.tensors)}
-        parts: list[Action | Kept] = [*self.actions, *self.kept]
-        parts.sort(key=lambda part: (order[id(part.tensor)], part.rows or ()))
         kept: dict[str, Any] = {"init": KEEP, "params": {}, "device": None}
-        written = [part.to_json() | (kept if isinstance(part, Kept) else {}) for part in parts]
+        written = [part.to_json() | (kept if isinstance(part, Kept) else {}) for part in self.parts]
         return written + [reset.to_json() for reset in self.resets]
 
     def to_json(self) -> dict[str, Any]:
@@ -278,9 +201,10 @@ def _place(action: Action) -> tuple[str, tuple[int, int] | None]:
     return action.stream_name, action.rows
 
 
-def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
-    return {"tensor": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype.name}
-
-
-def _size_json(part: TensorPart) -> dict[str, int]:
-    return {"elements": part.numel, "bytes": part.nbytes}
+def _root(checkpoint: Checkpoint) -> Iterator[str]:
+    """Which state dict the rules reach, and how many tensors are outside of it; nothing if they reach all."""
+    outside = len(checkpoint.outside)
+    if checkpoint.root:
+        yield f"root {shown(checkpoint.root)}" + (f", {count(outside, 'tensor')} outside of it" if outside else "")
+    elif outside:
+        yield f"{count(outside, 'tensor')} outside of the state dict"

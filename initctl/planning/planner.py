@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError
 from initctl.initializers import Unfit
+from initctl.planning.action import Kept
 from initctl.planning.actions import action_of
 from initctl.planning.advice.findings import Decided, findings
 from initctl.planning.deciding import decide
 from initctl.planning.devices import placed
 from initctl.planning.lookup import Lookup, Surroundings
 from initctl.planning.optimizers import Resets, old_values_kept, resets, with_optimizers_beside
-from initctl.planning.plan import TORCH, Kept, Plan
+from initctl.planning.plan import TORCH, Plan
 from initctl.planning.sharing import shared
 from initctl.planning.torch_init import by_torch
 from initctl.planning.unfits import Unfits
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from initctl.errors import Problem
     from initctl.formats import Checkpoint
     from initctl.initializers import BoundCall
+    from initctl.planning.action import Action
     from initctl.planning.advice.presets import FromPreset
     from initctl.planning.deciding import BoundRule, Decisions, Part
     from initctl.planning.options import Options
-    from initctl.planning.plan import Action
     from initctl.rules import Rule
 
 

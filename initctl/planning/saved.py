@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import ConflictError, Problem, UsageError, escape, shown
 from initctl.formats import read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Unfit
+from initctl.planning.action import Kept
 from initctl.planning.actions import action_of
 from initctl.planning.devices import AUTO, placed
 from initctl.planning.digests import read_alike, table_digest, tensors_digest
 from initctl.planning.documents import malformed, read_document
 from initctl.planning.lookup import Surroundings
 from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
-from initctl.planning.plan import PHILOX, TORCH, Kept, Plan, other_checkpoints, untouched
+from initctl.planning.plan import PHILOX, TORCH, Plan, other_checkpoints, untouched
 from initctl.planning.sharing import shared
 from initctl.planning.torch_init import by_torch
 from initctl.rules import Call, Glob, Rule, Selector, quoted
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.initializers import Initializer
     from initctl.initializers.parameters import Value
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
     from initctl.tensors import TensorSpec
 
 

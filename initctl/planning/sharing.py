@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import Problem, escape, listed, shown
-from initctl.planning.plan import Action, Kept
+from initctl.planning.action import Action, Kept
 from initctl.rules import quoted
 from initctl.stream import Constant
 

@@ -11,7 +11,7 @@ from initctl.stream import Constant
 from initctl.stream.torch_draw import TorchDraw
 
 if TYPE_CHECKING:
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
 
 _ARGUMENTS = {
     "uniform": ("a", "b"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from initctl.initializers import Unfit
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
     from initctl.rules import Rule
     from initctl.tensors import TensorSpec
 

@@ -2,10 +2,6 @@
 
     envelope.py        the JSON document
     console.py         where text goes, and whether it may be coloured
-    tables.py          plain tables that are complete when piped and wrap on a narrow terminal
-    folding.py         many rows that differ in layer numbers as one
-    plans.py           a plan, and what applying it did
-    verifications.py   what verifying one came to
     checkpoints.py     what a checkpoint holds
     initializers.py    the list of initializers, and one explained
     presets.py         the list of presets

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from initctl.display.folding import listing
+from initctl.display.tables import Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.formats.optimizers.masters import of_optimizers
 from initctl.initializers import Unfit, fans
 from initctl.planning import Totals
-from initctl.report.folding import listing
-from initctl.report.tables import Listing, count, shape_text, size_text
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from initctl.display.tables import Report
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Optimizer
     from initctl.initializers import Fans
-    from initctl.report.tables import Report
     from initctl.tensors import TensorSpec
 
 _HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")

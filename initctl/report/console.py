@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from initctl.display.tables import lines
 from initctl.escaping import as_line
-from initctl.report.tables import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
     from rich.segment import Segment
 
-    from initctl.report.tables import Report
+    from initctl.display.tables import Report
 
 _AS_IT_IS: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
 """Foreign names mean nothing to the console."""
@@ -34,7 +32,7 @@ def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> st
         return "\n".join(map(as_line, content.split("\n")))
     if stream.isatty():
         return drawn(content, console(stream, color=color))
-    return "\n".join(as_line(line).rstrip() for line in _lines(content))
+    return "\n".join(as_line(line).rstrip() for line in lines(content))
 
 
 def drawn(report: Report, terminal: Console) -> str:
@@ -46,11 +44,6 @@ def drawn(report: Report, terminal: Console) -> str:
         lines = terminal.render_lines(Group(*report), pad=False)
         terminal.print(SegmentLines(map(_safe, lines), new_lines=True), crop=False)
     return "\n".join(line.rstrip() for line in text.get().splitlines())
-
-
-def _lines(report: Report) -> Iterator[str]:
-    for part in report:
-        yield from part.lines() if isinstance(part, Listing) else part.split("\n")
 
 
 def _safe(line: list[Segment]) -> list[Segment]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.demo import RULES
+from initctl.display.tables import Listing
 from initctl.errors import shown
-from initctl.report.plans import plan_report, written_report
-from initctl.report.tables import Listing
 
 if TYPE_CHECKING:
     from initctl.demo import Change, Demo
-    from initctl.report.tables import Report
+    from initctl.display.tables import Report
 
 _HEADING = ("tensor", "mean", "mean after", "std", "std after", "bytes")
 
@@ -22,8 +21,8 @@ def demo_report(demo: Demo) -> Report:
     command = " \\\n".join((f"$ initctl plan {shown(demo.checkpoint)}", *rules))
     changes = Listing(_HEADING, list(map(_row, demo.changes)), right=_HEADING[1:-1])
     apply = f"$ initctl apply {shown(demo.checkpoint)} -o {shown(demo.applied.output)} …"
-    planned = (command, "", *plan_report(demo.plan, unfold=True), "")
-    return [*planned, apply, "", *written_report(demo.applied), "", changes, "", _verdict(demo)]
+    planned = (command, "", *demo.plan.report(unfold=True), "")
+    return [*planned, apply, "", *demo.applied.summary(), "", changes, "", _verdict(demo)]
 
 
 def _row(change: Change) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.report.tables import Listing
+from initctl.display.tables import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from initctl.display.tables import Report
     from initctl.recipes import Preset
-    from initctl.report.tables import Report
 
 
 def presets_report(presets: Iterable[Preset]) -> Report:

@@ -10,7 +10,7 @@ import torch
 import initctl
 from initctl.report.checkpoints import checkpoint_json, checkpoint_report
 from tests.cli.checkpoints import checkpoint, shards
-from tests.report.text import on_terminal, piped
+from tests.display.text import on_terminal, piped
 
 TENSORS = {
     "conv.weight": ("BF16", (8, 3, 5, 5)),

@@ -7,8 +7,8 @@ from io import StringIO
 
 import pytest
 
+from initctl.display.tables import Listing
 from initctl.report.console import rendered
-from initctl.report.tables import Listing
 
 BOLD = [Listing(("bold",), [])]
 

@@ -10,7 +10,7 @@ import pytest
 import initctl
 from initctl.demo import RULES, demonstrate
 from initctl.report.demo import demo_report
-from tests.report.text import piped
+from tests.display.text import piped
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from initctl.initializers import REGISTRY
 from initctl.planning import bind
 from initctl.report.initializers import initializer_json, initializer_report, initializers_report
 from initctl.rules import parse_rule
-from tests.report.text import on_terminal, piped
+from tests.display.text import on_terminal, piped
 
 EACH = pytest.mark.parametrize("initializer", list(REGISTRY), ids=lambda initializer: initializer.name)
 

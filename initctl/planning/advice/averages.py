@@ -11,7 +11,7 @@ from initctl.stream import Constant
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
     from initctl.tensors import Shape, TensorSpec
 
     Network = tuple[tuple[str, ...], str]

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from initctl.errors import Problem
+    from initctl.planning.action import Action, Kept
     from initctl.planning.advice.presets import FromPreset
     from initctl.planning.deciding import Decisions
     from initctl.planning.lookup import Surroundings
     from initctl.planning.options import Options
-    from initctl.planning.plan import Action, Kept
 
 
 class Decided(NamedTuple):

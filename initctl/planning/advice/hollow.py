@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from initctl.formats import Checkpoint
+    from initctl.planning.action import Action
     from initctl.planning.deciding import Decisions
-    from initctl.planning.plan import Action
     from initctl.tensors import TensorSpec
 
 

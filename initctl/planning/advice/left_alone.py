@@ -11,8 +11,8 @@ from initctl.planning.computed import computed_kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from initctl.planning.action import Kept
     from initctl.planning.deciding import Coverage, Decisions
-    from initctl.planning.plan import Kept
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.tensors import TensorSpec
 

@@ -12,7 +12,7 @@ from initctl.stream import Deterministic, RevisingLaw
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
     from initctl.rules import Rule
 
 _PERTURB = "perturb"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
+    from initctl.planning.action import Kept
     from initctl.planning.deciding import Decisions
-    from initctl.planning.plan import Kept
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.rules import Rule
     from initctl.tensors import TensorSpec

@@ -9,7 +9,7 @@ from initctl.errors import Problem, listed, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.rules import Rule
 

@@ -10,7 +10,7 @@ from initctl.stream import TruncNormal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from initctl.planning.plan import Action
+    from initctl.planning.action import Action
     from initctl.rules import Rule
     from initctl.tensors import TensorSpec
 

@@ -12,7 +12,7 @@ from initctl.planning.computed import computed_kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from initctl.planning.plan import Kept
+    from initctl.planning.action import Kept
     from initctl.planning.quantization.weights import QuantizedWeight
 
 

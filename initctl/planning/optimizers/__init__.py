@@ -10,7 +10,6 @@ refusing.py     why nothing is set back
 
 from initctl.planning.optimizers.beside import with_optimizers_beside
 from initctl.planning.optimizers.copies import old_values_kept
-from initctl.planning.optimizers.refusing import SOURCE
 from initctl.planning.optimizers.resets import Resets, resets
 
-__all__ = ["SOURCE", "Resets", "old_values_kept", "resets", "with_optimizers_beside"]
+__all__ = ["Resets", "old_values_kept", "resets", "with_optimizers_beside"]

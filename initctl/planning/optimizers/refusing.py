@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import FitError, Problem, shown
+from initctl.planning.action import RESET
 
 if TYPE_CHECKING:
     from initctl.formats.optimizers import Optimizer
 
-SOURCE = "--reset-optimizer"
 WEIGHTS_ALONE = "load the weights alone, and start training with a new optimizer"
 ON_ITS_OWN = "save each network and its optimizer in a file of their own, or leave the flag out"
 
 
 def refuse(message: str, hint: str) -> NoReturn:
     """Raise the `FitError` for an optimizer that cannot be set back."""
-    raise FitError(Problem("optimizer.unmatched", f"{SOURCE}: {message}", hint))
+    raise FitError(Problem("optimizer.unmatched", f"{RESET}: {message}", hint))
 
 
 def uncertain(optimizer: Optimizer, why: str, remedy: str = "") -> NoReturn:

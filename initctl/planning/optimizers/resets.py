@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, listed, shown
 from initctl.formats.optimizers.kinds import BY_NAME as KNOWN_KINDS
+from initctl.planning.action import RESET, Action
 from initctl.planning.optimizers.beginnings import State, beginning
 from initctl.planning.optimizers.matching import Candidates, matched
-from initctl.planning.optimizers.refusing import ON_ITS_OWN, SOURCE, WEIGHTS_ALONE, refuse, start_anew
-from initctl.planning.plan import Action
+from initctl.planning.optimizers.refusing import ON_ITS_OWN, WEIGHTS_ALONE, refuse, start_anew
 from initctl.rules import Call, Glob, Rule, Selector, quoted
 from initctl.stream import Constant, RevisingLaw
 
@@ -65,7 +65,7 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
 
 def _nothing(what: str, optimizers: Sequence[Optimizer], why: str) -> Problem:
     names = listed([shown(optimizer.label) for optimizer in optimizers])
-    return Problem("optimizer.nothing", f"{SOURCE}: {what}: {names} {why}")
+    return Problem("optimizer.nothing", f"{RESET}: {what}: {names} {why}")
 
 
 def _check_copies(checkpoint: Checkpoint, filled: Filled, tensors: Candidates) -> None:
@@ -148,7 +148,7 @@ def _constant(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) ->
     arguments = {"val": value} if value else {}
     call = Call(name, tuple((key, f"{number:g}") for key, number in arguments.items()))
     pattern = quoted(tensor.name)
-    rule = Rule(f"{pattern}={name}", SOURCE, Selector(Glob(pattern)), call)
+    rule = Rule(f"{pattern}={name}", RESET, Selector(Glob(pattern)), call)
     return Action(tensor, rule, name, arguments, {}, Constant(value), rows=rows)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from initctl.report.console import drawn, rendered
 
 if TYPE_CHECKING:
-    from initctl.report.tables import Report
+    from initctl.display.tables import Report
 
 
 def piped(content: Report) -> str:

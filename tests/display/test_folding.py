@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.report.folding import FOLDED_ABOVE, fold, listing
+from initctl.display.folding import FOLDED_ABOVE, fold, listing
 
 WORDS = st.sampled_from(["model", "layers", "experts", "w", "01", "x7", "-1", "٣"])
 PARTS = st.one_of(WORDS, st.integers(0, 12).map(str))

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import initctl
-from initctl.report.plans import applied_report, number, plan_report
+from initctl.planning.overview import number
 from tests.cli.checkpoints import NET, checkpoint
-from tests.report.text import on_terminal, piped
+from tests.display.text import on_terminal, piped
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def net(tmp_path):
 
 
 def report(path, *rules, unfold=False):
-    return piped(plan_report(initctl.plan(path, rules=rules), unfold=unfold))
+    return piped(initctl.plan(path, rules=rules).report(unfold=unfold))
 
 
 def rows(text):
@@ -89,7 +89,7 @@ class TestALongPlan:
 
 def test_a_narrow_terminal_loses_nothing_of_a_plan(net):
     plan = initctl.plan(net, rules=["fc1.weight=kaiming_normal"])
-    wide, narrow = piped(plan_report(plan, unfold=False)), on_terminal(plan_report(plan, unfold=False), 20)
+    wide, narrow = piped(plan.report()), on_terminal(plan.report(), 20)
     heading = wide.splitlines()[0]
     assert "".join(narrow.split()) == "".join(wide.removeprefix(heading).split())
     assert max(map(len, narrow.splitlines())) <= 20
@@ -105,7 +105,7 @@ def test_a_number_has_six_digits_unless_it_is_whole(value, text):
 class TestWhatWasApplied:
     def test_is_told_in_the_past_with_where_it_lies_and_the_seed(self, net, tmp_path):
         applied = initctl.apply(net, tmp_path / "out.safetensors", rules=["*.bias=ones"], seed=7)
-        lines = piped(applied_report(applied, unfold=False)).splitlines()
+        lines = piped(applied.report()).splitlines()
         assert [line.split()[0] for line in lines[:2]] == ["tensor", "fc1.bias"]
         filled, kept = "initialized 1 tensor (4 elements, 16 bytes)", "kept 3 tensors (22 elements, 96 bytes)"
         assert lines[-2] == f"{filled}; {kept}; seed 7"
@@ -113,12 +113,12 @@ class TestWhatWasApplied:
 
     def test_is_told_to_be_nothing_where_nothing_was_to_change(self, net):
         applied = initctl.apply(net, rules=["*=keep"], in_place=True)
-        assert piped(applied_report(applied, unfold=False)).endswith(f"{net}: nothing to change, left as it is")
+        assert piped(applied.report()).endswith(f"{net}: nothing to change, left as it is")
 
 
 def test_tensors_that_another_device_than_the_processor_computes_are_counted(net):
     made = initctl.plan(net, rules=["fc1.*=normal"], device="cpu:0")
-    assert piped(plan_report(made, unfold=False)).endswith("; seed 0; 2 tensors on cpu:0")
+    assert piped(made.report()).endswith("; seed 0; 2 tensors on cpu:0")
     assert report(net, "fc1.*=normal").endswith("; seed 0")
 
 
@@ -131,7 +131,7 @@ def test_totals_name_the_root_that_was_taken_and_count_what_is_outside(tmp_path,
     torch.save({"model": {"w": torch.ones(3), "v": torch.ones(1)}, **beside}, tmp_path / "in.pt")
     assert report(tmp_path / "in.pt", "w=zeros").splitlines()[-1].endswith(told)
     applied = initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["w=zeros"])
-    assert piped(applied_report(applied, unfold=False)).splitlines()[-2].endswith(told)
+    assert piped(applied.report()).splitlines()[-2].endswith(told)
 
 
 def test_totals_of_a_plain_state_dict_name_no_root(tmp_path):
@@ -165,7 +165,7 @@ def test_resets_of_many_parameters_are_a_few_narrow_rows(tmp_path):
     model = {name: torch.ones(shape) for name, shape in zip(names, shapes, strict=True)}
     torch.save({"model": model, "optimizer": optimizer}, tmp_path / "in.pt")
     plan = initctl.plan(tmp_path / "in.pt", rules=["*=zeros"], reset_optimizer=True)
-    text = piped(plan_report(plan, unfold=False))
+    text = piped(plan.report())
     resets = [" ".join(line.split()) for line in text.splitlines() if "--reset-optimizer" in line]
     assert resets == [
         "optimizer.state.{0..119}.step ×120 [] float32 --reset-optimizer zeros",

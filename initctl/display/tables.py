@@ -32,7 +32,7 @@ class Listing:
 
     def lines(self) -> list[str]:
         """The heading and each row, with aligned columns and no blanks at the end."""
-        rows = [self.heading, *self._escaped()]
+        rows = self.cells()
         widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
         return [self._line(row, widths) for row in rows]
 
@@ -54,12 +54,19 @@ class Listing:
             yield from map(Text, lines)
             return
         indent = min(_GAP, options.max_width // 3)
-        for first, *others in self._escaped():
+        for first, *others in self.cells()[1:]:
             yield Text(first, style="bold")
             yield Padding(Text((" " * _GAP).join(filter(None, others))), (0, 0, 0, indent))
 
-    def _escaped(self) -> Iterator[Sequence[str]]:
-        return ((as_line(first), *map(escape, others)) for first, *others in self.rows)
+    def cells(self) -> list[Sequence[str]]:
+        """The heading and each row, escaped."""
+        return [self.heading, *([as_line(first), *map(escape, others)] for first, *others in self.rows)]
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The lines of a report that nothing wraps."""
+    for part in report:
+        yield from part.lines() if isinstance(part, Listing) else part.split("\n")
 
 
 def shape_text(shape: Iterable[int]) -> str:

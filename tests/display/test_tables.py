@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.filesize import decimal
 
-from initctl.report.tables import Listing, count, shape_text, size_text
-from tests.report.text import on_terminal, piped
+from initctl.display.tables import Listing, count, shape_text, size_text
+from tests.display.text import on_terminal, piped
 
 HEADING = ("tensor", "shape", "size")
 ROWS = [("fc1.weight", "[50,100]", "20.0kB"), ("b", "[5]", "20B"), ("重み.bias", "[]", "4B")]

@@ -1,0 +1,80 @@
+"""What applying a plan did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from initctl.display.displayed import Displayed
+from initctl.display.tables import count
+from initctl.errors import listed, shown
+from initctl.formats.state_dicts.ties import FORMAT
+from initctl.formats.writing.formats import SAFETENSORS
+from initctl.planning.overview import overview
+
+if TYPE_CHECKING:
+    from initctl.display.tables import Report
+    from initctl.errors import Problem
+    from initctl.formats import Checkpoint
+    from initctl.planning import Plan
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Applied(Displayed):
+    """What `apply` did: the plan, where the result is, and the files written, by their names there.
+
+    If the result is of another kind than the checkpoint, `converted_to` names its format as messages do. `warnings` are
+    about the result; those about the plan are the plan's.
+    """
+
+    plan: Plan
+    output: str
+    files: tuple[str, ...]
+    converted_to: str | None = None
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def converted(self) -> bool:
+        """Whether the result is of another kind than the checkpoint."""
+        return self.converted_to is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan's data, and what was written."""
+        return {**self.plan.to_json(), "output": self.output, "files": list(self.files), "converted": self.converted}
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """The rows of what was filled, totals, and where the result is; long lists folded unless `unfold`."""
+        filled = (*self.plan.actions, *self.plan.resets)
+        return [*((overview(filled, unfold=unfold), "") if filled else ()), *self.summary()]
+
+    def summary(self) -> Report:
+        """How much was filled, and where the result is."""
+        return [self.plan.summary(is_done=True), _written(self)]
+
+
+def _written(applied: Applied) -> str:
+    if not applied.files:
+        return f"{shown(applied.output)}: nothing to change, left as it is"
+    wrote = f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"
+    if not applied.converted_to:
+        return wrote
+    left = _beside(applied.plan.checkpoint)
+    if applied.converted_to != SAFETENSORS.title and (keys := _metadata(applied.plan.checkpoint)):
+        left.append(f"metadata ({listed(list(map(shown, keys)), at_most=5)})")
+    return f"{wrote}, converted to {applied.converted_to}" + (f" without {listed(left, at_most=5)}" if left else "")
+
+
+def _metadata(checkpoint: Checkpoint) -> list[str]:
+    """The keys of safetensors metadata that say more than ties, and which library the file is for."""
+    if not checkpoint.is_safetensors:
+        return []
+    said = {key for entries in checkpoint.metadata.values() for key in entries}
+    return sorted(said - {FORMAT} - {alias for tensor in checkpoint.tensors for alias in tensor.aliases})
+
+
+def _beside(checkpoint: Checkpoint) -> list[str]:
+    """The keys of what is outside of the state dict."""
+    outside = [tensor.name.partition(".")[0] for tensor in checkpoint.outside]
+    contents = [key for entries in checkpoint.contents.values() for key in entries if checkpoint.root]
+    root = checkpoint.root.partition(".")[0]
+    return [shown(key) for key in dict.fromkeys([*contents, *outside]) if key != root]

@@ -1,0 +1,128 @@
+"""What a plan says of each tensor: an initializer fills it, or some rows of it; or it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.stream.engines.choosing import CPU
+from initctl.tensors import TensorPart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from initctl.planning.sources import Located
+    from initctl.rules import Rule
+    from initctl.stream import AnyLaw, Source
+    from initctl.tensors import TensorSpec
+
+RESET = "--reset-optimizer"
+"""The source of a rule that sets back what an optimizer remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One tensor that a rule fills, or some `rows` of it.
+
+    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
+    not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
+    `fill` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
+    own name, or from `stream`, the name of a tensor that this is a copy of.
+    """
+
+    tensor: TensorSpec
+    rule: Rule
+    initializer: str
+    arguments: Mapping[str, int | float | str]
+    derived: Mapping[str, int | float]
+    law: AnyLaw
+    device: str = CPU
+    rows: tuple[int, int] | None = None
+    sources: Mapping[Source, Located] = field(default_factory=dict)
+    stream: str | None = None
+
+    @property
+    def stream_name(self) -> str:
+        """The name that values derive from."""
+        return self.stream or self.tensor.stream_name
+
+    @property
+    def part(self) -> TensorPart:
+        """What is filled."""
+        return TensorPart(self.tensor, self.rows)
+
+    @property
+    def params(self) -> dict[str, int | float | str]:
+        """Arguments and derived numbers; where both have a name, the derived number holds."""
+        return {**self.arguments, **self.derived}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **_tensor_json(self.tensor),
+            "rows": self.rows and list(self.rows),
+            "rule": self.rule.text,
+            "source": self.rule.source,
+            "init": self.initializer,
+            "params": self.params,
+            "device": self.device,
+            **_size_json(self.part),
+        }
+
+    def to_document(self) -> dict[str, Any]:
+        """What is saved of it."""
+        return {
+            "tensor": self.tensor.name,
+            "rows": self.rows and list(self.rows),
+            "rule": self.rule.text,
+            "source": self.rule.source,
+            "init": self.initializer,
+            "arguments": dict(self.arguments),
+            "derived": dict(self.derived),
+            "device": self.device,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One tensor that stays as it is, or some `rows` of it: by a `keep` rule, or because no rule decides it."""
+
+    tensor: TensorSpec
+    rule: Rule | None
+    rows: tuple[int, int] | None = None
+
+    @property
+    def part(self) -> TensorPart:
+        """What is kept."""
+        return TensorPart(self.tensor, self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **_tensor_json(self.tensor),
+            "rows": self.rows and list(self.rows),
+            "rule": self.rule and self.rule.text,
+            "source": self.rule and self.rule.source,
+            **_size_json(self.part),
+        }
+
+
+class Totals(NamedTuple):
+    """How many tensors by name, at least in part, and how many elements and bytes: those of tied ones count once."""
+
+    tensors: int
+    elements: int
+    bytes: int
+
+    @classmethod
+    def of(cls, parts: Iterable[TensorPart]) -> Totals:
+        parts = tuple(parts)
+        once = [part for part in parts if part.tensor.is_first]
+        tensors = {id(part.tensor) for part in parts}
+        return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
+
+
+def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
+    return {"tensor": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype.name}
+
+
+def _size_json(part: TensorPart) -> dict[str, int]:
+    return {"elements": part.numel, "bytes": part.nbytes}

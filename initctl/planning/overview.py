@@ -1,0 +1,82 @@
+"""A plan as a table that people read: a row for each part of each tensor, with the numbers that decide."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from initctl.display.folding import listing
+from initctl.display.tables import Listing, count, shape_text, size_text
+from initctl.errors import shown
+from initctl.initializers import KEEP, REGISTRY
+from initctl.planning.action import RESET, Action, Kept
+from initctl.stream.engines.choosing import CPU
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from initctl.planning.action import Totals
+    from initctl.rules import Rule
+
+_HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
+
+
+def overview(parts: Sequence[Action | Kept], *, unfold: bool) -> Listing:
+    """One row a part, in order; a long list folded unless `unfold`."""
+    rows = [(_name(part), _rest(part)) for part in parts]
+    return Listing(_HEADING, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])
+
+
+def amount(totals: Totals, in_part: int = 0) -> str:
+    """So much; `in_part` of the tensors are not whole."""
+    if not totals.tensors:
+        return "none"
+    tensors = count(totals.tensors, "tensor")
+    if in_part:
+        tensors += " in part" if in_part == totals.tensors else f", {in_part} of them in part"
+    return f"{tensors} ({count(totals.elements, 'element')}, {size_text(totals.bytes)})"
+
+
+def on_devices(actions: Iterable[Action]) -> Iterator[str]:
+    """How many tensors each other device than the processor computes."""
+    devices = Counter(action.device for action in actions if action.device != CPU)
+    return (f"{count(number, 'tensor')} on {device}" for device, number in devices.items())
+
+
+def _name(part: Action | Kept) -> str:
+    """The tensor's name, with the rows where it is not taken whole."""
+    return part.tensor.name + (f"[{part.rows[0]}:{part.rows[1]}]" if part.rows else "")
+
+
+def _selector(rule: Rule) -> str:
+    """What a rule takes, as it is written."""
+    return rule.selector.names.pattern + (rule.selector.rows.text if rule.selector.rows else "")
+
+
+def _rest(part: Action | Kept) -> tuple[str, str, str, str]:
+    initializer = KEEP if isinstance(part, Kept) else initializer_text(part)
+    return shape_text(part.tensor.shape), part.tensor.dtype.name, _rule(part.rule), initializer
+
+
+def _rule(rule: Rule | None) -> str:
+    """Where a rule comes from and what it takes; a reset takes one tensor, whose name is in the row already."""
+    if rule is None:
+        return "-"
+    return rule.source if rule.source == RESET else f"{rule.source}: {shown(_selector(rule))}"
+
+
+def initializer_text(action: Action) -> str:
+    """The initializer with the numbers that decide: all of them, but for defaults that derived numbers stand for."""
+    defaults = {p.name: p.default for p in REGISTRY.find(action.initializer).parameters}
+    decisive = {
+        name: value for name, value in action.arguments.items() if not action.derived or value != defaults.get(name)
+    }
+    numbers = {**decisive, **action.derived}.items()
+    return " ".join((action.initializer, *(f"{name}={number(value)}" for name, value in numbers)))
+
+
+def number(value: float | str) -> str:
+    """A parameter's value, numbers to six digits."""
+    if isinstance(value, str):
+        return shown(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,86 @@
+"""A plan, what applying it did and what verifying it came to show themselves wherever they are looked at."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+
+import initctl
+from tests.cli.checkpoints import NET, checkpoint
+from tests.display.text import piped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE = "<script>alert(1)</script>[red]\x1b[31m&amp;"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> list[Any]:
+    plan = initctl.plan(checkpoint(tmp_path / "net.safetensors", NET), rules=["*.bias=ones", "fc1.weight=normal"])
+    applied = initctl.apply(plan, tmp_path / "out.safetensors")
+    other = initctl.plan(tmp_path / "net.safetensors", rules=["*=zeros"])
+    return [plan, applied, initctl.verify(plan, applied.output), initctl.verify(other, applied.output)]
+
+
+class Text(HTMLParser):
+    """The words of a page, and the elements that they are in."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.elements.add(tag)
+        assert {name for name, _ in attrs} <= {"style"}
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+
+def test_a_repl_shows_what_a_pipe_gets(results: list[Any]):
+    for result in results:
+        assert repr(result) == piped(result.report())
+        assert len(repr(result).splitlines()) > 1
+
+
+def test_rich_shows_the_same(results: list[Any]):
+    for result in results:
+        console = Console(file=StringIO(), width=200)
+        console.print(result)
+        assert [line.rstrip() for line in console.file.getvalue().splitlines()] == repr(result).splitlines()
+
+
+def test_a_notebook_gets_the_same_words(results: list[Any]):
+    for result in results:
+        page = Text(result._repr_html_())
+        assert page.words == repr(result).split()
+        assert page.elements <= {"table", "thead", "tbody", "tr", "th", "td", "p"}
+
+
+def test_a_long_plan_is_folded(tmp_path: Path):
+    save_file({f"layers.{n}.weight": torch.ones(2, 2) for n in range(100)}, tmp_path / "m.safetensors")
+    plan = initctl.plan(tmp_path / "m.safetensors", rules=["*=zeros"])
+    assert len(repr(plan).splitlines()) < 10
+    assert "layers.{0..99}.weight ×100" in repr(plan)
+    assert len(piped(plan.report(unfold=True)).splitlines()) > 100
+
+
+def test_no_name_of_a_tensor_gets_out_of_the_text(tmp_path: Path):
+    save_file({HOSTILE: torch.ones(2)}, tmp_path / "m.safetensors")
+    plan = initctl.plan(tmp_path / "m.safetensors", rules=["*=zeros"])
+    page = Text(plan._repr_html_())
+    assert "script" not in page.elements
+    assert page.words == repr(plan).split()
+    assert "\x1b" not in repr(plan) + plan._repr_html_()
+    console = Console(file=StringIO(), width=200, color_system="truecolor", force_terminal=True)
+    console.print(plan)
+    assert "[red]" in console.file.getvalue()
