@@ -11,9 +11,8 @@ from initctl.formats import safetensors
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.torch_save import archive
-from initctl.formats.torch_save.file import tensor_at
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.tensors import is_tensor
+from initctl.formats.torch_save.tensors import is_tensor, tensor_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

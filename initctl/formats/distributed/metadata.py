@@ -12,19 +12,18 @@ from initctl.errors import shown
 from initctl.formats.directories.index import plain_name
 from initctl.formats.opening import open_regular, read_at
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.torch_save.inert import read_pickle
+from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.parts import Parts
-from initctl.formats.torch_save.saved import LONGEST_PICKLE
+from initctl.formats.torch_save.pickle import LONGEST_PICKLE, read_pickle
+from initctl.formats.torch_save.standins import Call, Global, PatchableInt
 from initctl.formats.torch_save.tensors import dtype_of, sizes_of
-from initctl.formats.torch_save.values import Global, Made, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from initctl.dtypes import DType
     from initctl.formats.table import Keys
-    from initctl.formats.torch_save.calls import Calls
+    from initctl.formats.torch_save.calls import CalledNames
     from initctl.tensors import Shape
 
 _TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
@@ -60,15 +59,15 @@ class Metadata(NamedTuple):
     layouts: Mapping[str, Layout]
     others: tuple[str, ...]
     files: frozenset[str]
-    calls: Calls
+    calls: CalledNames
 
 
 def read_metadata(path: str) -> Metadata:
     """What the file at `path` says, which is called `.metadata`. Raises `InputError`, and `Malformed`."""
-    pickle, parts = read_pickle(_content(path)), Parts()
-    fields = _attributes(pickle.value, parts)
-    layouts = _layouts(fields, parts)
-    return Metadata(layouts, tuple(_others(fields, parts)), frozenset(_files(fields, parts)), pickle.calls)
+    pickle, looks = read_pickle(_content(path)), Looks()
+    fields = _attributes(pickle.value, looks)
+    layouts = _layouts(fields, looks)
+    return Metadata(layouts, tuple(_others(fields, looks)), frozenset(_files(fields, looks)), pickle.names)
 
 
 def _content(path: str) -> bytes:
@@ -81,27 +80,29 @@ def _content(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _layouts(fields: Mapping[str, Any], parts: Parts) -> dict[str, Layout]:
+def _layouts(fields: Mapping[str, Any], looks: Looks) -> dict[str, Layout]:
     """Every tensor, by name."""
-    places, keys = _places(fields, parts), _keys(fields)
-    return {name: _layout(name, keys.get(name, (name,)), made, places, parts) for name, made in _tensors(fields, parts)}
+    places, keys = _places(fields, looks), _keys(fields)
+    return {name: _layout(name, keys.get(name, (name,)), made, places, looks) for name, made in _tensors(fields, looks)}
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
     """The keys that lead to each tensor, by name, where the writer noted them down."""
     noted = fields.get("planner_data")
-    pairs = noted.pairs or [] if isinstance(noted, Made) else []
+    pairs = noted.pairs or [] if isinstance(noted, Call) else []
     return {
         name: keys
         for name, keys in pairs
-        if isinstance(name, str) and isinstance(keys, tuple) and all(type(key) in (str, int, Placed) for key in keys)
+        if isinstance(name, str)
+        and isinstance(keys, tuple)
+        and all(type(key) in (str, int, PatchableInt) for key in keys)
     }
 
 
-def _tensors(fields: Mapping[str, Any], parts: Parts) -> Iterator[tuple[str, Made]]:
+def _tensors(fields: Mapping[str, Any], looks: Looks) -> Iterator[tuple[str, Call]]:
     """The tensors that `.metadata` lists, by name."""
-    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", parts):
-        if not (isinstance(name, str) and isinstance(made, Made) and isinstance(made.called, Global)):
+    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", looks):
+        if not (isinstance(name, str) and isinstance(made, Call) and isinstance(made.called, Global)):
             raise Malformed("state_dict_metadata: lists what is neither a tensor nor bytes")
         if made.called.name == _TENSOR:
             yield name, made
@@ -109,25 +110,25 @@ def _tensors(fields: Mapping[str, Any], parts: Parts) -> Iterator[tuple[str, Mad
             raise Malformed(f"{shown(name)}: is kept as {shown(made.called)}, of which nothing is known")
 
 
-def _others(fields: Mapping[str, Any], parts: Parts) -> Iterator[str]:
+def _others(fields: Mapping[str, Any], looks: Looks) -> Iterator[str]:
     """What the checkpoint holds beside tensors, by name: bytes, which nothing here looks into."""
-    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", parts):
-        if isinstance(name, str) and isinstance(made, Made) and getattr(made.called, "name", "") != _TENSOR:
+    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", looks):
+        if isinstance(name, str) and isinstance(made, Call) and getattr(made.called, "name", "") != _TENSOR:
             yield name
 
 
-def _files(fields: Mapping[str, Any], parts: Parts) -> Iterator[str]:
-    for _, made in _pairs(fields.get("storage_data"), "storage_data", parts):
-        name = _attributes(made, parts).get("relative_path")
+def _files(fields: Mapping[str, Any], looks: Looks) -> Iterator[str]:
+    for _, made in _pairs(fields.get("storage_data"), "storage_data", looks):
+        name = _attributes(made, looks).get("relative_path")
         if isinstance(name, str):
             yield name
 
 
-def _places(fields: Mapping[str, Any], parts: Parts) -> Mapping[tuple[str, Shape], Chunk]:
+def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape], Chunk]:
     """Where each chunk lies, by its tensor and start; its shape is not told here."""
     places: dict[tuple[str, Shape], Chunk] = {}
-    for key, made in _pairs(fields.get("storage_data"), "storage_data", parts):
-        index, info = _attributes(key, parts), _attributes(made, parts)
+    for key, made in _pairs(fields.get("storage_data"), "storage_data", looks):
+        index, info = _attributes(key, looks), _attributes(made, looks)
         name, start = index.get("fqn"), index.get("offset")
         if not isinstance(name, str) or start is None:
             continue  # bytes, which stay as they are
@@ -146,36 +147,36 @@ def _places(fields: Mapping[str, Any], parts: Parts) -> Mapping[tuple[str, Shape
     return places
 
 
-def _layout(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape], Chunk], parts: Parts) -> Layout:
-    fields = _attributes(made, parts)
+def _layout(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> Layout:
+    fields = _attributes(made, looks)
     properties = fields.get("properties")
-    state = properties.state if isinstance(properties, Made) else None
-    dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties, parts).get("dtype")
+    state = properties.state if isinstance(properties, Call) else None
+    dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties, looks).get("dtype")
     chunks = fields.get("chunks")
     if not isinstance(chunks, list):
         raise Malformed(f"tensor {shown(name)}: its chunks are no list")
-    parts.spend(_STEPS * len(chunks))
+    looks.spend(_STEPS * len(chunks))
     shape = sizes_of(fields.get("size"))
     found = []
     for chunk in chunks:
-        of_chunk = _attributes(chunk, parts)
+        of_chunk = _attributes(chunk, looks)
         start, size = sizes_of(of_chunk.get("offsets"), "offsets"), sizes_of(of_chunk.get("sizes"), "sizes")
         place = places.get((name, start))
         if place is None:
             raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} lies nowhere")
         found.append(place._replace(shape=size))
-    if fault := tiling_fault(shape, found, parts.spend, called="chunk"):
+    if fault := tiling_fault(shape, found, looks.spend, called="chunk"):
         raise Malformed(f"tensor {shown(name)}: {fault}")
     return Layout(keys, dtype_of(dtype), shape, tuple(found))
 
 
-def _attributes(value: Any, parts: Parts) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
+def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
     """The attributes that an object is given."""
-    return parts.texts_of(value.state) if isinstance(value, Made) else {}
+    return looks.texts_of(value.state) if isinstance(value, Call) else {}
 
 
-def _pairs(value: Any, name: str, parts: Parts) -> list[tuple[Any, Any]]:  # noqa: ANN401
-    if not isinstance(value, Made):
+def _pairs(value: Any, name: str, looks: Looks) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    if not isinstance(value, Call):
         raise Malformed(f"holds no {name}", "it is not torch.distributed.checkpoint's, or of a version not known")
-    parts.spend(len(value.pairs or ()))
+    looks.spend(len(value.pairs or ()))
     return value.pairs or []

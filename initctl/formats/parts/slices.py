@@ -18,8 +18,8 @@ from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
+from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.parts import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,8 +73,8 @@ def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
         for _, tensor in table.entries:
             block = replace(tensor.blocks[0], start=starts[tensor.name])
             slices[tensor.name].append(replace(tensor, blocks=(block,)))
-    parts = Parts()
-    whole = {name: _whole(path, found, parts) for name, found in slices.items()}
+    looks = Looks()
+    whole = {name: _whole(path, found, looks) for name, found in slices.items()}
     return [_with_wholes(table, whole) for table in tables]
 
 
@@ -98,7 +98,7 @@ def _is_start(value: Any) -> TypeGuard[list[int]]:  # noqa: ANN401 - whatever th
     return isinstance(value, list) and all(type(index) is int and 0 <= index < _LARGEST for index in value)
 
 
-def _whole(path: str, slices: Sequence[TensorSpec], parts: Parts) -> TensorSpec:
+def _whole(path: str, slices: Sequence[TensorSpec], looks: Looks) -> TensorSpec:
     """The tensor that `slices` make up."""
     first = slices[0]
     if len({(tensor.dtype, len(tensor.shape)) for tensor in slices}) > 1:
@@ -108,7 +108,7 @@ def _whole(path: str, slices: Sequence[TensorSpec], parts: Parts) -> TensorSpec:
     shape = tuple(max(reached) for reached in zip(*ends, strict=True))
     filled = tuple(block for block in blocks if block.numel)
     try:
-        fault = tiling_fault(shape, filled, parts.spend, called="slice")
+        fault = tiling_fault(shape, filled, looks.spend, called="slice")
     except Malformed as fact:
         fault = str(fact)
     if fault:

@@ -7,6 +7,7 @@ twice there, behind the end, or marked as anything but a file.
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
 import zlib
@@ -18,9 +19,9 @@ from initctl.errors import shown
 from initctl.formats.checkpoint_file import Checksum
 from initctl.formats.mistaken.not_checkpoints import zip_of
 from initctl.formats.opening import read_at
-from initctl.formats.torch_save.inert import MOST_STORAGES, read_pickle
+from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.saved import LONGEST_PICKLE, ByteRange, SavedObject
+from initctl.formats.torch_save.pickle import LONGEST_PICKLE, MOST_STORAGES, read_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,17 +77,35 @@ _OTHER_ZIP = "is a zip archive, but not one that torch.save wrote", "save a mode
 _STORAGES = "data/"
 
 
-class _Entry(NamedTuple):
-    """A record as the directory lists it: where its header begins, and where its CRC-32 stands in the directory."""
+class _Listed(NamedTuple):
+    """A record as the directory lists it: where its header begins, and the place of its CRC-32 there."""
 
+    header: int
     name: str
     flags: int
     method: int
     attributes: int
     crc: int
     size: int
-    header: int
     place: int
+
+
+class _Window:
+    """Reads a file here and there, ahead of what is asked for: records are short, and follow one another."""
+
+    def __init__(self, descriptor: int, ahead: int) -> None:
+        self._descriptor = descriptor
+        self._ahead = ahead
+        self._start = 0
+        self._content = b""
+
+    def read(self, length: int, offset: int) -> bytes:
+        """`length` bytes from `offset`, or as many as there are."""
+        begin = offset - self._start
+        if not 0 <= begin <= len(self._content) - length:
+            self._content = read_at(self._descriptor, max(length, self._ahead), offset)
+            self._start, begin = offset, 0
+        return self._content[begin : begin + length]
 
 
 def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
@@ -100,19 +119,14 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
         raise Malformed(f"its byte order is {shown(order)}", hint)
     pickle = read_pickle(archive.read(descriptor, "data.pkl", at_most=LONGEST_PICKLE))
     storages = {
-        name.removeprefix(_STORAGES): ByteRange(record.start, record.stop)
+        name.removeprefix(_STORAGES): (record.start, record.stop)
         for name, record in archive.records.items()
         if name.startswith(_STORAGES)
     }
     records = tuple(archive.records.values())
     checksums = records if any(record.value for record in records) else ()  # torch can leave them out
-    return SavedObject(
-        pickle,
-        archive.records["data.pkl"].start,
-        storages,
-        checksums,
-        {"archive_version": archive.text(descriptor, "version")},
-    )
+    metadata = {"archive_version": archive.text(descriptor, "version")}
+    return SavedObject(pickle, archive.records["data.pkl"].start, storages, checksums, metadata)
 
 
 def read_archive(descriptor: int, start: int, stop: int) -> Archive:
@@ -120,38 +134,32 @@ def read_archive(descriptor: int, start: int, stop: int) -> Archive:
     first, last, count = _directory(descriptor, start, stop)
     if count > _MOST_RECORDS:
         raise Malformed(f"holds more than {_MOST_RECORDS:,} records")
-    entries = list(islice(_entries(read_at(descriptor, last - first, first), start, first), count + 1))
-    if len(entries) != count:
+    listed = list(islice(_entries(read_at(descriptor, last - first, first), start, first), count + 1))
+    if len(listed) != count:
         raise Malformed("its directory has another number of records than it says")
-    _check_torch(entries)
-    folder = entries[0].name.partition("/")[0]
-    ordered = sorted(entries, key=lambda entry: entry.header)
+    _check_torch([entry.name for entry in listed])
+    folder = listed[0].name.partition("/")[0]
+    listed.sort()
+    window = _Window(descriptor, _FAR_AHEAD if first - start < count * _SHORT else _AHEAD)
     records: dict[str, Checksum] = {}
     reached = start
-    for entry, end in zip(ordered, [*(entry.header for entry in ordered[1:]), first], strict=True):
+    for entry, end in zip(listed, [*(entry.header for entry in listed[1:]), first], strict=True):
+        _check_stored(entry)
         if entry.header != reached:
             raise Malformed(f"{shown(entry.name)}: does not begin where the record before it ends")
-        record = _record(descriptor, entry, end)
-        name = _below(folder, entry.name)
-        if name in records:
+        record = _record(window, entry, end, folder)
+        if record.name in records:
             raise Malformed(f"{shown(entry.name)}: is there twice")
-        records[name] = record._replace(name=name)
+        records[record.name] = record
         reached = end
     return Archive(records)
 
 
-def _check_torch(entries: Sequence[_Entry]) -> None:
-    """Refuse an archive of something else, or of something more."""
-    names = {entry.name.partition("/")[2] for entry in entries}
-    if "data.pkl" not in names or "constants.pkl" in names:
-        raise Malformed(*(zip_of([entry.name for entry in entries]) or _OTHER_ZIP))
-    for entry in entries:
-        if entry.flags & _ENCRYPTED:
-            raise Malformed(f"{shown(entry.name)}: is encrypted")
-        if entry.method != STORED:
-            raise Malformed(f"{shown(entry.name)}: is compressed, which torch.save never does", _RESAVE)
-        if entry.attributes & _IS_DIRECTORY or stat.S_IFMT(entry.attributes >> 16) not in (0, stat.S_IFREG):
-            raise Malformed(f"{shown(entry.name)}: is marked as a directory, a link or the like, not as a file")
+def _check_torch(names: Sequence[str]) -> None:
+    """Refuse an archive of something else."""
+    inner = {name.partition("/")[2] for name in names}
+    if "data.pkl" not in inner or "constants.pkl" in inner:
+        raise Malformed(*(zip_of(names) or _OTHER_ZIP))
 
 
 def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
@@ -188,32 +196,15 @@ def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
     return start + offset, end, count
 
 
-def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
+def _entries(directory: bytes, start: int, place: int) -> Iterator[_Listed]:
     """The entries of `directory`, which begins at `place` of the file, of an archive from `start`."""
     reached = 0
     while reached < len(directory):
         if len(directory) - reached < CENTRAL.size:
             raise Malformed("its directory breaks off")
         fields = CENTRAL.unpack_from(directory, reached)
-        (
-            signature,
-            _,
-            _,
-            flags,
-            method,
-            _,
-            _,
-            crc,
-            packed,
-            size,
-            n_name,
-            n_extra,
-            n_comment,
-            disk,
-            _,
-            attributes,
-            header,
-        ) = fields
+        signature, _, _, flags, method, _, _, crc, packed, size, n_name, n_extra, n_comment, *last = fields
+        disk, _, attributes, header = last
         begin = reached + CENTRAL.size
         end = begin + n_name + n_extra + n_comment
         if signature != b"PK\x01\x02" or end > len(directory):
@@ -221,20 +212,18 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Entry]:
         name = _decoded(directory[begin : begin + n_name])
         if disk:
             raise Malformed(_IN_SEVERAL)
-        extra = directory[begin + n_name : begin + n_name + n_extra]
-        size, packed, header = _wide(name, extra, (size, packed, header))
+        if IN_EXTRA in (size, packed, header):
+            extra = directory[begin + n_name : begin + n_name + n_extra]
+            size, packed, header = _wide(name, extra, (size, packed, header))
         if method == STORED and size != packed:
             raise Malformed(f"{shown(name)}: has two sizes")
-        crc_place = place + reached + CRC_IN_CENTRAL
-        yield _Entry(name, flags, method, attributes, crc, size, start + header, crc_place)
+        yield _Listed(start + header, name, flags, method, attributes, crc, size, place + reached + CRC_IN_CENTRAL)
         reached = end
 
 
 def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, int, int]:
     """`numbers`, those that do not fit 32 bits from a Zip64 field."""
     missing = sum(number == IN_EXTRA for number in numbers)
-    if not missing:
-        return numbers
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         content, extra = extra[4 : 4 + length], extra[4 + length :]
@@ -245,21 +234,32 @@ def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, 
     raise Malformed(f"{shown(name)}: lacks the Zip64 field that it needs")
 
 
-def _record(descriptor: int, entry: _Entry, end: int) -> Checksum:
-    """Where the content of `entry` lies, which must fill the file up to `end` with what belongs to it."""
-    content = read_at(descriptor, LOCAL.size, entry.header)
+def _check_stored(entry: _Listed) -> None:
+    """Refuse a record that is anything but the plain content of a file."""
+    if entry.flags & _ENCRYPTED:
+        raise Malformed(f"{shown(entry.name)}: is encrypted")
+    if entry.method != STORED:
+        raise Malformed(f"{shown(entry.name)}: is compressed, which torch.save never does", _RESAVE)
+    if entry.attributes & _IS_DIRECTORY or stat.S_IFMT(entry.attributes >> 16) not in (0, stat.S_IFREG):
+        raise Malformed(f"{shown(entry.name)}: is marked as a directory, a link or the like, not as a file")
+
+
+def _record(window: _Window, entry: _Listed, end: int, folder: str) -> Checksum:
+    """The content of `entry`, by its name below `folder`. It must fill the file up to `end` with what belongs to it."""
+    encoded = entry.name.encode()
+    content = window.read(LOCAL.size + len(encoded), entry.header)
     if len(content) < LOCAL.size:
         raise Malformed(f"{shown(entry.name)}: lies beyond the end", _ANEW)
-    signature, _, flags, method, _, _, crc, _, size, n_name, n_extra = LOCAL.unpack(content)
-    name = read_at(descriptor, n_name, entry.header + LOCAL.size)
-    if signature != SIGNATURE or (flags, method) != (entry.flags, STORED) or _decoded(name) != entry.name:
+    signature, _, flags, method, _, _, crc, _, size, n_name, n_extra = LOCAL.unpack_from(content)
+    own = signature, flags, method, n_name, content[LOCAL.size :]
+    if own != (SIGNATURE, entry.flags, STORED, len(encoded), encoded):
         raise Malformed(f"{shown(entry.name)}: its own header and the directory do not agree")
     begin = entry.header + LOCAL.size + n_name + n_extra
     stop = begin + entry.size
     stored = [(entry.place, entry.crc)]
     if flags & HAS_DESCRIPTOR:
-        form = {DESCRIPTOR.size: DESCRIPTOR, DESCRIPTOR_64.size: DESCRIPTOR_64}.get(end - stop)
-        content = read_at(descriptor, form.size, stop) if form else b""
+        form = _DESCRIPTORS.get(end - stop)
+        content = window.read(form.size, stop) if form else b""
         after = form.unpack(content) if form and len(content) == form.size else (b"", 0)
         if (after[0], *after[2:]) != (b"PK\x07\x08", entry.size, entry.size):
             raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
@@ -268,18 +268,19 @@ def _record(descriptor: int, entry: _Entry, end: int) -> Checksum:
         raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
     if crc or not flags & HAS_DESCRIPTOR:
         stored.append((entry.header + CRC_IN_LOCAL, crc))
-    return _checksum(entry.name, begin, stop, stored)
+    places = tuple([place for place, _ in stored])
+    return Checksum(_below(folder, entry.name), begin, stop, stored[-1][1], places, _is_unfinished(entry, stored))
 
 
-def _checksum(name: str, start: int, stop: int, stored: Sequence[tuple[int, int]]) -> Checksum:
-    """The checksum that is `stored` at some places; while a patch is at work, bytes of all but the last may be 0."""
-    value = stored[-1][1]
-    others = [found.to_bytes(4, "little") for _, found in stored if found != value]
-    own = value.to_bytes(4, "little") * len(others)
-    if any(byte not in (0, right) for byte, right in zip(b"".join(others), own, strict=True)):
-        raise Malformed(f"{shown(name)}: {_DISAGREE}")
-    unfinished = bool(others)
-    return Checksum(name, start, stop, value, tuple(place for place, _ in stored), unfinished)
+def _is_unfinished(entry: _Listed, stored: Sequence[tuple[int, int]]) -> bool:
+    """Whether a patch is at work on a checksum that is `stored` at some places: bytes of all but the last may be 0."""
+    _, value = stored[-1]
+    others = [found for _, found in stored if found != value]
+    for other in others:
+        pairs = zip(other.to_bytes(4, "little"), value.to_bytes(4, "little"), strict=True)
+        if any(byte not in (0, right) for byte, right in pairs):
+            raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
+    return bool(others)
 
 
 def _decoded(name: bytes) -> str:
@@ -292,12 +293,16 @@ def _decoded(name: bytes) -> str:
 def _below(folder: str, name: str) -> str:
     """`name` below the one `folder` of an archive. A name that would lead out of it is refused."""
     first, slash, rest = name.partition("/")
-    parts = rest.split("/")
-    if not slash or first != folder or not rest or {"", ".", ".."} & set(parts) or "\\" in name or "\0" in name:
+    if not slash or first != folder or _LEADS_OUT.search(rest):
         raise Malformed(f"{shown(name)}: is not a name below {shown(folder)}/")
     return rest
 
 
+_LEADS_OUT = re.compile(r"[\\\0]|(?:\A|(?<=/))\.{0,2}(?=/|\Z)")
+"""A character that no name has, or a part of a path that is empty, `.` or `..`."""
+_DESCRIPTORS = {form.size: form for form in (DESCRIPTOR, DESCRIPTOR_64)}
+_SHORT, _AHEAD, _FAR_AHEAD = 1 << 12, 1 << 9, 1 << 16
+"""Bytes: of a short record with its header, and how far is read ahead, if they are not short and if they are."""
 _IN_SEVERAL = "is one part of an archive in several"
 _DISAGREE = "its size or checksum is not what the directory says"
 _ANEW = "a truncated download? get the file anew"

@@ -9,25 +9,27 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from initctl.formats.torch_save.known import CALL_ARGUMENTS, CALL_CLASSES
-from initctl.formats.torch_save.values import Global, Made
+from initctl.formats.torch_save.standins import Call, Global
 
 
-class Calls(NamedTuple):
+class CalledNames(NamedTuple):
     """What a pickle names, what of it is called, and that whose results are called in their turn."""
 
     named: frozenset[Global]
     called: frozenset[Global]
     returning: frozenset[Global]
 
-    def together(self, *others: Calls) -> Calls:
-        """The calls of several pickles, which are loaded one after another."""
-        return Calls(*(one.union(*more) for one, *more in zip(self, *others, strict=True)))
+    def together(self, *others: CalledNames) -> CalledNames:
+        """The names of several pickles, which are loaded one after another."""
+        return CalledNames(*(one.union(*more) for one, *more in zip(self, *others, strict=True)))
 
 
-class Caller:
+class CallLog:
     """Notes what is called. It compares nothing but identities: a pickle's globals are unique objects."""
 
     def __init__(self) -> None:
+        self.settled: set[int] = set()
+        """The identities of functions of which a further call says nothing new."""
         self._called: dict[int, Global] = {}
         self._returning: dict[int, Global] = {}
         self._handing_on: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
@@ -44,7 +46,9 @@ class Caller:
         """REDUCE, OBJ, INST: `called` is called."""
         if isinstance(called, Global):
             self._called[id(called)] = called
-            if id(called) in self._handing_on and isinstance(arguments, (list, tuple)):
+            if id(called) not in self._handing_on:
+                self.settled.add(id(called))
+            elif isinstance(arguments, (list, tuple)):
                 self._hand_on(*self._handing_on[id(called)], arguments)
         elif (root := _root(called)) is not None:
             self._returning[id(root)] = root
@@ -54,7 +58,7 @@ class Caller:
         if not isinstance(kind, Global):
             self.call(kind, ())
 
-    def change(self, made: Made) -> None:
+    def change(self, made: Call) -> None:
         """What has attributes already is given more: one of them may be a function that is called for that.
 
         Pickles as Python writes them set attributes last, and once.
@@ -69,14 +73,14 @@ class Caller:
                 self._anything |= id(argument) in self._handing_on and place in called
                 self.call(argument, ())
 
-    def calls(self, named: frozenset[Global]) -> Calls:
+    def names(self, named: frozenset[Global]) -> CalledNames:
         """All that was noted, of a pickle that names `named`."""
         called = named if self._anything else frozenset(self._called.values())
-        return Calls(named, called, frozenset(self._returning.values()))
+        return CalledNames(named, called, frozenset(self._returning.values()))
 
 
 def _root(value: Any) -> Global | None:  # noqa: ANN401
     """What was called first to make `value`."""
-    while isinstance(value, Made):
+    while isinstance(value, Call):
         value = value.called
     return value if isinstance(value, Global) else None

@@ -9,23 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats.torch_save.known import KNOWN
-from initctl.formats.torch_save.names import resolved
+from initctl.formats.torch_save.known import KNOWN, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from initctl.formats.torch_save.calls import Calls
-    from initctl.formats.torch_save.values import Global
+    from initctl.formats.torch_save.calls import CalledNames
+    from initctl.formats.torch_save.standins import Global
 
 TORCH_LOAD = "torch.load(weights_only=False)"
 _MOST_LISTED = 10
 
 
-def dangers(path: str, calls: Calls, loader: str = TORCH_LOAD) -> tuple[Problem, ...]:
+def dangers(path: str, names: CalledNames, loader: str = TORCH_LOAD) -> tuple[Problem, ...]:
     """Warnings about the file at `path`, whose pickle `loader` reads."""
-    running = sorted({shown(named) for named in calls.named if runs_code(named)})
-    unknown = sorted(set(_unknown(calls)))
+    running = sorted({shown(named) for named in names.named if runs_code(named)})
+    unknown = sorted(set(_unknown(names)))
     return (*_running(path, running, loader), *_calling(path, unknown, loader))
 
 
@@ -49,11 +48,11 @@ def _calling(path: str, names: Sequence[str], loader: str) -> Iterator[Problem]:
         )
 
 
-def _unknown(calls: Calls) -> Iterator[str]:
-    for called in calls.called:
+def _unknown(names: CalledNames) -> Iterator[str]:
+    for called in names.called:
         if resolved(called) not in KNOWN and not runs_code(called):
             yield shown(called)
-    for called in calls.returning:
+    for called in names.returning:
         if not runs_code(called):
             yield f"what {shown(called)} returns"
 

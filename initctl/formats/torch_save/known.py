@@ -1,10 +1,16 @@
 """What pickles of checkpoints are known to call, and do no harm with.
 
 Each row is a module, and what of it is called: by REDUCE as a rule, since a class that is only rebuilt needs no row.
-Names are Python 3's: `names.py` maps those that pickles of protocol 2 write in their place.
+Names are Python 3's: `resolved` gives them for those that pickles of protocol 2 write in their place.
 """
 
 from __future__ import annotations
+
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from initctl.formats.torch_save.standins import Global
 
 _PLAIN = (
     "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple type "
@@ -103,3 +109,9 @@ CALL_CLASSES = {
     ("numpy.random._pickle", name): (0,) for name in ("__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor")
 }
 """Those that it calls if they are classes, and takes as they are otherwise."""
+
+
+def resolved(named: Global) -> tuple[str, str]:
+    """The module and the name that the pickle module looks up: protocol 2, which torch.save writes, has Python 2's."""
+    module, name = NAME_MAPPING.get((named.module, named.name), (named.module, named.name))
+    return IMPORT_MAPPING.get(module, module), name

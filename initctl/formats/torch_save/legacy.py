@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
 from initctl.formats.opening import read_at
-from initctl.formats.torch_save.inert import BreaksOff, read_pickle
+from initctl.formats.torch_save.container import SavedObject
+from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.parts import Parts
-from initctl.formats.torch_save.saved import LONGEST_PICKLE, ByteRange, SavedObject
+from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, read_pickle
 from initctl.formats.torch_save.tensors import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from initctl.formats.torch_save.inert import Pickle
-    from initctl.formats.torch_save.values import Persistent
+    from initctl.formats.torch_save.pickle import Pickle
+    from initctl.formats.torch_save.standins import StorageRef
 
 MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -33,11 +33,11 @@ _FEW, _OF_A_KEY = 1000, 6
 _NOT_OURS = "save a model's state_dict() with torch.save"
 
 
-def read_saved(descriptor: int, size: int) -> SavedObject:
-    """What torch.save wrote to a file of `size` bytes. Raises `Malformed`."""
-    pickle, keys = _described(descriptor, size)
-    storages = _storages(descriptor, keys.value, _widths(pickle.persistent), keys.stop, size)
-    return SavedObject(pickle, 0, storages, (), {})
+def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
+    """What torch.save wrote to bytes `start` to `stop` of a file, which is all of it. Raises `Malformed`."""
+    pickle, keys = _described(descriptor, stop)
+    storages = _storages(descriptor, keys.value, _widths(pickle.storages), keys.stop, stop)
+    return SavedObject(pickle, start, storages, (), {})
 
 
 def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
@@ -59,9 +59,9 @@ def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
     machine = read_pickle(data, protocol.stop, at_most=_FEW)
     _check_machine(machine.value)
     pickle = read_pickle(data, machine.stop)
-    keys = read_pickle(data, pickle.stop, at_most=_FEW + _OF_A_KEY * len(pickle.persistent))
-    others = (other.calls for other in (magic, protocol, machine, keys))
-    return pickle._replace(calls=pickle.calls.together(*others)), keys
+    keys = read_pickle(data, pickle.stop, at_most=_FEW + _OF_A_KEY * len(pickle.storages))
+    others = (other.names for other in (magic, protocol, machine, keys))
+    return pickle._replace(names=pickle.names.together(*others)), keys
 
 
 def _magic(data: bytes) -> Pickle:
@@ -78,32 +78,35 @@ def _magic(data: bytes) -> Pickle:
 
 
 def _check_machine(value: Any) -> None:  # noqa: ANN401 - whatever the file holds
-    if Parts().texts_of(value).get("little_endian") is not True:
+    if Looks().texts_of(value).get("little_endian") is not True:
         raise Malformed("its byte order is not little", "load it and save it on a machine of the usual byte order")
 
 
-def _widths(named: Iterable[Persistent]) -> Mapping[str, int]:
+def _widths(named: Iterable[StorageRef]) -> Mapping[str, int]:
     """Bytes of an element of each storage that the object names."""
     widths: dict[str, int] = {}
-    for persistent in named:
-        storage, dtype, _ = storage_of(persistent)
-        width = dtype.bits // 8 if dtype else 1
+    for ref in named:
+        storage = storage_of(ref)
+        width = storage.dtype.bits // 8 if storage.dtype else 1
         if widths.setdefault(storage.key, width) != width:
             raise Malformed(f"storage {shown(storage.key)}: is of two types")
     return widths
 
 
-def _storages(descriptor: int, keys: Any, widths: Mapping[str, int], start: int, size: int) -> Mapping[str, ByteRange]:  # noqa: ANN401
+def _storages(
+    descriptor: int, keys: object, widths: Mapping[str, int], start: int, size: int
+) -> Mapping[str, tuple[int, int]]:
+    """The bytes of each storage, by its key, of those that follow from byte `start` on."""
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in widths for key in keys):
         raise Malformed("does not say which storages follow")
-    storages: dict[str, ByteRange] = {}
+    storages: dict[str, tuple[int, int]] = {}
     for key in keys:
         count = int.from_bytes(read_at(descriptor, _COUNT_BYTES, start), "little")
         begin = start + _COUNT_BYTES
         start = begin + count * widths[key]
         if start > size:
             raise Malformed(f"storage {shown(key)}: the file is {start - size} bytes short", "get the file anew")
-        storages[key] = ByteRange(begin, start)
+        storages[key] = begin, start
     if start < size:
         raise Malformed(f"{size - start} bytes after the last storage belong to none")
     if len(storages) < len(keys):

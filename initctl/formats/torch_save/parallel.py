@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from initctl.formats.torch_save.standins import Call
 from initctl.formats.torch_save.tensors import is_part
-from initctl.formats.torch_save.values import Made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.formats.torch_save.parts import Parts
-    from initctl.formats.torch_save.values import Global
+    from initctl.formats.torch_save.looks import Looks
+    from initctl.formats.torch_save.standins import Global
 
 _PLACES = ("args", "hyper_parameters", "cfg", "config")
 """Where it is said, beside the top: Megatron-LM saves `args`, Lightning `hyper_parameters` (NeMo: `cfg` in them)."""
@@ -26,9 +26,9 @@ _NUMBERS = (
 )
 
 
-def of_one_rank(value: Any, named: Iterable[Global], parts: Parts) -> tuple[str, ...]:  # noqa: ANN401 - whatever a pickle holds
+def of_one_rank(value: Any, named: Iterable[Global], looks: Looks) -> tuple[str, ...]:  # noqa: ANN401 - whatever a pickle holds
     """What in `value`, whose pickle has `named` these, shows that it is one rank's part: ends of sentences about it."""
-    said = ((name, fields[name]) for fields in _said(value, parts, _DEEPEST) for name in _NUMBERS if name in fields)
+    said = ((name, fields[name]) for fields in _said(value, looks, _DEEPEST) for name in _NUMBERS if name in fields)
     numbers = [
         f"was saved with {name}={int(number)}"
         for name, number in said
@@ -38,12 +38,12 @@ def of_one_rank(value: Any, named: Iterable[Global], parts: Parts) -> tuple[str,
     return (*numbers, *(f"holds a {name}, of which each rank saved a part" for name in held))
 
 
-def _said(value: Any, parts: Parts, deepest: int) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def _said(value: Any, looks: Looks, deepest: int) -> Iterator[dict[str, Any]]:  # noqa: ANN401
     """What `value` says, and what its arguments do."""
-    fields = parts.texts_of(value)
-    if isinstance(value, Made) and value.state is not None:
-        fields = {**fields, **parts.texts_of(value.state)}
+    fields = looks.texts_of(value)
+    if isinstance(value, Call) and value.state is not None:
+        fields = {**fields, **looks.texts_of(value.state)}
     yield fields
     for place in _PLACES if deepest else ():
         if place in fields:
-            yield from _said(fields[place], parts, deepest - 1)
+            yield from _said(fields[place], looks, deepest - 1)

@@ -5,111 +5,113 @@ from __future__ import annotations
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
+from initctl.dtypes import BY_NAME
 from initctl.formats.optimizers import Group, OptimizerFacts
 from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.standins import Call, PatchableInt
 from initctl.formats.torch_save.tensors import is_tensor
-from initctl.formats.torch_save.values import Made, Placed
+from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from initctl.formats.torch_save.held import Held
-    from initctl.formats.torch_save.parts import Parts
-    from initctl.tensors import TensorSpec
+    from initctl.formats.torch_save.graph import Graph
+    from initctl.formats.torch_save.looks import Looks
+
+_LARGEST_KEY = 2**32
+_DEEPEST = 4
+"""Keys that lead to an optimizer's state at most."""
+_OF_A_NUMBER = 20
+"""What it takes to note an option or a number, as a look at an entry takes one: most of it is memory."""
+_DTYPES = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
+"""What numbers inside a pickle are, by their bytes."""
 
 
-def optimizers_in(held: Held, scalar: Callable[[str, Any], TensorSpec | None]) -> dict[str, OptimizerFacts]:
+def optimizers_in(graph: Graph, file: str, origin: int) -> dict[str, OptimizerFacts]:
     """What is said of each optimizer beside its tensors, by the dotted keys that lead to it.
 
-    `scalar` tells of what is kept beside tensors, by its dotted keys, which tensor it amounts to.
+    A number in the pickle, which begins at byte `origin` of `file`, is a tensor of one element if it can be changed.
     """
     found: dict[str, OptimizerFacts] = {}
-    for container, groups, state in _states(held):
-        keys = held.way_to(container, _DEEPEST)
+    for container, groups, state in _states(graph):
+        keys = graph.way_to(container, _DEEPEST)
         if keys is None or not all(map(is_plain, keys)):
             continue
         name = ".".join(map(str, keys))
-        held.parts.spend(_STEPS + len(name))
-        is_alone = held.is_alone(container) and not state.is_shared
-        numbers = {
-            parameter: {
-                kind: scalar(_named(name, parameter, kind, held.parts), number) if is_alone else None
-                for kind, number in kept.items()
-            }
-            for parameter, kept in _numbers(state, held.parts).items()
-        }
-        found[name] = OptimizerFacts(_groups(groups, held.parts), numbers)
+        graph.looks.spend(_OF_A_NUMBER + len(name))
+        is_alone = graph.is_alone(container) and not state.is_shared
+        numbers: dict[int | str, dict[str, TensorSpec | None]] = {}
+        for parameter, kept in _numbers(state, graph.looks).items():
+            numbers[parameter] = {}
+            for kind, number in kept.items():
+                called = f"{name}.state.{parameter}.{kind}" if name else f"state.{parameter}.{kind}"
+                graph.looks.spend(len(called))
+                numbers[parameter][kind] = _tensor(called, number, file, origin) if is_alone else None
+        found[name] = OptimizerFacts(_groups(groups, graph.looks), numbers)
     return found
 
 
-def _named(optimizer: str, parameter: int | str, kind: str, parts: Parts) -> str:
-    name = f"{optimizer}.state.{parameter}.{kind}" if optimizer else f"state.{parameter}.{kind}"
-    parts.spend(len(name))
-    return name
+def _tensor(name: str, value: object, file: str, origin: int) -> TensorSpec | None:
+    if not isinstance(value, PatchableInt):
+        return None
+    return TensorSpec.contiguous(name, _DTYPES[value.width], (), file, origin + value.position)
 
 
-def _states(held: Held) -> Iterator[tuple[int, list[Any], Made]]:
+def _states(graph: Graph) -> Iterator[tuple[int, list[Any], Call]]:
     """The containers that are the states of optimizers, with their groups and what they keep for each parameter."""
-    for container, below in held.below.items():
-        named = {key: part for key, part in below if isinstance(key, str) and key in ("param_groups", "state")}
+    for container, entries in graph.entries.items():
+        named = {key: part for key, part in entries if isinstance(key, str) and key in ("param_groups", "state")}
         groups, state = named.get("param_groups"), named.get("state")
-        if isinstance(groups, list) and isinstance(state, Made):
+        if isinstance(groups, list) and isinstance(state, Call):
             yield container, groups, state
 
 
-def _groups(param_groups: list[Any], parts: Parts) -> tuple[Group, ...]:
-    """The groups, or none where one is not as torch writes it: then nothing can be told of their order."""
+def _groups(param_groups: list[Any], looks: Looks) -> tuple[Group, ...]:
+    """The groups, or none if one is not as torch writes it: then nothing can be said of their order."""
     groups: list[Group] = []
     known: set[int | str] = set()
     count = 0
     for group in param_groups:
-        fields = parts.texts_of(group)
+        fields = looks.texts_of(group)
         parameters, names = fields.get("params"), fields.get("param_names")
         if not isinstance(parameters, list):
             return ()
         names = names if isinstance(names, list) else []
-        parts.spend(len(parameters) + len(names) + _STEPS * len(fields))
+        looks.spend(len(parameters) + len(names) + _OF_A_NUMBER * len(fields))
         if not all(map(is_plain, parameters)):
             return ()
         known.update(parameters)
         count += len(parameters)
         if len(known) < count:
             raise Malformed("an optimizer has a parameter twice")
-        told = tuple(name for name in names if isinstance(name, str))
+        texts = tuple(name for name in names if isinstance(name, str))
         options = {key: _as_float(held) for key, held in fields.items()}
-        groups.append(Group(tuple(parameters), told if len(told) == len(parameters) else None, options))
+        groups.append(Group(tuple(parameters), texts if len(texts) == len(parameters) else None, options))
     return tuple(groups)
 
 
 def _as_float(held: object) -> float:
-    """A number, or NaN for what is none."""
+    """A number, or NaN for anything else."""
     try:
         return float(held) if isinstance(held, (int, float)) else nan
     except OverflowError:
         return inf
 
 
-def _numbers(state: Made, parts: Parts) -> dict[int | str, dict[str, Any]]:
+def _numbers(state: Call, looks: Looks) -> dict[int | str, dict[str, Any]]:
     """What each parameter has beside tensors, but for what is empty."""
     numbers: dict[int | str, dict[str, Any]] = {}
-    for parameter, kept in parts.pairs_of(state):
+    for parameter, kept in looks.pairs_of(state):
         if is_plain(parameter):
-            held = parts.texts_of(kept).items()
-            is_shared = isinstance(kept, Made) and kept.is_shared
+            held = looks.texts_of(kept).items()
+            is_shared = isinstance(kept, Call) and kept.is_shared
             numbers[parameter] = {
                 key: None if is_shared else value for key, value in held if value is not None and not is_tensor(value)
             }
-            parts.spend(_STEPS * (1 + len(numbers[parameter])))
+            looks.spend(_OF_A_NUMBER * (1 + len(numbers[parameter])))
     return numbers
 
 
 def is_plain(key: object) -> bool:
     """Whether `key` is a text, or a number that nobody chose to make dicts slow."""
-    return type(key) is str or (isinstance(key, int) and type(key) in (int, Placed) and 0 <= key < _LARGEST_KEY)
-
-
-_LARGEST_KEY = 2**32
-_DEEPEST = 4
-"""Keys that lead to an optimizer's state at most."""
-_STEPS = 20
-"""What it takes to note an option or a number, as a look at an entry takes one: most of it is memory."""
+    return type(key) is str or (isinstance(key, int) and type(key) in (int, PatchableInt) and 0 <= key < _LARGEST_KEY)

@@ -6,18 +6,19 @@ torch/_utils.py and torch/_tensor.py define the functions, torch/serialization.p
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice, pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.values import DICT, Global, Made, Persistent, leads_on
+from initctl.formats.torch_save.standins import DICT, Call, Global, StorageRef, TensorCall, leads_on
+from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from initctl.tensors import Shape
 
@@ -27,16 +28,18 @@ _MOST_DIMS = 64
 """torch and NumPy know no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """A run of bytes that tensors lie in: the key of its record, and how many bytes it is said to hold."""
+class Storage(NamedTuple):
+    """A run of bytes that tensors are in: the key of its record, how many bytes it is said to hold, and its dtype, if
+    it has one. A view of it begins at element `first`.
+    """
 
     key: str
     nbytes: int
+    dtype: DType | None
+    first: int
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class TensorView(NamedTuple):
     """A tensor as it is described: `offset` and `strides` count elements of the storage.
 
     Without a storage there are no bytes, and `unwritable` says why.
@@ -50,79 +53,98 @@ class Described:
     unwritable: str | None = None
 
 
-def is_tensor(value: object) -> bool:
-    """Whether `value` is what torch rebuilds a tensor from."""
-    return isinstance(value, Made) and isinstance(value.called, Global) and value.called in _REBUILT
+def tensor_at(value: TensorCall, storages: Mapping[str, tuple[int, int]], file: str, name: str = "") -> TensorSpec:
+    """The tensor that `value` describes, called `name`.
+
+    Its bytes are in one of the `storages`, which each are from one byte of `file` to another. Raises `Malformed`.
+    """
+    dtype, shape, storage, offset, strides, unwritable = described(value)
+    if storage is None:
+        return TensorSpec(name, dtype, shape, (), unwritable=unwritable)
+    if storage.key not in storages:
+        raise Malformed(f"its storage {shown(storage.key)} is not there")
+    start, stop = storages[storage.key]
+    if stop - start != storage.nbytes:
+        held = f"{stop - start} bytes, and is said to have {storage.nbytes}"
+        raise Malformed(f"its storage {shown(storage.key)} has {held}")
+    begin, strides, overlaps = _arranged(shape, strides)
+    if overlaps and not unwritable:
+        unwritable = "its elements share memory with each other"
+    block = Block(file, start + offset * dtype.bits // 8, begin, shape, strides)
+    return TensorSpec(name, dtype, shape, (block,), (), (), unwritable)
 
 
-def described(value: Made) -> Described:
+def described(value: TensorCall) -> TensorView:
     """The tensor that `value` would be. Raises `Malformed`."""
     subclass: str | None = None
     for _ in range(_MOST_WRAPPERS):
-        if value.called not in _WRAPPERS:
+        if (unwrap := _WRAPPERS.get(_function(value))) is None:
             break
-        inner, kind = _WRAPPERS[value.called](value)
+        inner, kind = unwrap(value)
         subclass = subclass or kind
         if not is_tensor(inner):
             return _unknown(inner, f"it is a tensor subclass, {subclass or 'of no known name'}")
         value = inner
     else:
         raise Malformed("is wrapped too often")
-    found: Described = _REBUILT[value.called](value)
+    found = _DESCRIBED[_function(value)](value)
     if subclass and not found.unwritable:
-        found = replace(found, unwritable=f"it is a tensor subclass, {subclass}")
+        found = found._replace(unwritable=f"it is a tensor subclass, {subclass}")
     return found
 
 
-def beside(value: Made) -> list[Any]:
-    """What a tensor is made of or carries that may lead to storages, but for the one that it is described to lie in."""
+def is_tensor(value: object) -> TypeGuard[TensorCall]:
+    """Whether `value` is what torch rebuilds a tensor from."""
+    return isinstance(value, TensorCall)
+
+
+def behind(value: TensorCall) -> list[Any]:
+    """What a tensor is made of or carries that may lead to storages, but for the one that it is described to be in."""
     found: list[Any] = []
     for _ in range(_MOST_WRAPPERS):
         found += (value.state, value.pairs, value.items)
-        match value:
-            case Made(arguments=tuple() as arguments) if len(arguments) > _MOST_ARGUMENTS:
-                return list(filter(leads_on, [*found, arguments]))
-            case Made(called=called, arguments=(inner, *others)) if called in _PARAMETERS and is_tensor(inner):
-                found += others
-                value = inner
-            case Made(called=called, arguments=(made_by, _, arguments, *others)) if called in _TYPES and is_tensor(
-                inner := Made(made_by, arguments)
-            ):
-                found += others
-                value = inner
-            case Made(called=called, arguments=(_, _, _, _, *others)) if called in _IN_STORAGES:
-                return list(filter(leads_on, [*found, *others]))
-            case _:
-                break
+        function, arguments = _function(value), value.arguments
+        if not isinstance(arguments, tuple) or len(arguments) > _MOST_ARGUMENTS:
+            break
+        if function in _IN_STORAGES and len(arguments) >= 4:
+            return list(filter(leads_on, [*found, *arguments[4:]]))
+        if function in _PARAMETERS and arguments and is_tensor(arguments[0]):
+            value, others = arguments[0], arguments[1:]
+        elif function in _TYPES and len(arguments) >= 3 and is_tensor(inner := _made_by(*arguments[:3:2])):
+            value, others = inner, arguments[3:]
+        else:
+            break
+        found += others
     return list(filter(leads_on, [*found, value.arguments]))
 
 
-def storage_of(value: object) -> tuple[Storage, DType | None, int]:
-    """The storage that a persistent id names, its dtype if it has one, and the element that a view of it begins at."""
-    if not isinstance(value, Persistent):
+def storage_of(value: object) -> Storage:
+    """The storage that a persistent id names. Raises `Malformed`."""
+    if not isinstance(value, StorageRef):
         raise Malformed("has no storage")
-    if isinstance(value.id, tuple) and len(value.id) > _LONGEST_ID:
-        raise Malformed("names its storage in no known way")
-    match value.id:
-        case ("storage", Global() as kind, str(key), _, int(numel), *view) if (
-            len(view) <= 1 and 0 <= numel < LARGEST_SIZE
-        ):
-            pass
-        case _:
-            raise Malformed("names its storage in no known way")
-    match view:
-        case [] | [None]:
+    match value.id if isinstance(value.id, tuple) and len(value.id) <= _LONGEST_ID else None:
+        case ("storage", Global(_, kind) as named, str(key), _, int(numel)) if 0 <= numel < LARGEST_SIZE:
             first = 0
-        case [(_, int(first), int())] if 0 <= first < LARGEST_SIZE:
-            pass
+        case ("storage", Global(_, kind) as named, str(key), _, int(numel), view) if 0 <= numel < LARGEST_SIZE:
+            first = _first_of(view)
         case _:
-            raise Malformed("names its storage in no known way")
-    if kind.name in _UNTYPED:
-        return Storage(key, numel), None, first
-    if kind.name not in _STORAGES:
-        raise Malformed(f"lies in a {shown(kind)}, of which nothing is known")
-    dtype = _STORAGES[kind.name]
-    return Storage(key, numel * dtype.bits // 8), dtype, first
+            raise Malformed(_IN_NO_KNOWN_WAY)
+    if kind in _UNTYPED:
+        return Storage(key, numel, None, first)
+    if kind not in _STORAGES:
+        raise Malformed(f"lies in a {shown(named)}, of which nothing is known")
+    dtype = _STORAGES[kind]
+    return Storage(key, numel * dtype.bits // 8, dtype, first)
+
+
+def _first_of(view: object) -> int:
+    """The element of its storage that a view begins at, in old files."""
+    match view:
+        case None:
+            return 0
+        case (_, int(first), int()) if 0 <= first < LARGEST_SIZE:
+            return first
+    raise Malformed(_IN_NO_KNOWN_WAY)
 
 
 def dtype_of(value: object) -> DType:
@@ -135,21 +157,26 @@ def dtype_of(value: object) -> DType:
 
 
 def sizes_of(value: object, name: str = "size") -> Shape:
-    """A tuple of sizes, also where it is wrapped into a `torch.Size`."""
-    match value:
-        case Made(called=Global("torch", "Size"), arguments=(inner,)):
-            value = inner
-    if not isinstance(value, tuple) or len(value) > _MOST_DIMS:
+    """A tuple of sizes, also if it is wrapped into a `torch.Size`."""
+    if not isinstance(value, tuple):
+        match value:
+            case Call(called=Global("torch", "Size"), arguments=(tuple() as inner,)):
+                value = inner
+            case _:
+                raise Malformed(f"its {name} is no tuple of numbers")
+    if len(value) > _MOST_DIMS:
         raise Malformed(f"its {name} is no tuple of numbers")
-    if not all(type(size) is int and 0 <= size < LARGEST_SIZE for size in value):
-        raise Malformed(f"its {name} holds what is no whole number, 0 or more, below 2^63")
+    for size in value:
+        if type(size) is not int or not 0 <= size < LARGEST_SIZE:
+            raise Malformed(f"its {name} holds what is no whole number, 0 or more, below 2^63")
     return value
 
 
-def _strided(value: Made) -> Described:
+def _strided(value: Call) -> TensorView:
     """`_rebuild_tensor(storage, storage_offset, size, stride, …)`, and versions of it that say more."""
     named, offset, size, stride, *rest = _arguments(value, 4)
-    storage, dtype, first = storage_of(named)
+    storage = storage_of(named)
+    dtype = storage.dtype
     shape, strides = sizes_of(size), sizes_of(stride, "stride")
     if value.called.name == "_rebuild_tensor_v3":
         if len(rest) < 3:
@@ -161,19 +188,35 @@ def _strided(value: Made) -> Described:
         raise Malformed("its offset is no whole number, 0 or more, below 2^63")
     if len(shape) != len(strides):
         raise Malformed(f"has {len(shape)} dims and {len(strides)} strides")
-    _check_inside(storage, dtype, first + offset, shape, strides)
-    return Described(dtype, shape, storage, first + offset, strides, _reason(dtype, rest[2:]))
+    offset += storage.first
+    if reach := _reach(shape, strides):
+        stop = (offset + reach) * dtype.bits // 8
+        if stop > storage.nbytes:
+            fault = f"reaches byte {stop} of storage {shown(storage.key)}"
+            raise Malformed(f"{fault}, which has {storage.nbytes}")
+    return TensorView(dtype, shape, storage, offset, strides, _reason(dtype, rest[2:]))
 
 
-def _check_inside(storage: Storage, dtype: DType, offset: int, shape: Shape, strides: Shape) -> None:
+@lru_cache(maxsize=64)  # a model has few shapes; so few that no content can make this slow
+def _reach(shape: Shape, strides: Shape) -> int:
+    """Elements from the first to the last, gaps included."""
     numel = prod(shape)
     if numel >= LARGEST_SIZE:
         raise Malformed("holds more elements than there can be")
-    if numel:
-        last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-        if (last + 1) * dtype.bits // 8 > storage.nbytes:
-            fault = f"reaches byte {(last + 1) * dtype.bits // 8} of storage {shown(storage.key)}"
-            raise Malformed(f"{fault}, which has {storage.nbytes}")
+    return numel and 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _arranged(shape: Shape, strides: Shape) -> tuple[Shape, Shape, bool]:
+    """The first index of a tensor, its strides, and whether its elements share memory with each other.
+
+    In dims of one element torch leaves any strides: these become the usual ones, so that equal layouts are equal.
+    """
+    triples = zip(shape, strides, row_major(shape), strict=True)
+    plain = tuple(usual if size == 1 else stride for size, stride, usual in triples)
+    begin = (0,) * len(shape)
+    block = Block("", 0, begin, shape, plain)
+    return begin, plain, bool(block.numel and block.distinct.overlaps_itself)
 
 
 def _reason(dtype: DType, metadata: list[Any]) -> str | None:
@@ -181,7 +224,7 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
     if dtype.kind == "packed":
         return f"nothing is known of its dtype, {dtype.name}"
     for extra in metadata:
-        flags = extra.pairs or () if isinstance(extra, Made) and extra.called == DICT else ()
+        flags = extra.pairs or () if isinstance(extra, Call) and extra.called == DICT else ()
         if len(flags) > _MOST_ARGUMENTS:
             raise Malformed("is told more of than torch has to say")
         for bit in ("conj", "neg"):
@@ -190,40 +233,39 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
     return None
 
 
-def _quantized(value: Made) -> Described:
-    found = _strided(value)
-    return replace(found, unwritable="it is quantized: its numbers mean nothing without its scale")
+def _quantized(value: Call) -> TensorView:
+    return _strided(value)._replace(unwritable="it is quantized: its numbers mean nothing without its scale")
 
 
-def _meta(value: Made) -> Described:
+def _meta(value: Call) -> TensorView:
     """`_rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad)`."""
     dtype, size, *_ = _arguments(value, 2)
-    return Described(dtype_of(dtype), sizes_of(size), unwritable="it is on the meta device, and has no bytes")
+    return TensorView(dtype_of(dtype), sizes_of(size), unwritable="it is on the meta device, and has no bytes")
 
 
-def _sparse(value: Made) -> Described:
+def _sparse(value: Call) -> TensorView:
     """`_rebuild_sparse_tensor(layout, (…, values, size, …))`."""
     match value.arguments:
         case (_, tuple() as parts) if len(parts) <= _MOST_ARGUMENTS:
             for values, size in pairwise(parts):
                 if _is_strided(values) and not _is_strided(size):
-                    return Described(_strided(values).dtype, sizes_of(size), unwritable="it is sparse")
+                    return TensorView(_strided(values).dtype, sizes_of(size), unwritable="it is sparse")
     return _unknown(value, "it is sparse")
 
 
-def _unknown(value: object, unwritable: str) -> Described:
+def _unknown(value: object, unwritable: str) -> TensorView:
     """A tensor of a kind that is not known, of the dtype of the first tensor that it is made of, if any is found."""
     for part in islice(_made_of(value), _MOST_PARTS):
         if _is_strided(found := _unwrapped(part)):
-            return Described(_strided(found).dtype, (), unwritable=unwritable)
-    return Described(_NO_DTYPE, (), unwritable=unwritable)
+            return TensorView(_strided(found).dtype, (), unwritable=unwritable)
+    return TensorView(_NO_DTYPE, (), unwritable=unwritable)
 
 
 def _made_of(value: object) -> Iterator[Any]:
     """What `value` is made of, one by one or in a dict."""
-    parts = value.arguments if isinstance(value, Made) else ()
+    parts = value.arguments if isinstance(value, Call) else ()
     for part in parts if isinstance(parts, tuple) else ():
-        if isinstance(part, Made) and part.pairs:
+        if isinstance(part, Call) and part.pairs:
             yield from (held for _, held in part.pairs)
         else:
             yield part
@@ -232,14 +274,14 @@ def _made_of(value: object) -> Iterator[Any]:
 def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - whatever a pickle holds
     """`value` without the wrappers around it, as far as there may be any."""
     for _ in range(_WRAPPED):
-        if not (isinstance(value, Made) and isinstance(value.called, Global) and value.called in _WRAPPERS):
+        if not (is_tensor(value) and (unwrap := _WRAPPERS.get(_function(value)))):
             break
-        value, _ = _WRAPPERS[value.called](value)
+        value, _ = unwrap(value)
     return value
 
 
-def _is_strided(value: object) -> bool:
-    return isinstance(value, Made) and isinstance(value.called, Global) and value.called in _STRIDED
+def _is_strided(value: object) -> TypeGuard[TensorCall]:
+    return is_tensor(value) and _function(value) in _STRIDED
 
 
 def is_part(kind: object) -> bool:
@@ -253,65 +295,73 @@ def _type_name(kind: object) -> str:
     return f"{shown(kind)}, and each rank saved a part of it" if is_part(kind) else shown(kind)
 
 
-def _nested(value: Made) -> Described:
+def _nested(value: Call) -> TensorView:
     """`_rebuild_nested_tensor(buffer, sizes, strides, storage_offsets)`."""
     return _unknown(value, "it is nested: it has no shape of its own")
 
 
-def _wrapper(value: Made) -> Described:
+def _wrapper(value: Call) -> TensorView:
     """`_rebuild_wrapper_subclass(cls, dtype, size, …)`."""
     kind, dtype, size, *_ = _arguments(value, 3)
-    return Described(dtype_of(dtype), sizes_of(size), unwritable=f"it is a tensor subclass, {_type_name(kind)}")
+    return TensorView(dtype_of(dtype), sizes_of(size), unwritable=f"it is a tensor subclass, {_type_name(kind)}")
 
 
-def _parameter(value: Made) -> tuple[Any, None]:
+def _parameter(value: Call) -> tuple[Any, None]:
     """`_rebuild_parameter(data, requires_grad, backward_hooks)`, and with its attributes after that."""
     return _arguments(value, 1)[0], None
 
 
-def _from_type(value: Made) -> tuple[Any, str | None]:
+def _from_type(value: Call) -> tuple[Any, str | None]:
     """`_rebuild_from_type_v2(function, type, arguments, state)`: a subclass, or a tensor with attributes."""
     function, kind, arguments, *_ = _arguments(value, 3)
-    return Made(function, arguments), None if kind in _PLAIN else _type_name(kind)
+    return _made_by(function, arguments), None if kind in _PLAIN else _type_name(kind)
 
 
-def _arguments(value: Made, at_least: int) -> tuple[Any, ...]:
+def _made_by(function: Any, arguments: Any) -> Call:  # noqa: ANN401 - whatever a pickle holds
+    """The call that a wrapper makes."""
+    rebuilds = isinstance(function, Global) and (function.module, function.name) in REBUILDING
+    return (TensorCall if rebuilds else Call)(function, arguments)
+
+
+def _function(value: TensorCall) -> tuple[str, str]:
+    """The module and the name of the function that rebuilds a tensor."""
+    return value.called.module, value.called.name
+
+
+def _arguments(value: Call, at_least: int) -> tuple[Any, ...]:
     if not isinstance(value.arguments, tuple) or not at_least <= len(value.arguments) <= _MOST_ARGUMENTS:
         raise Malformed(f"is rebuilt by {shown(value.called)} in no known way")
     return value.arguments
 
 
-_STRIDED = frozenset(
-    Global("torch._utils", name) for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3")
-)
-_PARAMETERS = frozenset(
-    (Global("torch._utils", "_rebuild_parameter"), Global("torch._utils", "_rebuild_parameter_with_state"))
-)
+_UTILS = "torch._utils"
+_STRIDED = frozenset((_UTILS, name) for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"))
+_PARAMETERS = frozenset((_UTILS, name) for name in ("_rebuild_parameter", "_rebuild_parameter_with_state"))
 _TYPES = frozenset(
     (
-        Global("torch._tensor", "_rebuild_from_type"),
-        Global("torch._tensor", "_rebuild_from_type_v2"),
-        Global("torch.tensor", "_rebuild_from_type"),
+        ("torch._tensor", "_rebuild_from_type"),
+        ("torch._tensor", "_rebuild_from_type_v2"),
+        ("torch.tensor", "_rebuild_from_type"),
     )
 )
-_WRAPPERS: dict[Any, Callable[[Made], tuple[Any, str | None]]] = {
+_IN_STORAGES = _STRIDED | {(_UTILS, "_rebuild_qtensor")}
+_WRAPPERS: dict[tuple[str, str], Callable[[Call], tuple[Any, str | None]]] = {
     **dict.fromkeys(_PARAMETERS, _parameter),
     **dict.fromkeys(_TYPES, _from_type),
 }
+_DESCRIBED: dict[tuple[str, str], Callable[[Call], TensorView]] = {
+    **dict.fromkeys(_STRIDED, _strided),
+    (_UTILS, "_rebuild_qtensor"): _quantized,
+    (_UTILS, "_rebuild_meta_tensor_no_storage"): _meta,
+    (_UTILS, "_rebuild_sparse_tensor"): _sparse,
+    (_UTILS, "_rebuild_sparse_csr_tensor"): _sparse,
+    (_UTILS, "_rebuild_nested_tensor"): _nested,
+    (_UTILS, "_rebuild_wrapper_subclass"): _wrapper,
+}
+REBUILDING = _WRAPPERS.keys() | _DESCRIBED.keys()
+"""The functions that rebuild tensors: pairs of a module and a name."""
 _PARTS = ("DTensor", "ShardedTensor")
 """Torch has moved them from module to module."""
-_QUANTIZED = Global("torch._utils", "_rebuild_qtensor")
-_IN_STORAGES = _STRIDED | {_QUANTIZED}
-_REBUILT: dict[Any, Callable[[Made], Any]] = {
-    **dict.fromkeys(_STRIDED, _strided),
-    **_WRAPPERS,
-    _QUANTIZED: _quantized,
-    Global("torch._utils", "_rebuild_meta_tensor_no_storage"): _meta,
-    Global("torch._utils", "_rebuild_sparse_tensor"): _sparse,
-    Global("torch._utils", "_rebuild_sparse_csr_tensor"): _sparse,
-    Global("torch._utils", "_rebuild_nested_tensor"): _nested,
-    Global("torch._utils", "_rebuild_wrapper_subclass"): _wrapper,
-}
 _PLAIN = (
     Global("torch", "Tensor"),
     Global("torch._tensor", "Tensor"),
@@ -320,6 +370,7 @@ _PLAIN = (
 )
 _DTYPE_NAME = re.compile(r"[a-z0-9_]{1,40}")
 """What torch may call a dtype that is not known here."""
+_IN_NO_KNOWN_WAY = "names its storage in no known way"
 _MOST_WRAPPERS, _WRAPPED = 8, 2
 """A parameter of a subclass is wrapped twice."""
 _MOST_PARTS = 4

@@ -29,10 +29,9 @@ from torch import nn
 
 from initctl.formats import read_checkpoint
 from initctl.formats.torch_save.dangers import dangers, runs_code
-from initctl.formats.torch_save.inert import read_pickle
-from initctl.formats.torch_save.known import CALL_ARGUMENTS, CALL_CLASSES, KNOWN
-from initctl.formats.torch_save.names import resolved
-from initctl.formats.torch_save.values import Global
+from initctl.formats.torch_save.known import CALL_ARGUMENTS, CALL_CLASSES, KNOWN, resolved
+from initctl.formats.torch_save.pickle import read_pickle
+from initctl.formats.torch_save.standins import Global
 from tests.broken.torch_faults import REAL
 from tests.formats.torch_save.rewritten import legacy, saved, with_pickle
 
@@ -108,7 +107,7 @@ def named(dotted: str) -> bytes:
 
 def warned(payload: bytes) -> list[Problem]:
     """What is said of a pickle that makes `payload`."""
-    return list(dangers("x.pt", read_pickle(b"\x80\x04" + payload + b".").calls))
+    return list(dangers("x.pt", read_pickle(b"\x80\x04" + payload + b".").names))
 
 
 def codes(payload: bytes) -> list[str]:

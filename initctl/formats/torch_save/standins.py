@@ -18,11 +18,11 @@ class Global:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Made:
+class Call:
     """What calling `called` with `arguments` would give, and what it is given afterwards.
 
     `pairs` are keys and values as a dict takes them, in order, `items` are elements as a list or set takes them, and
-    `state` is what its attributes are set from. It `is_shared` where it may stand in several places.
+    `state` is what its attributes are set from. It `is_shared` if it may be in several places.
     """
 
     called: Any
@@ -33,26 +33,32 @@ class Made:
     is_shared: bool = False
 
 
+class TensorCall(Call):
+    """The call of a function that rebuilds a tensor: what `tensors.py` knows how to describe."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True, eq=False, repr=False)
-class Persistent:
-    """What the pickle leaves to whoever reads it: here the bytes of a tensor, kept elsewhere in the file."""
+class StorageRef:
+    """What the pickle leaves to its reader: the bytes of a tensor, kept elsewhere in the file."""
 
     id: Any
 
 
-def leads_on(value: object) -> bool:
-    """Whether `value` is a storage, or holds anything."""
-    if isinstance(value, Made):
-        plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
-        return not plain or value.state is not None
-    return isinstance(value, Persistent) or (isinstance(value, (list, tuple)) and bool(value))
-
-
-class Placed(int):
+class PatchableInt(int):
     """A step: a whole number that fills `width` bytes of the pickle, little-endian, from byte `position`."""
 
     position: int
     width: int
+
+
+def leads_on(value: object) -> bool:
+    """Whether `value` is a storage, or holds anything."""
+    if isinstance(value, Call):
+        plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
+        return not plain or value.state is not None
+    return isinstance(value, StorageRef) or (isinstance(value, (list, tuple)) and bool(value))
 
 
 DICT = Global("builtins", "dict")

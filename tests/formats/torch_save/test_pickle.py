@@ -16,10 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from initctl.formats import read_checkpoint
-from initctl.formats.torch_save import inert
-from initctl.formats.torch_save.inert import read_pickle
+from initctl.formats.torch_save import pickle as machine
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.values import DICT, FROZENSET, SET, Global, Made, Persistent
+from initctl.formats.torch_save.pickle import read_pickle
+from initctl.formats.torch_save.standins import DICT, FROZENSET, SET, Call, Global, StorageRef
 from tests.broken.torch_faults import REAL
 from tests.formats.torch_save.rewritten import with_pickle
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def test_every_instruction_that_there_is_is_followed():
-    assert set(inert._Machine().instructions) == {opcode.name for opcode in pickletools.opcodes}
+    assert set(machine._INSTRUCTIONS) | {"STOP"} == {opcode.name for opcode in pickletools.opcodes}
 
 
 plain = st.recursive(
@@ -46,7 +46,7 @@ def data_of(value: Any) -> Any:
         return [data_of(item) for item in value]
     if isinstance(value, tuple):
         return tuple(data_of(item) for item in value)
-    if not isinstance(value, Made):
+    if not isinstance(value, Call):
         return value
     arguments = data_of(value.arguments)
     match value.called:
@@ -88,10 +88,10 @@ def test_what_appears_twice_is_one_and_the_same():
 def test_stand_ins_hold_what_a_call_would_get_in_order():
     called = Global("m", "f")
     read = read_pickle(b"cm\nf\nK\1\x85RNK\2sK\1K\3sK\5aX\1\0\0\0sb.")
-    assert isinstance(read.value, Made)
+    assert isinstance(read.value, Call)
     assert (read.value.called, read.value.arguments, read.value.state) == (called, (1,), "s")
     assert (read.value.pairs, read.value.items) == ([(None, 2), (1, 3)], [5])
-    assert read.calls.named == {called}
+    assert read.names.named == {called}
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_sets_and_dicts_are_made_by_their_classes(data: bytes, kind: Global):
 
 def test_ids_are_kept_for_whoever_knows_them():
     read = read_pickle(b"(K\1QPtwo\nt.")
-    assert [type(value) for value in read.value] == [Persistent, Persistent]
-    assert [held.id for held in read.persistent] == [1, "two"]
+    assert [type(value) for value in read.value] == [StorageRef, StorageRef]
+    assert [held.id for held in read.storages] == [1, "two"]
 
 
 def test_a_pickle_of_too_many_instructions_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(inert, "MOST_INSTRUCTIONS", 5)
+    monkeypatch.setattr(machine, "MOST_INSTRUCTIONS", 5)
     assert read_pickle(b"N0NN.").value is None
     with pytest.raises(Malformed, match="holds more than 5 instructions"):
         read_pickle(b"N0N0N.")

@@ -1,0 +1,51 @@
+"""What dicts in a pickle hold, and a budget for looking at it.
+
+A pickle can name one value in a million places, so that a small file holds a large thing: every look at an entry is
+counted, and there is a limit to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.standins import DICT, Call, Global
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Pairs = Sequence[tuple[Any, Any]]
+
+MOST_LOOKS = 10_000_000
+"""Four million or so are what a hundred thousand tensors with an optimizer take."""
+MAPPINGS = (DICT, Global("__builtin__", "dict"), Global("collections", "OrderedDict"))
+
+
+class Looks:
+    """Counts looks at the values of one file. All raise `Malformed` if there are too many."""
+
+    def __init__(self) -> None:
+        self.left = MOST_LOOKS
+
+    def spend(self, looks: int) -> None:
+        """Count looks at entries; or what takes as long."""
+        self.left -= looks
+        if self.left < 0:
+            raise Malformed(f"takes more than {MOST_LOOKS:,} looks: it has too many parts, or names them too often")
+
+    def pairs_of(self, value: Any) -> Pairs:  # noqa: ANN401 - whatever a pickle holds
+        """The entries of a dict, an OrderedDict, or any other class that was filled as one."""
+        if not isinstance(value, Call):
+            return ()
+        if value.pairs is not None:
+            self.spend(len(value.pairs))
+            return value.pairs
+        match value.arguments:
+            case (list() as entries,) if value.called in MAPPINGS:  # as Python 2 wrote an OrderedDict
+                self.spend(len(entries))
+                return [(e[0], e[1]) for e in entries if isinstance(e, (list, tuple)) and len(e) == 2]
+        return ()
+
+    def texts_of(self, value: Any) -> dict[str, Any]:  # noqa: ANN401
+        """The entries of a dict, or of what stands in for one, whose keys are texts."""
+        return {key: held for key, held in self.pairs_of(value) if isinstance(key, str)}

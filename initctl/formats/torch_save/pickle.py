@@ -1,0 +1,489 @@
+"""A pickle read as data: nothing that it names is looked up, imported or called.
+
+`pickletools` knows the instructions; here they are followed on a stack, as in the pickle module, but with stand-ins in
+place of what they ask for. Numbers, texts, lists and tuples are themselves; a class or function is a `Global`;
+everything else, dicts among it, is a `Call` of one. No value is hashed or compared on the way (a dict is a list of
+pairs), and nothing recurs, so that no content can make this slow or deep. It costs time and memory in proportion to the
+pickle; what takes more memory than its bytes is bounded.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+import sys
+import warnings
+from io import BytesIO
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.errors import shown
+from initctl.formats.torch_save.calls import CalledNames, CallLog
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.torch_save.standins import (
+    DICT,
+    FROZENSET,
+    LONG_TEXT,
+    SET,
+    Call,
+    Global,
+    PatchableInt,
+    StorageRef,
+    TensorCall,
+    leads_on,
+)
+from initctl.formats.torch_save.tensors import REBUILDING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_INSTRUCTIONS = 6_000_000
+"""Those that make something count as two. A state dict takes some thirty for each tensor, which count as fifty."""
+MOST_STORAGES = 250_000
+"""A tensor names one, or shares it."""
+LONGEST_PICKLE = 100_000_000
+"""Bytes."""
+_MOST_GLOBALS, _LONGEST_NAME = 10_000, 1000
+_MOST_WIDE = 100_000_000
+"""Bytes that all texts take which are not ASCII: up to four for each character."""
+_LONGEST_TEXT = 1 << 20
+"""Bytes. What is longer is no name, and stays undecoded; so long a line is refused."""
+_PROTOCOL = 5
+_MEMO_LIMIT = 2**32
+"""No pickle has larger numbers, and they could be chosen to make the memo slow."""
+
+
+class Pickle(NamedTuple):
+    """What a pickle holds, where it ends, what it names and would call, and the storages that it leaves to its reader.
+
+    `discarded` is what it makes and then puts nowhere: calls made for what they do to their arguments.
+    """
+
+    value: Any
+    stop: int
+    names: CalledNames
+    storages: list[StorageRef]
+    discarded: list[Any]
+
+
+class BreaksOff(Malformed):
+    """There may be more of a pickle behind its end."""
+
+
+def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> Pickle:
+    """The pickle at `start` of `data`, of at most so many instructions. Raises `Malformed`.
+
+    A whole number in 1, 2 or 4 bytes that follows the text `step` is a `PatchableInt`, as many as tensors may be.
+    """
+    machine = _Machine(data)
+    try:
+        stop = _run(machine, start, MOST_INSTRUCTIONS if at_most is None else at_most)
+        value = machine.stack.pop()
+    except Malformed:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise BreaksOff(f"its pickle breaks off, or is none: {shown(error)}") from None
+    except IndexError:
+        raise Malformed("its pickle takes more than it has put down") from None
+    machine.discard(*machine.stack, *chain.from_iterable(machine.outer))
+    names = machine.log.names(frozenset(machine.globals.values()))
+    return Pickle(value, stop, names, machine.storages, machine.discarded)
+
+
+def _run(machine: _Machine, at: int, at_most: int) -> int:
+    """Follow the instructions from byte `at` on up to the last, and say where that ends. The last counts too."""
+    data, count = machine.data, 0
+    try:
+        while (code := data[at]) != _STOP:
+            follow, cost = _TABLE[code]
+            count += cost
+            if count >= at_most:
+                raise Malformed(f"its pickle holds more than {at_most:,} instructions")
+            at += 1
+            at = follow(machine, at) or at
+    except IndexError:
+        if at >= len(data):
+            raise ValueError("it has no end") from None
+        raise
+    except struct.error:
+        raise ValueError("a number is cut off") from None
+    return at + 1
+
+
+class _Lines(BytesIO):
+    """A pickle's bytes, of which no line is longer than a text may be."""
+
+    def readline(self, _: int | None = None) -> bytes:
+        return super().readline(_LONGEST_TEXT)
+
+
+class _Machine:
+    """The stack, the memo, and what instructions do to them.
+
+    Each instruction is a function of the machine and of the byte after its code. It returns where the next one begins,
+    if it brings any bytes with it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.lines = _Lines(data)
+        self.stack: list[Any] = []
+        self.outer: list[list[Any]] = []
+        """What was on the stack at each mark."""
+        self.memo: dict[int, Any] = {}
+        self.globals: dict[tuple[str, str], Global] = {}
+        self.rebuilding: set[int] = set()
+        """The identities of functions that rebuild tensors."""
+        self.log = CallLog()
+        self.storages: list[StorageRef] = []
+        self.discarded: list[Any] = []
+        self.patchable = 0
+        self.wide = 0
+        """Bytes that texts take which are not ASCII."""
+
+    def push(self, value: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
+        self.stack.append(value)
+
+    def text(self, value: str) -> None:
+        if not value.isascii():
+            self.wide += sys.getsizeof(value)
+            if self.wide > _MOST_WIDE:
+                raise Malformed(f"its pickle holds texts that take more than {_MOST_WIDE:,} bytes of memory")
+        self.stack.append(value)
+
+    def number(self, value: int, position: int, width: int) -> None:
+        stack = self.stack
+        if stack and type(stack[-1]) is str and stack[-1] == _STEP and self.patchable < MOST_STORAGES:
+            self.patchable += 1
+            value = PatchableInt(value)
+            value.position, value.width = position, width
+        stack.append(value)
+
+    def byte(self, at: int) -> int:
+        self.number(self.data[at], at, 1)
+        return at + 1
+
+    def pop(self, _: int) -> None:
+        """A mark is on the stack like a value."""
+        if self.stack:
+            self.discard(self.stack.pop())
+        else:
+            self.since_mark()
+
+    def discard(self, *values: Any) -> None:  # noqa: ANN401
+        self.discarded += filter(leads_on, values)
+
+    def top(self, count: int) -> list[Any]:
+        """Take the last `count` values."""
+        if len(self.stack) < count:
+            raise IndexError
+        taken = self.stack[-count:]
+        del self.stack[-count:]
+        return taken
+
+    def shared(self) -> Any:  # noqa: ANN401
+        """The last value, which may be in several places: so a number cannot be changed in the file."""
+        if type(self.stack[-1]) is PatchableInt:
+            self.stack[-1] = int(self.stack[-1])
+        return self.stack[-1]
+
+    def pair(self, _: int) -> None:
+        last = self.stack.pop()
+        self.stack[-1] = (self.stack[-1], last)
+
+    def mark(self, _: int) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        """Take the values since the last mark."""
+        taken, self.stack = self.stack, self.outer.pop()
+        return taken
+
+    def get(self, number: int) -> None:
+        if number not in self.memo:
+            raise Malformed(f"its pickle reads number {number} of its memo, which it has not written")
+        found = self.memo[number]
+        if isinstance(found, Call):
+            found.is_shared = True
+        self.stack.append(found)
+
+    def put(self, number: int) -> None:
+        value = self.stack[-1]
+        if type(value) is PatchableInt:
+            value = self.shared()
+        self.memo[number] = value
+
+    def put_anywhere(self, number: int) -> None:
+        if not 0 <= number < _MEMO_LIMIT:
+            raise Malformed("its pickle numbers its memo as no pickle does")
+        self.put(number)
+
+    def add(self, values: list[Any]) -> None:
+        match self.stack[-1]:
+            case list() as items:
+                items += values
+            case Call() as made:
+                self.log.change(made)
+                made.items = made.items or []
+                made.items += values
+            case _:
+                raise Malformed("its pickle adds items to what takes none")
+
+    def set_items(self, values: list[Any]) -> None:
+        made = self.stack[-1]
+        if not isinstance(made, Call):
+            raise Malformed("its pickle sets items of what takes none")
+        self.log.change(made)
+        if made.pairs is None:
+            made.pairs = []
+        made.pairs += _paired(values)
+
+    def stack_global(self, _: int) -> None:
+        module, name = self.top(2)
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise Malformed("its pickle names a class by something other than text")
+        self.name(module, name)
+
+    def name(self, module: str, name: str) -> None:
+        found = self.globals.get((module, name))
+        if found is None:
+            if len(module) + len(name) > _LONGEST_NAME:
+                raise Malformed(f"its pickle names a class by more than {_LONGEST_NAME:,} characters")
+            if len(self.globals) == _MOST_GLOBALS:
+                raise Malformed(f"its pickle names more than {_MOST_GLOBALS:,} classes and functions")
+            found = self.globals[module, name] = Global(module, name)
+            self.log.name(found)
+            if (module, name) in REBUILDING:
+                self.rebuilding.add(id(found))
+        self.stack.append(found)
+
+    def leave(self, number: Any) -> None:  # noqa: ANN401
+        """What is left to the reader is a storage, or a class that torch saved with its source: the class's name."""
+        if type(number) is tuple and len(number) > 1 and number[0] == "module" and isinstance(number[1], Global):
+            self.stack.append(number[1])
+            return
+        if len(self.storages) == MOST_STORAGES:
+            raise Malformed(f"its pickle names more than {MOST_STORAGES:,} storages")
+        found = StorageRef(number)
+        self.storages.append(found)
+        self.stack.append(found)
+
+    def make(self, called: Any, arguments: Any) -> None:  # noqa: ANN401
+        """Put down what stands for a call."""
+        kind = TensorCall if id(called) in self.rebuilding else Call
+        self.stack.append(kind(called, arguments))
+
+    def call(self, called: Any, arguments: Any) -> None:  # noqa: ANN401
+        if id(called) not in self.log.settled:
+            self.log.call(called, arguments)
+        self.make(called, arguments)
+
+    def reduce(self, _: int) -> None:
+        arguments = self.stack.pop()
+        self.call(self.stack.pop(), arguments)
+
+    def newobj(self, _: int) -> None:
+        kind, arguments = self.top(2)
+        self.log.rebuild(kind)
+        self.make(kind, arguments)
+
+    def newobj_ex(self, _: int) -> None:
+        kind, *arguments = self.top(3)
+        self.log.rebuild(kind)
+        self.make(kind, tuple(arguments))
+
+    def inst(self, names: list[str]) -> None:
+        arguments = tuple(self.since_mark())
+        self.name(*names)
+        self.call(self.stack.pop(), arguments)
+
+    def obj(self, _: int) -> None:
+        called, *arguments = self.since_mark() or self.top(1)
+        self.call(called, tuple(arguments))
+
+    def build(self, _: int) -> None:
+        made, state = self.stack[-2], self.stack.pop()
+        if not isinstance(made, Call):
+            raise Malformed("its pickle sets attributes of what has none")
+        self.log.change(made)
+        self.discard(made.state)
+        made.state = state
+
+    def proto(self, protocol: int) -> None:
+        if protocol > _PROTOCOL:
+            raise Malformed(f"its pickle is of protocol {protocol}; the highest that there is is {_PROTOCOL}")
+
+
+def _paired(values: list[Any]) -> list[tuple[Any, Any]]:
+    if len(values) % 2:
+        raise Malformed("its pickle gives a dict a key without a value")
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def _read_name(lines: _Lines) -> str:
+    """A name on a line of its own: as the pickle module reads it, without escapes."""
+    line = lines.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("no newline found where a name ends")
+    return line[:-1].decode("utf-8")
+
+
+def _read_names(lines: _Lines) -> list[str]:
+    """A module, and a name in it."""
+    return [_read_name(lines), _read_name(lines)]
+
+
+def _read_quoted(lines: _Lines) -> str:
+    """A text of Python 2, whatever follows its backslashes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(pickletools.read_stringnl(lines))
+
+
+def _with_value(read: Callable[[Any], Any], take: Callable[[_Machine, Any], None] = _Machine.push) -> _Follow:
+    """An instruction that brings a value with it, which `read` reads and the machine takes."""
+
+    def follow(machine: _Machine, at: int) -> int:
+        machine.lines.seek(at)
+        take(machine, read(machine.lines))
+        return machine.lines.tell()
+
+    return follow
+
+
+def _with_number(form: str, take: Callable[[_Machine, int], None]) -> _Follow:
+    """The same with a whole number, of a form of `struct`: the instructions that there are most of."""
+    unpack, width = struct.Struct(form).unpack_from, struct.calcsize(form)
+
+    def follow(machine: _Machine, at: int) -> int:
+        take(machine, unpack(machine.data, at)[0])
+        return at + width
+
+    return follow
+
+
+def _with_step(form: str) -> _Follow:
+    """The same with a number that may be a step."""
+    unpack, width = struct.Struct(form).unpack_from, struct.calcsize(form)
+
+    def follow(machine: _Machine, at: int) -> int:
+        machine.number(unpack(machine.data, at)[0], at, width)
+        return at + width
+
+    return follow
+
+
+def _with_text(form: str) -> _Follow:
+    """A text in UTF-8 after its length, of a form of `struct`; one that is too long is left out."""
+    unpack, width = struct.Struct(form).unpack_from, struct.calcsize(form)
+
+    def follow(machine: _Machine, at: int) -> int:
+        (length,) = unpack(machine.data, at)
+        begin = at + width
+        if length > len(machine.data) - begin:
+            raise ValueError("a text is longer than all of it")
+        if length > _LONGEST_TEXT:
+            machine.push(Call(LONG_TEXT, (length,)))
+        else:
+            machine.text(machine.data[begin : begin + length].decode("utf-8", "surrogatepass"))
+        return int(begin + length)
+
+    return follow
+
+
+def _extension(machine: _Machine, code: int) -> None:
+    machine.name("copyreg", f"extension {code}")
+
+
+if TYPE_CHECKING:
+    _Follow = Callable[[_Machine, int], int | None]
+
+_READERS = {opcode.name: opcode.arg.reader for opcode in pickletools.opcodes if opcode.arg}
+_VALUES = "INT LONG LONG1 LONG4 FLOAT BINFLOAT BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
+_TEXTS = "BINSTRING SHORT_BINSTRING UNICODE"
+_INSTRUCTIONS: dict[str, _Follow] = {
+    **{name: _with_value(_READERS[name]) for name in _VALUES.split()},
+    **{name: _with_value(_READERS[name], _Machine.text) for name in _TEXTS.split()},
+    "PROTO": _with_number("<B", _Machine.proto),
+    "FRAME": _with_number("<Q", lambda *_: None),
+    "MARK": _Machine.mark,
+    "POP": _Machine.pop,
+    "POP_MARK": lambda machine, _: machine.discard(*machine.since_mark()),
+    "DUP": lambda machine, _: machine.push(machine.shared()),
+    "GET": _with_value(_READERS["GET"], _Machine.get),
+    "BINGET": _with_number("<B", _Machine.get),
+    "LONG_BINGET": _with_number("<I", _Machine.get),
+    "PUT": _with_value(_READERS["PUT"], _Machine.put_anywhere),
+    "BINPUT": _with_number("<B", _Machine.put),
+    "LONG_BINPUT": _with_number("<I", _Machine.put),
+    "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),  # noqa: FBT003 - a value of the pickle
+    "NEWFALSE": lambda machine, _: machine.push(False),  # noqa: FBT003
+    "BININT": _with_step("<i"),
+    "BININT1": _Machine.byte,
+    "BININT2": _with_step("<H"),
+    "STRING": _with_value(_read_quoted, _Machine.text),
+    "SHORT_BINUNICODE": _with_text("<B"),
+    "BINUNICODE": _with_text("<I"),
+    "BINUNICODE8": _with_text("<Q"),
+    "NEXT_BUFFER": lambda machine, _: machine.push(Call(Global("pickle", "PickleBuffer"))),
+    "READONLY_BUFFER": lambda *_: None,
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
+    "TUPLE1": lambda machine, _: machine.push((machine.stack.pop(),)),
+    "TUPLE2": _Machine.pair,
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.top(3))),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "LIST": lambda machine, _: machine.push(machine.since_mark()),
+    "APPEND": lambda machine, _: machine.add([machine.stack.pop()]),
+    "APPENDS": lambda machine, _: machine.add(machine.since_mark()),
+    "EMPTY_SET": lambda machine, _: machine.push(Call(SET)),
+    "ADDITEMS": lambda machine, _: machine.add(machine.since_mark()),
+    "FROZENSET": lambda machine, _: machine.push(Call(FROZENSET, items=machine.since_mark())),
+    "EMPTY_DICT": lambda machine, _: machine.push(Call(DICT)),
+    "DICT": lambda machine, _: machine.push(Call(DICT, pairs=_paired(machine.since_mark()))),
+    "SETITEM": lambda machine, _: machine.set_items(machine.top(2)),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
+    "EXT1": _with_number("<B", _extension),
+    "EXT2": _with_number("<H", _extension),
+    "EXT4": _with_number("<i", _extension),
+    "GLOBAL": _with_value(_read_names, lambda machine, names: machine.name(*names)),
+    "STACK_GLOBAL": _Machine.stack_global,
+    "REDUCE": _Machine.reduce,
+    "NEWOBJ": _Machine.newobj,
+    "NEWOBJ_EX": _Machine.newobj_ex,
+    "INST": _with_value(_read_names, _Machine.inst),
+    "OBJ": _Machine.obj,
+    "BUILD": _Machine.build,
+    "PERSID": _with_value(_read_name, _Machine.leave),
+    "BINPERSID": lambda machine, _: machine.leave(machine.stack.pop()),
+}
+_MAKING_NOTHING = frozenset(
+    (
+        "GET", "BINGET", "LONG_BINGET", "POP", "POP_MARK", "DUP", "NONE", "NEWTRUE", "NEWFALSE", "EMPTY_TUPLE", "INT",
+        "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT", "APPEND", "APPENDS", "ADDITEMS", "SETITEM", "SETITEMS",
+        "BUILD", "PROTO", "FRAME", "READONLY_BUFFER",
+    )
+)  # fmt: skip
+"""Instructions that put nothing new into memory, or a number at most."""
+_STEP = "step"
+"""What torch's optimizers call the one number that they once kept beside tensors."""
+_STOP = ord(".")
+
+
+def _unknown(machine: _Machine, at: int) -> None:
+    raise ValueError(f"no instruction is {machine.data[at - 1 : at]!r}")
+
+
+def _table() -> list[tuple[_Follow, int]]:
+    """What follows each instruction, by its code, and what it counts as."""
+    table: list[tuple[_Follow, int]] = [(_unknown, 0)] * 256
+    for opcode in pickletools.opcodes:
+        if ord(opcode.code) != _STOP:
+            table[ord(opcode.code)] = _INSTRUCTIONS[opcode.name], 1 if opcode.name in _MAKING_NOTHING else 2
+    return table
+
+
+_TABLE = _table()
