@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
@@ -75,7 +74,7 @@ class _Items:
             raise Malformed(f"{place} holds something else")
         if tensor.unwritable:
             self.unwritable[chunk.name] = tensor.unwritable
-        return replace(tensor.blocks[0], start=chunk.start)
+        return tensor.blocks[0]._replace(start=chunk.start)
 
     def _of_archive(self, chunk: Chunk) -> TensorSpec | None:
         """The tensor that an archive holds by itself."""

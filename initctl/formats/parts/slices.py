@@ -71,7 +71,7 @@ def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
     for table in tables:
         starts = _starts(os.path.join(path, table.file.name), table)
         for _, tensor in table.entries:
-            block = replace(tensor.blocks[0], start=starts[tensor.name])
+            block = tensor.blocks[0]._replace(start=starts[tensor.name])
             slices[tensor.name].append(replace(tensor, blocks=(block,)))
     parts = Parts()
     whole = {name: _whole(path, found, parts) for name, found in slices.items()}
