@@ -35,7 +35,7 @@ LAYERS = (
     {"initializers", "formats", "commit"},
     {"rules", "stream"},
     {"tensors"},
-    {"dtypes", "threads", "integers", "suggestions"},
+    {"dtypes", "threads", "integers", "suggestions", "entry_points"},
     {"errors"},
     {"excerpt"},
     {"escaping"},

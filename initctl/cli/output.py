@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from initctl.cli.lines import complain, say, say
+from initctl.cli.lines import complain, say
 from initctl.cli.numbers import count_parser
 from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Output
 from initctl.report.console import rendered

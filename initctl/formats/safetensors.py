@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.mistaken import not_checkpoints
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.format_names import SAFETENSORS
+from initctl.formats.reading import open_regular, read_at
+from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, Table
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
 
     from initctl.tensors import Shape
 
-NAME = "safetensors"
-SUFFIX = ".safetensors"
-
-SNIFFED = 4096
-"""Bytes at the beginning of a file that tell its format."""
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
@@ -44,14 +40,6 @@ _LARGEST_SIZE = 2**64
 """The library counts elements and bits in 64 bits."""
 
 
-def is_at(content: bytes) -> bool:
-    """Whether a file that begins with `content` is meant as safetensors: a length below 2^32, then an object.
-
-    The length's low bytes can look like the beginning of JSON (31520) or of a pickle (640), its zeros cannot.
-    """
-    return content[4:LENGTH_BYTES] == bytes(4) and content[LENGTH_BYTES:].lstrip()[:1] == b"{"
-
-
 def read_table(path: str, name: str) -> Table:
     """The header of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
     reader = _Reader(path, name)
@@ -62,7 +50,7 @@ def read_table(path: str, name: str) -> Table:
         os.close(descriptor)
     reader.ask_library(path)
     file = CheckpointFile.of(name, status)
-    return Table(NAME, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
+    return Table(SAFETENSORS, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
 
 
 def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> tuple[TensorSpec, ...]:
@@ -106,7 +94,9 @@ class _Reader:
         if size == 0:
             self.refuse("file is empty", "check that the download or the save is complete")
         content = read_at(descriptor, SNIFFED, start)
-        if not is_at(content):
+        if not is_safetensors(content):
+            from initctl.formats.mistaken import not_checkpoints
+
             not_checkpoints.refuse(self.path, content)
         if size < LENGTH_BYTES:
             self.refuse("shorter than the 8-byte header length")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.reading import open_regular, read_at
+from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.torch_save import archive
 from initctl.formats.torch_save.file import tensor_at
 from initctl.formats.torch_save.malformed import Malformed
@@ -64,11 +65,11 @@ class _Items:
         place = f"tensor {shown(chunk.name)}: its chunk at {list(chunk.start)}"
         if chunk.offset + chunk.length > self.size:
             raise Malformed(f"{place} reaches beyond the end", "get the file anew")
-        content = read_at(self.descriptor, safetensors.SNIFFED, chunk.offset)
+        content = read_at(self.descriptor, SNIFFED, chunk.offset)
         tensor = None
         if content.startswith(archive.SIGNATURE):
             tensor = self._of_archive(chunk)
-        elif safetensors.is_at(content):
+        elif is_safetensors(content):
             tensor = self._of_safetensors(chunk)
         if tensor is None or not tensor.blocks or (tensor.dtype, tensor.shape) != (dtype, chunk.shape):
             raise Malformed(f"{place} holds something else")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.format_names import TORCH, TORCH_LEGACY
+from initctl.formats.reading import open_regular, read_at
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, tensors_in
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
     from initctl.formats.torch_save.inert import Pickle
     from initctl.formats.torch_save.saved import ByteRange, SavedObject
     from initctl.tensors import Shape
-
-NAME = "torch"
-LEGACY = "torch-legacy"
-
-
-def is_at(content: bytes) -> bool:
-    """Whether a file that begins with `content` is a zip archive or a pickle."""
-    return content.startswith(_ZIP) or content[:2] in _PICKLES
 
 
 def read_table(path: str, name: str) -> Table:
@@ -63,7 +56,7 @@ def read_table(path: str, name: str) -> Table:
     finally:
         os.close(descriptor)
     return Table(
-        NAME if zipped else LEGACY,
+        TORCH if zipped else TORCH_LEGACY,
         CheckpointFile.of(name, status, saved.checksums),
         entries,
         saved.metadata,
@@ -175,7 +168,6 @@ def _key_text(key: object) -> str:
 
 
 _ZIP = b"PK"
-_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _PLACED = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
 """What numbers inside a pickle are, by their bytes."""
 _NAMED = (str, int, Placed)
