@@ -31,7 +31,7 @@ LAYERS = (
     {"execution", "audit"},
     {"filling"},
     {"planning"},
-    {"recipes"},
+    {"recipes", "plugins"},
     {"initializers", "formats", "commit"},
     {"rules", "stream"},
     {"tensors"},

@@ -7,6 +7,7 @@ format_names.py     what formats are called
 registry.py         which format a file or a directory is in, by its content
 files.py            one file, in whatever format
 table.py            what a reader makes of one file
+stored.py           formats that packages add
 together.py         what the tables of files come to together
 safetensors.py      a .safetensors file
 torch_save/         a file of torch.save
