@@ -6,6 +6,9 @@ import gc
 import signal
 from typing import NoReturn
 
+_COLLECTED_AFTER = 100_000
+"""New objects: tables of many tensors hold no cycles, and each collection would walk all of them once more."""
+
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
@@ -14,6 +17,8 @@ def main() -> NoReturn:
     gc.disable()  # modules that are being loaded hold nothing to collect
     from initctl.cli.main import main as run
 
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER)
     gc.enable()
     run()
 

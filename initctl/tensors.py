@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A rectangle of a tensor, and where its elements lie, little-endian.
 
     Its first element, at index `start` of the tensor, is at byte `offset` of `file` (a path relative to the
@@ -126,7 +125,7 @@ class TensorSpec:
     @property
     def is_first(self) -> bool:
         """Whether it stands for the tensors it is tied to."""
-        return self.name == next(iter(self.tied), self.name)
+        return not self.tied or self.name == self.tied[0]
 
     @property
     def files(self) -> tuple[str, ...]:

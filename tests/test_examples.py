@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
@@ -101,13 +102,35 @@ def test_the_workflow_carries_out_the_plan_that_it_saved_and_checks_it(net):
     assert load_file(net / "init.safetensors")["fc1.weight"].std() == pytest.approx((2 / 100) ** 0.5, rel=0.05)
 
 
-def test_the_plugin_adds_an_initializer_once_it_is_installed(net):
+def installed(package, net):
+    """The folder that the example `package` is installed into, for PYTHONPATH."""
     site = net / "site"
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", site]
-    source = shutil.copytree(EXAMPLES / "plugin", net / "plugin")
+    source = shutil.copytree(EXAMPLES / package, net / package)
     run(sys.executable, "-m", "pip", "install", *options, source, cwd=net)
+    return str(site)
+
+
+def test_a_package_adds_an_initializer_once_it_is_installed(net):
+    site = installed("plugin-laplace", net)
     rule = "fc1.weight=laplace:scale=0.1"
-    run("initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", rule, cwd=net, PYTHONPATH=str(site))
+    run("initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", rule, cwd=net, PYTHONPATH=site)
     values = load_file(net / "out.safetensors")["fc1.weight"]
     assert abs(values).mean() == pytest.approx(0.1, rel=0.05)
-    assert "laplace:scale=1" in run("initctl", "initializers", cwd=net, PYTHONPATH=str(site))
+    assert "laplace:scale=1" in run("initctl", "initializers", cwd=net, PYTHONPATH=site)
+
+
+def test_a_package_adds_a_format_once_it_is_installed(net):
+    site = installed("plugin-npz", net)
+    arrays = {"kernel": np.asfortranarray(np.arange(12, dtype=np.float32).reshape(3, 4)), "step": np.int64(7)}
+    np.savez(net / "net.npz", **arrays)
+    listed = run("initctl", "inspect", "net.npz", cwd=net, PYTHONPATH=site)
+    assert "kernel  [3, 4]  float32" in listed
+    assert "2 tensors" in listed
+    rules = ("-r", "kernel[1:]=zeros")
+    assert "kernel[1:3]" in run("initctl", "plan", "net.npz", *rules, cwd=net, PYTHONPATH=site)
+    run("initctl", "apply", "net.npz", "-o", "out.safetensors", *rules, cwd=net, PYTHONPATH=site)
+    run("initctl", "verify", "out.safetensors", "--against", "net.npz", *rules, cwd=net, PYTHONPATH=site)
+    tensors = load_file(net / "out.safetensors")
+    assert tensors["kernel"].tolist() == [[0, 1, 2, 3], [0] * 4, [0] * 4]
+    assert tensors["step"] == 7

@@ -25,11 +25,12 @@ def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
     conversion rewrites files of optimizers beside the weights.
     """
     is_directory = source.is_directory or result.is_directory
+    is_other = source.is_safetensors or source.is_read_only
     if source.beside:
         return False
     if result.is_safetensors:
         return not source.is_safetensors or is_directory
-    return result.format == TORCH.name and not result.is_directory and (source.is_safetensors or is_directory)
+    return result.format == TORCH.name and not result.is_directory and (is_other or is_directory)
 
 
 def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:

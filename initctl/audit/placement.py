@@ -24,7 +24,7 @@ class ByPlace:
         self.files = {was.name: now for was, now in zip(source.files, result.files, strict=True)}
 
     def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
-        return (replace(tensor, blocks=tuple(replace(b, file=self.files[b.file].name) for b in tensor.blocks)),)
+        return (replace(tensor, blocks=tuple(b._replace(file=self.files[b.file].name) for b in tensor.blocks)),)
 
 
 class ByName:

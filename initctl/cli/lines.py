@@ -13,17 +13,14 @@ if TYPE_CHECKING:
 
 def complain(kind: str, problem: Problem) -> None:
     """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, where a fault is in a text."""
-    write(f"initctl: {kind}: {problem}", sys.stderr)
+    say(f"initctl: {kind}: {problem}", sys.stderr)
     for line in problem.excerpt.lines() if problem.excerpt else ():
-        write(f"  {line}", sys.stderr)
+        say(f"  {line}", sys.stderr)
 
 
 def say(text: str, stream: TextIO) -> None:
-    """Write the lines of `text`."""
-    for line in text.split("\n"):
-        write(line, stream)
+    """Write the lines of `text`: at once, since there may be many.
 
-
-def write(line: str, stream: TextIO) -> None:
-    """The only way to a stream but for reports, which know which of their escapes color them."""
-    print(as_line(line), file=stream)
+    The only way to a stream but for reports, which know which of their escapes color them.
+    """
+    print("\n".join(map(as_line, text.split("\n"))), file=stream)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from initctl.cli.lines import complain, say, write
+from initctl.cli.lines import complain, say
 from initctl.cli.numbers import count_parser
 from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Output
 from initctl.report.console import rendered
@@ -64,7 +64,7 @@ class Output:
     def log(self, line: str) -> None:
         """A line on stderr, under `--verbose`."""
         if self.verbose:
-            write(f"initctl: {line}", sys.stderr)
+            say(f"initctl: {line}", sys.stderr)
 
     def progress(self, doing: str = "writing") -> AbstractContextManager[Callable[[Progress], None] | None]:
         """A callback that draws how far `doing` has come, on a terminal only."""

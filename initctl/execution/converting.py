@@ -16,9 +16,8 @@ from initctl.execution.strided import gathered_pieces
 from initctl.execution.writer import Writer
 from initctl.filling import Target
 from initctl.formats.directories import shards
-from initctl.formats.distributed import NAME as DISTRIBUTED
+from initctl.formats.format_names import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
-from initctl.formats.parts.slices import NAME as SLICES
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.tensors import TensorPart, TensorSpec
 

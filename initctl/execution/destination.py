@@ -12,7 +12,6 @@ from initctl.commit import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import check_is_checkpoint
 from initctl.formats.directories.hub_cache import in_hub_cache
-from initctl.formats.distributed import NAME as DISTRIBUTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +90,7 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> N
 
     A distributed checkpoint is never replaced: `UsageError`.
     """
-    if checkpoint.format == DISTRIBUTED:
+    if checkpoint.is_distributed:
         message = f"{shown(checkpoint.path)}: a distributed checkpoint is not replaced in place"
         raise UsageError(Problem("output.distributed", message, "write to a new directory with -o"))
     for file in files:
@@ -134,7 +133,7 @@ def check_not_cached(path: str) -> None:
 def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:
     sources = [checkpoint.target, *(os.path.join(checkpoint.directory, file.name) for file in checkpoint.files)]
     if any(os.path.samefile(path, source) for source in sources):
-        hint = "name another" if checkpoint.format == DISTRIBUTED else "use --in-place to replace it"
+        hint = "name another" if checkpoint.is_distributed else "use --in-place to replace it"
         raise UsageError(Problem("output.is_input", f"{shown(output)}: is the input", hint))
 
 

@@ -38,6 +38,14 @@ def outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str |
     or ends like one; any checkpoint does if shards have a `max_shard_size`. One file of safetensors is put into a
     directory as it is. Raises `UsageError` if this is not offered.
     """
+    found = _outcome_at(output, checkpoint, max_shard_size)
+    if checkpoint.is_read_only and not found.conversion:
+        message = f"{shown(checkpoint.path)}: initctl reads the format {checkpoint.format}, and does not write it"
+        raise UsageError(Problem("output.read_only", message, f"convert it: {_NAME_ANOTHER} with -o"))
+    return found
+
+
+def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> Outcome:
     if output is None:
         return Outcome()
     is_directory = names_directory(output)
@@ -66,7 +74,7 @@ def _directory_at(output: str) -> Outcome:
 
 
 def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
-    own = SAFETENSORS if checkpoint.is_safetensors else TORCH
+    own = SAFETENSORS if checkpoint.is_safetensors else None if checkpoint.is_read_only else TORCH
     found = ending(output, WRITTEN)
     if wanted := WRITTEN.get(found):
         return Outcome(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)

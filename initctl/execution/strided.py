@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,7 @@ class GatheredPiece:
         order = TileOrder.of(self.tile.distinct, self.width)
         content = np.concatenate([span.picked(self.source) for span in order.spans])
         values = order.as_in_tensor(content, self.tile.shape)
-        in_memory = replace(self.tile, offset=0, strides=row_major(self.tile.shape))
+        in_memory = self.tile._replace(offset=0, strides=row_major(self.tile.shape))
         for run in runs(in_memory, self.tensor.shape, self.width):
             data = values[run.offset : run.offset + run.numel * self.width].data
             write_all(destination, data, self.begin + run.start * self.width)

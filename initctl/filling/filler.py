@@ -87,7 +87,7 @@ class Filler:
 
     def values(self, target: Target, law: Law) -> NDArray[np.uint8]:
         """The bytes of the elements of a target in row-major order, however they lie in a file."""
-        in_memory = replace(target.block, offset=0, strides=row_major(target.block.shape))
+        in_memory = target.block._replace(offset=0, strides=row_major(target.block.shape))
         return self._gathered(spans(target._replace(block=in_memory), law), target.nbytes)
 
     def elements(self, action: Action, law: Law, start: int, stop: int) -> NDArray[np.uint8]:

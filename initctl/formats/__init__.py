@@ -2,9 +2,13 @@
 
 checkpoint.py       the table itself
 checkpoint_file.py  one of its files, and its checksums
-resolve.py          which format a path holds, by its content
-files.py            single files, and what files make up together
+resolve.py          the checkpoint at a path
+format_names.py     what formats are called
+registry.py         which format a file or a directory is in, by its content
+files.py            one file, in whatever format
 table.py            what a reader makes of one file
+stored.py           formats that packages add
+together.py         what the tables of files come to together
 safetensors.py      a .safetensors file
 torch_save/         a file of torch.save
 distributed/        a directory of torch.distributed.checkpoint
@@ -17,7 +21,7 @@ writing/            new files: what goes around the bytes of tensors
 mistaken/           what people name by mistake
 config.py           config.json beside a checkpoint
 strict_json.py      JSON as a hostile file may write it
-opening.py          opening and reading files that may be anything
+reading.py          opening and reading files that may be anything
 """
 
 from initctl.formats.beside import Beside, beside, with_beside

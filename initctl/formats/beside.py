@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats.distributed import NAME as _DISTRIBUTED
 from initctl.formats.files import read_table
 from initctl.formats.optimizers import optimizers
 from initctl.formats.optimizers.masters import masters
@@ -111,7 +110,7 @@ def _names(checkpoint: Checkpoint) -> Iterator[str]:
         yield name
         if checkpoint.is_directory and _OPENED.fullmatch(name):
             yield from (name + inner for inner in _listed(os.path.join(checkpoint.home, name)))
-    if checkpoint.format == _DISTRIBUTED:
+    if checkpoint.is_distributed:
         yield from (f"../{name}" for name in _listed(os.path.dirname(checkpoint.directory)) if name.endswith("/"))
 
 

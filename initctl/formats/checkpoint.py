@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError, Problem, shown
 from initctl.formats.checkpoint_file import Identity
-from initctl.formats.opening import open_regular
+from initctl.formats.format_names import DISTRIBUTED, SAFETENSORS
+from initctl.formats.reading import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +34,7 @@ class Checkpoint:
     leads to, called by the keys near it. `contents` say, for each file, what it holds beside tensors. A directory may
     be `described_by` one of the other files, which says where tensors are. Some of the `files` may be `beside` the
     weights, and of another format: they hold optimizers. `masters` are copies of parameters.
+    One that `is_read_only` can only be converted.
     """
 
     path: str
@@ -54,11 +56,17 @@ class Checkpoint:
     described_by: str | None = None
     component: str = ""
     beside: tuple[str, ...] = ()
+    is_read_only: bool = False
 
     @property
     def is_safetensors(self) -> bool:
         """Whether its files are of safetensors."""
-        return self.format.startswith("safetensors")
+        return self.format.partition("-")[0] == SAFETENSORS
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether it is a directory of torch.distributed.checkpoint."""
+        return self.format == DISTRIBUTED
 
     @property
     def home(self) -> str:

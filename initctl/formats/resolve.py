@@ -1,4 +1,4 @@
-"""Which format a path holds: told by its content, never by its name."""
+"""The checkpoint at a path: one file, an index of shards, or a directory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats import safetensors
-from initctl.formats.directories.directory import read_directory
-from initctl.formats.directories.sharded import read_index
-from initctl.formats.files import first_bytes, read_file
-from initctl.formats.mistaken import remote
+from initctl.formats.files import first_bytes
+from initctl.formats.registry import is_index
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
@@ -27,13 +24,26 @@ def read_checkpoint(
     """
     path = os.fspath(path)
     if os.path.isdir(path):
+        from initctl.formats.directories.directory import read_directory
+
         return read_directory(path, root, component)
     if component is not None:
         fault = f"component: {shown(path)} is not a directory, and only a directory has components"
         raise UsageError(Problem("usage.component", fault, "leave --component out"))
-    if not os.path.lexists(path) and (elsewhere := remote.missing(path)):
-        raise elsewhere
-    content = first_bytes(path)
-    if content.lstrip()[:1] == b"{" and not safetensors.is_at(content):
+    if not os.path.lexists(path):
+        _refuse_remote(path)
+    if is_index(first_bytes(path)):
+        from initctl.formats.directories.sharded import read_index
+
         return read_index(path, root)
+    from initctl.formats.parts.lone_files import read_file
+
     return read_file(path, root)
+
+
+def _refuse_remote(path: str) -> None:
+    """Raise `InputError` if `path`, which leads to nothing, names a model that is somewhere else."""
+    from initctl.formats.mistaken import remote
+
+    if elsewhere := remote.missing(path):
+        raise elsewhere

@@ -8,40 +8,36 @@ understand differently. Offsets come from this table.
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.mistaken import not_checkpoints
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.format_names import SAFETENSORS
+from initctl.formats.reading import open_regular, read_at
+from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, Table
-from initctl.tensors import TensorSpec
+from initctl.tensors import Block, TensorSpec, row_major
 
-NAME = "safetensors"
-SUFFIX = ".safetensors"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-SNIFFED = 4096
-"""Bytes at the beginning of a file that tell its format."""
+    from initctl.tensors import Shape
+
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
 _TRUNCATED = "a truncated download? get the file anew"
 _NO_SAFETENSORS = "a truncated download, or not a safetensors file"
 METADATA = "__metadata__"
-_ENTRY_FIELDS = ("dtype", "shape", "data_offsets")
+_FIELDS = itemgetter("dtype", "shape", "data_offsets")
+_INTEGER = frozenset((int,))
+"""Neither a bool nor a float, which are equal to some."""
 _LARGEST_SIZE = 2**64
 """The library counts elements and bits in 64 bits."""
-
-
-def is_at(content: bytes) -> bool:
-    """Whether a file that begins with `content` is meant as safetensors: a length below 2^32, then an object.
-
-    The length's low bytes can look like the beginning of JSON (31520) or of a pickle (640), its zeros cannot.
-    """
-    return content[4:LENGTH_BYTES] == bytes(4) and content[LENGTH_BYTES:].lstrip()[:1] == b"{"
 
 
 def read_table(path: str, name: str) -> Table:
@@ -54,7 +50,7 @@ def read_table(path: str, name: str) -> Table:
         os.close(descriptor)
     reader.ask_library(path)
     file = CheckpointFile.of(name, status)
-    return Table(NAME, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
+    return Table(SAFETENSORS, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
 
 
 def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> tuple[TensorSpec, ...]:
@@ -63,12 +59,23 @@ def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> t
     return tensors
 
 
+class _Kind(NamedTuple):
+    """What tensors of one dtype and shape have in common: bytes, the index of the first element, strides."""
+
+    dtype: DType
+    shape: Shape
+    nbytes: int
+    start: Shape
+    strides: Shape
+
+
 class _Reader:
     """Reads one file; every error names it by its `path`, every tensor by its `name`."""
 
     def __init__(self, path: str, name: str) -> None:
         self.path = path
         self.name = name
+        self._kinds: dict[tuple[object, Shape], _Kind] = {}
 
     def read(self, descriptor: int, start: int, stop: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
         """Tensors and metadata of what lies from `start` to `stop`."""
@@ -87,7 +94,9 @@ class _Reader:
         if size == 0:
             self.refuse("file is empty", "check that the download or the save is complete")
         content = read_at(descriptor, SNIFFED, start)
-        if not is_at(content):
+        if not is_safetensors(content):
+            from initctl.formats.mistaken import not_checkpoints
+
             not_checkpoints.refuse(self.path, content)
         if size < LENGTH_BYTES:
             self.refuse("shorter than the 8-byte header length")
@@ -116,28 +125,40 @@ class _Reader:
     def tensor(self, name: str, entry: Any, begin: int) -> TensorSpec:  # noqa: ANN401
         if not isinstance(entry, dict):
             self.refuse_tensor(name, "must be an object")
-        if missing := [field for field in _ENTRY_FIELDS if field not in entry]:
-            self.refuse_tensor(name, f"{missing[0]} is missing")
-        dtype = self.dtype(name, entry["dtype"])
-        shape = self.whole_numbers(name, "shape", entry["shape"])
-        offsets = self.whole_numbers(name, "data_offsets", entry["data_offsets"])
+        try:
+            tag, sizes, places = _FIELDS(entry)
+        except KeyError as missing:
+            self.refuse_tensor(name, f"{missing.args[0]} is missing")
+        shape = self.whole_numbers(name, "shape", sizes)
+        offsets = self.whole_numbers(name, "data_offsets", places)
         if len(offsets) != 2 or offsets[0] > offsets[1]:
             self.refuse_tensor(name, "data_offsets must be two numbers, the first not greater")
+        kind = self.kind(name, tag, shape)
         start, stop = offsets
-        self.check_size(name, dtype, shape, stop - start)
-        return TensorSpec.contiguous(name, dtype, shape, self.name, begin + start)
+        if kind.nbytes != stop - start:
+            self.refuse_tensor(name, f"its shape takes {kind.nbytes} bytes, its data_offsets span {stop - start}")
+        block = Block(self.name, begin + start, kind.start, kind.shape, kind.strides)
+        return TensorSpec(name, kind.dtype, kind.shape, (block,))
 
-    def dtype(self, name: str, tag: Any) -> DType:  # noqa: ANN401
-        if not isinstance(tag, str) or tag not in BY_TAG:
-            self.refuse_tensor(name, f"dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
-        return BY_TAG[tag]
-
-    def whole_numbers(self, name: str, field: str, value: Any) -> tuple[int, ...]:  # noqa: ANN401
-        if not isinstance(value, list) or not all(type(n) is int and 0 <= n < _LARGEST_SIZE for n in value):
+    def whole_numbers(self, name: str, field: str, value: Any) -> Shape:  # noqa: ANN401
+        if not isinstance(value, list) or not _INTEGER.issuperset(map(type, value)):
+            self.refuse_tensor(name, f"{field} must be a list of whole numbers, 0 or more")
+        if value and not 0 <= min(value) <= max(value) < _LARGEST_SIZE:
             self.refuse_tensor(name, f"{field} must be a list of whole numbers, 0 or more")
         return tuple(value)
 
-    def check_size(self, name: str, dtype: DType, shape: tuple[int, ...], nbytes: int) -> None:
+    def kind(self, name: str, tag: Any, shape: Shape) -> _Kind:  # noqa: ANN401
+        """Of a dtype and a shape: most tensors of a large file share theirs with others."""
+        found = self._kinds.get((tag, shape)) if isinstance(tag, str) else None
+        if found is None:
+            if not isinstance(tag, str) or tag not in BY_TAG:
+                self.refuse_tensor(name, f"dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
+            dtype = BY_TAG[tag]
+            found = _Kind(dtype, shape, self.nbytes(name, dtype, shape), (0,) * len(shape), row_major(shape))
+            self._kinds[tag, shape] = found
+        return found
+
+    def nbytes(self, name: str, dtype: DType, shape: Shape) -> int:
         numel = 1
         for dim in shape:  # as the library counts; stopping early, since a product of many large numbers is slow
             numel *= dim
@@ -148,18 +169,17 @@ class _Reader:
             self.refuse_tensor(name, "its shape holds more elements than a file can")
         if bits % 8:
             self.refuse_tensor(name, f"{numel} elements of {dtype.tag} do not fill whole bytes")
-        if bits // 8 != nbytes:
-            self.refuse_tensor(name, f"its shape takes {bits // 8} bytes, its data_offsets span {nbytes}")
+        return bits // 8
 
-    def check_coverage(self, tensors: tuple[TensorSpec, ...], begin: int, size: int) -> None:
+    def check_coverage(self, tensors: Sequence[TensorSpec], begin: int, size: int) -> None:
         """Every byte after the header belongs to exactly one tensor."""
         end = begin
-        for tensor in sorted(tensors, key=lambda t: (t.blocks[0].offset, t.nbytes)):
-            if tensor.blocks[0].offset != end:
-                hole = tensor.blocks[0].offset - end
-                fault = "overlaps another tensor" if hole < 0 else f"leaves a hole of {hole} bytes"
-                self.refuse_tensor(tensor.name, fault)
-            end += tensor.nbytes
+        places = sorted((t.blocks[0].offset, t.nbytes, number) for number, t in enumerate(tensors))
+        for offset, nbytes, number in places:
+            if offset != end:
+                fault = "overlaps another tensor" if offset < end else f"leaves a hole of {offset - end} bytes"
+                self.refuse_tensor(tensors[number].name, fault)
+            end += nbytes
         if end > size:
             self.refuse(f"file is too short: {end - size:,} of {end:,} bytes are missing", _TRUNCATED)
         if end < size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from codecs import BOM_UTF8
+from collections import Counter
 from typing import Any, NoReturn
 
 from initctl.errors import shown
@@ -22,11 +23,10 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """
     if data.startswith(BOM_UTF8):
         raise InvalidJson("begins with a byte-order mark")
+    pairs = _without_surrogates if b"\\ud" in data or b"\\uD" in data else _without_duplicates
     try:
         text = data.decode("utf-8")
-        value = json.loads(
-            text, object_pairs_hook=_without_duplicates, parse_float=_finite, parse_constant=_no_constant
-        )
+        value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise InvalidJson(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -44,20 +44,20 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in result:
-            raise InvalidJson(f"the name {shown(name)} stands there twice")
-        _refuse_surrogates(name)
-        if isinstance(value, str):
-            _refuse_surrogates(value)
-        result[name] = value
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise InvalidJson(f"the name {shown(twice)} appears twice")
     return result
 
 
-def _refuse_surrogates(text: str) -> None:
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise InvalidJson(f"{shown(text)} holds half a surrogate pair")
+def _without_surrogates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The same for a text that may hold halves of surrogate pairs: it writes them as escapes."""
+    result = _without_duplicates(pairs)
+    for text in (text for pair in pairs for text in pair if isinstance(text, str)):
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise InvalidJson(f"{shown(text)} holds half a surrogate pair")
+    return result
 
 
 def _no_constant(name: str) -> NoReturn:

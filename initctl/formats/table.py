@@ -31,7 +31,8 @@ class Table:
     `metadata` are texts that describe the file; `contents` say in a word or two what it holds beside tensors, by key.
     `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states. `unlisted` are bytes
     that something other than a tensor with a name leads to, called by the keys near it. `of_one_rank` says, as ends of
-    sentences about the file, what in it shows that it is one rank's part.
+    sentences about the file, what in it shows that it is one rank's part. One
+    that `is_read_only` is of a format in which nothing can be written.
     """
 
     format: str
@@ -43,3 +44,4 @@ class Table:
     optimizers: Mapping[str, OptimizerFacts] = field(default_factory=dict)
     unlisted: tuple[TensorSpec, ...] = ()
     of_one_rank: tuple[str, ...] = ()
+    is_read_only: bool = False

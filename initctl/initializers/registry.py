@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from initctl.entry_points import added
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.initializers.builtin import BUILTIN
 from initctl.initializers.initializer import BoundCall, Initializer
@@ -76,17 +77,9 @@ class Registry:
         return BoundCall.of(initializer, given)
 
     def _load_plugins(self) -> None:
-        from importlib.metadata import entry_points
-
         if self._plugins_loaded:
             return
-        for entry in entry_points(group=ENTRY_POINT_GROUP):
-            try:
-                initializer = entry.load()
-            except Exception as error:
-                raise _broken(entry.value, f"cannot be loaded: {error}") from error
-            if not isinstance(initializer, Initializer):
-                raise _broken(entry.value, f"is {type(initializer).__name__}, not an initctl Initializer")
+        for initializer in added(ENTRY_POINT_GROUP, Initializer, "initializer.plugin"):
             if initializer not in self._by_name.values():  # found before a later plugin failed
                 self.register(initializer)
         self._plugins_loaded = True
@@ -117,12 +110,6 @@ def _parameter(initializer: Initializer, key: str, call: Call) -> Parameter:
         message = f"{initializer.name} has no parameter {shown(key)}"
         raise RuleError(Problem("rule.parameter", message, hint, call.key_place(key)))
     return initializer.parameters[names.index(key)]
-
-
-def _broken(entry: str, fault: str) -> UsageError:
-    return UsageError(
-        Problem("initializer.plugin", f"plugin {shown(entry)} {fault}", "mend or uninstall the package that adds it")
-    )
 
 
 REGISTRY = Registry(BUILTIN)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import ConflictError, InputError, Problem, shown
-from initctl.formats.opening import read_small
+from initctl.formats.reading import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.planning.digests import digest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.folding import listing
@@ -11,16 +12,17 @@ from initctl.errors import shown
 from initctl.formats.optimizers.masters import of_optimizers
 from initctl.initializers import Unfit, fans
 from initctl.planning import Totals
-from initctl.tensors import TensorPart
+from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from initctl.display.tables import Report
+    from initctl.dtypes import DType
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Optimizer
     from initctl.initializers import Fans
-    from initctl.tensors import TensorSpec
+    from initctl.tensors import Shape
 
 _HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")
 
@@ -96,18 +98,27 @@ def _optimizer_json(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
-    sizes = _fans(tensor)
     return {
         "name": tensor.name,
-        "dtype": tensor.dtype.name,
-        "shape": list(tensor.shape),
-        "elements": tensor.numel,
-        "bytes": tensor.nbytes,
-        "fan_in": sizes and sizes.fan_in,
-        "fan_out": sizes and sizes.fan_out,
-        "file": next(iter(tensor.files), None),
+        **_kind_json(tensor.dtype, tensor.shape),
+        "file": tensor.blocks[0].file if tensor.blocks else None,
         "tied_to": None if tensor.is_first else tensor.tied[0],
         "unwritable": tensor.unwritable,
+    }
+
+
+@cache
+def _kind_json(dtype: DType, shape: Shape) -> dict[str, Any]:
+    """What all tensors of a dtype and a shape have in common."""
+    kind = TensorSpec("", dtype, shape, ())
+    sizes = _fans(kind)
+    return {
+        "dtype": dtype.name,
+        "shape": list(shape),
+        "elements": kind.numel,
+        "bytes": kind.nbytes,
+        "fan_in": sizes and sizes.fan_in,
+        "fan_out": sizes and sizes.fan_out,
     }
 
 

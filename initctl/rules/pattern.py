@@ -187,7 +187,7 @@ class _Parser:
         if text in RESERVED and text != "layer":
             raise self.error(f"{{{text}}}: expressions know {text} already", "call the number otherwise", start)
         if text in self.captures:
-            raise self.error(f"{{{text}}} stands there twice", "call the second number otherwise", start)
+            raise self.error(f"{{{text}}} appears twice", "call the second number otherwise", start)
         self.captures.add(text)
         return Number(capture=text)
 

@@ -100,14 +100,14 @@ def duplicates() -> Iterator[Fault]:
         "S15-tensor-twice-with-two-shapes": other_shape,
         "S16-tensor-twice-in-two-places": elsewhere,
     }.items():
-        yield header(name, b'{"w":%b,"w":%b}' % (ENTRY, second), "the name w stands there twice")
+        yield header(name, b'{"w":%b,"w":%b}' % (ENTRY, second), "the name w appears twice")
     yield header("S14-tensor-twice-once-escaped", b'{"w":%b,"\\u0077":%b}' % (ENTRY, ENTRY), "the name w stands there")
     two = b'{"__metadata__":{},"__metadata__":{},"w":%b}' % ENTRY
-    yield header("S17-metadata-twice", two, "the name __metadata__ stands there twice")
-    yield header("S18-metadata-key-twice", b'{"__metadata__":{"a":"1","a":"2"}}', "the name a stands there twice")
+    yield header("S17-metadata-twice", two, "the name __metadata__ appears twice")
+    yield header("S18-metadata-key-twice", b'{"__metadata__":{"a":"1","a":"2"}}', "the name a appears twice")
     for field in ("dtype", "shape", "data_offsets"):
         text = W.replace(b'"dtype"', b'"%b":0,"dtype"' % field.encode())
-        yield header(f"S19-{field}-twice", text, f"the name {field} stands there twice")
+        yield header(f"S19-{field}-twice", text, f"the name {field} appears twice")
 
 
 def bad_metadata() -> Iterator[Fault]:

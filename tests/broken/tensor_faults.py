@@ -124,7 +124,7 @@ def names() -> Iterator[Fault]:
     ):
         yield malformed(name, safetensors_bytes({hostile: None}), f"tensor {escaped}: must be an object")
         twice = safetensors_bytes(b"{%b}" % b",".join([json.dumps({hostile: 0}).encode()[1:-1]] * 2))
-        yield malformed(f"{name}-twice", twice, f"header: the name {escaped} stands there twice")
+        yield malformed(f"{name}-twice", twice, f"header: the name {escaped} appears twice")
 
 
 FAULTS = (

@@ -1,4 +1,4 @@
-"""Packages that add initializers, as an installation leaves them: modules, and a dist-info with entry points."""
+"""Packages that add to initctl, as an installation leaves them: modules, and a dist-info with entry points."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAD = """
-from initctl.initializers import Initializer, Number, Parameter, Resolved
-from initctl.stream import Constant, Normal
+from initctl.plugins import Constant, Initializer, Normal, Number, Parameter, Resolved
 """
 ANSWER = f"""{HEAD}
 def build(tensor, *, scale):
@@ -32,7 +31,7 @@ INITIALIZER = Initializer("late", lambda tensor: Resolved(Late(0, 1)))
 """
 REVERSED = f"""{HEAD}
 from dataclasses import dataclass
-from initctl.stream import Table, WholeLaw
+from initctl.plugins import Table, WholeLaw
 
 @dataclass(frozen=True)
 class Reversed(WholeLaw):
@@ -51,11 +50,24 @@ INITIALIZER = Initializer("reversed", lambda tensor: Resolved(Reversed(tensor.nu
 NO_FILL = REVERSED.replace("(WholeLaw)", "")
 
 
-def installed(site: Path, name: str, text: str) -> str:
+PAIRS = """
+from initctl.plugins import FileContents, Malformed, StoredTensor, file_format
+
+def read(file):
+    if len(file.read()) < 24:
+        raise Malformed("is cut off", "get it anew")
+    places = {"a": 8, "b": SECOND}
+    return FileContents([StoredTensor(name, "float32", (2,), at) for name, at in places.items()], {"by": "us"})
+
+FORMAT = file_format("pairs", "a file of pairs", is_at=lambda content: content.startswith(b"PAIRS"), read=read)
+"""
+
+
+def installed(site: Path, name: str, text: str, *, group: str = "initializers", attribute: str = "INITIALIZER") -> str:
     """A package `name` in the directory `site` whose module is `text`; returns the path to put on PYTHONPATH."""
     information = site / f"{name}-1.0.dist-info"
     information.mkdir(parents=True)
     (site / f"{name}.py").write_text(text)
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[initctl.initializers]\n{name} = {name}:INITIALIZER\n")
+    (information / "entry_points.txt").write_text(f"[initctl.{group}]\n{name} = {name}:{attribute}\n")
     return str(site)

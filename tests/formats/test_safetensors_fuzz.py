@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-STRICTER = ("stands there twice",)
+STRICTER = ("appears twice",)
 """Words of the refusals of what the library accepts: the whole list of verdicts that differ."""
 
 REAL = save(

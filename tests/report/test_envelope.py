@@ -64,3 +64,10 @@ def test_what_json_cannot_write_is_never_written(number):
 
 def test_numbers_of_64_bits_are_written_in_full():
     assert f'"seed": {2**64 - 1}' in document("plan", {"seed": 2**64 - 1})
+
+
+def test_a_row_is_one_line_however_much_like_the_end_of_one_its_name_is():
+    rows = [{"name": '}, {"', "shape": [1]}, {"name": '\\"}, {"', "parts": [{"a": 1}, {"b": 2}]}, {}]
+    text = document("inspect", {"tensors": rows, "empty": [], "none": {}})
+    assert json.loads(text)["data"] == {"tensors": rows, "empty": [], "none": {}}
+    assert '\n      {"name": "}, {\\"", "shape": [1]},\n' in text

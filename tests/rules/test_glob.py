@@ -197,7 +197,7 @@ ERRORS = [
     ("{..3}", "{..3} offers no choice", "write {0..3}"),
     ("{}", "{} offers no choice", r"separate alternatives by commas, or write \{ for the brace"),
     ("{a,{b}}", "{b} is a name for a number, which alternatives cannot hold", "write it outside of other braces"),
-    ("{l}.{l}", "{l} stands there twice", "call the second number otherwise"),
+    ("{l}.{l}", "{l} appears twice", "call the second number otherwise"),
     ("[z-a]", "[z-a] matches nothing", r"write \[ for the bracket itself"),
     ("[ab-a]", "[ab-a] matches nothing", r"write \[ for the bracket itself"),
     ("[]", "[] matches nothing", r"write \[ for the bracket itself"),

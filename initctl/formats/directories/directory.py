@@ -15,10 +15,11 @@ from initctl.formats.directories.nested import folders_of_orbax, folders_with_we
 from initctl.formats.directories.sharded import read_index
 from initctl.formats.directories.twins import is_another_copy
 from initctl.formats.directories.unindexed import read_unindexed
-from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA, weight_name
-from initctl.formats.distributed import read_distributed
-from initctl.formats.files import together
+from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, weight_name
+from initctl.formats.format_names import DISTRIBUTED_METADATA
 from initctl.formats.mistaken.not_checkpoints import refuse_directory
+from initctl.formats.registry import REGISTRY
+from initctl.formats.together import together
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -41,15 +42,13 @@ class Undecided(Exception):  # noqa: N818 - a fact that `read_directory` turns i
 
 
 def entrance(names: Iterable[str]) -> list[str]:
-    """By which of `names`, those of the files directly in a folder, its checkpoint is read: `.metadata`, an index, or
-    files of weights, whose content says whether they belong together. Empty if there is nothing to choose from.
+    """By which of `names`, those of the files directly in a folder, its checkpoint is read: an index, or files of
+    weights, whose content says whether they belong together. Empty if there is nothing to choose from.
 
     Safetensors are preferred to files of torch.save, an index to files without one, and weights without a variant to
     those with one, as transformers and diffusers do. Raises `Undecided`.
     """
     names = list(names)
-    if DISTRIBUTED_METADATA in names:
-        return [DISTRIBUTED_METADATA]
     found = [weights for name in names if (weights := weight_name(name))]
     for kind in index.KINDS:
         if fitting := [weights for weights in found if weights.suffix in kind.shards]:
@@ -82,14 +81,14 @@ def read_directory(path: str, root: str | None, component: str | None = None) ->
     """
     location = _location(path, component)
     here = listing(location.home, location.directory)
+    if whole := REGISTRY.of_directory(here.files):
+        return whole.read(location, here, root)
     try:
         names = entrance(here.files)
     except Undecided as fact:
         _refuse(location, fact.code, str(fact), fact.hint)
     if not names:
         _refuse_empty(location, here)
-    if names == [DISTRIBUTED_METADATA]:
-        return read_distributed(location, here, root)
     chosen = weight_name(names[0])
     if chosen and chosen.is_index:
         return read_index(os.path.join(location.path, chosen.name), root, location)

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import SAFETENSORS, TORCH, WeightName, weight_name
 from initctl.formats.mistaken.not_checkpoints import refuse_json
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.reading import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.directories.hub_cache import in_hub_cache
-from initctl.formats.opening import unreadable
+from initctl.formats.reading import unreadable
 
 
 class Listing(NamedTuple):

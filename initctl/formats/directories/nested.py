@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats.directories.listing import listing
-from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, FOREIGN, weight_name
-from initctl.formats.opening import read_small
+from initctl.formats.directories.weight_names import FOREIGN, weight_name
+from initctl.formats.format_names import DISTRIBUTED_METADATA
+from initctl.formats.reading import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -12,8 +12,9 @@ from initctl.formats.directories.index import Index
 from initctl.formats.directories.listing import is_within, listing, status_within
 from initctl.formats.directories.location import Location
 from initctl.formats.directories.weight_names import WeightName, weight_name
-from initctl.formats.files import read_table, together
+from initctl.formats.files import read_table
 from initctl.formats.table import Table
+from initctl.formats.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.directories.weight_names import SAFETENSORS
 from initctl.formats.files import read_table
 from initctl.formats.parts.lone_files import alone
 from initctl.formats.parts.ranks import ranks_among
 from initctl.formats.parts.slices import are_slices, put_together
-from initctl.formats.safetensors import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def read_unindexed(location: Location, names: Sequence[str]) -> list[Table]:
     """The tables of the files `names` in the folder at `location`, tensors whole. Raises `InputError`."""
-    if len(names) > 1 and not names[0].endswith(SUFFIX):
+    if len(names) > 1 and not names[0].endswith(SAFETENSORS):
         raise _several(location.path, names)
     first, *_ = tables = [_read(location, names[0])]
     if are_slices(first):

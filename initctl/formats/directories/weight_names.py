@@ -9,9 +9,8 @@ import re
 from typing import NamedTuple
 
 SAFETENSORS = ".safetensors"
-DISTRIBUTED_METADATA = ".metadata"
 DISTRIBUTED_CHUNKS = ".distcp"
-"""Of torch.distributed.checkpoint: what describes a checkpoint, and the ending of files of chunks."""
+"""Of torch.distributed.checkpoint: the ending of files of chunks."""
 TORCH = (".bin", ".pt", ".pth", ".ckpt")
 INDEXED = (SAFETENSORS, ".bin")
 """Endings of weights that an index can list: before `.index.json`."""

@@ -4,7 +4,3 @@ directory.py    the directory as a checkpoint
 metadata.py     `.metadata`: which tensors there are, how they were cut, and where each chunk lies
 items.py        the files of chunks
 """
-
-from initctl.formats.distributed.directory import NAME, read_distributed
-
-__all__ = ["NAME", "read_distributed"]

@@ -10,13 +10,14 @@ from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.directories.companions import around
 from initctl.formats.directories.listing import status_within
-from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
+from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
-from initctl.formats.files import together
-from initctl.formats.opening import unreadable
+from initctl.formats.format_names import DISTRIBUTED, DISTRIBUTED_METADATA
 from initctl.formats.optimizers import OptimizerFacts
+from initctl.formats.reading import unreadable
 from initctl.formats.table import Entry, Table
+from initctl.formats.together import together
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import TensorSpec
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from initctl.formats.distributed.metadata import Chunk, Layout, Metadata
     from initctl.tensors import Block, Shape
 
-NAME = "torch-distributed"
 _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
 
@@ -58,11 +58,11 @@ def read_distributed(location: Location, here: Listing, root: str | None) -> Che
     companions, warnings = around(location, here, own, None)
     return together(
         location,
-        NAME,
-        [Table(NAME, one.file, (), {}) for one in read],
+        DISTRIBUTED,
+        [Table(DISTRIBUTED, one.file, (), {}) for one in read],
         root=root,
         description=Table(
-            NAME,
+            DISTRIBUTED,
             _description(location),
             tuple(_entries(metadata, read)),
             {},

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.reading import open_regular, read_at
+from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.torch_save import archive
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.tensors import is_tensor, tensor_at
@@ -64,17 +64,17 @@ class _Items:
         place = f"tensor {shown(chunk.name)}: its chunk at {list(chunk.start)}"
         if chunk.offset + chunk.length > self.size:
             raise Malformed(f"{place} reaches beyond the end", "get the file anew")
-        content = read_at(self.descriptor, safetensors.SNIFFED, chunk.offset)
+        content = read_at(self.descriptor, SNIFFED, chunk.offset)
         tensor = None
         if content.startswith(archive.SIGNATURE):
             tensor = self._of_archive(chunk)
-        elif safetensors.is_at(content):
+        elif is_safetensors(content):
             tensor = self._of_safetensors(chunk)
         if tensor is None or not tensor.blocks or (tensor.dtype, tensor.shape) != (dtype, chunk.shape):
             raise Malformed(f"{place} holds something else")
         if tensor.unwritable:
             self.unwritable[chunk.name] = tensor.unwritable
-        return replace(tensor.blocks[0], start=chunk.start)
+        return tensor.blocks[0]._replace(start=chunk.start)
 
     def _of_archive(self, chunk: Chunk) -> TensorSpec | None:
         """The tensor that an archive holds by itself."""

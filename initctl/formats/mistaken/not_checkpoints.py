@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 from initctl.formats.mistaken.tar import is_tar, tar_names
-from initctl.formats.opening import open_regular
+from initctl.formats.reading import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

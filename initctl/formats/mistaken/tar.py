@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.reading import open_regular, read_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

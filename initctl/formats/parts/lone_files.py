@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from initctl.formats.directories.location import Location
+from initctl.formats.files import read_table
 from initctl.formats.parts.lone_shards import lone_shard
-from initctl.formats.parts.ranks import lone_rank
+from initctl.formats.parts.ranks import lone_rank, refuse_chunks
 from initctl.formats.parts.slices import refuse_lone_slices
+from initctl.formats.together import together
 
 if TYPE_CHECKING:
+    from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.table import Table
+
+
+def read_file(path: str, root: str | None) -> Checkpoint:
+    """The checkpoint in one file. Raises `InputError`, and `UsageError` if no tensor is at `root`."""
+    directory, name = os.path.split(os.path.abspath(path))
+    refuse_chunks(path)
+    table = alone(path, read_table(path, name))
+    return together(Location(path, directory, os.path.realpath(path)), table.format, [table], root=root)
 
 
 def alone(path: str, table: Table) -> Table:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.format_names import SLICES
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from initctl.formats.table import Table
     from initctl.tensors import Shape, TensorSpec
 
-NAME = "safetensors-slices"
 SHARDING = "DCP_SHARDING_INFO"
 _VERSION = "DCP_VERSION"
 _OFFSETS = "saved_offsets"
@@ -71,7 +71,7 @@ def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
     for table in tables:
         starts = _starts(os.path.join(path, table.file.name), table)
         for _, tensor in table.entries:
-            block = replace(tensor.blocks[0], start=starts[tensor.name])
+            block = tensor.blocks[0]._replace(start=starts[tensor.name])
             slices[tensor.name].append(replace(tensor, blocks=(block,)))
     looks = Looks()
     whole = {name: _whole(path, found, looks) for name, found in slices.items()}
@@ -125,7 +125,7 @@ def _with_wholes(table: Table, whole: dict[str, TensorSpec]) -> Table:
     """`table` with those of the tensors that are not taken from `whole` yet."""
     entries = tuple(_taken(table, whole))
     metadata = {key: text for key, text in table.metadata.items() if key not in (SHARDING, _VERSION)}
-    return replace(table, format=NAME, entries=entries, metadata=metadata)
+    return replace(table, format=SLICES, entries=entries, metadata=metadata)
 
 
 def _taken(table: Table, whole: dict[str, TensorSpec]) -> Iterator[Entry]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.opening import open_regular, read_at
+from initctl.formats.format_names import TORCH, TORCH_LEGACY
+from initctl.formats.reading import open_regular, read_at
 from initctl.formats.table import Entry, Table
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
     from initctl.formats.torch_save.standins import TensorCall
     from initctl.tensors import Block
 
-NAME = "torch"
-LEGACY = "torch-legacy"
-_ZIP = b"PK"
-_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-
-
-def is_at(content: bytes) -> bool:
-    """Whether a file that begins with `content` is a zip archive or a pickle."""
-    return content.startswith(_ZIP) or content[:2] in _PICKLES
-
 
 def read_table(path: str, name: str) -> Table:
     """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
@@ -52,7 +43,7 @@ def read_table(path: str, name: str) -> Table:
         graph = _graph(saved)
         entries = tuple(_entry(keys, tensor, saved.storages, name) for keys, tensor in named_tensors(graph))
         return Table(
-            NAME if zipped else LEGACY,
+            TORCH if zipped else TORCH_LEGACY,
             CheckpointFile.of(name, status, saved.checksums),
             entries,
             saved.metadata,
@@ -118,3 +109,6 @@ def _unlisted(graph: Graph, storages: Mapping[str, tuple[int, int]], file: str) 
             if tensor.numel and tensor.blocks not in told:
                 told.add(tensor.blocks)
                 yield replace(tensor, name=place_of(keys))
+
+
+_ZIP = b"PK"

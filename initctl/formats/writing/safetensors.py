@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-from initctl.formats import safetensors
+from initctl.formats.format_names import SAFETENSORS
 from initctl.formats.safetensors import LENGTH_BYTES, METADATA
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.layout import Layout
@@ -31,7 +31,7 @@ _ORDER = (
 class Safetensors:
     """Writes a header before the tensors, which notes ties as Hugging Face does: the other names of a tensor."""
 
-    name = safetensors.NAME
+    name = SAFETENSORS
     title = "safetensors"
 
     def unfit(self, tensor: TensorSpec) -> str | None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from initctl.errors import shown
-from initctl.formats.opening import read_at
-from initctl.formats.torch_save import file as torch_save
+from initctl.formats.format_names import TORCH
+from initctl.formats.reading import read_at
 from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
 from initctl.formats.writing.layout import Layout
 from initctl.formats.writing.state_dict import Named, state_dict
@@ -39,7 +39,7 @@ _64_BITS = (1 << 64) - 1
 class TorchSave:
     """Writes each tensor as a storage of its own; what is tied to it is another tensor on that storage."""
 
-    name = torch_save.NAME
+    name = TORCH
     title = "torch.save's format"
 
     def unfit(self, tensor: TensorSpec) -> str | None:

@@ -6,9 +6,9 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import FitError, Problem, shown
+from initctl.formats.format_names import TORCH, TORCH_LEGACY
 from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
 from initctl.formats.state_dicts.names import wrapper_prefix
-from initctl.formats.torch_save import file as torch_save
 from initctl.planning.computed import measured_kind
 from initctl.planning.nearest import hint_for
 from initctl.planning.optimizers.refusing import uncertain
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from initctl.formats.optimizers import Group, Optimizer, Parameter
     from initctl.tensors import Shape, TensorSpec
 
-_ORDERED = (torch_save.NAME, torch_save.LEGACY)
+_ORDERED = (TORCH, TORCH_LEGACY)
 """Formats of single files that hold tensors in the order of the state dict."""
 
 

@@ -43,7 +43,6 @@ CHOSEN = {
     "one shard": (SHARDS[1:], SHARDS[1]),
     "Mistral's": (["consolidated.safetensors", "model.safetensors"], "model.safetensors"),
     "Mistral's own alone": (["consolidated.safetensors", "params.json"], "consolidated.safetensors"),
-    "distributed": ([".metadata", "__0_0.distcp", "model.safetensors"], ".metadata"),
     "nothing": (["README.md", "config.json", "optimizer.pt"], None),
     "foreign weights alone": (["tf_model.h5", "model.gguf", "model.onnx"], None),
 }

@@ -1,9 +1,11 @@
 """The Laplace distribution as an initializer.
 
-An initializer resolves to a fill for each tensor; a fill computes the values at a range of element indices from the
+An initializer resolves to a law for each tensor; a law computes the values at a range of element indices from the
 tensor's draws. Whatever range it is asked for, a value at an index must be the same: then shards, threads and pieces
-cannot change it. Where a value depends on others, the fill is an `initctl.stream.WholeLaw` instead: it says how much
-memory it needs, and prepares such a fill from all the draws.
+cannot change it.
+
+The logarithm is `initctl.plugins.natural_log`, and not `numpy.log`: NumPy's differs in the last digit between machines,
+and one seed must have one answer everywhere. Multiplication, subtraction and `abs` are exactly rounded on all of them.
 """
 
 from dataclasses import dataclass
@@ -11,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from initctl.initializers import Initializer, Number, Parameter, Resolved
-from initctl.stream import Draws
-from initctl.tensors import TensorSpec
+from initctl.plugins import Draws, Initializer, Number, Parameter, Resolved, TensorSpec, natural_log
+
+LN_2 = 0.6931471805599453
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,12 @@ class Laplace:
     @property
     def largest(self) -> float:
         """A bound on the magnitude of every value: a dtype that it would overflow is refused beforehand."""
-        return self.scale * 33 * np.log(2)
+        return self.scale * 33 * LN_2
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
-        centred = (draws.words(start, stop) + 0.5) * 2.0**-32 - 0.5
-        return (-self.scale * np.sign(centred) * np.log1p(-2 * np.abs(centred))).astype(np.float32)
+        centered = draws.fraction01(start, stop) - 0.5
+        magnitude = -self.scale * natural_log(1 - 2 * np.abs(centered))
+        return np.where(centered < 0, -magnitude, magnitude).astype(np.float32)
 
 
 def laplace(_: TensorSpec, *, scale: float) -> Resolved:

@@ -1,0 +1,33 @@
+"""What other packages add to this one, by entry points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from initctl.errors import Problem, UsageError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Added = TypeVar("Added")
+
+
+def added(group: str, kind: type[Added], code: str) -> Iterator[Added]:
+    """What the entry points in `group` name, one after another: each is of `kind`.
+
+    Raises `UsageError` with `code` for one that cannot be loaded, or is something else.
+    """
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=group):
+        try:
+            found = entry.load()
+        except Exception as error:
+            raise _broken(entry.value, f"cannot be loaded: {error}", code) from error
+        if not isinstance(found, kind):
+            raise _broken(entry.value, f"is {type(found).__name__}, not an initctl {kind.__name__}", code)
+        yield found
+
+
+def _broken(entry: str, fault: str, code: str) -> UsageError:
+    return UsageError(Problem(code, f"plugin {shown(entry)} {fault}", "mend or uninstall the package that adds it"))

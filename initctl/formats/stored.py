@@ -1,0 +1,127 @@
+"""Formats that packages add: what their readers find in a file is proven before it counts."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from initctl.dtypes import BY_NAME
+from initctl.errors import InputError, Problem, shown
+from initctl.formats.checkpoint_file import CheckpointFile
+from initctl.formats.reading import open_regular
+from initctl.formats.registry import FileFormat
+from initctl.formats.table import Entry, Table
+from initctl.formats.torch_save.malformed import Malformed
+from initctl.tensors import Block, TensorSpec, row_major
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from initctl.tensors import Shape
+
+_LARGEST_SIZE = 2**63
+"""Elements are counted in 63 bits."""
+
+
+class StoredTensor(NamedTuple):
+    """A tensor in a file, little-endian.
+
+    `dtype` is torch's name for the type of its elements: `float32`, `bfloat16`. The first one begins at byte `offset`
+    of the file, and neighbors along each dim are `strides` elements apart: without them, the order is row-major.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    strides: tuple[int, ...] | None = None
+
+
+class FileContents(NamedTuple):
+    """What a file holds: tensors, and texts that describe it."""
+
+    tensors: Sequence[StoredTensor]
+    metadata: Mapping[str, str] = {}
+
+
+def file_format(
+    name: str, title: str, *, is_at: Callable[[bytes], bool], read: Callable[[BinaryIO], FileContents]
+) -> FileFormat:
+    """A format of files that initctl reads and does not write: `name` is a word for JSON, `title` is for messages.
+
+    `is_at(content)` says whether a file with these first 4096 bytes, or fewer, is in it. `read(file)` lists what such a
+    file holds, and raises `Malformed` if the file is damaged. Files that list a tensor outside of the file, or two
+    tensors in overlapping places, are refused; equal places make tensors tied.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"the name of a format is a word, and not {name!r}")
+    return FileFormat(name, title, is_at, partial(_read_table, name, title, read))
+
+
+def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents], path: str, name: str) -> Table:
+    descriptor, status = open_regular(path)
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            contents = read(file)
+        tensors = [_proven(tensor, name, status.st_size) for tensor in contents.tensors]
+        _check_apart(tensors)
+        metadata = {str(key): str(text) for key, text in contents.metadata.items()}
+    except Malformed as fact:
+        raise InputError(Problem(f"{form}.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        fault = f"{shown(path)}: cannot be read as {title}: {type(error).__name__}: {shown(error)}"
+        raise InputError(Problem(f"{form}.unreadable", fault)) from error
+    entries = tuple(Entry((tensor.name,), tensor) for tensor in tensors)
+    return Table(form, CheckpointFile.of(name, status), entries, metadata, is_read_only=True)
+
+
+def _proven(found: StoredTensor, file: str, size: int) -> TensorSpec:
+    """The tensor that is `found` in `file` of `size` bytes. Raises `Malformed`."""
+    name, shape = str(found.name), tuple(found.shape)
+    called = f"tensor {shown(name)}"
+    dtype = BY_NAME.get(found.dtype)
+    if dtype is None or dtype.bits % 8:
+        raise Malformed(f"{called}: is of dtype {shown(found.dtype)}")
+    strides = row_major(shape) if found.strides is None else tuple(found.strides)
+    if len(strides) != len(shape) or not _are_sizes((found.offset, *shape, *strides)):
+        raise Malformed(f"{called}: its shape, strides and offset are not whole numbers, 0 or more")
+    if prod(shape) >= _LARGEST_SIZE:
+        raise Malformed(f"{called}: its shape holds more elements than a file can")
+    block = Block(file, found.offset, (0,) * len(shape), shape, strides)
+    if block.numel and block.overlaps_itself:
+        raise Malformed(f"{called}: its elements overlap each other")
+    spec = TensorSpec(name, dtype, shape, (block,))
+    if _stop(spec) > size:
+        raise Malformed(f"{called}: reaches beyond the end of the file", "a truncated download? get the file anew")
+    return spec
+
+
+def _are_sizes(numbers: Shape) -> bool:
+    return all(type(number) is int and 0 <= number < _LARGEST_SIZE for number in numbers)
+
+
+def _stop(tensor: TensorSpec) -> int:
+    """The byte behind the last one of the tensor."""
+    block = tensor.blocks[0]
+    return block.offset + (block.extent * tensor.dtype.bits // 8 if block.numel else 0)
+
+
+def _check_apart(tensors: Iterable[TensorSpec]) -> None:
+    """Raise `Malformed` if two tensors have one name, or overlap without being the same."""
+    names: set[str] = set()
+    places: dict[tuple[str, Block], TensorSpec] = {}
+    for tensor in tensors:
+        if tensor.name in names:
+            raise Malformed(f"tensor {shown(tensor.name)}: is there twice")
+        names.add(tensor.name)
+        if tensor.numel:
+            places.setdefault((tensor.dtype.name, tensor.blocks[0]), tensor)
+    reached = 0
+    for tensor in sorted(places.values(), key=lambda tensor: tensor.blocks[0].offset):
+        if tensor.blocks[0].offset < reached:
+            raise Malformed(f"tensor {shown(tensor.name)}: overlaps another tensor")
+        reached = _stop(tensor)
