@@ -3,9 +3,9 @@
 rule.py         a rule
 selector.py     which tensors it takes, and which of their rows
 glob.py         globs over names
-pattern.py      a glob's text → a tree
+pattern.py      a glob's text → what it is made of
 lookalikes.py   sets of characters that were meant as something else
-automaton.py    the tree → what it matches, in linear time
+elements.py     what a glob is made of, and what each element matches
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments
 expressions/    arithmetic and conditions
