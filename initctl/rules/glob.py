@@ -129,7 +129,7 @@ def _spelled_out(elements: Elements) -> list[Elements]:
     """The sequences that they are without alternatives; if these are very many, `elements` as they are."""
     found: list[Elements] = [()]
     for element in elements:
-        ways = [(element,)]
+        ways: list[Elements] = [(element,)]
         if isinstance(element, Alternatives):
             ways = [way for sequence in element.sequences for way in _spelled_out(sequence)]
         if len(found) * len(ways) > MOST_ALTERNATIVES:
