@@ -10,7 +10,6 @@ expression.py   an expression: its text, its tree, its value
 tree.py         what it is made of
 parser.py       text → tree
 evaluation.py   tree → value
-text.py         tree → text
 variables.py    names that stand for expressions
 """
 

@@ -11,7 +11,7 @@ from initctl.rules.expressions.parser import parse_tree
 from initctl.rules.expressions.tree import Name, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from initctl.rules.expressions.tree import Tree, Value
 
@@ -45,6 +45,14 @@ class Expression:
     def inside(self, text: str, offset: int) -> Expression:
         """The same expression as a part of `text`, from `offset` on."""
         return replace(self, context=text, offset=offset)
+
+    def renamed(self, names: Mapping[str, str]) -> str:
+        """Its text with these `names` in place of its own."""
+        text = self.text
+        uses = [part for part in parts(self.tree) if isinstance(part, Name) and part.name in names]
+        for use in sorted(uses, key=lambda use: use.start, reverse=True):
+            text = text[: use.start] + names[use.name] + text[use.stop :]
+        return text
 
     def place_of(self, name: str) -> Excerpt:
         """Where it uses `name`, which is one of `names`, first."""
