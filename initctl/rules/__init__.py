@@ -17,7 +17,7 @@ from initctl.rules.expressions import Circular, Expression, Undefined, Value, ne
 from initctl.rules.glob import Glob, highest_numbers
 from initctl.rules.number import parse_number
 from initctl.rules.pattern import quoted
-from initctl.rules.rule import Rule, Scope, parse_rule
+from initctl.rules.rule import Origin, Rule, Scope, parse_rule
 from initctl.rules.selector import Rows, Selector, parse_selector
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Circular",
     "Expression",
     "Glob",
+    "Origin",
     "Rows",
     "Rule",
     "Scope",

@@ -15,6 +15,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from initctl.errors import Excerpt
 from initctl.rules.elements import Alternatives, AnyRun, Literal, NumberRange, Subject, after, numbers_in
 from initctl.rules.pattern import parse_pattern
 
@@ -33,10 +34,10 @@ _ANYTHING = (AnyRun(),)
 class Glob:
     """A compiled pattern. Matching is case-sensitive, by code point, and against the whole name."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str | Excerpt) -> None:
         """Raise `RuleError` if `pattern` is not a glob."""
-        self.pattern = pattern
-        self._elements = parse_pattern(pattern)
+        self.pattern = str(pattern)
+        self._elements = parse_pattern(Excerpt.of(pattern))
         self._matchers = [_Matcher(elements) for elements in _spelled_out(self._elements)]
         self.captures = tuple(e.capture for e in _leaves(self._elements) if isinstance(e, NumberRange) and e.capture)
         """What it calls numbers, in the order of the pattern."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.errors import Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, CharSet, Literal, NumberRange
 from initctl.rules.expressions import RESERVED
 from initctl.rules.lookalikes import CLASS, LookAlike, look_alike, numbers_meant
 
 if TYPE_CHECKING:
+    from initctl.errors import Excerpt
     from initctl.rules.elements import Element, Elements
 
 LONGEST_PATTERN = 4096
@@ -36,16 +37,17 @@ def quoted(name: str) -> str:
     return f"\\{text}" if text.startswith("re:") else text
 
 
-def parse_pattern(pattern: str) -> Elements:
-    """The elements of `pattern`. Raises `RuleError` if it is not a glob."""
-    return _Parser(pattern).parse()
+def parse_pattern(source: Excerpt) -> Elements:
+    """The elements of the pattern that is written there. Raises `RuleError` if it is not a glob."""
+    return _Parser(source).parse()
 
 
 class _Parser:
     """Recursive descent over one pattern."""
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
+    def __init__(self, source: Excerpt) -> None:
+        self.source = source
+        self.pattern = str(source)
         self.at = 0
         self.depth = 0
         self.captures: set[str] = set()
@@ -196,5 +198,5 @@ class _Parser:
 
     def error(self, fault: str, hint: str | None, start: int, stop: int | None = None) -> RuleError:
         """The error about what stands from `start` on, up to where it was read if nothing else is said."""
-        excerpt = Excerpt(self.pattern, start, self.at if stop is None else stop)
-        return RuleError(Problem("rule.glob", f"pattern {shown(self.pattern)}: {fault}", hint, excerpt))
+        place = self.source.part(start, self.at if stop is None else stop)
+        return RuleError(Problem("rule.glob", f"pattern {shown(self.pattern)}: {fault}", hint, place))

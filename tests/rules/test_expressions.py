@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from initctl.errors import RuleError
+from initctl.errors import Excerpt, RuleError
 from initctl.rules import Undefined, parse_condition, parse_expression
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def refused(text: str, parse: Any = parse_expression) -> Problem:
 def test_what_has_no_value_says_why_and_where(text: str, fault: str, told: str):
     with pytest.raises(Undefined) as raised:
         value(text)
-    start, stop = raised.value.start, raised.value.stop
+    start, stop = raised.value.excerpt.start, raised.value.excerpt.stop
     assert told in str(raised.value)
     assert text[start:stop].strip("()") == fault.strip("()")
 
@@ -201,10 +201,16 @@ def test_within_the_limits_all_is_well():
 
 
 def test_names_are_told_with_their_first_place():
-    expression = parse_expression("1 + b.c * a - b.c[a]").inside("w=normal:std=1 + b.c * a - b.c[a]", 13)
+    expression = parse_expression(Excerpt("w=normal:std=1 + b.c * a - b.c[a],mean=b.c", 13, 33))
+    assert expression.text == "1 + b.c * a - b.c[a]"
     assert expression.names == {"a", "b.c"}
     place = expression.place_of("b.c")
-    assert (place.text[place.start : place.stop], place.start) == ("b.c", 17)
+    assert (str(place), place.start) == ("b.c", 17)
+
+
+def test_names_are_replaced_in_an_expression_inside_another_text():
+    expression = parse_expression(Excerpt("a=normal:std=a*b", 13, 16))
+    assert expression.renamed({"a": "aa", "b": "c"}) == "aa*c"
 
 
 # Against Python
@@ -337,13 +343,6 @@ def test_conditions_group_as_in_python(text: str):
     assert found == wanted or any(len(part) > 15 for part in text.split())  # beyond 2^53 exact numbers are not compared
 
 
-def outcome(tree_text: str, parse: Any) -> Any:
-    try:
-        return repr(parse(tree_text).value(NAMES.__getitem__))
-    except Undefined as fact:
-        return str(fact)
-
-
 @pytest.mark.parametrize(
     ("text", "again"),
     {
@@ -379,7 +378,7 @@ def test_any_text_is_read_or_refused_in_one_line_with_a_place_inside(text: str):
         try:
             found = expression.value({**NAMES, **dict.fromkeys(expression.names - set(NAMES), 2)}.__getitem__)
         except Undefined as fact:
-            assert 0 <= fact.start < fact.stop <= len(text)
+            assert 0 <= fact.excerpt.start < fact.excerpt.stop <= len(text)
         else:
             assert isinstance(found, (str, bool, tuple)) or math.isfinite(found)
 
@@ -394,7 +393,7 @@ def test_the_first_that_is_known_tells_why_its_first_is_not_if_none_is():
 
     with pytest.raises(Undefined, match=r"^a is not there$") as raised:
         parse_expression("2 * first(a, b, c)").value(lookup)
-    assert (raised.value.start, raised.value.stop) == (10, 11)
+    assert (raised.value.excerpt.start, raised.value.excerpt.stop) == (10, 11)
 
 
 def test_a_misspelled_function_is_proposed():
