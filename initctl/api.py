@@ -189,7 +189,8 @@ def verify(
 def effective_recipe(checkpoint: Path, **asked: Unpack[Asked]) -> str:
     """All rules that count for `checkpoint`, and the seed, as the TOML text of one recipe that needs no other file.
 
-    Presets, recipes, variables and what `config.json` says are written out. Arguments and errors are those of `plan`.
+    It holds the variables that rules use, and what `config.json` says of the keys that they ask for. Arguments and
+    errors are those of `plan`.
     """
     request = _request(asked)
     request.check_rules()

@@ -72,14 +72,6 @@ class InitctlError(Exception):
         """The same error with `place` before each message."""
         return type(self)(*(replace(p, message=place + p.message) for p in self.problems))
 
-    def inside(self, text: str, offset: int) -> Self:
-        """The same error about a part of `text`, which begins at `offset` of it."""
-        return type(self)(*(replace(p, excerpt=p.excerpt and p.excerpt.moved(text, offset)) for p in self.problems))
-
-    def at(self, excerpt: Excerpt | None) -> Self:
-        """The same error, which is where `excerpt` says unless it knows better."""
-        return type(self)(*(replace(p, excerpt=p.excerpt or excerpt) for p in self.problems))
-
 
 class UsageError(InitctlError):
     """A flag or an argument cannot be used as given."""

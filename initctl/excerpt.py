@@ -1,4 +1,4 @@
-"""The place in a text where a fault is, and how it is shown: the text around it, and carets below."""
+"""A part of a text, and how a fault in it is shown: the text around it, and carets below."""
 
 from __future__ import annotations
 
@@ -12,15 +12,34 @@ _AROUND = 40
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """The characters of `text` from `start` to `stop`, where a fault is."""
+    """The characters of `text` from `start` to `stop`: what a parser reads, or where a fault is."""
 
     text: str
     start: int
     stop: int
 
-    def moved(self, text: str, offset: int) -> Excerpt:
-        """The same characters of the `text` that this one is a part of, from `offset` on."""
-        return Excerpt(text, self.start + offset, self.stop + offset)
+    @classmethod
+    def of(cls, text: str | Excerpt) -> Excerpt:
+        """All of `text`, which may be an excerpt already."""
+        return text if isinstance(text, Excerpt) else cls(text, 0, len(text))
+
+    def __str__(self) -> str:
+        """Its characters."""
+        return self.text[self.start : self.stop]
+
+    def part(self, start: int, stop: int) -> Excerpt:
+        """Its own characters from `start` to `stop`."""
+        return Excerpt(self.text, self.start + start, self.start + stop)
+
+    def stripped(self) -> Excerpt:
+        """The same without the blanks around it."""
+        chars = str(self)
+        start = len(chars) - len(chars.lstrip())
+        return self.part(start, start + len(chars.strip()))
+
+    def up_to(self, other: Excerpt) -> Excerpt:
+        """From its start to the end of another of the same text."""
+        return Excerpt(self.text, self.start, other.stop)
 
     def lines(self) -> tuple[str, str]:
         """The text around the fault, and carets under it.

@@ -210,7 +210,7 @@ class Ruleset:
         return replace(made, warnings=(*self.warnings, *made.warnings))
 
     def as_recipe(self) -> str:
-        """All of it as one recipe that needs no other file: what `config.json` says is written out."""
+        """All of it as one recipe that needs no other file: it holds what `config.json` says."""
         from initctl.recipes import recipe_text
 
         bound = [(rule.rule, rule.initializer) for rule in self.rules]

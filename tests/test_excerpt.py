@@ -68,3 +68,13 @@ def test_whatever_is_pointed_at_two_safe_lines_come_out(text: str, start: int, l
     line, carets = Excerpt(text, min(start, len(text)), min(start, len(text)) + length).lines()
     assert is_safe(f"  {line}")
     assert carets.strip(" ").strip("^") == ""
+
+
+def test_parts_of_an_excerpt_are_excerpts_of_the_same_text():
+    text = "a =  b c "
+    part = Excerpt.of(text).part(3, 9)
+    assert str(part) == "  b c "
+    assert part.stripped() == Excerpt(text, 5, 8)
+    assert part.stripped().part(2, 3) == Excerpt(text, 7, 8)
+    assert Excerpt(text, 0, 1).up_to(part) == Excerpt.of(text)
+    assert Excerpt(text, 3, 5).stripped() == Excerpt(text, 5, 5)

@@ -2,7 +2,7 @@
 
 registry.py       initializers by name: the built-in table, plugins, binding a call's arguments
 initializer.py    an initializer, and one with its arguments
-parameters.py     the types a parameter can have
+parameters.py     parameters, and the types that they can have
 fans.py           fan-in and fan-out from a shape and what a rule says of it: layout, groups, parts
 constant.py       constant, ones, zeros, eye, dirac
 deterministic.py  zero_hadamard, sinusoid, arange_log, lstm_bias
@@ -17,18 +17,19 @@ builtin.py        the table of all of them, with parameters, formulas and source
 
 from initctl.initializers.fans import Fans, fans
 from initctl.initializers.initializer import BoundCall, Initializer, Resolved, Unfit
-from initctl.initializers.parameters import Layout, Number, Parameter, Split, Whole, Word
+from initctl.initializers.parameters import DimLetters, Number, Parameter, Refused, Split, Whole, Word
 from initctl.initializers.registry import KEEP, REGISTRY, Registry
 
 __all__ = [
     "KEEP",
     "REGISTRY",
     "BoundCall",
+    "DimLetters",
     "Fans",
     "Initializer",
-    "Layout",
     "Number",
     "Parameter",
+    "Refused",
     "Registry",
     "Resolved",
     "Split",

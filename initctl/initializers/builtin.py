@@ -9,7 +9,7 @@ from initctl.initializers import constant, deterministic, log_uniform, random, s
 from initctl.initializers.builtin_revisions import REVISIONS
 from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
-from initctl.initializers.parameters import Layout, Number, Parameter, Split, Whole, Word
+from initctl.initializers.parameters import DimLetters, Number, Parameter, Split, Whole, Word
 
 _TORCH = "torch.nn.init.{}_"
 _JAX = "jax.nn.initializers.{}"
@@ -25,7 +25,7 @@ _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recur
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
 
 _TRUTH = Word(("false", "true"))
-_LAYOUT = Parameter("layout", Layout(), optional=True)
+_LAYOUT = Parameter("layout", DimLetters(), optional=True)
 _ARRANGEMENT = (
     _LAYOUT,
     Parameter("transposed", _TRUTH, "false", optional=True),

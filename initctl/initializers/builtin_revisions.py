@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from initctl.initializers import revising
 from initctl.initializers.initializer import Initializer
-from initctl.initializers.parameters import Number, Parameter, Span, Text, Whole, Word
+from initctl.initializers.parameters import Number, Parameter, Slice, Text, Whole, Word
 
 _ASH = "physicsnemo/nn/module/utils/weight_init.py; Ash, Adams: On warm-starting neural network training (2020)"
 _NAKAMURA = "allenai/OLMoE, scripts/sparsify_ckpt_unsharded.py; Nakamura et al.: Drop-Upcycling (2025)"
@@ -57,7 +57,7 @@ REVISIONS = (
     Initializer(
         "mean_rows",
         revising.mean_rows,
-        (Parameter("of", Span()), Parameter("std", Number(minimum=0), 0)),
+        (Parameter("of", Slice()), Parameter("std", Number(minimum=0), 0)),
         summary="the mean of some old rows in every row, with noise",
         formula="mean of rows a ≤ i < b, + std · N(0, 1)",
         source=_HEWITT,

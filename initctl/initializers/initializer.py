@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
+from initctl.initializers.parameters import Refused
 from initctl.rules import Expression, Undefined
 from initctl.stream import RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
     from initctl.errors import Excerpt
-    from initctl.initializers.parameters import Parameter, Value
-    from initctl.rules import Value as Computed
+    from initctl.initializers.parameters import Argument, Parameter
+    from initctl.rules import Value
     from initctl.stream import AnyLaw
     from initctl.tensors import TensorSpec
 
-Arguments = Mapping[str, "Value"]
+Arguments = Mapping[str, "Argument"]
 
 
 class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error with tensor and rule
@@ -69,11 +70,11 @@ class BoundCall:
     """
 
     initializer: Initializer
-    arguments: Mapping[str, Value | Expression | None]
+    arguments: Mapping[str, Argument | Expression | None]
     given: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, initializer: Initializer, given: Mapping[str, Value | Expression]) -> BoundCall:
+    def of(cls, initializer: Initializer, given: Mapping[str, Argument | Expression]) -> BoundCall:
         """`initializer` with `given` arguments and its defaults for the rest. Raises `RuleError` as `check` does."""
         arguments = {p.name: given.get(p.name, p.default) for p in initializer.parameters}
         found = cls(initializer, arguments, frozenset(given))
@@ -81,7 +82,7 @@ class BoundCall:
         return found
 
     @property
-    def values(self) -> dict[str, Value]:
+    def values(self) -> dict[str, Argument]:
         """The arguments that are there, none of them an expression any more."""
         return {
             name: value
@@ -94,7 +95,7 @@ class BoundCall:
         """The arguments whose values depend on the tensor."""
         return {name: value for name, value in self.arguments.items() if isinstance(value, Expression)}
 
-    def evaluated(self, lookup: Callable[[str], Computed]) -> BoundCall:
+    def evaluated(self, lookup: Callable[[str], Value]) -> BoundCall:
         """The same with the values of its expressions, where `lookup` tells what their names stand for.
 
         Raises `Unfit` where one has none, or one that its parameter does not accept.
@@ -114,18 +115,18 @@ class BoundCall:
         if self.initializer.check and not self.expressions:
             self.initializer.check({name: self.values[name] for name in self.given})
 
-    def _value(self, name: str, expression: Expression, lookup: Callable[[str], Computed]) -> Value:
+    def _value(self, name: str, expression: Expression, lookup: Callable[[str], Value]) -> Argument:
         parameter = next(parameter for parameter in self.initializer.parameters if parameter.name == name)
         place = f"{name}={shown(expression.text)}"
         try:
             return parameter.type.check(expression.value(lookup))
         except Undefined as fact:
-            raise Unfit(f"{place}: {fact}", expression.excerpt(fact.start, fact.stop)) from None
-        except RuleError as error:
-            raise Unfit(f"{place}: {error}", expression.excerpt(0, len(expression.text))) from None
+            raise Unfit(f"{place}: {fact}", fact.excerpt) from None
+        except Refused as fact:
+            raise Unfit(f"{place}: {fact}", expression.source) from None
 
     @property
-    def told(self) -> dict[str, Value]:
+    def told(self) -> dict[str, Argument]:
         """Its values without optional ones that are what they are by default."""
         untold = {p.name: p.default for p in self.initializer.parameters if p.optional}
         return {name: value for name, value in self.values.items() if value != untold.get(name)}

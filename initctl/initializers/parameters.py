@@ -1,38 +1,47 @@
-"""The types a parameter of an initializer can have: each parses its text, and checks what an expression comes to."""
+"""Parameters of initializers, and the types that they can have: each checks a value, given or computed."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from initctl.errors import Problem, RuleError, shown
-from initctl.rules import Expression, Undefined, parse_expression
-from initctl.rules import Value as Computed
+from initctl.rules import Undefined, parse_expression
 from initctl.suggestions import did_you_mean
 
-_SPAN = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
+if TYPE_CHECKING:
+    from initctl.errors import Excerpt
+    from initctl.rules import Expression, Value
+
+_SLICE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
 """What a layout says of a dim: see `initctl.initializers.fans`."""
 
-Value = int | float | str
-
+Argument = int | float | str
 _PROPORTIONS = re.compile(r"[1-9][0-9]{0,17}(:[1-9][0-9]{0,17})*")
 
 
+class Refused(Exception):  # noqa: N818 - a fact that becomes an error with the place, or with the tensor
+    """A value that a parameter does not accept; the message says why and, if there is a `hint`, what to do."""
+
+    def __init__(self, value: Value, accepts: str, hint: str | None = None) -> None:
+        super().__init__(f"{shown(value)} is not {accepts}" + (f"; {hint}" if hint else ""))
+        self.hint = hint
+
+
 class ParameterType(Protocol):
-    """Parses an argument's text."""
+    """What a parameter accepts. One that `is_computed` reads expressions, others read their text."""
+
+    is_computed: ClassVar[bool]
 
     @property
     def accepts(self) -> str:
         """What it accepts, in words."""
 
-    def parse(self, text: str) -> Value | Expression:
-        """The value that `text` writes, or an expression whose value depends on the tensor. Raises `RuleError`."""
-
-    def check(self, value: Computed) -> Value:
-        """`value`, which an expression has come to. Raises `RuleError` where it is not accepted."""
+    def check(self, value: Value) -> Argument:
+        """`value`, which an expression has or a text is. Raises `Refused` if it is not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +53,40 @@ class Parameter:
 
     name: str
     type: ParameterType
-    default: Value | None = None
+    default: Argument | None = None
     optional: bool = False
 
     @property
     def required(self) -> bool:
         return self.default is None and not self.optional
 
+    def parse(self, text: str, place: Excerpt | None = None) -> Argument | Expression:
+        """The value that `text` writes, or an expression whose value depends on the tensor. `place` is where it is
+        written, if that is in a longer text. Raises `RuleError`.
+        """
+        if not self.type.is_computed:
+            return self._checked(text, text, place)
+        expression = parse_expression(place or text)
+        if expression.names:
+            return expression
+        try:
+            return self._checked(expression.value(_NO_NAMES.__getitem__), text, place)
+        except Undefined as fact:
+            raise RuleError(Problem("rule.value", f"{shown(text)}: {fact}", None, fact.excerpt)) from None
+
+    def _checked(self, value: Value, text: str, place: Excerpt | None) -> Argument:
+        try:
+            return self.type.check(value)
+        except Refused as fact:
+            message = f"{shown(text)} is not {self.type.accepts}"
+            raise RuleError(Problem("rule.value", message, fact.hint, place)) from None
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
     """A finite real number, `minimum` ≤ x ≤ `maximum`, and more than `above`."""
 
+    is_computed: ClassVar[bool] = True
     minimum: float = -math.inf
     maximum: float = math.inf
     above: float = -math.inf
@@ -66,12 +97,9 @@ class Number:
             return f"a number above {self.above:g}"
         return "a number" + _range(self.minimum, self.maximum)
 
-    def parse(self, text: str) -> Value | Expression:
-        return _parsed(text, self)
-
-    def check(self, value: Computed) -> Value:
+    def check(self, value: Value) -> Argument:
         if isinstance(value, (bool, str, tuple)) or not (self.minimum <= value <= self.maximum and self.above < value):
-            raise _refused(value, self.accepts)
+            raise Refused(value, self.accepts)
         return value
 
 
@@ -79,20 +107,18 @@ class Number:
 class Whole:
     """A whole number, `minimum` or more. One that is computed may be a float: `config.heads / 2`."""
 
+    is_computed: ClassVar[bool] = True
     minimum: int = 1
 
     @property
     def accepts(self) -> str:
         return "a whole number" + _range(self.minimum, math.inf)
 
-    def parse(self, text: str) -> Value | Expression:
-        return _parsed(text, self)
-
-    def check(self, value: Computed) -> Value:
+    def check(self, value: Value) -> Argument:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if type(value) is not int or value < self.minimum:
-            raise _refused(value, self.accepts)
+            raise Refused(value, self.accepts)
         return value
 
 
@@ -100,35 +126,32 @@ class Whole:
 class Word:
     """One of some words."""
 
+    is_computed: ClassVar[bool] = False
     choices: tuple[str, ...]
 
     @property
     def accepts(self) -> str:
         return "one of " + ", ".join(self.choices)
 
-    def parse(self, text: str) -> Value:
-        return self.check(text)
-
-    def check(self, value: Computed) -> Value:
+    def check(self, value: Value) -> Argument:
         if value not in self.choices:
-            raise _refused(value, self.accepts, did_you_mean(str(value), self.choices))
+            raise Refused(value, self.accepts, did_you_mean(str(value), self.choices))
         return str(value)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class DimLetters:
     """What each dim of a tensor stands for: see `initctl.initializers.fans`."""
+
+    is_computed: ClassVar[bool] = False
 
     @property
     def accepts(self) -> str:
         return "one letter a dim: " + ", ".join(f"{letter} {word}" for letter, word in LAYOUT_LETTERS.items())
 
-    def parse(self, text: str) -> Value:
-        return self.check(text)
-
-    def check(self, value: Computed) -> Value:
+    def check(self, value: Value) -> Argument:
         if not set("oi") <= set(str(value)) <= set(LAYOUT_LETTERS):
-            raise _refused(value, self.accepts, "a layout has at least an o and an i, for instance oi, io, boi, oikk")
+            raise Refused(value, self.accepts, "a layout has at least an o and an i, for instance oi, io, boi, oikk")
         return str(value)
 
 
@@ -136,20 +159,19 @@ class Layout:
 class Split:
     """The parts of a fused weight: see `initctl.initializers.fans`."""
 
+    is_computed: ClassVar[bool] = False
+
     @property
     def accepts(self) -> str:
         return "a number of equal parts, or their sizes in proportion"
 
-    def parse(self, text: str) -> Value:
-        return self.check(text)
-
-    def check(self, value: Computed) -> Value:
+    def check(self, value: Value) -> Argument:
         if not _PROPORTIONS.fullmatch(str(value)):
-            raise _refused(value, self.accepts, "write for instance 3, or 4:1:1")
+            raise Refused(value, self.accepts, "write for instance 3, or 4:1:1")
         return str(value)
 
 
-_NO_NAMES: dict[str, Computed] = {}
+_NO_NAMES: dict[str, Value] = {}
 
 
 def _range(minimum: float, maximum: float) -> str:
@@ -162,47 +184,24 @@ def _range(minimum: float, maximum: float) -> str:
 class Text:
     """Any text; `accepts` says what it stands for."""
 
+    is_computed: ClassVar[bool] = False
     accepts: str
 
-    def parse(self, text: str) -> Value:
-        return text
-
-    def check(self, value: Computed) -> Value:
+    def check(self, value: Value) -> Argument:
         return str(value)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Slice:
     """`a:b` as in Python: numbers that count from the end where they are negative, and may be left out."""
+
+    is_computed: ClassVar[bool] = False
 
     @property
     def accepts(self) -> str:
         return "a:b, as in Python, in which either may be left out"
 
-    def parse(self, text: str) -> Value:
-        return self.check(text)
-
-    def check(self, value: Computed) -> Value:
-        if not _SPAN.fullmatch(str(value)):
-            raise _refused(value, self.accepts)
+    def check(self, value: Value) -> Argument:
+        if not _SLICE.fullmatch(str(value)):
+            raise Refused(value, self.accepts)
         return str(value)
-
-
-def _parsed(text: str, kind: ParameterType) -> Value | Expression:
-    """An expression, or its value where it is the same for every tensor."""
-    expression = parse_expression(text)
-    if expression.names:
-        return expression
-    try:
-        value = expression.value(_NO_NAMES.__getitem__)
-    except Undefined as fact:
-        place = expression.excerpt(fact.start, fact.stop)
-        raise RuleError(Problem("rule.value", f"{shown(text)}: {fact}", None, place)) from None
-    try:
-        return kind.check(value)
-    except RuleError:
-        raise _refused(text, kind.accepts) from None
-
-
-def _refused(value: Computed, accepts: str, hint: str | None = None) -> RuleError:
-    return RuleError(Problem("rule.value", f"{shown(value)} is not {accepts}", hint))

@@ -11,14 +11,14 @@ from initctl.entry_points import added
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.initializers.builtin import BUILTIN
 from initctl.initializers.initializer import BoundCall, Initializer
-from initctl.rules import Expression
 from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.initializers.parameters import Parameter, Value
-    from initctl.rules import Call
+    from initctl.errors import Excerpt
+    from initctl.initializers.parameters import Argument, Parameter
+    from initctl.rules import Call, Expression
 
 ENTRY_POINT_GROUP = "initctl.initializers"
 KEEP = "keep"
@@ -46,8 +46,8 @@ class Registry:
         self._load_plugins()
         return iter(dict.fromkeys(self._by_name.values()))
 
-    def find(self, name: str) -> Initializer:
-        """The initializer called `name`. Raises `RuleError` that proposes the nearest names."""
+    def find(self, name: str, place: Excerpt | None = None) -> Initializer:
+        """The initializer called `name`, which is written at `place`. Raises `RuleError` with the nearest names."""
         if name not in self._by_name:
             self._load_plugins()
         if name not in self._by_name:
@@ -55,15 +55,12 @@ class Registry:
             hint = did_you_mean(plain, [*self._by_name, KEEP], n=2) or "`initctl initializers` lists them"
             if name == KEEP:
                 hint = "in a rule it leaves tensors as they are"
-            raise RuleError(Problem("rule.initializer", f"no initializer is called {shown(name)}", hint))
+            raise RuleError(Problem("rule.initializer", f"no initializer is called {shown(name)}", hint, place))
         return self._by_name[name]
 
     def bind(self, call: Call) -> BoundCall:
         """The initializer that `call` names with its arguments parsed and checked. Raises `RuleError`."""
-        try:
-            initializer = self.find(call.name)
-        except RuleError as error:
-            raise error.at(call.place) from None
+        initializer = self.find(call.name, call.place)
         given = {key: _parse(initializer, key, text, call) for key, text in call.arguments}
         if missing := [p.name for p in initializer.parameters if p.required and p.name not in given]:
             raise RuleError(
@@ -85,14 +82,12 @@ class Registry:
         self._plugins_loaded = True
 
 
-def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Value | Expression:
+def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Argument | Expression:
     parameter = _parameter(initializer, key, call)
-    place = call.value_place(key)
     try:
-        value = parameter.type.parse(text)
+        return parameter.parse(text, call.value_place(key))
     except RuleError as error:
-        raise (error.inside(place.text, place.start).at(place) if place else error).prefixed(f"{key}=") from None
-    return value.inside(place.text, place.start) if place and isinstance(value, Expression) else value
+        raise error.prefixed(f"{key}=") from None
 
 
 _OF_A_RULE = ("where", "optional")

@@ -208,8 +208,7 @@ def _holds(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
     try:
         answer = rule.where.value(Lookup(rule, tensor, around, bound.arrangement))
     except Undefined as fact:
-        excerpt = rule.where.excerpt(fact.start, fact.stop)
-        raise Unfit(f"where {shown(rule.where.text)}: {fact}", excerpt) from None
+        raise Unfit(f"where {shown(rule.where.text)}: {fact}", fact.excerpt) from None
     if not isinstance(answer, bool):
         raise Unfit(f"where {shown(rule.where.text)}: is {shown(answer)}, neither true nor false")
     return answer
@@ -228,7 +227,7 @@ def _rows(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> Span | 
     for expression, row in ((rows.start, first), (rows.stop, last)):
         if expression and row is not None and not -count <= row <= count:
             fault = f"rows {_span_text(first, last)} were asked for, and it has {count}"
-            raise Unfit(fault, expression.excerpt(0, len(expression.text)))
+            raise Unfit(fault, expression.source)
     start, stop, _ = slice(first, last).indices(count)
     if start >= stop and count:
         raise Unfit(f"{shown(rows.text)} takes no rows: from {start} to {stop}, of {count}")
@@ -247,7 +246,7 @@ def _row(expression: Expression, lookup: Lookup) -> int:
     try:
         value = expression.value(lookup)
     except Undefined as fact:
-        raise Unfit(f"{shown(expression.text)}: {fact}", expression.excerpt(fact.start, fact.stop)) from None
+        raise Unfit(f"{shown(expression.text)}: {fact}", fact.excerpt) from None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int:

@@ -125,10 +125,10 @@ class Lookup:
         return f"{why}; {self._where_to_write(key)}"
 
     def _where_to_write(self, key: str) -> str:
-        preset, _, _ = self.rule.source.removeprefix("preset ").partition(":")
-        if self.rule.source.startswith("preset "):
-            return f'write a recipe with extends = "preset:{preset}" and, under [config], {key} = …'
-        return f"write {key} = … under [config] of the recipe" if self.rule.is_of_recipe else "write the value itself"
+        origin = self.rule.origin
+        if origin.preset:
+            return f'write a recipe with extends = "preset:{origin.preset}" and, under [config], {key} = …'
+        return f"write {key} = … under [config] of the recipe" if origin.is_table else "write the value itself"
 
     def _of_sibling(self, path: str) -> Value:
         """For `weight.fan_in` that of the tensor called weight in the same module; for `weight`, if it exists."""

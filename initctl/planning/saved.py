@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import ConflictError, Problem, UsageError, escape, shown
 from initctl.formats import read_checkpoint
-from initctl.initializers import REGISTRY, BoundCall, Unfit
+from initctl.initializers import REGISTRY, BoundCall, Refused, Unfit
 from initctl.planning.action import Kept
 from initctl.planning.actions import action_of
 from initctl.planning.devices import AUTO, placed
@@ -20,7 +20,7 @@ from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
 from initctl.planning.plan import PHILOX, TORCH, Plan, other_checkpoints, untouched
 from initctl.planning.sharing import shared
 from initctl.planning.torch_init import by_torch
-from initctl.rules import Call, Glob, Rule, Selector, quoted
+from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from initctl.formats import Checkpoint
     from initctl.initializers import Initializer
-    from initctl.initializers.parameters import Value
+    from initctl.initializers.parameters import Argument
     from initctl.planning.action import Action
     from initctl.tensors import TensorSpec
 
@@ -83,7 +83,7 @@ class SavedPlan:
             raise _other(path, self.name)
         try:
             return _plan(self.document, table, self.name, is_result=is_result)
-        except UsageError as error:  # an initializer, an argument or a device that is not known
+        except (UsageError, Refused) as error:  # an initializer, an argument or a device that is not known
             malformed(self.name, f"is damaged: {error}", "plan again")
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
             malformed(self.name, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
@@ -138,7 +138,7 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
     tensor = tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
     source = escape(_text(entry["source"]))  # it is part of a sentence, as a rule's own is
-    rule = Rule(_text(entry["rule"]), source, Selector(Glob(quoted(tensor.name))), Call(initializer.name))
+    rule = Rule(_text(entry["rule"]), Origin(source), Selector(Glob(quoted(tensor.name))), Call(initializer.name))
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
     action = action_of(
         rule, BoundCall.of(initializer, _arguments(initializer, entry["arguments"])), tensor, rows, around
@@ -152,7 +152,7 @@ def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around:
     return placed([action], device)[0]
 
 
-def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Value]:
+def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Argument]:
     """Those that are no defaults, checked: a rule may not give some of them together."""
     parameters = {parameter.name: parameter for parameter in initializer.parameters}
     if missing := [p.name for p in initializer.parameters if p.required and p.name not in saved]:

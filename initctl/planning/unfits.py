@@ -47,6 +47,6 @@ class Unfits:
 def _way_out(rule: Rule, needs: str) -> str:
     """How to leave out of `rule` what it cannot serve, since it serves others: tensors that fulfill `needs`."""
     condition = f"'and {needs}' to its condition" if rule.where else f"'where {needs}' to the rule"
-    if not rule.where and rule.is_of_recipe:
+    if not rule.where and rule.origin.is_table:
         condition = f'where = "{needs}" to the rule'
     return f"add {condition}, or narrow its pattern"

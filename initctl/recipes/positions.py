@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.errors import Excerpt, RuleError, shown
+from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     Path = tuple[str | int, ...]
     """The keys and indices that lead to a value."""
-
-Checked = TypeVar("Checked")
 
 _FAULT = re.compile(r"(?P<fault>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 """What `tomllib` says of a fault: before Python 3.14 its place is in the text alone."""
@@ -26,36 +25,43 @@ _MOST_TRIED = 20
 """Places at which a key may be, each of which costs a parse."""
 
 
-class Located(NamedTuple):
-    """A document's text, if it is that of a file, and what messages call it."""
+class Manuscript(NamedTuple):
+    """The text of a document: that of a preset, or of the file `name`."""
 
-    source: str
     text: str
+    name: str
+    is_preset: bool = False
+
+    @property
+    def source(self) -> str:
+        """What messages call it."""
+        return f"preset {self.name}" if self.is_preset else self.name
+
+    def origin(self, number: int) -> Origin:
+        """That of the rules of a table, counted from 0."""
+        name = f"rule {number + 1}"
+        return (
+            Origin(name, preset=self.name) if self.is_preset else Origin(name, self.name, line=self.rule_line(number))
+        )
+
+    def rule_line(self, number: int) -> int | None:
+        """The line at which a table of rules begins, if that is certain; of a preset, none."""
+        lines = [] if self.is_preset else rule_lines(self.text)
+        return lines[number] if number < len(lines) else None
 
     def place(self, path: Path) -> tuple[str, Excerpt | None]:
         """Where the key is that `path` ends with, as a message begins, and an excerpt: as exactly as is certain."""
-        if found := key_position(self.text, path):
+        if not self.is_preset and (found := key_position(self.text, path)):
             return f"{shown(self.source)}:{found}", found.excerpt
         match path:
-            case ("rule", int(number), *_) if line := self.rule_lines().get(number):
+            case ("rule", int(number), *_) if line := self.rule_line(number):
                 return f"{shown(self.source)}:{line}", None
         return shown(self.source), None
 
-    def rule_lines(self) -> dict[int, int]:
-        """The line at which each rule begins, if that is certain."""
-        return dict(enumerate(rule_lines(self.text)))
-
-    def error(self, error: RuleError, path: Path) -> RuleError:
-        """`error`, which is about the key that `path` ends with, with its place."""
+    def error(self, path: Path, fault: str, hint: str | None = None) -> RuleError:
+        """The error about the key that `path` ends with."""
         place, excerpt = self.place(path)
-        return error.prefixed(f"{place}: ").at(excerpt)
-
-    def checked(self, path: Path, check: Callable[[], Checked]) -> Checked:
-        """What `check` makes of the value at `path`. Raises its `RuleError` with the place."""
-        try:
-            return check()
-        except RuleError as error:
-            raise self.error(error, path) from None
+        return RuleError(Problem("recipe.malformed", f"{place}: {fault}", hint, excerpt))
 
 
 class Position(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.reading import read_small
 from initctl.recipes.document import parse_document
+from initctl.recipes.positions import Manuscript
 from initctl.recipes.presets import find_preset, presets
 from initctl.recipes.recipe import PRESET, Recipe, Seed
 from initctl.rules import Scope
@@ -103,8 +104,8 @@ def _beside(origin: str, other: str) -> str:
 def _read(origin: str) -> Document:
     if origin.startswith(PRESET):
         name = origin.removeprefix(PRESET)
-        return parse_document(find_preset(name).text, f"preset {name}", is_file=False)
-    return parse_document(_text(origin), origin)
+        return parse_document(Manuscript(find_preset(name).text, name, is_preset=True))
+    return parse_document(Manuscript(_text(origin), origin))
 
 
 def _text(path: str) -> str:

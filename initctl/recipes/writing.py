@@ -1,48 +1,61 @@
-"""Rules → one TOML document that says the same, and needs nothing beside it."""
+"""Rules → one TOML document that says the same, and needs nothing beside it.
+
+Rules stand in it as they were written, with the variables that they use and what config.json says of the keys that
+they ask for. If a name means one thing to some rules and another to others, the others get a new name for it.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from itertools import count
+from math import isfinite
+from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.escaping import is_visible
-from initctl.rules import Circular, Expression, needed, parse_condition, parse_expression
+from initctl.rules import Circular, Expression, needed
 from initctl.rules.expressions import CONFIG
-from initctl.rules.expressions.parser import MOST_PARTS
-from initctl.rules.expressions.text import substituted, written
-from initctl.rules.expressions.tree import Literal, Name, parts
+from initctl.rules.expressions.parser import LONGEST_EXPRESSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from initctl.initializers import BoundCall
     from initctl.rules import Rule, Value
-    from initctl.rules.expressions.tree import Tree
 
     Lookup = Callable[[Rule, str], Value | None]
     """What `config.json` says, or is taken to say by a rule, of a dotted key."""
+    Meanings = dict[str, str | None]
+    """What names stand for, as TOML; None stands for nothing."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-[0-9]{2})?")
 
 
 def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, config: Lookup) -> str:
     """A recipe of `rules`, each with its initializer, in their order, and the seed.
 
-    Variables are written out, and so is what `config` tells; lists that it tells stand in a table of their own. Raises
-    `RuleError` where an expression is too long then.
+    Raises `RuleError` if variables need each other, or if an expression is too long with the new names in it.
     """
     writer = _Writer(config)
     lines = [line for rule, bound in rules for line in writer.rule(rule, bound)]
-    told = ["", "[config]", *(f"{_quoted(key)} = {_item(value)}" for key, value in writer.told.items())]
-    return "\n".join([f"seed = {seed}", *(told if writer.told else ()), *lines]) + "\n"
+    tables = (*_table("vars", writer.vars), *_table("config", writer.config))
+    return "\n".join([f"seed = {seed}", *tables, *lines]) + "\n"
+
+
+def _table(name: str, meanings: Meanings) -> Iterator[str]:
+    said = [f"{_key(key)} = {value}" for key, value in meanings.items() if value is not None]
+    return iter(("", f"[{name}]", *said) if said else ())
 
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes rules; `told` is what `config` says that no expression can hold."""
+    """Writes rules, and notes what the names in them stand for."""
 
-    config: Lookup
-    told: dict[str, Value] = field(default_factory=dict)
+    lookup: Lookup
+    vars: Meanings = field(default_factory=dict)
+    config: Meanings = field(default_factory=dict)
 
     def rule(self, rule: Rule, bound: BoundCall | None) -> Iterator[str]:
         rows = rule.selector.rows
@@ -53,78 +66,58 @@ class _Writer:
         if rule.where:
             yield f"where = {_quoted(self.text(rule, rule.where))}"
         yield f"init = {_quoted(rule.call.name)}"
-        for key, argument in rule.call.arguments:
-            value = bound.arguments[key] if bound else argument
-            yield f"{key} = {_quoted(self.text(rule, value)) if isinstance(value, Expression) else _item(value)}"
+        for key, text in rule.call.arguments:
+            value = bound and bound.arguments[key]
+            yield f"{key} = {_written(self.text(rule, value) if isinstance(value, Expression) else text)}"
         if rule.optional:
             yield "optional = true"
 
     def text(self, rule: Rule, expression: Expression | None) -> str:
-        """The text of `expression`, which is read again as the same."""
-        if not expression:
+        """The text of `expression`, after all that it needs has its name."""
+        if expression is None:
             return ""
-        text = written(self.tree(rule, expression))
+        variables = rule.scope.vars
+        names = {capture: capture for capture in rule.selector.names.captures}
         try:
-            (parse_condition if expression is rule.where else parse_expression)(text)
-        except RuleError as error:
-            _refuse(rule, expression, str(error))
-        return text
-
-    def tree(self, rule: Rule, expression: Expression) -> Tree:
-        variables, captures = rule.scope.vars, rule.selector.names.captures
-        trees: dict[str, Tree] = {}
-        sizes: dict[str, int] = {}
-
-        def known(name: str) -> Tree | None:
-            if name in captures:
-                return None
-            return trees.get(name) or (self.literal(rule, name) if name.startswith(CONFIG) else None)
-
-        def size(tree: Tree) -> int:
-            return sum(sizes.get(part.name, 1) if isinstance(part, Name) else 1 for part in parts(tree))
-
-        try:
-            for used in sorted(expression.names & variables.keys() - set(captures)):
-                for name in needed(used, variables, {*captures, *trees}):
-                    sizes[name] = size(variables[name].tree)
-                    if sizes[name] > MOST_PARTS:
-                        _refuse(rule, expression, _TOO_LONG)
-                    trees[name] = substituted(variables[name].tree, known)
+            for used in sorted(expression.names & variables.keys()):
+                for name in () if used in names else needed(used, variables, names):
+                    meaning = _written(self.renamed(rule, variables[name], names))
+                    names[name] = _named(self.vars, name, meaning, rule.selector.names.captures.__contains__)
         except Circular as fact:
             message = f"{rule}: {shown(expression.text)}: {fact}: variables that need each other"
             raise RuleError(Problem("rule.name", message)) from None
-        if size(expression.tree) > MOST_PARTS:
-            _refuse(rule, expression, _TOO_LONG)
-        return substituted(expression.tree, known)
+        return self.renamed(rule, expression, names)
 
-    def literal(self, rule: Rule, name: str) -> Literal | None:
-        """What `config` tells, where an expression can hold it; else it is noted."""
-        key = name.removeprefix(CONFIG)
-        value = self.config(rule, key)
-        if value is None:
-            return None
-        if isinstance(value, (int, float)) or (isinstance(value, str) and _is_quotable(value)):
-            return Literal(0, 0, value)
-        if self.told.setdefault(key, value) != value:
-            message = f"{rule}: {shown(name)} is something else than in a rule before, and cannot be written out"
-            raise RuleError(Problem("recipe.unwritable", message))
-        return None
+    def renamed(self, rule: Rule, expression: Expression, names: Mapping[str, str]) -> str:
+        """The text of `expression` with these names, and with those that keys of config.json have."""
+        asked = (name for name in expression.names if name.startswith(CONFIG))
+        keys = {name: self.key(rule, name.removeprefix(CONFIG)) for name in asked}
+        text = expression.renamed({**names, **keys})
+        if len(text) > LONGEST_EXPRESSION:
+            fault = f"is longer than {LONGEST_EXPRESSION} characters once names are told apart: {shown(text)}"
+            raise RuleError(Problem("recipe.unwritable", f"{rule}: {shown(expression.text)}: {fault}"))
+        return text
 
+    def key(self, rule: Rule, key: str) -> str:
+        def is_taken(other: str) -> bool:
+            return other != key and self.lookup(rule, other) is not None
 
-def _refuse(rule: Rule, expression: Expression, why: str) -> NoReturn:
-    message = f"{rule}: {shown(expression.text)}: is no expression any more once variables are written out: {why}"
-    raise RuleError(Problem("recipe.unwritable", message))
+        value = self.lookup(rule, key)
+        is_said = value is not None and not (isinstance(value, float) and not isfinite(value))
+        return CONFIG + _named(self.config, key, _item(value) if is_said else None, is_taken)
 
 
-_TOO_LONG = f"it has more than {MOST_PARTS} parts"
-
-
-def _is_quotable(text: str) -> bool:
-    """Whether an expression can hold `text`."""
-    return "\n" not in text and not ('"' in text and "'" in text)
+def _named(meanings: Meanings, name: str, meaning: str | None, is_taken: Callable[[str], bool]) -> str:
+    """What is called `name` unless that means something else already: then the first new name that is not taken."""
+    for number in count(1):
+        called = name if number == 1 else f"{name}_{number}"
+        if not is_taken(called) and meanings.setdefault(called, meaning) == meaning:
+            break
+    return called
 
 
 def _item(value: Value | None) -> str:
+    """`value` as TOML."""
     match value:
         case bool():
             return str(value).lower()
@@ -133,6 +126,16 @@ def _item(value: Value | None) -> str:
         case tuple():
             return f"[{', '.join(map(_item, value))}]"
     return repr(value)
+
+
+def _written(text: str) -> str:
+    """An argument or a variable as TOML: a number if it is written as TOML writes it."""
+    is_number = _NUMBER.fullmatch(text) and text == repr(int(text) if text.lstrip("-").isdigit() else float(text))
+    return text if is_number else _quoted(text)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").isalnum() else _quoted(name)
 
 
 def _quoted(text: str) -> str:

@@ -3,9 +3,9 @@
 rule.py         a rule
 selector.py     which tensors it takes, and which of their rows
 glob.py         globs over names
-pattern.py      a glob's text → a tree
+pattern.py      a glob's text → what it is made of
 lookalikes.py   sets of characters that were meant as something else
-automaton.py    the tree → what it matches, in linear time
+elements.py     what a glob is made of, and what each element matches
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments
 expressions/    arithmetic and conditions
@@ -17,7 +17,7 @@ from initctl.rules.expressions import Circular, Expression, Undefined, Value, ne
 from initctl.rules.glob import Glob, highest_numbers
 from initctl.rules.number import parse_number
 from initctl.rules.pattern import quoted
-from initctl.rules.rule import Rule, Scope, parse_rule
+from initctl.rules.rule import Origin, Rule, Scope, parse_rule
 from initctl.rules.selector import Rows, Selector, parse_selector
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Circular",
     "Expression",
     "Glob",
+    "Origin",
     "Rows",
     "Rule",
     "Scope",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
@@ -48,68 +48,53 @@ class Call:
         number = next((n for n, (name, _) in enumerate(self.arguments) if name == key), None)
         return self.places[2 * number + offset] if self.places and number is not None else None
 
-    def inside(self, text: str, offset: int) -> Call:
-        """The same call as a part of `text`, from `offset` on."""
-        return replace(self, places=tuple(place.moved(text, offset) for place in self.places))
 
-
-def parse_call(text: str) -> Call:
+def parse_call(text: str | Excerpt) -> Call:
     """The call that `text` writes: `name` or `name:key=value,key=value`. Raises `RuleError`.
 
     A comma inside parentheses or brackets belongs to the value.
     """
-    end = text.find(":") if ":" in text else len(text)
-    name = _stripped(text, 0, end)
-    if not _NAME.fullmatch(_text(name)):
-        fault = f"{shown(_text(name))} cannot be an initializer's name" if _text(name) else "no initializer is given"
-        is_number = _NUMBER.fullmatch(_text(name))
-        raise _error(
-            fault, f"write constant:val={_text(name)}" if is_number else "write for instance normal:std=0.02", name
-        )
-    arguments: list[tuple[str, str]] = []
-    places = [name]
-    for start, stop in _between_commas(text, end + 1) if end < len(text) else ():
-        if not text[end + 1 :].strip():
-            raise _error("nothing after the ':'", f"write {_text(name)} alone, or {_text(name)}:key=value", name)
-        key, value = _argument(text, start, stop)
-        if _text(key) in dict(arguments):
-            raise _error(f"parameter {_text(key)} is given twice", None, key)
-        arguments.append((_text(key), _text(value)))
+    source = Excerpt.of(text)
+    written, colon, given = str(source).partition(":")
+    place = source.part(0, len(written)).stripped()
+    name = str(place)
+    if not _NAME.fullmatch(name):
+        fault = f"{shown(name)} cannot be an initializer's name" if name else "no initializer is given"
+        is_number = _NUMBER.fullmatch(name)
+        raise _error(fault, f"write constant:val={name}" if is_number else "write for instance normal:std=0.02", place)
+    if colon and not given.strip():
+        raise _error("nothing after the ':'", f"write {name} alone, or {name}:key=value", place)
+    arguments: dict[str, str] = {}
+    places = [place]
+    for argument in _between_commas(source, len(written) + 1) if colon else ():
+        key, value = _key_and_value(argument)
+        if str(key) in arguments:
+            raise _error(f"parameter {key} is given twice", None, key)
+        arguments[str(key)] = str(value)
         places += key, value
-    return Call(_text(name), tuple(arguments), tuple(places))
+    return Call(name, tuple(arguments.items()), tuple(places))
 
 
-def _argument(text: str, start: int, stop: int) -> tuple[Excerpt, Excerpt]:
-    """Where key and value stand between `start` and `stop`."""
-    equals = text.find("=", start, stop)
+def _key_and_value(argument: Excerpt) -> tuple[Excerpt, Excerpt]:
+    text = str(argument)
+    equals = text.find("=")
     if equals >= 0:
-        key, value = _stripped(text, start, equals), _stripped(text, equals + 1, stop)
-        if _NAME.fullmatch(_text(key)) and _text(value):
+        key, value = argument.part(0, equals).stripped(), argument.part(equals + 1, len(text)).stripped()
+        if _NAME.fullmatch(str(key)) and str(value):
             return key, value
-    whole = _stripped(text, start, stop)
     hint = "write for instance std=0.02, parameters separated by commas"
-    raise _error(f"{shown(_text(whole))} is not key=value", hint, whole)
+    raise _error(f"{shown(text)} is not key=value", hint, argument)
 
 
-def _between_commas(text: str, start: int) -> Iterator[tuple[int, int]]:
-    depth = 0
+def _between_commas(source: Excerpt, start: int) -> Iterator[Excerpt]:
+    """The parts from `start` on, each without the blanks around it."""
+    text, depth = str(source), 0
     for at in range(start, len(text)):
         depth += (text[at] in _OPENING) - (text[at] in _CLOSING)
         if text[at] == "," and depth <= 0:
-            yield start, at
+            yield source.part(start, at).stripped()
             start = at + 1
-    yield start, len(text)
-
-
-def _stripped(text: str, start: int, stop: int) -> Excerpt:
-    """What stands between `start` and `stop`, without the blanks around it."""
-    part = text[start:stop]
-    begin = start + len(part) - len(part.lstrip())
-    return Excerpt(text, begin, begin + len(part.strip()))
-
-
-def _text(place: Excerpt) -> str:
-    return place.text[place.start : place.stop]
+    yield source.part(start, len(text)).stripped()
 
 
 def _error(message: str, hint: str | None, place: Excerpt) -> RuleError:

@@ -15,59 +15,128 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from initctl.rules.automaton import Automaton, numbers_in
-from initctl.rules.pattern import Choice, Literal, Node, Number, parse_pattern
+from initctl.errors import Excerpt
+from initctl.rules.elements import Alternatives, AnyRun, Literal, NumberRange, Subject, after, numbers_in
+from initctl.rules.pattern import parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.rules.pattern import Sequence as Tree
-
+    from initctl.rules.elements import Element, Elements
 
 MOST_ALTERNATIVES = 32
 """That are looked at one by one."""
 NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
-"""Where no number stands behind anything."""
+"""For names without a number."""
+_ANYTHING = (AnyRun(),)
 
 
 class Glob:
     """A compiled pattern. Matching is case-sensitive, by code point, and against the whole name."""
 
-    def __init__(self, pattern: str) -> None:
-        """Raise `RuleError` where `pattern` is not a glob."""
-        self.pattern = pattern
-        self._tree = parse_pattern(pattern)
-        self._automaton = Automaton(self._tree)
-        self._prefix = _literal_prefix(self._tree)
-        self._suffix = _literal_prefix(self._tree[::-1])[::-1]
-        self.captures = tuple(n.capture for n in _nodes(self._tree) if isinstance(n, Number) and n.capture)
+    def __init__(self, pattern: str | Excerpt) -> None:
+        """Raise `RuleError` if `pattern` is not a glob."""
+        self.pattern = str(pattern)
+        self._elements = parse_pattern(Excerpt.of(pattern))
+        self._matchers = [_Matcher(elements) for elements in _spelled_out(self._elements)]
+        self.captures = tuple(e.capture for e in _leaves(self._elements) if isinstance(e, NumberRange) and e.capture)
         """What it calls numbers, in the order of the pattern."""
 
     @property
     def has_wildcards(self) -> bool:
         """Whether it can match names that it does not spell out; alternatives and plain ranges spell out theirs."""
-        return any(map(_is_wildcard, _nodes(self._tree)))
+        return any(map(_is_wildcard, _leaves(self._elements)))
 
     def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:
-        """Whether the whole of `name` fits the pattern; `highest` is what `highest_numbers` tells of all names."""
-        return name.startswith(self._prefix) and name.endswith(self._suffix) and self._automaton.accepts(name, highest)
+        """Whether the whole of `name` fits the pattern; `highest` is what `highest_numbers` returns for all names."""
+        return self._accepts(name, highest, NO_NUMBERS)
+
+    def _accepts(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int]) -> bool:
+        """`pinned` says where the numbers of some captures must begin."""
+        for matcher in self._matchers:  # noqa: SIM110 - this is called for each name and rule, and `any` takes longer
+            if matcher.accepts(name, highest, pinned):
+                return True
+        return False
 
     def captured(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> dict[str, int]:
         """The number that each capture stands for in `name`, which it matches: the first that it can be."""
         ends = numbers_in(name)
         pinned: dict[str, int] = {}
-        places = iter(ends)  # captures stand in alternatives never, and so behind each other
+        places = iter(ends)  # captures are never in alternatives, and so behind each other
         for capture in self.captures:
-            pinned[capture] = next(
-                at for at in places if self._automaton.accepts(name, highest, {**pinned, capture: at})
-            )
+            pinned[capture] = next(at for at in places if self._accepts(name, highest, {**pinned, capture: at}))
         return {capture: int(name[at : ends[at]]) for capture, at in pinned.items()}
 
     def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:
-        """The alternatives by which none of `names` matches, where none is empty; of very many, the first."""
-        narrowed = islice(_narrowed(self._tree), MOST_ALTERNATIVES)
-        automata = ((text, Automaton(tree)) for text, tree in narrowed)
-        return [text for text, automaton in automata if not any(automaton.accepts(name, highest) for name in names)]
+        """The alternatives by which none of `names` matches, if none is empty; of very many, the first."""
+        narrowed = islice(_narrowed(self._elements), MOST_ALTERNATIVES)
+        matchers = ((text, _Matcher(elements)) for text, elements in narrowed)
+        return [text for text, matcher in matchers if not any(matcher.accepts(name, highest) for name in names)]
+
+
+class _Matcher:
+    """What some elements match. It looks first at how a name begins and ends, then for words between runs of any
+    characters, and follows places from element to element only if there is more than that.
+    """
+
+    def __init__(self, elements: Elements) -> None:
+        elements = tuple(_joined(elements))
+        self._prefix = elements[0].text if elements and isinstance(elements[0], Literal) else ""
+        elements = elements[bool(self._prefix) :]
+        self._suffix = elements[-1].text if elements and isinstance(elements[-1], Literal) else ""
+        self._between = elements[: len(elements) - bool(self._suffix)]
+        self._words = [element.text for element in self._between if isinstance(element, Literal)]
+        kinds = {type(element) for element in self._between}
+        self._is_simple = AnyRun in kinds and kinds <= {AnyRun, Literal}
+
+    def accepts(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int] = NO_NUMBERS) -> bool:
+        """Whether they match the whole of `name`."""
+        if not (name.startswith(self._prefix) and name.endswith(self._suffix)):
+            return False
+        start, stop = len(self._prefix), len(name) - len(self._suffix)
+        if start > stop or not _has_words(name, self._words, start, stop):
+            return False
+        if self._is_simple:
+            return True
+        return bool(after(self._between, 1 << start, Subject(name, highest, pinned)) >> stop & 1)
+
+
+def _has_words(name: str, words: Iterable[str], start: int, stop: int) -> bool:
+    """Whether `words` follow each other in `name`, with anything around them."""
+    for word in words:
+        at = name.find(word, start, stop)
+        if at < 0:
+            return False
+        start = at + len(word)
+    return True
+
+
+def _joined(elements: Elements) -> Iterator[Element]:
+    """The same, with characters that follow each other in one."""
+    text = ""
+    for element in elements:
+        if isinstance(element, Literal):
+            text += element.text
+            continue
+        if text:
+            yield Literal(text)
+        text = ""
+        yield element
+    if text:
+        yield Literal(text)
+
+
+def _spelled_out(elements: Elements) -> list[Elements]:
+    """The sequences that they are without alternatives; if these are very many, `elements` as they are."""
+    found: list[Elements] = [()]
+    for element in elements:
+        ways: list[Elements] = [(element,)]
+        if isinstance(element, Alternatives):
+            ways = [way for sequence in element.sequences for way in _spelled_out(sequence)]
+        if len(found) * len(ways) > MOST_ALTERNATIVES:
+            return [elements]
+        found = [(*before, *way) for before in found for way in ways]
+    return found
 
 
 def highest_numbers(names: Iterable[str]) -> dict[str, int]:
@@ -80,39 +149,32 @@ def highest_numbers(names: Iterable[str]) -> dict[str, int]:
     return highest
 
 
-def _narrowed(tree: Tree) -> Iterator[tuple[str, Tree]]:
+def _narrowed(elements: Elements) -> Iterator[tuple[str, Elements]]:
     """The pattern with one alternative in the place of braces, for each alternative, with its text; of a range of
     numbers, for its ends.
     """
-    for at, node in enumerate(tree):
-        if isinstance(node, Choice) and all(node.alternatives):
-            for text, alternative in zip(node.texts, node.alternatives, strict=True):
-                yield text, (*tree[:at], *alternative, *tree[at + 1 :])
-        if isinstance(node, Number) and 0 <= node.low < node.high:
-            for end in (node.low, node.high):
-                yield str(end), (*tree[:at], Number(end, end), *tree[at + 1 :])
+    for at, element in enumerate(elements):
+        before, behind = elements[:at], elements[at + 1 :]
+        match element:
+            case Alternatives(sequences, texts) if all(sequences):
+                for text, sequence in zip(texts, sequences, strict=True):
+                    yield text, (*before, *sequence, *behind)
+            case NumberRange(low, high) if 0 <= low < high:
+                for end in (low, high):
+                    yield str(end), (*before, NumberRange(end, end), *behind)
 
 
-def _nodes(tree: Tree) -> Iterator[Node]:
-    """Every node but choices."""
-    for node in tree:
-        if isinstance(node, Choice):
-            for alternative in node.alternatives:
-                yield from _nodes(alternative)
+def _leaves(elements: Elements) -> Iterator[Element]:
+    """Every element but alternatives, whose own it gives."""
+    for element in elements:
+        if isinstance(element, Alternatives):
+            for sequence in element.sequences:
+                yield from _leaves(sequence)
         else:
-            yield node
+            yield element
 
 
-def _is_wildcard(node: Node) -> bool:
-    if isinstance(node, Number):
-        return node.capture is not None or node.counts_back
-    return not isinstance(node, Literal)
-
-
-def _literal_prefix(nodes: Tree) -> str:
-    prefix = ""
-    for node in nodes:
-        if not isinstance(node, Literal):
-            break
-        prefix += node.char
-    return prefix
+def _is_wildcard(element: Element) -> bool:
+    if isinstance(element, NumberRange):
+        return element.capture is not None or element.counts_back
+    return not isinstance(element, Literal)

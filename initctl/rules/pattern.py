@@ -1,18 +1,21 @@
-"""The text of a glob → a tree. `initctl.rules.glob` lists what can be written."""
+"""The text of a glob → what it is made of. `initctl.rules.glob` lists what can be written."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.errors import Problem, RuleError, shown
+from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, CharSet, Literal, NumberRange
 from initctl.rules.expressions import RESERVED
 from initctl.rules.lookalikes import CLASS, LookAlike, look_alike, numbers_meant
 
+if TYPE_CHECKING:
+    from initctl.errors import Excerpt
+    from initctl.rules.elements import Element, Elements
+
 LONGEST_PATTERN = 4096
 DEEPEST_BRACES = 32
-LONGEST_NUMBER = 18
-"""Digits of a number in a name, or of the bound of a range."""
 
 _WIDE_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _RANGE = re.compile(rf"(-?[0-9]{{1,{LONGEST_NUMBER}}})\.\.(-?[0-9]{{1,{LONGEST_NUMBER}}})")
@@ -34,92 +37,35 @@ def quoted(name: str) -> str:
     return f"\\{text}" if text.startswith("re:") else text
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
-    char: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnyChar:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class AnyRun:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class CharSet:
-    """One character within (or, negated, outside) some inclusive ranges."""
-
-    ranges: tuple[tuple[str, str], ...]
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A whole number, all of its digits, `low` ≤ n ≤ `high`; a negative bound counts back from the highest there is.
-
-    Without bounds it is any number, and `capture` is what the number is called.
-    """
-
-    low: int = 0
-    high: int = -1
-    capture: str | None = None
-
-    @property
-    def counts_back(self) -> bool:
-        return self.capture is None and (self.low < 0 or self.high < 0)
-
-    def admits(self, number: int, highest: int) -> bool:
-        """Whether it matches `number` where the highest that stands at its place is `highest`."""
-        if self.capture is not None:
-            return True
-        low, high = (bound if bound >= 0 else highest + 1 + bound for bound in (self.low, self.high))
-        return low <= number <= high
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of some alternatives; `texts` are what they are written as."""
-
-    alternatives: tuple[Sequence, ...]
-    texts: tuple[str, ...]
-
-
-Node = Literal | AnyChar | AnyRun | CharSet | Number | Choice
-Sequence = tuple[Node, ...]
-
-
-def parse_pattern(pattern: str) -> Sequence:
-    """The tree of `pattern`. Raises `RuleError` where it is no glob."""
-    return _Parser(pattern).parse()
+def parse_pattern(source: Excerpt) -> Elements:
+    """The elements of the pattern that is written there. Raises `RuleError` if it is not a glob."""
+    return _Parser(source).parse()
 
 
 class _Parser:
     """Recursive descent over one pattern."""
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
+    def __init__(self, source: Excerpt) -> None:
+        self.source = source
+        self.pattern = str(source)
         self.at = 0
         self.depth = 0
         self.captures: set[str] = set()
 
-    def parse(self) -> Sequence:
+    def parse(self) -> Elements:
         if len(self.pattern) > LONGEST_PATTERN:
             raise self.error(f"longer than {LONGEST_PATTERN} characters", None, LONGEST_PATTERN)
         if not self.pattern:
             raise self.error("empty", "name a tensor, or write * for all", 0)
         return self.sequence(ends="")
 
-    def sequence(self, ends: str) -> Sequence:
-        nodes: list[Node] = []
+    def sequence(self, ends: str) -> Elements:
+        found: list[Element] = []
         while self.at < len(self.pattern) and self.pattern[self.at] not in ends:
-            nodes.append(self.node())
-        return tuple(nodes)
+            found.append(self.element())
+        return tuple(found)
 
-    def node(self) -> Node:
+    def element(self) -> Element:
         char = self.pattern[self.at]
         self.at += 1
         match char:
@@ -137,7 +83,7 @@ class _Parser:
                 return Literal(self.quoted())
         return Literal(char)
 
-    def braces(self) -> Node:
+    def braces(self) -> Element:
         start = self.at - 1
         self.depth += 1
         if self.depth > DEEPEST_BRACES:
@@ -155,10 +101,10 @@ class _Parser:
             raise self.error(fault, r"write \{ for the character itself", start)
         self.depth -= 1
         if len(alternatives) > 1:
-            return Choice(tuple(alternatives), tuple(texts))
+            return Alternatives(tuple(alternatives), tuple(texts))
         return self.alone(start, texts[0], alternatives[0])
 
-    def number(self) -> Number | None:
+    def number(self) -> NumberRange | None:
         """A range of numbers, where one fills an alternative."""
         found = _RANGE.match(self.pattern, self.at)
         if not found or self.pattern[found.end() : found.end() + 1] not in (",", "}"):
@@ -168,14 +114,14 @@ class _Parser:
             hint = f"write {high}..{low}"
             raise self.error(f"{found[0]} holds no number", hint, found.start(), found.end())
         self.at = found.end()
-        return Number(low, high)
+        return NumberRange(low, high)
 
-    def alone(self, start: int, text: str, sequence: Sequence) -> Node:
+    def alone(self, start: int, text: str, sequence: Elements) -> Element:
         """What stands in braces alone: numbers, one number from the end, or a name for any number."""
-        if len(sequence) == 1 and isinstance(sequence[0], Number):
+        if len(sequence) == 1 and isinstance(sequence[0], NumberRange):
             return sequence[0]
         if _FROM_THE_END.fullmatch(text):
-            return Number(int(text), int(text))
+            return NumberRange(int(text), int(text))
         if not _CAPTURE.fullmatch(text):
             hint = r"separate alternatives by commas, or write \{ for the brace"
             if meant := numbers_meant(text):
@@ -189,7 +135,7 @@ class _Parser:
         if text in self.captures:
             raise self.error(f"{{{text}}} appears twice", "call the second number otherwise", start)
         self.captures.add(text)
-        return Number(capture=text)
+        return NumberRange(capture=text)
 
     def char_set(self) -> CharSet:
         start = self.at - 1
@@ -252,5 +198,5 @@ class _Parser:
 
     def error(self, fault: str, hint: str | None, start: int, stop: int | None = None) -> RuleError:
         """The error about what stands from `start` on, up to where it was read if nothing else is said."""
-        excerpt = Excerpt(self.pattern, start, self.at if stop is None else stop)
-        return RuleError(Problem("rule.glob", f"pattern {shown(self.pattern)}: {fault}", hint, excerpt))
+        place = self.source.part(start, self.at if stop is None else stop)
+        return RuleError(Problem("rule.glob", f"pattern {shown(self.pattern)}: {fault}", hint, place))

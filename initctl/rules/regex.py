@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules.elements import LONGEST_NUMBER
 from initctl.rules.expressions import RESERVED
 from initctl.rules.glob import NO_NUMBERS
-from initctl.rules.pattern import LONGEST_NUMBER, LONGEST_PATTERN
+from initctl.rules.pattern import LONGEST_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,26 +22,27 @@ class Regex:
 
     has_wildcards = True
 
-    def __init__(self, pattern: str) -> None:
-        """`pattern` begins with `re:`. Raise `RuleError` where what follows is not a regular expression of RE2."""
+    def __init__(self, pattern: str | Excerpt) -> None:
+        """`pattern` begins with `re:`. Raise `RuleError` if what follows is not a regular expression of RE2."""
         import re2
 
-        self.pattern = pattern
-        text = pattern.removeprefix(PREFIX)
+        source = Excerpt.of(pattern)
+        self.pattern = str(source)
+        text = self.pattern.removeprefix(PREFIX)
         if len(text) > LONGEST_PATTERN:
-            raise _error(pattern, f"longer than {LONGEST_PATTERN} characters")
+            raise _error(source, f"longer than {LONGEST_PATTERN} characters")
         if not text:
-            raise _error(pattern, "empty")
+            raise _error(source, "empty")
         options = re2.Options()
         options.log_errors = False
         options.dot_nl = True
         try:
             self._regex = re2.compile(text, options)
         except (re2.error, UnicodeEncodeError) as error:
-            raise _error(pattern, f"is not a regular expression of RE2: {shown(_reason(error))}") from None
+            raise _error(source, f"is not a regular expression of RE2: {shown(_reason(error))}") from None
         self.captures = tuple(self._regex.groupindex)
         if taken := sorted(set(self.captures) & RESERVED - {"layer"}):
-            raise _error(pattern, f"a group cannot be called {taken[0]}: expressions know it already")
+            raise _error(source, f"a group cannot be called {taken[0]}: expressions know it already")
 
     def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:  # noqa: ARG002 - as a glob's
         """Whether the whole of `name` fits."""
@@ -70,7 +72,7 @@ def _reason(error: Exception) -> str:
     return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
 
 
-def _error(pattern: str, fault: str) -> RuleError:
-    return RuleError(
-        Problem("rule.regex", f"pattern {shown(pattern)}: {fault}", None, Excerpt(pattern, len(PREFIX), len(pattern)))
-    )
+def _error(source: Excerpt, fault: str) -> RuleError:
+    pattern = str(source)
+    place = source.part(len(PREFIX), len(pattern))
+    return RuleError(Problem("rule.regex", f"pattern {shown(pattern)}: {fault}", None, place))

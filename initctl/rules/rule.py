@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.call import Call, parse_call
@@ -12,7 +12,7 @@ from initctl.rules.expressions import parse_condition
 from initctl.rules.selector import Selector, parse_selector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from initctl.rules.expressions import Expression, Value
 
@@ -33,61 +33,70 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule: its text, where it was given (`rule 2`), and what the text says.
+class Origin:
+    """Where a rule comes from: its `name` there (`rule 2`), and the file of the recipe, or the preset, that has it.
 
-    It takes only tensors `where` that holds. One that is `optional` may decide nothing. `place` is what messages say
-    instead of `source` if it is known more exactly: a line of a recipe.
+    `line` is the line of the file at which it begins, if that is certain.
+    """
+
+    name: str
+    recipe: str | None = None
+    preset: str | None = None
+    line: int | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table of a recipe or of a preset, and not one line."""
+        return self.recipe is not None or self.preset is not None
+
+    @property
+    def place(self) -> str:
+        """With the line."""
+        return f"{shown(self.recipe)}:{self.line}: {self.name}" if self.line else str(self)
+
+    def __str__(self) -> str:
+        """Without the line, which changes with all that is written before it."""
+        if not self.is_table:
+            return self.name
+        return f"{shown(self.recipe or f'preset {self.preset}')}: {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its text, where it comes from, and what the text says.
+
+    It takes only tensors for which `where` holds. One that is `optional` may decide nothing.
     """
 
     text: str
-    source: str
+    origin: Origin
     selector: Selector
     call: Call
     where: Expression | None = None
     optional: bool = False
     scope: Scope = field(default_factory=Scope)
-    place: str | None = None
 
     @property
-    def is_of_recipe(self) -> bool:
-        """Whether it is a table of a recipe, and not one line."""
-        return not self.call.places
+    def source(self) -> str:
+        """Where it comes from, as plans name it."""
+        return str(self.origin)
 
     def __str__(self) -> str:
-        return f"{self.place or self.source} ({shown(self.text)})"
+        return f"{self.origin.place} ({shown(self.text)})"
 
 
-def parse_rule(text: str, source: str, scope: Scope | None = None) -> Rule:
-    """The rule that `text` writes; `source` says where it stands, for messages. Raises `RuleError`."""
+def parse_rule(text: str, name: str, scope: Scope | None = None) -> Rule:
+    """The rule that `text` writes, called `name` in messages. Raises `RuleError`."""
     try:
         equals = _equals(text)
         where = _WHERE.search(text, equals + 1)
         end = where.start() if where else len(text)
-        selector = _parsed(parse_selector, text, 0, equals)
-        call = _parsed(parse_call, text, equals + 1, end)
-        condition = _parsed(parse_condition, text, where.end(), len(text)) if where else None
+        selector = parse_selector(Excerpt(text, 0, equals).stripped())
+        call = parse_call(Excerpt(text, equals + 1, end).stripped())
+        condition = parse_condition(Excerpt(text, where.end(), len(text)).stripped()) if where else None
     except RuleError as error:
-        raise error.prefixed(f"{source} ({shown(text)}): ") from None
-    return Rule(text, source, selector, call, condition, scope=scope or Scope())
-
-
-class _Part(Protocol):
-    def inside(self, text: str, offset: int) -> Self:
-        """The same as a part of `text`, from `offset` on."""
-
-
-_Parsed = TypeVar("_Parsed", bound=_Part)
-
-
-def _parsed(parse: Callable[[str], _Parsed], text: str, start: int, stop: int) -> _Parsed:
-    """What `parse` reads between `start` and `stop`, without the blanks around it. Raises `RuleError`."""
-    part = text[start:stop]
-    start += len(part) - len(part.lstrip())
-    try:
-        return parse(part.strip()).inside(text, start)
-    except RuleError as error:
-        raise error.inside(text, start) from None
+        raise error.prefixed(f"{name} ({shown(text)}): ") from None
+    return Rule(text, Origin(name), selector, call, condition, scope=scope or Scope())
 
 
 def _equals(text: str) -> int:

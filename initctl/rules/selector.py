@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
@@ -24,11 +24,6 @@ class Rows:
         """Those that are there."""
         return tuple(bound for bound in (self.start, self.stop) if bound)
 
-    def inside(self, text: str, offset: int) -> Rows:
-        """The same rows in `text`, in which their selector begins at `offset`."""
-        start, stop = (bound and bound.inside(text, bound.offset + offset) for bound in (self.start, self.stop))
-        return Rows(self.text, start, stop)
-
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -37,17 +32,15 @@ class Selector:
     names: Glob | Regex
     rows: Rows | None = None
 
-    def inside(self, text: str, offset: int) -> Selector:
-        """The same selector as a part of `text`, from `offset` on."""
-        return replace(self, rows=self.rows and self.rows.inside(text, offset))
 
-
-def parse_selector(text: str) -> Selector:
+def parse_selector(text: str | Excerpt) -> Selector:
     """The selector that `text` writes. A trailing bracket that holds a colon takes rows. Raises `RuleError`."""
-    opened = _slice(text)
-    pattern = text if opened is None else text[:opened]
-    names = Regex(pattern) if text.startswith(PREFIX) else Glob(pattern)
-    return Selector(names, None if opened is None else _rows(text, opened))
+    source = Excerpt.of(text)
+    written = str(source)
+    opened = _slice(written)
+    pattern = source if opened is None else source.part(0, opened)
+    names = Regex(pattern) if written.startswith(PREFIX) else Glob(pattern)
+    return Selector(names, None if opened is None else _rows(source, opened))
 
 
 def _slice(text: str) -> int | None:
@@ -76,21 +69,16 @@ def _colons(text: str, start: int, stop: int) -> list[int]:
     return [at for at, depth in places if text[at] == ":" and depth == 0 and text[at - 1] != "\\"]
 
 
-def _rows(text: str, opened: int) -> Rows:
-    first, *others = _colons(text, opened + 1, len(text) - 1)
+def _rows(source: Excerpt, opened: int) -> Rows:
+    text = str(source)
+    closed = len(text) - 1
+    first, *others = _colons(text, opened + 1, closed)
     if others:
-        excerpt = Excerpt(text, opened, len(text))
         message = f"{shown(text[opened:])}: a slice of rows has no step"
-        raise RuleError(Problem("rule.rows", message, "write [START:STOP]", excerpt))
-    start, stop = _bound(text, opened + 1, first), _bound(text, first + 1, len(text) - 1)
+        raise RuleError(Problem("rule.rows", message, "write [START:STOP]", source.part(opened, len(text))))
+    start, stop = _bound(source.part(opened + 1, first)), _bound(source.part(first + 1, closed))
     return Rows(text[opened:], start, stop)
 
 
-def _bound(text: str, start: int, stop: int) -> Expression | None:
-    part = text[start:stop]
-    if not part.strip():
-        return None
-    try:
-        return parse_expression(part).inside(text, start)
-    except RuleError as error:
-        raise error.inside(text, start) from None
+def _bound(source: Excerpt) -> Expression | None:
+    return parse_expression(source) if str(source).strip() else None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initctl.errors import RuleError
-from initctl.initializers import Layout, Number, Parameter, Split, Whole, Word
+from initctl.initializers import DimLetters, Number, Parameter, Refused, Split, Whole, Word
 from initctl.rules import Expression
 
 ANY = Number()
@@ -17,7 +17,7 @@ STD = Number(minimum=0)
 SHARE = Number(0, 1)
 GROUPS = Whole(minimum=1)
 MODE = Word(("fan_in", "fan_out"))
-LAYOUT = Layout()
+LAYOUT = DimLetters()
 STEP = Number(above=0)
 SPLIT = Split()
 
@@ -25,7 +25,7 @@ SPLIT = Split()
 def refusal(kind, text):
     """The problem with `text`."""
     with pytest.raises(RuleError) as raised:
-        kind.parse(text)
+        Parameter("p", kind).parse(text)
     (problem,) = raised.value.problems
     return problem
 
@@ -57,8 +57,9 @@ def refusal(kind, text):
     ],
 )
 def test_a_parameter_reads_what_it_accepts(kind, text, value):
-    assert kind.parse(text) == value
-    assert type(kind.parse(text)) is type(value)
+    found = Parameter("p", kind).parse(text)
+    assert found == value
+    assert type(found) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -114,18 +115,18 @@ def test_what_is_not_finite_or_no_expression_is_no_number(kind, text):
 
 @pytest.mark.parametrize("kind", [ANY, STD, SHARE, GROUPS])
 def test_a_name_makes_an_expression_whose_value_is_checked_once_it_is_known(kind):
-    expression = kind.parse("2 / fan_in")
+    expression = Parameter("p", kind).parse("2 / fan_in")
     assert isinstance(expression, Expression)
     assert kind.check(1) == 1
     for value in ("a", True, (1, 2), *(() if kind is ANY else (-1,))):
-        with pytest.raises(RuleError, match="is not a"):
+        with pytest.raises(Refused, match="is not a"):
             kind.check(value)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_range_includes_its_ends_and_nothing_beyond(number):
     if 0 <= number <= 1:
-        assert SHARE.parse(repr(number)) == number
+        assert Parameter("p", SHARE).parse(repr(number)) == number
     else:
         refusal(SHARE, repr(number))
 

@@ -41,6 +41,8 @@ def problem(folder: Path, text: str) -> Problem:
         (f"{RULE}where = 2\n", "4:1: rule 1: where: must be a text", "where"),
         (f'{RULE}{RULE}optional = "no"\n', "7:1: rule 2: optional: must be true or false", "optional"),
         (f'{RULE}[[rule]]\nmatch = "a["\ninit = "zeros"\n', "5:1: rule 2: match: pattern a[: the bracket at", "["),
+        (f'{RULE}[[rule]]\nmatch = "a{{b[2:]"\ninit = "zeros"\n', "5:1: rule 2: match: pattern a{b: the brace", "{b"),
+        (f'{RULE}[[rule]]\nmatch = "a[1+:]"\ninit = "zeros"\n', "5:1: rule 2: match: 1+: breaks off", ":"),
         (f'{RULE}[[rule]]\ninit = "zeros"\n', "4: rule 2: match is missing", None),
         (f'{RULE}[[rule]]\nmatch = "a"\n', "4: rule 2: init is missing", None),
         (f'{RULE}[[rule]]\nmatch = "a"\ninit = "normal"\nsdt = 1\n', "4: rule 2 (a=normal:sdt=1): normal has no", None),
@@ -100,7 +102,7 @@ def test_a_rule_that_fits_nothing_is_told_with_its_line_too(tmp_path: Path):
         initctl.plan(checkpoint_of(tmp_path, {"x": ("F32", [2])}), recipes=[tmp_path / "r.toml"])
 
 
-def test_the_plan_names_a_rule_as_before(tmp_path: Path):
+def test_a_plan_names_rules_without_their_lines(tmp_path: Path):
     from tests.planning.tables import checkpoint_of
 
     (tmp_path / "r.toml").write_text(RULE)

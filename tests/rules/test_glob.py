@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import pytest
 
 from initctl.errors import RuleError
 from initctl.rules import Glob, highest_numbers
 from initctl.rules.pattern import DEEPEST_BRACES, LONGEST_PATTERN
 from tests.hostile import is_safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MATCHES = [
     ("w", "w"),
@@ -280,10 +288,39 @@ PATHOLOGICAL = {
 @pytest.mark.parametrize("pattern", PATHOLOGICAL.values(), ids=PATHOLOGICAL.keys())
 @pytest.mark.parametrize("name", ["a" * 2999 + "b", "ab" * 1500, "a1" * 1500])
 def test_no_pattern_makes_matching_slow(pattern: str, name: str):
-    Glob(pattern).matches(name)
+    glob = Glob(pattern)
+    with counted_calls() as count:
+        glob.matches(name)
+    assert count() < 8 * (len(pattern) + len(name))
 
 
-def test_many_different_names_stay_right_after_the_memory_of_states_is_full():
+@contextmanager
+def counted_calls() -> Iterator[Callable[[], int]]:
+    """How many functions and generators of Python were called or went on meanwhile."""
+    calls = Counter[str]()
+    sys.setprofile(lambda _, event, __: calls.update([event]))
+    try:
+        yield lambda: calls["call"]
+    finally:
+        sys.setprofile(None)
+
+
+def test_many_names_do_not_make_each_other_match():
     glob = Glob("*a" + "?" * 12 + "b")
     names = [f"{number:014b}".replace("1", "a").replace("0", "x") + "b" for number in range(1 << 12, 1 << 14, 3)]
     assert [glob.matches(name) for name in names] == [name[-14] == "a" for name in names]
+
+
+WORDS = [
+    ("{*a,b*}c", ["ac", "xac", "bc", "bxc"], ["c", "xc", "abx"]),
+    ("*{a,ab}*{b,bc}", ["ab", "abb", "abbc", "aabc"], ["a", "b", "ba"]),
+    ("ab*bc", ["abbc", "ab.bc"], ["abc", "bc"]),
+    ("*ab*ba*", ["abba", "xabxbax"], ["aba", "baab"]),
+    ("{,a}*{,b}", ["", "a", "b", "x"], []),
+]
+
+
+@pytest.mark.parametrize(("pattern", "fitting", "others"), WORDS)
+def test_words_of_a_pattern_do_not_share_characters_of_a_name(pattern: str, fitting: list[str], others: list[str]):
+    glob = Glob(pattern)
+    assert [name for name in (*fitting, *others) if glob.matches(name)] == fitting

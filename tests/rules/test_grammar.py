@@ -291,6 +291,6 @@ def test_a_rule_is_split_where_the_grammar_says(
             assert (bound is None) == (written is None)
             if bound and written:
                 assert bound.text.strip() == written.strip()
-                whole = bound.excerpt(0, len(bound.text))
+                whole = bound.source
                 assert whole.text == text
                 assert text[whole.start : whole.stop].strip() == written.strip()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initctl.errors import Excerpt, RuleError
 from initctl.escaping import SHOWN_LENGTH
-from initctl.rules import Call, parse_call, parse_rule
+from initctl.rules import Call, Origin, parse_call, parse_rule
 
 RULES = [
     ("*.bias=zeros", "*.bias", Call("zeros")),
@@ -43,6 +45,21 @@ def test_a_rule_is_a_pattern_and_a_call(text: str, pattern: str, call: Call):
 
 def test_a_rule_shows_its_source_and_its_text():
     assert str(parse_rule("*.bias=zeros", "rule 2")) == "rule 2 (*.bias=zeros)"
+
+
+ORIGINS = [
+    (Origin("rule 2"), "rule 2", "rule 2"),
+    (Origin("rule 2", "a/r.toml", line=7), "a/r.toml: rule 2", "a/r.toml:7: rule 2"),
+    (Origin("rule 2", "a\x1b.toml"), "a\\x1b.toml: rule 2", "a\\x1b.toml: rule 2"),
+    (Origin("rule 2", preset="gpt2"), "preset gpt2: rule 2", "preset gpt2: rule 2"),
+]
+
+
+@pytest.mark.parametrize(("origin", "source", "place"), ORIGINS)
+def test_a_plan_names_where_a_rule_comes_from_and_a_message_the_line_too(origin: Origin, source: str, place: str):
+    rule = replace(parse_rule("*.bias=zeros", ""), origin=origin)
+    assert rule.source == source
+    assert str(rule) == f"{place} (*.bias=zeros)"
 
 
 ERRORS = [
@@ -138,7 +155,7 @@ def test_a_rule_may_end_with_a_condition(text: str, condition: str | None):
     assert rule.text == text
     if rule.where and condition:
         at = text.rindex(condition)
-        assert rule.where.excerpt(0, len(condition)) == Excerpt(text, at, at + len(condition))
+        assert rule.where.source == Excerpt(text, at, at + len(condition))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from initctl.planning.action import RESET, Action
 from initctl.planning.optimizers.beginnings import State, beginning
 from initctl.planning.optimizers.matching import Candidates, matched
 from initctl.planning.optimizers.refusing import ON_ITS_OWN, WEIGHTS_ALONE, refuse, start_anew
-from initctl.rules import Call, Glob, Rule, Selector, quoted
+from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
 from initctl.stream import Constant, RevisingLaw
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _constant(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) ->
     arguments = {"val": value} if value else {}
     call = Call(name, tuple((key, f"{number:g}") for key, number in arguments.items()))
     pattern = quoted(tensor.name)
-    rule = Rule(f"{pattern}={name}", RESET, Selector(Glob(pattern)), call)
+    rule = Rule(f"{pattern}={name}", Origin(RESET), Selector(Glob(pattern)), call)
     return Action(tensor, rule, name, arguments, {}, Constant(value), rows=rows)
 
 

@@ -7,16 +7,15 @@
 What a name stands for is told by whoever asks for the value.
 
 expression.py   an expression: its text, its tree, its value
-tree.py         what it is made of
+terms.py        what it is made of
 parser.py       text → tree
 evaluation.py   tree → value
-text.py         tree → text
 variables.py    names that stand for expressions
 """
 
 from initctl.rules.expressions.evaluation import Undefined
 from initctl.rules.expressions.expression import Expression, parse_condition, parse_expression
-from initctl.rules.expressions.tree import CONFIG, RESERVED, Value
+from initctl.rules.expressions.terms import CONFIG, RESERVED, Value
 from initctl.rules.expressions.variables import Circular, needed
 
 __all__ = [

@@ -9,39 +9,39 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-from initctl.rules.expressions.tree import FIRST, Applied, Combined, Compared, Item, Literal, Name
+from initctl.rules.expressions.terms import FIRST, Combined, Compared, Constant, Identifier, Operation, Subscript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from initctl.rules.expressions.tree import Part, Tree, Value
+    from initctl.rules.expressions.terms import Term, Tree, Value
 
 _EXACT = 2**64
 """From here on no whole number is needed exactly, and it goes on as a float."""
 
 
 class Undefined(Exception):  # noqa: N818 - a fact that planning turns into an error with rule and tensor
-    """An expression has no value: the message says why, `start` and `stop` where."""
+    """An expression has no value: the message says why, `excerpt` where."""
 
-    def __init__(self, message: str, part: Part) -> None:
+    def __init__(self, message: str, term: Term) -> None:
         super().__init__(message)
-        self.start, self.stop = part.start, part.stop
+        self.excerpt = term.place
 
 
 def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
     match tree:
-        case Literal(value=value):
+        case Constant(value=value):
             return value
-        case Name(name=name):
+        case Identifier(name=name):
             try:
                 return _finite(lookup(name), tree)
             except KeyError as reason:
                 raise Undefined(str(reason.args[0]), tree) from None
-        case Item(of=of, index=index):
+        case Subscript(of=of, index=index):
             return _item(tree, evaluated(of, lookup), evaluated(index, lookup))
-        case Applied(operands=operands) if tree.function == FIRST:
+        case Operation(operands=operands) if tree.function == FIRST:
             return _first(operands, lookup)
-        case Applied(function=function, operands=operands):
+        case Operation(function=function, operands=operands):
             return _applied(tree, function, [_number(part, lookup) for part in operands])
         case Compared(operands=operands, signs=signs):
             pairs = pairwise([evaluated(part, lookup) for part in operands])
@@ -62,7 +62,7 @@ def _first(operands: Sequence[Tree], lookup: Callable[[str], Value]) -> int | fl
     raise undefined[0]
 
 
-def _item(tree: Item, of: Value, index: Value) -> Value:
+def _item(tree: Subscript, of: Value, index: Value) -> Value:
     if not isinstance(of, tuple):
         raise Undefined(f"{tree.of.name} is not a list", tree.of)
     if type(index) is not int:
@@ -112,7 +112,7 @@ def _described(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else shown(value)
 
 
-def _applied(tree: Applied, function: str, numbers: list[int | float]) -> int | float:
+def _applied(tree: Operation, function: str, numbers: list[int | float]) -> int | float:
     try:
         result = _operation(function, len(numbers))(*numbers)
     except ZeroDivisionError:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import Excerpt, Problem, RuleError, shown
-from initctl.rules.expressions.tree import (
+from initctl.errors import Problem, RuleError, shown
+from initctl.rules.expressions.terms import (
     CONSTANTS,
     FUNCTIONS,
     NOT_FINITE,
     OF_SEVERAL,
     WORDS,
-    Applied,
     Combined,
     Compared,
-    Item,
-    Literal,
-    Name,
+    Constant,
+    Identifier,
+    Operation,
+    Subscript,
 )
 from initctl.rules.number import parse_number
 from initctl.suggestions import did_you_mean
@@ -25,7 +25,8 @@ from initctl.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from initctl.rules.expressions.tree import Tree
+    from initctl.errors import Excerpt
+    from initctl.rules.expressions.terms import Tree
 
 LONGEST_EXPRESSION = 1000
 """Characters."""
@@ -56,27 +57,31 @@ _TOKEN = re.compile(
 )
 
 
-def parse_tree(text: str, *, conditions: bool) -> Tree:
-    """The tree of `text`, which may compare and combine only where `conditions` are asked for. Raises `RuleError`."""
-    return _Parser(text, conditions=conditions).parse()
+def parse_tree(source: Excerpt, *, conditions: bool) -> Tree:
+    """The tree of what is written there, which may compare and combine only if `conditions` are asked for.
+
+    Raises `RuleError`.
+    """
+    return _Parser(source, conditions=conditions).parse()
 
 
 class _Token(NamedTuple):
     kind: str
     text: str
-    start: int
-    stop: int
+    place: Excerpt
 
 
 class _Parser:
     """Recursive descent over one expression."""
 
-    def __init__(self, text: str, *, conditions: bool) -> None:
-        self.text = text
+    def __init__(self, source: Excerpt, *, conditions: bool) -> None:
+        self.source = source
+        self.text = text = str(source)
         self.conditions = conditions
         self.hint = _CONDITION_HINT if conditions else _HINT
         if len(text) > LONGEST_EXPRESSION:
-            raise self.error(f"is longer than {LONGEST_EXPRESSION} characters", None, LONGEST_EXPRESSION, len(text))
+            beyond = source.part(LONGEST_EXPRESSION, len(text))
+            raise self.error(f"is longer than {LONGEST_EXPRESSION} characters", None, beyond)
         self.tokens = list(self.split())
         self.at = 0
         self.depth = 0
@@ -88,16 +93,17 @@ class _Parser:
             if not found or not found.lastgroup:
                 start = self.text.index(rest, at)
                 hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], self.hint)
-                raise self.error(f"{shown(rest[0])} means nothing here", hint, start, start + 1)
+                raise self.error(f"{shown(rest[0])} means nothing here", hint, self.source.part(start, start + 1))
             kind = found.lastgroup
-            yield _Token(kind, found[kind], found.start(kind), at := found.end(kind))
+            at = found.end()
+            yield _Token(kind, found[kind], self.source.part(*found.span(kind)))
 
     def parse(self) -> Tree:
         if not self.tokens:
-            raise self.error("is empty", self.hint, 0, 0)
+            raise self.error("is empty", self.hint, self.source.part(0, 0))
         if len(self.tokens) > MOST_PARTS:
-            _, _, start, stop = self.tokens[MOST_PARTS]
-            raise self.error(f"has more than {MOST_PARTS} parts", "give names to some of them: [vars]", start, stop)
+            further = self.tokens[MOST_PARTS].place
+            raise self.error(f"has more than {MOST_PARTS} parts", "give names to some of them: [vars]", further)
         tree = self.disjunction() if self.conditions else self.sum()
         if self.at < len(self.tokens):
             raise self.unexpected()
@@ -120,7 +126,7 @@ class _Parser:
             self.deeper(token)
             operand = self.negation()
             self.depth -= 1
-            return Combined(token.start, operand.stop, "not", (operand,))
+            return Combined(token.place.up_to(operand.place), "not", (operand,))
         return self.comparison()
 
     def comparison(self) -> Tree:
@@ -130,7 +136,7 @@ class _Parser:
             operands.append(self.sum())
         if not signs:
             return operands[0]
-        return Compared(operands[0].start, operands[-1].stop, tuple(operands), tuple(signs))
+        return Compared(operands[0].place.up_to(operands[-1].place), tuple(operands), tuple(signs))
 
     def sum(self) -> Tree:
         return self.chain(("+", "-"), self.product)
@@ -142,7 +148,7 @@ class _Parser:
         """Operands from left to right."""
         tree = operand()
         while token := self.take(*signs):
-            tree = _over(Applied, token.text, [tree, operand()])
+            tree = _over(Operation, token.text, [tree, operand()])
         return tree
 
     def signed(self) -> Tree:
@@ -152,7 +158,7 @@ class _Parser:
         self.deeper(token)
         operand = self.signed()
         self.depth -= 1
-        return operand if token.text == "+" else Applied(token.start, operand.stop, "-", (operand,))
+        return operand if token.text == "+" else Operation(token.place.up_to(operand.place), "-", (operand,))
 
     def power(self) -> Tree:
         """Binds closer than a sign before it, and less than one behind it, as everywhere."""
@@ -162,15 +168,15 @@ class _Parser:
         self.deeper(token)
         exponent = self.signed()
         self.depth -= 1
-        return _over(Applied, "**", [base, exponent])
+        return _over(Operation, "**", [base, exponent])
 
     def atom(self) -> Tree:
         token = self.next()
         match token.kind:
             case "number":
-                return self.number(token)
+                return Constant(token.place, parse_number(token.place))
             case "text" if self.conditions:
-                return Literal(token.start, token.stop, token.text[1:-1])
+                return Constant(token.place, token.text[1:-1])
             case "name" if token.text not in WORDS:
                 return self.named(token)
         if token.text != "(":
@@ -181,43 +187,37 @@ class _Parser:
         self.close(token, ")")
         return tree
 
-    def number(self, token: _Token) -> Literal:
-        try:
-            return Literal(token.start, token.stop, parse_number(token.text))
-        except RuleError as error:
-            raise error.at(Excerpt(self.text, token.start, token.stop)) from None
-
     def named(self, token: _Token) -> Tree:
         if token.text.lower() in NOT_FINITE:
-            raise self.error(f"{shown(token.text)} is not a finite number", None, token.start, token.stop)
+            raise self.error(f"{shown(token.text)} is not a finite number", None, token.place)
         if token.text in CONSTANTS:
-            return Literal(token.start, token.stop, CONSTANTS[token.text])
+            return Constant(token.place, CONSTANTS[token.text])
         if opened := self.take("("):
             return self.call(token, opened)
-        name = Name(token.start, token.stop, token.text)
+        name = Identifier(token.place, token.text)
         if opened := self.take("["):
             self.deeper(opened)
             index = self.sum()
-            return Item(token.start, self.close(opened, "]").stop, name, index)
+            return Subscript(token.place.up_to(self.close(opened, "]").place), name, index)
         return name
 
     def call(self, token: _Token, opened: _Token) -> Tree:
         if token.text not in FUNCTIONS:
             hint = did_you_mean(token.text, FUNCTIONS) or f"there are {', '.join(FUNCTIONS)}"
-            raise self.error(f"has no function {shown(token.text)}", hint, token.start, token.stop)
+            raise self.error(f"has no function {shown(token.text)}", hint, token.place)
         self.deeper(opened)
         operands = [self.sum()]
         while self.take(","):
             operands.append(self.sum())
-        stop = self.close(opened, ")").stop
+        whole = token.place.up_to(self.close(opened, ")").place)
         if len(operands) > 1 and token.text not in OF_SEVERAL:
-            raise self.error(f"{token.text} takes one number", None, token.start, stop)
-        return Applied(token.start, stop, token.text, tuple(operands))
+            raise self.error(f"{token.text} takes one number", None, whole)
+        return Operation(whole, token.text, tuple(operands))
 
     def deeper(self, token: _Token) -> None:
         self.depth += 1
         if self.depth > DEEPEST:
-            raise self.error(f"is nested deeper than {DEEPEST}", None, token.start, token.stop)
+            raise self.error(f"is nested deeper than {DEEPEST}", None, token.place)
 
     def close(self, opened: _Token, sign: str) -> _Token:
         self.depth -= 1
@@ -225,7 +225,7 @@ class _Parser:
             return closed
         if self.at < len(self.tokens):
             raise self.unexpected()
-        raise self.error(f"{opened.text} is not closed", None, opened.start, opened.stop)
+        raise self.error(f"{opened.text} is not closed", None, opened.place)
 
     def take(self, *texts: str) -> _Token | None:
         """The next token, where it is one of `texts`."""
@@ -235,20 +235,20 @@ class _Parser:
 
     def next(self) -> _Token:
         if self.at == len(self.tokens):
-            raise self.error("breaks off", "a number or a name is missing", len(self.text), len(self.text) + 1)
+            end = self.source.part(len(self.text), len(self.text) + 1)
+            raise self.error("breaks off", "a number or a name is missing", end)
         self.at += 1
         return self.tokens[self.at - 1]
 
     def unexpected(self) -> RuleError:
         token = self.tokens[self.at]
         hint = _MEANT.get(token.text, self.hint)
-        return self.error(f"{shown(token.text)} does not belong here", hint, token.start, token.stop)
+        return self.error(f"{shown(token.text)} does not belong here", hint, token.place)
 
-    def error(self, fault: str, hint: str | None, start: int, stop: int) -> RuleError:
-        excerpt = Excerpt(self.text, start, stop)
-        return RuleError(Problem("rule.expression", f"{shown(self.text)}: {fault}", hint, excerpt))
+    def error(self, fault: str, hint: str | None, place: Excerpt) -> RuleError:
+        return RuleError(Problem("rule.expression", f"{shown(self.text)}: {fault}", hint, place))
 
 
-def _over(kind: type[Applied | Combined], function: str, operands: Sequence[Tree]) -> Tree:
+def _over(kind: type[Operation | Combined], function: str, operands: Sequence[Tree]) -> Tree:
     """An operator over operands that stand on both sides of it."""
-    return kind(operands[0].start, operands[-1].stop, function, tuple(operands))
+    return kind(operands[0].place.up_to(operands[-1].place), function, tuple(operands))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from initctl.excerpt import Excerpt
 
 Value = int | float | str | bool | tuple["Value", ...]
 """What a part of an expression can come to; a tuple is a shape, or a list of config.json."""
@@ -28,33 +30,32 @@ CONFIG = "config."
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A part of an expression, and where its text stands."""
+class Term:
+    """A part of an expression, and where it is written."""
 
-    start: int
-    stop: int
+    place: Excerpt = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Literal(Part):
+class Constant(Term):
     value: int | float | str | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Name(Part):
+class Identifier(Term):
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Item(Part):
+class Subscript(Term):
     """`of[index]`."""
 
-    of: Name
+    of: Identifier
     index: Tree
 
 
 @dataclass(frozen=True, slots=True)
-class Applied(Part):
+class Operation(Term):
     """A function or an operator on its operands."""
 
     function: str
@@ -62,7 +63,7 @@ class Applied(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared(Part):
+class Compared(Term):
     """Operands, each compared with the next."""
 
     operands: tuple[Tree, ...]
@@ -70,24 +71,24 @@ class Compared(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Combined(Part):
+class Combined(Term):
     """`and`, `or` or `not` of conditions."""
 
     word: str
     operands: tuple[Tree, ...]
 
 
-Tree = Literal | Name | Item | Applied | Compared | Combined
+Tree = Constant | Identifier | Subscript | Operation | Compared | Combined
 
 
-def parts(tree: Tree) -> Iterator[Tree]:
-    """`tree` and all that it is made of."""
+def identifiers(tree: Tree) -> Iterator[Identifier]:
+    """All names in `tree`, each as often as it is used."""
     waiting: list[Tree] = [tree]
     while waiting:
-        part = waiting.pop()
-        yield part
-        match part:
-            case Item(of=of, index=index):
+        match waiting.pop():
+            case Identifier() as name:
+                yield name
+            case Subscript(of=of, index=index):
                 waiting += (of, index)
-            case Applied(operands=operands) | Compared(operands=operands) | Combined(operands=operands):
+            case Operation(operands=operands) | Compared(operands=operands) | Combined(operands=operands):
                 waiting += operands

@@ -1,0 +1,166 @@
+"""What a pattern is made of, and what each element matches: from places in a name, the places to which it leads.
+
+Places are the bits of one whole number, so that an element leads on from all of them in one step: matching takes no
+more steps than the pattern has elements, whatever they are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import reduce
+from itertools import islice
+from operator import or_
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    Places = int
+    """A set of places: bit n stands for the place before character n."""
+
+LONGEST_NUMBER = 18
+"""Digits of a number in a name, or of the bound of a range."""
+MOST_NUMBERS = 64
+"""Numbers in a name that a pattern looks at."""
+_NUMBER = re.compile(rf"(?<![0-9])[0-9]{{1,{LONGEST_NUMBER}}}(?![0-9])")
+
+
+def numbers_in(name: str) -> dict[int, int]:
+    """Where the first numbers of `name` begin and end: whole runs of digits, not too long to be one."""
+    return {found.start(): found.end() for found in islice(_NUMBER.finditer(name), MOST_NUMBERS)}
+
+
+class Subject:
+    """A name that is matched: `highest` is the highest number behind each beginning of a name, and `pinned` says where
+    the numbers of some captures must begin.
+    """
+
+    def __init__(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int]) -> None:
+        self.name = name
+        self.highest = highest
+        self.pinned = pinned
+        self.everywhere: Places = (2 << len(name)) - 1
+        self._numbers: dict[int, int] | None = None
+        self._starts: dict[Literal | CharSet, Places] = {}
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Where its numbers begin and end."""
+        if self._numbers is None:
+            self._numbers = numbers_in(self.name)
+        return self._numbers
+
+    def starts(self, element: Literal | CharSet) -> Places:
+        """Where `element` may begin. Elements that are equal are looked for once."""
+        if element not in self._starts:
+            digits = bytearray(b"0") * (len(self.name) + 1)
+            for at in element.found(self.name):
+                digits[~at] = ord("1")
+            self._starts[element] = int(digits, 2)
+        return self._starts[element]
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """These characters."""
+
+    text: str
+
+    def found(self, name: str) -> Iterator[int]:
+        """Where it begins in `name`."""
+        at = name.find(self.text)
+        while at >= 0:
+            yield at
+            at = name.find(self.text, at + 1)
+
+    def after(self, places: Places, subject: Subject) -> Places:
+        return (places & subject.starts(self)) << len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class CharSet:
+    """One character within (or, negated, outside) some inclusive ranges."""
+
+    ranges: tuple[tuple[str, str], ...]
+    negated: bool
+
+    def found(self, name: str) -> Iterator[int]:
+        """Where characters of it are in `name`."""
+        chars = {c for c in set(name) if any(low <= c <= high for low, high in self.ranges) != self.negated}
+        return (at for at, char in enumerate(name) if char in chars)
+
+    def after(self, places: Places, subject: Subject) -> Places:
+        return (places & subject.starts(self)) << 1
+
+
+@dataclass(frozen=True, slots=True)
+class AnyChar:
+    """Any one character."""
+
+    def after(self, places: Places, subject: Subject) -> Places:
+        return places << 1 & subject.everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class AnyRun:
+    """Any characters, or none."""
+
+    def after(self, places: Places, subject: Subject) -> Places:
+        return -(places & -places) & subject.everywhere  # the first place, and all behind it
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """A whole number, all of its digits, `low` ≤ n ≤ `high`; a negative bound counts back from the highest there is.
+
+    Without bounds it is any number, and `capture` is what the number is called.
+    """
+
+    low: int = 0
+    high: int = -1
+    capture: str | None = None
+
+    @property
+    def counts_back(self) -> bool:
+        return self.capture is None and (self.low < 0 or self.high < 0)
+
+    def after(self, places: Places, subject: Subject) -> Places:
+        begins = subject.pinned.get(self.capture or "")
+        found: Places = 0
+        for start, stop in subject.numbers.items():
+            if places >> start & 1 and begins in (None, start) and self._admits(subject, start, stop):
+                found |= 1 << stop
+        return found
+
+    def _admits(self, subject: Subject, start: int, stop: int) -> bool:
+        if self.capture is not None:
+            return True
+        number = int(subject.name[start:stop])
+        highest = subject.highest.get(subject.name[:start], number)
+        low, high = (bound if bound >= 0 else highest + 1 + bound for bound in (self.low, self.high))
+        return low <= number <= high
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """One of some sequences; `texts` are what they are written as."""
+
+    sequences: tuple[Elements, ...]
+    texts: tuple[str, ...]
+
+    def after(self, places: Places, subject: Subject) -> Places:
+        return reduce(or_, [after(elements, places, subject) for elements in self.sequences])
+
+
+Element = Literal | CharSet | AnyChar | AnyRun | NumberRange | Alternatives
+Elements = tuple[Element, ...]
+
+
+def after(elements: Iterable[Element], places: Places, subject: Subject) -> Places:
+    """The places to which `elements`, one behind the other, lead from `places`."""
+    for element in elements:
+        if not places:
+            break
+        places = element.after(places, subject)
+    return places
