@@ -22,7 +22,6 @@ A table `[preset]` says what a preset is for, and changes nothing.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -47,8 +46,7 @@ PRESET_KEYS = ("summary", "source", "model_types")
 _Parsed = TypeVar("_Parsed")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """What one document says: `tables` are its rules, without a scope."""
 
     manuscript: Manuscript

@@ -10,7 +10,7 @@ from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.reading import read_small
 from initctl.recipes.document import parse_document
 from initctl.recipes.positions import Manuscript
-from initctl.recipes.presets import find_preset, presets
+from initctl.recipes.presets import find_preset, preset_names
 from initctl.recipes.recipe import PRESET, Recipe, Seed
 from initctl.rules import Scope
 
@@ -95,7 +95,7 @@ def _beside(origin: str, other: str) -> str:
     if origin.startswith(PRESET):
         raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends {shown(other)}, which is not a preset"))
     path = os.path.join(os.path.dirname(origin), other)
-    if other in presets() and not os.path.isfile(path):
+    if other in preset_names() and not os.path.isfile(path):
         fault = f"{shown(origin)}: extends {shown(other)}, which is not a file"
         raise RuleError(Problem("recipe.unreadable", fault, f"write {PRESET}{other} for the preset"))
     return path

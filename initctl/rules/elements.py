@@ -7,11 +7,10 @@ more steps than the pattern has elements, whatever they are.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
 from operator import or_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,8 +60,7 @@ class Subject:
         return self._starts[element]
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(NamedTuple):
     """These characters."""
 
     text: str
@@ -78,8 +76,7 @@ class Literal:
         return (places & subject.starts(self)) << len(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class CharSet:
+class CharSet(NamedTuple):
     """One character within (or, negated, outside) some inclusive ranges."""
 
     ranges: tuple[tuple[str, str], ...]
@@ -94,24 +91,21 @@ class CharSet:
         return (places & subject.starts(self)) << 1
 
 
-@dataclass(frozen=True, slots=True)
-class AnyChar:
+class AnyChar(NamedTuple):
     """Any one character."""
 
     def after(self, places: Places, subject: Subject) -> Places:
         return places << 1 & subject.everywhere
 
 
-@dataclass(frozen=True, slots=True)
-class AnyRun:
+class AnyRun(NamedTuple):
     """Any characters, or none."""
 
     def after(self, places: Places, subject: Subject) -> Places:
         return -(places & -places) & subject.everywhere  # the first place, and all behind it
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRange:
+class NumberRange(NamedTuple):
     """A whole number, all of its digits, `low` ≤ n ≤ `high`; a negative bound counts back from the highest there is.
 
     Without bounds it is any number, and `capture` is what the number is called.
@@ -142,8 +136,7 @@ class NumberRange:
         return low <= number <= high
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
+class Alternatives(NamedTuple):
     """One of some sequences; `texts` are what they are written as."""
 
     sequences: tuple[Elements, ...]

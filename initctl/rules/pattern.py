@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, CharSet, Literal, NumberRange
 from initctl.rules.expressions import RESERVED
-from initctl.rules.lookalikes import CLASS, LookAlike, look_alike, numbers_meant
 
 if TYPE_CHECKING:
     from initctl.errors import Excerpt
@@ -123,6 +122,8 @@ class _Parser:
         if _FROM_THE_END.fullmatch(text):
             return NumberRange(int(text), int(text))
         if not _CAPTURE.fullmatch(text):
+            from initctl.rules.lookalikes import numbers_meant
+
             hint = r"separate alternatives by commas, or write \{ for the brace"
             if meant := numbers_meant(text):
                 hint = f"write {meant}"
@@ -158,6 +159,8 @@ class _Parser:
 
     def check_set(self, start: int, *, negated: bool) -> None:
         """Refuse the set from `start` on if it looks like numbers or alternatives."""
+        from initctl.rules.lookalikes import CLASS, LookAlike, look_alike
+
         text = self.pattern[start + 1 + negated : self.at - 1]
         found = look_alike(text, negated=negated)
         if found is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.call import Call, parse_call
@@ -32,8 +32,7 @@ class Scope:
     config: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a rule comes from: its `name` there (`rule 2`), and the file of the recipe, or the preset, that has it.
 
     `line` is the line of the file at which it begins, if that is certain.
