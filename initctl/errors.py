@@ -1,4 +1,4 @@
-"""What can go wrong, and how it is told.
+"""What can go wrong, and how it is reported.
 
     InitctlError
     ├── UsageError        2  a flag or an argument
@@ -10,7 +10,7 @@
     └── UncertainError    7  written, but durability or cleanup is uncertain
 
 An error carries one or more problems. A problem has a code that stays from version to version, a message
-that begins with the place (a file, a tensor, a rule), and, where there is one, a hint on what to do.
+that begins with the place (a file, a tensor, a rule), and may have a hint on what to do.
 Warnings are problems too: they are collected in a plan instead of being raised.
 """
 
@@ -45,7 +45,7 @@ __all__ = [
 class Problem(NamedTuple):
     """One fault or warning: a stable code, a message that names the place, and what to do about it.
 
-    `excerpt` shows where in a text the fault is, where it has one.
+    `excerpt` shows where in a text the fault is, if it is in one.
     """
 
     code: str

@@ -174,7 +174,7 @@ class Text(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """`a:b` as in Python: numbers that count from the end where they are negative, and may be left out."""
+    """`a:b` as in Python: numbers that count from the end if they are negative, and may be left out."""
 
     @property
     def accepts(self) -> str:

@@ -48,7 +48,7 @@ def find_preset(name: str) -> Preset:
 
 
 def preset_for(config: Mapping[str, Any] | None) -> Preset:
-    """The preset that fits a model with this `config.json`. Raises `UsageError` where none does, or it is not there."""
+    """The preset that fits a model with this `config.json`. Raises `UsageError` if none does, or without one."""
     hint = "name a preset with -p; `initctl presets` lists them"
     if config is None:
         raise UsageError(Problem("preset.auto", "preset auto: there is no config.json beside the checkpoint", hint))
@@ -62,7 +62,7 @@ def preset_for(config: Mapping[str, Any] | None) -> Preset:
 
 
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:
-    """Another preset that is for the `model_type` of this `config.json`, where `name` is for other types."""
+    """Another preset that is for the `model_type` of this `config.json`, if `name` is for other types."""
     kind = config.get("model_type") if config else None
     given = find_preset(name)
     return _fitting(kind) if given.model_types and kind not in given.model_types else None

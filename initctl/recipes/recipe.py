@@ -22,7 +22,7 @@ class Recipe(NamedTuple):
     """Rules in the order in which they count, under one `scope`, and the seeds that it says: its own, or else those of
     the documents that it extends, which may contradict each other.
 
-    `documents` tells those apart that it is made of: itself, and all that it extends.
+    `documents` are the identities of itself and of all that it extends.
     """
 
     source: str

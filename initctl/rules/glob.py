@@ -5,8 +5,8 @@ r"""Globs over tensor names, matched in time proportional to the name, whatever 
     [abc] [!abc] [0-9]   one character of (or not of) a set {-2..-1}   counted back from the highest at that place
     \       quotes the next character                       {l}        any whole number, which is then called l
 
-A number is matched whole, all of its digits. The highest number at a place is that which stands in any name of the
-checkpoint after the same beginning.
+A number is matched whole, all of its digits. The highest number at a place is the highest that follows the
+same beginning in any name of the checkpoint.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _WHERE = re.compile(r"\swhere(?=\s|$)")
 class Scope:
     """What names in a rule's expressions stand for, beside those that every rule knows.
 
-    `vars` are expressions by name; `config` is what config.json is taken to say where it is silent, by dotted keys.
+    `vars` are expressions by name; `config` is what config.json is taken to say if it does not, by dotted keys.
     """
 
     vars: Mapping[str, Expression] = field(default_factory=dict)
@@ -99,7 +99,7 @@ def parse_rule(text: str, name: str, scope: Scope | None = None) -> Rule:
 
 
 def _equals(text: str) -> int:
-    """The first `=` that is neither quoted nor inside brackets: selector and call stand around it."""
+    """The first `=` that is neither quoted nor inside brackets: the selector is before it, the call behind."""
     at, opened = 0, -1
     while at < len(text):
         match text[at]:

@@ -61,7 +61,7 @@ def _is_quoted(text: str, at: int) -> bool:
 
 
 def _colons(text: str, start: int, stop: int) -> list[int]:
-    """Where colons stand, but for quoted ones and those in brackets of their own."""
+    """Where colons are, but for quoted ones and those in brackets of their own."""
     depths = accumulate((text[at] == "[") - (text[at] == "]") for at in range(start, stop))
     places = zip(range(start, stop), depths, strict=True)
     return [at for at, depth in places if text[at] == ":" and depth == 0 and text[at - 1] != "\\"]

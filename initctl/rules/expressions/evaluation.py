@@ -73,7 +73,7 @@ def _item(tree: Subscript, of: Value, index: Value) -> Value:
 
 
 def _finite(value: Value, tree: Tree) -> Value:
-    """`value`, which somebody has told: a number in the range of those that are computed."""
+    """`value`, which was looked up; a number must be in the range of those that are computed."""
     if isinstance(value, (bool, str, tuple)):
         return value
     try:
