@@ -10,6 +10,7 @@ import re
 from functools import reduce
 from itertools import islice
 from operator import or_
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ LONGEST_NUMBER = 18
 """Digits of a number in a name, or of the bound of a range."""
 MOST_NUMBERS = 64
 """Numbers in a name that a pattern looks at."""
+NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
+"""For names without a number."""
 _NUMBER = re.compile(rf"(?<![0-9])[0-9]{{1,{LONGEST_NUMBER}}}(?![0-9])")
 
 

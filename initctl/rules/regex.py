@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
-from initctl.rules.elements import LONGEST_NUMBER
+from initctl.rules.elements import LONGEST_NUMBER, NO_NUMBERS
 from initctl.rules.expressions import RESERVED
-from initctl.rules.glob import NO_NUMBERS
 from initctl.rules.pattern import LONGEST_PATTERN
 
 if TYPE_CHECKING:
