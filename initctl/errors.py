@@ -1,4 +1,4 @@
-"""What can go wrong, and how it is told.
+"""What can go wrong, and how it is reported.
 
     InitctlError
     ├── UsageError        2  a flag or an argument
@@ -10,14 +10,13 @@
     └── UncertainError    7  written, but durability or cleanup is uncertain
 
 An error carries one or more problems. A problem has a code that stays from version to version, a message
-that begins with the place (a file, a tensor, a rule), and, where there is one, a hint on what to do.
+that begins with the place (a file, a tensor, a rule), and may have a hint on what to do.
 Warnings are problems too: they are collected in a plan instead of being raised.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from initctl.escaping import as_line, escape, shown
 from initctl.excerpt import Excerpt
@@ -43,11 +42,10 @@ __all__ = [
 """All that a message is made of, foreign text among it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One fault or warning: a stable code, a message that names the place, and what to do about it.
 
-    `excerpt` shows where in a text the fault is, where it has one.
+    `excerpt` shows where in a text the fault is, if it is in one.
     """
 
     code: str
@@ -70,7 +68,7 @@ class InitctlError(Exception):
 
     def prefixed(self, place: str) -> Self:
         """The same error with `place` before each message."""
-        return type(self)(*(replace(p, message=place + p.message) for p in self.problems))
+        return type(self)(*(p._replace(message=place + p.message) for p in self.problems))
 
 
 class UsageError(InitctlError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from initctl.escaping import columns, forms
 
@@ -10,8 +10,7 @@ _AROUND = 40
 """Characters before a fault that an excerpt shows; of the fault and what follows it, twice as many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpt:
+class Excerpt(NamedTuple):
     """The characters of `text` from `start` to `stop`: what a parser reads, or where a fault is."""
 
     text: str

@@ -129,7 +129,8 @@ class Request:
         config = read_config(directory)
         if not _is_automatic(self.preset):
             return Ruleset(self.recipes, self.rules, self.seed, self.preset, config)
-        from initctl.recipes import preset_for, read_preset
+        from initctl.recipes import preset_for
+        from initctl.recipes.reading import read_preset
 
         fitting = preset_for(config).name
         preset = read_preset(fitting)
@@ -211,7 +212,7 @@ class Ruleset:
 
     def as_recipe(self) -> str:
         """All of it as one recipe that needs no other file: it holds what `config.json` says."""
-        from initctl.recipes import recipe_text
+        from initctl.recipes.writing import recipe_text
 
         bound = [(rule.rule, rule.initializer) for rule in self.rules]
         return recipe_text(bound, self.seed, partial(config_value, self.config))
@@ -263,7 +264,7 @@ def _recipes(preset: str | None, paths: Iterable[str | os.PathLike[str]]) -> tup
     """The recipe of a preset that is named, and those at `paths`."""
     if preset is None and not paths:
         return ()
-    from initctl.recipes import read_preset, read_recipe
+    from initctl.recipes.reading import read_preset, read_recipe
 
     read = tuple(read_recipe(path) for path in paths)
     return read if preset is None or _is_automatic(preset) else (read_preset(preset), *read)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -45,6 +44,8 @@ def nearest(word: str, known: Iterable[str], *, n: int = 1, similarity: float = 
     for sure in (wanted, ELSEWHERE.get(wanted)):
         if sure in by_fold:
             return [by_fold[sure]]
+    from difflib import get_close_matches
+
     longer = [name for name in by_fold if name.startswith(f"{wanted}_")][:n]
     return [by_fold[found] for found in longer or get_close_matches(wanted, by_fold, n=n, cutoff=similarity)]
 

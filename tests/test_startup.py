@@ -24,6 +24,11 @@ def test_importing_the_library_imports_nothing_heavy(tmp_path):
     assert not imported_by("import initctl", tmp_path) & HEAVY
 
 
+def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
+    code = "import initctl.recipes, initctl.rules\ninitctl.recipes.presets()\ninitctl.rules.parse_rule('*=ones', '1')"
+    assert not imported_by(code, tmp_path) & HEAVY
+
+
 @pytest.mark.parametrize(
     ("command", "status"),
     [

@@ -13,6 +13,6 @@ def recipe_schema() -> None:
 
     Example: initctl recipe-schema > recipe.schema.json
     """
-    from initctl.recipes import recipe_schema as schema
+    from initctl.recipes.schema import recipe_schema as schema
 
     say(json.dumps(schema(), indent=2), sys.stdout)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules import Undefined, parse_expression
@@ -32,9 +31,7 @@ class Refused(Exception):  # noqa: N818 - a fact that becomes an error with the 
 
 
 class ParameterType(Protocol):
-    """What a parameter accepts. One that `is_computed` reads expressions, others read their text."""
-
-    is_computed: ClassVar[bool]
+    """What a parameter accepts. Numbers are written as expressions, all else as its own text."""
 
     @property
     def accepts(self) -> str:
@@ -44,8 +41,7 @@ class ParameterType(Protocol):
         """`value`, which an expression has or a text is. Raises `Refused` if it is not accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent.
 
     Optional ones, with a default or not, are seldom needed: the list of initializers leaves them out.
@@ -64,7 +60,7 @@ class Parameter:
         """The value that `text` writes, or an expression whose value depends on the tensor. `place` is where it is
         written, if that is in a longer text. Raises `RuleError`.
         """
-        if not self.type.is_computed:
+        if not isinstance(self.type, Number | Whole):
             return self._checked(text, text, place)
         expression = parse_expression(place or text)
         if expression.names:
@@ -82,11 +78,9 @@ class Parameter:
             raise RuleError(Problem("rule.value", message, fact.hint, place)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A finite real number, `minimum` ≤ x ≤ `maximum`, and more than `above`."""
 
-    is_computed: ClassVar[bool] = True
     minimum: float = -math.inf
     maximum: float = math.inf
     above: float = -math.inf
@@ -103,11 +97,9 @@ class Number:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """A whole number, `minimum` or more. One that is computed may be a float: `config.heads / 2`."""
 
-    is_computed: ClassVar[bool] = True
     minimum: int = 1
 
     @property
@@ -122,11 +114,9 @@ class Whole:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One of some words."""
 
-    is_computed: ClassVar[bool] = False
     choices: tuple[str, ...]
 
     @property
@@ -139,11 +129,8 @@ class Word:
         return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class DimLetters:
+class DimLetters(NamedTuple):
     """What each dim of a tensor stands for: see `initctl.initializers.fans`."""
-
-    is_computed: ClassVar[bool] = False
 
     @property
     def accepts(self) -> str:
@@ -155,11 +142,8 @@ class DimLetters:
         return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """The parts of a fused weight: see `initctl.initializers.fans`."""
-
-    is_computed: ClassVar[bool] = False
 
     @property
     def accepts(self) -> str:
@@ -180,22 +164,17 @@ def _range(minimum: float, maximum: float) -> str:
     return f" from {minimum:g} to {maximum:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """Any text; `accepts` says what it stands for."""
 
-    is_computed: ClassVar[bool] = False
     accepts: str
 
     def check(self, value: Value) -> Argument:
         return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """`a:b` as in Python: numbers that count from the end where they are negative, and may be left out."""
-
-    is_computed: ClassVar[bool] = False
+class Slice(NamedTuple):
+    """`a:b` as in Python: numbers that count from the end if they are negative, and may be left out."""
 
     @property
     def accepts(self) -> str:

@@ -7,13 +7,12 @@ positions.py   where in a document something is
 writing.py     rules → a TOML document that says the same
 presets.py     the presets that are here, and which of them fits a model
 schema.py      the JSON Schema of recipes, for editors
+
+What reads and writes recipes is imported from its module, so that presets are listed without it.
 """
 
-from initctl.recipes.presets import AUTO, Preset, better_preset, find_preset, preset_for, presets
-from initctl.recipes.reading import read_preset, read_recipe
+from initctl.recipes.presets import AUTO, Preset, better_preset, find_preset, preset_for, preset_names, presets
 from initctl.recipes.recipe import Recipe
-from initctl.recipes.schema import recipe_schema
-from initctl.recipes.writing import recipe_text
 
 __all__ = [
     "AUTO",
@@ -22,9 +21,6 @@ __all__ = [
     "better_preset",
     "find_preset",
     "preset_for",
+    "preset_names",
     "presets",
-    "read_preset",
-    "read_recipe",
-    "recipe_schema",
-    "recipe_text",
 ]

@@ -22,13 +22,12 @@ A table `[preset]` says what a preset is for, and changes nothing.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from initctl.errors import Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
-from initctl.recipes.positions import Manuscript, fault_position
+from initctl.recipes.positions import DocumentText, fault_position
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions import RESERVED
 from initctl.stream.key import SEED_LIMIT
@@ -47,11 +46,10 @@ PRESET_KEYS = ("summary", "source", "model_types")
 _Parsed = TypeVar("_Parsed")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """What one document says: `tables` are its rules, without a scope."""
 
-    manuscript: Manuscript
+    text: DocumentText
     seed: int | None
     extends: tuple[str, ...]
     vars: Mapping[str, Expression]
@@ -62,42 +60,42 @@ class Document:
     def rules(self, scope: Scope) -> Iterator[Rule]:
         """Its rules, whose expressions know `scope`: one for each selector. Raises `RuleError`."""
         for number, table in enumerate(self.tables):
-            yield from _RuleTable(self.manuscript, number, table).rules(scope, optional=self.optional)
+            yield from _RuleTable(self.text, number, table).rules(scope, optional=self.optional)
 
     @property
     def source(self) -> str:
         """What messages call it."""
-        return self.manuscript.source
+        return self.text.source
 
 
-def parse_document(manuscript: Manuscript) -> Document:
-    """The document that `manuscript` writes. Raises `RuleError`."""
-    content = _content(manuscript)
-    _check_keys(content, KEYS, manuscript, ())
+def parse_document(text: DocumentText) -> Document:
+    """The document that `text` holds. Raises `RuleError`."""
+    content = _content(text)
+    _check_keys(content, KEYS, text, ())
 
     def field(key: str, otherwise: object) -> _Field:
-        return _Field(manuscript, (key,), content.get(key, otherwise))
+        return _Field(text, (key,), content.get(key, otherwise))
 
-    _check_keys(field("preset", {}).table(), PRESET_KEYS, manuscript, ("preset",))
+    _check_keys(field("preset", {}).table(), PRESET_KEYS, text, ("preset",))
     return Document(
-        manuscript,
+        text,
         field("seed", None).seed(),
         tuple(field("extends", []).texts()),
         {name: field("vars", {}).inner(name).variable(name) for name in field("vars", {}).table()},
-        {name: _config_value(manuscript, name, value) for name, value in dotted(field("config", {}).table())},
+        {name: _config_value(text, name, value) for name, value in dotted(field("config", {}).table())},
         tuple(field("rule", []).rule_tables()),
         field("optional", otherwise=False).flag(),
     )
 
 
-def _content(manuscript: Manuscript) -> dict[str, Any]:
-    place = shown(manuscript.source)
+def _content(text: DocumentText) -> dict[str, Any]:
+    place = shown(text.source)
     try:
-        return tomllib.loads(manuscript.text)
+        return tomllib.loads(text.text)
     except RecursionError:
         raise RuleError(Problem("recipe.malformed", f"{place}: is not TOML: nested too deeply")) from None
     except ValueError as error:  # also a number of too many digits
-        fault, found = fault_position(manuscript.text, str(error))
+        fault, found = fault_position(text.text, str(error))
         message = f"{place}{(found and f':{found}') or ''}: is not TOML: {escape(fault)}"
         raise RuleError(Problem("recipe.malformed", message, None, found and found.excerpt)) from None
 
@@ -105,7 +103,7 @@ def _content(manuscript: Manuscript) -> dict[str, Any]:
 class _Field(NamedTuple):
     """A value of a document, and the keys that lead to it. Every method raises `RuleError` with its place."""
 
-    manuscript: Manuscript
+    document: DocumentText
     path: Path
     value: Any
 
@@ -121,17 +119,17 @@ class _Field(NamedTuple):
 
     def inner(self, key: str) -> _Field:
         """What a table has at `key`."""
-        return _Field(self.manuscript, (*self.path, key), self.value[key])
+        return _Field(self.document, (*self.path, key), self.value[key])
 
     def error(self, fault: str, hint: str | None = None) -> RuleError:
-        return self.manuscript.error(self.path, f"{self.name}: {fault}", hint)
+        return self.document.error(self.path, f"{self.name}: {fault}", hint)
 
     def parsed(self, parse: Callable[[str], _Parsed], text: str) -> _Parsed:
         """What `parse` reads in `text`."""
         try:
             return parse(text)
         except RuleError as error:
-            place, _ = self.manuscript.place(self.path)
+            place, _ = self.document.place(self.path)
             raise error.prefixed(f"{place}: {self.name}: ") from None
 
     def call(self) -> Call:
@@ -204,13 +202,13 @@ class _Field(NamedTuple):
 class _RuleTable(NamedTuple):
     """One `[[rule]]`, counted from 0."""
 
-    manuscript: Manuscript
+    document: DocumentText
     number: int
     table: Mapping[str, Any]
 
     def rules(self, scope: Scope, *, optional: bool) -> Iterator[Rule]:
         """The rules that it gives. Raises `RuleError`."""
-        origin = self.manuscript.origin(self.number)
+        origin = self.document.origin(self.number)
         for key, example in (("match", "*.bias"), ("init", "zeros")):
             if key not in self.table:
                 message, hint = f"{origin.place}: {key} is missing", f'write for instance {key} = "{example}"'
@@ -222,7 +220,7 @@ class _RuleTable(NamedTuple):
             yield Rule(f"{text}={call}", origin, selector, call, where, optional, scope)
 
     def field(self, key: str) -> _Field:
-        return _Field(self.manuscript, ("rule", self.number, key), self.table[key])
+        return _Field(self.document, ("rule", self.number, key), self.table[key])
 
     def call(self) -> Call:
         """What `init` calls, with the table's further keys as parameters."""
@@ -236,9 +234,9 @@ class _RuleTable(NamedTuple):
         return Call(call.name, tuple(given.items()))
 
 
-def _config_value(manuscript: Manuscript, name: str, value: Any) -> Value:  # noqa: ANN401 - whatever the document holds
+def _config_value(text: DocumentText, name: str, value: Any) -> Value:  # noqa: ANN401 - whatever the document holds
     """What config.json is taken to say at a dotted key."""
-    field = _Field(manuscript, ("config", *name.split(".")), value)
+    field = _Field(text, ("config", *name.split(".")), value)
     match value:
         case list() if all(isinstance(item, (int, float, str)) for item in value):
             return tuple(value)
@@ -249,11 +247,9 @@ def _config_value(manuscript: Manuscript, name: str, value: Any) -> Value:  # no
     raise field.error("must be a number, a text, true, false, or a list of them")
 
 
-def _check_keys(
-    table: Mapping[str, Any], known: tuple[str, ...], manuscript: Manuscript, path: tuple[str, ...]
-) -> None:
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], text: DocumentText, path: tuple[str, ...]) -> None:
     for key in table:
         if key not in known:
             hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
             place = "".join(f"{at}: " for at in path)
-            raise manuscript.error((*path, key), f"{place}no key {shown(key)} is known", hint)
+            raise text.error((*path, key), f"{place}no key {shown(key)} is known", hint)

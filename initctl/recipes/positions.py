@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,7 @@ _MOST_TRIED = 20
 """Places at which a key may be, each of which costs a parse."""
 
 
-class Manuscript(NamedTuple):
+class DocumentText(NamedTuple):
     """The text of a document: that of a preset, or of the file `name`."""
 
     text: str
@@ -39,14 +40,12 @@ class Manuscript(NamedTuple):
 
     def origin(self, number: int) -> Origin:
         """That of the rules of a table, counted from 0."""
-        name = f"rule {number + 1}"
-        return (
-            Origin(name, preset=self.name) if self.is_preset else Origin(name, self.name, line=self.rule_line(number))
-        )
+        recipe, preset = (None, self.name) if self.is_preset else (self.name, None)
+        return Origin(f"rule {number + 1}", recipe, preset, self.rule_line(number))
 
     def rule_line(self, number: int) -> int | None:
         """The line at which a table of rules begins, if that is certain; of a preset, none."""
-        lines = [] if self.is_preset else rule_lines(self.text)
+        lines = () if self.is_preset else rule_lines(self.text)
         return lines[number] if number < len(lines) else None
 
     def place(self, path: Path) -> tuple[str, Excerpt | None]:
@@ -113,12 +112,13 @@ def key_position(text: str, path: Path) -> Position | None:
     return None
 
 
-def rule_lines(text: str) -> list[int]:
+@lru_cache(maxsize=4)
+def rule_lines(text: str) -> tuple[int, ...]:
     """The line at which each rule begins; none if texts of several lines leave open which they are."""
     if '"""' in text or "'''" in text:
-        return []
+        return ()
     lines = enumerate(text.split("\n"), start=1)
-    return [number for number, line in lines if _RULE.match(line)]
+    return tuple(number for number, line in lines if _RULE.match(line))
 
 
 def _at(content: Any, path: Path) -> Mapping[str, Any]:  # noqa: ANN401 - whatever the document holds

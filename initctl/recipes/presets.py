@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
+import os
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
@@ -16,11 +14,11 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """Stands for the preset that fits the `model_type` of config.json."""
+_FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "presets")
 _SUFFIX = ".toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(NamedTuple):
     """A recipe that ships with the package: what it is for, and its text."""
 
     name: str
@@ -31,24 +29,26 @@ class Preset:
 
 
 @cache
+def preset_names() -> tuple[str, ...]:
+    """Those of all presets, in order."""
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in os.listdir(_FOLDER) if name.endswith(_SUFFIX)))
+
+
 def presets() -> Mapping[str, Preset]:
     """All of them by name, in order."""
-    folder = files("initctl") / "presets"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
-    return {name.removesuffix(_SUFFIX): _preset(name, (folder / name).read_text("utf-8")) for name in names}
+    return {name: _preset(name) for name in preset_names()}
 
 
 def find_preset(name: str) -> Preset:
     """The preset called `name`. Raises `UsageError` that proposes the nearest names."""
-    known = presets()
-    if name not in known:
-        hint = did_you_mean(name, [*known, AUTO], n=2) or "`initctl presets` lists them"
+    if name not in preset_names():
+        hint = did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
         raise UsageError(Problem("preset.unknown", f"no preset is called {shown(name)}", hint))
-    return known[name]
+    return _preset(name)
 
 
 def preset_for(config: Mapping[str, Any] | None) -> Preset:
-    """The preset that fits a model with this `config.json`. Raises `UsageError` where none does, or it is not there."""
+    """The preset that fits a model with this `config.json`. Raises `UsageError` if none does, or without one."""
     hint = "name a preset with -p; `initctl presets` lists them"
     if config is None:
         raise UsageError(Problem("preset.auto", "preset auto: there is no config.json beside the checkpoint", hint))
@@ -62,7 +62,7 @@ def preset_for(config: Mapping[str, Any] | None) -> Preset:
 
 
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:
-    """Another preset that is for the `model_type` of this `config.json`, where `name` is for other types."""
+    """Another preset that is for the `model_type` of this `config.json`, if `name` is for other types."""
     kind = config.get("model_type") if config else None
     given = find_preset(name)
     return _fitting(kind) if given.model_types and kind not in given.model_types else None
@@ -72,8 +72,11 @@ def _fitting(kind: object) -> Preset | None:
     return next((preset for preset in presets().values() if kind in preset.model_types), None)
 
 
-def _preset(name: str, text: str) -> Preset:
+@cache
+def _preset(name: str) -> Preset:
+    import tomllib
+
+    with open(os.path.join(_FOLDER, name + _SUFFIX), encoding="utf-8") as file:
+        text = file.read()
     about = tomllib.loads(text)["preset"]
-    return Preset(
-        name.removesuffix(_SUFFIX), text, about["summary"], about["source"], tuple(about.get("model_types", ()))
-    )
+    return Preset(name, text, about["summary"], about["source"], tuple(about.get("model_types", ())))

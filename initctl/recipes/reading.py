@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.reading import read_small
 from initctl.recipes.document import parse_document
-from initctl.recipes.positions import Manuscript
-from initctl.recipes.presets import find_preset, presets
+from initctl.recipes.positions import DocumentText
+from initctl.recipes.presets import find_preset, preset_names
 from initctl.recipes.recipe import PRESET, Recipe, Seed
 from initctl.rules import Scope
 
@@ -60,7 +60,7 @@ def _recipe(origin: str) -> Recipe:
 def _collect(origin: str, documents: dict[str, _Read], chain: tuple[str, ...]) -> tuple[Seed, ...]:
     """Add the document at `origin` to `documents`, after those that it extends, each once. Returns its seeds.
 
-    `chain` are those that led to it, by what tells them apart.
+    `chain` are those that led to it, by their identities.
     """
     identity = origin if origin.startswith(PRESET) else _real_path(origin)
     if identity in chain:
@@ -95,7 +95,7 @@ def _beside(origin: str, other: str) -> str:
     if origin.startswith(PRESET):
         raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends {shown(other)}, which is not a preset"))
     path = os.path.join(os.path.dirname(origin), other)
-    if other in presets() and not os.path.isfile(path):
+    if other in preset_names() and not os.path.isfile(path):
         fault = f"{shown(origin)}: extends {shown(other)}, which is not a file"
         raise RuleError(Problem("recipe.unreadable", fault, f"write {PRESET}{other} for the preset"))
     return path
@@ -104,8 +104,8 @@ def _beside(origin: str, other: str) -> str:
 def _read(origin: str) -> Document:
     if origin.startswith(PRESET):
         name = origin.removeprefix(PRESET)
-        return parse_document(Manuscript(find_preset(name).text, name, is_preset=True))
-    return parse_document(Manuscript(_text(origin), origin))
+        return parse_document(DocumentText(find_preset(name).text, name, is_preset=True))
+    return parse_document(DocumentText(_text(origin), origin))
 
 
 def _text(path: str) -> str:

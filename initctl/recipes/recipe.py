@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,12 +18,11 @@ class Seed(NamedTuple):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(NamedTuple):
     """Rules in the order in which they count, under one `scope`, and the seeds that it says: its own, or else those of
     the documents that it extends, which may contradict each other.
 
-    `documents` tells those apart that it is made of: itself, and all that it extends.
+    `documents` are the identities of itself and of all that it extends.
     """
 
     source: str

@@ -44,7 +44,7 @@ def recipe_schema() -> dict[str, Any]:
                 "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"enum": sorted(RESERVED)}},
                 "additionalProperties": {"oneOf": [{"type": "number"}, _EXPRESSION]},
             },
-            "config": {"description": "What config.json is taken to say where it is silent.", "type": "object"},
+            "config": {"description": "What config.json is taken to say if it does not.", "type": "object"},
             "preset": {
                 "description": "What a preset is for.",
                 "type": "object",

@@ -1,6 +1,6 @@
 """Rules → one TOML document that says the same, and needs nothing beside it.
 
-Rules stand in it as they were written, with the variables that they use and what config.json says of the keys that
+It holds the rules as they were written, with the variables that they use and what config.json says of the keys that
 they ask for. If a name means one thing to some rules and another to others, the others get a new name for it.
 """
 

@@ -5,6 +5,7 @@ selector.py     which tensors it takes, and which of their rows
 glob.py         globs over names
 pattern.py      a glob's text → what it is made of
 lookalikes.py   sets of characters that were meant as something else
+matcher.py      what a sequence of elements matches
 elements.py     what a glob is made of, and what each element matches
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments

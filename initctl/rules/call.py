@@ -20,7 +20,7 @@ _OPENING, _CLOSING = "([", ")]"
 class Call:
     """An initializer by name, with its arguments as text, in the order written.
 
-    `places` are where the name stands, and then each argument's key and value, if they stand in a text.
+    `places` are those of the name, and then of each argument's key and value, if they are written in one text.
     """
 
     name: str
@@ -33,15 +33,15 @@ class Call:
 
     @property
     def place(self) -> Excerpt | None:
-        """Where the name stands."""
+        """That of the name."""
         return self.places[0] if self.places else None
 
     def key_place(self, key: str) -> Excerpt | None:
-        """Where the argument's key stands."""
+        """That of the argument's key."""
         return self._place(key, 1)
 
     def value_place(self, key: str) -> Excerpt | None:
-        """Where the argument's value stands."""
+        """That of the argument's value."""
         return self._place(key, 2)
 
     def _place(self, key: str, offset: int) -> Excerpt | None:

@@ -7,11 +7,11 @@ more steps than the pattern has elements, whatever they are.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
 from operator import or_
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +23,8 @@ LONGEST_NUMBER = 18
 """Digits of a number in a name, or of the bound of a range."""
 MOST_NUMBERS = 64
 """Numbers in a name that a pattern looks at."""
+NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
+"""For names without a number."""
 _NUMBER = re.compile(rf"(?<![0-9])[0-9]{{1,{LONGEST_NUMBER}}}(?![0-9])")
 
 
@@ -61,8 +63,7 @@ class Subject:
         return self._starts[element]
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(NamedTuple):
     """These characters."""
 
     text: str
@@ -78,8 +79,7 @@ class Literal:
         return (places & subject.starts(self)) << len(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class CharSet:
+class CharSet(NamedTuple):
     """One character within (or, negated, outside) some inclusive ranges."""
 
     ranges: tuple[tuple[str, str], ...]
@@ -94,24 +94,21 @@ class CharSet:
         return (places & subject.starts(self)) << 1
 
 
-@dataclass(frozen=True, slots=True)
-class AnyChar:
+class AnyChar(NamedTuple):
     """Any one character."""
 
     def after(self, places: Places, subject: Subject) -> Places:
         return places << 1 & subject.everywhere
 
 
-@dataclass(frozen=True, slots=True)
-class AnyRun:
+class AnyRun(NamedTuple):
     """Any characters, or none."""
 
     def after(self, places: Places, subject: Subject) -> Places:
         return -(places & -places) & subject.everywhere  # the first place, and all behind it
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRange:
+class NumberRange(NamedTuple):
     """A whole number, all of its digits, `low` ≤ n ≤ `high`; a negative bound counts back from the highest there is.
 
     Without bounds it is any number, and `capture` is what the number is called.
@@ -142,8 +139,7 @@ class NumberRange:
         return low <= number <= high
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
+class Alternatives(NamedTuple):
     """One of some sequences; `texts` are what they are written as."""
 
     sequences: tuple[Elements, ...]

@@ -5,30 +5,24 @@ r"""Globs over tensor names, matched in time proportional to the name, whatever 
     [abc] [!abc] [0-9]   one character of (or not of) a set {-2..-1}   counted back from the highest at that place
     \       quotes the next character                       {l}        any whole number, which is then called l
 
-A number is matched whole, all of its digits. The highest number at a place is that which stands in any name of the
-checkpoint after the same beginning.
+A number is matched whole, all of its digits. The highest number at a place is the highest that follows the
+same beginning in any name of the checkpoint.
 """
 
 from __future__ import annotations
 
 from itertools import islice
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt
-from initctl.rules.elements import Alternatives, AnyRun, Literal, NumberRange, Subject, after, numbers_in
+from initctl.rules.elements import NO_NUMBERS, Alternatives, Literal, NumberRange, numbers_in
+from initctl.rules.matcher import MOST_ALTERNATIVES, Matcher, spelled_out
 from initctl.rules.pattern import parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.rules.elements import Element, Elements
-
-MOST_ALTERNATIVES = 32
-"""That are looked at one by one."""
-NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
-"""For names without a number."""
-_ANYTHING = (AnyRun(),)
 
 
 class Glob:
@@ -38,14 +32,11 @@ class Glob:
         """Raise `RuleError` if `pattern` is not a glob."""
         self.pattern = str(pattern)
         self._elements = parse_pattern(Excerpt.of(pattern))
-        self._matchers = [_Matcher(elements) for elements in _spelled_out(self._elements)]
+        self._matchers = [Matcher(elements) for elements in spelled_out(self._elements)]
         self.captures = tuple(e.capture for e in _leaves(self._elements) if isinstance(e, NumberRange) and e.capture)
         """What it calls numbers, in the order of the pattern."""
-
-    @property
-    def has_wildcards(self) -> bool:
+        self.has_wildcards = any(map(_is_wildcard, _leaves(self._elements)))
         """Whether it can match names that it does not spell out; alternatives and plain ranges spell out theirs."""
-        return any(map(_is_wildcard, _leaves(self._elements)))
 
     def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:
         """Whether the whole of `name` fits the pattern; `highest` is what `highest_numbers` returns for all names."""
@@ -70,73 +61,8 @@ class Glob:
     def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:
         """The alternatives by which none of `names` matches, if none is empty; of very many, the first."""
         narrowed = islice(_narrowed(self._elements), MOST_ALTERNATIVES)
-        matchers = ((text, _Matcher(elements)) for text, elements in narrowed)
+        matchers = ((text, Matcher(elements)) for text, elements in narrowed)
         return [text for text, matcher in matchers if not any(matcher.accepts(name, highest) for name in names)]
-
-
-class _Matcher:
-    """What some elements match. It looks first at how a name begins and ends, then for words between runs of any
-    characters, and follows places from element to element only if there is more than that.
-    """
-
-    def __init__(self, elements: Elements) -> None:
-        elements = tuple(_joined(elements))
-        self._prefix = elements[0].text if elements and isinstance(elements[0], Literal) else ""
-        elements = elements[bool(self._prefix) :]
-        self._suffix = elements[-1].text if elements and isinstance(elements[-1], Literal) else ""
-        self._between = elements[: len(elements) - bool(self._suffix)]
-        self._words = [element.text for element in self._between if isinstance(element, Literal)]
-        kinds = {type(element) for element in self._between}
-        self._is_simple = AnyRun in kinds and kinds <= {AnyRun, Literal}
-
-    def accepts(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int] = NO_NUMBERS) -> bool:
-        """Whether they match the whole of `name`."""
-        if not (name.startswith(self._prefix) and name.endswith(self._suffix)):
-            return False
-        start, stop = len(self._prefix), len(name) - len(self._suffix)
-        if start > stop or not _has_words(name, self._words, start, stop):
-            return False
-        if self._is_simple:
-            return True
-        return bool(after(self._between, 1 << start, Subject(name, highest, pinned)) >> stop & 1)
-
-
-def _has_words(name: str, words: Iterable[str], start: int, stop: int) -> bool:
-    """Whether `words` follow each other in `name`, with anything around them."""
-    for word in words:
-        at = name.find(word, start, stop)
-        if at < 0:
-            return False
-        start = at + len(word)
-    return True
-
-
-def _joined(elements: Elements) -> Iterator[Element]:
-    """The same, with characters that follow each other in one."""
-    text = ""
-    for element in elements:
-        if isinstance(element, Literal):
-            text += element.text
-            continue
-        if text:
-            yield Literal(text)
-        text = ""
-        yield element
-    if text:
-        yield Literal(text)
-
-
-def _spelled_out(elements: Elements) -> list[Elements]:
-    """The sequences that they are without alternatives; if these are very many, `elements` as they are."""
-    found: list[Elements] = [()]
-    for element in elements:
-        ways: list[Elements] = [(element,)]
-        if isinstance(element, Alternatives):
-            ways = [way for sequence in element.sequences for way in _spelled_out(sequence)]
-        if len(found) * len(ways) > MOST_ALTERNATIVES:
-            return [elements]
-        found = [(*before, *way) for before in found for way in ways]
-    return found
 
 
 def highest_numbers(names: Iterable[str]) -> dict[str, int]:

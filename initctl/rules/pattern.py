@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, CharSet, Literal, NumberRange
 from initctl.rules.expressions import RESERVED
-from initctl.rules.lookalikes import CLASS, LookAlike, look_alike, numbers_meant
 
 if TYPE_CHECKING:
     from initctl.errors import Excerpt
@@ -105,7 +104,7 @@ class _Parser:
         return self.alone(start, texts[0], alternatives[0])
 
     def number(self) -> NumberRange | None:
-        """A range of numbers, where one fills an alternative."""
+        """A range of numbers, if one fills an alternative."""
         found = _RANGE.match(self.pattern, self.at)
         if not found or self.pattern[found.end() : found.end() + 1] not in (",", "}"):
             return None
@@ -117,12 +116,14 @@ class _Parser:
         return NumberRange(low, high)
 
     def alone(self, start: int, text: str, sequence: Elements) -> Element:
-        """What stands in braces alone: numbers, one number from the end, or a name for any number."""
+        """What braces hold alone: numbers, one number from the end, or a name for any number."""
         if len(sequence) == 1 and isinstance(sequence[0], NumberRange):
             return sequence[0]
         if _FROM_THE_END.fullmatch(text):
             return NumberRange(int(text), int(text))
         if not _CAPTURE.fullmatch(text):
+            from initctl.rules.lookalikes import numbers_meant
+
             hint = r"separate alternatives by commas, or write \{ for the brace"
             if meant := numbers_meant(text):
                 hint = f"write {meant}"
@@ -158,6 +159,8 @@ class _Parser:
 
     def check_set(self, start: int, *, negated: bool) -> None:
         """Refuse the set from `start` on if it looks like numbers or alternatives."""
+        from initctl.rules.lookalikes import CLASS, LookAlike, look_alike
+
         text = self.pattern[start + 1 + negated : self.at - 1]
         found = look_alike(text, negated=negated)
         if found is None:
@@ -197,6 +200,6 @@ class _Parser:
         return char or None
 
     def error(self, fault: str, hint: str | None, start: int, stop: int | None = None) -> RuleError:
-        """The error about what stands from `start` on, up to where it was read if nothing else is said."""
+        """The error about what is written from `start` on, to `stop` or as far as it was read."""
         place = self.source.part(start, self.at if stop is None else stop)
         return RuleError(Problem("rule.glob", f"pattern {shown(self.pattern)}: {fault}", hint, place))

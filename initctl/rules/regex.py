@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
-from initctl.rules.elements import LONGEST_NUMBER
+from initctl.rules.elements import LONGEST_NUMBER, NO_NUMBERS
 from initctl.rules.expressions import RESERVED
-from initctl.rules.glob import NO_NUMBERS
 from initctl.rules.pattern import LONGEST_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PREFIX = "re:"
-"""What a selector begins with that is no glob."""
+"""What a selector begins with that is not a glob."""
 
 
 class Regex:
@@ -49,7 +48,7 @@ class Regex:
         return _is_text(name) and self._regex.fullmatch(name) is not None
 
     def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:  # noqa: ARG002
-        """None: what stands in a regular expression is not looked at."""
+        """None: alternatives in a regular expression are not looked at."""
         return []
 
     def captured(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> dict[str, int]:  # noqa: ARG002

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.call import Call, parse_call
@@ -25,15 +25,14 @@ _WHERE = re.compile(r"\swhere(?=\s|$)")
 class Scope:
     """What names in a rule's expressions stand for, beside those that every rule knows.
 
-    `vars` are expressions by name; `config` is what config.json is taken to say where it is silent, by dotted keys.
+    `vars` are expressions by name; `config` is what config.json is taken to say if it does not, by dotted keys.
     """
 
     vars: Mapping[str, Expression] = field(default_factory=dict)
     config: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a rule comes from: its `name` there (`rule 2`), and the file of the recipe, or the preset, that has it.
 
     `line` is the line of the file at which it begins, if that is certain.
@@ -100,7 +99,7 @@ def parse_rule(text: str, name: str, scope: Scope | None = None) -> Rule:
 
 
 def _equals(text: str) -> int:
-    """The first `=` that is neither quoted nor inside brackets: selector and call stand around it."""
+    """The first `=` that is neither quoted nor inside brackets: the selector is before it, the call behind."""
     at, opened = 0, -1
     while at < len(text):
         match text[at]:

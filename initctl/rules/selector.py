@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.expressions import Expression, parse_expression
@@ -11,8 +11,7 @@ from initctl.rules.glob import Glob
 from initctl.rules.regex import PREFIX, Regex
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Rows (dim 0) `start` ≤ i < `stop`, as in Python: negative ones count from the end, absent ones are the ends."""
 
     text: str
@@ -25,8 +24,7 @@ class Rows:
         return tuple(bound for bound in (self.start, self.stop) if bound)
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(NamedTuple):
     """Tensors whose names match, or some rows of them."""
 
     names: Glob | Regex
@@ -63,7 +61,7 @@ def _is_quoted(text: str, at: int) -> bool:
 
 
 def _colons(text: str, start: int, stop: int) -> list[int]:
-    """Where colons stand, but for quoted ones and those in brackets of their own."""
+    """Where colons are, but for quoted ones and those in brackets of their own."""
     depths = accumulate((text[at] == "[") - (text[at] == "]") for at in range(start, stop))
     places = zip(range(start, stop), depths, strict=True)
     return [at for at, depth in places if text[at] == ":" and depth == 0 and text[at - 1] != "\\"]

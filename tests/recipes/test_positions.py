@@ -90,8 +90,8 @@ def test_a_key_is_not_confused_with_the_same_word_elsewhere():
 
 
 def test_the_lines_of_rules_are_told_if_no_text_can_hold_a_rule():
-    assert rule_lines('[[rule]]\n\n  [[ "rule" ]] # x\na = "[[rule]]"\n[[rules]]\n') == [1, 3]
-    assert rule_lines('a = """\n[[rule]]\n"""\n[[rule]]\n') == []
+    assert rule_lines('[[rule]]\n\n  [[ "rule" ]] # x\na = "[[rule]]"\n[[rules]]\n') == (1, 3)
+    assert rule_lines('a = """\n[[rule]]\n"""\n[[rule]]\n') == ()
 
 
 def test_a_rule_that_fits_nothing_is_told_with_its_line_too(tmp_path: Path):

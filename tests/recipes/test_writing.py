@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import initctl
-from initctl.recipes import presets, read_preset
+from initctl.recipes import preset_names
+from initctl.recipes.reading import read_preset
 from tests.planning.tables import checkpoint_of
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def test_any_recipe_gives_the_same_plan_when_it_is_written_out(
         assume(False)
 
 
-@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_gives_the_same_plan_when_it_is_written_out(tmp_path: Path, preset: str):
     rules = read_preset(preset).rules
     (tmp_path / "config.json").write_text(json.dumps(config_for(preset)))

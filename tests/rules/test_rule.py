@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
 from hypothesis import given, settings
@@ -57,7 +57,7 @@ ORIGINS = [
 
 @pytest.mark.parametrize(("origin", "source", "place"), ORIGINS)
 def test_a_plan_names_where_a_rule_comes_from_and_a_message_the_line_too(origin: Origin, source: str, place: str):
-    rule = replace(parse_rule("*.bias=zeros", ""), origin=origin)
+    rule = dataclasses.replace(parse_rule("*.bias=zeros", ""), origin=origin)
     assert rule.source == source
     assert str(rule) == f"{place} (*.bias=zeros)"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import initctl
 from initctl.errors import RuleError
-from initctl.recipes import read_recipe
+from initctl.recipes.reading import read_recipe
 from initctl.rules import Undefined, highest_numbers, parse_condition, parse_expression, parse_rule, parse_selector
 from tests.planning.tables import checkpoint_of
 from tests.requests import request

@@ -141,7 +141,7 @@ def _score(preset: str, names: Sequence[str]) -> float:
 
     One whose rules match any name at all is made for no names, and so for none of these.
     """
-    from initctl.recipes import read_preset
+    from initctl.recipes.reading import read_preset
 
     selectors = [rule.selector.names for rule in read_preset(preset).rules]
     matching = [{number for number, glob in enumerate(selectors) if glob.matches(name)} for name in (_NOBODYS, *names)]

@@ -4,7 +4,7 @@
                first(a, b), which is a if that is known, else b
     condition  values and texts compared by == != < <= > >=, combined by `and`, `or`, `not`; true, false
 
-What a name stands for is told by whoever asks for the value.
+Whoever asks for a value says what names stand for.
 
 expression.py   an expression: its text, its tree, its value
 terms.py        what it is made of

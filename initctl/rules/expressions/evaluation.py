@@ -14,7 +14,7 @@ from initctl.rules.expressions.terms import FIRST, Combined, Compared, Constant,
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from initctl.rules.expressions.terms import Term, Tree, Value
+    from initctl.rules.expressions.terms import Tree, Value
 
 _EXACT = 2**64
 """From here on no whole number is needed exactly, and it goes on as a float."""
@@ -23,7 +23,7 @@ _EXACT = 2**64
 class Undefined(Exception):  # noqa: N818 - a fact that planning turns into an error with rule and tensor
     """An expression has no value: the message says why, `excerpt` where."""
 
-    def __init__(self, message: str, term: Term) -> None:
+    def __init__(self, message: str, term: Tree) -> None:
         super().__init__(message)
         self.excerpt = term.place
 
@@ -37,8 +37,8 @@ def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
                 return _finite(lookup(name), tree)
             except KeyError as reason:
                 raise Undefined(str(reason.args[0]), tree) from None
-        case Subscript(of=of, index=index):
-            return _item(tree, evaluated(of, lookup), evaluated(index, lookup))
+        case Subscript(of=of, at=at):
+            return _item(tree, evaluated(of, lookup), evaluated(at, lookup))
         case Operation(operands=operands) if tree.function == FIRST:
             return _first(operands, lookup)
         case Operation(function=function, operands=operands):
@@ -66,14 +66,14 @@ def _item(tree: Subscript, of: Value, index: Value) -> Value:
     if not isinstance(of, tuple):
         raise Undefined(f"{tree.of.name} is not a list", tree.of)
     if type(index) is not int:
-        raise Undefined(f"{index} is not a whole number", tree.index)
+        raise Undefined(f"{index} is not a whole number", tree.at)
     if not -len(of) <= index < len(of):
         raise Undefined(f"{tree.of.name} has {len(of)} numbers, and none at {index}", tree)
     return _finite(of[index], tree)
 
 
 def _finite(value: Value, tree: Tree) -> Value:
-    """`value`, which somebody has told: a number in the range of those that are computed."""
+    """`value`, which was looked up; a number must be in the range of those that are computed."""
     if isinstance(value, (bool, str, tuple)):
         return value
     try:

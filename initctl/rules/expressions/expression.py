@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt
 from initctl.rules.expressions.evaluation import evaluated
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from initctl.rules.expressions.terms import Tree, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(NamedTuple):
     """An expression: where it is written, and its tree."""
 
     source: Excerpt

@@ -228,7 +228,7 @@ class _Parser:
         raise self.error(f"{opened.text} is not closed", None, opened.place)
 
     def take(self, *texts: str) -> _Token | None:
-        """The next token, where it is one of `texts`."""
+        """The next token, if it is one of `texts`."""
         if self.at < len(self.tokens) and self.tokens[self.at].text in texts:
             return self.next()
         return None
@@ -250,5 +250,5 @@ class _Parser:
 
 
 def _over(kind: type[Operation | Combined], function: str, operands: Sequence[Tree]) -> Tree:
-    """An operator over operands that stand on both sides of it."""
+    """An operator over the operands on both sides of it."""
     return kind(operands[0].place.up_to(operands[-1].place), function, tuple(operands))

@@ -1,10 +1,9 @@
-"""What an expression is made of."""
+"""What an expression is made of: terms, each with the place where it is written."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,51 +28,44 @@ CONFIG = "config."
 """What the name of a value of config.json begins with; its dotted key follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A part of an expression, and where it is written."""
-
-    place: Excerpt = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Constant(Term):
+class Constant(NamedTuple):
+    place: Excerpt
     value: int | float | str | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier(Term):
+class Identifier(NamedTuple):
+    place: Excerpt
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Subscript(Term):
-    """`of[index]`."""
+class Subscript(NamedTuple):
+    """`of[at]`."""
 
+    place: Excerpt
     of: Identifier
-    index: Tree
+    at: Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Operation(Term):
+class Operation(NamedTuple):
     """A function or an operator on its operands."""
 
+    place: Excerpt
     function: str
     operands: tuple[Tree, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Compared(Term):
+class Compared(NamedTuple):
     """Operands, each compared with the next."""
 
+    place: Excerpt
     operands: tuple[Tree, ...]
     signs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Combined(Term):
+class Combined(NamedTuple):
     """`and`, `or` or `not` of conditions."""
 
+    place: Excerpt
     word: str
     operands: tuple[Tree, ...]
 
@@ -88,7 +80,7 @@ def identifiers(tree: Tree) -> Iterator[Identifier]:
         match waiting.pop():
             case Identifier() as name:
                 yield name
-            case Subscript(of=of, index=index):
-                waiting += (of, index)
+            case Subscript(of=of, at=at):
+                waiting += (of, at)
             case Operation(operands=operands) | Compared(operands=operands) | Combined(operands=operands):
                 waiting += operands

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from initctl.rules.expressions.expression import Expression
 
 
-class Circular(Exception):  # noqa: N818 - a fact that is told with rule and tensor
+class Circular(Exception):  # noqa: N818 - a fact that becomes an error with rule and tensor
     """Variables need each other; the message shows how."""
 
 
