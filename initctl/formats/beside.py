@@ -47,9 +47,8 @@ WRITERS = (
     Writer(r"(?:\.\./)?optim(?:izer)?s?(?:_\d+)?/", "accelerate with FSDP"),
 )
 """A name that ends with a slash is that of a folder. The first one that matches counts."""
-_OPENED = re.compile(r"(?:global_step\d+|recipe_state)/")
+_OPENED = r"(?:global_step\d+|recipe_state)/"
 """Folders of a directory that are looked into: of DeepSpeed below a Trainer's checkpoint, and of torchtune."""
-_PATTERNS = tuple((re.compile(writer.pattern), writer) for writer in WRITERS)
 _MOST_READ = 8
 """Files of one writer that are read; many ranks write one each. Of a further one it is not known what it holds."""
 
@@ -99,7 +98,7 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
 def _matching(checkpoint: Checkpoint) -> Iterator[tuple[str, Writer]]:
     own = {os.path.basename(file.name) for file in checkpoint.files}
     for name in _names(checkpoint):
-        writer = next((writer for pattern, writer in _PATTERNS if pattern.fullmatch(name)), None)
+        writer = next((writer for writer in WRITERS if re.fullmatch(writer.pattern, name)), None)
         if writer and name not in own:
             yield name, writer
 
@@ -108,7 +107,7 @@ def _names(checkpoint: Checkpoint) -> Iterator[str]:
     """What is beside the weights: files by their names, folders by theirs and a slash."""
     for name in _listed(checkpoint.home):
         yield name
-        if checkpoint.is_directory and _OPENED.fullmatch(name):
+        if checkpoint.is_directory and re.fullmatch(_OPENED, name):
             yield from (name + inner for inner in _listed(os.path.join(checkpoint.home, name)))
     if checkpoint.is_distributed:
         yield from (f"../{name}" for name in _listed(os.path.dirname(checkpoint.directory)) if name.endswith("/"))

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from initctl.formats.table import Table
+    from initctl.formats.torch_save.parts import Parts
     from initctl.tensors import Shape, TensorSpec
 
 SHARDING = "DCP_SHARDING_INFO"
 _VERSION = "DCP_VERSION"
 _OFFSETS = "saved_offsets"
 _LARGEST = 2**63
-_OF_A_RANK = re.compile(r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors")
+_OF_A_RANK = r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors"
 """What the writer calls a file."""
 
 
@@ -54,8 +55,8 @@ def refuse_lone_slices(path: str, table: Table) -> None:
 
 
 def _files_of_other_ranks(directory: str, name: str) -> list[str]:
-    own = _OF_A_RANK.fullmatch(name)
-    found = map(_OF_A_RANK.fullmatch, os.listdir(directory or ".")) if own else ()
+    own = re.fullmatch(_OF_A_RANK, name)
+    found = (re.fullmatch(_OF_A_RANK, other) for other in os.listdir(directory or ".")) if own else ()
     return [other.string for other in found if other and own and other["rank"] != own["rank"]]
 
 
@@ -64,6 +65,8 @@ def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
 
     Their metadata no longer say where slices begin. Raises `InputError`.
     """
+    from initctl.formats.torch_save.parts import Parts
+
     if plain := [shown(table.file.name) for table in tables if not are_slices(table)]:
         hint = "move other checkpoints elsewhere"
         _refuse(path, f"holds slices of ranks, and {listed(plain)} without {SHARDING}", hint)
