@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-Kind = Literal["float", "complex", "integer", "bool", "scale", "packed", "quantized"]
+ElementKind = Literal["float", "complex", "integer", "bool", "scale", "packed", "quantized"]
 """`scale` holds powers of two only; `packed` puts several elements into a byte, and `quantized` is torch's, whose scale
 is kept elsewhere: no rule can write them."""
 
@@ -22,7 +22,7 @@ class DType:
     name: str
     tag: str | None
     bits: int
-    kind: Kind
+    kind: ElementKind
 
     @property
     def is_floating(self) -> bool:

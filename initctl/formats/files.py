@@ -9,7 +9,7 @@ from initctl.formats.reading import open_regular
 from initctl.formats.registry import REGISTRY, SNIFFED, nearest
 
 if TYPE_CHECKING:
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 
 def first_bytes(path: str) -> bytes:
@@ -21,7 +21,7 @@ def first_bytes(path: str) -> bytes:
         os.close(descriptor)
 
 
-def read_table(path: str, name: str) -> Table:
+def read_table(path: str, name: str) -> FileTable:
     """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
     content = first_bytes(path)
     return (REGISTRY.of_file(content) or nearest(content)).read(path, name)

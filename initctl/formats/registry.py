@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 ENTRY_POINT_GROUP = "initctl.formats"
 SNIFFED = 4096
@@ -38,7 +38,7 @@ class FileFormat:
     name: str
     title: str
     is_at: Callable[[bytes], bool]
-    read: Callable[[str, str], Table]
+    read: Callable[[str, str], FileTable]
     check: Callable[[str], None] | None = None
 
 

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from initctl.formats.directories.companions import Companions
     from initctl.formats.directories.location import Location
     from initctl.formats.state_dicts.roots import Rooted
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 
 def together(
     location: Location,
     kind: str,
-    tables: Sequence[Table],
+    tables: Sequence[FileTable],
     *,
     root: str | None,
-    description: Table | None = None,
+    description: FileTable | None = None,
     companions: Companions | None = None,
     warnings: Sequence[Problem] = (),
 ) -> Checkpoint:

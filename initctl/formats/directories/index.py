@@ -16,16 +16,16 @@ from initctl.formats.reading import open_regular, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 
-class Kind(NamedTuple):
+class IndexNaming(NamedTuple):
     """How an index's name ends if it has no variant, and how its shards' do."""
 
     suffix: str
     shards: tuple[str, ...]
 
 
-KINDS = (Kind(".safetensors.index.json", (SAFETENSORS,)), Kind(".bin.index.json", TORCH))
+INDEXES = (IndexNaming(".safetensors.index.json", (SAFETENSORS,)), IndexNaming(".bin.index.json", TORCH))
 """A directory is searched for these, in this order."""
-_SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.shards)
+_SUFFIXES = tuple(suffix for kind in INDEXES for suffix in kind.shards)
 LONGEST = 100_000_000
 """Bytes."""
 
@@ -92,7 +92,7 @@ class Index:
         if fault := plain_name(shard):
             code, words = fault
             self.refuse(code, f"{shown(shard)}: {words}")
-        suffixes = next((kind.shards for kind in KINDS if self.name and self.name.suffix in kind.shards), _SUFFIXES)
+        suffixes = next((kind.shards for kind in INDEXES if self.name and self.name.suffix in kind.shards), _SUFFIXES)
         if not shard.endswith(suffixes):
             self._malformed(f"{shown(shard)}: is not a {' or '.join(suffixes)} file")
 

@@ -42,7 +42,7 @@ class Chunk(NamedTuple):
     length: int
 
 
-class Layout(NamedTuple):
+class ChunkedTensor(NamedTuple):
     """A tensor as `.metadata` lists it, and the keys that lead to it."""
 
     keys: Keys
@@ -56,7 +56,7 @@ class Metadata(NamedTuple):
     would call.
     """
 
-    layouts: Mapping[str, Layout]
+    tensors: Mapping[str, ChunkedTensor]
     others: tuple[str, ...]
     files: frozenset[str]
     calls: CalledNames
@@ -66,8 +66,8 @@ def read_metadata(path: str) -> Metadata:
     """What the file at `path` says, which is called `.metadata`. Raises `InputError`, and `Malformed`."""
     pickle, looks = read_pickle(_content(path)), Looks()
     fields = _attributes(pickle.value, looks)
-    layouts = _layouts(fields, looks)
-    return Metadata(layouts, tuple(_others(fields, looks)), frozenset(_files(fields, looks)), pickle.names)
+    tensors = _chunked(fields, looks)
+    return Metadata(tensors, tuple(_others(fields, looks)), frozenset(_files(fields, looks)), pickle.names)
 
 
 def _content(path: str) -> bytes:
@@ -80,10 +80,10 @@ def _content(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _layouts(fields: Mapping[str, Any], looks: Looks) -> dict[str, Layout]:
+def _chunked(fields: Mapping[str, Any], looks: Looks) -> dict[str, ChunkedTensor]:
     """Every tensor, by name."""
     places, keys = _places(fields, looks), _keys(fields)
-    return {name: _layout(name, keys.get(name, (name,)), made, places, looks) for name, made in _tensors(fields, looks)}
+    return {name: _whole(name, keys.get(name, (name,)), made, places, looks) for name, made in _tensors(fields, looks)}
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
@@ -147,7 +147,7 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape
     return places
 
 
-def _layout(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> Layout:
+def _whole(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> ChunkedTensor:
     fields = _attributes(made, looks)
     properties = fields.get("properties")
     state = properties.state if isinstance(properties, Call) else None
@@ -167,7 +167,7 @@ def _layout(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape]
         found.append(place._replace(shape=size))
     if fault := tiling_fault(shape, found, looks.spend, called="chunk"):
         raise Malformed(f"tensor {shown(name)}: {fault}")
-    return Layout(keys, dtype_of(dtype), shape, tuple(found))
+    return ChunkedTensor(keys, dtype_of(dtype), shape, tuple(found))
 
 
 def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
+from initctl.formats.files import first_bytes
 from initctl.formats.mistaken import known
 from initctl.formats.mistaken.tar import is_tar, tar_names
-from initctl.formats.reading import open_regular
-from initctl.formats.registry import SNIFFED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from initctl.formats.directories.listing import Listing
+    from initctl.formats.directories.folder import Folder
 
 _WEIGHTS = (SAFETENSORS, *TORCH)
 _OTHER_WEIGHTS = (*FOREIGN, *EXPORTS, ".npy", ".pb", ".nemo", ".zip")
@@ -50,9 +49,9 @@ def refuse_json(path: str, document: Mapping[str, object], content: bytes) -> No
         raise InputError(Problem("file.format", f"{shown(path)}: {found.fault}", found.hint))
 
 
-def refuse_directory(path: str, listing: Listing) -> None:
+def refuse_directory(path: str, folder: Folder) -> None:
     """Raise `InputError` if the files of a directory without a checkpoint say what it is instead."""
-    if found := _directory_of(path, listing):
+    if found := _directory_of(path, folder):
         raise InputError(Problem("directory.empty", f"{shown(path)}: {found.fault}", found.hint))
 
 
@@ -81,25 +80,17 @@ def _searched(rows: Iterable[known.Row], text: str) -> NotCheckpoint | None:
     return next((NotCheckpoint(*found) for pattern, *found in rows if re.search(pattern, text, re.MULTILINE)), None)
 
 
-def _directory_of(path: str, listing: Listing) -> NotCheckpoint | None:
-    names = list(listing.files)
-    if not (names or listing.left_out):
-        fault = "holds only folders, and no weights were found in them" if listing.folders else "holds no files"
+def _directory_of(path: str, folder: Folder) -> NotCheckpoint | None:
+    names = list(folder.files)
+    if not (names or folder.left_out):
+        fault = "holds only folders, and no weights were found in them" if folder.folders else "holds no files"
         return NotCheckpoint(fault, "check that the download or the save is complete")
     for name in names:
-        if name.endswith(_OTHER_WEIGHTS) and (found := _recognized(_beginning(os.path.join(path, name)))):
+        if name.endswith(_OTHER_WEIGHTS) and (found := _recognized(first_bytes(os.path.join(path, name)))):
             return NotCheckpoint(f"holds {shown(name)}, which {found.fault}", found.hint)
     if "config.json" in names:
         return NotCheckpoint(f"holds a config.json and no weights: {known.FROM_CONFIG}", known.NAME_WEIGHTS)
     return None
-
-
-def _beginning(path: str) -> bytes:
-    descriptor, _ = open_regular(path)
-    try:
-        return os.read(descriptor, SNIFFED)
-    finally:
-        os.close(descriptor)
 
 
 def _text_of(content: bytes) -> NotCheckpoint | None:

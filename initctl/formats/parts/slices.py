@@ -25,7 +25,7 @@ from initctl.formats.torch_save.malformed import Malformed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
     from initctl.formats.torch_save.parts import Parts
     from initctl.tensors import Shape, TensorSpec
 
@@ -37,12 +37,12 @@ _OF_A_RANK = r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors"
 """What the writer calls a file."""
 
 
-def are_slices(table: Table) -> bool:
+def are_slices(table: FileTable) -> bool:
     """Whether the file of `table` says where slices begin."""
     return SHARDING in table.metadata
 
 
-def refuse_lone_slices(path: str, table: Table) -> None:
+def refuse_lone_slices(path: str, table: FileTable) -> None:
     """Raise `InputError` if the file at `path`, named by itself, holds only parts of tensors."""
     if not are_slices(table):
         return
@@ -60,7 +60,7 @@ def _files_of_other_ranks(directory: str, name: str) -> list[str]:
     return [other.string for other in found if other and own and other["rank"] != own["rank"]]
 
 
-def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
+def put_together(path: str, tables: Sequence[FileTable]) -> list[FileTable]:
     """`tables` of the files in the directory at `path`, each tensor whole, with the file that its first slice is in.
 
     Their metadata no longer say where slices begin. Raises `InputError`.
@@ -81,7 +81,7 @@ def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
     return [_with_wholes(table, whole) for table in tables]
 
 
-def _starts(path: str, table: Table) -> dict[str, Shape]:
+def _starts(path: str, table: FileTable) -> dict[str, Shape]:
     """The index at which each tensor's slice begins, as the file at `path` says. Raises `InputError`."""
     try:
         noted = parse_object(table.metadata[SHARDING].encode())
@@ -124,14 +124,14 @@ def _reason(tensor: TensorSpec, blocks: Sequence[object]) -> str | None:
     return "it is in slices, and an element takes less than a byte" if in_bits else tensor.unwritable
 
 
-def _with_wholes(table: Table, whole: dict[str, TensorSpec]) -> Table:
+def _with_wholes(table: FileTable, whole: dict[str, TensorSpec]) -> FileTable:
     """`table` with those of the tensors that are not taken from `whole` yet."""
     entries = tuple(_taken(table, whole))
     metadata = {key: text for key, text in table.metadata.items() if key not in (SHARDING, _VERSION)}
     return replace(table, format=SLICES, entries=entries, metadata=metadata)
 
 
-def _taken(table: Table, whole: dict[str, TensorSpec]) -> Iterator[Entry]:
+def _taken(table: FileTable, whole: dict[str, TensorSpec]) -> Iterator[Entry]:
     for keys, tensor in table.entries:
         if tensor.name in whole:
             yield Entry(keys, whole.pop(tensor.name))
