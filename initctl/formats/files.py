@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.formats.reading import open_regular
+from initctl.formats.reading import opened
 from initctl.formats.registry import REGISTRY, SNIFFED, nearest
 
 if TYPE_CHECKING:
@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 
 def first_bytes(path: str) -> bytes:
     """As many bytes of the file at `path` as tell its format. Raises `InputError`."""
-    descriptor, _ = open_regular(path)
-    try:
+    with opened(path) as (descriptor, _):
         return os.read(descriptor, SNIFFED)
-    finally:
-        os.close(descriptor)
 
 
 def read_table(path: str, name: str) -> FileTable:

@@ -7,7 +7,6 @@ understand differently. Offsets come from this table.
 
 from __future__ import annotations
 
-import os
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -15,7 +14,7 @@ from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.format_names import SAFETENSORS
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
@@ -43,11 +42,8 @@ _LARGEST_SIZE = 2**64
 def read_table(path: str, name: str) -> FileTable:
     """The header of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
     reader = _Reader(path, name)
-    descriptor, status = open_regular(path)
-    try:
+    with opened(path) as (descriptor, status):
         tensors, metadata = reader.read(descriptor, 0, status.st_size)
-    finally:
-        os.close(descriptor)
     reader.ask_library(path)
     file = CheckpointFile.of(name, status)
     return FileTable(SAFETENSORS, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import SAFETENSORS, TORCH, WeightName, weight_name
 from initctl.formats.mistaken.not_checkpoints import refuse_json
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 
@@ -65,13 +65,10 @@ class Index:
         return None
 
     def _content(self) -> bytes:
-        descriptor, status = open_regular(self.path)
-        try:
+        with opened(self.path) as (descriptor, status):
             if status.st_size > LONGEST:
                 self._malformed(f"longer than {LONGEST} bytes")
             return read_at(descriptor, status.st_size, 0)
-        finally:
-            os.close(descriptor)
 
     def _weight_map(self) -> dict[str, str]:
         content = self._content()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.torch_save import archive
 from initctl.formats.torch_save.malformed import Malformed
@@ -36,12 +35,9 @@ def read_chunks(path: str, name: str, chunks: Sequence[tuple[Chunk, DType]]) -> 
 
     Raises `InputError`, and `Malformed`.
     """
-    descriptor, status = open_regular(path)
-    reader = _Items(path, name, descriptor, status.st_size)
-    try:
+    with opened(path) as (descriptor, status):
+        reader = _Items(path, name, descriptor, status.st_size)
         blocks = {(chunk.name, chunk.start): reader.block(chunk, dtype) for chunk, dtype in chunks}
-    finally:
-        os.close(descriptor)
     file = CheckpointFile.of(name, status, tuple(reader.checksums))
     return ChunkFile(file, blocks, reader.unwritable)
 

@@ -5,13 +5,12 @@ It is a pickle, read as data only. torch/distributed/checkpoint/metadata.py and 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.directories.index import plain_name
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, read_pickle
@@ -71,13 +70,10 @@ def read_metadata(path: str) -> Metadata:
 
 
 def _content(path: str) -> bytes:
-    descriptor, status = open_regular(path)
-    try:
+    with opened(path) as (descriptor, status):
         if status.st_size > LONGEST_PICKLE:
             raise Malformed(f"is longer than {LONGEST_PICKLE:,} bytes")
         return read_at(descriptor, status.st_size, 0)
-    finally:
-        os.close(descriptor)
 
 
 def _chunked(fields: Mapping[str, Any], looks: Looks) -> dict[str, ChunkedTensor]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from initctl.formats.table import FileTable
-    from initctl.formats.torch_save.parts import Parts
     from initctl.tensors import Shape, TensorSpec
 
 SHARDING = "DCP_SHARDING_INFO"
@@ -65,8 +64,6 @@ def put_together(path: str, tables: Sequence[FileTable]) -> list[FileTable]:
 
     Their metadata no longer say where slices begin. Raises `InputError`.
     """
-    from initctl.formats.torch_save.parts import Parts
-
     if plain := [shown(table.file.name) for table in tables if not are_slices(table)]:
         hint = "move other checkpoints elsewhere"
         _refuse(path, f"holds slices of ranks, and {listed(plain)} without {SHARDING}", hint)
