@@ -83,6 +83,11 @@ class Registry:
         formats = (one for one in self._by_name.values() if isinstance(one, DirectoryFormat))
         return next((one for one in formats if one.is_in(names)), None)
 
+    def title(self, name: str) -> str:
+        """What messages say of a file or a directory in the format `name`."""
+        found = self._by_name.get(name)
+        return found.title if found else f"in the format {shown(name)}"
+
     def _of_file(self, content: bytes) -> FileFormat | None:
         formats = (one for one in self._by_name.values() if isinstance(one, FileFormat))
         return next((one for one in formats if one.is_at(content)), None)
@@ -126,7 +131,7 @@ def _function(place: str) -> Callable[..., Any]:
 
 
 _SAFETENSORS = FileFormat(
-    SAFETENSORS, "safetensors", is_safetensors, _function("initctl.formats.safetensors:read_table")
+    SAFETENSORS, "a safetensors file", is_safetensors, _function("initctl.formats.safetensors:read_table")
 )
 _TORCH = FileFormat(
     TORCH,
