@@ -17,7 +17,7 @@ is kept elsewhere: no rule can write them."""
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """An element type: torch's name for it, its tag in a safetensors header, where it has one, its width."""
+    """An element type: torch's name for it, its tag in a safetensors header, if it has one, its width."""
 
     name: str
     tag: str | None
@@ -49,7 +49,7 @@ class DType:
 
     @property
     def width(self) -> int:
-        """Bytes of one part of an element. Raises `TypeError` where there is no NumPy type."""
+        """Bytes of one part of an element. Raises `TypeError` if there is no NumPy type."""
         return self.numpy.itemsize
 
     @property

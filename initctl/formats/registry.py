@@ -1,4 +1,4 @@
-"""Which format a file or a directory is in: told by its content, never by its name.
+"""Which format a file or a directory is in: its content says so, never its name.
 
 Built-in formats and plugins come through the same door. A package adds a format of files by an entry point in the group
 `initctl.formats` that names a `FileFormat`. Packages are asked about what no built-in format recognizes.

@@ -74,7 +74,7 @@ class _Reader:
         self._alike: dict[tuple[object, Shape], _Alike] = {}
 
     def read(self, descriptor: int, start: int, stop: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
-        """Tensors and metadata of what lies from `start` to `stop`."""
+        """Tensors and metadata of bytes `start` to `stop`."""
         text = self.header_text(descriptor, start, stop - start)
         try:
             entries = parse_object(text)

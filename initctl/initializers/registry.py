@@ -35,7 +35,7 @@ class Registry:
             self.register(initializer)
 
     def register(self, initializer: Initializer) -> None:
-        """Add an initializer. Raises `UsageError` where its name or an alias is taken."""
+        """Add an initializer. Raises `UsageError` if its name or an alias is taken."""
         names = (initializer.name, *initializer.aliases)
         if taken := next((name for name in names if name == KEEP or name in self._by_name), None):
             raise UsageError(Problem("initializer.taken", f"initializer {shown(taken)}: the name is already taken"))

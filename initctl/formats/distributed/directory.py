@@ -112,7 +112,7 @@ def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
 
 
 def _strays(location: Location, here: Folder, metadata: Metadata) -> tuple[Problem, ...]:
-    """A warning where a file of chunks lies there that nothing names."""
+    """A warning if there is a file of chunks that nothing names."""
     strays = [name for name in here.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files]
     if not strays:
         return ()

@@ -1,4 +1,4 @@
-"""`.metadata` of torch.distributed.checkpoint: which tensors there are, how they were cut, and where each chunk lies.
+"""`.metadata` of torch.distributed.checkpoint: which tensors there are, how they were cut, and where each chunk is.
 
 It is a pickle, read as data only. torch/distributed/checkpoint/metadata.py and filesystem.py describe it.
 """
@@ -83,7 +83,7 @@ def _chunked(fields: Mapping[str, Any], looks: Looks) -> dict[str, ChunkedTensor
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
-    """The keys that lead to each tensor, by name, where the writer noted them down."""
+    """The keys that lead to each tensor, by name, if the writer noted them down."""
     noted = fields.get("planner_data")
     pairs = noted.pairs or [] if isinstance(noted, Call) else []
     return {
@@ -121,7 +121,7 @@ def _files(fields: Mapping[str, Any], looks: Looks) -> Iterator[str]:
 
 
 def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape], Chunk]:
-    """Where each chunk lies, by its tensor and start; its shape is not told here."""
+    """Where each chunk is, by its tensor and start; its shape is noted elsewhere."""
     places: dict[tuple[str, Shape], Chunk] = {}
     for key, made in _pairs(fields.get("storage_data"), "storage_data", looks):
         index, info = _attributes(key, looks), _attributes(made, looks)
@@ -130,7 +130,7 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape
             continue  # bytes, which stay as they are
         file, offset, length = (info.get(field) for field in ("relative_path", "offset", "length"))
         if not isinstance(file, str) or type(offset) is not int or type(length) is not int or offset < 0 or length < 0:
-            raise Malformed(f"tensor {shown(name)}: where it lies is not told")
+            raise Malformed(f"tensor {shown(name)}: no place in a file is given")
         if fault := plain_name(file):
             raise Malformed(f"{shown(file)}: {fault[1]}")
         if info.get("transform_descriptors"):
@@ -150,7 +150,7 @@ def _whole(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape],
     dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties, looks).get("dtype")
     chunks = fields.get("chunks")
     if not isinstance(chunks, list):
-        raise Malformed(f"tensor {shown(name)}: its chunks are no list")
+        raise Malformed(f"tensor {shown(name)}: its chunks are not a list")
     looks.spend(_STEPS * len(chunks))
     shape = sizes_of(fields.get("size"))
     found = []
@@ -159,7 +159,7 @@ def _whole(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape],
         start, size = sizes_of(of_chunk.get("offsets"), "offsets"), sizes_of(of_chunk.get("sizes"), "sizes")
         place = places.get((name, start))
         if place is None:
-            raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} lies nowhere")
+            raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} is in no file")
         found.append(place._replace(shape=size))
     if fault := tiling_fault(shape, found, looks.spend, called="chunk"):
         raise Malformed(f"tensor {shown(name)}: {fault}")
