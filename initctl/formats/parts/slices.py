@@ -19,13 +19,13 @@ from initctl.formats.format_names import SLICES
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
-from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from initctl.formats.table import FileTable
+    from initctl.formats.torch_save.looks import Looks
     from initctl.tensors import Shape, TensorSpec
 
 SHARDING = "DCP_SHARDING_INFO"
@@ -64,6 +64,8 @@ def put_together(path: str, tables: Sequence[FileTable]) -> list[FileTable]:
 
     Their metadata no longer say where slices begin. Raises `InputError`.
     """
+    from initctl.formats.torch_save.looks import Looks
+
     if plain := [shown(table.file.name) for table in tables if not are_slices(table)]:
         hint = "move other checkpoints elsewhere"
         _refuse(path, f"holds slices of ranks, and {listed(plain)} without {SHARDING}", hint)
