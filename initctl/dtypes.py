@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-Kind = Literal["float", "complex", "integer", "bool", "scale", "packed", "quantized"]
+ElementKind = Literal["float", "complex", "integer", "bool", "scale", "packed", "quantized"]
 """`scale` holds powers of two only; `packed` puts several elements into a byte, and `quantized` is torch's, whose scale
 is kept elsewhere: no rule can write them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """An element type: torch's name for it, its tag in a safetensors header, where it has one, its width."""
+    """An element type: torch's name for it, its tag in a safetensors header, if it has one, its width."""
 
     name: str
     tag: str | None
     bits: int
-    kind: Kind
+    kind: ElementKind
 
     @property
     def is_floating(self) -> bool:
@@ -49,7 +49,7 @@ class DType:
 
     @property
     def width(self) -> int:
-        """Bytes of one part of an element. Raises `TypeError` where there is no NumPy type."""
+        """Bytes of one part of an element. Raises `TypeError` if there is no NumPy type."""
         return self.numpy.itemsize
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import Problem, UsageError, shown
 from initctl.execution.endings import FOREIGN, TEXTS, WRITTEN, ending
 from initctl.formats.directories.shards import LARGEST, parse_size
+from initctl.formats.registry import REGISTRY
 from initctl.formats.writing.formats import SAFETENSORS, TORCH
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str |
     """
     found = _outcome_at(output, checkpoint, max_shard_size)
     if checkpoint.is_read_only and not found.conversion:
-        message = f"{shown(checkpoint.path)}: initctl reads the format {checkpoint.format}, and does not write it"
+        title = REGISTRY.title(checkpoint.format)
+        message = f"{shown(checkpoint.path)}: is {title}, which initctl reads and does not write"
         raise UsageError(Problem("output.read_only", message, f"convert it: {_NAME_ANOTHER} with -o"))
     return found
 

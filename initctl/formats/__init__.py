@@ -1,4 +1,4 @@
-"""Checkpoints as tables: which files, and where in them each tensor lies. No tensor byte is read.
+"""Checkpoints as tables: which files, and where in them each tensor is. No tensor byte is read.
 
 checkpoint.py       the table itself
 checkpoint_file.py  one of its files, and its checksums
@@ -8,7 +8,7 @@ registry.py         which format a file or a directory is in, by its content
 files.py            one file, in whatever format
 table.py            what a reader makes of one file
 stored.py           formats that packages add
-together.py         what the tables of files come to together
+together.py         the checkpoint that tables of files make up
 safetensors.py      a .safetensors file
 torch_save/         a file of torch.save
 distributed/        a directory of torch.distributed.checkpoint

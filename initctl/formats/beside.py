@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
     from initctl.tensors import TensorSpec
 
 _TORCH = r"\.(?:pt|pth|bin|ckpt|pkl)"
 
 
-class Writer(NamedTuple):
+class Trainer(NamedTuple):
     """Who writes files whose names match `pattern`, relative to the directory of the weights.
 
     Copies of parameters are in each of them, whatever it is seen to hold, if it `has_copies`.
@@ -35,23 +35,22 @@ class Writer(NamedTuple):
     has_copies: bool = False
 
 
-WRITERS = (
-    Writer(rf"(?:.*/)?\w*_optim_states{_TORCH}", "DeepSpeed", has_copies=True),
-    Writer(r"(?:.*/)?distrib_optim\.pt", "Megatron-LM", has_copies=True),
-    Writer(r"optimizer(?:_\d+)?\.bin", "accelerate"),
-    Writer(r"optimizer\.pt", "transformers Trainer"),
-    Writer(r"(?:recipe_state/)?recipe_state\.pt", "torchtune"),
-    Writer(rf"training_state\w*{_TORCH}", "a trainer"),
-    Writer(r"custom_checkpoint_\d+\.pkl", "accelerate"),
-    Writer(rf"(?:\w+[-_.])?optim(?:izer)?s?(?:[-_.]\w+)*(?:{_TORCH}|\.safetensors)", "a trainer"),
-    Writer(r"(?:\.\./)?optim(?:izer)?s?(?:_\d+)?/", "accelerate with FSDP"),
+TRAINERS = (
+    Trainer(rf"(?:.*/)?\w*_optim_states{_TORCH}", "DeepSpeed", has_copies=True),
+    Trainer(r"(?:.*/)?distrib_optim\.pt", "Megatron-LM", has_copies=True),
+    Trainer(r"optimizer(?:_\d+)?\.bin", "accelerate"),
+    Trainer(r"optimizer\.pt", "transformers Trainer"),
+    Trainer(r"(?:recipe_state/)?recipe_state\.pt", "torchtune"),
+    Trainer(rf"training_state\w*{_TORCH}", "a trainer"),
+    Trainer(r"custom_checkpoint_\d+\.pkl", "accelerate"),
+    Trainer(rf"(?:\w+[-_.])?optim(?:izer)?s?(?:[-_.]\w+)*(?:{_TORCH}|\.safetensors)", "a trainer"),
+    Trainer(r"(?:\.\./)?optim(?:izer)?s?(?:_\d+)?/", "accelerate with FSDP"),
 )
 """A name that ends with a slash is that of a folder. The first one that matches counts."""
-_OPENED = re.compile(r"(?:global_step\d+|recipe_state)/")
+_OPENED = r"(?:global_step\d+|recipe_state)/"
 """Folders of a directory that are looked into: of DeepSpeed below a Trainer's checkpoint, and of torchtune."""
-_PATTERNS = tuple((re.compile(writer.pattern), writer) for writer in WRITERS)
 _MOST_READ = 8
-"""Files of one writer that are read; many ranks write one each. Of a further one it is not known what it holds."""
+"""Files of one trainer that are read; many ranks write one each. Of a further one it is not known what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,8 @@ class Beside:
 
     name: str
     path: str
-    writer: Writer
-    table: Table | None = None
+    trainer: Trainer
+    table: FileTable | None = None
     optimizers: tuple[Optimizer, ...] = ()
     copies: tuple[Copies, ...] = ()
 
@@ -69,12 +68,12 @@ class Beside:
     def matters(self) -> bool:
         """Whether it holds, or may hold, anything that training goes on from."""
         remembers = any(optimizer.kinds for optimizer in self.optimizers)
-        return self.table is None or self.writer.has_copies or remembers or bool(self.copies)
+        return self.table is None or self.trainer.has_copies or remembers or bool(self.copies)
 
     @property
     def has_copies(self) -> str | None:
         """Who writes the copies of parameters that it holds, if it holds any."""
-        return self.copies[0].writer if self.copies else self.writer.name if self.writer.has_copies else None
+        return self.copies[0].writer if self.copies else self.trainer.name if self.trainer.has_copies else None
 
 
 def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
@@ -84,31 +83,31 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
     """
     has_own = not checkpoint.is_directory and any(optimizer.kinds for optimizer in checkpoint.optimizers)
     base = checkpoint.path if os.path.isdir(checkpoint.path) else os.path.dirname(checkpoint.path)
-    read: dict[Writer, int] = {}
+    read: dict[Trainer, int] = {}
     found = []
-    for name, writer in _matching(checkpoint):
-        read[writer] = read.get(writer, 0) + 1
+    for name, trainer in _matching(checkpoint):
+        read[trainer] = read.get(trainer, 0) + 1
         path = os.path.normpath(os.path.join(base, name)) + ("/" if name.endswith("/") else "")
-        if read[writer] <= _MOST_READ:
-            found.append(_read(os.path.join(checkpoint.home, name), path, checkpoint.named(name), writer))
-        elif not writer.has_copies:  # the first ones say that there are copies
-            found.append(Beside(checkpoint.named(name), path, writer))
+        if read[trainer] <= _MOST_READ:
+            found.append(_read(os.path.join(checkpoint.home, name), path, checkpoint.named(name), trainer))
+        elif not trainer.has_copies:  # the first ones say that there are copies
+            found.append(Beside(checkpoint.named(name), path, trainer))
     return tuple(one for one in found if one.matters and (one.has_copies or not has_own))
 
 
-def _matching(checkpoint: Checkpoint) -> Iterator[tuple[str, Writer]]:
+def _matching(checkpoint: Checkpoint) -> Iterator[tuple[str, Trainer]]:
     own = {os.path.basename(file.name) for file in checkpoint.files}
     for name in _names(checkpoint):
-        writer = next((writer for pattern, writer in _PATTERNS if pattern.fullmatch(name)), None)
-        if writer and name not in own:
-            yield name, writer
+        trainer = next((trainer for trainer in TRAINERS if re.fullmatch(trainer.pattern, name)), None)
+        if trainer and name not in own:
+            yield name, trainer
 
 
 def _names(checkpoint: Checkpoint) -> Iterator[str]:
     """What is beside the weights: files by their names, folders by theirs and a slash."""
     for name in _listed(checkpoint.home):
         yield name
-        if checkpoint.is_directory and _OPENED.fullmatch(name):
+        if checkpoint.is_directory and re.fullmatch(_OPENED, name):
             yield from (name + inner for inner in _listed(os.path.join(checkpoint.home, name)))
     if checkpoint.is_distributed:
         yield from (f"../{name}" for name in _listed(os.path.dirname(checkpoint.directory)) if name.endswith("/"))
@@ -122,17 +121,17 @@ def _listed(directory: str) -> Iterator[str]:
     yield from (f"{entry.name}/" if os.path.isdir(entry.path) else entry.name for entry in entries)
 
 
-def _read(place: str, path: str, name: str, writer: Writer) -> Beside:
+def _read(place: str, path: str, name: str, trainer: Trainer) -> Beside:
     """What is in the file at `place`, which messages call `path`."""
     if name.endswith("/"):
-        return Beside(name, path, writer)
+        return Beside(name, path, trainer)
     try:
         table = read_table(place, name)
     except InputError:
-        return Beside(name, path, writer)
+        return Beside(name, path, trainer)
     found = optimizers(table.entries, table.optimizers)
     copies = masters((entry.tensor.name for entry in table.entries), found)
-    return Beside(name, path, writer, table, found, copies)
+    return Beside(name, path, trainer, table, found, copies)
 
 
 def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
@@ -152,7 +151,7 @@ def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
     )
 
 
-def _renamed(file: str, table: Table) -> Iterator[TensorSpec]:
+def _renamed(file: str, table: FileTable) -> Iterator[TensorSpec]:
     return (_named(file, entry.tensor) for entry in table.entries)
 
 

@@ -104,7 +104,7 @@ class Checkpoint:
         return self.is_directory and any(os.path.commonpath([p, self.directory]) == self.directory for p in places)
 
     def open(self, file: CheckpointFile) -> int:
-        """A descriptor to read `file` from. Raises `ConflictError` where it changed."""
+        """A descriptor to read `file` from. Raises `ConflictError` if it changed."""
         path = os.path.join(self.directory, file.name)
         if not os.path.lexists(path):
             raise self.changed(file)

@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.formats.reading import open_regular
+from initctl.formats.reading import opened
 from initctl.formats.registry import REGISTRY, SNIFFED, nearest
 
 if TYPE_CHECKING:
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 
 def first_bytes(path: str) -> bytes:
     """As many bytes of the file at `path` as tell its format. Raises `InputError`."""
-    descriptor, _ = open_regular(path)
-    try:
+    with opened(path) as (descriptor, _):
         return os.read(descriptor, SNIFFED)
-    finally:
-        os.close(descriptor)
 
 
-def read_table(path: str, name: str) -> Table:
+def read_table(path: str, name: str) -> FileTable:
     """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
     content = first_bytes(path)
     return (REGISTRY.of_file(content) or nearest(content)).read(path, name)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, shown
 from initctl.suggestions import did_you_mean_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:
@@ -24,6 +29,16 @@ def open_regular(path: str) -> tuple[int, os.stat_result]:
     return descriptor, status
 
 
+@contextmanager
+def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
+    """The same as long as it is needed, then closed."""
+    descriptor, status = open_regular(path)
+    try:
+        yield descriptor, status
+    finally:
+        os.close(descriptor)
+
+
 def read_at(descriptor: int, length: int, offset: int) -> bytes:
     """`length` bytes from `offset`, or as many as there are."""
     parts: list[bytes] = []
@@ -35,14 +50,11 @@ def read_at(descriptor: int, length: int, offset: int) -> bytes:
 
 
 def read_small(path: str, at_most: int) -> bytes:
-    """The content of the regular file at `path`, of `at_most` so many bytes. Raises `InputError`."""
-    descriptor, status = open_regular(path)
-    try:
+    """The content of the regular file at `path`. Raises `InputError`, also if it is longer than `at_most` bytes."""
+    with opened(path) as (descriptor, status):
         if status.st_size > at_most:
             raise InputError(Problem("file.too_long", f"{shown(path)}: is longer than {at_most:,} bytes"))
         return read_at(descriptor, status.st_size, 0)
-    finally:
-        os.close(descriptor)
 
 
 def unreadable(path: str, error: OSError | ValueError) -> InputError:

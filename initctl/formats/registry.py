@@ -1,4 +1,4 @@
-"""Which format a file or a directory is in: told by its content, never by its name.
+"""Which format a file or a directory is in: its content says so, never its name.
 
 Built-in formats and plugins come through the same door. A package adds a format of files by an entry point in the group
 `initctl.formats` that names a `FileFormat`. Packages are asked about what no built-in format recognizes.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 ENTRY_POINT_GROUP = "initctl.formats"
 SNIFFED = 4096
@@ -38,7 +38,7 @@ class FileFormat:
     name: str
     title: str
     is_at: Callable[[bytes], bool]
-    read: Callable[[str, str], Table]
+    read: Callable[[str, str], FileTable]
     check: Callable[[str], None] | None = None
 
 
@@ -83,6 +83,11 @@ class Registry:
         formats = (one for one in self._by_name.values() if isinstance(one, DirectoryFormat))
         return next((one for one in formats if one.is_in(names)), None)
 
+    def title(self, name: str) -> str:
+        """What messages say of a file or a directory in the format `name`."""
+        found = self._by_name.get(name)
+        return found.title if found else f"in the format {shown(name)}"
+
     def _of_file(self, content: bytes) -> FileFormat | None:
         formats = (one for one in self._by_name.values() if isinstance(one, FileFormat))
         return next((one for one in formats if one.is_at(content)), None)
@@ -126,7 +131,7 @@ def _function(place: str) -> Callable[..., Any]:
 
 
 _SAFETENSORS = FileFormat(
-    SAFETENSORS, "safetensors", is_safetensors, _function("initctl.formats.safetensors:read_table")
+    SAFETENSORS, "a safetensors file", is_safetensors, _function("initctl.formats.safetensors:read_table")
 )
 _TORCH = FileFormat(
     TORCH,

@@ -7,7 +7,6 @@ understand differently. Offsets come from this table.
 
 from __future__ import annotations
 
-import os
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -15,11 +14,11 @@ from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.format_names import SAFETENSORS
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
-from initctl.formats.table import Entry, Table
+from initctl.formats.table import Entry, FileTable
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
@@ -40,17 +39,14 @@ _LARGEST_SIZE = 2**64
 """The library counts elements and bits in 64 bits."""
 
 
-def read_table(path: str, name: str) -> Table:
+def read_table(path: str, name: str) -> FileTable:
     """The header of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
     reader = _Reader(path, name)
-    descriptor, status = open_regular(path)
-    try:
+    with opened(path) as (descriptor, status):
         tensors, metadata = reader.read(descriptor, 0, status.st_size)
-    finally:
-        os.close(descriptor)
     reader.ask_library(path)
     file = CheckpointFile.of(name, status)
-    return Table(SAFETENSORS, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
+    return FileTable(SAFETENSORS, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
 
 
 def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> tuple[TensorSpec, ...]:
@@ -59,7 +55,7 @@ def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> t
     return tensors
 
 
-class _Kind(NamedTuple):
+class _Alike(NamedTuple):
     """What tensors of one dtype and shape have in common: bytes, the index of the first element, strides."""
 
     dtype: DType
@@ -75,10 +71,10 @@ class _Reader:
     def __init__(self, path: str, name: str) -> None:
         self.path = path
         self.name = name
-        self._kinds: dict[tuple[object, Shape], _Kind] = {}
+        self._alike: dict[tuple[object, Shape], _Alike] = {}
 
     def read(self, descriptor: int, start: int, stop: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
-        """Tensors and metadata of what lies from `start` to `stop`."""
+        """Tensors and metadata of bytes `start` to `stop`."""
         text = self.header_text(descriptor, start, stop - start)
         try:
             entries = parse_object(text)
@@ -147,15 +143,15 @@ class _Reader:
             self.refuse_tensor(name, f"{field} must be a list of whole numbers, 0 or more")
         return tuple(value)
 
-    def kind(self, name: str, tag: Any, shape: Shape) -> _Kind:  # noqa: ANN401
+    def kind(self, name: str, tag: Any, shape: Shape) -> _Alike:  # noqa: ANN401
         """Of a dtype and a shape: most tensors of a large file share theirs with others."""
-        found = self._kinds.get((tag, shape)) if isinstance(tag, str) else None
+        found = self._alike.get((tag, shape)) if isinstance(tag, str) else None
         if found is None:
             if not isinstance(tag, str) or tag not in BY_TAG:
                 self.refuse_tensor(name, f"dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
             dtype = BY_TAG[tag]
-            found = _Kind(dtype, shape, self.nbytes(name, dtype, shape), (0,) * len(shape), row_major(shape))
-            self._kinds[tag, shape] = found
+            found = _Alike(dtype, shape, self.nbytes(name, dtype, shape), (0,) * len(shape), row_major(shape))
+            self._alike[tag, shape] = found
         return found
 
     def nbytes(self, name: str, dtype: DType, shape: Shape) -> int:

@@ -12,7 +12,7 @@ from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.reading import open_regular
 from initctl.formats.registry import FileFormat
-from initctl.formats.table import Entry, Table
+from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import Block, TensorSpec, row_major
 
@@ -60,7 +60,7 @@ def file_format(
     return FileFormat(name, title, is_at, partial(_read_table, name, title, read))
 
 
-def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents], path: str, name: str) -> Table:
+def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents], path: str, name: str) -> FileTable:
     descriptor, status = open_regular(path)
     try:
         with os.fdopen(descriptor, "rb") as file:
@@ -76,7 +76,7 @@ def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents],
         fault = f"{shown(path)}: cannot be read as {title}: {type(error).__name__}: {shown(error)}"
         raise InputError(Problem(f"{form}.unreadable", fault)) from error
     entries = tuple(Entry((tensor.name,), tensor) for tensor in tensors)
-    return Table(form, CheckpointFile.of(name, status), entries, metadata, is_read_only=True)
+    return FileTable(form, CheckpointFile.of(name, status), entries, metadata, is_read_only=True)
 
 
 def _proven(found: StoredTensor, file: str, size: int) -> TensorSpec:

@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class FileTable:
     """One file's table, of a format.
 
     `metadata` are texts that describe the file; `contents` say in a word or two what it holds beside tensors, by key.

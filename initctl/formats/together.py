@@ -1,4 +1,4 @@
-"""What the tables of files come to together: a checkpoint."""
+"""The checkpoint that tables of files make up."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from initctl.formats.directories.companions import Companions
     from initctl.formats.directories.location import Location
     from initctl.formats.state_dicts.roots import Rooted
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 
 def together(
     location: Location,
     kind: str,
-    tables: Sequence[Table],
+    tables: Sequence[FileTable],
     *,
     root: str | None,
-    description: Table | None = None,
+    description: FileTable | None = None,
     companions: Companions | None = None,
     warnings: Sequence[Problem] = (),
 ) -> Checkpoint:
     """The checkpoint that files with `tables` make up; with `companions` it is a directory.
 
-    A `description` is the table of one of the others, which says where tensors lie, as an index does.
+    A `description` is the table of one of the others, which says where tensors are, as an index does.
     """
     read = [description, *tables] if description else tables
     entries = [entry for table in read for entry in table.entries]
@@ -48,7 +48,7 @@ def together(
         tensors=found.tensors,
         metadata={table.file.name: table.metadata for table in read if table.metadata},
         companions=companions,
-        warnings=(*(w for table in read for w in table.warnings), *_choice(location.path, found), *warnings),
+        warnings=(*(w for table in read for w in table.warnings), *_several_roots(location.path, found), *warnings),
         root=found.root,
         outside=found.outside,
         unlisted=tuple(spec for table in read for spec in table.unlisted),
@@ -61,8 +61,8 @@ def together(
     return replace(checkpoint, warnings=(*checkpoint.warnings, *weights_elsewhere(checkpoint)))
 
 
-def _choice(path: str, found: Rooted) -> tuple[Problem, ...]:
-    """A warning where another state dict might have been meant."""
+def _several_roots(path: str, found: Rooted) -> tuple[Problem, ...]:
+    """A warning if another state dict might have been meant."""
     if not found.others:
         return ()
     others = listed([shown(other) for other in found.others])

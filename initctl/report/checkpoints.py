@@ -128,7 +128,7 @@ def _rest(tensor: TensorSpec) -> tuple[str, str, str, str, str]:
 
 
 def _fans(tensor: TensorSpec) -> Fans | None:
-    """The fans as torch computes them, where the tensor has enough dims."""
+    """The fans as torch computes them, if the tensor has enough dims."""
     try:
         return fans(tensor.shape)
     except Unfit:

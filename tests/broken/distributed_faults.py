@@ -158,7 +158,7 @@ def lies() -> Iterator[Fault]:
     yield tensor("D10-size-is-a-list", "its size is no tuple of numbers", lambda w: setattr(w, "size", [4, 3]))
     yield tensor("D10-size-is-negative", "its size holds what is no whole number",
                  lambda w: setattr(w, "size", (-4, 3)))  # fmt: skip
-    yield tensor("D10-chunks-are-no-list", "its chunks are no list", lambda w: setattr(w, "chunks", None))
+    yield tensor("D10-chunks-are-no-list", "its chunks are not a list", lambda w: setattr(w, "chunks", None))
     yield tensor("D10-a-chunk-is-a-text", "its offsets is no tuple of numbers", lambda w: setattr(w, "chunks", ["x"]))
     yield tensor("D10-no-properties", "has no known dtype", lambda w: setattr(w, "properties", None))
     yield tensor("D10-dtype-is-a-text", "has no known dtype", lambda w: setattr(w.properties, "dtype", "float32"))
@@ -171,12 +171,12 @@ def places() -> Iterator[Fault]:
     }.items():  # fmt: skip
         words = "is not written plainly, as " if name == "not-plain" else "leads out of the directory"
         yield place(f"D05-{name}", words, relative_path=path)
-    yield place("D05-path-is-a-number", "where it lies is not told", relative_path=3)
+    yield place("D05-path-is-a-number", "no place in a file is given", relative_path=3)
     yield place("D06-length-beyond-the-end", "its chunk at [0, 0] reaches beyond the end", length=10**6)
     yield place("D06-offset-beyond-the-end", "its chunk at [0, 0] reaches beyond the end", offset=2**62)
-    yield place("D06-offset-negative", "where it lies is not told", offset=-1)
-    yield place("D06-offset-is-a-fraction", "where it lies is not told", offset=0.0)
-    yield place("D06-offset-is-true", "where it lies is not told", offset=True)
+    yield place("D06-offset-negative", "no place in a file is given", offset=-1)
+    yield place("D06-offset-is-a-fraction", "no place in a file is given", offset=0.0)
+    yield place("D06-offset-is-true", "no place in a file is given", offset=True)
     yield place("D06-length-cuts-the-archive", "does not end as a zip archive does", length="-1")
     yield place("D06-length-is-0", "breaks off", length=0)
     yield place("D09-transforms", "is compressed or transformed; save it without extensions",
@@ -184,11 +184,11 @@ def places() -> Iterator[Fault]:
     yield place("D07-file-missing", "__1_0.distcp: named there, but not in the directory", relative_path="__1_0.distcp")
     yield place("D07-hostile-file", "x\\x0a::error::\\x1b[31m: named there, but not in the directory",
                 relative_path="x\n::error::\x1b[31m")  # fmt: skip
-    yield described("D10-lies-nowhere", dropped, "tensor w: the chunk at [0, 0] lies nowhere")
+    yield described("D10-is-nowhere", dropped, "tensor w: the chunk at [0, 0] is in no file")
     yield described("D10-chunk-twice", doubled, "tensor w: the chunk at [0, 0] is there twice")
     yield described("D10-too-many-chunks", cut_to_pieces, "tensor w: is cut into more chunks than can be checked")
     yield described("N07-github-command-in-metadata", renamed,
-                    "tensor x\\x0a::error::\\x1b[31m: the chunk at [0, 0] lies nowhere")  # fmt: skip
+                    "tensor x\\x0a::error::\\x1b[31m: the chunk at [0, 0] is in no file")  # fmt: skip
 
 
 def texts() -> Iterator[Fault]:

@@ -4,7 +4,7 @@ directory.py     which of its files are the checkpoint, and what to say if none 
 sharded.py       an index and its shards
 index.py         the index itself
 unindexed.py     files of weights without an index
-listing.py       the files of a folder
+folder.py        what is in a folder
 location.py      where a checkpoint is
 weight_names.py  what files of weights are called
 companions.py    what goes along with a copy, and what is said about it

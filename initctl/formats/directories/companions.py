@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats.directories.listing import files_below, listing
+from initctl.formats.directories.folder import files_below, read_folder
 from initctl.formats.directories.nested import folders_with_weights
 from initctl.formats.directories.twins import FOLDERS, holds_twins, twins
 from initctl.formats.directories.weight_names import weight_name
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from initctl.formats.checkpoint_file import CheckpointFile
-    from initctl.formats.directories.listing import Below, Listing
+    from initctl.formats.directories.folder import Below, Folder
     from initctl.formats.directories.location import Location
     from initctl.formats.directories.weight_names import WeightName
 
@@ -70,7 +70,7 @@ def left_out(path: str, names: Sequence[str]) -> tuple[Problem, ...]:
 
 
 def around(
-    location: Location, here: Listing, own: Collection[str], chosen: WeightName | None
+    location: Location, here: Folder, own: Collection[str], chosen: WeightName | None
 ) -> tuple[Companions, tuple[Problem, ...]]:
     """What is around the files `own` of a checkpoint at `location`, and warnings about it.
 
@@ -95,11 +95,11 @@ def around(
     )
 
 
-def _in_folders(location: Location, here: Listing) -> Iterator[str]:
+def _in_folders(location: Location, here: Folder) -> Iterator[str]:
     """Files in folders that hold the same model once more."""
     for folder in here.folders:
         if folder in FOLDERS:
-            names = listing(os.path.join(location.home, folder), location.directory).files
+            names = read_folder(os.path.join(location.home, folder), location.directory).files
             yield from (f"{folder}/{name}" for name in names if holds_twins(name))
 
 

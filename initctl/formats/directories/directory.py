@@ -6,10 +6,9 @@ import os
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
-from initctl.formats.directories import index
 from initctl.formats.directories.companions import around
-from initctl.formats.directories.index import plain_name
-from initctl.formats.directories.listing import listing
+from initctl.formats.directories.folder import read_folder
+from initctl.formats.directories.index import INDEXES, plain_name
 from initctl.formats.directories.location import Location
 from initctl.formats.directories.nested import folders_of_orbax, folders_with_weights, newest_first, parent_of
 from initctl.formats.directories.sharded import read_index
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.directories.listing import Listing
+    from initctl.formats.directories.folder import Folder
     from initctl.formats.directories.weight_names import WeightName
 
 _TORCH_MODEL = "pytorch_model.bin"
@@ -50,7 +49,7 @@ def entrance(names: Iterable[str]) -> list[str]:
     """
     names = list(names)
     found = [weights for name in names if (weights := weight_name(name))]
-    for kind in index.KINDS:
+    for kind in INDEXES:
         if fitting := [weights for weights in found if weights.suffix in kind.shards]:
             return _chosen(_plain(fitting))
     if any(name.endswith(DISTRIBUTED_CHUNKS) for name in names):
@@ -80,7 +79,7 @@ def read_directory(path: str, root: str | None, component: str | None = None) ->
     Raises `InputError`; `UsageError` if no tensor is at `root`, or there is no such folder.
     """
     location = _location(path, component)
-    here = listing(location.home, location.directory)
+    here = read_folder(location.home, location.directory)
     if whole := REGISTRY.of_directory(here.files):
         return whole.read(location, here, root)
     try:
@@ -108,14 +107,14 @@ def _location(path: str, component: str | None) -> Location:
     return Location(os.path.join(path, component), directory, directory, component)
 
 
-def _without_index(location: Location, here: Listing, names: Sequence[str], root: str | None) -> Checkpoint:
+def _without_index(location: Location, here: Folder, names: Sequence[str], root: str | None) -> Checkpoint:
     """The checkpoint in one file of a directory, or in several that belong together."""
     tables = read_unindexed(location, names)
     companions, warnings = around(location, here, [table.file.name for table in tables], weight_name(names[0]))
     return together(location, tables[0].format, tables, root=root, companions=companions, warnings=warnings)
 
 
-def _refuse_empty(location: Location, here: Listing) -> NoReturn:
+def _refuse_empty(location: Location, here: Folder) -> NoReturn:
     """There is nothing of weights directly in the folder: say where there is, if it can be seen."""
     if outside := [name for name in here.left_out if weight_name(name)]:
         fault = f"{_listed(outside)}: is not a regular file, nor a link to one in the directory"
@@ -127,7 +126,7 @@ def _refuse_empty(location: Location, here: Listing) -> NoReturn:
         fault = f"holds checkpoints of orbax, which initctl does not read: {named}"
         _refuse(location, "orbax", fault, "save the parameters as safetensors")
     refuse_directory(location.path, here)
-    kinds = " or ".join(kind.shards[0] for kind in index.KINDS)
+    kinds = " or ".join(kind.shards[0] for kind in INDEXES)
     _refuse(location, "empty", f"holds no {kinds} file, and no index of such files", "name a folder that holds weights")
 
 

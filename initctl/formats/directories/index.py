@@ -12,20 +12,20 @@ from typing import NamedTuple, NoReturn
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import SAFETENSORS, TORCH, WeightName, weight_name
 from initctl.formats.mistaken.not_checkpoints import refuse_json
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 
-class Kind(NamedTuple):
+class IndexNaming(NamedTuple):
     """How an index's name ends if it has no variant, and how its shards' do."""
 
     suffix: str
     shards: tuple[str, ...]
 
 
-KINDS = (Kind(".safetensors.index.json", (SAFETENSORS,)), Kind(".bin.index.json", TORCH))
+INDEXES = (IndexNaming(".safetensors.index.json", (SAFETENSORS,)), IndexNaming(".bin.index.json", TORCH))
 """A directory is searched for these, in this order."""
-_SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.shards)
+_SUFFIXES = tuple(suffix for kind in INDEXES for suffix in kind.shards)
 LONGEST = 100_000_000
 """Bytes."""
 
@@ -65,13 +65,10 @@ class Index:
         return None
 
     def _content(self) -> bytes:
-        descriptor, status = open_regular(self.path)
-        try:
+        with opened(self.path) as (descriptor, status):
             if status.st_size > LONGEST:
                 self._malformed(f"longer than {LONGEST} bytes")
             return read_at(descriptor, status.st_size, 0)
-        finally:
-            os.close(descriptor)
 
     def _weight_map(self) -> dict[str, str]:
         content = self._content()
@@ -92,7 +89,7 @@ class Index:
         if fault := plain_name(shard):
             code, words = fault
             self.refuse(code, f"{shown(shard)}: {words}")
-        suffixes = next((kind.shards for kind in KINDS if self.name and self.name.suffix in kind.shards), _SUFFIXES)
+        suffixes = next((kind.shards for kind in INDEXES if self.name and self.name.suffix in kind.shards), _SUFFIXES)
         if not shard.endswith(suffixes):
             self._malformed(f"{shown(shard)}: is not a {' or '.join(suffixes)} file")
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats.directories.listing import listing
+from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.weight_names import FOREIGN, weight_name
 from initctl.formats.format_names import DISTRIBUTED_METADATA
 from initctl.formats.reading import read_small
@@ -95,7 +95,7 @@ def _folders(directory: str, holds: Callable[[Iterable[str]], bool]) -> list[str
     while waiting and looked_at < LOOKED_AT:
         prefix, depth = waiting.popleft()
         try:
-            here = listing(os.path.join(directory, prefix), directory)
+            here = read_folder(os.path.join(directory, prefix), directory)
         except InputError:
             continue
         looked_at += len(here.files) + len(here.folders)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.directories.companions import around
+from initctl.formats.directories.folder import is_within, read_folder, status_within
 from initctl.formats.directories.index import Index
-from initctl.formats.directories.listing import is_within, listing, status_within
 from initctl.formats.directories.location import Location
 from initctl.formats.directories.weight_names import WeightName, weight_name
 from initctl.formats.files import read_table
-from initctl.formats.table import Table
+from initctl.formats.table import FileTable
 from initctl.formats.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.directories.listing import Listing
+    from initctl.formats.directories.folder import Folder
 
 _OF_ONE_SAVE = "index and shards are of different saves: get all files of one of them"
 
@@ -34,7 +34,7 @@ def read_index(index_path: str, root: str | None, location: Location | None = No
         directory = os.path.realpath(os.path.dirname(index_path))  # the index may be a link, as in Hugging Face's cache
         location = Location(index_path, directory, directory)
     read = Index(index_path)
-    here = listing(location.home, location.directory)
+    here = read_folder(location.home, location.directory)
     _check_shards(read, location)
     _check_no_rival(read, here)
     tables = [read_table(os.path.join(location.home, shard), location.named(shard)) for shard in read.shards]
@@ -60,11 +60,11 @@ def _of_shard(shard: str) -> WeightName | None:
     return weight_name(os.path.basename(shard))
 
 
-def _description(index_path: str, location: Location, kind: str) -> Table | None:
+def _description(index_path: str, location: Location, kind: str) -> FileTable | None:
     """The table of the index, which holds no tensor, if it is in the directory."""
     name = os.path.basename(index_path)
     status = status_within(os.path.join(location.home, name), location.directory)
-    return Table(kind, CheckpointFile.of(location.named(name), status), (), {}) if status else None
+    return FileTable(kind, CheckpointFile.of(location.named(name), status), (), {}) if status else None
 
 
 def _check_shards(read: Index, location: Location) -> None:
@@ -78,7 +78,7 @@ def _check_shards(read: Index, location: Location) -> None:
             read.refuse("escape", f"{shown(shard)}: is a link that leaves the directory of the index")
 
 
-def _check_no_rival(read: Index, here: Listing) -> None:
+def _check_no_rival(read: Index, here: Folder) -> None:
     """`model.safetensors` beside `model.safetensors.index.json` is loaded by some readers in its place."""
     rival = read.name.whole if read.name else ""
     if rival in here.files and rival not in read.shards:
@@ -87,7 +87,7 @@ def _check_no_rival(read: Index, here: Listing) -> None:
         raise InputError(Problem("directory.ambiguous", message, hint))
 
 
-def _check_agreement(read: Index, tables: Sequence[Table]) -> None:
+def _check_agreement(read: Index, tables: Sequence[FileTable]) -> None:
     """Index and shards list the same tensors in the same places."""
     found: dict[str, str] = {}
     for shard, table in zip(read.shards, tables, strict=True):

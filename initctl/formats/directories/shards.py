@@ -71,7 +71,7 @@ def parse_size(text: str) -> int:
 
 
 def spread(tensors: Sequence[TensorSpec], largest: int, naming: Naming) -> dict[str, list[TensorSpec]]:
-    """Which of `tensors` go to which file: in their order, a new one where the last would get larger than `largest`.
+    """Which of `tensors` go to which file: in their order, and a new one if the last would get larger than `largest`.
 
     A tensor that is larger by itself has a file of its own.
     """

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from initctl.formats.directories.location import Location
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 
-def read_unindexed(location: Location, names: Sequence[str]) -> list[Table]:
+def read_unindexed(location: Location, names: Sequence[str]) -> list[FileTable]:
     """The tables of the files `names` in the folder at `location`, tensors whole. Raises `InputError`."""
     if len(names) > 1 and not names[0].endswith(SAFETENSORS):
         raise _several(location.path, names)
@@ -31,7 +31,7 @@ def read_unindexed(location: Location, names: Sequence[str]) -> list[Table]:
     return [alone(os.path.join(location.path, names[0]), first)]
 
 
-def _read(location: Location, name: str) -> Table:
+def _read(location: Location, name: str) -> FileTable:
     return read_table(os.path.join(location.path, name), location.named(name))
 
 

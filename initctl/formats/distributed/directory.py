@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.directories.companions import around
-from initctl.formats.directories.listing import status_within
+from initctl.formats.directories.folder import status_within
 from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
 from initctl.formats.format_names import DISTRIBUTED, DISTRIBUTED_METADATA
 from initctl.formats.optimizers import OptimizerFacts
 from initctl.formats.reading import unreadable
-from initctl.formats.table import Entry, Table
+from initctl.formats.table import Entry, FileTable
 from initctl.formats.together import together
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.malformed import Malformed
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.directories.listing import Listing
+    from initctl.formats.directories.folder import Folder
     from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import ChunkFile
-    from initctl.formats.distributed.metadata import Chunk, Layout, Metadata
+    from initctl.formats.distributed.metadata import Chunk, ChunkedTensor, Metadata
     from initctl.tensors import Block, Shape
 
 _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
 
 
-def read_distributed(location: Location, here: Listing, root: str | None) -> Checkpoint:
+def read_distributed(location: Location, here: Folder, root: str | None) -> Checkpoint:
     """The checkpoint in a directory, or in a component of one, whose folder holds what is `here`.
 
     Raises `InputError`, and `UsageError` if no tensor is at `root`.
@@ -47,7 +47,7 @@ def read_distributed(location: Location, here: Listing, root: str | None) -> Che
         metadata = read_metadata(described)
     except Malformed as fact:
         raise _refused(described, fact) from None
-    chunks = _by_file(metadata.layouts.values())
+    chunks = _by_file(metadata.tensors.values())
     statuses = {name: status_within(os.path.join(location.home, name), location.directory) for name in chunks}
     if missing := [name for name, status in statuses.items() if not status]:
         named = listed([shown(name) for name in missing])
@@ -59,9 +59,9 @@ def read_distributed(location: Location, here: Listing, root: str | None) -> Che
     return together(
         location,
         DISTRIBUTED,
-        [Table(DISTRIBUTED, one.file, (), {}) for one in read],
+        [FileTable(DISTRIBUTED, one.file, (), {}) for one in read],
         root=root,
-        description=Table(
+        description=FileTable(
             DISTRIBUTED,
             _description(location),
             tuple(_entries(metadata, read)),
@@ -82,12 +82,12 @@ def _description(location: Location) -> CheckpointFile:
     return CheckpointFile.of(location.named(DISTRIBUTED_METADATA), status)
 
 
-def _by_file(layouts: Iterable[Layout]) -> dict[str, list[tuple[Chunk, DType]]]:
+def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[tuple[Chunk, DType]]]:
     """The chunks that each file holds, and their dtypes."""
     chunks: dict[str, list[tuple[Chunk, DType]]] = defaultdict(list)
-    for layout in layouts:
-        for chunk in layout.chunks:
-            chunks[chunk.file].append((chunk, layout.dtype))
+    for tensor in tensors:
+        for chunk in tensor.chunks:
+            chunks[chunk.file].append((chunk, tensor.dtype))
     return chunks
 
 
@@ -106,13 +106,13 @@ def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
     for one in read:
         blocks |= one.blocks
         reasons |= one.unwritable
-    for name, layout in metadata.layouts.items():
-        found = tuple(blocks[name, chunk.start] for chunk in layout.chunks if 0 not in chunk.shape)
-        yield Entry(layout.keys, TensorSpec(name, layout.dtype, layout.shape, found, unwritable=reasons.get(name)))
+    for name, tensor in metadata.tensors.items():
+        found = tuple(blocks[name, chunk.start] for chunk in tensor.chunks if 0 not in chunk.shape)
+        yield Entry(tensor.keys, TensorSpec(name, tensor.dtype, tensor.shape, found, unwritable=reasons.get(name)))
 
 
-def _strays(location: Location, here: Listing, metadata: Metadata) -> tuple[Problem, ...]:
-    """A warning where a file of chunks lies there that nothing names."""
+def _strays(location: Location, here: Folder, metadata: Metadata) -> tuple[Problem, ...]:
+    """A warning if there is a file of chunks that nothing names."""
     strays = [name for name in here.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files]
     if not strays:
         return ()

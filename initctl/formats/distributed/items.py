@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.torch_save import archive
 from initctl.formats.torch_save.malformed import Malformed
@@ -36,18 +35,15 @@ def read_chunks(path: str, name: str, chunks: Sequence[tuple[Chunk, DType]]) -> 
 
     Raises `InputError`, and `Malformed`.
     """
-    descriptor, status = open_regular(path)
-    reader = _Items(path, name, descriptor, status.st_size)
-    try:
+    with opened(path) as (descriptor, status):
+        reader = _Items(path, name, descriptor, status.st_size)
         blocks = {(chunk.name, chunk.start): reader.block(chunk, dtype) for chunk, dtype in chunks}
-    finally:
-        os.close(descriptor)
     file = CheckpointFile.of(name, status, tuple(reader.checksums))
     return ChunkFile(file, blocks, reader.unwritable)
 
 
 class _Items:
-    """Reads the items of one file, each once, however many chunks are said to lie there."""
+    """Reads the items of one file, each once, however many chunks are said to be there."""
 
     def __init__(self, path: str, name: str, descriptor: int, size: int) -> None:
         self.path = path
@@ -60,7 +56,7 @@ class _Items:
         self._parts: dict[int, dict[str, TensorSpec]] = {}
 
     def block(self, chunk: Chunk, dtype: DType) -> Block:
-        """Where the elements of `chunk` lie. Raises `Malformed`."""
+        """Where the elements of `chunk` are. Raises `Malformed`."""
         place = f"tensor {shown(chunk.name)}: its chunk at {list(chunk.start)}"
         if chunk.offset + chunk.length > self.size:
             raise Malformed(f"{place} reaches beyond the end", "get the file anew")
@@ -87,7 +83,7 @@ class _Items:
         return self._archives[place]
 
     def _of_safetensors(self, chunk: Chunk) -> TensorSpec | None:
-        """All that lies behind the first item is one safetensors file."""
+        """All that is behind the first item is one safetensors file."""
         if chunk.offset not in self._parts:
             tensors = safetensors.read_part(self.path, self.name, self.descriptor, chunk.offset, self.size)
             self._parts[chunk.offset] = {tensor.name: tensor for tensor in tensors}

@@ -1,17 +1,16 @@
-"""`.metadata` of torch.distributed.checkpoint: which tensors there are, how they were cut, and where each chunk lies.
+"""`.metadata` of torch.distributed.checkpoint: which tensors there are, how they were cut, and where each chunk is.
 
 It is a pickle, read as data only. torch/distributed/checkpoint/metadata.py and filesystem.py describe it.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.directories.index import plain_name
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, read_pickle
@@ -42,7 +41,7 @@ class Chunk(NamedTuple):
     length: int
 
 
-class Layout(NamedTuple):
+class ChunkedTensor(NamedTuple):
     """A tensor as `.metadata` lists it, and the keys that lead to it."""
 
     keys: Keys
@@ -56,7 +55,7 @@ class Metadata(NamedTuple):
     would call.
     """
 
-    layouts: Mapping[str, Layout]
+    tensors: Mapping[str, ChunkedTensor]
     others: tuple[str, ...]
     files: frozenset[str]
     calls: CalledNames
@@ -66,28 +65,25 @@ def read_metadata(path: str) -> Metadata:
     """What the file at `path` says, which is called `.metadata`. Raises `InputError`, and `Malformed`."""
     pickle, looks = read_pickle(_content(path)), Looks()
     fields = _attributes(pickle.value, looks)
-    layouts = _layouts(fields, looks)
-    return Metadata(layouts, tuple(_others(fields, looks)), frozenset(_files(fields, looks)), pickle.names)
+    tensors = _chunked(fields, looks)
+    return Metadata(tensors, tuple(_others(fields, looks)), frozenset(_files(fields, looks)), pickle.names)
 
 
 def _content(path: str) -> bytes:
-    descriptor, status = open_regular(path)
-    try:
+    with opened(path) as (descriptor, status):
         if status.st_size > LONGEST_PICKLE:
             raise Malformed(f"is longer than {LONGEST_PICKLE:,} bytes")
         return read_at(descriptor, status.st_size, 0)
-    finally:
-        os.close(descriptor)
 
 
-def _layouts(fields: Mapping[str, Any], looks: Looks) -> dict[str, Layout]:
+def _chunked(fields: Mapping[str, Any], looks: Looks) -> dict[str, ChunkedTensor]:
     """Every tensor, by name."""
     places, keys = _places(fields, looks), _keys(fields)
-    return {name: _layout(name, keys.get(name, (name,)), made, places, looks) for name, made in _tensors(fields, looks)}
+    return {name: _whole(name, keys.get(name, (name,)), made, places, looks) for name, made in _tensors(fields, looks)}
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
-    """The keys that lead to each tensor, by name, where the writer noted them down."""
+    """The keys that lead to each tensor, by name, if the writer noted them down."""
     noted = fields.get("planner_data")
     pairs = noted.pairs or [] if isinstance(noted, Call) else []
     return {
@@ -125,7 +121,7 @@ def _files(fields: Mapping[str, Any], looks: Looks) -> Iterator[str]:
 
 
 def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape], Chunk]:
-    """Where each chunk lies, by its tensor and start; its shape is not told here."""
+    """Where each chunk is, by its tensor and start; its shape is noted elsewhere."""
     places: dict[tuple[str, Shape], Chunk] = {}
     for key, made in _pairs(fields.get("storage_data"), "storage_data", looks):
         index, info = _attributes(key, looks), _attributes(made, looks)
@@ -134,7 +130,7 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape
             continue  # bytes, which stay as they are
         file, offset, length = (info.get(field) for field in ("relative_path", "offset", "length"))
         if not isinstance(file, str) or type(offset) is not int or type(length) is not int or offset < 0 or length < 0:
-            raise Malformed(f"tensor {shown(name)}: where it lies is not told")
+            raise Malformed(f"tensor {shown(name)}: no place in a file is given")
         if fault := plain_name(file):
             raise Malformed(f"{shown(file)}: {fault[1]}")
         if info.get("transform_descriptors"):
@@ -147,14 +143,14 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape
     return places
 
 
-def _layout(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> Layout:
+def _whole(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> ChunkedTensor:
     fields = _attributes(made, looks)
     properties = fields.get("properties")
     state = properties.state if isinstance(properties, Call) else None
     dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties, looks).get("dtype")
     chunks = fields.get("chunks")
     if not isinstance(chunks, list):
-        raise Malformed(f"tensor {shown(name)}: its chunks are no list")
+        raise Malformed(f"tensor {shown(name)}: its chunks are not a list")
     looks.spend(_STEPS * len(chunks))
     shape = sizes_of(fields.get("size"))
     found = []
@@ -163,11 +159,11 @@ def _layout(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape]
         start, size = sizes_of(of_chunk.get("offsets"), "offsets"), sizes_of(of_chunk.get("sizes"), "sizes")
         place = places.get((name, start))
         if place is None:
-            raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} lies nowhere")
+            raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} is in no file")
         found.append(place._replace(shape=size))
     if fault := tiling_fault(shape, found, looks.spend, called="chunk"):
         raise Malformed(f"tensor {shown(name)}: {fault}")
-    return Layout(keys, dtype_of(dtype), shape, tuple(found))
+    return ChunkedTensor(keys, dtype_of(dtype), shape, tuple(found))
 
 
 def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from initctl.formats.reading import open_regular, read_at
+from initctl.formats.reading import opened, read_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +24,8 @@ def is_tar(content: bytes) -> bool:
 
 def tar_names(path: str) -> list[str]:
     """The names of the first members of the archive at `path`. Raises `InputError` if it cannot be opened."""
-    descriptor, _ = open_regular(path)
-    try:
+    with opened(path) as (descriptor, _):
         return list(_names(descriptor))
-    finally:
-        os.close(descriptor)
 
 
 def _names(descriptor: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Optimizers' states in a checkpoint, in whatever spelling: they are no part of the state dict.
+"""Optimizers' states in a checkpoint, in whatever spelling: they are not part of the state dict.
 
 optimizer.py   an optimizer's state: what is kept for each parameter, and how parameters are called
 kinds.py       what optimizers keep for a parameter, and what each kind of it begins at

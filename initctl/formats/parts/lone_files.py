@@ -15,7 +15,7 @@ from initctl.formats.together import together
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
 
 
 def read_file(path: str, root: str | None) -> Checkpoint:
@@ -26,7 +26,7 @@ def read_file(path: str, root: str | None) -> Checkpoint:
     return together(Location(path, directory, os.path.realpath(path)), table.format, [table], root=root)
 
 
-def alone(path: str, table: Table) -> Table:
+def alone(path: str, table: FileTable) -> FileTable:
     """The `table` of the file at `path`, with warnings if it is one shard, or one rank's file.
 
     Raises `InputError` if it holds slices of tensors only.

@@ -6,10 +6,9 @@ import os
 import re
 
 from initctl.errors import InputError, Problem, shown
-from initctl.formats.directories.index import Index
 from initctl.formats.directories.weight_names import weight_name
 
-_NUMBERED = re.compile(r".+-\d{5}-of-(?P<shards>\d{5})\.\w+", re.DOTALL)
+_NUMBERED = r".+-\d{5}-of-(?P<shards>\d{5})\.\w+"
 """How transformers, diffusers and huggingface_hub number shards: `model-00001-of-00002.safetensors`."""
 
 
@@ -32,7 +31,12 @@ def _warning(message: str, hint: str) -> Problem:
 
 def _index_of(directory: str, name: str) -> str | None:
     """The path of the first index in `directory` that lists `name` beside other shards."""
-    for index in sorted(filter(_is_index, os.listdir(directory or "."))):
+    indexes = sorted(filter(_is_index, os.listdir(directory or ".")))
+    if not indexes:
+        return None
+    from initctl.formats.directories.index import Index
+
+    for index in indexes:
         path = os.path.join(directory, index)
         try:
             shards = Index(path).shards
@@ -50,5 +54,5 @@ def _is_index(name: str) -> bool:
 
 def _numbered(name: str) -> int:
     """How many shards there are, according to the name of one of them; 0 if it is not one."""
-    found = _NUMBERED.fullmatch(name)
+    found = re.fullmatch(_NUMBERED, name, re.DOTALL)
     return int(found["shards"]) if found else 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
     from initctl.tensors import TensorSpec
 
-_ZERO_FILES = re.compile(r"(?:.*/)?(?:bf16_|fp16_)?zero_pp_rank_\d+_mp_rank_\d+_(?:model|optim)_states\.pt")
+_ZERO_FILES = r"(?:.*/)?(?:bf16_|fp16_)?zero_pp_rank_\d+_mp_rank_\d+_(?:model|optim)_states\.pt"
 _ZERO_KEYS = frozenset(("param_shapes", "ds_version", "ds_config"))
 """What DeepSpeed saves beside a model (deepspeed/runtime/engine.py: save_checkpoint)."""
 _SURELY = 2
@@ -54,7 +54,7 @@ def where_they_are(checkpoint: Checkpoint) -> str | None:
 
 
 def _is_deepspeed(checkpoint: Checkpoint) -> bool:
-    names = any(_ZERO_FILES.fullmatch(file.name) for file in checkpoint.files)
+    names = any(re.fullmatch(_ZERO_FILES, file.name) for file in checkpoint.files)
     return names or any(_ZERO_KEYS & contents.keys() for contents in checkpoint.contents.values())
 
 

@@ -24,13 +24,18 @@ class Ranks(NamedTuple):
     """
 
     writer: str
-    path: re.Pattern[str]
+    path: str
     remedy: str
 
     @property
     def depth(self) -> int:
         """Parts of a path that are looked at."""
-        return 2 if "/" in self.path.pattern else 1
+        return 2 if "/" in self.path else 1
+
+    def match(self, path: str) -> re.Match[str] | None:
+        """The last parts of `path`, if they name a file of a rank: these have a number."""
+        place = "/".join(path.split("/")[-self.depth :])
+        return re.fullmatch(self.path, place, re.DOTALL) if any(map(str.isdigit, place)) else None
 
 
 class _File(NamedTuple):
@@ -42,86 +47,82 @@ class _File(NamedTuple):
     of: int
 
 
-def _row(writer: str, path: str, remedy: str) -> Ranks:
-    return Ranks(writer, re.compile(path, re.DOTALL), remedy)
-
-
 LAYOUTS = (
     # deepspeed/runtime/engine.py: _get_ckpt_name, _get_optimizer_ckpt_name
-    _row(
+    Ranks(
         "DeepSpeed ZeRO",
         r"(?:bf16_|fp16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_(?:model|optim)_states\.pt",
         "run zero_to_fp32.py, which DeepSpeed puts beside them, and name what it writes",
     ),
-    _row(
+    Ranks(
         "DeepSpeed",
         r"mp_rank_(\d+)_model_states\.pt",
         "merge the ranks first, as tools/convert_checkpoint of Megatron-DeepSpeed does",
     ),
     # deepspeed/runtime/pipe/module.py: ckpt_layer_path, for pipelines (GPT-NeoX): the layer is in the file's name alone
-    _row(
+    Ranks(
         "DeepSpeed's pipelines",
         r"layer_(\d+)-model_(\d+)-model_states\.pt",
         "merge layers and ranks first, as tools/ckpts/convert_neox_to_hf.py of GPT-NeoX does",
     ),
     # megatron/training/checkpointing.py: get_checkpoint_name; NeMo saves model_weights.ckpt in the same folders
-    _row(
+    Ranks(
         "Megatron-LM",
         r"mp_rank_(\d+)(?:_(\d+))?(?:_(\d+))?/[^/]+\.(?:pt|pth|ckpt)",
         "merge the ranks first: tools/checkpoint/convert.py of Megatron-LM with --target-tensor-parallel-size 1 "
         "and --target-pipeline-parallel-size 1",
     ),
     # nemo/utils/model_utils.py: inject_model_parallel_rank
-    _row(
+    Ranks(
         "NeMo",
         r"tp_rank_(\d+)_pp_rank_(\d+)/[^/]+\.(?:pt|ckpt)",
         "merge the ranks first, as NeMo's megatron_change_num_partitions.py does",
     ),
     # llama/generation.py of meta-llama
-    _row(
+    Ranks(
         "Llama",
         r"consolidated\.(\d\d)\.pth",
         "merge the ranks first, as convert_llama_weights_to_hf.py of transformers does",
     ),
     # verl/utils/checkpoint/fsdp_checkpoint_manager.py
-    _row(
+    Ranks(
         "verl",
         r"(?:model|optim|extra_state)_world_size_(?P<of>\d+)_rank_(\d+)\.pt",
         "merge the ranks first: python -m verl.model_merger merge --backend fsdp",
     ),
     # accelerate/utils/fsdp_utils.py, with LOCAL_STATE_DICT
-    _row(
+    Ranks(
         "accelerate's FSDP",
         r"pytorch_model(?:_fsdp)?(?:_\d+)?_rank(\d+)\.bin",
         "save it again with FULL_STATE_DICT or SHARDED_STATE_DICT",
     ),
     # internlm/checkpoint/components.py of InternEvo
-    _row(
+    Ranks(
         "InternEvo",
         r"model_tp(\d+)(?:_wp(\d+))?_pp(\d+)\.pt",
         "merge the ranks first, as convert2hf.py of InternEvo does",
     ),
     # nanotron/serialize/utils.py: each tensor has a file of its own, and is called `data` in all of them
-    _row(
+    Ranks(
         "nanotron",
         r".+_pp-rank-(\d+)-of-(?P<of>\d+)_tp-rank-(\d+)-of-(?P<of_tp>\d+)\.safetensors",
         "merge the ranks first: convert_nanotron_to_hf.py of nanotron",
     ),
     # vllm/model_executor/model_loader/sharded_state_loader.py; a rank may have several parts
-    _row(
+    Ranks(
         "vLLM's sharded state",
         r"model-rank-(\d+)-part-\d+\.safetensors",
         "initialize the checkpoint that save_sharded_state was given",
     ),
     # fairseq/checkpoint_utils.py and metaseq: model parallel parts, and FSDP shards of each
-    _row(
+    Ranks(
         "fairseq",
         r".+-model_part-(\d+)(?:-shard(\d+))?\.pt|.+-shard(\d+)\.pt",
         "merge the parts first, as consolidate_fsdp_shards and reshard_mp of metaseq do",
     ),
     # tensorrt_llm/models/modeling_utils.py
-    _row("TensorRT-LLM", r"rank(\d+)\.safetensors", "initialize the checkpoint that convert_checkpoint.py was given"),
-    _row(
+    Ranks("TensorRT-LLM", r"rank(\d+)\.safetensors", "initialize the checkpoint that convert_checkpoint.py was given"),
+    Ranks(
         "a training job",
         r"(?:.*[._-])?rank[._-]?(\d+)(?:[._-].*)?\.(?:pt|pth|bin|ckpt|safetensors)",
         "merge the ranks first, unless each of them holds the whole model",
@@ -129,14 +130,14 @@ LAYOUTS = (
 )
 """The first row that fits is taken. Each is what its writer's source says."""
 _MERGE = "merge the ranks first, or save the full state dict"
-_CHUNKS = re.compile(r"__\d+_\d+\.distcp")
+_CHUNKS = r"__\d+_\d+\.distcp"
 """Files of torch.distributed.checkpoint, which mean nothing without `.metadata`."""
 
 
 def refuse_chunks(path: str) -> None:
     """Raise `InputError` if the file at `path` is one of a directory of torch.distributed.checkpoint."""
     directory, name = os.path.split(path)
-    if _CHUNKS.fullmatch(name):
+    if re.fullmatch(_CHUNKS, name):
         message = f"{shown(path)}: is one file of a torch.distributed.checkpoint directory"
         raise InputError(Problem("file.rank", message, f"name the directory: {shown(directory or '.')}"))
 
@@ -174,12 +175,7 @@ def _are_of_ranks(files: Collection[_File]) -> bool:
 
 
 def _file(path: str) -> _File | None:
-    parts = path.split("/")
-    for ranks in LAYOUTS:
-        place = "/".join(parts[-ranks.depth :])
-        if found := ranks.path.fullmatch(place):
-            return _read(ranks, found)
-    return None
+    return next((_read(ranks, found) for ranks in LAYOUTS if (found := ranks.match(path))), None)
 
 
 def _read(ranks: Ranks, found: re.Match[str]) -> _File:

@@ -19,29 +19,29 @@ from initctl.formats.format_names import SLICES
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
-from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from initctl.formats.table import Table
+    from initctl.formats.table import FileTable
+    from initctl.formats.torch_save.looks import Looks
     from initctl.tensors import Shape, TensorSpec
 
 SHARDING = "DCP_SHARDING_INFO"
 _VERSION = "DCP_VERSION"
 _OFFSETS = "saved_offsets"
 _LARGEST = 2**63
-_OF_A_RANK = re.compile(r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors")
+_OF_A_RANK = r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors"
 """What the writer calls a file."""
 
 
-def are_slices(table: Table) -> bool:
+def are_slices(table: FileTable) -> bool:
     """Whether the file of `table` says where slices begin."""
     return SHARDING in table.metadata
 
 
-def refuse_lone_slices(path: str, table: Table) -> None:
+def refuse_lone_slices(path: str, table: FileTable) -> None:
     """Raise `InputError` if the file at `path`, named by itself, holds only parts of tensors."""
     if not are_slices(table):
         return
@@ -54,16 +54,18 @@ def refuse_lone_slices(path: str, table: Table) -> None:
 
 
 def _files_of_other_ranks(directory: str, name: str) -> list[str]:
-    own = _OF_A_RANK.fullmatch(name)
-    found = map(_OF_A_RANK.fullmatch, os.listdir(directory or ".")) if own else ()
+    own = re.fullmatch(_OF_A_RANK, name)
+    found = (re.fullmatch(_OF_A_RANK, other) for other in os.listdir(directory or ".")) if own else ()
     return [other.string for other in found if other and own and other["rank"] != own["rank"]]
 
 
-def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
+def put_together(path: str, tables: Sequence[FileTable]) -> list[FileTable]:
     """`tables` of the files in the directory at `path`, each tensor whole, with the file that its first slice is in.
 
     Their metadata no longer say where slices begin. Raises `InputError`.
     """
+    from initctl.formats.torch_save.looks import Looks
+
     if plain := [shown(table.file.name) for table in tables if not are_slices(table)]:
         hint = "move other checkpoints elsewhere"
         _refuse(path, f"holds slices of ranks, and {listed(plain)} without {SHARDING}", hint)
@@ -78,7 +80,7 @@ def put_together(path: str, tables: Sequence[Table]) -> list[Table]:
     return [_with_wholes(table, whole) for table in tables]
 
 
-def _starts(path: str, table: Table) -> dict[str, Shape]:
+def _starts(path: str, table: FileTable) -> dict[str, Shape]:
     """The index at which each tensor's slice begins, as the file at `path` says. Raises `InputError`."""
     try:
         noted = parse_object(table.metadata[SHARDING].encode())
@@ -121,14 +123,14 @@ def _reason(tensor: TensorSpec, blocks: Sequence[object]) -> str | None:
     return "it is in slices, and an element takes less than a byte" if in_bits else tensor.unwritable
 
 
-def _with_wholes(table: Table, whole: dict[str, TensorSpec]) -> Table:
+def _with_wholes(table: FileTable, whole: dict[str, TensorSpec]) -> FileTable:
     """`table` with those of the tensors that are not taken from `whole` yet."""
     entries = tuple(_taken(table, whole))
     metadata = {key: text for key, text in table.metadata.items() if key not in (SHARDING, _VERSION)}
     return replace(table, format=SLICES, entries=entries, metadata=metadata)
 
 
-def _taken(table: Table, whole: dict[str, TensorSpec]) -> Iterator[Entry]:
+def _taken(table: FileTable, whole: dict[str, TensorSpec]) -> Iterator[Entry]:
     for keys, tensor in table.entries:
         if tensor.name in whole:
             yield Entry(keys, whole.pop(tensor.name))

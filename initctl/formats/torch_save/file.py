@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,8 +10,8 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.format_names import TORCH, TORCH_LEGACY
-from initctl.formats.reading import open_regular, read_at
-from initctl.formats.table import Entry, Table
+from initctl.formats.reading import opened, read_at
+from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word
 from initctl.formats.torch_save.dangers import dangers
@@ -26,6 +25,7 @@ from initctl.formats.torch_save.tensors import is_tensor, storage_of, tensor_at
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
 
     from initctl.formats.table import Keys
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from initctl.tensors import Block
 
 
-def read_table(path: str, name: str) -> Table:
+def read_table(path: str, name: str) -> FileTable:
     """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
     with _opened(path) as (descriptor, status):
         zipped = _is_zipped(descriptor)
@@ -42,7 +42,7 @@ def read_table(path: str, name: str) -> Table:
         saved = read(descriptor, 0, status.st_size)
         graph = _graph(saved)
         entries = tuple(_entry(keys, tensor, saved.storages, name) for keys, tensor in named_tensors(graph))
-        return Table(
+        return FileTable(
             TORCH if zipped else TORCH_LEGACY,
             CheckpointFile.of(name, status, saved.checksums),
             entries,
@@ -64,13 +64,11 @@ def check_saved(path: str) -> None:
 
 @contextmanager
 def _opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
-    descriptor, status = open_regular(path)
     try:
-        yield descriptor, status
+        with opened(path) as found:
+            yield found
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
-    finally:
-        os.close(descriptor)
 
 
 def _is_zipped(descriptor: int) -> bool:

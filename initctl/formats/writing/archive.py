@@ -52,7 +52,7 @@ class Record(NamedTuple):
     content: bytes | None = None
 
 
-class _Entry(NamedTuple):
+class _Record(NamedTuple):
     """Where the header and the content of a record begin."""
 
     record: Record
@@ -98,7 +98,7 @@ class Archive:
     checksums: dict[str, Checksum] = field(default_factory=dict)
     size: int = 0
     _pending: bytearray = field(default_factory=bytearray)
-    _entries: list[_Entry] = field(default_factory=list)
+    _entries: list[_Record] = field(default_factory=list)
 
     @classmethod
     def of(cls, folder: str, records: Iterable[Record]) -> Archive:
@@ -120,10 +120,10 @@ class Archive:
             self._append(record.content or b"")
         self._append(entry.descriptor)
 
-    def _header(self, record: Record) -> _Entry:
+    def _header(self, record: Record) -> _Record:
         """Write the header of a record, filled up so that the content begins at a multiple of the alignment."""
         name = self._path(record).encode()
-        entry = _Entry(record, self.size, 0)
+        entry = _Record(record, self.size, 0)
         wide = entry.wide(0)  # the size in the archive is not known yet, says miniz
         begin = self.size + LOCAL.size + len(name) + len(wide) + 4
         padding = -begin % ALIGNMENT
@@ -144,7 +144,7 @@ class Archive:
         self._append(END.pack(b"PK\x05\x06", 0, 0, listed, listed, _narrow(length), _narrow(start), 0))
         self._flush()
 
-    def _list(self, entry: _Entry) -> None:
+    def _list(self, entry: _Record) -> None:
         """Write the entry of a record in the directory."""
         record, name = entry.record, self._path(entry.record).encode()
         size, wide, place = _narrow(record.size), entry.wide(record.size), self.size

@@ -1,4 +1,4 @@
-"""The files of a directory: those directly in a folder, and, when a copy needs them, all below."""
+"""What is in a folder: the names directly in it, and, when a copy needs them, all files below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from initctl.formats.directories.hub_cache import in_hub_cache
 from initctl.formats.reading import unreadable
 
 
-class Listing(NamedTuple):
+class Folder(NamedTuple):
     """The names directly in a folder, sorted: its files, its folders, and what is neither for a checkpoint."""
 
     files: tuple[str, ...]
@@ -26,7 +26,7 @@ class Below(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def listing(folder: str, directory: str) -> Listing:
+def read_folder(folder: str, directory: str) -> Folder:
     """What is directly in `folder`, which is in `directory` or is it. Raises `InputError` if it cannot be read.
 
     Links count as the files that they lead to, if these are in the directory, which is a real path. Links that leave it
@@ -41,11 +41,13 @@ def listing(folder: str, directory: str) -> Listing:
         else:
             is_file = entry.is_file(follow_symlinks=False) or _status(entry, directory)
             (files if is_file else left_out).append(entry.name)
-    return Listing(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(left_out)))
+    return Folder(tuple(sorted(files)), tuple(sorted(folders)), tuple(sorted(left_out)))
 
 
 def files_below(directory: str) -> Below:
-    """Everything below `directory`, a real path, as `listing` sorts it. Raises `InputError` if some cannot be read."""
+    """Everything below `directory`, a real path, as `read_folder` sorts it. Raises `InputError` if a folder cannot be
+    read.
+    """
     files: list[CheckpointFile] = []
     left_out: list[str] = []
     folders = [""]
