@@ -7,19 +7,16 @@ import signal
 from typing import NoReturn
 
 _COLLECTED_AFTER = 100_000
-"""New objects: tables of many tensors hold no cycles, and each collection would walk all of them once more."""
+"""New objects: modules and tables of many tensors hold hardly a cycle, and each collection would walk all of them."""
 
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    gc.disable()  # modules that are being loaded hold nothing to collect
+    gc.set_threshold(_COLLECTED_AFTER)
     from initctl.cli.main import main as run
 
-    gc.freeze()
-    gc.set_threshold(_COLLECTED_AFTER)
-    gc.enable()
     run()
 
 

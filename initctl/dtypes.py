@@ -37,7 +37,7 @@ class DType:
     @property
     def is_double(self) -> bool:
         """Whether it holds more than float32, so that constants need not pass through it."""
-        return self.numpy == "float64"
+        return self.name in ("float64", "complex128")
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -50,35 +50,43 @@ class DType:
     @property
     def width(self) -> int:
         """Bytes of one part of an element. Raises `TypeError` if there is no NumPy type."""
-        return self.numpy.itemsize
+        if self.kind in _UNWRITABLE:
+            raise TypeError(f"{self.name}: NumPy has no such type")
+        return self.bits // self.parts // 8
 
     @property
     def largest(self) -> float:
         """The largest finite number it holds."""
-        import ml_dtypes
-        import numpy as np
-
         if self.kind == "bool":
             return 1
         if self.kind == "integer":
-            return int(np.iinfo(self.numpy).max)
-        return float(ml_dtypes.finfo(self.numpy).max)  # type: ignore[no-untyped-call]
+            return self._integers[1]
+        if self.kind in _UNWRITABLE:
+            raise TypeError(f"{self.name}: NumPy has no such type")
+        return _LARGEST[_PARTS.get(self.name, self.name)]
 
     def holds(self, value: float) -> bool:
         """Whether `value` can be stored: exactly, in an integer, bool or scale type; in a float,
         without overflow and without becoming 0.
         """
-        import numpy as np
-
         if self.kind in _UNWRITABLE:
             return False
         if self.kind == "bool":
             return value in (0, 1)
         if self.kind == "integer":
-            limits = np.iinfo(self.numpy)
-            return math.isfinite(value) and value == int(value) and int(limits.min) <= value <= int(limits.max)
+            low, high = self._integers
+            return math.isfinite(value) and value == int(value) and low <= value <= high
+        if self.is_floating and every_float_holds(abs(value)):
+            return True
         stored = value if self.is_double else self.rounded(value)
         return stored == value if self.kind == "scale" else math.isfinite(stored) and (stored != 0 or value == 0)
+
+    @property
+    def _integers(self) -> tuple[int, int]:
+        """The least and the largest integer of an integer type."""
+        if self.name.startswith("u"):
+            return 0, 2**self.bits - 1
+        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
 
     def rounded(self, value: float) -> float:
         """`value` through float32 to this type and back: what a computed value becomes. Infinite or NaN on overflow."""
@@ -123,7 +131,27 @@ BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 
 _UNWRITABLE = ("packed", "quantized")
+_LARGEST = {
+    "float8_e4m3fn": 448.0,
+    "float8_e5m2": 57344.0,
+    "float8_e4m3fnuz": 240.0,
+    "float8_e5m2fnuz": 57344.0,
+    "float8_e8m0fnu": 2.0**127,
+    "float16": 65504.0,
+    "bfloat16": (2 - 2.0**-7) * 2.0**127,
+    "float32": (2 - 2.0**-23) * 2.0**127,
+    "float64": (2 - 2.0**-52) * 2.0**1023,
+}
+"""The largest finite number of each type with an exponent."""
 _PARTS = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
+
+
+def every_float_holds(size: float) -> bool:
+    """Whether numbers of this `size` round to neither 0 nor infinity in any float type.
+
+    What most rules give is: for it, planning need not load NumPy to round.
+    """
+    return size == 0 or 2.0**-9 <= size <= 240
 
 
 @cache

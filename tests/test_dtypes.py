@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from initctl.dtypes import BY_NAME, BY_TAG, DTYPES
+from initctl.dtypes import BY_NAME, BY_TAG, DTYPES, every_float_holds
 
 FLOATS = [dtype for dtype in DTYPES if dtype.kind == "float"]
 COMPLEX = [dtype for dtype in DTYPES if dtype.kind == "complex"]
@@ -180,3 +180,29 @@ def test_numpy_types_come_from_ml_dtypes_where_numpy_has_none():
 @pytest.mark.parametrize("dtype", DTYPES, **named)
 def test_no_type_holds_what_is_not_finite(dtype, value):
     assert not dtype.holds(value)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX], **named)
+def test_width_and_largest_number_are_those_of_the_numpy_type(dtype):
+    assert dtype.width == dtype.numpy.itemsize
+    assert dtype.largest == float(ml_dtypes.finfo(dtype.numpy).max)
+    assert dtype.is_double == (dtype.numpy == np.float64)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, **named)
+def test_an_integer_type_holds_what_its_numpy_type_does(dtype):
+    limits = np.iinfo(dtype.numpy)
+    assert dtype.largest == limits.max
+    assert [dtype.holds(int(edge) + step) for edge in (limits.min, limits.max) for step in (-1, 0, 1)] == [
+        False, True, True, True, True, False
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX], **named)
+def test_what_every_float_type_is_said_to_hold_it_does(dtype):
+    for size in (0.0, 2.0**-9, 240.0):
+        assert every_float_holds(size)
+        assert math.isfinite(dtype.rounded(size))
+        assert (dtype.rounded(size) == 0) == (size == 0)
+    assert not every_float_holds(2.0**-9 - 1e-9)
+    assert not every_float_holds(240.1)

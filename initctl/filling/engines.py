@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from initctl.filling.events import Chosen
 from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
+from initctl.stream.devices import CPU
 from initctl.stream.engines import Work, choose
-from initctl.stream.engines.choosing import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, StorageError, shown
 from initctl.stream import WholeLaw
-from initctl.stream.engines.choosing import CPU
+from initctl.stream.devices import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

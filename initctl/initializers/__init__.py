@@ -12,6 +12,7 @@ scaling.py        xavier, kaiming, lecun, variance_scaling
 complex.py        laws on complex tensors
 structured.py     orthogonal, delta_orthogonal, sparse: those that need the whole tensor
 revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: those that start from old values
+later.py          modules that are imported once one of their initializers is called
 builtin.py        the table of all of them, with parameters, formulas and sources; builtin_revisions.py of the last kind
 """
 

@@ -5,12 +5,16 @@ Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; wha
 
 from __future__ import annotations
 
-from initctl.initializers import constant, deterministic, log_uniform, random, scaling, structured
+from initctl.initializers import constant, random, scaling
 from initctl.initializers.builtin_revisions import REVISIONS
 from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
+from initctl.initializers.later import Later
 from initctl.initializers.parameters import DimLetters, Number, Parameter, Split, Whole, Word
 
+deterministic, log_uniform, structured = (
+    Later(f"initctl.initializers.{name}") for name in ("deterministic", "log_uniform", "structured")
+)
 _TORCH = "torch.nn.init.{}_"
 _JAX = "jax.nn.initializers.{}"
 _GLOROT = "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010)"
@@ -167,21 +171,21 @@ LAWS = (
         formula="exp(U(ln a, ln b)), never outside a ≤ x ≤ b",
         source="mamba_ssm/modules/mamba_simple.py, where it draws time steps",
         example="gate.scale=log_uniform:a=0.001,b=0.1",
-        check=log_uniform.check_log_uniform,
+        check=random.check_log_uniform,
     ),
     Initializer(
         "inv_softplus_log_uniform",
         log_uniform.inv_softplus_log_uniform,
         (
-            Parameter("a", Number(above=0), log_uniform.DEFAULT_STEP_A),
-            Parameter("b", Number(above=0), log_uniform.DEFAULT_STEP_B),
+            Parameter("a", Number(above=0), random.DEFAULT_STEP_A),
+            Parameter("b", Number(above=0), random.DEFAULT_STEP_B),
             Parameter("floor", Number(minimum=0), 1e-4),
         ),
         summary="Mamba's dt bias: the softplus of it is uniform in the logarithm",
         formula="x + ln(1 - exp(-x)), the inverse of softplus, of x = max(exp(U(ln a, ln b)), floor)",
         source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
         example="*.dt_proj.bias=inv_softplus_log_uniform",
-        check=log_uniform.check_log_uniform,
+        check=random.check_log_uniform,
     ),
     Initializer(
         "xavier_uniform",

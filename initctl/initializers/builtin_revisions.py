@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from initctl.initializers import revising
 from initctl.initializers.initializer import Initializer
+from initctl.initializers.later import Later
 from initctl.initializers.parameters import Number, Parameter, Slice, Text, Whole, Word
 
+revising = Later("initctl.initializers.revising")
 _ASH = "physicsnemo/nn/module/utils/weight_init.py; Ash, Adams: On warm-starting neural network training (2020)"
 _NAKAMURA = "allenai/OLMoE, scripts/sparsify_ckpt_unsharded.py; Nakamura et al.: Drop-Upcycling (2025)"
 _HEWITT = "transformers/modeling_utils.py; Hewitt: Initializing new word embeddings for pretrained models (2021)"

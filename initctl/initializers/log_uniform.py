@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.initializers.random import check_order
 from initctl.stream import Uniform
 from initctl.stream.elementary64 import exponential, natural_log, one_minus_exponential
 from initctl.stream.laws import inner_bounds
@@ -16,13 +15,11 @@ from initctl.stream.laws import inner_bounds
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.initializers.initializer import Arguments
     from initctl.stream import Draws
     from initctl.tensors import TensorSpec
 
     Doubles = NDArray[np.float64]
 
-DEFAULT_STEP_A, DEFAULT_STEP_B = 0.001, 0.1
 """Mamba's shortest and longest time step."""
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -79,11 +76,6 @@ def inv_softplus_log_uniform(_: TensorSpec, *, a: float, b: float, floor: float)
     """Mamba's dt_proj.bias: mamba_ssm/modules/mamba_simple.py, and transformers' models/mamba/modeling_mamba.py."""
     _check_size(a)
     return Resolved(InverseSoftplus(float(a), float(b), float(floor)))
-
-
-def check_log_uniform(arguments: Arguments) -> None:
-    """Refuse an empty interval."""
-    check_order(arguments, DEFAULT_STEP_A, DEFAULT_STEP_B)
 
 
 def _check_size(a: float) -> None:

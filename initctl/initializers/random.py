@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DEFAULT_A, DEFAULT_B = -2, 2
 """torch's bounds of trunc_normal: absolute, not in standard deviations."""
+DEFAULT_STEP_A, DEFAULT_STEP_B = 0.001, 0.1
+"""Mamba's time steps."""
 _SERIES = 16
 """Terms of a series in cut² / 2 ≤ 1/2 that is alternating and falls faster than 1 / n!."""
 
@@ -62,6 +64,11 @@ def unit_truncated_std(cut: float) -> float:
 def check_uniform(arguments: Arguments) -> None:
     """Refuse an empty interval."""
     check_order(arguments, 0, 1)
+
+
+def check_log_uniform(arguments: Arguments) -> None:
+    """Refuse an empty interval."""
+    check_order(arguments, DEFAULT_STEP_A, DEFAULT_STEP_B)
 
 
 def check_trunc_normal(arguments: Arguments) -> None:

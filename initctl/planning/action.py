@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.stream.engines.choosing import CPU
+from initctl.stream.devices import CPU
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:

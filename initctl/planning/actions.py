@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from initctl.dtypes import BY_NAME
+from initctl.dtypes import BY_NAME, every_float_holds
 from initctl.initializers import Resolved, Unfit
-from initctl.initializers.complex import on_complex
 from initctl.planning.action import Action
 from initctl.planning.sources import located_sources
 from initctl.stream import Constant, Deterministic, Fused, RevisingLaw
@@ -58,6 +57,8 @@ def fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
     check_holds(tensor.dtype, resolved.law)
     check_distinct(tensor, resolved.law)
     if tensor.dtype.kind == "complex":
+        from initctl.initializers.complex import on_complex
+
         return Resolved(on_complex(resolved.law), resolved.numbers)
     return resolved
 
@@ -88,13 +89,13 @@ def check_distinct(tensor: TensorSpec, law: AnyLaw) -> None:
 
 def check_spread(dtype: DType, largest: float) -> None:
     """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way, or all round to 0."""
-    if largest and not dtype.rounded(largest):
+    if not every_float_holds(largest) and not dtype.rounded(largest):
         raise Unfit(f"values up to {largest:.3g} would all round to 0 in {dtype.name}")
     check_reach(dtype, largest)
 
 
 def check_reach(dtype: DType, largest: float) -> None:
     """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way."""
-    if largest and not isfinite(dtype.rounded(largest)):
+    if not every_float_holds(largest) and not isfinite(dtype.rounded(largest)):
         narrower = min(dtype, _COMPUTED, key=lambda d: d.largest)
         raise Unfit(f"values up to {largest:.3g} would overflow {narrower.name}")

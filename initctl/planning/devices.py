@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import StorageError
 from initctl.stream import WholeLaw
-from initctl.stream.engines.choosing import CPU, cuda_wins
+from initctl.stream.devices import CPU, cuda_wins
 from initctl.threads import processors
 
 if TYPE_CHECKING:

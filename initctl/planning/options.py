@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.planning.plan import PHILOX, TORCH
-from initctl.stream.engines.choosing import CPU
+from initctl.stream.devices import CPU
 from initctl.suggestions import did_you_mean
 
 

@@ -10,7 +10,7 @@ from initctl.display.tables import Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.initializers import KEEP, REGISTRY
 from initctl.planning.action import RESET, Action, Kept
-from initctl.stream.engines.choosing import CPU
+from initctl.stream.devices import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.initializers import Unfit
-from initctl.initializers.revising import Copied
 from initctl.planning.nearest import nearest_names
 from initctl.stream import RevisingLaw
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initctl.formats import Checkpoint
+    from initctl.initializers.revising import Copied
     from initctl.planning.lookup import Surroundings
     from initctl.stream import AnyLaw, Source
     from initctl.tensors import TensorSpec
@@ -32,6 +32,8 @@ def located_sources(law: AnyLaw, tensor: TensorSpec, around: Surroundings) -> Ma
     """
     if not isinstance(law, RevisingLaw):
         return {}
+    from initctl.initializers.revising import Copied
+
     found = {source: _located(source, around) for source in law.sources}
     if isinstance(law, Copied):
         _check_copied(law, tensor, found[law.source].tensor)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from initctl.initializers import REGISTRY, Unfit
 from initctl.stream import Constant
-from initctl.stream.torch_draw import TorchDraw
 
 if TYPE_CHECKING:
     from initctl.planning.action import Action
@@ -52,5 +51,7 @@ def by_torch(action: Action) -> Action:
         start, stop = action.rows
         shape, origin = (stop - start, *shape[1:]), start * prod(shape[1:])
     arguments = {key: action.arguments[key] for key in known if key in action.arguments}
+    from initctl.stream.torch_draw import TorchDraw
+
     law = TorchDraw(f"{name}_", arguments, shape, action.tensor.dtype.name, action.device, origin)
     return replace(action, law=law)

@@ -10,6 +10,7 @@
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     torch_generator.py torch's own random numbers, for those who ask for them
     torch_draw.py      laws of torch.nn.init, drawn from those
+    devices.py         what devices are called, and when a GPU is worth starting
     encode.py          float32 values -> the bytes of a dtype
     engines            the same once more, fast: compiled loops, and torch operations on a GPU
 
@@ -17,8 +18,8 @@ Integer steps are exact. Float steps use only IEEE add, subtract, multiply, divi
 comparison, each rounded once. What stands here is the readable reference, in NumPy.
 """
 
-from initctl.stream.draws import Draws
-from initctl.stream.encode import encode
+from typing import TYPE_CHECKING, Any
+
 from initctl.stream.fused import Fused
 from initctl.stream.laws import (
     AnyLaw,
@@ -38,6 +39,9 @@ from initctl.stream.laws import (
     ZeroedNormal,
 )
 
+if TYPE_CHECKING:
+    from initctl.stream.draws import Draws
+
 __all__ = [
     "AnyLaw",
     "Constant",
@@ -56,5 +60,12 @@ __all__ = [
     "Uniform",
     "WholeLaw",
     "ZeroedNormal",
-    "encode",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the one name that needs NumPy: a plan only names laws
+    if name != "Draws":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from initctl.stream.draws import Draws
+
+    return Draws

@@ -7,11 +7,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
@@ -21,7 +20,7 @@ LARGEST_NORMAL = 6.77
 LARGEST_TRUNCATED_NORMAL = 13.01
 """The farthest that `normal_quantile` reaches: of the smallest normal float32 probability it is 13.003."""
 
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_LARGEST_FLOAT32 = (2 - 2.0**-23) * 2.0**127
 
 _SMALLEST_TAIL = 2.0**-110
 """The least probability that an interval may have, some 12 standard deviations out: below it too many draws would be
@@ -171,6 +170,8 @@ class Constant(Deterministic):
         return (self.value,)
 
     def at(self, start: int, stop: int) -> NDArray[Any]:
+        import numpy as np
+
         return np.full(stop - start, self.value)
 
 
@@ -185,6 +186,8 @@ class Table:
 
     @property
     def largest(self) -> float:
+        import numpy as np
+
         return float(np.abs(self.table).max())
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
@@ -208,6 +211,8 @@ class Uniform:
         return max(abs(self.a), abs(self.b), self.b - self.a)
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        import numpy as np
+
         return np.float32(self.a) + np.float32(self.b - self.a) * draws.uniform01(start, stop)
 
 
@@ -223,6 +228,8 @@ class Normal:
         return abs(self.mean) + LARGEST_NORMAL * self.std
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        import numpy as np
+
         return np.float32(self.mean) + np.float32(self.std) * draws.normal01(start, stop)
 
 
@@ -249,6 +256,8 @@ class TruncNormal:
     @property
     def tails(self) -> tuple[float, float]:
         """The probabilities that bound the draw, as float32 numbers: see `Draws.normal01_between`."""
+        import numpy as np
+
         low, high = (self.a - self.mean) / self.std, (self.b - self.mean) / self.std
         if self.is_above:
             low, high = -high, -low
@@ -273,6 +282,8 @@ class TruncNormal:
         return inner_bounds(self.a, self.b)
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        import numpy as np
+
         low, high = self.tails
         z = draws.normal01_between(start, stop, low=low, high=high, above=self.is_above)
         values = np.float32(self.mean) + np.float32(self.std) * z
@@ -299,6 +310,8 @@ class ZeroedNormal:
         return LARGEST_NORMAL * self.std
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        import numpy as np
+
         values = np.float32(self.std) * draws.normal01(start, stop)
         first, last = start // self.parts, -(-stop // self.parts)
         zeroed = draws.not_larger(first, last, self.cutoffs, stream=self.stream).repeat(self.parts)
@@ -308,6 +321,8 @@ class ZeroedNormal:
 
 def inner_bounds(a: float, b: float) -> tuple[np.float32, np.float32]:
     """The first and the last float32 number of the interval [a, b]; in the wrong order where it has none."""
+    import numpy as np
+
     with np.errstate(over="ignore"):  # to infinity, where the interval lies beyond all float32 numbers
         return _inner_float32(a, -math.inf), _inner_float32(b, math.inf)
 
@@ -321,6 +336,8 @@ def _inner_float32(bound: float, outwards: float) -> np.float32:
 
     Compared as float64: NumPy would round the bound to float32 first, and find the two equal.
     """
+    import numpy as np
+
     nearest = np.float32(min(max(bound, -_LARGEST_FLOAT32), _LARGEST_FLOAT32))
     is_outside = float(nearest) < bound if outwards < 0 else float(nearest) > bound
     return np.nextafter(nearest, np.float32(-outwards)) if is_outside else nearest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.stream.devices import CPU, TORCH_FLOP
 from initctl.stream.engines.engine import NumpyEngine
 from initctl.stream.orthonormal import orthonormal
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     Decomposition = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-CPU = "cpu"
-
 _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
 """What one random number costs the reference, and one tensor, however small."""
 _LOADING = 0.06
@@ -27,11 +26,9 @@ _LOADING = 0.06
 _WORTH_COMPILING = 2.0
 """Compiling takes some 6 seconds, once for a machine: work of this length pays for it the fourth time."""
 
-_NUMPY_FLOP, _TORCH_FLOP = 6.0e-11, 2.0e-11
+_NUMPY_FLOP = 6.0e-11
 """What one floating-point operation of a QR decomposition costs: NumPy's is computed in double precision."""
 _IMPORTING_TORCH = 1.3
-_STARTING_CUDA = 10.0
-"""Importing torch, starting a GPU and copying matrices there and back: an estimate on the safe side."""
 
 
 class Work(NamedTuple):
@@ -64,16 +61,11 @@ def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
     return Choice(TorchEngine(device, host), f"the plan's device; beside it engine {host.name}")
 
 
-def cuda_wins(flops: float, *, threads: int) -> bool:
-    """Whether decompositions of so many operations are worth starting a GPU: nothing else is, next to copying."""
-    return flops * _TORCH_FLOP / threads > _STARTING_CUDA
-
-
 def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
     """LAPACK's QR through NumPy, or where that pays for importing it, through torch; and a word on which."""
     if not flops:
         return orthonormal, ""
-    if flops * (_NUMPY_FLOP - _TORCH_FLOP) / threads < _IMPORTING_TORCH:
+    if flops * (_NUMPY_FLOP - TORCH_FLOP) / threads < _IMPORTING_TORCH:
         return orthonormal, "; QR by numpy"
     try:
         from initctl.stream.engines.device import orthonormal_on

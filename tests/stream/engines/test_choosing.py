@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from initctl.errors import StorageError, UsageError
+from initctl.stream.devices import cuda_wins
 from initctl.stream.engines import Work, choose, choosing, object_code
-from initctl.stream.engines.choosing import cuda_wins
 from initctl.stream.engines.device import TorchEngine, orthonormal_on, torch_device
 from initctl.stream.orthonormal import flops, orthonormal
 

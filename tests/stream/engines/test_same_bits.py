@@ -15,7 +15,8 @@ from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
 from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
-from initctl.stream import Constant, Fused, Normal, Table, TruncNormal, Uniform, ZeroedNormal, encode
+from initctl.stream import Constant, Fused, Normal, Table, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.encode import encode
 from initctl.stream.engines import LawRun, NumpyEngine, Unusable
 from initctl.stream.engines.device import TorchEngine
 from initctl.stream.key import Key, stream_key
