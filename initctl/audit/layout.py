@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from initctl.audit.differences import FileDifference
 from initctl.errors import shown
-from initctl.filling.order import read_array
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import TORCH
+from initctl.reading import read_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,16 +26,31 @@ def copy_range(source: int, destination: int, start: int, stop: int, offset: int
 def read_some(source: int, start: int, stop: int) -> bytes:
     """Bytes of descriptor `source` from `start`, at least one and none from `stop` on.
 
-    Raises `ConflictError` where the source ends before, `StorageError` where it cannot be read.
+    Raises `ConflictError` if the source ends before, `StorageError` if it cannot be read.
     """
     try:
         data = os.pread(source, stop - start, start)
     except OSError as error:
-        message = f"the checkpoint cannot be read: {error.strerror}"
-        raise StorageError(Problem("input.unreadable", message)) from error
+        raise _unreadable(error) from error
     if not data:
-        raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
+        raise _shorter()
     return data
+
+
+def read_into(source: int, room: memoryview, offset: int) -> None:
+    """Fill `room` with the bytes of descriptor `source` from `offset` on.
+
+    Raises `ConflictError` if the source ends before, `StorageError` if it cannot be read.
+    """
+    while room:
+        try:
+            length = os.preadv(source, [room], offset)
+        except OSError as error:
+            raise _unreadable(error) from error
+        if not length:
+            raise _shorter()
+        room = room[length:]
+        offset += length
 
 
 def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
@@ -64,3 +79,11 @@ def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset
         start += copied
         offset += copied
     return start
+
+
+def _unreadable(error: OSError) -> StorageError:
+    return StorageError(Problem("input.unreadable", f"the checkpoint cannot be read: {error.strerror}"))
+
+
+def _shorter() -> ConflictError:
+    return ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))

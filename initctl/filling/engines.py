@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from initctl.filling.events import Chosen
+from initctl.events import Chosen
 from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
 from initctl.stream.engines import Work, choose
 from initctl.stream.engines.choosing import CPU
@@ -22,7 +22,7 @@ _RANDOM = (Uniform, Normal, TruncNormal)
 def choose_engines(
     actions: Iterable[Action], *, threads: int, on_event: Callable[[Chosen], None] | None = None
 ) -> dict[str, Engine]:
-    """An engine for each device that an action is planned for. Raises `StorageError` where one is not there."""
+    """An engine for each device that an action is planned for. Raises `StorageError` if one is not there."""
     by_device: dict[str, list[Action]] = defaultdict(list)
     for action in actions:
         by_device[action.device].append(action)

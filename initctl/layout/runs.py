@@ -24,16 +24,19 @@ class Run(NamedTuple):
 
 def runs(block: Block, shape: Shape, width: int) -> Iterator[Run]:
     """The runs of a row-major `block` of a tensor of `shape`, whose elements take `width` bytes."""
+    if not (numel := block.numel):
+        return
     split = len(shape)
     while split:
         split -= 1
         if block.shape[split] != shape[split]:
             break
+    else:
+        yield Run(0, numel, block.offset)
+        return
     strides = row_major(shape)
     first = sum(start * stride for start, stride in zip(block.start, strides, strict=True))
     count, offset = prod(block.shape[split:]), block.offset
-    if not count:
-        return
     for index in product(*map(range, block.shape[:split])):
         yield Run(first + sum(i * stride for i, stride in zip(index, strides, strict=False)), count, offset)
         offset += count * width
