@@ -93,6 +93,11 @@ class Comparison:
                 one, other = (_number(content[place], held) for content in (wanted, found))
                 self._found[id(tensor)] = number, Difference(tensor.name, index, one, other)
 
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing that was compared differs."""
+        return not self._found
+
     def count(self, elements: int) -> None:
         """Note that so many elements were compared, and are equal."""
         with self._lock:
@@ -125,7 +130,7 @@ class RunsTask:
                 found = room[: wanted.size]
                 read_into(descriptor, found.data, runs[0].offset)
                 if equal(wanted, found):
-                    self.comparison.count(sum((run.stop - run.start) // run.dtype.parts for run in runs))
+                    self.comparison.count(sum(run.nbytes * 8 // run.action.tensor.dtype.bits for run in runs))
                 else:
                     self._look_closer(runs, wanted, found)
 
@@ -133,7 +138,8 @@ class RunsTask:
         for run in runs:
             tensor, begin = run.action.tensor, run.offset - runs[0].offset
             place = slice(begin, begin + run.nbytes)
-            self.comparison.compare(tensor, tensor, run.start // run.dtype.parts, wanted[place], found[place])
+            start = run.numbers.start // tensor.dtype.parts
+            self.comparison.compare(tensor, tensor, start, wanted[place], found[place])
 
 
 @dataclass(frozen=True, slots=True)

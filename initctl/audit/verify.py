@@ -16,7 +16,7 @@ from initctl.audit.placement import ByName, ByPlace
 from initctl.audit.untouched import Untouched, another_byte
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.filling import Computer, TargetBlock, check_memory, choose_engines
+from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, needs_preparing
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, olds
 from initctl.stream import RevisingLaw, WholeLaw
@@ -54,13 +54,13 @@ def verify_plan(
     conversion, which has none.
     """
     _check_comparable(plan, result)
-    check_memory(plan.written)
+    check_memory(written := plan.written)
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, on_event))
         audit = _Audit(plan, result, sample, stack)
-        engines = choose_engines(plan.written, threads=threads, on_event=on_event)
+        engines = choose_engines(written, threads=threads, on_event=on_event)
         workers.expect(audit.nbytes)
-        for batch in audit.batches(Computer(plan.seed, engines, olds(plan, stack))):
+        for batch in audit.batches(written, Computer(plan.seed, engines, olds(plan, stack))):
             workers.run(batch)
         audit.check_unchanged()
     return audit.outcome()
@@ -98,12 +98,12 @@ class _Audit:
         tasks: list[Task] = [*self.others, *self.damage.tasks]
         return sum(place.part.nbytes for place in places) + sum(task.nbytes for task in tasks)
 
-    def batches(self, computer: Computer) -> Iterator[Iterable[Task]]:
+    def batches(self, written: Iterable[Action], computer: Computer) -> Iterator[Iterable[Task]]:
         """The tasks of each batch depend on no other of it, and each batch on those before: they find what it names.
 
         What is computed as a whole comes alone, lest two of them are in memory at once.
         """
-        for _, actions in groupby(self.plan.written, _alone):
+        for _, actions in groupby(written, _alone):
             yield self._computed(actions, computer)
         yield chain.from_iterable(map(self.comparison.of_elements, self.kept))
         yield self.others
@@ -118,17 +118,13 @@ class _Audit:
 
     def outcome(self) -> Verification:
         """The outcome, once all batches are done."""
-        reached = filter(None, map(self._difference, self.source.tensors))
-        outside: dict[str, Difference] = {}
-        for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
-            if found := self._difference(tensor):
-                outside.setdefault(found.tensor, found)
+        found = () if self.comparison.is_equal and self.suspected.is_equal else self._differences()
         wrong = self.damage.wrong(list(self._differing()))
         return Verification(
             self.result.path,
             self.plan,
             self.comparison.compared,
-            (*reached, *outside.values()),
+            tuple(found),
             self.place.lost,
             self.sample,
             self.source.path if self.is_result else None,
@@ -136,6 +132,15 @@ class _Audit:
             self.is_converted,
             (*self.files, *(self.untouched.differences if self.untouched else ()), *self._between(), *wrong),
         )
+
+    def _differences(self) -> Iterator[Difference]:
+        """The first of each tensor: of those that rules reach, then of the others, each name once."""
+        yield from filter(None, map(self._difference, self.source.tensors))
+        outside: dict[str, Difference] = {}
+        for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
+            if found := self._difference(tensor):
+                outside.setdefault(found.tensor, found)
+        yield from outside.values()
 
     def _between(self) -> Iterator[FileDifference]:
         """Bytes that differ within the range of tensors, and in no element of any."""
@@ -156,12 +161,14 @@ class _Audit:
 
     def _places(self) -> dict[object, list[Place]]:
         """Where the result holds what is filled, by what fills it: tied tensors may be apart there."""
-        found: dict[object, dict[object, Place]] = defaultdict(dict)
+        found: dict[object, list[Place]] = defaultdict(list)
         for action in (*self.plan.actions, *self.plan.resets):
             part = action.part
             for held in self.place.find(action.tensor) if part.numel else ():
-                found[_same(action)].setdefault(held.blocks, Place(action.tensor, part, held))
-        return {same: list(places.values()) for same, places in found.items()}
+                places = found[_same(action)]
+                if all(place.held.blocks != held.blocks for place in places):
+                    places.append(Place(action.tensor, part, held))
+        return found
 
     def _computed(self, actions: Iterable[Action], computer: Computer) -> Iterator[Task]:
         """What compares what is filled: row-major blocks together, if their laws are ready; parts in another order, and
@@ -211,7 +218,7 @@ class _Audit:
 
     def _differing(self) -> Iterator[tuple[str, int]]:
         """The files and bytes of what is not as it should be, one at least for each tensor."""
-        for place in chain.from_iterable(self.places.values()):
+        for place in () if self.comparison.is_equal else chain.from_iterable(self.places.values()):
             if self.comparison.difference(place.tensor):
                 yield from ((block.file, block.offset) for block in place.held.blocks)
         if self.untouched:
@@ -233,7 +240,7 @@ def _covers(tensor: TensorSpec, other: TensorSpec, at: int) -> bool:
 
 def _alone(action: Action) -> int:
     """What tells actions apart that must not be in memory at once."""
-    return id(action) if isinstance(action.law, WholeLaw) else 0
+    return id(action) if needs_preparing(type(action.law)) and isinstance(action.law, WholeLaw) else 0
 
 
 def _same(action: Action) -> object:

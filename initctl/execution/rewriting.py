@@ -57,7 +57,7 @@ class Rewriter(Writer):
         self.dropped = frozenset(dropped)
         self.contents: dict[str, Content] = {}
         self.targets: dict[str, list[TargetBlock]] = defaultdict(list)
-        for action in plan.written:
+        for action in self.written:
             part = action.part
             for block in part.blocks if part.numel else ():
                 self.targets[block.file].append(TargetBlock(action, block.distinct, action.law))

@@ -42,6 +42,7 @@ class Writer:
         self, plan: Plan, workers: Workers, olds: Mapping[TensorPart, Old], on_event: Callable[[Event], None] | None
     ) -> None:
         self.plan = plan
+        self.written = plan.written
         self.olds = olds
         self.checkpoint = plan.checkpoint
         self.workers = workers
@@ -61,7 +62,7 @@ class Writer:
                 with self.source(file) as source:
                     opened = _open_already(source)
                     self.workers.run(CheckTask(c, opened, partial(refuse, path, c)) for c in checksums)
-        engines = choose_engines(self.plan.written, threads=self.workers.threads, on_event=self.on_event)
+        engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
         self.computer = Computer(self.plan.seed, engines, self.olds)
 
     def committed(self) -> None:
@@ -100,7 +101,7 @@ class Writer:
         for target, opened in targets:
             if not target.is_ready:
                 by_action[id(target.action)].append((target, opened))
-        for action in self.plan.written if by_action else ():
+        for action in self.written if by_action else ():
             if parts := by_action.get(id(action)):
                 law = self.computer.prepared(action)
                 for target, opened in parts:

@@ -9,6 +9,6 @@ memory.py    whether what must be computed at once fits the memory
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
 from initctl.filling.memory import check_memory
-from initctl.filling.targets import ElementRun, TargetBlock, packed
+from initctl.filling.targets import ElementRun, TargetBlock, needs_preparing, packed
 
-__all__ = ["Computer", "ElementRun", "TargetBlock", "check_memory", "choose_engines", "packed"]
+__all__ = ["Computer", "ElementRun", "TargetBlock", "check_memory", "choose_engines", "needs_preparing", "packed"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from initctl.errors import FitError, Problem, shown
-from initctl.filling.targets import ElementRun, packed
+from initctl.filling.targets import ElementRun, needs_preparing, packed
 from initctl.layout import runs
-from initctl.stream import Overflow, RevisingLaw, WholeLaw
-from initctl.stream.engines import Unusable
+from initctl.stream import Overflow, WholeLaw
+from initctl.stream.engines import LawRun, Unusable
 from initctl.stream.key import stream_key
 from initctl.stream.torch_generator import NotDrawn, TorchGenerator
 from initctl.tensors import row_major
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from initctl.filling.targets import TargetBlock
     from initctl.planning import Action
-    from initctl.stream import Law, Old
+    from initctl.stream import Law, Old, RevisingLaw
     from initctl.stream.engines import Engine
     from initctl.tensors import TensorPart
 
@@ -54,27 +54,25 @@ class Computer:
         torch refuses.
         """
         law = action.law
-        if not isinstance(law, (WholeLaw, RevisingLaw)):
-            return law
+        if not needs_preparing(type(law)):
+            return cast("Law", law)
         draws = self.engines[action.device].draws(stream_key(self.seed, action.stream_name))
         draws = replace(draws, generator=self.generator)
         try:
-            return law.prepared(draws) if isinstance(law, WholeLaw) else law.prepared(draws, self.olds[action.part])
-        except NotDrawn as fact:
-            place = f"{action.rule}: tensor {shown(action.tensor.name)}"
-            raise FitError(Problem("rng.torch", f"{place}: torch refuses: {shown(fact)}")) from None
-        except Overflow as fact:
-            raise _overflow(action, fact) from None
+            if isinstance(law, WholeLaw):
+                return law.prepared(draws)
+            return cast("RevisingLaw", law).prepared(draws, self.olds[action.part])
+        except (NotDrawn, Overflow) as fact:
+            raise _unfit(action, fact) from None
 
     def runs(self, targets: Iterable[TargetBlock]) -> Iterator[ElementRun]:
         """The runs of row-major blocks whose laws are ready."""
-        for target in targets:
-            tensor, width = target.action.tensor, target.width
-            law, parts = cast("Law", target.law), tensor.dtype.parts
-            key = stream_key(self.seed, target.action.stream_name)
-            for start, numel, offset in runs(target.block, tensor.shape, width):
-                stop = (start + numel) * parts
-                yield ElementRun(law, key, start * parts, stop, tensor.dtype, target.action, offset, numel * width)
+        for action, block, law in targets:
+            dtype, key = action.tensor.dtype, stream_key(self.seed, action.stream_name)
+            width, parts = dtype.bits // 8, dtype.parts
+            for start, numel, offset in runs(block, action.tensor.shape, width):
+                numbers = LawRun(cast("Law", law), key, start * parts, (start + numel) * parts, dtype)
+                yield ElementRun(numbers, action, offset, numel * width)
 
     def parts(self, runs: Sequence[ElementRun]) -> Iterator[tuple[Sequence[ElementRun], Bytes]]:
         """The runs and bytes of one part after another of `runs`, which are of one device and without a gap. Bytes stay
@@ -96,8 +94,8 @@ class Computer:
         """The bytes of the elements from number `start` to `stop` of the tensor that `action` fills by `law`."""
         dtype, key = action.tensor.dtype, stream_key(self.seed, action.stream_name)
         nbytes = (stop - start) * dtype.bits // 8
-        run = ElementRun(law, key, start * dtype.parts, stop * dtype.parts, dtype, action, 0, nbytes)
-        return self._together([run], nbytes)
+        numbers = LawRun(law, key, start * dtype.parts, stop * dtype.parts, dtype)
+        return self._together([ElementRun(numbers, action, 0, nbytes)], nbytes)
 
     def _together(self, runs: Sequence[ElementRun], nbytes: int) -> Bytes:
         values = np.empty(nbytes, np.uint8)
@@ -107,17 +105,14 @@ class Computer:
 
     def _fill(self, engine: Engine, runs: Sequence[ElementRun], out: Bytes) -> None:
         """Write the runs into `out`, one after another."""
-        reached = 0
-        for law, key, start, stop, dtype, action, _, nbytes in runs:
-            try:
-                engine.fill(law, key, start, stop, dtype, out[reached : reached + nbytes])
-            except Unusable as fact:
-                place = f"tensor {shown(action.tensor.name)}: {action.initializer}"
-                hint = "mend the package that adds it"
-                raise FitError(Problem("initializer.values", f"{place}: {fact}", hint)) from None
-            except Overflow as fact:
-                raise _overflow(action, fact) from None
-            reached += nbytes
+        try:
+            engine.fill_many([run.numbers for run in runs], out)
+        except (Unusable, Overflow) as fact:
+            if len(runs) == 1:
+                raise _unfit(runs[0].action, fact) from None
+            for run in runs:  # which of them it is
+                self._fill(engine, [run], out[: run.nbytes])
+            raise
 
     def _buffer(self, engine: Engine) -> Bytes:
         buffers: dict[Engine, Bytes] = self._thread.__dict__.setdefault("buffers", {})
@@ -126,6 +121,16 @@ class Computer:
         return buffers[engine]
 
 
-def _overflow(action: Action, fact: Overflow) -> FitError:
-    place = f"{action.rule}: tensor {shown(action.tensor.name)} {list(action.tensor.shape)}"
-    return FitError(Problem("rule.overflow", f"{place}: {action.initializer}: {fact}"))
+def _unfit(action: Action, fact: Exception) -> FitError:
+    """The error for values of `action` that no tensor can hold, or that torch does not give."""
+    place = f"tensor {shown(action.tensor.name)}"
+    match fact:
+        case Unusable():
+            hint = "mend the package that adds it"
+            problem = Problem("initializer.values", f"{place}: {action.initializer}: {fact}", hint)
+        case Overflow():
+            place = f"{action.rule}: {place} {list(action.tensor.shape)}"
+            problem = Problem("rule.overflow", f"{place}: {action.initializer}: {fact}")
+        case _:
+            problem = Problem("rng.torch", f"{action.rule}: {place}: torch refuses: {shown(fact)}")
+    return FitError(problem)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.events import Chosen
+from initctl.filling.targets import needs_preparing
 from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
 from initctl.stream.engines import Work, choose
 from initctl.stream.engines.choosing import CPU
@@ -38,9 +39,10 @@ def choose_engines(
 def _work(actions: Iterable[Action], device: str) -> Work:
     """What the processor has to do: another device computes random laws itself."""
     free = (Constant,) if device == CPU else (Constant, *_RANDOM)
-    computed = [action for action in actions if not isinstance(action.law, free)]
+    computed = [action for action in actions if type(action.law) not in free]
+    laws = [action.law for action in computed if needs_preparing(type(action.law))]
     return Work(
         numbers=sum(action.part.numbers for action in computed),
         tensors=len(computed),
-        flops=sum(action.law.flops for action in computed if isinstance(action.law, WholeLaw)),
+        flops=sum(law.flops for law in laws if isinstance(law, WholeLaw)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.stream import RevisingLaw, WholeLaw
@@ -9,13 +10,16 @@ from initctl.stream import RevisingLaw, WholeLaw
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.dtypes import DType
     from initctl.planning import Action
-    from initctl.stream import AnyLaw, Law
-    from initctl.stream.key import Key
+    from initctl.stream import AnyLaw
+    from initctl.stream.engines import LawRun
     from initctl.tensors import Block
 
-_PREPARED = (WholeLaw, RevisingLaw)
+
+@cache
+def needs_preparing(kind: type) -> bool:
+    """Whether laws of a `kind` must be prepared before any element is computed. Asked for each of many tensors."""
+    return issubclass(kind, (WholeLaw, RevisingLaw))
 
 
 class TargetBlock(NamedTuple):
@@ -28,7 +32,7 @@ class TargetBlock(NamedTuple):
     @property
     def is_ready(self) -> bool:
         """Whether its elements can be computed one by one: the law needs no preparation, or had it."""
-        return not isinstance(self.law, _PREPARED)
+        return not needs_preparing(type(self.law))
 
     @property
     def width(self) -> int:
@@ -41,25 +45,21 @@ class TargetBlock(NamedTuple):
 
 
 class ElementRun(NamedTuple):
-    """The numbers from `start` to `stop` that `law` gives under `key`, as `dtype`: `nbytes` from `offset` of a file."""
+    """The `numbers` that are elements of the tensor that `action` fills: `nbytes` from byte `offset` of a file."""
 
-    law: Law
-    key: Key
-    start: int
-    stop: int
-    dtype: DType
+    numbers: LawRun
     action: Action
     offset: int
     nbytes: int
 
     def cut(self, limit: int) -> Iterator[ElementRun]:
         """The same in parts of at most `limit` bytes."""
-        width = self.dtype.width
+        first, width = self.numbers.start, self.numbers.dtype.width
         step = limit // width
-        for start in range(self.start, self.stop, step):
-            stop = min(start + step, self.stop)
-            offset = self.offset + (start - self.start) * width
-            yield self._replace(start=start, stop=stop, offset=offset, nbytes=(stop - start) * width)
+        for start in range(first, self.numbers.stop, step):
+            stop = min(start + step, self.numbers.stop)
+            offset = self.offset + (start - first) * width
+            yield ElementRun(self.numbers._replace(start=start, stop=stop), self.action, offset, (stop - start) * width)
 
 
 def packed(runs: Iterable[ElementRun], limit: int) -> Iterator[list[ElementRun]]:
