@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from isal import isal_zlib
 
-from initctl.commit import read_some, write_all
+from initctl.commit import read_into, write_all
 from initctl.errors import InputError, Problem, shown
 
 if TYPE_CHECKING:
@@ -78,10 +78,9 @@ def lift(destination: int, checksum: Checksum) -> None:
 def settle(destination: int, checksum: Checksum) -> None:
     """Put what is at the last place of `checksum` at the others again."""
     *others, last = checksum.places
-    value = b""
-    while len(value) < _WIDTH:
-        value += read_some(destination, last + len(value), last + _WIDTH)
-    _write(destination, others[::-1], value)
+    value = bytearray(_WIDTH)
+    read_into(destination, memoryview(value), last)
+    _write(destination, others[::-1], bytes(value))
 
 
 def is_computed(checksum: Checksum, source: int) -> bool:
@@ -91,11 +90,11 @@ def is_computed(checksum: Checksum, source: int) -> bool:
 
 def crc32(descriptor: int, checksum: Checksum) -> int:
     """What `checksum` should be, by what `descriptor` holds."""
-    value, reached = 0, checksum.start
-    while reached < checksum.stop:
-        data = read_some(descriptor, reached, min(reached + _READ_AT_ONCE, checksum.stop))
-        value = isal_zlib.crc32(data, value)
-        reached += len(data)
+    value, room = 0, memoryview(bytearray(min(_READ_AT_ONCE, checksum.stop - checksum.start)))
+    for start in range(checksum.start, checksum.stop, _READ_AT_ONCE):
+        part = room[: checksum.stop - start]
+        read_into(descriptor, part, start)
+        value = isal_zlib.crc32(part, value)
     return value
 
 

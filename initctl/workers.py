@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from initctl.events import Progress
 from initctl.threads import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+_Result = TypeVar("_Result")
 
 _WAITING_FOR_EACH = 2
 """Tasks handed out for each thread: enough to keep it busy, few enough to stop soon."""
@@ -38,6 +40,10 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def start(self, function: Callable[[], _Result]) -> Future[_Result]:
+        """Call `function` in one of the threads, while others go on."""
+        return submit(self._pool, function)
 
     def expect(self, nbytes: int) -> None:
         """Add to how many bytes there will be, for progress."""

@@ -3,7 +3,6 @@
 verify.py         whether it holds exactly what rules give
 verification.py   the outcome
 comparison.py     elements of tensors as they should be and as they are
-equality.py       whether two stretches of memory hold the same bytes
 differences.py    what is not as it should be
 layout.py         how its files are laid out beside those that they were made from
 placement.py      where a result holds the tensors of the checkpoint that it was made from

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initctl.audit.differences import Difference
-from initctl.audit.equality import equal
 from initctl.commit import read_into
 from initctl.dtypes import BY_NAME
 from initctl.filling import packed
@@ -33,6 +32,16 @@ _COMPARED_AT_ONCE = 4 << 20
 _SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
 """Elements of a sample that follow each other, at least, unless these are so many ranges."""
 _BYTE = BY_NAME["uint8"]
+_WIDE = 8
+"""Bytes that are compared at a time."""
+
+
+def equal(one: Bytes, other: Bytes) -> bool:
+    """Whether two arrays of as many bytes are equal: compared as wide numbers, in memory that is aligned or not."""
+    wide = one.size // _WIDE * _WIDE
+    return np.array_equal(one[:wide].view(np.uint64), other[:wide].view(np.uint64)) and np.array_equal(
+        one[wide:], other[wide:]
+    )
 
 
 class Place(NamedTuple):
@@ -51,9 +60,9 @@ class Expected(NamedTuple):
 
 
 class Comparison:
-    """What was compared so far of what `reader` reads, and the first element of each tensor that differs.
+    """What was handed out to be compared of what `reader` reads, and the first element of each tensor that differs.
 
-    With a `sample`, of each part just so many elements are compared. Used from several threads.
+    With a `sample`, of each part just so many elements are compared. Tasks report to it from several threads.
     """
 
     def __init__(self, reader: TensorReader, sample: int | None) -> None:
@@ -66,6 +75,7 @@ class Comparison:
     def of_targets(self, targets: Iterable[TargetBlock], computer: Computer) -> Iterator[RunsTask]:
         """What compares row-major blocks with what is computed for them; blocks of one file follow each other."""
         ordered = sorted(targets, key=lambda target: (target.block.file, target.block.offset))
+        self.compared += sum(target.block.numel for target in ordered)
         for file, group in groupby(ordered, lambda target: target.block.file):
             for runs in packed(computer.runs(group), _COMPARED_AT_ONCE):
                 yield RunsTask(runs, file, computer, self)
@@ -76,18 +86,18 @@ class Comparison:
         at_once = _COMPARED_AT_ONCE // (held.dtype.bits // 8)
         first = part.rows[0] * prod(part.tensor.shape[1:]) if part.rows else 0
         for start, stop in ranges(first, first + part.numel, self.sample):
+            self.compared += stop - start
             for begin in range(start, stop, at_once):
                 yield ElementsTask(expected, begin, min(begin + at_once, stop), self)
 
     def compare(self, tensor: TensorSpec, held: TensorSpec, start: int, wanted: Bytes, found: Bytes) -> None:
         """Compare the elements of a tensor from number `start` on: the bytes that are `wanted`, and those `found`."""
         width = held.dtype.bits // 8
-        differing = None if equal(wanted, found) else int((wanted != found).argmax()) // width
+        if equal(wanted, found):
+            return
+        differing = int((wanted != found).argmax()) // width
+        number, place = start + differing, slice(differing * width, (differing + 1) * width)
         with self._lock:
-            self.compared += wanted.size // width
-            if differing is None:
-                return
-            number, place = start + differing, slice(differing * width, (differing + 1) * width)
             if id(tensor) not in self._found or number < self._found[id(tensor)][0]:
                 index = tuple(map(int, np.unravel_index(number, held.shape))) if held.shape else ()
                 one, other = (_number(content[place], held) for content in (wanted, found))
@@ -97,11 +107,6 @@ class Comparison:
     def is_equal(self) -> bool:
         """Whether nothing that was compared differs."""
         return not self._found
-
-    def count(self, elements: int) -> None:
-        """Note that so many elements were compared, and are equal."""
-        with self._lock:
-            self.compared += elements
 
     def difference(self, tensor: TensorSpec) -> Difference | None:
         """The first of `tensor`, if there is one."""
@@ -129,9 +134,7 @@ class RunsTask:
                 room = room if room.size >= wanted.size else np.empty_like(wanted)
                 found = room[: wanted.size]
                 read_into(descriptor, found.data, runs[0].offset)
-                if equal(wanted, found):
-                    self.comparison.count(sum(run.nbytes * 8 // run.action.tensor.dtype.bits for run in runs))
-                else:
+                if not equal(wanted, found):
                     self._look_closer(runs, wanted, found)
 
     def _look_closer(self, runs: Sequence[ElementRun], wanted: Bytes, found: Bytes) -> None:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from initctl.audit.comparison import ranges
+from initctl.audit.comparison import equal, ranges
 from initctl.audit.differences import FileDifference
-from initctl.audit.equality import equal
 from initctl.commit import read_into
 from initctl.layout import ByteRange, common, covered, joined, overlap, uncovered
 
@@ -126,13 +125,9 @@ class Untouched:
         return joined([*beside, *common(joined(sampled), kept)])
 
     def _tasks(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[BytesTask]:
+        self.compared += stop - start
         for first in range(start, stop, _COMPARED_AT_ONCE):
             yield BytesTask(was, now, first, min(first + _COMPARED_AT_ONCE, stop), self)
-
-    def count(self, nbytes: int) -> None:
-        """Note that so many bytes were compared."""
-        with self._lock:
-            self.compared += nbytes
 
     def look_closer(self, was: str, now: str, start: int, differing: NDArray[np.bool_]) -> None:
         """Note which bytes of a file are `differing`, from byte `start` on: in tensors, or beside them."""
@@ -188,7 +183,6 @@ class BytesTask:
                 read_into(held, found.data, start)
                 if not equal(wanted, found):
                     self.untouched.look_closer(self.was.name, self.now.name, start, wanted != found)
-        self.untouched.count(self.nbytes)
 
 
 def another_byte(file: str, at: int) -> FileDifference:

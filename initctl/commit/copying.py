@@ -17,24 +17,12 @@ def copy_range(source: int, destination: int, start: int, stop: int, offset: int
     where writing fails.
     """
     reached = _copy_in_kernel(source, destination, start, stop, offset)
+    room = memoryview(bytearray(min(_READ_AT_ONCE, stop - reached)))
     while reached < stop:
-        data = read_some(source, reached, min(reached + _READ_AT_ONCE, stop))
-        write_all(destination, data, offset + reached - start)
-        reached += len(data)
-
-
-def read_some(source: int, start: int, stop: int) -> bytes:
-    """Bytes of descriptor `source` from `start`, at least one and none from `stop` on.
-
-    Raises `ConflictError` if the source ends before, `StorageError` if it cannot be read.
-    """
-    try:
-        data = os.pread(source, stop - start, start)
-    except OSError as error:
-        raise _unreadable(error) from error
-    if not data:
-        raise _shorter()
-    return data
+        part = room[: stop - reached]
+        read_into(source, part, reached)
+        write_all(destination, part, offset + reached - start)
+        reached += len(part)
 
 
 def read_into(source: int, room: memoryview, offset: int) -> None:
@@ -46,9 +34,10 @@ def read_into(source: int, room: memoryview, offset: int) -> None:
         try:
             length = os.preadv(source, [room], offset)
         except OSError as error:
-            raise _unreadable(error) from error
+            message = f"the checkpoint cannot be read: {error.strerror}"
+            raise StorageError(Problem("input.unreadable", message)) from error
         if not length:
-            raise _shorter()
+            raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
         room = room[length:]
         offset += length
 
@@ -79,11 +68,3 @@ def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset
         start += copied
         offset += copied
     return start
-
-
-def _unreadable(error: OSError) -> StorageError:
-    return StorageError(Problem("input.unreadable", f"the checkpoint cannot be read: {error.strerror}"))
-
-
-def _shorter() -> ConflictError:
-    return ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))

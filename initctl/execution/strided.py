@@ -53,35 +53,27 @@ class StridedTask:
 
 @dataclass(frozen=True, slots=True)
 class GatherTask:
-    """Brings a tile of `tensor` in the descriptor `source` to the tensor's order, from byte `begin` of `destination`
-    on.
+    """Brings a tile of `tensor` in the descriptor `source` to the tensor's order, from byte `offset` of
+    `destination` on.
     """
 
     tensor: TensorSpec
     tile: Block
     source: int
     destination: int
-    begin: int
-
-    @property
-    def offset(self) -> int:
-        return self.begin
+    offset: int
 
     @property
     def nbytes(self) -> int:
-        return self.tile.numel * self.width
-
-    @property
-    def width(self) -> int:
-        """Bytes of an element."""
-        return self.tensor.dtype.bits // 8
+        return self.tile.numel * self.tensor.dtype.bits // 8
 
     def run(self) -> None:
-        values = read_tile(self.source, self.tile, self.width)
+        width = self.tensor.dtype.bits // 8
+        values = read_tile(self.source, self.tile, width)
         in_memory = self.tile._replace(offset=0, strides=row_major(self.tile.shape))
-        for run in runs(in_memory, self.tensor.shape, self.width):
-            data = values[run.offset : run.offset + run.numel * self.width].data
-            write_all(self.destination, data, self.begin + run.start * self.width)
+        for start, numel, reached in runs(in_memory, self.tensor.shape, width):
+            data = values[reached : reached + numel * width].data
+            write_all(self.destination, data, self.offset + start * width)
 
 
 def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[StridedTask]:

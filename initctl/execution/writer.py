@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from heapq import merge
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from initctl.events import Event
+    from initctl.events import Chosen, Event
     from initctl.execution.strided import GatherTask
     from initctl.execution.tasks import CopyTask, FillTask
     from initctl.filling import TargetBlock
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Plan
     from initctl.stream import Old
+    from initctl.stream.engines import Engine
     from initctl.tensors import TensorPart
     from initctl.workers import Workers
 
@@ -51,7 +52,8 @@ class Writer:
     def begin(self, nbytes: int, carried: Sequence[tuple[CheckpointFile, Sequence[Checksum]]] = ()) -> None:
         """Make ready to write `nbytes`, once nothing else stands in the way: this takes time.
 
-        Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and compiled.
+        Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and loaded or
+        compiled, while files are made and bytes are copied.
         """
         carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in carried]
         looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
@@ -62,8 +64,22 @@ class Writer:
                 with self.source(file) as source:
                     opened = _open_already(source)
                     self.workers.run(CheckTask(c, opened, partial(refuse, path, c)) for c in checksums)
-        engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
-        self.computer = Computer(self.plan.seed, engines, self.olds)
+        self._chosen: list[Chosen] = []
+        choose = partial(choose_engines, self.written, threads=self.workers.threads, on_event=self._chosen.append)
+        self._engines = self.workers.start(choose)
+
+    @cached_property
+    def computer(self) -> Computer:
+        """What computes, once its engines are there."""
+        engines = self.wait_for_engines()
+        if self.on_event:
+            for event in self._chosen:
+                self.on_event(event)
+        return Computer(self.plan.seed, engines, self.olds)
+
+    def wait_for_engines(self) -> dict[str, Engine]:
+        """The engines, once they are there. Raises `StorageError` if one cannot be."""
+        return self._engines.result()
 
     def committed(self) -> None:
         if self.on_event:
@@ -86,10 +102,19 @@ class Writer:
 
         What is between the elements of a target may be among the kept: that is written first.
         """
-        packed, strided = _by_order(target for target in targets if target.is_ready)
-        tasks: Iterator[Kept | FillTask] = merge(kept, fill_tasks(packed, self.computer, descriptor), key=_offset)
+        kept = iter(kept)
+        self.workers.run(self._without_engines(kept))
+        ready = [target for target in targets if target.is_ready]
+        filled = fill_tasks((t for t in ready if t.block.is_row_major), self.computer, descriptor)
+        tasks: Iterator[Kept | FillTask] = merge(kept, filled, key=_offset)
         self.workers.run(tasks)
+        strided = (t for t in ready if not t.block.is_row_major)
         self.workers.run(strided_tasks(strided, self.computer, descriptor))
+
+    def _without_engines(self, tasks: Iterator[Kept]) -> Iterator[Kept]:
+        """Those of `tasks` that can be begun before the engines are there."""
+        while not self._engines.done() and (task := next(tasks, None)):
+            yield task
 
     def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.
@@ -142,15 +167,6 @@ class Writer:
 
 def _open_already(descriptor: int) -> Opened:
     return lambda: nullcontext(descriptor)
-
-
-def _by_order(targets: Iterable[TargetBlock]) -> tuple[list[TargetBlock], list[TargetBlock]]:
-    """Those that are row-major, and the others."""
-    packed: list[TargetBlock] = []
-    strided: list[TargetBlock] = []
-    for target in targets:
-        (packed if target.block.is_row_major else strided).append(target)
-    return packed, strided
 
 
 def _offset(task: Kept | FillTask) -> int:
