@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -32,7 +33,7 @@ class Block(NamedTuple):
     @property
     def is_row_major(self) -> bool:
         """Whether the elements follow each other in the file as they do in the block, without a gap."""
-        return all(
+        return self.strides == row_major(self.shape) or all(
             stride == expected or size == 1
             for size, stride, expected in zip(self.shape, self.strides, row_major(self.shape), strict=True)
         )
@@ -40,6 +41,8 @@ class Block(NamedTuple):
     @property
     def is_dense(self) -> bool:
         """Whether the elements fill a range of the file, each byte once, in whatever order."""
+        if self.strides == row_major(self.shape):
+            return True
         expected = 1
         for stride, size in self._dims():
             if stride != expected:
@@ -50,6 +53,8 @@ class Block(NamedTuple):
     @property
     def extent(self) -> int:
         """Elements from the first to the last, gaps included."""
+        if self.strides == row_major(self.shape):
+            return self.numel
         return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
 
     @property
@@ -65,6 +70,8 @@ class Block(NamedTuple):
     @property
     def distinct(self) -> Block:
         """The block without what is repeated by strides of 0."""
+        if 0 not in self.strides:
+            return self
         shape = tuple(1 if stride == 0 else size for size, stride in zip(self.shape, self.strides, strict=True))
         return Block(self.file, self.offset, self.start, shape, self.strides)
 
@@ -169,6 +176,7 @@ class TensorPart:
         return tuple(block.part(0, start, stop, width) for block, start, stop in spans if start < stop)
 
 
+@lru_cache(1024)
 def row_major(shape: Shape) -> Shape:
     """The strides, in elements, of a tensor whose last dim varies fastest and that has no gaps."""
     strides, step = [], 1

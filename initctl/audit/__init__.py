@@ -1,13 +1,13 @@
 """What a checkpoint holds, looked at and never changed.
 
 verify.py         whether it holds exactly what rules give
-verification.py   what that came to
+verification.py   the outcome
 comparison.py     elements of tensors as they should be and as they are
 differences.py    what is not as it should be
-layout.py         how its files are laid out beside what they came of
-placement.py      where a result holds the tensors of what it came of
+layout.py         how its files are laid out beside those that they were made from
+placement.py      where a result holds the tensors of the checkpoint that it was made from
 untouched.py      what files hold beside what is filled
-checksums.py      whether checksums of what is filled are right
+damage.py         checksums that are wrong though the content is right
 """
 
 from initctl.audit.differences import Difference, FileDifference, Lost

@@ -1,8 +1,9 @@
-"""Elements of tensors as they should be and as they are, in pieces, by several threads."""
+"""Elements of tensors as they should be and as they are, compared by several threads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,25 +11,40 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initctl.audit.differences import Difference
+from initctl.commit import read_into
 from initctl.dtypes import BY_NAME
+from initctl.filling import packed
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from initctl.filling import TensorReader
+    from initctl.filling import Computer, ElementRun, TargetBlock
+    from initctl.reading import TensorReader
     from initctl.tensors import TensorPart
 
+    Bytes = NDArray[np.uint8]
+
 _COMPARED_AT_ONCE = 4 << 20
-"""Bytes of a tensor that are computed and compared as one piece."""
+"""Bytes of tensors that one task compares."""
 _SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
-"""Elements of a sample that follow each other, at least, unless these come to so many ranges."""
+"""Elements of a sample that follow each other, at least, unless these are so many ranges."""
 _BYTE = BY_NAME["uint8"]
+_WIDE = 8
+"""Bytes that are compared at a time."""
 
 
-class Held(NamedTuple):
+def equal(one: Bytes, other: Bytes) -> bool:
+    """Whether two arrays of as many bytes are equal: compared as wide numbers, in memory that is aligned or not."""
+    wide = one.size // _WIDE * _WIDE
+    return np.array_equal(one[:wide].view(np.uint64), other[:wide].view(np.uint64)) and np.array_equal(
+        one[wide:], other[wide:]
+    )
+
+
+class Place(NamedTuple):
     """A part of a `tensor`, and where the tensor is held now."""
 
     tensor: TensorSpec
@@ -39,14 +55,14 @@ class Held(NamedTuple):
 class Expected(NamedTuple):
     """What gives the bytes that elements should have, from one number to another, and where they are held."""
 
-    place: Held
-    read: Callable[[int, int], NDArray[np.uint8]]
+    place: Place
+    read: Callable[[int, int], Bytes]
 
 
 class Comparison:
-    """What was compared so far of what `reader` reads, and the first element of each tensor that differs.
+    """What was handed out to be compared of what `reader` reads, and the first element of each tensor that differs.
 
-    With a `sample`, of each part just so many elements are compared. Used from several threads.
+    With a `sample`, of each part just so many elements are compared. Tasks report to it from several threads.
     """
 
     def __init__(self, reader: TensorReader, sample: int | None) -> None:
@@ -56,31 +72,41 @@ class Comparison:
         self._found: dict[int, tuple[int, Difference]] = {}
         self._lock = Lock()
 
-    def pieces(self, expected: Expected) -> Iterator[ElementsPiece]:
-        """What compares a part with what is expected of it."""
+    def of_targets(self, targets: Iterable[TargetBlock], computer: Computer) -> Iterator[RunsTask]:
+        """What compares row-major blocks with what is computed for them; blocks of one file follow each other."""
+        ordered = sorted(targets, key=lambda target: (target.block.file, target.block.offset))
+        self.compared += sum(target.block.numel for target in ordered)
+        for file, group in groupby(ordered, lambda target: target.block.file):
+            for runs in packed(computer.runs(group), _COMPARED_AT_ONCE):
+                yield RunsTask(runs, file, computer, self)
+
+    def of_elements(self, expected: Expected) -> Iterator[ElementsTask]:
+        """What compares a part, in whatever order its elements are, or a sample of it, with what is expected of it."""
         _, part, held = expected.place
         at_once = _COMPARED_AT_ONCE // (held.dtype.bits // 8)
         first = part.rows[0] * prod(part.tensor.shape[1:]) if part.rows else 0
         for start, stop in ranges(first, first + part.numel, self.sample):
-            for begin in range(start, stop, at_once):
-                yield ElementsPiece(expected, begin, min(begin + at_once, stop), self)
-
-    def compare(self, expected: Expected, start: int, stop: int) -> None:
-        """Hold the elements from number `start` to `stop` of a tensor against what is expected."""
-        tensor, _, held = expected.place
-        width = held.dtype.bits // 8
-        wanted, found = expected.read(start, stop), self.reader.read(held, start, stop)
-        differing = np.flatnonzero((wanted != found).reshape(-1, width).any(axis=1))
-        with self._lock:
             self.compared += stop - start
-            if not differing.size:
-                return
-            at = int(differing[0])
-            number, place = start + at, slice(at * width, (at + 1) * width)
+            for begin in range(start, stop, at_once):
+                yield ElementsTask(expected, begin, min(begin + at_once, stop), self)
+
+    def compare(self, tensor: TensorSpec, held: TensorSpec, start: int, wanted: Bytes, found: Bytes) -> None:
+        """Compare the elements of a tensor from number `start` on: the bytes that are `wanted`, and those `found`."""
+        width = held.dtype.bits // 8
+        if equal(wanted, found):
+            return
+        differing = int((wanted != found).argmax()) // width
+        number, place = start + differing, slice(differing * width, (differing + 1) * width)
+        with self._lock:
             if id(tensor) not in self._found or number < self._found[id(tensor)][0]:
                 index = tuple(map(int, np.unravel_index(number, held.shape))) if held.shape else ()
                 one, other = (_number(content[place], held) for content in (wanted, found))
                 self._found[id(tensor)] = number, Difference(tensor.name, index, one, other)
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing that was compared differs."""
+        return not self._found
 
     def difference(self, tensor: TensorSpec) -> Difference | None:
         """The first of `tensor`, if there is one."""
@@ -89,8 +115,39 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class ElementsPiece:
-    """Elements `start` to `stop` of a tensor, to be compared; writes nothing."""
+class RunsTask:
+    """Compares adjacent runs of one or more tensors with what a file holds: looks at each only if some byte differs."""
+
+    runs: Sequence[ElementRun]
+    file: str
+    computer: Computer
+    comparison: Comparison
+
+    @property
+    def nbytes(self) -> int:
+        return self.runs[-1].offset + self.runs[-1].nbytes - self.runs[0].offset
+
+    def run(self) -> None:
+        room = np.empty(0, np.uint8)
+        with self.comparison.reader.opened(self.file) as descriptor:
+            for runs, wanted in self.computer.parts(self.runs):
+                room = room if room.size >= wanted.size else np.empty_like(wanted)
+                found = room[: wanted.size]
+                read_into(descriptor, found.data, runs[0].offset)
+                if not equal(wanted, found):
+                    self._look_closer(runs, wanted, found)
+
+    def _look_closer(self, runs: Sequence[ElementRun], wanted: Bytes, found: Bytes) -> None:
+        for run in runs:
+            tensor, begin = run.action.tensor, run.offset - runs[0].offset
+            place = slice(begin, begin + run.nbytes)
+            start = run.numbers.start // tensor.dtype.parts
+            self.comparison.compare(tensor, tensor, start, wanted[place], found[place])
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsTask:
+    """Compares elements `start` to `stop` of a tensor."""
 
     expected: Expected
     start: int
@@ -98,19 +155,18 @@ class ElementsPiece:
     comparison: Comparison
 
     @property
-    def offset(self) -> int:
-        return self.start
-
-    @property
     def nbytes(self) -> int:
         return (self.stop - self.start) * self.expected.place.held.dtype.bits // 8
 
-    def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        self.comparison.compare(self.expected, self.start, self.stop)
+    def run(self) -> None:
+        tensor, _, held = self.expected.place
+        wanted = self.expected.read(self.start, self.stop)
+        found = self.comparison.reader.read(held, self.start, self.stop)
+        self.comparison.compare(tensor, held, self.start, wanted, found)
 
 
 def in_numbers(tensor: TensorSpec) -> TensorSpec:
-    """`tensor`, where its elements are no numbers by themselves, as the whole numbers that are stored for them."""
+    """`tensor`; if its elements are not numbers by themselves, as the whole numbers that are stored for them."""
     match tensor.dtype.kind:
         case "quantized":
             return replace(tensor, dtype=BY_NAME["int32"] if tensor.dtype.bits > _BYTE.bits else _BYTE)
@@ -137,7 +193,7 @@ def ranges(start: int, stop: int, sample: int | None) -> Iterator[tuple[int, int
         yield first, reached
 
 
-def _number(content: NDArray[np.uint8], tensor: TensorSpec) -> complex:
+def _number(content: Bytes, tensor: TensorSpec) -> complex:
     """The element that `content` stores: whole numbers as such."""
     kind = tensor.dtype.kind
     parts: Sequence[Any] = content.view(np.uint8 if kind == "bool" else tensor.dtype.numpy).tolist()

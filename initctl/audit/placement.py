@@ -21,10 +21,14 @@ class ByPlace:
     lost: tuple[Lost, ...] = ()
 
     def __init__(self, source: Checkpoint, result: Checkpoint) -> None:
-        self.files = {was.name: now for was, now in zip(source.files, result.files, strict=True)}
+        names = {was.name: now.name for was, now in zip(source.files, result.files, strict=True)}
+        self._renamed = {was: now for was, now in names.items() if was != now}
 
     def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
-        return (replace(tensor, blocks=tuple(b._replace(file=self.files[b.file].name) for b in tensor.blocks)),)
+        if not self._renamed:
+            return (tensor,)
+        blocks = (block._replace(file=self._renamed.get(block.file, block.file)) for block in tensor.blocks)
+        return (replace(tensor, blocks=tuple(blocks)),)
 
 
 class ByName:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
@@ -12,30 +13,31 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from initctl.audit.comparison import ranges
+from initctl.audit.comparison import equal, ranges
 from initctl.audit.differences import FileDifference
-from initctl.filling.order import read_array
-from initctl.filling.ranges import common, filled_ranges, joined, kept_ranges, overlap
+from initctl.commit import read_into
+from initctl.layout import ByteRange, common, covered, joined, overlap, uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from initctl.filling import TensorReader
-    from initctl.filling.ranges import Range
     from initctl.formats import CheckpointFile
     from initctl.planning import Plan
+    from initctl.reading import TensorReader
     from initctl.tensors import Block, TensorSpec
 
-_COMPARED_AT_ONCE = 4 << 20
-"""Bytes of a file that are compared as one piece."""
+_COMPARED_AT_ONCE = 16 << 20
+"""Bytes of a file that one task compares."""
+_READ_AT_ONCE = 512 << 10
+"""Bytes of either file that stay in a core's own cache until they are compared."""
 _CHECKSUM = 4
 """Bytes of one."""
 
 
-class Extent(NamedTuple):
-    """Bytes `start` to `stop` of a file, which elements of `tensor` lie within."""
+class TensorRange(NamedTuple):
+    """Bytes `start` to `stop` of a file, which the elements of `tensor` are within."""
 
     start: int
     stop: int
@@ -55,46 +57,47 @@ class Untouched:
         self.compared = 0
         """Bytes."""
         self.suspects: dict[int, tuple[TensorSpec, str, int]] = {}
-        """Tensors, by identity, within whose extent something differs: in which file, and the first byte."""
+        """Tensors, by identity, within whose range something differs: in which file, and the first byte."""
         self._lost: list[str] = []
         self._found: dict[str, int] = {}
-        self._extents: dict[str, list[Extent]] = defaultdict(list)
+        self._ranges: dict[str, list[TensorRange]] = defaultdict(list)
         self._written: dict[str, list[tuple[Block, int]]] = defaultdict(list)
         self._lock = Lock()
         for tensor in (*self.source.tensors, *self.source.outside):
             for block in tensor.blocks if tensor.is_first and tensor.numel else ():
                 stop = block.offset + block.extent * tensor.dtype.bits // 8
-                self._extents[block.file].append(Extent(block.offset, stop, tensor))
-        for extents in self._extents.values():
-            extents.sort(key=lambda extent: extent.start)
-        self._reached = {file: list(accumulate((e.stop for e in ext), max)) for file, ext in self._extents.items()}
-        """How far the extents of a file up to each of them reach, in order of their beginnings."""
+                self._ranges[block.file].append(TensorRange(block.offset, stop, tensor))
+        for found in self._ranges.values():
+            found.sort(key=lambda one: one.start)
+        self._reached = {file: list(accumulate((r.stop for r in found), max)) for file, found in self._ranges.items()}
+        """How far the ranges of a file up to each of them reach, in order of their beginnings."""
         for action in plan.written:
-            for block in action.part.blocks if action.part.numel else ():
+            part = action.part
+            for block in part.blocks if part.numel else ():
                 self._written[block.file].append((block.distinct, action.tensor.dtype.bits // 8))
 
     @property
     def differences(self) -> tuple[FileDifference, ...]:
-        """What is wrong with each file, as far as that lies in no tensor."""
+        """What is wrong with each file, as far as that is in no tensor."""
         lost = (FileDifference(file, "is not there") for file in self._lost)
         return (*lost, *(another_byte(file, at) for file, at in sorted(self._found.items())))
 
-    def pieces(self) -> Iterator[BytesPiece]:
+    def tasks(self) -> Iterator[BytesTask]:
         """What compares it."""
         yield from self._of_tensor_files()
         yield from self.of_others(self.source.other_files)
 
-    def _of_tensor_files(self) -> Iterator[BytesPiece]:
+    def _of_tensor_files(self) -> Iterator[BytesTask]:
         for was, now in zip(self.source.files, self.result.files, strict=True):
             written = self._written[was.name]
-            filled = filled_ranges((block, width) for block, width in written if block.is_dense)
-            reached = filled_ranges(written)
+            filled = covered((block, width) for block, width in written if block.is_dense)
+            reached = covered(written)
             stale = [checksum for checksum in was.checksums if overlap(reached, checksum.start, checksum.stop)]
-            checksums = [(place, place + _CHECKSUM) for checksum in stale for place in checksum.places]
+            checksums = [ByteRange(place, place + _CHECKSUM) for checksum in stale for place in checksum.places]
             for start, stop in self._looked_at(was, joined([*filled, *checksums])):
-                yield from self._pieces(was, now, start, stop)
+                yield from self._tasks(was, now, start, stop)
 
-    def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[BytesPiece]:
+    def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[BytesTask]:
         """What compares `files` of the source that hold no tensors. Those with the same model once more may be gone."""
         there = {file.name: file for file in self.result.other_files}
         for was in files:
@@ -104,48 +107,46 @@ class Untouched:
             now = there[was.name]
             if was.size != now.size:
                 self.note(now.name, min(was.size, now.size))
-            yield from self._pieces(was, now, 0, min(was.size, now.size))
+            yield from self._tasks(was, now, 0, min(was.size, now.size))
 
-    def _looked_at(self, file: CheckpointFile, left_out: Sequence[Range]) -> list[Range]:
+    def _looked_at(self, file: CheckpointFile, left_out: Sequence[ByteRange]) -> list[ByteRange]:
         """The bytes of a file that are compared: without those `left_out`, and of tensors a sample."""
-        kept = kept_ranges(file.size, left_out)
+        kept = uncovered(file.size, left_out)
         if self.sample is None:
             return kept
-        beside = kept_ranges(file.size, joined([*left_out, *((e.start, e.stop) for e in self._extents[file.name])]))
+        beside = uncovered(
+            file.size, joined([*left_out, *(ByteRange(r.start, r.stop) for r in self._ranges[file.name])])
+        )
         sampled = [
-            found
-            for extent in self._extents[file.name]
-            for found in ranges(extent.start, extent.stop, max(1, self.sample * extent.tensor.dtype.bits // 8))
+            ByteRange(*found)
+            for start, stop, tensor in self._ranges[file.name]
+            for found in ranges(start, stop, max(1, self.sample * tensor.dtype.bits // 8))
         ]
         return joined([*beside, *common(joined(sampled), kept)])
 
-    def _pieces(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[BytesPiece]:
+    def _tasks(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[BytesTask]:
+        self.compared += stop - start
         for first in range(start, stop, _COMPARED_AT_ONCE):
-            yield BytesPiece(was, now, first, min(first + _COMPARED_AT_ONCE, stop), self)
+            yield BytesTask(was, now, first, min(first + _COMPARED_AT_ONCE, stop), self)
 
-    def compare(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> None:
-        """Hold the bytes of a file from `start` to `stop` against what they were."""
-        differing = _read(self.before, was, start, stop) != _read(self.held, now, start, stop)
-        with self._lock:
-            self.compared += stop - start
-        if not differing.any():
-            return
-        for block, width in self._written[was.name]:
+    def look_closer(self, was: str, now: str, start: int, differing: NDArray[np.bool_]) -> None:
+        """Note which bytes of a file are `differing`, from byte `start` on: in tensors, or beside them."""
+        stop = start + differing.size
+        for block, width in self._written[was]:
             if not block.is_dense:
                 _leave_out(differing, start, block, width)
         beside = differing.copy()
-        extents = self._extents.get(was.name, [])
-        for number in range(bisect_right(self._reached.get(was.name, []), start), len(extents)):
-            extent = extents[number]
-            if extent.start >= stop:
+        found = self._ranges.get(was, [])
+        for number in range(bisect_right(self._reached.get(was, []), start), len(found)):
+            begin, end, tensor = found[number]
+            if begin >= stop:
                 break
-            places = slice(max(0, extent.start - start), max(0, extent.stop - start))
+            places = slice(max(0, begin - start), max(0, end - start))
             if differing[places].any():
-                at = max(start, extent.start) + int(np.argmax(differing[places]))
-                self._suspect(extent.tensor, now.name, at)
+                self._suspect(tensor, now, max(start, begin) + int(np.argmax(differing[places])))
                 beside[places] = False
         if beside.any():
-            self.note(now.name, start + int(np.argmax(beside)))
+            self.note(now, start + int(np.argmax(beside)))
 
     def _suspect(self, tensor: TensorSpec, file: str, at: int) -> None:
         with self._lock:
@@ -160,8 +161,8 @@ class Untouched:
 
 
 @dataclass(frozen=True, slots=True)
-class BytesPiece:
-    """Bytes `start` to `stop` of a file, to be compared with what they were; writes nothing."""
+class BytesTask:
+    """Compares bytes `start` to `stop` of a file with what they were."""
 
     was: CheckpointFile
     now: CheckpointFile
@@ -170,15 +171,18 @@ class BytesPiece:
     untouched: Untouched
 
     @property
-    def offset(self) -> int:
-        return self.start
-
-    @property
     def nbytes(self) -> int:
         return self.stop - self.start
 
-    def write(self, destination: int) -> None:  # noqa: ARG002 - it only looks
-        self.untouched.compare(self.was, self.now, self.start, self.stop)
+    def run(self) -> None:
+        one, other = (np.empty(min(_READ_AT_ONCE, self.nbytes), np.uint8) for _ in range(2))
+        with _opened(self.untouched.before, self.was) as before, _opened(self.untouched.held, self.now) as held:
+            for start in range(self.start, self.stop, _READ_AT_ONCE):
+                wanted, found = (room[: self.stop - start] for room in (one, other))
+                read_into(before, wanted.data, start)
+                read_into(held, found.data, start)
+                if not equal(wanted, found):
+                    self.untouched.look_closer(self.was.name, self.now.name, start, wanted != found)
 
 
 def another_byte(file: str, at: int) -> FileDifference:
@@ -203,12 +207,15 @@ def _leave_out(differing: NDArray[np.bool_], start: int, block: Block, width: in
     _leave_out(differing, start, block.part(dim, half, block.shape[dim], width), width)
 
 
-def _read(reader: TensorReader, file: CheckpointFile, start: int, stop: int) -> NDArray[np.uint8]:
-    """Bytes of a file; of those that no tensors lie in there may be too many to keep them open."""
+@contextmanager
+def _opened(reader: TensorReader, file: CheckpointFile) -> Iterator[int]:
+    """A descriptor of a file; of those without tensors there may be too many to keep them open."""
     if file in reader.checkpoint.files:
-        return reader.bytes_of(file.name, start, stop)
+        with reader.opened(file.name) as descriptor:
+            yield descriptor
+        return
     descriptor = reader.checkpoint.open(file)
     try:
-        return read_array(descriptor, start, stop)
+        yield descriptor
     finally:
         os.close(descriptor)

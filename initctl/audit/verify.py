@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
-from initctl.audit.checksums import Checksums
-from initctl.audit.comparison import Comparison, Expected, Held, in_numbers
+from initctl.audit.comparison import Comparison, Expected, Place, in_numbers
+from initctl.audit.damage import Damage
 from initctl.audit.layout import faults, is_laid_out_alike, may_be_converted, metadata_faults
 from initctl.audit.placement import ByName, ByPlace
 from initctl.audit.untouched import Untouched, another_byte
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.filling import Filler, TensorReader, Workers, check_memory, choose_engines, olds
+from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, needs_preparing
 from initctl.planning.plan import untouched
+from initctl.reading import TensorReader, olds
 from initctl.stream import RevisingLaw, WholeLaw
 from initctl.tensors import TensorPart
+from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from initctl.audit.differences import Difference, FileDifference
-    from initctl.filling import Chosen, Piece, Progress
+    from initctl.events import Chosen, Progress
     from initctl.formats import Checkpoint
     from initctl.planning import Action, Plan
     from initctl.tensors import TensorSpec
+    from initctl.workers import Task
 
 
 def verify_plan(
@@ -50,14 +54,14 @@ def verify_plan(
     conversion, which has none.
     """
     _check_comparable(plan, result)
-    check_memory(plan.written)
-    workers = Workers(threads, on_event)
+    check_memory(written := plan.written)
     with ExitStack() as stack:
+        workers = stack.enter_context(Workers(threads, on_event))
         audit = _Audit(plan, result, sample, stack)
-        filler = Filler(plan.seed, choose_engines(plan.written, threads=threads, on_event=on_event), olds(plan, stack))
+        engines = choose_engines(written, threads=threads, on_event=on_event)
         workers.expect(audit.nbytes)
-        for batch in audit.batches(filler):
-            workers.write(batch, -1)
+        for batch in audit.batches(written, Computer(plan.seed, engines, olds(plan, stack))):
+            workers.run(batch)
         audit.check_unchanged()
     return audit.outcome()
 
@@ -79,10 +83,10 @@ class _Audit:
         self.comparison, self.suspected = Comparison(held, sample), Comparison(held, None)
         self.untouched = Untouched(plan, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
-        self.distinct_actions = self._fills()
+        self.places = self._places()
         self.others = list(self._rest(is_alike=is_alike))
-        filled = [] if sample else list(chain.from_iterable(self.distinct_actions.values()))
-        self.checksums = Checksums(held, filled, self.source, is_new=self.is_converted and not sample)
+        filled = () if sample else chain.from_iterable(self.places.values())
+        self.damage = Damage(held, filled, self.source, is_new=self.is_converted and not sample)
         self.files: list[FileDifference] = []
         if not is_alike:
             self.files += (metadata_faults if self.is_converted else faults)(self.source, self.result)
@@ -90,22 +94,21 @@ class _Audit:
     @property
     def nbytes(self) -> int:
         """Bytes of the result that are to be compared."""
-        places = [*chain.from_iterable(self.distinct_actions.values()), *(expected.place for expected in self.kept)]
-        pieces: list[Piece] = [*self.others, *self.checksums.pieces]
-        return sum(place.part.nbytes for place in places) + sum(piece.nbytes for piece in pieces)
+        places = [*chain.from_iterable(self.places.values()), *(expected.place for expected in self.kept)]
+        tasks: list[Task] = [*self.others, *self.damage.tasks]
+        return sum(place.part.nbytes for place in places) + sum(task.nbytes for task in tasks)
 
-    def batches(self, filler: Filler) -> Iterator[Iterable[Piece]]:
-        """The pieces of each batch depend on no other of it, and each batch on those before: they find what it names.
+    def batches(self, written: Iterable[Action], computer: Computer) -> Iterator[Iterable[Task]]:
+        """The tasks of each batch depend on no other of it, and each batch on those before: they find what it names.
 
         What is computed as a whole comes alone, lest two of them are in memory at once.
         """
-        for _, actions in groupby(self.plan.written, _alone):
-            computed = (expected for action in actions for expected in self._computed(action, filler))
-            yield chain.from_iterable(map(self.comparison.pieces, computed))
-        yield chain.from_iterable(map(self.comparison.pieces, self.kept))
+        for _, actions in groupby(written, _alone):
+            yield self._computed(actions, computer)
+        yield chain.from_iterable(map(self.comparison.of_elements, self.kept))
         yield self.others
-        yield self.checksums.pieces
-        yield chain.from_iterable(map(self.suspected.pieces, self._suspects()))
+        yield self.damage.tasks
+        yield chain.from_iterable(map(self.suspected.of_elements, self._suspects()))
 
     def check_unchanged(self) -> None:
         """Raise `ConflictError` where a file changed meanwhile."""
@@ -114,18 +117,14 @@ class _Audit:
         self.plan.check_sources()
 
     def outcome(self) -> Verification:
-        """What it came to, once all batches are done."""
-        reached = filter(None, map(self._difference, self.source.tensors))
-        outside: dict[str, Difference] = {}
-        for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
-            if found := self._difference(tensor):
-                outside.setdefault(found.tensor, found)
-        wrong = self.checksums.wrong(list(self._differing()))
+        """The outcome, once all batches are done."""
+        found = () if self.comparison.is_equal and self.suspected.is_equal else self._differences()
+        wrong = self.damage.wrong(list(self._differing()))
         return Verification(
             self.result.path,
             self.plan,
             self.comparison.compared,
-            (*reached, *outside.values()),
+            tuple(found),
             self.place.lost,
             self.sample,
             self.source.path if self.is_result else None,
@@ -134,35 +133,61 @@ class _Audit:
             (*self.files, *(self.untouched.differences if self.untouched else ()), *self._between(), *wrong),
         )
 
+    def _differences(self) -> Iterator[Difference]:
+        """The first of each tensor: of those that rules reach, then of the others, each name once."""
+        yield from filter(None, map(self._difference, self.source.tensors))
+        outside: dict[str, Difference] = {}
+        for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
+            if found := self._difference(tensor):
+                outside.setdefault(found.tensor, found)
+        yield from outside.values()
+
     def _between(self) -> Iterator[FileDifference]:
-        """Bytes that differ within the extent of tensors, and in no element of any."""
+        """Bytes that differ within the range of tensors, and in no element of any."""
         suspects = self.untouched.suspects.values() if self.untouched else ()
         explained = [tensor for tensor, _, _ in suspects if self.suspected.difference(tensor)]
         for tensor, file, at in suspects:
             if not (self.suspected.difference(tensor) or any(_covers(other, tensor, at) for other in explained)):
                 yield another_byte(file, at)
 
-    def _rest(self, *, is_alike: bool) -> Iterator[Piece]:
+    def _rest(self, *, is_alike: bool) -> Iterator[Task]:
         """What compares all that no rule fills, where nothing was converted; else the files that went along."""
         if self.untouched and is_alike:
-            yield from self.untouched.pieces()
+            yield from self.untouched.tasks()
         elif self.untouched and self.source.is_directory and self.result.is_directory:
             yield from self.untouched.of_others(
                 self.source.side_files if self.is_converted else self.source.other_files
             )
 
-    def _fills(self) -> dict[object, list[Held]]:
-        """Where the result holds what is filled, by what fills it: tied tensors may lie apart there."""
-        found: dict[object, dict[object, Held]] = defaultdict(dict)
+    def _places(self) -> dict[object, list[Place]]:
+        """Where the result holds what is filled, by what fills it: tied tensors may be apart there."""
+        found: dict[object, list[Place]] = defaultdict(list)
         for action in (*self.plan.actions, *self.plan.resets):
-            for held in self.place.find(action.tensor) if action.part.numel else ():
-                found[_same(action)].setdefault(held.blocks, Held(action.tensor, action.part, held))
-        return {same: list(places.values()) for same, places in found.items()}
+            part = action.part
+            for held in self.place.find(action.tensor) if part.numel else ():
+                places = found[_same(action)]
+                if all(place.held.blocks != held.blocks for place in places):
+                    places.append(Place(action.tensor, part, held))
+        return found
 
-    def _computed(self, action: Action, filler: Filler) -> Iterator[Expected]:
-        read = partial(filler.elements, action, filler.prepared(action))
-        for place in self.distinct_actions.get(_same(action), ()):
-            yield Expected(place, read)
+    def _computed(self, actions: Iterable[Action], computer: Computer) -> Iterator[Task]:
+        """What compares what is filled: row-major blocks together, if their laws are ready; parts in another order, and
+        samples, by elements.
+        """
+        together: list[TargetBlock] = []
+        for action in actions:
+            law = computer.prepared(action)
+            for place in self.places.get(_same(action), ()):
+                blocks = TensorPart(place.held, action.rows).blocks
+                own = action if place.tensor is action.tensor else replace(action, tensor=place.tensor)
+                targets = [TargetBlock(own, block, law) for block in blocks if block.is_row_major]
+                if self.sample or len(targets) < len(blocks):
+                    yield from self.comparison.of_elements(Expected(place, partial(computer.elements, action, law)))
+                elif law is action.law:
+                    together += targets
+                else:
+                    yield from self.comparison.of_targets(targets, computer)
+        yield from self.comparison.of_targets(together, computer)
 
     def _kept(self) -> Iterator[Expected]:
         """What is kept of the tensors that the result holds by their names; ties once, where both are tied."""
@@ -177,7 +202,7 @@ class _Audit:
                 yield from self._stored(part.tensor, part, held)
 
     def _suspects(self) -> Iterator[Expected]:
-        """What is kept of tensors within whose extents some byte differs."""
+        """What is kept of tensors within whose ranges some byte differs."""
         suspects = self.untouched.suspects if self.untouched else {}
         reached = untouched(self.source.tensors, self.plan.actions)
         for part in chain(reached, untouched(self.source.outside, self.plan.resets)) if suspects else ():
@@ -185,15 +210,15 @@ class _Audit:
                 yield from self._stored(part.tensor, part, held)
 
     def _stored(self, tensor: TensorSpec, part: TensorPart, held: TensorSpec) -> Iterator[Expected]:
-        """`part` as the source has it, if it holds elements that can be told one by one."""
+        """`part` as the source has it, if it holds elements that can be compared one by one."""
         numbers = in_numbers(tensor)
         if part.numel and tensor.blocks and numbers.dtype.kind != "packed":
             whole = TensorPart(numbers, part.rows if numbers.shape == tensor.shape else None)
-            yield Expected(Held(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
+            yield Expected(Place(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
 
     def _differing(self) -> Iterator[tuple[str, int]]:
         """The files and bytes of what is not as it should be, one at least for each tensor."""
-        for place in chain.from_iterable(self.distinct_actions.values()):
+        for place in () if self.comparison.is_equal else chain.from_iterable(self.places.values()):
             if self.comparison.difference(place.tensor):
                 yield from ((block.file, block.offset) for block in place.held.blocks)
         if self.untouched:
@@ -207,7 +232,7 @@ class _Audit:
 
 
 def _covers(tensor: TensorSpec, other: TensorSpec, at: int) -> bool:
-    """Whether byte number `at` of a file that `other` lies in is within the extent of `tensor`."""
+    """Whether byte number `at` of a file of `other` is within the range of `tensor`."""
     files = set(other.files)
     width = tensor.dtype.bits // 8
     return any(b.file in files and b.offset <= at < b.offset + b.extent * width for b in tensor.blocks)
@@ -215,7 +240,7 @@ def _covers(tensor: TensorSpec, other: TensorSpec, at: int) -> bool:
 
 def _alone(action: Action) -> int:
     """What tells actions apart that must not be in memory at once."""
-    return id(action) if isinstance(action.law, WholeLaw) else 0
+    return id(action) if needs_preparing(type(action.law)) and isinstance(action.law, WholeLaw) else 0
 
 
 def _same(action: Action) -> object:

@@ -12,7 +12,7 @@ tree.py           what lies below a directory
 failure.py        what the operating system refused, as an error of this package
 """
 
-from initctl.commit.copying import copy_range, read_some, write_all
+from initctl.commit.copying import copy_range, read_into, write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import reserve, share
@@ -26,7 +26,7 @@ __all__ = [
     "StagedDirectory",
     "StagedFile",
     "copy_range",
-    "read_some",
+    "read_into",
     "reserve",
     "share",
     "start_writeback",

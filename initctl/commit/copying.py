@@ -17,25 +17,29 @@ def copy_range(source: int, destination: int, start: int, stop: int, offset: int
     where writing fails.
     """
     reached = _copy_in_kernel(source, destination, start, stop, offset)
+    room = memoryview(bytearray(min(_READ_AT_ONCE, stop - reached)))
     while reached < stop:
-        data = read_some(source, reached, min(reached + _READ_AT_ONCE, stop))
-        write_all(destination, data, offset + reached - start)
-        reached += len(data)
+        part = room[: stop - reached]
+        read_into(source, part, reached)
+        write_all(destination, part, offset + reached - start)
+        reached += len(part)
 
 
-def read_some(source: int, start: int, stop: int) -> bytes:
-    """Bytes of descriptor `source` from `start`, at least one and none from `stop` on.
+def read_into(source: int, room: memoryview, offset: int) -> None:
+    """Fill `room` with the bytes of descriptor `source` from `offset` on.
 
-    Raises `ConflictError` where the source ends before, `StorageError` where it cannot be read.
+    Raises `ConflictError` if the source ends before, `StorageError` if it cannot be read.
     """
-    try:
-        data = os.pread(source, stop - start, start)
-    except OSError as error:
-        message = f"the checkpoint cannot be read: {error.strerror}"
-        raise StorageError(Problem("input.unreadable", message)) from error
-    if not data:
-        raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
-    return data
+    while room:
+        try:
+            length = os.preadv(source, [room], offset)
+        except OSError as error:
+            message = f"the checkpoint cannot be read: {error.strerror}"
+            raise StorageError(Problem("input.unreadable", message)) from error
+        if not length:
+            raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
+        room = room[length:]
+        offset += length
 
 
 def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:

@@ -10,11 +10,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, StorageError, shown
+from initctl.layout import ByteRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    Range = tuple[int, int]
 
 _FICLONERANGE = 0x4020940D
 """Linux's request for two files to share blocks: the source, and where it begins, its length, where it goes."""
@@ -25,25 +24,25 @@ _SHARED_FROM = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def share(source: int, destination: int, ranges: Iterable[Range]) -> list[Range]:
+def share(source: int, destination: int, ranges: Iterable[ByteRange]) -> list[ByteRange]:
     """Let `destination` share the bytes of `ranges` with `source`, where the file system can; returns the rest of them.
 
     Whole blocks can be shared only, so that the edges of a range are left.
     """
-    rest: list[Range] = []
+    rest: list[ByteRange] = []
     block = os.fstatvfs(destination).f_bsize
     can_share = True
     for start, stop in ranges:
         first, last = -(-start // block) * block, stop // block * block
         can_share = can_share and (last - first < _SHARED_FROM or _cloned(source, destination, first, last))
         if can_share and last - first >= _SHARED_FROM:
-            rest += [(start, first), (last, stop)]
+            rest += [ByteRange(start, first), ByteRange(last, stop)]
         else:
-            rest.append((start, stop))
-    return [(start, stop) for start, stop in rest if start < stop]
+            rest.append(ByteRange(start, stop))
+    return [found for found in rest if found.start < found.stop]
 
 
-def reserve(descriptor: int, ranges: Iterable[Range], path: str, *, unshare: bool = False) -> None:
+def reserve(descriptor: int, ranges: Iterable[ByteRange], path: str, *, unshare: bool = False) -> None:
     """Take room for the bytes of `ranges`, where the file system can; under `unshare` for shared ones too.
 
     Raises `StorageError` that names `path`.

@@ -1,4 +1,4 @@
-"""Plan → bytes in place: kept bytes copied, ruled bytes computed, in pieces, by several threads; then one commit.
+"""Plan → bytes in place: kept bytes copied, ruled bytes computed, in tasks, by several threads; then one commit.
 
 execute.py        where to, and by whom
 rewriting.py      the input's own format: to a new path, in place, patched
@@ -9,19 +9,16 @@ endings.py        what the ending of a file's name says of its format
 destination.py    what an output path means for a checkpoint, and when it is refused
 carried.py        which other files of a directory go along
 content.py        what a file of the result is made of
-pieces.py         a file's content as pieces that can be written in any order
-strided.py        pieces of tensors that lie in another order, or with gaps
-checksums.py      checksums that a file holds of its own content
-events.py         what is told while it goes on
-result.py         what it comes to
+tasks.py          a file's content as tasks that can be run in any order
+strided.py        tasks for tensors that are in another order, or with gaps
+result.py         what was written
 """
 
+from initctl.events import Chosen, Committed, Event, Progress
 from initctl.execution.carried import Carried, carried
-from initctl.execution.events import Committed, Event
 from initctl.execution.execute import execute
 from initctl.execution.outputs import Conversion, outcome_at
 from initctl.execution.result import Written
-from initctl.filling import Chosen, Progress
 
 __all__ = [
     "Carried",

@@ -10,27 +10,29 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.commit import StagedDirectory, StagedFile, reserve, storage_errors, write_all
 from initctl.errors import FitError, Problem, shown
 from initctl.execution.destination import check_replaced, destination
-from initctl.execution.pieces import kept_pieces
 from initctl.execution.result import Written
-from initctl.execution.strided import gathered_pieces
+from initctl.execution.strided import gather_tasks
+from initctl.execution.tasks import copy_tasks
 from initctl.execution.writer import Writer
-from initctl.filling import Target
+from initctl.filling import TargetBlock
 from initctl.formats.directories import shards
 from initctl.formats.format_names import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
+from initctl.layout import ByteRange
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from initctl.commit import NewFile
-    from initctl.execution.events import Event
-    from initctl.filling import Piece, Workers
+    from initctl.events import Event
+    from initctl.execution.writer import Kept
     from initctl.formats import CheckpointFile, Checksum
     from initctl.formats.writing.layout import Format, Layout, Part
     from initctl.planning import Action, Plan
     from initctl.stream import Old
+    from initctl.workers import Workers
 
 
 _LARGEST_FILE = 2**63
@@ -105,7 +107,7 @@ class Converter(Writer):
     def write_others(self, staged: StagedDirectory, others: Iterable[CheckpointFile]) -> None:
         for file in others:
             with staged.file(file.name) as new, self.source(file) as source, storage_errors(new.target):
-                self.workers.write(kept_pieces(source, [(0, file.size)]), new.descriptor)
+                self.workers.run(copy_tasks(source, [ByteRange(0, file.size)], new.descriptor))
                 new.sync(file.mode)
 
     def write_indexes(self, staged: StagedDirectory, indexes: Mapping[str, bytes]) -> None:
@@ -171,7 +173,7 @@ class Converter(Writer):
     def prepare(self, shard: NewShard, new: NewFile) -> None:
         with storage_errors(new.target):
             os.ftruncate(new.descriptor, shard.layout.size)
-            reserve(new.descriptor, [(0, shard.layout.size)], new.target)
+            reserve(new.descriptor, [ByteRange(0, shard.layout.size)], new.target)
 
     def write(self, shard: NewShard, new: NewFile) -> None:
         """Write what is around the tensors, copy those that stay and compute the others."""
@@ -185,7 +187,7 @@ class Converter(Writer):
         with ExitStack() as stack, storage_errors(new.target):
             sources = {file.name: stack.enter_context(self.source(file)) for file in self.sources(kept)}
             _write_parts(new.descriptor, shard.layout.parts)
-            self.fill(new.descriptor, targets, _moved(kept, sources), shard.layout.checksums)
+            self.fill(new.descriptor, targets, _moved(kept, sources, new.descriptor), shard.layout.checksums)
             _write_parts(new.descriptor, shard.layout.closing(new.descriptor))
 
     def sources(self, kept: Iterable[tuple[TensorPart, int]]) -> list[CheckpointFile]:
@@ -203,16 +205,16 @@ def _nbytes(made: Iterable[NewShard]) -> int:
     return sum(tensor.nbytes for shard in made for tensor in shard.tensors)
 
 
-def _target(action: Action, offset: int) -> Target:
-    """What `action` fills of its tensor where that begins at `offset`."""
+def _target(action: Action, offset: int) -> TargetBlock:
+    """What `action` fills of its tensor if that begins at `offset`."""
     tensor = action.tensor
     moved = TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset)
     (block,) = TensorPart(moved, action.rows).blocks
-    return Target(action, block)
+    return TargetBlock(action, block, action.law)
 
 
-def _moved(kept: Iterable[tuple[TensorPart, int]], sources: Mapping[str, int]) -> Iterator[Piece]:
-    """Pieces that copy parts of tensors, each to where its tensor begins."""
+def _moved(kept: Iterable[tuple[TensorPart, int]], sources: Mapping[str, int], destination: int) -> Iterator[Kept]:
+    """Tasks that copy parts of tensors, each to where its tensor begins."""
     for part, offset in kept:
         for block in part.blocks:
-            yield from gathered_pieces(part.tensor, block, sources[block.file], offset)
+            yield from gather_tasks(part.tensor, block, sources[block.file], destination, offset)

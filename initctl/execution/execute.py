@@ -10,13 +10,15 @@ from initctl.execution.converting import Converter
 from initctl.execution.destination import check_not_source
 from initctl.execution.outputs import names_directory
 from initctl.execution.rewriting import Rewriter
-from initctl.filling import Workers, check_memory, olds
+from initctl.filling import check_memory
+from initctl.reading import olds
 from initctl.threads import processors
+from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from initctl.execution.events import Event
+    from initctl.events import Event
     from initctl.execution.outputs import Conversion
     from initctl.execution.result import Written
     from initctl.planning import Plan
@@ -46,9 +48,9 @@ def execute(
     if output is not None:
         check_not_source(plan, output)
     check_memory(plan.actions)
-    workers = Workers(threads or processors(), on_event)
     no_clobber, force = overwrite is False, bool(overwrite)
     with ExitStack() as stack, storage_errors(plan.checkpoint.path if output is None else output):
+        workers = stack.enter_context(Workers(threads or processors(), on_event))
         revised = olds(plan, stack)
         if output is not None and conversion:
             converter = Converter(plan, conversion.format, workers, revised, on_event)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from initctl.checksums import is_computed, renew
 from initctl.commit import PatchedFile, StagedDirectory, StagedFile, reserve, share, storage_errors
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import rewritten
@@ -20,25 +21,24 @@ from initctl.execution.destination import (
     destination,
     real_path,
 )
-from initctl.execution.pieces import kept_pieces
 from initctl.execution.result import Written
+from initctl.execution.tasks import copy_tasks
 from initctl.execution.writer import Writer
-from initctl.filling import Target
-from initctl.filling.checksums import is_computed
-from initctl.filling.ranges import extent, joined
+from initctl.filling import TargetBlock
+from initctl.layout import joined, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from initctl.commit import NewFile
+    from initctl.events import Event
     from initctl.execution.content import Content
-    from initctl.execution.events import Event
-    from initctl.filling import Workers
-    from initctl.filling.ranges import Range
     from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.layout import ByteRange
     from initctl.planning import Plan
     from initctl.stream import Old
     from initctl.tensors import TensorPart
+    from initctl.workers import Workers
 
 
 class Rewriter(Writer):
@@ -56,11 +56,11 @@ class Rewriter(Writer):
         super().__init__(plan, workers, olds, on_event)
         self.dropped = frozenset(dropped)
         self.contents: dict[str, Content] = {}
-        self.targets: dict[str, list[Target]] = defaultdict(list)
-        for action in plan.written:
-            if action.part.numel:
-                for block in action.part.blocks:
-                    self.targets[block.file].append(Target(action, block.distinct))
+        self.targets: dict[str, list[TargetBlock]] = defaultdict(list)
+        for action in self.written:
+            part = action.part
+            for block in part.blocks if part.numel else ():
+                self.targets[block.file].append(TargetBlock(action, block.distinct, action.law))
 
     def to_new_path(self, output: str, *, into_directory: bool, no_clobber: bool, force: bool) -> Written:
         """Write to the file `output`, or `into_directory`: that of a directory, or a file by its name in a new one."""
@@ -112,6 +112,7 @@ class Rewriter(Writer):
         check_in_place(self.checkpoint, touched)
         check_not_linked(self.checkpoint, touched)
         self.begin(sum(target.nbytes for targets in self.targets.values() for target in targets))
+        self.wait_for_engines()  # before anything is overwritten
         overwriting = False
         try:
             for file in touched:
@@ -149,7 +150,9 @@ class Rewriter(Writer):
         with StagedFile(target.path) as staged:
             rest = self.prepare(content, staged)
             with self.source(file) as source, storage_errors(target.path):
-                self.fill(staged.descriptor, content.targets, kept_pieces(source, rest), content.stale)
+                self.fill(
+                    staged.descriptor, content.targets, copy_tasks(source, rest, staged.descriptor), content.stale
+                )
             staged.sync(target.mode)
             self.checkpoint.check_unchanged([file])
             self.plan.check_sources()
@@ -189,21 +192,21 @@ class Rewriter(Writer):
                 prepared.append((content, new, self.prepare(content, new)))
         for content, new, rest in prepared:
             with new, self.source(content.source) as source, storage_errors(new.target):
-                self.fill_elements(new.descriptor, content.targets, kept_pieces(source, rest))
+                self.fill_elements(new.descriptor, content.targets, copy_tasks(source, rest, new.descriptor))
         with storage_errors(staged.target):
             self.fill_wholes((target, new.opened) for content, new, _ in prepared for target in content.targets)
         for content, new, _ in prepared:
             with new, storage_errors(new.target):
-                self.renew(new.descriptor, content.stale)
+                self.change(renew, new.descriptor, content.stale)
                 new.sync(content.source.mode)
 
-    def prepare(self, content: Content, new: NewFile) -> list[Range]:
+    def prepare(self, content: Content, new: NewFile) -> list[ByteRange]:
         """Give `new` its size and take room for it; returns what must be copied: kept bytes that cannot be shared."""
         with self.source(content.source) as source, storage_errors(new.target):
             os.ftruncate(new.descriptor, content.source.size)
             rest = share(source, new.descriptor, content.kept)
             reserve(new.descriptor, joined([*content.filled, *rest]), new.target)
-        if shared := extent(content.kept) - extent(rest):
+        if shared := total(content.kept) - total(rest):
             self.workers.advance(shared)
         return rest
 

@@ -1,4 +1,4 @@
-"""Blocks whose elements lie in another order than the tensor's, or with gaps, a tile at a time."""
+"""Blocks whose elements are in another order than the tensor's, or with gaps, a tile at a time."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from initctl.commit import write_all
-from initctl.execution.pieces import kept_pieces
-from initctl.filling.order import TileOrder
-from initctl.filling.runs import runs, tiles
+from initctl.execution.tasks import copy_tasks
+from initctl.layout import ByteRange, runs, tiles
+from initctl.layout.order import TileOrder
+from initctl.reading import read_array, read_tile
 from initctl.tensors import row_major
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.execution.pieces import KeptPiece
-    from initctl.filling import Filler, Target
-    from initctl.stream import Law
+    from initctl.execution.tasks import CopyTask
+    from initctl.filling import Computer, TargetBlock
     from initctl.tensors import Block, TensorSpec
 
 TILE = 4 << 20
@@ -27,82 +25,79 @@ TILE = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class StridedPiece:
-    """A tile, filled by `fill`. What lies between its elements, maybe those of another tile, is written back as it is:
-    only while no other tile is written.
+class StridedTask:
+    """Fills a tile. What is between its elements, maybe those of another tile, is written back as it is: only while no
+    other tile is written.
     """
 
-    target: Target
-    law: Law
-    filler: Filler
+    target: TargetBlock
+    computer: Computer
+    destination: int
     alone: Lock
-
-    @property
-    def offset(self) -> int:
-        return self.target.block.offset
 
     @property
     def nbytes(self) -> int:
         return self.target.nbytes
 
-    def write(self, destination: int) -> None:
+    def run(self) -> None:
         order = TileOrder.of(self.target.block, self.target.width)
-        content = order.as_in_file(self.filler.values(self.target, self.law))
-        for span in order.spans:
+        content = order.as_in_file(self.computer.values(self.target))
+        for near in order.near_runs:
             with self.alone:
-                write_all(destination, span.filled(content, destination).data, span.start)
+                data = near.of(content)
+                if near.has_gaps:
+                    data = read_array(self.destination, near.start, near.stop)
+                    near.put(content, data)
+                write_all(self.destination, data.data, near.start)
 
 
 @dataclass(frozen=True, slots=True)
-class GatheredPiece:
-    """A tile of `tensor` in the descriptor `source`, brought to the tensor's order from byte `begin` on."""
+class GatherTask:
+    """Brings a tile of `tensor` in the descriptor `source` to the tensor's order, from byte `offset` of
+    `destination` on.
+    """
 
     tensor: TensorSpec
     tile: Block
     source: int
-    begin: int
-
-    @property
-    def offset(self) -> int:
-        return self.begin
+    destination: int
+    offset: int
 
     @property
     def nbytes(self) -> int:
-        return self.tile.numel * self.width
+        return self.tile.numel * self.tensor.dtype.bits // 8
 
-    @property
-    def width(self) -> int:
-        """Bytes of an element."""
-        return self.tensor.dtype.bits // 8
-
-    def write(self, destination: int) -> None:
-        order = TileOrder.of(self.tile.distinct, self.width)
-        content = np.concatenate([span.picked(self.source) for span in order.spans])
-        values = order.as_in_tensor(content, self.tile.shape)
+    def run(self) -> None:
+        width = self.tensor.dtype.bits // 8
+        values = read_tile(self.source, self.tile, width)
         in_memory = self.tile._replace(offset=0, strides=row_major(self.tile.shape))
-        for run in runs(in_memory, self.tensor.shape, self.width):
-            data = values[run.offset : run.offset + run.numel * self.width].data
-            write_all(destination, data, self.begin + run.start * self.width)
+        for start, numel, reached in runs(in_memory, self.tensor.shape, width):
+            data = values[reached : reached + numel * width].data
+            write_all(self.destination, data, self.offset + start * width)
 
 
-def strided_pieces(fillings: Iterable[tuple[Target, Law]], filler: Filler) -> Iterator[StridedPiece]:
-    """Pieces that fill blocks whose elements lie in any order. No other writer may be at work in the file."""
+def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[StridedTask]:
+    """Tasks that fill blocks whose elements are in any order. No other writer may be at work in the file."""
     alone = Lock()
-    for target, law in fillings:
+    for target in targets:
         for tile in tiles(target.block, target.width, TILE):
-            yield StridedPiece(target._replace(block=tile), law, filler, alone)
+            yield StridedTask(target._replace(block=tile), computer, destination, alone)
 
 
-def gathered_pieces(tensor: TensorSpec, block: Block, source: int, begin: int) -> Iterator[KeptPiece | GatheredPiece]:
-    """Pieces that bring a block of `tensor`, read from `source`, to where the tensor begins at byte `begin`."""
+def gather_tasks(
+    tensor: TensorSpec, block: Block, source: int, destination: int, begin: int
+) -> Iterator[CopyTask | GatherTask]:
+    """Tasks that bring a block of `tensor`, read from `source`, to where the tensor begins at byte `begin`."""
     if tensor.dtype.bits % 8:  # as safetensors has them: in one piece
-        yield from kept_pieces(source, [(block.offset, block.offset + tensor.nbytes)], begin - block.offset)
+        whole = ByteRange(block.offset, block.offset + tensor.nbytes)
+        yield from copy_tasks(source, [whole], destination, begin - block.offset)
         return
     width = tensor.dtype.bits // 8
     if block.is_row_major and block.shape[1:] == tensor.shape[1:]:
         for run in runs(block, tensor.shape, width):
             shift = begin + run.start * width - run.offset
-            yield from kept_pieces(source, [(run.offset, run.offset + run.numel * width)], shift)
+            part = ByteRange(run.offset, run.offset + run.numel * width)
+            yield from copy_tasks(source, [part], destination, shift)
     else:
         for tile in tiles(block, width, TILE):
-            yield GatheredPiece(tensor, tile, source, begin)
+            yield GatherTask(tensor, tile, source, destination, begin)

@@ -1,35 +1,39 @@
-"""What writing any result takes: engines, threads, pieces, and files of the input to read."""
+"""What writing any result takes: engines, threads, tasks, and files of the input to read."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from heapq import merge
 from typing import TYPE_CHECKING
 
+from initctl.checksums import ChangeTask, CheckTask, lift, refuse, renew, settle
 from initctl.errors import ConflictError
-from initctl.execution.checksums import LiftedPiece, RenewedPiece, SettledPiece, refuse
-from initctl.execution.events import Committed
-from initctl.execution.pieces import filled_pieces
-from initctl.execution.strided import strided_pieces
-from initctl.filling import PREPARED, Filler, choose_engines
-from initctl.filling.checksums import CheckPiece
+from initctl.events import Committed
+from initctl.execution.strided import strided_tasks
+from initctl.execution.tasks import fill_tasks
+from initctl.filling import Computer, choose_engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from initctl.execution.events import Event
-    from initctl.filling import Piece, Target, Workers
+    from initctl.events import Chosen, Event
+    from initctl.execution.strided import GatherTask
+    from initctl.execution.tasks import CopyTask, FillTask
+    from initctl.filling import TargetBlock
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Plan
     from initctl.stream import Old
+    from initctl.stream.engines import Engine
     from initctl.tensors import TensorPart
+    from initctl.workers import Workers
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
+    Kept = CopyTask | GatherTask
 
 
 class Writer:
@@ -39,6 +43,7 @@ class Writer:
         self, plan: Plan, workers: Workers, olds: Mapping[TensorPart, Old], on_event: Callable[[Event], None] | None
     ) -> None:
         self.plan = plan
+        self.written = plan.written
         self.olds = olds
         self.checkpoint = plan.checkpoint
         self.workers = workers
@@ -47,7 +52,8 @@ class Writer:
     def begin(self, nbytes: int, carried: Sequence[tuple[CheckpointFile, Sequence[Checksum]]] = ()) -> None:
         """Make ready to write `nbytes`, once nothing else stands in the way: this takes time.
 
-        Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and compiled.
+        Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and loaded or
+        compiled, while files are made and bytes are copied.
         """
         carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in carried]
         looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
@@ -57,9 +63,23 @@ class Writer:
                 path = os.path.join(self.checkpoint.directory, file.name)
                 with self.source(file) as source:
                     opened = _open_already(source)
-                    self.workers.write((CheckPiece(c, opened, partial(refuse, path, c)) for c in checksums), source)
-        engines = choose_engines(self.plan.written, threads=self.workers.threads, on_event=self.on_event)
-        self.filler = Filler(self.plan.seed, engines, self.olds)
+                    self.workers.run(CheckTask(c, opened, partial(refuse, path, c)) for c in checksums)
+        self._chosen: list[Chosen] = []
+        choose = partial(choose_engines, self.written, threads=self.workers.threads, on_event=self._chosen.append)
+        self._engines = self.workers.start(choose)
+
+    @cached_property
+    def computer(self) -> Computer:
+        """What computes, once its engines are there."""
+        engines = self.wait_for_engines()
+        if self.on_event:
+            for event in self._chosen:
+                self.on_event(event)
+        return Computer(self.plan.seed, engines, self.olds)
+
+    def wait_for_engines(self) -> dict[str, Engine]:
+        """The engines, once they are there. Raises `StorageError` if one cannot be."""
+        return self._engines.result()
 
     def committed(self) -> None:
         if self.on_event:
@@ -68,61 +88,69 @@ class Writer:
     def fill(
         self,
         descriptor: int,
-        targets: Sequence[Target],
-        kept: Iterable[Piece] = (),
+        targets: Sequence[TargetBlock],
+        kept: Iterable[Kept] = (),
         checksums: Iterable[Checksum] = (),
     ) -> None:
-        """Write the `kept` pieces, compute `targets`, and renew the `checksums` of what was written."""
+        """Run the tasks that write what is `kept`, compute `targets`, and renew the `checksums` of what was written."""
         self.fill_elements(descriptor, targets, kept)
-        self.fill_wholes((target, lambda: nullcontext(descriptor)) for target in targets)
-        self.renew(descriptor, checksums)
+        self.fill_wholes((target, _open_already(descriptor)) for target in targets)
+        self.change(renew, descriptor, checksums)
 
-    def fill_elements(self, descriptor: int, targets: Sequence[Target], kept: Iterable[Piece] = ()) -> None:
-        """Write the `kept` pieces, and those `targets` whose elements are computed one by one.
+    def fill_elements(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Kept] = ()) -> None:
+        """Write what is `kept`, and those `targets` whose elements are computed one by one.
 
-        What lies between the elements of a target may be among the kept: that is written first.
+        What is between the elements of a target may be among the kept: that is written first.
         """
-        elementwise = [(t, t.action.law) for t in targets if not isinstance(t.action.law, PREPARED)]
-        packed = [(t, law) for t, law in elementwise if t.block.is_row_major]
-        strided = [(t, law) for t, law in elementwise if not t.block.is_row_major]
-        self.workers.write(merge(kept, filled_pieces(packed, self.filler), key=_offset), descriptor)
-        self.workers.write(strided_pieces(strided, self.filler), descriptor)
+        kept = iter(kept)
+        self.workers.run(self._without_engines(kept))
+        ready = [target for target in targets if target.is_ready]
+        filled = fill_tasks((t for t in ready if t.block.is_row_major), self.computer, descriptor)
+        tasks: Iterator[Kept | FillTask] = merge(kept, filled, key=_offset)
+        self.workers.run(tasks)
+        strided = (t for t in ready if not t.block.is_row_major)
+        self.workers.run(strided_tasks(strided, self.computer, descriptor))
 
-    def fill_wholes(self, targets: Iterable[tuple[Target, Opened]]) -> None:
+    def _without_engines(self, tasks: Iterator[Kept]) -> Iterator[Kept]:
+        """Those of `tasks` that can be begun before the engines are there."""
+        while not self._engines.done() and (task := next(tasks, None)):
+            yield task
+
+    def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.
 
-        A tensor is computed once, in however many files it lies, and is gone when the next one begins; all of them in
-        the order of the plan.
+        A tensor is computed once, in however many files it is, and is gone when the next one begins; all of them in the
+        order of the plan.
         """
-        by_action: dict[int, list[tuple[Target, Opened]]] = defaultdict(list)
+        by_action: dict[int, list[tuple[TargetBlock, Opened]]] = defaultdict(list)
         for target, opened in targets:
-            by_action[id(target.action)].append((target, opened))
-        for action in self.plan.written:
-            parts = by_action.get(id(action), ())
-            if parts and isinstance(action.law, PREPARED):
-                prepared = self.filler.prepared(action)
+            if not target.is_ready:
+                by_action[id(target.action)].append((target, opened))
+        for action in self.written if by_action else ():
+            if parts := by_action.get(id(action)):
+                law = self.computer.prepared(action)
                 for target, opened in parts:
-                    pieces = filled_pieces if target.block.is_row_major else strided_pieces
                     with opened() as descriptor:
-                        self.workers.write(pieces([(target, prepared)], self.filler), descriptor)
+                        self.fill_elements(descriptor, [target._replace(law=law)])
 
-    def renew(self, descriptor: int, checksums: Iterable[Checksum]) -> None:
-        self.workers.write(map(RenewedPiece, checksums), descriptor)
+    def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
+        """Make a `change` to each of `checksums`."""
+        self.workers.run(ChangeTask(change, descriptor, checksum) for checksum in checksums)
 
     def fill_in_place(
-        self, descriptor: int, targets: Sequence[Target], checksums: Sequence[Checksum], sync: Callable[[], None]
+        self, descriptor: int, targets: Sequence[TargetBlock], checksums: Sequence[Checksum], sync: Callable[[], None]
     ) -> None:
         """`fill` a file that others may read, and that must be readable, and completed by the same steps, wherever they
-        stop: while a range is overwritten its checksum stands at its last place alone. What `sync` brings to the disk
-        is there before the next step.
+        stop: while a range is overwritten its checksum is at its last place alone. What `sync` brings to the disk is
+        there before the next step.
         """
         if checksums:
-            self.workers.write(map(LiftedPiece, checksums), descriptor)
+            self.change(lift, descriptor, checksums)
             sync()
         self.fill(descriptor, targets, checksums=[c._replace(places=c.places[-1:]) for c in checksums])
         sync()
         if checksums:
-            self.workers.write(map(SettledPiece, checksums), descriptor)
+            self.change(settle, descriptor, checksums)
             sync()
 
     @contextmanager
@@ -137,9 +165,9 @@ class Writer:
             os.close(descriptor)
 
 
-def _open_already(descriptor: int) -> Callable[[], AbstractContextManager[int]]:
+def _open_already(descriptor: int) -> Opened:
     return lambda: nullcontext(descriptor)
 
 
-def _offset(piece: Piece) -> int:
-    return piece.offset
+def _offset(task: Kept | FillTask) -> int:
+    return task.offset

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from initctl.filling.events import Chosen
+from initctl.events import Chosen
+from initctl.filling.targets import needs_preparing
 from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
 from initctl.stream.devices import CPU
 from initctl.stream.engines import Work, choose
@@ -22,7 +23,7 @@ _RANDOM = (Uniform, Normal, TruncNormal)
 def choose_engines(
     actions: Iterable[Action], *, threads: int, on_event: Callable[[Chosen], None] | None = None
 ) -> dict[str, Engine]:
-    """An engine for each device that an action is planned for. Raises `StorageError` where one is not there."""
+    """An engine for each device that an action is planned for. Raises `StorageError` if one is not there."""
     by_device: dict[str, list[Action]] = defaultdict(list)
     for action in actions:
         by_device[action.device].append(action)
@@ -38,9 +39,10 @@ def choose_engines(
 def _work(actions: Iterable[Action], device: str) -> Work:
     """What the processor has to do: another device computes random laws itself."""
     free = (Constant,) if device == CPU else (Constant, *_RANDOM)
-    computed = [action for action in actions if not isinstance(action.law, free)]
+    computed = [action for action in actions if type(action.law) not in free]
+    laws = [action.law for action in computed if needs_preparing(type(action.law))]
     return Work(
         numbers=sum(action.part.numbers for action in computed),
         tensors=len(computed),
-        flops=sum(action.law.flops for action in computed if isinstance(action.law, WholeLaw)),
+        flops=sum(law.flops for law in laws if isinstance(law, WholeLaw)),
     )

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, StorageError, shown
+from initctl.filling.targets import needs_preparing
 from initctl.stream import WholeLaw
 from initctl.stream.devices import CPU
 
@@ -43,7 +44,8 @@ _VERSIONS = {
 
 def check_memory(actions: Iterable[Action]) -> None:
     """Refuse, before anything is written, an action that takes more memory than there is. Raises `StorageError`."""
-    whole = [(action, action.law) for action in actions if isinstance(action.law, WholeLaw)]
+    waiting = (action for action in actions if needs_preparing(type(action.law)))
+    whole = [(action, action.law) for action in waiting if isinstance(action.law, WholeLaw)]
     here = min(_limits(), default=None) if whole else None
     for action, law in whole:
         _check_fits(action, law, here, "available", "run it where there is more")

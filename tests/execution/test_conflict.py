@@ -223,7 +223,7 @@ def test_a_file_that_becomes_shorter_where_the_kernel_cannot_copy_is_named(
     path = single(tmp_path / "model.safetensors")
 
     def read_nothing(_: object) -> None:
-        monkeypatch.setattr(os, "pread", lambda *_: b"")
+        monkeypatch.setattr(os, "preadv", lambda *_: 0)
 
     with pytest.raises(initctl.ConflictError, match=r"model\.safetensors: was changed while it was read"):
         initctl.apply(path, tmp_path / "out", rules=["layers.*.weight=normal"], on_event=on(Plan, read_nothing))

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import initctl
-from initctl.execution.pieces import COPIED_AT_ONCE, FILLED_AT_ONCE
+from initctl.execution.tasks import COPIED_AT_ONCE, FILLED_AT_ONCE
 from initctl.initializers.constant import Diagonals
 from initctl.stream import Constant, Normal, Uniform
 from tests.commit.folders import snapshot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -18,9 +19,9 @@ from safetensors.torch import load_file
 import initctl
 from initctl.dtypes import BY_NAME
 from initctl.execution import Progress, strided
-from initctl.execution.strided import gathered_pieces, strided_pieces
-from initctl.filling import Filler, Target
-from initctl.filling.runs import tiles
+from initctl.execution.strided import gather_tasks, strided_tasks
+from initctl.filling import Computer, TargetBlock
+from initctl.layout import tiles
 from initctl.planning import Action
 from initctl.rules import parse_rule
 from initctl.stream import Constant, Law, Normal, Uniform
@@ -31,12 +32,12 @@ from tests.execution.checkpoints import raw_bytes, recomputed
 from tests.execution.torch_files import FORMATS, MODES, apply, bits, load, rewritten, save
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from initctl.filling import Piece
+    from initctl.workers import Task
 
-FILLER = Filler(0, {"cpu": NumpyEngine()})
+COMPUTER = Computer(0, {"cpu": NumpyEngine()})
 HEAD = 24
 """Bytes of the file before the storage."""
 DTYPES = st.sampled_from([torch.uint8, torch.bfloat16, torch.float32, torch.float64])
@@ -106,19 +107,19 @@ def placed(draw: st.DrawFn, *, expanded: bool = False, whole: bool = False) -> P
     return Placed(storage, view, start, shape, tile)
 
 
-def target(case: Placed, law: Law) -> Target:
+def target(case: Placed, law: Law) -> TargetBlock:
     """The rectangle, each of its bytes once, to be filled."""
-    return Target(Action(case.tensor, parse_rule("*=zeros", "rule 1"), "zeros", {}, {}, law), case.block.distinct)
+    action = Action(case.tensor, parse_rule("*=zeros", "rule 1"), "zeros", {}, {}, law)
+    return TargetBlock(action, case.block.distinct, law)
 
 
-def written(content: bytes, pieces: Iterable[Piece], order: list[int] | None = None) -> bytes:
-    """A file of `content` after `pieces` were written to it, in any order."""
-    listed = list(pieces)
+def written(content: bytes, tasks: Callable[[int], Iterable[Task]]) -> bytes:
+    """A file of `content` after the tasks that write to its descriptor were run, the last one first."""
     with tempfile.TemporaryFile() as stream:
         stream.write(content)
         stream.flush()
-        for number in order or range(len(listed)):
-            listed[number].write(stream.fileno())
+        for task in reversed(list(tasks(stream.fileno()))):
+            task.run()
         stream.seek(0)
         return stream.read()
 
@@ -129,18 +130,19 @@ def test_filling_gives_the_values_of_the_contiguous_tensor_and_keeps_what_is_in_
     if case.storage.dtype == torch.uint8:
         law = Constant(3)
     with patch.object(strided, "TILE", case.tile):
-        pieces = list(strided_pieces([(target(case, law), law)], FILLER))
-    assert sum(piece.nbytes for piece in pieces) == case.view.nbytes
-    assert all(piece.nbytes <= case.tile for piece in pieces)
-    assert written(case.content, reversed(pieces)) == case.filled(law)
+        sizes = [task.nbytes for task in strided_tasks([target(case, law)], COMPUTER, -1)]
+        content = written(case.content, lambda file: strided_tasks([target(case, law)], COMPUTER, file))
+    assert sum(sizes) == case.view.nbytes
+    assert max(sizes) <= case.tile
+    assert content == case.filled(law)
 
 
 @given(case=placed(expanded=True))
 @settings(deadline=None)
 def test_an_expanded_tensor_is_filled_with_a_constant_where_it_lies(case: Placed):
     with patch.object(strided, "TILE", case.tile):
-        pieces = strided_pieces([(target(case, Constant(2)), Constant(2))], FILLER)
-        assert written(case.content, pieces) == case.filled(Constant(2))
+        twos = target(case, Constant(2))
+        assert written(case.content, lambda file: strided_tasks([twos], COMPUTER, file)) == case.filled(Constant(2))
 
 
 @given(case=st.one_of(placed(), placed(expanded=True), placed(whole=True), placed(whole=True, expanded=True)))
@@ -151,9 +153,9 @@ def test_what_is_gathered_is_the_contiguous_tensor(case: Placed):
     with tempfile.TemporaryFile() as source, patch.object(strided, "TILE", case.tile):
         source.write(case.content)
         source.flush()
-        pieces = list(gathered_pieces(case.tensor, case.block, source.fileno(), 5))
-        assert sum(piece.nbytes for piece in pieces) == case.view.nbytes
-        assert written(bytes(5 + wanted.nbytes + 3), pieces) == bytes(5) + raw_bytes(wanted) + bytes(3)
+        tasks = partial(gather_tasks, case.tensor, case.block, source.fileno(), begin=5)
+        assert sum(task.nbytes for task in tasks(-1)) == case.view.nbytes
+        assert written(bytes(5 + wanted.nbytes + 3), tasks) == bytes(5) + raw_bytes(wanted) + bytes(3)
 
 
 @given(case=st.one_of(placed(), placed(expanded=True)))

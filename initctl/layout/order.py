@@ -1,4 +1,4 @@
-"""How the elements of a tile lie in its file: in another order than the tensor's, or with gaps."""
+"""How the elements of a tile follow each other in its file: in another order than in the tensor, or with gaps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from initctl.commit import read_some
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,13 +18,15 @@ if TYPE_CHECKING:
 
 _BRIDGED = 4 << 10
 """Bytes between two elements up to which reading them too costs less than a call for each element."""
-_SPAN = 1 << 20
-"""Runs that begin within as many bytes of a file are read at once, with what lies between them."""
+_NEAR = 1 << 20
+"""Runs that begin within as many bytes of a file are read at once, with what is between them."""
+_WHOLE_NUMBERS = (1, 2, 4, 8)
+"""Bytes of the numbers that NumPy has."""
 
 
 @dataclass(frozen=True, slots=True)
-class OrderSpan:
-    """Runs number `first` to `last` of an order: bytes `start` to `stop` of the file, with what lies between them."""
+class NearRuns:
+    """Runs number `first` to `last` of an order: bytes `start` to `stop` of the file, with what is between them."""
 
     order: TileOrder
     first: int
@@ -34,26 +34,27 @@ class OrderSpan:
     start: int
     stop: int
 
-    def filled(self, content: NDArray[np.uint8], descriptor: int) -> NDArray[np.uint8]:
-        """The bytes of the span, its runs out of `content`, which holds all of them, and the rest as it is."""
-        length = self.order.length
-        runs = content[self.first * length : self.last * length]
-        if self.last - self.first == 1:
-            return runs
-        span, places = read_array(descriptor, self.start, self.stop), self._places
-        span.view(self.order.element)[places] = runs.view(self.order.element).reshape(places.shape)
-        return span
+    @property
+    def has_gaps(self) -> bool:
+        """Whether something may be between its runs."""
+        return self.last - self.first > 1
 
-    def picked(self, descriptor: int) -> NDArray[np.uint8]:
-        """The bytes of its runs."""
-        span = read_array(descriptor, self.start, self.stop)
-        if self.last - self.first == 1:
-            return span
-        return span.view(self.order.element)[self._places].reshape(-1).view(np.uint8)
+    def of(self, content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Its runs, out of the bytes of all runs of the order."""
+        return content[self.first * self.order.length : self.last * self.order.length]
+
+    def put(self, content: NDArray[np.uint8], there: NDArray[np.uint8]) -> None:
+        """Put its runs, out of the bytes of all of them, to their places in what is `there` from `start` to `stop`."""
+        places = self._places
+        there.view(self.order.element)[places] = self.of(content).view(self.order.element).reshape(places.shape)
+
+    def picked(self, there: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The bytes of its runs, out of what is `there` from `start` to `stop`."""
+        return there.view(self.order.element)[self._places].reshape(-1).view(np.uint8) if self.has_gaps else there
 
     @property
     def _places(self) -> NDArray[np.int64]:
-        """The number of each element of each run within the span."""
+        """The number of each element of each run, counted from `start`."""
         width = self.order.width
         begins = (self.order.offsets[self.first : self.last] - self.start) // width
         return begins[:, np.newaxis] + np.arange(self.order.length // width)
@@ -61,7 +62,7 @@ class OrderSpan:
 
 @dataclass(frozen=True, slots=True)
 class TileOrder:
-    """How the elements of a tile lie in its file: in runs of `length` bytes, which begin at `offsets`, in order."""
+    """The runs of a tile's elements in its file, each of `length` bytes: they begin at `offsets`, in order."""
 
     shape: Shape
     dims: list[int]
@@ -88,14 +89,14 @@ class TileOrder:
         return np.dtype(f"u{self.width}") if self.width in _WHOLE_NUMBERS else np.dtype((np.void, self.width))
 
     @property
-    def spans(self) -> Iterator[OrderSpan]:
-        """The runs in order, those that lie close together as one."""
+    def near_runs(self) -> Iterator[NearRuns]:
+        """The runs in order, those that are close together as one."""
         far = np.diff(self.offsets) > self.length + _BRIDGED
-        beyond = np.diff(self.offsets // _SPAN) > 0
+        beyond = np.diff(self.offsets // _NEAR) > 0
         edges = [0, *(np.flatnonzero(far | beyond) + 1).tolist(), len(self.offsets)]
         begins = self.offsets.tolist()
         for first, last in pairwise(edges):
-            yield OrderSpan(self, first, last, begins[first], begins[last - 1] + self.length)
+            yield NearRuns(self, first, last, begins[first], begins[last - 1] + self.length)
 
     def as_in_file(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The elements of a tile in row-major order, in the file's."""
@@ -113,16 +114,3 @@ class TileOrder:
         """The dims of more than one element in the file's order, numbered among themselves."""
         kept = sorted(self.dims)
         return [kept.index(dim) for dim in self.dims]
-
-
-def read_array(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
-    content = np.empty(stop - start, np.uint8)
-    reached = 0
-    while reached < content.size:
-        data = read_some(descriptor, start + reached, stop)
-        content[reached : reached + len(data)] = np.frombuffer(data, np.uint8)
-        reached += len(data)
-    return content
-
-
-_WHOLE_NUMBERS = (1, 2, 4, 8)

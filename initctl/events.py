@@ -1,4 +1,4 @@
-"""What is told while tensors are computed."""
+"""What a caller is informed of while a plan is carried out, or a checkpoint verified."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ class Chosen(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Bytes done so far, and in all: written, and looked at."""
+    """Bytes done so far, and in all: written, and compared."""
 
     done: int
     total: int
+
+
+class Committed(NamedTuple):
+    """The result is in place, and stays whatever happens next."""
+
+
+Event = Chosen | Progress | Committed

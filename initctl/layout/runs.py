@@ -1,4 +1,4 @@
-"""Where a block's elements follow each other both in the tensor and in the file."""
+"""Elements that follow each other: in a tensor and in its file, or in a tensor alone."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ class Run(NamedTuple):
 
 def runs(block: Block, shape: Shape, width: int) -> Iterator[Run]:
     """The runs of a row-major `block` of a tensor of `shape`, whose elements take `width` bytes."""
+    if not (numel := block.numel):
+        return
     split = len(shape)
     while split:
         split -= 1
         if block.shape[split] != shape[split]:
             break
+    else:
+        yield Run(0, numel, block.offset)
+        return
     strides = row_major(shape)
     first = sum(start * stride for start, stride in zip(block.start, strides, strict=True))
     count, offset = prod(block.shape[split:]), block.offset
-    if not count:
-        return
     for index in product(*map(range, block.shape[:split])):
         yield Run(first + sum(i * stride for i, stride in zip(index, strides, strict=False)), count, offset)
         offset += count * width
@@ -48,3 +51,30 @@ def tiles(block: Block, width: int, limit: int) -> Iterator[Block]:
     half = block.shape[dim] // 2
     yield from tiles(block.part(dim, 0, half, width), width, limit)
     yield from tiles(block.part(dim, half, block.shape[dim], width), width, limit)
+
+
+class Box(NamedTuple):
+    """The elements of a tensor from index `start` on, `shape` of them."""
+
+    start: Shape
+    shape: Shape
+
+
+def boxes(shape: Shape, start: int, stop: int) -> Iterator[Box]:
+    """Elements `start` ≤ i < `stop` of a tensor of `shape`, in row-major order, as boxes in their order."""
+    if not shape:
+        yield Box((), ())
+        return
+    inner = prod(shape[1:])
+    reached = start
+    while reached < stop:
+        row, within = divmod(reached, inner)
+        if not within and stop - reached >= inner:
+            rows = (stop - reached) // inner
+            yield Box((row, *(0 for _ in shape[1:])), (rows, *shape[1:]))
+            reached += rows * inner
+        else:
+            end = min(stop, (row + 1) * inner)
+            for box in boxes(shape[1:], within, end - row * inner):
+                yield Box((row, *box.start), (1, *box.shape))
+            reached = end

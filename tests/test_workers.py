@@ -1,4 +1,4 @@
-"""Threads write each piece once, or stop together."""
+"""Threads run each task once, or stop together."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.execution import Progress
-from initctl.filling import Workers
+from initctl.events import Progress
+from initctl.workers import Workers
 from tests.execution.checkpoints import single
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Recorded:
-    """A piece of one byte that remembers who wrote it, waits for another thread if told to, or fails."""
+    """A task of one byte that remembers who wrote it, waits for another thread if told to, or fails."""
 
     nbytes = 1
 
     def __init__(self, log: list[str], *, together: threading.Barrier | None = None, fails: bool = False) -> None:
         self.log, self.together, self.fails = log, together, fails
 
-    def write(self, destination: int) -> None:
+    def run(self) -> None:
         if self.together:
             self.together.wait(timeout=30)
         if self.fails:
@@ -37,7 +37,8 @@ class Recorded:
 def test_as_many_threads_as_asked_for_write_at_the_same_time(threads: int):
     log: list[str] = []
     together = threading.Barrier(threads)
-    Workers(threads).write([Recorded(log, together=together) for _ in range(3 * threads)], -1)
+    with Workers(threads) as workers:
+        workers.run([Recorded(log, together=together) for _ in range(3 * threads)])
     assert len(log) == 3 * threads
     assert len(set(log)) == threads
 
@@ -49,10 +50,10 @@ def test_progress_is_told_by_the_callers_thread_and_ends_with_the_total():
         told.append(progress)
         teller.add(threading.current_thread())
 
-    workers = Workers(3, on_progress)
-    workers.expect(30)
-    for _ in range(2):  # files
-        workers.write([Recorded([]) for _ in range(15)], -1)
+    with Workers(3, on_progress) as workers:
+        workers.expect(30)
+        for _ in range(2):  # files
+            workers.run([Recorded([]) for _ in range(15)])
     assert told[-1] == Progress(30, 30)
     assert [progress.done for progress in told] == sorted(progress.done for progress in told)
     assert teller == {threading.current_thread()}
@@ -60,19 +61,24 @@ def test_progress_is_told_by_the_callers_thread_and_ends_with_the_total():
 
 def test_a_failure_is_raised_when_no_thread_is_at_work_and_ends_the_rest():
     handed_out: list[int] = []
+    log: list[str] = []
 
     def endless() -> Iterator[Recorded]:
         while True:
             handed_out.append(1)
-            yield Recorded([], fails=len(handed_out) == 10)
+            yield Recorded(log, fails=len(handed_out) == 10)
 
-    with pytest.raises(RuntimeError, match="broken"):
-        Workers(2).write(endless(), -1)
-    assert len(handed_out) < 20
+    with Workers(2) as workers:
+        with pytest.raises(RuntimeError, match="broken"):
+            workers.run(endless())
+        assert len(handed_out) < 20
+        done = len(log)
+        workers.run([])
+        assert len(log) == done
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("initctl")]
 
 
-def test_pieces_are_made_only_as_they_are_needed():
+def test_tasks_are_made_only_as_they_are_needed():
     alive = []
 
     def counted() -> Iterator[Recorded]:
@@ -83,8 +89,8 @@ def test_pieces_are_made_only_as_they_are_needed():
     def stop(_: Progress) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        Workers(3, stop).write(counted(), -1)
+    with pytest.raises(KeyboardInterrupt), Workers(3, stop) as workers:
+        workers.run(counted())
     assert len(alive) == 6
 
 

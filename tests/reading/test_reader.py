@@ -10,9 +10,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from initctl.filling import TensorReader
-from initctl.filling.reader import boxes
 from initctl.formats import read_checkpoint
+from initctl.layout import boxes
+from initctl.reading import TensorReader
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,113 @@
+"""CRC-32 checksums that a file holds of its own content: compared with it, renewed, and set aside during a patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from isal import isal_zlib
+
+from initctl.commit import read_into, write_all
+from initctl.errors import InputError, Problem, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from initctl.formats import Checksum
+
+_READ_AT_ONCE = 256 << 10
+"""Bytes that stay in a core's own cache between being read and being summed."""
+_WIDTH = 4
+"""Bytes of a CRC-32."""
+_NONE = b"\xff" * _WIDTH
+"""What stands for a checksum of 0 while it is unfinished."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """Compares `checksum` with what a file holds, which is `opened` for that.
+
+    Calls `fail` if they differ, with what it should be; or with None, if a patch has not finished.
+    """
+
+    checksum: Checksum
+    opened: Callable[[], AbstractContextManager[int]]
+    fail: Callable[[int | None], object]
+
+    @property
+    def nbytes(self) -> int:
+        return self.checksum.stop - self.checksum.start
+
+    def run(self) -> None:
+        with self.opened() as source:
+            found = None if self.checksum.unfinished else crc32(source, self.checksum)
+        if found != self.checksum.value:
+            self.fail(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeTask:
+    """Makes a `change` to the places of `checksum` in the file `destination`: it takes no time that counts."""
+
+    change: Callable[[int, Checksum], None]
+    destination: int
+    checksum: Checksum
+    nbytes = 0
+
+    def run(self) -> None:
+        self.change(self.destination, self.checksum)
+
+
+def renew(destination: int, checksum: Checksum) -> None:
+    """Bring `checksum` up to date with what was written, at each of its places."""
+    _write(destination, checksum.places, crc32(destination, checksum).to_bytes(_WIDTH, "little"))
+
+
+def lift(destination: int, checksum: Checksum) -> None:
+    """Leave `checksum` at its last place alone, so that what it is of may be overwritten step by step.
+
+    Whenever that stops, the file can be read: see `Checksum.unfinished`.
+    """
+    *others, last = checksum.places
+    _write(destination, others, bytes(_WIDTH))
+    if not checksum.value:  # else it could not be told from one that was never computed
+        _write(destination, [last], _NONE)
+
+
+def settle(destination: int, checksum: Checksum) -> None:
+    """Put what is at the last place of `checksum` at the others again."""
+    *others, last = checksum.places
+    value = bytearray(_WIDTH)
+    read_into(destination, memoryview(value), last)
+    _write(destination, others[::-1], bytes(value))
+
+
+def is_computed(checksum: Checksum, source: int) -> bool:
+    """Whether `checksum` is what `source` holds, or was that once, rather than zeros in its place."""
+    return bool(checksum.value) or crc32(source, checksum) == 0
+
+
+def crc32(descriptor: int, checksum: Checksum) -> int:
+    """What `checksum` should be, by what `descriptor` holds."""
+    value, room = 0, memoryview(bytearray(min(_READ_AT_ONCE, checksum.stop - checksum.start)))
+    for start in range(checksum.start, checksum.stop, _READ_AT_ONCE):
+        part = room[: checksum.stop - start]
+        read_into(descriptor, part, start)
+        value = isal_zlib.crc32(part, value)
+    return value
+
+
+def refuse(path: str, checksum: Checksum, found: int | None) -> NoReturn:
+    """Raise `InputError`: `checksum` of the file at `path` should be what was `found`, or a patch has not finished."""
+    place = f"{shown(path)}: {shown(checksum.name)}"
+    if found is None:
+        message = f"{place}: a patch began to overwrite it, and stopped"
+        raise InputError(Problem("archive.unfinished", message, "complete it with the same command"))
+    message = f"{place}: is damaged: its CRC-32 is {found:08x}, and {checksum.value:08x} was written down"
+    raise InputError(Problem("archive.checksum", message, "get the file anew"))
+
+
+def _write(destination: int, places: Sequence[int], value: bytes) -> None:
+    for place in places:
+        write_all(destination, value, place)

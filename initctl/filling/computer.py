@@ -1,0 +1,136 @@
+"""Target blocks → runs of elements → bytes, by the engines of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from threading import local
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from initctl.errors import FitError, Problem, shown
+from initctl.filling.targets import ElementRun, needs_preparing, packed
+from initctl.layout import runs
+from initctl.stream import Overflow, WholeLaw
+from initctl.stream.engines import LawRun, Unusable
+from initctl.stream.key import stream_key
+from initctl.stream.torch_generator import NotDrawn, TorchGenerator
+from initctl.tensors import row_major
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from initctl.filling.targets import TargetBlock
+    from initctl.planning import Action
+    from initctl.stream import Law, Old, RevisingLaw
+    from initctl.stream.engines import Engine
+    from initctl.tensors import TensorPart
+
+    Bytes = NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class Computer:
+    """Computes runs under a seed, each by the engine of its device, in a buffer that each thread has of its own.
+
+    `olds` are what tensors hold that are filled from that, by the parts that are filled.
+    """
+
+    seed: int
+    engines: Mapping[str, Engine]
+    olds: Mapping[TensorPart, Old] = field(default_factory=dict)
+    generator: TorchGenerator = field(init=False)
+    _thread: local = field(default_factory=local)
+
+    def __post_init__(self) -> None:
+        self.generator = TorchGenerator(self.seed)
+
+    def prepared(self, action: Action) -> Law:
+        """What fills the tensor of `action` element by element, once all that its values share is known.
+
+        Actions that draw from torch's own generator must be prepared in the order of the plan. Raises `FitError` if
+        torch refuses.
+        """
+        law = action.law
+        if not needs_preparing(type(law)):
+            return cast("Law", law)
+        draws = self.engines[action.device].draws(stream_key(self.seed, action.stream_name))
+        draws = replace(draws, generator=self.generator)
+        try:
+            if isinstance(law, WholeLaw):
+                return law.prepared(draws)
+            return cast("RevisingLaw", law).prepared(draws, self.olds[action.part])
+        except (NotDrawn, Overflow) as fact:
+            raise _unfit(action, fact) from None
+
+    def runs(self, targets: Iterable[TargetBlock]) -> Iterator[ElementRun]:
+        """The runs of row-major blocks whose laws are ready."""
+        for action, block, law in targets:
+            dtype, key = action.tensor.dtype, stream_key(self.seed, action.stream_name)
+            width, parts = dtype.bits // 8, dtype.parts
+            for start, numel, offset in runs(block, action.tensor.shape, width):
+                numbers = LawRun(cast("Law", law), key, start * parts, (start + numel) * parts, dtype)
+                yield ElementRun(numbers, action, offset, numel * width)
+
+    def parts(self, runs: Sequence[ElementRun]) -> Iterator[tuple[Sequence[ElementRun], Bytes]]:
+        """The runs and bytes of one part after another of `runs`, which are of one device and without a gap. Bytes stay
+        until the next.
+        """
+        engine = self.engines[runs[0].action.device]
+        buffer = self._buffer(engine)
+        for part in packed(runs, buffer.size):
+            out = buffer[: part[-1].offset + part[-1].nbytes - part[0].offset]
+            self._fill(engine, part, out)
+            yield part, out
+
+    def values(self, target: TargetBlock) -> Bytes:
+        """The bytes of the elements of a block in row-major order, in whatever order a file has them."""
+        in_memory = target.block._replace(offset=0, strides=row_major(target.block.shape))
+        return self._together(tuple(self.runs([target._replace(block=in_memory)])), target.nbytes)
+
+    def elements(self, action: Action, law: Law, start: int, stop: int) -> Bytes:
+        """The bytes of the elements from number `start` to `stop` of the tensor that `action` fills by `law`."""
+        dtype, key = action.tensor.dtype, stream_key(self.seed, action.stream_name)
+        nbytes = (stop - start) * dtype.bits // 8
+        numbers = LawRun(law, key, start * dtype.parts, stop * dtype.parts, dtype)
+        return self._together([ElementRun(numbers, action, 0, nbytes)], nbytes)
+
+    def _together(self, runs: Sequence[ElementRun], nbytes: int) -> Bytes:
+        values = np.empty(nbytes, np.uint8)
+        if runs:
+            self._fill(self.engines[runs[0].action.device], runs, values)
+        return values
+
+    def _fill(self, engine: Engine, runs: Sequence[ElementRun], out: Bytes) -> None:
+        """Write the runs into `out`, one after another."""
+        try:
+            engine.fill_many([run.numbers for run in runs], out)
+        except (Unusable, Overflow) as fact:
+            if len(runs) == 1:
+                raise _unfit(runs[0].action, fact) from None
+            for run in runs:  # which of them it is
+                self._fill(engine, [run], out[: run.nbytes])
+            raise
+
+    def _buffer(self, engine: Engine) -> Bytes:
+        buffers: dict[Engine, Bytes] = self._thread.__dict__.setdefault("buffers", {})
+        if engine not in buffers:
+            buffers[engine] = engine.buffer()
+        return buffers[engine]
+
+
+def _unfit(action: Action, fact: Exception) -> FitError:
+    """The error for values of `action` that no tensor can hold, or that torch does not give."""
+    place = f"tensor {shown(action.tensor.name)}"
+    match fact:
+        case Unusable():
+            hint = "mend the package that adds it"
+            problem = Problem("initializer.values", f"{place}: {action.initializer}: {fact}", hint)
+        case Overflow():
+            place = f"{action.rule}: {place} {list(action.tensor.shape)}"
+            problem = Problem("rule.overflow", f"{place}: {action.initializer}: {fact}")
+        case _:
+            problem = Problem("rng.torch", f"{action.rule}: {place}: torch refuses: {shown(fact)}")
+    return FitError(problem)

@@ -1,0 +1,78 @@
+"""What is computed: blocks of tensors, and the runs of elements that they are made of."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.stream import RevisingLaw, WholeLaw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from initctl.planning import Action
+    from initctl.stream import AnyLaw
+    from initctl.stream.engines import LawRun
+    from initctl.tensors import Block
+
+
+@cache
+def needs_preparing(kind: type) -> bool:
+    """Whether laws of a `kind` must be prepared before any element is computed. Asked for each of many tensors."""
+    return issubclass(kind, (WholeLaw, RevisingLaw))
+
+
+class TargetBlock(NamedTuple):
+    """A block that `action` fills by `law`: the action's own, or what that is once it is prepared."""
+
+    action: Action
+    block: Block
+    law: AnyLaw
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its elements can be computed one by one: the law needs no preparation, or had it."""
+        return not needs_preparing(type(self.law))
+
+    @property
+    def width(self) -> int:
+        """Bytes of an element."""
+        return self.action.tensor.dtype.bits // 8
+
+    @property
+    def nbytes(self) -> int:
+        return self.block.numel * self.width
+
+
+class ElementRun(NamedTuple):
+    """The `numbers` that are elements of the tensor that `action` fills: `nbytes` from byte `offset` of a file."""
+
+    numbers: LawRun
+    action: Action
+    offset: int
+    nbytes: int
+
+    def cut(self, limit: int) -> Iterator[ElementRun]:
+        """The same in parts of at most `limit` bytes."""
+        first, width = self.numbers.start, self.numbers.dtype.width
+        step = limit // width
+        for start in range(first, self.numbers.stop, step):
+            stop = min(start + step, self.numbers.stop)
+            offset = self.offset + (start - first) * width
+            yield ElementRun(self.numbers._replace(start=start, stop=stop), self.action, offset, (stop - start) * width)
+
+
+def packed(runs: Iterable[ElementRun], limit: int) -> Iterator[list[ElementRun]]:
+    """`runs` in groups of at most `limit` bytes, each without a gap and of one device; longer runs are cut."""
+    group: list[ElementRun] = []
+    end = room = 0
+    for run in runs:
+        for part in (run,) if run.nbytes <= limit else run.cut(limit):
+            if part.offset != end or part.nbytes > room or part.action.device != group[0].action.device:
+                if group:
+                    yield group
+                group, room = [], limit
+            group.append(part)
+            end, room = part.offset + part.nbytes, room - part.nbytes
+    if group:
+        yield group

@@ -1,0 +1,24 @@
+"""Which bytes of a file hold which elements of a tensor: arithmetic on places, without a file.
+
+ranges.py  ranges of a file's bytes
+runs.py    elements that follow each other: in a tensor and in its file, or in a tensor alone; tiles of a block
+order.py   how the elements of a tile follow each other in its file; needs NumPy, and is imported where it is used
+"""
+
+from initctl.layout.ranges import ByteRange, common, covered, joined, overlap, total, uncovered
+from initctl.layout.runs import Box, Run, boxes, runs, tiles
+
+__all__ = [
+    "Box",
+    "ByteRange",
+    "Run",
+    "boxes",
+    "common",
+    "covered",
+    "joined",
+    "overlap",
+    "runs",
+    "tiles",
+    "total",
+    "uncovered",
+]

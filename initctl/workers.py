@@ -1,0 +1,86 @@
+"""Tasks over threads, with progress."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+from initctl.events import Progress
+from initctl.threads import submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_Result = TypeVar("_Result")
+
+_WAITING_FOR_EACH = 2
+"""Tasks handed out for each thread: enough to keep it busy, few enough to stop soon."""
+
+
+class Task(Protocol):
+    """A piece of work on some bytes, which depends on no other task."""
+
+    @property
+    def nbytes(self) -> int:
+        """How much it adds to the progress."""
+
+    def run(self) -> None: ...
+
+
+class Workers:
+    """Runs tasks in `threads` threads, while it is entered, and reports to `on_progress` from the caller's thread."""
+
+    def __init__(self, threads: int, on_progress: Callable[[Progress], None] | None = None) -> None:
+        self.threads, self.on_progress = threads, on_progress
+        self.done = self.total = 0
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="initctl")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def start(self, function: Callable[[], _Result]) -> Future[_Result]:
+        """Call `function` in one of the threads, while others go on."""
+        return submit(self._pool, function)
+
+    def expect(self, nbytes: int) -> None:
+        """Add to how many bytes there will be, for progress."""
+        self.total += nbytes
+
+    def advance(self, nbytes: int) -> None:
+        """Count bytes as done, and report."""
+        self.done += nbytes
+        if self.on_progress:
+            self.on_progress(Progress(self.done, self.total))
+
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Run all of `tasks`, which are made as they are needed. The first failure is raised once no thread is at work
+        any more.
+
+        Raises `StorageError` if the system starts no thread.
+        """
+        pending: set[Future[int]] = set()
+        try:
+            for task in tasks:
+                pending.add(submit(self._pool, _run, task))
+                if len(pending) >= _WAITING_FOR_EACH * self.threads:
+                    pending = self._wait(pending)
+            while pending:
+                pending = self._wait(pending)
+        finally:
+            for future in pending:
+                future.cancel()
+            wait(pending)
+
+    def _wait(self, pending: set[Future[int]]) -> set[Future[int]]:
+        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+        if nbytes := sum(future.result() for future in finished):
+            self.advance(nbytes)
+        return pending
+
+
+def _run(task: Task) -> int:
+    task.run()
+    return task.nbytes
