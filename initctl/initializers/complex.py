@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initctl.initializers.initializer import Unfit
-from initctl.initializers.revising import Copied, Shuffled
+from initctl.initializers.revising import Copied, PermutedRows
 from initctl.initializers.structured import Sparse
 from initctl.stream import Deterministic, Fused, Normal, Uniform
 
@@ -43,7 +43,7 @@ class RealPart:
 def on_complex(law: AnyLaw) -> AnyLaw:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
     match law:
-        case Copied() | Shuffled():
+        case Copied() | PermutedRows():
             return replace(law, parts=2)
         case Sparse():
             return replace(law, std=law.std / sqrt(2), parts=2)

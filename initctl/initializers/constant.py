@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from initctl.initializers.initializer import Resolved, Unfit
 from initctl.stream import Constant, Deterministic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from initctl.tensors import TensorSpec
@@ -45,6 +44,8 @@ class Diagonals(Deterministic):
         return 0, 1
 
     def at(self, start: int, stop: int) -> NDArray[np.float32]:
+        import numpy as np
+
         values = np.zeros(stop - start, np.float32)
         reach = self.origin + (self.count - 1) * self.step
         nearest = max(0, -(-(start - reach) // self.stride)) if self.stride else 0
