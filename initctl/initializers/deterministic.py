@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from initctl.initializers.constant import Diagonals, centre_tap
 from initctl.initializers.initializer import Resolved, Unfit
 from initctl.stream import Deterministic
-from initctl.stream.elementary64 import LARGEST_ANGLE, exponential, natural_log, sin_cos
+from initctl.stream.formulas import CountedLog, Hadamard, Sinusoid
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from initctl.tensors import TensorSpec
@@ -22,47 +21,6 @@ if TYPE_CHECKING:
 
 _GATES = 4
 """Input, forget, cell and output, in torch's order: as many equal parts of an LSTM's weights and biases."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sinusoid(Deterministic):
-    """Rows [sin(t·w), cos(t·w)] for row number t, where w falls from 1 to 1 / `max_timescale` in equal ratios.
-
-    In float64, rounded once: transformers computes it in float32, where t·w has lost some 1e-7 · t to rounding.
-    """
-
-    channels: int
-    max_timescale: float
-
-    @property
-    def largest(self) -> float:
-        return 1
-
-    def at(self, start: int, stop: int) -> Floats:
-        row, channel = np.divmod(np.arange(start, stop), self.channels)
-        half = self.channels // 2
-        step = natural_log(np.array([self.max_timescale])) / (half - 1)
-        sine, cosine = sin_cos(row * exponential(-(step * (channel % half))))
-        return np.where(channel < half, sine, cosine).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class CountedLog(Deterministic):
-    """Rows of ln(`start`), ln(`start` + 1), …, each of `columns`. In float64, rounded once."""
-
-    columns: int
-    start: float
-
-    @property
-    def largest(self) -> float:
-        """At either end: a logarithm below 1 is negative, and the more so the closer to 0."""
-        return float(np.abs(self._of(np.array([0, self.columns - 1]))).max())
-
-    def at(self, start: int, stop: int) -> Floats:
-        return self._of(np.arange(start, stop) % self.columns)
-
-    def _of(self, column: NDArray[np.int64]) -> Floats:
-        return natural_log(self.start + column.astype(np.float64)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,36 +36,17 @@ class Interval(Deterministic):
         return abs(self.value)
 
     def at(self, start: int, stop: int) -> Floats:
-        index = np.arange(start, stop)
-        return np.where((self.first <= index) & (index < self.last), np.float32(self.value), np.float32(0))
+        import numpy as np
 
-
-@dataclass(frozen=True, slots=True)
-class Hadamard(Deterministic):
-    """The first `columns` columns of a Hadamard matrix times `scale`, at the tap `centre` of kernels of `taps`, else 0.
-
-    Sylvester's matrix: row i has -1 in column j where i and j have an odd number of binary ones in common, else 1.
-    """
-
-    columns: int
-    scale: float
-    taps: int
-    centre: int
-
-    @property
-    def largest(self) -> float:
-        return self.scale
-
-    def at(self, start: int, stop: int) -> Floats:
-        entry, tap = np.divmod(np.arange(start, stop), self.taps)
-        row, column = np.divmod(entry, self.columns)
-        is_negative = np.bitwise_count(row & column) % 2 == 1
-        scale = np.float32(self.scale)
-        return np.where(tap == self.centre, np.where(is_negative, -scale, scale), np.float32(0))
+        values = np.zeros(stop - start, np.float32)
+        values[max(self.first - start, 0) : max(self.last - start, 0)] = self.value
+        return values
 
 
 def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
     """Whisper's positional embedding: `sinusoids` in transformers' models/whisper/modeling_whisper.py."""
+    from initctl.stream.elementary64 import LARGEST_ANGLE
+
     if len(tensor.shape) != 2:
         raise Unfit(f"sinusoids take 2 dims, positions and channels, and it has {len(tensor.shape)}", needs="ndim == 2")
     positions, channels = tensor.shape

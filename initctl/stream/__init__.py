@@ -5,7 +5,10 @@
     elementary.py      ln, sine and cosine, normal quantile in float32: the same bits on every processor
     elementary64.py    exp, ln, sine and cosine in float64, likewise
     draws.py           the random numbers of one tensor, by element index
+    protocols.py       what a law is, and what it is computed from
     laws.py            the laws: constant, uniform, normal, truncated normal, and what tables hold
+    formulas.py        laws in float64: log-uniform, sinusoids, logarithms
+    old_values.py      laws on what tensors hold
     fused.py           several laws side by side in one tensor
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     torch_generator.py torch's own random numbers, for those who ask for them
@@ -21,23 +24,8 @@ comparison, each rounded once. What stands here is the readable reference, in Nu
 from typing import TYPE_CHECKING, Any
 
 from initctl.stream.fused import Fused
-from initctl.stream.laws import (
-    AnyLaw,
-    Constant,
-    Deterministic,
-    Law,
-    Normal,
-    Old,
-    Overflow,
-    Revised,
-    RevisingLaw,
-    Source,
-    Table,
-    TruncNormal,
-    Uniform,
-    WholeLaw,
-    ZeroedNormal,
-)
+from initctl.stream.laws import Constant, Normal, Table, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.protocols import AnyLaw, Deterministic, Law, Old, Overflow, RevisingLaw, Source, WholeLaw
 
 if TYPE_CHECKING:
     from initctl.stream.draws import Draws
@@ -52,7 +40,6 @@ __all__ = [
     "Normal",
     "Old",
     "Overflow",
-    "Revised",
     "RevisingLaw",
     "Source",
     "Table",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class Draws:
     numbers for initializers that need more than one at an index.
 
     `orthonormal` turns a stack of normal matrices [batch, rows, columns] into matrices with orthonormal rows or
-    columns, whichever are fewer. A `generator` is torch's own, for those who ask for it.
+    columns, whichever are fewer. A `generator` is torch's own, for those who ask for it. `added` draws nothing: it is
+    here since each engine adds in its own way.
     """
 
     key: Key
@@ -107,3 +108,14 @@ class Draws:
         row, column = np.divmod(np.arange(start, stop, dtype=np.uint64), np.uint64(cutoffs.size))
         words = self.words(start, stop, stream=stream).astype(np.uint64)
         return np.asarray((words << np.uint64(32)) | row <= cutoffs[column])
+
+    def added(self, total: float, numbers: NDArray[Any], *, around: float | None = None) -> float:
+        """`total`, to which `numbers` are added in float64 one after another; or their squared distances `around` one.
+
+        Infinite or NaN, where one of them is.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = numbers.astype(np.float64)
+            if around is not None:
+                terms = (terms - around) ** 2
+            return float(np.add.accumulate(np.concatenate(([total], terms)))[-1])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
-    from initctl.stream.laws import Law
+    from initctl.stream.protocols import Law
 
 
 @dataclass(frozen=True, slots=True)

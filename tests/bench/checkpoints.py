@@ -1,4 +1,4 @@
-"""The files that are worked on: a language model's tensors, with any numbers in them."""
+"""The files that are worked on: a language model's tensors, with any finite numbers in them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ VOCABULARY, WIDTH, INNER = 32_000, 2048, 5632
 HEAD = "lm_head.weight"
 """The last tensor; 131 MB in bfloat16, whatever the size of the file."""
 _BYTES = 2  # of a bfloat16
+_FINITE = np.uint16(0xBFFF)
+"""What leaves a bfloat16 of magnitude below 2."""
 _SAVED = """
 import sys, torch
 from safetensors.torch import load_file
@@ -74,7 +76,8 @@ def written(path: Path, tensors: dict[str, tuple[int, ...]]) -> Path:
     with staged.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         for first in range(0, end, _WRITTEN_AT_ONCE):
-            stream.write(generator.bytes(min(_WRITTEN_AT_ONCE, end - first)))
+            numbers = generator.integers(0, 1 << 16, min(_WRITTEN_AT_ONCE, end - first) // _BYTES, np.uint16)
+            stream.write((numbers & _FINITE).tobytes())
     staged.rename(path)
     return path
 

@@ -11,9 +11,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from initctl.initializers.deterministic import CountedLog, Sinusoid
-from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
 from initctl.stream import Draws, Normal, TruncNormal, Uniform
+from initctl.stream.formulas import CountedLog, InverseSoftplus, LogUniform, Sinusoid
 
 DRAWS = Draws.of(0, "fc1.weight")
 MILLION = 1_000_000

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from initctl.errors import RuleError
 from initctl.initializers import Unfit
-from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
 from initctl.stream import Uniform
+from initctl.stream.formulas import InverseSoftplus, LogUniform
 from initctl.stream.laws import inner_bounds
 from tests.initializers.running import DRAWS, resolve, stored, values
 from tests.stream.goodness import p_value, p_value_of_two, uniform_cdf

@@ -3,6 +3,7 @@
     engine.py         the interface, and the reference: plain NumPy
     compiled.py       loops that Numba compiled: the same bits, thirty times as fast
     batch.py          runs of laws as the table that one call of a loop takes
+    tabled.py         laws that a loop computes from an array besides
     kernels.py        those loops
     abi.py            what they and their callers agree on
     object_code.py    their machine code: made once, cached, loaded without Numba

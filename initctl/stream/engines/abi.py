@@ -4,25 +4,27 @@ from __future__ import annotations
 
 TILE = 512
 """Philox blocks that are computed at a time: their words and values fit the processor's first caches."""
-SCRATCH_WORDS = 4 * TILE
-SCRATCH_REALS = 16 * TILE
-"""32-bit words and float32 numbers that `fill` needs room for."""
+SCRATCH = 4 * TILE
+"""32-bit words that the kernels need room for, with four times as many float32 and twice as many float64 numbers."""
 
-WORDS, CONSTANT, UNIFORM, NORMAL, TRUNC_NORMAL = range(5)
+WORDS, CONSTANT, UNIFORM, NORMAL, TRUNC_NORMAL, LOG_UNIFORM, INVERSE_SOFTPLUS = range(7)
 """What `fill` computes."""
+ZEROED_NORMAL, ROW_PLUS_NORMAL, SINUSOID, COUNTED_LOG, HADAMARD, AFFINE, MIXTURE = range(7)
+"""What `fill_from` computes."""
 RUN_FIELDS = 9
-"""What `fill` knows of a run: one of these five, the row of its parameters (of a constant, its bytes), the row of its
+"""What `fill` knows of a run: one of these, the row of its parameters (of a constant, its bytes), the row of its
 layout, the two halves of its key, its stream, the indices at which it starts and stops, and its first element in the
 output, in its own elements."""
 PARAMETERS = 7
 """Numbers a law takes at most."""
 LAYOUT_FIELDS = 6
-"""What `fill` and `encode` know of a dtype: bytes of an element; then, for floats of fewer than 32 bits, bits of the
+"""What the kernels know of a dtype: bytes of an element; then, for floats of fewer than 32 bits, bits of the
 mantissa, bias of the exponent, the code of the largest finite number, the code on overflow, and whether -0 exists."""
 
 SIGNATURES = {
-    "fill": "ildlurp",
-    "fill_zeroed": "iiiiidiplurp",
+    "fill": "ildlurdp",
+    "fill_from": "iiiiiidiplurdpl",
+    "added": "pilidr",
     "encode": "rilp",
     "kth_smallest": "iiiiiiiiup",
 }

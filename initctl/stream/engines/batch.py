@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from initctl.stream.encode import encode
-from initctl.stream.engines.abi import CONSTANT, LAYOUT_FIELDS, NORMAL, PARAMETERS, RUN_FIELDS, TRUNC_NORMAL, UNIFORM
-from initctl.stream.laws import Constant, Normal, TruncNormal, Uniform
+from initctl.stream.engines.abi import (
+    CONSTANT,
+    INVERSE_SOFTPLUS,
+    LAYOUT_FIELDS,
+    LOG_UNIFORM,
+    NORMAL,
+    PARAMETERS,
+    RUN_FIELDS,
+    TRUNC_NORMAL,
+    UNIFORM,
+)
+from initctl.stream.formulas import InverseSoftplus, LogUniform
+from initctl.stream.laws import Constant, Normal, TruncNormal, Uniform, inner_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +30,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.stream.key import Key
-    from initctl.stream.laws import Law
+    from initctl.stream.protocols import Law
 
     KernelLaw = tuple[int, Sequence[float]]
 
@@ -103,7 +114,14 @@ def known_law(law: Law) -> KernelLaw | None:
     if type(law) is Normal:
         return NORMAL, (law.mean, law.std)
     if type(law) is TruncNormal:
-        return TRUNC_NORMAL, (law.mean, law.std, *map(float, law.inner_bounds), *law.tails, -1 if law.is_above else 1)
+        return TRUNC_NORMAL, (law.mean, law.std, *law.inner_bounds, *law.tails, -1 if law.is_above else 1)
+    if type(law) is LogUniform:
+        low, high = law.logarithms
+        return LOG_UNIFORM, (low, high - low, law.a, law.b, *inner_bounds(law.a, law.b))
+    if type(law) is InverseSoftplus:
+        low, high = law.logarithms
+        least = max(law.a, law.floor)
+        return INVERSE_SOFTPLUS, (low, high - low, least, max(law.b, law.floor))
     return None
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initctl.dtypes import BY_NAME
 from initctl.stream.draws import Draws
-from initctl.stream.engines.abi import NORMAL, SCRATCH_REALS, SCRATCH_WORDS, WORDS
+from initctl.stream.engines.abi import NORMAL, SCRATCH, WORDS
 from initctl.stream.engines.batch import Batch, layout_of
 from initctl.stream.engines.engine import LawRun, NumpyEngine
 from initctl.stream.engines.object_code import kernels
 from initctl.stream.engines.selfcheck import gives_reference_bits
+from initctl.stream.engines.tabled import tabled
 from initctl.stream.fused import Fused
-from initctl.stream.laws import ZeroedNormal
+from initctl.stream.laws import LARGEST_FLOAT32
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.philox import LANES
 from initctl.threads import submit
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from initctl.stream.engines.batch import KernelLaw
     from initctl.stream.engines.object_code import Kernels
     from initctl.stream.key import Key
-    from initctl.stream.laws import Law
+    from initctl.stream.protocols import Law
 
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]
@@ -68,11 +70,10 @@ class CompiledEngine(NumpyEngine):
         if is_aligned and form.law is not None:
             batch.add(form, key, start, stop, 0)
             self._fill(batch, out)
-        elif is_aligned and type(law) is ZeroedNormal and law.parts == 1 and dtype.is_floating:
-            self._fill_zeroed(law, key, start, stop, dtype, out)
         elif type(law) is Fused and law.shortest >= _WORTH_A_RUN:
-            self.fill_many([LawRun(part, key, first, last, dtype) for part, first, last in law.runs(start, stop)], out)
-        else:
+            runs = [LawRun(part, key, first, last, dtype) for part, first, last in law.runs(start, stop)]
+            self.fill_many(runs, out)
+        elif not (is_aligned and dtype.is_floating and self._fill_from(law, key, start, stop, dtype, out)):
             super().fill(law, key, start, stop, dtype, out)
 
     def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
@@ -106,10 +107,16 @@ class CompiledEngine(NumpyEngine):
     def _fill(self, batch: Batch, out: NDArray[Any]) -> None:
         self.call("fill", *batch.arguments, *_scratch(), out)
 
-    def _fill_zeroed(self, law: ZeroedNormal, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
-        parameters, cutoffs = np.array([-0.0, law.std]), np.ascontiguousarray(law.cutoffs)
-        matrix = (parameters, cutoffs.size, cutoffs)
-        self.call("fill_zeroed", *key, law.stream, start, stop, *matrix, layout_of(dtype), *_scratch(), out)
+    def _fill_from(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> bool:
+        """Whether the kernel knows `law` with a table, and has computed it.
+
+        The reference decides what old values lead to that are not finite, or do not stay so.
+        """
+        known, largest = tabled(law, start, stop), np.zeros(1, np.int64)
+        if known:
+            run, matrix = (known.law, *key, known.stream, start, stop), (known.row, known.columns, known.table)
+            self.call("fill_from", *run, *matrix, layout_of(dtype), *_scratch(), out, largest)
+        return known is not None and largest[0] <= _largest_bits(dtype)
 
     def _proves(self, kernels: Kernels) -> bool:
         """Whether `kernels`, just compiled, compute the reference's bits."""
@@ -137,6 +144,12 @@ class CompiledDraws(Draws):
         self.engine.compute(_STANDARD_NORMAL, self.key, start, stop, stream, values)
         return values
 
+    def added(self, total: float, numbers: NDArray[Any], *, around: float | None = None) -> float:
+        sums, layout = np.array([total, around or 0.0]), layout_of(BY_NAME[numbers.dtype.name])
+        numbers = np.ascontiguousarray(numbers)
+        self.engine.call("added", numbers, numbers.size, layout, around is not None, sums, _scratch()[1])
+        return float(sums[0])
+
     def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:
         found = np.empty(columns, np.uint64)
 
@@ -152,6 +165,12 @@ class CompiledDraws(Draws):
         return found
 
 
-def _scratch() -> tuple[NDArray[np.uint32], Floats]:
+def _scratch() -> tuple[NDArray[np.uint32], Floats, NDArray[np.float64]]:
     """Memory that the kernels use while they run."""
-    return np.empty(SCRATCH_WORDS, np.uint32), np.empty(SCRATCH_REALS, np.float32)
+    return np.empty(SCRATCH, np.uint32), np.empty(4 * SCRATCH, np.float32), np.empty(2 * SCRATCH)
+
+
+@cache
+def _largest_bits(dtype: DType) -> int:
+    """The bits of the largest number of `dtype` that is one of float32."""
+    return int(np.float32(min(dtype.largest, LARGEST_FLOAT32)).view(np.int32))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from initctl.stream.draws import Draws
     from initctl.stream.engines.engine import LawRun, NumpyEngine
     from initctl.stream.key import Key
-    from initctl.stream.laws import Law
+    from initctl.stream.protocols import Law
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]

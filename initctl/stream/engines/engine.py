@@ -8,8 +8,10 @@ import numpy as np
 
 from initctl.stream.draws import Draws
 from initctl.stream.encode import encode
-from initctl.stream.laws import Constant, Overflow, Revised
+from initctl.stream.laws import Constant
+from initctl.stream.old_values import FromOld
 from initctl.stream.orthonormal import orthonormal
+from initctl.stream.protocols import Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.stream.key import Key
-    from initctl.stream.laws import Law
+    from initctl.stream.protocols import Law
 
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]
@@ -100,19 +102,30 @@ class NumpyEngine:
         for first in range(start, stop, _AT_ONCE):
             last = min(first + _AT_ONCE, stop)
             values = law.values(draws, first, last)
-            if values.shape != (last - first,) or not (isinstance(law, Revised) or np.isfinite(values).all()):
-                raise Unusable(f"gave other than {last - first} finite numbers")
             written = out[(first - start) * width : (last - start) * width]
-            self.encode(values, dtype, written)
-            if isinstance(law, Revised):
-                _check_held(values, written.view(dtype.numpy))
+            if isinstance(law, FromOld):
+                self._encode_from_old(values, dtype, written)
+            elif values.shape == (last - first,) and np.isfinite(values).all():
+                self.encode(values, dtype, written)
+            else:
+                raise Unusable(f"gave other than {last - first} finite numbers")
 
     def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
         fill_each(self, runs, out)
 
-    def encode(self, values: Floats, dtype: DType, out: Bytes) -> None:
-        """Write `values` into `out` as elements of `dtype`."""
+    def encode(self, values: NDArray[Any], dtype: DType, out: Bytes) -> None:
+        """Write finite `values` into `out` as elements of `dtype`."""
         out[...] = encode(values, dtype)
+
+    def _encode_from_old(self, values: NDArray[Any], dtype: DType, out: Bytes) -> None:
+        """The same for any numbers. Raises `Overflow` where finite ones do not stay finite."""
+        if values.dtype == np.float32 and float(np.abs(values).max()) <= dtype.largest:
+            self.encode(values, dtype, out)
+            return
+        out[...] = encode(values, dtype)
+        stored = out.view(dtype.numpy)
+        if values.dtype != stored.dtype and (np.isfinite(values) & ~np.isfinite(stored)).any():
+            raise Overflow(f"it comes to values that overflow {dtype.numpy.name}")
 
 
 def fill_each(engine: Engine, runs: Sequence[LawRun], out: Bytes) -> None:
@@ -122,9 +135,3 @@ def fill_each(engine: Engine, runs: Sequence[LawRun], out: Bytes) -> None:
         end = reached + run.nbytes
         engine.fill(*run, out[reached:end])
         reached = end
-
-
-def _check_held(values: NDArray[Any], stored: NDArray[Any]) -> None:
-    """Raise `Overflow` where finite `values` are not finite as they are `stored`."""
-    if values.dtype != stored.dtype and (np.isfinite(values) & ~np.isfinite(stored)).any():
-        raise Overflow(f"it comes to values that overflow {stored.dtype.name}")

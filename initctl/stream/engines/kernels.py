@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import carray, cfunc, njit, types
 
-from initctl.stream import elementary, philox
+from initctl.stream import elementary, elementary64, philox
 from initctl.stream.elementary import (
     CENTRAL,
     CENTRAL_SQUARED,
@@ -28,18 +28,27 @@ from initctl.stream.elementary import (
     SQRT_HALF_BITS,
     TAIL_ORIGIN,
 )
+from initctl.stream.elementary64 import QUARTER_TURN as QUARTER_TURN64
 from initctl.stream.engines.abi import (
+    AFFINE,
     CONSTANT,
+    COUNTED_LOG,
+    HADAMARD,
+    INVERSE_SOFTPLUS,
     LAYOUT_FIELDS,
+    LOG_UNIFORM,
+    MIXTURE,
     NORMAL,
     PARAMETERS,
+    ROW_PLUS_NORMAL,
     RUN_FIELDS,
-    SCRATCH_REALS,
-    SCRATCH_WORDS,
+    SCRATCH,
     SIGNATURES,
     TILE,
+    TRUNC_NORMAL,
     UNIFORM,
     WORDS,
+    ZEROED_NORMAL,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +56,8 @@ if TYPE_CHECKING:
 
     from numba.core.ccallback import CFunc
 
-f32, i32, u8, u16, u32, u64 = np.float32, np.int32, np.uint8, np.uint16, np.uint32, np.uint64
+f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
+u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
 
 LANES = philox.LANES
 _TILED = LANES * TILE
@@ -60,15 +70,22 @@ _ONE, _TWO, _THREE, _FOUR = map(u64, range(1, 5))  # an unsigned index cannot co
 _MANTISSA_BITS = i32(elementary.MANTISSA_BITS)
 _A_HALF, _UNIT, _MINUS_TWO = f32(0.5), f32(1), f32(-2)
 _UNIT24, _UNIT32, _UNIT33 = f32(2.0**-24), f32(2.0**-32), f32(2.0**-33)
-_MAGNITUDE, _SIGN_BIT = u32(0x7FFFFFFF), u32(31)
+_MANTISSA_BITS64, _ONE64 = i64(52), i64(1023 << 52)
+_SQRT_HALF_BITS64 = f64(elementary64.SQRT_HALF).view(i64)
+_LN2 = elementary64.LN2_HIGH + elementary64.LN2_LOW
+_NEAR_QUARTER = QUARTER_TURN64[0] + QUARTER_TURN64[1]
+_TO_WHOLE = 1.5 * 2.0**52
+"""Added to a number, it rounds it to a whole one, which is then in the lowest bits; taken off again, that is left."""
+_SIGN_BIT64 = u64(63)
+_MAGNITUDE, _SIGN_BIT, _NAN = u32(0x7FFFFFFF), u32(31), u32(0x7FC00000)
 
 loop = njit(error_model="numpy")
 inlined = njit(error_model="numpy", forceinline=True)  # a call would keep the loop around it from becoming vectors
 
 
-def _horner(coefficients: Sequence[float]) -> Any:
+def _horner(coefficients: Sequence[float], number: type[np.floating[Any]] = f32) -> Any:
     """A compiled function that evaluates the polynomial, highest power first."""
-    first, *rest = map(f32, coefficients)
+    first, *rest = map(number, coefficients)
     others = tuple(rest)
 
     @inlined
@@ -87,6 +104,15 @@ _ln_series, _sin_series, _cos_series = map(
 _central_over, _central_under = map(_horner, elementary.QUANTILE_CENTRAL)
 _tail_over, _tail_under = map(_horner, elementary.QUANTILE_TAIL)
 _far_tail_over, _far_tail_under = map(_horner, elementary.QUANTILE_FAR_TAIL)
+_exp_series64, _ln_series64, _sin_series64, _cos_series64 = (
+    _horner(series, f64)
+    for series in (
+        elementary64.EXP_SERIES,
+        elementary64.LN_SERIES,
+        elementary64.SIN_SERIES,
+        elementary64.COS_SERIES,
+    )
+)
 
 
 @inlined
@@ -169,7 +195,7 @@ def _uniforms(words, count, a, spread, values):
 def _probabilities(words, count, low, high, is_above, centred, tails):
     """What `normal_quantile` takes, from one word each: p - 1/2, and the smaller of p and 1 - p."""
     for i in range(count):
-        fraction = (np.float64(words[i]) + 0.5) * 2.0**-32
+        fraction = (f64(words[i]) + 0.5) * 2.0**-32
         p = low + (high - low) * (1 - fraction if is_above else fraction)
         centred[i] = f32(p - 0.5)
         tails[i] = f32(min(p, 1 - p))
@@ -198,6 +224,90 @@ def _truncated_normals(centred, outer, count, mean, std, a, b, sign, values):
         value = mean + std * (sign * z)
         value = a if value < a else value
         values[i] = b if value > b else value
+
+
+@inlined
+def _exponential64(x):
+    shifted = x / _LN2 + _TO_WHOLE
+    power = shifted - _TO_WHOLE
+    rest = (x - power * elementary64.LN2_HIGH) - power * elementary64.LN2_LOW
+    scale = i64((f64(shifted).view(i64) << _MANTISSA_BITS64) + _ONE64).view(f64)
+    return (1.0 + rest * _exp_series64(rest)) * scale
+
+
+@inlined
+def _natural_log64(x):
+    bits = f64(x).view(i64)
+    power = i64(bits - _SQRT_HALF_BITS64) >> _MANTISSA_BITS64
+    f = i64(bits - (power << _MANTISSA_BITS64)).view(f64) - 1.0
+    exponent = f64(i32(power))
+    s = f / (2.0 + f)
+    square = s * s
+    rest = 2.0 * (s + s * square * _ln_series64(square))
+    return exponent * elementary64.LN2_HIGH + (exponent * elementary64.LN2_LOW + rest)
+
+
+@inlined
+def _sine64(x, ahead):
+    """The sine of `x`; of `ahead` a quarter turn ahead: the cosine."""
+    shifted = x / _NEAR_QUARTER + _TO_WHOLE
+    quarters = shifted - _TO_WHOLE
+    rest = ((x - quarters * QUARTER_TURN64[0]) - quarters * QUARTER_TURN64[1]) - quarters * QUARTER_TURN64[2]
+    square = rest * rest
+    sine = rest + rest * square * _sin_series64(square)
+    cosine = 1.0 - (square / 2.0 - square * square * _cos_series64(square))
+    quarter = u64(f64(shifted).view(u64) + ahead)
+    bits = f64(cosine if quarter & _ONE else sine).view(u64)
+    return u64(bits ^ ((quarter >> _ONE) << _SIGN_BIT64)).view(f64)
+
+
+@loop
+def _log_uniforms(words, count, low, spread, a, b, values):
+    """e^u of a u that is uniform from `low` to `low` + `spread`, kept in [a, b]."""
+    for i in range(count):
+        value = _exponential64(low + spread * ((f64(words[i]) + 0.5) * 2.0**-32))
+        values[i] = min(max(value, a), b)
+
+
+@loop
+def _clipped(numbers, count, a, b, values):
+    for i in range(count):
+        value = f32(numbers[i])
+        value = a if value < a else value
+        values[i] = b if value > b else value
+
+
+@loop
+def _one_minus_exponentials(x, count, values):
+    for i in range(count):
+        near = min(x[i], elementary64.NEAR_0)
+        series = near * _exp_series64(-near)
+        far = 1.0 - _exponential64(-min(x[i], elementary64.LARGEST_EXPONENT))
+        values[i] = series if x[i] < elementary64.NEAR_0 else far
+
+
+@loop
+def _near_one_minus_exponentials(x, count, values):
+    for i in range(count):
+        values[i] = x[i] * _exp_series64(-x[i])
+
+
+@loop
+def _plus_logs(x, y, count, values):
+    for i in range(count):
+        values[i] = x[i] + _natural_log64(y[i])
+
+
+@loop
+def _sinusoids(row, frequencies, ahead, values):
+    for i in range(values.size):
+        values[i] = _sine64(row * frequencies[i], ahead)
+
+
+@loop
+def _counted_logs(start, column, values):
+    for i in range(values.size):
+        values[i] = _natural_log64(start + f64(column + i))
 
 
 @loop
@@ -239,7 +349,7 @@ def _store(values, layout, out, position):
     if width == 4:
         _copy(values, carray(out, stop, f32)[position:])
     elif width == 8:
-        _copy(values, carray(out, stop, np.float64)[position:])
+        _copy(values, carray(out, stop, f64)[position:])
     elif width == 2 and layout[2] == 127:
         _to_bfloat16(values, carray(out, stop, u16)[position:])
     elif width == 2:
@@ -249,13 +359,50 @@ def _store(values, layout, out, position):
 
 
 @loop
+def _from_bfloat16(codes, values):
+    for i in range(codes.size):
+        values[i] = u32(u32(codes[i]) << u32(16)).view(f32)
+
+
+@loop
+def _widen(codes, layout, values):
+    """Exactly to float32, a float of fewer bits; what is not finite becomes NaN."""
+    mantissa, bias = layout[1], layout[2]
+    largest, has_minus_zero = u32(layout[3]), u32(layout[5])
+    shift, sign_shift = u32(elementary.MANTISSA_BITS - mantissa), u32(32 - 8 * layout[0])
+    sign_bit = u32(u32(1) << u32(8 * layout[0] - 1))
+    unit = u32((254 - bias) << elementary.MANTISSA_BITS).view(f32)
+    for i in range(codes.size):
+        code = u32(codes[i])
+        magnitude = u32(code & u32(sign_bit - u32(1)))
+        size = f32(u32(magnitude << shift).view(f32) * unit).view(u32)
+        is_number = magnitude <= largest and (has_minus_zero != u32(0) or code != sign_bit)
+        sign = u32(u32(code & sign_bit) << sign_shift)
+        values[i] = u32(size | sign if is_number else _NAN).view(f32)
+
+
+@loop
+def _load(stored, first, last, layout, values):
+    """The elements of `stored` from `first` to `last`, as float32 numbers."""
+    width = layout[0]
+    if width == 4:
+        _copy(carray(stored, last, f32)[first:], values)
+    elif width == 2 and layout[2] == 127:
+        _from_bfloat16(carray(stored, last, u16)[first:], values)
+    elif width == 2:
+        _widen(carray(stored, last, u16)[first:], layout, values)
+    else:
+        _widen(carray(stored, last, u8)[first:], layout, values)
+
+
+@loop
 def _copy(values, out):
     for i in range(values.size):
         out[i] = values[i]
 
 
 @loop
-def _values(law, key0, key1, stream, block, count, p, words, reals, values):
+def _values(law, key0, key1, stream, block, count, p, words, reals, doubles, values):
     """The values of `count` blocks from `block`. No loop reads and writes the same array: that one would be slow."""
     length = LANES * count
     if law == NORMAL:
@@ -267,7 +414,18 @@ def _values(law, key0, key1, stream, block, count, p, words, reals, values):
     _words(key0, key1, stream, block, count, words)
     if law == UNIFORM:
         _uniforms(words, length, f32(p[0]), f32(p[1]), values)
-    else:
+    elif law == LOG_UNIFORM:
+        _log_uniforms(words, length, p[0], p[1], p[2], p[3], doubles)
+        _clipped(doubles, length, f32(p[4]), f32(p[5]), values)
+    elif law == INVERSE_SOFTPLUS:
+        steps, others = doubles[:_TILED], doubles[_TILED:]
+        _log_uniforms(words, length, p[0], p[1], p[2], p[3], steps)
+        if p[3] < elementary64.NEAR_0:
+            _near_one_minus_exponentials(steps, length, others)
+        else:
+            _one_minus_exponentials(steps, length, others)
+        _plus_logs(steps, others, length, values)
+    elif law == TRUNC_NORMAL:
         centred, tails, outer = reals[:_TILED], reals[_TILED : 2 * _TILED], reals[2 * _TILED :]
         _probabilities(words, length, p[4], p[5], p[6] < 0, centred, tails)
         _outer_quantiles(tails, length, outer)
@@ -289,7 +447,7 @@ def _repeat(pattern, width, out, position, count):
 
 
 @loop
-def _fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals, out, origin):
+def _fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals, doubles, out, origin):
     """The elements from `start` to `stop` of a law, cast as `layout` says, in `out` from element `origin`."""
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
         count = min(TILE, (stop + LANES - 1) // LANES - block)
@@ -300,24 +458,24 @@ def _fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals
             _copy(words[first:last], carray(out, position + last - first, u32)[position:])
         elif layout[0] == 4 and last - first == LANES * count:  # the values are what is asked for
             values = carray(out, position + last, f32)[position:]
-            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], values)
+            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], doubles, values)
         else:
-            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], reals[:_TILED])
+            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], doubles, reals[:_TILED])
             _store(reals[first:last], layout, out, position)
 
 
-def fill(count, runs, parameters, layouts, words, reals, out):
+def fill(count, runs, parameters, layouts, words, reals, doubles, out):
     """`count` runs of laws: see `abi.RUN_FIELDS`. There are no more rows of parameters and of layouts than runs."""
     runs, parameters = carray(runs, (count, RUN_FIELDS)), carray(parameters, (count, PARAMETERS))
     layouts = carray(layouts, (count, LAYOUT_FIELDS))
-    words, reals = carray(words, SCRATCH_WORDS), carray(reals, SCRATCH_REALS)
+    words, reals, doubles = carray(words, SCRATCH), carray(reals, 4 * SCRATCH), carray(doubles, 2 * SCRATCH)
     for i in range(count):
         law, row, start, stop, origin = runs[i, 0], runs[i, 1], runs[i, 6], runs[i, 7], runs[i, 8]
         layout, key0, key1, stream = layouts[runs[i, 2]], u64(runs[i, 3]), u64(runs[i, 4]), u64(runs[i, 5])
         if law == CONSTANT:
             _repeat(row, layout[0], out, origin, stop - start)
         else:
-            _fill(law, key0, key1, stream, start, stop, parameters[row], layout, words, reals, out, origin)
+            _fill(law, key0, key1, stream, start, stop, parameters[row], layout, words, reals, doubles, out, origin)
 
 
 def encode(values, count, layout, out):
@@ -391,25 +549,157 @@ def _zero(words, row, cutoffs, values):
         values[i] = f32(0) if ((u64(words[i]) << _HALF) | row) <= cutoffs[i] else values[i]
 
 
-def fill_zeroed(key0, key1, stream, start, stop, std, columns, cutoffs, layout, words, reals, out):
-    """As `fill` for a normal law around -0, with zero where `word << 32 | row` does not exceed the column's cutoff."""
+@loop
+def _add_row(row, values):
+    for i in range(values.size):
+        values[i] = row[i] + values[i]
+
+
+@loop
+def _signs(row, column, scale, values):
+    """`scale`, negative where the row and the column have an odd number of binary ones in common."""
+    for i in range(values.size):
+        common = u32(row & u32(column + i))
+        common = u32(common ^ u32(common >> u32(16)))
+        common = u32(common ^ u32(common >> u32(8)))
+        common = u32(common ^ u32(common >> u32(4)))
+        common = u32(common ^ u32(common >> u32(2)))
+        common = u32(common ^ u32(common >> u32(1)))
+        values[i] = u32(scale ^ u32(common << _SIGN_BIT)).view(f32)
+
+
+@loop
+def _row_values(law, row, column, end, parameters, columns, table, words, values):
+    """The values of one row from `column` to `end`; a normal law's are there already."""
+    if law == ZEROED_NORMAL:
+        _zero(words, u64(row), carray(table, end, u64)[column:], values)
+    elif law == ROW_PLUS_NORMAL:
+        _add_row(carray(table, end, f32)[column:], values)
+    elif law == HADAMARD:
+        _signs(u32(row), column, f32(parameters[0]).view(u32), values)
+    elif law == COUNTED_LOG:
+        _counted_logs(parameters[0], column, values)
+    else:
+        half = columns // 2
+        frequencies, middle = carray(table, half, f64), min(max(half, column), end) - column
+        _sinusoids(f64(row), frequencies[column:], u64(0), values[:middle])
+        _sinusoids(f64(row), frequencies[column + middle - half :], _ONE, values[middle:])
+
+
+@loop
+def _by_rows(law, index, stop, parameters, columns, table, words, values):
+    """The values of the elements from `index` to `stop` of a matrix."""
+    reached, count = 0, stop - index
+    while reached < count:
+        row, column = (index + reached) // columns, (index + reached) % columns
+        end = min(column + count - reached, columns)
+        last = reached + end - column
+        _row_values(law, row, column, end, parameters, columns, table, words[reached:last], values[reached:last])
+        reached = last
+
+
+@loop
+def _scale(before, scale, values):
+    for i in range(values.size):
+        values[i] = before[i] * scale
+
+
+@loop
+def _scale_and_add(before, scale, noise, values):
+    for i in range(values.size):
+        values[i] = before[i] * scale + noise[i]
+
+
+@loop
+def _largest(values):
+    """The bits of the largest magnitude: more than those of infinity where one is NaN."""
+    found = u32(0)
+    for i in range(values.size):
+        found = max(found, u32(f32(values[i]).view(u32) & _MAGNITUDE))
+    return found
+
+
+@loop
+def _keep(words, p, old, out):
+    """Put old elements back except where the uniform number is below `p`."""
+    for i in range(words.size):
+        fresh, kept = out[i], old[i]
+        out[i] = fresh if f32(u32(words[i] >> u32(8))) * _UNIT24 < p else kept
+
+
+@loop
+def _keep_stored(words, p, layout, old, out, position):
+    width, stop = layout[0], position + words.size
+    if width == 4:
+        _keep(words, p, carray(old, stop, u32)[position:], carray(out, stop, u32)[position:])
+    elif width == 2:
+        _keep(words, p, carray(old, stop, u16)[position:], carray(out, stop, u16)[position:])
+    else:
+        _keep(words, p, carray(old, stop, u8)[position:], carray(out, stop, u8)[position:])
+
+
+def fill_from(law, key0, key1, stream, start, stop, p, columns, table, layout, words, reals, doubles, out, largest):
+    """As `fill`, one run of a law that takes a `table` besides: numbers of a row of `columns`, or the run's old values.
+
+    `stream` is a second one that the law draws from. `largest` gets the bits of the largest magnitude, where old values
+    were computed with: what is no finite number of the layout is not right then.
+    """
     key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    parameters, layout = carray(std, 2), carray(layout, LAYOUT_FIELDS)
-    cutoffs, words, reals = carray(cutoffs, columns, u64), carray(words, SCRATCH_WORDS), carray(reals, SCRATCH_REALS)
-    values = reals[:_TILED]
+    p, layout, largest = carray(p, PARAMETERS), carray(layout, LAYOUT_FIELDS), carray(largest, 1)
+    words, reals, doubles = carray(words, SCRATCH), carray(reals, 4 * SCRATCH), carray(doubles, 2 * SCRATCH)
+    values, before, rest = reals[:_TILED], reals[_TILED : 2 * _TILED], reals[2 * _TILED :]
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
         count = min(TILE, (stop + LANES - 1) // LANES - block)
-        _values(NORMAL, key0, key1, u64(0), block, count, parameters, words, reals[_TILED:], values)
-        _words(key0, key1, stream, block, count, words)
         first, last = max(start - LANES * block, 0), min(stop - LANES * block, LANES * count)
-        position = LANES * block + first - start
-        reached = first
-        while reached < last:  # to the end of a row, or of the tile
-            row, column = (LANES * block + reached) // columns, (LANES * block + reached) % columns
-            end = min(reached + columns - column, last)
-            _zero(words[reached:end], u64(row), cutoffs[column : column + end - reached], values[reached:end])
-            reached = end
-        _store(values[first:last], layout, out, position)
+        position, size = LANES * block + first - start, last - first
+        if law in (ZEROED_NORMAL, ROW_PLUS_NORMAL, MIXTURE) or (law == AFFINE and p[1] != 0):
+            _values(NORMAL, key0, key1, u64(0), block, count, p, words, rest, doubles, values)
+        if law in (ZEROED_NORMAL, MIXTURE):
+            _words(key0, key1, stream, block, count, words)
+        if law == AFFINE:
+            _load(table, position, position + size, layout, before[:size])
+            if p[1] != 0:
+                _scale_and_add(before[:size], f32(p[2]), values[first:last], rest[first:last])
+            else:
+                _scale(before[:size], f32(p[2]), rest[first:last])
+            largest[0] = max(largest[0], i64(_largest(rest[first:last])))
+            _store(rest[first:last], layout, out, position)
+        elif law == MIXTURE:
+            _store(values[first:last], layout, out, position)
+            _keep_stored(words[first:last], f32(p[2]), layout, table, out, position)
+        else:
+            index = LANES * block + first
+            _by_rows(law, index, index + size, p, columns, table, words[first:last], values[first:last])
+            _store(values[first:last], layout, out, position)
+
+
+@loop
+def _sum(values, total):
+    for i in range(values.size):
+        total = total + f64(values[i])
+    return total
+
+
+@loop
+def _sum_of_squares(values, around, total):
+    for i in range(values.size):
+        difference = f64(values[i]) - around
+        total = total + difference * difference
+    return total
+
+
+def added(stored, count, layout, squares, sums, reals):
+    """To the first of `sums` each of `count` elements, or the square of its distance from the second of `sums`."""
+    layout, sums, reals = carray(layout, LAYOUT_FIELDS), carray(sums, 2), carray(reals, 4 * SCRATCH)
+    for first in range(0, count, _TILED):
+        last = min(first + _TILED, count)
+        if layout[0] == 8:
+            numbers = carray(stored, count, f64)[first:last]
+            sums[0] = _sum_of_squares(numbers, sums[1], sums[0]) if squares else _sum(numbers, sums[0])
+        else:
+            values = reals[: last - first]
+            _load(stored, first, last, layout, values)
+            sums[0] = _sum_of_squares(values, sums[1], sums[0]) if squares else _sum(values, sums[0])
 
 
 _C_TYPES = {
@@ -428,5 +718,5 @@ def _exported(kernel: Callable[..., None]) -> CFunc:
     return function
 
 
-KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, fill_zeroed, encode, kth_smallest)}
+KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, fill_from, encode, added, kth_smallest)}
 """Each kernel as a function with the calling convention of C."""

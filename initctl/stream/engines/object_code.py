@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Kernels = dict[str, Callable[..., None]]
 
 _PREFIX = "initctl_"
-_SOURCES = ("kernels.py", "abi.py", "object_code.py", "../elementary.py", "../philox.py")
+_SOURCES = ("kernels.py", "abi.py", "object_code.py", "../elementary.py", "../elementary64.py", "../philox.py")
 """What the code depends on, beside Numba and the processor."""
 _FROM_LIBC = {"memset", "memcpy", "memmove", "sqrtf", "fabsf"}
 """All that the code may call: anything else could not be found when it is loaded without Numba."""
@@ -176,16 +176,25 @@ def _target_machine() -> TargetMachine:
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
+        features=_features(),
         opt=3,
         codemodel="jitdefault",
         jit=True,
     )
 
 
+def _features() -> str:
+    """Those of the processor; with vectors of 512 bits, if it has them, where LLVM would take narrower ones."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return str(features.flatten()) + (",-prefer-256-bit" if features.get("avx512f") else "")
+
+
 def _compiled() -> bytes:
     """The kernels as one object file, which calls nothing but the C library."""
-    from initctl.stream.engines.kernels import KERNELS
+    with _numba_for(_features()):
+        from initctl.stream.engines.kernels import KERNELS
 
     machine = _target_machine()
     module = _linked({name: (kernel.native_name, kernel.inspect_llvm()) for name, kernel in KERNELS.items()})
@@ -195,6 +204,19 @@ def _compiled() -> bytes:
         raise NoCompiler(f"the code needs {', '.join(missing)}")
     code: bytes = machine.emit_object(module)
     return code
+
+
+@contextmanager
+def _numba_for(features: str) -> Iterator[None]:
+    """Have Numba compile for a processor of such `features`, if it has compiled nothing yet."""
+    from numba.core import config
+
+    before = config.CPU_FEATURES
+    config.CPU_FEATURES = features
+    try:
+        yield
+    finally:
+        config.CPU_FEATURES = before
 
 
 def _linked(texts: dict[str, tuple[str, str]]) -> ModuleRef:

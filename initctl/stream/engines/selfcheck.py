@@ -3,38 +3,99 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from initctl.dtypes import DTYPES
 from initctl.stream.engines.engine import NumpyEngine
+from initctl.stream.formulas import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
 from initctl.stream.key import stream_key
 from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from initctl.dtypes import DType
     from initctl.stream.engines.engine import Engine
-    from initctl.stream.laws import Law
+    from initctl.stream.key import Key
+    from initctl.stream.protocols import Law, Source
 
 _ROWS, _COLUMNS, _ZEROS = 100, 70, 33
-_LAWS: tuple[Law, ...] = (Uniform(-0.1, 0.3), Normal(0.1, 0.02), TruncNormal(0, 1, -2, 2), TruncNormal(0, 1, 1, 9))
+_COUNT = _ROWS * _COLUMNS
 _ELEMENTS = range(2**34 - 5, 2**34 + 8192)
 """Beyond 32 bits, and no whole number of blocks."""
+_LAWS: tuple[Law, ...] = (
+    Uniform(-0.1, 0.3),
+    Normal(0.1, 0.02),
+    TruncNormal(0, 1, -2, 2),
+    TruncNormal(0, 1, 1, 9),
+    LogUniform(1e-3, 400),
+    InverseSoftplus(1e-3, 0.1, 1e-4),
+    InverseSoftplus(1e-3, 30, 1e-4),
+    CountedLog(_COLUMNS, 0.25),
+    Hadamard(_COLUMNS, 0.125, 1, 0),
+)
+
+
+class Held(NamedTuple):
+    """Old values that are in memory."""
+
+    numbers: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.numbers.shape
+
+    def values(self, start: int, stop: int) -> NDArray[Any]:
+        stored = self.stored(start, stop)
+        return stored if stored.dtype == np.float64 else stored.astype(np.float32)
+
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        return self.numbers.reshape(-1)[start:stop].copy()
+
+    def other(self, _: Source) -> Held:
+        return self
 
 
 def gives_reference_bits(engine: Engine) -> bool:
-    """Whether `engine` computes what the reference does: every random law, in every dtype of a number."""
+    """Whether `engine` computes what the reference does: every law that it may know, in every dtype of a number."""
     reference, key = NumpyEngine(), stream_key(0, "fc1.weight")
+    draws, others = reference.draws(key), engine.draws(key)
     cutoffs, theirs = (
-        one.draws(key).kth_smallest(_ROWS, _COLUMNS, _ZEROS, stream=ZeroedNormal.stream) for one in (reference, engine)
+        each.kth_smallest(_ROWS, _COLUMNS, _ZEROS, stream=ZeroedNormal.stream) for each in (draws, others)
     )
     if not np.array_equal(cutoffs, theirs):
         return False
-    cases = [*product(_LAWS, [_ELEMENTS]), (ZeroedNormal(0.5, cutoffs), range(_ROWS * _COLUMNS))]
-    for (law, elements), dtype in product(cases, filter(lambda dtype: dtype.kind == "float", DTYPES)):
-        one, other = (np.empty(len(elements) * dtype.width, np.uint8) for _ in range(2))
-        reference.fill(law, key, elements.start, elements.stop, dtype, one)
-        engine.fill(law, key, elements.start, elements.stop, dtype, other)
-        if not np.array_equal(one, other):
+    numbers = draws.normal01(0, _COUNT)
+    for dtype in filter(lambda dtype: dtype.kind == "float", DTYPES):
+        held = Held(numbers.astype(dtype.numpy))
+        if any(
+            draws.added(0.5, held.numbers, around=a) != others.added(0.5, held.numbers, around=a) for a in (None, 1)
+        ):
+            return False
+        cases = (*product(_LAWS, [_ELEMENTS]), *product(_matrix_laws(cutoffs, held), [range(3, _COUNT)]))
+        if not all(_fill_alike(reference, engine, law, key, elements, dtype) for law, elements in cases):
             return False
     return True
+
+
+def _matrix_laws(cutoffs: NDArray[np.uint64], held: Held) -> tuple[Law, ...]:
+    """Laws on a tensor that is `held`."""
+    row = held.values(0, _COLUMNS).astype(np.float32)
+    return (
+        ZeroedNormal(0.5, cutoffs),
+        Sinusoid(_COLUMNS, 1e4),
+        EveryRow(row, 0.1),
+        Affine(held, 0.7, 0.1),
+        Affine(held, 0.7, 0),
+        Mixture(held, 0.4, 0.1, 0.2),
+    )
+
+
+def _fill_alike(one: Engine, other: Engine, law: Law, key: Key, elements: range, dtype: DType) -> bool:
+    ours, theirs = (np.empty(len(elements) * dtype.width, np.uint8) for _ in range(2))
+    one.fill(law, key, elements.start, elements.stop, dtype, ours)
+    other.fill(law, key, elements.start, elements.stop, dtype, theirs)
+    return np.array_equal(ours, theirs)

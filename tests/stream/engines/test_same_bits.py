@@ -14,12 +14,14 @@ from initctl.dtypes import BY_NAME, DTYPES
 from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
-from initctl.initializers.log_uniform import InverseSoftplus, LogUniform
-from initctl.stream import Constant, Fused, Normal, Table, TruncNormal, Uniform, ZeroedNormal
-from initctl.stream.encode import encode
+from initctl.initializers.deterministic import Interval
+from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal, encode
 from initctl.stream.engines import LawRun, NumpyEngine, Unusable
 from initctl.stream.engines.device import TorchEngine
+from initctl.stream.engines.selfcheck import Held
+from initctl.stream.formulas import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
 from initctl.stream.key import Key, stream_key
+from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 REFERENCE = NumpyEngine()
 KEY = stream_key(0, "fc1.weight")
@@ -125,8 +127,26 @@ def test_of_constants_in_every_dtype(compiled, dtype, value):
     [
         Diagonals(0, 201, 200),
         RealPart(Constant(0.1)),
+        LogUniform(1e-38, 1e38),
         LogUniform(0.001, 0.1),
+        LogUniform(1, 1.0000001),
         InverseSoftplus(0.001, 0.1, 1e-4),
+        InverseSoftplus(1e-38, 1000, 0),
+        InverseSoftplus(1, 2, 5),
+        Sinusoid(200, 10000.0),
+        Sinusoid(4, 1.0),
+        Sinusoid(65_536, 1e300),
+        CountedLog(200, 1.0),
+        CountedLog(1, 1e-300),
+        CountedLog(65_536, 0.3),
+        Hadamard(200, 0.0625, 1, 0),
+        Hadamard(65_536, 0.0625, 1, 0),
+        Hadamard(20, 0.0625, 9, 4),
+        Interval(100, 2048, 0.7),
+        EveryRow(np.linspace(-1, 1, 200, dtype=np.float32)),
+        EveryRow(np.linspace(-1, 1, 200, dtype=np.float32), 0.1),
+        EveryRow(np.linspace(-1, 1, 65_536, dtype=np.float32), 0.1),
+        EveryRow(np.linspace(-1, 1, 200), 0.1),
         Table(np.linspace(-1, 1, 40_000, dtype=np.float32).reshape(20, 10, 200).transpose(2, 0, 1)),
         ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(200, 200, 77, stream=1)),
         ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(200, 100, 77, stream=1), parts=2),
@@ -138,6 +158,59 @@ def test_of_constants_in_every_dtype(compiled, dtype, value):
 def test_of_laws_beside_the_random_ones(compiled, law, dtype):
     for start, stop in [(0, 40_000), (33, 39_001), (5, 2049), (2047, 2050)]:
         assert_same(compiled, law, start, stop, dtype)
+
+
+def old_values(dtype, count=40_000):
+    """Every number that a narrow float can hold, over and over, and any of a wider one."""
+    bits = np.random.default_rng(0).integers(0, 256, count * dtype.width, dtype=np.uint8)
+    return Held(bits.view(dtype.numpy))
+
+
+def is_finite(numbers):
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        return np.isfinite(numbers.astype(np.float64))
+
+
+REAL = [dtype for dtype in FLOATS if dtype.kind == "float"]
+real = pytest.mark.parametrize("dtype", REAL, ids=lambda dtype: dtype.name)
+
+
+def assert_same_or_refused(engine, law, start, stop, dtype):
+    """The same bits, or the same refusal."""
+    try:
+        ours = filled(REFERENCE, law, start, stop, dtype)
+    except Overflow as fact:
+        with pytest.raises(Overflow, match=str(fact)):
+            filled(engine, law, start, stop, dtype)
+    else:
+        np.testing.assert_array_equal(filled(engine, law, start, stop, dtype), ours)
+
+
+@real
+@pytest.mark.parametrize(("scale", "noise"), [(1, 0), (0.5, 0), (-1.7, 0.1), (0, 1), (1e30, 0), (0.5, 1e-40)])
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+def test_of_scaled_and_disturbed_old_values_infinite_ones_and_nan_among_them(engine, dtype, scale, noise):
+    law = Affine(old_values(dtype), scale, noise)
+    for start, stop in [(0, 40_000), (33, 39_001), (5, 2049), (2047, 2050), *((i, i + 1) for i in range(300))]:
+        assert_same_or_refused(engine, law, start, stop, dtype)
+
+
+@real
+@pytest.mark.parametrize("p", [0, 0.3, 1])
+def test_of_old_values_that_are_partly_drawn_anew(engine, dtype, p):
+    law = Mixture(old_values(dtype), p, 0.1, 0.2)
+    for start, stop in [(0, 40_000), (33, 39_001), (5, 2049), (2047, 2050)]:
+        assert_same(engine, law, start, stop, dtype)
+
+
+def test_old_values_are_computed_with_by_compiled_loops(compiled, monkeypatch):
+    asked = []
+    monkeypatch.setattr(compiled, "call", lambda name, *_: asked.append(name))
+    dtype = BY_NAME["bfloat16"]
+    held = Held(np.ones(100, dtype.numpy))
+    for law in (Affine(held, 0.5, 1), Mixture(held, 0.5, 0, 1), Sinusoid(10, 9.0), CountedLog(10, 1.0)):
+        compiled.fill(law, KEY, 0, 100, dtype, np.empty(200, np.uint8))
+    assert asked == ["fill_from"] * 4
 
 
 @floats
@@ -168,6 +241,8 @@ MANY = [
     Constant(0),
     Constant(-0.0),
     Constant(0.1),
+    LogUniform(0.001, 0.1),
+    InverseSoftplus(0.001, 2, 1e-4),
     Diagonals(0, 3, 40),
     Fused((Normal(0, 1), Uniform(0, 1)), (4, 5), 2),
     ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(20, 30, 5, stream=1)),
@@ -258,6 +333,22 @@ class TestDraws:
             default, zero, one = (getattr(draws, name)(*arguments, **o) for o in ({}, {"stream": 0}, {"stream": 1}))
             np.testing.assert_array_equal(default, zero)
             assert (default != one).any()
+
+    @real
+    @pytest.mark.parametrize("count", [0, 1, 2047, 40_000])
+    def test_add_up_finite_numbers_as_the_reference_does(self, compiled, dtype, count):
+        ours, theirs = REFERENCE.draws(KEY), compiled.draws(KEY)
+        numbers = old_values(dtype, count).numbers
+        numbers = numbers[is_finite(numbers)]
+        for total, around in [(0, None), (0.1, None), (0.1, 0.3), (0, 0)]:
+            assert theirs.added(total, numbers, around=around) == ours.added(total, numbers, around=around)
+
+    @real
+    def test_add_up_to_nothing_finite_if_one_number_is_not(self, compiled, dtype):
+        for numbers in (old_values(dtype).numbers, old_values(dtype, 1 << 16).numbers[1::2]):
+            all_finite = bool(is_finite(numbers).all())
+            for draws in (REFERENCE.draws(KEY), compiled.draws(KEY)):
+                assert math.isfinite(draws.added(0, numbers)) == all_finite
 
     @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 300), (300, 1), (64, 200), (1000, 7), (33, 65)])
     def test_rank_a_column_as_the_reference_does(self, compiled, rows, columns):

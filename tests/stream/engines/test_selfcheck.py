@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from initctl.dtypes import DTYPES
-from initctl.stream import Normal, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream import Draws, Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.engines import NumpyEngine
 from initctl.stream.engines.selfcheck import gives_reference_bits
+from initctl.stream.formulas import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
+from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 
 class OffByOneBit(NumpyEngine):
@@ -32,7 +34,13 @@ def test_the_reference_passes_it():
     assert gives_reference_bits(NumpyEngine())
 
 
-@pytest.mark.parametrize("law", [Uniform, Normal, TruncNormal, ZeroedNormal])
+@pytest.mark.parametrize(
+    "law",
+    [
+        *(Uniform, Normal, TruncNormal, ZeroedNormal, LogUniform, InverseSoftplus, CountedLog, Hadamard, Sinusoid),
+        *(EveryRow, Affine, Mixture),
+    ],
+)
 @pytest.mark.parametrize("dtype", [dtype.name for dtype in DTYPES if dtype.kind == "float"])
 def test_one_wrong_bit_fails_it(law: type, dtype: str):
     assert not gives_reference_bits(OffByOneBit(law, dtype))
@@ -40,6 +48,21 @@ def test_one_wrong_bit_fails_it(law: type, dtype: str):
 
 def test_other_ranks_fail_it():
     assert not gives_reference_bits(OtherRanks())
+
+
+@pytest.mark.parametrize("dtype", [dtype.name for dtype in DTYPES if dtype.kind == "float"])
+@pytest.mark.parametrize("is_square", [False, True])
+def test_one_other_sum_fails_it(dtype: str, is_square: bool):
+    class OtherSums(Draws):
+        def added(self, total, numbers, *, around=None):
+            is_wrong = numbers.dtype.name == dtype and (around is not None) == is_square
+            return super().added(total, numbers, around=around) + 1e-9 * is_wrong
+
+    class Adds(NumpyEngine):
+        def draws(self, key):
+            return OtherSums(key)
+
+    assert not gives_reference_bits(Adds())
 
 
 def test_it_covers_numbers_beyond_32_bits():

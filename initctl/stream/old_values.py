@@ -1,0 +1,145 @@
+"""Laws on what tensors hold, ready to be computed: old values scaled, disturbed, partly drawn anew, moved, repeated.
+
+What is only kept or moved stays as it is, to the bit. Arithmetic is in float32, or in float64 on a tensor of doubles.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from initctl.stream.protocols import Overflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from initctl.stream.draws import Draws
+    from initctl.stream.protocols import Law, Old
+
+OVERFLOW = "it would make infinite values or NaN out of finite old values"
+
+
+class FromOld(ABC):
+    """What fills a tensor from old values, which it reads as it goes.
+
+    Its numbers may be infinite or NaN where old ones are: it raises `Overflow` where they are not.
+    """
+
+    __slots__ = ()
+
+    largest = 0.0
+
+    @abstractmethod
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        """As those of `Law`, in float32, float64 or the tensor's own type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affine(FromOld):
+    """`scale · old + noise · N(0, 1)`, each product and the sum rounded."""
+
+    old: Old
+    scale: float
+    noise: float
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        import numpy as np
+
+        before = self.old.values(start, stop)
+        number = before.dtype.type
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            after = before * number(self.scale)
+            if self.noise:
+                after = after + number(self.noise) * draws.normal01(start, stop)
+        return _finite(after, where=np.isfinite(before))
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture(FromOld):
+    """`mean + std · N(0, 1)` with probability `p`, for each element by itself, else the old number."""
+
+    old: Old
+    p: float
+    mean: float
+    std: float
+
+    stream: ClassVar[int] = 2
+    """Its uniform numbers are compared with `p`."""
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        import numpy as np
+
+        found = self.old.stored(start, stop).copy()
+        fresh = np.float32(self.mean) + np.float32(self.std) * draws.normal01(start, stop)
+        chosen = draws.uniform01(start, stop, stream=self.stream) < np.float32(self.p)
+        found[chosen] = fresh[chosen].astype(found.dtype)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Same(FromOld):
+    """What `read(start, stop)` gives."""
+
+    read: Callable[[int, int], NDArray[Any]]
+
+    def values(self, _: Draws, start: int, stop: int) -> NDArray[Any]:
+        return self.read(start, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class EveryRow(FromOld):
+    """`row + noise · N(0, 1)` in every row of the tensor."""
+
+    row: NDArray[Any]
+    noise: float = 0.0
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        import numpy as np
+
+        first = start % self.row.size
+        rows = -(-(first + stop - start) // self.row.size)
+        found = np.tile(self.row, rows)[first : first + stop - start]
+        return found + found.dtype.type(self.noise) * draws.normal01(start, stop) if self.noise else found
+
+
+@dataclass(frozen=True, slots=True)
+class RowsInOrder(FromOld):
+    """Old rows of `width` numbers each, row number `order[i]` in place of row i."""
+
+    old: Old
+    order: NDArray[np.intp]
+    width: int
+
+    def values(self, _: Draws, start: int, stop: int) -> NDArray[Any]:
+        import numpy as np
+
+        width = self.width
+        first, last = start // width, -(-stop // width)
+        rows = [self.old.stored(row * width, (row + 1) * width) for row in self.order[first:last].tolist()]
+        return np.concatenate(rows)[start - first * width : stop - first * width]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(FromOld):
+    """What `law` gives, whose numbers may be larger than can be held."""
+
+    law: Law
+
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        import numpy as np
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _finite(self.law.values(draws, start, stop))
+
+
+def _finite(values: NDArray[Any], where: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+    """`values`. Raises `Overflow` where one is not finite, or one of those `where` old ones are."""
+    import numpy as np
+
+    if not (np.isfinite(values) if where is None else np.isfinite(values) | ~where).all():
+        raise Overflow(OVERFLOW)
+    return values
