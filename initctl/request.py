@@ -9,11 +9,11 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from initctl.errors import Problem, RuleError, UsageError, shown
-from initctl.formats import read_checkpoint, read_config
+from initctl.formats import read_config
 from initctl.integers import as_integer
 from initctl.planning import Options, bind, make_plan
 from initctl.planning.advice.presets import FromPreset
-from initctl.planning.deciding import asks_config
+from initctl.planning.bound_rule import asks_config
 from initctl.planning.lookup import config_value
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
@@ -173,13 +173,7 @@ class Ruleset:
 
     def _idle_variables(self) -> Iterator[Problem]:
         """A problem for each variable that no rule uses."""
-        used: set[str] = set()
-        for bound in self.rules:
-            variables = bound.rule.scope.vars
-            waiting = {name for expression in bound.expressions for name in expression.names} & variables.keys()
-            while waiting:
-                used |= waiting
-                waiting = {name for user in waiting for name in variables[user].names} & variables.keys() - used
+        used = {name for bound in self.rules for name in bound.names & bound.rule.scope.vars.keys()}
         idle = ((recipe, name) for recipe in self.recipes for name in recipe.scope.vars if name not in used)
         for number, (recipe, name) in enumerate(idle):
             known = sorted(used & recipe.scope.vars.keys()) if number < _MOST_PROPOSALS else ()
@@ -204,7 +198,6 @@ class Ruleset:
             self.rules,
             options,
             seed=self.seed,
-            read=read_checkpoint,
             config=self.config,
             preset=self.from_preset,
         )

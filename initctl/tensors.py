@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from initctl.dtypes import DType
 
 Shape = tuple[int, ...]
+RowRange = tuple[int, int]
+"""Rows (dim 0) `start` ≤ i < `stop` of a tensor."""
 
 
 class Block(NamedTuple):
@@ -130,6 +132,16 @@ class TensorSpec:
         return min((self.name, *self.tied[:1], *self.aliases))
 
     @property
+    def all_rows(self) -> RowRange:
+        """From its first row to its last; a tensor without dims has one."""
+        return 0, self.shape[0] if self.shape else 1
+
+    @property
+    def is_expanded(self) -> bool:
+        """Whether elements share their place, because a dim of several elements has stride 0."""
+        return any(0 in block.strides and block.distinct != block for block in self.blocks)
+
+    @property
     def is_first(self) -> bool:
         """Whether it stands for the tensors it is tied to."""
         return not self.tied or self.name == self.tied[0]
@@ -142,10 +154,10 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class TensorPart:
-    """Rows (dim 0) `start` ≤ i < `stop` of `tensor`, or all of it where `rows` are None."""
+    """Some `rows` of `tensor`, or all of it if `rows` are None."""
 
     tensor: TensorSpec
-    rows: tuple[int, int] | None = None
+    rows: RowRange | None = None
 
     @property
     def numel(self) -> int:

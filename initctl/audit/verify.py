@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
@@ -179,7 +178,7 @@ class _Audit:
             law = computer.prepared(action)
             for place in self.places.get(_same(action), ()):
                 blocks = TensorPart(place.held, action.rows).blocks
-                own = action if place.tensor is action.tensor else replace(action, tensor=place.tensor)
+                own = action if place.tensor is action.tensor else action.of(place.tensor)
                 targets = [TargetBlock(own, block, law) for block in blocks if block.is_row_major]
                 if self.sample or len(targets) < len(blocks):
                     yield from self.comparison.of_elements(Expected(place, partial(computer.elements, action, law)))

@@ -46,7 +46,8 @@ class Resolved:
 class Initializer:
     """A named way to compute initial values.
 
-    `build(tensor, **arguments)` gets every parameter by name and returns the law for that tensor, or raises `Unfit`.
+    `build(tensor, **arguments)` gets every parameter by name and returns the law for that tensor, or raises `Unfit`. It
+    is asked once for all tensors of a dtype and a shape, and sees no name: what depends on that is an argument.
     `check(arguments)` sees the arguments that a rule gives, before any tensor is known, and raises `RuleError` where
     they do not go together.
     """

@@ -1,32 +1,42 @@
 """(checkpoint, rules) → plan: what will be done to each tensor, decided before anything is written.
 
-    plan.py        the plan itself: frozen, ordered, as JSON
-    action.py      what it says of each tensor
-    overview.py    that as a table that people read
-    options.py     what is asked besides rules and seed
-    planner.py     from a checkpoint's table and bound rules to a plan, or to every fault at once
-    deciding.py    which rule decides which tensor, or which of its rows
-    lookup.py      what the names in a rule's expressions stand for
-    unfits.py      tensors that rules do not fit
-    advice/        what is probably not meant
-    actions.py     one rule's initializer on one tensor
-    sources.py     other tensors that one is filled from
-    sharing.py     what decides one of several tensors that share memory
-    optimizers/    what optimizers remember of tensors that are filled
-    torch_init.py  actions as torch.nn.init would carry them out
-    devices.py     which device computes which action
-    quantization/  which tensors make up quantized weights
-    computed.py    tensors that a model computes or measures, and does not learn
-    documents.py   what is in the file of a saved plan
-    saved.py       a saved plan, to be carried out later
-    digests.py     what tells a checkpoint's table, or just its tensors, from any other's
-    nearest.py     what a pattern that matches nothing may have meant
+    bound_rule.py     a rule whose every word has a meaning
+    planner.py        from a checkpoint's table and bound rules to a plan, or to every fault at once
+    options.py        what is asked besides rules and seed
+    surroundings.py   what is the same for all rules and tensors: names, config.json, other checkpoints
+    deciding.py       which rule decides which tensor, or which of its rows
+    likeness.py       which tensors are alike to the rules, and decided together
+    claims.py         which rows of a tensor a rule may decide
+    coverage.py       what one rule covers
+    lookup.py         what the names in a rule's expressions stand for
+    fits.py           one rule's initializer on one tensor: an action
+    sources.py        other tensors that one is filled from
+    unfits.py         tensors that rules do not fit
+    sharing.py        what decides one of several tensors that share memory
+    computed.py       tensors that a model computes or measures, and does not learn
+    quantization/     which tensors make up quantized weights
+    optimizers/       what optimizers remember of tensors that are filled
+    advice/           what is probably not meant
+    near_misses.py    what a pattern that matches nothing may have meant
+    devices.py        which device computes which action
+    torch_init.py     actions as torch.nn.init would carry them out
+    action.py         what a plan says of each tensor
+    plan.py           the plan itself: frozen, ordered, as JSON
+    overview.py       a plan as a table that people read
+    documents.py      what is in the file of a saved plan
+    saved.py          a saved plan, to be carried out later
+    digests.py        what tells a checkpoint's table, or just its tensors, from any other's
+
+A rule is text until `rules` reads it. `bind` gives each of its words a meaning: a `BoundRule`. `decide` asks every
+bound rule about every tensor, and about tensors that are alike once: the last rule that claims a row decides it. What
+it decides is an `Action`: a tensor or some of its rows, the law that fills it, and the device that computes this.
+Actions, and what is kept, are the `Plan`.
 
 Nothing is written here.
 """
 
 from initctl.planning.action import Action, Kept, Totals
-from initctl.planning.deciding import BoundRule, bind
+from initctl.planning.bound_rule import BoundRule, bind
 from initctl.planning.options import Options
 from initctl.planning.plan import Plan
 from initctl.planning.planner import make_plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.stream.devices import CPU
@@ -14,19 +14,18 @@ if TYPE_CHECKING:
     from initctl.planning.sources import Located
     from initctl.rules import Rule
     from initctl.stream import AnyLaw, Source
-    from initctl.tensors import TensorSpec
+    from initctl.tensors import RowRange, TensorSpec
 
 RESET = "--reset-optimizer"
 """The source of a rule that sets back what an optimizer remembers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """One tensor that a rule fills, or some `rows` of it.
 
     `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
     not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
-    `fill` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
+    `law` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
     own name, or from `stream`, the name of a tensor that this is a copy of.
     """
 
@@ -37,9 +36,13 @@ class Action:
     derived: Mapping[str, int | float]
     law: AnyLaw
     device: str = CPU
-    rows: tuple[int, int] | None = None
-    sources: Mapping[Source, Located] = field(default_factory=dict)
+    rows: RowRange | None = None
+    sources: Mapping[Source, Located] = MappingProxyType({})
     stream: str | None = None
+
+    def of(self, tensor: TensorSpec) -> Action:
+        """The same on `tensor`, which is alike."""
+        return Action(tensor, *self[1:])
 
     @property
     def stream_name(self) -> str:
@@ -82,13 +85,16 @@ class Action:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """One tensor that stays as it is, or some `rows` of it: by a `keep` rule, or because no rule decides it."""
 
     tensor: TensorSpec
     rule: Rule | None
-    rows: tuple[int, int] | None = None
+    rows: RowRange | None = None
+
+    def of(self, tensor: TensorSpec) -> Kept:
+        """The same of `tensor`, which is alike."""
+        return Kept(tensor, *self[1:])
 
     @property
     def part(self) -> TensorPart:

@@ -2,145 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import Problem, RuleError, shown
 from initctl.formats.optimizers.masters import of_optimizers
-from initctl.initializers import KEEP, REGISTRY, Unfit
-from initctl.initializers.fans import Arrangement, arrangement_of
-from initctl.planning.computed import computed_kind
-from initctl.planning.lookup import Lookup, check_names
+from initctl.initializers import Unfit
+from initctl.planning.action import Action, Kept
+from initctl.planning.claims import Claim, holds, may_touch, rows_of
+from initctl.planning.coverage import Coverage
+from initctl.planning.fits import action_of
+from initctl.planning.likeness import Likeness
+from initctl.planning.lookup import SIBLING, Lookup
 from initctl.planning.quantization.config import method_named_in
 from initctl.planning.quantization.weights import quantized_weights
-from initctl.rules import Undefined
-from initctl.rules.expressions import CONFIG
+from initctl.planning.unfits import Unfits
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 
+    from initctl.errors import Problem
     from initctl.formats import Checkpoint
     from initctl.initializers import BoundCall
-    from initctl.planning.lookup import Surroundings
+    from initctl.planning.bound_rule import BoundRule
     from initctl.planning.quantization.weights import QuantizedWeight
-    from initctl.rules import Expression, Rule
-    from initctl.tensors import TensorSpec
+    from initctl.planning.surroundings import Surroundings
+    from initctl.rules import Rule
+    from initctl.tensors import RowRange, TensorSpec
 
-    Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class BoundRule:
-    """A rule whose initializer is known and has its arguments; without an initializer it keeps."""
-
-    rule: Rule
-    initializer: BoundCall | None
-
-    @property
-    def arrangement(self) -> Arrangement:
-        """How it says that a weight lies."""
-        return arrangement_of(self.initializer.values) if self.initializer else Arrangement()
-
-    @property
-    def uses_config(self) -> bool:
-        """Whether it may ask for a value of config.json, if not by a variable."""
-        return asks_config(self.expressions)
-
-    @property
-    def expressions(self) -> Iterator[Expression]:
-        """All that it computes for a tensor."""
-        if self.rule.where:
-            yield self.rule.where
-        if rows := self.rule.selector.rows:
-            yield from rows.bounds
-        if self.initializer:
-            yield from self.initializer.expressions.values()
+    Segments = Sequence[tuple[RowRange, BoundRule | None]]
+    """All rows of a tensor in order, and the rule that decides them, if any does."""
 
 
-def asks_config(expressions: Iterable[Expression]) -> bool:
-    """Whether one of them asks for a value of config.json."""
-    return any(name.startswith(CONFIG) for expression in expressions for name in expression.names)
-
-
-@dataclass(slots=True)
-class Coverage:
-    """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), that a
-    pattern may not touch (`left_alone`), that its condition leaves out, and that it cannot be asked about (`unfit`).
+class Decided(NamedTuple):
+    """What rules do to a checkpoint: `actions`, and `kept` for the rest, in the order of its table; what each rule
+    covers; a problem for each rule that does not fit; and the quantized weight that each tensor is a part of, by name.
     """
 
-    rule: Rule
-    decided: list[TensorSpec] = field(default_factory=list)
-    lost: list[TensorSpec] = field(default_factory=list)
-    lost_to: list[Rule] = field(default_factory=list)
-    left_alone: list[TensorSpec] = field(default_factory=list)
-    left_out: list[TensorSpec] = field(default_factory=list)
-    unfit: list[tuple[TensorSpec, Unfit]] = field(default_factory=list)
-
-    @property
-    def matched(self) -> list[TensorSpec]:
-        """All of them."""
-        return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *(tensor for tensor, _ in self.unfit)]
+    actions: list[Action]
+    kept: list[Kept]
+    coverages: tuple[Coverage, ...]
+    faults: list[Problem]
+    quantized: Mapping[str, QuantizedWeight]
 
 
-class Part(NamedTuple):
-    """A tensor, or some rows of it, and the rule that decides it, if any does. `rows` are None where it is whole."""
+class _Verdict(NamedTuple):
+    """What becomes of a tensor, and of all that are alike: `lists` of a coverage note each of them. `unasked` are rules
+    that cannot be asked about it, and `unfit` those that decide it and do not fit.
+    """
 
-    tensor: TensorSpec
-    rows: Span | None
-    decision: BoundRule | None
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """Every tensor in parts, in order, and the reach of each rule, in theirs; and which tensors are quantized."""
-
-    parts: tuple[Part, ...]
-    reaches: tuple[Coverage, ...]
-    quantized: Mapping[str, QuantizedWeight] = field(default_factory=dict)
+    actions: Sequence[Action]
+    kept: Sequence[Kept]
+    lists: Sequence[list[TensorSpec]]
+    unasked: Sequence[tuple[Coverage, Unfit]]
+    unfit: Sequence[tuple[Rule, Unfit]]
 
 
-def bind(rule: Rule) -> BoundRule:
-    """`rule` with its initializer found, its arguments checked, and every name known. Raises `RuleError`."""
-    try:
-        bound = BoundRule(rule, _initializer(rule))
-        for expression in bound.expressions:
-            check_names(expression, rule)
-    except RuleError as error:
-        raise error.prefixed(f"{rule}: ") from None
-    return bound
-
-
-def _initializer(rule: Rule) -> BoundCall | None:
-    if rule.call.name != KEEP:
-        return REGISTRY.bind(rule.call)
-    if rule.call.arguments:
-        raise RuleError(Problem("rule.parameter", f"{KEEP} takes no parameters", None, rule.call.place))
-    return None
-
-
-def decide(tensors: Sequence[TensorSpec], rules: Sequence[BoundRule], around: Surroundings) -> Decisions:
-    """The rule that decides each tensor, or each of its rows, if any does."""
-    reaches = tuple(Coverage(bound.rule) for bound in rules)
+def decide(rules: Sequence[BoundRule], around: Surroundings) -> Decided:
+    """The rule that decides each tensor, or each of its rows, if any does; tensors that are alike are decided once."""
+    tensors = around.checkpoint.tensors
+    coverages = tuple(Coverage(bound.rule) for bound in rules)
     quantized = quantized_weights(tensors, partial(method_named_in, around.checkpoint.home))
-    closed = quantized.keys() | _of_optimizers(around.checkpoint)
-    parts: list[Part] = []
+    judge = _Judge(rules, coverages, around, quantized.keys() | _of_optimizers(around.checkpoint))
+    actions: list[Action] = []
+    kept: list[Kept] = []
+    unfit: list[tuple[Rule, TensorSpec, Unfit]] = []
     for tensor in tensors:
-        covering: list[_Claim] = []
-        for bound, reach in zip(rules, reaches, strict=True):
-            if not bound.rule.selector.names.matches(tensor.name, around.highest):
-                continue
-            try:
-                if not _holds(bound, tensor, around):
-                    reach.left_out.append(tensor)
-                elif not may_touch(bound, tensor, closed):
-                    reach.left_alone.append(tensor)
-                else:
-                    covering.append(_Claim(bound, reach, _rows(bound, tensor, around)))
-            except Unfit as fact:
-                reach.unfit.append((tensor, fact))
-        parts += _parts(tensor, covering)
-    return Decisions(tuple(parts), reaches, quantized)
+        verdict = judge.verdict(tensor)
+        actions += [action.of(tensor) for action in verdict.actions]
+        kept += [left.of(tensor) for left in verdict.kept]
+        for noted in verdict.lists:
+            noted.append(tensor)
+        for coverage, fact in verdict.unasked:
+            coverage.unfit.append((tensor, fact))
+        unfit += [(rule, tensor, fact) for rule, fact in verdict.unfit]
+    return Decided(actions, kept, coverages, _faults(coverages, unfit, actions), quantized)
 
 
 def _of_optimizers(checkpoint: Checkpoint) -> frozenset[str]:
@@ -150,105 +85,111 @@ def _of_optimizers(checkpoint: Checkpoint) -> frozenset[str]:
     return frozenset(name.removeprefix(root) for name in names)
 
 
-def may_touch(bound: BoundRule, tensor: TensorSpec, closed: Container[str]) -> bool:
-    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards takes plain floats only: nothing
-    whose name is `closed` to it, as the parts of a quantized weight are, and nothing that the model computes.
-    """
-    if bound.initializer is None or not bound.rule.selector.names.has_wildcards:
-        return True
-    is_plain = tensor.dtype.is_floating and not tensor.unwritable
-    return is_plain and tensor.name not in closed and computed_kind(tensor) is None
+def _faults(
+    coverages: Sequence[Coverage], unfit: Sequence[tuple[Rule, TensorSpec, Unfit]], actions: Sequence[Action]
+) -> list[Problem]:
+    """A problem for each rule that does not fit all that it covers."""
+    unfits = Unfits()
+    for coverage in coverages:
+        for tensor, fact in coverage.unfit:
+            unfits.add(coverage.rule, tensor, fact, str(fact))
+    for rule, tensor, fact in unfit:
+        unfits.add(rule, tensor, fact, f"{rule.call.name} does not fit: {fact}")
+    return unfits.problems(actions)
 
 
-class _Claim(NamedTuple):
-    """A rule that may decide some rows of a tensor, or all where `rows` are None."""
+class _Judge:
+    """Decides one tensor after another, those that are alike once. Names that are `closed` are not for patterns."""
 
-    bound: BoundRule
-    reach: Coverage
-    rows: Span | None
+    def __init__(
+        self,
+        rules: Sequence[BoundRule],
+        coverages: Sequence[Coverage],
+        around: Surroundings,
+        closed: Container[str],
+    ) -> None:
+        self._rules = tuple(zip(rules, coverages, strict=True))
+        self._around = around
+        self._closed = closed
+        self._likeness = Likeness(rules, around, closed)
+        self._names_siblings = any(name.startswith(SIBLING) for bound in rules for name in bound.asks_of_name)
+        self._verdicts: dict[Hashable, _Verdict] = {}
+
+    def verdict(self, tensor: TensorSpec) -> _Verdict:
+        """What becomes of `tensor`. What a rule loses to others, its coverage notes at once."""
+        key = self._likeness.of(tensor)
+        if (found := self._verdicts.get(key)) is None:
+            found = self._first_verdict(tensor)
+            if not (self._names_siblings and (found.unasked or found.unfit)):  # a fault may name a tensor's sibling
+                self._verdicts[key] = found
+        return found
+
+    def _first_verdict(self, tensor: TensorSpec) -> _Verdict:
+        claims: list[Claim] = []
+        lists: list[list[TensorSpec]] = []
+        unasked: list[tuple[Coverage, Unfit]] = []
+        for bound, coverage in self._rules:
+            if not self._around.match(bound.rule.selector.names, tensor.name):
+                continue
+            try:
+                if not holds(bound, tensor, self._around):
+                    lists.append(coverage.left_out)
+                elif not may_touch(bound, tensor, self._closed):
+                    lists.append(coverage.left_alone)
+                else:
+                    claims.append(Claim(bound, coverage, rows_of(bound, tensor, self._around)))
+            except Unfit as fact:
+                unasked.append((coverage, fact))
+        segments = _segments(tensor, claims)
+        lists += _noting(tensor, claims, segments)
+        actions, kept, unfit = self._carried_out(tensor, segments)
+        return _Verdict(actions, kept, lists, unasked, unfit)
+
+    def _carried_out(
+        self, tensor: TensorSpec, segments: Segments
+    ) -> tuple[list[Action], list[Kept], list[tuple[Rule, Unfit]]]:
+        """An action for each of the `segments` that a rule fills and fits, and what is kept."""
+        actions: list[Action] = []
+        kept: list[Kept] = []
+        unfit: list[tuple[Rule, Unfit]] = []
+        for span, bound in segments:
+            rows = None if span == tensor.all_rows else span
+            if bound is None or bound.initializer is None:
+                kept.append(Kept(tensor, bound.rule if bound else None, rows))
+                continue
+            try:
+                call = _evaluated(bound, bound.initializer, tensor, self._around)
+                actions.append(action_of(bound.rule, call, tensor, rows, self._around))
+            except Unfit as fact:
+                unfit.append((bound.rule, fact))
+        return actions, kept, unfit
 
 
-def _parts(tensor: TensorSpec, covering: Sequence[_Claim]) -> list[Part]:
-    """`tensor` in parts, each decided by the last rule that covers it. What a rule gets or loses, its reach notes."""
-    whole = (0, tensor.shape[0] if tensor.shape else 1)
-    segments: list[tuple[Span, BoundRule | None]] = [(whole, None)]
-    for bound, _, rows in covering:
-        segments = _laid_over(segments, rows or whole, bound)
-    deciding = [bound for _, bound in segments if bound]
-    for bound, reach, rows in covering:
+def _evaluated(bound: BoundRule, call: BoundCall, tensor: TensorSpec, around: Surroundings) -> BoundCall:
+    """The call of a rule with the values that its expressions have for `tensor`. Raises `Unfit`."""
+    return call.evaluated(Lookup(bound.rule, tensor, around, bound.arrangement)) if call.expressions else call
+
+
+def _segments(tensor: TensorSpec, claims: Sequence[Claim]) -> Segments:
+    """The rows of `tensor`, each decided by the last rule that claims it."""
+    segments: Segments = [(tensor.all_rows, None)]
+    for claim in claims:
+        start, stop = claim.rows
+        before = [((s, min(e, start)), bound) for (s, e), bound in segments if s < start]
+        after = [((max(s, stop), e), bound) for (s, e), bound in segments if e > stop]
+        segments = [*before, (claim.rows, claim.bound), *after]
+    return segments
+
+
+def _noting(tensor: TensorSpec, claims: Sequence[Claim], segments: Segments) -> Iterator[list[TensorSpec]]:
+    """For each of the `claims`, where its coverage notes what it got or lost; to whom, it notes at once."""
+    deciding = [bound for _, bound in segments]
+    for bound, coverage, rows in claims:
         if any(decision is bound for decision in deciding):
-            reach.decided.append(tensor)
+            yield coverage.decided
             continue
-        reach.lost.append(tensor)
+        yield coverage.lost
         for span, later in segments:
-            if later and later.rule not in reach.lost_to and (rows is None or _shared(span, rows)):
-                reach.lost_to.append(later.rule)
-    return [Part(tensor, None if span == whole else span, bound) for span, bound in segments]
-
-
-def _laid_over(
-    segments: Sequence[tuple[Span, BoundRule | None]], rows: Span, bound: BoundRule
-) -> list[tuple[Span, BoundRule | None]]:
-    """`segments` in order, with `rows` decided by `bound`."""
-    start, stop = rows
-    before = [((s, min(e, start)), decision) for (s, e), decision in segments if s < start]
-    after = [((max(s, stop), e), decision) for (s, e), decision in segments if e > stop]
-    return [*before, (rows, bound), *after]
-
-
-def _shared(one: Span, other: Span) -> bool:
-    return max(one[0], other[0]) < min(one[1], other[1])
-
-
-def _holds(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
-    """Whether the rule's condition holds for `tensor`. Raises `Unfit` where it has no answer."""
-    rule = bound.rule
-    if not rule.where:
-        return True
-    try:
-        answer = rule.where.value(Lookup(rule, tensor, around, bound.arrangement))
-    except Undefined as fact:
-        raise Unfit(f"where {shown(rule.where.text)}: {fact}", fact.excerpt) from None
-    if not isinstance(answer, bool):
-        raise Unfit(f"where {shown(rule.where.text)}: is {shown(answer)}, neither true nor false")
-    return answer
-
-
-def _rows(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> Span | None:
-    """The rows of `tensor` that a rule takes, or None for all. Raises `Unfit` where there are none such."""
-    rows = bound.rule.selector.rows
-    if not rows:
-        return None
-    if not tensor.shape:
-        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
-    lookup, count = Lookup(bound.rule, tensor, around, bound.arrangement), tensor.shape[0]
-    first = _row(rows.start, lookup) if rows.start else None
-    last = _row(rows.stop, lookup) if rows.stop else None
-    for expression, row in ((rows.start, first), (rows.stop, last)):
-        if expression and row is not None and not -count <= row <= count:
-            fault = f"rows {_span_text(first, last)} were asked for, and it has {count}"
-            raise Unfit(fault, expression.source)
-    start, stop, _ = slice(first, last).indices(count)
-    if start >= stop and count:
-        raise Unfit(f"{shown(rows.text)} takes no rows: from {start} to {stop}, of {count}")
-    return start, stop
-
-
-def _span_text(start: int | None, stop: int | None) -> str:
-    """Rows as they are asked for."""
-    if stop is None:
-        return f"from {start} on"
-    return f"up to {stop}" if start is None else f"{start} to {stop}"
-
-
-def _row(expression: Expression, lookup: Lookup) -> int:
-    """The row that `expression` gives, which may be the result of a division. Raises `Unfit` if it is not whole."""
-    try:
-        value = expression.value(lookup)
-    except Undefined as fact:
-        raise Unfit(f"{shown(expression.text)}: {fact}", fact.excerpt) from None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if type(value) is not int:
-        raise Unfit(f"{shown(expression.text)} is {shown(value)}, not a whole number")
-    return value
+            is_shared = rows == tensor.all_rows or max(span[0], rows[0]) < min(span[1], rows[1])
+            if later and is_shared and later.rule not in coverage.lost_to:
+                coverage.lost_to.append(later.rule)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.errors import StorageError
@@ -19,10 +18,10 @@ AUTO = "auto"
 
 
 def placed(actions: Sequence[Action], device: str) -> list[Action]:
-    """`actions` on `device`: the processor, any that torch knows, or `auto`, each where it is done soonest.
+    """`actions` on `device`: the processor, any that torch knows, or `auto`: each where it is done soonest.
 
-    `auto` takes a GPU for QR decompositions alone, where they are large enough and there is one. Raises `UsageError`
-    where torch knows no such device, `StorageError` where it is not there.
+    `auto` takes a GPU for QR decompositions alone, if they are large enough and there is one. Raises `UsageError` if
+    torch knows no such device, `StorageError` if it is not there.
     """
     if device == CPU:
         return list(actions)
@@ -30,10 +29,10 @@ def placed(actions: Sequence[Action], device: str) -> list[Action]:
         from initctl.stream.engines.device import torch_device
 
         name = str(torch_device(device))
-        return [replace(action, device=name) for action in actions]
+        return [action._replace(device=name) for action in actions]
     if not (cuda_wins(sum(map(_flops, actions)), threads=processors()) and _has_cuda()):
         return list(actions)
-    return [replace(action, device="cuda") if _flops(action) else action for action in actions]
+    return [action._replace(device="cuda") if _flops(action) else action for action in actions]
 
 
 def _flops(action: Action) -> float:

@@ -2,67 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from initctl.dtypes import BY_NAME
-from initctl.errors import Problem, RuleError, listed, shown
+from initctl.errors import shown
 from initctl.formats.config import dotted
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
-from initctl.rules import Circular, Undefined, highest_numbers, needed
+from initctl.rules import Circular, Undefined, needed
 from initctl.rules.expressions import CONFIG
-from initctl.suggestions import did_you_mean, nearest
+from initctl.suggestions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from initctl.formats import Checkpoint
-    from initctl.rules import Expression, Rule, Value
+    from initctl.planning.surroundings import Surroundings
+    from initctl.rules import Rule, Value
     from initctl.tensors import TensorSpec
 
 OF_ANY_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype")
-OF_A_TENSOR = (*OF_ANY_TENSOR, "layer", "layers")
+OF_A_NAME = ("layer", "layers")
+OF_A_TENSOR = (*OF_ANY_TENSOR, *OF_A_NAME)
 SIBLING = "sibling."
 """`sibling.weight.fan_in` is that of the tensor called weight beside this one, `sibling.weight` whether it exists."""
-_LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
-"""A part of a name that is a whole number."""
-
-
-class Surroundings:
-    """What is the same for all rules and tensors of a checkpoint: its names, the numbers in them, its `config.json`.
-
-    `read` gives the table of another checkpoint, which rules may name by its path.
-    """
-
-    def __init__(
-        self, checkpoint: Checkpoint, config: Mapping[str, Any] | None, read: Callable[[str], Checkpoint]
-    ) -> None:
-        self.tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
-        names = list(self.tensors)
-        self.checkpoint = checkpoint
-        self.other = cache(read)
-        self.highest = highest_numbers(names)
-        self.config = config
-        self._usual = Counter(name[: found.start(1)] for name in names if (found := _LAYER.search(name)))
-
-    def layer(self, name: str) -> int:
-        """The first whole-number part of `name`. Raises `KeyError` with the reason where there is none."""
-        if not (found := _LAYER.search(name)):
-            raise KeyError("the tensor's name has no number between dots")
-        return int(found[1])
-
-    def layers(self, name: str) -> int:
-        """One more than the highest number where `name` has its layer, or, if it has none, where most names do."""
-        found = _LAYER.search(name)
-        if not found and not self._usual:
-            raise KeyError("no tensor's name has a number between dots; write how many layers there are")
-        place = name[: found.start(1)] if found else self._usual.most_common(1)[0][0]
-        return 1 + self.highest[place]
 
 
 @dataclass(slots=True)
@@ -89,10 +51,18 @@ class Lookup:
             return self._of_sibling(name.removeprefix(SIBLING))
         return self._of_tensor(name)
 
+    def answer(self, name: str) -> str:
+        """The value of `name` as text; empty if there is none."""
+        try:
+            return repr(self(name))
+        except KeyError:
+            return ""
+
     @property
     def captured(self) -> Mapping[str, int]:
         if self._captured is None:
-            self._captured = self.rule.selector.names.captured(self.tensor.name, self.around.highest)
+            names = self.rule.selector.names
+            self._captured = names.captured(self.tensor.name, self.around.numbers_for(names))
         return self._captured
 
     def _variable(self, name: str) -> Value:
@@ -180,46 +150,3 @@ def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Valu
     if isinstance(found, list) and all(isinstance(item, (int, float, str)) for item in found):
         return tuple(found)
     return found if isinstance(found, (int, float, str)) else rule.scope.config.get(key)
-
-
-def check_names(expression: Expression, rule: Rule) -> None:
-    """Raise `RuleError` where `expression`, or a variable that it needs, uses a name that no tensor can give a meaning
-    to.
-    """
-    variables, captures = rule.scope.vars, rule.selector.names.captures
-    _check_known(expression, rule, "")
-    checked: set[str] = set()
-    for used in sorted(expression.names & variables.keys() - set(captures)):
-        with suppress(Circular):  # told of a tensor, with the way there
-            for name in needed(used, variables, {*captures, *checked}):
-                checked.add(name)
-                _check_known(variables[name], rule, f"variable {name}: ")
-
-
-def _check_known(expression: Expression, rule: Rule, place: str) -> None:
-    variables, captures = rule.scope.vars, rule.selector.names.captures
-    for name in sorted(expression.names):
-        if name in OF_A_TENSOR or name in variables or name in captures or name.startswith(CONFIG):
-            continue
-        if _tells_of_sibling(name):
-            continue
-        known = (*OF_A_TENSOR, *variables, *captures)
-        message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
-        raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
-
-
-def _tells_of_sibling(name: str) -> bool:
-    match name.split("."):
-        case ["sibling", last]:
-            return last not in OF_ANY_TENSOR
-        case ["sibling", *_, asked]:
-            return asked in OF_ANY_TENSOR
-    return False
-
-
-def _hint(name: str, known: tuple[str, ...]) -> str:
-    if name.startswith(SIBLING):
-        return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
-    if name in BY_NAME:
-        return f'write it in quotes: "{name}"'
-    return did_you_mean(name, known) or f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"

@@ -11,14 +11,14 @@ from initctl.errors import ConflictError, Problem, UsageError, escape, shown
 from initctl.formats import read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Refused, Unfit
 from initctl.planning.action import Kept
-from initctl.planning.actions import action_of
 from initctl.planning.devices import AUTO, placed
 from initctl.planning.digests import read_alike, table_digest, tensors_digest
 from initctl.planning.documents import malformed, read_document
-from initctl.planning.lookup import Surroundings
+from initctl.planning.fits import action_of
 from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
 from initctl.planning.plan import PHILOX, TORCH, Plan, other_checkpoints, untouched
 from initctl.planning.sharing import shared
+from initctl.planning.surroundings import Surroundings
 from initctl.planning.torch_init import by_torch
 from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
 from initctl.stream.key import SEED_LIMIT
@@ -93,7 +93,7 @@ def _plan(document: Mapping[str, Any], table: Checkpoint, name: str, *, is_resul
     seed, rng = document["seed"], document["rng"]
     if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
         raise ValueError(f"seed {seed}, rng {rng}")
-    around = Surroundings(table, None, read_checkpoint)
+    around = Surroundings(table)
     if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
         raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
     tensors = {tensor.name: tensor for tensor in table.tensors}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import pairwise, takewhile
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from initctl.errors import Problem, escape, listed, shown
 from initctl.planning.action import Action, Kept
-from initctl.rules import quoted
+from initctl.rules import Call, quoted
 from initctl.stream import Constant
 
 if TYPE_CHECKING:
@@ -17,36 +18,42 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.formats import Checkpoint
-    from initctl.tensors import Block, TensorSpec
+    from initctl.tensors import Block, Shape, TensorSpec
 
     Entry = Action | Kept
+    Place = Literal["state dict", "outside", "unlisted"]
+    """Where a tensor is, so whether rules reach it. What is `unlisted` is not a tensor: it only leads to its bytes."""
 
 _MOST_PAIRS = 1_000_000
-"""Neighbours in memory that are compared at most."""
+"""Neighbors in memory that are compared at most."""
 _WORK, _HARD_PAIRS, _LITTLE_WORK = 100_000, 2_000, 1_000
-"""Steps that NumPy takes at most to tell whether two arrays share memory, before it is taken for granted: for so many
-pairs, and for each one after them.
+"""Work limit of `np.shares_memory`, after which two arrays are taken to share memory: for the first so many pairs, and
+for each one after them.
 """
 
 
 class _Extent(NamedTuple):
-    """The bytes of a file that a block lies within; `action` fills it, if anything does.
-
-    `rooted` is whether the tensor lies in the state dict that rules reach: what fills another one sets it back. One
-    that is not `listed` is no tensor, but something that leads to these bytes.
-    """
+    """The bytes of a file that a block of a tensor lies within, and what becomes of it."""
 
     start: int
     stop: int
-    tensor: TensorSpec
+    entry: Entry
     block: Block
-    action: Action | None
-    rooted: bool
-    listed: bool = True
+    place: Place
+
+    @property
+    def action(self) -> Action | None:
+        """What fills it, if anything does."""
+        return self.entry if isinstance(self.entry, Action) else None
+
+    @property
+    def tensor(self) -> TensorSpec:
+        return self.entry.tensor
 
     @property
     def is_reset(self) -> bool:
-        return self.action is not None and not self.rooted
+        """Whether it is filled because a tensor is that rules fill."""
+        return self.action is not None and self.place != "state dict"
 
     @property
     def array(self) -> NDArray[Any]:
@@ -67,47 +74,31 @@ class _Placed:
         }
 
 
-class Others(NamedTuple):
-    """What may share memory with tensors that rules reach: see `Checkpoint`. `resets` fill some of those outside."""
-
-    outside: Sequence[TensorSpec]
-    unlisted: Sequence[TensorSpec]
-    resets: Sequence[Action]
-
-
 def shared(
-    checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], forgotten: Sequence[Action]
+    checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], resets: Sequence[Action]
 ) -> list[Problem]:
-    """A problem for each tensor that shares memory with one that is decided otherwise."""
+    """A problem for each tensor that shares memory with one that is decided otherwise; `resets` fill what no rule
+    reaches.
+    """
     entries: list[Entry] = [*actions, *kept]
-    others = Others(checkpoint.outside, checkpoint.unlisted, forgotten)
-    return [*torn(checkpoint.tensors, entries)] or [*overlapping(entries, others)]
+    return [*_all_torn(checkpoint.tensors, entries)] or [*_all_overlapping(_extents(checkpoint, entries, resets))]
 
 
-def torn(tensors: Sequence[TensorSpec], entries: Sequence[Entry]) -> Iterator[Problem]:
+def _all_torn(tensors: Iterable[TensorSpec], entries: Iterable[Entry]) -> Iterator[Problem]:
     """A problem for each set of tied tensors that is not decided alike."""
+    ties = dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied)
     by_name: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
+    for entry in entries if ties else ():
         by_name[entry.tensor.name].append(entry)
-    for names in dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied):
+    for names in ties:
         if len({tuple(map(_decision, by_name[name])) for name in names}) > 1:
             yield _torn({name: by_name[name] for name in names})
 
 
-def overlapping(entries: Sequence[Entry], others: Others) -> Iterator[Problem]:
+def _all_overlapping(files: Iterable[Sequence[_Extent]]) -> Iterator[Problem]:
     """A problem for each tensor that would be filled and shares memory with one that would not hold its own values."""
-    by_file: dict[str, list[_Extent]] = defaultdict(list)
-    reset = {action.tensor.name for action in others.resets}
-    aside: list[Entry] = [Kept(tensor, None) for tensor in others.outside if tensor.name not in reset]
-    for entry in entries:
-        if entry.tensor.is_first:
-            _add(by_file, entry, rooted=True)
-    for entry in (*others.resets, *aside):
-        _add(by_file, entry, rooted=False)
-    for tensor in others.unlisted:
-        _add(by_file, Kept(tensor, None), rooted=False, listed=False)
     found: dict[str, tuple[_Extent, _Extent]] = {}
-    for number, (one, other) in enumerate(pair for extents in by_file.values() for pair in _neighbours(extents)):
+    for number, (one, other) in enumerate(pair for extents in files for pair in _neighbors(extents)):
         if number == _MOST_PAIRS:
             message = f"more than {_MOST_PAIRS:,} pairs of tensors lie within each other's memory"
             yield Problem("rule.overlap", message, _APART)
@@ -121,20 +112,39 @@ def overlapping(entries: Sequence[Entry], others: Others) -> Iterator[Problem]:
     yield from map(_overlap, alike.values())
 
 
-def _add(by_file: dict[str, list[_Extent]], entry: Entry, *, rooted: bool, listed: bool = True) -> None:
-    """Note where the blocks of `entry` lie."""
-    tensor, width = entry.tensor, entry.tensor.dtype.bits // 8
-    action = entry if isinstance(entry, Action) else None
-    for block in entry.part.blocks if entry.part.numel else ():
-        stop = block.offset + block.extent * width
-        by_file[block.file].append(_Extent(block.offset, stop, tensor, block, action, rooted, listed))
+def _extents(checkpoint: Checkpoint, entries: Iterable[Entry], resets: Sequence[Action]) -> Iterator[Sequence[_Extent]]:
+    """All that has a place in a file, in order, for each file in which two of them lie within the same bytes."""
+    reset = {action.tensor.name for action in resets}
+    aside = [Kept(tensor, None) for tensor in checkpoint.outside if tensor.name not in reset]
+    by_file: dict[str, list[_Extent]] = defaultdict(list)
+    _add(by_file, (entry for entry in entries if not entry.tensor.tied or entry.tensor.is_first), "state dict")
+    _add(by_file, (*resets, *aside), "outside")
+    _add(by_file, (Kept(tensor, None) for tensor in checkpoint.unlisted), "unlisted")
+    for extents in by_file.values():
+        extents.sort(key=itemgetter(0))
+        if any(one.stop > other.start for one, other in pairwise(extents)):
+            yield extents
 
 
-def _neighbours(extents: Iterable[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
-    """Pairs that lie within the same bytes, where something fills one of the two."""
+def _add(by_file: dict[str, list[_Extent]], entries: Iterable[Entry], place: Place) -> None:
+    """Note where the blocks of `entries` are."""
+    sizes: dict[tuple[Shape, Shape], int] = {}
+    for entry in entries:
+        tensor, width = entry.tensor, entry.tensor.dtype.bits // 8
+        blocks = tensor.blocks if entry.rows is None else entry.part.blocks
+        for block in blocks if tensor.numel else ():
+            layout = block.shape, block.strides
+            if layout not in sizes:
+                sizes[layout] = block.extent
+            stop = block.offset + sizes[layout] * width
+            by_file[block.file].append(_Extent(block.offset, stop, entry, block, place))
+
+
+def _neighbors(extents: Sequence[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
+    """Pairs that lie within the same bytes, if something fills one of the two; `extents` are in order."""
     filled: list[_Extent] = []
     others: list[_Extent] = []
-    for extent in sorted(extents, key=lambda extent: extent.start):
+    for extent in extents:
         filled = [earlier for earlier in filled if earlier.stop > extent.start]
         if not extent.action:
             yield from ((earlier, extent) for earlier in filled)
@@ -157,7 +167,7 @@ def _agree(one: _Extent, other: _Extent) -> bool:
 
 
 def _share(one: _Extent, other: _Extent, work: int) -> bool:
-    """Whether they have a byte in common, or that is too much `work` to tell."""
+    """Whether they have a byte in common, or it takes too much `work` to find out."""
     import numpy as np
 
     try:
@@ -179,13 +189,20 @@ def _torn(entries: Mapping[str, Sequence[Entry]]) -> Problem:
     message = f"{listed([shown(name) for name in names])} are one tensor, and must be decided alike: {listed(decided)}"
     filled = next(entry for parts in entries.values() for entry in parts if isinstance(entry, Action))
     rows = filled.rule.selector.rows
-    rule = f"{_alternatives(names)}{rows.text if rows else ''}={filled.rule.call}"
+    rule = f"{_alternatives(names)}{rows.text if rows else ''}={_call(filled)}"
     return Problem("rule.tied", message, f"write '{escape(rule)}'")
+
+
+def _call(action: Action) -> Call:
+    """The call of its rule with the numbers that it gave: other names may give an expression no value."""
+    numbers = {key: value for key, value in action.arguments.items() if not isinstance(value, str)}
+    call = action.rule.call
+    return Call(call.name, tuple((key, str(numbers.get(key, text))) for key, text in call.arguments))
 
 
 def _rules(parts: Sequence[Entry]) -> str:
     """What decides the parts of a tensor."""
-    return " and ".join(dict.fromkeys(str(part.rule) for part in parts if part.rule)) or "none"
+    return " and ".join(dict.fromkeys(str(part.rule) for part in parts if part.rule)) or "no rule"
 
 
 def _alternatives(names: Sequence[str]) -> str:
@@ -208,7 +225,7 @@ def _overlap(alike: Sequence[tuple[_Extent, _Extent]]) -> Problem:
     """What is wrong with pairs that are decided in the same way."""
     one, other = alike[0]
     rule = one.action.rule if one.action else None
-    name = shown(other.tensor.name) if other.listed else f"something that is kept at {shown(other.tensor.name)}"
+    name = ("something that is kept at " if other.place == "unlisted" else "") + shown(other.tensor.name)
     more = f" (and {len(alike) - 1} more like it)" if len(alike) > 1 else ""
     message = f"{rule}: tensor {shown(one.tensor.name)}{more} shares memory with {name}, which {_whose(other)}"
     return Problem("rule.overlap", message, _hint(one, other))
@@ -218,15 +235,15 @@ def _whose(extent: _Extent) -> str:
     """What decides it."""
     if extent.action:
         return f"{extent.action.rule} decides"
-    return "no rule fills" if extent.listed else "no rule can reach"
+    return "no rule can reach" if extent.place == "unlisted" else "no rule fills"
 
 
 def _hint(one: _Extent, other: _Extent) -> str:
     if one.is_reset or other.is_reset:
         return _START_ANEW
-    if not other.listed:
+    if other.place == "unlisted":
         return _ALONE
-    return _APART if one.rooted and other.rooted else _TAKE_ALL
+    return _APART if one.place == other.place == "state dict" else _TAKE_ALL
 
 
 _ALONE = "convert to safetensors first, where it has its own"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 from initctl.initializers import Unfit
-from initctl.planning.nearest import nearest_names
+from initctl.planning.near_misses import nearest_names
 from initctl.stream import RevisingLaw
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from initctl.formats import Checkpoint
     from initctl.initializers.revising import Copied
-    from initctl.planning.lookup import Surroundings
+    from initctl.planning.surroundings import Surroundings
     from initctl.stream import AnyLaw, Source
     from initctl.tensors import TensorSpec
 
@@ -27,8 +27,8 @@ class Located(NamedTuple):
 
 
 def located_sources(law: AnyLaw, tensor: TensorSpec, around: Surroundings) -> Mapping[Source, Located]:
-    """Where the tensors are that `fill` reads besides `tensor` itself. Raises `Unfit` where one is not there, or is not
-    of the shape that it takes.
+    """Where the tensors are that `law` reads besides `tensor` itself. Raises `Unfit` if one is not there, or is not of
+    the shape that it takes.
     """
     if not isinstance(law, RevisingLaw):
         return {}
@@ -41,15 +41,15 @@ def located_sources(law: AnyLaw, tensor: TensorSpec, around: Surroundings) -> Ma
 
 
 def _located(source: Source, around: Surroundings) -> Located:
-    checkpoint = around.checkpoint if source.checkpoint is None else around.other(source.checkpoint)
-    found = next((tensor for tensor in checkpoint.tensors if tensor.name == source.name), None)
+    there = around.of(source.checkpoint)
+    found = there.tensors.get(source.name)
     if found is None:
-        nearest = nearest_names(source.name, [tensor.name for tensor in checkpoint.tensors])
+        nearest = nearest_names(source.name, list(there.tensors))
         proposal = f"; did you mean {shown(nearest[0])}?" if nearest else ""
-        raise Unfit(f"{shown(checkpoint.path)} holds no tensor {shown(source.name)}{proposal}")
+        raise Unfit(f"{shown(there.checkpoint.path)} holds no tensor {shown(source.name)}{proposal}")
     if not found.blocks or found.dtype.kind in ("packed", "quantized"):
         raise Unfit(f"the numbers of {shown(source.name)} cannot be read: {found.unwritable or found.dtype.name}")
-    return Located(checkpoint, found)
+    return Located(there.checkpoint, found)
 
 
 def _check_copied(law: Copied, tensor: TensorSpec, source: TensorSpec) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
+from initctl.errors import FitError
 from initctl.initializers import REGISTRY, Unfit
+from initctl.planning.unfits import Unfits
 from initctl.stream import Constant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from initctl.planning.action import Action
 
 _ARGUMENTS = {
@@ -29,8 +32,22 @@ _HALVES = ("float16", "bfloat16")
 _DTYPES = (*_HALVES, "float32", "float64")
 
 
+def all_by_torch(actions: Iterable[Action]) -> list[Action]:
+    """`actions` by torch.nn.init. Raises `FitError` with all that it cannot do."""
+    found: list[Action] = []
+    unfits = Unfits()
+    for action in actions:
+        try:
+            found.append(by_torch(action))
+        except Unfit as fact:
+            unfits.add(action.rule, action.tensor, fact, f"{action.rule.call.name} does not fit: {fact}")
+    if problems := unfits.problems(found):
+        raise FitError(*problems)
+    return found
+
+
 def by_torch(action: Action) -> Action:
-    """`action` by torch.nn.init. Raises `Unfit` where that cannot do it."""
+    """`action` by torch.nn.init. Raises `Unfit` if that cannot do it."""
     name = action.initializer
     if name in _DRAWN_NOTHING:
         return action
@@ -45,7 +62,7 @@ def by_torch(action: Action) -> Action:
     if name == "orthogonal" and action.tensor.dtype.name in _HALVES:
         raise Unfit(f"torch decomposes no {action.tensor.dtype.name}, and --rng torch was asked for")
     if not action.part.numel:
-        return replace(action, law=Constant(0))
+        return action._replace(law=Constant(0))
     shape, origin = action.tensor.shape, 0
     if action.rows:
         start, stop = action.rows
@@ -54,4 +71,4 @@ def by_torch(action: Action) -> Action:
     from initctl.stream.torch_draw import TorchDraw
 
     law = TorchDraw(f"{name}_", arguments, shape, action.tensor.dtype.name, action.device, origin)
-    return replace(action, law=law)
+    return action._replace(law=law)

@@ -11,11 +11,12 @@ same beginning in any name of the checkpoint.
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt
-from initctl.rules.elements import NO_NUMBERS, Alternatives, Literal, NumberRange, numbers_in
+from initctl.rules.elements import NO_NUMBERS, Alternatives, CharSet, Literal, NumberRange, numbers_in
 from initctl.rules.matcher import MOST_ALTERNATIVES, Matcher, spelled_out
 from initctl.rules.pattern import parse_pattern
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.rules.elements import Element, Elements
+
+_DIGITS = frozenset("0123456789")
+_TO_LAST_DIGIT = re.compile(".*[0-9]", re.DOTALL)
 
 
 class Glob:
@@ -37,6 +41,10 @@ class Glob:
         """What it calls numbers, in the order of the pattern."""
         self.has_wildcards = any(map(_is_wildcard, _leaves(self._elements)))
         """Whether it can match names that it does not spell out; alternatives and plain ranges spell out theirs."""
+        self.tells_digits_apart = any(map(_tells_digits_apart, _leaves(self._elements)))
+        """Whether it may match one of two names and not the other that differ in nothing but which digits they have."""
+        self.counts_back = any(isinstance(e, NumberRange) and e.counts_back for e in _leaves(self._elements))
+        """Whether it counts numbers back from the highest."""
 
     def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:
         """Whether the whole of `name` fits the pattern; `highest` is what `highest_numbers` returns for all names."""
@@ -68,7 +76,7 @@ class Glob:
 def highest_numbers(names: Iterable[str]) -> dict[str, int]:
     """For each beginning of a name that a number follows, the highest that does."""
     highest: dict[str, int] = {}
-    for name in names:
+    for name in {found[0] for name in names if (found := _TO_LAST_DIGIT.match(name))}:
         for start, stop in numbers_in(name).items():
             beginning, number = name[:start], int(name[start:stop])
             highest[beginning] = max(number, highest.get(beginning, number))
@@ -104,3 +112,14 @@ def _is_wildcard(element: Element) -> bool:
     if isinstance(element, NumberRange):
         return element.capture is not None or element.counts_back
     return not isinstance(element, Literal)
+
+
+def _tells_digits_apart(element: Element) -> bool:
+    match element:
+        case Literal(text):
+            return not _DIGITS.isdisjoint(text)
+        case CharSet(ranges):
+            return len({any(low <= digit <= high for low, high in ranges) for digit in _DIGITS}) > 1
+        case NumberRange(capture=capture):
+            return capture is None
+    return False

@@ -20,6 +20,8 @@ class Regex:
     """A regular expression that a whole name must match; a group `(?P<l>[0-9]+)` is what `{l}` is in a glob."""
 
     has_wildcards = True
+    tells_digits_apart = True
+    counts_back = False
 
     def __init__(self, pattern: str | Excerpt) -> None:
         """`pattern` begins with `re:`. Raise `RuleError` if what follows is not a regular expression of RE2."""

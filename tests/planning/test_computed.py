@@ -149,3 +149,9 @@ def test_a_pattern_never_changes_what_a_model_computes_and_always_weights(
         table = dict(data.draw(st.permutations(list(floats({**computed, **learned}).items()))))
         plan = initctl.plan(checkpoint_of(Path(folder), table), rules=[f"{glob}=normal"])
     assert {action.tensor.name for action in plan.actions} == set(learned)
+
+
+def test_a_name_that_differs_in_a_digit_from_a_computed_ones_is_no_such_name(tmp_path: Path):
+    table = {f"ddpm.posterior_mean_coef{n}": ("F32", [4]) for n in (1, 2, 3)}
+    plan = planned(tmp_path, table, "*=ones")
+    assert decided(plan) == dict.fromkeys(table) | {"ddpm.posterior_mean_coef3": "rule 1"}

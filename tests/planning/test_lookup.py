@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import initctl
+from initctl.formats import read_checkpoint
+from initctl.planning import surroundings
 from tests.planning.tables import checkpoint_of, codes, planned, refusal, refused
 
 if TYPE_CHECKING:
@@ -345,3 +347,13 @@ def test_a_condition_and_rows_know_fans_as_the_rule_says_that_the_weight_lies(tm
     (action,) = plan.actions
     assert action.rows == (2, 10)
     assert action.derived["fan_in"] == 10
+
+
+def test_a_checkpoint_that_rules_copy_from_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "other").mkdir()
+    other = checkpoint_of(tmp_path / "other", TABLE)
+    read = []
+    monkeypatch.setattr(surroundings, "read_checkpoint", lambda path: read.append(path) or read_checkpoint(path))
+    plan = planned(tmp_path, TABLE, *(f"{name}=copy:from={other}#{name}" for name in TABLE))
+    assert len(plan.actions) == len(TABLE)
+    assert read == [str(other)]

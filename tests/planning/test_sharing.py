@@ -97,7 +97,7 @@ def test_every_tied_name_and_the_rule_that_decides_it_are_told(tmp_path: Path):
     told = refusal(tmp_path, state, "a.weight=ones", "b.weight=zeros")
     assert told == (
         "a.weight, b.weight, c.weight are one tensor, and must be decided alike: a.weight by rule 1 (a.weight=ones), "
-        "b.weight by rule 2 (b.weight=zeros), c.weight by none; write '{a,b,c}.weight=ones'"
+        "b.weight by rule 2 (b.weight=zeros), c.weight by no rule; write '{a,b,c}.weight=ones'"
     )
     assert codes(refused(tmp_path, state, "a.weight=ones")) == ["rule.tied"]
 
@@ -405,3 +405,13 @@ def test_a_module_may_keep_its_own_tensors_in_other_places_too(tmp_path: Path):
 def test_a_rule_that_keeps_one_of_tied_tensors_is_named(tmp_path: Path):
     told = refusal(tmp_path, tied("a.weight", "b.weight"), "*.weight=ones", "b.weight=keep")
     assert "a.weight by rule 1 (*.weight=ones), b.weight by rule 2 (b.weight=keep)" in told
+
+
+def test_the_rule_that_is_proposed_has_numbers_since_another_name_may_give_none(tmp_path: Path):
+    bias = torch.zeros(5)
+    state = {"cls.bias": bias, "cls.decoder.bias": bias, "cls.decoder.weight": torch.zeros(5, 4)}
+    rule = "*.bias=uniform:a=-1/sqrt(sibling.weight.fan_in),b=1/sqrt(sibling.weight.fan_in) where sibling.weight"
+    told = refusal(tmp_path, state, rule)
+    assert told.endswith("; write 'cls.{bias,decoder.bias}=uniform:a=-0.5,b=0.5'")
+    plan = initctl.plan(tmp_path / "in.pt", rules=[rule, HINTED.search(told)[1]], allow_unused=True)
+    assert [action.params for action in plan.actions] == [{"a": -0.5, "b": 0.5}] * 2

@@ -9,7 +9,7 @@ from initctl.errors import Problem, shown
 from initctl.stream import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from initctl.planning.action import Action
     from initctl.tensors import Shape, TensorSpec
@@ -42,10 +42,9 @@ _DEEPEST = 3
 
 def copies_out_of_step(tensors: Sequence[TensorSpec], actions: Sequence[Action]) -> list[Problem]:
     """A warning if rules fill tensors of a network, and a copy of it would no longer hold the same."""
-    filled = {action.tensor.name: action for action in actions}
-    pairs = [
-        (one, copy) for one, copy in _pairs(tensors) if not _are_alike(filled.get(one.name), filled.get(copy.name))
-    ]
+    found = [*_pairs(tensors)]
+    filled = {action.tensor.name: action for action in actions} if found else {}
+    pairs = [(one, copy) for one, copy in found if not _are_alike(filled.get(one.name), filled.get(copy.name))]
     if not pairs:
         return []
     one, copy = pairs[0]
@@ -64,21 +63,22 @@ def _pairs(tensors: Sequence[TensorSpec]) -> Iterator[tuple[TensorSpec, TensorSp
                 yield from ((content[key], copied[key]) for key in content if key in shared)
 
 
-def _networks(tensors: Iterable[TensorSpec]) -> Mapping[Network, Content]:
+def _networks(tensors: Sequence[TensorSpec]) -> Mapping[Network, Content]:
     """All that may be networks, if one of them is called as copies are."""
-    named = [(tensor, tensor.name.split(".")) for tensor in tensors]
-    depths = range(_DEEPEST)
-    places = {tuple(parts[:depth]) for _, parts in named for depth in depths if _part(parts, depth) in COPIES}
+    heads = {_head(tensor) for tensor in tensors}
+    places = {head[:depth] for head in heads for depth, part in enumerate(head) if part in COPIES}
     networks: dict[Network, Content] = defaultdict(dict)
-    for tensor, parts in named if places else ():
-        for depth in depths:
-            if depth + 1 < len(parts) and tuple(parts[:depth]) in places:
-                networks[tuple(parts[:depth]), parts[depth]]["".join(parts[depth + 1 :]), tensor.shape] = tensor
+    for tensor in tensors if places else ():
+        for depth, part in enumerate(head := _head(tensor)):
+            if head[:depth] in places:
+                rest = "".join(tensor.name.split(".")[depth + 1 :])
+                networks[head[:depth], part][rest, tensor.shape] = tensor
     return networks
 
 
-def _part(parts: Sequence[str], depth: int) -> str:
-    return parts[depth] if depth + 1 < len(parts) else ""
+def _head(tensor: TensorSpec) -> tuple[str, ...]:
+    """The parts of its name that may be a network's: the first ones, and never the last."""
+    return tuple(tensor.name.split(".", _DEEPEST)[:-1])
 
 
 def _are_alike(one: Action | None, other: Action | None) -> bool:

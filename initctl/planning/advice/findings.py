@@ -15,24 +15,11 @@ from initctl.planning.advice.undecided import undecided_weights
 from initctl.planning.advice.unused import idle_alternatives, unused_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.errors import Problem
-    from initctl.planning.action import Action, Kept
     from initctl.planning.advice.presets import FromPreset
-    from initctl.planning.deciding import Decisions
-    from initctl.planning.lookup import Surroundings
+    from initctl.planning.deciding import Decided
     from initctl.planning.options import Options
-
-
-class Decided(NamedTuple):
-    """What rules decide in a checkpoint: who decides what, what is filled, what is kept; and the preset among them."""
-
-    around: Surroundings
-    decisions: Decisions
-    actions: Sequence[Action]
-    kept: Sequence[Kept]
-    preset: FromPreset | None = None
+    from initctl.planning.surroundings import Surroundings
 
 
 class Findings(NamedTuple):
@@ -42,42 +29,35 @@ class Findings(NamedTuple):
     warnings: list[Problem]
 
 
-def findings(decided: Decided, options: Options) -> Findings:
-    """What is probably not meant, as strict as `options` are."""
-    checkpoint = decided.around.checkpoint
-    unused = [
-        *unused_rules(decided.decisions, checkpoint),
-        *hollow_rules(decided.decisions, decided.actions, checkpoint),
-    ]
+def findings(decided: Decided, around: Surroundings, preset: FromPreset | None, options: Options) -> Findings:
+    """What is probably not meant, as strict as `options` are; `preset` are the rules that come from a preset."""
+    checkpoint = around.checkpoint
+    unused = [*unused_rules(decided, checkpoint), *hollow_rules(decided, checkpoint)]
     faults = [] if options.allow_unused else unused
     if options.require_all:
-        faults = [*faults, *undecided_weights(decided.kept, decided.decisions.quantized)]
-    of_preset = _preset_findings(decided, options)
-    faults = [*faults, *of_preset.faults]
+        faults = [*faults, *undecided_weights(decided)]
+    of_preset = _preset_findings(decided, around, preset, options) if preset else Findings([], [])
     warnings = [
         *of_preset.warnings,
         *unused,
-        *idle_alternatives(decided.decisions, decided.around),
-        *left_alone(decided.decisions, decided.kept),
-        *surprises(decided.actions, decided.around.tensors),
+        *idle_alternatives(decided, around),
+        *left_alone(decided),
+        *surprises(decided.actions, around),
         *random_averages(decided.actions),
         *copies_out_of_step(checkpoint.tensors, decided.actions),
-        *split_weights(decided.actions, decided.decisions.quantized),
+        *split_weights(decided),
     ]
-    return Findings(faults, warnings)
+    return Findings([*faults, *of_preset.faults], warnings)
 
 
-def _preset_findings(decided: Decided, options: Options) -> Findings:
+def _preset_findings(decided: Decided, around: Surroundings, preset: FromPreset, options: Options) -> Findings:
     """What is probably not meant by a preset."""
-    preset, decisions, checkpoint = decided.preset, decided.decisions, decided.around.checkpoint
-    if preset is None:
-        return Findings([], [])
-    if preset.name and preset.fills_nothing(decisions):
-        idle = [idle_preset(preset, checkpoint)]
+    if preset.name and preset.fills_nothing(decided):
+        idle = [idle_preset(preset, around.checkpoint)]
         return Findings([], idle) if options.allow_unused else Findings(idle, [])
     if options.require_all:
         return Findings([], [])
-    left = Left.of(checkpoint.tensors, decided.kept, decisions.quantized)
+    left = Left.of(around.checkpoint.tensors, decided)
     refused = left.is_most and not options.allow_partial
-    problems = list(partial_preset(left, preset, decided.around.config, refused=refused))
+    problems = list(partial_preset(left, preset, around.config, refused=refused))
     return Findings(problems, []) if refused else Findings([], problems)

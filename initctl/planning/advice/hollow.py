@@ -12,23 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.planning.action import Action
-    from initctl.planning.deciding import Decisions
+    from initctl.planning.deciding import Decided
     from initctl.tensors import TensorSpec
 
 
-def hollow_rules(decisions: Decisions, actions: Sequence[Action], checkpoint: Checkpoint) -> list[Problem]:
+def hollow_rules(decided: Decided, checkpoint: Checkpoint) -> list[Problem]:
     """What is wrong with each rule that fills only tensors without elements; or with all rules together.
 
     A model may have an empty tensor of its own, and a rule for it.
     """
     hollow = _hollow(checkpoint)
+    if not hollow:
+        return []
     problems = [
-        _problem(f"{reach.rule}: decides nothing", reach.decided, checkpoint)
-        for reach in decisions.reaches
-        if not reach.rule.optional and reach.rule.call.name != KEEP and _are_in(reach.decided, hollow)
+        _problem(f"{rule}: decides nothing", coverage.decided, checkpoint)
+        for coverage in decided.coverages
+        if not (rule := coverage.rule).optional and rule.call.name != KEEP and _are_in(coverage.decided, hollow)
     ]
-    filled = [action.tensor for action in actions]
+    filled = [action.tensor for action in decided.actions]
     if not problems and _are_in(filled, hollow):
         problems = [_problem("the rules fill nothing", filled, checkpoint)]
     return problems

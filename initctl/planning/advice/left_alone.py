@@ -11,8 +11,8 @@ from initctl.planning.computed import computed_kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.planning.action import Kept
-    from initctl.planning.deciding import Coverage, Decisions
+    from initctl.planning.coverage import Coverage
+    from initctl.planning.deciding import Decided
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.tensors import TensorSpec
 
@@ -31,26 +31,27 @@ class LeftAlone(NamedTuple):
     hint: str
 
 
-def left_alone(decisions: Decisions, kept: Sequence[Kept]) -> Iterator[Problem]:
+def left_alone(decided: Decided) -> Iterator[Problem]:
     """A warning for each rule, and each reason, whose pattern reaches tensors that it may not touch and that stay."""
-    undecided = {k.tensor.name for k in kept if k.rule is None}
-    for reach in decisions.reaches:
-        tensors = [tensor for tensor in reach.left_alone if tensor.name in undecided]
-        for left in by_reason(tensors, decisions.quantized) if reach.decided else ():
+    coverages = [coverage for coverage in decided.coverages if coverage.left_alone and coverage.decided]
+    undecided = {kept.tensor.name for kept in decided.kept if kept.rule is None} if coverages else ()
+    for coverage in coverages:
+        tensors = [tensor for tensor in coverage.left_alone if tensor.name in undecided]
+        for left in by_reason(tensors, decided.quantized):
             they = "they are" if len(left.tensors) > 1 else "it is"
-            yield Problem(_CODE, f"{reach.rule}: leaves {left.names} as {they}{left.why}", left.hint)
+            yield Problem(_CODE, f"{coverage.rule}: leaves {left.names} as {they}{left.why}", left.hint)
 
 
-def only_left_alone(reach: Coverage, quantized: Mapping[str, QuantizedWeight]) -> Problem:
+def only_left_alone(coverage: Coverage, quantized: Mapping[str, QuantizedWeight]) -> Problem:
     """What is wrong with a rule that matches only tensors that a pattern may not touch."""
-    reasons = list(by_reason(reach.left_alone, quantized))
+    reasons = list(by_reason(coverage.left_alone, quantized))
     matched = " and ".join(left.names + left.why for left in reasons)
     hints = [left.hint for left in reasons]
-    if all(tensor.unwritable for tensor in reach.left_alone):
+    if all(tensor.unwritable for tensor in coverage.left_alone):
         hints = ["no rule can fill these"]
     elif not any(_BY_FULL_NAME in hint for hint in hints):
         hints.append("name one in full to fill it")
-    return Problem("rule.unused", f"{reach.rule}: decides nothing: it matches only {matched}", "; ".join(hints))
+    return Problem("rule.unused", f"{coverage.rule}: decides nothing: it matches only {matched}", "; ".join(hints))
 
 
 def by_reason(tensors: Iterable[TensorSpec], quantized: Mapping[str, QuantizedWeight]) -> Iterator[LeftAlone]:

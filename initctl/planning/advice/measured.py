@@ -26,7 +26,7 @@ def random_averages(actions: Iterable[Action]) -> Iterator[Problem]:
     """A warning for each rule whose pattern reaches averages, and fills them with random numbers."""
     found: dict[Rule, list[Action]] = defaultdict(list)
     for action in actions:
-        if _is_random(action) and action.rule.selector.names.has_wildcards and measured_kind(action.tensor):
+        if measured_kind(action.tensor) and action.rule.selector.names.has_wildcards and _is_random(action):
             found[action.rule].append(action)
     for rule, filled in found.items():
         names = listed([f"{shown(action.tensor.name)} ({measured_kind(action.tensor)})" for action in filled])

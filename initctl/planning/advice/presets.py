@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.planning.action import Kept
-    from initctl.planning.deciding import Decisions
+    from initctl.planning.deciding import Decided
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.rules import Rule
     from initctl.tensors import TensorSpec
@@ -38,10 +37,10 @@ class FromPreset(NamedTuple):
     rules: Sequence[Rule]
     name: str | None
 
-    def fills_nothing(self, decisions: Decisions) -> bool:
+    def fills_nothing(self, decided: Decided) -> bool:
         """Whether all that its rules decide is kept."""
         rules = {id(rule) for rule in self.rules if rule.call.name != KEEP}
-        return not any(reach.decided for reach in decisions.reaches if id(reach.rule) in rules)
+        return not any(coverage.decided for coverage in decided.coverages if id(coverage.rule) in rules)
 
 
 class Left(NamedTuple):
@@ -52,10 +51,11 @@ class Left(NamedTuple):
     quantized: Mapping[str, QuantizedWeight]
 
     @classmethod
-    def of(cls, tensors: Iterable[TensorSpec], kept: Iterable[Kept], quantized: Mapping[str, QuantizedWeight]) -> Left:
-        weights = [tensor for tensor in tensors if tensor.name in quantized or _is_learned(tensor)]
+    def of(cls, tensors: Iterable[TensorSpec], decided: Decided) -> Left:
+        weights = [tensor for tensor in tensors if tensor.name in decided.quantized or _is_learned(tensor)]
         names = {tensor.name for tensor in weights}
-        return cls([k.part for k in kept if k.rule is None and k.tensor.name in names], weights, quantized)
+        parts = [kept.part for kept in decided.kept if kept.rule is None and kept.tensor.name in names]
+        return cls(parts, weights, decided.quantized)
 
     @property
     def names(self) -> list[str]:
@@ -65,6 +65,8 @@ class Left(NamedTuple):
     @property
     def is_most(self) -> bool:
         """Whether most elements of matrices are left."""
+        if not self.parts:
+            return False
         left = _elements(part for part in self.parts if len(part.tensor.shape) >= _MATRIX)
         return 2 * left > _elements(TensorPart(weight) for weight in self.weights if len(weight.shape) >= _MATRIX)
 

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
-    from initctl.planning.action import Action
-    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.planning.deciding import Decided
     from initctl.rules import Rule
 
 
-def split_weights(actions: Sequence[Action], quantized: Mapping[str, QuantizedWeight]) -> Iterator[Problem]:
+def split_weights(decided: Decided) -> Iterator[Problem]:
     """A warning for each rule that fills parts of quantized weights whose other parts stay as they are."""
-    if not quantized:
+    if not decided.quantized:
         return
-    filled = {action.tensor.name: action.rule for action in actions}
+    filled = {action.tensor.name: action.rule for action in decided.actions}
     warned: set[Rule] = set()
     for name, rule in filled.items():
-        weight = quantized.get(name)
+        weight = decided.quantized.get(name)
         kept = [part for part in weight.parts if part not in filled] if weight else []
         if weight and kept and rule not in warned:
             warned.add(rule)

@@ -8,36 +8,42 @@ from initctl.errors import Problem, shown
 from initctl.stream import TruncNormal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable
 
     from initctl.planning.action import Action
+    from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
-    from initctl.tensors import TensorSpec
 
+_BIAS = "bias"
 _NOTHING_CUT = 1e-6
 """Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
 
 
-def surprises(actions: Sequence[Action], tensors: Mapping[str, TensorSpec]) -> list[Problem]:
+def surprises(actions: Iterable[Action], around: Surroundings) -> list[Problem]:
     """Warnings about what fits, but is seldom meant: one for each rule and kind of surprise."""
     problems: dict[tuple[Rule, str], Problem] = {}
+    seen: set[int] = set()
     for action in actions:
-        for problem in (_many_dims(action, tensors), _nothing_cut(action)):
+        found = [_many_dims(action, around)] if action.tensor.name.endswith(_BIAS) else []
+        if id(action.law) not in seen:  # many tensors have one in common
+            seen.add(id(action.law))
+            found.append(_nothing_cut(action))
+        for problem in found:
             if problem:
                 problems.setdefault((action.rule, problem.code), problem)
     return list(problems.values())
 
 
-def _many_dims(action: Action, tensors: Mapping[str, TensorSpec]) -> Problem | None:
+def _many_dims(action: Action, around: Surroundings) -> Problem | None:
     """A pattern that reaches a bias which is something else: GPT-2 calls a causal mask `attn.bias`.
 
     One beside a weight of as many dims is a bias: those of all layers are in one tensor then.
     """
     dims = len(action.tensor.shape)
     module, _, last = action.tensor.name.rpartition(".")
-    if dims < 2 or not action.rule.selector.names.has_wildcards or last != "bias":
+    if dims < 2 or not action.rule.selector.names.has_wildcards or last != _BIAS:
         return None
-    weight = tensors.get(f"{module}.weight")
+    weight = around.tensors.get(f"{module}.weight")
     if weight and len(weight.shape) in (dims, dims + 1):
         return None
     message = f"{action.rule}: tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"

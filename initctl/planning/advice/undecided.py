@@ -10,15 +10,15 @@ from initctl.planning.advice.naming import by_weight, make_up, with_kinds
 from initctl.planning.computed import computed_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
-    from initctl.planning.action import Kept
-    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.planning.deciding import Decided
 
 
-def undecided_weights(kept: Sequence[Kept], quantized: Mapping[str, QuantizedWeight]) -> Iterator[Problem]:
+def undecided_weights(decided: Decided) -> Iterator[Problem]:
     """What is wrong if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one."""
-    undecided = {k.tensor.name: k.tensor for k in kept if k.rule is None}
+    quantized = decided.quantized
+    undecided = {kept.tensor.name: kept.tensor for kept in decided.kept if kept.rule is None}
     plain = [t for t in undecided.values() if t.dtype.is_floating and t.name not in quantized and not computed_kind(t)]
     if plain:
         message = f"no rule decides {with_kinds(plain)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from initctl.errors import shown
 from initctl.formats.optimizers.kinds import Copied, Option, Recomputed, Unknown, kind_of
 from initctl.initializers import Unfit
-from initctl.planning.actions import check_holds
+from initctl.planning.fits import check_holds
 from initctl.planning.optimizers.refusing import refuse
 from initctl.stream import Constant
 

@@ -10,7 +10,7 @@ from initctl.formats.format_names import TORCH, TORCH_LEGACY
 from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
 from initctl.formats.state_dicts.names import wrapper_prefix
 from initctl.planning.computed import measured_kind
-from initctl.planning.nearest import hint_for
+from initctl.planning.near_misses import hint_for
 from initctl.planning.optimizers.refusing import uncertain
 from initctl.rules import Glob
 

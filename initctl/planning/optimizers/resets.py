@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.dtypes import BY_NAME
@@ -158,7 +157,7 @@ def _copied(state: State, tensor: TensorSpec, action: Action, *, by_name: bool) 
         state.refuse(f"it is not certain that {shown(state.name)} is its copy in float32")
     if isinstance(action.law, RevisingLaw):
         state.refuse(f"{shown(state.name)} is its copy, and {action.initializer} depends on what was there")
-    return replace(action, tensor=tensor, stream=action.stream_name)
+    return action._replace(tensor=tensor, stream=action.stream_name)
 
 
 def _unknown_kinds(optimizer: Optimizer) -> list[str]:

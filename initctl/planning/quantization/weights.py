@@ -12,7 +12,7 @@ from initctl.errors import shown
 from initctl.planning.quantization.schemes import SCHEMES, Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from initctl.dtypes import DType
     from initctl.tensors import TensorSpec
@@ -44,7 +44,7 @@ class _Companion(NamedTuple):
     """A companion's ending, and where codes are that it may belong to: their endings, with the schemes that say so."""
 
     ending: str
-    codes: Mapping[str, Sequence[Scheme]]
+    codes: Mapping[str, tuple[Scheme, ...]]
 
     def stem(self, dotted: str) -> str | None:
         """What its codes begin with, of a name with a dot before it; None if the name does not end so."""
@@ -66,9 +66,11 @@ def quantized_weights(
     quantized checkpoint.
     """
     companions = [(tensor, stems) for tensor in tensors if (stems := _stems(tensor.name))]
-    if not companions and not any(map(_is_float8, tensors)):
+    dtypes = {tensor.dtype.name: tensor.dtype for tensor in tensors}
+    float8 = {name for name, dtype in dtypes.items() if _is_float8(dtype)}
+    if not companions and not float8:
         return {}
-    found = _Found(tensors, method_named())
+    found = _Found(tensors, float8, method_named())
     for tensor, stems in companions:
         found.add(tensor, stems)
     return found.weights()
@@ -76,22 +78,26 @@ def quantized_weights(
 
 def _stems(name: str) -> _Stems:
     """The companions that `name` may be, each with what its codes begin with then."""
-    rows = _called(name.rpartition(".")[2])
-    return [(stem, row) for row in rows if (stem := row.stem(f".{name}")) is not None] if rows else []
+    dotted = f".{name}"
+    called = _called(dotted.rpartition(".")[2])
+    if not dotted.endswith(called.endings):
+        return []
+    return [(stem, row) for row in called.companions if (stem := row.stem(dotted)) is not None]
 
 
 class _Found:
     """Codes with their companions, while they are found; names have a dot before them."""
 
-    def __init__(self, tensors: Sequence[TensorSpec], method: str | None) -> None:
+    def __init__(self, tensors: Sequence[TensorSpec], float8: Container[str], method: str | None) -> None:
         self._method = method
         self._of_config = tuple(scheme for scheme in SCHEMES if method in scheme.methods)
         self._tensors = {f".{tensor.name}": tensor for tensor in tensors}
         self._float8_in: dict[str, list[str]] = defaultdict(list)
-        for dotted in (name for name, tensor in self._tensors.items() if _is_float8(tensor)):
+        for dotted in (f".{tensor.name}" for tensor in tensors if tensor.dtype.name in float8):
             self._float8_in[dotted.rpartition(".")[0]].append(dotted)
         self._companions: dict[str, dict[str, None]] = defaultdict(dict)
-        self._schemes: dict[str, Counter[Scheme]] = defaultdict(Counter)
+        self._schemes: dict[str, list[Scheme]] = defaultdict(list)
+        self._likeliest: dict[tuple[Scheme, ...], Scheme] = {}
         self._without_codes: list[str] = []
 
     def add(self, tensor: TensorSpec, stems: _Stems) -> None:
@@ -100,11 +106,11 @@ class _Found:
         beside = [found for found in self._beside(stems) if found[0] != dotted]
         for codes, schemes in beside:
             self._companions[codes][dotted] = None
-            self._schemes[codes].update(schemes)
+            self._schemes[codes] += schemes
         if not beside:
             self._without_codes.append(dotted)
 
-    def _beside(self, stems: _Stems) -> Iterator[tuple[str, Sequence[Scheme]]]:
+    def _beside(self, stems: _Stems) -> Iterator[tuple[str, tuple[Scheme, ...]]]:
         """Codes that begin with one of `stems`, each with schemes that they may be of."""
         for stem, companion in stems:
             for ending, schemes in companion.codes.items():
@@ -112,12 +118,12 @@ class _Found:
                     if fitting := self._schemes_of(codes, schemes):
                         yield codes, fitting
 
-    def _schemes_of(self, codes: str, schemes: Sequence[Scheme]) -> Sequence[Scheme]:
+    def _schemes_of(self, codes: str, schemes: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
         """Those of `schemes` that the tensor `codes` can hold codes of, if it is there."""
         tensor = self._tensors.get(codes)
         if tensor is None:
             return ()
-        return schemes if _holds_codes(tensor.dtype) else [scheme for scheme in schemes if scheme.any_dtype]
+        return schemes if _holds_codes(tensor.dtype) else tuple(scheme for scheme in schemes if scheme.any_dtype)
 
     def weights(self) -> dict[str, QuantizedWeight]:
         """All of them, by the names of their tensors."""
@@ -155,8 +161,11 @@ class _Found:
 
     def _scheme(self, codes: str) -> Scheme:
         """The one that most companions are of; one that config.json names comes before others."""
-        counted = self._schemes[codes]
-        return max(counted, key=lambda scheme: (scheme in self._of_config, counted[scheme]))
+        schemes = tuple(self._schemes[codes])
+        if schemes not in self._likeliest:
+            counted = Counter(schemes)
+            self._likeliest[schemes] = max(counted, key=lambda scheme: (scheme in self._of_config, counted[scheme]))
+        return self._likeliest[schemes]
 
     def _title(self, codes: str, scheme: Scheme) -> str:
         if scheme.title or scheme in self._of_config:
@@ -164,26 +173,36 @@ class _Found:
         return f"{self._tensors[codes].dtype.name} with a scale"
 
 
+class _Called(NamedTuple):
+    """Companions whose names may end with the same word, and what all their names may end with."""
+
+    companions: Sequence[_Companion] = ()
+    endings: tuple[str, ...] = ()
+
+
 @lru_cache(maxsize=4096)
-def _called(last: str) -> Sequence[_Companion]:
+def _called(last: str) -> _Called:
     """The companions whose names may end with `last`, a whole part: few names of a checkpoint have such a part."""
-    return _by_last_word().get(_last_word(last), ())
+    return _by_last_word().get(_last_word(last), _Called())
 
 
 @cache
-def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
+def _by_last_word() -> Mapping[str, _Called]:
     """The companions of all schemes, by their last words."""
-    endings: dict[str, dict[str, list[Scheme]]] = defaultdict(lambda: defaultdict(list))
+    endings: dict[str, dict[str, tuple[Scheme, ...]]] = defaultdict(lambda: defaultdict(tuple))
     for scheme in SCHEMES:
         for ending in (*scheme.alone, *scheme.anywhere):
             endings[ending]
         for ending in scheme.companions:
             for codes in scheme.codes:
-                endings[ending][codes].append(scheme)
+                endings[ending][codes] += (scheme,)
     found: dict[str, list[_Companion]] = defaultdict(list)
     for ending, by_codes in endings.items():
         found[_last_word(ending)].append(_Companion(ending, by_codes))
-    return found
+    return {
+        word: _Called(companions, tuple(companion.ending.removeprefix(_ANY) for companion in companions))
+        for word, companions in found.items()
+    }
 
 
 def _last_word(name: str) -> str:
@@ -191,12 +210,12 @@ def _last_word(name: str) -> str:
     return name[max(name.rfind("."), name.rfind("_"), name.rfind(":")) + 1 :]
 
 
-def _is_float8(tensor: TensorSpec) -> bool:
-    return tensor.dtype.bits == 8 and tensor.dtype.is_floating
+def _is_float8(dtype: DType) -> bool:
+    return dtype.bits == 8 and dtype.is_floating
 
 
 def _holds_codes(dtype: DType) -> bool:
     """Whether a tensor of this type can hold codes: small integers, float8, packed elements."""
     if dtype.kind == "integer":
         return dtype.bits <= _WIDEST_CODE
-    return dtype.kind in ("packed", "quantized") or (dtype.bits == 8 and dtype.is_floating)
+    return dtype.kind in ("packed", "quantized") or _is_float8(dtype)

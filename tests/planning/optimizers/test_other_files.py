@@ -267,3 +267,19 @@ def test_of_very_many_files_none_is_passed_over(tmp_path: Path):
     assert " and 9 more: hold optimizers" in warning
     with pytest.raises(initctl.FitError, match=r"optimizer_6\.bin: holds an optimizer in a form that"):
         initctl.apply(source, tmp_path / "out", **HEAD)
+
+
+def test_an_optimizer_in_the_same_file_is_warned_of_as_one_beside_it(tmp_path: Path):
+    source = accelerate(tmp_path / "ck")
+    net = network()
+    optimizer = optim.AdamW(net.parameters())
+    trained(net, optimizer)
+    torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, source / "last.ckpt")
+    (warning,) = initctl.plan(source / "last.ckpt", rules=["fc2.weight=zeros"]).warnings
+    assert warning.code == "optimizer.inside"
+    assert str(warning) == (
+        f"{source}/last.ckpt: the optimizer at optimizer keeps the moments of the tensors that are initialized here"
+        "; --reset-optimizer resets them if it can match them; or train with a new optimizer"
+    )
+    assert initctl.plan(source / "last.ckpt", rules=["*=keep"]).warnings == ()
+    assert initctl.plan(source / "last.ckpt", **HEAD).warnings == ()

@@ -1,4 +1,4 @@
-"""One rule's initializer on one tensor: the action it comes to, if the tensor can hold what it gives."""
+"""One rule's initializer on one tensor: an action, if the tensor can hold what it gives."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from initctl.initializers import Resolved, Unfit
 from initctl.planning.action import Action
 from initctl.planning.sources import located_sources
 from initctl.stream import Constant, Deterministic, Fused, RevisingLaw
+from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
     from initctl.initializers import BoundCall
-    from initctl.planning.lookup import Surroundings
+    from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
     from initctl.stream import AnyLaw
-    from initctl.tensors import TensorSpec
+    from initctl.tensors import RowRange
 
 _COMPUTED = BY_NAME["float32"]
 """The type that random values are computed in, whatever the tensor's."""
 
 
 def action_of(
-    rule: Rule, initializer: BoundCall, tensor: TensorSpec, rows: tuple[int, int] | None, around: Surroundings
+    rule: Rule, initializer: BoundCall, tensor: TensorSpec, rows: RowRange | None, around: Surroundings
 ) -> Action:
     """What `initializer`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
     resolved = fit(initializer, tensor)
@@ -43,7 +44,7 @@ def action_of(
 
 
 def fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
-    """The law of `initializer` for `tensor`. Raises `Unfit` where the tensor cannot take it.
+    """The law of `initializer` for `tensor`. Raises `Unfit` if the tensor cannot take it.
 
     A tensor without elements takes anything: nothing is written.
     """
@@ -53,7 +54,7 @@ def fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
         return Resolved(Constant(0))
     if tensor.dtype.kind == "packed":
         raise Unfit(f"{tensor.dtype.name} elements are smaller than a byte and cannot be written")
-    resolved = initializer.resolve(tensor)
+    resolved = initializer.resolve(TensorSpec("", tensor.dtype, tensor.shape, ()))  # of all that are alike
     check_holds(tensor.dtype, resolved.law)
     check_distinct(tensor, resolved.law)
     if tensor.dtype.kind == "complex":
@@ -64,9 +65,9 @@ def fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
 
 
 def check_holds(dtype: DType, law: AnyLaw) -> None:
-    """Raise `Unfit` where `dtype` cannot hold the values of `fill`."""
+    """Raise `Unfit` if `dtype` cannot hold the values of `law`."""
     match law:
-        case RevisingLaw():  # what old values come to is known once they are
+        case RevisingLaw():  # what becomes of old values is known once they are read
             check_reach(dtype, law.largest)
             return
         case Deterministic(exact=values) if values:
@@ -82,20 +83,20 @@ def check_holds(dtype: DType, law: AnyLaw) -> None:
 
 
 def check_distinct(tensor: TensorSpec, law: AnyLaw) -> None:
-    """Raise `Unfit` where elements that share their place would get different values of `fill`."""
-    if not isinstance(law, Constant) and any(block.distinct != block for block in tensor.blocks):
+    """Raise `Unfit` if elements that share their place would get different values of `law`."""
+    if not isinstance(law, Constant) and tensor.is_expanded:
         raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")
 
 
 def check_spread(dtype: DType, largest: float) -> None:
-    """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way, or all round to 0."""
+    """Raise `Unfit` if values up to `largest` may overflow `dtype`, or float32 on the way, or all round to 0."""
     if not every_float_holds(largest) and not dtype.rounded(largest):
         raise Unfit(f"values up to {largest:.3g} would all round to 0 in {dtype.name}")
     check_reach(dtype, largest)
 
 
 def check_reach(dtype: DType, largest: float) -> None:
-    """Raise `Unfit` where values up to `largest` may overflow `dtype`, or float32 on the way."""
+    """Raise `Unfit` if values up to `largest` may overflow `dtype`, or float32 on the way."""
     if not every_float_holds(largest) and not isfinite(dtype.rounded(largest)):
         narrower = min(dtype, _COMPUTED, key=lambda d: d.largest)
         raise Unfit(f"values up to {largest:.3g} would overflow {narrower.name}")

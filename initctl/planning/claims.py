@@ -1,0 +1,92 @@
+"""Which rows of a tensor a rule may decide: all that it matches, if its condition holds and it may touch the tensor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import shown
+from initctl.initializers import Unfit
+from initctl.planning.computed import computed_kind
+from initctl.planning.lookup import Lookup
+from initctl.rules import Undefined
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from initctl.planning.bound_rule import BoundRule
+    from initctl.planning.coverage import Coverage
+    from initctl.planning.surroundings import Surroundings
+    from initctl.rules import Expression
+    from initctl.tensors import RowRange, TensorSpec
+
+
+class Claim(NamedTuple):
+    """A rule that may decide some rows of a tensor, and what it covers so far."""
+
+    bound: BoundRule
+    coverage: Coverage
+    rows: RowRange
+
+
+def may_touch(bound: BoundRule, tensor: TensorSpec, closed: Container[str]) -> bool:
+    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards takes plain floats only: nothing
+    whose name is `closed` to it, as the parts of a quantized weight are, and nothing that the model computes.
+    """
+    if bound.initializer is None or not bound.rule.selector.names.has_wildcards:
+        return True
+    is_plain = tensor.dtype.is_floating and not tensor.unwritable
+    return is_plain and tensor.name not in closed and computed_kind(tensor) is None
+
+
+def holds(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
+    """Whether the rule's condition holds for `tensor`. Raises `Unfit` if it has no answer."""
+    rule = bound.rule
+    if not rule.where:
+        return True
+    try:
+        answer = rule.where.value(Lookup(rule, tensor, around, bound.arrangement))
+    except Undefined as fact:
+        raise Unfit(f"where {shown(rule.where.text)}: {fact}", fact.excerpt) from None
+    if not isinstance(answer, bool):
+        raise Unfit(f"where {shown(rule.where.text)}: is {shown(answer)}, neither true nor false")
+    return answer
+
+
+def rows_of(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> RowRange:
+    """The rows of `tensor` that a rule takes, or all of them. Raises `Unfit` if there are no such rows."""
+    rows = bound.rule.selector.rows
+    if not rows:
+        return tensor.all_rows
+    if not tensor.shape:
+        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
+    lookup, count = Lookup(bound.rule, tensor, around, bound.arrangement), tensor.shape[0]
+    first = _row(rows.start, lookup) if rows.start else None
+    last = _row(rows.stop, lookup) if rows.stop else None
+    for expression, row in ((rows.start, first), (rows.stop, last)):
+        if expression and row is not None and not -count <= row <= count:
+            fault = f"rows {_written(first, last)} were asked for, and it has {count}"
+            raise Unfit(fault, expression.source)
+    start, stop, _ = slice(first, last).indices(count)
+    if start >= stop and count:
+        raise Unfit(f"{shown(rows.text)} takes no rows: from {start} to {stop}, of {count}")
+    return start, stop
+
+
+def _written(start: int | None, stop: int | None) -> str:
+    """Rows as they are asked for."""
+    if stop is None:
+        return f"from {start} on"
+    return f"up to {stop}" if start is None else f"{start} to {stop}"
+
+
+def _row(expression: Expression, lookup: Lookup) -> int:
+    """The row that `expression` gives, which may be the result of a division. Raises `Unfit` if it is not whole."""
+    try:
+        value = expression.value(lookup)
+    except Undefined as fact:
+        raise Unfit(f"{shown(expression.text)}: {fact}", fact.excerpt) from None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int:
+        raise Unfit(f"{shown(expression.text)} is {shown(value)}, not a whole number")
+    return value

@@ -1,0 +1,56 @@
+"""Which tensors are alike to rules, which then decide them alike: a model has many layers, and few kinds of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.planning.computed import computed_kind
+from initctl.planning.lookup import Lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Hashable, Sequence
+
+    from initctl.planning.bound_rule import BoundRule
+    from initctl.planning.surroundings import Surroundings
+    from initctl.tensors import TensorSpec
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+
+class Likeness:
+    """All that `rules` can see of a tensor. They decide alike two tensors in which it is equal.
+
+    That is its dtype and shape, whether it can be written, whether patterns may touch it (its name is not `closed` to
+    them, and the model does not compute it), and its name: the digits in it only as far as a rule tells them apart.
+    """
+
+    def __init__(self, rules: Sequence[BoundRule], around: Surroundings, closed: Container[str]) -> None:
+        self._closed = closed
+        self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
+
+    def of(self, tensor: TensorSpec) -> Hashable:
+        """A key that is equal for tensors that are alike."""
+        return (
+            tensor.name.encode(errors="surrogatepass").translate(_DIGITS),
+            tensor.dtype.name,
+            tensor.shape,
+            tensor.unwritable,
+            tensor.is_expanded,
+            tensor.name in self._closed,
+            computed_kind(tensor),
+            *[seen(tensor) for seen in self._seen_by],
+        )
+
+
+def _seen_by(bound: BoundRule, around: Surroundings) -> Callable[[TensorSpec], Hashable] | None:
+    """What a rule makes of a tensor's name, if it sees more in it than words: whether it matches, and what the names in
+    its expressions stand for.
+    """
+    names, asked = bound.rule.selector.names, bound.asks_of_name
+    highest = around.numbers_for(names)
+    if asked:
+        return lambda tensor: (
+            names.matches(tensor.name, highest)
+            and tuple(map(Lookup(bound.rule, tensor, around, bound.arrangement).answer, asked))
+        )
+    return (lambda tensor: names.matches(tensor.name, highest)) if names.tells_digits_apart else None

@@ -1,0 +1,78 @@
+"""What is the same for all rules and tensors of a checkpoint."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from initctl.formats import read_checkpoint
+from initctl.rules import highest_numbers
+from initctl.rules.elements import NO_NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initctl.formats import Checkpoint
+    from initctl.rules import Glob
+    from initctl.rules.regex import Regex
+    from initctl.tensors import TensorSpec
+
+_LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
+"""A part of a name that is a whole number."""
+
+
+class Surroundings:
+    """A checkpoint's tensors by name, the numbers in names, its `config.json`, and other checkpoints that rules read.
+
+    What few rules ask for is found when it is first asked; each file is read once.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.config = config
+        self._others: dict[str, Surroundings] = {}
+
+    @cached_property
+    def tensors(self) -> Mapping[str, TensorSpec]:
+        """All tensors of the checkpoint by name."""
+        return {tensor.name: tensor for tensor in self.checkpoint.tensors}
+
+    def of(self, path: str | None) -> Surroundings:
+        """Those of the tensors in the checkpoint at `path`; without one, these."""
+        if path is None:
+            return self
+        if path not in self._others:
+            self._others[path] = Surroundings(read_checkpoint(path))
+        return self._others[path]
+
+    def match(self, names: Glob | Regex, name: str) -> bool:
+        """Whether the pattern `names` matches `name` here."""
+        return names.matches(name, self.numbers_for(names))
+
+    def numbers_for(self, names: Glob | Regex) -> Mapping[str, int]:
+        """The highest numbers that the pattern `names` counts back from, if it does."""
+        return self._highest if names.counts_back else NO_NUMBERS
+
+    def layer(self, name: str) -> int:
+        """The first whole-number part of `name`. Raises `KeyError` with the reason if there is none."""
+        if not (found := _LAYER.search(name)):
+            raise KeyError("the tensor's name has no number between dots")
+        return int(found[1])
+
+    def layers(self, name: str) -> int:
+        """One more than the highest number where `name` has its layer, or, if it has none, where most names do."""
+        found = _LAYER.search(name)
+        if not found and not self._usual:
+            raise KeyError("no tensor's name has a number between dots; write how many layers there are")
+        place = name[: found.start(1)] if found else self._usual.most_common(1)[0][0]
+        return 1 + self._highest[place]
+
+    @cached_property
+    def _highest(self) -> Mapping[str, int]:
+        return highest_numbers(self.tensors)
+
+    @cached_property
+    def _usual(self) -> Counter[str]:
+        return Counter(name[: found.start(1)] for name in self.tensors if (found := _LAYER.search(name)))
