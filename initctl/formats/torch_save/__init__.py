@@ -1,20 +1,21 @@
 """Files of torch.save as tables. Nothing that a file names is imported or called.
 
-file.py        one file
-graph.py       what is in what in a saved object
-naming.py      names of tensors: the keys that lead to them
-contents.py    what the object holds beside tensors
-states.py      what it says of optimizers
-parallel.py    what it says of ranks
-tensors.py     what torch's pickles say of a tensor
-looks.py       what dicts hold, and how often it may be looked at
-pickle.py      a pickle read as data
-standins.py    what stands in it for what it would make
-calls.py       what loading it would call
-known.py       what checkpoints are known to call
-dangers.py     warnings about what is called besides
-archive.py     zip archives, as torch has written them since 1.6
-legacy.py      the format before
-container.py   what either of them comes to
-malformed.py   the fact that all of them raise
+file.py              one file
+graph.py             what is in what in a saved object
+naming.py            names of tensors: the keys that lead to them
+contents.py          what the object holds beside tensors
+states.py            what it says of optimizers
+parallel.py          what it says of ranks
+tensors.py           what torch's pickles say of a tensor
+looks.py             what dicts hold, and how often it may be looked at
+pickle.py            a pickle read as data
+tensor_arguments.py  what it says of a tensor, taken in one step
+standins.py          what stands in it for what it would make
+calls.py             what loading it would call
+known.py             what checkpoints are known to call
+dangers.py           warnings about what is called besides
+archive.py           zip archives, as torch has written them since 1.6
+legacy.py            the format before
+container.py         what either of them comes to
+malformed.py         the fact that all of them raise
 """
