@@ -12,7 +12,7 @@ Importing it imports neither torch nor rich, and the classes of what these funct
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, effective_recipe, inspect, load_plan, plan, verify
+from initctl.api import apply, inspect, load_plan, plan, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -47,7 +47,6 @@ __all__ = [
     "Verification",
     "__version__",
     "apply",
-    "effective_recipe",
     "inspect",
     "load_plan",
     "plan",

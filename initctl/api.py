@@ -186,17 +186,6 @@ def verify(
     return verify_plan(made, found, sample=sample, threads=threads, on_event=on_event)
 
 
-def effective_recipe(checkpoint: Path, **asked: Unpack[Asked]) -> str:
-    """All rules that count for `checkpoint`, and the seed, as the TOML text of one recipe that needs no other file.
-
-    It holds the variables that rules use, and what `config.json` says of the keys that they ask for. Arguments and
-    errors are those of `plan`.
-    """
-    request = _request(asked)
-    request.check_rules()
-    return request.within(_read(checkpoint, request.root, request.component).home).as_recipe()
-
-
 def inspect(checkpoint: Path, *, root: str | None = None, component: str | None = None) -> Checkpoint:
     """The table of `checkpoint`: its files, tensors and metadata, names relative to `root` as in `plan`.
 

@@ -14,7 +14,6 @@ from initctl.integers import as_integer
 from initctl.planning import Options, bind, make_plan
 from initctl.planning.advice.presets import FromPreset
 from initctl.planning.bound_rule import asks_config
-from initctl.planning.lookup import config_value
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
@@ -202,13 +201,6 @@ class Ruleset:
             preset=self.from_preset,
         )
         return replace(made, warnings=(*self.warnings, *made.warnings))
-
-    def as_recipe(self) -> str:
-        """All of it as one recipe that needs no other file: it holds what `config.json` says."""
-        from initctl.recipes.writing import recipe_text
-
-        bound = [(rule.rule, rule.initializer) for rule in self.rules]
-        return recipe_text(bound, self.seed, partial(config_value, self.config))
 
 
 def _check_known(asked: Mapping[str, Any]) -> None:

@@ -44,7 +44,7 @@ def plan(
     if save is not None:
         made.save(save, overwrite=force)
     if emit_recipe:
-        recipe = initctl.effective_recipe(checkpoint, **vars(rules))
+        recipe = made.recipe()
         out.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
     else:
         out.result("plan", made.to_json, lambda: made.report(unfold=unfold))

@@ -6,6 +6,7 @@ import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.displayed import Displayed
@@ -15,6 +16,7 @@ from initctl.initializers import KEEP
 from initctl.planning.action import Kept, Totals
 from initctl.planning.digests import table_digest, tensors_digest
 from initctl.planning.documents import SCHEMA, check_replaceable, signed
+from initctl.planning.lookup import config_value
 from initctl.planning.overview import amount, on_devices, overview
 from initctl.tensors import TensorPart
 
@@ -23,11 +25,12 @@ PHILOX, TORCH = "philox", "torch"
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initctl.display.tables import Report
     from initctl.formats import Checkpoint
     from initctl.planning.action import Action
+    from initctl.planning.bound_rule import BoundRule
     from initctl.tensors import TensorSpec
 
 
@@ -36,7 +39,8 @@ class Plan(Displayed):
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
     `resets` are actions on what is outside of the state dict: what an optimizer remembers of filled tensors. If that
-    was asked for, there are `buffers`: patterns for the names of tensors that are not parameters.
+    was asked for, there are `buffers`: patterns for the names of tensors that are not parameters. `rules` are all that
+    count, and `config` is what `config.json` says, if they may ask for it: a plan that was loaded has neither.
     """
 
     checkpoint: Checkpoint
@@ -47,6 +51,8 @@ class Plan(Displayed):
     resets: tuple[Action, ...] = ()
     rng: str = PHILOX
     buffers: tuple[str, ...] | None = None
+    rules: tuple[BoundRule, ...] = ()
+    config: Mapping[str, Any] | None = None
 
     @property
     def distinct_actions(self) -> tuple[Action, ...]:
@@ -121,6 +127,19 @@ class Plan(Displayed):
         if not overwrite:
             check_replaceable(path)
         write_file(path, (json.dumps(self.to_document(), indent=1) + "\n").encode())
+
+    def recipe(self) -> str:
+        """All rules that count, and the seed, as the TOML text of one recipe that needs no other file: variables,
+        presets and what `config.json` says are in it. Raises `UsageError` for a plan that was loaded: it has no rules.
+        """
+        from initctl.recipes.writing import recipe_text
+
+        if not self.rules:
+            fault = "the plan was saved without its rules, and cannot be written as a recipe"
+            raise UsageError(Problem("plan.recipe", fault, "plan with the rules again"))
+        return recipe_text(
+            [(rule.rule, rule.initializer) for rule in self.rules], self.seed, partial(config_value, self.config)
+        )
 
     def to_document(self) -> dict[str, Any]:
         """The plan as it is saved: what is done to which tensor, with every number, and what tells the checkpoint's

@@ -51,7 +51,18 @@ def make_plan(
         actions = all_by_torch(actions)
     warnings = (*checkpoint.warnings, *found.warnings, *reset.warnings)
     buffers = options.buffers if options.reset_optimizer else None
-    return Plan(checkpoint, seed, tuple(actions), tuple(decided.kept), warnings, reset.actions, options.rng, buffers)
+    return Plan(
+        checkpoint,
+        seed,
+        tuple(actions),
+        tuple(decided.kept),
+        warnings,
+        reset.actions,
+        options.rng,
+        buffers,
+        tuple(rules),
+        config,
+    )
 
 
 def _optimizers(checkpoint: Checkpoint, actions: Sequence[Action], options: Options) -> tuple[Checkpoint, Resets]:

@@ -69,7 +69,7 @@ def test_a_condition_goes_into_a_saved_plan_and_into_the_recipe(tmp_path: Path):
     plan.save(tmp_path / "plan.json")
     applied = initctl.apply(initctl.load_plan(tmp_path / "plan.json", path), tmp_path / "out.safetensors")
     assert {action.rule.text for action in applied.plan.actions} == {rule}
-    recipe = initctl.effective_recipe(path, rules=[rule])
+    recipe = initctl.plan(path, rules=[rule]).recipe()
     (table,) = tomllib.loads(recipe)["rule"]
     assert table == {"match": "*", "where": "ndim >= 2 and numel > 4", "init": "xavier_uniform"}
     (tmp_path / "r.toml").write_text(recipe)

@@ -43,10 +43,10 @@ def source(tmp_path: Path) -> Path:
 def same_plan(source: Path, **given: Any) -> str:
     """What `given` does, and what its effective recipe does, also without config.json, must be the same."""
     folder = source.parent
-    recipe = initctl.effective_recipe(source, **given)
-    (folder / "effective.toml").write_text(recipe, encoding="utf-8")
     lenient: dict[str, Any] = {"allow_unused": True, "allow_partial": True}
-    expected = filled(initctl.plan(source, **lenient | given))
+    plan = initctl.plan(source, **lenient | given)
+    recipe, expected = plan.recipe(), filled(plan)
+    (folder / "effective.toml").write_text(recipe, encoding="utf-8")
     again = {"recipes": [folder / "effective.toml"], **lenient}
     assert filled(initctl.plan(source, **again)) == expected
     (folder / "config.json").rename(folder / "away.json")
@@ -197,7 +197,7 @@ def test_what_is_too_long_with_a_new_name_is_refused(source: Path):
         path.write_text(f'[vars]\nv = {n}\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "{val}"\n')
     assert initctl.plan(source, recipes=recipes, allow_unused=True).actions
     with pytest.raises(initctl.RuleError, match="is longer than 1000 characters once names are told apart"):
-        initctl.effective_recipe(source, recipes=recipes)
+        initctl.plan(source, recipes=recipes, allow_unused=True).recipe()
 
 
 def test_many_variables_that_use_each_other_are_written(source: Path):
@@ -207,15 +207,15 @@ def test_many_variables_that_use_each_other_are_written(source: Path):
 
 def test_variables_that_need_each_other_are_refused(source: Path):
     (source.parent / "r.toml").write_text(
-        '[vars]\na = "b"\nb = "a"\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "a"'
+        '[vars]\na = "b"\nb = "a"\n[[rule]]\nmatch = "none"\ninit = "constant"\nval = "a"'
     )
     with pytest.raises(initctl.RuleError, match="a -> b -> a: variables that need each other"):
-        initctl.effective_recipe(source, recipes=[source.parent / "r.toml"])
+        initctl.plan(source, recipes=[source.parent / "r.toml"], allow_unused=True).recipe()
 
 
 def test_nothing_given_is_no_recipe(source: Path):
     with pytest.raises(initctl.UsageError, match="none given"):
-        initctl.effective_recipe(source)
+        initctl.plan(source).recipe()
 
 
 NUMBER = st.sampled_from(
@@ -310,3 +310,9 @@ def test_the_recipe_of_the_examples_gives_the_same_plan_when_it_is_written_out(t
     recipe = Path(__file__).parents[2] / "examples" / "recipe.toml"
     document = tomllib.loads(same_plan(checkpoint_of(tmp_path, table), recipes=[recipe], seed=0))
     assert document == tomllib.loads(recipe.read_text()) | {"seed": 0}
+
+
+def test_a_plan_that_was_loaded_has_no_rules(source: Path, tmp_path: Path):
+    initctl.plan(source, rules=["emb=zeros"]).save(tmp_path / "plan.json")
+    with pytest.raises(initctl.UsageError, match="saved without its rules, and cannot be written as a recipe"):
+        initctl.load_plan(tmp_path / "plan.json").recipe()

@@ -143,7 +143,7 @@ def test_recipes(tmp_path: Path, text: str):
     path.write_text(text, encoding="utf-8")
     checkpoint = checkpoint_of(tmp_path, {"a": ("F64", [1]), "b.0.c": ("F64", [1])})
     for make in (read_recipe, lambda path: initctl.plan(checkpoint, recipes=[path]),
-                 lambda path: initctl.effective_recipe(checkpoint, recipes=[path])):  # fmt: skip
+                 lambda path: initctl.plan(checkpoint, recipes=[path]).recipe()):  # fmt: skip
         with within():
             try:
                 make(path)
