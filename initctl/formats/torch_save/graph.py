@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.torch_save.standins import DICT, Call, StorageRef, leads_on
+from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Call, StorageRef, leading
 from initctl.formats.torch_save.tensors import behind, is_tensor
 
 if TYPE_CHECKING:
@@ -109,25 +109,26 @@ class Graph:
             self.modules.add(id(value))
             pairs = self._listed(value.state, inner)
         else:
-            inner = _slots(value.state) or (value.state,)
+            inner = _slots(value.state)
             arguments = value.arguments if isinstance(value.arguments, tuple) else ()
-            pairs = chain(self.looks.pairs_of(value), *map(self._pairs, (value.items, *inner, arguments)))
+            layers = (value.items, *(inner or (value.state,)), arguments)
+            pairs = chain(self.looks.pairs_of(value), *map(self._pairs, layers))
         entries = self._kept(pairs)
         return entries, self._rest((value, value.arguments, value.state, *inner), entries)
 
     def _rest(self, layers: Iterable[Any], entries: Pairs) -> list[Any]:
         """What a value leads to that is not among its `entries`; `layers` are what it was looked through for them."""
-        through = [layer for layer in layers if isinstance(layer, _CONTAINERS)]
+        through = [layer for layer in layers if isinstance(layer, CONTAINERS)]
         known = {id(part) for _, part in entries}.union(map(id, through))
         parts = chain.from_iterable(map(_steps, through))
-        found = [p for p in parts if isinstance(p, _LEADING) and id(p) not in known and leads_on(p)]
+        found = leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
         self.looks.spend(_OF_A_PART * len(found))
         return found
 
     def _kept(self, pairs: Iterable[tuple[Any, Any]]) -> Pairs:
         """Those of `pairs` whose values may hold others, or are tensors or storages."""
-        leading = (pair for pair in pairs if isinstance(pair[1], _LEADING))
-        found = list(islice(leading, self.looks.left // _OF_A_PART + 1))
+        parts = (pair for pair in pairs if isinstance(pair[1], PARTS))
+        found = list(islice(parts, self.looks.left // _OF_A_PART + 1))
         self.looks.spend(_OF_A_PART * len(found))
         return found
 
@@ -191,7 +192,7 @@ class Graph:
                 if is_tensor(found):
                     yield found
                 entries, others = self._parts(found)
-                waiting += (inner for _, inner in entries if leads_on(inner))
+                waiting += leading(inner for _, inner in entries)
                 waiting += others
 
     def _keys_to(self, container: int, below: Keys) -> Keys | None:
@@ -208,16 +209,16 @@ class Graph:
 
     def to_tensors(self) -> dict[int, Pairs]:
         """For each container that tensors are in, however deep: keys and values that lead to them."""
-        leading: set[int] = set()
+        reaching: set[int] = set()
         waiting = list(self._of_tensors)
         while waiting:
             container = waiting.pop()
-            if container not in leading:
-                leading.add(container)
+            if container not in reaching:
+                reaching.add(container)
                 waiting += (holder for holder, _ in self.holders[container])
         return {
-            container: [(key, part) for key, part in self.entries[container] if is_tensor(part) or id(part) in leading]
-            for container in leading
+            container: [(key, part) for key, part in self.entries[container] if is_tensor(part) or id(part) in reaching]
+            for container in reaching
         }
 
     def way_to(self, container: int, at_most: int) -> Keys | None:
@@ -251,9 +252,7 @@ def _slots(state: Any) -> tuple[Call, ...]:  # noqa: ANN401
 
 def is_container(value: object) -> bool:
     """Whether tensors may be in `value`."""
-    return isinstance(value, _CONTAINERS) and not is_tensor(value)
+    return isinstance(value, CONTAINERS) and not is_tensor(value)
 
 
-_CONTAINERS = (list, tuple, Call)
-_LEADING = (*_CONTAINERS, StorageRef)
 _OF_A_MODULE = ("_parameters", "_buffers", "_modules")

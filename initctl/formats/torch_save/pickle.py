@@ -30,8 +30,9 @@ from initctl.formats.torch_save.standins import (
     PatchableInt,
     StorageRef,
     TensorCall,
-    leads_on,
+    leading,
 )
+from initctl.formats.torch_save.tensor_arguments import tensor_arguments
 from initctl.formats.torch_save.tensors import REBUILDING
 
 if TYPE_CHECKING:
@@ -92,12 +93,12 @@ def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> P
 
 def _run(machine: _Machine, at: int, at_most: int) -> int:
     """Follow the instructions from byte `at` on up to the last, and say where that ends. The last counts too."""
-    data, count = machine.data, 0
+    data = machine.data
     try:
         while (code := data[at]) != _STOP:
             follow, cost = _TABLE[code]
-            count += cost
-            if count >= at_most:
+            machine.count += cost
+            if machine.count >= at_most:
                 raise Malformed(f"its pickle holds more than {at_most:,} instructions")
             at += 1
             at = follow(machine, at) or at
@@ -126,6 +127,8 @@ class _Machine:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.count = 0
+        """What the instructions so far count as."""
         self.lines = _Lines(data)
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
@@ -171,7 +174,7 @@ class _Machine:
             self.since_mark()
 
     def discard(self, *values: Any) -> None:  # noqa: ANN401
-        self.discarded += filter(leads_on, values)
+        self.discarded += leading(values)
 
     def top(self, count: int) -> list[Any]:
         """Take the last `count` values."""
@@ -191,9 +194,17 @@ class _Machine:
         last = self.stack.pop()
         self.stack[-1] = (self.stack[-1], last)
 
-    def mark(self, _: int) -> None:
-        self.outer.append(self.stack)
-        self.stack = []
+    def mark(self, at: int) -> int | None:
+        """Begin a tuple or the like; a tensor's arguments as torch writes them are taken at once."""
+        found = tensor_arguments(self.data, at, self.memo, self.made)
+        if found is None:
+            self.outer.append(self.stack)
+            self.stack = []
+            return None
+        self.stack.append(found.values)
+        self.keep(found.values[0])
+        self.count += found.cost
+        return found.stop
 
     def since_mark(self) -> list[Any]:
         """Take the values since the last mark."""
@@ -263,44 +274,46 @@ class _Machine:
         if type(number) is tuple and len(number) > 1 and number[0] == "module" and isinstance(number[1], Global):
             self.stack.append(number[1])
             return
-        if len(self.storages) == MOST_STORAGES:
-            raise Malformed(f"its pickle names more than {MOST_STORAGES:,} storages")
         found = StorageRef(number)
-        self.storages.append(found)
+        self.keep(found)
         self.stack.append(found)
 
-    def make(self, called: Any, arguments: Any) -> None:  # noqa: ANN401
-        """Put down what stands for a call."""
-        kind = TensorCall if id(called) in self.rebuilding else Call
-        self.stack.append(kind(called, arguments))
+    def keep(self, storage: StorageRef) -> None:
+        if len(self.storages) == MOST_STORAGES:
+            raise Malformed(f"its pickle names more than {MOST_STORAGES:,} storages")
+        self.storages.append(storage)
 
-    def call(self, called: Any, arguments: Any) -> None:  # noqa: ANN401
+    def made(self, called: Any, arguments: Any) -> Call:  # noqa: ANN401
+        """What stands for a call, which is noted."""
         if id(called) not in self.log.settled:
             self.log.call(called, arguments)
-        self.make(called, arguments)
+        return self.instance(called, arguments)
+
+    def instance(self, kind: Any, arguments: Any) -> Call:  # noqa: ANN401
+        return (TensorCall if id(kind) in self.rebuilding else Call)(kind, arguments)
 
     def reduce(self, _: int) -> None:
         arguments = self.stack.pop()
-        self.call(self.stack.pop(), arguments)
+        self.stack[-1] = self.made(self.stack[-1], arguments)
 
     def newobj(self, _: int) -> None:
         kind, arguments = self.top(2)
         self.log.rebuild(kind)
-        self.make(kind, arguments)
+        self.push(self.instance(kind, arguments))
 
     def newobj_ex(self, _: int) -> None:
         kind, *arguments = self.top(3)
         self.log.rebuild(kind)
-        self.make(kind, tuple(arguments))
+        self.push(self.instance(kind, tuple(arguments)))
 
     def inst(self, names: list[str]) -> None:
         arguments = tuple(self.since_mark())
         self.name(*names)
-        self.call(self.stack.pop(), arguments)
+        self.stack[-1] = self.made(self.stack[-1], arguments)
 
     def obj(self, _: int) -> None:
         called, *arguments = self.since_mark() or self.top(1)
-        self.call(called, tuple(arguments))
+        self.push(self.made(called, tuple(arguments)))
 
     def build(self, _: int) -> None:
         made, state = self.stack[-2], self.stack.pop()

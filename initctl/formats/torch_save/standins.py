@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,21 @@ class PatchableInt(int):
     width: int
 
 
-def leads_on(value: object) -> bool:
-    """Whether `value` is a storage, or holds anything."""
+def leading(values: Iterable[Any]) -> list[Any]:
+    """Those of `values` that are storages, or hold anything."""
+    return [value for value in values if isinstance(value, PARTS) and _leads_on(value)]
+
+
+def _leads_on(value: Any) -> bool:  # noqa: ANN401 - whatever a pickle holds
     if isinstance(value, Call):
-        plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
-        return not plain or value.state is not None
-    return isinstance(value, StorageRef) or (isinstance(value, (list, tuple)) and bool(value))
+        is_plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
+        return not is_plain or value.state is not None
+    return isinstance(value, StorageRef) or bool(value)
 
 
+CONTAINERS = (list, tuple, Call)
+PARTS = (*CONTAINERS, StorageRef)
+"""What a container is made of, as far as it leads to storages."""
 DICT = Global("builtins", "dict")
 SET = Global("builtins", "set")
 FROZENSET = Global("builtins", "frozenset")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
 from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.standins import DICT, Call, Global, StorageRef, TensorCall, leads_on
+from initctl.formats.torch_save.standins import DICT, Call, Global, StorageRef, TensorCall, leading
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
@@ -78,16 +78,16 @@ def described(value: TensorCall) -> TensorView:
     """The tensor that `value` would be. Raises `Malformed`."""
     subclass: str | None = None
     for _ in range(_MOST_WRAPPERS):
-        if (unwrap := _WRAPPERS.get(_function(value))) is None:
+        if (function := _function(value)) not in _WRAPPERS:
             break
-        inner, kind = unwrap(value)
+        inner, kind = _WRAPPERS[function](value)
         subclass = subclass or kind
         if not is_tensor(inner):
             return _unknown(inner, f"it is a tensor subclass, {subclass or 'of no known name'}")
         value = inner
     else:
         raise Malformed("is wrapped too often")
-    found = _DESCRIBED[_function(value)](value)
+    found = _DESCRIBED[function](value)
     if subclass and not found.unwritable:
         found = found._replace(unwritable=f"it is a tensor subclass, {subclass}")
     return found
@@ -102,12 +102,12 @@ def behind(value: TensorCall) -> list[Any]:
     """What a tensor is made of or carries that may lead to storages, but for the one that it is described to be in."""
     found: list[Any] = []
     for _ in range(_MOST_WRAPPERS):
-        found += (value.state, value.pairs, value.items)
         function, arguments = _function(value), value.arguments
+        found += value.state, value.pairs, value.items
         if not isinstance(arguments, tuple) or len(arguments) > _MOST_ARGUMENTS:
             break
         if function in _IN_STORAGES and len(arguments) >= 4:
-            return list(filter(leads_on, [*found, *arguments[4:]]))
+            return leading([*found, *arguments[4:]])
         if function in _PARAMETERS and arguments and is_tensor(arguments[0]):
             value, others = arguments[0], arguments[1:]
         elif function in _TYPES and len(arguments) >= 3 and is_tensor(inner := _made_by(*arguments[:3:2])):
@@ -115,34 +115,35 @@ def behind(value: TensorCall) -> list[Any]:
         else:
             break
         found += others
-    return list(filter(leads_on, [*found, value.arguments]))
+    return leading([*found, value.arguments])
 
 
 def storage_of(value: object) -> Storage:
     """The storage that a persistent id names. Raises `Malformed`."""
     if not isinstance(value, StorageRef):
         raise Malformed("has no storage")
-    match value.id if isinstance(value.id, tuple) and len(value.id) <= _LONGEST_ID else None:
-        case ("storage", Global(_, kind) as named, str(key), _, int(numel)) if 0 <= numel < LARGEST_SIZE:
-            first = 0
-        case ("storage", Global(_, kind) as named, str(key), _, int(numel), view) if 0 <= numel < LARGEST_SIZE:
-            first = _first_of(view)
-        case _:
-            raise Malformed(_IN_NO_KNOWN_WAY)
-    if kind in _UNTYPED:
+    if not isinstance(value.id, tuple) or not 5 <= len(value.id) <= _LONGEST_ID:
+        raise Malformed(_IN_NO_KNOWN_WAY)
+    tag, kind, key, _, numel, *view = value.id
+    if not (isinstance(kind, Global) and isinstance(key, str) and isinstance(numel, int) and isinstance(tag, str)):
+        raise Malformed(_IN_NO_KNOWN_WAY)
+    if tag != "storage" or not 0 <= numel < LARGEST_SIZE:
+        raise Malformed(_IN_NO_KNOWN_WAY)
+    first = _first_of(view) if view else 0
+    if kind.name in _UNTYPED:
         return Storage(key, numel, None, first)
-    if kind not in _STORAGES:
-        raise Malformed(f"lies in a {shown(named)}, of which nothing is known")
-    dtype = _STORAGES[kind]
+    if kind.name not in _STORAGES:
+        raise Malformed(f"lies in a {shown(kind)}, of which nothing is known")
+    dtype = _STORAGES[kind.name]
     return Storage(key, numel * dtype.bits // 8, dtype, first)
 
 
-def _first_of(view: object) -> int:
-    """The element of its storage that a view begins at, in old files."""
-    match view:
-        case None:
+def _first_of(views: list[Any]) -> int:
+    """The element of its storage that a view begins at, which old files have."""
+    match views:
+        case [None]:
             return 0
-        case (_, int(first), int()) if 0 <= first < LARGEST_SIZE:
+        case [(_, int(first), int())] if 0 <= first < LARGEST_SIZE:
             return first
     raise Malformed(_IN_NO_KNOWN_WAY)
 
