@@ -44,7 +44,7 @@ class Subject:
         self.pinned = pinned
         self.everywhere: Places = (2 << len(name)) - 1
         self._numbers: dict[int, int] | None = None
-        self._starts: dict[Literal | CharSet, Places] = {}
+        self._starts: dict[Characters | CharSet, Places] = {}
 
     @property
     def numbers(self) -> dict[int, int]:
@@ -53,7 +53,7 @@ class Subject:
             self._numbers = numbers_in(self.name)
         return self._numbers
 
-    def starts(self, element: Literal | CharSet) -> Places:
+    def starts(self, element: Characters | CharSet) -> Places:
         """Where `element` may begin. Elements that are equal are looked for once."""
         if element not in self._starts:
             digits = bytearray(b"0") * (len(self.name) + 1)
@@ -63,7 +63,7 @@ class Subject:
         return self._starts[element]
 
 
-class Literal(NamedTuple):
+class Characters(NamedTuple):
     """These characters."""
 
     text: str
@@ -149,7 +149,7 @@ class Alternatives(NamedTuple):
         return reduce(or_, [after(elements, places, subject) for elements in self.sequences])
 
 
-Element = Literal | CharSet | AnyChar | AnyRun | NumberRange | Alternatives
+Element = Characters | CharSet | AnyChar | AnyRun | NumberRange | Alternatives
 Elements = tuple[Element, ...]
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt
-from initctl.rules.elements import NO_NUMBERS, Alternatives, CharSet, Literal, NumberRange, numbers_in
+from initctl.rules.elements import NO_NUMBERS, Alternatives, Characters, CharSet, NumberRange, numbers_in
 from initctl.rules.matcher import MOST_ALTERNATIVES, Matcher, spelled_out
 from initctl.rules.pattern import parse_pattern
 
@@ -111,12 +111,12 @@ def _leaves(elements: Elements) -> Iterator[Element]:
 def _is_wildcard(element: Element) -> bool:
     if isinstance(element, NumberRange):
         return element.capture is not None or element.counts_back
-    return not isinstance(element, Literal)
+    return not isinstance(element, Characters)
 
 
 def _tells_digits_apart(element: Element) -> bool:
     match element:
-        case Literal(text):
+        case Characters(text):
             return not _DIGITS.isdisjoint(text)
         case CharSet(ranges):
             return len({any(low <= digit <= high for low, high in ranges) for digit in _DIGITS}) > 1

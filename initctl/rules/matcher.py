@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from initctl.rules.elements import NO_NUMBERS, Alternatives, AnyRun, Literal, Subject, after
+from initctl.rules.elements import NO_NUMBERS, Alternatives, AnyRun, Characters, Subject, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,13 +22,13 @@ class Matcher:
 
     def __init__(self, elements: Elements) -> None:
         elements = tuple(_joined(elements))
-        self._prefix = elements[0].text if elements and isinstance(elements[0], Literal) else ""
+        self._prefix = elements[0].text if elements and isinstance(elements[0], Characters) else ""
         elements = elements[bool(self._prefix) :]
-        self._suffix = elements[-1].text if elements and isinstance(elements[-1], Literal) else ""
+        self._suffix = elements[-1].text if elements and isinstance(elements[-1], Characters) else ""
         self._between = elements[: len(elements) - bool(self._suffix)]
-        self._words = [element.text for element in self._between if isinstance(element, Literal)]
+        self._words = [element.text for element in self._between if isinstance(element, Characters)]
         kinds = {type(element) for element in self._between}
-        self._is_simple = AnyRun in kinds and kinds <= {AnyRun, Literal}
+        self._is_simple = AnyRun in kinds and kinds <= {AnyRun, Characters}
 
     def accepts(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int] = NO_NUMBERS) -> bool:
         """Whether they match the whole of `name`."""
@@ -69,12 +69,12 @@ def _joined(elements: Elements) -> Iterator[Element]:
     """The same, with characters that follow each other in one."""
     text = ""
     for element in elements:
-        if isinstance(element, Literal):
+        if isinstance(element, Characters):
             text += element.text
             continue
         if text:
-            yield Literal(text)
+            yield Characters(text)
         text = ""
         yield element
     if text:
-        yield Literal(text)
+        yield Characters(text)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, shown
-from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, CharSet, Literal, NumberRange
+from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, Characters, CharSet, NumberRange
 from initctl.rules.expressions import RESERVED
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class _Parser:
             case "{":
                 return self.braces()
             case "\\":
-                return Literal(self.quoted())
-        return Literal(char)
+                return Characters(self.quoted())
+        return Characters(char)
 
     def braces(self) -> Element:
         start = self.at - 1

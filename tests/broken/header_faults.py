@@ -101,7 +101,7 @@ def duplicates() -> Iterator[Fault]:
         "S16-tensor-twice-in-two-places": elsewhere,
     }.items():
         yield header(name, b'{"w":%b,"w":%b}' % (ENTRY, second), "the name w appears twice")
-    yield header("S14-tensor-twice-once-escaped", b'{"w":%b,"\\u0077":%b}' % (ENTRY, ENTRY), "the name w stands there")
+    yield header("S14-tensor-twice-once-escaped", b'{"w":%b,"\\u0077":%b}' % (ENTRY, ENTRY), "the name w appears twice")
     two = b'{"__metadata__":{},"__metadata__":{},"w":%b}' % ENTRY
     yield header("S17-metadata-twice", two, "the name __metadata__ appears twice")
     yield header("S18-metadata-key-twice", b'{"__metadata__":{"a":"1","a":"2"}}', "the name a appears twice")

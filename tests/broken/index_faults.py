@@ -90,7 +90,7 @@ def shard_names() -> Iterator[Fault]:
 
 def texts() -> Iterator[Fault]:
     yield malformed(
-        "I12-tensor-twice", b'{"weight_map":{"w":"a.safetensors","w":"b.safetensors"}}', "the name w stands"
+        "I12-tensor-twice", b'{"weight_map":{"w":"a.safetensors","w":"b.safetensors"}}', "the name w appears twice"
     )
     an_object = "weight_map must be an object with an entry for each tensor"
     yield malformed("I13-weight-map-missing", {"metadata": {}}, an_object)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-from initctl.rules.expressions.terms import FIRST, Combined, Compared, Constant, Identifier, Operation, Subscript
+from initctl.rules.expressions.terms import FIRST, Combined, Compared, Identifier, Literal, Operation, Subscript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ class Undefined(Exception):  # noqa: N818 - a fact that planning turns into an e
 
 def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
     match tree:
-        case Constant(value=value):
+        case Literal(value=value):
             return value
         case Identifier(name=name):
             try:

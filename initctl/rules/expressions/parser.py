@@ -14,8 +14,8 @@ from initctl.rules.expressions.terms import (
     WORDS,
     Combined,
     Compared,
-    Constant,
     Identifier,
+    Literal,
     Operation,
     Subscript,
 )
@@ -174,9 +174,9 @@ class _Parser:
         token = self.next()
         match token.kind:
             case "number":
-                return Constant(token.place, parse_number(token.place))
+                return Literal(token.place, parse_number(token.place))
             case "text" if self.conditions:
-                return Constant(token.place, token.text[1:-1])
+                return Literal(token.place, token.text[1:-1])
             case "name" if token.text not in WORDS:
                 return self.named(token)
         if token.text != "(":
@@ -191,7 +191,7 @@ class _Parser:
         if token.text.lower() in NOT_FINITE:
             raise self.error(f"{shown(token.text)} is not a finite number", None, token.place)
         if token.text in CONSTANTS:
-            return Constant(token.place, CONSTANTS[token.text])
+            return Literal(token.place, CONSTANTS[token.text])
         if opened := self.take("("):
             return self.call(token, opened)
         name = Identifier(token.place, token.text)

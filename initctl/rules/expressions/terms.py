@@ -28,7 +28,7 @@ CONFIG = "config."
 """What the name of a value of config.json begins with; its dotted key follows."""
 
 
-class Constant(NamedTuple):
+class Literal(NamedTuple):
     place: Excerpt
     value: int | float | str | bool
 
@@ -70,7 +70,7 @@ class Combined(NamedTuple):
     operands: tuple[Tree, ...]
 
 
-Tree = Constant | Identifier | Subscript | Operation | Compared | Combined
+Tree = Literal | Identifier | Subscript | Operation | Compared | Combined
 
 
 def identifiers(tree: Tree) -> Iterator[Identifier]:
