@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from initctl.display.tables import Listing, lines
@@ -52,4 +51,6 @@ def _table(listing: Listing) -> str:
 
 
 def _text(text: str) -> str:
+    from html import escape
+
     return escape(as_line(text)).replace("\n", "<br>")

@@ -1,8 +1,8 @@
 """The safetensors format: eight bytes of length, a JSON header, then the tensors' bytes without gaps.
 
-https://github.com/huggingface/safetensors describes it. The `safetensors` library has the last word on what is valid;
-the checks here come first, to say what is wrong, and to refuse what the library lets pass and two readers could
-understand differently. Offsets come from this table.
+https://github.com/huggingface/safetensors describes it. The `safetensors` library has the last word on what is valid,
+and is asked about all but the plainest headers; the checks here come first, to say what is wrong, and to refuse what
+the library lets pass and two readers could understand differently. Offsets come from this table.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ _TRUNCATED = "a truncated download? get the file anew"
 _NO_SAFETENSORS = "a truncated download, or not a safetensors file"
 METADATA = "__metadata__"
 _FIELDS = itemgetter("dtype", "shape", "data_offsets")
+_ASKED_ABOUT = (b"\\", b"-0")
+"""What the library may understand in another way than Python: escapes, and a zero with a sign."""
+_LONG_KNOWN = frozenset(
+    ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2")
+)
+"""The dtypes that each version of the library knows."""
 _INTEGER = frozenset((int,))
 """Neither a bool nor a float, which are equal to some."""
 _LARGEST_SIZE = 2**64
@@ -44,7 +50,8 @@ def read_table(path: str, name: str) -> FileTable:
     reader = _Reader(path, name)
     with opened(path) as (descriptor, status):
         tensors, metadata = reader.read(descriptor, 0, status.st_size)
-    reader.ask_library(path)
+    if not reader.is_plain:
+        reader.ask_library(path)
     file = CheckpointFile.of(name, status)
     return FileTable(SAFETENSORS, file, tuple(Entry((t.name,), t) for t in with_aliases(tensors, metadata)), metadata)
 
@@ -71,6 +78,8 @@ class _Reader:
     def __init__(self, path: str, name: str) -> None:
         self.path = path
         self.name = name
+        self.is_plain = True
+        """Whether the checks here leave nothing that the library could refuse. Asking it loads NumPy."""
         self._alike: dict[tuple[object, Shape], _Alike] = {}
 
     def read(self, descriptor: int, start: int, stop: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
@@ -80,6 +89,7 @@ class _Reader:
             entries = parse_object(text)
         except InvalidJson as error:
             self.refuse(f"header: {error}")
+        self.is_plain &= text.startswith(b"{") and not any(way in text for way in _ASKED_ABOUT)
         metadata = self.metadata(entries.pop(METADATA, None))
         begin = start + LENGTH_BYTES + len(text)
         tensors = tuple(self.tensor(name, entry, begin) for name, entry in entries.items())
@@ -125,6 +135,7 @@ class _Reader:
             tag, sizes, places = _FIELDS(entry)
         except KeyError as missing:
             self.refuse_tensor(name, f"{missing.args[0]} is missing")
+        self.is_plain &= len(entry) == 3
         shape = self.whole_numbers(name, "shape", sizes)
         offsets = self.whole_numbers(name, "data_offsets", places)
         if len(offsets) != 2 or offsets[0] > offsets[1]:
@@ -150,6 +161,7 @@ class _Reader:
             if not isinstance(tag, str) or tag not in BY_TAG:
                 self.refuse_tensor(name, f"dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
             dtype = BY_TAG[tag]
+            self.is_plain &= tag in _LONG_KNOWN
             found = _Alike(dtype, shape, self.nbytes(name, dtype, shape), (0,) * len(shape), row_major(shape))
             self._alike[tag, shape] = found
         return found

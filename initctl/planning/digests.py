@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import UsageError
@@ -67,4 +66,6 @@ def read_alike(
 
 def digest(content: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     """Of JSON, in whatever order its keys are."""
+    from hashlib import blake2b
+
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

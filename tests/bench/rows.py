@@ -89,17 +89,17 @@ def _peak_of_whole(call: str) -> Row:
 
 
 def help_and_import(bench: Bench) -> Result:
-    return _beside_import("`initctl --help`", [*INITCTL, "--help"], bench, 0.3)
+    return _beside_import("`initctl --help`", [*INITCTL, "--help"], bench, 0.1)
 
 
 def plan_and_import(bench: Bench) -> Result:
     path = many_tensors(bench.folder / "small.safetensors", 300)
-    return _beside_import("plan of 300 tensors", [*INITCTL, "plan", str(path), "-r", ALL], bench, 0.3)
+    return _beside_import("plan of 300 tensors", [*INITCTL, "plan", str(path), "-r", ALL], bench, 0.15)
 
 
 def small_apply_and_import(bench: Bench) -> Result:
     path = many_tensors(bench.folder / "small.safetensors", 300)
-    return _beside_import("apply to 300 small tensors", bench.apply(path, ALL), bench, None)
+    return _beside_import("apply to 300 small tensors", bench.apply(path, ALL), bench, 0.2)
 
 
 def _beside_import(work: str, command: list[str], bench: Bench, limit: float | None) -> Result:
