@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from initctl.initializers.initializer import Unfit
 from initctl.initializers.revising import Copied, PermutedRows
 from initctl.initializers.structured import Sparse
 from initctl.stream import Deterministic, Fused, Normal, Uniform
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from initctl.stream import AnyLaw, Draws, Law
@@ -34,6 +33,8 @@ class RealPart:
         return self.law.largest
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
+        import numpy as np
+
         first, last = start // 2, -(-stop // 2)
         parts = np.zeros((last - first, 2), np.float32)
         parts[:, 0] = self.law.values(draws, first, last)

@@ -20,11 +20,14 @@ Integer steps are exact. Float steps use only IEEE add, subtract, multiply, divi
 comparison, each rounded once. What stands here is the readable reference, in NumPy.
 """
 
-from initctl.stream.draws import Draws
-from initctl.stream.encode import encode
+from typing import TYPE_CHECKING
+
 from initctl.stream.fused import Fused
 from initctl.stream.laws import Constant, Normal, Table, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.protocols import AnyLaw, Deterministic, Law, Old, Overflow, RevisingLaw, Source, WholeLaw
+
+if TYPE_CHECKING:
+    from initctl.stream.draws import Draws
 
 __all__ = [
     "AnyLaw",
@@ -43,5 +46,13 @@ __all__ = [
     "Uniform",
     "WholeLaw",
     "ZeroedNormal",
-    "encode",
 ]
+
+
+def __getattr__(name: str) -> type:
+    """`Draws` loads NumPy; laws are data, and a plan of them needs none."""
+    if name != "Draws":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from initctl.stream.draws import Draws
+
+    return Draws

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
@@ -37,7 +37,7 @@ class Fused:
     @property
     def shortest(self) -> int:
         """Elements that the smallest part has without a gap."""
-        return self.inner * min(np.diff(self.ends, prepend=0).tolist())
+        return self.inner * min(end - start for start, end in pairwise((0, *self.ends)))
 
     def runs(self, start: int, stop: int) -> Iterator[tuple[Law, int, int]]:
         """The elements from `start` to `stop` as runs of one law: which, from where, to where."""
@@ -51,6 +51,8 @@ class Fused:
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
         """Each law is asked once: runs may be as short as one element."""
+        import numpy as np
+
         place = np.arange(start, stop) // self.inner % self.ends[-1]
         part = np.searchsorted(self.ends, place, side="right")
         values = np.empty(stop - start, np.float32)

@@ -9,7 +9,8 @@ from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY, Resolved
 from initctl.initializers.complex import on_complex
 from initctl.rules import parse_call
-from initctl.stream import Draws, Law, WholeLaw, encode
+from initctl.stream import Draws, Law, WholeLaw
+from initctl.stream.encode import encode
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
