@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
-
 from initctl.initializers.fans import Arrangement, Weight, layout_of, weights
 from initctl.initializers.initializer import Resolved, Unfit
 from initctl.stream import Normal, Table, WholeLaw, ZeroedNormal
@@ -15,6 +13,7 @@ from initctl.stream.laws import LARGEST_NORMAL
 from initctl.stream.orthonormal import flops
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from initctl.stream import Draws, Law
@@ -59,6 +58,8 @@ class Orthogonal(WholeLaw):
         return flops(self.batch, self.rows, self.columns)
 
     def prepared(self, draws: Draws) -> Table:
+        import numpy as np
+
         gaussian = _gaussian(draws, prod(self.shape)).reshape(self.shape).transpose(self.axes)
         permuted_shape = gaussian.shape
         matrices = draws.orthonormal(gaussian.reshape(self.batch, self.rows, self.columns))
@@ -98,6 +99,8 @@ class DeltaOrthogonal(WholeLaw):
         return tuple(self.shape[axis] for axis in self.axes)
 
     def prepared(self, draws: Draws) -> Table:
+        import numpy as np
+
         tensor = np.zeros(self.shape, np.float32)
         convolution = tensor.transpose(self.axes)
         out, into, *kernel = convolution.shape
@@ -167,6 +170,8 @@ def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
 
 def _gaussian(draws: Draws, count: int) -> NDArray[np.float32]:
     """The first normal draws, drawn a part at a time: the reference's temporaries are many times as large."""
+    import numpy as np
+
     values = np.empty(count, np.float32)
     for first in range(0, count, _DRAWN_AT_ONCE):
         values[first : first + _DRAWN_AT_ONCE] = draws.normal01(first, min(first + _DRAWN_AT_ONCE, count))

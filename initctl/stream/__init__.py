@@ -21,7 +21,7 @@ Integer steps are exact. Float steps use only IEEE add, subtract, multiply, divi
 comparison, each rounded once. What stands here is the readable reference, in NumPy.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from initctl.stream.fused import Fused
 from initctl.stream.laws import Constant, Normal, Table, TruncNormal, Uniform, ZeroedNormal
@@ -50,7 +50,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the one name that needs NumPy: a plan only names laws
+def __getattr__(name: str) -> type:
+    """`Draws` loads NumPy; laws are data, and a plan of them needs none."""
     if name != "Draws":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from initctl.stream.draws import Draws

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 def orthonormal(gaussian: Floats) -> Floats:
     """Orthonormal rows or columns, whichever are fewer, for each matrix of a stack [batch, rows, columns]."""
+    import numpy as np
+
     is_wide = gaussian.shape[-2] < gaussian.shape[-1]
     q, r = np.linalg.qr(gaussian.swapaxes(-1, -2) if is_wide else gaussian)
     signs = np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, np.float32(-1), np.float32(1))

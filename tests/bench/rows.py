@@ -11,20 +11,25 @@ import initctl
 from initctl.stream import WholeLaw
 from tests.bench.bench import GIGABYTE, INITCTL, PYTHON, Bench
 from tests.bench.checkpoints import HEAD, many_tensors, square
+from tests.bench.operators import OPERATORS, script
 from tests.bench.result import Result
-from tests.bench.timing import compared
+from tests.bench.timing import compared, timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.bench.bench import Kind
+    from tests.bench.operators import Operator
 
     Row = Callable[[Bench], Result]
 
 ALL, ZEROS, ONE_HEAD = "*=normal:std=0.02", "*=zeros", f"{HEAD}=normal:std=0.02"
-MEMORY_LIMIT = 400
+MEMORY_LIMIT = 150
 """Megabytes, beside what an initializer that needs its tensor at once takes for it."""
+_MANY = 100_000
+_OF_LAWS = 0.27
+"""How large a part of the large checkpoint the laws are compared on: 0.54 GB of 2."""
 
 _COPYING = "`cp A B && sync B`"
 _BY_HAND = """
@@ -35,6 +40,10 @@ for tensor in tensors.values():
     torch.nn.init.normal_(tensor, std=0.02)
 save_file(tensors, sys.argv[2])
 """
+_LOADING = "import sys; from safetensors.torch import load_file; load_file(sys.argv[1])"
+_SAVING = (
+    "import sys; from safetensors.torch import load_file, save_file; save_file(load_file(sys.argv[1]), sys.argv[2])"
+)
 
 
 def _beside_copying(rule: str, work: str, limit: float | None, kind: Kind = "safetensors") -> Row:
@@ -50,7 +59,7 @@ def everything_and_by_hand(bench: Bench) -> Result:
     path = bench.checkpoint(bench.size)
     script = [PYTHON, "-c", _BY_HAND, str(path), str(bench.out)]
     comparison = bench.compared(path, bench.apply(path, ALL), script)
-    return Result(f"every weight of {_size(path)}", "`load_file, torch.nn.init, save_file`", *comparison, 0.2)
+    return Result(f"every weight of {_size(path)}", "`load_file, torch.nn.init, save_file`", *comparison, 0.1)
 
 
 def _patched(work: str, kind: Kind = "safetensors") -> Row:
@@ -88,6 +97,51 @@ def _peak_of_whole(call: str) -> Row:
     return row
 
 
+def _beside_normal(operator: Operator) -> Row:
+    def row(bench: Bench) -> Result:
+        path = bench.checkpoint(bench.size * _OF_LAWS)
+        ours, theirs = (bench.apply(path, rule) for rule in (operator.rule, operator.instead("normal:std=0.02")))
+        comparison = bench.compared(path, ours, theirs)
+        return Result(f"{operator.call} on {_size(path)}", "the same, normal", *comparison, operator.limit)
+
+    return row
+
+
+def _beside_script(operator: Operator) -> Row:
+    def row(bench: Bench) -> Result:
+        path = bench.checkpoint(bench.size * _OF_LAWS)
+        theirs = [PYTHON, "-c", script(operator), str(path), str(bench.out)]
+        comparison = bench.compared(path, bench.apply(path, operator.rule), theirs)
+        return Result(f"{operator.call} on {_size(path)}", "the same in torch, in a script", *comparison, 1.0)
+
+    return row
+
+
+def verify_and_apply(bench: Bench) -> Result:
+    path = bench.checkpoint(bench.size)
+    made = bench.folder / "made.safetensors"
+    timed([*bench.apply(path, ALL), "-o", str(made)])
+    comparison = bench.compared(path, [*INITCTL, "verify", str(made), "-q", "-r", ALL], bench.apply(path, ALL))
+    return Result(f"verify every weight of {_size(path)}", "apply of the same", *comparison, 1.0)
+
+
+def _many(work: str, command: str, against: str, script: str, limit: float) -> Row:
+    def row(bench: Bench) -> Result:
+        path = many_tensors(bench.folder / "many.safetensors", _MANY)
+        ours = {
+            "inspect": [*INITCTL, "inspect", str(path), "--json"],
+            "plan": [*INITCTL, "plan", str(path), "--json", "-r", ALL],
+            "apply": bench.apply(path, ALL),
+            "verify": [*INITCTL, "verify", str(bench.folder / "made-many.safetensors"), "-q", "-r", ALL],
+        }
+        if command == "verify":
+            timed([*ours["apply"], "-o", str(bench.folder / "made-many.safetensors")])
+        comparison = bench.compared(path, ours[command], [PYTHON, "-c", script, str(path), str(bench.out)])
+        return Result(work.format(f"{_MANY:,}"), against, *comparison, limit)
+
+    return row
+
+
 def help_and_import(bench: Bench) -> Result:
     return _beside_import("`initctl --help`", [*INITCTL, "--help"], bench, 0.1)
 
@@ -116,26 +170,34 @@ def _inside(name: str, work: str, against: str, limit: float) -> Row:
 
 
 ROWS: dict[str, Row] = {
-    "all": _beside_copying(ALL, "every weight of {}", 1.3),
-    "zeros": _beside_copying(ZEROS, "every weight of {}, zeros", 1.3),
+    "all": _beside_copying(ALL, "every weight of {}", 1.0),
+    "zeros": _beside_copying(ZEROS, "every weight of {}, zeros", 0.8),
     "by-hand": everything_and_by_hand,
-    "head": _beside_copying(ONE_HEAD, "one head of {}, to a new file", 1.2),
+    "head": _beside_copying(ONE_HEAD, "one head of {}, to a new file", 0.9),
     "patch": _patched("one head of {}, `--patch`"),
     "memory": _peak_memory("peak memory, {}: every weight, one head"),
-    "torch-all": _beside_copying(ALL, "every weight of {} of torch.save", None, "torch"),
-    "torch-head": _beside_copying(ONE_HEAD, "one head of {} of torch.save, to a new file", None, "torch"),
+    "torch-all": _beside_copying(ALL, "every weight of {} of torch.save", 1.0, "torch"),
+    "torch-head": _beside_copying(ONE_HEAD, "one head of {} of torch.save, to a new file", 0.9, "torch"),
     "torch-patch": _patched("one head of {} of torch.save, `--patch`", "torch"),
     "torch-memory": _peak_memory("peak memory, {} of torch.save: every weight, one head", "torch"),
     "memory-orthogonal": _peak_of_whole("orthogonal"),
     "memory-sparse": _peak_of_whole("sparse:sparsity=0.5"),
-    "float32": _inside("normal float32", "64 × 1 M float32 normals, 1 thread", "`Tensor.normal_`", 0.33),
-    "bfloat16": _inside("normal bfloat16", "64 × 1 M bfloat16 normals, 1 thread", "`Tensor.normal_`", 0.25),
-    "trunc": _inside("trunc_normal", "67 M normals cut at ±2 std", "`nn.init.trunc_normal_`", 0.25),
-    "sparse": _inside("sparse", "sparse, 8192 × 8192", "`nn.init.sparse_`", 0.25),
-    "orthogonal": _inside("orthogonal", "orthogonal, 4096 × 4096", "`nn.init.orthogonal_`", 1.0),
+    "float32": _inside("normal float32", "64 × 1 M float32 normals, 1 thread", "`Tensor.normal_`", 0.25),
+    "bfloat16": _inside("normal bfloat16", "64 × 1 M bfloat16 normals, 1 thread", "`Tensor.normal_`", 0.22),
+    "trunc": _inside("trunc_normal", "67 M normals cut at ±2 std", "`nn.init.trunc_normal_`", 0.05),
+    "sparse": _inside("sparse", "sparse, 8192 × 8192", "`nn.init.sparse_`", 0.2),
+    "orthogonal": _inside("orthogonal", "orthogonal, 4096 × 4096", "`nn.init.orthogonal_`", 0.9),
+    "verify": verify_and_apply,
+    "many-inspect": _many("inspect {} tensors", "inspect", "`load_file`", _LOADING, 0.6),
+    "many-plan": _many("plan {} tensors", "plan", "`load_file`", _LOADING, 1.0),
+    "many-apply": _many("apply to {} tensors", "apply", "`load_file, save_file`", _SAVING, 0.95),
+    "many-verify": _many("verify {} tensors", "verify", "`load_file`", _LOADING, 2.4),
+    "many-by-hand": _many("apply to {} tensors", "apply", "`load_file, torch.nn.init, save_file`", _BY_HAND, 0.6),
     "help": help_and_import,
     "plan": plan_and_import,
     "apply": small_apply_and_import,
+    **{name: _beside_normal(operator) for name, operator in OPERATORS.items()},
+    **{f"{name}-script": _beside_script(operator) for name, operator in OPERATORS.items() if operator.torch},
 }
 
 

@@ -84,18 +84,6 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Collect no garbage: looking through what is read, which is all kept, would take a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _is_zipped(descriptor: int) -> bool:
     return read_at(descriptor, len(_ZIP), 0) == _ZIP
 

@@ -13,11 +13,11 @@ ZEROED_NORMAL, ROW_PLUS_NORMAL, SINUSOID, COUNTED_LOG, HADAMARD, AFFINE, MIXTURE
 """What `fill_from` computes."""
 RUN_FIELDS = 9
 """What `fill` knows of a run: one of these, the row of its parameters (of a constant, its bytes), the row of its
-layout, the two halves of its key, its stream, the indices at which it starts and stops, and its first element in the
+dtype, the two halves of its key, its stream, the indices at which it starts and stops, and its first element in the
 output, in its own elements."""
 PARAMETERS = 7
 """Numbers a law takes at most."""
-LAYOUT_FIELDS = 6
+DTYPE_FIELDS = 6
 """What the kernels know of a dtype: bytes of an element; then, for floats of fewer than 32 bits, bits of the
 mantissa, bias of the exponent, the code of the largest finite number, the code on overflow, and whether -0 exists."""
 

@@ -11,8 +11,8 @@ import numpy as np
 from initctl.stream.encode import encode
 from initctl.stream.engines.abi import (
     CONSTANT,
+    DTYPE_FIELDS,
     INVERSE_SOFTPLUS,
-    LAYOUT_FIELDS,
     LOG_UNIFORM,
     NORMAL,
     PARAMETERS,
@@ -46,7 +46,7 @@ class Form(NamedTuple):
 
     law: int | None
     row: int
-    layout: int
+    dtype: int
     width: int
 
 
@@ -56,7 +56,7 @@ class Batch:
     def __init__(self) -> None:
         self._runs: list[int] = []
         self._parameters: list[float] = []
-        self._layouts: dict[int, tuple[int, NDArray[np.int64], int]] = {}
+        self._dtypes: dict[int, tuple[int, NDArray[np.int64], int]] = {}
         self._forms: dict[tuple[int, int], Form] = {}
 
     def form(self, law: Law, dtype: DType) -> Form:
@@ -72,8 +72,8 @@ class Batch:
 
     def _new_form(self, law: Law, dtype: DType) -> Form:
         if type(law) is Constant:
-            layout, width = self._layout(dtype)
-            return Form(CONSTANT, _pattern(law.value, copysign(1, law.value), dtype), layout, width)
+            row, width = self._dtype_row(dtype)
+            return Form(CONSTANT, _pattern(law.value, copysign(1, law.value), dtype), row, width)
         known = known_law(law) if dtype.is_floating else None
         return self.numbered(known, dtype) if known else Form(None, 0, 0, dtype.width)
 
@@ -82,13 +82,13 @@ class Batch:
         kind, numbers = law
         row = len(self._parameters) // PARAMETERS
         self._parameters += (*numbers, *_NO_NUMBERS[len(numbers) :])
-        return Form(kind, row, *self._layout(dtype))
+        return Form(kind, row, *self._dtype_row(dtype))
 
-    def _layout(self, dtype: DType) -> tuple[int, int]:
+    def _dtype_row(self, dtype: DType) -> tuple[int, int]:
         """The number of its row, and bytes of an element."""
-        if id(dtype) not in self._layouts:
-            self._layouts[id(dtype)] = len(self._layouts), layout_of(dtype), dtype.width
-        row, _, width = self._layouts[id(dtype)]
+        if id(dtype) not in self._dtypes:
+            self._dtypes[id(dtype)] = len(self._dtypes), fields_of(dtype), dtype.width
+        row, _, width = self._dtypes[id(dtype)]
         return row, width
 
     def add(self, form: Form, key: Key, start: int, stop: int, place: int, *, stream: int = 0) -> None:
@@ -98,9 +98,9 @@ class Batch:
     @property
     def arguments(self) -> tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         """What `fill` takes first."""
-        layouts = np.array([layout for _, layout, _ in self._layouts.values()], np.int64)
+        dtypes = np.array([fields for _, fields, _ in self._dtypes.values()], np.int64)
         count = len(self._runs) // RUN_FIELDS
-        return count, np.array(self._runs, np.int64), np.array(self._parameters, np.float64), layouts
+        return count, np.array(self._runs, np.int64), np.array(self._parameters, np.float64), dtypes
 
 
 _NO_NUMBERS = (0.0,) * PARAMETERS
@@ -132,11 +132,11 @@ def _pattern(value: float, sign: float, dtype: DType) -> int:  # noqa: ARG001 - 
 
 
 @cache
-def layout_of(dtype: DType) -> NDArray[np.int64]:
-    """`dtype` as the kernels know it: see `abi.LAYOUT_FIELDS`."""
+def fields_of(dtype: DType) -> NDArray[np.int64]:
+    """`dtype` as the kernels know it: see `abi.DTYPE_FIELDS`."""
     import ml_dtypes
 
-    fields = np.zeros(LAYOUT_FIELDS, np.int64)
+    fields = np.zeros(DTYPE_FIELDS, np.int64)
     fields[0] = dtype.width
     if dtype.is_floating and dtype.width < np.dtype(np.float32).itemsize:
         kind = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]

@@ -23,8 +23,8 @@ _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
 """What one random number costs the reference, and one tensor, however small."""
 _LOADING = 0.06
 """Loading compiled code."""
-_WORTH_COMPILING = 2.0
-"""Compiling takes some 6 seconds, once for a machine: work of this length pays for it the fourth time."""
+_WORTH_COMPILING = 3.0
+"""Compiling takes some 11 seconds, once for a machine: work of this length pays for it the fourth time."""
 
 _NUMPY_FLOP = 6.0e-11
 """What one floating-point operation of a QR decomposition costs: NumPy's is computed in double precision."""

@@ -12,7 +12,7 @@ import numpy as np
 from initctl.dtypes import BY_NAME
 from initctl.stream.draws import Draws
 from initctl.stream.engines.abi import NORMAL, SCRATCH, WORDS
-from initctl.stream.engines.batch import Batch, layout_of
+from initctl.stream.engines.batch import Batch, fields_of
 from initctl.stream.engines.engine import LawRun, NumpyEngine
 from initctl.stream.engines.object_code import kernels
 from initctl.stream.engines.selfcheck import gives_reference_bits
@@ -42,7 +42,7 @@ _STANDARD_NORMAL = NORMAL, (-0.0, 1.0)
 _FLOAT32 = BY_NAME["float32"]
 _WIDEST = 8
 """Bytes of the widest part of an element."""
-_WORTH_A_RUN = 1024
+_WORTH_A_RUN = 64
 """Numbers that take the kernels longer than preparing a run for them does."""
 _COLUMNS_AT_ONCE = 64
 """Columns that one thread ranks at a time."""
@@ -96,7 +96,7 @@ class CompiledEngine(NumpyEngine):
         if values.dtype != np.float32 or not dtype.is_floating or out.ctypes.data % dtype.width:
             super().encode(values, dtype, out)
             return
-        self.call("encode", np.ascontiguousarray(values), values.size, layout_of(dtype), out)
+        self.call("encode", np.ascontiguousarray(values), values.size, fields_of(dtype), out)
 
     def compute(self, law: KernelLaw, key: Key, start: int, stop: int, stream: int, out: NDArray[Any]) -> None:
         """Write the numbers from `start` to `stop` of a law, in 32 bits each."""
@@ -115,7 +115,7 @@ class CompiledEngine(NumpyEngine):
         known, largest = tabled(law, start, stop), np.zeros(1, np.int64)
         if known:
             run, matrix = (known.law, *key, known.stream, start, stop), (known.row, known.columns, known.table)
-            self.call("fill_from", *run, *matrix, layout_of(dtype), *_scratch(), out, largest)
+            self.call("fill_from", *run, *matrix, fields_of(dtype), *_scratch(), out, largest)
         return known is not None and largest[0] <= _largest_bits(dtype)
 
     def _proves(self, kernels: Kernels) -> bool:
@@ -145,9 +145,9 @@ class CompiledDraws(Draws):
         return values
 
     def added(self, total: float, numbers: NDArray[Any], *, around: float | None = None) -> float:
-        sums, layout = np.array([total, around or 0.0]), layout_of(BY_NAME[numbers.dtype.name])
+        sums, fields = np.array([total, around or 0.0]), fields_of(BY_NAME[numbers.dtype.name])
         numbers = np.ascontiguousarray(numbers)
-        self.engine.call("added", numbers, numbers.size, layout, around is not None, sums, _scratch()[1])
+        self.engine.call("added", numbers, numbers.size, fields, around is not None, sums, _scratch()[1])
         return float(sums[0])
 
     def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:

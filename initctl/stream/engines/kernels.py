@@ -33,9 +33,9 @@ from initctl.stream.engines.abi import (
     AFFINE,
     CONSTANT,
     COUNTED_LOG,
+    DTYPE_FIELDS,
     HADAMARD,
     INVERSE_SOFTPLUS,
-    LAYOUT_FIELDS,
     LOG_UNIFORM,
     MIXTURE,
     NORMAL,
@@ -319,17 +319,17 @@ def _to_bfloat16(values, out):
 
 
 @loop
-def _narrow(values, layout, out):
-    """Round to nearest even, to a float of fewer bits: see `abi.LAYOUT_FIELDS`."""
-    mantissa, bias = layout[1], layout[2]
-    largest, overflow, has_minus_zero = u32(layout[3]), u32(layout[4]), u32(layout[5])
+def _narrow(values, dtype, out):
+    """Round to nearest even, to a float of fewer bits: see `abi.DTYPE_FIELDS`."""
+    mantissa, bias = dtype[1], dtype[2]
+    largest, overflow, has_minus_zero = u32(dtype[3]), u32(dtype[4]), u32(dtype[5])
     shift = u32(elementary.MANTISSA_BITS - mantissa)
     below_half = u32((1 << (elementary.MANTISSA_BITS - mantissa - 1)) - 1)
     rebias = u32((127 - bias) << mantissa)
     smallest_normal = u32((128 - bias) << elementary.MANTISSA_BITS)
     unit_bits = u32((128 - bias - mantissa + elementary.MANTISSA_BITS) << elementary.MANTISSA_BITS)
     unit = u32(unit_bits).view(f32)  # added to a small number, it rounds it to a whole number of the least steps
-    sign_bit = u32(8 * layout[0] - 1)
+    sign_bit = u32(8 * dtype[0] - 1)
     for i in range(values.size):
         bits = f32(values[i]).view(u32)
         magnitude = u32(bits & _MAGNITUDE)
@@ -343,19 +343,19 @@ def _narrow(values, layout, out):
 
 
 @loop
-def _store(values, layout, out, position):
+def _store(values, dtype, out, position):
     """Cast `values` to the elements of `out` from `position`."""
-    width, stop = layout[0], position + values.size
+    width, stop = dtype[0], position + values.size
     if width == 4:
         _copy(values, carray(out, stop, f32)[position:])
     elif width == 8:
         _copy(values, carray(out, stop, f64)[position:])
-    elif width == 2 and layout[2] == 127:
+    elif width == 2 and dtype[2] == 127:
         _to_bfloat16(values, carray(out, stop, u16)[position:])
     elif width == 2:
-        _narrow(values, layout, carray(out, stop, u16)[position:])
+        _narrow(values, dtype, carray(out, stop, u16)[position:])
     else:
-        _narrow(values, layout, carray(out, stop, u8)[position:])
+        _narrow(values, dtype, carray(out, stop, u8)[position:])
 
 
 @loop
@@ -365,12 +365,12 @@ def _from_bfloat16(codes, values):
 
 
 @loop
-def _widen(codes, layout, values):
+def _widen(codes, dtype, values):
     """Exactly to float32, a float of fewer bits; what is not finite becomes NaN."""
-    mantissa, bias = layout[1], layout[2]
-    largest, has_minus_zero = u32(layout[3]), u32(layout[5])
-    shift, sign_shift = u32(elementary.MANTISSA_BITS - mantissa), u32(32 - 8 * layout[0])
-    sign_bit = u32(u32(1) << u32(8 * layout[0] - 1))
+    mantissa, bias = dtype[1], dtype[2]
+    largest, has_minus_zero = u32(dtype[3]), u32(dtype[5])
+    shift, sign_shift = u32(elementary.MANTISSA_BITS - mantissa), u32(32 - 8 * dtype[0])
+    sign_bit = u32(u32(1) << u32(8 * dtype[0] - 1))
     unit = u32((254 - bias) << elementary.MANTISSA_BITS).view(f32)
     for i in range(codes.size):
         code = u32(codes[i])
@@ -382,17 +382,17 @@ def _widen(codes, layout, values):
 
 
 @loop
-def _load(stored, first, last, layout, values):
+def _load(stored, first, last, dtype, values):
     """The elements of `stored` from `first` to `last`, as float32 numbers."""
-    width = layout[0]
+    width = dtype[0]
     if width == 4:
         _copy(carray(stored, last, f32)[first:], values)
-    elif width == 2 and layout[2] == 127:
+    elif width == 2 and dtype[2] == 127:
         _from_bfloat16(carray(stored, last, u16)[first:], values)
     elif width == 2:
-        _widen(carray(stored, last, u16)[first:], layout, values)
+        _widen(carray(stored, last, u16)[first:], dtype, values)
     else:
-        _widen(carray(stored, last, u8)[first:], layout, values)
+        _widen(carray(stored, last, u8)[first:], dtype, values)
 
 
 @loop
@@ -447,8 +447,8 @@ def _repeat(pattern, width, out, position, count):
 
 
 @loop
-def _fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals, doubles, out, origin):
-    """The elements from `start` to `stop` of a law, cast as `layout` says, in `out` from element `origin`."""
+def _fill(law, key0, key1, stream, start, stop, parameters, dtype, words, reals, doubles, out, origin):
+    """The elements from `start` to `stop` of a law, cast to `dtype`, in `out` from element `origin`."""
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
         count = min(TILE, (stop + LANES - 1) // LANES - block)
         first, last = max(start - LANES * block, 0), min(stop - LANES * block, LANES * count)
@@ -456,31 +456,31 @@ def _fill(law, key0, key1, stream, start, stop, parameters, layout, words, reals
         if law == WORDS:
             _words(key0, key1, stream, block, count, words)
             _copy(words[first:last], carray(out, position + last - first, u32)[position:])
-        elif layout[0] == 4 and last - first == LANES * count:  # the values are what is asked for
+        elif dtype[0] == 4 and last - first == LANES * count:  # the values are what is asked for
             values = carray(out, position + last, f32)[position:]
             _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], doubles, values)
         else:
             _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], doubles, reals[:_TILED])
-            _store(reals[first:last], layout, out, position)
+            _store(reals[first:last], dtype, out, position)
 
 
-def fill(count, runs, parameters, layouts, words, reals, doubles, out):
-    """`count` runs of laws: see `abi.RUN_FIELDS`. There are no more rows of parameters and of layouts than runs."""
+def fill(count, runs, parameters, dtypes, words, reals, doubles, out):
+    """`count` runs of laws: see `abi.RUN_FIELDS`. There are no more rows of parameters and of dtypes than runs."""
     runs, parameters = carray(runs, (count, RUN_FIELDS)), carray(parameters, (count, PARAMETERS))
-    layouts = carray(layouts, (count, LAYOUT_FIELDS))
+    dtypes = carray(dtypes, (count, DTYPE_FIELDS))
     words, reals, doubles = carray(words, SCRATCH), carray(reals, 4 * SCRATCH), carray(doubles, 2 * SCRATCH)
     for i in range(count):
         law, row, start, stop, origin = runs[i, 0], runs[i, 1], runs[i, 6], runs[i, 7], runs[i, 8]
-        layout, key0, key1, stream = layouts[runs[i, 2]], u64(runs[i, 3]), u64(runs[i, 4]), u64(runs[i, 5])
+        dtype, key0, key1, stream = dtypes[runs[i, 2]], u64(runs[i, 3]), u64(runs[i, 4]), u64(runs[i, 5])
         if law == CONSTANT:
-            _repeat(row, layout[0], out, origin, stop - start)
+            _repeat(row, dtype[0], out, origin, stop - start)
         else:
-            _fill(law, key0, key1, stream, start, stop, parameters[row], layout, words, reals, doubles, out, origin)
+            _fill(law, key0, key1, stream, start, stop, parameters[row], dtype, words, reals, doubles, out, origin)
 
 
-def encode(values, count, layout, out):
-    """Cast `count` float32 values as `layout` says."""
-    _store(carray(values, count), carray(layout, LAYOUT_FIELDS), out, 0)
+def encode(values, count, dtype, out):
+    """Cast `count` float32 values as `dtype`."""
+    _store(carray(values, count), carray(dtype, DTYPE_FIELDS), out, 0)
 
 
 @loop
@@ -628,8 +628,8 @@ def _keep(words, p, old, out):
 
 
 @loop
-def _keep_stored(words, p, layout, old, out, position):
-    width, stop = layout[0], position + words.size
+def _keep_stored(words, p, dtype, old, out, position):
+    width, stop = dtype[0], position + words.size
     if width == 4:
         _keep(words, p, carray(old, stop, u32)[position:], carray(out, stop, u32)[position:])
     elif width == 2:
@@ -638,14 +638,14 @@ def _keep_stored(words, p, layout, old, out, position):
         _keep(words, p, carray(old, stop, u8)[position:], carray(out, stop, u8)[position:])
 
 
-def fill_from(law, key0, key1, stream, start, stop, p, columns, table, layout, words, reals, doubles, out, largest):
+def fill_from(law, key0, key1, stream, start, stop, p, columns, table, dtype, words, reals, doubles, out, largest):
     """As `fill`, one run of a law that takes a `table` besides: numbers of a row of `columns`, or the run's old values.
 
     `stream` is a second one that the law draws from. `largest` gets the bits of the largest magnitude, where old values
-    were computed with: what is no finite number of the layout is not right then.
+    were computed with: what is no finite number of the dtype is not right then.
     """
     key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    p, layout, largest = carray(p, PARAMETERS), carray(layout, LAYOUT_FIELDS), carray(largest, 1)
+    p, dtype, largest = carray(p, PARAMETERS), carray(dtype, DTYPE_FIELDS), carray(largest, 1)
     words, reals, doubles = carray(words, SCRATCH), carray(reals, 4 * SCRATCH), carray(doubles, 2 * SCRATCH)
     values, before, rest = reals[:_TILED], reals[_TILED : 2 * _TILED], reals[2 * _TILED :]
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
@@ -657,20 +657,20 @@ def fill_from(law, key0, key1, stream, start, stop, p, columns, table, layout, w
         if law in (ZEROED_NORMAL, MIXTURE):
             _words(key0, key1, stream, block, count, words)
         if law == AFFINE:
-            _load(table, position, position + size, layout, before[:size])
+            _load(table, position, position + size, dtype, before[:size])
             if p[1] != 0:
                 _scale_and_add(before[:size], f32(p[2]), values[first:last], rest[first:last])
             else:
                 _scale(before[:size], f32(p[2]), rest[first:last])
             largest[0] = max(largest[0], i64(_largest(rest[first:last])))
-            _store(rest[first:last], layout, out, position)
+            _store(rest[first:last], dtype, out, position)
         elif law == MIXTURE:
-            _store(values[first:last], layout, out, position)
-            _keep_stored(words[first:last], f32(p[2]), layout, table, out, position)
+            _store(values[first:last], dtype, out, position)
+            _keep_stored(words[first:last], f32(p[2]), dtype, table, out, position)
         else:
             index = LANES * block + first
             _by_rows(law, index, index + size, p, columns, table, words[first:last], values[first:last])
-            _store(values[first:last], layout, out, position)
+            _store(values[first:last], dtype, out, position)
 
 
 @loop
@@ -688,17 +688,17 @@ def _sum_of_squares(values, around, total):
     return total
 
 
-def added(stored, count, layout, squares, sums, reals):
+def added(stored, count, dtype, squares, sums, reals):
     """To the first of `sums` each of `count` elements, or the square of its distance from the second of `sums`."""
-    layout, sums, reals = carray(layout, LAYOUT_FIELDS), carray(sums, 2), carray(reals, 4 * SCRATCH)
+    dtype, sums, reals = carray(dtype, DTYPE_FIELDS), carray(sums, 2), carray(reals, 4 * SCRATCH)
     for first in range(0, count, _TILED):
         last = min(first + _TILED, count)
-        if layout[0] == 8:
+        if dtype[0] == 8:
             numbers = carray(stored, count, f64)[first:last]
             sums[0] = _sum_of_squares(numbers, sums[1], sums[0]) if squares else _sum(numbers, sums[0])
         else:
             values = reals[: last - first]
-            _load(stored, first, last, layout, values)
+            _load(stored, first, last, dtype, values)
             sums[0] = _sum_of_squares(values, sums[1], sums[0]) if squares else _sum(values, sums[0])
 
 

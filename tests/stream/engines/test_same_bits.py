@@ -15,7 +15,8 @@ from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
 from initctl.initializers.deterministic import Interval
-from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal, encode
+from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.encode import encode
 from initctl.stream.engines import LawRun, NumpyEngine, Unusable
 from initctl.stream.engines.device import TorchEngine
 from initctl.stream.engines.selfcheck import Held
