@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from initctl.commit import storage_errors
-from initctl.execution.converting import Converter
 from initctl.execution.destination import check_not_source
 from initctl.execution.outputs import names_directory
 from initctl.execution.rewriting import Rewriter
@@ -53,6 +52,8 @@ def execute(
         workers = stack.enter_context(Workers(threads or processors(), on_event))
         revised = olds(plan, stack)
         if output is not None and conversion:
+            from initctl.execution.converting import Converter
+
             converter = Converter(plan, conversion.format, workers, revised, on_event)
             if conversion.largest is None:
                 return converter.to_file(output, no_clobber=no_clobber, force=force)
