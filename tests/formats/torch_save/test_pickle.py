@@ -104,14 +104,19 @@ def test_sets_and_dicts_are_made_by_their_classes(data: bytes, kind: Global):
     assert read_pickle(data).value.called == kind
 
 
-def spelled(value: Any) -> Any:
-    """All that a stand-in holds, as plain data."""
-    if isinstance(value, (list, tuple)):
-        return [type(value).__name__, *map(spelled, value)]
+def spelled(value: Any, above: tuple[int, ...] = ()) -> Any:
+    """All that a stand-in holds, as plain data; what it is in itself is only its depth."""
+    if id(value) in above:
+        return above.index(id(value))
     if isinstance(value, Call):
-        kept = (value.called, value.arguments, value.pairs, value.items, value.state)
-        return [type(value).__name__, *map(spelled, kept), value.is_shared]
-    return ["storage", spelled(value.id)] if isinstance(value, StorageRef) else [type(value).__name__, value]
+        parts = [value.called, value.arguments, value.pairs, value.items, value.state, value.is_shared]
+    elif isinstance(value, StorageRef):
+        parts = [value.id]
+    elif isinstance(value, (list, tuple)):
+        parts = list(value)
+    else:
+        return repr(value) if isinstance(value, float) else value
+    return [type(value), *(spelled(part, (*above, id(value))) for part in parts)]
 
 
 SHAPES = [(2, 3), (4,), (1, 2, 3), (2, 1, 2, 1, 3), (), (0, 7), (300, 1)]
