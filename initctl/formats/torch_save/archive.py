@@ -144,7 +144,8 @@ def read_archive(descriptor: int, start: int, stop: int) -> Archive:
     records: dict[str, Checksum] = {}
     reached = start
     for entry, end in zip(listed, [*(entry.header for entry in listed[1:]), first], strict=True):
-        _check_stored(entry)
+        if entry.flags & _ENCRYPTED or entry.method != STORED or entry.attributes:
+            _check_stored(entry)
         if entry.header != reached:
             raise Malformed(f"{shown(entry.name)}: does not begin where the record before it ends")
         record = _record(window, entry, end, folder)
@@ -251,36 +252,42 @@ def _record(window: _Window, entry: _Listed, end: int, folder: str) -> Checksum:
     if len(content) < LOCAL.size:
         raise Malformed(f"{shown(entry.name)}: lies beyond the end", _ANEW)
     signature, _, flags, method, _, _, crc, _, size, n_name, n_extra = LOCAL.unpack_from(content)
-    own = signature, flags, method, n_name, content[LOCAL.size :]
-    if own != (SIGNATURE, entry.flags, STORED, len(encoded), encoded):
+    is_same = signature == SIGNATURE and flags == entry.flags and n_name == len(encoded)
+    if not is_same or method != STORED or content[LOCAL.size :] != encoded:
         raise Malformed(f"{shown(entry.name)}: its own header and the directory do not agree")
     begin = entry.header + LOCAL.size + n_name + n_extra
     stop = begin + entry.size
-    stored = [(entry.place, entry.crc)]
+    places, values = [entry.place], [entry.crc]
     if flags & HAS_DESCRIPTOR:
-        form = _DESCRIPTORS.get(end - stop)
-        content = window.read(form.size, stop) if form else b""
-        after = form.unpack(content) if form and len(content) == form.size else (b"", 0)
-        if (after[0], *after[2:]) != (b"PK\x07\x08", entry.size, entry.size):
-            raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
-        stored.append((stop + CRC_IN_DESCRIPTOR, after[1]))
+        places.append(stop + CRC_IN_DESCRIPTOR)
+        values.append(_described(window, entry, stop, end))
     elif end != stop or size not in (entry.size, IN_EXTRA):
         raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
     if crc or not flags & HAS_DESCRIPTOR:
-        stored.append((entry.header + CRC_IN_LOCAL, crc))
-    places = tuple([place for place, _ in stored])
-    return Checksum(_below(folder, entry.name), begin, stop, stored[-1][1], places, _is_unfinished(entry, stored))
+        places.append(entry.header + CRC_IN_LOCAL)
+        values.append(crc)
+    unfinished = values.count(values[-1]) < len(values) and _is_unfinished(entry, values)
+    return Checksum(_below(folder, entry.name), begin, stop, values[-1], tuple(places), unfinished)
 
 
-def _is_unfinished(entry: _Listed, stored: Sequence[tuple[int, int]]) -> bool:
-    """Whether a patch is at work on a checksum that is `stored` at some places: bytes of all but the last may be 0."""
-    _, value = stored[-1]
-    others = [found for _, found in stored if found != value]
-    for other in others:
-        pairs = zip(other.to_bytes(4, "little"), value.to_bytes(4, "little"), strict=True)
-        if any(byte not in (0, right) for byte, right in pairs):
-            raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
-    return bool(others)
+def _described(window: _Window, entry: _Listed, stop: int, end: int) -> int:
+    """The CRC-32 that the descriptor between the content of `entry` and the next record gives it."""
+    form = _DESCRIPTORS.get(end - stop)
+    content = window.read(form.size, stop) if form else b""
+    if not form or len(content) < form.size:
+        raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
+    signature, crc, packed, size = form.unpack(content)
+    if signature != b"PK\x07\x08" or packed != entry.size or size != entry.size:
+        raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
+    return int(crc)
+
+
+def _is_unfinished(entry: _Listed, values: Sequence[int]) -> bool:
+    """Whether a patch is at work on a checksum that has several `values`: bytes of all but the last may be 0."""
+    own = values[-1].to_bytes(4, "little") * len(values)
+    if any(byte not in (0, right) for byte, right in zip(struct.pack(f"<{len(values)}I", *values), own, strict=True)):
+        raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
+    return True
 
 
 def _decoded(name: bytes) -> str:

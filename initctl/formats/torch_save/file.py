@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 def read_table(path: str, name: str) -> FileTable:
     """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
-    with _opened(path) as (descriptor, status), _without_collecting():
+    with _opened(path) as (descriptor, status):
         zipped = _is_zipped(descriptor)
         read = archive.read_saved if zipped else legacy.read_saved
         saved = read(descriptor, 0, status.st_size)
@@ -70,18 +69,6 @@ def _opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
             yield found
     except Malformed as fact:
         raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Collect no garbage: looking through what is read, which is all kept, would take a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _is_zipped(descriptor: int) -> bool:

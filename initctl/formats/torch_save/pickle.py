@@ -76,9 +76,9 @@ def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> P
 
     A whole number in 1, 2 or 4 bytes that follows the text `step` is a `PatchableInt`, as many as tensors may be.
     """
-    machine = _Machine(data)
+    machine = _Machine(data, MOST_INSTRUCTIONS if at_most is None else at_most)
     try:
-        stop = _run(machine, start, MOST_INSTRUCTIONS if at_most is None else at_most)
+        stop = _run(machine, start)
         value = machine.stack.pop()
     except Malformed:
         raise
@@ -91,15 +91,15 @@ def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> P
     return Pickle(value, stop, names, machine.storages, machine.discarded)
 
 
-def _run(machine: _Machine, at: int, at_most: int) -> int:
+def _run(machine: _Machine, at: int) -> int:
     """Follow the instructions from byte `at` on up to the last, and say where that ends. The last counts too."""
     data = machine.data
     try:
         while (code := data[at]) != _STOP:
             follow, cost = _TABLE[code]
-            machine.count += cost
-            if machine.count >= at_most:
-                raise Malformed(f"its pickle holds more than {at_most:,} instructions")
+            machine.left -= cost
+            if machine.left <= 0:
+                raise Malformed(f"its pickle holds more than {machine.at_most:,} instructions")
             at += 1
             at = follow(machine, at) or at
     except IndexError:
@@ -125,10 +125,10 @@ class _Machine:
     if it brings any bytes with it.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, at_most: int) -> None:
         self.data = data
-        self.count = 0
-        """What the instructions so far count as."""
+        self.at_most = self.left = at_most
+        """Instructions, as they count."""
         self.lines = _Lines(data)
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
@@ -201,10 +201,11 @@ class _Machine:
             self.outer.append(self.stack)
             self.stack = []
             return None
-        self.stack.append(found.values)
-        self.keep(found.values[0])
-        self.count += found.cost
-        return found.stop
+        arguments, stop, cost = found
+        self.keep(arguments[0])
+        self.stack.append(arguments)
+        self.left -= cost
+        return stop
 
     def since_mark(self) -> list[Any]:
         """Take the values since the last mark."""

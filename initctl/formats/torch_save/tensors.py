@@ -103,11 +103,12 @@ def behind(value: TensorCall) -> list[Any]:
     found: list[Any] = []
     for _ in range(_MOST_WRAPPERS):
         function, arguments = _function(value), value.arguments
-        found += value.state, value.pairs, value.items
+        if value.state or value.pairs or value.items:
+            found += value.state, value.pairs, value.items
         if not isinstance(arguments, tuple) or len(arguments) > _MOST_ARGUMENTS:
             break
         if function in _IN_STORAGES and len(arguments) >= 4:
-            return leading([*found, *arguments[4:]])
+            return leading((*found, *arguments[4:]))
         if function in _PARAMETERS and arguments and is_tensor(arguments[0]):
             value, others = arguments[0], arguments[1:]
         elif function in _TYPES and len(arguments) >= 3 and is_tensor(inner := _made_by(*arguments[:3:2])):

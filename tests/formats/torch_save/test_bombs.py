@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SECONDS, BYTES = 60, 500_000_000
+SECONDS, BYTES = 35, 500_000_000
 """What reading may take of a processor and of memory at the very most: three times what the costliest takes here."""
 
 READ = f"""

@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -20,8 +21,10 @@ from initctl.formats.torch_save import pickle as machine
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.pickle import read_pickle
 from initctl.formats.torch_save.standins import DICT, FROZENSET, SET, Call, Global, StorageRef
+from initctl.formats.torch_save.tensor_arguments import tensor_arguments
 from tests.broken.torch_faults import REAL
-from tests.formats.torch_save.rewritten import with_pickle
+from tests.formats.edits import Edit, edited, edits
+from tests.formats.torch_save.rewritten import pickle_of, saved, with_pickle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +104,81 @@ def test_sets_and_dicts_are_made_by_their_classes(data: bytes, kind: Global):
     assert read_pickle(data).value.called == kind
 
 
+def spelled(value: Any, above: tuple[int, ...] = ()) -> Any:
+    """All that a stand-in holds, as plain data; what it is in itself is only its depth."""
+    if id(value) in above:
+        return above.index(id(value))
+    if isinstance(value, Call):
+        parts = [value.called, value.arguments, value.pairs, value.items, value.state, value.is_shared]
+    elif isinstance(value, StorageRef):
+        parts = [value.id]
+    elif isinstance(value, (list, tuple)):
+        parts = list(value)
+    else:
+        return repr(value) if isinstance(value, float) else value
+    return [type(value), *(spelled(part, (*above, id(value))) for part in parts)]
+
+
+SHAPES = [(2, 3), (4,), (1, 2, 3), (2, 1, 2, 1, 3), (), (0, 7), (300, 1)]
+TENSORS = pickle_of(saved({f"t{number}": torch.zeros(shape) for number, shape in enumerate(SHAPES * 9)}))
+
+
+def outcome(data: bytes) -> Any:
+    """What comes of reading a pickle."""
+    try:
+        read = read_pickle(data)
+    except Malformed as fact:
+        return str(fact)
+    counts = len(read.storages), len(read.discarded), sorted(map(str, read.names.called))
+    return [spelled(read.value), read.stop, counts]
+
+
+def step_by_step(data: bytes) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "tensor_arguments", lambda *_: None)
+        return outcome(data)
+
+
+def test_tensors_are_the_same_in_one_step_as_step_by_step(monkeypatch: pytest.MonkeyPatch):
+    taken = []
+
+    def noted(*given: Any) -> Any:
+        found = tensor_arguments(*given)
+        taken.append(found is not None)
+        return found
+
+    monkeypatch.setattr(machine, "tensor_arguments", noted)
+    assert outcome(TENSORS) == step_by_step(TENSORS)
+    assert sum(taken) > len(SHAPES) * 7
+
+
+@settings(deadline=None, max_examples=300)
+@given(edits)
+def test_whatever_is_changed_in_a_tensor_is_the_same_in_one_step_as_step_by_step(edits: list[Edit]):
+    data = edited(TENSORS, edits)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        assert outcome(data) == step_by_step(data)
+
+
+def test_a_tensor_counts_the_same_in_one_step_as_step_by_step():
+    def least(data: bytes) -> int:
+        low, high = 0, 10_000
+        while low < high:
+            middle = (low + high) // 2
+            try:
+                read_pickle(data, at_most=middle)
+            except Malformed:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    found = least(TENSORS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "tensor_arguments", lambda *_: None)
+        assert least(TENSORS) == found
+
+
 def test_ids_are_kept_for_whoever_knows_them():
     read = read_pickle(b"(K\1QPtwo\nt.")
     assert [type(value) for value in read.value] == [StorageRef, StorageRef]
@@ -149,15 +227,15 @@ EVERYWHERE = {
 GUARDED = """
 import os, sys, runpy
 from initctl.errors import InputError
-import initctl.formats.torch_save.file, initctl.report.checkpoints
 from initctl.formats import read_checkpoint
+read_checkpoint(sys.argv[1])  # imports what reading takes
 def hook(event, arguments):
     if event.partition(".")[0] in ("import", "subprocess", "exec", "compile", "pickle") or event in (
         "os.system", "os.exec", "os.posix_spawn", "os.fork"
     ):
         print("AUDIT", event, arguments[:1])
 sys.addaudithook(hook)
-for path in sys.argv[1:]:
+for path in sys.argv[2:]:
     try:
         print("read", len(read_checkpoint(path).tensors))
     except InputError as error:
@@ -177,9 +255,10 @@ def test_nothing_that_a_pickle_names_is_imported_or_called(tmp_path: Path):
             path = tmp_path / f"{name} {put}.pt"
             path.write_bytes(with_pickle(REAL, b"\x80\x04" + content + b"."))
             paths.append(os.fspath(path))
+    (tmp_path / "plain.pt").write_bytes(REAL)
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     ran = subprocess.run(
-        [sys.executable, "-c", GUARDED, *paths],
+        [sys.executable, "-c", GUARDED, "plain.pt", *paths],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
