@@ -6,8 +6,7 @@
     surroundings.py   what is the same for all rules and tensors: names, config.json, other checkpoints
     deciding.py       which rule decides which tensor, or which of its rows
     likeness.py       which tensors are alike to the rules, and decided together
-    claims.py         which rows of a tensor a rule may decide
-    coverage.py       what one rule covers
+    claims.py         what a rule covers, and which rows of a tensor it may decide
     lookup.py         what the names in a rule's expressions stand for
     fits.py           one rule's initializer on one tensor: an action
     sources.py        other tensors that one is filled from

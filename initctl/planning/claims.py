@@ -1,7 +1,10 @@
-"""Which rows of a tensor a rule may decide: all that it matches, if its condition holds and it may touch the tensor."""
+"""What a rule covers of a checkpoint, and which rows of a tensor it may decide: all that it matches, if its condition
+holds and it may touch the tensor.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
@@ -14,10 +17,29 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from initctl.planning.bound_rule import BoundRule
-    from initctl.planning.coverage import Coverage
     from initctl.planning.surroundings import Surroundings
-    from initctl.rules import Expression
+    from initctl.rules import Expression, Rule
     from initctl.tensors import RowRange, TensorSpec
+
+
+@dataclass(slots=True)
+class Coverage:
+    """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), that a
+    pattern may not touch (`left_alone`), that its condition leaves out, and that it cannot be asked about (`unfit`).
+    """
+
+    rule: Rule
+    decided: list[TensorSpec] = field(default_factory=list)
+    lost: list[TensorSpec] = field(default_factory=list)
+    lost_to: list[Rule] = field(default_factory=list)
+    left_alone: list[TensorSpec] = field(default_factory=list)
+    left_out: list[TensorSpec] = field(default_factory=list)
+    unfit: list[tuple[TensorSpec, Unfit]] = field(default_factory=list)
+
+    @property
+    def matched(self) -> list[TensorSpec]:
+        """All of them."""
+        return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *(tensor for tensor, _ in self.unfit)]
 
 
 class Claim(NamedTuple):

@@ -7,12 +7,13 @@ by training, but a random variance can be negative. Integers and booleans are no
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from initctl.tensors import Shape, TensorSpec
 
@@ -162,16 +163,16 @@ def measured_kind(tensor: TensorSpec) -> str | None:
 
 def _kind(tensor: TensorSpec) -> Computed | None:
     dotted = f".{tensor.name}"
-    if not (dotted.endswith(_endings().get(dotted.rpartition(".")[2], ())) and tensor.dtype.is_floating):
-        return None
-    return next((row for row in COMPUTED if dotted.endswith(row.endings) and row.fits(tensor.shape)), None)
+    for row in _by_last_part().get(dotted.rpartition(".")[2], ()) if tensor.dtype.is_floating else ():
+        if dotted.endswith(row.endings) and row.fits(tensor.shape):
+            return row
+    return None
 
 
 @cache
-def _endings() -> Mapping[str, tuple[str, ...]]:
-    """All endings by their last part: few names of a checkpoint have such a one."""
-    found: dict[str, tuple[str, ...]] = {}
-    for ending in (ending for row in COMPUTED for ending in row.endings):
-        last = ending.rpartition(".")[2]
-        found[last] = (*found.get(last, ()), ending)
+def _by_last_part() -> Mapping[str, Sequence[Computed]]:
+    found: dict[str, list[Computed]] = defaultdict(list)
+    for row in COMPUTED:
+        for last in dict.fromkeys(ending.rpartition(".")[2] for ending in row.endings):
+            found[last].append(row)
     return found

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.formats.optimizers.masters import of_optimizers
 from initctl.initializers import Unfit
 from initctl.planning.action import Action, Kept
-from initctl.planning.claims import Claim, holds, may_touch, rows_of
-from initctl.planning.coverage import Coverage
+from initctl.planning.claims import Claim, Coverage, holds, may_touch, rows_of
 from initctl.planning.fits import action_of
 from initctl.planning.likeness import Likeness
 from initctl.planning.lookup import SIBLING, Lookup

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.planning.advice.averages import copies_out_of_step
 from initctl.planning.advice.hollow import hollow_rules
-from initctl.planning.advice.left_alone import left_alone
-from initctl.planning.advice.measured import random_averages
+from initctl.planning.advice.left_alone import left_alone, undecided_weights
 from initctl.planning.advice.presets import Left, idle_preset, partial_preset
 from initctl.planning.advice.split import split_weights
-from initctl.planning.advice.surprises import surprises
-from initctl.planning.advice.undecided import undecided_weights
+from initctl.planning.advice.surprises import random_averages, surprises
 from initctl.planning.advice.unused import idle_alternatives, unused_rules
 
 if TYPE_CHECKING:

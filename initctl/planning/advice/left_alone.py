@@ -1,4 +1,6 @@
-"""Tensors that patterns with wildcards leave as they are: parts of quantized weights, what models compute, integers."""
+"""Tensors that stay as they are: patterns with wildcards leave them (parts of quantized weights, what models compute,
+integers), or no rule decides them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from initctl.planning.computed import computed_kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.planning.coverage import Coverage
+    from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.tensors import TensorSpec
@@ -52,6 +54,19 @@ def only_left_alone(coverage: Coverage, quantized: Mapping[str, QuantizedWeight]
     elif not any(_BY_FULL_NAME in hint for hint in hints):
         hints.append("name one in full to fill it")
     return Problem("rule.unused", f"{coverage.rule}: decides nothing: it matches only {matched}", "; ".join(hints))
+
+
+def undecided_weights(decided: Decided) -> Iterator[Problem]:
+    """What is wrong if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one."""
+    quantized = decided.quantized
+    undecided = {kept.tensor.name: kept.tensor for kept in decided.kept if kept.rule is None}
+    plain = [t for t in undecided.values() if t.dtype.is_floating and t.name not in quantized and not computed_kind(t)]
+    if plain:
+        message = f"no rule decides {with_kinds(plain)}"
+        yield Problem("tensor.undecided", message, "add a rule for each; keep leaves a tensor as it is")
+    if parts := [name for name in undecided if name in quantized]:
+        message = f"no rule decides {by_weight(parts, quantized)}: {make_up(parts, quantized)}"
+        yield Problem("tensor.undecided", message, f"{DEQUANTIZE}, or add a rule that keeps them")
 
 
 def by_reason(tensors: Iterable[TensorSpec], quantized: Mapping[str, QuantizedWeight]) -> Iterator[LeftAlone]:

@@ -1,19 +1,26 @@
-"""Values that fit, and are seldom meant."""
+"""Values that fit, and are seldom meant: masks as biases, truncation that cuts nothing, random running statistics."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from initctl.errors import Problem, shown
-from initctl.stream import TruncNormal
+from initctl.errors import Problem, listed, shown
+from initctl.planning.computed import measured_kind
+from initctl.stream import Deterministic, RevisingLaw, TruncNormal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from initctl.planning.action import Action
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
 
+_PERTURB = "perturb"
+_NO_RANDOM_VARIANCE = (
+    "a random variance can be negative, and gives NaN: "
+    "add a rule that fills them with a constant (zeros, for variances ones), or that keeps them"
+)
 _BIAS = "bias"
 _NOTHING_CUT = 1e-6
 """Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
@@ -22,11 +29,11 @@ _NOTHING_CUT = 1e-6
 def surprises(actions: Iterable[Action], around: Surroundings) -> list[Problem]:
     """Warnings about what fits, but is seldom meant: one for each rule and kind of surprise."""
     problems: dict[tuple[Rule, str], Problem] = {}
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
     for action in actions:
         found = [_many_dims(action, around)] if action.tensor.name.endswith(_BIAS) else []
-        if id(action.law) not in seen:  # many tensors have one in common
-            seen.add(id(action.law))
+        if (law := (id(action.rule), id(action.law))) not in seen:  # many tensors have one in common
+            seen.add(law)
             found.append(_nothing_cut(action))
         for problem in found:
             if problem:
@@ -57,3 +64,18 @@ def _nothing_cut(action: Action) -> Problem | None:
             message = f"{action.rule}: trunc_normal at std={std:g} cuts nothing: a={a:g} and b={b:g} are absolute"
             return Problem("rule.nothing_cut", message, "write cut=2 for two standard deviations")
     return None
+
+
+def random_averages(actions: Iterable[Action]) -> Iterator[Problem]:
+    """A warning for each rule whose pattern reaches averages, and fills them with random numbers."""
+    found: dict[Rule, list[Action]] = defaultdict(list)
+    for action in actions:
+        if measured_kind(action.tensor) and action.rule.selector.names.has_wildcards and _is_random(action):
+            found[action.rule].append(action)
+    for rule, filled in found.items():
+        names = listed([f"{shown(action.tensor.name)} ({measured_kind(action.tensor)})" for action in filled])
+        yield Problem("rule.measured", f"{rule}: fills {names} with random numbers", _NO_RANDOM_VARIANCE)
+
+
+def _is_random(action: Action) -> bool:
+    return not isinstance(action.law, (Deterministic, RevisingLaw)) or action.initializer == _PERTURB

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from initctl.formats import Checkpoint
     from initctl.planning.advice.tied import Tie
-    from initctl.planning.coverage import Coverage
+    from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided
     from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.planning.surroundings import Surroundings
