@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
 from initctl.events import Progress
 from initctl.threads import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-_Result = TypeVar("_Result")
 
 _WAITING_FOR_EACH = 2
 """Tasks handed out for each thread: enough to keep it busy, few enough to stop soon."""
@@ -41,9 +39,10 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def start(self, function: Callable[[], _Result]) -> Future[_Result]:
-        """Call `function` in one of the threads, while others go on."""
-        return submit(self._pool, function)
+    @property
+    def ahead(self) -> int:
+        """Tasks that are handed out before any of them is waited for."""
+        return _WAITING_FOR_EACH * self.threads - 1
 
     def expect(self, nbytes: int) -> None:
         """Add to how many bytes there will be, for progress."""
@@ -65,7 +64,7 @@ class Workers:
         try:
             for task in tasks:
                 pending.add(submit(self._pool, _run, task))
-                if len(pending) >= _WAITING_FOR_EACH * self.threads:
+                if len(pending) > self.ahead:
                     pending = self._wait(pending)
             while pending:
                 pending = self._wait(pending)

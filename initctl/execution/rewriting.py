@@ -112,7 +112,7 @@ class Rewriter(Writer):
         check_in_place(self.checkpoint, touched)
         check_not_linked(self.checkpoint, touched)
         self.begin(sum(target.nbytes for targets in self.targets.values() for target in targets))
-        self.wait_for_engines()  # before anything is overwritten
+        self.computer()  # can be had, before anything is overwritten
         overwriting = False
         try:
             for file in touched:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from contextlib import contextmanager, nullcontext
-from functools import cached_property, partial
+from functools import partial
 from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from initctl.checksums import ChangeTask, CheckTask, lift, refuse, renew, settle
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from initctl.events import Chosen, Event
+    from initctl.events import Event
     from initctl.execution.strided import GatherTask
     from initctl.execution.tasks import CopyTask, FillTask
     from initctl.filling import TargetBlock
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Plan
     from initctl.stream import Old
-    from initctl.stream.engines import Engine
     from initctl.tensors import TensorPart
     from initctl.workers import Workers
 
@@ -48,13 +48,10 @@ class Writer:
         self.checkpoint = plan.checkpoint
         self.workers = workers
         self.on_event = on_event
+        self._computer: Computer | None = None
 
     def begin(self, nbytes: int, carried: Sequence[tuple[CheckpointFile, Sequence[Checksum]]] = ()) -> None:
-        """Make ready to write `nbytes`, once nothing else stands in the way: this takes time.
-
-        Files must hold what their `carried` checksums say: else `InputError`. Then engines are chosen, and loaded or
-        compiled, while files are made and bytes are copied.
-        """
+        """Make ready to write `nbytes`. Files must hold what their `carried` checksums say: else `InputError`."""
         carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in carried]
         looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
         self.workers.expect(nbytes + looked_at)
@@ -64,22 +61,13 @@ class Writer:
                 with self.source(file) as source:
                     opened = _open_already(source)
                     self.workers.run(CheckTask(c, opened, partial(refuse, path, c)) for c in checksums)
-        self._chosen: list[Chosen] = []
-        choose = partial(choose_engines, self.written, threads=self.workers.threads, on_event=self._chosen.append)
-        self._engines = self.workers.start(choose)
 
-    @cached_property
     def computer(self) -> Computer:
-        """What computes, once its engines are there."""
-        engines = self.wait_for_engines()
-        if self.on_event:
-            for event in self._chosen:
-                self.on_event(event)
-        return Computer(self.plan.seed, engines, self.olds)
-
-    def wait_for_engines(self) -> dict[str, Engine]:
-        """The engines, once they are there. Raises `StorageError` if one cannot be."""
-        return self._engines.result()
+        """What computes. When it is asked for first, engines are chosen, and loaded or compiled: this takes time."""
+        if not self._computer:
+            engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
+            self._computer = Computer(self.plan.seed, engines, self.olds)
+        return self._computer
 
     def committed(self) -> None:
         if self.on_event:
@@ -102,19 +90,17 @@ class Writer:
 
         What is between the elements of a target may be among the kept: that is written first.
         """
-        kept = iter(kept)
-        self.workers.run(self._without_engines(kept))
         ready = [target for target in targets if target.is_ready]
-        filled = fill_tasks((t for t in ready if t.block.is_row_major), self.computer, descriptor)
-        tasks: Iterator[Kept | FillTask] = merge(kept, filled, key=_offset)
-        self.workers.run(tasks)
+        self.workers.run(self._tasks(descriptor, (t for t in ready if t.block.is_row_major), iter(kept)))
         strided = (t for t in ready if not t.block.is_row_major)
-        self.workers.run(strided_tasks(strided, self.computer, descriptor))
+        self.workers.run(strided_tasks(strided, self.computer(), descriptor))
 
-    def _without_engines(self, tasks: Iterator[Kept]) -> Iterator[Kept]:
-        """Those of `tasks` that can be begun before the engines are there."""
-        while not self._engines.done() and (task := next(tasks, None)):
-            yield task
+    def _tasks(
+        self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Kept]
+    ) -> Iterator[Kept | FillTask]:
+        """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
+        yield from islice(kept, self.workers.ahead)
+        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=_offset)
 
     def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.
@@ -128,7 +114,7 @@ class Writer:
                 by_action[id(target.action)].append((target, opened))
         for action in self.written if by_action else ():
             if parts := by_action.get(id(action)):
-                law = self.computer.prepared(action)
+                law = self.computer().prepared(action)
                 for target, opened in parts:
                     with opened() as descriptor:
                         self.fill_elements(descriptor, [target._replace(law=law)])

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.events import Chosen, Event, Progress
-from initctl.execution import writer
+from initctl.execution import tasks, writer
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import single
 
@@ -20,23 +19,21 @@ RULES = ["norm.weight=normal"]
 
 
 def test_bytes_are_copied_while_engines_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    copied, events = threading.Event(), []
-    choose = writer.choose_engines
+    copied = threading.Event()
+    choose, copy = writer.choose_engines, tasks.copy_range
 
     def slowly(*actions, **named):
         assert copied.wait(timeout=60)
         return choose(*actions, **named)
 
-    def note(event: Event) -> None:
-        events.append(event)
-        if isinstance(event, Progress):
-            copied.set()
+    def note(*places) -> None:
+        copy(*places)
+        copied.set()
 
-    monkeypatch.setattr(writer, "choose_engines", slowly)
-    initctl.apply(single(tmp_path / "in"), tmp_path / "out", rules=RULES, threads=2, on_event=note)
-    kinds = [type(event) for event in events]
-    assert kinds.index(Progress) < kinds.index(Chosen)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "choose_engines", slowly)
+        patched.setattr(tasks, "copy_range", note)
+        initctl.apply(single(tmp_path / "in"), tmp_path / "out", rules=RULES, threads=2)
     initctl.apply(tmp_path / "in", tmp_path / "other", rules=RULES)
     assert (tmp_path / "out").read_bytes() == (tmp_path / "other").read_bytes()
 
