@@ -59,18 +59,22 @@ class Diagonals(Deterministic):
 
 
 def constant(_: TensorSpec, *, val: float) -> Resolved:
+    """`val` everywhere."""
     return Resolved(Constant(val if abs(val) < _LARGEST_WHOLE else float(val)))
 
 
 def ones(tensor: TensorSpec) -> Resolved:
+    """1 everywhere."""
     return constant(tensor, val=1)
 
 
 def zeros(tensor: TensorSpec) -> Resolved:
+    """0 everywhere."""
     return constant(tensor, val=0)
 
 
 def eye(tensor: TensorSpec) -> Resolved:
+    """1 on the diagonal of [rows, columns], else 0."""
     if len(tensor.shape) != 2:
         raise Unfit(f"an identity matrix has 2 dims, and it has {len(tensor.shape)}", needs="ndim == 2")
     rows, columns = tensor.shape
@@ -78,6 +82,7 @@ def eye(tensor: TensorSpec) -> Resolved:
 
 
 def dirac(tensor: TensorSpec, *, groups: int) -> Resolved:
+    """torch.nn.init.dirac_: 1 at the centre tap where out = in channel, in each group of outputs, else 0."""
     if len(tensor.shape) not in (3, 4, 5):
         fault = f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}"
         raise Unfit(fault, needs="ndim >= 3 and ndim <= 5")

@@ -17,6 +17,7 @@ _SMALLEST = 2.0**-126
 
 
 def log_uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
+    """exp(U(ln a, ln b)), 2^-126 ≤ a ≤ b."""
     _check_size(a)
     if a == b:
         return Resolved(Uniform(a, a))

@@ -21,16 +21,22 @@ _SERIES = 16
 
 
 def uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
+    """U(a, b), a ≤ b: torch.nn.init.uniform_."""
     return Resolved(Uniform(a, b))
 
 
 def normal(_: TensorSpec, *, mean: float, std: float) -> Resolved:
+    """N(mean, std²), std ≥ 0: torch.nn.init.normal_."""
     return Resolved(Normal(mean, std))
 
 
 def trunc_normal(
     _: TensorSpec, *, mean: float, std: float, a: float, b: float, cut: float | None, var_correct: str
 ) -> Resolved:
+    """N(mean, std²) given a ≤ x ≤ b, or |x - mean| ≤ cut · std: torch.nn.init.trunc_normal_.
+
+    Raises `Unfit` if float32 cannot follow the law.
+    """
     if cut is not None and var_correct == "true":
         std /= unit_truncated_std(cut)
     low, high = (a, b) if cut is None else (mean - cut * float(std), mean + cut * float(std))

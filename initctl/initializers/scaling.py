@@ -114,10 +114,12 @@ def variance_scaling(
 
 
 def lecun_normal(tensor: TensorSpec, **arrangement: Unpack[Arrangement]) -> Resolved:
+    """LeCun et al. 1998: variance 1 / fan_in, cut at two standard deviations of the law before the cut."""
     return variance_scaling(tensor, scale=1, mode="fan_in", distribution="truncated_normal", **arrangement)
 
 
 def lecun_uniform(tensor: TensorSpec, **arrangement: Unpack[Arrangement]) -> Resolved:
+    """LeCun et al. 1998: bound = sqrt(3 / fan_in)."""
     return variance_scaling(tensor, scale=1, mode="fan_in", distribution="uniform", **arrangement)
 
 

@@ -141,6 +141,7 @@ class Sparse(WholeLaw):
 
 
 def orthogonal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
+    """Saxe et al. 2013: gain · Q of a normal matrix [out, in · kernel], for each group and part its own."""
     (weight,) = weights(tensor.shape, **arrangement)
     axes = _axes(weight.letters, "boik")
     batch, rows, columns = weight.size("b"), weight.size("o"), weight.size("i") * weight.size("k")
@@ -148,6 +149,7 @@ def orthogonal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrange
 
 
 def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) -> Resolved:
+    """Xiao et al. 2018: scale · Q at the centre tap of [out, in, *kernel], in ≤ out, else 0."""
     if len(tensor.shape) not in (3, 4, 5):
         fault = f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}"
         raise Unfit(fault, needs="ndim >= 3 and ndim <= 5")
@@ -161,6 +163,7 @@ def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) ->
 
 
 def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
+    """Martens 2010: N(0, std²), with ceil(sparsity · rows) rows of each column zero, 0 ≤ sparsity ≤ 1."""
     if len(tensor.shape) != 2:
         raise Unfit(f"a matrix has 2 dims, and it has {len(tensor.shape)}", needs="ndim == 2")
     rows, columns = tensor.shape

@@ -53,10 +53,21 @@ class Fused:
         """Each law is asked once: runs may be as short as one element."""
         import numpy as np
 
-        place = np.arange(start, stop) // self.inner % self.ends[-1]
-        part = np.searchsorted(self.ends, place, side="right")
+        part = self._parts(start, stop)
         values = np.empty(stop - start, np.float32)
-        for number in np.unique(part):
-            chosen = part == number
-            values[chosen] = self.laws[number].values(draws, start, stop)[chosen]
+        for number, law in enumerate(self.laws):
+            if (chosen := part == number).any():
+                np.copyto(values, law.values(draws, start, stop), where=chosen)
         return values
+
+    def _parts(self, start: int, stop: int) -> NDArray[np.uint16]:
+        """The number of the part that each element from `start` to `stop` is in."""
+        import numpy as np
+
+        period, sizes = self.inner * self.ends[-1], np.diff(self.ends, prepend=0) * self.inner
+        first, count = start % period, stop - start
+        if period > count:
+            place = (first + np.arange(count)) // self.inner % self.ends[-1]
+            return np.searchsorted(self.ends, place, side="right").astype(np.uint16)
+        pattern = np.repeat(np.arange(len(self.laws), dtype=np.uint16), sizes)
+        return np.tile(pattern, -(-(first + count) // period))[first : first + count]

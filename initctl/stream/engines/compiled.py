@@ -42,7 +42,7 @@ _STANDARD_NORMAL = NORMAL, (-0.0, 1.0)
 _FLOAT32 = BY_NAME["float32"]
 _WIDEST = 8
 """Bytes of the widest part of an element."""
-_WORTH_A_RUN = 64
+_WORTH_A_RUN = 256
 """Numbers that take the kernels longer than preparing a run for them does."""
 _COLUMNS_AT_ONCE = 64
 """Columns that one thread ranks at a time."""
