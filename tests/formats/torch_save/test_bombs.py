@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SECONDS, BYTES = 35, 500_000_000
-"""What reading may take of a processor and of memory at the very most: three times what the costliest takes here."""
+SECONDS, BYTES = 60, 500_000_000
+"""What reading may take of a processor and of memory at the very most: six times what the costliest takes here."""
 
 READ = f"""
 import resource, sys
