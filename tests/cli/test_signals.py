@@ -105,16 +105,24 @@ main()
     assert out.endswith("wrote out.safetensors (1 file)\n")
 
 
-def test_a_signal_while_modules_are_loaded_is_no_traceback(folder):
-    loading = """
+@pytest.mark.parametrize(
+    ("module", "end"),
+    [
+        ("initctl.cli.main", (-signal.SIGINT, "", "")),
+        ("initctl.cli.apply", (130, "", "initctl: error: interrupted by SIGINT\n")),
+    ],
+)
+def test_a_signal_while_modules_are_loaded_is_no_traceback(folder, module, end):
+    loading = f"""
 import os, signal, sys
 class Interrupted:
     def find_spec(self, name, *rest):
-        if name == "initctl.cli.apply":
+        if name == "{module}":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupted())
+sys.argv = ["initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", "w=normal"]
 from initctl.__main__ import main
 main()
 """
     process = subprocess.Popen([sys.executable, "-c", loading], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert ended(process) == (-signal.SIGINT, "", "")
+    assert ended(process) == end
