@@ -123,8 +123,9 @@ def test_an_explicit_root_takes_states_in_and_full_names_decide_them(tmp_path: P
     path = safetensors_file(tmp_path, flat("optimizer.state.{name}.{kind}"))
     plan = initctl.plan(path, root="", rules=["*=ones", "optimizer.state.1.bias.exp_avg=zeros"])
     assert {action.tensor.name for action in plan.actions} == {*WEIGHTS, "optimizer.state.1.bias.exp_avg"}
-    (warning,) = plan.warnings
-    assert "leaves optimizer.state.0.bias.exp_avg (float32), " in warning.message
+    left, inside = plan.warnings
+    assert "leaves optimizer.state.0.bias.exp_avg (float32), " in left.message
+    assert inside.code == "optimizer.inside"
 
 
 @pytest.mark.parametrize(
