@@ -47,7 +47,7 @@ def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None
 
     Args:
         path: the file.
-        checkpoint: where that checkpoint is now, if it was moved or copied.
+        checkpoint: the path of that checkpoint, if it was moved or copied. By default the path that it had then.
         result: a checkpoint that the plan gave, in whatever format and files: the plan is for this one then, as
             `verify` needs it if the original is gone.
 
@@ -118,11 +118,18 @@ def apply(
     _check_output(path, in_place=in_place, overwrite=overwrite, is_sharded=max_shard_size is not None)
     threads = None if threads is None else counting("threads", threads)
     if isinstance(plan, (str, os.PathLike)):
-        made = _planned(plan, path, max_shard_size, _request(asked))
+        request = _request(asked)
+        table, is_reset = _read(plan, request.root, request.component), request.options.reset_optimizer
     else:
-        made = _made(plan, asked)
-    conversion, warnings = outcome_at(path, made.checkpoint, max_shard_size)
-    _check_keeps_optimizer(conversion, is_reset=bool(made.resets))
+        table, is_reset = _made(plan, asked).checkpoint, bool(plan.resets)
+    conversion, warnings = outcome_at(path, table, max_shard_size)
+    _check_keeps_optimizer(conversion, is_reset=is_reset)
+    if isinstance(plan, (str, os.PathLike)):
+        if not conversion:
+            request.check_rules(_CONVERSIONS)
+        made = request.plan(table)
+    else:
+        made = plan
     along = carried(made.checkpoint, path, conversion=conversion, patch=in_place == "patch", stale=stale)
     made = replace(made, warnings=along.replacing(made.warnings))
     if on_event:
@@ -212,18 +219,6 @@ def _made(plan: Plan, asked: Asked) -> Plan:
         fault = "plan: it already fixes the rules, the seed and all other options of `plan`"
         raise UsageError(Problem("usage.plan", fault, "leave them out, or leave out --plan"))
     return plan
-
-
-def _planned(checkpoint: Path, output: str | None, max_shard_size: str | None, request: Request) -> Plan:
-    """The plan for `checkpoint`; it needs no rules if `output` is a conversion."""
-    from initctl.execution import outcome_at
-
-    table = _read(checkpoint, request.root, request.component)
-    conversion, _ = outcome_at(output, table, max_shard_size)
-    _check_keeps_optimizer(conversion, is_reset=request.options.reset_optimizer)
-    if not conversion:
-        request.check_rules(_CONVERSIONS)
-    return request.plan(table)
 
 
 def _as_it_is(plan: Plan) -> Plan:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _COMPARED_AT_ONCE = 4 << 20
 """Bytes of tensors that one task compares."""
 _SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
-"""Elements of a sample that follow each other, at least, unless these are so many ranges."""
+"""A sample is taken in ranges: each has at least so many elements, and there are at most about so many."""
 _BYTE = BY_NAME["uint8"]
 _WIDE = 8
 """Bytes that are compared at a time."""
@@ -62,7 +62,7 @@ class Expected(NamedTuple):
 class Comparison:
     """What was handed out to be compared of what `reader` reads, and the first element of each tensor that differs.
 
-    With a `sample`, of each part just so many elements are compared. Tasks report to it from several threads.
+    With a `sample`, only that many elements of each part are compared. Tasks report to it from several threads.
     """
 
     def __init__(self, reader: TensorReader, sample: int | None) -> None:

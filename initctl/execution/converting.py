@@ -60,8 +60,8 @@ class Converter(Writer):
         super().__init__(plan, workers, olds, on_event)
         self.format = format_
 
-    def to_file(self, output: str, *, no_clobber: bool, force: bool) -> Written:
-        target = destination(self.checkpoint, output, is_directory=False, no_clobber=no_clobber, force=force)
+    def to_file(self, output: str, *, overwrite: bool | None) -> Written:
+        target = destination(self.checkpoint, output, is_directory=False, overwrite=overwrite)
         shard = self.shard(os.path.basename(target.path), self.tensors())
         self.begin(_nbytes([shard]), self.checksums)
         with StagedFile(target.path) as staged:
@@ -70,12 +70,14 @@ class Converter(Writer):
             staged.sync(target.mode)
             self.checkpoint.check_unchanged(self.checkpoint.files)
             self.plan.check_sources()
-            staged.commit(no_clobber=no_clobber, on_commit=self.committed)
+            staged.commit(no_clobber=overwrite is False, on_commit=self.committed)
         return Written(output, (shard.name,))
 
-    def to_directory(self, output: str, *, largest: int, no_clobber: bool, dropped: Sequence[str] = ()) -> Written:
+    def to_directory(
+        self, output: str, *, largest: int, overwrite: bool | None, dropped: Sequence[str] = ()
+    ) -> Written:
         """Write shards of at most `largest` bytes of tensors, and the input's other files but those `dropped`."""
-        target = destination(self.checkpoint, output, is_directory=True, no_clobber=no_clobber)
+        target = destination(self.checkpoint, output, is_directory=True, overwrite=overwrite)
         naming = self.naming
         spread = shards.spread(self.tensors(), largest, naming)
         made = [self.shard(self.checkpoint.named(name), tensors) for name, tensors in spread.items()]
@@ -83,7 +85,7 @@ class Converter(Writer):
         new = {*(shard.name for shard in made), *indexes, *dropped}
         others = [file for file in self.checkpoint.side_files if file.name not in new]
         names = [*(shard.name for shard in made), *indexes, *(file.name for file in others)]
-        may_replace = None if no_clobber else partial(check_replaced, target.path, output, names)
+        may_replace = None if overwrite is False else partial(check_replaced, target.path, output, names)
         if may_replace and target.exists:
             may_replace()
         self.begin(_nbytes(made) + sum(file.size for file in others), self.checksums)

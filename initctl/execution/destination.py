@@ -37,14 +37,12 @@ class Destination:
     exists: bool
 
 
-def destination(
-    checkpoint: Checkpoint, output: str, *, is_directory: bool, no_clobber: bool, force: bool = False
-) -> Destination:
+def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, overwrite: bool | None) -> Destination:
     """Where `output` is, for a result of `checkpoint` that is a file or a directory.
 
     A symbolic link is followed, so that it goes on to lead to the result. Raises `UsageError` if it is the input,
     `StorageError` if its directory is missing, and `ConflictError` if something is there that must stay: a file that is
-    not a checkpoint stays unless there is `force`.
+    not a checkpoint stays unless `overwrite` is true, and everything if it is false.
     """
     path = os.path.realpath(output)
     parent = os.path.dirname(path)
@@ -63,7 +61,7 @@ def destination(
     if not os.path.lexists(path):
         return Destination(path, _mode(checkpoint, is_directory=is_directory), exists=False)
     _check_is_other(checkpoint, path, output)
-    if no_clobber:
+    if overwrite is False:
         raise ConflictError(
             Problem("output.exists", f"{shown(output)}: exists", "leave --no-clobber out to replace it")
         )
@@ -72,7 +70,7 @@ def destination(
         check_not_here(path)
     else:
         check_not_cached(path)
-        if not force:
+        if not overwrite:
             _check_is_checkpoint(path, output)
     return Destination(path, os.stat(path).st_mode, exists=True)
 

@@ -47,7 +47,6 @@ def execute(
     if output is not None:
         check_not_source(plan, output)
     check_memory(plan.actions)
-    no_clobber, force = overwrite is False, bool(overwrite)
     with ExitStack() as stack, storage_errors(plan.checkpoint.path if output is None else output):
         workers = stack.enter_context(Workers(threads or processors(), on_event))
         revised = olds(plan, stack)
@@ -56,12 +55,12 @@ def execute(
 
             converter = Converter(plan, conversion.format, workers, revised, on_event)
             if conversion.largest is None:
-                return converter.to_file(output, no_clobber=no_clobber, force=force)
-            return converter.to_directory(output, largest=conversion.largest, no_clobber=no_clobber, dropped=dropped)
+                return converter.to_file(output, overwrite=overwrite)
+            return converter.to_directory(output, largest=conversion.largest, overwrite=overwrite, dropped=dropped)
         rewriter = Rewriter(plan, workers, revised, on_event, dropped)
         if patch:
             return rewriter.patched()
         if output is None:
             return rewriter.in_place()
         into_directory = plan.checkpoint.is_directory or names_directory(output)
-        return rewriter.to_new_path(output, into_directory=into_directory, no_clobber=no_clobber, force=force)
+        return rewriter.to_new_path(output, into_directory=into_directory, overwrite=overwrite)

@@ -62,14 +62,14 @@ class Rewriter(Writer):
             for block in part.blocks if part.numel else ():
                 self.targets[block.file].append(TargetBlock(action, block.distinct, action.law))
 
-    def to_new_path(self, output: str, *, into_directory: bool, no_clobber: bool, force: bool) -> Written:
+    def to_new_path(self, output: str, *, into_directory: bool, overwrite: bool | None) -> Written:
         """Write to the file `output`, or `into_directory`: that of a directory, or a file by its name in a new one."""
-        target = destination(self.checkpoint, output, is_directory=into_directory, no_clobber=no_clobber, force=force)
+        target = destination(self.checkpoint, output, is_directory=into_directory, overwrite=overwrite)
         if into_directory:
             others = [file for file in self.checkpoint.other_files if file.name not in self.dropped]
             files = (*self.checkpoint.files, *others)
             names = [file.name for file in files]
-            may_replace = None if no_clobber else partial(check_replaced, target.path, output, names)
+            may_replace = None if overwrite is False else partial(check_replaced, target.path, output, names)
             if may_replace and target.exists:
                 may_replace()
             self.begin_rewriting(files)
@@ -77,7 +77,7 @@ class Rewriter(Writer):
             return Written(output, tuple(names))
         (file,) = self.checkpoint.files
         self.begin_rewriting([file])
-        self.new_file(file, target, no_clobber=no_clobber)
+        self.new_file(file, target, no_clobber=overwrite is False)
         return Written(output, (os.path.basename(target.path),))
 
     def in_place(self) -> Written:

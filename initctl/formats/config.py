@@ -29,7 +29,7 @@ def dotted(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def read_config(directory: str) -> Mapping[str, Any] | None:
-    """What `config.json` in `directory` holds, or None if there is no such file. Raises `InputError`."""
+    """The content of `config.json` in `directory`; None if that file does not exist. Raises `InputError`."""
     path = os.path.join(directory, CONFIG)
     if not os.path.lexists(path):
         return None

@@ -54,7 +54,7 @@ def read_alike(
 ) -> Checkpoint | None:
     """The checkpoint at `path` as one whose digest, as `told`, is the `wanted` one, if it is such.
 
-    It is so at the `root` of another; or, where a conversion left that behind, as a whole. Where the root is all, it
+    It is so at the `root` of another; or, if a conversion left that behind, as a whole. If the root is all, it
     may have been found rather than asked for. `read` gives the table of a checkpoint at a root.
     """
     for place in (root, "") if root else (None, ""):

@@ -143,7 +143,7 @@ class Lookup:
 
 
 def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Value | None:
-    """What `config.json` says of a dotted key, or, where it is silent, what the rule takes it to say."""
+    """What `config.json` says of a dotted key, or, if it says nothing, what the rule takes it to say."""
     found: Any = config
     for part in key.split("."):
         found = found.get(part) if isinstance(found, dict) else None

@@ -56,7 +56,7 @@ class Plan(Displayed):
 
     @property
     def distinct_actions(self) -> tuple[Action, ...]:
-        """The actions, one for tied tensors, where the first of them stands in the checkpoint."""
+        """The actions, one for tied tensors, at the place of the first of them in the checkpoint."""
         standing = {_place(action): action for action in self.actions if action.tensor.is_first}
         return tuple(standing[place] for place in dict.fromkeys(map(_place, self.actions)))
 
@@ -68,7 +68,7 @@ class Plan(Displayed):
         return sorted(parts, key=lambda part: (order[id(part.tensor)], part.rows or ()))
 
     def check_sources(self) -> None:
-        """Raise `ConflictError` where another checkpoint that tensors are filled from has changed."""
+        """Raise `ConflictError` if another checkpoint that tensors are filled from has changed."""
         for action in self.actions:
             for checkpoint, tensor in action.sources.values():
                 checkpoint.check_unchanged(file for file in checkpoint.files if file.name in tensor.files)
@@ -191,7 +191,7 @@ class Plan(Displayed):
 
 
 def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Iterator[TensorPart]:
-    """What `actions` leave of `tensors`. Raises `ValueError` where they fill rows of one twice."""
+    """What `actions` leave of `tensors`. Raises `ValueError` if they fill rows of one twice."""
     filled: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for action in actions:
         shape = action.tensor.shape

@@ -124,7 +124,7 @@ def _of_ties(entries: Sequence[Mapping[str, Any]], tensors: Mapping[str, TensorS
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value} is no text")
+        raise TypeError(f"{value} is not a text")
     return value
 
 

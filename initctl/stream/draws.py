@@ -112,7 +112,7 @@ class Draws:
     def added(self, total: float, numbers: NDArray[Any], *, around: float | None = None) -> float:
         """`total`, to which `numbers` are added in float64 one after another; or their squared distances `around` one.
 
-        Infinite or NaN, where one of them is.
+        Infinite or NaN, if one of them is.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             terms = numbers.astype(np.float64)

@@ -18,7 +18,7 @@ def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:
     What is of that type already stays as it is, to the bit. float32 values are rounded to nearest even for narrower
     types and widened exactly to doubles. Values of other types are constants: exact for integers, bools and doubles,
     and rounded through float32 for the rest, so that a bfloat16 file is the rounding of the float32 one. What overflows
-    becomes infinite, or NaN where a type has no infinity.
+    becomes infinite, or NaN if a type has no infinity.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if dtype.is_floating and not dtype.is_double and values.dtype != dtype.numpy:

@@ -192,9 +192,9 @@ class ZeroedNormal:
 
 
 def inner_bounds(a: float, b: float) -> tuple[float, float]:
-    """The first and the last float32 number of the interval [a, b]; in the wrong order where it has none.
+    """The first and the last float32 number of the interval [a, b]; in the wrong order if there is none.
 
-    Infinite, where the interval lies beyond all float32 numbers.
+    Infinite, if the interval is beyond all float32 numbers.
     """
     first, last = nearest_float32(a), nearest_float32(b)
     return (
@@ -204,7 +204,7 @@ def inner_bounds(a: float, b: float) -> tuple[float, float]:
 
 
 def nearest_float32(x: float) -> float:
-    """`x` rounded to float32; the largest there are, where it is larger."""
+    """`x` rounded to float32; at most the largest finite one."""
     within = min(max(x, -LARGEST_FLOAT32), LARGEST_FLOAT32)
     rounded: float = struct.unpack("<f", struct.pack("<f", within))[0]
     return rounded

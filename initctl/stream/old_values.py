@@ -26,7 +26,7 @@ OVERFLOW = "it would make infinite values or NaN out of finite old values"
 class FromOld(ABC):
     """What fills a tensor from old values, which it reads as it goes.
 
-    Its numbers may be infinite or NaN where old ones are: it raises `Overflow` where they are not.
+    Its numbers may be infinite or NaN if old ones are: it raises `Overflow` if old ones are not.
     """
 
     __slots__ = ()

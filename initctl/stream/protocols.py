@@ -62,7 +62,7 @@ class Deterministic(ABC):
 
     @property
     def exact(self) -> tuple[float, ...]:
-        """All values that there are, where a tensor must hold them exactly: then it may be one of integers."""
+        """All values that there are, if a tensor must hold them exactly: then it may be one of integers."""
         return ()
 
     @abstractmethod
@@ -107,7 +107,7 @@ class RevisingLaw(ABC):
 
     @property
     def largest(self) -> float:
-        """A bound on the magnitude of values that come from no old one, where that is known."""
+        """A bound on the magnitude of values that come from no old one, if that is known."""
         return 0.0
 
     @abstractmethod

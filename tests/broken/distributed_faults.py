@@ -155,11 +155,13 @@ def lies() -> Iterator[Fault]:
                  lambda w: setattr(w, "size", torch.Size([3, 4])))  # fmt: skip
     yield tensor("D10-more-elements-than-there-can-be", "more elements than there can be",
                  lambda w: setattr(w, "size", torch.Size([2**40, 2**40])))  # fmt: skip
-    yield tensor("D10-size-is-a-list", "its size is no tuple of numbers", lambda w: setattr(w, "size", [4, 3]))
-    yield tensor("D10-size-is-negative", "its size holds what is no whole number",
+    yield tensor("D10-size-is-a-list", "its size is not a tuple of numbers", lambda w: setattr(w, "size", [4, 3]))
+    yield tensor("D10-size-is-negative", "its size holds what is not a whole number",
                  lambda w: setattr(w, "size", (-4, 3)))  # fmt: skip
     yield tensor("D10-chunks-are-no-list", "its chunks are not a list", lambda w: setattr(w, "chunks", None))
-    yield tensor("D10-a-chunk-is-a-text", "its offsets is no tuple of numbers", lambda w: setattr(w, "chunks", ["x"]))
+    yield tensor(
+        "D10-a-chunk-is-a-text", "its offsets is not a tuple of numbers", lambda w: setattr(w, "chunks", ["x"])
+    )
     yield tensor("D10-no-properties", "has no known dtype", lambda w: setattr(w, "properties", None))
     yield tensor("D10-dtype-is-a-text", "has no known dtype", lambda w: setattr(w.properties, "dtype", "float32"))
 

@@ -188,10 +188,10 @@ def contents() -> Iterator[Fault]:
                          "2^63": number(2**63)}.items():  # fmt: skip
         yield pickled(f"P25-offset-{name}", OFFSET, b"Q" + offset, "tensor w: its offset is no whole number, 0 or more")
     for name, size in {"negative": number(-4), "text": b"U\x012", "none": b"N", "true": b"\x88"}.items():
-        words = "holds what is no whole number, 0 or more, below 2^63"
+        words = "holds what is not a whole number, 0 or more, below 2^63"
         yield pickled(f"P26-size-{name}", SIZE, b"K\x02" + size + b"\x86", f"tensor w: its size {words}")
         yield pickled(f"P26-stride-{name}", STRIDE, size + b"K\x01\x86", f"tensor w: its stride {words}")
-    yield pickled("P26-size-list", SIZE, b"]", "tensor w: its size is no tuple of numbers")
+    yield pickled("P26-size-list", SIZE, b"]", "tensor w: its size is not a tuple of numbers")
     huge = number(2**62)
     yield pickled("P28-elements-overflow", SIZE, huge + huge + b"\x86", "tensor w: holds more elements than there")
     yield pickled("P28-numel-10^13", NUMEL, number(10**13) + b"t", f"{storage} has 24 bytes, and is said to have 4")
@@ -199,7 +199,7 @@ def contents() -> Iterator[Fault]:
     long_view = b"K\x06(K\x00" + number(10**6000) + b"K\x06tt"
     yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "tensor w: ")
     many = b"(" + b"K\x01" * 2000 + b"t"
-    yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size is no tuple of numbers")
+    yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size is not a tuple of numbers")
     unknown = "tensor w: lies in a torch.FloatStoragf, of which nothing is known"
     yield pickled("P00-unknown-storage-class", b"FloatStorage", b"FloatStoragf", unknown)
     yield pickled("N01-escape-in-a-dtype", *dtype_of_its_own(b"\x1b[31m"), "tensor w: has no known dtype")

@@ -114,7 +114,7 @@ def _unnameable(name: str, often: Mapping[str, int]) -> str | None:
     if often[name] > 1:
         return "another tensor has the same name, and a rule could not tell them apart"
     if not name.isascii() and any("\ud800" <= char <= "\udfff" for char in name):
-        return "its name holds half a surrogate pair, and is no text"
+        return "its name holds half a surrogate pair, and is not a text"
     return None
 
 

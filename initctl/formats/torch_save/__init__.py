@@ -16,6 +16,6 @@ known.py             what checkpoints are known to call
 dangers.py           warnings about what is called besides
 archive.py           zip archives, as torch has written them since 1.6
 legacy.py            the format before
-container.py         what either of them comes to
+container.py         what both containers hold: a pickle and storages
 malformed.py         the fact that all of them raise
 """

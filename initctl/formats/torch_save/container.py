@@ -1,4 +1,4 @@
-"""What either container of torch.save comes to: a pickle that describes, and storages that it names."""
+"""What a file of torch.save holds, in either container: a pickle, and the storages that it names."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def _entry(keys: Keys, tensor: TensorCall, storages: Mapping[str, tuple[int, int
     except Malformed as fact:
         raise Malformed(f"tensor {shown(name)}: {fact}", fact.hint) from None
     if not is_name(keys):
-        found = replace(found, unwritable="a key that leads to it is no text")
+        found = replace(found, unwritable="a key that leads to it is not a text")
     return Entry(keys, found)
 
 

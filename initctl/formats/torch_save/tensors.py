@@ -165,12 +165,12 @@ def sizes_of(value: object, name: str = "size") -> Shape:
             case Call(called=Global("torch", "Size"), arguments=(tuple() as inner,)):
                 value = inner
             case _:
-                raise Malformed(f"its {name} is no tuple of numbers")
+                raise Malformed(f"its {name} is not a tuple of numbers")
     if len(value) > _MOST_DIMS:
-        raise Malformed(f"its {name} is no tuple of numbers")
+        raise Malformed(f"its {name} is not a tuple of numbers")
     for size in value:
         if type(size) is not int or not 0 <= size < LARGEST_SIZE:
-            raise Malformed(f"its {name} holds what is no whole number, 0 or more, below 2^63")
+            raise Malformed(f"its {name} holds what is not a whole number, 0 or more, below 2^63")
     return value
 
 

@@ -108,7 +108,7 @@ _NO_NUMBERS = (0.0,) * PARAMETERS
 
 
 def known_law(law: Law) -> KernelLaw | None:
-    """What the kernels call `law`; nothing where they have none. A subclass may compute anything, so it is none."""
+    """What the kernels call `law`; None if they do not know it. A subclass may compute anything, so they do not."""
     if type(law) is Uniform:
         return UNIFORM, (law.a, law.b - law.a)
     if type(law) is Normal:

@@ -23,8 +23,8 @@ _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
 """What one random number costs the reference, and one tensor, however small."""
 _LOADING = 0.06
 """Loading compiled code."""
-_WORTH_COMPILING = 3.0
-"""Compiling takes some 11 seconds, once for a machine: work of this length pays for it the fourth time."""
+_WORTH_COMPILING = 6.0
+"""Compiling takes some 25 seconds, once for a machine: work of this length pays for it the fifth time."""
 
 _NUMPY_FLOP = 6.0e-11
 """What one floating-point operation of a QR decomposition costs: NumPy's is computed in double precision."""
@@ -49,7 +49,7 @@ class Choice(NamedTuple):
 def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
     """The engine for `work` on `device`: the processor's `threads`, or any device that torch knows.
 
-    Raises `StorageError` where the device is not there, or computes other bits.
+    Raises `StorageError` if the device is not there, or computes other bits.
     """
     if device == CPU:
         decompose, by = _decomposition(work.flops, threads)
@@ -62,7 +62,7 @@ def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
 
 
 def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
-    """LAPACK's QR through NumPy, or where that pays for importing it, through torch; and a word on which."""
+    """LAPACK's QR through NumPy, or through torch if that pays for importing it; and a word on which."""
     if not flops:
         return orthonormal, ""
     if flops * (_NUMPY_FLOP - TORCH_FLOP) / threads < _IMPORTING_TORCH:

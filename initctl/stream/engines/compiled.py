@@ -51,7 +51,7 @@ _COLUMNS_AT_ONCE = 64
 class CompiledEngine(NumpyEngine):
     """Random laws on floating-point tensors by compiled loops, everything else as the reference does it.
 
-    Raises `NoCompiler` where there is no code for this machine and none can be made.
+    Raises `NoCompiler` if there is no code for this machine and none can be made.
     """
 
     name = "compiled"

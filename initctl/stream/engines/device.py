@@ -51,9 +51,9 @@ _TURNS = 3
 
 
 def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None) -> Floats:
-    """As `initctl.stream.orthonormal`, by torch's LAPACK on `device`: `threads` of the processor's, where it is that.
+    """As `initctl.stream.orthonormal`, by torch's LAPACK on `device`: `threads` of the processor's, if it is that.
 
-    Raises `StorageError` where the device is missing, or has too little memory.
+    Raises `StorageError` if the device is missing, or has too little memory.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
@@ -75,7 +75,7 @@ class TorchEngine:
     """Random laws on floating-point tensors on `device`; everything else by `host`, whose draws it hands out.
 
     A few threads at a time have a stream there, and results come back through page-locked buffers: while one thread
-    writes, another's part is computed. Raises `UsageError` where torch knows no such device, and `StorageError` where
+    writes, another's part is computed. Raises `UsageError` if torch knows no such device, and `StorageError` if
     it is not there or does not compute the reference's bits.
     """
 
@@ -138,7 +138,7 @@ def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
 def torch_device(name: str) -> torch.device:
     """The device that torch calls `name`.
 
-    Raises `UsageError` where torch knows none of that name, `StorageError` where it is not there.
+    Raises `UsageError` if torch knows none of that name, `StorageError` if it is not there.
     """
     try:
         device = torch.device(name)
@@ -153,7 +153,7 @@ def torch_device(name: str) -> torch.device:
 
 
 def free_memory(name: str) -> int | None:
-    """Bytes of memory that torch can still have on the device called `name`, where it can tell.
+    """Bytes of memory that torch can still have on the device called `name`, if it reports that.
 
     What it holds back for later counts as free. Raises `StorageError`.
     """
@@ -167,7 +167,7 @@ def free_memory(name: str) -> int | None:
 
 @contextmanager
 def device_errors(name: str, *, hint: str | None = _ELSEWHERE) -> Iterator[None]:
-    """Turn what torch raises where a device is missing, busy or full into a `StorageError`."""
+    """Turn what torch raises if a device is missing, busy or full into a `StorageError`."""
     try:
         yield
     except NotImplementedError as error:

@@ -67,7 +67,7 @@ class Engine(Protocol):
     def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
         """Write the numbers from `start` to `stop` of `law` into `out`, as little-endian elements of `dtype`.
 
-        `out` has room for exactly that. Raises `Unusable` where a fill from elsewhere gives what no tensor can hold,
+        `out` has room for exactly that. Raises `Unusable` if a law from elsewhere gives what no tensor can hold,
         and `Overflow` where old values have led there.
         """
 
@@ -118,7 +118,7 @@ class NumpyEngine:
         out[...] = encode(values, dtype)
 
     def _encode_from_old(self, values: NDArray[Any], dtype: DType, out: Bytes) -> None:
-        """The same for any numbers. Raises `Overflow` where finite ones do not stay finite."""
+        """The same for any numbers. Raises `Overflow` if finite ones do not stay finite."""
         if values.dtype == np.float32 and float(np.abs(values).max()) <= dtype.largest:
             self.encode(values, dtype, out)
             return

@@ -557,7 +557,7 @@ def _add_row(row, values):
 
 @loop
 def _signs(row, column, scale, values):
-    """`scale`, negative where the row and the column have an odd number of binary ones in common."""
+    """`scale`, negative if the row and the column have an odd number of binary ones in common."""
     for i in range(values.size):
         common = u32(row & u32(column + i))
         common = u32(common ^ u32(common >> u32(16)))
@@ -621,7 +621,7 @@ def _largest(values):
 
 @loop
 def _keep(words, p, old, out):
-    """Put old elements back except where the uniform number is below `p`."""
+    """Put old elements back unless the uniform number is below `p`."""
     for i in range(words.size):
         fresh, kept = out[i], old[i]
         out[i] = fresh if f32(u32(words[i] >> u32(8))) * _UNIT24 < p else kept
@@ -641,7 +641,7 @@ def _keep_stored(words, p, dtype, old, out, position):
 def fill_from(law, key0, key1, stream, start, stop, p, columns, table, dtype, words, reals, doubles, out, largest):
     """As `fill`, one run of a law that takes a `table` besides: numbers of a row of `columns`, or the run's old values.
 
-    `stream` is a second one that the law draws from. `largest` gets the bits of the largest magnitude, where old values
+    `stream` is a second one that the law draws from. `largest` gets the bits of the largest magnitude, if old values
     were computed with: what is no finite number of the dtype is not right then.
     """
     key0, key1, stream = u64(key0), u64(key1), u64(stream)

@@ -68,7 +68,7 @@ def kernels(proves: Callable[[Kernels], bool]) -> Kernels:
 
 
 def _proven(proves: Callable[[Kernels], bool]) -> bytes:
-    """The code, where it can be loaded and computes what it should."""
+    """The code, if it can be loaded and computes what it should."""
     try:
         code = _compiled()
         return code if proves(_loaded(code)) else _NONE
@@ -184,7 +184,7 @@ def _target_machine() -> TargetMachine:
 
 
 def _features() -> str:
-    """Those of the processor; with vectors of 512 bits, if it has them, where LLVM would take narrower ones."""
+    """Those of the processor; with vectors of 512 bits, if it has them, even if LLVM would take narrower ones."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()

@@ -32,7 +32,7 @@ _LARGEST_WORD = 2**32 - 1
 
 
 class Tabled(NamedTuple):
-    """What `fill_from` calls a law; `columns` are those of the matrix that it fills, where they matter."""
+    """What `fill_from` calls a law; `columns` are those of the matrix that it fills, if they matter."""
 
     law: int
     parameters: tuple[float, ...]
@@ -47,7 +47,7 @@ class Tabled(NamedTuple):
 
 
 def tabled(law: Law, start: int, stop: int) -> Tabled | None:
-    """`law` from index `start` to `stop`; nothing where the kernel does not know it."""
+    """`law` from index `start` to `stop`; None if the kernel does not know it."""
     known = _KNOWN.get(type(law))
     return known(law, start, stop) if known else None
 

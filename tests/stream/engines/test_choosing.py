@@ -49,7 +49,7 @@ def test_where_nothing_is_compiled_yet_the_work_must_be_worth_it(cached):
     cached(False)
     engine, reason = choose(Work(LARGE, 10), threads=2)
     assert (engine.name, reason) == ("numpy", "about 1.5 s of work, too little to compile for")
-    assert choose(Work(3 * LARGE, 10), threads=2).engine.name == "compiled"
+    assert choose(Work(5 * LARGE, 10), threads=2).engine.name == "compiled"
 
 
 def test_without_a_compiler_numpy_does_all_of_it_and_says_why(monkeypatch: pytest.MonkeyPatch):
