@@ -60,7 +60,7 @@ LAYOUTS = (
         _load,
         "load_state_dict",
         (
-            Job("reset the head", _HEAD, ("out.weight",), "out.pt"),
+            Job("reset the head", _HEAD, ("out.weight",), "out.pt", warned="--reset-optimizer"),
             Job("with its optimizer", (*_HEAD, "--reset-optimizer"), output="out.pt", refused="last_optimizer_state"),
         ),
         by_hand=True,

@@ -85,7 +85,7 @@ LAYOUTS = (
         _load,
         "load_from_checkpoint",
         (
-            Job("reset the head", _HEAD, ("head.*",), "out.ckpt"),
+            Job("reset the head", _HEAD, ("head.*",), "out.ckpt", warned="--reset-optimizer"),
             Job("with its optimizer", (*_HEAD, "--reset-optimizer", "--buffers", "criterion.*"), _RESET, "out.ckpt"),
             Job(
                 "with its optimizer, a buffer in doubt",
