@@ -12,7 +12,7 @@ from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import read_config
 from initctl.integers import as_integer
 from initctl.planning import Options, bind, make_plan
-from initctl.planning.advice.presets import FromPreset
+from initctl.planning.advice.unfit_presets import FromPreset
 from initctl.planning.bound_rule import asks_config
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT

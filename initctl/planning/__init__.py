@@ -2,22 +2,21 @@
 
     bound_rule.py     a rule whose every word has a meaning
     planner.py        from a checkpoint's table and bound rules to a plan, or to every fault at once
-    options.py        what is asked besides rules and seed
     surroundings.py   what is the same for all rules and tensors: names, config.json, other checkpoints
     deciding.py       which rule decides which tensor, or which of its rows
     likeness.py       which tensors are alike to the rules, and decided together
     claims.py         what a rule covers, and which rows of a tensor it may decide
     lookup.py         what the names in a rule's expressions stand for
     fits.py           one rule's initializer on one tensor: an action
-    sources.py        other tensors that one is filled from
     unfits.py         tensors that rules do not fit
+    tied.py           tensors that a file leaves out, since others hold the same
     sharing.py        what decides one of several tensors that share memory
     computed.py       tensors that a model computes or measures, and does not learn
     quantization/     which tensors make up quantized weights
     optimizers/       what optimizers remember of tensors that are filled
     advice/           what is probably not meant
     near_misses.py    what a pattern that matches nothing may have meant
-    devices.py        which device computes which action
+    chosen_device.py  which device computes which action
     torch_init.py     actions as torch.nn.init would carry them out
     action.py         what a plan says of each tensor
     plan.py           the plan itself: frozen, ordered, as JSON
@@ -36,8 +35,7 @@ Nothing is written here.
 
 from initctl.planning.action import Action, Kept, Totals
 from initctl.planning.bound_rule import BoundRule, bind
-from initctl.planning.options import Options
 from initctl.planning.plan import Plan
-from initctl.planning.planner import make_plan
+from initctl.planning.planner import Options, make_plan
 
 __all__ = ["Action", "BoundRule", "Kept", "Options", "Plan", "Totals", "bind", "make_plan"]

@@ -11,13 +11,20 @@ from initctl.tensors import TensorPart
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from initctl.planning.sources import Located
+    from initctl.formats import Checkpoint
     from initctl.rules import Rule
     from initctl.stream import AnyLaw, Source
     from initctl.tensors import RowRange, TensorSpec
 
 RESET = "--reset-optimizer"
 """The source of a rule that sets back what an optimizer remembers."""
+
+
+class Located(NamedTuple):
+    """A tensor that others are filled from, and the checkpoint that holds it."""
+
+    checkpoint: Checkpoint
+    tensor: TensorSpec
 
 
 class Action(NamedTuple):
@@ -60,16 +67,7 @@ class Action(NamedTuple):
         return {**self.arguments, **self.derived}
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            **_tensor_json(self.tensor),
-            "rows": self.rows and list(self.rows),
-            "rule": self.rule.text,
-            "source": self.rule.source,
-            "init": self.initializer,
-            "params": self.params,
-            "device": self.device,
-            **_size_json(self.part),
-        }
+        return _json(self, {"init": self.initializer, "params": self.params, "device": self.device})
 
     def to_document(self) -> dict[str, Any]:
         """What is saved of it."""
@@ -102,13 +100,7 @@ class Kept(NamedTuple):
         return TensorPart(self.tensor, self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            **_tensor_json(self.tensor),
-            "rows": self.rows and list(self.rows),
-            "rule": self.rule and self.rule.text,
-            "source": self.rule and self.rule.source,
-            **_size_json(self.part),
-        }
+        return _json(self, {})
 
 
 class Totals(NamedTuple):
@@ -126,9 +118,17 @@ class Totals(NamedTuple):
         return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
 
 
-def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
-    return {"tensor": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype.name}
-
-
-def _size_json(part: TensorPart) -> dict[str, int]:
-    return {"elements": part.numel, "bytes": part.nbytes}
+def _json(entry: Action | Kept, done: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON says of an action, of which it says what is `done`, or of what is kept."""
+    tensor, part = entry.tensor, entry.part
+    return {
+        "tensor": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.name,
+        "rows": entry.rows and list(entry.rows),
+        "rule": entry.rule and entry.rule.text,
+        "source": entry.rule and entry.rule.source,
+        **done,
+        "elements": part.numel,
+        "bytes": part.nbytes,
+    }

@@ -10,80 +10,77 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import shown
 from initctl.initializers import Unfit
 from initctl.planning.computed import computed_kind
-from initctl.planning.lookup import Lookup
 from initctl.rules import Undefined
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from initctl.planning.bound_rule import BoundRule
+    from initctl.planning.lookup import Lookup
     from initctl.planning.surroundings import Surroundings
-    from initctl.rules import Expression, Rule
+    from initctl.rules import Expression, Rows, Rule, Value
     from initctl.tensors import RowRange, TensorSpec
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Coverage:
     """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), that a
     pattern may not touch (`left_alone`), that its condition leaves out, and that it cannot be asked about (`unfit`).
     """
 
-    rule: Rule
+    bound: BoundRule
     decided: list[TensorSpec] = field(default_factory=list)
     lost: list[TensorSpec] = field(default_factory=list)
     lost_to: list[Rule] = field(default_factory=list)
     left_alone: list[TensorSpec] = field(default_factory=list)
     left_out: list[TensorSpec] = field(default_factory=list)
-    unfit: list[tuple[TensorSpec, Unfit]] = field(default_factory=list)
+    unfit: list[TensorSpec] = field(default_factory=list)
+
+    @property
+    def rule(self) -> Rule:
+        return self.bound.rule
 
     @property
     def matched(self) -> list[TensorSpec]:
         """All of them."""
-        return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *(tensor for tensor, _ in self.unfit)]
+        return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *self.unfit]
 
 
 class Claim(NamedTuple):
-    """A rule that may decide some rows of a tensor, and what it covers so far."""
+    """Rows of a tensor that a rule may decide, what the rule covers so far, and what its names stand for there."""
 
-    bound: BoundRule
-    coverage: Coverage
     rows: RowRange
+    coverage: Coverage
+    lookup: Lookup
 
 
-def may_touch(bound: BoundRule, tensor: TensorSpec, closed: Container[str]) -> bool:
+def may_touch(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
     """Whether a rule that matches `tensor` may decide it. A pattern with wildcards takes plain floats only: nothing
-    whose name is `closed` to it, as the parts of a quantized weight are, and nothing that the model computes.
+    whose name is closed to it, as the parts of a quantized weight are, and nothing that the model computes.
     """
     if bound.initializer is None or not bound.rule.selector.names.has_wildcards:
         return True
     is_plain = tensor.dtype.is_floating and not tensor.unwritable
-    return is_plain and tensor.name not in closed and computed_kind(tensor) is None
+    return is_plain and tensor.name not in around.closed and computed_kind(tensor) is None
 
 
-def holds(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
-    """Whether the rule's condition holds for `tensor`. Raises `Unfit` if it has no answer."""
-    rule = bound.rule
-    if not rule.where:
+def holds(condition: Expression | None, lookup: Lookup) -> bool:
+    """Whether the condition of a rule, if it has one, holds for a tensor. Raises `Unfit` if it has no answer."""
+    if not condition:
         return True
-    try:
-        answer = rule.where.value(Lookup(rule, tensor, around, bound.arrangement))
-    except Undefined as fact:
-        raise Unfit(f"where {shown(rule.where.text)}: {fact}", fact.excerpt) from None
+    answer = _value(condition, lookup, "where ")
     if not isinstance(answer, bool):
-        raise Unfit(f"where {shown(rule.where.text)}: is {shown(answer)}, neither true nor false")
+        raise Unfit(f"where {shown(condition.text)}: is {shown(answer)}, neither true nor false")
     return answer
 
 
-def rows_of(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> RowRange:
-    """The rows of `tensor` that a rule takes, or all of them. Raises `Unfit` if there are no such rows."""
-    rows = bound.rule.selector.rows
+def rows_of(rows: Rows | None, lookup: Lookup) -> RowRange:
+    """The `rows` of a tensor that a rule takes, or all of them. Raises `Unfit` if there are no such rows."""
+    tensor = lookup.tensor
     if not rows:
         return tensor.all_rows
     if not tensor.shape:
         raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
-    lookup, count = Lookup(bound.rule, tensor, around, bound.arrangement), tensor.shape[0]
-    first = _row(rows.start, lookup) if rows.start else None
-    last = _row(rows.stop, lookup) if rows.stop else None
+    count = tensor.shape[0]
+    first, last = _row(rows.start, lookup), _row(rows.stop, lookup)
     for expression, row in ((rows.start, first), (rows.stop, last)):
         if expression and row is not None and not -count <= row <= count:
             fault = f"rows {_written(first, last)} were asked for, and it has {count}"
@@ -101,14 +98,20 @@ def _written(start: int | None, stop: int | None) -> str:
     return f"up to {stop}" if start is None else f"{start} to {stop}"
 
 
-def _row(expression: Expression, lookup: Lookup) -> int:
+def _row(expression: Expression | None, lookup: Lookup) -> int | None:
     """The row that `expression` gives, which may be the result of a division. Raises `Unfit` if it is not whole."""
-    try:
-        value = expression.value(lookup)
-    except Undefined as fact:
-        raise Unfit(f"{shown(expression.text)}: {fact}", fact.excerpt) from None
+    if expression is None:
+        return None
+    value = _value(expression, lookup)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int:
         raise Unfit(f"{shown(expression.text)} is {shown(value)}, not a whole number")
     return value
+
+
+def _value(expression: Expression, lookup: Lookup, before: str = "") -> Value:
+    try:
+        return expression.value(lookup)
+    except Undefined as fact:
+        raise Unfit(f"{before}{shown(expression.text)}: {fact}", fact.excerpt) from None

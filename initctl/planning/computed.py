@@ -7,13 +7,11 @@ by training, but a random variance can be negative. Integers and booleans are no
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from initctl.tensors import Shape, TensorSpec
 
@@ -41,112 +39,106 @@ class Computed:
     kind: str
     written_by: str
     endings: tuple[str, ...]
-    fits: Callable[[Shape], bool] = _any
-    is_measured: bool = False
+    fits: Callable[[Shape], bool]
+    is_measured: bool
+
+
+def _computed(
+    kind: str, written_by: str, endings: str, *, fits: Callable[[Shape], bool] = _any, is_measured: bool = False
+) -> Computed:
+    """A row of the table, whose endings are words."""
+    return Computed(kind, written_by, tuple(endings.split()), fits, is_measured)
 
 
 COMPUTED: tuple[Computed, ...] = (
-    Computed(
+    _computed(
         "a causal mask",
         "transformers up to 4.30 (GPT-2, GPT-NeoX, GPT-J, GPT-Neo), nanoGPT",
-        (".bias",),
+        ".bias",
         fits=_square_matrices,
     ),
-    Computed(
+    _computed(
         "a mask",
         "transformers (CodeGen, GPT-2's masked_bias), minGPT, timm (Swin), open_clip, torch.nn.utils.prune",
-        (
-            ".masked_bias", ".causal_mask", ".attn_mask", ".attention_mask", ".tril", ".mask", ".weight_mask",
-            ".bias_mask",
-        ),
+        ".masked_bias .causal_mask .attn_mask .attention_mask .tril .mask .weight_mask .bias_mask",
     ),
-    Computed(
+    _computed(
         "a rotary table",
         "transformers up to 4.30, Meta's Llama, GPT-NeoX, rotary-embedding-torch, ChatGLM",
-        (
-            ".inv_freq", ".original_inv_freq", ".cos_cached", ".sin_cached", ".cos_sin_cache", ".freqs_cis",
-            ".rope.freqs", ".rotary_emb.freqs", ".rotary_pos_emb.freqs", ".pos_emb.freqs",
-        ),
+        ".inv_freq .original_inv_freq .cos_cached .sin_cached .cos_sin_cache .freqs_cis .rope.freqs .rotary_emb.freqs"
+        " .rotary_pos_emb.freqs .pos_emb.freqs",
     ),
-    Computed(
+    _computed(
         "a table of positions",
         "transformers (position_ids of half-precision CLIP), timm (SwinV2), fairseq, MPT",
-        (
-            ".position_ids", ".token_type_ids", ".relative_position_index", ".relative_coords_table",
-            ".embed_positions._float_tensor", ".alibi", ".alibi_slopes",
-        ),
+        ".position_ids .token_type_ids .relative_position_index .relative_coords_table .embed_positions._float_tensor"
+        " .alibi .alibi_slopes",
     ),
-    Computed(
+    _computed(
         "a noise schedule",
         "CompVis latent-diffusion (ddpm.py, ema.py), guided-diffusion, k-diffusion",
-        (
-            ".betas", ".alphas_cumprod", ".alphas_cumprod_prev", ".sqrt_alphas_cumprod",
-            ".sqrt_one_minus_alphas_cumprod", ".log_one_minus_alphas_cumprod", ".sqrt_recip_alphas_cumprod",
-            ".sqrt_recipm1_alphas_cumprod", ".posterior_variance", ".posterior_log_variance_clipped",
-            ".posterior_mean_coef1", ".posterior_mean_coef2", ".log_sigmas",
-        ),
+        ".betas .alphas_cumprod .alphas_cumprod_prev .sqrt_alphas_cumprod .sqrt_one_minus_alphas_cumprod"
+        " .log_one_minus_alphas_cumprod .sqrt_recip_alphas_cumprod .sqrt_recipm1_alphas_cumprod .posterior_variance"
+        " .posterior_log_variance_clipped .posterior_mean_coef1 .posterior_mean_coef2 .log_sigmas",
         fits=_row,
     ),
-    Computed(
+    _computed(
         "anchors",
         "ultralytics (nn/modules/head.py; dfl sums over bins), torchvision",
-        (".anchors", ".anchor_grid", ".dfl.conv.weight"),
+        ".anchors .anchor_grid .dfl.conv.weight",
     ),
-    Computed(
+    _computed(
         "a filter or a window",
         "torchaudio, NeMo, openai-whisper, StyleGAN2",
-        (
-            ".mel_filters", ".mel_basis", ".mel_scale.fb", ".featurizer.fb", ".featurizer.window",
-            ".spectrogram.window", ".stft.window", ".hann_window", ".resample_filter",
-        ),
+        ".mel_filters .mel_basis .mel_scale.fb .featurizer.fb .featurizer.window .spectrogram.window .stft.window"
+        " .hann_window .resample_filter",
     ),
-    Computed(
+    _computed(
         "the scale of inputs",
         "detectron2, segment-anything, LPIPS",
-        (".pixel_mean", ".pixel_std", ".scaling_layer.shift", ".scaling_layer.scale"),
+        ".pixel_mean .pixel_std .scaling_layer.shift .scaling_layer.scale",
     ),
-    Computed(
+    _computed(
         "an observer's range",
         "torch.ao.quantization (observer.py, fake_quantize.py), TensorRT Model Optimizer (amax)",
-        (
-            ".activation_post_process.eps", ".activation_post_process.min_val", ".activation_post_process.max_val",
-            ".activation_post_process.histogram", ".activation_post_process.scale", ".weight_fake_quant.scale",
-            ".weight_fake_quant.eps", ".weight_fake_quant.min_val", ".weight_fake_quant.max_val", "_quantizer._amax",
-            "_quantizer._pre_quant_scale", "_quantizer._scale",
-        ),
+        ".activation_post_process.eps .activation_post_process.min_val .activation_post_process.max_val"
+        " .activation_post_process.histogram .activation_post_process.scale .weight_fake_quant.scale"
+        " .weight_fake_quant.eps .weight_fake_quant.min_val .weight_fake_quant.max_val _quantizer._amax"
+        " _quantizer._pre_quant_scale _quantizer._scale",
     ),
-    Computed(
+    _computed(
         "class weights of a loss",
         "torch.nn (CrossEntropyLoss, BCEWithLogitsLoss) in a module that is saved whole; DETR",
-        (
-            ".pos_weight", ".class_weight", ".class_weights", ".criterion.weight", ".loss.weight", ".loss_fn.weight",
-            ".loss_func.weight", ".empty_weight",
-        ),
+        ".pos_weight .class_weight .class_weights .criterion.weight .loss.weight .loss_fn.weight .loss_func.weight"
+        " .empty_weight",
         fits=_row,
     ),
-    Computed(
+    _computed(
         "the decay of an average",
         "CompVis latent-diffusion (ema.py)",
-        (".model_ema.decay",),
+        ".model_ema.decay",
     ),
-    Computed(
+    _computed(
         "a format's version",
         "fairseq (models/transformer: version)",
-        (".encoder.version", ".decoder.version"),
+        ".encoder.version .decoder.version",
     ),
-    Computed(
+    _computed(
         "running statistics",
         "torch.nn (batch and instance norms)",
-        (".running_mean", ".running_var"),
+        ".running_mean .running_var",
         is_measured=True,
     ),
-    Computed(
+    _computed(
         "moving averages",
         "vector-quantize-pytorch and EnCodec (_codebook), StyleGAN2 (w_avg)",
-        (".cluster_size", ".embed_avg", ".w_avg", ".latent_avg"),
+        ".cluster_size .embed_avg .w_avg .latent_avg",
         is_measured=True,
     ),
-)  # fmt: skip
+)
+
+_LAST_PARTS = frozenset(ending.rpartition(".")[2] for row in COMPUTED for ending in row.endings)
+"""What names of such tensors end with: few others do."""
 
 
 def computed_kind(tensor: TensorSpec) -> str | None:
@@ -162,17 +154,7 @@ def measured_kind(tensor: TensorSpec) -> str | None:
 
 
 def _kind(tensor: TensorSpec) -> Computed | None:
+    if tensor.name.rpartition(".")[2] not in _LAST_PARTS or not tensor.dtype.is_floating:
+        return None
     dotted = f".{tensor.name}"
-    for row in _by_last_part().get(dotted.rpartition(".")[2], ()) if tensor.dtype.is_floating else ():
-        if dotted.endswith(row.endings) and row.fits(tensor.shape):
-            return row
-    return None
-
-
-@cache
-def _by_last_part() -> Mapping[str, Sequence[Computed]]:
-    found: dict[str, list[Computed]] = defaultdict(list)
-    for row in COMPUTED:
-        for last in dict.fromkeys(ending.rpartition(".")[2] for ending in row.endings):
-            found[last].append(row)
-    return found
+    return next((row for row in COMPUTED if dotted.endswith(row.endings) and row.fits(tensor.shape)), None)

@@ -1,4 +1,6 @@
-"""One rule's initializer on one tensor: an action, if the tensor can hold what it gives."""
+"""One rule's initializer on one tensor: an action, if the tensor can hold what it gives, and the tensors are there that
+it reads.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,22 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from initctl.dtypes import BY_NAME, every_float_holds
+from initctl.errors import shown
 from initctl.initializers import Resolved, Unfit
-from initctl.planning.action import Action
-from initctl.planning.sources import located_sources
+from initctl.planning.action import Action, Located
+from initctl.planning.near_misses import nearest_names
 from initctl.stream import Constant, Deterministic, Fused, RevisingLaw
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from initctl.dtypes import DType
     from initctl.initializers import BoundCall
+    from initctl.initializers.revising import Copied
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
-    from initctl.stream import AnyLaw
+    from initctl.stream import AnyLaw, Source
     from initctl.tensors import RowRange
 
 _COMPUTED = BY_NAME["float32"]
@@ -28,22 +34,15 @@ def action_of(
     rule: Rule, initializer: BoundCall, tensor: TensorSpec, rows: RowRange | None, around: Surroundings
 ) -> Action:
     """What `initializer`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
-    resolved = fit(initializer, tensor)
+    resolved = _fit(initializer, tensor)
     if rows and isinstance(resolved.law, RevisingLaw) and resolved.law.whole:
         raise Unfit("it takes whole tensors, and this rule has some rows")
-    return Action(
-        tensor,
-        rule,
-        initializer.initializer.name,
-        initializer.told,
-        resolved.numbers,
-        resolved.law,
-        rows=rows,
-        sources=located_sources(resolved.law, tensor, around),
-    )
+    sources = _sources(resolved.law, tensor, around) if isinstance(resolved.law, RevisingLaw) else {}
+    name, arguments = initializer.initializer.name, initializer.told
+    return Action(tensor, rule, name, arguments, resolved.numbers, resolved.law, rows=rows, sources=sources)
 
 
-def fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
+def _fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
     """The law of `initializer` for `tensor`. Raises `Unfit` if the tensor cannot take it.
 
     A tensor without elements takes anything: nothing is written.
@@ -56,7 +55,8 @@ def fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
         raise Unfit(f"{tensor.dtype.name} elements are smaller than a byte and cannot be written")
     resolved = initializer.resolve(TensorSpec("", tensor.dtype, tensor.shape, ()))  # of all that are alike
     check_holds(tensor.dtype, resolved.law)
-    check_distinct(tensor, resolved.law)
+    if tensor.is_expanded and not isinstance(resolved.law, Constant):
+        raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")
     if tensor.dtype.kind == "complex":
         from initctl.initializers.complex import on_complex
 
@@ -68,8 +68,7 @@ def check_holds(dtype: DType, law: AnyLaw) -> None:
     """Raise `Unfit` if `dtype` cannot hold the values of `law`."""
     match law:
         case RevisingLaw():  # what becomes of old values is known once they are read
-            check_reach(dtype, law.largest)
-            return
+            _check_reach(dtype, law.largest)
         case Deterministic(exact=values) if values:
             if not all(map(dtype.holds, values)):
                 raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
@@ -77,26 +76,58 @@ def check_holds(dtype: DType, law: AnyLaw) -> None:
             raise Unfit(f"it holds {dtype.name}, and only constants fit there")
         case Fused(laws):
             for law in laws:
-                check_spread(dtype, law.largest)
+                _check_spread(dtype, law.largest)
         case _:
-            check_spread(dtype, law.largest)
+            _check_spread(dtype, law.largest)
 
 
-def check_distinct(tensor: TensorSpec, law: AnyLaw) -> None:
-    """Raise `Unfit` if elements that share their place would get different values of `law`."""
-    if not isinstance(law, Constant) and tensor.is_expanded:
-        raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")
-
-
-def check_spread(dtype: DType, largest: float) -> None:
+def _check_spread(dtype: DType, largest: float) -> None:
     """Raise `Unfit` if values up to `largest` may overflow `dtype`, or float32 on the way, or all round to 0."""
     if not every_float_holds(largest) and not dtype.rounded(largest):
         raise Unfit(f"values up to {largest:.3g} would all round to 0 in {dtype.name}")
-    check_reach(dtype, largest)
+    _check_reach(dtype, largest)
 
 
-def check_reach(dtype: DType, largest: float) -> None:
+def _check_reach(dtype: DType, largest: float) -> None:
     """Raise `Unfit` if values up to `largest` may overflow `dtype`, or float32 on the way."""
     if not every_float_holds(largest) and not isfinite(dtype.rounded(largest)):
         narrower = min(dtype, _COMPUTED, key=lambda d: d.largest)
         raise Unfit(f"values up to {largest:.3g} would overflow {narrower.name}")
+
+
+def _sources(law: RevisingLaw, tensor: TensorSpec, around: Surroundings) -> Mapping[Source, Located]:
+    """Where the tensors are that `law` reads besides `tensor` itself. Raises `Unfit` if one is not there, or is not of
+    the shape that it takes.
+    """
+    from initctl.initializers.revising import Copied
+
+    found = {source: _located(source, around) for source in law.sources}
+    if isinstance(law, Copied):
+        _check_copied(law, tensor, found[law.source].tensor)
+    return found
+
+
+def _located(source: Source, around: Surroundings) -> Located:
+    there = around.of(source.checkpoint)
+    found = there.tensors.get(source.name)
+    if found is None:
+        nearest = nearest_names(source.name, list(there.tensors))
+        proposal = f"; did you mean {shown(nearest[0])}?" if nearest else ""
+        raise Unfit(f"{shown(there.checkpoint.path)} holds no tensor {shown(source.name)}{proposal}")
+    if not found.blocks or found.dtype.kind in ("packed", "quantized"):
+        raise Unfit(f"the numbers of {shown(source.name)} cannot be read: {found.unwritable or found.dtype.name}")
+    return Located(there.checkpoint, found)
+
+
+def _check_copied(law: Copied, tensor: TensorSpec, source: TensorSpec) -> None:
+    place = f"{shown(source.name)} {list(source.shape)}"
+    if law.row is None and source.shape != tensor.shape:
+        raise Unfit(f"{place} has another shape")
+    if law.row is not None and source.shape[1:] != tensor.shape[1:]:
+        raise Unfit(f"the rows of {place} have another shape")
+    if law.row is not None and not (source.shape and law.row < source.shape[0]):
+        raise Unfit(f"{place} has no row {law.row}")
+    if tensor.dtype.is_floating != source.dtype.is_floating or tensor.dtype.parts != source.dtype.parts:
+        raise Unfit(f"{place} holds {source.dtype.name}, which is another kind of number")
+    if not tensor.dtype.is_floating and tensor.dtype != source.dtype:
+        raise Unfit(f"{place} holds {source.dtype.name}, and would not fit exactly")

@@ -8,7 +8,7 @@ from initctl.planning.computed import computed_kind
 from initctl.planning.lookup import Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from initctl.planning.bound_rule import BoundRule
     from initctl.planning.surroundings import Surroundings
@@ -20,12 +20,12 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 class Likeness:
     """All that `rules` can see of a tensor. They decide alike two tensors in which it is equal.
 
-    That is its dtype and shape, whether it can be written, whether patterns may touch it (its name is not `closed` to
+    That is its dtype and shape, whether it can be written, whether patterns may touch it (its name is not closed to
     them, and the model does not compute it), and its name: the digits in it only as far as a rule tells them apart.
     """
 
-    def __init__(self, rules: Sequence[BoundRule], around: Surroundings, closed: Container[str]) -> None:
-        self._closed = closed
+    def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
+        self._closed = around.closed
         self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
 
     def of(self, tensor: TensorSpec) -> Hashable:

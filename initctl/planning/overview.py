@@ -13,7 +13,7 @@ from initctl.planning.action import RESET, Action, Kept
 from initctl.stream.devices import CPU
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
     from initctl.planning.action import Totals
     from initctl.rules import Rule
@@ -23,7 +23,14 @@ _HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
 
 def overview(parts: Sequence[Action | Kept], *, unfold: bool) -> Listing:
     """One row a part, in order; a long list folded unless `unfold`."""
-    rows = [(_name(part), _rest(part)) for part in parts]
+    known: dict[Hashable, tuple[str, ...]] = {}  # tensors that are alike have all but the name in common
+    rows: list[tuple[str, tuple[str, ...]]] = []
+    for part in parts:
+        law = (id(part.arguments), id(part.derived)) if isinstance(part, Action) else None
+        key = (part.tensor.shape, part.tensor.dtype.name, id(part.rule), law)
+        if key not in known:
+            known[key] = _rest(part)
+        rows.append((_name(part), known[key]))
     return Listing(_HEADING, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])
 
 
@@ -48,12 +55,7 @@ def _name(part: Action | Kept) -> str:
     return part.tensor.name + (f"[{part.rows[0]}:{part.rows[1]}]" if part.rows else "")
 
 
-def _selector(rule: Rule) -> str:
-    """What a rule takes, as it is written."""
-    return rule.selector.names.pattern + (rule.selector.rows.text if rule.selector.rows else "")
-
-
-def _rest(part: Action | Kept) -> tuple[str, str, str, str]:
+def _rest(part: Action | Kept) -> tuple[str, ...]:
     initializer = KEEP if isinstance(part, Kept) else initializer_text(part)
     return shape_text(part.tensor.shape), part.tensor.dtype.name, _rule(part.rule), initializer
 
@@ -62,7 +64,10 @@ def _rule(rule: Rule | None) -> str:
     """Where a rule comes from and what it takes; a reset takes one tensor, whose name is in the row already."""
     if rule is None:
         return "-"
-    return rule.source if rule.source == RESET else f"{rule.source}: {shown(_selector(rule))}"
+    names, rows = rule.selector
+    return (
+        rule.source if rule.source == RESET else f"{rule.source}: {shown(names.pattern + (rows.text if rows else ''))}"
+    )
 
 
 def initializer_text(action: Action) -> str:

@@ -2,26 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import FitError
-from initctl.planning.advice.findings import findings
+from initctl.errors import FitError, Problem, UsageError, shown
+from initctl.planning.advice.averages import copies_out_of_step
+from initctl.planning.advice.left_alone import left_alone, undecided_weights
+from initctl.planning.advice.surprises import random_averages, split_weights, surprises
+from initctl.planning.advice.unfit_presets import Left, idle_preset, partial_preset
+from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
+from initctl.planning.chosen_device import placed
 from initctl.planning.deciding import decide
-from initctl.planning.devices import placed
 from initctl.planning.optimizers import Resets, old_values_kept, resets, with_optimizers_beside
-from initctl.planning.plan import TORCH, Plan
+from initctl.planning.plan import PHILOX, TORCH, Plan
 from initctl.planning.sharing import shared
 from initctl.planning.surroundings import Surroundings
 from initctl.planning.torch_init import all_by_torch
+from initctl.stream.devices import CPU
+from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.planning.action import Action
-    from initctl.planning.advice.presets import FromPreset
+    from initctl.planning.advice.unfit_presets import FromPreset
     from initctl.planning.bound_rule import BoundRule
-    from initctl.planning.options import Options
+    from initctl.planning.deciding import Decided
+
+    Findings = tuple[list[Problem], list[Problem]]
+    """What a plan is refused for, and what is only a warning."""
+
+WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
+    idle_alternatives,
+    left_alone,
+    surprises,
+    random_averages,
+    copies_out_of_step,
+    split_weights,
+)
+"""What is probably not meant, and never refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`,
+    and for `buffers` that nothing asks about.
+
+    `allow_unused` turns rules that decide nothing into warnings; `require_all` turns weights that no rule decides into
+    errors; `allow_partial` lets a preset leave most of the weights; `reset_optimizer` adds what optimizers remember of
+    filled tensors, and `buffers` are patterns for the names of tensors that optimizers were not given; `device` is as
+    for `placed`; `rng` is where random numbers come from.
+    """
+
+    allow_unused: bool = False
+    require_all: bool = False
+    allow_partial: bool = False
+    reset_optimizer: bool = False
+    buffers: tuple[str, ...] = ()
+    device: str = CPU
+    rng: str = PHILOX
+
+    def __post_init__(self) -> None:
+        if self.buffers and not self.reset_optimizer:
+            fault = "buffers: they matter only if an optimizer is reset"
+            raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave --buffers out"))
+        if self.rng not in (PHILOX, TORCH):
+            fault = f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"
+            raise UsageError(Problem("usage.rng", fault, did_you_mean(str(self.rng), (PHILOX, TORCH))))
 
 
 def make_plan(
@@ -43,23 +91,21 @@ def make_plan(
     actions, faults = decided.actions, decided.faults
     checkpoint, reset = (checkpoint, Resets()) if faults else _optimizers(checkpoint, actions, options)
     faults = faults or shared(checkpoint, actions, decided.kept, reset.actions)
-    found = findings(decided, around, preset, options)
-    if faults := [*found.faults, *faults]:
+    refused, warned = _findings(decided, around, preset, options)
+    if faults := [*refused, *faults]:
         raise FitError(*faults)
     actions = placed(actions, options.device)
     if options.rng == TORCH:
         actions = all_by_torch(actions)
-    warnings = (*checkpoint.warnings, *found.warnings, *reset.warnings)
-    buffers = options.buffers if options.reset_optimizer else None
     return Plan(
         checkpoint,
         seed,
         tuple(actions),
         tuple(decided.kept),
-        warnings,
+        (*checkpoint.warnings, *warned, *reset.warnings),
         reset.actions,
         options.rng,
-        buffers,
+        options.buffers if options.reset_optimizer else None,
         tuple(rules),
         config,
     )
@@ -73,3 +119,24 @@ def _optimizers(checkpoint: Checkpoint, actions: Sequence[Action], options: Opti
         checkpoint = with_optimizers_beside(checkpoint)
         return checkpoint, resets(checkpoint, actions, options.buffers)
     return checkpoint, Resets((), old_values_kept(checkpoint) if actions else ())
+
+
+def _findings(decided: Decided, around: Surroundings, preset: FromPreset | None, options: Options) -> Findings:
+    """What is probably not meant, as strict as `options` are; `preset` are the rules that come from a preset."""
+    unused = [*unused_rules(decided, around), *hollow_rules(decided, around)]
+    undecided = undecided_weights(decided, around) if options.require_all else ()
+    refused, warned = _preset_findings(decided, around, preset, options) if preset else ([], [])
+    warnings = [*warned, *unused, *(problem for advice in WARNINGS for problem in advice(decided, around))]
+    return [*(() if options.allow_unused else unused), *undecided, *refused], warnings
+
+
+def _preset_findings(decided: Decided, around: Surroundings, preset: FromPreset, options: Options) -> Findings:
+    """What is probably not meant by a preset."""
+    if idle := idle_preset(preset, decided, around):
+        return ([], [idle]) if options.allow_unused else ([idle], [])
+    left = Left(decided, around)
+    if options.require_all or not left.parts:
+        return [], []
+    refused = left.is_most and not options.allow_partial
+    found = [partial_preset(preset, left, refused=refused)]
+    return (found, []) if refused else ([], found)

@@ -11,7 +11,7 @@ from initctl.errors import ConflictError, Problem, UsageError, escape, shown
 from initctl.formats import read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Refused, Unfit
 from initctl.planning.action import Kept
-from initctl.planning.devices import AUTO, placed
+from initctl.planning.chosen_device import AUTO, placed
 from initctl.planning.digests import read_alike, table_digest, tensors_digest
 from initctl.planning.documents import malformed, read_document
 from initctl.planning.fits import action_of

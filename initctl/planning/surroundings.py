@@ -8,13 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats import read_checkpoint
+from initctl.formats.optimizers.masters import of_optimizers
+from initctl.planning.quantization.weights import quantized_weights
+from initctl.planning.tied import ties
 from initctl.rules import highest_numbers
 from initctl.rules.elements import NO_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from initctl.formats import Checkpoint
+    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.planning.tied import Tie
     from initctl.rules import Glob
     from initctl.rules.regex import Regex
     from initctl.tensors import TensorSpec
@@ -24,7 +29,8 @@ _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
 
 
 class Surroundings:
-    """A checkpoint's tensors by name, the numbers in names, its `config.json`, and other checkpoints that rules read.
+    """A checkpoint's tensors by name, what they are parts of, the numbers in names, its `config.json`, and other
+    checkpoints that rules read.
 
     What few rules ask for is found when it is first asked; each file is read once.
     """
@@ -38,6 +44,25 @@ class Surroundings:
     def tensors(self) -> Mapping[str, TensorSpec]:
         """All tensors of the checkpoint by name."""
         return {tensor.name: tensor for tensor in self.checkpoint.tensors}
+
+    @cached_property
+    def quantized(self) -> Mapping[str, QuantizedWeight]:
+        """The quantized weight that each tensor is a part of, by the tensor's name."""
+        return quantized_weights(self.checkpoint.tensors, self.checkpoint.home)
+
+    @cached_property
+    def closed(self) -> frozenset[str]:
+        """The names of tensors that no pattern with wildcards may touch: parts of quantized weights, and what an
+        explicit root takes in though it is an optimizer's.
+        """
+        root = f"{self.checkpoint.root}." if self.checkpoint.root else ""
+        names = of_optimizers(self.checkpoint.optimizers, self.checkpoint.masters)
+        return frozenset((*self.quantized, *(name.removeprefix(root) for name in names)))
+
+    @cached_property
+    def ties(self) -> Sequence[Tie]:
+        """What the checkpoint may have left out since something else in it holds the same."""
+        return ties(self.checkpoint)
 
     def of(self, path: str | None) -> Surroundings:
         """Those of the tensors in the checkpoint at `path`; without one, these."""

@@ -40,7 +40,7 @@ def all_by_torch(actions: Iterable[Action]) -> list[Action]:
         try:
             found.append(by_torch(action))
         except Unfit as fact:
-            unfits.add(action.rule, action.tensor, fact, f"{action.rule.call.name} does not fit: {fact}")
+            unfits.noting(action.rule, fact, f"{action.rule.call.name} does not fit: {fact}").append(action.tensor)
     if problems := unfits.problems(found):
         raise FitError(*problems)
     return found

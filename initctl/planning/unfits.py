@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from initctl.initializers import Unfit
     from initctl.planning.action import Action
@@ -20,28 +19,27 @@ class Unfits:
     """Tensors that rules do not fit, those for the same reason together."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[Rule, str], list[tuple[TensorSpec, Unfit]]] = defaultdict(list)
+        self._found: dict[tuple[Rule, str], tuple[Unfit, list[TensorSpec]]] = {}
 
-    def add(self, rule: Rule, tensor: TensorSpec, fact: Unfit, fault: str) -> None:
-        """Note that `rule` has a `fault` on `tensor`."""
-        self._found[rule, fault].append((tensor, fact))
+    def noting(self, rule: Rule, fact: Unfit, fault: str) -> list[TensorSpec]:
+        """Where tensors are noted on which `rule` has a `fault`."""
+        return self._found.setdefault((rule, fault), (fact, []))[1]
 
     def problems(self, actions: Iterable[Action]) -> list[Problem]:
         """One for each rule and fault; `actions` are those of tensors that rules do fit."""
-        if not self._found:
-            return []
-        fitting = {id(action.rule) for action in actions}
-        return [self._problem(rule, fault, found, fitting) for (rule, fault), found in self._found.items()]
+        fitting = {id(action.rule) for action in actions} if self._found else ()
+        return [
+            _problem(rule, fault, fact, tensors, fits_others=id(rule) in fitting)
+            for (rule, fault), (fact, tensors) in self._found.items()
+        ]
 
-    def _problem(
-        self, rule: Rule, fault: str, found: Sequence[tuple[TensorSpec, Unfit]], fitting: Collection[int]
-    ) -> Problem:
-        tensors = list({tensor.name: tensor for tensor, _ in found}.values())
-        first, fact = found[0]
-        more = f" (and {len(tensors) - 1} more like it)" if len(tensors) > 1 else ""
-        place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
-        hint = _way_out(rule, fact.needs) if fact.needs and id(rule) in fitting else None
-        return Problem("rule.unfit", f"{rule}: {place}: {fault}", hint, fact.excerpt)
+
+def _problem(rule: Rule, fault: str, fact: Unfit, tensors: Sequence[TensorSpec], *, fits_others: bool) -> Problem:
+    first, names = tensors[0], {tensor.name for tensor in tensors}
+    more = f" (and {len(names) - 1} more like it)" if len(names) > 1 else ""
+    place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
+    hint = _way_out(rule, fact.needs) if fact.needs and fits_others else None
+    return Problem("rule.unfit", f"{rule}: {place}: {fault}", hint, fact.excerpt)
 
 
 def _way_out(rule: Rule, needs: str) -> str:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from initctl.planning.action import Action
+    from initctl.planning.deciding import Decided
+    from initctl.planning.surroundings import Surroundings
     from initctl.tensors import Shape, TensorSpec
 
     Network = tuple[tuple[str, ...], str]
@@ -40,17 +42,15 @@ _DEEPEST = 3
 """Parts of a name that may be the network's."""
 
 
-def copies_out_of_step(tensors: Sequence[TensorSpec], actions: Sequence[Action]) -> list[Problem]:
+def copies_out_of_step(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     """A warning if rules fill tensors of a network, and a copy of it would no longer hold the same."""
-    found = [*_pairs(tensors)]
-    filled = {action.tensor.name: action for action in actions} if found else {}
+    found = [*_pairs(around.checkpoint.tensors)]
+    filled = {action.tensor.name: action for action in decided.actions} if found else {}
     pairs = [(one, copy) for one, copy in found if not _are_alike(filled.get(one.name), filled.get(copy.name))]
-    if not pairs:
-        return []
-    one, copy = pairs[0]
-    more = f" (and {len(pairs) - 1} more like it)" if len(pairs) > 1 else ""
-    message = f"{shown(copy.name)} is a copy of {shown(one.name)}, and would not hold the same afterwards{more}"
-    return [Problem("tensor.copy", message, "let training make the copy anew, or fill both with the same constant")]
+    for one, copy in pairs[:1]:
+        more = f" (and {len(pairs) - 1} more like it)" if len(pairs) > 1 else ""
+        message = f"{shown(copy.name)} is a copy of {shown(one.name)}, and would not hold the same afterwards{more}"
+        yield Problem("tensor.copy", message, "let training make the copy anew, or fill both with the same constant")
 
 
 def _pairs(tensors: Sequence[TensorSpec]) -> Iterator[tuple[TensorSpec, TensorSpec]]:

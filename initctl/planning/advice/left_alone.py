@@ -7,18 +7,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
-from initctl.planning.advice.naming import by_weight, make_up, with_kinds
+from initctl.planning.advice.quantized_names import by_weight, make_up
 from initctl.planning.computed import computed_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided
-    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.planning.surroundings import Surroundings
     from initctl.tensors import TensorSpec
 
-_CODE = "rule.left_alone"
 _BY_FULL_NAME = "name a tensor in full to fill it"
 DEQUANTIZE = "dequantize the model first"
 _LEFT_ALONE = "a pattern with wildcards leaves integer, bool, quantized and other special tensors as they are"
@@ -33,20 +32,20 @@ class LeftAlone(NamedTuple):
     hint: str
 
 
-def left_alone(decided: Decided) -> Iterator[Problem]:
+def left_alone(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     """A warning for each rule, and each reason, whose pattern reaches tensors that it may not touch and that stay."""
     coverages = [coverage for coverage in decided.coverages if coverage.left_alone and coverage.decided]
-    undecided = {kept.tensor.name for kept in decided.kept if kept.rule is None} if coverages else ()
+    undecided = decided.undecided if coverages else {}
     for coverage in coverages:
         tensors = [tensor for tensor in coverage.left_alone if tensor.name in undecided]
-        for left in by_reason(tensors, decided.quantized):
+        for left in _by_reason(tensors, around):
             they = "they are" if len(left.tensors) > 1 else "it is"
-            yield Problem(_CODE, f"{coverage.rule}: leaves {left.names} as {they}{left.why}", left.hint)
+            yield Problem("rule.left_alone", f"{coverage.rule}: leaves {left.names} as {they}{left.why}", left.hint)
 
 
-def only_left_alone(coverage: Coverage, quantized: Mapping[str, QuantizedWeight]) -> Problem:
+def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
     """What is wrong with a rule that matches only tensors that a pattern may not touch."""
-    reasons = list(by_reason(coverage.left_alone, quantized))
+    reasons = list(_by_reason(coverage.left_alone, around))
     matched = " and ".join(left.names + left.why for left in reasons)
     hints = [left.hint for left in reasons]
     if all(tensor.unwritable for tensor in coverage.left_alone):
@@ -56,12 +55,10 @@ def only_left_alone(coverage: Coverage, quantized: Mapping[str, QuantizedWeight]
     return Problem("rule.unused", f"{coverage.rule}: decides nothing: it matches only {matched}", "; ".join(hints))
 
 
-def undecided_weights(decided: Decided) -> Iterator[Problem]:
+def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     """What is wrong if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one."""
-    quantized = decided.quantized
-    undecided = {kept.tensor.name: kept.tensor for kept in decided.kept if kept.rule is None}
-    plain = [t for t in undecided.values() if t.dtype.is_floating and t.name not in quantized and not computed_kind(t)]
-    if plain:
+    quantized, undecided = around.quantized, decided.undecided
+    if plain := [tensor for name, tensor in undecided.items() if name not in quantized and is_learned(tensor)]:
         message = f"no rule decides {with_kinds(plain)}"
         yield Problem("tensor.undecided", message, "add a rule for each; keep leaves a tensor as it is")
     if parts := [name for name in undecided if name in quantized]:
@@ -69,26 +66,30 @@ def undecided_weights(decided: Decided) -> Iterator[Problem]:
         yield Problem("tensor.undecided", message, f"{DEQUANTIZE}, or add a rule that keeps them")
 
 
-def by_reason(tensors: Iterable[TensorSpec], quantized: Mapping[str, QuantizedWeight]) -> Iterator[LeftAlone]:
+def _by_reason(tensors: Iterable[TensorSpec], around: Surroundings) -> Iterator[LeftAlone]:
     """`tensors` by the reasons why patterns leave them."""
     parts: list[TensorSpec] = []
     computed: list[TensorSpec] = []
     others: list[TensorSpec] = []
     for tensor in tensors:
-        reason = parts if tensor.name in quantized else computed if computed_kind(tensor) else others
+        reason = parts if tensor.name in around.quantized else computed if computed_kind(tensor) else others
         reason.append(tensor)
     if parts:
         names = [tensor.name for tensor in parts]
-        why = f": {make_up(names, quantized)}"
-        yield LeftAlone(parts, by_weight(names, quantized), why, f"{DEQUANTIZE}, or {_BY_FULL_NAME}")
+        why = f": {make_up(names, around.quantized)}"
+        yield LeftAlone(parts, by_weight(names, around.quantized), why, f"{DEQUANTIZE}, or {_BY_FULL_NAME}")
     if computed:
-        yield LeftAlone(
-            computed, _with_words(computed), ": the model computes this and does not learn it", _BY_FULL_NAME
-        )
+        names = [f"{shown(tensor.name)} ({computed_kind(tensor)})" for tensor in computed]
+        yield LeftAlone(computed, listed(names), ": the model computes this and does not learn it", _BY_FULL_NAME)
     if others:
         yield LeftAlone(others, with_kinds(others), "", _LEFT_ALONE)
 
 
-def _with_words(tensors: Sequence[TensorSpec]) -> str:
-    """Their names, each with what it is."""
-    return listed([f"{shown(tensor.name)} ({computed_kind(tensor)})" for tensor in tensors])
+def is_learned(tensor: TensorSpec) -> bool:
+    """Whether `tensor` holds floating-point numbers that the model does not compute."""
+    return tensor.dtype.is_floating and computed_kind(tensor) is None
+
+
+def with_kinds(tensors: Sequence[TensorSpec]) -> str:
+    """Their names, each with its dtype, or with the reason why no rule can fill it."""
+    return listed([f"{shown(tensor.name)} ({tensor.unwritable or tensor.dtype.name})" for tensor in tensors])

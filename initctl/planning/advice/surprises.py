@@ -1,4 +1,6 @@
-"""Values that fit, and are seldom meant: masks as biases, truncation that cuts nothing, random running statistics."""
+"""Values that fit, and are seldom meant: masks as biases, truncation that cuts nothing, random running statistics, and
+quantized weights of which a part is left.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from initctl.planning.computed import measured_kind
 from initctl.stream import Deterministic, RevisingLaw, TruncNormal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from initctl.planning.action import Action
+    from initctl.planning.deciding import Decided
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
 
@@ -26,11 +29,11 @@ _NOTHING_CUT = 1e-6
 """Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
 
 
-def surprises(actions: Iterable[Action], around: Surroundings) -> list[Problem]:
-    """Warnings about what fits, but is seldom meant: one for each rule and kind of surprise."""
+def surprises(decided: Decided, around: Surroundings) -> Iterator[Problem]:
+    """A warning for each rule and kind of surprise: a bias of many dims, or a truncation that cuts nothing."""
     problems: dict[tuple[Rule, str], Problem] = {}
     seen: set[tuple[int, int]] = set()
-    for action in actions:
+    for action in decided.actions:
         found = [_many_dims(action, around)] if action.tensor.name.endswith(_BIAS) else []
         if (law := (id(action.rule), id(action.law))) not in seen:  # many tensors have one in common
             seen.add(law)
@@ -38,7 +41,7 @@ def surprises(actions: Iterable[Action], around: Surroundings) -> list[Problem]:
         for problem in found:
             if problem:
                 problems.setdefault((action.rule, problem.code), problem)
-    return list(problems.values())
+    yield from problems.values()
 
 
 def _many_dims(action: Action, around: Surroundings) -> Problem | None:
@@ -66,10 +69,10 @@ def _nothing_cut(action: Action) -> Problem | None:
     return None
 
 
-def random_averages(actions: Iterable[Action]) -> Iterator[Problem]:
+def random_averages(decided: Decided, _: Surroundings) -> Iterator[Problem]:
     """A warning for each rule whose pattern reaches averages, and fills them with random numbers."""
     found: dict[Rule, list[Action]] = defaultdict(list)
-    for action in actions:
+    for action in decided.actions:
         if measured_kind(action.tensor) and action.rule.selector.names.has_wildcards and _is_random(action):
             found[action.rule].append(action)
     for rule, filled in found.items():
@@ -79,3 +82,19 @@ def random_averages(actions: Iterable[Action]) -> Iterator[Problem]:
 
 def _is_random(action: Action) -> bool:
     return not isinstance(action.law, (Deterministic, RevisingLaw)) or action.initializer == _PERTURB
+
+
+def split_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
+    """A warning for each rule that fills parts of quantized weights whose other parts stay as they are."""
+    filled = {action.tensor.name: action.rule for action in decided.actions} if around.quantized else {}
+    warned: set[Rule] = set()
+    for name, rule in filled.items():
+        weight = around.quantized.get(name)
+        kept = [part for part in weight.parts if part not in filled] if weight else []
+        if weight and kept and rule not in warned:
+            warned.add(rule)
+            module = name[: name.rfind(".") + 1]
+            others = listed([shown(part.removeprefix(module)) for part in kept])
+            message = f"{rule}: fills {shown(name)}, but not {others}"
+            hint = f"its values follow from all of these parts ({weight.scheme}): dequantize the model first"
+            yield Problem("rule.split_weight", message, hint)

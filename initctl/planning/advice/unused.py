@@ -1,4 +1,4 @@
-"""Rules that decide nothing, and alternatives by which a pattern matches nothing."""
+"""Rules that decide nothing, or only tensors without elements, and alternatives by which a pattern matches nothing."""
 
 from __future__ import annotations
 
@@ -6,69 +6,61 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, escape, listed, shown
 from initctl.formats.optimizers.masters import of_optimizers
-from initctl.planning.advice.left_alone import only_left_alone
-from initctl.planning.advice.naming import with_kinds
-from initctl.planning.advice.tied import Ties, left_out_names
+from initctl.formats.parts.placeholders import placeholders, where_they_are, without_elements
+from initctl.initializers import KEEP
+from initctl.planning.advice.left_alone import only_left_alone, with_kinds
 from initctl.planning.near_misses import hint_for
 from initctl.rules import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from initctl.formats import Checkpoint
-    from initctl.planning.advice.tied import Tie
     from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided
-    from initctl.planning.quantization.weights import QuantizedWeight
     from initctl.planning.surroundings import Surroundings
 
+_UNUSED = "rule.unused"
 
-def unused_rules(decided: Decided, checkpoint: Checkpoint) -> list[Problem]:
+
+def unused_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     """What is wrong with each rule that decides no tensor."""
-    ties, quantized = Ties(checkpoint), decided.quantized
-    return [found for coverage in decided.coverages if (found := _unused(coverage, checkpoint, quantized, ties))]
+    for coverage in decided.coverages:
+        if not (coverage.decided or coverage.unfit or coverage.rule.optional):
+            yield _unused(coverage, around) if coverage.matched else _unmatched(coverage, around)
 
 
-def _unused(
-    coverage: Coverage, checkpoint: Checkpoint, quantized: Mapping[str, QuantizedWeight], ties: Ties
-) -> Problem | None:
-    """What is wrong with a rule that decides no tensor."""
+def _unused(coverage: Coverage, around: Surroundings) -> Problem:
+    """What is wrong with a rule that matches tensors, and decides none of them."""
     rule = coverage.rule
-    if coverage.decided or coverage.unfit or rule.optional:
-        return None
-    matches = rule.selector.names.matches
     if coverage.lost:
         later = listed(list(map(str, coverage.lost_to)))
         message = f"{rule}: decides nothing: all that it matches is decided by later rules: {later}"
         return Problem("rule.overridden", message, "the last rule wins: remove it, or move it after them")
-    if coverage.left_alone:
-        return only_left_alone(coverage, quantized)
-    if coverage.left_out and rule.where:
+    if rule.where and not coverage.left_alone:
         message = f"{rule}: decides nothing: it matches {with_kinds(coverage.left_out)}"
-        return Problem("rule.unused", message, f"its condition holds for none of them: {shown(rule.where.text)}")
+        return Problem(_UNUSED, message, f"its condition holds for none of them: {shown(rule.where.text)}")
+    return only_left_alone(coverage, around)
+
+
+def _unmatched(coverage: Coverage, around: Surroundings) -> Problem:
+    """What is wrong with a rule that matches no tensor."""
+    rule, checkpoint = coverage.rule, around.checkpoint
+    fault, matches = f"{rule}: matches no tensor", rule.selector.names.matches
     for tensor in checkpoint.tensors:
         if alias := next(filter(matches, tensor.aliases), None):
-            message = f"{rule}: matches no tensor: {shown(alias)} is kept as {shown(tensor.name)}, which it is tied to"
-            return Problem("rule.unused", message, f"write '{escape(quoted(tensor.name))}'")
-    outside = [tensor.name for tensor in checkpoint.outside if matches(tensor.name)]
-    if outside:
+            kept = f"{shown(alias)} is kept as {shown(tensor.name)}, which it is tied to"
+            return Problem(_UNUSED, f"{fault}: {kept}", f"write '{escape(quoted(tensor.name))}'")
+    outside = next((tensor.name for tensor in checkpoint.outside if matches(tensor.name)), None)
+    if outside is not None:
         at = f" at {shown(checkpoint.root)}" if checkpoint.root else ""
-        message = f"{rule}: matches no tensor of the state dict{at}"
-        return Problem("rule.unused", message, _outside(outside[0], checkpoint))
-    if tie := ties.of(rule.selector):
-        return _tied(coverage, tie)
-    hint = hint_for(rule.selector.names.pattern, [tensor.name for tensor in checkpoint.tensors])
-    return Problem("rule.unused", f"{rule}: matches no tensor", hint)
-
-
-def _tied(coverage: Coverage, tie: Tie) -> Problem:
-    """What is wrong with a rule for a tensor that its model has, and its file does not."""
-    kept = f"write '{escape(quoted(tie.kept))}'"
-    if tie.sure:
-        fault = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}, which is kept in its place"
-        return Problem("rule.unused", f"{coverage.rule}: matches no tensor: {fault}", kept)
-    hint = f"if {shown(tie.left_out)} is tied to {shown(tie.kept)}, {kept}"
-    return Problem("rule.unused", f"{coverage.rule}: matches no tensor", hint)
+        return Problem(_UNUSED, f"{fault} of the state dict{at}", _outside(outside, checkpoint))
+    if tie := next((tie for tie in around.ties if matches(tie.left_out)), None):
+        is_tied, instead = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}", f"write '{escape(quoted(tie.kept))}'"
+        if tie.sure:
+            return Problem(_UNUSED, f"{fault}: {is_tied}, which is kept in its place", instead)
+        return Problem(_UNUSED, fault, f"if {is_tied}, {instead}")
+    return Problem(_UNUSED, fault, hint_for(rule.selector.names.pattern, list(around.tensors)))
 
 
 def _outside(name: str, checkpoint: Checkpoint) -> str:
@@ -77,6 +69,26 @@ def _outside(name: str, checkpoint: Checkpoint) -> str:
         why = "belongs to an optimizer: --reset-optimizer resets what belongs to filled tensors"
         return f"{shown(name)} {why}; to fill it by its full name, add --root ''"
     return f"{shown(name)} is outside of it: --root '' takes all"
+
+
+def hollow_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
+    """What is wrong with each rule that fills only tensors without elements; or with all rules together.
+
+    No rule is for a placeholder, nor for any tensor if none has elements; but a model may have an empty tensor of its
+    own, and a rule for it.
+    """
+    checkpoint, tensors = around.checkpoint, around.checkpoint.tensors
+    hollow = set(map(id, placeholders(checkpoint) if any(tensor.numel for tensor in tensors) else tensors))
+    if not hollow:
+        return
+    rules = [c for c in decided.coverages if not c.rule.optional and c.rule.call.name != KEEP]
+    by_rule = [(f"{coverage.rule}: decides nothing", coverage.decided) for coverage in rules]
+    together = [("the rules fill nothing", [action.tensor for action in decided.actions])]
+    for found in (by_rule, together):
+        if faults := [fault for fault in found if fault[1] and hollow.issuperset(map(id, fault[1]))]:
+            where = where_they_are(checkpoint)
+            yield from (Problem(_UNUSED, f"{fault}: {without_elements(filled)}", where) for fault, filled in faults)
+            return
 
 
 def idle_alternatives(decided: Decided, around: Surroundings) -> Iterator[Problem]:
@@ -88,6 +100,6 @@ def idle_alternatives(decided: Decided, around: Surroundings) -> Iterator[Proble
             continue
         names, highest = [*(tensor.name for tensor in matched), *aliases], around.numbers_for(pattern)
         idle = pattern.idle_alternatives(names, highest)
-        if idle and (tied := left_out_names(around.checkpoint)):
+        if idle and (tied := [tie.left_out for tie in around.ties if tie.sure]):
             idle = pattern.idle_alternatives([*names, *tied], highest)
         yield from (Problem("rule.alternative", f"{coverage.rule}: {shown(text)} matches no tensor") for text in idle)

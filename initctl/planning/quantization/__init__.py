@@ -1,6 +1,5 @@
 """Quantized weights: the tensors that hold their codes, and those without which the codes mean nothing.
 
 schemes.py   the layouts that are known: one table
-config.py    what config.json says of it
 weights.py   which tensors of a checkpoint make up quantized weights
 """

@@ -8,7 +8,7 @@ ending is empty, and `fc.weight_scale_inv`.
 Names such as `scale` or `biases` are common, so a companion counts only beside its codes, and codes only if their dtype
 is one that codes have. Some companions have no codes beside them: another shard may hold those, and some scales belong
 to activations. They count if the checkpoint is known to follow the scheme, because config.json names it or other
-weights follow it: those in `alone` unless the module has a plain weight, those in `anywhere` beside that, too.
+weights follow it: those with `!` behind them unless the module has a plain weight, those with `!!` beside that, too.
 """
 
 from __future__ import annotations
@@ -36,316 +36,281 @@ class Scheme:
     any_dtype: bool = False
 
 
+def _scheme(
+    title: str,
+    written_by: str,
+    codes: str,
+    companions: str,
+    methods: str = "",
+    *,
+    alone: str = "",
+    any_dtype: bool = False,
+) -> Scheme:
+    """A row of the table, of words; in `alone` are endings of names that count by themselves and are no companions'."""
+    marked = [(word.rstrip("!"), word.count("!")) for word in companions.split()]
+    return Scheme(
+        title,
+        written_by,
+        codes=tuple(codes.split(" ")),
+        companions=tuple(ending for ending, _ in marked),
+        methods=tuple(methods.split()),
+        alone=(*alone.split(), *(ending for ending, marks in marked if marks == 1)),
+        anywhere=tuple(ending for ending, marks in marked if marks > 1),
+        any_dtype=any_dtype,
+    )
+
+
 SCHEMES: tuple[Scheme, ...] = (
-    Scheme(
+    _scheme(
         "AWQ",
         "AutoAWQ, llm-awq (scaled_zeros); AutoAWQ's ScaledActivation has scales and no codes",
-        codes=(".qweight",),
-        companions=(".qzeros", ".scales", ".scaled_zeros"),
-        methods=("awq", "awq-marlin", "llm-awq"),
-        alone=(".qzeros", ".scales", ".scaled_zeros"),
+        codes=".qweight",
+        companions=".qzeros! .scales! .scaled_zeros!",
+        methods="awq awq-marlin llm-awq",
     ),
-    Scheme(
+    _scheme(
         "GPTQ",
         "GPTQModel, AutoGPTQ, AutoRound; FP-Quant adds Hadamard matrices (transformers integrations/fp_quant.py)",
-        codes=(".qweight",),
-        companions=(
-            ".qzeros", ".scales", ".g_idx", ".weight_global_scale", ".act_global_scale", ".dqweight",
-            ".forward_hadamard_matrix", ".backward_hadamard_matrix",
-        ),
-        methods=("gptq", "gptq-marlin", "auto-round", "autoround", "intel/auto-round", "fp-quant"),
-        alone=(".qzeros", ".scales", ".g_idx"),
+        codes=".qweight",
+        companions=".qzeros! .scales! .g_idx! .weight_global_scale .act_global_scale .dqweight"
+        " .forward_hadamard_matrix .backward_hadamard_matrix",
+        methods="gptq gptq-marlin auto-round autoround intel/auto-round fp-quant",
     ),
-    Scheme(
+    _scheme(
         "SVDQuant",
         "nunchaku (models/linear.py): a low-rank part beside 4-bit codes",
-        codes=(".qweight",),
-        companions=(
-            ".wscales", ".wcscales", ".wtscale", ".wzeros", ".smooth_factor", ".smooth_factor_orig", ".smooth",
-            ".smooth_orig", ".proj_down", ".proj_up", ".lora_down", ".lora_up",
-        ),
-        methods=("svdquant", "nunchaku"),
-        alone=(".wscales", ".wcscales", ".wtscale", ".wzeros"),
+        codes=".qweight",
+        companions=".wscales! .wcscales! .wtscale! .wzeros! .smooth_factor .smooth_factor_orig .smooth .smooth_orig"
+        " .proj_down .proj_up .lora_down .lora_up",
+        methods="svdquant nunchaku",
     ),
-    Scheme(
+    _scheme(
         "bitsandbytes 4-bit",
         "bitsandbytes (functional.py, QuantState.as_dict); bnb_4bit_quant_storage may make the codes bfloat16",
-        codes=("",),
-        companions=(
-            ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", ".quant_state.bitsandbytes__nf4",
-            ".quant_state.bitsandbytes__fp4",
-        ),
-        methods=("bitsandbytes", "bitsandbytes-4bit"),
-        alone=(".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"),
+        codes="",
+        companions=".absmax! .quant_map! .nested_absmax! .nested_quant_map! .quant_state.bitsandbytes__nf4"
+        " .quant_state.bitsandbytes__fp4",
+        methods="bitsandbytes bitsandbytes-4bit",
         any_dtype=True,
     ),
-    Scheme(
+    _scheme(
         "bitsandbytes 8-bit",
         "bitsandbytes (nn/modules.py, Linear8bitLt)",
-        codes=(".weight",),
-        companions=(".SCB", ".weight_format", ".CB", ".tile_indices"),
-        methods=("bitsandbytes", "bitsandbytes-8bit"),
-        alone=(".SCB",),
+        codes=".weight",
+        companions=".SCB! .weight_format .CB .tile_indices",
+        methods="bitsandbytes bitsandbytes-8bit",
     ),
-    Scheme(
+    _scheme(
         "",
         "DeepSeek-V3, transformers (integrations/finegrained_fp8.py, fbgemm_fp8.py, gemma_quant.py), ComfyUI "
         "(scale_weight), Mistral (qscale_weight), EETQ (weight_scales)",
-        codes=("",),
-        companions=(
-            "_scale_inv", "_scale", "_scales", "_scale_2", "_global_scale", "_zero_point", "_activation_scale",
-            "_input_scale", ".scale", ".scales", ".scale_inv", ".zero_point",
-        ),
-        methods=("fp8", "fbgemm-fp8", "eetq", "mxfp8", "gemma", "deepgemm"),
-        alone=("_scale_inv", "weight_scale", "weight_scales", "activation_scale", "input_scale"),
+        codes="",
+        companions="_scale_inv! _scale _scales _scale_2 _global_scale _zero_point _activation_scale _input_scale"
+        " .scale .scales .scale_inv .zero_point",
+        methods="fp8 fbgemm-fp8 eetq mxfp8 gemma deepgemm",
+        alone="weight_scale weight_scales activation_scale input_scale",
     ),
-    Scheme(
+    _scheme(
         "",
         "as above, with names that take the place of `weight`",
-        codes=(".weight",),
-        companions=(
-            ".scale", ".scales", ".scale_inv", ".scale_weight", ".scale_input", ".qscale_weight", ".qscale_act",
-            ".activation_scale", ".input_scale", ".input_scale_ub", ".output_scale", ".input_activation_scale",
-            ".output_activation_scale", ".comfy_quant",
-        ),
-        methods=("fp8", "fbgemm-fp8"),
-        alone=(".qscale_weight", ".qscale_act", ".scale_weight", ".input_scale_ub"),
+        codes=".weight",
+        companions=".scale .scales .scale_inv .scale_weight! .scale_input .qscale_weight! .qscale_act!"
+        " .activation_scale .input_scale .input_scale_ub! .output_scale .input_activation_scale"
+        " .output_activation_scale .comfy_quant",
+        methods="fp8 fbgemm-fp8",
     ),
-    Scheme(
+    _scheme(
         "compressed-tensors",
         "compressed-tensors (compressors/, quantization/lifecycle/initialize.py), llm-compressor, Quark",
-        codes=(".weight", ".weight_packed"),
-        companions=(
-            ".weight_scale", ".weight_zero_point", ".weight_g_idx", ".weight_shape", ".weight_global_scale",
-            ".input_scale", ".input_zero_point", ".input_global_scale", ".output_scale", ".output_zero_point",
-            ".bias_scale", ".bias_zero_point", ".scale_packed", ".meta",
-        ),
-        methods=("compressed-tensors", "quark"),
-        alone=(
-            ".weight_scale", ".weight_zero_point", ".weight_g_idx", ".weight_shape", ".weight_global_scale",
-            ".input_scale", ".input_global_scale", ".output_scale",
-        ),
+        codes=".weight .weight_packed",
+        companions=".weight_scale! .weight_zero_point! .weight_g_idx! .weight_shape! .weight_global_scale!"
+        " .input_scale! .input_zero_point .input_global_scale! .output_scale! .output_zero_point .bias_scale"
+        " .bias_zero_point .scale_packed .meta",
+        methods="compressed-tensors quark",
     ),
-    Scheme(
+    _scheme(
         "compressed-tensors sparse",
         "compressed-tensors (compressors/sparse_compressors/sparse_bitmask.py): values that a bit mask places",
-        codes=(".compressed",),
-        companions=(".bitmask", ".row_offsets", ".shape"),
+        codes=".compressed",
+        companions=".bitmask .row_offsets .shape",
         any_dtype=True,
     ),
-    Scheme(
+    _scheme(
         "ModelOpt",
         "TensorRT Model Optimizer (torch/export/quant_utils.py): FP8, NVFP4 (uint8 codes), INT8 SmoothQuant",
-        codes=(".weight",),
-        companions=(".weight_scale", ".weight_scale_2", ".input_scale", ".pre_quant_scale", ".output_scale"),
-        methods=("modelopt", "modelopt-fp4", "nvfp4"),
-        alone=(".weight_scale", ".weight_scale_2", ".input_scale", ".pre_quant_scale"),
+        codes=".weight",
+        companions=".weight_scale! .weight_scale_2! .input_scale! .pre_quant_scale! .output_scale",
+        methods="modelopt modelopt-fp4 nvfp4",
     ),
-    Scheme(
+    _scheme(
         "ModelOpt",
         "the same for experts that are one tensor",
-        codes=("",),
-        companions=("_weight_scale", "_weight_scale_2", "_input_scale"),
-        methods=("modelopt", "modelopt-fp4", "nvfp4"),
+        codes="",
+        companions="_weight_scale _weight_scale_2 _input_scale",
+        methods="modelopt modelopt-fp4 nvfp4",
     ),
-    Scheme(
+    _scheme(
         "NVFP4",
         "transformers (integrations/nvfp4.py)",
-        codes=(".weight",),
-        companions=(".weight_sf", ".weight_sf_rowmajor", ".weight_global_scale"),
-        methods=("nvfp4", "fouroversix"),
+        codes=".weight",
+        companions=".weight_sf .weight_sf_rowmajor .weight_global_scale",
+        methods="nvfp4 fouroversix",
     ),
-    Scheme(
+    _scheme(
         "MXFP4",
         "gpt-oss: transformers' names (quantizers/quantizer_mxfp4.py), and OpenAI's own",
-        codes=("_blocks", ".blocks"),
-        companions=("_scales", ".scales"),
-        methods=("mxfp4",),
-        alone=("_scales", ".scales"),
+        codes="_blocks .blocks",
+        companions="_scales! .scales!",
+        methods="mxfp4",
     ),
-    Scheme(
+    _scheme(
         "HQQ",
         "hqq (core/quantize.py), SINQ: codes may be viewed as floats (view_as_float)",
-        codes=(".W_q",),
-        companions=(
-            ".scale", ".zero", ".scale2", ".meta", ".meta.scale", ".meta.zero", ".meta.scale_q", ".meta.zero_q",
-            ".zero_scale", ".nbits", ".group_size", ".axis", ".shape", ".packing", ".channel_wise", ".optimize",
-            ".round_zero", ".view_as_float", ".unpack_view_dtype", ".compute_dtype", ".quant_scale", ".quant_zero",
-            ".offload_meta", ".stores_quant_config", ".encoded_state_dict",
-        ),
-        methods=("hqq", "sinq"),
+        codes=".W_q",
+        companions=".scale .zero .scale2 .meta .meta.scale .meta.zero .meta.scale_q .meta.zero_q .zero_scale .nbits"
+        " .group_size .axis .shape .packing .channel_wise .optimize .round_zero .view_as_float .unpack_view_dtype"
+        " .compute_dtype .quant_scale .quant_zero .offload_meta .stores_quant_config .encoded_state_dict",
+        methods="hqq sinq",
         any_dtype=True,
     ),
-    Scheme(
+    _scheme(
         "MLX",
         "mlx (nn/layers/quantized.py: biases), transformers (integrations/metal_quantization.py: qbiases)",
-        codes=(".weight",),
-        companions=(".scales", ".biases", ".qbiases"),
-        methods=("mlx", "metal"),
-        alone=(".scales", ".biases", ".qbiases"),
+        codes=".weight",
+        companions=".scales! .biases! .qbiases!",
+        methods="mlx metal",
     ),
-    Scheme(
+    _scheme(
         "torchao",
         "torchao (prototype/safetensors/safetensors_utils.py): a tensor subclass in parts",
-        codes=("_qdata", ":qdata", "_packed_weight"),
-        companions=(
-            "_scale", "_zero_point", "_scale_and_zero", "_per_tensor_scale", "_act_per_tensor_scale",
-            "_act_pre_scale", "_block_size", ":scale", ":zero_point", ":scale_and_zero", ":per_tensor_scale",
-            ":act_pre_scale",
-        ),
-        methods=("torchao",),
-        alone=("weight_scale", "_scale_and_zero", "_act_pre_scale"),
+        codes="_qdata :qdata _packed_weight",
+        companions="_scale _zero_point _scale_and_zero! _per_tensor_scale _act_per_tensor_scale _act_pre_scale!"
+        " _block_size :scale :zero_point :scale_and_zero :per_tensor_scale :act_pre_scale",
+        methods="torchao",
+        alone="weight_scale",
     ),
-    Scheme(
+    _scheme(
         "torchao",
         "gpt-fast (quantize.py), torchtune, Llama's own quantized files: scales take a name of their own",
-        codes=(".weight",),
-        companions=(".scales_and_zeros", ".scales", ".zeros", ".weight_scale"),
-        methods=("torchao",),
+        codes=".weight",
+        companions=".scales_and_zeros .scales .zeros .weight_scale",
+        methods="torchao",
     ),
-    Scheme(
+    _scheme(
         "quanto",
         "optimum-quanto (tensor/weights/qbytes.py, qbits.py; nn/qmodule.py)",
-        codes=(".weight._data", ".weight._data._data", ".weight._data._packed"),
-        companions=(".weight._scale", ".weight._shift", ".weight._zeropoint", ".input_scale", ".output_scale"),
-        methods=("quanto",),
-        alone=(".weight._scale", ".weight._shift"),
-        anywhere=(".input_scale", ".output_scale"),
+        codes=".weight._data .weight._data._data .weight._data._packed",
+        companions=".weight._scale! .weight._shift! .weight._zeropoint .input_scale!! .output_scale!!",
+        methods="quanto",
     ),
-    Scheme(
+    _scheme(
         "BitNet",
         "transformers (integrations/bitnet.py): four ternary weights to a byte",
-        codes=(".weight",),
-        companions=(".weight_scale",),
-        methods=("bitnet",),
-        alone=(".weight_scale",),
+        codes=".weight",
+        companions=".weight_scale!",
+        methods="bitnet",
     ),
-    Scheme(
+    _scheme(
         "AQLM",
         "aqlm (inference.py, QuantizedLinear)",
-        codes=(".codes",),
-        companions=(".codebooks", ".scales"),
-        methods=("aqlm",),
-        alone=(".codebooks", ".scales"),
+        codes=".codes",
+        companions=".codebooks! .scales!",
+        methods="aqlm",
     ),
-    Scheme(
+    _scheme(
         "VPTQ",
         "vptq (layers/vqlinear.py, VQuantLinear): indices may be viewed as floats (indices_as_float)",
-        codes=(".indices",),
-        companions=(
-            ".centroids", ".centroids.weight", ".res_centroids", ".res_centroids.weight", ".res_indices",
-            ".outlier_centroids", ".outlier_centroids.weight", ".outlier_indices", ".weight_scale", ".weight_bias",
-            ".perm", ".invert_perm",
-        ),
-        methods=("vptq",),
-        alone=(".centroids.weight", ".res_centroids.weight", ".outlier_centroids.weight"),
+        codes=".indices",
+        companions=".centroids .centroids.weight! .res_centroids .res_centroids.weight! .res_indices"
+        " .outlier_centroids .outlier_centroids.weight! .outlier_indices .weight_scale .weight_bias .perm .invert_perm",
+        methods="vptq",
         any_dtype=True,
     ),
-    Scheme(
+    _scheme(
         "SpQR",
         "spqr_quant (inference.py, QuantizedLinear)",
-        codes=(".dense_weights",),
-        companions=(".row_offsets", ".col_vals", ".in_perm"),
-        methods=("spqr",),
+        codes=".dense_weights",
+        companions=".row_offsets .col_vals .in_perm",
+        methods="spqr",
     ),
-    Scheme(
+    _scheme(
         "QuIP#",
         "quip-sharp (lib/linear/quantized_linear.py)",
-        codes=(".Qidxs",),
-        companions=(
-            ".SU", ".SV", ".Wscale", ".codebook_id", ".rcp", ".A", ".B", ".scaleWH", ".had_left", ".had_right",
-            ".fuse_scales",
-        ),
-        methods=("quip", "quip-sharp"),
-        alone=(".SU", ".SV", ".Wscale"),
+        codes=".Qidxs",
+        companions=".SU! .SV! .Wscale! .codebook_id .rcp .A .B .scaleWH .had_left .had_right .fuse_scales",
+        methods="quip quip-sharp",
         any_dtype=True,
     ),
-    Scheme(
+    _scheme(
         "EXL3",
         "exllamav3 (modules/quant/exl3.py), QTIP (lib/linear/quantized_linear.py)",
-        codes=(".trellis",),
-        companions=(".suh", ".svh", ".su", ".sv", ".SU", ".SV", ".tlut", ".mcg", ".mul1", ".scale"),
-        methods=("exl3", "qtip"),
-        alone=(".suh", ".svh"),
+        codes=".trellis",
+        companions=".suh! .svh! .su .sv .SU .SV .tlut .mcg .mul1 .scale",
+        methods="exl3 qtip",
     ),
-    Scheme(
+    _scheme(
         "EXL2",
         "exllamav2 (linear.py)",
-        codes=(".q_weight",),
-        companions=(".q_scale", ".q_scale_max", ".q_groups", ".q_group_map", ".q_perm", ".q_invperm"),
-        methods=("exl2",),
-        alone=(".q_scale", ".q_scale_max"),
+        codes=".q_weight",
+        companions=".q_scale! .q_scale_max! .q_groups .q_group_map .q_perm .q_invperm",
+        methods="exl2",
     ),
-    Scheme(
+    _scheme(
         "Marlin",
         "IST-DASLab marlin (__init__.py), QQQ",
-        codes=(".B", ".B_24"),
-        companions=(".s", ".s_group", ".s_channel", ".B_meta", ".workspace"),
-        methods=("marlin", "gptq-marlin-24", "qqq"),
-        alone=(".s_group", ".s_channel"),
+        codes=".B .B_24",
+        companions=".s .s_group! .s_channel! .B_meta .workspace",
+        methods="marlin gptq-marlin-24 qqq",
     ),
-    Scheme(
+    _scheme(
         "HIGGS",
         "transformers (integrations/higgs.py)",
-        codes=(".weight",),
-        companions=(".scales", ".tables", ".tables2"),
-        methods=("higgs",),
-        alone=(".scales", ".tables", ".tables2"),
+        codes=".weight",
+        companions=".scales! .tables! .tables2!",
+        methods="higgs",
     ),
-    Scheme(
+    _scheme(
         "TensorRT-LLM",
         "tensorrt_llm (quantization/layers.py)",
-        codes=(".weight",),
-        companions=(
-            ".weights_scaling_factor", ".weights_block_scaling_factor", ".weights_scaling_factor_2",
-            ".activation_scaling_factor", ".prequant_scaling_factor", ".per_channel_scale", ".zero", ".alpha",
-        ),
-        methods=("tensorrt-llm",),
+        codes=".weight",
+        companions=".weights_scaling_factor .weights_block_scaling_factor .weights_scaling_factor_2"
+        " .activation_scaling_factor .prequant_scaling_factor .per_channel_scale .zero .alpha",
+        methods="tensorrt-llm",
     ),
-    Scheme(
+    _scheme(
         "a quantized KV cache",
         "vLLM (attention/layer.py), compressed-tensors (kv_cache_scheme), transformers (quantizer_gemma.py)",
-        codes=(
-            ".k_proj.weight", ".k_proj.weight_packed", ".k_proj.qweight", ".qkv_proj.weight", ".qkv_proj.qweight",
-            ".qkv_proj.weight_packed", ".kv_proj.weight", ".q_proj.weight", ".q_proj.weight_packed",
-        ),
-        companions=(
-            ".k_scale", ".v_scale", ".q_scale", ".kv_scale", ".prob_scale", ".attn.k_scale", ".attn.v_scale",
-            ".attn.q_scale", ".k_proj.k_scale", ".v_proj.v_scale", ".k_proj.output_scale", ".v_proj.output_scale",
-            ".k_cache_scale", ".v_cache_scale", ".kv_cache_scaling_factor",
-        ),
-        methods=("fp8", "compressed-tensors", "modelopt", "quark", "gemma"),
-        alone=(
-            ".k_scale", ".v_scale", ".q_scale", ".kv_scale", ".k_cache_scale", ".v_cache_scale",
-            ".kv_cache_scaling_factor",
-        ),
+        codes=".k_proj.weight .k_proj.weight_packed .k_proj.qweight .qkv_proj.weight .qkv_proj.qweight"
+        " .qkv_proj.weight_packed .kv_proj.weight .q_proj.weight .q_proj.weight_packed",
+        companions=".k_scale! .v_scale! .q_scale! .kv_scale! .prob_scale .attn.k_scale .attn.v_scale .attn.q_scale"
+        " .k_proj.k_scale .v_proj.v_scale .k_proj.output_scale .v_proj.output_scale .k_cache_scale! .v_cache_scale!"
+        " .kv_cache_scaling_factor!",
+        methods="fp8 compressed-tensors modelopt quark gemma",
     ),
-    Scheme(
+    _scheme(
         "torch.ao",
         "torch.ao.nn.quantized (modules/linear.py): packed weights, and the scale of what the module returns",
-        codes=("._packed_params._packed_params.0", ".weight"),
-        companions=(".scale", ".zero_point", ".weight_scale", ".weight_zero_point"),
+        codes="._packed_params._packed_params.0 .weight",
+        companions=".scale .zero_point .weight_scale .weight_zero_point",
     ),
-    Scheme(
+    _scheme(
         "torch.ao",
         "torch.ao.nn.quantized (modules/__init__.py: Quantize) and fake quantization: a zero point and its scale",
-        codes=(".zero_point",),
-        companions=(".scale",),
+        codes=".zero_point",
+        companions=".scale",
         any_dtype=True,
     ),
-    Scheme(
+    _scheme(
         "",
         "files made by hand: float8 under any name",
-        codes=(".*",),
-        companions=(".scale", ".scales", ".scale_inv", ".scale_weight"),
+        codes=".*",
+        companions=".scale .scales .scale_inv .scale_weight",
     ),
-    Scheme(
+    _scheme(
         "",
         "layouts that are not known: what is called a scale beside a weight of integers or float8",
-        codes=(".weight",),
-        companions=(
-            ".scale", ".scales", ".zero", ".zeros", ".*_scale", ".*_scales", ".*_scale_inv", ".*_zero", ".*_zeros",
-            ".*_zero_point", ".*_zp", ".*_absmax", ".*_amax", ".*_scaling_factor",
-        ),
+        codes=".weight",
+        companions=".scale .scales .zero .zeros .*_scale .*_scales .*_scale_inv .*_zero .*_zeros .*_zero_point .*_zp"
+        " .*_absmax .*_amax .*_scaling_factor",
     ),
-)  # fmt: skip
+)

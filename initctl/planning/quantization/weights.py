@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.errors import shown
+from initctl.errors import InputError, shown
+from initctl.formats import read_config
 from initctl.planning.quantization.schemes import SCHEMES, Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from initctl.dtypes import DType
     from initctl.tensors import TensorSpec
 
 _ANY = ".*"
 """What an ending begins with that stands for many names of a module."""
+_TABLES = ("quantization_config", "compression_config")
+"""What config.json says of quantization: transformers; older files of compressed-tensors."""
+_INNER = ("text_config", "llm_config", "language_config")
+"""Where the configuration of a language model is that is a part of another model."""
+_MLX = ("quantization",)
+"""A table without a name for the method: mlx_lm (utils.py, save_config)."""
 _WIDEST_CODE = 32
 """Bits of the widest integers that codes are packed into; wider ones are indices and counters."""
 
@@ -57,23 +65,39 @@ class _Companion(NamedTuple):
 _Stems = list[tuple[str, _Companion]]
 
 
-def quantized_weights(
-    tensors: Sequence[TensorSpec], method_named: Callable[[], str | None]
-) -> Mapping[str, QuantizedWeight]:
+def quantized_weights(tensors: Sequence[TensorSpec], directory: str) -> Mapping[str, QuantizedWeight]:
     """The quantized weight that each tensor is a part of, by the tensor's name; those of none are not there.
 
-    `method_named` gives the method that config.json names; it is called only if there are names or dtypes of a
-    quantized checkpoint.
+    `config.json` in `directory` is read only if there are names or dtypes of a quantized checkpoint.
     """
     companions = [(tensor, stems) for tensor in tensors if (stems := _stems(tensor.name))]
     dtypes = {tensor.dtype.name: tensor.dtype for tensor in tensors}
     float8 = {name for name, dtype in dtypes.items() if _is_float8(dtype)}
     if not companions and not float8:
         return {}
-    found = _Found(tensors, float8, method_named())
+    found = _Found(tensors, float8, _method_named_in(directory))
     for tensor, stems in companions:
         found.add(tensor, stems)
     return found.weights()
+
+
+def _method_named_in(directory: str) -> str | None:
+    """The quantization method that config.json in `directory` names, with hyphens; None if there is none.
+
+    A config.json that cannot be read names none: whoever needs it reports that.
+    """
+    with suppress(InputError):
+        config = read_config(directory) or {}
+        for table in (config, *_tables(config, _INNER)):
+            for method in (inner.get("quant_method") for inner in _tables(table, _TABLES)):
+                if isinstance(method, str):
+                    return method.lower().replace("_", "-")
+        return "mlx" if _tables(config, _MLX) else None
+    return None
+
+
+def _tables(table: Mapping[str, Any], keys: Iterable[str]) -> list[Mapping[str, Any]]:
+    return [table[key] for key in keys if isinstance(table.get(key), dict)]
 
 
 def _stems(name: str) -> _Stems:

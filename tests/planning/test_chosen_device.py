@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.planning import devices
+from initctl.planning import chosen_device
 from tests.execution.checkpoints import single
 from tests.planning.tables import planned
 
@@ -37,7 +37,7 @@ def test_a_device_that_is_asked_for_computes_all(tmp_path: Path):
 def test_auto_takes_a_gpu_for_decompositions_alone_where_it_wins_and_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wins: bool, there: bool, expected: str
 ):
-    monkeypatch.setattr(devices, "cuda_wins", lambda flops, threads: wins and flops > 0 < threads)
+    monkeypatch.setattr(chosen_device, "cuda_wins", lambda flops, threads: wins and flops > 0 < threads)
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
     monkeypatch.setattr("initctl.stream.engines.device.torch_device", torch.device)
     assert planned_devices(tmp_path, "auto") == {"fc.weight": expected, "fc.bias": "cpu"}
@@ -45,7 +45,7 @@ def test_auto_takes_a_gpu_for_decompositions_alone_where_it_wins_and_is_there(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_auto_takes_the_processor_where_a_gpu_is_there_but_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(devices, "cuda_wins", lambda *_, **__: True)
+    monkeypatch.setattr(chosen_device, "cuda_wins", lambda *_, **__: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert planned_devices(tmp_path, "auto") == {"fc.weight": "cpu", "fc.bias": "cpu"}
 

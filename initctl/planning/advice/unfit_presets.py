@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
 from initctl.initializers import KEEP
-from initctl.planning.advice.left_alone import DEQUANTIZE
-from initctl.planning.advice.naming import by_weight, make_up
-from initctl.planning.computed import computed_kind
+from initctl.planning.advice.left_alone import DEQUANTIZE, is_learned
+from initctl.planning.advice.quantized_names import by_weight, make_up
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from initctl.formats import Checkpoint
     from initctl.planning.deciding import Decided
-    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
-    from initctl.tensors import TensorSpec
 
 _MATRIX = 2
 """Dims of what most of a model's elements are in."""
@@ -37,30 +34,28 @@ class FromPreset(NamedTuple):
     rules: Sequence[Rule]
     name: str | None
 
-    def fills_nothing(self, decided: Decided) -> bool:
-        """Whether all that its rules decide is kept."""
-        rules = {id(rule) for rule in self.rules if rule.call.name != KEEP}
-        return not any(coverage.decided for coverage in decided.coverages if id(coverage.rule) in rules)
+
+def idle_preset(preset: FromPreset, decided: Decided, around: Surroundings) -> Problem | None:
+    """What is wrong with a preset that was asked for by name, if all that its rules decide is kept."""
+    rules = {id(rule) for rule in preset.rules if rule.call.name != KEEP}
+    if not preset.name or any(coverage.decided for coverage in decided.coverages if id(coverage.rule) in rules):
+        return None
+    message = f"preset {preset.name}: fills no tensor of {shown(around.checkpoint.path)}"
+    return Problem("preset.unused", message, "its names are another family's, or later rules decide them all")
 
 
-class Left(NamedTuple):
+class Left:
     """Weights that no rule decides, at least in part, and all weights: those that are learned, or quantized."""
 
-    parts: Sequence[TensorPart]
-    weights: Sequence[TensorSpec]
-    quantized: Mapping[str, QuantizedWeight]
-
-    @classmethod
-    def of(cls, tensors: Iterable[TensorSpec], decided: Decided) -> Left:
-        weights = [tensor for tensor in tensors if tensor.name in decided.quantized or _is_learned(tensor)]
-        names = {tensor.name for tensor in weights}
-        parts = [kept.part for kept in decided.kept if kept.rule is None and kept.tensor.name in names]
-        return cls(parts, weights, decided.quantized)
-
-    @property
-    def names(self) -> list[str]:
-        """What the tensors are called that are left, each once."""
-        return list(dict.fromkeys(part.tensor.name for part in self.parts))
+    def __init__(self, decided: Decided, around: Surroundings) -> None:
+        self.around, quantized = around, around.quantized
+        self.weights = [
+            tensor for tensor in around.checkpoint.tensors if tensor.name in quantized or is_learned(tensor)
+        ]
+        names = {tensor.name for tensor in self.weights}
+        self.parts = [kept.part for kept in decided.kept if kept.rule is None and kept.tensor.name in names]
+        self.names = list(dict.fromkeys(part.tensor.name for part in self.parts))
+        self.quantized = [name for name in self.names if name in quantized]
 
     @property
     def is_most(self) -> bool:
@@ -80,45 +75,29 @@ class Left(NamedTuple):
 
     def __str__(self) -> str:
         """A clause with all of it: how many, how much, and which."""
-        parts = [name for name in self.names if name in self.quantized]
-        plain = [shown(name) for name in self.names if name not in self.quantized]
-        kind = "floating-point and quantized tensors" if self.quantized else "floating-point tensors"
+        quantized = self.around.quantized
+        plain = [shown(name) for name in self.names if name not in quantized]
+        kind = "floating-point and quantized tensors" if quantized else "floating-point tensors"
         clause = f"leaves {len(self.names)} of {len(self.weights)} {kind} ({self.percent} of the elements) as they are"
         which = [listed(plain)] if plain else []
-        if parts:
-            which.append(f"{by_weight(parts, self.quantized)}: {make_up(parts, self.quantized)}")
+        if self.quantized:
+            which.append(f"{by_weight(self.quantized, quantized)}: {make_up(self.quantized, quantized)}")
         return f"{clause}: {'; and '.join(which)}"
 
 
-def partial_preset(
-    left: Left, preset: FromPreset, config: Mapping[str, Any] | None, *, refused: bool
-) -> Iterator[Problem]:
+def partial_preset(preset: FromPreset, left: Left, *, refused: bool) -> Problem:
     """What is wrong with a preset whose rules, with all that come after them, leave some of the weights undecided."""
-    if not left.parts:
-        return
     last = "or pass --allow-partial" if refused else "or pass --require-all to refuse this"
-    hints = ", ".join([*_ways_out(left, preset, config), last])
-    yield Problem("preset.partial", f"{shown(preset.source)}: {left}", hints)
+    return Problem("preset.partial", f"{shown(preset.source)}: {left}", ", ".join([*_ways_out(left, preset), last]))
 
 
-def _ways_out(left: Left, preset: FromPreset, config: Mapping[str, Any] | None) -> Iterator[str]:
-    parts = [name for name in left.names if name in left.quantized]
-    if parts:
+def _ways_out(left: Left, preset: FromPreset) -> Iterator[str]:
+    if left.quantized:
         yield DEQUANTIZE
-    if len(parts) < len(left.names):
+    if len(left.quantized) < len(left.names):
         if left.is_most:
-            yield f"choose a preset for this model ({_better(left, preset, config)})"
+            yield f"choose a preset for this model ({_better(left, preset)})"
         yield "add rules for the rest"
-
-
-def idle_preset(preset: FromPreset, checkpoint: Checkpoint) -> Problem:
-    """What is wrong with a preset that fills nothing."""
-    message = f"preset {preset.name}: fills no tensor of {shown(checkpoint.path)}"
-    return Problem("preset.unused", message, "its names are another family's, or later rules decide them all")
-
-
-def _is_learned(tensor: TensorSpec) -> bool:
-    return tensor.dtype.is_floating and computed_kind(tensor) is None
 
 
 def _elements(parts: Iterable[TensorPart]) -> int:
@@ -126,13 +105,13 @@ def _elements(parts: Iterable[TensorPart]) -> int:
     return sum(part.numel for part in parts if part.tensor.is_first)
 
 
-def _better(left: Left, preset: FromPreset, config: Mapping[str, Any] | None) -> str:
+def _better(left: Left, preset: FromPreset) -> str:
     """The preset for config.json's model type; else those made for such names: whose rules match nearly all weights."""
     from initctl.recipes import better_preset, presets
 
-    if preset.name and (found := better_preset(preset.name, config)):
+    if preset.name and (found := better_preset(preset.name, left.around.config)):
         return found.name
-    names = [weight.name for weight in left.weights if weight.name not in left.quantized][:_COMPARED]
+    names = [weight.name for weight in left.weights if weight.name not in left.around.quantized][:_COMPARED]
     scores = {name: score for name in presets() if (score := _score(name, names)) and name != preset.name}
     best = sorted(scores, key=lambda name: scores[name], reverse=True)
     return f"by its names: {listed(best)}" if best else "`initctl presets` lists them"

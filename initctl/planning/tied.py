@@ -4,17 +4,15 @@ the embedding, and embeddings that are one.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats import read_config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.rules import Selector
 
 OUTPUTS = (
     "lm_head.weight",  # most decoders
@@ -93,51 +91,15 @@ class Tie(NamedTuple):
     sure: bool
 
 
-class Ties:
-    """What `checkpoint` may have left out since something else in it holds the same; found when it is first asked."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
-
-    def of(self, selector: Selector) -> Tie | None:
-        """The tie of a name that `selector`, which matches nothing in the checkpoint, would match."""
-        matches = selector.names.matches
-        for left_out, holder in self._always:
-            if found := next(filter(matches, _spellings(left_out)), None):
-                return Tie(found, holder, sure=True)
-        spelled = (name for output in OUTPUTS for name in _spellings(output)) if self._embedding else ()
-        found = next(filter(matches, spelled), None)
-        if not (found and self._embedding) or self._is_tied is False:
-            return None
-        return Tie(found, self._embedding, sure=self._is_tied is True)
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return [tensor.name for tensor in self._checkpoint.tensors]
-
-    @cached_property
-    def _always(self) -> list[tuple[str, str]]:
-        return [(left_out, holder) for left_out, kept in ALWAYS if (holder := _ending(kept, self._names))]
-
-    @cached_property
-    def _embedding(self) -> str | None:
-        return next((holder for kept in EMBEDDINGS if (holder := _ending(kept, self._names))), None)
-
-    @cached_property
-    def _is_tied(self) -> bool | None:
-        return _is_tied(self._checkpoint.home)
-
-
-def left_out_names(checkpoint: Checkpoint) -> list[str]:
-    """What output layers may be called that are tied for certain to an embedding of `checkpoint`."""
+def ties(checkpoint: Checkpoint) -> list[Tie]:
+    """What `checkpoint` may have left out since something else in it holds the same, the likeliest first."""
     names = [tensor.name for tensor in checkpoint.tensors]
-    is_there = any(_ending(kept, names) for kept in EMBEDDINGS)
-    is_tied = is_there and _is_tied(checkpoint.home)
-    return [name for output in OUTPUTS for name in _spellings(output)] if is_tied else []
-
-
-def _spellings(name: str) -> list[str]:
-    return [before + name for before in BEFORE]
+    found = [(left_out, holder, True) for left_out, kept in ALWAYS if (holder := _ending(kept, names))]
+    embedding = next((holder for kept in EMBEDDINGS if (holder := _ending(kept, names))), None)
+    is_tied = _is_tied(checkpoint.home) if embedding else False
+    if embedding and is_tied is not False:
+        found += [(output, embedding, is_tied is True) for output in OUTPUTS]
+    return [Tie(before + left_out, kept, sure) for left_out, kept, sure in found for before in BEFORE]
 
 
 def _ending(kept: str, names: Sequence[str]) -> str | None:
@@ -148,16 +110,11 @@ def _ending(kept: str, names: Sequence[str]) -> str | None:
 def _is_tied(directory: str) -> bool | None:
     """Whether the model in `directory` ties its output layer to the embedding, as far as `config.json` says so."""
     try:
-        config = read_config(directory)
+        config = read_config(directory) or {}
     except InputError:  # reported if anything depends on it
         return None
-    parts = _parts(config or {})
+    parts = [config, *(part for part in config.values() if isinstance(part, dict))]  # a model's, as `text_config` is
     said = [part["tie_word_embeddings"] for part in parts if isinstance(part.get("tie_word_embeddings"), bool)]
     if said:
         return any(said)
     return True if any(part.get("model_type") in FAMILIES for part in parts) else None
-
-
-def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """`config`, and those of a model's parts in it, as `text_config` is."""
-    return [config, *(part for part in config.values() if isinstance(part, dict))]

@@ -1,4 +1,4 @@
-"""Tensors as messages name them."""
+"""Quantized weights as messages name them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from initctl.planning.quantization.weights import QuantizedWeight
-    from initctl.tensors import TensorSpec
 
 _MODULES = 3
 """Names of modules that a pattern has at most."""
-
-
-def with_kinds(tensors: Sequence[TensorSpec]) -> str:
-    """Their names, each with its dtype, or with the reason why no rule can fill it."""
-    return listed([f"{shown(tensor.name)} ({tensor.unwritable or tensor.dtype.name})" for tensor in tensors])
 
 
 def by_weight(names: Iterable[str], quantized: Mapping[str, QuantizedWeight]) -> str:
