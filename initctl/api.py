@@ -63,8 +63,8 @@ def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None
         raise UsageError(Problem("usage.plan", "checkpoint, result: both are given", "leave one of them out"))
     saved = SavedPlan.at(os.fspath(path))
     if result is not None:
-        return saved.of_result(os.fspath(result))
-    return saved.for_checkpoint(saved.checkpoint if checkpoint is None else os.fspath(checkpoint))
+        return saved.restored(os.fspath(result), is_result=True)
+    return saved.restored(None if checkpoint is None else os.fspath(checkpoint))
 
 
 def apply(
@@ -207,7 +207,7 @@ def _request(asked: Mapping[str, Any]) -> Request:
     return Request.of(asked)
 
 
-def _read(path: Path, root: str | None = None, component: str | None = None) -> Checkpoint:
+def _read(path: Path, root: str | None, component: str | None) -> Checkpoint:
     from initctl.formats import read_checkpoint
 
     return read_checkpoint(path, root=root, component=component)
@@ -228,19 +228,19 @@ def _as_it_is(plan: Plan) -> Plan:
     try:
         plan.checkpoint.check_unchanged(plan.checkpoint.files)
     except ConflictError:
-        return SavedPlan.of(plan).of_result(plan.checkpoint.path)
+        return SavedPlan.of(plan).restored(plan.checkpoint.path, is_result=True)
     return plan
 
 
 def _result(path: Path, original: Checkpoint) -> Checkpoint:
     """The checkpoint at `path`, which came of `original`, with the same files of optimizers beside its weights."""
     from initctl.formats import beside, with_beside
-    from initctl.planning.digests import read_alike, tensors_digest
+    from initctl.planning.documents import read_alike, tensors_digest
 
     component = original.component if os.path.isdir(path) else ""
-    read = partial(_read, component=component or None)
-    found = read_alike(os.fspath(path), original.root, tensors_digest, tensors_digest(original), read)
-    result = found or read(path)
+    read = partial(_read, path, component=component or None)
+    found = read_alike(read, original.root, tensors_digest, tensors_digest(original))
+    result = found or read(None)
     return with_beside(result, [one for one in beside(result) if one.name in original.beside])
 
 

@@ -13,7 +13,6 @@ from initctl.formats import read_config
 from initctl.integers import as_integer
 from initctl.planning import Options, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
-from initctl.planning.bound_rule import asks_config
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
@@ -123,7 +122,7 @@ class Request:
         """The rules that count for a checkpoint in `directory`, whose `config.json` is read only if something may ask
         for it. Raises `InputError`, and `UsageError` if an automatic preset finds none that fits.
         """
-        if not (self.preset or self._asks_config):
+        if not (self.preset or any(rule.uses_config for rule in self.rules)):
             return Ruleset(self.recipes, self.rules, self.seed)
         config = read_config(directory)
         if not _is_automatic(self.preset):
@@ -137,12 +136,6 @@ class Request:
         _check_together(recipes, self.given_seed)
         rules = (*_bound((preset,), ()), *self.rules, *_bind(_own(recipes, self.texts)))
         return Ruleset(recipes, rules, _effective_seed(recipes, self.given_seed), fitting, config)
-
-    @property
-    def _asks_config(self) -> bool:
-        scopes = {id(rule.rule.scope): rule.rule.scope for rule in self.rules}
-        by_variable = any(asks_config(scope.vars.values()) for scope in scopes.values())
-        return by_variable or any(rule.uses_config for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)

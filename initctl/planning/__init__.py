@@ -1,29 +1,28 @@
 """(checkpoint, rules) → plan: what will be done to each tensor, decided before anything is written.
 
-    bound_rule.py     a rule whose every word has a meaning
-    planner.py        from a checkpoint's table and bound rules to a plan, or to every fault at once
-    surroundings.py   what is the same for all rules and tensors: names, config.json, other checkpoints
-    deciding.py       which rule decides which tensor, or which of its rows
-    likeness.py       which tensors are alike to the rules, and decided together
-    claims.py         what a rule covers, and which rows of a tensor it may decide
-    lookup.py         what the names in a rule's expressions stand for
-    fits.py           one rule's initializer on one tensor: an action
-    unfits.py         tensors that rules do not fit
-    tied.py           tensors that a file leaves out, since others hold the same
-    sharing.py        what decides one of several tensors that share memory
-    computed.py       tensors that a model computes or measures, and does not learn
-    quantization/     which tensors make up quantized weights
-    optimizers/       what optimizers remember of tensors that are filled
-    advice/           what is probably not meant
-    near_misses.py    what a pattern that matches nothing may have meant
-    chosen_device.py  which device computes which action
-    torch_init.py     actions as torch.nn.init would carry them out
-    action.py         what a plan says of each tensor
-    plan.py           the plan itself: frozen, ordered, as JSON
-    overview.py       a plan as a table that people read
-    documents.py      what is in the file of a saved plan
-    saved.py          a saved plan, to be carried out later
-    digests.py        what tells a checkpoint's table, or just its tensors, from any other's
+    bound_rule.py            a rule whose every word has a meaning
+    planner.py               from a checkpoint's table and bound rules to a plan, or to every fault at once
+    surroundings.py          what is the same for all rules and tensors: names, config.json, other checkpoints
+    deciding.py              which rule decides which tensor, or which of its rows
+    likeness.py              which tensors are alike to the rules, and decided together
+    claims.py                what a rule covers, and which rows of a tensor it may decide
+    lookup.py                what the names in a rule's expressions stand for
+    fits.py                  one rule's initializer on one tensor: an action, or a problem
+    tied.py                  tensors that a file leaves out, since others hold the same
+    sharing.py               what decides one of several tensors that share memory
+    computed.py              tensors that a model computes or measures, and does not learn
+    quantized_weights.py     which tensors make up quantized weights
+    quantization_schemes.py  the layouts of quantized weights that are known: one table
+    optimizers/              what optimizers remember of tensors that are filled
+    advice/                  what is probably not meant
+    near_misses.py           what a pattern that matches nothing may have meant
+    chosen_device.py         which device computes which action
+    torch_init.py            actions as torch.nn.init would carry them out
+    action.py                what a plan says of each tensor
+    plan.py                  the plan itself: frozen, ordered, as JSON
+    overview.py              a plan as a table that people read
+    documents.py             what is in the file of a saved plan, and tells its checkpoint from others
+    saved.py                 a saved plan, to be carried out later
 
 A rule is text until `rules` reads it. `bind` gives each of its words a meaning: a `BoundRule`. `decide` asks every
 bound rule about every tensor, and about tensors that are alike once: the last rule that claims a row decides it. What

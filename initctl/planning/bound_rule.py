@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,10 @@ from initctl.errors import Problem, RuleError, listed, shown
 from initctl.initializers import KEEP, REGISTRY
 from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.lookup import OF_A_NAME, OF_A_TENSOR, OF_ANY_TENSOR, SIBLING
-from initctl.rules import Circular, needed
 from initctl.rules.expressions import CONFIG
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.initializers import BoundCall
     from initctl.rules import Expression, Rule
 
@@ -36,29 +32,34 @@ class BoundRule:
 
     @property
     def uses_config(self) -> bool:
-        """Whether it may ask for a value of config.json, if not by a variable."""
-        return asks_config(self.expressions)
+        """Whether it may ask for a value of config.json."""
+        return any(name.startswith(CONFIG) for name in self.names)
 
     @property
-    def expressions(self) -> Iterator[Expression]:
+    def expressions(self) -> list[Expression]:
         """All that it computes for a tensor."""
-        if self.rule.where:
-            yield self.rule.where
-        if rows := self.rule.selector.rows:
-            yield from rows.bounds
-        if self.initializer:
-            yield from self.initializer.expressions.values()
+        rows = self.rule.selector.rows.bounds if self.rule.selector.rows else ()
+        arguments = self.initializer.expressions.values() if self.initializer else ()
+        return [*([self.rule.where] if self.rule.where else []), *rows, *arguments]
 
     @property
     def names(self) -> set[str]:
         """All names that it uses, and that the variables among them use."""
+        expressions = [*self.expressions, *self.variables.values()]
+        return {name for expression in expressions for name in expression.names}
+
+    @property
+    def variables(self) -> dict[str, Expression]:
+        """The variables that it uses, by their names, and those that they use themselves."""
         variables = self.rule.scope.vars
-        used: set[str] = set()
-        waiting = {name for expression in self.expressions for name in expression.names}
+        found: dict[str, Expression] = {}
+        waiting = [name for expression in self.expressions for name in sorted(expression.names)]
         while waiting:
-            used |= waiting
-            waiting = {name for user in waiting & variables.keys() for name in variables[user].names} - used
-        return used
+            name = waiting.pop()
+            if name in variables and name not in found:
+                found[name] = variables[name]
+                waiting += sorted(found[name].names)
+        return found
 
     @property
     def asks_of_name(self) -> tuple[str, ...]:
@@ -67,17 +68,15 @@ class BoundRule:
         return tuple(sorted(name for name in self.names if name in of_name or name.startswith(SIBLING)))
 
 
-def asks_config(expressions: Iterable[Expression]) -> bool:
-    """Whether one of them asks for a value of config.json."""
-    return any(name.startswith(CONFIG) for expression in expressions for name in expression.names)
-
-
 def bind(rule: Rule) -> BoundRule:
     """`rule` with its initializer found, its arguments checked, and every name known. Raises `RuleError`."""
     try:
         bound = BoundRule(rule, _initializer(rule))
         for expression in bound.expressions:
-            _check_names(expression, rule)
+            _check_names(expression, rule, "")
+        for name, expression in bound.variables.items():
+            if name not in rule.selector.names.captures:
+                _check_names(expression, rule, f"variable {name}: ")
     except RuleError as error:
         raise error.prefixed(f"{rule}: ") from None
     return bound
@@ -91,39 +90,18 @@ def _initializer(rule: Rule) -> BoundCall | None:
     return None
 
 
-def _check_names(expression: Expression, rule: Rule) -> None:
-    """Raise `RuleError` if `expression`, or a variable that it needs, uses a name that no tensor can give a meaning
-    to.
-    """
-    variables, captures = rule.scope.vars, rule.selector.names.captures
-    _check_known(expression, rule, "")
-    checked: set[str] = set()
-    for used in sorted(expression.names & variables.keys() - set(captures)):
-        with suppress(Circular):  # reported for a tensor, with the way there
-            for name in needed(used, variables, {*captures, *checked}):
-                checked.add(name)
-                _check_known(variables[name], rule, f"variable {name}: ")
-
-
-def _check_known(expression: Expression, rule: Rule, place: str) -> None:
-    variables, captures = rule.scope.vars, rule.selector.names.captures
-    for name in sorted(expression.names):
-        if name in OF_A_TENSOR or name in variables or name in captures or name.startswith(CONFIG):
-            continue
-        if _is_of_sibling(name):
-            continue
-        known = (*OF_A_TENSOR, *variables, *captures)
-        message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
-        raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
+def _check_names(expression: Expression, rule: Rule, place: str) -> None:
+    """Raise `RuleError` if `expression`, which is at `place`, uses a name that no tensor can give a meaning to."""
+    known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
+    for name in sorted(expression.names.difference(known)):
+        if not (name.startswith(CONFIG) or _is_of_sibling(name)):
+            message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
+            raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
 
 
 def _is_of_sibling(name: str) -> bool:
-    match name.split("."):
-        case ["sibling", last]:
-            return last not in OF_ANY_TENSOR
-        case ["sibling", *_, asked]:
-            return asked in OF_ANY_TENSOR
-    return False
+    last, _, asked = name.removeprefix(SIBLING).rpartition(".")
+    return name.startswith(SIBLING) and (asked in OF_ANY_TENSOR) == bool(last)
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:

@@ -23,16 +23,15 @@ def placed(actions: Sequence[Action], device: str) -> list[Action]:
     `auto` takes a GPU for QR decompositions alone, if they are large enough and there is one. Raises `UsageError` if
     torch knows no such device, `StorageError` if it is not there.
     """
+    if device == AUTO:
+        is_faster = cuda_wins(sum(map(_flops, actions)), threads=processors()) and _has_cuda()
+        return [action._replace(device="cuda") if is_faster and _flops(action) else action for action in actions]
     if device == CPU:
         return list(actions)
-    if device != AUTO:
-        from initctl.stream.engines.device import torch_device
+    from initctl.stream.engines.device import torch_device
 
-        name = str(torch_device(device))
-        return [action._replace(device=name) for action in actions]
-    if not (cuda_wins(sum(map(_flops, actions)), threads=processors()) and _has_cuda()):
-        return list(actions)
-    return [action._replace(device="cuda") if _flops(action) else action for action in actions]
+    name = str(torch_device(device))
+    return [action._replace(device=name) for action in actions]
 
 
 def _flops(action: Action) -> float:

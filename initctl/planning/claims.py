@@ -62,24 +62,19 @@ def may_touch(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> boo
     return is_plain and tensor.name not in around.closed and computed_kind(tensor) is None
 
 
-def holds(condition: Expression | None, lookup: Lookup) -> bool:
-    """Whether the condition of a rule, if it has one, holds for a tensor. Raises `Unfit` if it has no answer."""
-    if not condition:
-        return True
+def holds(condition: Expression, lookup: Lookup) -> bool:
+    """Whether the condition of a rule holds for a tensor. Raises `Unfit` if it has no answer."""
     answer = _value(condition, lookup, "where ")
     if not isinstance(answer, bool):
         raise Unfit(f"where {shown(condition.text)}: is {shown(answer)}, neither true nor false")
     return answer
 
 
-def rows_of(rows: Rows | None, lookup: Lookup) -> RowRange:
-    """The `rows` of a tensor that a rule takes, or all of them. Raises `Unfit` if there are no such rows."""
-    tensor = lookup.tensor
-    if not rows:
-        return tensor.all_rows
-    if not tensor.shape:
+def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
+    """The `rows` of a tensor that a rule takes. Raises `Unfit` if there are no such rows."""
+    if not lookup.tensor.shape:
         raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
-    count = tensor.shape[0]
+    count = lookup.tensor.shape[0]
     first, last = _row(rows.start, lookup), _row(rows.stop, lookup)
     for expression, row in ((rows.start, first), (rows.stop, last)):
         if expression and row is not None and not -count <= row <= count:

@@ -8,10 +8,11 @@ by training, but a random variance can be negative. Integers and booleans are no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from initctl.tensors import Shape, TensorSpec
 
@@ -31,50 +32,44 @@ def _square_matrices(shape: Shape) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Tensors of one kind, by the endings of their names, and by their shape if others may be called so.
+    """Tensors of one kind, by the endings of their names, separated by blanks, and by their shape if others may be
+    called so.
 
     If `is_measured`, training replaces the values, so that a constant can start them over.
     """
 
     kind: str
     written_by: str
-    endings: tuple[str, ...]
-    fits: Callable[[Shape], bool]
-    is_measured: bool
-
-
-def _computed(
-    kind: str, written_by: str, endings: str, *, fits: Callable[[Shape], bool] = _any, is_measured: bool = False
-) -> Computed:
-    """A row of the table, whose endings are words."""
-    return Computed(kind, written_by, tuple(endings.split()), fits, is_measured)
+    endings: str
+    fits: Callable[[Shape], bool] = _any
+    is_measured: bool = False
 
 
 COMPUTED: tuple[Computed, ...] = (
-    _computed(
+    Computed(
         "a causal mask",
         "transformers up to 4.30 (GPT-2, GPT-NeoX, GPT-J, GPT-Neo), nanoGPT",
         ".bias",
         fits=_square_matrices,
     ),
-    _computed(
+    Computed(
         "a mask",
         "transformers (CodeGen, GPT-2's masked_bias), minGPT, timm (Swin), open_clip, torch.nn.utils.prune",
         ".masked_bias .causal_mask .attn_mask .attention_mask .tril .mask .weight_mask .bias_mask",
     ),
-    _computed(
+    Computed(
         "a rotary table",
         "transformers up to 4.30, Meta's Llama, GPT-NeoX, rotary-embedding-torch, ChatGLM",
         ".inv_freq .original_inv_freq .cos_cached .sin_cached .cos_sin_cache .freqs_cis .rope.freqs .rotary_emb.freqs"
         " .rotary_pos_emb.freqs .pos_emb.freqs",
     ),
-    _computed(
+    Computed(
         "a table of positions",
         "transformers (position_ids of half-precision CLIP), timm (SwinV2), fairseq, MPT",
         ".position_ids .token_type_ids .relative_position_index .relative_coords_table .embed_positions._float_tensor"
         " .alibi .alibi_slopes",
     ),
-    _computed(
+    Computed(
         "a noise schedule",
         "CompVis latent-diffusion (ddpm.py, ema.py), guided-diffusion, k-diffusion",
         ".betas .alphas_cumprod .alphas_cumprod_prev .sqrt_alphas_cumprod .sqrt_one_minus_alphas_cumprod"
@@ -82,23 +77,23 @@ COMPUTED: tuple[Computed, ...] = (
         " .posterior_log_variance_clipped .posterior_mean_coef1 .posterior_mean_coef2 .log_sigmas",
         fits=_row,
     ),
-    _computed(
+    Computed(
         "anchors",
         "ultralytics (nn/modules/head.py; dfl sums over bins), torchvision",
         ".anchors .anchor_grid .dfl.conv.weight",
     ),
-    _computed(
+    Computed(
         "a filter or a window",
         "torchaudio, NeMo, openai-whisper, StyleGAN2",
         ".mel_filters .mel_basis .mel_scale.fb .featurizer.fb .featurizer.window .spectrogram.window .stft.window"
         " .hann_window .resample_filter",
     ),
-    _computed(
+    Computed(
         "the scale of inputs",
         "detectron2, segment-anything, LPIPS",
         ".pixel_mean .pixel_std .scaling_layer.shift .scaling_layer.scale",
     ),
-    _computed(
+    Computed(
         "an observer's range",
         "torch.ao.quantization (observer.py, fake_quantize.py), TensorRT Model Optimizer (amax)",
         ".activation_post_process.eps .activation_post_process.min_val .activation_post_process.max_val"
@@ -106,30 +101,30 @@ COMPUTED: tuple[Computed, ...] = (
         " .weight_fake_quant.eps .weight_fake_quant.min_val .weight_fake_quant.max_val _quantizer._amax"
         " _quantizer._pre_quant_scale _quantizer._scale",
     ),
-    _computed(
+    Computed(
         "class weights of a loss",
         "torch.nn (CrossEntropyLoss, BCEWithLogitsLoss) in a module that is saved whole; DETR",
         ".pos_weight .class_weight .class_weights .criterion.weight .loss.weight .loss_fn.weight .loss_func.weight"
         " .empty_weight",
         fits=_row,
     ),
-    _computed(
+    Computed(
         "the decay of an average",
         "CompVis latent-diffusion (ema.py)",
         ".model_ema.decay",
     ),
-    _computed(
+    Computed(
         "a format's version",
         "fairseq (models/transformer: version)",
         ".encoder.version .decoder.version",
     ),
-    _computed(
+    Computed(
         "running statistics",
         "torch.nn (batch and instance norms)",
         ".running_mean .running_var",
         is_measured=True,
     ),
-    _computed(
+    Computed(
         "moving averages",
         "vector-quantize-pytorch and EnCodec (_codebook), StyleGAN2 (w_avg)",
         ".cluster_size .embed_avg .w_avg .latent_avg",
@@ -137,8 +132,8 @@ COMPUTED: tuple[Computed, ...] = (
     ),
 )
 
-_LAST_PARTS = frozenset(ending.rpartition(".")[2] for row in COMPUTED for ending in row.endings)
-"""What names of such tensors end with: few others do."""
+_LAST_PARTS = frozenset(ending.rpartition(".")[2] for row in COMPUTED for ending in row.endings.split())
+"""What names of such tensors end with."""
 
 
 def computed_kind(tensor: TensorSpec) -> str | None:
@@ -154,7 +149,15 @@ def measured_kind(tensor: TensorSpec) -> str | None:
 
 
 def _kind(tensor: TensorSpec) -> Computed | None:
-    if tensor.name.rpartition(".")[2] not in _LAST_PARTS or not tensor.dtype.is_floating:
+    last = tensor.name.rpartition(".")[2]
+    if last not in _LAST_PARTS or not tensor.dtype.is_floating:
         return None
     dotted = f".{tensor.name}"
-    return next((row for row in COMPUTED if dotted.endswith(row.endings) and row.fits(tensor.shape)), None)
+    return next((row for endings, row in _called(last) if dotted.endswith(endings) and row.fits(tensor.shape)), None)
+
+
+@cache
+def _called(last: str) -> Sequence[tuple[tuple[str, ...], Computed]]:
+    """The rows for names whose last part is `last`, each with its endings of this kind."""
+    rows = [(tuple(e for e in row.endings.split() if e.rpartition(".")[2] == last), row) for row in COMPUTED]
+    return [(endings, row) for endings, row in rows if endings]

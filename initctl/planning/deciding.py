@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.initializers import Unfit
 from initctl.planning.action import Action, Kept
 from initctl.planning.claims import Claim, Coverage, holds, may_touch, rows_of
-from initctl.planning.fits import action_of
+from initctl.planning.fits import Unfits, action_of
 from initctl.planning.likeness import Likeness
 from initctl.planning.lookup import SIBLING, Lookup
-from initctl.planning.unfits import Unfits
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -88,17 +87,18 @@ class _Judge:
         lists: list[list[TensorSpec]] = []
         faults: list[list[TensorSpec]] = []
         for coverage in self.coverages:
-            bound, rule = coverage.bound, coverage.rule
-            if not self._around.match(rule.selector.names, tensor.name):
+            bound, rule, names = coverage.bound, coverage.rule, coverage.rule.selector.names
+            if not names.matches(tensor.name, self._around.numbers_for(names)):
                 continue
             lookup = Lookup(rule, tensor, self._around, bound.arrangement)
             try:
-                if not holds(rule.where, lookup):
+                if rule.where and not holds(rule.where, lookup):
                     lists.append(coverage.left_out)
                 elif not may_touch(bound, tensor, self._around):
                     lists.append(coverage.left_alone)
                 else:
-                    claims.append(Claim(rows_of(rule.selector.rows, lookup), coverage, lookup))
+                    rows = rule.selector.rows
+                    claims.append(Claim(rows_of(rows, lookup) if rows else tensor.all_rows, coverage, lookup))
             except Unfit as fact:
                 faults += coverage.unfit, self.unfits.noting(rule, fact, str(fact))
         segments = _segments(tensor, claims)

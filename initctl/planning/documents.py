@@ -1,17 +1,23 @@
-"""The document of a plan: what is in the file, whatever version of the file that is."""
+"""The document of a plan: what is in the file, whatever version of the file that is, and the digests in it, which tell
+a checkpoint's table, or just its tensors, from any other's.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from initctl.errors import ConflictError, InputError, Problem, shown
+from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
 from initctl.formats.reading import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
-from initctl.planning.digests import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
 
 _ANY_SCHEMA = "initctl-plan/"
 SCHEMA = f"{_ANY_SCHEMA}1"
@@ -23,7 +29,7 @@ LONGEST = 100_000_000
 def signed(document: Mapping[str, Any]) -> dict[str, Any]:
     """A document with the digest of all else in it, so that nothing else is carried out."""
     content = {key: value for key, value in document.items() if key != _DIGEST}
-    return {**content, _DIGEST: digest(content)}
+    return {**content, _DIGEST: _digest(content)}
 
 
 def read_document(path: str) -> dict[str, Any]:
@@ -44,21 +50,68 @@ def read_document(path: str) -> dict[str, Any]:
 
 
 def check_replaceable(path: str) -> None:
-    """Raise `ConflictError` if a file is at `path` that is neither empty nor a plan."""
-    if os.path.isfile(path) and os.path.getsize(path) and not _is_plan(path):
-        message = f"{shown(path)}: exists and is not a saved plan"
-        raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
-
-
-def _is_plan(path: str) -> bool:
-    """Whether a document like a plan is at `path`, of whatever version."""
-    try:
-        schema = parse_object(read_small(path, LONGEST)).get("schema")
-    except (InputError, InvalidJson):
-        return False
-    return isinstance(schema, str) and schema.startswith(_ANY_SCHEMA)
+    """Raise `ConflictError` if a file is at `path` that is neither empty nor a plan, of whatever version."""
+    if not (os.path.isfile(path) and os.path.getsize(path)):
+        return
+    with suppress(InputError, InvalidJson):
+        if str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(_ANY_SCHEMA):
+            return
+    message = f"{shown(path)}: exists and is not a saved plan"
+    raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
 
 
 def malformed(name: str, fault: str, hint: str | None = None) -> NoReturn:
     """Raise the `InputError` for the plan that messages call `name`."""
     raise InputError(Problem("plan.malformed", f"{name}: {fault}", hint))
+
+
+def table_digest(checkpoint: Checkpoint) -> str:
+    """Of its tensors, and where their bytes lie.
+
+    A single file may be called otherwise.
+    """
+    named = checkpoint.is_directory
+
+    def rows(tensors: Iterable[TensorSpec]) -> list[Any]:
+        return [
+            [
+                *(tensor.name, tensor.dtype.name, tensor.shape, tensor.tied, tensor.aliases),
+                [(b.file if named else "", b.offset, b.start, b.shape, b.strides) for b in tensor.blocks],
+            ]
+            for tensor in tensors
+        ]
+
+    tensors = [rows(tensors) for tensors in (checkpoint.tensors, checkpoint.outside, checkpoint.unlisted)]
+    return _digest([checkpoint.format, checkpoint.root, [file.size for file in checkpoint.files], *tensors])
+
+
+def tensors_digest(checkpoint: Checkpoint) -> str:
+    """Of its tensors' names, dtypes and shapes, wherever they lie."""
+    rows = sorted(
+        (name, tensor.dtype.name, tensor.shape)
+        for tensor in checkpoint.tensors
+        for name in (tensor.name, *tensor.aliases)
+    )
+    return _digest(rows)
+
+
+def read_alike(
+    read: Callable[[str | None], Checkpoint], root: str, digest_of: Callable[[Checkpoint], str], wanted: str
+) -> Checkpoint | None:
+    """The checkpoint that `read` gives at a root, if `digest_of` it is the `wanted` one.
+
+    It is so at the `root` of another; or, if a conversion left that behind, as a whole. If the root is all, it
+    may have been found rather than asked for.
+    """
+    for place in (root, "") if root else (None, ""):
+        with suppress(UsageError):  # nothing lies there
+            if digest_of(found := read(place)) == wanted:
+                return found
+    return None
+
+
+def _digest(content: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """Of JSON, in whatever order its keys are."""
+    from hashlib import blake2b
+
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

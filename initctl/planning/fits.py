@@ -1,5 +1,5 @@
 """One rule's initializer on one tensor: an action, if the tensor can hold what it gives, and the tensors are there that
-it reads.
+it reads; else a problem, one for all tensors that do not fit for the same reason.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from initctl.dtypes import BY_NAME, every_float_holds
-from initctl.errors import shown
+from initctl.errors import Problem, shown
 from initctl.initializers import Resolved, Unfit
 from initctl.planning.action import Action, Located
 from initctl.planning.near_misses import nearest_names
@@ -16,7 +16,7 @@ from initctl.stream import Constant, Deterministic, Fused, RevisingLaw
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from initctl.dtypes import DType
     from initctl.initializers import BoundCall
@@ -131,3 +131,38 @@ def _check_copied(law: Copied, tensor: TensorSpec, source: TensorSpec) -> None:
         raise Unfit(f"{place} holds {source.dtype.name}, which is another kind of number")
     if not tensor.dtype.is_floating and tensor.dtype != source.dtype:
         raise Unfit(f"{place} holds {source.dtype.name}, and would not fit exactly")
+
+
+class Unfits:
+    """Tensors that rules do not fit, those for the same reason together."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Rule, str], tuple[Unfit, list[TensorSpec]]] = {}
+
+    def noting(self, rule: Rule, fact: Unfit, fault: str) -> list[TensorSpec]:
+        """Where tensors are noted on which `rule` has a `fault`."""
+        return self._found.setdefault((rule, fault), (fact, []))[1]
+
+    def problems(self, actions: Iterable[Action]) -> list[Problem]:
+        """One for each rule and fault; `actions` are those of tensors that rules do fit."""
+        fitting = {id(action.rule) for action in actions} if self._found else ()
+        return [
+            _problem(rule, fault, fact, tensors, fits_others=id(rule) in fitting)
+            for (rule, fault), (fact, tensors) in self._found.items()
+        ]
+
+
+def _problem(rule: Rule, fault: str, fact: Unfit, tensors: Sequence[TensorSpec], *, fits_others: bool) -> Problem:
+    first, names = tensors[0], {tensor.name for tensor in tensors}
+    more = f" (and {len(names) - 1} more like it)" if len(names) > 1 else ""
+    place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
+    hint = _way_out(rule, fact.needs) if fact.needs and fits_others else None
+    return Problem("rule.unfit", f"{rule}: {place}: {fault}", hint, fact.excerpt)
+
+
+def _way_out(rule: Rule, needs: str) -> str:
+    """How to leave out of `rule` what it cannot serve, since it serves others: tensors that fulfill `needs`."""
+    condition = f"'and {needs}' to its condition" if rule.where else f"'where {needs}' to the rule"
+    if not rule.where and rule.origin.is_table:
+        condition = f'where = "{needs}" to the rule'
+    return f"add {condition}, or narrow its pattern"

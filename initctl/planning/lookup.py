@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
@@ -14,20 +15,17 @@ from initctl.rules.expressions import CONFIG
 from initctl.suggestions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule, Value
     from initctl.tensors import TensorSpec
 
-OF_ANY_TENSOR = ("fan_in", "fan_out", "numel", "ndim", "shape", "dtype")
-OF_A_NAME = ("layer", "layers")
-OF_A_TENSOR = (*OF_ANY_TENSOR, *OF_A_NAME)
 SIBLING = "sibling."
 """`sibling.weight.fan_in` is that of the tensor called weight beside this one, `sibling.weight` whether it exists."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Lookup:
     """What a name stands for in the expressions of `rule` on `tensor`. Called with one, it returns the value, or raises
     `KeyError` with the reason why there is none.
@@ -37,7 +35,6 @@ class Lookup:
     tensor: TensorSpec
     around: Surroundings
     arrangement: Arrangement = field(default_factory=Arrangement)
-    _captured: Mapping[str, int] | None = None
     _variables: dict[str, Value] = field(default_factory=dict)
 
     def __call__(self, name: str) -> Value:
@@ -49,7 +46,9 @@ class Lookup:
             return self._config(name.removeprefix(CONFIG))
         if name.startswith(SIBLING):
             return self._of_sibling(name.removeprefix(SIBLING))
-        return self._of_tensor(name)
+        if name not in OF_A_TENSOR:
+            raise KeyError(f"{shown(name)} is not known")
+        return OF_A_TENSOR[name](self)
 
     def answer(self, name: str) -> str:
         """The value of `name` as text; empty if there is none."""
@@ -58,12 +57,11 @@ class Lookup:
         except KeyError:
             return ""
 
-    @property
+    @cached_property
     def captured(self) -> Mapping[str, int]:
-        if self._captured is None:
-            names = self.rule.selector.names
-            self._captured = names.captured(self.tensor.name, self.around.numbers_for(names))
-        return self._captured
+        """The numbers in the tensor's name that the rule's pattern calls something."""
+        names = self.rule.selector.names
+        return names.captured(self.tensor.name, self.around.numbers_for(names))
 
     def _variable(self, name: str) -> Value:
         """Each is computed once, after those that it needs, however they use each other."""
@@ -83,16 +81,12 @@ class Lookup:
     def _config(self, key: str) -> Value:
         found = config_value(self.around.config, self.rule, key)
         if found is None:
-            raise KeyError(self._silent(key))
+            why = "there is no config.json beside the checkpoint"
+            if self.around.config is not None:
+                other = nearest(key, [name for name, _ in dotted(self.around.config)])
+                why = f"config.json does not give {key}" + (f", but {shown(other[0])}" if other else "")
+            raise KeyError(f"{why}; {self._where_to_write(key)}")
         return found
-
-    def _silent(self, key: str) -> str:
-        """Why `key` is not known, and what to write."""
-        why = "there is no config.json beside the checkpoint"
-        if self.around.config is not None:
-            found = nearest(key, [name for name, _ in dotted(self.around.config)])
-            why = f"config.json does not give {key}" + (f", but {shown(found[0])}" if found else "")
-        return f"{why}; {self._where_to_write(key)}"
 
     def _where_to_write(self, key: str) -> str:
         origin = self.rule.origin
@@ -110,9 +104,9 @@ class Lookup:
             return sibling is not None
         if sibling is None:
             raise KeyError(f"there is no tensor {shown(name)}")
-        return Lookup(self.rule, sibling, self.around)._of_tensor(asked)  # noqa: SLF001 - one of its own kind
+        return OF_A_TENSOR[asked](Lookup(self.rule, sibling, self.around))
 
-    def _fan(self, name: str) -> int:
+    def fan(self, name: str) -> int:
         """A fan as the rule says that the weight lies."""
         try:
             fans = {weight.fans for weight in weights(self.tensor.shape, **self.arrangement)}
@@ -122,24 +116,20 @@ class Lookup:
             raise KeyError(f"the tensor's parts have different fans, so that {name} is not one number")
         return int(getattr(fans.pop(), name))
 
-    def _of_tensor(self, name: str) -> Value:
-        tensor = self.tensor
-        match name:
-            case "numel":
-                return tensor.numel
-            case "ndim":
-                return len(tensor.shape)
-            case "shape":
-                return tensor.shape
-            case "dtype":
-                return tensor.dtype.name
-            case "layer":
-                return self.around.layer(tensor.name)
-            case "layers":
-                return self.around.layers(tensor.name)
-            case "fan_in" | "fan_out":
-                return self._fan(name)
-        raise KeyError(f"{shown(name)} is not known")
+
+OF_ANY_TENSOR: Mapping[str, Callable[[Lookup], Value]] = {
+    "fan_in": lambda lookup: lookup.fan("fan_in"),
+    "fan_out": lambda lookup: lookup.fan("fan_out"),
+    "numel": lambda lookup: lookup.tensor.numel,
+    "ndim": lambda lookup: len(lookup.tensor.shape),
+    "shape": lambda lookup: lookup.tensor.shape,
+    "dtype": lambda lookup: lookup.tensor.dtype.name,
+}
+OF_A_NAME: Mapping[str, Callable[[Lookup], Value]] = {
+    "layer": lambda lookup: lookup.around.layer(lookup.tensor.name),
+    "layers": lambda lookup: lookup.around.layers(lookup.tensor.name),
+}
+OF_A_TENSOR = {**OF_ANY_TENSOR, **OF_A_NAME}
 
 
 def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Value | None:

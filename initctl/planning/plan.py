@@ -14,8 +14,7 @@ from initctl.display.tables import count
 from initctl.errors import Problem, UsageError, shown
 from initctl.initializers import KEEP
 from initctl.planning.action import Kept, Totals
-from initctl.planning.digests import table_digest, tensors_digest
-from initctl.planning.documents import SCHEMA, check_replaceable, signed
+from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
 from initctl.planning.lookup import config_value
 from initctl.planning.overview import amount, on_devices, overview
 from initctl.tensors import TensorPart
@@ -57,8 +56,9 @@ class Plan(Displayed):
     @property
     def distinct_actions(self) -> tuple[Action, ...]:
         """The actions, one for tied tensors, at the place of the first of them in the checkpoint."""
-        standing = {_place(action): action for action in self.actions if action.tensor.is_first}
-        return tuple(standing[place] for place in dict.fromkeys(map(_place, self.actions)))
+        places = dict.fromkeys((action.stream_name, action.rows) for action in self.actions)
+        first = {(action.stream_name, action.rows): action for action in self.actions if action.tensor.is_first}
+        return tuple(map(first.__getitem__, places))
 
     @property
     def parts(self) -> list[Action | Kept]:
@@ -101,10 +101,7 @@ class Plan(Displayed):
         """The totals, of what is to be done or `is_done`: initialized, kept and reset, the root, the seed, devices."""
         some = {id(action.tensor) for action in self.actions if action.rows} & {id(kept.tensor) for kept in self.kept}
         fill, keep = ("initialized", "kept") if is_done else ("initialize", "keep")
-        said = [
-            f"{fill} {amount(self.initialized, len(some))}",
-            f"{keep} {amount(self.kept_totals, len(some))}",
-        ]
+        said = [f"{fill} {amount(self.initialized, len(some))}", f"{keep} {amount(self.kept_totals, len(some))}"]
         if self.resets:
             said.append(f"reset {amount(self.reset_totals)} of an optimizer")
         rng = "" if self.rng == PHILOX else f" of {self.rng}"
@@ -137,9 +134,8 @@ class Plan(Displayed):
         if not self.rules:
             fault = "the plan was saved without its rules, and cannot be written as a recipe"
             raise UsageError(Problem("plan.recipe", fault, "plan with the rules again"))
-        return recipe_text(
-            [(rule.rule, rule.initializer) for rule in self.rules], self.seed, partial(config_value, self.config)
-        )
+        rules = [(rule.rule, rule.initializer) for rule in self.rules]
+        return recipe_text(rules, self.seed, partial(config_value, self.config))
 
     def to_document(self) -> dict[str, Any]:
         """The plan as it is saved: what is done to which tensor, with every number, and what tells the checkpoint's
@@ -194,13 +190,12 @@ def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Itera
     """What `actions` leave of `tensors`. Raises `ValueError` if they fill rows of one twice."""
     filled: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for action in actions:
-        shape = action.tensor.shape
-        filled[action.tensor.name].append(action.rows or (0, shape[0] if shape else 1))
+        filled[action.tensor.name].append(action.rows or action.tensor.all_rows)
     for tensor in tensors:
         if tensor.name not in filled:
             yield TensorPart(tensor)
             continue
-        reached, end = 0, tensor.shape[0] if tensor.shape else 1
+        reached, end = tensor.all_rows
         for start, stop in [*sorted(filled[tensor.name]), (end, end)]:
             if start < reached:
                 raise ValueError(f"rows of {tensor.name} are filled twice")
@@ -213,11 +208,6 @@ def other_checkpoints(actions: Iterable[Action]) -> dict[str, Checkpoint]:
     """The other checkpoints that tensors are filled from, by the paths that rules call them by."""
     places = [pair for action in actions for pair in action.sources.items()]
     return {source.checkpoint: place.checkpoint for source, place in places if source.checkpoint is not None}
-
-
-def _place(action: Action) -> tuple[str, tuple[int, int] | None]:
-    """What tied tensors have in common."""
-    return action.stream_name, action.rows
 
 
 def _root(checkpoint: Checkpoint) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.planning.advice.averages import copies_out_of_step
 from initctl.planning.advice.left_alone import left_alone, undecided_weights
-from initctl.planning.advice.surprises import random_averages, split_weights, surprises
+from initctl.planning.advice.surprises import idle_truncations, masks_as_biases, random_averages, split_weights
 from initctl.planning.advice.unfit_presets import Left, idle_preset, partial_preset
 from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
 from initctl.planning.chosen_device import placed
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.planning.action import Action
     from initctl.planning.advice.unfit_presets import FromPreset
     from initctl.planning.bound_rule import BoundRule
     from initctl.planning.deciding import Decided
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     idle_alternatives,
     left_alone,
-    surprises,
+    masks_as_biases,
+    idle_truncations,
     random_averages,
     copies_out_of_step,
     split_weights,
@@ -89,7 +89,12 @@ def make_plan(
     around = Surroundings(checkpoint, config)
     decided = decide(rules, around)
     actions, faults = decided.actions, decided.faults
-    checkpoint, reset = (checkpoint, Resets()) if faults else _optimizers(checkpoint, actions, options)
+    reset = Resets()
+    if options.reset_optimizer and not faults:
+        checkpoint = with_optimizers_beside(checkpoint)
+        reset = resets(checkpoint, actions, options.buffers)
+    elif actions and not faults:
+        reset = Resets((), old_values_kept(checkpoint))
     faults = faults or shared(checkpoint, actions, decided.kept, reset.actions)
     refused, warned = _findings(decided, around, preset, options)
     if faults := [*refused, *faults]:
@@ -109,16 +114,6 @@ def make_plan(
         tuple(rules),
         config,
     )
-
-
-def _optimizers(checkpoint: Checkpoint, actions: Sequence[Action], options: Options) -> tuple[Checkpoint, Resets]:
-    """What sets back what optimizers remember of tensors that are filled, or warnings that they remember it; and
-    `checkpoint` with all files that this changes. Raises `FitError`.
-    """
-    if options.reset_optimizer:
-        checkpoint = with_optimizers_beside(checkpoint)
-        return checkpoint, resets(checkpoint, actions, options.buffers)
-    return checkpoint, Resets((), old_values_kept(checkpoint) if actions else ())
 
 
 def _findings(decided: Decided, around: Surroundings, preset: FromPreset | None, options: Options) -> Findings:

@@ -12,8 +12,7 @@ from initctl.formats import read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Refused, Unfit
 from initctl.planning.action import Kept
 from initctl.planning.chosen_device import AUTO, placed
-from initctl.planning.digests import read_alike, table_digest, tensors_digest
-from initctl.planning.documents import malformed, read_document
+from initctl.planning.documents import malformed, read_alike, read_document, table_digest, tensors_digest
 from initctl.planning.fits import action_of
 from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
 from initctl.planning.plan import PHILOX, TORCH, Plan, other_checkpoints, untouched
@@ -53,65 +52,53 @@ class SavedPlan:
         """The one in the file at `path`. Raises `InputError`."""
         return cls(shown(path), read_document(path))
 
-    @property
-    def checkpoint(self) -> str:
-        """The path of the checkpoint that it was made for."""
-        return str(self.document["checkpoint"])
+    def restored(self, path: str | None, *, is_result: bool = False) -> Plan:
+        """The plan for the checkpoint at `path`, or where it was when the plan was made; if that `is_result`, it came
+        of the plan, by a conversion maybe.
 
-    def for_checkpoint(self, path: str) -> Plan:
-        """The plan for the checkpoint at `path`. Raises `ConflictError` unless that has the table it was made for."""
-        return self._restored(path, is_result=False)
-
-    def of_result(self, path: str) -> Plan:
-        """The plan that the checkpoint at `path` came of, by a conversion maybe, as a plan for that one.
-
-        Raises `ConflictError` unless it has the same tensors.
+        Raises `ConflictError` unless it has the table that the plan was made for, or, as a result, the same tensors.
         """
-        return self._restored(path, is_result=True)
-
-    def _read(self, path: str, root: str | None, component: str | None) -> Checkpoint:
-        """The table of the checkpoint at `path`, with the files of optimizers that the plan is for too."""
-        table = read_checkpoint(path, root=root, component=component)
-        return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
-
-    def _restored(self, path: str, *, is_result: bool) -> Plan:
-        told, wanted = (tensors_digest, "tensors") if is_result else (table_digest, "table")
+        digest_of, wanted = (tensors_digest, "tensors") if is_result else (table_digest, "table")
+        path = self.document["checkpoint"] if path is None else path
         component = self.document["component"] if os.path.isdir(path) else ""
-        read = partial(self._read, component=component or None)
-        table = read_alike(path, self.document["root"], told, self.document[wanted], read)
+        read = partial(self._read, path, component or None)
+        table = read_alike(read, self.document["root"], digest_of, self.document[wanted])
         if table is None:
             raise _other(path, self.name)
         try:
-            return _plan(self.document, table, self.name, is_result=is_result)
+            return self._plan(Surroundings(table), is_result=is_result)
         except (UsageError, Refused) as error:  # an initializer, an argument or a device that is not known
             malformed(self.name, f"is damaged: {error}", "plan again")
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
             malformed(self.name, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
+    def _read(self, path: str, component: str | None, root: str | None) -> Checkpoint:
+        """The table of the checkpoint at `path`, with the files of optimizers that the plan is for too."""
+        table = read_checkpoint(path, root=root, component=component)
+        return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
 
-def _plan(document: Mapping[str, Any], table: Checkpoint, name: str, *, is_result: bool) -> Plan:
-    seed, rng = document["seed"], document["rng"]
-    if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
-        raise ValueError(f"seed {seed}, rng {rng}")
-    around = Surroundings(table)
-    if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
-        raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
-    tensors = {tensor.name: tensor for tensor in table.tensors}
-    united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
-    entries = [entry for entry in document["actions"] if entry["tensor"] not in united]
-    entries += _of_ties(entries, tensors) if is_result else []
-    actions = [_action(entry, tensors, around, name) for entry in entries]
-    for other, checkpoint in other_checkpoints(actions).items():
-        if document["sources"][other] != table_digest(checkpoint):
-            raise _other(checkpoint.path, name)
-    if rng == TORCH:
-        actions = [by_torch(action) for action in actions]
-    buffers = tuple(map(_text, document["buffers"])) if document["reset_optimizer"] else None
-    reset = Resets() if buffers is None else resets(table, actions, buffers)
-    kept = tuple(Kept(part.tensor, None, part.rows) for part in untouched(table.tensors, actions))
-    if faults := shared(table, actions, kept, reset.actions):
-        raise ValueError(faults[0].message)
-    return Plan(table, seed, tuple(actions), kept, (*table.warnings, *reset.warnings), reset.actions, rng, buffers)
+    def _plan(self, around: Surroundings, *, is_result: bool) -> Plan:
+        document, table = self.document, around.checkpoint
+        seed, rng = document["seed"], document["rng"]
+        if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
+            raise ValueError(f"seed {seed}, rng {rng}")
+        if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
+            raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
+        united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
+        entries = [entry for entry in document["actions"] if entry["tensor"] not in united]
+        entries += _of_ties(entries, around.tensors) if is_result else []
+        actions = [_action(entry, around, self.name) for entry in entries]
+        for other, checkpoint in other_checkpoints(actions).items():
+            if document["sources"][other] != table_digest(checkpoint):
+                raise _other(checkpoint.path, self.name)
+        if rng == TORCH:
+            actions = [by_torch(action) for action in actions]
+        buffers = tuple(map(_text, document["buffers"])) if document["reset_optimizer"] else None
+        reset = Resets() if buffers is None else resets(table, actions, buffers)
+        kept = tuple(Kept(part.tensor, None, part.rows) for part in untouched(table.tensors, actions))
+        if faults := shared(table, actions, kept, reset.actions):
+            raise ValueError(faults[0].message)
+        return Plan(table, seed, tuple(actions), kept, (*table.warnings, *reset.warnings), reset.actions, rng, buffers)
 
 
 def _of_ties(entries: Sequence[Mapping[str, Any]], tensors: Mapping[str, TensorSpec]) -> list[dict[str, Any]]:
@@ -133,16 +120,15 @@ def _other(checkpoint: str, name: str) -> ConflictError:
     return ConflictError(Problem("plan.table", message, "plan again"))
 
 
-def _action(entry: Mapping[str, Any], tensors: Mapping[str, TensorSpec], around: Surroundings, name: str) -> Action:
+def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action:
     """Raises what reading it may: `SavedPlan` reports all of it alike."""
-    tensor = tensors[entry["tensor"]]
+    tensor = around.tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
     source = escape(_text(entry["source"]))  # it is part of a sentence, as a rule's own is
     rule = Rule(_text(entry["rule"]), Origin(source), Selector(Glob(quoted(tensor.name))), Call(initializer.name))
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
-    action = action_of(
-        rule, BoundCall.of(initializer, _arguments(initializer, entry["arguments"])), tensor, rows, around
-    )
+    call = BoundCall.of(initializer, _arguments(initializer, entry["arguments"]))
+    action = action_of(rule, call, tensor, rows, around)
     if dict(action.derived) != entry["derived"]:
         message = f"{name}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
         raise ConflictError(Problem("plan.numbers", message, "plan again"))

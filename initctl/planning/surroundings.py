@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.formats import read_checkpoint
 from initctl.formats.optimizers.masters import of_optimizers
-from initctl.planning.quantization.weights import quantized_weights
+from initctl.planning.quantized_weights import quantized_weights
 from initctl.planning.tied import ties
 from initctl.rules import highest_numbers
 from initctl.rules.elements import NO_NUMBERS
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.planning.quantization.weights import QuantizedWeight
+    from initctl.planning.quantized_weights import QuantizedWeight
     from initctl.planning.tied import Tie
     from initctl.rules import Glob
     from initctl.rules.regex import Regex
@@ -71,10 +71,6 @@ class Surroundings:
         if path not in self._others:
             self._others[path] = Surroundings(read_checkpoint(path))
         return self._others[path]
-
-    def match(self, names: Glob | Regex, name: str) -> bool:
-        """Whether the pattern `names` matches `name` here."""
-        return names.matches(name, self.numbers_for(names))
 
     def numbers_for(self, names: Glob | Regex) -> Mapping[str, int]:
         """The highest numbers that the pattern `names` counts back from, if it does."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import FitError
 from initctl.initializers import REGISTRY, Unfit
-from initctl.planning.unfits import Unfits
+from initctl.planning.fits import Unfits
 from initctl.stream import Constant
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import initctl
-from initctl.planning.quantization.schemes import SCHEMES, Scheme
+from initctl.planning.quantization_schemes import SCHEMES, Scheme
 from tests.planning.tables import checkpoint_of, codes, decided, planned, refusal, refused
 
 if TYPE_CHECKING:
@@ -331,11 +331,11 @@ def quantized_modules(draw: st.DrawFn, number: int) -> tuple[dict[str, str], dic
     """Tags of the parts of one quantized weight, in some scheme of the table, and of what is plain beside them."""
     scheme: Scheme = draw(st.sampled_from(SCHEMES))
     module = f"a{number}.{draw(st.sampled_from(['attn', 'mlp.0', 'experts.3.up']))}"
-    ending = draw(st.sampled_from(scheme.codes))
+    ending = draw(st.sampled_from(scheme.codes.split(" ")))
     stem = module if ending.startswith(".") else f"{module}.weight"
     codes = f"{module}.w1" if ending == ".*" else stem + ending
     kinds = st.just("F8_E4M3") if ending == ".*" else STORED_AS_FLOATS if scheme.any_dtype else CODES
-    companions = draw(st.lists(st.sampled_from(scheme.companions), min_size=1, unique=True))
+    companions = draw(st.lists(st.sampled_from(scheme.companions.replace("!", "").split()), min_size=1, unique=True))
     parts = {codes: draw(kinds)}
     for companion in companions:
         parts.setdefault(stem + companion.replace("*", "odd"), draw(SCALES))

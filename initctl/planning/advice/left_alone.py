@@ -11,7 +11,7 @@ from initctl.planning.advice.quantized_names import by_weight, make_up
 from initctl.planning.computed import computed_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided
@@ -66,22 +66,18 @@ def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Proble
         yield Problem("tensor.undecided", message, f"{DEQUANTIZE}, or add a rule that keeps them")
 
 
-def _by_reason(tensors: Iterable[TensorSpec], around: Surroundings) -> Iterator[LeftAlone]:
+def _by_reason(tensors: Sequence[TensorSpec], around: Surroundings) -> Iterator[LeftAlone]:
     """`tensors` by the reasons why patterns leave them."""
-    parts: list[TensorSpec] = []
-    computed: list[TensorSpec] = []
-    others: list[TensorSpec] = []
-    for tensor in tensors:
-        reason = parts if tensor.name in around.quantized else computed if computed_kind(tensor) else others
-        reason.append(tensor)
-    if parts:
+    plain = [tensor for tensor in tensors if tensor.name not in around.quantized]
+    computed = [tensor for tensor in plain if computed_kind(tensor)]
+    if parts := [tensor for tensor in tensors if tensor.name in around.quantized]:
         names = [tensor.name for tensor in parts]
         why = f": {make_up(names, around.quantized)}"
         yield LeftAlone(parts, by_weight(names, around.quantized), why, f"{DEQUANTIZE}, or {_BY_FULL_NAME}")
     if computed:
         names = [f"{shown(tensor.name)} ({computed_kind(tensor)})" for tensor in computed]
         yield LeftAlone(computed, listed(names), ": the model computes this and does not learn it", _BY_FULL_NAME)
-    if others:
+    if others := [tensor for tensor in plain if not computed_kind(tensor)]:
         yield LeftAlone(others, with_kinds(others), "", _LEFT_ALONE)
 
 

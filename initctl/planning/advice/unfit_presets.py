@@ -11,7 +11,7 @@ from initctl.planning.advice.quantized_names import by_weight, make_up
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from initctl.planning.deciding import Decided
     from initctl.planning.surroundings import Surroundings
@@ -60,8 +60,6 @@ class Left:
     @property
     def is_most(self) -> bool:
         """Whether most elements of matrices are left."""
-        if not self.parts:
-            return False
         left = _elements(part for part in self.parts if len(part.tensor.shape) >= _MATRIX)
         return 2 * left > _elements(TensorPart(weight) for weight in self.weights if len(weight.shape) >= _MATRIX)
 
@@ -87,17 +85,12 @@ class Left:
 
 def partial_preset(preset: FromPreset, left: Left, *, refused: bool) -> Problem:
     """What is wrong with a preset whose rules, with all that come after them, leave some of the weights undecided."""
-    last = "or pass --allow-partial" if refused else "or pass --require-all to refuse this"
-    return Problem("preset.partial", f"{shown(preset.source)}: {left}", ", ".join([*_ways_out(left, preset), last]))
-
-
-def _ways_out(left: Left, preset: FromPreset) -> Iterator[str]:
-    if left.quantized:
-        yield DEQUANTIZE
+    hints = [DEQUANTIZE] if left.quantized else []
     if len(left.quantized) < len(left.names):
-        if left.is_most:
-            yield f"choose a preset for this model ({_better(left, preset)})"
-        yield "add rules for the rest"
+        hints += [f"choose a preset for this model ({_better(left, preset)})"] if left.is_most else []
+        hints.append("add rules for the rest")
+    hints.append("or pass --allow-partial" if refused else "or pass --require-all to refuse this")
+    return Problem("preset.partial", f"{shown(preset.source)}: {left}", ", ".join(hints))
 
 
 def _elements(parts: Iterable[TensorPart]) -> int:

@@ -21,54 +21,28 @@ class Scheme:
     """One layout: `title` is how messages call it, and `methods` are what config.json may call it. Layouts that many
     libraries share have no title: messages name the dtype of their codes.
 
-    `codes` and `companions` are endings. A companion `.*_scale` stands for all that end so in the module of the codes,
-    and codes `.*` for every float8 tensor of the module. If `any_dtype` is set, codes are known by their companions
-    alone: they may be stored as floats.
+    `codes` and `companions` are endings, separated by blanks. A companion `.*_scale` stands for all that end so in the
+    module of the codes, and codes `.*` for every float8 tensor of the module. If `any_dtype` is set, codes are known by
+    their companions alone: they may be stored as floats.
     """
 
     title: str
     written_by: str
-    codes: tuple[str, ...]
-    companions: tuple[str, ...]
-    methods: tuple[str, ...] = ()
-    alone: tuple[str, ...] = ()
-    anywhere: tuple[str, ...] = ()
+    codes: str
+    companions: str
+    methods: str = ""
     any_dtype: bool = False
 
 
-def _scheme(
-    title: str,
-    written_by: str,
-    codes: str,
-    companions: str,
-    methods: str = "",
-    *,
-    alone: str = "",
-    any_dtype: bool = False,
-) -> Scheme:
-    """A row of the table, of words; in `alone` are endings of names that count by themselves and are no companions'."""
-    marked = [(word.rstrip("!"), word.count("!")) for word in companions.split()]
-    return Scheme(
-        title,
-        written_by,
-        codes=tuple(codes.split(" ")),
-        companions=tuple(ending for ending, _ in marked),
-        methods=tuple(methods.split()),
-        alone=(*alone.split(), *(ending for ending, marks in marked if marks == 1)),
-        anywhere=tuple(ending for ending, marks in marked if marks > 1),
-        any_dtype=any_dtype,
-    )
-
-
 SCHEMES: tuple[Scheme, ...] = (
-    _scheme(
+    Scheme(
         "AWQ",
         "AutoAWQ, llm-awq (scaled_zeros); AutoAWQ's ScaledActivation has scales and no codes",
         codes=".qweight",
         companions=".qzeros! .scales! .scaled_zeros!",
         methods="awq awq-marlin llm-awq",
     ),
-    _scheme(
+    Scheme(
         "GPTQ",
         "GPTQModel, AutoGPTQ, AutoRound; FP-Quant adds Hadamard matrices (transformers integrations/fp_quant.py)",
         codes=".qweight",
@@ -76,7 +50,7 @@ SCHEMES: tuple[Scheme, ...] = (
         " .forward_hadamard_matrix .backward_hadamard_matrix",
         methods="gptq gptq-marlin auto-round autoround intel/auto-round fp-quant",
     ),
-    _scheme(
+    Scheme(
         "SVDQuant",
         "nunchaku (models/linear.py): a low-rank part beside 4-bit codes",
         codes=".qweight",
@@ -84,7 +58,7 @@ SCHEMES: tuple[Scheme, ...] = (
         " .proj_down .proj_up .lora_down .lora_up",
         methods="svdquant nunchaku",
     ),
-    _scheme(
+    Scheme(
         "bitsandbytes 4-bit",
         "bitsandbytes (functional.py, QuantState.as_dict); bnb_4bit_quant_storage may make the codes bfloat16",
         codes="",
@@ -93,24 +67,23 @@ SCHEMES: tuple[Scheme, ...] = (
         methods="bitsandbytes bitsandbytes-4bit",
         any_dtype=True,
     ),
-    _scheme(
+    Scheme(
         "bitsandbytes 8-bit",
         "bitsandbytes (nn/modules.py, Linear8bitLt)",
         codes=".weight",
         companions=".SCB! .weight_format .CB .tile_indices",
         methods="bitsandbytes bitsandbytes-8bit",
     ),
-    _scheme(
+    Scheme(
         "",
         "DeepSeek-V3, transformers (integrations/finegrained_fp8.py, fbgemm_fp8.py, gemma_quant.py), ComfyUI "
         "(scale_weight), Mistral (qscale_weight), EETQ (weight_scales)",
         codes="",
         companions="_scale_inv! _scale _scales _scale_2 _global_scale _zero_point _activation_scale _input_scale"
-        " .scale .scales .scale_inv .zero_point",
+        " .scale .scales .scale_inv .zero_point weight_scale! weight_scales! activation_scale! input_scale!",
         methods="fp8 fbgemm-fp8 eetq mxfp8 gemma deepgemm",
-        alone="weight_scale weight_scales activation_scale input_scale",
     ),
-    _scheme(
+    Scheme(
         "",
         "as above, with names that take the place of `weight`",
         codes=".weight",
@@ -119,7 +92,7 @@ SCHEMES: tuple[Scheme, ...] = (
         " .output_activation_scale .comfy_quant",
         methods="fp8 fbgemm-fp8",
     ),
-    _scheme(
+    Scheme(
         "compressed-tensors",
         "compressed-tensors (compressors/, quantization/lifecycle/initialize.py), llm-compressor, Quark",
         codes=".weight .weight_packed",
@@ -128,42 +101,42 @@ SCHEMES: tuple[Scheme, ...] = (
         " .bias_zero_point .scale_packed .meta",
         methods="compressed-tensors quark",
     ),
-    _scheme(
+    Scheme(
         "compressed-tensors sparse",
         "compressed-tensors (compressors/sparse_compressors/sparse_bitmask.py): values that a bit mask places",
         codes=".compressed",
         companions=".bitmask .row_offsets .shape",
         any_dtype=True,
     ),
-    _scheme(
+    Scheme(
         "ModelOpt",
         "TensorRT Model Optimizer (torch/export/quant_utils.py): FP8, NVFP4 (uint8 codes), INT8 SmoothQuant",
         codes=".weight",
         companions=".weight_scale! .weight_scale_2! .input_scale! .pre_quant_scale! .output_scale",
         methods="modelopt modelopt-fp4 nvfp4",
     ),
-    _scheme(
+    Scheme(
         "ModelOpt",
         "the same for experts that are one tensor",
         codes="",
         companions="_weight_scale _weight_scale_2 _input_scale",
         methods="modelopt modelopt-fp4 nvfp4",
     ),
-    _scheme(
+    Scheme(
         "NVFP4",
         "transformers (integrations/nvfp4.py)",
         codes=".weight",
         companions=".weight_sf .weight_sf_rowmajor .weight_global_scale",
         methods="nvfp4 fouroversix",
     ),
-    _scheme(
+    Scheme(
         "MXFP4",
         "gpt-oss: transformers' names (quantizers/quantizer_mxfp4.py), and OpenAI's own",
         codes="_blocks .blocks",
         companions="_scales! .scales!",
         methods="mxfp4",
     ),
-    _scheme(
+    Scheme(
         "HQQ",
         "hqq (core/quantize.py), SINQ: codes may be viewed as floats (view_as_float)",
         codes=".W_q",
@@ -173,51 +146,50 @@ SCHEMES: tuple[Scheme, ...] = (
         methods="hqq sinq",
         any_dtype=True,
     ),
-    _scheme(
+    Scheme(
         "MLX",
         "mlx (nn/layers/quantized.py: biases), transformers (integrations/metal_quantization.py: qbiases)",
         codes=".weight",
         companions=".scales! .biases! .qbiases!",
         methods="mlx metal",
     ),
-    _scheme(
+    Scheme(
         "torchao",
         "torchao (prototype/safetensors/safetensors_utils.py): a tensor subclass in parts",
         codes="_qdata :qdata _packed_weight",
         companions="_scale _zero_point _scale_and_zero! _per_tensor_scale _act_per_tensor_scale _act_pre_scale!"
-        " _block_size :scale :zero_point :scale_and_zero :per_tensor_scale :act_pre_scale",
+        " _block_size :scale :zero_point :scale_and_zero :per_tensor_scale :act_pre_scale weight_scale!",
         methods="torchao",
-        alone="weight_scale",
     ),
-    _scheme(
+    Scheme(
         "torchao",
         "gpt-fast (quantize.py), torchtune, Llama's own quantized files: scales take a name of their own",
         codes=".weight",
         companions=".scales_and_zeros .scales .zeros .weight_scale",
         methods="torchao",
     ),
-    _scheme(
+    Scheme(
         "quanto",
         "optimum-quanto (tensor/weights/qbytes.py, qbits.py; nn/qmodule.py)",
         codes=".weight._data .weight._data._data .weight._data._packed",
         companions=".weight._scale! .weight._shift! .weight._zeropoint .input_scale!! .output_scale!!",
         methods="quanto",
     ),
-    _scheme(
+    Scheme(
         "BitNet",
         "transformers (integrations/bitnet.py): four ternary weights to a byte",
         codes=".weight",
         companions=".weight_scale!",
         methods="bitnet",
     ),
-    _scheme(
+    Scheme(
         "AQLM",
         "aqlm (inference.py, QuantizedLinear)",
         codes=".codes",
         companions=".codebooks! .scales!",
         methods="aqlm",
     ),
-    _scheme(
+    Scheme(
         "VPTQ",
         "vptq (layers/vqlinear.py, VQuantLinear): indices may be viewed as floats (indices_as_float)",
         codes=".indices",
@@ -226,14 +198,14 @@ SCHEMES: tuple[Scheme, ...] = (
         methods="vptq",
         any_dtype=True,
     ),
-    _scheme(
+    Scheme(
         "SpQR",
         "spqr_quant (inference.py, QuantizedLinear)",
         codes=".dense_weights",
         companions=".row_offsets .col_vals .in_perm",
         methods="spqr",
     ),
-    _scheme(
+    Scheme(
         "QuIP#",
         "quip-sharp (lib/linear/quantized_linear.py)",
         codes=".Qidxs",
@@ -241,35 +213,35 @@ SCHEMES: tuple[Scheme, ...] = (
         methods="quip quip-sharp",
         any_dtype=True,
     ),
-    _scheme(
+    Scheme(
         "EXL3",
         "exllamav3 (modules/quant/exl3.py), QTIP (lib/linear/quantized_linear.py)",
         codes=".trellis",
         companions=".suh! .svh! .su .sv .SU .SV .tlut .mcg .mul1 .scale",
         methods="exl3 qtip",
     ),
-    _scheme(
+    Scheme(
         "EXL2",
         "exllamav2 (linear.py)",
         codes=".q_weight",
         companions=".q_scale! .q_scale_max! .q_groups .q_group_map .q_perm .q_invperm",
         methods="exl2",
     ),
-    _scheme(
+    Scheme(
         "Marlin",
         "IST-DASLab marlin (__init__.py), QQQ",
         codes=".B .B_24",
         companions=".s .s_group! .s_channel! .B_meta .workspace",
         methods="marlin gptq-marlin-24 qqq",
     ),
-    _scheme(
+    Scheme(
         "HIGGS",
         "transformers (integrations/higgs.py)",
         codes=".weight",
         companions=".scales! .tables! .tables2!",
         methods="higgs",
     ),
-    _scheme(
+    Scheme(
         "TensorRT-LLM",
         "tensorrt_llm (quantization/layers.py)",
         codes=".weight",
@@ -277,7 +249,7 @@ SCHEMES: tuple[Scheme, ...] = (
         " .activation_scaling_factor .prequant_scaling_factor .per_channel_scale .zero .alpha",
         methods="tensorrt-llm",
     ),
-    _scheme(
+    Scheme(
         "a quantized KV cache",
         "vLLM (attention/layer.py), compressed-tensors (kv_cache_scheme), transformers (quantizer_gemma.py)",
         codes=".k_proj.weight .k_proj.weight_packed .k_proj.qweight .qkv_proj.weight .qkv_proj.qweight"
@@ -287,26 +259,26 @@ SCHEMES: tuple[Scheme, ...] = (
         " .kv_cache_scaling_factor!",
         methods="fp8 compressed-tensors modelopt quark gemma",
     ),
-    _scheme(
+    Scheme(
         "torch.ao",
         "torch.ao.nn.quantized (modules/linear.py): packed weights, and the scale of what the module returns",
         codes="._packed_params._packed_params.0 .weight",
         companions=".scale .zero_point .weight_scale .weight_zero_point",
     ),
-    _scheme(
+    Scheme(
         "torch.ao",
         "torch.ao.nn.quantized (modules/__init__.py: Quantize) and fake quantization: a zero point and its scale",
         codes=".zero_point",
         companions=".scale",
         any_dtype=True,
     ),
-    _scheme(
+    Scheme(
         "",
         "files made by hand: float8 under any name",
         codes=".*",
         companions=".scale .scales .scale_inv .scale_weight",
     ),
-    _scheme(
+    Scheme(
         "",
         "layouts that are not known: what is called a scale beside a weight of integers or float8",
         codes=".weight",

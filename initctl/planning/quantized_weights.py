@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import InputError, shown
 from initctl.formats import read_config
-from initctl.planning.quantization.schemes import SCHEMES, Scheme
+from initctl.planning.quantization_schemes import SCHEMES, Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -31,21 +29,14 @@ _WIDEST_CODE = 32
 """Bits of the widest integers that codes are packed into; wider ones are indices and counters."""
 
 
-@dataclass(frozen=True, slots=True)
-class QuantizedWeight:
+class QuantizedWeight(NamedTuple):
     """A weight in parts: the names of its codes, if this checkpoint holds them, and of its companions, in order.
 
     `scheme` is how messages call the layout: as they show it.
     """
 
     scheme: str
-    codes: str | None
-    companions: tuple[str, ...]
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """All of them."""
-        return (self.codes, *self.companions) if self.codes else self.companions
+    parts: tuple[str, ...]
 
 
 class _Companion(NamedTuple):
@@ -77,7 +68,7 @@ def quantized_weights(tensors: Sequence[TensorSpec], directory: str) -> Mapping[
         return {}
     found = _Found(tensors, float8, _method_named_in(directory))
     for tensor, stems in companions:
-        found.add(tensor, stems)
+        found.add(f".{tensor.name}", stems)
     return found.weights()
 
 
@@ -103,10 +94,10 @@ def _tables(table: Mapping[str, Any], keys: Iterable[str]) -> list[Mapping[str, 
 def _stems(name: str) -> _Stems:
     """The companions that `name` may be, each with what its codes begin with then."""
     dotted = f".{name}"
-    called = _called(dotted.rpartition(".")[2])
-    if not dotted.endswith(called.endings):
+    companions, endings = _called(dotted.rpartition(".")[2])
+    if not dotted.endswith(endings):
         return []
-    return [(stem, row) for row in called.companions if (stem := row.stem(dotted)) is not None]
+    return [(stem, row) for row in companions if (stem := row.stem(dotted)) is not None]
 
 
 class _Found:
@@ -114,19 +105,18 @@ class _Found:
 
     def __init__(self, tensors: Sequence[TensorSpec], float8: Container[str], method: str | None) -> None:
         self._method = method
-        self._of_config = tuple(scheme for scheme in SCHEMES if method in scheme.methods)
-        self._tensors = {f".{tensor.name}": tensor for tensor in tensors}
+        self._of_config = tuple(scheme for scheme in SCHEMES if method in scheme.methods.split())
+        self._dtypes = {f".{tensor.name}": tensor.dtype for tensor in tensors}
         self._float8_in: dict[str, list[str]] = defaultdict(list)
-        for dotted in (f".{tensor.name}" for tensor in tensors if tensor.dtype.name in float8):
-            self._float8_in[dotted.rpartition(".")[0]].append(dotted)
+        for dotted, dtype in self._dtypes.items():
+            if dtype.name in float8:
+                self._float8_in[dotted.rpartition(".")[0]].append(dotted)
         self._companions: dict[str, dict[str, None]] = defaultdict(dict)
-        self._schemes: dict[str, list[Scheme]] = defaultdict(list)
-        self._likeliest: dict[tuple[Scheme, ...], Scheme] = {}
+        self._schemes: dict[str, tuple[Scheme, ...]] = defaultdict(tuple)
         self._without_codes: list[str] = []
 
-    def add(self, tensor: TensorSpec, stems: _Stems) -> None:
-        """Note `tensor` beside the codes that begin with one of `stems`, if there are such."""
-        dotted = f".{tensor.name}"
+    def add(self, dotted: str, stems: _Stems) -> None:
+        """Note a companion beside the codes that begin with one of `stems`, if there are such."""
         beside = [found for found in self._beside(stems) if found[0] != dotted]
         for codes, schemes in beside:
             self._companions[codes][dotted] = None
@@ -135,98 +125,85 @@ class _Found:
             self._without_codes.append(dotted)
 
     def _beside(self, stems: _Stems) -> Iterator[tuple[str, tuple[Scheme, ...]]]:
-        """Codes that begin with one of `stems`, each with schemes that they may be of."""
+        """Codes that begin with one of `stems`, each with the schemes whose codes they may be, by their dtype."""
         for stem, companion in stems:
             for ending, schemes in companion.codes.items():
                 for codes in self._float8_in.get(stem, ()) if ending == _ANY else (stem + ending,):
-                    if fitting := self._schemes_of(codes, schemes):
+                    if (dtype := self._dtypes.get(codes)) is None:
+                        continue
+                    if fitting := schemes if _holds_codes(dtype) else tuple(s for s in schemes if s.any_dtype):
                         yield codes, fitting
-
-    def _schemes_of(self, codes: str, schemes: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
-        """Those of `schemes` that the tensor `codes` can hold codes of, if it is there."""
-        tensor = self._tensors.get(codes)
-        if tensor is None:
-            return ()
-        return schemes if _holds_codes(tensor.dtype) else tuple(scheme for scheme in schemes if scheme.any_dtype)
 
     def weights(self) -> dict[str, QuantizedWeight]:
         """All of them, by the names of their tensors."""
-        found = self._float8() if self._method else {}
-        followed = {codes: self._scheme(codes) for codes in self._companions}
-        for dotted, scheme in self._alone(dict.fromkeys((*self._of_config, *followed.values()))):
+        found: dict[str, QuantizedWeight] = {}
+        if self._method:  # codes whose scale another file holds: float8 is not a weight's own dtype then
+            names = [dotted[1:] for names in self._float8_in.values() for dotted in names]
+            found = {name: QuantizedWeight(shown(self._method), (name,)) for name in names}
+        followed = {codes: _likeliest(schemes, self._of_config) for codes, schemes in self._schemes.items()}
+        for dotted, scheme in self._alone(tuple(dict.fromkeys((*self._of_config, *followed.values())))):
             title = scheme.title or self._method or "a scale without its codes"
-            found[dotted[1:]] = QuantizedWeight(title, None, (dotted[1:],))
+            found[dotted[1:]] = QuantizedWeight(title, (dotted[1:],))
         beside: dict[str, QuantizedWeight] = {}
         for codes, scheme in followed.items():
-            names = tuple(name[1:] for name in self._companions[codes])
-            weight = QuantizedWeight(self._title(codes, scheme), codes[1:], names)
+            names = [name[1:] for name in self._companions[codes]]
+            weight = QuantizedWeight(self._title(codes, scheme), (codes[1:], *names))
             for name in names:
                 beside.setdefault(name, weight)
             beside[codes[1:]] = weight
         return {**found, **beside}
 
-    def _alone(self, followed: Iterable[Scheme]) -> Iterator[tuple[str, Scheme]]:
-        """Companions without codes, each with the one of the `followed` schemes that has companions called so."""
-        schemes = tuple(followed)
+    def _alone(self, followed: Sequence[Scheme]) -> Iterator[tuple[str, Scheme]]:
+        """Companions without codes, each with the first of the `followed` schemes that has companions called so."""
         for dotted in self._without_codes:
-            is_beside_weight = self._is_beside_plain_weight(dotted)
-            endings = (scheme.anywhere if is_beside_weight else scheme.anywhere + scheme.alone for scheme in schemes)
-            yield from islice(((dotted, s) for s, own in zip(schemes, endings, strict=True) if dotted.endswith(own)), 1)
-
-    def _is_beside_plain_weight(self, dotted: str) -> bool:
-        """Whether the weight of the module that it is in is not quantized."""
-        name = f"{dotted.rpartition('.')[0]}.weight"
-        return name != dotted and name in self._tensors and not _holds_codes(self._tensors[name].dtype)
-
-    def _float8(self) -> dict[str, QuantizedWeight]:
-        """Codes whose scale another file holds: if config.json names a method, float8 is not a weight's own dtype."""
-        names = [dotted[1:] for names in self._float8_in.values() for dotted in names]
-        return {name: QuantizedWeight(shown(self._method), name, ()) for name in names}
-
-    def _scheme(self, codes: str) -> Scheme:
-        """The one that most companions are of; one that config.json names comes before others."""
-        schemes = tuple(self._schemes[codes])
-        if schemes not in self._likeliest:
-            counted = Counter(schemes)
-            self._likeliest[schemes] = max(counted, key=lambda scheme: (scheme in self._of_config, counted[scheme]))
-        return self._likeliest[schemes]
+            weight = f"{dotted.rpartition('.')[0]}.weight"
+            dtype = None if weight == dotted else self._dtypes.get(weight)
+            is_beside_plain = dtype is not None and not _holds_codes(dtype)
+            for scheme in followed:
+                if dotted.endswith(_by_themselves(scheme, "!!" if is_beside_plain else "!")):
+                    yield dotted, scheme
+                    break
 
     def _title(self, codes: str, scheme: Scheme) -> str:
         if scheme.title or scheme in self._of_config:
             return scheme.title or f"{self._method}"
-        return f"{self._tensors[codes].dtype.name} with a scale"
-
-
-class _Called(NamedTuple):
-    """Companions whose names may end with the same word, and what all their names may end with."""
-
-    companions: Sequence[_Companion] = ()
-    endings: tuple[str, ...] = ()
-
-
-@lru_cache(maxsize=4096)
-def _called(last: str) -> _Called:
-    """The companions whose names may end with `last`, a whole part: few names of a checkpoint have such a part."""
-    return _by_last_word().get(_last_word(last), _Called())
+        return f"{self._dtypes[codes].name} with a scale"
 
 
 @cache
-def _by_last_word() -> Mapping[str, _Called]:
+def _by_themselves(scheme: Scheme, mark: str) -> tuple[str, ...]:
+    """The endings of companions that count without their codes, as the `mark` behind them says."""
+    return tuple(ending.rstrip("!") for ending in scheme.companions.split() if ending.endswith(mark))
+
+
+@lru_cache(maxsize=4096)
+def _likeliest(schemes: tuple[Scheme, ...], of_config: tuple[Scheme, ...]) -> Scheme:
+    """The one that most companions are of; one that config.json names comes before others."""
+    counted = Counter(schemes)
+    return max(counted, key=lambda scheme: (scheme in of_config, counted[scheme]))
+
+
+@lru_cache(maxsize=4096)
+def _called(last: str) -> tuple[Sequence[_Companion], tuple[str, ...]]:
+    """The companions whose names may end with `last`, a whole part, and what they end with: few names of a checkpoint
+    have such a part.
+    """
+    companions = _by_last_word().get(_last_word(last), ())
+    return companions, tuple(companion.ending.removeprefix(_ANY) for companion in companions)
+
+
+@cache
+def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
     """The companions of all schemes, by their last words."""
     endings: dict[str, dict[str, tuple[Scheme, ...]]] = defaultdict(lambda: defaultdict(tuple))
     for scheme in SCHEMES:
-        for ending in (*scheme.alone, *scheme.anywhere):
-            endings[ending]
-        for ending in scheme.companions:
-            for codes in scheme.codes:
+        for ending in scheme.companions.replace("!", "").split():
+            for codes in scheme.codes.split(" "):
                 endings[ending][codes] += (scheme,)
     found: dict[str, list[_Companion]] = defaultdict(list)
     for ending, by_codes in endings.items():
         found[_last_word(ending)].append(_Companion(ending, by_codes))
-    return {
-        word: _Called(companions, tuple(companion.ending.removeprefix(_ANY) for companion in companions))
-        for word, companions in found.items()
-    }
+    return found
 
 
 def _last_word(name: str) -> str:
