@@ -104,7 +104,7 @@ def read_alike(
     may have been found rather than asked for.
     """
     for place in (root, "") if root else (None, ""):
-        with suppress(UsageError):  # nothing lies there
+        with suppress(UsageError):  # nothing is there
             if digest_of(found := read(place)) == wanted:
                 return found
     return None

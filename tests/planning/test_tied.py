@@ -170,3 +170,8 @@ def test_a_rule_for_both_warns_only_if_they_may_not_be_tied(tmp_path: Path, conf
     path = checkpoint_of(tmp_path, {"wte.weight": ("F32", [4, 4])})
     assert len(initctl.plan(path, rules=["{wte,lm_head}.weight=zeros"]).warnings) == warnings
     assert len(initctl.plan(path, rules=["{wte,lm_haed}.weight=zeros"]).warnings) == 1
+
+
+def test_a_rule_for_all_names_of_one_embedding_does_not_warn_of_those_that_the_file_leaves_out(tmp_path: Path):
+    path = checkpoint_of(tmp_path, {"shared.weight": ("F32", [4, 4])})
+    assert not initctl.plan(path, rules=["{shared,encoder.embed_tokens}.weight=zeros"]).warnings
