@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import initctl
 from initctl.commit import storage_errors
+from initctl.display.displayed import Displayed
+from initctl.display.tables import Listing
 from initctl.errors import ConflictError, Problem, shown
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from initctl.applied import Applied
-    from initctl.planning import Plan
+    from initctl.display.tables import Report
 
 RULES = (
     "*.weight=kaiming_normal:nonlinearity=relu",
@@ -26,48 +25,54 @@ RULES = (
     "head.weight=trunc_normal:std=0.02,cut=2",
     "fc1.*=keep",
 )
+_HEADING = ("tensor", "mean", "mean after", "std", "std after", "bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One tensor before and after: mean and standard deviation, and whether its bytes are what they should be."""
+class Change(NamedTuple):
+    """One tensor: its mean and standard deviation before and after, whether its bytes changed, and whether they are
+    what they should be.
+    """
 
     tensor: str
-    before: tuple[float, float]
-    after: tuple[float, float]
+    mean: tuple[float, float]
+    std: tuple[float, float]
     changed: bool
     verified: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """The files of a demonstration, what was applied, and each tensor before and after."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Demo(Displayed):
+    """The checkpoint of a demonstration, what was applied to it, and each tensor before and after."""
 
     checkpoint: str
-    plan: Plan
     applied: Applied
     changes: tuple[Change, ...]
 
     @property
-    def verified(self) -> bool:
-        """Whether every tensor holds what it should."""
-        return all(change.verified for change in self.changes)
+    def wrong(self) -> list[str]:
+        """The tensors that do not hold what they should."""
+        return [change.tensor for change in self.changes if not change.verified]
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            **self.applied.to_json(),
-            "verified": self.verified,
-            "changes": [
-                {
-                    "tensor": change.tensor,
-                    "mean": [change.before[0], change.after[0]],
-                    "std": [change.before[1], change.after[1]],
-                    "changed": change.changed,
-                    "verified": change.verified,
-                }
-                for change in self.changes
-            ],
-        }
+        changes = [change._asdict() for change in self.changes]
+        return {**self.applied.to_json(), "verified": not self.wrong, "changes": changes}
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """The commands, what they did, and each tensor before and after."""
+        rules = [f"      -r '{rule}'" for rule in RULES]
+        command = " \\\n".join((f"$ initctl plan {shown(self.checkpoint)}", *rules))
+        changes = Listing(_HEADING, list(map(_row, self.changes)), right=_HEADING[1:-1])
+        apply = f"$ initctl apply {shown(self.checkpoint)} -o {shown(self.applied.output)} …"
+        planned = (command, "", *self.applied.plan.report(unfold=unfold), "")
+        read_back = "ruled tensors hold the values of their rules, all others are the same to the byte"
+        if self.wrong:
+            read_back = f"{', '.join(map(shown, self.wrong))} is not what it should be"
+        return [*planned, apply, "", *self.applied.summary(), "", changes, "", f"read back: {read_back}"]
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    numbers = (f"{value:.4f}" for value in (*change.mean, *change.std))
+    return shown(change.tensor), *numbers, "changed" if change.changed else "the same"
 
 
 def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
@@ -81,9 +86,8 @@ def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
     with storage_errors(directory):
         os.makedirs(directory, exist_ok=True)
         _write_network(checkpoint)
-    plan = initctl.plan(checkpoint, rules=RULES)
-    applied = initctl.apply(plan, output, threads=threads)
-    return Demo(checkpoint, plan, applied, _changes(checkpoint, applied))
+    applied = initctl.apply(checkpoint, output, rules=RULES, threads=threads)
+    return Demo(checkpoint, applied, _changes(checkpoint, applied))
 
 
 def _write_network(path: str) -> None:
@@ -116,14 +120,10 @@ def _changes(checkpoint: str, applied: Applied) -> tuple[Change, ...]:
     return tuple(
         Change(
             name,
-            _moments(before[name]),
-            _moments(after[name]),
-            changed=before[name].tobytes() != after[name].tobytes(),
+            (float(values.mean()), float(after[name].mean())),
+            (float(values.std()), float(after[name].std())),
+            changed=values.tobytes() != after[name].tobytes(),
             verified=name not in wrong,
         )
-        for name in before
+        for name, values in before.items()
     )
-
-
-def _moments(values: NDArray[np.generic]) -> tuple[float, float]:
-    return float(values.mean()), float(values.std())

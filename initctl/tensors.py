@@ -8,11 +8,20 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from initctl.dtypes import DType
 
 Shape = tuple[int, ...]
 RowRange = tuple[int, int]
 """Rows (dim 0) `start` ≤ i < `stop` of a tensor."""
+
+
+class Fans(NamedTuple):
+    """How many inputs reach an output of a layer, and how many outputs an input reaches, in elements."""
+
+    fan_in: int
+    fan_out: int
 
 
 class Block(NamedTuple):
@@ -127,6 +136,14 @@ class TensorSpec:
         return self.numel * self.dtype.bits // 8
 
     @property
+    def fans(self) -> Fans | None:
+        """As torch computes them, from `[out, in, *kernel]`; None below two dims."""
+        if len(self.shape) < 2:
+            return None
+        outputs, inputs, *kernel = self.shape
+        return Fans(inputs * prod(kernel), outputs * prod(kernel))
+
+    @property
     def stream_name(self) -> str:
         """The name that values derive from, the first of all that it has: tied tensors have one in common."""
         return min((self.name, *self.tied[:1], *self.aliases))
@@ -186,6 +203,21 @@ class TensorPart:
             for b in self.tensor.blocks
         )
         return tuple(block.part(0, start, stop, width) for block, start, stop in spans if start < stop)
+
+
+class Totals(NamedTuple):
+    """How many tensors by name, at least in part, and how many elements and bytes: those of tied ones count once."""
+
+    tensors: int
+    elements: int
+    bytes: int
+
+    @classmethod
+    def of(cls, parts: Iterable[TensorPart]) -> Totals:
+        parts = tuple(parts)
+        once = [part for part in parts if part.tensor.is_first]
+        tensors = {id(part.tensor) for part in parts}
+        return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
 
 
 @lru_cache(1024)

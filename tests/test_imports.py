@@ -24,7 +24,6 @@ PACKAGE = Path(initctl.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"report"},
     {"demo"},
     {"__init__", "api"},
     {"applied"},
@@ -37,8 +36,8 @@ LAYERS = (
     {"rules", "stream"},
     {"layout", "workers"},
     {"tensors"},
-    {"dtypes", "threads", "events", "integers", "suggestions", "entry_points"},
     {"display"},
+    {"dtypes", "threads", "events", "integers", "suggestions", "entry_points"},
     {"errors"},
     {"excerpt"},
     {"escaping"},
@@ -46,7 +45,7 @@ LAYERS = (
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}
 """The package's own `__init__` hands out the names of `api`."""
-ONLY_IN = {"rich": ("display", "report"), "typer": ("cli",)}
+ONLY_IN = {"rich": ("display",), "typer": ("cli",)}
 NEVER_AT_THE_TOP = {"torch", "transformers", "numba", "llvmlite"}
 IMPORTED_WHERE_USED = {"initctl.stream.engines.device", "initctl.stream.engines.kernels"}
 """Modules that are nothing without their package, and are themselves imported in functions only."""
@@ -157,7 +156,7 @@ def test_imports_point_down_only():
     assert upward(PACKAGE) == []
 
 
-def test_rich_stays_in_report_and_typer_in_cli_and_torch_is_imported_where_it_is_used():
+def test_rich_stays_in_display_and_typer_in_cli_and_torch_is_imported_where_it_is_used():
     assert misplaced(PACKAGE) == []
 
 
@@ -176,7 +175,7 @@ class TestThePlantedFault:
     def plant(self, tmp_path):
         def plant(module: str, text: str) -> Path:
             package = tmp_path / "initctl"
-            for name in ("__init__", "errors", "rules/__init__", "stream/__init__", "report/__init__", "cli/__init__"):
+            for name in ("__init__", "errors", "rules/__init__", "stream/__init__", "display/__init__", "cli/__init__"):
                 (package / f"{name}.py").parent.mkdir(parents=True, exist_ok=True)
                 (package / f"{name}.py").touch()
             (package / module).write_text(text)
@@ -194,7 +193,7 @@ class TestThePlantedFault:
             ("errors.py", "if TYPE_CHECKING:\n    from initctl.cli.main import app"),
             ("rules/__init__.py", "from initctl.stream import Law"),
             ("rules/glob.py", "from ..stream import Law"),
-            ("report/tables.py", "class Table:\n    from initctl.cli import main"),
+            ("display/tables.py", "class Table:\n    from initctl.cli import main"),
             ("stream/key.py", "import initctl"),
         ],
     )
@@ -206,7 +205,7 @@ class TestThePlantedFault:
         [
             ("cli/main.py", "def late():\n    import rich.table"),
             ("rules/rule.py", "from rich import print"),
-            ("report/tables.py", "import typer"),
+            ("display/tables.py", "import typer"),
             ("cli/apply.py", "import torch"),
             ("stream/laws.py", "try:\n    from torch import nn\nexcept ImportError:\n    pass"),
             ("errors.py", "class Late:\n    import transformers"),
@@ -218,10 +217,10 @@ class TestThePlantedFault:
     @pytest.mark.parametrize(
         ("module", "text"),
         [
-            ("report/tables.py", "import rich"),
+            ("display/tables.py", "import rich"),
             ("cli/main.py", "import typer\nif TYPE_CHECKING:\n    from rich.console import Console"),
             ("errors.py", "def late():\n    import torch"),
-            ("report/tables.py", "from initctl.errors import shown\nfrom .folding import fold\nimport json"),
+            ("display/tables.py", "from initctl.errors import shown\nfrom .folding import fold\nimport json"),
             ("__init__.py", "from initctl.errors import InitctlError"),
         ],
     )

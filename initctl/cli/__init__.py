@@ -7,5 +7,6 @@ numbers.py    numbers as they are written
 output.py     how a command talks: tables or JSON, quiet or verbose
 lines.py      lines on stdout and stderr, each of them safe
 signals.py    what a signal does, before and after the work is done
+envelope.py   the JSON document that every command writes
 streams.py    stdout and stderr that may be closed, full or unread
 """

@@ -10,7 +10,6 @@ import typer
 from initctl.cli.options import grouped
 from initctl.cli.output import Output
 from initctl.demo import demonstrate
-from initctl.report.demo import demo_report
 
 Directory = Annotated[
     str | None,
@@ -33,7 +32,7 @@ def demo(directory: Directory = None, *, out: Output) -> None:
 
 def _show(directory: str, out: Output) -> None:
     shown = demonstrate(directory, threads=out.threads)
-    out.warn(shown.plan.warnings)
-    out.result("demo", shown.to_json, lambda: demo_report(shown))
-    if not shown.verified:
+    out.warn(shown.applied.plan.warnings)
+    out.result("demo", shown.to_json, shown.report)
+    if shown.wrong:
         raise typer.Exit(1)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from initctl.cli.options import grouped
 from initctl.cli.output import Output
+from initctl.display.tables import Listing
 from initctl.initializers import REGISTRY
-from initctl.report.initializers import initializer_json, initializer_report, initializers_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from initctl.display.tables import Report
+    from initctl.initializers import Initializer, Parameter
 
 COMMAND = "initializers"
 
@@ -28,3 +34,52 @@ def initializers(name: Name = None, *, out: Output) -> None:
     else:
         found = REGISTRY.find(name)
         out.result(COMMAND, lambda: initializer_json(found), lambda: initializer_report(found))
+
+
+def initializers_report(initializers: Iterable[Initializer]) -> Report:
+    """One row each: the call with its parameters, and what it gives."""
+    rows = [(_call(initializer), initializer.summary) for initializer in initializers]
+    return [Listing(("initializer", "gives"), rows)]
+
+
+def initializer_report(initializer: Initializer) -> Report:
+    """Everything about one: what it gives, formula, parameters, example, source."""
+    facts = [
+        ("gives", initializer.summary),
+        ("formula", initializer.formula),
+        ("also", ", ".join(initializer.aliases)),
+        ("example", f"-r '{initializer.example}'" if initializer.example else ""),
+        ("source", initializer.source),
+    ]
+    parts: list[str | Listing] = [Listing((initializer.name, ""), [fact for fact in facts if fact[1]])]
+    if initializer.parameters:
+        parameters = [(p.name, _default(p), p.type.accepts) for p in initializer.parameters]
+        parts += ["", Listing(("parameter", "default", "takes"), parameters)]
+    return parts
+
+
+def initializer_json(initializer: Initializer) -> dict[str, Any]:
+    """One initializer as data."""
+    return {
+        "name": initializer.name,
+        "aliases": list(initializer.aliases),
+        "summary": initializer.summary,
+        "formula": initializer.formula,
+        "source": initializer.source,
+        "example": initializer.example,
+        "parameters": [
+            {"name": p.name, "default": p.default, "required": p.required, "accepts": p.type.accepts}
+            for p in initializer.parameters
+        ],
+    }
+
+
+def _call(initializer: Initializer) -> str:
+    parameters = ",".join(f"{p.name}={_default(p)}" for p in initializer.parameters if not p.optional)
+    return f"{initializer.name}:{parameters}" if parameters else initializer.name
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.required:
+        return "…"
+    return "-" if parameter.default is None else f"{parameter.default}"

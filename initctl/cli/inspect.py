@@ -5,7 +5,6 @@ from __future__ import annotations
 import initctl
 from initctl.cli.options import Checkpoint, Component, Root, Unfold, grouped
 from initctl.cli.output import Output
-from initctl.report.checkpoints import checkpoint_json, checkpoint_report
 
 
 @grouped
@@ -18,4 +17,4 @@ def inspect(
     """
     table = initctl.inspect(checkpoint, root=root, component=component)
     out.warn(table.warnings)
-    out.result("inspect", lambda: checkpoint_json(table), lambda: checkpoint_report(table, unfold=unfold))
+    out.result("inspect", table.to_json, lambda: table.report(unfold=unfold))

@@ -81,7 +81,7 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
     for problem in problems:
         complain("error", problem)
     if "--json" in arguments:
-        from initctl.report.envelope import document
+        from initctl.cli.envelope import document
 
         with suppress(UncertainError):  # the error itself is told
             say(document(_command(arguments), None, exit_code=status, errors=problems), sys.stdout)

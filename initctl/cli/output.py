@@ -11,8 +11,8 @@ import typer
 
 from initctl.cli.lines import complain, say
 from initctl.cli.numbers import count_parser
+from initctl.display.console import rendered
 from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Output
-from initctl.report.console import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class Output:
     ) -> None:
         """Write the result of `command`, which ends with `status`: one JSON document or a report, as the flags say."""
         if self.json:
-            from initctl.report.envelope import document
+            from initctl.cli.envelope import document
 
             say(document(command, data(), exit_code=status, warnings=self.warnings), sys.stdout)
         elif not self.quiet:
@@ -70,6 +70,6 @@ class Output:
         """A callback that draws how far `doing` has come, on a terminal only."""
         if self.quiet or not sys.stderr.isatty():
             return nullcontext()
-        from initctl.report.progress import progress_bar
+        from initctl.display.progress import progress_bar
 
         return progress_bar(sys.stderr, doing, color=not self.no_color)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from initctl.cli.options import grouped
 from initctl.cli.output import Output
-from initctl.report.presets import preset_json, presets_report
+from initctl.display.tables import Listing
+from initctl.recipes import find_preset
+from initctl.recipes import presets as all_presets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from initctl.display.tables import Report
+    from initctl.recipes import Preset
 
 COMMAND = "presets"
 
@@ -21,12 +29,25 @@ def presets(name: Name = None, *, out: Output) -> None:
 
     A preset is the rules of a model family: apply it with --preset NAME, or let a recipe extend it.
     """
-    from initctl.recipes.presets import find_preset
-    from initctl.recipes.presets import presets as all_presets
-
     if name is None:
         known = list(all_presets().values())
         out.result(COMMAND, lambda: {COMMAND: list(map(preset_json, known))}, lambda: presets_report(known))
     else:
         found = find_preset(name)
         out.result(COMMAND, lambda: {**preset_json(found), "text": found.text}, lambda: found.text.rstrip())
+
+
+def presets_report(presets: Iterable[Preset]) -> Report:
+    """One row each: its name, what it gives, and the model types that `auto` takes it for."""
+    rows = [(preset.name, preset.summary, ", ".join(preset.model_types) or "-") for preset in presets]
+    return [Listing(("preset", "gives", "model_type"), rows)]
+
+
+def preset_json(preset: Preset) -> dict[str, Any]:
+    """One preset as data."""
+    return {
+        "name": preset.name,
+        "summary": preset.summary,
+        "source": preset.source,
+        "model_types": list(preset.model_types),
+    }

@@ -1,6 +1,7 @@
 """Checkpoints as tables: which files, and where in them each tensor is. No tensor byte is read.
 
 checkpoint.py       the table itself
+overview.py         the table as people and programs read it
 checkpoint_file.py  one of its files, and its checksums
 resolve.py          the checkpoint at a path
 format_names.py     what formats are called

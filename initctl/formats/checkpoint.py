@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from initctl.display.displayed import Displayed
+from initctl.display.tables import count, size_text
 from initctl.errors import ConflictError, Problem, shown
 from initctl.formats.checkpoint_file import Identity
 from initctl.formats.format_names import DISTRIBUTED, SAFETENSORS
 from initctl.formats.reading import open_regular
+from initctl.tensors import TensorPart, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from initctl.display.tables import Report
     from initctl.formats.checkpoint_file import CheckpointFile
     from initctl.formats.directories.companions import Companions
     from initctl.formats.optimizers import Optimizer
@@ -21,8 +25,8 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+@dataclass(frozen=True, slots=True, repr=False)
+class Checkpoint(Displayed):
     """What a path holds.
 
     `directory` holds the files; `target` is what a rewrite replaces: the one file, or the directory if it
@@ -94,6 +98,56 @@ class Checkpoint:
     def side_files(self) -> tuple[CheckpointFile, ...]:
         """The other files that go along when it is converted: all but the one that says where tensors are."""
         return tuple(file for file in self.other_files if file.name != self.described_by)
+
+    @property
+    def totals(self) -> Totals:
+        """Of all tensors that rules reach."""
+        return Totals.of(map(TensorPart, self.tensors))
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as the `data` of a JSON document."""
+        from initctl.formats.overview import tensor_json
+
+        return {
+            "format": self.format,
+            "root": self.root,
+            "metadata": {file: dict(metadata) for file, metadata in self.metadata.items()},
+            "contents": {file: dict(contents) for file, contents in self.contents.items()},
+            "tensors": list(map(tensor_json, self.tensors)),
+            "outside": list(map(tensor_json, self.outside)),
+            "optimizers": [
+                {"name": optimizer.name, "kinds": list(optimizer.kinds), "tensors": sorted(optimizer.tensors)}
+                for optimizer in self.optimizers
+            ],
+            "copies": [
+                {"place": copies.place, "writer": copies.writer, "tensors": list(copies.tensors)}
+                for copies in self.masters
+            ],
+            "totals": self.totals._asdict(),
+        }
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """One row a tensor, what else there is, and totals; long lists folded unless `unfold`."""
+        from initctl.formats.overview import table
+
+        totals = self.totals
+        sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {size_text(totals.bytes)}"
+        files = f"{self.format}, {count(len(self.files), 'file')}"
+        return [table(self.tensors, unfold=unfold), "", *self._besides(), f"{sums}; {files}"]
+
+    def _besides(self) -> Iterator[str]:
+        """A line for each thing to know besides the table of tensors."""
+        from initctl.formats.optimizers.masters import of_optimizers
+        from initctl.formats.overview import described, optimizing, outside_of_root, remarks
+
+        if self.root:
+            yield f"root: {shown(self.root)}"
+        yield from remarks(self.tensors)
+        yield from optimizing(self.optimizers, self.masters)
+        remembered = of_optimizers(self.optimizers, self.masters)
+        yield from outside_of_root(tensor.name for tensor in self.outside if tensor.name not in remembered)
+        yield from described(self.contents)
+        yield from described(self.metadata)
 
     def holds(self, path: str) -> bool:
         """Whether the file at `path` is one of its own, or in its directory."""

@@ -16,7 +16,6 @@ later.py          modules that are imported once one of their initializers is ca
 builtin.py        the table of all of them, with parameters, formulas and sources; builtin_revisions.py of the last kind
 """
 
-from initctl.initializers.fans import Fans, fans
 from initctl.initializers.initializer import BoundCall, Initializer, Resolved, Unfit
 from initctl.initializers.parameters import DimLetters, Number, Parameter, Refused, Split, Whole, Word
 from initctl.initializers.registry import KEEP, REGISTRY, Registry
@@ -26,7 +25,6 @@ __all__ = [
     "REGISTRY",
     "BoundCall",
     "DimLetters",
-    "Fans",
     "Initializer",
     "Number",
     "Parameter",
@@ -37,5 +35,4 @@ __all__ = [
     "Unfit",
     "Whole",
     "Word",
-    "fans",
 ]

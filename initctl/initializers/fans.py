@@ -19,19 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
 from initctl.errors import Problem, RuleError
 from initctl.initializers.initializer import Unfit
+from initctl.tensors import Fans
 
 if TYPE_CHECKING:
     from initctl.initializers.initializer import Arguments
 
-
 _MANY = {"o": "outputs", "i": "inputs"}
-
-
-class Fans(NamedTuple):
-    """Both counts, of elements."""
-
-    fan_in: int
-    fan_out: int
 
 
 class Arrangement(TypedDict, total=False):
@@ -92,11 +85,6 @@ class Weight(NamedTuple):
         return self.letters.index(letter)
 
 
-def fans(shape: tuple[int, ...], layout: str | None = None) -> Fans:
-    """The fans of a tensor. Raises `Unfit` below two dims and where the layout has another number of letters."""
-    return Weight(shape, layout_of(shape, layout)).fans
-
-
 def weights(
     shape: tuple[int, ...],
     *,
@@ -107,7 +95,7 @@ def weights(
 ) -> tuple[Weight, ...]:
     """The weights of different fans that a tensor of `shape` holds, in order of their outputs: nearly always one.
 
-    Raises `Unfit` as `fans` does, and where groups or parts do not divide the dim that they are of.
+    Raises `Unfit` as `layout_of` does, and where groups or parts do not divide the dim that they are of.
     """
     is_transposed = transposed == "true"
     weight = Weight(shape, layout_of(shape, "io" + "k" * (len(shape) - 2) if is_transposed else layout))

@@ -6,14 +6,14 @@ from itertools import accumulate
 from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple, Unpack
 
-from initctl.initializers.fans import Arrangement, Fans, weights
+from initctl.initializers.fans import Arrangement, weights
 from initctl.initializers.initializer import Resolved
 from initctl.stream import Fused, Law, Normal, TruncNormal, Uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from initctl.tensors import TensorSpec
+    from initctl.tensors import Fans, TensorSpec
 
 MODES = ("fan_in", "fan_out")
 SCALING_MODES = (*MODES, "fan_avg", "fan_geo_avg")

@@ -32,9 +32,9 @@ Actions, and what is kept, are the `Plan`.
 Nothing is written here.
 """
 
-from initctl.planning.action import Action, Kept, Totals
+from initctl.planning.action import Action, Kept
 from initctl.planning.bound_rule import BoundRule, bind
 from initctl.planning.plan import Plan
 from initctl.planning.planner import Options, make_plan
 
-__all__ = ["Action", "BoundRule", "Kept", "Options", "Plan", "Totals", "bind", "make_plan"]
+__all__ = ["Action", "BoundRule", "Kept", "Options", "Plan", "bind", "make_plan"]

@@ -9,7 +9,7 @@ from initctl.stream.devices import CPU
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from initctl.formats import Checkpoint
     from initctl.rules import Rule
@@ -101,21 +101,6 @@ class Kept(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         return _json(self, {})
-
-
-class Totals(NamedTuple):
-    """How many tensors by name, at least in part, and how many elements and bytes: those of tied ones count once."""
-
-    tensors: int
-    elements: int
-    bytes: int
-
-    @classmethod
-    def of(cls, parts: Iterable[TensorPart]) -> Totals:
-        parts = tuple(parts)
-        once = [part for part in parts if part.tensor.is_first]
-        tensors = {id(part.tensor) for part in parts}
-        return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
 
 
 def _json(entry: Action | Kept, done: Mapping[str, Any]) -> dict[str, Any]:

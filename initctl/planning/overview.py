@@ -15,8 +15,8 @@ from initctl.stream.devices import CPU
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    from initctl.planning.action import Totals
     from initctl.rules import Rule
+    from initctl.tensors import Totals
 
 _HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
 

@@ -13,11 +13,11 @@ from initctl.display.displayed import Displayed
 from initctl.display.tables import count
 from initctl.errors import Problem, UsageError, shown
 from initctl.initializers import KEEP
-from initctl.planning.action import Kept, Totals
+from initctl.planning.action import Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
 from initctl.planning.lookup import config_value
 from initctl.planning.overview import amount, on_devices, overview
-from initctl.tensors import TensorPart
+from initctl.tensors import TensorPart, Totals
 
 PHILOX, TORCH = "philox", "torch"
 """Where random numbers come from: value stream v1, or torch's own generator."""
@@ -178,7 +178,7 @@ class Plan(Displayed):
             "kept": [kept.to_json() for kept in self.kept],
             "resets": [action.to_json() for action in self.resets],
             "totals": {
-                **Totals.of(map(TensorPart, self.checkpoint.tensors))._asdict(),
+                **self.checkpoint.totals._asdict(),
                 "initialized": self.initialized._asdict(),
                 "kept": self.kept_totals._asdict(),
                 "reset": self.reset_totals._asdict(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from initctl.report.console import drawn, rendered
+from initctl.display.console import drawn, rendered
 
 if TYPE_CHECKING:
     from initctl.display.tables import Report

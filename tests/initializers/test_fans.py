@@ -11,17 +11,26 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.init import _calculate_fan_in_and_fan_out
 
+from initctl.dtypes import BY_NAME
 from initctl.errors import RuleError
-from initctl.initializers import REGISTRY, Fans, Unfit, fans
+from initctl.initializers import REGISTRY, Unfit
 from initctl.initializers.fans import layout_of, weights
 from initctl.rules import parse_call
+from initctl.tensors import Fans, TensorSpec
 
 shapes = st.lists(st.integers(0, 9), min_size=2, max_size=6).map(tuple)
 
 
+def fans(shape, layout=None):
+    """Those of the one weight that a tensor of `shape` holds."""
+    (weight,) = weights(shape, layout=layout)
+    return weight.fans
+
+
 @given(shapes)
 def test_fans_are_torchs(shape):
-    assert fans(shape) == _calculate_fan_in_and_fan_out(torch.empty(shape, device="meta"))
+    tensor = TensorSpec("w", BY_NAME["float32"], shape, ())
+    assert fans(shape) == tensor.fans == _calculate_fan_in_and_fan_out(torch.empty(shape, device="meta"))
 
 
 @given(shapes)

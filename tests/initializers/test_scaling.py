@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from initctl.errors import RuleError
-from initctl.initializers import Unfit, fans
+from initctl.initializers import Unfit
+from initctl.initializers.fans import weights
 from initctl.initializers.scaling import (
     DISTRIBUTIONS,
     GELU_GAIN,
@@ -176,7 +177,8 @@ SCALED = ["xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"
 @pytest.mark.parametrize("call", SCALED)
 @pytest.mark.parametrize(("shape", "layout"), [((20, 30), "io"), ((4, 20, 30), "boi"), ((3, 5, 20, 30), "kkio")])
 def test_a_layout_gives_the_law_of_the_tensor_in_torchs_order(call, shape, layout):
-    fan_in, fan_out = fans(shape, layout)
+    (weight,) = weights(shape, layout=layout)
+    fan_in, fan_out = weight.fans
     with_layout = f"{call}{',' if ':' in call else ':'}layout={layout}"
     assert resolve(with_layout, shape) == resolve(call, (fan_out, fan_in))
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bar
 
-from initctl.report.console import console
+from initctl.display.console import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
 
-    from initctl.execution import Progress
+    from initctl.events import Progress
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import initctl
-from initctl.report.checkpoints import checkpoint_json, checkpoint_report
 from tests.cli.checkpoints import checkpoint, shards
 from tests.display.text import on_terminal, piped
 
@@ -26,11 +25,11 @@ def table(tmp_path):
 
 
 def text(table, unfold=False):
-    return piped(checkpoint_report(table, unfold=unfold))
+    return piped(table.report(unfold=unfold))
 
 
 def test_the_json_has_the_keys_of_the_contract_in_their_order(table):
-    data = checkpoint_json(table)
+    data = table.to_json()
     assert list(data) == [
         *("format", "root", "metadata", "contents", "tensors", "outside"),
         *("optimizers", "copies", "totals"),
@@ -56,7 +55,7 @@ def test_the_json_has_the_keys_of_the_contract_in_their_order(table):
 
 
 def test_a_tensor_of_fewer_than_two_dims_has_no_fans(table):
-    fans = {tensor["name"]: (tensor["fan_in"], tensor["fan_out"]) for tensor in checkpoint_json(table)["tensors"]}
+    fans = {tensor["name"]: (tensor["fan_in"], tensor["fan_out"]) for tensor in table.to_json()["tensors"]}
     assert fans["bias"] == fans["scalar"] == (None, None)
     assert fans["empty"] == (4, 0)
 
@@ -80,7 +79,7 @@ def test_metadata_and_totals_follow(table):
 
 def test_shards_say_which_file_holds_a_tensor(tmp_path):
     table = initctl.inspect(shards(tmp_path / "model", one={"a": ("F32", (2,))}, two={"b": ("F32", (2,))}))
-    assert [tensor["file"] for tensor in checkpoint_json(table)["tensors"]] == ["one.safetensors", "two.safetensors"]
+    assert [tensor["file"] for tensor in table.to_json()["tensors"]] == ["one.safetensors", "two.safetensors"]
     assert text(table).splitlines()[-1] == "2 tensors, 4 elements, 16 bytes; safetensors-sharded, 2 files"
 
 
@@ -95,7 +94,7 @@ def test_names_of_256_characters_are_whole_and_longer_ones_cut_where_people_read
     names = ["n" * 256, "m" * 300]
     table = initctl.inspect(checkpoint(tmp_path / "net.safetensors", dict.fromkeys(names, ("F32", ()))))
     assert [line.split()[0] for line in text(table).splitlines()[1:3]] == ["n" * 256, "m" * 256 + "…"]
-    assert [tensor["name"] for tensor in checkpoint_json(table)["tensors"]] == names
+    assert [tensor["name"] for tensor in table.to_json()["tensors"]] == names
 
 
 def test_metadata_is_shown_escaped_whatever_the_file_is_called(tmp_path):
@@ -107,8 +106,13 @@ def test_metadata_is_shown_escaped_whatever_the_file_is_called(tmp_path):
     ]
 
 
+def test_it_shows_itself_in_a_repl_and_a_notebook(table):
+    assert repr(table) == text(table)
+    assert "<td>conv.weight</td>" in table._repr_html_()
+
+
 def test_a_narrow_terminal_gets_everything(table):
-    narrow = "".join(on_terminal(checkpoint_report(table, unfold=False), 12).split())
+    narrow = "".join(on_terminal(table.report(), 12).split())
     assert narrow.startswith("conv.weight[8,3,5,5]bfloat16752001.2kBbias")
 
 
@@ -139,7 +143,7 @@ class TestATrainingCheckpoint:
         ]
 
     def test_the_json_tells_them_too(self, training):
-        data = checkpoint_json(training)
+        data = training.to_json()
         assert data["root"] == "model"
         assert [tensor["tied_to"] for tensor in data["tensors"]] == [None, "a.weight", None]
         assert [tensor["unwritable"] for tensor in data["tensors"]] == [None, None, "it is sparse"]

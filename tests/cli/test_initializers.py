@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from initctl.cli.initializers import initializer_json, initializer_report, initializers_report
 from initctl.initializers import REGISTRY
 from initctl.planning import bind
-from initctl.report.initializers import initializer_json, initializer_report, initializers_report
 from initctl.rules import parse_rule
 from tests.display.text import on_terminal, piped
 

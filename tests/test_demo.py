@@ -9,7 +9,6 @@ import pytest
 
 import initctl
 from initctl.demo import RULES, demonstrate
-from initctl.report.demo import demo_report
 from tests.display.text import piped
 
 
@@ -20,18 +19,18 @@ def demo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(demo):
-    return piped(demo_report(demo))
+    return piped(demo.report())
 
 
 def test_a_demonstration_does_what_it_says(demo):
-    assert demo.verified
+    assert not demo.wrong
     changed = {change.tensor for change in demo.changes if change.changed}
     assert {"embedding.weight", "conv.weight", "fc2.weight", "head.weight"} <= changed
     assert not {"fc1.weight", "fc1.bias", "norm.running_var"} & changed
 
 
 def test_its_values_have_the_spread_that_its_rules_ask_for(demo):
-    std = {change.tensor: change.after[1] for change in demo.changes}
+    std = {change.tensor: change.std[1] for change in demo.changes}
     assert std["embedding.weight"] == pytest.approx(0.02, rel=0.02)
     assert std["conv.weight"] == pytest.approx(0.1, rel=0.15)
     assert std["fc2.weight"] == pytest.approx((2 / 128) ** 0.5, rel=0.05)
@@ -47,7 +46,7 @@ def test_it_shows_the_command_that_does_the_same(demo, report):
 def test_it_shows_every_tensor_before_and_after(demo, report):
     rows = {line.split()[0]: line for line in report.partition("mean after")[2].splitlines() if line}
     for change in demo.changes:
-        assert f"{change.before[1]:.4f}" in rows[change.tensor]
+        assert f"{change.std[0]:.4f}" in rows[change.tensor]
         assert rows[change.tensor].endswith("changed" if change.changed else "the same")
 
 
@@ -57,9 +56,9 @@ def test_it_ends_with_what_was_read_back(report):
 
 def test_a_value_that_is_not_what_it_should_be_is_named(demo):
     first, *others = demo.changes
-    wrong = replace(demo, changes=(replace(first, verified=False), *others))
-    assert not wrong.verified
-    assert piped(demo_report(wrong)).endswith(f"read back: {first.tensor} is not what it should be")
+    wrong = replace(demo, changes=(first._replace(verified=False), *others))
+    assert wrong.wrong == [first.tensor]
+    assert piped(wrong.report()).endswith(f"read back: {first.tensor} is not what it should be")
     assert wrong.to_json()["verified"] is False
 
 

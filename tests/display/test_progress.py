@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
+from initctl.display.progress import progress_bar
 from initctl.execution import Progress
-from initctl.report.progress import progress_bar
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from initctl.cli.envelope import document
 from initctl.errors import Problem
-from initctl.report.envelope import document
 
 WARNING = Problem("rule.unused", "rule 1: matches no tensor", "did you mean fc1?")
 ERROR = Problem("file.missing", "x: no such file")

@@ -7,8 +7,8 @@ from io import StringIO
 
 import pytest
 
+from initctl.display.console import rendered
 from initctl.display.tables import Listing
-from initctl.report.console import rendered
 
 BOLD = [Listing(("bold",), [])]
 

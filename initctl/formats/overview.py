@@ -1,0 +1,94 @@
+"""A checkpoint's table as people and programs read it: tensors with their fans, and what there is besides."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from initctl.display.folding import listing
+from initctl.display.tables import Listing, count, shape_text, size_text
+from initctl.errors import shown
+from initctl.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from initctl.dtypes import DType
+    from initctl.formats.optimizers import Optimizer
+    from initctl.formats.optimizers.masters import Copies
+    from initctl.tensors import Shape
+
+_HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")
+
+
+def table(tensors: Iterable[TensorSpec], *, unfold: bool) -> Listing:
+    """One row a tensor; a long list folded unless `unfold`."""
+    rows = listing([(tensor.name, _rest(tensor)) for tensor in tensors], unfold=unfold)
+    return Listing(_HEADING, [(name, *rest) for name, rest in rows], right=("fan_in", "fan_out", "size"))
+
+
+def remarks(tensors: Iterable[TensorSpec]) -> Iterator[str]:
+    """A line for tensors that are tied, and for each that no rule can fill."""
+    for tied in dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied):
+        yield f"tied: {', '.join(map(shown, tied))}"
+    for tensor in tensors:
+        if tensor.unwritable:
+            yield f"{shown(tensor.name)}: no rule can fill it: {tensor.unwritable}"
+
+
+def optimizing(optimizers: Iterable[Optimizer], masters: Iterable[Copies]) -> Iterator[str]:
+    """A line for each optimizer, and for copies of parameters that belong to none."""
+    for optimizer in optimizers:
+        kinds = f": {', '.join(map(shown, optimizer.kinds))}" if optimizer.kinds else ""
+        yield f"optimizer at {shown(optimizer.label)}: {count(len(optimizer.tensors), 'tensor')}{kinds}"
+    for copies in masters:
+        yield f"copies of parameters at {shown(copies.place)}: {count(len(copies.tensors), 'tensor')}: {copies.writer}"
+
+
+def outside_of_root(names: Iterable[str]) -> Iterator[str]:
+    """A line for each key that tensors with these `names` are below."""
+    for key, number in Counter(name.partition(".")[0] for name in names).items():
+        yield f"outside of the root: {shown(key)}: {count(number, 'tensor')}"
+
+
+def described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """A line for each key and value; files that say the same are counted."""
+    files: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for file, entries in entries_of.items():
+        for entry in entries.items():
+            files[entry].append(file)
+    for (key, value), found in files.items():
+        place = shown(found[0]) if len(found) == 1 else count(len(found), "file")
+        yield f"{place}: {shown(key)} = {shown(value)}"
+
+
+def tensor_json(tensor: TensorSpec) -> dict[str, Any]:
+    """One tensor as data."""
+    return {
+        "name": tensor.name,
+        **_kind_json(tensor.dtype, tensor.shape),
+        "file": tensor.blocks[0].file if tensor.blocks else None,
+        "tied_to": None if tensor.is_first else tensor.tied[0],
+        "unwritable": tensor.unwritable,
+    }
+
+
+@cache
+def _kind_json(dtype: DType, shape: Shape) -> dict[str, Any]:
+    """What all tensors of a dtype and a shape have in common."""
+    kind = TensorSpec("", dtype, shape, ())
+    fan_in, fan_out = kind.fans or (None, None)
+    return {
+        "dtype": dtype.name,
+        "shape": list(shape),
+        "elements": kind.numel,
+        "bytes": kind.nbytes,
+        "fan_in": fan_in,
+        "fan_out": fan_out,
+    }
+
+
+def _rest(tensor: TensorSpec) -> tuple[str, str, str, str, str]:
+    fan_in, fan_out = tensor.fans or ("-", "-")
+    return shape_text(tensor.shape), tensor.dtype.name, str(fan_in), str(fan_out), size_text(tensor.nbytes)
