@@ -39,7 +39,7 @@ def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
     """
     request = _request(asked)
     request.check_rules()
-    return request.plan(_read(checkpoint, request.root, request.component))
+    return request.plan(request.read(checkpoint))
 
 
 def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None = None) -> Plan:
@@ -119,7 +119,7 @@ def apply(
     threads = None if threads is None else counting("threads", threads)
     if isinstance(plan, (str, os.PathLike)):
         request = _request(asked)
-        table, is_reset = _read(plan, request.root, request.component), request.options.reset_optimizer
+        table, is_reset = request.read(plan), request.options.reset_optimizer
     else:
         table, is_reset = _made(plan, asked).checkpoint, bool(plan.resets)
     conversion, warnings = outcome_at(path, table, max_shard_size)
@@ -183,7 +183,7 @@ def verify(
         request = _request(asked)
         if result is None:
             request.check_rules("; --against ORIGINAL alone compares everything")
-        made = request.plan(_read(plan, request.root, request.component))
+        made = request.plan(request.read(plan))
     else:
         made = _made(plan, asked)
         made = made if result is not None else _as_it_is(made)

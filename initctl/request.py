@@ -9,24 +9,23 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from initctl.errors import Problem, RuleError, UsageError, shown
-from initctl.formats import read_config
+from initctl.formats import read_checkpoint, read_config
 from initctl.integers import as_integer
 from initctl.planning import Options, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
-from initctl.rules import Rule, Scope, parse_rule
+from initctl.recipes import AUTO, better_preset, preset_for
+from initctl.rules import Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
     from initctl.recipes import Recipe
-    from initctl.rules import Expression, Value
 
-    Parsing = Callable[[], Rule]
-    """Gives a rule, or raises `RuleError`."""
+    Path = str | os.PathLike[str]
 
 _MOST_PROPOSALS = 20
 """Idle variables that others are proposed for: similarity is slow to compute."""
@@ -55,7 +54,7 @@ class Asked(TypedDict, total=False):
     """
 
     rules: Iterable[str]
-    recipes: Iterable[str | os.PathLike[str]]
+    recipes: Iterable[Path]
     preset: str | None
     root: str | None
     component: str | None
@@ -93,107 +92,70 @@ class Request:
         _check_known(asked)
         texts, paths = _several(asked, "rules"), _several(asked, "recipes")
         preset, seed = asked.get("preset"), _seed(asked.get("seed"))
-        recipes = _recipes(preset, paths)
+        recipes = _read(preset, paths)
         _check_together(recipes, seed)
-        rules = _bound(recipes, () if _is_automatic(preset) else texts)
+        rules = _bound(recipes, () if preset == AUTO else _own(recipes, texts))
         return cls(recipes, texts, rules, preset, seed, asked.get("root"), asked.get("component"), _options(asked))
 
     @property
     def seed(self) -> int:
         """The seed that was given, or else that of the recipes, or 0."""
-        return _effective_seed(self.recipes, self.given_seed)
-
-    @property
-    def has_rules(self) -> bool:
-        """Whether there are rules, or will be."""
-        return bool(self.rules) or _is_automatic(self.preset)
+        said = (seed.value for recipe in self.recipes for seed in recipe.seeds)
+        return next(said, 0) if self.given_seed is None else self.given_seed
 
     def check_rules(self, otherwise: str = "") -> None:
         """Raise `UsageError` unless there are rules, or will be; `otherwise` is what the hint says beside rules."""
-        if not self.has_rules:
+        if not self.rules and self.preset != AUTO:
             hint = f"give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p{otherwise}"
             raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
 
+    def read(self, path: Path) -> Checkpoint:
+        """The checkpoint at `path`, as it was asked for. Raises `InputError` and `UsageError`."""
+        return read_checkpoint(path, root=self.root, component=self.component)
+
     def plan(self, checkpoint: Checkpoint) -> Plan:
-        """The plan for `checkpoint`. Raises what `make_plan` does, and what `within` does."""
-        return self.within(checkpoint.home).plan(checkpoint, self.options)
+        """The plan for `checkpoint`, whose `config.json` is read only if something may ask for it.
 
-    def within(self, directory: str) -> Ruleset:
-        """The rules that count for a checkpoint in `directory`, whose `config.json` is read only if something may ask
-        for it. Raises `InputError`, and `UsageError` if an automatic preset finds none that fits.
+        Raises what `make_plan` does; `InputError`, and `UsageError` if an automatic preset finds none that fits.
         """
-        if not (self.preset or any(rule.uses_config for rule in self.rules)):
-            return Ruleset(self.recipes, self.rules, self.seed)
-        config = read_config(directory)
-        if not _is_automatic(self.preset):
-            return Ruleset(self.recipes, self.rules, self.seed, self.preset, config)
-        from initctl.recipes import preset_for
-        from initctl.recipes.reading import read_preset
-
-        fitting = preset_for(config).name
-        preset = read_preset(fitting)
-        recipes = (preset, *self.recipes)
-        _check_together(recipes, self.given_seed)
-        rules = (*_bound((preset,), ()), *self.rules, *_bind(_own(recipes, self.texts)))
-        return Ruleset(recipes, rules, _effective_seed(recipes, self.given_seed), fitting, config)
-
-
-@dataclass(frozen=True, slots=True)
-class Ruleset:
-    """All rules that count for a checkpoint, bound, and the recipes that they come from, that of a preset first.
-
-    `preset` is its name, if it was asked for by name or automatically. `config` is what `config.json` says, if it was
-    read.
-    """
-
-    recipes: tuple[Recipe, ...]
-    rules: tuple[BoundRule, ...]
-    seed: int
-    preset: str | None = None
-    config: Mapping[str, Any] | None = None
-
-    @property
-    def from_preset(self) -> FromPreset | None:
-        """The rules of the preset that was asked for, or of the first recipe that extends one."""
-        recipe = next((recipe for recipe in self.recipes if recipe.extends_preset), None)
-        return FromPreset(recipe.source, recipe.rules, self.preset) if recipe else None
-
-    @property
-    def warnings(self) -> tuple[Problem, ...]:
-        """What makes it doubtful that this is meant."""
-        return (*self._other_family(), *self._idle_variables())
-
-    def _idle_variables(self) -> Iterator[Problem]:
-        """A problem for each variable that no rule uses."""
-        used = {name for bound in self.rules for name in bound.names & bound.rule.scope.vars.keys()}
-        idle = ((recipe, name) for recipe in self.recipes for name in recipe.scope.vars if name not in used)
-        for number, (recipe, name) in enumerate(idle):
-            known = sorted(used & recipe.scope.vars.keys()) if number < _MOST_PROPOSALS else ()
-            message = f"{shown(recipe.source)}: vars.{name}: no rule uses it"
-            yield Problem("recipe.unused", message, did_you_mean(name, known))
-
-    def _other_family(self) -> tuple[Problem, ...]:
-        if self.preset is None:
-            return ()
-        from initctl.recipes import better_preset
-
-        better = better_preset(self.preset, self.config)
-        if better is None:
-            return ()
-        message = f"preset {self.preset}: the model_type in config.json is one that preset {better.name} is for"
-        return (Problem("preset.model_type", message, f"consider -p {better.name} ({better.summary})"),)
-
-    def plan(self, checkpoint: Checkpoint, options: Options) -> Plan:
-        """The plan that they give for `checkpoint`. Raises what `make_plan` does."""
+        asks_config = self.preset or any(rule.uses_config for rule in self.rules)
+        config = read_config(checkpoint.home) if asks_config else None
+        whole = self._with_preset(preset_for(config).name) if self.preset == AUTO else self
+        recipe = next((recipe for recipe in whole.recipes if recipe.extends_preset), None)
         made = make_plan(
             checkpoint,
-            self.rules,
-            options,
-            seed=self.seed,
-            config=self.config,
-            preset=self.from_preset,
+            whole.rules,
+            self.options,
+            seed=whole.seed,
+            config=config,
+            preset=FromPreset(recipe.source, recipe.rules, whole.preset) if recipe else None,
         )
-        return replace(made, warnings=(*self.warnings, *made.warnings))
+        return replace(made, warnings=(*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings))
+
+    def _with_preset(self, name: str) -> Self:
+        """The same with the rules of the preset called `name` before all others, and the caller's own after them."""
+        preset = _read(name, ())
+        recipes = (*preset, *self.recipes)
+        _check_together(recipes, self.given_seed)
+        rules = (*_bound(preset), *self.rules, *_bound((), _own(recipes, self.texts)))
+        return replace(self, recipes=recipes, rules=rules, preset=name)
+
+
+def _other_family(preset: str | None, config: Mapping[str, Any] | None) -> Iterator[Problem]:
+    """A problem if another preset is for the model type that `config` names."""
+    if better := preset and better_preset(preset, config):
+        message = f"preset {preset}: the model_type in config.json is one that preset {better.name} is for"
+        yield Problem("preset.model_type", message, f"consider -p {better.name} ({better.summary})")
+
+
+def _idle_variables(request: Request) -> Iterator[Problem]:
+    """A problem for each variable that no rule uses."""
+    used = {name for bound in request.rules for name in bound.names & bound.rule.scope.vars.keys()}
+    idle = ((recipe, name) for recipe in request.recipes for name in recipe.scope.vars if name not in used)
+    for number, (recipe, name) in enumerate(idle):
+        known = sorted(used & recipe.scope.vars.keys()) if number < _MOST_PROPOSALS else ()
+        message = f"{shown(recipe.source)}: vars.{name}: no rule uses it"
+        yield Problem("recipe.unused", message, did_you_mean(name, known))
 
 
 def _check_known(asked: Mapping[str, Any]) -> None:
@@ -211,8 +173,7 @@ def _several(asked: Mapping[str, Any], name: str, code: str = "usage.rules") -> 
 
 
 def _options(asked: Mapping[str, Any]) -> Options:
-    known = {field.name for field in fields(Options)}
-    options = {name: value for name, value in asked.items() if name in known}
+    options = {field.name: asked[field.name] for field in fields(Options) if field.name in asked}
     return Options(**options | {"buffers": _several(asked, "buffers", "usage.buffers")})
 
 
@@ -224,84 +185,52 @@ def _seed(given: object) -> int | None:
     return seed
 
 
-def _effective_seed(recipes: Iterable[Recipe], given: int | None) -> int:
-    if given is not None:
-        return given
-    return next((seed.value for recipe in recipes for seed in recipe.seeds), 0)
-
-
-def _is_automatic(preset: str | None) -> bool:
-    if preset is None:
-        return False
-    from initctl.recipes import AUTO
-
-    return preset == AUTO
-
-
-def _recipes(preset: str | None, paths: Iterable[str | os.PathLike[str]]) -> tuple[Recipe, ...]:
+def _read(preset: str | None, paths: Iterable[Path]) -> tuple[Recipe, ...]:
     """The recipe of a preset that is named, and those at `paths`."""
     if preset is None and not paths:
         return ()
     from initctl.recipes.reading import read_preset, read_recipe
 
-    read = tuple(read_recipe(path) for path in paths)
-    return read if preset is None or _is_automatic(preset) else (read_preset(preset), *read)
+    read = tuple(map(read_recipe, paths))
+    return read if preset in (None, AUTO) else (read_preset(preset), *read)
 
 
-def _check_together(recipes: tuple[Recipe, ...], seed: int | None) -> None:
-    """Raise `RuleError` if two recipes share a document, or say different seeds and none was given."""
-    _check_apart(recipes)
-    if seed is None:
-        _check_one_seed(recipes)
-
-
-def _check_apart(recipes: tuple[Recipe, ...]) -> None:
-    """Refuse a document whose rules would count twice, the second time after exceptions to them."""
+def _check_together(recipes: Sequence[Recipe], seed: int | None) -> None:
+    """Refuse a document whose rules would count twice, the second time after exceptions to them; and, if no `seed` was
+    given, recipes that say different ones: which of them is meant, they do not say.
+    """
     for one, other in combinations(recipes, 2):
         for shared in sorted(one.documents & other.documents)[:1]:
             fault = f"{shown(one.source)} and {shown(other.source)}: {shown(shared)} is in both, and would count twice"
             raise RuleError(Problem("recipe.twice", fault, "let one of them extend the other, and give that alone"))
+    seeds = [said for recipe in recipes for said in recipe.seeds] if seed is None else []
+    if differing := next((said for said in seeds if said.value != seeds[0].value), None):
+        both = " and ".join(f"{shown(said.source)} says seed = {said.value}" for said in (seeds[0], differing))
+        raise RuleError(Problem("recipe.seeds", f"recipes: {both}", "choose one with --seed"))
 
 
-def _check_one_seed(recipes: tuple[Recipe, ...]) -> None:
-    """Refuse recipes that say different seeds: which of them is meant, they do not say."""
-    seeds = [seed for recipe in recipes for seed in recipe.seeds]
-    if other := next((seed for seed in seeds if seed.value != seeds[0].value), None):
-        said = " and ".join(f"{shown(seed.source)} says seed = {seed.value}" for seed in (seeds[0], other))
-        raise RuleError(Problem("recipe.seeds", f"recipes: {said}", "choose one with --seed"))
+def _own(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Callable[[], BoundRule]]:
+    """What binds each of the caller's own rules, which know the variables of all recipes."""
+    scopes = [recipe.scope for recipe in recipes]
+    variables = {name: value for scope in scopes for name, value in scope.vars.items()}
+    scope = Scope(variables, {key: value for scope in scopes for key, value in scope.config.items()})
+    return (partial(_parsed, text, f"rule {number}", scope) for number, text in enumerate(texts, start=1))
 
 
-def _bound(recipes: tuple[Recipe, ...], texts: tuple[str, ...]) -> tuple[BoundRule, ...]:
-    """The rules of `recipes` and of `texts`. Raises `RuleError` with the faults of all of them."""
-    of_recipes = (partial(_itself, rule) for recipe in recipes for rule in recipe.rules)
-    return _bind((*of_recipes, *_own(recipes, texts)))
+def _parsed(text: str, name: str, scope: Scope) -> BoundRule:
+    return bind(parse_rule(text, name, scope))
 
 
-def _own(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Parsing]:
-    """The caller's own rules, which know the variables of all recipes."""
-    variables: dict[str, Expression] = {}
-    config: dict[str, Value] = {}
-    for recipe in recipes:
-        variables |= recipe.scope.vars
-        config |= recipe.scope.config
-    scope = Scope(variables, config)
-    for number, text in enumerate(texts, start=1):
-        yield partial(parse_rule, text, f"rule {number}", scope)
-
-
-def _bind(parsing: Iterable[Parsing]) -> tuple[BoundRule, ...]:
-    """Every rule, bound. Raises `RuleError` with the faults of all of them."""
+def _bound(recipes: Iterable[Recipe], own: Iterable[Callable[[], BoundRule]] = ()) -> tuple[BoundRule, ...]:
+    """The rules of `recipes`, and after them the caller's. Raises `RuleError` with the faults of all of them."""
     bound: list[BoundRule] = []
     problems: list[Problem] = []
-    for parsed in parsing:
+    of_recipes: Iterator[Callable[[], BoundRule]] = (partial(bind, rule) for recipe in recipes for rule in recipe.rules)
+    for binding in (*of_recipes, *own):
         try:
-            bound.append(bind(parsed()))
+            bound.append(binding())
         except RuleError as error:
             problems += error.problems
     if problems:
         raise RuleError(*problems)
     return tuple(bound)
-
-
-def _itself(rule: Rule) -> Rule:
-    return rule
