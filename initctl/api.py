@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from initctl.errors import ConflictError, Problem, UsageError, shown
@@ -16,11 +15,15 @@ if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.execution import Conversion, Event
+    from initctl.execution.outputs import Outcome
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
     from initctl.request import Asked, Request
 
     Path = str | os.PathLike[str]
+
+_CONVERSIONS = "; only a conversion needs none: to another format with -o, or to shards with --max-shard-size 5GB"
+"""What goes without rules, as a hint says it."""
 
 
 def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
@@ -112,24 +115,12 @@ def apply(
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
     from initctl.applied import Applied
-    from initctl.execution import carried, execute, outcome_at
+    from initctl.execution import carried, execute
 
     path = None if output is None else os.fspath(output)
     _check_output(path, in_place=in_place, overwrite=overwrite, is_sharded=max_shard_size is not None)
-    threads = None if threads is None else counting("threads", threads)
-    if isinstance(plan, (str, os.PathLike)):
-        request = _request(asked)
-        table, is_reset = request.read(plan), request.options.reset_optimizer
-    else:
-        table, is_reset = _made(plan, asked).checkpoint, bool(plan.resets)
-    conversion, warnings = outcome_at(path, table, max_shard_size)
-    _check_keeps_optimizer(conversion, is_reset=is_reset)
-    if isinstance(plan, (str, os.PathLike)):
-        if not conversion:
-            request.check_rules(_CONVERSIONS)
-        made = request.plan(table)
-    else:
-        made = plan
+    threads = counting("threads", threads)
+    made, conversion, warnings = _to_write(plan, asked, path, max_shard_size)
     along = carried(made.checkpoint, path, conversion=conversion, patch=in_place == "patch", stale=stale)
     made = replace(made, warnings=along.replacing(made.warnings))
     if on_event:
@@ -177,8 +168,8 @@ def verify(
     from initctl.audit import verify_plan
     from initctl.threads import processors
 
-    threads = processors() if threads is None else counting("threads", threads)
-    sample = None if sample is None else counting("sample", sample)
+    threads = counting("threads", threads) or processors()
+    sample = counting("sample", sample)
     if isinstance(plan, (str, os.PathLike)):
         request = _request(asked)
         if result is None:
@@ -198,7 +189,9 @@ def inspect(checkpoint: Path, *, root: str | None = None, component: str | None 
 
     No tensor is read. Raises `InputError`; `UsageError` if no tensor is at `root`, or no folder is called `component`.
     """
-    return _read(checkpoint, root, component)
+    from initctl.formats import read_checkpoint
+
+    return read_checkpoint(checkpoint, root=root, component=component)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:
@@ -207,10 +200,31 @@ def _request(asked: Mapping[str, Any]) -> Request:
     return Request.of(asked)
 
 
-def _read(path: Path, root: str | None, component: str | None) -> Checkpoint:
-    from initctl.formats import read_checkpoint
+def _to_write(
+    plan: Plan | Path, asked: Asked, output: str | None, max_shard_size: str | None
+) -> tuple[Plan, Conversion | None, tuple[Problem, ...]]:
+    """The plan, what the checkpoint is converted to, and warnings about `output`, which is checked before planning."""
+    if not isinstance(plan, (str, os.PathLike)):
+        made = _made(plan, asked)
+        return made, *_outcome(output, made.checkpoint, max_shard_size, is_reset=bool(made.resets))
+    request = _request(asked)
+    table = request.read(plan)
+    conversion, warnings = _outcome(output, table, max_shard_size, is_reset=request.options.reset_optimizer)
+    if not conversion:
+        request.check_rules(_CONVERSIONS)
+    return request.plan(table), conversion, warnings
 
-    return read_checkpoint(path, root=root, component=component)
+
+def _outcome(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None, *, is_reset: bool) -> Outcome:
+    """What becomes of `checkpoint`. Raises `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
+    from initctl.execution import outcome_at
+
+    found = outcome_at(output, checkpoint, max_shard_size)
+    if found.conversion and is_reset:
+        fault = "reset-optimizer: a conversion writes the weights, and resets no optimizer"
+        hint = "reset it without a conversion, and convert the result; or leave the flag out, and train with a new one"
+        raise UsageError(Problem("output.reset_optimizer", fault, hint))
+    return found
 
 
 def _made(plan: Plan, asked: Asked) -> Plan:
@@ -238,9 +252,11 @@ def _result(path: Path, original: Checkpoint) -> Checkpoint:
     from initctl.planning.documents import read_alike, tensors_digest
 
     component = original.component if os.path.isdir(path) else ""
-    read = partial(_read, path, component=component or None)
-    found = read_alike(read, original.root, tensors_digest, tensors_digest(original))
-    result = found or read(None)
+
+    def read(root: str | None) -> Checkpoint:
+        return inspect(path, root=root, component=component or None)
+
+    result = read_alike(read, original.root, tensors_digest, tensors_digest(original)) or read(None)
     return with_beside(result, [one for one in beside(result) if one.name in original.beside])
 
 
@@ -259,15 +275,3 @@ def _check_output(
         raise UsageError(Problem("output.force", "force: in place the checkpoint itself is replaced", "leave it out"))
     if in_place and is_sharded:
         raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))
-
-
-def _check_keeps_optimizer(conversion: Conversion | None, *, is_reset: bool) -> None:
-    """Raise `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
-    if conversion and is_reset:
-        fault = "reset-optimizer: a conversion writes the weights, and resets no optimizer"
-        hint = "reset it without a conversion, and convert the result; or leave the flag out, and train with a new one"
-        raise UsageError(Problem("output.reset_optimizer", fault, hint))
-
-
-_CONVERSIONS = "; only a conversion needs none: to another format with -o, or to shards with --max-shard-size 5GB"
-"""What goes without rules, as a hint says it."""

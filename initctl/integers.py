@@ -18,9 +18,9 @@ def as_integer(value: object) -> int | None:
         return None
 
 
-def counting(name: str, given: object) -> int:
-    """How many, as a caller says it for `name`: a whole number of 1 or more. Raises `UsageError`."""
+def counting(name: str, given: object) -> int | None:
+    """How many, if a caller says it for `name`: a whole number of 1 or more. Raises `UsageError`."""
     number = as_integer(given)
-    if number is None or number < 1:
+    if given is not None and (number is None or number < 1):
         raise UsageError(Problem(f"usage.{name}", f"{name}: {shown(given)} is not a whole number of 1 or more"))
     return number

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.displayed import Displayed
+from initctl.display.folding import FOLDED_ABOVE, listing
 from initctl.display.tables import Listing, count
 from initctl.errors import shown
 
@@ -60,8 +61,8 @@ class Verification(Displayed):
             "differences_rest": [difference.to_json() for difference in self.rest_differences],
         }
 
-    def report(self, *, unfold: bool = False) -> Report:  # noqa: ARG002 - what differs is never folded
-        """The first element of each tensor that differs, and what was compared."""
+    def report(self, *, unfold: bool = False) -> Report:
+        """The first element of each tensor that differs, and what was compared; a long list cut unless `unfold`."""
         path = shown(self.path)
         lines = [f"{_compared(self)}; {_ruled(self)} by rule; seed {self.plan.seed}"]
         if self.is_converted and not self.plan.checkpoint.is_safetensors:
@@ -70,8 +71,9 @@ class Verification(Displayed):
             where = "" if self.sample is None else ", as far as was compared"
             whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"
             return [f"{path}: holds what {whose}{where}", *lines]
+        lost = [(lost.tensor, lost.fault) for lost in self.lost]
         rows = [
-            *((shown(lost.tensor), lost.fault, "", "") for lost in self.lost),
+            *((name, fault, "", "") for name, fault in listing(lost, unfold=unfold)),
             *map(_row, self.differences),
             *((shown(other.file), other.fault, "", "") for other in self.rest_differences),
         ]
@@ -79,8 +81,10 @@ class Verification(Displayed):
         files = count(len(self.rest_differences), "file") if self.rest_differences else ""
         differing = " and ".join(filter(None, (tensors, files)))
         heading = ("tensor or file" if files else "tensor", "first difference at", "expected", "found")
-        verb = "differs" if len(rows) == 1 else "differ"
-        return [Listing(heading, rows), "", f"{path}: {differing} {verb}", *lines]
+        verb = "differs" if len(lost) + len(self.differences) + len(self.rest_differences) == 1 else "differ"
+        listed = rows if unfold else rows[:FOLDED_ABOVE]
+        more = [f"and {len(rows) - len(listed):,} more, which --all lists"] if len(listed) < len(rows) else []
+        return [Listing(heading, listed), *more, "", f"{path}: {differing} {verb}", *lines]
 
 
 def _compared(found: Verification) -> str:

@@ -3,7 +3,6 @@
 main.py       the app; errors and interrupts to exit statuses
 commands.py   the commands by name, each loaded when it is called
 options.py    options that commands share
-numbers.py    numbers as they are written
 output.py     how a command talks: tables or JSON, quiet or verbose
 lines.py      lines on stdout and stderr, each of them safe
 signals.py    what a signal does, before and after the work is done

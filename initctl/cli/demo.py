@@ -33,6 +33,4 @@ def demo(directory: Directory = None, *, out: Output) -> None:
 def _show(directory: str, out: Output) -> None:
     shown = demonstrate(directory, threads=out.threads)
     out.warn(shown.applied.plan.warnings)
-    out.result("demo", shown.to_json, shown.report)
-    if shown.wrong:
-        raise typer.Exit(1)
+    out.result("demo", shown.to_json, shown.report, holds=not shown.wrong)

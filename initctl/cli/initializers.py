@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from initctl.cli.options import grouped
+from initctl.cli.options import Name, grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing
 from initctl.initializers import REGISTRY
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from initctl.initializers import Initializer, Parameter
 
 COMMAND = "initializers"
-
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The one to explain.")]
 
 
 @grouped

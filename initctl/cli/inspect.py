@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import initctl
-from initctl.cli.options import Checkpoint, Component, Root, Unfold, grouped
+from initctl.cli.options import CheckpointPath, Component, Root, Unfold, grouped
 from initctl.cli.output import Output
 
 
 @grouped
 def inspect(
-    checkpoint: Checkpoint, *, root: Root = None, component: Component = None, unfold: Unfold = False, out: Output
+    checkpoint: CheckpointPath, *, root: Root = None, component: Component = None, unfold: Unfold = False, out: Output
 ) -> None:
     """List the tensors of a checkpoint.
 

@@ -6,20 +6,26 @@ command's own options, and puts it together again for the call.
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import wraps
-from itertools import chain
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from initctl.cli.numbers import parsed_seed
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-Checkpoint = Annotated[
+_LONGEST = 20
+"""Digits of 2^64."""
+
+
+def written(text: str | None) -> int | str | None:
+    """The number that is written, in decimal digits and nothing else; any other text as it is."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _LONGEST else text
+
+
+CheckpointPath = Annotated[
     str,
     typer.Argument(
         metavar="CHECKPOINT", help="A file of safetensors or torch.save, an index of shards, or their directory."
@@ -33,10 +39,12 @@ Component = Annotated[
     str | None,
     typer.Option("--component", metavar="NAME", help="Which folder of CHECKPOINT to initialize: unet of a pipeline."),
 ]
-SavedPlan = Annotated[
+PlanPath = Annotated[
     str | None,
     typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."),
 ]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The one to show.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file that is there, whatever it is.")]
 Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
 
 
@@ -45,18 +53,18 @@ class RuleOptions:
     """What is to be done to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
 
     rules: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--rule",
             "-r",
             metavar="PATTERN=INIT[:KEY=VALUE,…] [where CONDITION]",
             help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
         ),
-    ] = field(default_factory=list)
+    ] = None
     recipes: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--recipe", "-f", metavar="FILE", help="A TOML file of rules, before those of -r. Repeatable."),
-    ] = field(default_factory=list)
+    ] = None
     preset: Annotated[
         str | None,
         typer.Option("--preset", "-p", metavar="NAME", help="A model family's rules, before all others; or auto."),
@@ -66,7 +74,7 @@ class RuleOptions:
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", metavar="N", callback=parsed_seed, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
+            "--seed", metavar="N", callback=written, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
         ),
     ] = None
     allow_unused: Annotated[
@@ -83,13 +91,13 @@ class RuleOptions:
         typer.Option("--reset-optimizer", help="Set back what optimizers remember of filled tensors."),
     ] = False
     buffers: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--buffers",
             metavar="PATTERN",
             help="With --reset-optimizer: buffers, which no optimizer was given. Repeatable.",
         ),
-    ] = field(default_factory=list)
+    ] = None
     device: Annotated[
         str,
         typer.Option(
@@ -108,38 +116,31 @@ class RuleOptions:
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """`command` with each parameter that is an option group spread over options of its own."""
-    hints = get_type_hints(command, include_extras=True)
-    parameters = inspect.signature(command).parameters
-    groups = {name: hints[name] for name in parameters if is_dataclass(hints[name])}
+    groups = {name: hint for name, hint in get_type_hints(command).items() if _is_group(hint)}
 
     @wraps(command)
     def spread(**given: Any) -> None:  # noqa: ANN401 - whatever the options are
-        built = {
-            name: group(**{f.name: given.pop(f.name) for f in fields(group) if f.init})
-            for name, group in groups.items()
-        }
-        command(**given, **built)
+        for name, group in groups.items():
+            given[name] = group(**{option: given.pop(option) for option in signature(group).parameters})
+        command(**given)
 
-    options = (
-        _options(groups[p.name]) if p.name in groups else [p.replace(annotation=hints[p.name])]
-        for p in parameters.values()
-    )
-    keyword_only = [option.replace(kind=option.KEYWORD_ONLY) for option in chain.from_iterable(options)]
-    spread.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
-    spread.__annotations__ = {p.name: p.annotation for p in keyword_only}
+    options = list(_options(command))
+    spread.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    spread.__annotations__ = {option.name: option.annotation for option in options}
     del spread.__wrapped__
     return spread
 
 
-def _options(group: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            option.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=option.default if option.default_factory is MISSING else option.default_factory(),
-            annotation=hints[option.name],
-        )
-        for option in fields(group)
-        if option.init
-    ]
+def _is_group(hint: object) -> bool:
+    return isinstance(hint, type) and is_dataclass(hint)
+
+
+def _options(of: Callable[..., object]) -> Iterator[Parameter]:
+    """The parameters of a command or a group, those of its groups in their place."""
+    hints = get_type_hints(of, include_extras=True)
+    for parameter in signature(of).parameters.values():
+        hint = hints[parameter.name]
+        if _is_group(hint):
+            yield from _options(hint)
+        else:
+            yield parameter.replace(annotation=hint, kind=Parameter.KEYWORD_ONLY)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from initctl.cli.lines import complain, say
-from initctl.cli.numbers import count_parser
+from initctl.cli.options import written
+from initctl.cli.signals import ignore_signals
 from initctl.display.console import rendered
-from initctl.errors import Problem  # noqa: TC001 - typer resolves the annotations of Output
+from initctl.display.tables import count
+from initctl.events import Chosen, Committed, Progress
+from initctl.integers import counting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from initctl.display.tables import Report
-    from initctl.execution import Progress
+    from initctl.errors import Problem
+    from initctl.events import Event
+    from initctl.planning import Plan
+
+
+def _threads(text: str | None) -> int | None:
+    return counting("threads", written(text))
 
 
 @dataclass(kw_only=True)
@@ -37,12 +46,13 @@ class Output:
         typer.Option(
             "--threads",
             metavar="N",
-            callback=count_parser("threads"),
+            callback=_threads,
             help="Threads that work; default: one for each processor.",
         ),
     ] = None
 
-    warnings: list[Problem] = field(default_factory=list, init=False)
+    def __post_init__(self) -> None:
+        self.warnings: list[Problem] = []
 
     def warn(self, warnings: Sequence[Problem]) -> None:
         """Tell `warnings` at once; a JSON document lists them too."""
@@ -51,25 +61,55 @@ class Output:
             complain("warning", warning)
 
     def result(
-        self, command: str, data: Callable[[], dict[str, Any]], report: Callable[[], str | Report], *, status: int = 0
+        self,
+        command: str,
+        data: Callable[[], dict[str, Any]],
+        report: Callable[[], str | Report],
+        *,
+        holds: bool = True,
     ) -> None:
-        """Write the result of `command`, which ends with `status`: one JSON document or a report, as the flags say."""
+        """Write the result of `command`: one JSON document or a report, as the flags say. If a check does not hold, the
+        command ends with status 1.
+        """
+        status = 0 if holds else 1
         if self.json:
             from initctl.cli.envelope import document
 
             say(document(command, data(), exit_code=status, warnings=self.warnings), sys.stdout)
         elif not self.quiet:
             print(rendered(report(), sys.stdout, color=not self.no_color))
+        if status:
+            raise typer.Exit(status)
 
     def log(self, line: str) -> None:
         """A line on stderr, under `--verbose`."""
         if self.verbose:
             say(f"initctl: {line}", sys.stderr)
 
-    def progress(self, doing: str = "writing") -> AbstractContextManager[Callable[[Progress], None] | None]:
-        """A callback that draws how far `doing` has come, on a terminal only."""
+    @contextmanager
+    def events(self, doing: str) -> Iterator[Callable[[Plan | Event], None]]:
+        """What is called with what the library informs of: warnings, a log, and, on a terminal, how far `doing` is."""
+        with self._progress(doing) as draw:
+
+            def on_event(event: Plan | Event) -> None:
+                match event:
+                    case Chosen(device, engine, reason):
+                        self.log(f"{device}: engine {engine}: {reason}")
+                    case Progress():
+                        draw(event)
+                    case Committed():
+                        ignore_signals()
+                    case plan:
+                        self.warn(plan.warnings)
+                        table = plan.checkpoint
+                        files = count(len(table.files), "file")
+                        self.log(f"{table.format}: {count(len(table.tensors), 'tensor')}, {files}")
+
+            yield on_event
+
+    def _progress(self, doing: str) -> AbstractContextManager[Callable[[Progress], None]]:
         if self.quiet or not sys.stderr.isatty():
-            return nullcontext()
+            return nullcontext(lambda _: None)
         from initctl.display.progress import progress_bar
 
         return progress_bar(sys.stderr, doing, color=not self.no_color)

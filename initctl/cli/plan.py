@@ -7,27 +7,23 @@ from typing import Annotated
 import typer
 
 import initctl
-from initctl.cli.options import Checkpoint, RuleOptions, Unfold, grouped
+from initctl.cli.options import CheckpointPath, Force, RuleOptions, Unfold, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
-
-Save = Annotated[
-    str | None, typer.Option("--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan.")
-]
-Force = Annotated[bool, typer.Option("--force", help="With --save: replace FILE even if it is not a plan.")]
-EmitRecipe = Annotated[
-    bool, typer.Option("--emit-recipe", help="Print all rules that count as one recipe, not the plan.")
-]
 
 
 @grouped
 def plan(
-    checkpoint: Checkpoint,
+    checkpoint: CheckpointPath,
     *,
     rules: RuleOptions,
-    save: Save = None,
+    save: Annotated[
+        str | None, typer.Option("--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan.")
+    ] = None,
     force: Force = False,
-    emit_recipe: EmitRecipe = False,
+    emit_recipe: Annotated[
+        bool, typer.Option("--emit-recipe", help="Print all rules that count as one recipe, not the plan.")
+    ] = False,
     unfold: Unfold = False,
     out: Output,
 ) -> None:

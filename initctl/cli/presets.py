@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from initctl.cli.options import grouped
+from initctl.cli.options import Name, grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing
 from initctl.recipes import find_preset
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from initctl.recipes import Preset
 
 COMMAND = "presets"
-
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The one to print.")]
 
 
 @grouped

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @contextmanager
 def progress_bar(
     terminal: TextIO, doing: str = "writing", *, color: bool = True
-) -> Iterator[Callable[[Progress], None] | None]:
+) -> Iterator[Callable[[Progress], None]]:
     """A callback that draws on `terminal` how far `doing` has come, unless it cannot erase."""
     target = console(terminal, color=color)
     if target.is_dumb_terminal:
-        yield None
+        yield lambda _: None
         return
     columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Bar(*columns, console=target, transient=True) as bar:

@@ -235,6 +235,19 @@ def test_a_difference_beyond_the_digits_of_float32_is_shown(tmp_path: Path, caps
     assert "0.10000000000000009" in told or "0.1000000000000001" in told
 
 
+def test_models_that_have_little_in_common_take_few_lines_unless_all_are_asked_for(tmp_path: Path):
+    path, other = tmp_path / "m.safetensors", tmp_path / "o.safetensors"
+    save_file({f"{kind}.{n}": torch.zeros(2) for n in range(40) for kind in ("both", "one")}, path)
+    save_file({f"{kind}.{n}": torch.ones(2) for n in range(40) for kind in ("both", "other")}, other)
+    found = initctl.verify(path, other)
+    assert not found
+    assert repr(found).splitlines()[1].startswith("one.{0..39} ×40  ")
+    assert len(repr(found).splitlines()) < 40
+    named = [line.split()[0] for line in found.report(unfold=True)[0].lines()]
+    assert {f"{kind}.{n}" for n in range(40) for kind in ("both", "one")} <= set(named)
+    assert (len(found.to_json()["differences"]), len(found.to_json()["lost"])) == (40, 80)
+
+
 def test_an_original_is_read_at_the_root_of_the_plan(tmp_path: Path):
     save(tmp_path / "m.ckpt", {"model": {"a": torch.ones(3)}, "ema": {"b": torch.ones(2), "c": torch.ones(1)}})
     initctl.plan(tmp_path / "m.ckpt", rules=["b=normal"], root="ema").save(tmp_path / "plan.json")

@@ -29,7 +29,7 @@ RULES = {
     [
         ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("plan", {"--save", "--force", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
-        ("verify", {"--plan", "--against", "--sample", "--reset-optimizer", "--buffers", *RULES, *FACE}),
+        ("verify", {"--plan", "--against", "--sample", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
@@ -46,7 +46,7 @@ def test_each_option_stands_once_in_the_help_of_a_command_that_takes_it(call, co
 class Colours:
     """A group with an option of each sort of default, and a field that is none."""
 
-    names: Annotated[list[str], typer.Option("--name")] = field(default_factory=list)
+    names: Annotated[list[str] | None, typer.Option("--name")] = None
     bright: Annotated[bool, typer.Option("--bright")] = False
     mixed: list[str] = field(default_factory=list, init=False)
 
