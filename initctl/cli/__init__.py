@@ -4,8 +4,7 @@ main.py       the app; errors and interrupts to exit statuses
 commands.py   the commands by name, each loaded when it is called
 options.py    options that commands share
 output.py     how a command talks: tables or JSON, quiet or verbose
-lines.py      lines on stdout and stderr, each of them safe
 signals.py    what a signal does, before and after the work is done
 envelope.py   the JSON document that every command writes
-streams.py    stdout and stderr that may be closed, full or unread
+streams.py    stdout and stderr that may be closed, full or unread, and safe lines on them
 """

@@ -25,31 +25,29 @@ PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pre
 """Settings of each `Typer`: it draws no boxes, and reports nothing in its own way."""
 
 
-class Commands(TyperGroup):
-    """Known by their summaries only; the one that is called takes the place of its own."""
+class _AsTyped:
+    """Parameters whose values are taken as they are typed, and given to their callbacks.
+
+    Typer converts values with pydantic: loading it takes longer than loading Typer, and it changes no text and no flag.
+    """
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - types that typer hides
-        return list(map(_as_typed, super().get_params(ctx)))
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            parameter.process_value = partial(_processed, parameter)
+        return parameters
+
+
+class Commands(_AsTyped, TyperGroup):
+    """Known by their summaries only; the one that is called takes the place of its own."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
         name, summary, rest = super().resolve_command(ctx, args)
         return name, _loaded(name) if name else summary, rest
 
 
-class Command(TyperCommand):
+class Command(_AsTyped, TyperCommand):
     """A command with the parameters of its function."""
-
-    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
-        return list(map(_as_typed, super().get_params(ctx)))
-
-
-def _as_typed(parameter: Any) -> Any:  # noqa: ANN401
-    """`parameter`, whose value is taken as it is typed, and given to its callback.
-
-    Typer converts values with pydantic: loading it takes longer than loading Typer, and it changes no text and no flag.
-    """
-    parameter.process_value = partial(_processed, parameter)
-    return parameter
 
 
 def _processed(parameter: Any, context: Any, value: Any) -> Any:  # noqa: ANN401

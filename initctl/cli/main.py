@@ -10,9 +10,8 @@ import typer
 
 import initctl
 from initctl.cli.commands import PLAIN, SUMMARIES, Commands
-from initctl.cli.lines import complain, say
 from initctl.cli.signals import Ended, raise_on_signals
-from initctl.cli.streams import open_streams
+from initctl.cli.streams import complain, open_streams, say
 from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError, escape
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from initctl.cli.lines import complain, say
 from initctl.cli.options import written
 from initctl.cli.signals import ignore_signals
+from initctl.cli.streams import complain, say
 from initctl.display.console import rendered
 from initctl.display.tables import count
 from initctl.events import Chosen, Committed, Progress

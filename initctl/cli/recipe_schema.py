@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from initctl.cli.lines import say
+from initctl.cli.streams import say
 
 
 def recipe_schema() -> None:

@@ -1,4 +1,6 @@
-"""stdout and stderr as they may be: in another encoding, closed, full, or a pipe that nobody reads any more."""
+"""stdout and stderr as they may be: in another encoding, closed, full, or a pipe that nobody reads any more; and lines
+on them, each of them safe for a terminal and a log.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from initctl.errors import Problem, UncertainError
+from initctl.escaping import as_line
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -17,6 +20,21 @@ def open_streams() -> None:
     """Let stdout and stderr write what they can, in their encoding, and fail as commands expect it."""
     sys.stdout = _text(Stdout, sys.stdout, 1)
     sys.stderr = _text(Lenient, sys.stderr, 2)
+
+
+def complain(kind: str, problem: Problem) -> None:
+    """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, where a fault is in a text."""
+    say(f"initctl: {kind}: {problem}", sys.stderr)
+    for line in problem.excerpt.lines() if problem.excerpt else ():
+        say(f"  {line}", sys.stderr)
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Write the lines of `text`: at once, since there may be many.
+
+    The only way to a stream but for reports, which know which of their escapes color them.
+    """
+    print("\n".join(map(as_line, text.split("\n"))), file=stream)
 
 
 class Lenient(io.FileIO):

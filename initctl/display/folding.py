@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Hashable
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from initctl.errors import shown
@@ -17,12 +17,11 @@ Rest = TypeVar("Rest", bound=Hashable)
 Template = tuple[str | None, ...]
 """The parts of a name between its dots, with None where a number stands."""
 Numbers = tuple[int, ...]
-Block = tuple[frozenset[int], ...]
+NumberSets = tuple[frozenset[int], ...]
 """All combinations of one number from each set, one set for each place."""
 
 FOLDED_ABOVE = 30
 """Rows that are listed one by one at most, unless all are asked for."""
-_LIST = re.compile(r"\{([0-9.]+(?:,[0-9.]+)+)\}")
 _LONGEST_LIST = 6
 """Numbers, and ranges of them, that are listed one by one at most."""
 _RUN = 3
@@ -30,80 +29,67 @@ _RUN = 3
 
 
 class Folded(NamedTuple):
-    """Names as one pattern, and how many they are."""
+    """Names that differ only in numbers."""
 
-    pattern: str
-    size: int
+    template: Template
+    numbers: NumberSets
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return prod(map(len, self.numbers))
+
+    def pattern(self, longest: int | None = None) -> str:
+        """One pattern that stands for them; lists of more than `longest` items are shown without their middle."""
+        places = iter(self.numbers)
+        return ".".join(_braced(next(places), longest) if part is None else part for part in self.template)
 
 
 def listing(rows: Sequence[tuple[str, Rest]], *, unfold: bool) -> list[tuple[str, Rest]]:
     """Rows (name, rest) with names as they are shown: a long list folded, unless `unfold`."""
     if unfold or len(rows) <= FOLDED_ABOVE:
         return [(shown(name), rest) for name, rest in rows]
-    return [(_counted(names), rest) for names, rest in fold(rows)]
-
-
-def _counted(names: Folded) -> str:
-    if names.size == 1:
-        return shown(names.pattern)
-    return f"{shown(_LIST.sub(_shortened, names.pattern))} ×{names.size}"
-
-
-def _shortened(numbers: re.Match[str]) -> str:
-    """A list of numbers, without its middle if it is long."""
-    items = numbers[1].split(",")
-    return f"{{{','.join([*items[:3], '…', items[-1]])}}}" if len(items) > _LONGEST_LIST else numbers[0]
+    return [
+        (shown(names.pattern(_LONGEST_LIST)) + (f" ×{names.size}" if names.size > 1 else ""), rest)
+        for names, rest in fold(rows)
+    ]
 
 
 def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:
     """Rows (name, rest) as rows (names, the rest that they share), in the order of each one's first name."""
     groups: dict[tuple[Template, Rest], dict[Numbers, int]] = defaultdict(dict)
     for position, (name, rest) in enumerate(rows):
-        template, numbers = _split(name)
+        parts = name.split(".")
+        template = tuple(None if _is_number(part) else part for part in parts)
+        numbers = tuple(int(part) for part, word in zip(parts, template, strict=True) if word is None)
         groups[template, rest][numbers] = position
     folded = [
-        (position, Folded(_pattern(template, block), _size(block)), rest)
+        (position, Folded(template, numbers), rest)
         for (template, rest), members in groups.items()
-        for block, position in _blocks(members).items()
+        for numbers, position in _united(members).items()
     ]
     return [(names, rest) for _, names, rest in sorted(folded, key=lambda entry: entry[0])]
 
 
-def _split(name: str) -> tuple[Template, Numbers]:
-    parts = name.split(".")
-    is_number = [part.isascii() and part.isdigit() and str(int(part)) == part for part in parts]
-    template = tuple(None if number else part for part, number in zip(parts, is_number, strict=True))
-    return template, tuple(int(part) for part, number in zip(parts, is_number, strict=True) if number)
+def _is_number(part: str) -> bool:
+    return part.isascii() and part.isdigit() and str(int(part)) == part
 
 
-def _blocks(members: dict[Numbers, int]) -> dict[Block, int]:
-    """`members` as blocks that hold each of them once, and the position of each block's first member."""
-    blocks = {tuple(frozenset({number}) for number in numbers): position for numbers, position in members.items()}
+def _united(members: dict[Numbers, int]) -> dict[NumberSets, int]:
+    """`members` as sets whose combinations are each of them once, and the position of the first of each."""
+    found = {tuple(frozenset({number}) for number in numbers): position for numbers, position in members.items()}
     for place in reversed(range(len(next(iter(members))))):
-        merged: dict[Block, tuple[frozenset[int], int]] = {}
-        for block, position in blocks.items():
-            others = block[:place] + block[place + 1 :]
-            numbers, first = merged.get(others, (frozenset[int](), position))
-            merged[others] = numbers | block[place], min(first, position)
-        blocks = {
-            (*others[:place], numbers, *others[place:]): position for others, (numbers, position) in merged.items()
+        united: dict[tuple[NumberSets, NumberSets], tuple[set[int], int]] = {}
+        for numbers, position in found.items():
+            others = numbers[:place], numbers[place + 1 :]
+            united.setdefault(others, (set(), position))[0].update(numbers[place])
+        found = {
+            (*before, frozenset(numbers), *after): position for (before, after), (numbers, position) in united.items()
         }
-    return blocks
+    return found
 
 
-def _size(block: Block) -> int:
-    size = 1
-    for numbers in block:
-        size *= len(numbers)
-    return size
-
-
-def _pattern(template: Template, block: Block) -> str:
-    places = iter(block)
-    return ".".join(_numbers(next(places)) if part is None else part for part in template)
-
-
-def _numbers(numbers: frozenset[int]) -> str:
+def _braced(numbers: frozenset[int], longest: int | None) -> str:
     """A number, or numbers in braces: `{0..31}`, `{0,2,4}`, `{0..3,7}`."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
@@ -111,5 +97,7 @@ def _numbers(numbers: frozenset[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    texts = [f"{run[0]}..{run[-1]}" if len(run) >= _RUN else ",".join(map(str, run)) for run in runs]
+    texts = [text for run in runs for text in ([f"{run[0]}..{run[-1]}"] if len(run) >= _RUN else map(str, run))]
+    if longest and len(texts) > longest:
+        texts = [*texts[:3], "…", texts[-1]]
     return texts[0] if len(numbers) == 1 else f"{{{','.join(texts)}}}"
