@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 from contextlib import contextmanager, suppress
@@ -298,7 +297,7 @@ def _taken(target: str) -> ConflictError:
 
 def _staged_path(target: str) -> str:
     """A name beside `target` that says who made it: boot, process, and a random part."""
-    name = f".initctl-{_boot()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    name = f".initctl-{_boot()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
     return os.path.join(os.path.dirname(target), name)
 
 
