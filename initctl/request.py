@@ -53,8 +53,8 @@ class Asked(TypedDict, total=False):
         ruled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and device.
     """
 
-    rules: Iterable[str] | None
-    recipes: Iterable[Path] | None
+    rules: Iterable[str]
+    recipes: Iterable[Path]
     preset: str | None
     root: str | None
     component: str | None
@@ -63,7 +63,7 @@ class Asked(TypedDict, total=False):
     require_all: bool
     allow_partial: bool
     reset_optimizer: bool
-    buffers: Iterable[str] | None
+    buffers: Iterable[str]
     device: str
     rng: str
 
@@ -166,10 +166,10 @@ def _check_known(asked: Mapping[str, Any]) -> None:
 
 def _several(asked: Mapping[str, Any], name: str, code: str = "usage.rules") -> tuple[Any, ...]:
     """The items of an argument that takes several. Raises `UsageError` if it is a single one."""
-    given = asked.get(name)
+    given = asked.get(name, ())
     if isinstance(given, (str, os.PathLike)):
         raise UsageError(Problem(code, f"{name}: one was given", "give a list of them"))
-    return () if given is None else tuple(given)
+    return tuple(given)
 
 
 def _options(asked: Mapping[str, Any]) -> Options:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Annotated
 
 import typer
 
 import initctl
-from initctl.cli.options import CheckpointPath, Force, PlanPath, RuleOptions, Unfold, grouped
+from initctl.cli.options import CHECKPOINT, FORCE, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
@@ -20,30 +19,22 @@ from initctl.errors import Problem, UsageError
 class WriteOptions:
     """Where the result goes, and what it replaces."""
 
-    output: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="OUT", help="Where the result goes: a file, or a directory for shards."),
-    ] = None
-    in_place: Annotated[bool, typer.Option("--in-place", help="Replace the checkpoint itself, in one step.")] = False
-    patch: Annotated[
-        bool, typer.Option("--patch", help="With --in-place: overwrite only the ruled bytes, not in one step.")
-    ] = False
-    no_clobber: Annotated[bool, typer.Option("--no-clobber", help="Refuse if OUT exists.")] = False
-    force: Force = False
-    max_shard_size: Annotated[
-        str | None,
-        typer.Option(
-            "--max-shard-size",
-            metavar="SIZE",
-            help="Convert to a directory of shards, each of at most SIZE: 500MB, 5GB.",
-        ),
-    ] = None
-    stale: Annotated[
-        str | None,
-        typer.Option(
-            "--stale", metavar="keep|drop", help="Keep or leave out files with the same model in another format."
-        ),
-    ] = None
+    output: str | None = typer.Option(
+        None, "--output", "-o", metavar="OUT", help="Where the result goes: a file, or a directory for shards."
+    )
+    in_place: bool = flag("--in-place", text="Replace the checkpoint itself, in one step.")
+    patch: bool = flag("--patch", text="With --in-place: overwrite only the ruled bytes, not in one step.")
+    no_clobber: bool = flag("--no-clobber", text="Refuse if OUT exists.")
+    force: bool = FORCE
+    max_shard_size: str | None = typer.Option(
+        None,
+        "--max-shard-size",
+        metavar="SIZE",
+        help="Convert to a directory of shards, each of at most SIZE: 500MB, 5GB.",
+    )
+    stale: str | None = typer.Option(
+        None, "--stale", metavar="keep|drop", help="Keep or leave out files with the same model in another format."
+    )
 
     def __post_init__(self) -> None:
         """Raises `UsageError` if the flags contradict each other."""
@@ -57,12 +48,12 @@ class WriteOptions:
 
 @grouped
 def apply(
-    checkpoint: CheckpointPath,
+    checkpoint: str = CHECKPOINT,
     *,
     rules: RuleOptions,
-    plan: PlanPath = None,
+    plan: str | None = SAVED_PLAN,
     write: WriteOptions,
-    unfold: Unfold = False,
+    unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
     """Initialize tensors and write the checkpoint.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
 import typer
 
@@ -11,14 +10,13 @@ from initctl.cli.options import grouped
 from initctl.cli.output import Output
 from initctl.demo import demonstrate
 
-Directory = Annotated[
-    str | None,
-    typer.Argument(metavar="DIR", help="Where the files go; default: a temporary directory, removed at the end."),
-]
+DIRECTORY = typer.Argument(
+    None, metavar="DIR", help="Where the files go; default: a temporary directory, removed at the end."
+)
 
 
 @grouped
-def demo(directory: Directory = None, *, out: Output) -> None:
+def demo(directory: str | None = DIRECTORY, *, out: Output) -> None:
     """Initialize a small network, and verify it.
 
     Writes a checkpoint, applies rules to it, reads the result back, and shows what changed.

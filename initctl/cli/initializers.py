@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.cli.options import Name, grouped
+from initctl.cli.options import NAME, grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing
 from initctl.initializers import REGISTRY
@@ -19,7 +19,7 @@ COMMAND = "initializers"
 
 
 @grouped
-def initializers(name: Name = None, *, out: Output) -> None:
+def initializers(name: str | None = NAME, *, out: Output) -> None:
     """List the initializers, or explain one.
 
     An explanation has formula, parameters, an example, and the source.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import initctl
-from initctl.cli.options import CheckpointPath, Component, Root, Unfold, grouped
+from initctl.cli.options import CHECKPOINT, COMPONENT, ROOT, UNFOLD, grouped
 from initctl.cli.output import Output
 
 
 @grouped
 def inspect(
-    checkpoint: CheckpointPath, *, root: Root = None, component: Component = None, unfold: Unfold = False, out: Output
+    checkpoint: str = CHECKPOINT,
+    *,
+    root: str | None = ROOT,
+    component: str | None = COMPONENT,
+    unfold: bool = UNFOLD,
+    out: Output,
 ) -> None:
     """List the tensors of a checkpoint.
 

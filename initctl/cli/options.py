@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
@@ -25,93 +25,73 @@ def written(text: str | None) -> int | str | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _LONGEST else text
 
 
-CheckpointPath = Annotated[
-    str,
-    typer.Argument(
-        metavar="CHECKPOINT", help="A file of safetensors or torch.save, an index of shards, or their directory."
-    ),
-]
-Root = Annotated[
-    str | None,
-    typer.Option("--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."),
-]
-Component = Annotated[
-    str | None,
-    typer.Option("--component", metavar="NAME", help="Which folder of CHECKPOINT to initialize: unet of a pipeline."),
-]
-PlanPath = Annotated[
-    str | None,
-    typer.Option("--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."),
-]
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The one to show.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the file that is there, whatever it is.")]
-Unfold = Annotated[bool, typer.Option("--all", help="List every tensor; do not fold layer numbers.")]
+def flag(*names: str, text: str) -> Any:  # noqa: ANN401 - what a parameter has as its default
+    """An option that is given or not."""
+    return typer.Option(False, *names, help=text)  # noqa: FBT003
+
+
+CHECKPOINT = typer.Argument(
+    ..., metavar="CHECKPOINT", help="A file of safetensors or torch.save, an index of shards, or their directory."
+)
+NAME = typer.Argument(None, metavar="NAME", help="The one to show.")
+ROOT = typer.Option(
+    None, "--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."
+)
+COMPONENT = typer.Option(
+    None, "--component", metavar="NAME", help="Which folder of CHECKPOINT to initialize: unet of a pipeline."
+)
+SAVED_PLAN = typer.Option(
+    None, "--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."
+)
+FORCE = flag("--force", text="Replace the file that is there, whatever it is.")
+UNFOLD = flag("--all", text="List every tensor; do not fold layer numbers.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleOptions:
     """What is to be done to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
 
-    rules: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--rule",
-            "-r",
-            metavar="PATTERN=INIT[:KEY=VALUE,…] [where CONDITION]",
-            help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
-        ),
-    ] = None
-    recipes: Annotated[
-        list[str] | None,
-        typer.Option("--recipe", "-f", metavar="FILE", help="A TOML file of rules, before those of -r. Repeatable."),
-    ] = None
-    preset: Annotated[
-        str | None,
-        typer.Option("--preset", "-p", metavar="NAME", help="A model family's rules, before all others; or auto."),
-    ] = None
-    root: Root = None
-    component: Component = None
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", metavar="N", callback=written, help="Random values follow from it; 0 ≤ N < 2^64; default: 0."
-        ),
-    ] = None
-    allow_unused: Annotated[
-        bool, typer.Option("--allow-unused", help="Only warn about a rule that decides no tensor.")
-    ] = False
-    require_all: Annotated[
-        bool, typer.Option("--require-all", help="Refuse if no rule decides a floating-point or quantized weight.")
-    ] = False
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Only warn about a preset that leaves most of the weights.")
-    ] = False
-    reset_optimizer: Annotated[
-        bool,
-        typer.Option("--reset-optimizer", help="Set back what optimizers remember of filled tensors."),
-    ] = False
-    buffers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--buffers",
-            metavar="PATTERN",
-            help="With --reset-optimizer: buffers, which no optimizer was given. Repeatable.",
-        ),
-    ] = None
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", metavar="DEVICE", help="What computes: cpu, cuda, cuda:N, or auto: a GPU if it is faster."
-        ),
-    ] = "cpu"
-    rng: Annotated[
-        str,
-        typer.Option(
-            "--rng",
-            metavar="RNG",
-            help="Where random numbers come from: philox, or torch: as a script with torch.manual_seed.",
-        ),
-    ] = "philox"
+    rules: list[str] = typer.Option(
+        [],
+        "--rule",
+        "-r",
+        metavar="PATTERN=INIT[:KEY=VALUE,…] [where CONDITION]",
+        help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
+    )
+    recipes: list[str] = typer.Option(
+        [], "--recipe", "-f", metavar="FILE", help="A TOML file of rules, before those of -r. Repeatable."
+    )
+    preset: str | None = typer.Option(
+        None, "--preset", "-p", metavar="NAME", help="A model family's rules, before all others; or auto."
+    )
+    root: str | None = ROOT
+    component: str | None = COMPONENT
+    seed: int | None = typer.Option(
+        None,
+        "--seed",
+        metavar="N",
+        callback=written,
+        help="Random values follow from it; 0 ≤ N < 2^64; default: 0.",
+    )
+    allow_unused: bool = flag("--allow-unused", text="Only warn about a rule that decides no tensor.")
+    require_all: bool = flag("--require-all", text="Refuse if no rule decides a floating-point or quantized weight.")
+    allow_partial: bool = flag("--allow-partial", text="Only warn about a preset that leaves most of the weights.")
+    reset_optimizer: bool = flag("--reset-optimizer", text="Set back what optimizers remember of filled tensors.")
+    buffers: list[str] = typer.Option(
+        [],
+        "--buffers",
+        metavar="PATTERN",
+        help="With --reset-optimizer: buffers, which no optimizer was given. Repeatable.",
+    )
+    device: str = typer.Option(
+        "cpu", "--device", metavar="DEVICE", help="What computes: cpu, cuda, cuda:N, or auto: a GPU if it is faster."
+    )
+    rng: str = typer.Option(
+        "philox",
+        "--rng",
+        metavar="RNG",
+        help="Where random numbers come from: philox, or torch: as a script with torch.manual_seed.",
+    )
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -137,7 +117,7 @@ def _is_group(hint: object) -> bool:
 
 def _options(of: Callable[..., object]) -> Iterator[Parameter]:
     """The parameters of a command or a group, those of its groups in their place."""
-    hints = get_type_hints(of, include_extras=True)
+    hints = get_type_hints(of)
     for parameter in signature(of).parameters.values():
         hint = hints[parameter.name]
         if _is_group(hint):

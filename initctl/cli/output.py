@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from initctl.cli.options import written
+from initctl.cli.options import flag, written
 from initctl.cli.signals import ignore_signals
 from initctl.cli.streams import complain, say
 from initctl.display.console import rendered
@@ -35,21 +35,17 @@ def _threads(text: str | None) -> int | None:
 class Output:
     """The flags that mean the same in every command, and how it talks under them."""
 
-    json: Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Write no report and no progress; warnings and errors remain.")
-    ] = False
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr; show a bug's traceback.")] = False
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            callback=_threads,
-            help="Threads that work; default: one for each processor.",
-        ),
-    ] = None
+    json: bool = flag("--json", text="Write one JSON document to stdout.")
+    quiet: bool = flag("--quiet", "-q", text="Write no report and no progress; warnings and errors remain.")
+    verbose: bool = flag("--verbose", "-v", text="Log to stderr; show a bug's traceback.")
+    no_color: bool = flag("--no-color", text="No colours; NO_COLOR does the same.")
+    threads: int | None = typer.Option(
+        None,
+        "--threads",
+        metavar="N",
+        callback=_threads,
+        help="Threads that work; default: one for each processor.",
+    )
 
     def __post_init__(self) -> None:
         self.warnings: list[Problem] = []

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 import initctl
-from initctl.cli.options import CheckpointPath, Force, RuleOptions, Unfold, grouped
+from initctl.cli.options import CHECKPOINT, FORCE, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
 
 
 @grouped
 def plan(
-    checkpoint: CheckpointPath,
+    checkpoint: str = CHECKPOINT,
     *,
     rules: RuleOptions,
-    save: Annotated[
-        str | None, typer.Option("--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan.")
-    ] = None,
-    force: Force = False,
-    emit_recipe: Annotated[
-        bool, typer.Option("--emit-recipe", help="Print all rules that count as one recipe, not the plan.")
-    ] = False,
-    unfold: Unfold = False,
+    save: str | None = typer.Option(
+        None, "--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan."
+    ),
+    force: bool = FORCE,
+    emit_recipe: bool = flag("--emit-recipe", text="Print all rules that count as one recipe, not the plan."),
+    unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
     """Show what apply would do, to the tensor.

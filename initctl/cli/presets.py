@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.cli.options import Name, grouped
+from initctl.cli.options import NAME, grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing
 from initctl.recipes import find_preset
@@ -20,7 +20,7 @@ COMMAND = "presets"
 
 
 @grouped
-def presets(name: Name = None, *, out: Output) -> None:
+def presets(name: str | None = NAME, *, out: Output) -> None:
     """List the presets, or print one as a recipe.
 
     A preset is the rules of a model family: apply it with --preset NAME, or let a recipe extend it.

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 import initctl
-from initctl.cli.options import CheckpointPath, PlanPath, RuleOptions, Unfold, grouped, written
+from initctl.cli.options import CHECKPOINT, SAVED_PLAN, UNFOLD, RuleOptions, grouped, written
 from initctl.cli.output import Output
 
 
 @grouped
 def verify(
-    checkpoint: CheckpointPath,
+    checkpoint: str = CHECKPOINT,
     *,
     rules: RuleOptions,
-    plan: PlanPath = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            metavar="CHECKPOINT",
-            help="What the rules were applied to: all that they keep must be as there.",
-        ),
-    ] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option("--sample", metavar="N", callback=written, help="Compare N elements of each tensor only."),
-    ] = None,
-    unfold: Unfold = False,
+    plan: str | None = SAVED_PLAN,
+    against: str | None = typer.Option(
+        None,
+        "--against",
+        metavar="CHECKPOINT",
+        help="What the rules were applied to: all that they keep must be as there.",
+    ),
+    sample: int | None = typer.Option(
+        None, "--sample", metavar="N", callback=written, help="Compare N elements of each tensor only."
+    ),
+    unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
     """Check that a checkpoint holds exactly what the rules give.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import pytest
 import typer
@@ -46,12 +45,12 @@ def test_each_option_stands_once_in_the_help_of_a_command_that_takes_it(call, co
 class Colours:
     """A group with an option of each sort of default, and a field that is none."""
 
-    names: Annotated[list[str] | None, typer.Option("--name")] = None
-    bright: Annotated[bool, typer.Option("--bright")] = False
+    names: list[str] = typer.Option([], "--name")
+    bright: bool = typer.Option(False, "--bright")
     mixed: list[str] = field(default_factory=list, init=False)
 
 
-def paint(wall: str, *, colours: Colours, coats: Annotated[int, typer.Option("--coats")] = 1) -> None:
+def paint(wall: str, *, colours: Colours, coats: int = typer.Option(1, "--coats")) -> None:
     """Paint a wall.
 
     It dries.
@@ -78,7 +77,10 @@ def test_a_command_gets_its_group_put_together_from_its_options(app):
 def test_options_not_given_have_the_groups_defaults_each_call_anew(app):
     app("north", "--name", "red")
     app("south")
-    assert painted == [("north", Colours(names=["red"]), 1), ("south", Colours(), 1)]
+    assert painted == [
+        ("north", Colours(names=["red"], bright=False), 1),
+        ("south", Colours(names=[], bright=False), 1),
+    ]
 
 
 def test_the_groups_options_stand_where_the_group_stood():
