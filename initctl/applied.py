@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.displayed import Displayed
-from initctl.display.tables import count
+from initctl.display.tables import Displayed, count
 from initctl.errors import listed, shown
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import SAFETENSORS

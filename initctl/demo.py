@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import initctl
 from initctl.commit import storage_errors
-from initctl.display.displayed import Displayed
-from initctl.display.tables import Listing
+from initctl.display.tables import Displayed, Listing
 from initctl.errors import ConflictError, Problem, shown
 
 if TYPE_CHECKING:

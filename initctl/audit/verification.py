@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.displayed import Displayed
 from initctl.display.folding import FOLDED_ABOVE, listing
-from initctl.display.tables import Listing, count
+from initctl.display.tables import Displayed, Listing, count
 from initctl.errors import shown
 
 if TYPE_CHECKING:

@@ -12,14 +12,13 @@ import typer
 from initctl.cli.options import flag, written
 from initctl.cli.signals import ignore_signals
 from initctl.cli.streams import complain, say
-from initctl.display.console import rendered
+from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import count
 from initctl.events import Chosen, Committed, Progress
 from initctl.integers import counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from initctl.display.tables import Report
     from initctl.errors import Problem
@@ -85,14 +84,16 @@ class Output:
     @contextmanager
     def events(self, doing: str) -> Iterator[Callable[[Plan | Event], None]]:
         """What is called with what the library informs of: warnings, a log, and, on a terminal, how far `doing` is."""
-        with self._progress(doing) as draw:
+        drawing = progress_bar(sys.stderr, doing, color=not self.no_color)
+        with nullcontext() if self.quiet else drawing as draw:
 
             def on_event(event: Plan | Event) -> None:
                 match event:
                     case Chosen(device, engine, reason):
                         self.log(f"{device}: engine {engine}: {reason}")
                     case Progress():
-                        draw(event)
+                        if draw:
+                            draw(event)
                     case Committed():
                         ignore_signals()
                     case plan:
@@ -102,10 +103,3 @@ class Output:
                         self.log(f"{table.format}: {count(len(table.tensors), 'tensor')}, {files}")
 
             yield on_event
-
-    def _progress(self, doing: str) -> AbstractContextManager[Callable[[Progress], None]]:
-        if self.quiet or not sys.stderr.isatty():
-            return nullcontext(lambda _: None)
-        from initctl.display.progress import progress_bar
-
-        return progress_bar(sys.stderr, doing, color=not self.no_color)

@@ -1,10 +1,8 @@
 """Results as tables and sentences: plain data, and how a terminal, a notebook and a pipe show them.
 
-    tables.py      a table, and numbers in words
+    tables.py      a report of sentences and tables, a result that shows its own, and numbers in words
     folding.py     many rows that differ in layer numbers as one
-    displayed.py   a result that shows itself
-    console.py     where text goes, and whether it may be colored
-    progress.py    bytes and rate while work is going on
+    console.py     what is drawn on a terminal, and what a pipe gets instead
 
 What a table says is decided by the result that makes it. rich is loaded only if it draws.
 """

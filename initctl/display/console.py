@@ -1,18 +1,22 @@
-"""Where text goes, and whether it may be coloured."""
+"""What is drawn on a terminal, and what a pipe gets instead: reports, and how far work has come."""
 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from initctl.display.tables import lines
 from initctl.escaping import as_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console
     from rich.segment import Segment
 
     from initctl.display.tables import Report
+    from initctl.events import Progress
 
 _AS_IT_IS: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
 """Foreign names mean nothing to the console."""
@@ -52,3 +56,18 @@ def _safe(line: list[Segment]) -> list[Segment]:
 
     text = "".join(segment.text for segment in line)
     return line if as_line(text) == text else [Segment(as_line(text))]
+
+
+@contextmanager
+def progress_bar(stream: TextIO, doing: str, *, color: bool = True) -> Iterator[Callable[[Progress], None]]:
+    """What draws bytes and rate of `doing`, if `stream` is a terminal that can erase them again."""
+    if not stream.isatty() or (terminal := console(stream, color=color)).is_dumb_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=terminal, transient=True) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda progress: bar.update(task, completed=progress.done, total=progress.total)

@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.displayed import Displayed
-from initctl.display.tables import count, size_text
+from initctl.display.tables import Displayed, count, size_text
 from initctl.errors import ConflictError, Problem, shown
 from initctl.formats.checkpoint_file import Identity
 from initctl.formats.format_names import DISTRIBUTED, SAFETENSORS

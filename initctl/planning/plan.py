@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.displayed import Displayed
-from initctl.display.tables import count
+from initctl.display.tables import Displayed, count
 from initctl.errors import Problem, UsageError, shown
 from initctl.initializers import KEEP
 from initctl.planning.action import Kept

@@ -1,4 +1,4 @@
-"""A plan, what applying it did and what verifying it came to show themselves wherever they are looked at."""
+"""A table, a plan, what applying it did and what verifying it came to show themselves wherever they are looked at."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def results(tmp_path: Path) -> list[Any]:
     plan = initctl.plan(checkpoint(tmp_path / "net.safetensors", NET), rules=["*.bias=ones", "fc1.weight=normal"])
     applied = initctl.apply(plan, tmp_path / "out.safetensors")
     other = initctl.plan(tmp_path / "net.safetensors", rules=["*=zeros"])
-    return [plan, applied, initctl.verify(plan, applied.output), initctl.verify(other, applied.output)]
+    verified = [initctl.verify(plan, applied.output), initctl.verify(other, applied.output)]
+    return [plan, applied, *verified, initctl.inspect(applied.output)]
 
 
 class Text(HTMLParser):

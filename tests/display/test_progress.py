@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from initctl.display.progress import progress_bar
+from initctl.display.console import progress_bar
 from initctl.execution import Progress
 
 
@@ -19,7 +19,7 @@ def drawn():
     """What drawing some progress writes to a terminal of 100 columns."""
     controller, descriptor = os.openpty()
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    with open(descriptor, "w") as stream, progress_bar(stream) as update:
+    with open(descriptor, "w") as stream, progress_bar(stream, "writing") as update:
         update(Progress(1_000_000_000, 4_000_000_000))
         update(Progress(4_000_000_000, 4_000_000_000))
     with open(controller, "rb", buffering=0) as terminal:
