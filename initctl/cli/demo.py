@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from tempfile import TemporaryDirectory
 
 import typer
@@ -21,14 +22,8 @@ def demo(directory: str | None = DIRECTORY, *, out: Output) -> None:
 
     Writes a checkpoint, applies rules to it, reads the result back, and shows what changed.
     """
-    if directory is None:
-        with TemporaryDirectory(prefix="initctl-demo-") as temporary:
-            _show(temporary, out)
-    else:
-        _show(directory, out)
-
-
-def _show(directory: str, out: Output) -> None:
-    shown = demonstrate(directory, threads=out.threads)
-    out.warn(shown.applied.plan.warnings)
-    out.result("demo", shown.to_json, shown.report, holds=not shown.wrong)
+    place = TemporaryDirectory(prefix="initctl-demo-") if directory is None else nullcontext(directory)
+    with place as folder:
+        shown = demonstrate(folder, threads=out.threads)
+        out.warn(shown.applied.plan.warnings)
+        out.result("demo", shown.to_json, shown.report, holds=not shown.wrong)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from initctl.initializers import Initializer, Parameter
 
 COMMAND = "initializers"
+_FACTS = ("name", "aliases", "summary", "formula", "source", "example")
 
 
 @grouped
@@ -56,18 +57,12 @@ def initializer_report(initializer: Initializer) -> Report:
 
 def initializer_json(initializer: Initializer) -> dict[str, Any]:
     """One initializer as data."""
-    return {
-        "name": initializer.name,
-        "aliases": list(initializer.aliases),
-        "summary": initializer.summary,
-        "formula": initializer.formula,
-        "source": initializer.source,
-        "example": initializer.example,
-        "parameters": [
-            {"name": p.name, "default": p.default, "required": p.required, "accepts": p.type.accepts}
-            for p in initializer.parameters
-        ],
-    }
+    facts = {fact: getattr(initializer, fact) for fact in _FACTS}
+    parameters = [
+        {"name": p.name, "default": p.default, "required": p.required, "accepts": p.type.accepts}
+        for p in initializer.parameters
+    ]
+    return {**facts, "parameters": parameters}
 
 
 def _call(initializer: Initializer) -> str:

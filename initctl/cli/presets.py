@@ -41,9 +41,4 @@ def presets_report(presets: Iterable[Preset]) -> Report:
 
 def preset_json(preset: Preset) -> dict[str, Any]:
     """One preset as data."""
-    return {
-        "name": preset.name,
-        "summary": preset.summary,
-        "source": preset.source,
-        "model_types": list(preset.model_types),
-    }
+    return {fact: getattr(preset, fact) for fact in ("name", "summary", "source", "model_types")}
