@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import read_checkpoint, read_config
@@ -14,7 +14,7 @@ from initctl.integers import as_integer
 from initctl.planning import Options, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
 from initctl.recipes import AUTO, better_preset, preset_for
-from initctl.rules import Scope, parse_rule
+from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
@@ -68,8 +68,7 @@ class Asked(TypedDict, total=False):
     rng: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What was asked, checked as far as no checkpoint is needed for that.
 
     `recipes` are that of a preset, if it is known already, and those of the caller. `texts` are the caller's own rules.
@@ -94,7 +93,7 @@ class Request:
         preset, seed = asked.get("preset"), _seed(asked.get("seed"))
         recipes = _read(preset, paths)
         _check_together(recipes, seed)
-        rules = _bound(recipes, () if preset == AUTO else _own(recipes, texts))
+        rules = _bound(recipes, () if preset == AUTO else texts, recipes)
         return cls(recipes, texts, rules, preset, seed, asked.get("root"), asked.get("component"), _options(asked))
 
     @property
@@ -137,8 +136,8 @@ class Request:
         preset = _read(name, ())
         recipes = (*preset, *self.recipes)
         _check_together(recipes, self.given_seed)
-        rules = (*_bound(preset), *self.rules, *_bound((), _own(recipes, self.texts)))
-        return replace(self, recipes=recipes, rules=rules, preset=name)
+        rules = (*_bound(preset), *self.rules, *_bound((), self.texts, recipes))
+        return self._replace(recipes=recipes, rules=rules, preset=name)
 
 
 def _other_family(preset: str | None, config: Mapping[str, Any] | None) -> Iterator[Problem]:
@@ -209,26 +208,21 @@ def _check_together(recipes: Sequence[Recipe], seed: int | None) -> None:
         raise RuleError(Problem("recipe.seeds", f"recipes: {both}", "choose one with --seed"))
 
 
-def _own(recipes: Iterable[Recipe], texts: Iterable[str]) -> Iterator[Callable[[], BoundRule]]:
-    """What binds each of the caller's own rules, which know the variables of all recipes."""
-    scopes = [recipe.scope for recipe in recipes]
+def _bound(recipes: Iterable[Recipe], texts: Iterable[str] = (), known: Iterable[Recipe] = ()) -> tuple[BoundRule, ...]:
+    """The rules of `recipes`, and after them the caller's own `texts`, which know the variables of all `known` recipes.
+
+    Raises `RuleError` with the faults of all of them.
+    """
+    scopes = [recipe.scope for recipe in known]
     variables = {name: value for scope in scopes for name, value in scope.vars.items()}
     scope = Scope(variables, {key: value for scope in scopes for key, value in scope.config.items()})
-    return (partial(_parsed, text, f"rule {number}", scope) for number, text in enumerate(texts, start=1))
-
-
-def _parsed(text: str, name: str, scope: Scope) -> BoundRule:
-    return bind(parse_rule(text, name, scope))
-
-
-def _bound(recipes: Iterable[Recipe], own: Iterable[Callable[[], BoundRule]] = ()) -> tuple[BoundRule, ...]:
-    """The rules of `recipes`, and after them the caller's. Raises `RuleError` with the faults of all of them."""
+    rules: list[Rule | Callable[[], Rule]] = [rule for recipe in recipes for rule in recipe.rules]
+    rules += [partial(parse_rule, text, f"rule {number}", scope) for number, text in enumerate(texts, start=1)]
     bound: list[BoundRule] = []
     problems: list[Problem] = []
-    of_recipes: Iterator[Callable[[], BoundRule]] = (partial(bind, rule) for recipe in recipes for rule in recipe.rules)
-    for binding in (*of_recipes, *own):
+    for rule in rules:
         try:
-            bound.append(binding())
+            bound.append(bind(rule if isinstance(rule, Rule) else rule()))
         except RuleError as error:
             problems += error.problems
     if problems:

@@ -41,6 +41,10 @@ class _AsTyped:
 class Commands(_AsTyped, TyperGroup):
     """Known by their summaries only; the one that is called takes the place of its own."""
 
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=summary) for name, summary in SUMMARIES.items()}
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
         name, summary, rest = super().resolve_command(ctx, args)
         return name, _loaded(name) if name else summary, rest

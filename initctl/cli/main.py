@@ -22,8 +22,6 @@ _SIGNALLED = 128
 """Added to a signal's number in the exit status of a process that it ended."""
 
 app = typer.Typer(name="initctl", cls=Commands, invoke_without_command=True, **PLAIN)
-for name, summary in SUMMARIES.items():
-    app.command(name, help=summary)(lambda: None)
 
 
 @app.callback()

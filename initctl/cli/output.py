@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from initctl.planning import Plan
 
 
-def _threads(text: str | None) -> int | None:
-    return counting("threads", written(text))
-
-
 @dataclass(kw_only=True)
 class Output:
     """The flags that mean the same in every command, and how it talks under them."""
@@ -42,7 +38,7 @@ class Output:
         None,
         "--threads",
         metavar="N",
-        callback=_threads,
+        callback=lambda text: counting("threads", written(text)),
         help="Threads that work; default: one for each processor.",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from initctl.display.tables import lines
 from initctl.escaping import as_line
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from initctl.display.tables import Report
     from initctl.events import Progress
 
-_AS_IT_IS: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
-"""Foreign names mean nothing to the console."""
-
 
 def console(stream: TextIO, *, color: bool = True) -> Console:
-    """A console that draws on the terminal `stream`: in colour only if nobody asks for none."""
+    """A console that draws on the terminal `stream`, in color only if nobody asks for none. Foreign names mean nothing
+    to it.
+    """
     from rich.console import Console
 
     system: Literal["auto"] | None = "auto" if color and not os.environ.get("NO_COLOR") else None
-    return Console(file=stream, color_system=system, **_AS_IT_IS)
+    return Console(file=stream, color_system=system, markup=False, emoji=False, highlight=False)
 
 
 def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.escaping import as_line, columns, escape
 
@@ -19,8 +18,7 @@ _GAP = 2
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """A heading and rows of cells, of which those named in `right` are aligned to the right.
 
     Cells are escaped here, so that none can be forgotten; what is escaped already stays as it is.

@@ -214,7 +214,7 @@ def test_a_file_goes_into_a_directory_under_its_name_if_the_path_names_one(tmp_p
     applied = initctl.apply(source, out if exists else f"{out}/", rules=RULES)
     written = name if name.endswith(".safetensors") else f"{name}.safetensors"
     assert [path.name for path in out.iterdir()] == [written]
-    assert applied.converted is (written != name)
+    assert bool(applied.converted_to) is (written != name)
     before, after = load_file(source), load_file(out / written)
     assert before.keys() == after.keys()
     for name, values in after.items():

@@ -150,5 +150,5 @@ def test_a_torch_file_becomes_safetensors_by_its_ending(tmp_path: Path):
 
 def test_safetensors_that_are_called_bin_become_what_bin_says(tmp_path: Path):
     source = single(tmp_path / "in.safetensors").rename(tmp_path / "pytorch_model.bin")
-    assert initctl.apply(source, tmp_path / "out.bin").converted
+    assert initctl.apply(source, tmp_path / "out.bin").converted_to
     assert torch.load(tmp_path / "out.bin").keys() == network().keys()

@@ -64,7 +64,7 @@ def records(path: Path) -> dict[str, bytes]:
 def test_torch_loads_the_same_tensors_in_every_way(tmp_path: Path, kind: str, ending: str):
     out = tmp_path / f"out.{ending}"
     applied = initctl.apply(SOURCES[kind](tmp_path), out)
-    assert (applied.files, applied.converted) == ((out.name,), True)
+    assert (applied.files, applied.converted_to) == ((out.name,), "torch.save's format")
     for mapped in (False, True):
         found = torch.load(out, weights_only=True, mmap=mapped)
         assert type(found) is collections.OrderedDict
@@ -179,7 +179,7 @@ def test_a_torch_file_stays_what_it_is_whatever_torch_ending_it_gets(tmp_path: P
     state = {"model": network(), "epoch": 3}
     source = save(tmp_path / "in.pt", state)
     applied = initctl.apply(source, tmp_path / "out.ckpt", rules=["norm.weight=zeros"])
-    assert not applied.converted
+    assert not applied.converted_to
     assert torch.load(tmp_path / "out.ckpt", weights_only=False)["epoch"] == 3
 
 
