@@ -33,7 +33,7 @@ class Output:
     json: bool = flag("--json", text="Write one JSON document to stdout.")
     quiet: bool = flag("--quiet", "-q", text="Write no report and no progress; warnings and errors remain.")
     verbose: bool = flag("--verbose", "-v", text="Log to stderr; show a bug's traceback.")
-    no_color: bool = flag("--no-color", text="No colours; NO_COLOR does the same.")
+    no_color: bool = flag("--no-color", text="No colors; NO_COLOR does the same.")
     threads: int | None = typer.Option(
         None,
         "--threads",
@@ -80,16 +80,15 @@ class Output:
     @contextmanager
     def events(self, doing: str) -> Iterator[Callable[[Plan | Event], None]]:
         """What is called with what the library informs of: warnings, a log, and, on a terminal, how far `doing` is."""
-        drawing = progress_bar(sys.stderr, doing, color=not self.no_color)
-        with nullcontext() if self.quiet else drawing as draw:
+        bar = progress_bar(sys.stderr, doing, color=not self.no_color)
+        with nullcontext(lambda _: None) if self.quiet else bar as draw:
 
             def on_event(event: Plan | Event) -> None:
                 match event:
                     case Chosen(device, engine, reason):
                         self.log(f"{device}: engine {engine}: {reason}")
                     case Progress():
-                        if draw:
-                            draw(event)
+                        draw(event)
                     case Committed():
                         ignore_signals()
                     case plan:
