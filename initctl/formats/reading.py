@@ -1,4 +1,4 @@
-"""Opening and reading files that may be anything."""
+"""Opening and reading files that may be anything, and the fact that readers raise if one is not what it should be."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from initctl.suggestions import did_you_mean_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpoint turns into an error
+    """A file is not what its format demands: the message says why, `hint` what to do if there is something."""
+
+    def __init__(self, fault: str, hint: str | None = None) -> None:
+        super().__init__(fault)
+        self.hint = hint
 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:

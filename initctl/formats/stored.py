@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.reading import open_regular
+from initctl.formats.reading import Malformed, open_regular
 from initctl.formats.registry import FileFormat
 from initctl.formats.table import Entry, FileTable
-from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
 from initctl.formats.format_names import DISTRIBUTED, DISTRIBUTED_METADATA
 from initctl.formats.optimizers import OptimizerFacts
-from initctl.formats.reading import unreadable
+from initctl.formats.reading import Malformed, unreadable
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.together import together
 from initctl.formats.torch_save.dangers import dangers
-from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from initctl.errors import shown
 from initctl.formats.directories.index import plain_name
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.reading import opened, read_at
+from initctl.formats.reading import Malformed, opened, read_at
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, read_pickle
 from initctl.formats.torch_save.standins import Call, Global, PatchableInt
 from initctl.formats.torch_save.tensors import dtype_of, sizes_of

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.format_names import SLICES
 from initctl.formats.parts.tiling import tiling_fault
+from initctl.formats.reading import Malformed
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
-from initctl.formats.torch_save.malformed import Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

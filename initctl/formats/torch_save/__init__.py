@@ -1,11 +1,9 @@
 """Files of torch.save as tables. Nothing that a file names is imported or called.
 
 file.py              one file
-graph.py             what is in what in a saved object
-naming.py            names of tensors: the keys that lead to them
-contents.py          what the object holds beside tensors
+graph.py             what is in what in a saved object, and the ways to its tensors
+contents.py          what the object says beside tensors
 states.py            what it says of optimizers
-parallel.py          what it says of ranks
 tensors.py           what torch's pickles say of a tensor
 looks.py             what dicts hold, and how often it may be looked at
 pickle.py            a pickle read as data
@@ -17,5 +15,4 @@ dangers.py           warnings about what is called besides
 archive.py           zip archives, as torch has written them since 1.6
 legacy.py            the format before
 container.py         what both containers hold: a pickle and storages
-malformed.py         the fact that all of them raise
 """

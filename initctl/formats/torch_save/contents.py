@@ -1,4 +1,4 @@
-"""What a saved object holds beside tensors: values in a word or two."""
+"""What a saved object says beside its tensors: values in a word or two, and that it is one rank's part."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.formats.torch_save.looks import MAPPINGS
 from initctl.formats.torch_save.standins import Call, Global
-from initctl.formats.torch_save.tensors import is_tensor
+from initctl.formats.torch_save.tensors import is_part, is_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from initctl.formats.torch_save.looks import Looks
 
 _OF_A_WORD = 20
 """What it takes to note a word, as a look at an entry takes one: most of it is memory."""
 _SHOWN_TEXT = 80
 _SHOWN_BITS = 64
+_PLACES = ("args", "hyper_parameters", "cfg", "config")
+"""Where numbers of ranks are, beside the top: Megatron-LM saves `args`, Lightning `hyper_parameters` (NeMo: `cfg`)."""
+_DEEPEST = 2
+_MOST_RANKS = 2**31
+_NUMBERS = (
+    "tensor_model_parallel_size",  # megatron/training/arguments.py, NeMo
+    "pipeline_model_parallel_size",
+    "model_parallel_size",  # Megatron-LM before 2.0, metaseq
+    "mp_world_size",  # deepspeed/runtime/engine.py
+)
 
 
 def contents_of(value: Any, looks: Looks) -> dict[str, str]:  # noqa: ANN401 - whatever a pickle holds
@@ -40,19 +52,36 @@ def in_a_word(value: Any) -> str:  # noqa: ANN401
             return f"{type(value).__name__} of {len(value)}"
         case Call() if is_tensor(value):
             return "one bare tensor"
-        case Call(called=Global()):
-            return _call_in_a_word(value)
+        case Call(called=Global() as called, arguments=arguments):
+            match arguments:
+                case (list() as entries,) if called in MAPPINGS and value.pairs is None:
+                    return f"{called.name} of {len(entries)}"
+                case (Global() as kind, *_) if called.name == "_reconstructor" and called.module.startswith("copy"):
+                    return str(kind)
+            return f"{called.name} of {len(value.pairs or ())}" if called in MAPPINGS else str(called)
         case Global():
             return str(value)
     return "an object"
 
 
-def _call_in_a_word(value: Call) -> str:
-    match value.called, value.arguments:
-        case called, (list() as entries,) if called in MAPPINGS and value.pairs is None:
-            return f"{called.name} of {len(entries)}"
-        case called, _ if called in MAPPINGS:
-            return f"{called.name} of {len(value.pairs or ())}"
-        case Global(module="copyreg" | "copy_reg", name="_reconstructor"), (Global() as kind, *_):
-            return str(kind)
-    return str(value.called)
+def of_one_rank(value: Any, named: Iterable[Global], looks: Looks) -> tuple[str, ...]:  # noqa: ANN401
+    """What in `value`, whose pickle has `named` these, shows that it is one rank's part: ends of sentences about it."""
+    said = ((name, fields[name]) for fields in _said(value, looks, _DEEPEST) for name in _NUMBERS if name in fields)
+    numbers = [
+        f"was saved with {name}={int(number)}"
+        for name, number in said
+        if isinstance(number, int) and 1 < number < _MOST_RANKS
+    ]
+    held = sorted({kind.name for kind in named if is_part(kind)})
+    return (*numbers, *(f"holds a {name}, of which each rank saved a part" for name in held))
+
+
+def _said(value: Any, looks: Looks, deepest: int) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    """What `value` says, and what its arguments do."""
+    fields = looks.texts_of(value)
+    if isinstance(value, Call) and value.state is not None:
+        fields = {**fields, **looks.texts_of(value.state)}
+    yield fields
+    for place in _PLACES if deepest else ():
+        if place in fields:
+            yield from _said(fields[place], looks, deepest - 1)

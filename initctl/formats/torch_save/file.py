@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.format_names import TORCH, TORCH_LEGACY
-from initctl.formats.reading import opened, read_at
+from initctl.formats.reading import Malformed, opened, read_at
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save import archive, legacy
-from initctl.formats.torch_save.contents import contents_of, in_a_word
+from initctl.formats.torch_save.contents import contents_of, in_a_word, of_one_rank
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.graph import Graph, is_container
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.malformed import Malformed
-from initctl.formats.torch_save.naming import is_name, name_of, named_tensors, place_of
-from initctl.formats.torch_save.parallel import of_one_rank
+from initctl.formats.torch_save.standins import Call, Global, PatchableInt
 from initctl.formats.torch_save.states import optimizers_in
 from initctl.formats.torch_save.tensors import is_tensor, storage_of, tensor_at
 from initctl.tensors import TensorSpec
@@ -41,16 +39,16 @@ def read_table(path: str, name: str) -> FileTable:
         read = archive.read_saved if zipped else legacy.read_saved
         saved = read(descriptor, 0, status.st_size)
         graph = _graph(saved)
-        entries = tuple(_entry(keys, tensor, saved.storages, name) for keys, tensor in named_tensors(graph))
+        entries = tuple(_entry(keys, tensor, saved.storages, name) for keys, tensor in graph.named())
         return FileTable(
             TORCH if zipped else TORCH_LEGACY,
             CheckpointFile.of(name, status, saved.checksums),
             entries,
             saved.metadata,
             optimizers=optimizers_in(graph, name, saved.origin),
-            contents=contents_of(graph.value, graph.looks),
+            contents=contents_of(saved.pickle.value, graph.looks),
             unlisted=tuple(_unlisted(graph, saved.storages, name)),
-            of_one_rank=of_one_rank(graph.value, saved.pickle.names.named, graph.looks),
+            of_one_rank=of_one_rank(saved.pickle.value, saved.pickle.names.named, graph.looks),
             warnings=dangers(path, saved.pickle.names),
         )
 
@@ -84,12 +82,12 @@ def _graph(saved: SavedObject) -> Graph:
 
 
 def _entry(keys: Keys, tensor: TensorCall, storages: Mapping[str, tuple[int, int]], file: str) -> Entry:
-    name = name_of(keys)
+    name = ".".join([key if type(key) is str else _text_of(key) for key in keys])
     try:
         found = tensor_at(tensor, storages, file, name)
     except Malformed as fact:
         raise Malformed(f"tensor {shown(name)}: {fact}", fact.hint) from None
-    if not is_name(keys):
+    if not _NAMED.issuperset(map(type, keys)):
         found = replace(found, unwritable="a key that leads to it is not a text")
     return Entry(keys, found)
 
@@ -106,7 +104,29 @@ def _unlisted(graph: Graph, storages: Mapping[str, tuple[int, int]], file: str) 
                 tensor = TensorSpec.contiguous("", BY_NAME["uint8"], (stop - start,), file, start)
             if tensor.numel and tensor.blocks not in told:
                 told.add(tensor.blocks)
-                yield replace(tensor, name=place_of(keys))
+                yield replace(tensor, name=_place_of(keys))
+
+
+def _place_of(keys: Keys | None) -> str:
+    """Where something is kept that has no name."""
+    if keys is None:
+        return "a place without a name"
+    return ".".join(_text_of(key)[:_SHOWN_KEY] for key in keys)[:_SHOWN_KEYS] or "the top"
+
+
+def _text_of(key: Any) -> str:  # noqa: ANN401 - whatever a pickle holds
+    """A key as a part of a name; what is neither text nor a number is named by its type."""
+    if isinstance(key, str):
+        return key
+    if type(key) in _NAMED and key.bit_length() <= _LONGEST_NUMBER:
+        return str(key)
+    return "<object>" if isinstance(key, (Call, Global)) else f"<{type(key).__name__}>"
 
 
 _ZIP = b"PK"
+_NAMED = frozenset((str, int, PatchableInt))
+"""Keys that rules could name."""
+_SHOWN_KEY, _SHOWN_KEYS = 40, 120
+"""Characters."""
+_LONGEST_NUMBER = 64
+"""Bits."""

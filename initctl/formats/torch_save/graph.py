@@ -1,129 +1,144 @@
 """The graph of a saved object: what is in what, walked once.
 
-A value has *entries*, which have keys: what is in a dict, a list, an object or a module. It may lead to *others*, which
-have no key: keys that are parts themselves, what a tensor is made of, what a module keeps beside its state dict.
-Tensors are named by the keys that lead to them. What leads to bytes in any other way is unlisted.
+A container has *entries*, which have keys: what is in a dict, a list, an object or a module. Tensors are named by the
+keys that lead to them. What leads to bytes in any other way is unlisted: keys that are parts themselves, what a tensor
+is made of, what a module keeps beside its state dict.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Call, StorageRef, leading
+from initctl.formats.reading import Malformed
+from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Call, StorageRef, TensorCall, leading
 from initctl.formats.torch_save.tensors import behind, is_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from initctl.formats.table import Keys
     from initctl.formats.torch_save.looks import Looks, Pairs
-    from initctl.formats.torch_save.standins import TensorCall
-
-    Place = tuple[int, Keys]
-    """A container, by its identity, and keys below it."""
 
 _OF_A_PART, _OF_A_CONTAINER = 8, 16
 """What it takes to note a part, and a container or a tensor, as a look at an entry takes one: much of it is memory."""
-_DEEPEST = 20
+_OF_A_STEP = 10
+"""What it takes to go one step further on a way to tensors."""
+_DEEPEST_PLACE = 20
 """Keys that tell a place."""
+_DEEPEST = 100
+"""Keys that lead to a tensor."""
+_MOST_TENSORS = 200_000
+"""On all ways to them: no pickle that is read to its end describes more on plain ways."""
+_MOST_BYTES = 50_000_000
+"""Of the names of all tensors together, and of the keys that they consist of."""
+_TOO_MANY = f"leads to tensors on more than {_MOST_TENSORS:,} ways, over more than {_DEEPEST} keys, or by endless names"
+
+
+@dataclass(slots=True, eq=False)
+class Container:
+    """What has `entries`: keys and values, as far as these are tensors, containers or storages.
+
+    It is in its `holders`, with its keys there: the first is the way that led to it. Of the entries, those `to_tensors`
+    lead to some, however deep.
+    """
+
+    value: Any
+    entries: Pairs
+    holders: list[tuple[Container, Any]] = field(default_factory=list)
+    to_tensors: Pairs = ()
+    is_module: bool = False
+    """Whether it is a module that was saved whole."""
+    is_entered: bool = False
+    """Whether it is on the way that is being walked."""
+
+
+class _Way(NamedTuple):
+    """Keys, about how many bytes they take, and from which of them on they are in a module that was saved whole."""
+
+    keys: Keys = ()
+    size: int = 0
+    module: int | None = None
+
+    def to(self, key: object) -> _Way:
+        size = _OF_A_NUMBER
+        if isinstance(key, str):
+            size = _OF_A_PLACE + len(key) * (1 if key.isascii() else 4)
+        return _Way((*self.keys, key), self.size + size, self.module)
+
+    def into(self, container: Container) -> _Way:
+        """The same, which is that to `container`."""
+        return self._replace(module=len(self.keys)) if container.is_module and self.module is None else self
+
+    @property
+    def names(self) -> Keys:
+        """The keys, but those in a module as one, as `state_dict` names what is there, if all of them are texts."""
+        if self.module is None:
+            return self.keys
+        parts = [key for key in self.keys[self.module :] if isinstance(key, str)]
+        is_one = parts and len(parts) == len(self.keys) - self.module
+        return (*self.keys[: self.module], ".".join(parts)) if is_one else self.keys
+
+
+_OF_A_PLACE, _OF_A_NUMBER = 9, 30
 
 
 class Graph:
     """The containers below `value` in which other parts are, by their identities; each is looked into once.
 
-    `entries` are the keys and values of each, as far as these are tensors, containers or storages; `holders` are the
-    identities of those that it is in, with its keys there: the first is the way that led to it. `modules` are those
-    that were saved whole. What was `discarded` is in none of them. Raises `Malformed` if there are too many.
+    What was `discarded` is in none of them. Raises `Malformed` if there are too many.
     """
 
     def __init__(self, value: Any, looks: Looks, discarded: Sequence[Any] = ()) -> None:  # noqa: ANN401 - whatever a pickle holds
-        self.value = value
         self.looks = looks
-        self.entries: dict[int, Pairs] = {}
-        self.holders: dict[int, list[tuple[int, Any]]] = {}
-        self.modules: set[int] = set()
-        self._of_tensors: set[int] = set()
-        """Containers that tensors are in."""
-        self._tensors: set[int] = set()
-        self._others: list[tuple[Place, Any]] = []
-        """Parts without a key that containers lead to, and storages."""
-        self._behind: list[tuple[Place, Any]] = []
-        """Parts that tensors lead to."""
         self._discarded = discarded
-        self._walk()
-
-    def _walk(self) -> None:
-        root = id(self.value)
-        self.entries[root], others = self._parts(self.value)
-        self.holders[root] = []
-        self._others += (((root, ()), other) for other in others)
-        waiting = [root]
+        self._tensors: set[int] = set()
+        self._behind: list[tuple[Container, Any, Any]] = []
+        """Parts that tensors lead to, and where the tensors are."""
+        self.root = self._container(value)
+        self.containers = {id(value): self.root}
+        waiting = [self.root]
         while waiting:
-            here = waiting.pop()
-            found = [id(part) for key, part in self.entries[here] if self._is_new(here, key, part)]
-            waiting += reversed(found)
+            waiting += reversed(self._looked_into(waiting.pop()))
 
-    def _is_new(self, here: int, key: Any, part: Any) -> bool:  # noqa: ANN401
-        """Note what is at `key` of the container `here`. Whether it is a container that was not seen before."""
-        if is_tensor(part):
-            self._of_tensors.add(here)
-            if id(part) not in self._tensors:
-                self._tensors.add(id(part))
-                self.looks.spend(_OF_A_CONTAINER)
-                if others := behind(part):
-                    self._behind += (((here, (key,)), other) for other in others)
-            return False
-        if isinstance(part, StorageRef):
-            self._others.append(((here, ()), part))
-            return False
-        if id(part) in self.entries:
-            self.holders[id(part)].append((here, key))
-            return False
-        return self._is_worth_it(here, key, part)
+    def _looked_into(self, here: Container) -> list[Container]:
+        """Note what is in `here`. Gives the containers that were not seen before."""
+        found = []
+        for key, part in here.entries:
+            if isinstance(part, TensorCall):
+                if id(part) not in self._tensors:
+                    self._tensors.add(id(part))
+                    self.looks.spend(_OF_A_CONTAINER)
+                    self._behind += ((here, key, other) for other in behind(part))
+            elif known := self.containers.get(id(part)):
+                known.holders.append((here, key))
+            elif not isinstance(part, StorageRef) and (new := self._worth_it(part)):
+                new.holders.append((here, key))
+                self.containers[id(part)] = new
+                found.append(new)
+        return found
 
-    def _is_worth_it(self, here: int, key: Any, part: Any) -> bool:  # noqa: ANN401
-        """Look into a container. One that costs nearly nothing is looked into again, rather than remembered."""
+    def _worth_it(self, value: Any) -> Container | None:  # noqa: ANN401
+        """A container, unless it holds no parts and costs nearly nothing: it is looked into again then, if it must."""
         left = self.looks.left
-        entries, others = self._parts(part)
-        self._others += (((here, (key,)), other) for other in others)
-        if not entries and left - self.looks.left < _OF_A_CONTAINER:
-            return False
+        found = self._container(value)
+        if not found.entries and left - self.looks.left < _OF_A_CONTAINER:
+            return None
         self.looks.spend(_OF_A_CONTAINER)
-        self.entries[id(part)], self.holders[id(part)] = entries, [(here, key)]
-        return True
+        return found
 
-    def _parts(self, value: Any) -> tuple[Pairs, Sequence[Any]]:  # noqa: ANN401
-        """The entries of a value, and others that it leads to.
-
-        A module's entries are those that `state_dict` lists; any other object's are what it was filled with, its
+    def _container(self, value: Any) -> Container:  # noqa: ANN401
+        """A module's entries are those that `state_dict` lists; any other object's are what it was filled with, its
         attributes, in slots or not, and what it was made from.
         """
-        if isinstance(value, (list, tuple)):
-            return self._kept(self._pairs(value)), ()
         if not isinstance(value, Call):
-            return (), ()
-        if is_tensor(value):
-            return (), behind(value)
+            return Container(value, self._kept(self._pairs(value)))
         if inner := self._module(value):
-            self.modules.add(id(value))
-            pairs = self._listed(value.state, inner)
-        else:
-            inner = _slots(value.state)
-            arguments = value.arguments if isinstance(value.arguments, tuple) else ()
-            layers = (value.items, *(inner or (value.state,)), arguments)
-            pairs = chain(self.looks.pairs_of(value), *map(self._pairs, layers))
-        entries = self._kept(pairs)
-        return entries, self._rest((value, value.arguments, value.state, *inner), entries)
-
-    def _rest(self, layers: Iterable[Any], entries: Pairs) -> list[Any]:
-        """What a value leads to that is not among its `entries`; `layers` are what it was looked through for them."""
-        through = [layer for layer in layers if isinstance(layer, CONTAINERS)]
-        known = {id(part) for _, part in entries}.union(map(id, through))
-        parts = chain.from_iterable(map(_steps, through))
-        found = leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
-        self.looks.spend(_OF_A_PART * len(found))
-        return found
+            return Container(value, self._kept(self._listed(value.state, inner)), is_module=True)
+        arguments = value.arguments if isinstance(value.arguments, tuple) else ()
+        layers = (value.items, *(_slots(value.state) or (value.state,)), arguments)
+        return Container(value, self._kept(chain(self.looks.pairs_of(value), *map(self._pairs, layers))))
 
     def _kept(self, pairs: Iterable[tuple[Any, Any]]) -> Pairs:
         """Those of `pairs` whose values may hold others, or are tensors or storages."""
@@ -164,6 +179,48 @@ class Graph:
         self.looks.spend(len(items))
         return frozenset(name for name in items if isinstance(name, str))
 
+    def named(self) -> Iterator[tuple[Keys, TensorCall]]:
+        """Each tensor with the keys that lead to it, in order. Raises `Malformed` if there are too many.
+
+        A tensor that several ways lead to comes once for each of them; a way that leads back into itself is not taken.
+        The parts of a module that was saved whole are one key together, as `state_dict` names them.
+        """
+        self._find_ways()
+        size = 0
+        for count, (way, tensor) in enumerate(self._ways(self.root, _Way()), 1):
+            size += way.size
+            if count > _MOST_TENSORS or size > _MOST_BYTES:
+                raise Malformed(_TOO_MANY)
+            yield way.names, tensor
+
+    def _find_ways(self) -> None:
+        """Note in each container which entries lead to tensors."""
+        reaching: set[int] = set()
+        waiting = [c for c in self.containers.values() if any(isinstance(part, TensorCall) for _, part in c.entries)]
+        while waiting:
+            container = waiting.pop()
+            if id(container.value) not in reaching:
+                reaching.add(id(container.value))
+                waiting += (holder for holder, _ in container.holders)
+        reaching |= self._tensors
+        for container in self.containers.values():
+            if id(container.value) in reaching:
+                container.to_tensors = [pair for pair in container.entries if id(pair[1]) in reaching]
+
+    def _ways(self, here: Container, way: _Way) -> Iterator[tuple[_Way, TensorCall]]:
+        way = way.into(here)
+        here.is_entered = True
+        for key, part in here.to_tensors:
+            further = way.to(key)
+            if is_tensor(part):
+                yield further, part
+            elif not (inner := self.containers[id(part)]).is_entered:
+                self.looks.spend(_OF_A_STEP)
+                if len(further.keys) > _DEEPEST:
+                    raise Malformed(_TOO_MANY)
+                yield from self._ways(inner, further)
+        here.is_entered = False
+
     def unlisted(self) -> Iterator[tuple[Keys | None, TensorCall | StorageRef]]:
         """Tensors and bare storages that are listed nowhere and something leads to, each with keys that lead near.
 
@@ -172,60 +229,51 @@ class Graph:
         what was discarded may have set one as an attribute.
         """
         seen: set[int] = set()
-        containers = self.entries.keys()
-        listed = containers | self._tensors if self._others else containers
-        for known, places in ((listed, self._others), (containers, self._behind)):
-            for place, part in places:
-                yield from ((self._keys_to(*place), found) for found in self._reached(part, known, seen))
-        for part in self._discarded:
-            yield from ((None, found) for found in self._reached(part, containers, seen))
+        containers = self.containers.keys()
+        listed = containers | self._tensors
+        for here in self.containers.values():
+            aside = [(key, part) for key, part in here.entries if id(part) not in listed]
+            for key, part in aside:
+                if not isinstance(part, StorageRef):
+                    yield from ((self._keys_to(here, key), found) for found in self._reached([part], listed, seen))
+            yield from ((self.way_to(here), found) for found in self._reached(_steps(here.value), listed, seen))
+        for here, key, part in self._behind:
+            yield from ((self._keys_to(here, key), found) for found in self._reached([part], containers, seen))
+        yield from ((None, found) for found in self._reached(self._discarded, containers, seen))
 
-    def _reached(self, part: Any, known: Container[int], seen: set[int]) -> Iterator[TensorCall | StorageRef]:  # noqa: ANN401
-        """Tensors and storages that `part` is or leads to, but for those that are `known`, and those `seen` before."""
-        waiting = [part]
+    def _reached(
+        self, parts: Iterable[Any], known: Collection[int], seen: set[int]
+    ) -> Iterator[TensorCall | StorageRef]:
+        """Tensors and storages that `parts` are or lead to, but for those that are `known`, and those `seen` before."""
+        waiting = _leading(parts, known)
         while waiting:
             found = waiting.pop()
             if isinstance(found, StorageRef):
                 yield found
-            elif id(found) not in seen and id(found) not in known:
+            elif id(found) not in seen:
                 seen.add(id(found))
+                self.looks.spend(_OF_A_PART)
                 if is_tensor(found):
                     yield found
-                entries, others = self._parts(found)
-                waiting += leading(inner for _, inner in entries)
-                waiting += others
+                waiting += _leading(behind(found) if is_tensor(found) else _steps(found), known)
 
-    def _keys_to(self, container: int, below: Keys) -> Keys | None:
-        keys = self.way_to(container, _DEEPEST)
-        return None if keys is None else (*keys, *below)
+    def _keys_to(self, container: Container, key: object) -> Keys | None:
+        keys = self.way_to(container)
+        return None if keys is None else (*keys, key)
 
-    def is_alone(self, container: int) -> bool:
+    def is_alone(self, container: Container) -> bool:
         """Whether a container, and all that it is in, are in one place each."""
-        while container != id(self.value):
-            if len(self.holders[container]) > 1:
+        while container is not self.root:
+            if len(container.holders) > 1:
                 return False
-            container, _ = self.holders[container][0]
+            container, _ = container.holders[0]
         return True
 
-    def to_tensors(self) -> dict[int, Pairs]:
-        """For each container that tensors are in, however deep: keys and values that lead to them."""
-        reaching: set[int] = set()
-        waiting = list(self._of_tensors)
-        while waiting:
-            container = waiting.pop()
-            if container not in reaching:
-                reaching.add(container)
-                waiting += (holder for holder, _ in self.holders[container])
-        return {
-            container: [(key, part) for key, part in self.entries[container] if is_tensor(part) or id(part) in reaching]
-            for container in reaching
-        }
-
-    def way_to(self, container: int, at_most: int) -> Keys | None:
+    def way_to(self, container: Container, at_most: int = _DEEPEST_PLACE) -> Keys | None:
         """The keys that led to a container first, unless they are more than `at_most`."""
         keys: list[Any] = []
-        while container != id(self.value):
-            container, key = self.holders[container][0]
+        while container is not self.root:
+            container, key = container.holders[0]
             keys.append(key)
             if len(keys) > at_most:
                 return None
@@ -238,6 +286,11 @@ def _steps(value: Any) -> Iterable[Any]:  # noqa: ANN401
         return value
     keys_and_values = chain.from_iterable(value.pairs or ())
     return chain((value.called, value.arguments, value.state), value.items or (), keys_and_values)
+
+
+def _leading(parts: Iterable[Any], known: Collection[int]) -> list[Any]:
+    """Those of `parts` that may lead to storages, but for those that are `known`."""
+    return leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
 
 
 def _slots(state: Any) -> tuple[Call, ...]:  # noqa: ANN401

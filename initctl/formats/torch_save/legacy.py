@@ -10,10 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
-from initctl.formats.reading import read_at
+from initctl.formats.reading import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, read_pickle
 from initctl.formats.torch_save.tensors import storage_of
 

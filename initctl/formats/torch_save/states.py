@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.dtypes import BY_NAME
 from initctl.formats.optimizers import Group, OptimizerFacts
-from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.reading import Malformed
 from initctl.formats.torch_save.standins import Call, PatchableInt
 from initctl.formats.torch_save.tensors import is_tensor
 from initctl.tensors import TensorSpec
@@ -15,9 +15,10 @@ from initctl.tensors import TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initctl.formats.torch_save.graph import Graph
+    from initctl.formats.torch_save.graph import Container, Graph
     from initctl.formats.torch_save.looks import Looks
 
+_KEYS = ("param_groups", "state")
 _LARGEST_KEY = 2**32
 _DEEPEST = 4
 """Keys that lead to an optimizer's state at most."""
@@ -57,10 +58,10 @@ def _tensor(name: str, value: object, file: str, origin: int) -> TensorSpec | No
     return TensorSpec.contiguous(name, _DTYPES[value.width], (), file, origin + value.position)
 
 
-def _states(graph: Graph) -> Iterator[tuple[int, list[Any], Call]]:
+def _states(graph: Graph) -> Iterator[tuple[Container, list[Any], Call]]:
     """The containers that are the states of optimizers, with their groups and what they keep for each parameter."""
-    for container, entries in graph.entries.items():
-        named = {key: part for key, part in entries if isinstance(key, str) and key in ("param_groups", "state")}
+    for container in graph.containers.values():
+        named = {key: part for key, part in container.entries if isinstance(key, str) and key in _KEYS}
         groups, state = named.get("param_groups"), named.get("state")
         if isinstance(groups, list) and isinstance(state, Call):
             yield container, groups, state

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
-from initctl.formats.torch_save.malformed import Malformed
+from initctl.formats.reading import Malformed
 from initctl.formats.torch_save.standins import DICT, Call, Global, StorageRef, TensorCall, leading
 from initctl.tensors import Block, TensorSpec, row_major
 

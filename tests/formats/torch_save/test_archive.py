@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import initctl
+from initctl.formats.reading import Malformed
 from initctl.formats.torch_save.archive import Archive, read_archive
-from initctl.formats.torch_save.malformed import Malformed
 from tests.broken.torch_faults import REAL, RECORDS
 from tests.formats.torch_save.rewritten import Record, packed, saved
 

@@ -17,8 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from initctl.formats import read_checkpoint
+from initctl.formats.reading import Malformed
 from initctl.formats.torch_save import pickle as machine
-from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.pickle import read_pickle
 from initctl.formats.torch_save.standins import DICT, FROZENSET, SET, Call, Global, StorageRef
 from initctl.formats.torch_save.tensor_arguments import tensor_arguments
