@@ -33,22 +33,14 @@ for each one after them.
 
 
 class _Extent(NamedTuple):
-    """The bytes of a file that a block of a tensor lies within, and what becomes of it."""
+    """The bytes of a file that a block of a tensor lies within, and what fills it, if anything does."""
 
     start: int
     stop: int
-    entry: Entry
+    tensor: TensorSpec
     block: Block
+    action: Action | None
     place: Place
-
-    @property
-    def action(self) -> Action | None:
-        """What fills it, if anything does."""
-        return self.entry if isinstance(self.entry, Action) else None
-
-    @property
-    def tensor(self) -> TensorSpec:
-        return self.entry.tensor
 
     @property
     def is_reset(self) -> bool:
@@ -137,7 +129,8 @@ def _add(by_file: dict[str, list[_Extent]], entries: Iterable[Entry], place: Pla
             if layout not in sizes:
                 sizes[layout] = block.extent
             stop = block.offset + sizes[layout] * width
-            by_file[block.file].append(_Extent(block.offset, stop, entry, block, place))
+            action = entry if isinstance(entry, Action) else None
+            by_file[block.file].append(_Extent(block.offset, stop, tensor, block, action, place))
 
 
 def _neighbors(extents: Sequence[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
@@ -157,13 +150,9 @@ def _neighbors(extents: Sequence[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
 
 def _agree(one: _Extent, other: _Extent) -> bool:
     """Whether both are filled with the same constant."""
-    return (
-        one.tensor.dtype == other.tensor.dtype
-        and one.action is not None
-        and other.action is not None
-        and isinstance(one.action.law, Constant)
-        and one.action.law == other.action.law
-    )
+    if not one.action or not other.action or one.tensor.dtype != other.tensor.dtype:
+        return False
+    return isinstance(one.action.law, Constant) and one.action.law == other.action.law
 
 
 def _share(one: _Extent, other: _Extent, work: int) -> bool:

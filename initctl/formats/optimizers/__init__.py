@@ -6,7 +6,7 @@ masters.py     copies of parameters that training goes on from
 spellings.py   finding states by the names of tensors
 """
 
-from initctl.formats.optimizers.optimizer import Group, Optimizer, OptimizerFacts, Parameter
+from initctl.formats.optimizers.optimizer import Group, Optimizer, OptimizerFacts, ParameterKey
 from initctl.formats.optimizers.spellings import optimizers
 
-__all__ = ["Group", "Optimizer", "OptimizerFacts", "Parameter", "optimizers"]
+__all__ = ["Group", "Optimizer", "OptimizerFacts", "ParameterKey", "optimizers"]

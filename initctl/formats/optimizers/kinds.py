@@ -19,11 +19,6 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Recomputed:
-    """A state that stays: the optimizer computes it anew before it uses it, or it is the same for all parameters."""
-
-
-@dataclass(frozen=True, slots=True)
 class Unknown:
     """A state that cannot be set back, and why."""
 
@@ -31,11 +26,12 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class OfParameter:
     """A state in float32 that the parameter is rounded from: it gets the parameter's own new values."""
 
 
-Beginning = float | Option | Recomputed | Unknown | Copied
+Begins = float | Option | Unknown | OfParameter | None
+"""None if a state stays: the optimizer computes it anew before it uses it, or it is the same for all parameters."""
 
 
 class Kind(NamedTuple):
@@ -47,7 +43,7 @@ class Kind(NamedTuple):
     """
 
     name: str
-    begins: Beginning
+    begins: Begins
     writer: str
     distinct: bool = False
     full: bool = False
@@ -55,7 +51,7 @@ class Kind(NamedTuple):
 
 
 def _rows(
-    names: str, begins: Beginning, writer: str, *, distinct: bool = False, full: bool = False, given: str | None = None
+    names: str, begins: Begins, writer: str, *, distinct: bool = False, full: bool = False, given: str | None = None
 ) -> tuple[Kind, ...]:
     return tuple(Kind(name, begins, writer, distinct, full, given) for name in names.split())
 
@@ -104,11 +100,11 @@ KINDS: tuple[Kind, ...] = (
     *_rows("state1 state2", 0.0, "bitsandbytes", distinct=True, full=True),
     *_rows("absmax1 absmax2", 0.0, "bitsandbytes, by blocks", distinct=True),
     *_rows("max1 max2 new_max1 new_max2", 0.0, "bitsandbytes, by tensors", given="qmap1"),
-    *_rows("qmap1 qmap2", Recomputed(), "bitsandbytes", distinct=True),
-    *_rows("unorm_vec", Recomputed(), "bitsandbytes", distinct=True),
+    *_rows("qmap1 qmap2", None, "bitsandbytes", distinct=True),
+    *_rows("unorm_vec", None, "bitsandbytes", distinct=True),
     # Computed anew at each step, before it is used.
-    *_rows("RMS", Recomputed(), "Adafactor of transformers, fairseq, timm"),
-    *_rows("weight_norm adam_norm trust_ratio", Recomputed(), "Lamb", given="exp_avg"),
+    *_rows("RMS", None, "Adafactor of transformers, fairseq, timm"),
+    *_rows("weight_norm adam_norm trust_ratio", None, "Lamb", given="exp_avg"),
     # What no constant sets back.
     *_rows("neg_pre_grad previous_grad pre_grad", Unknown(_GRADIENT), "Adan", distinct=True, full=True),
     *_rows("z", Unknown(_A_COPY), "schedule-free optimizers", full=True),
@@ -116,8 +112,8 @@ KINDS: tuple[Kind, ...] = (
     *_rows("x0", Unknown(_A_COPY), "MADGRAD, D-Adaptation", full=True),
     *_rows("slow_buffer lookahead_slow_buff", Unknown(_A_COPY), "Lookahead of timm", distinct=True, full=True),
     *_rows("slow_params backup_params", Unknown(_A_COPY), "Lookahead of pytorch_optimizer", distinct=True, full=True),
-    *_rows("fp32_param", Copied(), "Megatron-core", distinct=True, full=True),
-    *_rows("master_param", Copied(), "Transformer Engine", distinct=True, full=True),
+    *_rows("fp32_param", OfParameter(), "Megatron-core", distinct=True, full=True),
+    *_rows("master_param", OfParameter(), "Transformer Engine", distinct=True, full=True),
     *_rows("sk", Unknown("depends on all parameters together"), "D-Adaptation", full=True),
     *_rows("GG Q", Unknown(_MATRICES), "SOAP"),
     *_rows("precond pre_conditioner preconditioner preconditioners", Unknown(_MATRICES), "Shampoo", distinct=True),
@@ -141,7 +137,7 @@ DISTINCT = frozenset(kind.name for kind in KINDS if kind.distinct)
 """Kinds that make a tensor an optimizer's by their names alone."""
 FULL = frozenset(kind.name for kind in KINDS if kind.full)
 """Kinds that have an element for each element of the parameter."""
-MASTERS = {kind.name: kind.writer for kind in KINDS if kind.begins in (Copied(), Unknown(_A_COPY))}
+MASTERS = {kind.name: kind.writer for kind in KINDS if kind.begins in (OfParameter(), Unknown(_A_COPY))}
 """Kinds that are copies of the parameter, and who writes them."""
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from initctl.tensors import TensorSpec
 
-Parameter = int | str
+ParameterKey = int | str
 """What a parameter is called in an optimizer: a number, or the tensor's name."""
 
 
@@ -19,7 +19,7 @@ class Group(NamedTuple):
     options: one that is not a number is NaN.
     """
 
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[ParameterKey, ...]
     names: tuple[str, ...] | None
     options: Mapping[str, float]
 
@@ -35,8 +35,8 @@ class Optimizer:
 
     name: str
     groups: tuple[Group, ...]
-    state: Mapping[Parameter, Mapping[str, TensorSpec]]
-    numbers: Mapping[Parameter, Mapping[str, TensorSpec | None]]
+    state: Mapping[ParameterKey, Mapping[str, TensorSpec]]
+    numbers: Mapping[ParameterKey, Mapping[str, TensorSpec | None]]
     tensors: frozenset[str] = frozenset()
     file: str | None = None
 
@@ -55,4 +55,4 @@ class OptimizerFacts(NamedTuple):
     """What a pickle says of an optimizer beside its tensors."""
 
     groups: tuple[Group, ...]
-    numbers: Mapping[Parameter, Mapping[str, TensorSpec | None]]
+    numbers: Mapping[ParameterKey, Mapping[str, TensorSpec | None]]

@@ -22,7 +22,7 @@ from initctl.formats.optimizers.optimizer import Optimizer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.formats.optimizers.optimizer import OptimizerFacts, Parameter
+    from initctl.formats.optimizers.optimizer import OptimizerFacts, ParameterKey
     from initctl.tensors import Shape, TensorSpec
 
     Entries = Iterable[tuple[tuple[object, ...], TensorSpec]]
@@ -48,12 +48,12 @@ class _Found:
     below a key `state`.
     """
 
-    state: dict[Parameter, dict[str, TensorSpec]] = field(default_factory=lambda: defaultdict(dict))
+    state: dict[ParameterKey, dict[str, TensorSpec]] = field(default_factory=lambda: defaultdict(dict))
     tensors: set[str] = field(default_factory=set)
     is_sure: bool = False
     is_nested: bool = False
 
-    def add(self, parameter: Parameter, kind: str, tensor: TensorSpec) -> None:
+    def add(self, parameter: ParameterKey, kind: str, tensor: TensorSpec) -> None:
         self.state[parameter][kind] = tensor
         self.tensors.add(tensor.name)
 

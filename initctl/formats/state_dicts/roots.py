@@ -1,21 +1,24 @@
-"""Where in a saved object the state dict sits: the root, which names are relative to."""
+"""Where in a saved object the state dict is: the root, which names are relative to.
+
+Beside it there may be others that have its names: an average of it, a target, a copy of the best. Rules reach one of
+them, and whatever goes on from the checkpoint may read another.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.formats.state_dicts.names import relative_names, without_prefix
+from initctl.formats.state_dicts.names import WRAPPER_PREFIXES, relative_names, without_prefix
 from initctl.formats.state_dicts.ties import with_sure_aliases, with_ties
-from initctl.formats.state_dicts.twin_roots import twins
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats.table import Entry, Keys
-    from initctl.tensors import TensorSpec
+    from initctl.tensors import Shape, TensorSpec
 
 KEYS = (
     "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "params", "weights",
@@ -25,6 +28,10 @@ KEYS = (
 """Keys under which training frameworks save a state dict; where several hold tensors, the first is taken."""
 _DEEPEST = 10
 """Keys that a root consists of, at most."""
+_DEEPEST_TWIN = 6
+"""Keys that lead to a state dict beside it."""
+_OPTIMIZERS = ("optim", "opt_")
+"""How keys begin under which optimizers keep moments, and copies of parameters, by the parameters' names."""
 
 
 class Rooted(NamedTuple):
@@ -58,7 +65,7 @@ def rooted(entries: Sequence[Entry], root: str | None, path: str, left_out: Coll
     reached = with_ties(with_sure_aliases(_told_apart(named)))
     others = candidates[1:]
     if chosen and root is None:
-        others = list(dict.fromkeys([*others, *twins(reached, (e for e in eligible if e.tensor.name not in names))]))
+        others = list(dict.fromkeys([*others, *_twins(reached, (e for e in eligible if e.tensor.name not in names))]))
     return Rooted(chosen, reached, with_ties(outside), tuple(others))
 
 
@@ -124,3 +131,53 @@ def _no_root(root: str, entries: Sequence[Entry], path: str) -> UsageError:
     named = f"there are tensors under {listed([shown(name) for name in above])}"
     hint = named if above else "give none: names have no dots"
     return UsageError(Problem("root.missing", f"{shown(path)}: there is no tensor under {shown(root)}", hint))
+
+
+def _twins(tensors: Sequence[TensorSpec], outside: Iterable[Entry]) -> list[str]:
+    """The dotted keys under which most of `tensors` are once more, with the same names and shapes; or the same shapes
+    in the same order, in a list, as torch_ema and diffusers keep `shadow_params`.
+    """
+    shapes = {tensor.name: tensor.shape for tensor in tensors}
+    beside = [entry for entry in outside if not any(map(_is_optimizer_s, entry.keys[:_DEEPEST_TWIN]))]
+    named = Counter(prefix for entry in beside for prefix in _prefixes(entry, shapes))
+    listed = {prefix for prefix, found in _lists(beside).items() if _is_in_order(found, list(shapes.values()))}
+    return [prefix for prefix in _in_order(beside) if 2 * named[prefix] > len(shapes) or prefix in listed]
+
+
+def _is_optimizer_s(key: object) -> bool:
+    return isinstance(key, str) and key.startswith(_OPTIMIZERS)
+
+
+def _prefixes(entry: Entry, shapes: Mapping[str, Shape]) -> Iterator[str]:
+    """The keys that lead to a state dict which has the tensor of `entry` under a name of `shapes`, with its shape."""
+    for depth in range(1, min(len(entry.keys), _DEEPEST_TWIN + 1)):
+        name = _dotted(entry.keys[depth:])
+        for wrapper in WRAPPER_PREFIXES:
+            name = name.removeprefix(wrapper)
+        if shapes.get(name) == entry.tensor.shape:
+            yield _dotted(entry.keys[:depth])
+
+
+def _lists(entries: Iterable[Entry]) -> dict[str, list[Shape]]:
+    """The shapes in each list of tensors, by the keys that lead to it."""
+    lists: dict[str, list[Shape]] = defaultdict(list)
+    for entry in entries:
+        if 1 < len(entry.keys) <= _DEEPEST_TWIN and isinstance(entry.keys[-1], int):
+            lists[_dotted(entry.keys[:-1])].append(entry.tensor.shape)
+    return lists
+
+
+def _is_in_order(found: Sequence[Shape], shapes: Sequence[Shape]) -> bool:
+    """Whether `found` are most of `shapes` in their order: buffers may be left out."""
+    waiting = iter(shapes)
+    return len(found) > 1 and 2 * len(found) > len(shapes) and all(shape in waiting for shape in found)
+
+
+def _in_order(entries: Iterable[Entry]) -> list[str]:
+    """All keys that lead to some of `entries`, each once."""
+    ways = (entry.keys[:depth] for entry in entries for depth in range(1, min(len(entry.keys), _DEEPEST_TWIN + 1)))
+    return list(dict.fromkeys(map(_dotted, ways)))
+
+
+def _dotted(keys: Keys) -> str:
+    return ".".join(map(str, keys))

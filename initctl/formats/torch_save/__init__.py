@@ -10,8 +10,7 @@ pickle.py            a pickle read as data
 tensor_arguments.py  what it says of a tensor, taken in one step
 standins.py          what stands in it for what it would make
 calls.py             what loading it would call
-known.py             what checkpoints are known to call
-dangers.py           warnings about what is called besides
+dangers.py           warnings about that, but for what checkpoints are known to call
 archive.py           zip archives, as torch has written them since 1.6
 legacy.py            the format before
 container.py         what both containers hold: a pickle and storages

@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from initctl.formats.torch_save.known import CALL_ARGUMENTS, CALL_CLASSES
 from initctl.formats.torch_save.standins import Call, Global
+
+HANDING_ON: dict[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]] = {
+    ("torch._tensor", "_rebuild_from_type"): ((0,), ()),
+    ("torch._tensor", "_rebuild_from_type_v2"): ((0,), ()),
+    ("numpy.random._pickle", "__bit_generator_ctor"): ((), (0,)),
+    ("numpy.random._pickle", "__generator_ctor"): ((1,), (0,)),
+    ("numpy.random._pickle", "__randomstate_ctor"): ((1,), (0,)),
+    ("copyreg", "_reconstructor"): ((1,), ()),  # `__init__` of the base
+}
+"""The arguments, by position, that each of these calls in its turn; and those that it calls if they are classes, and
+takes as they are otherwise.
+"""
 
 
 class CalledNames(NamedTuple):
@@ -39,8 +50,8 @@ class CallLog:
     def name(self, named: Global) -> None:
         """Take note of a class or function that the pickle names for the first time."""
         key = named.module, named.name
-        if key in CALL_ARGUMENTS or key in CALL_CLASSES:
-            self._handing_on[id(named)] = CALL_ARGUMENTS.get(key, ()), CALL_CLASSES.get(key, ())
+        if key in HANDING_ON:
+            self._handing_on[id(named)] = HANDING_ON[key]
 
     def call(self, called: Any, arguments: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
         """REDUCE, OBJ, INST: `called` is called."""

@@ -1,15 +1,15 @@
 """Warnings about what loading a pickle would call: what runs commands or code, and what nobody here knows.
 
-Whatever is not in `known.py` and is called is named in a warning. The lists here decide its wording only: they need not
-be complete. Both lists are of what scanners of pickles look for, or were bypassed with.
+Whatever is not `KNOWN` and is called is named in a warning. The lists of what runs code decide its wording only: they
+need not be complete. They are of what scanners of pickles look for, or were bypassed with.
 """
 
 from __future__ import annotations
 
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats.torch_save.known import KNOWN, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,27 +25,17 @@ def dangers(path: str, names: CalledNames, loader: str = TORCH_LOAD) -> tuple[Pr
     """Warnings about the file at `path`, whose pickle `loader` reads."""
     running = sorted({shown(named) for named in names.named if runs_code(named)})
     unknown = sorted(set(_unknown(names)))
-    return (*_running(path, running, loader), *_calling(path, unknown, loader))
-
-
-def _running(path: str, names: Sequence[str], loader: str) -> Iterator[Problem]:
-    if names:
-        them = "it" if len(names) == 1 else "them"
-        message = (
-            f"{shown(path)}: its pickle names {_listed(names)}, which can run any command or code: "
-            f"{loader} may call {them}"
-        )
-        yield Problem(
-            "torch.runs_code", message, "initctl ran nothing; do not load the file unless you trust its maker"
-        )
-
-
-def _calling(path: str, names: Sequence[str], loader: str) -> Iterator[Problem]:
-    if names:
-        message = f"{shown(path)}: {loader} may call {_listed(names)}, which initctl does not know"
-        yield Problem(
-            "torch.unknown_calls", message, "initctl ran nothing; load the file if you know what this code does"
-        )
+    problems = []
+    if running:
+        can = f"its pickle names {_listed(running)}, which can run any command or code"
+        message = f"{shown(path)}: {can}: {loader} may call {'it' if len(running) == 1 else 'them'}"
+        hint = "initctl ran nothing; do not load the file unless you trust its maker"
+        problems.append(Problem("torch.runs_code", message, hint))
+    if unknown:
+        message = f"{shown(path)}: {loader} may call {_listed(unknown)}, which initctl does not know"
+        hint = "initctl ran nothing; load the file if you know what this code does"
+        problems.append(Problem("torch.unknown_calls", message, hint))
+    return tuple(problems)
 
 
 def _unknown(names: CalledNames) -> Iterator[str]:
@@ -78,6 +68,12 @@ def _is_listed(module: str, name: str) -> bool:
 def _is_special(part: str) -> bool:
     """Whether a name is one of Python's own machinery: `__globals__`, `__dict__`, `__subclasses__`."""
     return part.startswith("__") and part.endswith("__")
+
+
+def resolved(named: Global) -> tuple[str, str]:
+    """The module and the name that the pickle module looks up: protocol 2, which torch.save writes, has Python 2's."""
+    module, name = NAME_MAPPING.get((named.module, named.name), (named.module, named.name))
+    return IMPORT_MAPPING.get(module, module), name
 
 
 _MODULES = frozenset(
@@ -137,3 +133,90 @@ _FUNCTIONS = frozenset(
     )
     for name in names.split()
 )
+
+_PLAIN = (
+    "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple type "
+    "ArithmeticError AssertionError Exception KeyError RuntimeError TypeError ValueError"
+)
+_TENSOR_KINDS = "BFloat16 Bool Byte Char ComplexDouble ComplexFloat Double Float Half Int Long Short"
+_STORAGES = f"{_TENSOR_KINDS} QInt32 QInt8 QUInt2x4 QUInt4x2 QUInt8"
+
+_ROWS: tuple[tuple[str, str], ...] = (
+    # Python
+    ("builtins", _PLAIN),
+    ("_codecs", "encode"),  # bytes, in protocol 2
+    ("argparse", "Namespace"),
+    ("array", "array _array_reconstructor"),
+    ("collections", "ChainMap Counter OrderedDict UserDict UserList defaultdict deque"),
+    ("copyreg", "_reconstructor __newobj__ __newobj_ex__"),
+    ("datetime", "date datetime time timedelta timezone"),
+    ("decimal", "Decimal"),
+    ("fractions", "Fraction"),
+    ("functools", "partial"),  # what it holds is not called; if the partial is, that is noted
+    ("io", "BytesIO StringIO"),
+    ("_io", "BytesIO StringIO"),
+    ("itertools", "chain count cycle repeat"),
+    ("logging", "getLogger"),
+    ("operator", "getitem"),  # typing.Optional[int], as omegaconf keeps it
+    ("_operator", "getitem"),
+    *((module, "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath")
+      for module in ("pathlib", "pathlib._local")),
+    ("random", "Random"),
+    ("re", "_compile"),
+    ("types", "GenericAlias MappingProxyType SimpleNamespace"),
+    ("uuid", "UUID"),
+    ("zoneinfo", "ZoneInfo ZoneInfo._unpickle"),
+    # torch, as torch/_weights_only_unpickler.py allows it, and what it does not
+    ("torch", "Generator Size Tensor device finfo iinfo"),
+    ("torch._tensor", "_rebuild_from_type _rebuild_from_type_v2"),
+    ("torch._utils",
+     ("_rebuild_device_tensor_from_cpu_tensor _rebuild_device_tensor_from_numpy _rebuild_meta_tensor_no_storage "
+      "_rebuild_nested_tensor _rebuild_parameter _rebuild_parameter_with_state _rebuild_qtensor _rebuild_tensor "
+      "_rebuild_sparse_csr_tensor _rebuild_sparse_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 "
+      "_rebuild_wrapper_subclass _rebuild_xla_tensor")),
+    *((module, " ".join(f"{kind}Storage" for kind in _STORAGES.split())) for module in ("torch", "torch.cuda")),
+    *((module, " ".join(f"{kind}Tensor" for kind in _TENSOR_KINDS.split()))
+      for module in ("torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse")),
+    ("torch.jit._pickle", "build_boollist build_doublelist build_intlist build_tensorlist restore_type_tag"),
+    ("torch.nn.parameter", "Buffer Parameter UninitializedBuffer UninitializedParameter"),
+    ("torch.serialization", "_get_layout"),
+    ("torch.storage", "TypedStorage UntypedStorage"),
+    ("torch._C", "Generator"),
+    ("torch.distributed.checkpoint.metadata", "_MEM_FORMAT_ENCODING"),
+    ("torch.distributed.checkpoint.planner", "LoadItemType WriteItemType"),  # in Megatron-core's .metadata
+    ("torch.distributed.fsdp.api", "BackwardPrefetch ShardingStrategy StateDictType"),
+    # NumPy: scalars, arrays, dtypes, random states
+    ("numpy", "dtype ndarray"),
+    *((f"numpy.{core}.multiarray", "_reconstruct scalar") for core in ("core", "_core")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+    ("numpy.ma.core", "_mareconstruct"),
+    ("numpy.random._pickle", "__bit_generator_ctor __generator_ctor __randomstate_ctor"),
+    ("numpy.random._mt19937", "MT19937"),
+    ("numpy.random._pcg64", "PCG64 PCG64DXSM"),
+    ("numpy.random._philox", "Philox"),
+    ("numpy.random._sfc64", "SFC64"),
+    ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"),
+    # enums, which are called by their value
+    ("accelerate.utils.dataclasses",
+     ("ComputeEnvironment CustomDtype DDPCommunicationHookType DistributedType DynamoBackend FP8BackendType LoggerType "
+     "PrecisionType RNGType SageMakerDistributedType")),
+    ("deepspeed.runtime.zero.config", "ZeroStageEnum"),
+    ("deepspeed.runtime.zero.offload_config", "OffloadDeviceEnum"),
+    ("megatron.core.enums", "Fp4Recipe Fp8Recipe ModelType"),
+    ("megatron.core.rerun_state_machine", "RerunDiagnostic RerunMode RerunState"),
+    ("megatron.core.transformer.enums", "AttnBackend AttnMaskType AttnType CudaGraphScope LayerType ModelType"),
+    *((module, "AttnMaskType AttnType LayerType ModelType PositionEmbeddingType")
+      for module in ("megatron.enums", "megatron.model.enums")),
+    ("peft.utils.peft_types", "PeftType TaskType"),
+    ("torchao.quantization.quant_primitives", "MappingType TorchAODType ZeroPointDomain"),
+    ("torchao.quantization.quantize_.common.kernel_preference", "KernelPreference"),
+    ("transformers.debug_utils", "DebugOption"),
+    ("transformers.trainer_utils",
+     ("EvaluationStrategy FSDPOption HubStrategy IntervalStrategy SaveStrategy SchedulerType")),
+    ("transformers.training_args", "OptimizerNames ParallelMode"),
+)  # fmt: skip
+
+KNOWN = frozenset((module, name) for module, names in _ROWS for name in names.split())
+"""What pickles of checkpoints are known to call, and do no harm with: by REDUCE as a rule, since a class that is only
+rebuilt needs no row. Pairs of a module and a name, which is Python 3's: `resolved` gives it for Python 2's.
+"""

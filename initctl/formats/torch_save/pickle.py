@@ -162,10 +162,6 @@ class _Machine:
             value.position, value.width = position, width
         stack.append(value)
 
-    def byte(self, at: int) -> int:
-        self.number(self.data[at], at, 1)
-        return at + 1
-
     def pop(self, _: int) -> None:
         """A mark is on the stack like a value."""
         if self.stack:
@@ -189,10 +185,6 @@ class _Machine:
         if type(self.stack[-1]) is PatchableInt:
             self.stack[-1] = int(self.stack[-1])
         return self.stack[-1]
-
-    def pair(self, _: int) -> None:
-        last = self.stack.pop()
-        self.stack[-1] = (self.stack[-1], last)
 
     def mark(self, at: int) -> int | None:
         """Begin a tuple or the like; a tensor's arguments as torch writes them are taken at once."""
@@ -366,23 +358,18 @@ def _with_value(read: Callable[[Any], Any], take: Callable[[_Machine, Any], None
     return follow
 
 
-def _with_number(form: str, take: Callable[[_Machine, int], None]) -> _Follow:
-    """The same with a whole number, of a form of `struct`: the instructions that there are most of."""
+def _with_number(form: str, take: Callable[[_Machine, int], None] | None = None) -> _Follow:
+    """The same with a whole number, of a form of `struct`: the instructions that there are most of. One that nothing
+    takes may be a step.
+    """
     unpack, width = struct.Struct(form).unpack_from, struct.calcsize(form)
 
     def follow(machine: _Machine, at: int) -> int:
-        take(machine, unpack(machine.data, at)[0])
-        return at + width
-
-    return follow
-
-
-def _with_step(form: str) -> _Follow:
-    """The same with a number that may be a step."""
-    unpack, width = struct.Struct(form).unpack_from, struct.calcsize(form)
-
-    def follow(machine: _Machine, at: int) -> int:
-        machine.number(unpack(machine.data, at)[0], at, width)
+        (value,) = unpack(machine.data, at)
+        if take:
+            take(machine, value)
+        else:
+            machine.number(value, at, width)
         return at + width
 
     return follow
@@ -406,63 +393,39 @@ def _with_text(form: str) -> _Follow:
     return follow
 
 
-def _extension(machine: _Machine, code: int) -> None:
-    machine.name("copyreg", f"extension {code}")
-
-
 if TYPE_CHECKING:
     _Follow = Callable[[_Machine, int], int | None]
 
 _READERS = {opcode.name: opcode.arg.reader for opcode in pickletools.opcodes if opcode.arg}
-_VALUES = "INT LONG LONG1 LONG4 FLOAT BINFLOAT BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
+_VALUES = "LONG LONG1 LONG4 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
 _TEXTS = "BINSTRING SHORT_BINSTRING UNICODE"
-_INSTRUCTIONS: dict[str, _Follow] = {
+_MAKING: dict[str, _Follow] = {
     **{name: _with_value(_READERS[name]) for name in _VALUES.split()},
     **{name: _with_value(_READERS[name], _Machine.text) for name in _TEXTS.split()},
-    "PROTO": _with_number("<B", _Machine.proto),
-    "FRAME": _with_number("<Q", lambda *_: None),
     "MARK": _Machine.mark,
-    "POP": _Machine.pop,
-    "POP_MARK": lambda machine, _: machine.discard(*machine.since_mark()),
-    "DUP": lambda machine, _: machine.push(machine.shared()),
-    "GET": _with_value(_READERS["GET"], _Machine.get),
-    "BINGET": _with_number("<B", _Machine.get),
-    "LONG_BINGET": _with_number("<I", _Machine.get),
     "PUT": _with_value(_READERS["PUT"], _Machine.put_anywhere),
     "BINPUT": _with_number("<B", _Machine.put),
     "LONG_BINPUT": _with_number("<I", _Machine.put),
     "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
-    "NONE": lambda machine, _: machine.push(None),
-    "NEWTRUE": lambda machine, _: machine.push(True),  # noqa: FBT003 - a value of the pickle
-    "NEWFALSE": lambda machine, _: machine.push(False),  # noqa: FBT003
-    "BININT": _with_step("<i"),
-    "BININT1": _Machine.byte,
-    "BININT2": _with_step("<H"),
     "STRING": _with_value(_read_quoted, _Machine.text),
     "SHORT_BINUNICODE": _with_text("<B"),
     "BINUNICODE": _with_text("<I"),
     "BINUNICODE8": _with_text("<Q"),
     "NEXT_BUFFER": lambda machine, _: machine.push(Call(Global("pickle", "PickleBuffer"))),
-    "READONLY_BUFFER": lambda *_: None,
-    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
-    "TUPLE1": lambda machine, _: machine.push((machine.stack.pop(),)),
-    "TUPLE2": _Machine.pair,
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.top(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.top(2))),
     "TUPLE3": lambda machine, _: machine.push(tuple(machine.top(3))),
     "EMPTY_LIST": lambda machine, _: machine.push([]),
     "LIST": lambda machine, _: machine.push(machine.since_mark()),
-    "APPEND": lambda machine, _: machine.add([machine.stack.pop()]),
-    "APPENDS": lambda machine, _: machine.add(machine.since_mark()),
     "EMPTY_SET": lambda machine, _: machine.push(Call(SET)),
-    "ADDITEMS": lambda machine, _: machine.add(machine.since_mark()),
     "FROZENSET": lambda machine, _: machine.push(Call(FROZENSET, items=machine.since_mark())),
     "EMPTY_DICT": lambda machine, _: machine.push(Call(DICT)),
     "DICT": lambda machine, _: machine.push(Call(DICT, pairs=_paired(machine.since_mark()))),
-    "SETITEM": lambda machine, _: machine.set_items(machine.top(2)),
-    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
-    "EXT1": _with_number("<B", _extension),
-    "EXT2": _with_number("<H", _extension),
-    "EXT4": _with_number("<i", _extension),
+    **{
+        name: _with_number(form, lambda machine, code: machine.name("copyreg", f"extension {code}"))
+        for name, form in (("EXT1", "<B"), ("EXT2", "<H"), ("EXT4", "<i"))
+    },
     "GLOBAL": _with_value(_read_names, lambda machine, names: machine.name(*names)),
     "STACK_GLOBAL": _Machine.stack_global,
     "REDUCE": _Machine.reduce,
@@ -470,17 +433,34 @@ _INSTRUCTIONS: dict[str, _Follow] = {
     "NEWOBJ_EX": _Machine.newobj_ex,
     "INST": _with_value(_read_names, _Machine.inst),
     "OBJ": _Machine.obj,
-    "BUILD": _Machine.build,
     "PERSID": _with_value(_read_name, _Machine.leave),
     "BINPERSID": lambda machine, _: machine.leave(machine.stack.pop()),
 }
-_MAKING_NOTHING = frozenset(
-    (
-        "GET", "BINGET", "LONG_BINGET", "POP", "POP_MARK", "DUP", "NONE", "NEWTRUE", "NEWFALSE", "EMPTY_TUPLE", "INT",
-        "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT", "APPEND", "APPENDS", "ADDITEMS", "SETITEM", "SETITEMS",
-        "BUILD", "PROTO", "FRAME", "READONLY_BUFFER",
-    )
-)  # fmt: skip
+_MAKING_NOTHING: dict[str, _Follow] = {
+    **{name: _with_value(_READERS[name]) for name in ("INT", "FLOAT", "BINFLOAT")},
+    "PROTO": _with_number("<B", _Machine.proto),
+    "FRAME": _with_number("<Q", lambda *_: None),
+    "POP": _Machine.pop,
+    "POP_MARK": lambda machine, _: machine.discard(*machine.since_mark()),
+    "DUP": lambda machine, _: machine.push(machine.shared()),
+    "GET": _with_value(_READERS["GET"], _Machine.get),
+    "BINGET": _with_number("<B", _Machine.get),
+    "LONG_BINGET": _with_number("<I", _Machine.get),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),  # noqa: FBT003 - a value of the pickle
+    "NEWFALSE": lambda machine, _: machine.push(False),  # noqa: FBT003
+    "BININT": _with_number("<i"),
+    "BININT1": _with_number("<B"),
+    "BININT2": _with_number("<H"),
+    "READONLY_BUFFER": lambda *_: None,
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "APPEND": lambda machine, _: machine.add([machine.stack.pop()]),
+    "APPENDS": lambda machine, _: machine.add(machine.since_mark()),
+    "ADDITEMS": lambda machine, _: machine.add(machine.since_mark()),
+    "SETITEM": lambda machine, _: machine.set_items(machine.top(2)),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
+    "BUILD": _Machine.build,
+}
 """Instructions that put nothing new into memory, or a number at most."""
 _STEP = "step"
 """What torch's optimizers call the one number that they once kept beside tensors."""
@@ -494,9 +474,10 @@ def _unknown(machine: _Machine, at: int) -> None:
 def _table() -> list[tuple[_Follow, int]]:
     """What follows each instruction, by its code, and what it counts as."""
     table: list[tuple[_Follow, int]] = [(_unknown, 0)] * 256
-    for opcode in pickletools.opcodes:
-        if ord(opcode.code) != _STOP:
-            table[ord(opcode.code)] = _INSTRUCTIONS[opcode.name], 1 if opcode.name in _MAKING_NOTHING else 2
+    codes = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
+    for instructions, cost in ((_MAKING, 2), (_MAKING_NOTHING, 1)):
+        for name, follow in instructions.items():
+            table[codes[name]] = follow, cost
     return table
 
 

@@ -39,6 +39,14 @@ class Storage(NamedTuple):
     first: int
 
 
+class _Wrapped(NamedTuple):
+    """What a wrapper is made from: the call of the tensor in it, what it carries beside that, and its subclass."""
+
+    inner: Any
+    carried: list[Any]
+    subclass: str | None = None
+
+
 class TensorView(NamedTuple):
     """A tensor as it is described: `offset` and `strides` count elements of the storage.
 
@@ -78,16 +86,15 @@ def described(value: TensorCall) -> TensorView:
     """The tensor that `value` would be. Raises `Malformed`."""
     subclass: str | None = None
     for _ in range(_MOST_WRAPPERS):
-        if (function := _function(value)) not in _WRAPPERS:
+        if (wrapped := _wrapped(value)) is None:
             break
-        inner, kind = _WRAPPERS[function](value)
-        subclass = subclass or kind
-        if not is_tensor(inner):
-            return _unknown(inner, f"it is a tensor subclass, {subclass or 'of no known name'}")
-        value = inner
+        subclass = subclass or wrapped.subclass
+        if not is_tensor(wrapped.inner):
+            return _unknown(wrapped.inner, f"it is a tensor subclass, {subclass or 'of no known name'}")
+        value = wrapped.inner
     else:
         raise Malformed("is wrapped too often")
-    found = _DESCRIBED[function](value)
+    found = _DESCRIBED[_function(value)](value)
     if subclass and not found.unwritable:
         found = found._replace(unwritable=f"it is a tensor subclass, {subclass}")
     return found
@@ -102,21 +109,20 @@ def behind(value: TensorCall) -> list[Any]:
     """What a tensor is made of or carries that may lead to storages, but for the one that it is described to be in."""
     found: list[Any] = []
     for _ in range(_MOST_WRAPPERS):
-        function, arguments = _function(value), value.arguments
         if value.state or value.pairs or value.items:
             found += value.state, value.pairs, value.items
-        if not isinstance(arguments, tuple) or len(arguments) > _MOST_ARGUMENTS:
+        try:
+            wrapped = _wrapped(value)
+        except Malformed:
             break
-        if function in _IN_STORAGES and len(arguments) >= 4:
-            return leading((*found, *arguments[4:]))
-        if function in _PARAMETERS and arguments and is_tensor(arguments[0]):
-            value, others = arguments[0], arguments[1:]
-        elif function in _TYPES and len(arguments) >= 3 and is_tensor(inner := _made_by(*arguments[:3:2])):
-            value, others = inner, arguments[3:]
-        else:
+        if wrapped is None or not is_tensor(wrapped.inner):
             break
-        found += others
-    return leading([*found, value.arguments])
+        value = wrapped.inner
+        found += wrapped.carried
+    arguments = value.arguments
+    if _function(value) in _IN_STORAGES and isinstance(arguments, tuple) and 4 <= len(arguments) <= _MOST_ARGUMENTS:
+        return leading((*found, *arguments[4:]))
+    return leading([*found, arguments])
 
 
 def storage_of(value: object) -> Storage:
@@ -235,14 +241,10 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
     return None
 
 
-def _quantized(value: Call) -> TensorView:
-    return _strided(value)._replace(unwritable="it is quantized: its numbers mean nothing without its scale")
-
-
-def _meta(value: Call) -> TensorView:
-    """`_rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad)`."""
-    dtype, size, *_ = _arguments(value, 2)
-    return TensorView(dtype_of(dtype), sizes_of(size), unwritable="it is on the meta device, and has no bytes")
+def _without_bytes(value: Call, at: int, why: str) -> TensorView:
+    """A tensor whose dtype and size are arguments number `at` and the next."""
+    dtype, size, *_ = _arguments(value, at + 2)[at:]
+    return TensorView(dtype_of(dtype), sizes_of(size), unwritable=why)
 
 
 def _sparse(value: Call) -> TensorView:
@@ -276,9 +278,9 @@ def _made_of(value: object) -> Iterator[Any]:
 def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - whatever a pickle holds
     """`value` without the wrappers around it, as far as there may be any."""
     for _ in range(_WRAPPED):
-        if not (is_tensor(value) and (unwrap := _WRAPPERS.get(_function(value)))):
+        if not (is_tensor(value) and (wrapped := _wrapped(value))):
             break
-        value, _ = unwrap(value)
+        value = wrapped.inner
     return value
 
 
@@ -297,26 +299,16 @@ def _type_name(kind: object) -> str:
     return f"{shown(kind)}, and each rank saved a part of it" if is_part(kind) else shown(kind)
 
 
-def _nested(value: Call) -> TensorView:
-    """`_rebuild_nested_tensor(buffer, sizes, strides, storage_offsets)`."""
-    return _unknown(value, "it is nested: it has no shape of its own")
-
-
-def _wrapper(value: Call) -> TensorView:
-    """`_rebuild_wrapper_subclass(cls, dtype, size, …)`."""
-    kind, dtype, size, *_ = _arguments(value, 3)
-    return TensorView(dtype_of(dtype), sizes_of(size), unwritable=f"it is a tensor subclass, {_type_name(kind)}")
-
-
-def _parameter(value: Call) -> tuple[Any, None]:
-    """`_rebuild_parameter(data, requires_grad, backward_hooks)`, and with its attributes after that."""
-    return _arguments(value, 1)[0], None
-
-
-def _from_type(value: Call) -> tuple[Any, str | None]:
-    """`_rebuild_from_type_v2(function, type, arguments, state)`: a subclass, or a tensor with attributes."""
-    function, kind, arguments, *_ = _arguments(value, 3)
-    return _made_by(function, arguments), None if kind in _PLAIN else _type_name(kind)
+def _wrapped(value: TensorCall) -> _Wrapped | None:
+    """What is in a wrapper, if `value` is one: a parameter, a subclass, or a tensor with attributes."""
+    function = _function(value)
+    if function in _PARAMETERS:  # (data, requires_grad, backward_hooks), and attributes
+        inner, *carried = _arguments(value, 1)
+        return _Wrapped(inner, carried)
+    if function in _TYPES:  # (function, type, arguments, state)
+        rebuild, kind, arguments, *carried = _arguments(value, 3)
+        return _Wrapped(_made_by(rebuild, arguments), carried, None if kind in _PLAIN else _type_name(kind))
+    return None
 
 
 def _made_by(function: Any, arguments: Any) -> Call:  # noqa: ANN401 - whatever a pickle holds
@@ -347,20 +339,22 @@ _TYPES = frozenset(
     )
 )
 _IN_STORAGES = _STRIDED | {(_UTILS, "_rebuild_qtensor")}
-_WRAPPERS: dict[tuple[str, str], Callable[[Call], tuple[Any, str | None]]] = {
-    **dict.fromkeys(_PARAMETERS, _parameter),
-    **dict.fromkeys(_TYPES, _from_type),
-}
 _DESCRIBED: dict[tuple[str, str], Callable[[Call], TensorView]] = {
     **dict.fromkeys(_STRIDED, _strided),
-    (_UTILS, "_rebuild_qtensor"): _quantized,
-    (_UTILS, "_rebuild_meta_tensor_no_storage"): _meta,
+    (_UTILS, "_rebuild_qtensor"): lambda value: _strided(value)._replace(
+        unwritable="it is quantized: its numbers mean nothing without its scale"
+    ),
+    (_UTILS, "_rebuild_meta_tensor_no_storage"): lambda value: _without_bytes(
+        value, 0, "it is on the meta device, and has no bytes"
+    ),
     (_UTILS, "_rebuild_sparse_tensor"): _sparse,
     (_UTILS, "_rebuild_sparse_csr_tensor"): _sparse,
-    (_UTILS, "_rebuild_nested_tensor"): _nested,
-    (_UTILS, "_rebuild_wrapper_subclass"): _wrapper,
+    (_UTILS, "_rebuild_nested_tensor"): lambda value: _unknown(value, "it is nested: it has no shape of its own"),
+    (_UTILS, "_rebuild_wrapper_subclass"): lambda value: _without_bytes(
+        value, 1, f"it is a tensor subclass, {_type_name(_arguments(value, 3)[0])}"
+    ),
 }
-REBUILDING = _WRAPPERS.keys() | _DESCRIBED.keys()
+REBUILDING = _PARAMETERS | _TYPES | _DESCRIBED.keys()
 """The functions that rebuild tensors: pairs of a module and a name."""
 _PARTS = ("DTensor", "ShardedTensor")
 """Torch has moved them from module to module."""

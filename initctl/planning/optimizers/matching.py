@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.formats.optimizers import Group, Optimizer, Parameter
+    from initctl.formats.optimizers import Group, Optimizer, ParameterKey
     from initctl.tensors import Shape, TensorSpec
 
 _ORDERED = (TORCH, TORCH_LEGACY)
@@ -28,7 +28,7 @@ _ORDERED = (TORCH, TORCH_LEGACY)
 class Matched(NamedTuple):
     """The parameter that each tensor is, by the name that its values derive from; they may be matched `by_name`."""
 
-    parameters: Mapping[str, Parameter]
+    parameters: Mapping[str, ParameterKey]
     by_name: bool
 
 
@@ -92,7 +92,7 @@ def matched(
     return Matched(found, bool(named))
 
 
-def _names(optimizer: Optimizer) -> dict[str, Parameter]:
+def _names(optimizer: Optimizer) -> dict[str, ParameterKey]:
     """The parameters by their names, if the optimizer knows all of them."""
     if optimizer.groups and all(group.names for group in optimizer.groups):
         return {
@@ -105,7 +105,7 @@ def _names(optimizer: Optimizer) -> dict[str, Parameter]:
     return {p: p for p in named} if len(named) == len(parameters) else {}
 
 
-def _by_name(optimizer: Optimizer, named: Mapping[str, Parameter], tensors: Candidates) -> dict[str, Parameter]:
+def _by_name(optimizer: Optimizer, named: Mapping[str, ParameterKey], tensors: Candidates) -> dict[str, ParameterKey]:
     root = f"{tensors.checkpoint.root}."
     named = {name.removeprefix(root): parameter for name, parameter in named.items()}
     if missing := [name for name in named if name not in tensors.by_name]:
@@ -119,7 +119,7 @@ def _by_name(optimizer: Optimizer, named: Mapping[str, Parameter], tensors: Cand
 
 def _by_order(
     optimizer: Optimizer, tensors: Candidates, names: Collection[str], whole: frozenset[str]
-) -> dict[str, Parameter]:
+) -> dict[str, ParameterKey]:
     """Parameters are numbered in the order in which the model lists them, group after group.
 
     A tied one is where it comes first. One group of as many parameters as there are tensors is matched in this order.
@@ -136,13 +136,17 @@ def _by_order(
     wanted = {tensor.shape for name, tensor in candidates.items() if name in names}
     if wanted:
         _check_shapes(optimizer, shapes, tensors)
-    found: dict[str, Parameter] = {}
+    found: dict[str, ParameterKey] = {}
     for one in wanted:
-        found |= _mistakable(one, shapes, tensors, whole) or _of_shape(one, optimizer, shapes, tensors)
+        named = [name for name, tensor in candidates.items() if tensor.shape == one]
+        of_shape = [parameter for parameter in parameters if shapes[parameter] == one]
+        if not whole.issuperset(named) or len(of_shape) != len(named):
+            _check_order(optimizer, one, shapes, tensors, len(named))
+        found |= zip(named, of_shape, strict=bool(of_shape))
     return found
 
 
-def _check_shapes(optimizer: Optimizer, shapes: Mapping[Parameter, Shape | None], tensors: Candidates) -> None:
+def _check_shapes(optimizer: Optimizer, shapes: Mapping[ParameterKey, Shape | None], tensors: Candidates) -> None:
     """Refuse if a parameter may be any tensor, or several of them in one piece."""
     known = {tensor.shape for tensor in (*tensors.checkpoint.tensors, *tensors.others)}
     for parameter, found in shapes.items():
@@ -155,41 +159,34 @@ def _check_shapes(optimizer: Optimizer, shapes: Mapping[Parameter, Shape | None]
             uncertain(optimizer, f"{why}: it may hold several of them in one piece")
 
 
-def _mistakable(
-    wanted: Shape, shapes: Mapping[Parameter, Shape | None], tensors: Candidates, whole: frozenset[str]
-) -> dict[str, Parameter]:
-    """The tensors of one shape, as its parameters in any order, if all are `whole` and as many as the parameters."""
-    names = [name for name, tensor in tensors.parameters.items() if tensor.shape == wanted]
-    found = [parameter for parameter, shape in shapes.items() if shape == wanted]
-    return dict(zip(names, found, strict=True)) if whole.issuperset(names) and len(found) == len(names) else {}
-
-
-def _of_shape(
-    wanted: Shape, optimizer: Optimizer, shapes: Mapping[Parameter, Shape | None], tensors: Candidates
-) -> dict[str, Parameter]:
-    """The tensors of one shape, as the parameters that they are."""
+def _check_order(
+    optimizer: Optimizer,
+    wanted: Shape,
+    shapes: Mapping[ParameterKey, Shape | None],
+    tensors: Candidates,
+    count: int,
+) -> None:
+    """Refuse unless the `count` tensors of one shape are its parameters in their order, if there are any."""
     alike = [group for group in optimizer.groups if any(shapes[p] == wanted for p in group.parameters)]
     if not alike:
-        return {}
-    names = [name for name, tensor in tensors.parameters.items() if tensor.shape == wanted]
-    found = [p for p in alike[0].parameters if shapes[p] == wanted]
-    if len(alike) > 1 or len(found) != len(names):
-        remedy = "name those that are buffers with --buffers" if len(found) < len(names) else ""
+        return
+    found = sum(shapes[p] == wanted for p in alike[0].parameters)
+    if len(alike) > 1 or found != count:
+        remedy = "name those that are buffers with --buffers" if found < count else ""
         uncertain(optimizer, f"it is unclear which are the tensors of shape {list(wanted)}", remedy)
-    if not tensors.are_ordered and len(found) > 1:
+    if not tensors.are_ordered and found > 1:
         why = f"several have shape {list(wanted)}, and this kind of file does not keep the order of tensors"
         uncertain(optimizer, why)
     listed: Iterator[Shape | None] = (tensor.shape for tensor in tensors.parameters.values())
     if tensors.are_ordered and not all(shapes[p] in listed for p in alike[0].parameters):  # each behind the one before
         uncertain(optimizer, "they are not in the order of the state dict")
-    return dict(zip(names, found, strict=True))
 
 
-def _parameters(groups: Iterable[Group]) -> list[Parameter]:
+def _parameters(groups: Iterable[Group]) -> list[ParameterKey]:
     return [parameter for group in groups for parameter in group.parameters]
 
 
-def shape(optimizer: Optimizer, parameter: Parameter) -> Shape | None:
+def shape(optimizer: Optimizer, parameter: ParameterKey) -> Shape | None:
     """The shape of a parameter: that of what is known to be kept for each of its elements."""
     kept = optimizer.state.get(parameter, {})
     shapes = {tensor.shape for kind, tensor in kept.items() if kind in FULL}
@@ -198,7 +195,7 @@ def shape(optimizer: Optimizer, parameter: Parameter) -> Shape | None:
     return next(iter(shapes), None) or _factored(optimizer, parameter)
 
 
-def _factored(optimizer: Optimizer, parameter: Parameter) -> Shape | None:
+def _factored(optimizer: Optimizer, parameter: ParameterKey) -> Shape | None:
     """The shape of a parameter of which there are numbers for its rows and for its columns."""
     kept = optimizer.state.get(parameter, {})
     if any(FACTORED_OTHERWISE in group.options for group in optimizer.groups):

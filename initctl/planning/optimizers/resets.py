@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, listed, shown
 from initctl.formats.optimizers.kinds import BY_NAME as KNOWN_KINDS
+from initctl.formats.optimizers.kinds import OfParameter, Option, Unknown, kind_of
+from initctl.initializers import Unfit
 from initctl.planning.action import RESET, Action
-from initctl.planning.optimizers.beginnings import State, beginning
+from initctl.planning.fits import check_holds
 from initctl.planning.optimizers.matching import Candidates, matched
 from initctl.planning.optimizers.refusing import ON_ITS_OWN, WEIGHTS_ALONE, refuse, start_anew
 from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.formats.optimizers import Optimizer, Parameter
-    from initctl.planning.optimizers.beginnings import Beginning
+    from initctl.formats.optimizers import Optimizer, ParameterKey
     from initctl.tensors import TensorSpec
 
     Filled = Mapping[str, Sequence[Action]]
@@ -34,6 +35,32 @@ class Resets(NamedTuple):
 
     actions: tuple[Action, ...] = ()
     warnings: tuple[Problem, ...] = ()
+
+
+class _State(NamedTuple):
+    """What an optimizer keeps of one parameter under one name; messages say that it is at `place`.
+
+    `states` are all that it keeps of the parameter, and `options` those of the parameter's group, if that is known.
+    `hint` says what to do if it cannot be set back.
+    """
+
+    name: str
+    tensor: TensorSpec | None
+    states: Mapping[str, TensorSpec | None]
+    options: Mapping[str, float] | None
+    place: str
+    hint: str
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise the `FitError` that says `why` it cannot be set back."""
+        refuse(f"{self.place}: {why}", self.hint)
+
+
+class _Beginning(NamedTuple):
+    """What is written to `tensor`: `value`, or, without one, what the parameter gets."""
+
+    tensor: TensorSpec
+    value: float | None
 
 
 def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[str] = ()) -> Resets:
@@ -116,22 +143,22 @@ def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[A
         if unknown and not states:
             refuse(f"{place}: may be in {shown(unknown[0])}, of which nothing is known", start_anew(optimizer))
         for state in states:
-            if begins := beginning(state):
+            if begins := _beginning(state):
                 for action in filled[name]:
                     yield from _reset(state, begins, action, by_name=by_name)
 
 
 def _states(
-    optimizer: Optimizer, parameter: Parameter, options: Mapping[str, float] | None, place: str
-) -> Iterator[State]:
+    optimizer: Optimizer, parameter: ParameterKey, options: Mapping[str, float] | None, place: str
+) -> Iterator[_State]:
     """All that is kept of a parameter, in whose group there are `options`."""
     kept = {**optimizer.state.get(parameter, {}), **optimizer.numbers.get(parameter, {})}
     hint = start_anew(optimizer)
     for name, tensor in kept.items():
-        yield State(name, tensor, kept, options, place, hint)
+        yield _State(name, tensor, kept, options, place, hint)
 
 
-def _reset(state: State, begins: Beginning, action: Action, *, by_name: bool) -> Iterator[Action]:
+def _reset(state: _State, begins: _Beginning, action: Action, *, by_name: bool) -> Iterator[Action]:
     """What sets `state` back as far as `action` fills the parameter."""
     tensor, is_full = begins.tensor, begins.tensor.shape == action.tensor.shape
     if action.rows is not None and not tensor.dtype.is_floating and tensor.shape:
@@ -151,7 +178,7 @@ def _constant(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) ->
     return Action(tensor, rule, name, arguments, {}, Constant(value), rows=rows)
 
 
-def _copied(state: State, tensor: TensorSpec, action: Action, *, by_name: bool) -> Action:
+def _copied(state: _State, tensor: TensorSpec, action: Action, *, by_name: bool) -> Action:
     """What gives `tensor`, which the parameter is rounded from, the values that `action` gives the parameter."""
     if not by_name or (tensor.dtype, tensor.shape) != (_FLOAT, action.tensor.shape):
         state.refuse(f"it is not certain that {shown(state.name)} is its copy in float32")
@@ -164,3 +191,44 @@ def _unknown_kinds(optimizer: Optimizer) -> list[str]:
     """What it keeps for any parameter and may be of others too, as L-BFGS keeps all that it knows with the first."""
     states = (*optimizer.state.values(), *optimizer.numbers.values())
     return [kind for kept in states for kind in kept if kind not in KNOWN_KINDS]
+
+
+def _beginning(state: _State) -> _Beginning | None:
+    """What `state` begins at; nothing if it may stay. Raises `FitError` if it cannot be set back."""
+    kind = kind_of(state.name, state.states, state.options or ())
+    if kind is None or (state.name == "momentum_buffer" and (state.options or {}).get("dampening")):
+        state.refuse(f"what {shown(state.name)} begins at is not known")
+    match kind.begins:
+        case None:
+            return None
+        case Unknown(why):
+            state.refuse(f"{shown(state.name)} {why}")
+        case OfParameter():
+            return _Beginning(_writable(state), None)
+        case Option() as option:
+            value = _option(state, option)
+        case float() as value:
+            pass
+    tensor = _writable(state)
+    try:
+        check_holds(tensor.dtype, Constant(value))
+    except Unfit as fact:
+        state.refuse(f"{shown(state.name)} cannot be set back: {fact}")
+    return _Beginning(tensor, value)
+
+
+def _option(state: _State, option: Option) -> float:
+    """The value of a group's option."""
+    if state.options is None or (option.otherwise is None and option.name not in state.options):
+        state.refuse(f"{shown(state.name)} begins at the option {option.name} of its group, which is not known")
+    if option.otherwise is None and state.tensor and state.tensor.dtype.parts > 1:
+        state.refuse(f"what {shown(state.name)} begins at is not known for complex numbers")
+    return state.options.get(option.name, option.otherwise or 0.0)
+
+
+def _writable(state: _State) -> TensorSpec:
+    if state.tensor is None:
+        state.refuse(f"{shown(state.name)} is not a tensor, and cannot be changed in the pickle")
+    if state.tensor.unwritable:
+        state.refuse(f"{shown(state.name)} cannot be written: {state.tensor.unwritable}")
+    return state.tensor

@@ -28,8 +28,8 @@ import torch.distributed.checkpoint as dcp
 from torch import nn
 
 from initctl.formats import read_checkpoint
-from initctl.formats.torch_save.dangers import dangers, runs_code
-from initctl.formats.torch_save.known import CALL_ARGUMENTS, CALL_CLASSES, KNOWN, resolved
+from initctl.formats.torch_save.calls import HANDING_ON
+from initctl.formats.torch_save.dangers import KNOWN, dangers, resolved, runs_code
 from initctl.formats.torch_save.pickle import read_pickle
 from initctl.formats.torch_save.standins import Global
 from tests.broken.torch_faults import REAL
@@ -353,7 +353,7 @@ VALUES = {f"torch.{name}" for name, value in vars(torch).items() if isinstance(v
 
 def test_nothing_that_is_known_runs_code():
     assert [pair for pair in KNOWN if runs_code(Global(*pair))] == []
-    assert CALL_ARGUMENTS.keys() | CALL_CLASSES.keys() <= KNOWN
+    assert HANDING_ON.keys() <= KNOWN
 
 
 def test_names_are_resolved_as_the_pickle_module_does():

@@ -1,18 +1,19 @@
-"""What keeps the old values of tensors that are filled, and training goes on from: optimizers and copies."""
+"""What remembers tensors as they were before they are filled, here and in files beside: optimizers and copies."""
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats import beside
-from initctl.planning.optimizers.refusing import WEIGHTS_ALONE
+from initctl.formats import beside, with_beside
+from initctl.planning.optimizers.refusing import WEIGHTS_ALONE, refuse, without_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initctl.formats import Checkpoint
+    from initctl.formats import Beside, Checkpoint
 
 _MOMENTS = "the moments of the tensors that are initialized here"
 _WAYS_OUT = "resets them if it can match them; or train with a new optimizer"
@@ -54,3 +55,26 @@ def _beside(checkpoint: Checkpoint, paths: list[str]) -> Iterator[Problem]:
         keeps = "holds an optimizer, which keeps" if len(paths) == 1 else "hold optimizers, which keep"
         flag = "--reset-optimizer" if checkpoint.is_directory else "--reset-optimizer on the directory"
         yield Problem("optimizer.beside", f"{names}: {keeps} {_MOMENTS}", f"{flag} {_WAYS_OUT}")
+
+
+def with_optimizers_beside(checkpoint: Checkpoint) -> Checkpoint:
+    """`checkpoint` with the files of optimizers beside its weights among those that may be rewritten.
+
+    Raises `FitError` if one of them cannot be set back there.
+    """
+    found = beside(checkpoint)
+    for one in found:
+        _check(one, checkpoint)
+    return with_beside(checkpoint, found) if found else checkpoint
+
+
+def _check(found: Beside, checkpoint: Checkpoint) -> None:
+    place, hint = shown(found.path), without_file(found.name)
+    if found.has_copies:
+        refuse(f"{place}: holds copies of parameters ({found.has_copies}), which resuming puts in their place", hint)
+    if found.table is None:
+        refuse(f"{place}: holds an optimizer in a form that cannot be set back", hint)
+    if not checkpoint.is_directory:
+        directory = os.path.dirname(checkpoint.path) or "."
+        why = f"{place}: holds the optimizer, and only {shown(checkpoint.path)} is written"
+        refuse(why, f"name the directory, {shown(directory)}, instead of the file")
