@@ -13,7 +13,7 @@ from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.reading import Malformed, opened, read_at
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, read_pickle
-from initctl.formats.torch_save.standins import Call, Global, PatchableInt
+from initctl.formats.torch_save.standins import Global, Made, PatchableInt
 from initctl.formats.torch_save.tensors import dtype_of, sizes_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _chunked(fields: Mapping[str, Any], looks: Looks) -> dict[str, ChunkedTensor
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
     """The keys that lead to each tensor, by name, if the writer noted them down."""
     noted = fields.get("planner_data")
-    pairs = noted.pairs or [] if isinstance(noted, Call) else []
+    pairs = noted.pairs or [] if isinstance(noted, Made) else []
     return {
         name: keys
         for name, keys in pairs
@@ -94,10 +94,10 @@ def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
     }
 
 
-def _tensors(fields: Mapping[str, Any], looks: Looks) -> Iterator[tuple[str, Call]]:
+def _tensors(fields: Mapping[str, Any], looks: Looks) -> Iterator[tuple[str, Made]]:
     """The tensors that `.metadata` lists, by name."""
     for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", looks):
-        if not (isinstance(name, str) and isinstance(made, Call) and isinstance(made.called, Global)):
+        if not (isinstance(name, str) and isinstance(made, Made) and isinstance(made.called, Global)):
             raise Malformed("state_dict_metadata: lists what is neither a tensor nor bytes")
         if made.called.name == _TENSOR:
             yield name, made
@@ -108,7 +108,7 @@ def _tensors(fields: Mapping[str, Any], looks: Looks) -> Iterator[tuple[str, Cal
 def _others(fields: Mapping[str, Any], looks: Looks) -> Iterator[str]:
     """What the checkpoint holds beside tensors, by name: bytes, which nothing here looks into."""
     for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", looks):
-        if isinstance(name, str) and isinstance(made, Call) and getattr(made.called, "name", "") != _TENSOR:
+        if isinstance(name, str) and isinstance(made, Made) and getattr(made.called, "name", "") != _TENSOR:
             yield name
 
 
@@ -142,10 +142,10 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape
     return places
 
 
-def _whole(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> ChunkedTensor:
+def _whole(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> ChunkedTensor:
     fields = _attributes(made, looks)
     properties = fields.get("properties")
-    state = properties.state if isinstance(properties, Call) else None
+    state = properties.state if isinstance(properties, Made) else None
     dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties, looks).get("dtype")
     chunks = fields.get("chunks")
     if not isinstance(chunks, list):
@@ -167,11 +167,11 @@ def _whole(name: str, keys: Keys, made: Call, places: Mapping[tuple[str, Shape],
 
 def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
     """The attributes that an object is given."""
-    return looks.texts_of(value.state) if isinstance(value, Call) else {}
+    return looks.texts_of(value.state) if isinstance(value, Made) else {}
 
 
 def _pairs(value: Any, name: str, looks: Looks) -> list[tuple[Any, Any]]:  # noqa: ANN401
-    if not isinstance(value, Call):
+    if not isinstance(value, Made):
         raise Malformed(f"holds no {name}", "it is not torch.distributed.checkpoint's, or of a version not known")
     looks.spend(len(value.pairs or ()))
     return value.pairs or []

@@ -11,7 +11,6 @@ import re
 import stat
 import struct
 import zlib
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,27 +47,6 @@ STORED = 0
 IN_EXTRA = 0xFFFFFFFF
 """Stands for a size or an offset that a Zip64 field holds."""
 ZIP64 = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """The records of an archive by their names below its one folder."""
-
-    records: dict[str, Checksum]
-
-    def read(self, descriptor: int, name: str, *, at_most: int) -> bytes:
-        """The content of a record, which its checksum must fit, unless a patch has begun on it. Raises `Malformed`."""
-        record = self.records[name]
-        if record.stop - record.start > at_most:
-            raise Malformed(f"{name}: is larger than {at_most:,} bytes")
-        content = read_at(descriptor, record.stop - record.start, record.start)
-        if record.value and not record.unfinished and zlib.crc32(content) != record.value:
-            raise Malformed(f"{name}: is damaged: its CRC-32 does not fit", _ANEW)
-        return content
-
-    def text(self, descriptor: int, name: str) -> str:
-        """The content of a record of some characters."""
-        return self.read(descriptor, name, at_most=_LONGEST_TEXT).decode("ascii", "replace").strip()
 
 
 _LONGEST_TEXT = 100
@@ -109,27 +87,46 @@ class _Window:
 
 def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
     """What torch.save wrote to an archive from byte `start` to `stop` of a file. Raises `Malformed`."""
-    archive = read_archive(descriptor, start, stop)
-    if "version" not in archive.records:
+    records = read_archive(descriptor, start, stop)
+    if "version" not in records:
         raise Malformed("holds no version", _ANEW)
-    order = archive.text(descriptor, "byteorder") if "byteorder" in archive.records else "little"
+    order = _text(descriptor, records["byteorder"]) if "byteorder" in records else "little"
     if order != "little":
         hint = "load it and save it on a machine of the usual byte order" if order == "big" else None
         raise Malformed(f"its byte order is {shown(order)}", hint)
-    pickle = read_pickle(archive.read(descriptor, "data.pkl", at_most=LONGEST_PICKLE))
+    pickle = read_pickle(read_record(descriptor, records["data.pkl"], at_most=LONGEST_PICKLE))
     storages = {
         name.removeprefix(_STORAGES): (record.start, record.stop)
-        for name, record in archive.records.items()
+        for name, record in records.items()
         if name.startswith(_STORAGES)
     }
-    records = tuple(archive.records.values())
-    checksums = records if any(record.value for record in records) else ()  # torch can leave them out
-    metadata = {"archive_version": archive.text(descriptor, "version")}
-    return SavedObject(pickle, archive.records["data.pkl"].start, storages, checksums, metadata)
+    checksums = (
+        tuple(records.values()) if any(record.value for record in records.values()) else ()
+    )  # torch can leave them out
+    metadata = {"archive_version": _text(descriptor, records["version"])}
+    return SavedObject(pickle, records["data.pkl"].start, storages, checksums, metadata)
 
 
-def read_archive(descriptor: int, start: int, stop: int) -> Archive:
-    """The archive from byte `start` to `stop` of a file. Raises `Malformed`."""
+def read_record(descriptor: int, record: Checksum, *, at_most: int) -> bytes:
+    """The content of a record, which its checksum must fit, unless a patch has begun on it. Raises `Malformed`."""
+    if record.stop - record.start > at_most:
+        raise Malformed(f"{record.name}: is larger than {at_most:,} bytes")
+    content = read_at(descriptor, record.stop - record.start, record.start)
+    if record.value and not record.unfinished and zlib.crc32(content) != record.value:
+        raise Malformed(f"{record.name}: is damaged: its CRC-32 does not fit", _ANEW)
+    return content
+
+
+def _text(descriptor: int, record: Checksum) -> str:
+    """The content of a record of some characters."""
+    return read_record(descriptor, record, at_most=_LONGEST_TEXT).decode("ascii", "replace").strip()
+
+
+def read_archive(descriptor: int, start: int, stop: int) -> dict[str, Checksum]:
+    """The records of the archive from byte `start` to `stop` of a file, by their names below its one folder.
+
+    Raises `Malformed`.
+    """
     first, last, count = _directory(descriptor, start, stop)
     if count > _MOST_RECORDS:
         raise Malformed(f"holds more than {_MOST_RECORDS:,} records")
@@ -152,7 +149,7 @@ def read_archive(descriptor: int, start: int, stop: int) -> Archive:
             raise Malformed(f"{shown(entry.name)}: is there twice")
         records[record.name] = record
         reached = end
-    return Archive(records)
+    return records
 
 
 def _check_torch(names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from initctl.formats.torch_save.standins import Call, Global
+from initctl.formats.torch_save.standins import Global, Made
 
 HANDING_ON: dict[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]] = {
     ("torch._tensor", "_rebuild_from_type"): ((0,), ()),
@@ -69,7 +69,7 @@ class CallLog:
         if not isinstance(kind, Global):
             self.call(kind, ())
 
-    def change(self, made: Call) -> None:
+    def change(self, made: Made) -> None:
         """What has attributes already is given more: one of them may be a function that is called for that.
 
         Pickles as Python writes them set attributes last, and once.
@@ -92,6 +92,6 @@ class CallLog:
 
 def _root(value: Any) -> Global | None:  # noqa: ANN401
     """What was called first to make `value`."""
-    while isinstance(value, Call):
+    while isinstance(value, Made):
         value = value.called
     return value if isinstance(value, Global) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.torch_save.looks import MAPPINGS
-from initctl.formats.torch_save.standins import Call, Global
+from initctl.formats.torch_save.standins import Global, Made
 from initctl.formats.torch_save.tensors import is_part, is_tensor
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def in_a_word(value: Any) -> str:  # noqa: ANN401
             return value[:_SHOWN_TEXT]
         case bytes() | bytearray() | list() | tuple():
             return f"{type(value).__name__} of {len(value)}"
-        case Call() if is_tensor(value):
+        case Made() if is_tensor(value):
             return "one bare tensor"
-        case Call(called=Global() as called, arguments=arguments):
+        case Made(called=Global() as called, arguments=arguments):
             match arguments:
                 case (list() as entries,) if called in MAPPINGS and value.pairs is None:
                     return f"{called.name} of {len(entries)}"
@@ -79,7 +79,7 @@ def of_one_rank(value: Any, named: Iterable[Global], looks: Looks) -> tuple[str,
 def _said(value: Any, looks: Looks, deepest: int) -> Iterator[dict[str, Any]]:  # noqa: ANN401
     """What `value` says, and what its arguments do."""
     fields = looks.texts_of(value)
-    if isinstance(value, Call) and value.state is not None:
+    if isinstance(value, Made) and value.state is not None:
         fields = {**fields, **looks.texts_of(value.state)}
     yield fields
     for place in _PLACES if deepest else ():

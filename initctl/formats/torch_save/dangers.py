@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from initctl.formats.torch_save.calls import CalledNames
     from initctl.formats.torch_save.standins import Global
@@ -27,12 +27,13 @@ def dangers(path: str, names: CalledNames, loader: str = TORCH_LOAD) -> tuple[Pr
     unknown = sorted(set(_unknown(names)))
     problems = []
     if running:
-        can = f"its pickle names {_listed(running)}, which can run any command or code"
+        can = f"its pickle names {listed(running, at_most=_MOST_LISTED)}, which can run any command or code"
         message = f"{shown(path)}: {can}: {loader} may call {'it' if len(running) == 1 else 'them'}"
         hint = "initctl ran nothing; do not load the file unless you trust its maker"
         problems.append(Problem("torch.runs_code", message, hint))
     if unknown:
-        message = f"{shown(path)}: {loader} may call {_listed(unknown)}, which initctl does not know"
+        called = listed(unknown, at_most=_MOST_LISTED)
+        message = f"{shown(path)}: {loader} may call {called}, which initctl does not know"
         hint = "initctl ran nothing; load the file if you know what this code does"
         problems.append(Problem("torch.unknown_calls", message, hint))
     return tuple(problems)
@@ -45,10 +46,6 @@ def _unknown(names: CalledNames) -> Iterator[str]:
     for called in names.returning:
         if not runs_code(called):
             yield f"what {shown(called)} returns"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return listed(names, at_most=_MOST_LISTED)
 
 
 def runs_code(named: Global) -> bool:

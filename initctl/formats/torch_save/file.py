@@ -17,7 +17,7 @@ from initctl.formats.torch_save.contents import contents_of, in_a_word, of_one_r
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.graph import Graph, is_container
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.standins import Call, Global, PatchableInt
+from initctl.formats.torch_save.standins import Global, Made, PatchableInt
 from initctl.formats.torch_save.states import optimizers_in
 from initctl.formats.torch_save.tensors import is_tensor, storage_of, tensor_at
 from initctl.tensors import TensorSpec
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from initctl.formats.table import Keys
     from initctl.formats.torch_save.container import SavedObject
-    from initctl.formats.torch_save.standins import TensorCall
+    from initctl.formats.torch_save.standins import MadeTensor
     from initctl.tensors import Block
 
 
@@ -81,7 +81,7 @@ def _graph(saved: SavedObject) -> Graph:
     return Graph(value, Looks(), saved.pickle.discarded)
 
 
-def _entry(keys: Keys, tensor: TensorCall, storages: Mapping[str, tuple[int, int]], file: str) -> Entry:
+def _entry(keys: Keys, tensor: MadeTensor, storages: Mapping[str, tuple[int, int]], file: str) -> Entry:
     name = ".".join([key if type(key) is str else _text_of(key) for key in keys])
     try:
         found = tensor_at(tensor, storages, file, name)
@@ -120,7 +120,7 @@ def _text_of(key: Any) -> str:  # noqa: ANN401 - whatever a pickle holds
         return key
     if type(key) in _NAMED and key.bit_length() <= _LONGEST_NUMBER:
         return str(key)
-    return "<object>" if isinstance(key, (Call, Global)) else f"<{type(key).__name__}>"
+    return "<object>" if isinstance(key, (Made, Global)) else f"<{type(key).__name__}>"
 
 
 _ZIP = b"PK"

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.formats.reading import Malformed
-from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Call, StorageRef, TensorCall, leading
+from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Made, MadeTensor, StorageRef, leading
 from initctl.formats.torch_save.tensors import behind, is_tensor
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Graph:
         """Note what is in `here`. Gives the containers that were not seen before."""
         found = []
         for key, part in here.entries:
-            if isinstance(part, TensorCall):
+            if isinstance(part, MadeTensor):
                 if id(part) not in self._tensors:
                     self._tensors.add(id(part))
                     self.looks.spend(_OF_A_CONTAINER)
@@ -132,7 +132,7 @@ class Graph:
         """A module's entries are those that `state_dict` lists; any other object's are what it was filled with, its
         attributes, in slots or not, and what it was made from.
         """
-        if not isinstance(value, Call):
+        if not isinstance(value, Made):
             return Container(value, self._kept(self._pairs(value)))
         if inner := self._module(value):
             return Container(value, self._kept(self._listed(value.state, inner)), is_module=True)
@@ -154,13 +154,13 @@ class Graph:
             return enumerate(layer)
         return self.looks.pairs_of(layer)
 
-    def _module(self, value: Call) -> Sequence[Call]:
+    def _module(self, value: Made) -> Sequence[Made]:
         """The parameters, the buffers and the modules in a module that was saved whole, or nothing if it is not one."""
         attributes = self.looks.texts_of(value.state)
-        inner = [part for name in _OF_A_MODULE if isinstance(part := attributes.get(name), Call)]
+        inner = [part for name in _OF_A_MODULE if isinstance(part := attributes.get(name), Made)]
         return inner if len(inner) == len(_OF_A_MODULE) else ()
 
-    def _listed(self, state: Call, inner: Sequence[Call]) -> Iterator[tuple[Any, Any]]:
+    def _listed(self, state: Made, inner: Sequence[Made]) -> Iterator[tuple[Any, Any]]:
         """What is in the `inner` dicts of a module, but for buffers that `state_dict` leaves out."""
         left_out = self._names(self.looks.texts_of(state).get("_non_persistent_buffers_set"))
         for key, part in chain.from_iterable(map(self.looks.pairs_of, inner)):
@@ -169,7 +169,7 @@ class Graph:
 
     def _names(self, value: Any) -> frozenset[str]:  # noqa: ANN401
         """The texts in a set, as either protocol writes it."""
-        if not isinstance(value, Call):
+        if not isinstance(value, Made):
             return frozenset()
         match value.arguments:
             case (list() as items,):
@@ -179,7 +179,7 @@ class Graph:
         self.looks.spend(len(items))
         return frozenset(name for name in items if isinstance(name, str))
 
-    def named(self) -> Iterator[tuple[Keys, TensorCall]]:
+    def named(self) -> Iterator[tuple[Keys, MadeTensor]]:
         """Each tensor with the keys that lead to it, in order. Raises `Malformed` if there are too many.
 
         A tensor that several ways lead to comes once for each of them; a way that leads back into itself is not taken.
@@ -196,7 +196,7 @@ class Graph:
     def _find_ways(self) -> None:
         """Note in each container which entries lead to tensors."""
         reaching: set[int] = set()
-        waiting = [c for c in self.containers.values() if any(isinstance(part, TensorCall) for _, part in c.entries)]
+        waiting = [c for c in self.containers.values() if any(isinstance(part, MadeTensor) for _, part in c.entries)]
         while waiting:
             container = waiting.pop()
             if id(container.value) not in reaching:
@@ -207,7 +207,7 @@ class Graph:
             if id(container.value) in reaching:
                 container.to_tensors = [pair for pair in container.entries if id(pair[1]) in reaching]
 
-    def _ways(self, here: Container, way: _Way) -> Iterator[tuple[_Way, TensorCall]]:
+    def _ways(self, here: Container, way: _Way) -> Iterator[tuple[_Way, MadeTensor]]:
         way = way.into(here)
         here.is_entered = True
         for key, part in here.to_tensors:
@@ -221,7 +221,7 @@ class Graph:
                 yield from self._ways(inner, further)
         here.is_entered = False
 
-    def unlisted(self) -> Iterator[tuple[Keys | None, TensorCall | StorageRef]]:
+    def unlisted(self) -> Iterator[tuple[Keys | None, MadeTensor | StorageRef]]:
         """Tensors and bare storages that are listed nowhere and something leads to, each with keys that lead near.
 
         What leads back to what is listed is that itself: a module keeps its parameters in other places too, and an
@@ -243,7 +243,7 @@ class Graph:
 
     def _reached(
         self, parts: Iterable[Any], known: Collection[int], seen: set[int]
-    ) -> Iterator[TensorCall | StorageRef]:
+    ) -> Iterator[MadeTensor | StorageRef]:
         """Tensors and storages that `parts` are or lead to, but for those that are `known`, and those `seen` before."""
         waiting = _leading(parts, known)
         while waiting:
@@ -293,12 +293,12 @@ def _leading(parts: Iterable[Any], known: Collection[int]) -> list[Any]:
     return leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
 
 
-def _slots(state: Any) -> tuple[Call, ...]:  # noqa: ANN401
+def _slots(state: Any) -> tuple[Made, ...]:  # noqa: ANN401
     """The dicts that an object's attributes are in, the last of those in slots, if its state is such."""
     match state:
-        case (None, Call(called=called) as slots) if called == DICT:
+        case (None, Made(called=called) as slots) if called == DICT:
             return (slots,)
-        case (Call(called=called) as attributes, Call(called=other) as slots) if called == other == DICT:
+        case (Made(called=called) as attributes, Made(called=other) as slots) if called == other == DICT:
             return attributes, slots
     return ()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.reading import Malformed
-from initctl.formats.torch_save.standins import DICT, Call, Global
+from initctl.formats.torch_save.standins import DICT, Global, Made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Looks:
 
     def pairs_of(self, value: Any) -> Pairs:  # noqa: ANN401 - whatever a pickle holds
         """The entries of a dict, an OrderedDict, or any other class that was filled as one."""
-        if not isinstance(value, Call):
+        if not isinstance(value, Made):
             return ()
         if value.pairs is not None:
             self.spend(len(value.pairs))

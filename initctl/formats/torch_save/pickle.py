@@ -2,7 +2,7 @@
 
 `pickletools` knows the instructions; here they are followed on a stack, as in the pickle module, but with stand-ins in
 place of what they ask for. Numbers, texts, lists and tuples are themselves; a class or function is a `Global`;
-everything else, dicts among it, is a `Call` of one. No value is hashed or compared on the way (a dict is a list of
+everything else, dicts among it, is `Made` by one. No value is hashed or compared on the way (a dict is a list of
 pairs), and nothing recurs, so that no content can make this slow or deep. It costs time and memory in proportion to the
 pickle; what takes more memory than its bytes is bounded.
 """
@@ -25,11 +25,11 @@ from initctl.formats.torch_save.standins import (
     FROZENSET,
     LONG_TEXT,
     SET,
-    Call,
     Global,
+    Made,
+    MadeTensor,
     PatchableInt,
     StorageRef,
-    TensorCall,
     leading,
 )
 from initctl.formats.torch_save.tensor_arguments import tensor_arguments
@@ -208,7 +208,7 @@ class _Machine:
         if number not in self.memo:
             raise Malformed(f"its pickle reads number {number} of its memo, which it has not written")
         found = self.memo[number]
-        if isinstance(found, Call):
+        if isinstance(found, Made):
             found.is_shared = True
         self.stack.append(found)
 
@@ -227,7 +227,7 @@ class _Machine:
         match self.stack[-1]:
             case list() as items:
                 items += values
-            case Call() as made:
+            case Made() as made:
                 self.log.change(made)
                 made.items = made.items or []
                 made.items += values
@@ -236,7 +236,7 @@ class _Machine:
 
     def set_items(self, values: list[Any]) -> None:
         made = self.stack[-1]
-        if not isinstance(made, Call):
+        if not isinstance(made, Made):
             raise Malformed("its pickle sets items of what takes none")
         self.log.change(made)
         if made.pairs is None:
@@ -276,14 +276,14 @@ class _Machine:
             raise Malformed(f"its pickle names more than {MOST_STORAGES:,} storages")
         self.storages.append(storage)
 
-    def made(self, called: Any, arguments: Any) -> Call:  # noqa: ANN401
+    def made(self, called: Any, arguments: Any) -> Made:  # noqa: ANN401
         """What stands for a call, which is noted."""
         if id(called) not in self.log.settled:
             self.log.call(called, arguments)
         return self.instance(called, arguments)
 
-    def instance(self, kind: Any, arguments: Any) -> Call:  # noqa: ANN401
-        return (TensorCall if id(kind) in self.rebuilding else Call)(kind, arguments)
+    def instance(self, kind: Any, arguments: Any) -> Made:  # noqa: ANN401
+        return (MadeTensor if id(kind) in self.rebuilding else Made)(kind, arguments)
 
     def reduce(self, _: int) -> None:
         arguments = self.stack.pop()
@@ -310,7 +310,7 @@ class _Machine:
 
     def build(self, _: int) -> None:
         made, state = self.stack[-2], self.stack.pop()
-        if not isinstance(made, Call):
+        if not isinstance(made, Made):
             raise Malformed("its pickle sets attributes of what has none")
         self.log.change(made)
         self.discard(made.state)
@@ -385,7 +385,7 @@ def _with_text(form: str) -> _Follow:
         if length > len(machine.data) - begin:
             raise ValueError("a text is longer than all of it")
         if length > _LONGEST_TEXT:
-            machine.push(Call(LONG_TEXT, (length,)))
+            machine.push(Made(LONG_TEXT, (length,)))
         else:
             machine.text(machine.data[begin : begin + length].decode("utf-8", "surrogatepass"))
         return int(begin + length)
@@ -411,17 +411,17 @@ _MAKING: dict[str, _Follow] = {
     "SHORT_BINUNICODE": _with_text("<B"),
     "BINUNICODE": _with_text("<I"),
     "BINUNICODE8": _with_text("<Q"),
-    "NEXT_BUFFER": lambda machine, _: machine.push(Call(Global("pickle", "PickleBuffer"))),
+    "NEXT_BUFFER": lambda machine, _: machine.push(Made(Global("pickle", "PickleBuffer"))),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.top(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.top(2))),
     "TUPLE3": lambda machine, _: machine.push(tuple(machine.top(3))),
     "EMPTY_LIST": lambda machine, _: machine.push([]),
     "LIST": lambda machine, _: machine.push(machine.since_mark()),
-    "EMPTY_SET": lambda machine, _: machine.push(Call(SET)),
-    "FROZENSET": lambda machine, _: machine.push(Call(FROZENSET, items=machine.since_mark())),
-    "EMPTY_DICT": lambda machine, _: machine.push(Call(DICT)),
-    "DICT": lambda machine, _: machine.push(Call(DICT, pairs=_paired(machine.since_mark()))),
+    "EMPTY_SET": lambda machine, _: machine.push(Made(SET)),
+    "FROZENSET": lambda machine, _: machine.push(Made(FROZENSET, items=machine.since_mark())),
+    "EMPTY_DICT": lambda machine, _: machine.push(Made(DICT)),
+    "DICT": lambda machine, _: machine.push(Made(DICT, pairs=_paired(machine.since_mark()))),
     **{
         name: _with_number(form, lambda machine, code: machine.name("copyreg", f"extension {code}"))
         for name, form in (("EXT1", "<B"), ("EXT2", "<H"), ("EXT4", "<i"))

@@ -21,7 +21,7 @@ class Global:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Call:
+class Made:
     """What calling `called` with `arguments` would give, and what it is given afterwards.
 
     `pairs` are keys and values as a dict takes them, in order, `items` are elements as a list or set takes them, and
@@ -36,7 +36,7 @@ class Call:
     is_shared: bool = False
 
 
-class TensorCall(Call):
+class MadeTensor(Made):
     """The call of a function that rebuilds a tensor: what `tensors.py` knows how to describe."""
 
     __slots__ = ()
@@ -62,13 +62,13 @@ def leading(values: Iterable[Any]) -> list[Any]:
 
 
 def _leads_on(value: Any) -> bool:  # noqa: ANN401 - whatever a pickle holds
-    if isinstance(value, Call):
+    if isinstance(value, Made):
         is_plain = isinstance(value.called, Global) and not (value.arguments or value.pairs or value.items)
         return not is_plain or value.state is not None
     return isinstance(value, StorageRef) or bool(value)
 
 
-CONTAINERS = (list, tuple, Call)
+CONTAINERS = (list, tuple, Made)
 PARTS = (*CONTAINERS, StorageRef)
 """What a container is made of, as far as it leads to storages."""
 DICT = Global("builtins", "dict")

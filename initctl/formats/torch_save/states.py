@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.dtypes import BY_NAME
 from initctl.formats.optimizers import Group, OptimizerFacts
 from initctl.formats.reading import Malformed
-from initctl.formats.torch_save.standins import Call, PatchableInt
+from initctl.formats.torch_save.standins import Made, PatchableInt
 from initctl.formats.torch_save.tensors import is_tensor
 from initctl.tensors import TensorSpec
 
@@ -58,12 +58,12 @@ def _tensor(name: str, value: object, file: str, origin: int) -> TensorSpec | No
     return TensorSpec.contiguous(name, _DTYPES[value.width], (), file, origin + value.position)
 
 
-def _states(graph: Graph) -> Iterator[tuple[Container, list[Any], Call]]:
+def _states(graph: Graph) -> Iterator[tuple[Container, list[Any], Made]]:
     """The containers that are the states of optimizers, with their groups and what they keep for each parameter."""
     for container in graph.containers.values():
         named = {key: part for key, part in container.entries if isinstance(key, str) and key in _KEYS}
         groups, state = named.get("param_groups"), named.get("state")
-        if isinstance(groups, list) and isinstance(state, Call):
+        if isinstance(groups, list) and isinstance(state, Made):
             yield container, groups, state
 
 
@@ -99,13 +99,13 @@ def _as_float(held: object) -> float:
         return inf
 
 
-def _numbers(state: Call, looks: Looks) -> dict[int | str, dict[str, Any]]:
+def _numbers(state: Made, looks: Looks) -> dict[int | str, dict[str, Any]]:
     """What each parameter has beside tensors, but for what is empty."""
     numbers: dict[int | str, dict[str, Any]] = {}
     for parameter, kept in looks.pairs_of(state):
         if is_plain(parameter):
             held = looks.texts_of(kept).items()
-            is_shared = isinstance(kept, Call) and kept.is_shared
+            is_shared = isinstance(kept, Made) and kept.is_shared
             numbers[parameter] = {
                 key: None if is_shared else value for key, value in held if value is not None and not is_tensor(value)
             }

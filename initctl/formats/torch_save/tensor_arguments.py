@@ -11,14 +11,14 @@ import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.torch_save.standins import Call, Global, StorageRef
+from initctl.formats.torch_save.standins import Global, Made, StorageRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from initctl.tensors import Shape
 
-    Arguments = tuple[StorageRef, int, Shape, Shape, bool, Call]
+    Arguments = tuple[StorageRef, int, Shape, Shape, bool, Made]
 
 _GET, _PUT, _NUMBER = "(h.|j.{4})", "(q.|r.{4})", "(?:K.|M..|J.{4})"
 _SIZES = rf"({_NUMBER}{{1,3}}[\x85-\x87]|\({_NUMBER}{{4,8}}t){_PUT}"
@@ -34,7 +34,7 @@ _LONG = struct.Struct("<" + 6 * "xI")
 
 
 def tensor_arguments(
-    data: bytes, at: int, memo: dict[int, Any], make: Callable[[Global, tuple[()]], Call]
+    data: bytes, at: int, memo: dict[int, Any], make: Callable[[Global, tuple[()]], Made]
 ) -> tuple[Arguments, int, int] | None:
     """The arguments that follow a mark before byte `at`, if they are such: the byte behind their instructions, and what
     these count as. What they put into `memo` is there then. `make` gives what stands for a call.

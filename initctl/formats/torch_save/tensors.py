@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
 from initctl.formats.reading import Malformed
-from initctl.formats.torch_save.standins import DICT, Call, Global, StorageRef, TensorCall, leading
+from initctl.formats.torch_save.standins import DICT, Global, Made, MadeTensor, StorageRef, leading
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class TensorView(NamedTuple):
     unwritable: str | None = None
 
 
-def tensor_at(value: TensorCall, storages: Mapping[str, tuple[int, int]], file: str, name: str = "") -> TensorSpec:
+def tensor_at(value: MadeTensor, storages: Mapping[str, tuple[int, int]], file: str, name: str = "") -> TensorSpec:
     """The tensor that `value` describes, called `name`.
 
     Its bytes are in one of the `storages`, which each are from one byte of `file` to another. Raises `Malformed`.
@@ -82,7 +82,7 @@ def tensor_at(value: TensorCall, storages: Mapping[str, tuple[int, int]], file: 
     return TensorSpec(name, dtype, shape, (block,), (), (), unwritable)
 
 
-def described(value: TensorCall) -> TensorView:
+def described(value: MadeTensor) -> TensorView:
     """The tensor that `value` would be. Raises `Malformed`."""
     subclass: str | None = None
     for _ in range(_MOST_WRAPPERS):
@@ -100,12 +100,12 @@ def described(value: TensorCall) -> TensorView:
     return found
 
 
-def is_tensor(value: object) -> TypeGuard[TensorCall]:
+def is_tensor(value: object) -> TypeGuard[MadeTensor]:
     """Whether `value` is what torch rebuilds a tensor from."""
-    return isinstance(value, TensorCall)
+    return isinstance(value, MadeTensor)
 
 
-def behind(value: TensorCall) -> list[Any]:
+def behind(value: MadeTensor) -> list[Any]:
     """What a tensor is made of or carries that may lead to storages, but for the one that it is described to be in."""
     found: list[Any] = []
     for _ in range(_MOST_WRAPPERS):
@@ -168,7 +168,7 @@ def sizes_of(value: object, name: str = "size") -> Shape:
     """A tuple of sizes, also if it is wrapped into a `torch.Size`."""
     if not isinstance(value, tuple):
         match value:
-            case Call(called=Global("torch", "Size"), arguments=(tuple() as inner,)):
+            case Made(called=Global("torch", "Size"), arguments=(tuple() as inner,)):
                 value = inner
             case _:
                 raise Malformed(f"its {name} is not a tuple of numbers")
@@ -180,7 +180,7 @@ def sizes_of(value: object, name: str = "size") -> Shape:
     return value
 
 
-def _strided(value: Call) -> TensorView:
+def _strided(value: Made) -> TensorView:
     """`_rebuild_tensor(storage, storage_offset, size, stride, …)`, and versions of it that say more."""
     named, offset, size, stride, *rest = _arguments(value, 4)
     storage = storage_of(named)
@@ -232,7 +232,7 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
     if dtype.kind == "packed":
         return f"nothing is known of its dtype, {dtype.name}"
     for extra in metadata:
-        flags = extra.pairs or () if isinstance(extra, Call) and extra.called == DICT else ()
+        flags = extra.pairs or () if isinstance(extra, Made) and extra.called == DICT else ()
         if len(flags) > _MOST_ARGUMENTS:
             raise Malformed("is told more of than torch has to say")
         for bit in ("conj", "neg"):
@@ -241,13 +241,13 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
     return None
 
 
-def _without_bytes(value: Call, at: int, why: str) -> TensorView:
+def _without_bytes(value: Made, at: int, why: str) -> TensorView:
     """A tensor whose dtype and size are arguments number `at` and the next."""
     dtype, size, *_ = _arguments(value, at + 2)[at:]
     return TensorView(dtype_of(dtype), sizes_of(size), unwritable=why)
 
 
-def _sparse(value: Call) -> TensorView:
+def _sparse(value: Made) -> TensorView:
     """`_rebuild_sparse_tensor(layout, (…, values, size, …))`."""
     match value.arguments:
         case (_, tuple() as parts) if len(parts) <= _MOST_ARGUMENTS:
@@ -267,9 +267,9 @@ def _unknown(value: object, unwritable: str) -> TensorView:
 
 def _made_of(value: object) -> Iterator[Any]:
     """What `value` is made of, one by one or in a dict."""
-    parts = value.arguments if isinstance(value, Call) else ()
+    parts = value.arguments if isinstance(value, Made) else ()
     for part in parts if isinstance(parts, tuple) else ():
-        if isinstance(part, Call) and part.pairs:
+        if isinstance(part, Made) and part.pairs:
             yield from (held for _, held in part.pairs)
         else:
             yield part
@@ -284,7 +284,7 @@ def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - whatever a pickle holds
     return value
 
 
-def _is_strided(value: object) -> TypeGuard[TensorCall]:
+def _is_strided(value: object) -> TypeGuard[MadeTensor]:
     return is_tensor(value) and _function(value) in _STRIDED
 
 
@@ -299,7 +299,7 @@ def _type_name(kind: object) -> str:
     return f"{shown(kind)}, and each rank saved a part of it" if is_part(kind) else shown(kind)
 
 
-def _wrapped(value: TensorCall) -> _Wrapped | None:
+def _wrapped(value: MadeTensor) -> _Wrapped | None:
     """What is in a wrapper, if `value` is one: a parameter, a subclass, or a tensor with attributes."""
     function = _function(value)
     if function in _PARAMETERS:  # (data, requires_grad, backward_hooks), and attributes
@@ -311,18 +311,18 @@ def _wrapped(value: TensorCall) -> _Wrapped | None:
     return None
 
 
-def _made_by(function: Any, arguments: Any) -> Call:  # noqa: ANN401 - whatever a pickle holds
+def _made_by(function: Any, arguments: Any) -> Made:  # noqa: ANN401 - whatever a pickle holds
     """The call that a wrapper makes."""
     rebuilds = isinstance(function, Global) and (function.module, function.name) in REBUILDING
-    return (TensorCall if rebuilds else Call)(function, arguments)
+    return (MadeTensor if rebuilds else Made)(function, arguments)
 
 
-def _function(value: TensorCall) -> tuple[str, str]:
+def _function(value: MadeTensor) -> tuple[str, str]:
     """The module and the name of the function that rebuilds a tensor."""
     return value.called.module, value.called.name
 
 
-def _arguments(value: Call, at_least: int) -> tuple[Any, ...]:
+def _arguments(value: Made, at_least: int) -> tuple[Any, ...]:
     if not isinstance(value.arguments, tuple) or not at_least <= len(value.arguments) <= _MOST_ARGUMENTS:
         raise Malformed(f"is rebuilt by {shown(value.called)} in no known way")
     return value.arguments
@@ -339,7 +339,7 @@ _TYPES = frozenset(
     )
 )
 _IN_STORAGES = _STRIDED | {(_UTILS, "_rebuild_qtensor")}
-_DESCRIBED: dict[tuple[str, str], Callable[[Call], TensorView]] = {
+_DESCRIBED: dict[tuple[str, str], Callable[[Made], TensorView]] = {
     **dict.fromkeys(_STRIDED, _strided),
     (_UTILS, "_rebuild_qtensor"): lambda value: _strided(value)._replace(
         unwritable="it is quantized: its numbers mean nothing without its scale"

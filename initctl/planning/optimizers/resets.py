@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats import Checkpoint
-    from initctl.formats.optimizers import Optimizer, ParameterKey
+    from initctl.formats.optimizers import Optimizer
     from initctl.tensors import TensorSpec
 
     Filled = Mapping[str, Sequence[Action]]
@@ -136,26 +136,18 @@ def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[A
     whole = [name for name, actions in filled.items() if all(action.rows is None for action in actions)]
     parameters, by_name = matched(optimizer, tensors, filled, whole=whole)
     options = {parameter: group.options for group in optimizer.groups for parameter in group.parameters}
-    unknown = _unknown_kinds(optimizer)
+    unknown, hint = _unknown_kinds(optimizer), start_anew(optimizer)
     for name in sorted(filled.keys() & parameters.keys()):
         place = f"{shown(optimizer.label)}: state of {shown(name)}"
-        states = [*_states(optimizer, parameters[name], options.get(parameters[name]), place)]
+        kept = {**optimizer.state.get(parameters[name], {}), **optimizer.numbers.get(parameters[name], {})}
+        of_group = options.get(parameters[name])
+        states = [_State(kind, tensor, kept, of_group, place, hint) for kind, tensor in kept.items()]
         if unknown and not states:
-            refuse(f"{place}: may be in {shown(unknown[0])}, of which nothing is known", start_anew(optimizer))
+            refuse(f"{place}: may be in {shown(unknown[0])}, of which nothing is known", hint)
         for state in states:
             if begins := _beginning(state):
                 for action in filled[name]:
                     yield from _reset(state, begins, action, by_name=by_name)
-
-
-def _states(
-    optimizer: Optimizer, parameter: ParameterKey, options: Mapping[str, float] | None, place: str
-) -> Iterator[_State]:
-    """All that is kept of a parameter, in whose group there are `options`."""
-    kept = {**optimizer.state.get(parameter, {}), **optimizer.numbers.get(parameter, {})}
-    hint = start_anew(optimizer)
-    for name, tensor in kept.items():
-        yield _State(name, tensor, kept, options, place, hint)
 
 
 def _reset(state: _State, begins: _Beginning, action: Action, *, by_name: bool) -> Iterator[Action]:

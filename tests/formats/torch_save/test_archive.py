@@ -14,7 +14,7 @@ import torch
 
 import initctl
 from initctl.formats.reading import Malformed
-from initctl.formats.torch_save.archive import Archive, read_archive
+from initctl.formats.torch_save.archive import read_archive, read_record
 from tests.broken.torch_faults import REAL, RECORDS
 from tests.formats.torch_save.rewritten import Record, packed, saved
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from initctl.formats import Checksum
+
 MANY = {f"layer.{i}": torch.arange(float(i)) for i in range(1, 40)}
 
 
 @contextmanager
-def read(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Archive]]:
+def read(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, dict[str, Checksum]]]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor, read_archive(descriptor, start, path.stat().st_size if stop is None else stop)
@@ -61,51 +63,51 @@ def test_records_are_those_that_the_zipfile_module_finds(path: Path):
     content = path.read_bytes()
     with read(path) as (descriptor, found), zipfile.ZipFile(path) as library:
         infos = library.infolist()
-        assert set(found.records) == {info.filename.partition("/")[2] for info in infos}
+        assert set(found) == {info.filename.partition("/")[2] for info in infos}
         for info in infos:
             name = info.filename.partition("/")[2]
-            record = found.records[name]
+            record = found[name]
             assert record.name == name
             assert record.value == info.CRC
             assert content[record.start : record.stop] == library.read(info)
-            assert found.read(descriptor, name, at_most=record.stop - record.start) == library.read(info)
+            assert read_record(descriptor, found[name], at_most=record.stop - record.start) == library.read(info)
 
 
 def test_a_checksum_stands_at_each_of_its_places_and_nowhere_else_in_the_headers(path: Path):
     content = path.read_bytes()
     with read(path) as (_, found):
-        for record in found.records.values():
+        for record in found.values():
             assert record.value == zlib.crc32(content[record.start : record.stop])
             assert len(set(record.places)) == len(record.places) >= 2
             for place in record.places:
                 assert not record.start <= place < record.stop
                 assert content[place : place + 4] == struct.pack("<I", record.value)
         kept = bytearray(content)
-        for record in found.records.values():
+        for record in found.values():
             for place in record.places:
                 kept[place : place + 4] = bytes(4)
             kept[record.start : record.stop] = bytes(record.stop - record.start)
-        for record in found.records.values():
+        for record in found.values():
             assert record.value == 0 or struct.pack("<I", record.value) not in kept
 
 
 def test_tensors_are_aligned_as_torch_aligns_them(tmp_path: Path):
     torch.save(MANY, tmp_path / "m.pt")
     with read(tmp_path / "m.pt") as (_, found):
-        assert {r.start % 64 for name, r in found.records.items() if name.startswith("data/")} == {0}
+        assert {r.start % 64 for name, r in found.items() if name.startswith("data/")} == {0}
 
 
 def test_an_archive_in_the_middle_of_a_file_is_read_where_it_lies(tmp_path: Path):
     (tmp_path / "m").write_bytes(b"before" + REAL + b"after")
     with read(tmp_path / "m", 6, 6 + len(REAL)) as (descriptor, found):
         for name, record in RECORDS.items():
-            assert found.read(descriptor, name, at_most=1000) == record.content
+            assert read_record(descriptor, found[name], at_most=1000) == record.content
 
 
 def test_a_record_is_read_only_up_to_a_length(tmp_path: Path):
     (tmp_path / "m").write_bytes(REAL)
     with read(tmp_path / "m") as (descriptor, found), pytest.raises(Malformed, match="data/0: is larger than 23 bytes"):
-        found.read(descriptor, "data/0", at_most=23)
+        read_record(descriptor, found["data/0"], at_most=23)
 
 
 @pytest.mark.parametrize("length", range(0, len(REAL), 7))
@@ -124,7 +126,7 @@ def test_what_is_written_has_right_checksums_and_all_other_bytes(path: Path, tmp
         assert library.testzip() is None
     changed = {i for i in range(len(before)) if before[i] != after[i]}
     with read(path) as (_, found):
-        for name, record in found.records.items():
+        for name, record in found.items():
             if name.startswith("data/"):
                 changed -= set(range(record.start, record.stop))
                 for place in record.places:
@@ -139,12 +141,12 @@ def test_an_archive_of_more_than_4_gib_is_read(tmp_path: Path):
     with torch.serialization.skip_data():
         torch.save({"w": torch.empty(size, dtype=torch.uint8), "v": torch.ones(3)}, path)
     with read(path) as (_, found), zipfile.ZipFile(path) as library:
-        assert found.records["data/0"].stop - found.records["data/0"].start == size
+        assert found["data/0"].stop - found["data/0"].start == size
         info = library.getinfo("large/data/1")
-        assert found.records["data/1"].start > 4 << 30
-        assert found.records["data/1"].start - info.header_offset >= 30
-        assert max(found.records["data/0"].places) > size
-        for name, record in found.records.items():
+        assert found["data/1"].start > 4 << 30
+        assert found["data/1"].start - info.header_offset >= 30
+        assert max(found["data/0"].places) > size
+        for name, record in found.items():
             assert record.value == library.getinfo(f"large/{name}").CRC
     assert [(t.name, t.shape) for t in initctl.inspect(path).tensors] == [("w", (size,)), ("v", (3,))]
     assert path.stat().st_blocks * 512 < 1 << 20

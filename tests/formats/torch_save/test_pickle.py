@@ -20,7 +20,7 @@ from initctl.formats import read_checkpoint
 from initctl.formats.reading import Malformed
 from initctl.formats.torch_save import pickle as machine
 from initctl.formats.torch_save.pickle import read_pickle
-from initctl.formats.torch_save.standins import DICT, FROZENSET, SET, Call, Global, StorageRef
+from initctl.formats.torch_save.standins import DICT, FROZENSET, SET, Global, Made, StorageRef
 from initctl.formats.torch_save.tensor_arguments import tensor_arguments
 from tests.broken.torch_faults import REAL
 from tests.formats.edits import Edit, edited, edits
@@ -51,7 +51,7 @@ def data_of(value: Any) -> Any:
         return [data_of(item) for item in value]
     if isinstance(value, tuple):
         return tuple(data_of(item) for item in value)
-    if not isinstance(value, Call):
+    if not isinstance(value, Made):
         return value
     arguments = data_of(value.arguments)
     match value.called:
@@ -93,7 +93,7 @@ def test_what_appears_twice_is_one_and_the_same():
 def test_stand_ins_hold_what_a_call_would_get_in_order():
     called = Global("m", "f")
     read = read_pickle(b"cm\nf\nK\1\x85RNK\2sK\1K\3sK\5aX\1\0\0\0sb.")
-    assert isinstance(read.value, Call)
+    assert isinstance(read.value, Made)
     assert (read.value.called, read.value.arguments, read.value.state) == (called, (1,), "s")
     assert (read.value.pairs, read.value.items) == ([(None, 2), (1, 3)], [5])
     assert read.names.named == {called}
@@ -110,7 +110,7 @@ def spelled(value: Any, above: tuple[int, ...] = ()) -> Any:
     """All that a stand-in holds, as plain data; what it is in itself is only its depth."""
     if id(value) in above:
         return above.index(id(value))
-    if isinstance(value, Call):
+    if isinstance(value, Made):
         parts = [value.called, value.arguments, value.pairs, value.items, value.state, value.is_shared]
     elif isinstance(value, StorageRef):
         parts = [value.id]

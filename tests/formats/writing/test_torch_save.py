@@ -166,7 +166,7 @@ def test_python_and_the_reader_here_find_the_records_of_an_archive_beyond_4_gib(
             **{f"net/{name}": size for name, size in sizes.items()},
         }
     with (tmp_path / "net.pt").open("rb") as stream:
-        records = read_archive(stream.fileno(), 0, archive.size).records
+        records = read_archive(stream.fileno(), 0, archive.size)
     assert {name: (r.start, r.stop - r.start) for name, r in records.items()} == {
         name: (archive.begins[name], size) for name, size in {"data.pkl": 2, **sizes}.items()
     }
