@@ -135,6 +135,7 @@ class Graph:
         if not isinstance(value, Made):
             return Container(value, self._kept(self._pairs(value)))
         if inner := self._module(value):
+            self.looks.spend(_OF_A_PART)  # for what it keeps beside them
             return Container(value, self._kept(self._listed(value.state, inner)), is_module=True)
         arguments = value.arguments if isinstance(value.arguments, tuple) else ()
         layers = (value.items, *(_slots(value.state) or (value.state,)), arguments)
