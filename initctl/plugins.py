@@ -65,7 +65,8 @@ Such files are inspected, planned for, and compared with; `apply` writes what be
 from initctl.formats.reading import Malformed
 from initctl.formats.stored import FileContents, StoredTensor, file_format
 from initctl.initializers import Initializer, Number, Parameter, Resolved, Unfit, Whole, Word
-from initctl.stream import Constant, Draws, Normal, Table, Uniform, WholeLaw
+from initctl.stream import Constant, Normal, Table, Uniform, WholeLaw
+from initctl.stream.draws import Draws
 from initctl.stream.elementary64 import exponential, natural_log, sin_cos
 from initctl.tensors import TensorSpec
 

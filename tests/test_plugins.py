@@ -11,7 +11,7 @@ import pytest
 
 import initctl.plugins
 from initctl.formats.registry import FileFormat
-from initctl.stream import Draws
+from initctl.stream.draws import Draws
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DOC = str(initctl.plugins.__doc__)

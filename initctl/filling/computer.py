@@ -106,7 +106,7 @@ class Computer:
     def _fill(self, engine: Engine, runs: Sequence[ElementRun], out: Bytes) -> None:
         """Write the runs into `out`, one after another."""
         try:
-            engine.fill_many([run.numbers for run in runs], out)
+            engine.fill([run.numbers for run in runs], out)
         except (Unusable, Overflow) as fact:
             if len(runs) == 1:
                 raise _unfit(runs[0].action, fact) from None

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from initctl.stream import AnyLaw, Draws, Law
+    from initctl.stream import AnyLaw, Law
+    from initctl.stream.draws import Draws
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from initctl.stream.draws import Draws
     from initctl.tensors import TensorSpec
 
 
@@ -43,7 +44,7 @@ class Diagonals(Deterministic):
     def exact(self) -> tuple[float, ...]:
         return 0, 1
 
-    def at(self, start: int, stop: int) -> NDArray[np.float32]:
+    def values(self, _: Draws, start: int, stop: int) -> NDArray[np.float32]:
         import numpy as np
 
         values = np.zeros(stop - start, np.float32)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from initctl.initializers.constant import Diagonals, centre_tap
 from initctl.initializers.initializer import Resolved, Unfit
 from initctl.stream import Deterministic
-from initctl.stream.formulas import CountedLog, Hadamard, Sinusoid
+from initctl.stream.laws import CountedLog, Hadamard, Sinusoid
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from initctl.stream.draws import Draws
     from initctl.tensors import TensorSpec
 
     Floats = NDArray[np.float32]
@@ -35,7 +36,7 @@ class Interval(Deterministic):
     def largest(self) -> float:
         return abs(self.value)
 
-    def at(self, start: int, stop: int) -> Floats:
+    def values(self, _: Draws, start: int, stop: int) -> Floats:
         import numpy as np
 
         values = np.zeros(stop - start, np.float32)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from initctl.initializers.initializer import Resolved, Unfit
 from initctl.stream import Uniform
-from initctl.stream.formulas import InverseSoftplus, LogUniform
-from initctl.stream.laws import inner_bounds
+from initctl.stream.laws import InverseSoftplus, LogUniform, inner_bounds
 
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec

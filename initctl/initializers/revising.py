@@ -18,7 +18,8 @@ from initctl.stream.old_values import OVERFLOW, Affine, Checked, EveryRow, Mixtu
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws, Law, Old
+    from initctl.stream import Law, Old
+    from initctl.stream.draws import Draws
     from initctl.tensors import TensorSpec
 
 _READ_AT_ONCE = 1 << 18

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from initctl.stream import Draws, Law
+    from initctl.stream import Law
+    from initctl.stream.draws import Draws
     from initctl.tensors import TensorSpec
 
 _FLOAT_BYTES = 4

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from initctl.stream.elementary import natural_log, normal_quantile, sin_cos
+from initctl.stream import elementary
 from initctl.stream.key import Key, stream_key
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.philox import LANES, block_words, words_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -36,11 +37,15 @@ class Draws:
     `orthonormal` turns a stack of normal matrices [batch, rows, columns] into matrices with orthonormal rows or
     columns, whichever are fewer. A `generator` is torch's own, for those who ask for it. `added` draws nothing: it is
     here since each engine adds in its own way.
+
+    `formulas` are `elementary`, or the same rebuilt for what an engine computes with.
     """
 
     key: Key
     orthonormal: Callable[[Floats], Floats] = field(default=orthonormal, kw_only=True)
     generator: TorchGenerator | None = field(default=None, kw_only=True)
+
+    formulas: ClassVar[ModuleType] = elementary
 
     @classmethod
     def of(cls, seed: int, name: str) -> Draws:
@@ -55,22 +60,18 @@ class Draws:
 
     def uniform01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
         """Uniform on [0, 1), in steps of 2^-24."""
-        return (self.words(start, stop, stream=stream) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+        values: Floats = self.formulas.uniform01(self.words(start, stop, stream=stream))
+        return values
 
     def fraction01(self, start: int, stop: int, *, stream: int = 0) -> NDArray[np.float64]:
         """Uniform on (0, 1), in float64: the middles of 2^32 equal steps."""
-        return (self.words(start, stop, stream=stream).astype(np.float64) + 0.5) * 2.0**-32
+        values: NDArray[np.float64] = self.formulas.fraction01(self.words(start, stop, stream=stream))
+        return values
 
     def normal01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
         """Standard normal, by Box and Muller's transform of neighbouring words; |z| < 6.77."""
         first = start - start % 2
-        words = self.words(first, stop + stop % 2, stream=stream)
-        u = words[0::2].astype(np.float32) * np.float32(2.0**-32) + np.float32(2.0**-33)
-        radius = np.sqrt(natural_log(u) * np.float32(-2))
-        sine, cosine = sin_cos(words[1::2])
-        values = np.empty(words.size, np.float32)
-        np.multiply(radius, cosine, out=values[0::2])
-        np.multiply(radius, sine, out=values[1::2])
+        values: Floats = self.formulas.normal01(self.words(first, stop + stop % 2, stream=stream))
         return values[start - first : stop - first]
 
     def normal01_between(
@@ -82,12 +83,14 @@ class Draws:
         `above` the mean they are those of its mirror image below, and draws are negated: near 1 a float32 cannot tell
         probabilities apart, near 0 it can.
         """
-        fraction = self.fraction01(start, stop, stream=stream)
-        p = low + (high - low) * (1 - fraction if above else fraction)
-        centred = (p - 0.5).astype(np.float32)
-        tail = np.minimum(p, 1 - p).astype(np.float32)
-        z = normal_quantile(centred, tail)
+        words = self.words(start, stop, stream=stream)
+        z: Floats = self.formulas.normal_quantile(*self.formulas.centred_and_tail(words, low, high, above))
         return -z if above else z
+
+    def clipped(self, values: Floats, low: float, high: float) -> Floats:
+        """`values`, at least `low` and at most `high`: in each engine's own way."""
+        inside: Floats = self.formulas.clipped(values, low, high)
+        return inside
 
     def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:
         """For each column of a matrix, the k-th smallest of its elements' numbers `word · 2^32 + row`, 1 ≤ k ≤ rows.

@@ -3,6 +3,9 @@
 A libm gives other last digits on other machines; these polynomials do not. NumPy's float32 add, subtract, multiply,
 divide, `sqrt` and conversions each round once, and its ufuncs never fuse a multiply with an add.
 
+Every engine computes by these lines: they hold for NumPy's arrays, and `rebuilt` for torch's tensors, and for the
+single numbers of Numba, which computes small integers in 64 bits: so each is cast back to 32.
+
 Coefficients: logarithm, sine and cosine from Cephes (S. L. Moshier: logf, sinf, cosf); the quantile from algorithm
 AS 241, PPND7 (M. J. Wichura, Applied Statistics 37, 1988).
 """
@@ -10,25 +13,41 @@ AS 241, PPND7 (M. J. Wichura, Applied Statistics 37, 1988).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    Floats = Any
+    """float32 numbers."""
+    Doubles = Any
+    """float64 numbers."""
+    Words = Any
+    """Whole numbers of 32 bits without a sign."""
 
-    Floats = NDArray[np.float32]
+f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
+INT32, FLOAT32 = np.int32, np.float32
+where, sqrt, stack = np.where, np.sqrt, np.stack
 
-_HALF, _ONE = np.float32(0.5), np.float32(1)
+_HALF, _UNIT, _MINUS_TWO = np.float32(0.5), np.float32(1), np.float32(-2)
+_UNIT24, _UNIT32, _UNIT33 = np.float32(2.0**-24), np.float32(2.0**-32), np.float32(2.0**-33)
+_ONE, _TWO, _EIGHT = np.uint32(1), np.uint32(2), np.uint32(8)
+
+
+def _floats(*numbers: float) -> tuple[np.float32, ...]:
+    return tuple(map(np.float32, numbers))
+
+
 SQRT_HALF_BITS = np.int32(0x3F3504F3)
 """The bits of sqrt(1/2): where a mantissa begins that keeps the logarithm's argument closest to 1."""
-MANTISSA_BITS = 23
+MANTISSA_BITS = np.int32(23)
 
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 """ln 2 in two parts, the first short enough for its product with an exponent to be exact."""
-LN_SERIES = (
+LN_SERIES = _floats(
     7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
     -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
@@ -36,53 +55,86 @@ LN_SERIES = (
 EIGHTH_TURN, QUARTER_TURN = np.uint32(1 << 29), np.uint32(30)
 """In units of 2^-32 turns; the quarter turn as a shift."""
 RADIANS = np.float32(2 * math.pi * 2.0**-32)
-SIN_SERIES = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-COS_SERIES = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+SIN_SERIES = _floats(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+COS_SERIES = _floats(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 
 CENTRAL, CENTRAL_SQUARED = np.float32(0.425), np.float32(0.180625)
 TAIL_ORIGIN, FAR_TAIL = np.float32(1.6), np.float32(5)
 QUANTILE_CENTRAL = (
-    (5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179),
-    (6.7187563600e1, 7.8757757664e1, 1.7895169469e1, 1.0),
+    _floats(5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179),
+    _floats(6.7187563600e1, 7.8757757664e1, 1.7895169469e1, 1.0),
 )
 QUANTILE_TAIL = (
-    (1.7023821103e-1, 1.3067284816, 2.7568153900, 1.4234372777),
-    (1.2021132975e-1, 7.3700164250e-1, 1.0),
+    _floats(1.7023821103e-1, 1.3067284816, 2.7568153900, 1.4234372777),
+    _floats(1.2021132975e-1, 7.3700164250e-1, 1.0),
 )
 QUANTILE_FAR_TAIL = (
-    (1.7337203997e-2, 4.2868294337e-1, 3.0812263860, 6.6579051150),
-    (1.2258202635e-2, 2.4197894225e-1, 1.0),
+    _floats(1.7337203997e-2, 4.2868294337e-1, 3.0812263860, 6.6579051150),
+    _floats(1.2258202635e-2, 2.4197894225e-1, 1.0),
 )
+
+
+def uniform01(word: Words) -> Floats:
+    """Uniform on [0, 1), in steps of 2^-24."""
+    return f32(u32(word >> _EIGHT)) * _UNIT24
+
+
+def fraction01(word: Words) -> Doubles:
+    """Uniform on (0, 1), in float64: the middles of 2^32 equal steps."""
+    return (f64(word) + 0.5) * 2.0**-32
+
+
+def normal01(words: Words) -> Floats:
+    """Standard normal, by Box and Muller's transform of an array's neighbors."""
+    radii, (sine, cosine) = radius(words[0::2]), sin_cos(words[1::2])
+    return stack((radii * cosine, radii * sine), axis=1).reshape(-1)
+
+
+def radius(word: Words) -> Floats:
+    """That of Box and Muller's transform."""
+    return sqrt(natural_log(f32(word) * _UNIT32 + _UNIT33) * _MINUS_TWO)
+
+
+def centred_and_tail(word: Words, low: float, high: float, is_above: bool) -> tuple[Floats, Floats]:  # noqa: FBT001
+    """What `normal_quantile` takes, of a probability between `low` and `high`, which falls if `is_above`."""
+    fraction = fraction01(word)
+    p = low + (high - low) * (1 - fraction if is_above else fraction)
+    return f32(p - 0.5), f32(where(p < 0.5, p, 1 - p))
+
+
+def clipped(x: Floats, low: float, high: float) -> Floats:
+    """`x`, at least `low` and at most `high`."""
+    x = where(x < low, low, x)
+    return where(x > high, high, x)
 
 
 def natural_log(x: Floats) -> Floats:
     """ln x for normal positive float32 `x`, within about one unit in the last place."""
-    bits = x.view(np.int32)
-    exponent = (bits - SQRT_HALF_BITS) >> np.int32(MANTISSA_BITS)
-    f: Floats = (bits - (exponent << np.int32(MANTISSA_BITS))).view(np.float32) - _ONE
-    power = exponent.astype(np.float32)
+    bits = f32(x).view(INT32)
+    exponent = i32(i32(bits - SQRT_HALF_BITS) >> MANTISSA_BITS)
+    f = i32(bits - i32(exponent << MANTISSA_BITS)).view(FLOAT32) - _UNIT
+    power = f32(exponent)
     square = f * f
     rest = _polynomial(LN_SERIES, f) * f * square
     rest = rest + power * LN2_LOW
     rest = rest - square * _HALF
-    result: Floats = (f + rest) + power * LN2_HIGH
-    return result
+    return (f + rest) + power * LN2_HIGH
 
 
-def sin_cos(turns: NDArray[np.uint32]) -> tuple[Floats, Floats]:
+def sin_cos(turns: Words) -> tuple[Floats, Floats]:
     """Sine and cosine of `turns` · 2^-32 turns, within 1e-7.
 
     The nearest quarter turn is taken off in integers, so that what reaches the polynomials lies within π/4.
     """
-    quarter = (turns + EIGHTH_TURN) >> QUARTER_TURN
-    x: Floats = (turns - (quarter << QUARTER_TURN)).view(np.int32).astype(np.float32) * RADIANS
+    quarter = u32(u32(turns + EIGHTH_TURN) >> QUARTER_TURN)
+    x = f32(i32(turns - u32(quarter << QUARTER_TURN))) * RADIANS
     square = x * x
     sine = _polynomial(SIN_SERIES, square) * square * x + x
-    cosine = _polynomial(COS_SERIES, square) * square * square - square * _HALF + _ONE
-    is_odd = (quarter & np.uint32(1)).astype(bool)
-    sine, cosine = np.where(is_odd, cosine, sine), np.where(is_odd, sine, cosine)
-    sine = np.where(quarter >= 2, -sine, sine)
-    cosine = np.where((quarter == 1) | (quarter == 2), -cosine, cosine)
+    cosine = _polynomial(COS_SERIES, square) * square * square - square * _HALF + _UNIT
+    is_odd = (quarter & _ONE) == _ONE
+    sine, cosine = where(is_odd, cosine, sine), where(is_odd, sine, cosine)
+    sine = where(quarter >= _TWO, -sine, sine)
+    cosine = where((quarter == _ONE) | (quarter == _TWO), -cosine, cosine)
     return sine, cosine
 
 
@@ -92,24 +144,44 @@ def normal_quantile(centred: Floats, tail: Floats) -> Floats:
     `centred` is p - 1/2 and `tail` is min(p, 1 - p), each rounded to float32 on its own: near an end of (0, 1),
     p itself would have lost the digits that decide z.
     """
-    r = CENTRAL_SQUARED - centred * centred
-    central = centred * _ratio(QUANTILE_CENTRAL, r)
-    depth = np.sqrt(-natural_log(tail))
+    return inner_or(centred, outer_quantile(tail))
+
+
+def outer_quantile(tail: Floats) -> Floats:
+    """How far from the mean a small `tail` begins."""
+    depth = sqrt(-natural_log(tail))
     near = _ratio(QUANTILE_TAIL, depth - TAIL_ORIGIN)
     far = _ratio(QUANTILE_FAR_TAIL, depth - FAR_TAIL)
-    outer = np.where(depth <= FAR_TAIL, near, far)
-    outer = np.where(centred < 0, -outer, outer)
-    return np.where(np.abs(centred) <= CENTRAL, central, outer)
+    return where(depth <= FAR_TAIL, near, far)
 
 
-def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:
+def inner_or(centred: Floats, outer: Floats) -> Floats:
+    """The quantile where the law is dense, and `outer` on its side of the mean where it is not."""
+    central = centred * _ratio(QUANTILE_CENTRAL, CENTRAL_SQUARED - centred * centred)
+    outer = where(centred < 0, -outer, outer)
+    return where(abs(centred) <= CENTRAL, central, outer)
+
+
+def _polynomial(coefficients: Sequence[np.float32], x: Floats) -> Floats:
     """Horner's rule, highest power first."""
-    result = np.full_like(x, coefficients[0])
-    for coefficient in coefficients[1:]:
-        result = result * x + np.float32(coefficient)
+    result = x * coefficients[0] + coefficients[1]
+    for coefficient in coefficients[2:]:
+        result = result * x + coefficient
     return result
 
 
-def _ratio(coefficients: tuple[Sequence[float], Sequence[float]], x: Floats) -> Floats:
+def _ratio(coefficients: tuple[Sequence[np.float32], Sequence[np.float32]], x: Floats) -> Floats:
     numerator, denominator = coefficients
     return _polynomial(numerator, x) / _polynomial(denominator, x)
+
+
+def rebuilt(module: ModuleType, own: Mapping[str, object], *, by: Callable[[FunctionType], Any]) -> ModuleType:
+    """The functions of `module` once more, on `own` names in place of the module's, each as `by` gives it."""
+    copy = ModuleType(module.__name__)
+    names = vars(copy)
+    names.update(vars(module))
+    for name, function in vars(module).items():
+        if isinstance(function, FunctionType):
+            names[name] = by(FunctionType(function.__code__, names, name))
+    names.update(own)
+    return copy

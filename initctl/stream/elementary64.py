@@ -7,7 +7,7 @@ is a Taylor series next to 0, and what lies farther out is brought there by step
 from __future__ import annotations
 
 from math import factorial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    """Or, as in `elementary`, single numbers of compiled loops."""
+
+f64: Any = np.float64
+i64: Any = np.int64
+INT64, FLOAT64 = np.int64, np.float64
+where = np.where
 
 LARGEST_EXPONENT = 700.0
 """How far from 0 `exponential` goes: e^±700 are normal numbers."""
@@ -40,53 +46,68 @@ SQRT_HALF = float(np.sqrt(0.5))
 """Where a mantissa begins that keeps the logarithm's argument closest to 1."""
 NEAR_0 = 0.5
 """Up to here e^x - 1 is taken from its series: beyond, the difference itself is as good."""
+_TO_WHOLE = 1.5 * 2.0**52
+"""Added to a number, it rounds it to a whole one, which is then in the lowest bits; taken off again, that is left."""
+_MANTISSA_BITS, _ONE_BITS = np.int64(52), np.int64(1023 << 52)
+_ONE, _TWO = np.int64(1), np.int64(2)
+_LN2, _NEAR_QUARTER = LN2_HIGH + LN2_LOW, QUARTER_TURN[0] + QUARTER_TURN[1]
 
 
 def natural_log(x: Floats) -> Floats:
     """ln x for positive x, within 5e-16 of its size."""
+    f, exponent = log_parts(x)
+    s = f / (2.0 + f)
+    square = s * s
+    rest: Floats = 2.0 * (s + s * square * _polynomial(LN_SERIES, square))
+    return exponent * LN2_HIGH + (exponent * LN2_LOW + rest)
+
+
+def log_parts(x: Floats) -> tuple[Floats, Floats]:
+    """f and a whole number e, for `x` = (1 + f) · 2^e with 1 + f between sqrt(1/2) and sqrt 2."""
     mantissa, power = np.frexp(x)
     is_small = mantissa < SQRT_HALF
-    f = np.where(is_small, 2 * mantissa, mantissa) - 1
-    exponent = (power - is_small).astype(np.float64)
-    s = f / (2 + f)
-    square = s * s
-    rest = 2 * (s + s * square * _polynomial(LN_SERIES, square))
-    result: Floats = exponent * LN2_HIGH + (exponent * LN2_LOW + rest)
-    return result
+    return np.where(is_small, 2 * mantissa, mantissa) - 1, (power - is_small).astype(np.float64)
 
 
 def exponential(x: Floats) -> Floats:
     """e^x for |x| ≤ `LARGEST_EXPONENT`, within 5e-16 of its size."""
-    power = np.rint(x / (LN2_HIGH + LN2_LOW))
+    shifted = x / _LN2 + _TO_WHOLE
+    power = shifted - _TO_WHOLE
     rest = (x - power * LN2_HIGH) - power * LN2_LOW
-    return np.ldexp(1 + rest * _polynomial(EXP_SERIES, rest), power.astype(np.int32))
+    scale: Floats = i64((f64(shifted).view(INT64) << _MANTISSA_BITS) + _ONE_BITS).view(FLOAT64)
+    return (1.0 + rest * _polynomial(EXP_SERIES, rest)) * scale
 
 
 def one_minus_exponential(x: Floats) -> Floats:
     """1 - e^-x for positive x, within 5e-16 of its size."""
-    near = np.minimum(x, NEAR_0)
-    series = near * _polynomial(EXP_SERIES, -near)
-    return np.where(x < NEAR_0, series, 1 - exponential(-np.minimum(x, LARGEST_EXPONENT)))
+    far = 1.0 - exponential(-where(x < LARGEST_EXPONENT, x, LARGEST_EXPONENT))
+    return where(x < NEAR_0, near_one_minus_exponential(where(x < NEAR_0, x, NEAR_0)), far)
+
+
+def near_one_minus_exponential(x: Floats) -> Floats:
+    """The same for positive x up to `NEAR_0`."""
+    return x * _polynomial(EXP_SERIES, -x)
 
 
 def sin_cos(x: Floats) -> tuple[Floats, Floats]:
     """Sine and cosine of `x` radians, 0 ≤ x ≤ `LARGEST_ANGLE`, within 5e-16."""
-    high, middle, low = QUARTER_TURN
-    quarters = np.rint(x / (high + middle))
-    rest = ((x - quarters * high) - quarters * middle) - quarters * low
+    shifted = x / _NEAR_QUARTER + _TO_WHOLE
+    quarters = shifted - _TO_WHOLE
+    rest = ((x - quarters * QUARTER_TURN[0]) - quarters * QUARTER_TURN[1]) - quarters * QUARTER_TURN[2]
     square = rest * rest
     sine = rest + rest * square * _polynomial(SIN_SERIES, square)
-    cosine = 1 - (square / 2 - square * square * _polynomial(COS_SERIES, square))
-    quarter = quarters.astype(np.int64) % 4
-    sine, cosine = np.where(quarter % 2, cosine, sine), np.where(quarter % 2, sine, cosine)
-    sine = np.where(quarter >= 2, -sine, sine)
-    cosine = np.where((quarter == 1) | (quarter == 2), -cosine, cosine)
+    cosine = 1.0 - (square / 2.0 - square * square * _polynomial(COS_SERIES, square))
+    quarter = f64(shifted).view(INT64)
+    is_odd = (quarter & _ONE) == _ONE
+    sine, cosine = where(is_odd, cosine, sine), where(is_odd, sine, cosine)
+    sine = where((quarter & _TWO) == _TWO, -sine, sine)
+    cosine = where(((quarter + _ONE) & _TWO) == _TWO, -cosine, cosine)
     return sine, cosine
 
 
 def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:
     """Horner's rule, highest power first."""
-    result = np.full_like(x, coefficients[0])
-    for coefficient in coefficients[1:]:
+    result = x * coefficients[0] + coefficients[1]
+    for coefficient in coefficients[2:]:
         result = result * x + coefficient
     return result

@@ -1,19 +1,30 @@
-"""The laws. Each is plain data; an initializer resolves to one for each tensor."""
+"""The laws. Each is plain data; an initializer resolves to one for each tensor.
+
+Logarithms, exponentials and sines are computed in float64, and rounded to float32 once.
+"""
 
 from __future__ import annotations
 
 import math
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from initctl.stream.protocols import Deterministic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
+    from initctl.stream.protocols import Law
+
+    Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
 
 LARGEST_NORMAL = 6.77
 """No standard normal draw is larger: sqrt(-2 ln 2^-33) is 6.764."""
@@ -45,7 +56,7 @@ class Constant(Deterministic):
     def exact(self) -> tuple[float, ...]:
         return (self.value,)
 
-    def at(self, start: int, stop: int) -> NDArray[Any]:
+    def values(self, _: Draws, start: int, stop: int) -> NDArray[Any]:
         import numpy as np
 
         return np.full(stop - start, self.value)
@@ -84,10 +95,8 @@ class Uniform:
     def largest(self) -> float:
         return max(abs(self.a), abs(self.b), self.b - self.a)
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
-        import numpy as np
-
-        return np.float32(self.a) + np.float32(self.b - self.a) * draws.uniform01(start, stop)
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
+        return self.a + (self.b - self.a) * draws.uniform01(start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +110,8 @@ class Normal:
     def largest(self) -> float:
         return abs(self.mean) + LARGEST_NORMAL * self.std
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
-        import numpy as np
-
-        return np.float32(self.mean) + np.float32(self.std) * draws.normal01(start, stop)
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
+        return self.mean + self.std * draws.normal01(start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +160,10 @@ class TruncNormal:
         """`a` and `b` rounded to float32 towards the inside of the interval."""
         return inner_bounds(self.a, self.b)
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
-        import numpy as np
-
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
         low, high = self.tails
         z = draws.normal01_between(start, stop, low=low, high=high, above=self.is_above)
-        values = np.float32(self.mean) + np.float32(self.std) * z
-        a, b = map(np.float32, self.inner_bounds)
-        values = np.where(values < a, a, values)
-        return np.where(values > b, b, values)
+        return draws.clipped(self.mean + self.std * z, *self.inner_bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +183,213 @@ class ZeroedNormal:
     def largest(self) -> float:
         return LARGEST_NORMAL * self.std
 
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:
-        import numpy as np
-
-        values = np.float32(self.std) * draws.normal01(start, stop)
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
+        values = self.std * draws.normal01(start, stop)
         first, last = start // self.parts, -(-stop // self.parts)
         zeroed = draws.not_larger(first, last, self.cutoffs, stream=self.stream).repeat(self.parts)
         values[zeroed[start - first * self.parts :][: stop - start]] = 0
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class LogUniform:
+    """e^u of a u that is uniform between ln `a` and ln `b`, never outside [a, b]."""
+
+    a: float
+    b: float
+
+    @property
+    def largest(self) -> float:
+        return self.b
+
+    @property
+    def logarithms(self) -> tuple[float, float]:
+        import numpy as np
+
+        from initctl.stream.elementary64 import natural_log
+
+        low, high = natural_log(np.array([self.a, self.b])).tolist()
+        return low, high
+
+    def unrounded(self, draws: Draws, start: int, stop: int) -> Doubles:
+        from initctl.stream.elementary64 import exponential
+
+        low, high = self.logarithms
+        return exponential(low + (high - low) * draws.fraction01(start, stop)).clip(self.a, self.b)
+
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
+        return draws.clipped(self.unrounded(draws, start, stop).astype("f4"), *inner_bounds(self.a, self.b))
+
+
+@dataclass(frozen=True, slots=True)
+class InverseSoftplus(LogUniform):
+    """ln(e^x - 1), of which the softplus is x, of a log-uniform x, or of `floor` where x is smaller."""
+
+    floor: float
+
+    @property
+    def largest(self) -> float:
+        """At either end, and half a unit more for the rounding."""
+        import numpy as np
+
+        return float(np.abs(self._of(np.array([self.a, self.b]))).max() * (1 + 2.0**-24))
+
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
+        return self._of(self.unrounded(draws, start, stop)).astype("f4")
+
+    def _of(self, x: Doubles) -> Doubles:
+        from initctl.stream.elementary64 import natural_log, one_minus_exponential
+
+        steps = x.clip(self.floor)
+        return steps + natural_log(one_minus_exponential(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Sinusoid(Deterministic):
+    """Rows [sin(t·w), cos(t·w)] for row number t, where w falls from 1 to 1 / `max_timescale` in equal ratios.
+
+    transformers computes it in float32, where t·w has lost some 1e-7 · t to rounding.
+    """
+
+    channels: int
+    max_timescale: float
+
+    @property
+    def largest(self) -> float:
+        return 1
+
+    @property
+    def frequencies(self) -> Doubles:
+        """w, for half of the channels."""
+        import numpy as np
+
+        from initctl.stream.elementary64 import exponential, natural_log
+
+        half = self.channels // 2
+        step = natural_log(np.array([self.max_timescale])) / (half - 1)
+        return exponential(-(step * np.arange(half)))
+
+    def values(self, _: Draws, start: int, stop: int) -> Floats:
+        import numpy as np
+
+        from initctl.stream.elementary64 import sin_cos
+
+        row, channel = np.divmod(np.arange(start, stop), self.channels)
+        half = self.channels // 2
+        sine, cosine = sin_cos(row * self.frequencies[channel % half])
+        return np.where(channel < half, sine, cosine).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLog(Deterministic):
+    """Rows of ln(`start`), ln(`start` + 1), …, each of `columns`."""
+
+    columns: int
+    start: float
+
+    @property
+    def largest(self) -> float:
+        """At either end: a logarithm below 1 is negative, and the more so the closer to 0."""
+        import numpy as np
+
+        return float(np.abs(self._of(np.array([0, self.columns - 1]))).max())
+
+    def values(self, _: Draws, start: int, stop: int) -> Floats:
+        import numpy as np
+
+        return self._of(np.arange(start, stop) % self.columns)
+
+    def _of(self, column: NDArray[np.int64]) -> Floats:
+        import numpy as np
+
+        from initctl.stream.elementary64 import natural_log
+
+        return natural_log(self.start + column.astype(np.float64)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Hadamard(Deterministic):
+    """The first `columns` columns of a Hadamard matrix times `scale`, at the tap `centre` of kernels of `taps`, else 0.
+
+    Sylvester's matrix: row i has -1 in column j where i and j have an odd number of binary ones in common, else 1.
+    """
+
+    columns: int
+    scale: float
+    taps: int
+    centre: int
+
+    @property
+    def largest(self) -> float:
+        return self.scale
+
+    def values(self, _: Draws, start: int, stop: int) -> Floats:
+        import numpy as np
+
+        first, last = ((place - self.centre + self.taps - 1) // self.taps for place in (start, stop))
+        entry = np.arange(first, last, dtype=np.uint64)
+        row = entry // np.uint64(self.columns)
+        common = row & (entry - row * np.uint64(self.columns))
+        values = np.zeros(stop - start, np.float32)
+        signs = np.array([self.scale, -self.scale], np.float32)
+        values[first * self.taps + self.centre - start :: self.taps] = signs[np.bitwise_count(common) & 1]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A law for each part of one dim: element i stands at `i // inner % ends[-1]` along it.
+
+    `ends` are where the parts end along the dim, in ascending order, and `inner` is the number of elements from one
+    place to the next. A part's law is asked for elements of the whole tensor: their random numbers are those that
+    they have in any other law.
+    """
+
+    laws: tuple[Law, ...]
+    ends: tuple[int, ...]
+    inner: int
+
+    @property
+    def largest(self) -> float:
+        return max(law.largest for law in self.laws)
+
+    @property
+    def shortest(self) -> int:
+        """Elements that the smallest part has without a gap."""
+        return self.inner * min(end - start for start, end in pairwise((0, *self.ends)))
+
+    def runs(self, start: int, stop: int) -> Iterator[tuple[Law, int, int]]:
+        """The elements from `start` to `stop` as runs of one law: which, from where, to where."""
+        period = self.inner * self.ends[-1]
+        while start < stop:
+            within = start % period
+            part = bisect_right(self.ends, within // self.inner)
+            end = min(start - within + self.inner * self.ends[part], stop)
+            yield self.laws[part], start, end
+            start = end
+
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
+        """Each law is asked once: runs may be as short as one element."""
+        import numpy as np
+
+        part = self._parts(start, stop)
+        values = np.empty(stop - start, np.float32)
+        for number, law in enumerate(self.laws):
+            if (chosen := part == number).any():
+                np.copyto(values, law.values(draws, start, stop), where=chosen)
+        return values
+
+    def _parts(self, start: int, stop: int) -> NDArray[np.uint16]:
+        """The number of the part that each element from `start` to `stop` is in."""
+        import numpy as np
+
+        period, sizes = self.inner * self.ends[-1], np.diff(self.ends, prepend=0) * self.inner
+        first, count = start % period, stop - start
+        if period > count:
+            place = (first + np.arange(count)) // self.inner % self.ends[-1]
+            return np.searchsorted(self.ends, place, side="right").astype(np.uint16)
+        pattern = np.repeat(np.arange(len(self.laws), dtype=np.uint16), sizes)
+        return np.tile(pattern, -(-(first + count) // period))[first : first + count]
 
 
 def inner_bounds(a: float, b: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ answers of its reference implementation, Random123.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,50 +15,50 @@ if TYPE_CHECKING:
 
     from initctl.stream.key import Key
 
+    Word = Any
+    """Whole numbers of 64 bits without a sign: NumPy's, and as in `elementary` torch's and those of compiled loops."""
+    Block = tuple[Word, Word, Word, Word]
+
 LANES = 4
 """Words in a block: element i is lane i mod 4 of block i div 4."""
 
 ROUNDS = 10
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-WEYL = 0x9E3779B9, 0xBB67AE85
+WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 """Added to the key after each round: the fractions of the golden ratio and of the square root of 3."""
 
-_HALF = np.uint64(32)
-_MASK = 0xFFFFFFFF
+ZERO, HALF, WORD = np.uint64(0), np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
-def philox(key: Key, counter: tuple[NDArray[np.uint32], ...]) -> tuple[NDArray[np.uint32], ...]:
-    """Encrypt counters: four arrays of equal shape in, four words for each counter out."""
+def philox(key0: Word, key1: Word, counter: Block) -> Block:
+    """Encrypt a counter: four words in, four words out, each in the low half of a 64-bit number.
+
+    What is in the upper halves does not matter, and is not 0 in those that come out.
+    """
     c0, c1, c2, c3 = counter
-    k0, k1 = key
     for _ in range(ROUNDS):
-        product0 = c0.astype(np.uint64) * MULTIPLIERS[0]
-        product1 = c2.astype(np.uint64) * MULTIPLIERS[1]
-        c0 = (product1 >> _HALF).astype(np.uint32) ^ c1 ^ np.uint32(k0)
-        c2 = (product0 >> _HALF).astype(np.uint32) ^ c3 ^ np.uint32(k1)
-        c1 = product1.astype(np.uint32)
-        c3 = product0.astype(np.uint32)
-        k0 = (k0 + WEYL[0]) & _MASK
-        k1 = (k1 + WEYL[1]) & _MASK
+        product0, product1 = (c0 & WORD) * MULTIPLIERS[0], (c2 & WORD) * MULTIPLIERS[1]
+        c0, c1 = (product1 >> HALF) ^ c1 ^ key0, product1
+        c2, c3 = (product0 >> HALF) ^ c3 ^ key1, product0
+        key0, key1 = key0 + WEYL[0], key1 + WEYL[1]
     return c0, c1, c2, c3
+
+
+def lanes(key0: Word, key1: Word, block: Word, stream: Word) -> Block:
+    """The four words of block number `block`, as those that `philox` gives."""
+    return philox(key0, key1, (block, block >> HALF, ZERO, stream))
 
 
 def block_words(key: Key, first: int, last: int, stream: int) -> NDArray[np.uint32]:
     """The words of blocks `first` to `last - 1`, four a block, in order of element index."""
-    lanes = _lanes(key, np.uint64(first) + np.arange(last - first, dtype=np.uint64), stream)
+    block = np.uint64(first) + np.arange(last - first, dtype=np.uint64)
     words = np.empty((last - first, LANES), np.uint32)
-    for lane, lane_words in enumerate(lanes):
+    for lane, lane_words in enumerate(lanes(*key, block, stream)):
         words[:, lane] = lane_words
     return words.reshape(-1)
 
 
 def words_at(key: Key, index: NDArray[np.uint64], stream: int) -> NDArray[np.uint32]:
     """The words of the elements at `index`, an array of any shape."""
-    lanes = _lanes(key, index // np.uint64(LANES), stream)
-    return np.choose((index % np.uint64(LANES)).astype(np.intp), lanes)
-
-
-def _lanes(key: Key, block: NDArray[np.uint64], stream: int) -> tuple[NDArray[np.uint32], ...]:
-    """The four words of each block."""
-    low = block.astype(np.uint32)
-    return philox(key, (low, (block >> _HALF).astype(np.uint32), np.zeros_like(low), np.full_like(low, stream)))
+    four = lanes(*key, index // np.uint64(LANES), stream)
+    return np.choose((index % np.uint64(LANES)).astype(np.intp), four).astype(np.uint32)

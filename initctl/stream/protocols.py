@@ -66,11 +66,8 @@ class Deterministic(ABC):
         return ()
 
     @abstractmethod
-    def at(self, start: int, stop: int) -> NDArray[Any]:
-        """The values at indices `start` ≤ i < `stop`, as for `Law.values`."""
-
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:  # noqa: ARG002 - the protocol's signature
-        return self.at(start, stop)
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        """As those of `Law`."""
 
 
 class Old(Protocol):

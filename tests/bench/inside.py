@@ -20,7 +20,7 @@ from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY
 from initctl.rules import parse_call
 from initctl.stream import WholeLaw
-from initctl.stream.engines import Work, choose
+from initctl.stream.engines import LawRun, Work, choose
 from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.key import stream_key
 from initctl.tensors import TensorSpec
@@ -50,7 +50,7 @@ def ours(call: str, shape: tuple[int, ...], dtype: str, threads: int) -> Functio
 
         def piece(first: int) -> None:
             last = min(first + _AT_ONCE, count)
-            engine.fill(ready, _KEY, first, last, kind, out[first * kind.width : last * kind.width])
+            engine.fill([LawRun(ready, _KEY, first, last, kind)], out[first * kind.width : last * kind.width])
 
         pieces = range(0, count, _AT_ONCE)
         if threads == 1:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from safetensors.torch import save_file
 
-from initctl.stream import Draws, WholeLaw
+from initctl.stream import WholeLaw
+from initctl.stream.draws import Draws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

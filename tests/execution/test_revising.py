@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.planning import Plan
-from initctl.stream import Draws
+from initctl.stream.draws import Draws
 from tests.execution.checkpoints import raw_bytes, sharded, single
 from tests.execution.torch_files import FORMATS, bits, load, save
 

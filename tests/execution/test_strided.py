@@ -25,7 +25,7 @@ from initctl.layout import tiles
 from initctl.planning import Action
 from initctl.rules import parse_rule
 from initctl.stream import Constant, Law, Normal, Uniform
-from initctl.stream.engines import NumpyEngine
+from initctl.stream.engines import Engine
 from initctl.tensors import Block, TensorSpec
 from tests.events import on
 from tests.execution.checkpoints import raw_bytes, recomputed
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from initctl.workers import Task
 
-COMPUTER = Computer(0, {"cpu": NumpyEngine()})
+COMPUTER = Computer(0, {"cpu": Engine()})
 HEAD = 24
 """Bytes of the file before the storage."""
 DTYPES = st.sampled_from([torch.uint8, torch.bfloat16, torch.float32, torch.float64])

@@ -19,7 +19,7 @@ from initctl.layout import ByteRange, covered, total, uncovered
 from initctl.planning import Action
 from initctl.rules import parse_rule
 from initctl.stream import Constant
-from initctl.stream.engines import NumpyEngine
+from initctl.stream.engines import Engine
 from initctl.tensors import TensorSpec
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import single
@@ -27,7 +27,7 @@ from tests.execution.checkpoints import single
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMPUTER = Computer(0, {"cpu": NumpyEngine()})
+COMPUTER = Computer(0, {"cpu": Engine()})
 SIZES = st.sampled_from([0, 1, 2, 5, FILLED_AT_ONCE - 1, FILLED_AT_ONCE, FILLED_AT_ONCE + 1, 3 * FILLED_AT_ONCE])
 GAPS = st.sampled_from([0, 1, 100, COPIED_AT_ONCE - 1, COPIED_AT_ONCE, COPIED_AT_ONCE + 1, 2 * COPIED_AT_ONCE + 7])
 DTYPES = st.sampled_from(["uint8", "bfloat16", "float32", "complex64"])
@@ -80,7 +80,7 @@ def test_a_task_is_computed_in_parts_that_an_engine_likes(dtypes: list[str], num
     for task in filled(*actions):
         for runs, content in COMPUTER.parts(task.runs):
             assert runs[0].offset == reached
-            assert 0 < len(content) <= NumpyEngine().buffer().size
+            assert 0 < len(content) <= Engine().buffer().size
             reached += len(content)
         assert reached == task.offset + task.nbytes
     assert reached == end

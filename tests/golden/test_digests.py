@@ -11,8 +11,9 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from initctl.stream import Draws, Normal, TruncNormal, Uniform
-from initctl.stream.formulas import CountedLog, InverseSoftplus, LogUniform, Sinusoid
+from initctl.stream import Normal, TruncNormal, Uniform
+from initctl.stream.draws import Draws
+from initctl.stream.laws import CountedLog, InverseSoftplus, LogUniform, Sinusoid
 
 DRAWS = Draws.of(0, "fc1.weight")
 MILLION = 1_000_000
@@ -31,8 +32,8 @@ KINDS = {
     "a far tail": lambda start, stop: TruncNormal(0, 1, 8, 20).values(DRAWS, start, stop),
     "log-uniform": lambda start, stop: LogUniform(1e-30, 1e30).values(DRAWS, start, stop),
     "its inverse softplus": lambda start, stop: InverseSoftplus(1e-6, 50, 1e-5).values(DRAWS, start, stop),
-    "sinusoids": lambda start, stop: Sinusoid(8, 10_000).at(8 * 2**26 - stop, 8 * 2**26 - start),
-    "logarithms": lambda start, stop: CountedLog(MILLION, 0.01).at(start, stop),
+    "sinusoids": lambda start, stop: Sinusoid(8, 10_000).values(DRAWS, 8 * 2**26 - stop, 8 * 2**26 - start),
+    "logarithms": lambda start, stop: CountedLog(MILLION, 0.01).values(DRAWS, start, stop),
 }
 
 DIGESTS = [

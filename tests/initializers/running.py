@@ -9,8 +9,9 @@ from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY, Resolved
 from initctl.initializers.complex import on_complex
 from initctl.rules import parse_call
-from initctl.stream import Draws, Law, WholeLaw
-from initctl.stream.encode import encode
+from initctl.stream import Law, WholeLaw
+from initctl.stream.draws import Draws
+from initctl.stream.engines.engine import encode
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:

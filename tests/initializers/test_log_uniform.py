@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from initctl.errors import RuleError
 from initctl.initializers import Unfit
 from initctl.stream import Uniform
-from initctl.stream.formulas import InverseSoftplus, LogUniform
-from initctl.stream.laws import inner_bounds
+from initctl.stream.laws import InverseSoftplus, LogUniform, inner_bounds
 from tests.initializers.running import DRAWS, resolve, stored, values
 from tests.stream.goodness import p_value, p_value_of_two, uniform_cdf
 

@@ -15,7 +15,8 @@ import initctl
 from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY
 from initctl.rules import parse_call
-from initctl.stream import Draws, Overflow, RevisingLaw, Source
+from initctl.stream import Overflow, RevisingLaw, Source
+from initctl.stream.draws import Draws
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.stream import Draws
+from initctl.stream.draws import Draws
 from initctl.stream.key import Key
 from tests.stream.goodness import normal_cdf, p_value, uniform_cdf
 from tests.stream.philox_by_hand import word_by_hand

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.stream import Draws, Fused, Normal, TruncNormal, Uniform
+from initctl.stream import Fused, Normal, TruncNormal, Uniform
+from initctl.stream.draws import Draws
 
 DRAWS = Draws.of(0, "qkv.weight")
 LAWS = (Normal(0, 1), Uniform(5, 6), TruncNormal(-20, 1, -22, -18))

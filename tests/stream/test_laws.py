@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from initctl.stream import Constant, Draws, Normal, TruncNormal, Uniform, WholeLaw
+from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
+from initctl.stream.draws import Draws
 from tests.stream.goodness import normal_cdf, p_value, truncated_cdf, uniform_cdf
 
 DRAWS = Draws.of(0, "laws")

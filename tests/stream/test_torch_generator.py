@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import init
 
 import initctl
-from initctl.stream import Draws
+from initctl.stream.draws import Draws
 from initctl.stream.torch_draw import TorchDraw
 from initctl.stream.torch_generator import NotDrawn, TorchGenerator
 from tests.execution.checkpoints import raw_bytes, sharded

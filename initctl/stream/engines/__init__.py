@@ -1,9 +1,8 @@
-"""What computes: one interface, one file an implementation, one resolver that can say why it chose.
+"""What computes: the reference, and what gives its bits sooner, one resolver that can say why it chose.
 
-    engine.py         the interface, and the reference: plain NumPy
+    engine.py         the reference: plain NumPy
     compiled.py       loops that Numba compiled: the same bits, thirty times as fast
-    batch.py          runs of laws as the table that one call of a loop takes
-    tabled.py         laws that a loop computes from an array besides
+    batch.py          runs of laws as the tables that one call of a loop takes
     kernels.py        those loops
     abi.py            what they and their callers agree on
     object_code.py    their machine code: made once, cached, loaded without Numba
@@ -16,6 +15,6 @@ decomposition alone is equal to rounding only.
 """
 
 from initctl.stream.engines.choosing import Choice, Work, choose
-from initctl.stream.engines.engine import Engine, LawRun, NumpyEngine, Unusable
+from initctl.stream.engines.engine import Engine, LawRun, Unusable
 
-__all__ = ["Choice", "Engine", "LawRun", "NumpyEngine", "Unusable", "Work", "choose"]
+__all__ = ["Choice", "Engine", "LawRun", "Unusable", "Work", "choose"]

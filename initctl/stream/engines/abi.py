@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 TILE = 512
 """Philox blocks that are computed at a time: their words and values fit the processor's first caches."""
-SCRATCH = 4 * TILE
-"""32-bit words that the kernels need room for, with four times as many float32 and twice as many float64 numbers."""
 
-WORDS, CONSTANT, UNIFORM, NORMAL, TRUNC_NORMAL, LOG_UNIFORM, INVERSE_SOFTPLUS = range(7)
-"""What `fill` computes."""
-ZEROED_NORMAL, ROW_PLUS_NORMAL, SINUSOID, COUNTED_LOG, HADAMARD, AFFINE, MIXTURE = range(7)
-"""What `fill_from` computes."""
-RUN_FIELDS = 9
-"""What `fill` knows of a run: one of these, the row of its parameters (of a constant, its bytes), the row of its
-dtype, the two halves of its key, its stream, the indices at which it starts and stops, and its first element in the
-output, in its own elements."""
+CONSTANT, WORDS, UNIFORM, NORMAL, TRUNC_NORMAL, LOG_UNIFORM, INVERSE_SOFTPLUS, UNDRAWN = range(8)
+"""What is drawn."""
+KEPT, ZEROED, ROW_ADDED, SINUSOID, COUNTED_LOG, HADAMARD, GIVEN, AFFINE, MIXTURE = range(9)
+"""What becomes of it then, by the numbers of a table: those of a row, those that are given, or old values."""
+
+_INTEGER, _NUMBER, _KEY = "i8", "f8", "u8"
+DTYPE = np.dtype(
+    [(name, _INTEGER) for name in ("width", "mantissa", "bias", "largest", "overflow", "minus_zero", "reach")]
+)
+"""Bytes of an element; then, for floats of fewer than 32 bits, bits of the mantissa, bias of the exponent, the code of
+the largest finite number, the code on overflow, and whether -0 exists; and, for all, the bits of the largest finite
+number that float32 has as well, in float32."""
 PARAMETERS = 7
 """Numbers a law takes at most."""
-DTYPE_FIELDS = 6
-"""What the kernels know of a dtype: bytes of an element; then, for floats of fewer than 32 bits, bits of the
-mantissa, bias of the exponent, the code of the largest finite number, the code on overflow, and whether -0 exists."""
+FORM = np.dtype(
+    [
+        *((name, _INTEGER) for name in ("law", "then", "pattern", "stream", "second_stream", "columns")),
+        ("numbers", _NUMBER, PARAMETERS),
+        ("dtype", DTYPE),
+    ]
+)
+"""A law on elements of a dtype: the bytes of a constant, the streams from which values and then changes are drawn, and
+the columns of the matrix, if they matter."""
+RUN_FIELDS = "form", "key0", "key1", "start", "stop", "place"
+RUN = np.dtype([(name, _KEY if name.startswith("key") else _INTEGER) for name in RUN_FIELDS])
+"""Elements that are computed: `place` is the number of the first in the output, in its own elements."""
+SCRATCH = np.dtype(
+    [
+        ("words", "u4", 4 * TILE),
+        ("reals", "f4", (5, 4 * TILE)),
+        ("doubles", "f8", (2, 4 * TILE)),
+        ("is_beyond", _INTEGER),
+    ]
+)
+"""Memory that the kernels use while they run. `is_beyond` becomes 1 if old values led to what is not finite."""
 
-SIGNATURES = {
-    "fill": "ildlurdp",
-    "fill_from": "iiiiiidiplurdpl",
-    "added": "pilidr",
-    "encode": "rilp",
-    "kth_smallest": "iiiiiiiiup",
-}
-"""The kernels' parameters: whole numbers (`i`), and addresses of float64 (`d`), int64 (`l`), uint32 (`u`), float32
-(`r`) and untyped (`p`) memory."""
+SIGNATURES = {"fill": "ipptpp", "added": "pippp", "kth_smallest": "iiiiiiiipp"}
+"""The kernels' parameters: whole numbers (`i`), addresses (`p`), and addresses of addresses (`t`)."""

@@ -1,128 +1,182 @@
-"""Runs of laws as the table of numbers that one call of a kernel takes."""
+"""Runs of laws as the tables of numbers that one call of a kernel takes."""
 
 from __future__ import annotations
 
 from functools import cache, lru_cache
 from math import copysign
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from initctl.stream.encode import encode
-from initctl.stream.engines.abi import (
-    CONSTANT,
-    DTYPE_FIELDS,
-    INVERSE_SOFTPLUS,
-    LOG_UNIFORM,
-    NORMAL,
-    PARAMETERS,
-    RUN_FIELDS,
-    TRUNC_NORMAL,
-    UNIFORM,
+from initctl.stream.engines import abi
+from initctl.stream.engines.engine import encode
+from initctl.stream.laws import (
+    LARGEST_FLOAT32,
+    Constant,
+    CountedLog,
+    Hadamard,
+    InverseSoftplus,
+    LogUniform,
+    Normal,
+    Sinusoid,
+    TruncNormal,
+    Uniform,
+    ZeroedNormal,
+    inner_bounds,
 )
-from initctl.stream.formulas import InverseSoftplus, LogUniform
-from initctl.stream.laws import Constant, Normal, TruncNormal, Uniform, inner_bounds
+from initctl.stream.old_values import Affine, EveryRow, FromOld, Mixture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
+    from initctl.stream.engines.engine import LawRun
     from initctl.stream.key import Key
     from initctl.stream.protocols import Law
 
-    KernelLaw = tuple[int, Sequence[float]]
-
 _PATTERNS = 1024
 """Constants whose bytes are remembered."""
+_LARGEST_WORD = 2**32 - 1
 
 
 class Form(NamedTuple):
-    """What the runs of a law in a dtype have in common: the first three of `abi.RUN_FIELDS`, and bytes of an element.
+    """A law as the kernels know it: see `abi.FORM`."""
 
-    `law` is None if the kernels do not know it.
-    """
+    law: int
+    numbers: tuple[float, ...] = ()
+    then: int = abi.KEPT
+    table: NDArray[Any] | None = None
+    columns: int = 1
+    stream: int = 0
+    second_stream: int = 0
+    pattern: int = 0
 
-    law: int | None
-    row: int
-    dtype: int
+
+class Known(NamedTuple):
+    """The number of a form in its batch, None if the kernels do not know the law; and bytes of an element."""
+
+    number: int | None
     width: int
 
 
 class Batch:
-    """Runs for one call of `fill`, each added with the place of its first element in the output."""
+    """Runs for one call of `fill`."""
 
     def __init__(self) -> None:
         self._runs: list[int] = []
-        self._parameters: list[float] = []
-        self._dtypes: dict[int, tuple[int, NDArray[np.int64], int]] = {}
-        self._forms: dict[tuple[int, int], Form] = {}
+        self._forms: list[tuple[Any, ...]] = []
+        self._tables: list[NDArray[Any] | None] = []
+        self._known: dict[tuple[int, int], Known] = {}
 
-    def form(self, law: Law, dtype: DType) -> Form:
-        """What is added for runs of `law` as elements of `dtype`, both of which outlive the batch.
+    def form_of(self, run: LawRun) -> Known:
+        """The form of a run, whose law and dtype outlive the batch.
 
         Remembered by identity, since equal laws may give different bits: a mean of 0 and one of -0.
         """
+        law, _, start, stop, dtype = run
         key = id(law), id(dtype)
-        found = self._forms.get(key)
+        found = self._known.get(key)
         if found is None:
-            found = self._forms[key] = self._new_form(law, dtype)
+            form = _form(law, start, stop, dtype)
+            found = Known(self.number_of(form, dtype) if form else None, dtype.width)
+            if not isinstance(law, FromOld):  # else the table is that of this run
+                self._known[key] = found
         return found
 
-    def _new_form(self, law: Law, dtype: DType) -> Form:
-        if type(law) is Constant:
-            row, width = self._dtype_row(dtype)
-            return Form(CONSTANT, _pattern(law.value, copysign(1, law.value), dtype), row, width)
-        known = known_law(law) if dtype.is_floating else None
-        return self.numbered(known, dtype) if known else Form(None, 0, 0, dtype.width)
+    def number_of(self, form: Form, dtype: DType) -> int:
+        """The number of a new form, of elements of `dtype`."""
+        numbers = *form.numbers, *_NO_NUMBERS[len(form.numbers) :]
+        streams = form.stream, form.second_stream
+        self._forms.append((form.law, form.then, form.pattern, *streams, form.columns, numbers, dtype_fields(dtype)))
+        self._tables.append(form.table)
+        return len(self._forms) - 1
 
-    def numbered(self, law: KernelLaw, dtype: DType) -> Form:
-        """The same for a law as the kernels know it."""
-        kind, numbers = law
-        row = len(self._parameters) // PARAMETERS
-        self._parameters += (*numbers, *_NO_NUMBERS[len(numbers) :])
-        return Form(kind, row, *self._dtype_row(dtype))
+    def add(self, number: int, key: Key, start: int, stop: int, place: int) -> None:
+        """Add the elements from `start` to `stop` of form `number`, which begin at element `place` of the output."""
+        self._runs += (number, *key, start, stop, place)
 
-    def _dtype_row(self, dtype: DType) -> tuple[int, int]:
-        """The number of its row, and bytes of an element."""
-        if id(dtype) not in self._dtypes:
-            self._dtypes[id(dtype)] = len(self._dtypes), fields_of(dtype), dtype.width
-        row, _, width = self._dtypes[id(dtype)]
-        return row, width
-
-    def add(self, form: Form, key: Key, start: int, stop: int, place: int, *, stream: int = 0) -> None:
-        """Add the numbers from `start` to `stop` of a law, which begin at element number `place` of the output."""
-        self._runs += (*form[:3], *key, stream, start, stop, place)  # type: ignore[arg-type]
-
-    @property
-    def arguments(self) -> tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    def arguments(self) -> tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]:
         """What `fill` takes first."""
-        dtypes = np.array([fields for _, fields, _ in self._dtypes.values()], np.int64)
-        count = len(self._runs) // RUN_FIELDS
-        return count, np.array(self._runs, np.int64), np.array(self._parameters, np.float64), dtypes
+        tables = [0 if table is None else table.ctypes.data for table in self._tables]
+        runs = np.array(self._runs, np.int64)
+        return len(runs) // len(abi.RUN_FIELDS), runs, np.array(self._forms, abi.FORM), np.array(tables, np.uintp)
 
 
-_NO_NUMBERS = (0.0,) * PARAMETERS
-"""What fills a row of parameters up."""
+_NO_NUMBERS = (0.0,) * abi.PARAMETERS
+"""What fills the numbers of a law up."""
 
 
-def known_law(law: Law) -> KernelLaw | None:
-    """What the kernels call `law`; None if they do not know it. A subclass may compute anything, so they do not."""
-    if type(law) is Uniform:
-        return UNIFORM, (law.a, law.b - law.a)
-    if type(law) is Normal:
-        return NORMAL, (law.mean, law.std)
-    if type(law) is TruncNormal:
-        return TRUNC_NORMAL, (law.mean, law.std, *law.inner_bounds, *law.tails, -1 if law.is_above else 1)
-    if type(law) is LogUniform:
-        low, high = law.logarithms
-        return LOG_UNIFORM, (low, high - low, law.a, law.b, *inner_bounds(law.a, law.b))
-    if type(law) is InverseSoftplus:
-        low, high = law.logarithms
-        least = max(law.a, law.floor)
-        return INVERSE_SOFTPLUS, (low, high - low, least, max(law.b, law.floor))
-    return None
+def _form(law: Law, start: int, stop: int, dtype: DType) -> Form | None:
+    """`law` from index `start` to `stop`; None if the kernels do not know it. A subclass may compute anything."""
+    if type(law) is Constant:
+        return Form(abi.CONSTANT, pattern=_pattern(law.value, copysign(1, law.value), dtype))
+    known = _KNOWN.get(type(law)) if dtype.is_floating else None
+    return known(law, start, stop) if known else None
+
+
+def _log_uniform(law: LogUniform, *_: int) -> Form:
+    low, high = law.logarithms
+    return Form(abi.LOG_UNIFORM, (low, high - low, law.a, law.b, *inner_bounds(law.a, law.b)))
+
+
+def _inverse_softplus(law: InverseSoftplus, *_: int) -> Form:
+    low, high = law.logarithms
+    return Form(abi.INVERSE_SOFTPLUS, (low, high - low, max(law.a, law.floor), max(law.b, law.floor)))
+
+
+def _truncated_normal(law: TruncNormal, *_: int) -> Form:
+    return Form(abi.TRUNC_NORMAL, (law.mean, law.std, *law.inner_bounds, *law.tails, -1 if law.is_above else 1))
+
+
+def _zeroed_normal(law: ZeroedNormal, *_: int) -> Form | None:
+    if law.parts > 1:
+        return None
+    cutoffs = np.ascontiguousarray(law.cutoffs)
+    return Form(abi.NORMAL, (-0.0, law.std), abi.ZEROED, cutoffs, cutoffs.size, second_stream=law.stream)
+
+
+def _sinusoid(law: Sinusoid, *_: int) -> Form:
+    return Form(abi.UNDRAWN, (), abi.SINUSOID, np.tile(law.frequencies, 2), law.channels)
+
+
+def _hadamard(law: Hadamard, *_: int) -> Form | None:
+    is_matrix = law.taps == 1 and law.columns <= _LARGEST_WORD
+    return Form(abi.UNDRAWN, (law.scale,), abi.HADAMARD, columns=law.columns) if is_matrix else None
+
+
+def _every_row(law: EveryRow, *_: int) -> Form | None:
+    if not law.noise or law.row.dtype != np.float32:
+        return None
+    return Form(abi.NORMAL, (-0.0, law.noise), abi.ROW_ADDED, np.ascontiguousarray(law.row), law.row.size)
+
+
+def _affine(law: Affine, start: int, stop: int) -> Form | None:
+    stored, drawn = law.old.stored(start, stop), abi.NORMAL if law.noise else abi.UNDRAWN
+    return None if stored.dtype == np.float64 else Form(drawn, (-0.0, law.noise, law.scale), abi.AFFINE, stored)
+
+
+def _mixture(law: Mixture, start: int, stop: int) -> Form | None:
+    stored, numbers = law.old.stored(start, stop), (law.mean, law.std, law.p)
+    is_double = stored.dtype == np.float64
+    return None if is_double else Form(abi.NORMAL, numbers, abi.MIXTURE, stored, second_stream=law.stream)
+
+
+_KNOWN: dict[type, Callable[[Any, int, int], Form | None]] = {
+    Uniform: lambda law, *_: Form(abi.UNIFORM, (law.a, law.b - law.a)),
+    Normal: lambda law, *_: Form(abi.NORMAL, (law.mean, law.std)),
+    CountedLog: lambda law, *_: Form(abi.UNDRAWN, (law.start,), abi.COUNTED_LOG, columns=law.columns),
+    TruncNormal: _truncated_normal,
+    LogUniform: _log_uniform,
+    InverseSoftplus: _inverse_softplus,
+    ZeroedNormal: _zeroed_normal,
+    Sinusoid: _sinusoid,
+    Hadamard: _hadamard,
+    EveryRow: _every_row,
+    Affine: _affine,
+    Mixture: _mixture,
+}
 
 
 @lru_cache(_PATTERNS, typed=True)
@@ -132,18 +186,20 @@ def _pattern(value: float, sign: float, dtype: DType) -> int:  # noqa: ARG001 - 
 
 
 @cache
-def fields_of(dtype: DType) -> NDArray[np.int64]:
-    """`dtype` as the kernels know it: see `abi.DTYPE_FIELDS`."""
+def dtype_fields(dtype: DType) -> tuple[int, ...]:
+    """`dtype` as the kernels know it: see `abi.DTYPE`."""
     import ml_dtypes
 
-    fields = np.zeros(DTYPE_FIELDS, np.int64)
-    fields[0] = dtype.width
-    if dtype.is_floating and dtype.width < np.dtype(np.float32).itemsize:
-        kind = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
-        with np.errstate(over="ignore"):
-            largest, overflow, minus_zero = (
-                int.from_bytes(encode(np.array([value], np.float32), dtype).tobytes(), "little")
-                for value in (kind.max, np.finfo(np.float32).max, -0.0)
-            )
-        fields[1:] = kind.nmant, 1 - kind.minexp, largest, overflow, minus_zero != 0
-    return fields
+    if not dtype.is_floating or dtype.width >= np.dtype(np.float32).itemsize:
+        return dtype.width, 0, 0, 0, 0, 0, _bits(LARGEST_FLOAT32)
+    kind = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
+    with np.errstate(over="ignore"):
+        largest, overflow, minus_zero = (
+            int.from_bytes(encode(np.array([value], np.float32), dtype).tobytes(), "little")
+            for value in (kind.max, np.finfo(np.float32).max, -0.0)
+        )
+    return dtype.width, kind.nmant, 1 - kind.minexp, largest, overflow, minus_zero != 0, _bits(dtype.largest)
+
+
+def _bits(number: float) -> int:
+    return int(np.float32(number).view(np.int32))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.stream.devices import CPU, TORCH_FLOP
-from initctl.stream.engines.engine import NumpyEngine
+from initctl.stream.engines.engine import Engine
 from initctl.stream.orthonormal import orthonormal
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from initctl.stream.engines.engine import Engine
-
     Decomposition = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
@@ -24,7 +22,7 @@ _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
 _LOADING = 0.06
 """Loading compiled code."""
 _WORTH_COMPILING = 6.0
-"""Compiling takes some 25 seconds, once for a machine: work of this length pays for it the fifth time."""
+"""Compiling takes some 20 seconds, once for a machine: work of this length pays for it the fourth time."""
 
 _NUMPY_FLOP = 6.0e-11
 """What one floating-point operation of a QR decomposition costs: NumPy's is computed in double precision."""
@@ -75,17 +73,17 @@ def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
     return partial(orthonormal_on, device=CPU, threads=threads), "; QR by torch"
 
 
-def _on_cpu(work: Work, decompose: Decomposition, threads: int) -> tuple[NumpyEngine, str]:
+def _on_cpu(work: Work, decompose: Decomposition, threads: int) -> tuple[Engine, str]:
     seconds = work.numbers * _NUMPY_NUMBER / threads + work.tensors * _NUMPY_CALL
     if seconds < _LOADING:
-        return NumpyEngine(decompose), "too little work to load compiled code for"
+        return Engine(decompose), "too little work to load compiled code for"
     from initctl.stream.engines.compiled import CompiledEngine
     from initctl.stream.engines.object_code import NoCompiler, is_cached
 
     try:
         if not is_cached() and seconds < _WORTH_COMPILING:
-            return NumpyEngine(decompose), f"about {seconds:.1f} s of work, too little to compile for"
+            return Engine(decompose), f"about {seconds:.1f} s of work, too little to compile for"
         engine = CompiledEngine(decompose, threads=threads)
     except NoCompiler as fault:
-        return NumpyEngine(decompose), f"no compiled code here: {fault}"
+        return Engine(decompose), f"no compiled code here: {fault}"
     return engine, f"numpy would take about {seconds:.1f} s"

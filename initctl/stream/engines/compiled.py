@@ -4,42 +4,39 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from initctl.dtypes import BY_NAME
 from initctl.stream.draws import Draws
-from initctl.stream.engines.abi import NORMAL, SCRATCH, WORDS
-from initctl.stream.engines.batch import Batch, fields_of
-from initctl.stream.engines.engine import LawRun, NumpyEngine
+from initctl.stream.engines.abi import DTYPE, GIVEN, NORMAL, SCRATCH, UNDRAWN, WORDS
+from initctl.stream.engines.batch import Batch, Form, dtype_fields
+from initctl.stream.engines.engine import Engine, LawRun
 from initctl.stream.engines.object_code import kernels
 from initctl.stream.engines.selfcheck import gives_reference_bits
-from initctl.stream.engines.tabled import tabled
-from initctl.stream.fused import Fused
-from initctl.stream.laws import LARGEST_FLOAT32
+from initctl.stream.key import Key
+from initctl.stream.laws import Fused
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.philox import LANES
 from initctl.threads import submit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
-    from initctl.stream.engines.batch import KernelLaw
     from initctl.stream.engines.object_code import Kernels
-    from initctl.stream.key import Key
-    from initctl.stream.protocols import Law
 
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]
 
-_STANDARD_NORMAL = NORMAL, (-0.0, 1.0)
+_STANDARD = -0.0, 1.0
 """A mean of -0 leaves every number as it is, -0 too."""
 _FLOAT32 = BY_NAME["float32"]
+_NO_KEY = Key(0, 0)
 _WIDEST = 8
 """Bytes of the widest part of an element."""
 _WORTH_A_RUN = 256
@@ -48,7 +45,7 @@ _COLUMNS_AT_ONCE = 64
 """Columns that one thread ranks at a time."""
 
 
-class CompiledEngine(NumpyEngine):
+class CompiledEngine(Engine):
     """Random laws on floating-point tensors by compiled loops, everything else as the reference does it.
 
     Raises `NoCompiler` if there is no code for this machine and none can be made.
@@ -64,59 +61,46 @@ class CompiledEngine(NumpyEngine):
     def draws(self, key: Key) -> CompiledDraws:
         return CompiledDraws(key, orthonormal=self.orthonormal, engine=self)
 
-    def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
-        batch, is_aligned = Batch(), not out.ctypes.data % dtype.width
-        form = batch.form(law, dtype)
-        if is_aligned and form.law is not None:
-            batch.add(form, key, start, stop, 0)
-            self._fill(batch, out)
-        elif type(law) is Fused and law.shortest >= _WORTH_A_RUN:
-            runs = [LawRun(part, key, first, last, dtype) for part, first, last in law.runs(start, stop)]
-            self.fill_many(runs, out)
-        elif not (is_aligned and dtype.is_floating and self._fill_from(law, key, start, stop, dtype, out)):
-            super().fill(law, key, start, stop, dtype, out)
+    def fill(self, runs: Sequence[LawRun], out: Bytes) -> None:
+        """By one call of the kernel for all runs that it knows.
 
-    def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
-        """One call of the kernel for all runs that it knows; so if `out` begins at a multiple of the widest element."""
-        if out.ctypes.data % _WIDEST:
-            super().fill_many(runs, out)
-            return
-        batch, reached = Batch(), 0
-        for law, key, start, stop, dtype in runs:
-            form = batch.form(law, dtype)
-            begin, reached = reached, reached + (stop - start) * form.width
-            place, beside = divmod(begin, form.width)
-            if beside or form.law is None:
-                self.fill(law, key, start, stop, dtype, out[begin:reached])
+        The reference does the others; and all, if old values lead to what is not finite: it knows whether that is
+        refused.
+        """
+        batch, left = Batch(), []
+        beside = reached = out.ctypes.data % _WIDEST
+        for run in _parts(runs):
+            begin, form = reached, batch.form_of(run)
+            reached += (run.stop - run.start) * form.width
+            place, between = divmod(begin, form.width)
+            if form.number is None or between:
+                left.append((run, out[begin - beside : reached - beside]))
             else:
-                batch.add(form, key, start, stop, place)
-        self._fill(batch, out)
+                batch.add(form.number, run.key, run.start, run.stop, place)
+        if not self._fill(batch, out.ctypes.data - beside):
+            super().fill(runs, out)
+            return
+        for run, written in left:
+            self.fill_run(run, written)
 
     def encode(self, values: Floats, dtype: DType, out: Bytes) -> None:
         if values.dtype != np.float32 or not dtype.is_floating or out.ctypes.data % dtype.width:
             super().encode(values, dtype, out)
             return
-        self.call("encode", np.ascontiguousarray(values), values.size, fields_of(dtype), out)
+        form = Form(UNDRAWN, then=GIVEN, table=np.ascontiguousarray(values))
+        self.compute(form, _NO_KEY, 0, values.size, out, dtype)
 
-    def compute(self, law: KernelLaw, key: Key, start: int, stop: int, stream: int, out: NDArray[Any]) -> None:
-        """Write the numbers from `start` to `stop` of a law, in 32 bits each."""
+    def compute(self, form: Form, key: Key, start: int, stop: int, out: NDArray[Any], dtype: DType = _FLOAT32) -> None:
+        """Write the numbers from `start` to `stop` of a law."""
         batch = Batch()
-        batch.add(batch.numbered(law, _FLOAT32), key, start, stop, 0, stream=stream)
-        self._fill(batch, out)
+        batch.add(batch.number_of(form, dtype), key, start, stop, 0)
+        self._fill(batch, out.ctypes.data)
 
-    def _fill(self, batch: Batch, out: NDArray[Any]) -> None:
-        self.call("fill", *batch.arguments, *_scratch(), out)
-
-    def _fill_from(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> bool:
-        """Whether the kernel knows `law` with a table, and has computed it.
-
-        The reference decides what old values lead to that are not finite, or do not stay so.
-        """
-        known, largest = tabled(law, start, stop), np.zeros(1, np.int64)
-        if known:
-            run, matrix = (known.law, *key, known.stream, start, stop), (known.row, known.columns, known.table)
-            self.call("fill_from", *run, *matrix, fields_of(dtype), *_scratch(), out, largest)
-        return known is not None and largest[0] <= _largest_bits(dtype)
+    def _fill(self, batch: Batch, address: int) -> bool:
+        """Whether what old values led to is finite."""
+        scratch = _scratch()
+        self.call("fill", *batch.arguments(), scratch, address)
+        return not scratch["is_beyond"]
 
     def _proves(self, kernels: Kernels) -> bool:
         """Whether `kernels`, just compiled, compute the reference's bits."""
@@ -136,18 +120,18 @@ class CompiledDraws(Draws):
 
     def words(self, start: int, stop: int, *, stream: int = 0) -> NDArray[np.uint32]:
         words = np.empty(stop - start, np.uint32)
-        self.engine.compute((WORDS, ()), self.key, start, stop, stream, words)
+        self.engine.compute(Form(WORDS, stream=stream), self.key, start, stop, words)
         return words
 
     def normal01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
         values = np.empty(stop - start, np.float32)
-        self.engine.compute(_STANDARD_NORMAL, self.key, start, stop, stream, values)
+        self.engine.compute(Form(NORMAL, _STANDARD, stream=stream), self.key, start, stop, values)
         return values
 
     def added(self, total: float, numbers: NDArray[Any], *, around: float | None = None) -> float:
-        sums, fields = np.array([total, around or 0.0]), fields_of(BY_NAME[numbers.dtype.name])
-        numbers = np.ascontiguousarray(numbers)
-        self.engine.call("added", numbers, numbers.size, fields, around is not None, sums, _scratch()[1])
+        sums = np.array([total, nan if around is None else around], np.float64)
+        fields = np.array(dtype_fields(BY_NAME[numbers.dtype.name]), DTYPE)
+        self.engine.call("added", np.ascontiguousarray(numbers), numbers.size, fields, sums, _scratch())
         return float(sums[0])
 
     def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:
@@ -165,12 +149,18 @@ class CompiledDraws(Draws):
         return found
 
 
-def _scratch() -> tuple[NDArray[np.uint32], Floats, NDArray[np.float64]]:
-    """Memory that the kernels use while they run."""
-    return np.empty(SCRATCH, np.uint32), np.empty(4 * SCRATCH, np.float32), np.empty(2 * SCRATCH)
+def _parts(runs: Iterable[LawRun]) -> Iterator[LawRun]:
+    """The same elements by runs of one law, if they are long enough."""
+    for run in runs:
+        law = run.law
+        if type(law) is Fused and law.shortest >= _WORTH_A_RUN:
+            for part, start, stop in law.runs(run.start, run.stop):
+                yield LawRun(part, run.key, start, stop, run.dtype)
+        else:
+            yield run
 
 
-@cache
-def _largest_bits(dtype: DType) -> int:
-    """The bits of the largest number of `dtype` that is one of float32."""
-    return int(np.float32(min(dtype.largest, LARGEST_FLOAT32)).view(np.int32))
+def _scratch() -> NDArray[Any]:
+    scratch = np.empty((), SCRATCH)
+    scratch["is_beyond"] = False
+    return scratch

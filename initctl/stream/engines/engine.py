@@ -1,13 +1,12 @@
-"""The interface of an engine, and the reference implementation of it."""
+"""The reference engine, in plain NumPy: what others subclass, and give the bits of."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from initctl.stream.draws import Draws
-from initctl.stream.encode import encode
 from initctl.stream.laws import Constant
 from initctl.stream.old_values import FromOld
 from initctl.stream.orthonormal import orthonormal
@@ -51,48 +50,38 @@ class LawRun(NamedTuple):
         return (self.stop - self.start) * self.dtype.width
 
 
-class Engine(Protocol):
+class Engine:
     """Computes the values of laws. Safe to use from several threads at once."""
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-
-    def draws(self, key: Key) -> Draws:
-        """The random numbers of the tensor that `key` belongs to."""
-
-    def buffer(self) -> Bytes:
-        """Memory that `fill` writes fastest: as many bytes as are best asked for at a time."""
-
-    def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
-        """Write the numbers from `start` to `stop` of `law` into `out`, as little-endian elements of `dtype`.
-
-        `out` has room for exactly that. Raises `Unusable` if a law from elsewhere gives what no tensor can hold,
-        and `Overflow` where old values have led there.
-        """
-
-    def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
-        """Write `runs` one after another into `out`, each as `fill` does, which has room for exactly that.
-
-        Worth it for many short ones: what a call costs may then be paid once.
-        """
-
-
-class NumpyEngine:
-    """The reference: every other engine gives its bits."""
-
     name = "numpy"
+    """What messages call it."""
 
     def __init__(self, orthonormal: Callable[[Floats], Floats] = orthonormal) -> None:
         self.orthonormal = orthonormal
 
     def draws(self, key: Key) -> Draws:
+        """The random numbers of the tensor that `key` belongs to."""
         return Draws(key, orthonormal=self.orthonormal)
 
     def buffer(self) -> Bytes:
+        """Memory that `fill` writes fastest: as many bytes as are best asked for at a time."""
         return np.empty(_PART, np.uint8)
 
-    def fill(self, law: Law, key: Key, start: int, stop: int, dtype: DType, out: Bytes) -> None:
+    def fill(self, runs: Sequence[LawRun], out: Bytes) -> None:
+        """Write `runs` one after another into `out`, which has room for exactly that, as little-endian elements.
+
+        Raises `Unusable` if a law from elsewhere gives what no tensor can hold, and `Overflow` where old values have
+        led there.
+        """
+        reached = 0
+        for run in runs:
+            end = reached + run.nbytes
+            self.fill_run(run, out[reached:end])
+            reached = end
+
+    def fill_run(self, run: LawRun, out: Bytes) -> None:
+        """The same for one run."""
+        law, key, start, stop, dtype = run
         if type(law) is Constant and out.size:
             block = np.tile(encode(np.array([law.value]), dtype), min(stop - start, _AT_ONCE))
             for reached in range(0, out.size, block.size):
@@ -110,9 +99,6 @@ class NumpyEngine:
             else:
                 raise Unusable(f"gave other than {last - first} finite numbers")
 
-    def fill_many(self, runs: Sequence[LawRun], out: Bytes) -> None:
-        fill_each(self, runs, out)
-
     def encode(self, values: NDArray[Any], dtype: DType, out: Bytes) -> None:
         """Write finite `values` into `out` as elements of `dtype`."""
         out[...] = encode(values, dtype)
@@ -128,10 +114,16 @@ class NumpyEngine:
             raise Overflow(f"it comes to values that overflow {dtype.numpy.name}")
 
 
-def fill_each(engine: Engine, runs: Sequence[LawRun], out: Bytes) -> None:
-    """What `Engine.fill_many` does, run by run."""
-    reached = 0
-    for run in runs:
-        end = reached + run.nbytes
-        engine.fill(*run, out[reached:end])
-        reached = end
+def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:
+    """The little-endian bytes of `values` (one a real number) as elements of `dtype`, rounded once.
+
+    What is of that type already stays as it is, to the bit. float32 values are rounded to nearest even for narrower
+    types and widened exactly to doubles. Values of other types are constants: exact for integers, bools and doubles,
+    and rounded through float32 for the rest, so that a bfloat16 file is the rounding of the float32 one. What overflows
+    becomes infinite, or NaN if a type has no infinity.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if dtype.is_floating and not dtype.is_double and values.dtype != dtype.numpy:
+            values = values.astype(np.float32, copy=False)
+        stored = values.astype(dtype.numpy, copy=False)
+    return np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).view(np.uint8)

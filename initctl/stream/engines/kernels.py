@@ -1,6 +1,6 @@
 """The compiled engine's loops, written for Numba: value stream v1 from words to bytes, tile by tile.
 
-Imported only where object code has to be made anew (see `object_code`). Constants are the reference's own.
+Imported only where object code has to be made anew (see `object_code`). The formulas are the reference's own.
 
 What makes them fast is that each loop is short and does one thing to a tile that fits the cache, so that the compiler
 turns it into vector instructions: words, then radius, then angle, then cast. Merged into one they run five times
@@ -10,49 +10,18 @@ Numba computes small integers in 64.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import carray, cfunc, njit, types
 
 from initctl.stream import elementary, elementary64, philox
-from initctl.stream.elementary import (
-    CENTRAL,
-    CENTRAL_SQUARED,
-    EIGHTH_TURN,
-    FAR_TAIL,
-    LN2_HIGH,
-    LN2_LOW,
-    QUARTER_TURN,
-    RADIANS,
-    SQRT_HALF_BITS,
-    TAIL_ORIGIN,
-)
-from initctl.stream.elementary64 import QUARTER_TURN as QUARTER_TURN64
-from initctl.stream.engines.abi import (
-    AFFINE,
-    CONSTANT,
-    COUNTED_LOG,
-    DTYPE_FIELDS,
-    HADAMARD,
-    INVERSE_SOFTPLUS,
-    LOG_UNIFORM,
-    MIXTURE,
-    NORMAL,
-    PARAMETERS,
-    ROW_PLUS_NORMAL,
-    RUN_FIELDS,
-    SCRATCH,
-    SIGNATURES,
-    TILE,
-    TRUNC_NORMAL,
-    UNIFORM,
-    WORDS,
-    ZEROED_NORMAL,
-)
+from initctl.stream.elementary import rebuilt
+from initctl.stream.engines import abi
+from initctl.stream.engines.abi import TILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numba.core.ccallback import CFunc
 
@@ -60,276 +29,166 @@ f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
 
 LANES = philox.LANES
-_TILED = LANES * TILE
-_MULTIPLIER0, _MULTIPLIER1 = philox.MULTIPLIERS
-_WEYL0, _WEYL1 = map(u64, philox.WEYL)
-_WORD = u64(0xFFFFFFFF)
 _HALF = u64(32)
 _ONE, _TWO, _THREE, _FOUR = map(u64, range(1, 5))  # an unsigned index cannot count from the end: one check less
 
-_MANTISSA_BITS = i32(elementary.MANTISSA_BITS)
-_A_HALF, _UNIT, _MINUS_TWO = f32(0.5), f32(1), f32(-2)
-_UNIT24, _UNIT32, _UNIT33 = f32(2.0**-24), f32(2.0**-32), f32(2.0**-33)
-_MANTISSA_BITS64, _ONE64 = i64(52), i64(1023 << 52)
+_MANTISSA_BITS = int(elementary.MANTISSA_BITS)
+_MANTISSA_BITS64 = i64(52)
 _SQRT_HALF_BITS64 = f64(elementary64.SQRT_HALF).view(i64)
-_LN2 = elementary64.LN2_HIGH + elementary64.LN2_LOW
-_NEAR_QUARTER = QUARTER_TURN64[0] + QUARTER_TURN64[1]
-_TO_WHOLE = 1.5 * 2.0**52
-"""Added to a number, it rounds it to a whole one, which is then in the lowest bits; taken off again, that is left."""
-_SIGN_BIT64 = u64(63)
 _MAGNITUDE, _SIGN_BIT, _NAN = u32(0x7FFFFFFF), u32(31), u32(0x7FC00000)
 
-loop = njit(error_model="numpy")
-inlined = njit(error_model="numpy", forceinline=True)  # a call would keep the loop around it from becoming vectors
-
-
-def _horner(coefficients: Sequence[float], number: type[np.floating[Any]] = f32) -> Any:
-    """A compiled function that evaluates the polynomial, highest power first."""
-    first, *rest = map(number, coefficients)
-    others = tuple(rest)
-
-    @inlined
-    def polynomial(x):
-        result = first
-        for coefficient in others:
-            result = result * x + coefficient
-        return result
-
-    return polynomial
-
-
-_ln_series, _sin_series, _cos_series = map(
-    _horner, (elementary.LN_SERIES, elementary.SIN_SERIES, elementary.COS_SERIES)
-)
-_central_over, _central_under = map(_horner, elementary.QUANTILE_CENTRAL)
-_tail_over, _tail_under = map(_horner, elementary.QUANTILE_TAIL)
-_far_tail_over, _far_tail_under = map(_horner, elementary.QUANTILE_FAR_TAIL)
-_exp_series64, _ln_series64, _sin_series64, _cos_series64 = (
-    _horner(series, f64)
-    for series in (
-        elementary64.EXP_SERIES,
-        elementary64.LN_SERIES,
-        elementary64.SIN_SERIES,
-        elementary64.COS_SERIES,
-    )
-)
+_ALONE = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python calls the kernels only
+loop = njit(**_ALONE)
+inlined = njit(**_ALONE, forceinline=True)  # a call would keep the loop around it from becoming vectors
 
 
 @inlined
-def _block(key0, key1, block, stream):
-    """The four words of one block, in the low halves of 64-bit numbers: what stands above them does not matter."""
-    c0, c1, c2, c3 = block, block >> _HALF, u64(0), stream
-    for _ in range(philox.ROUNDS):
-        product0 = (c0 & _WORD) * _MULTIPLIER0
-        product1 = (c2 & _WORD) * _MULTIPLIER1
-        c0, c1 = (product1 >> _HALF) ^ c1 ^ key0, product1
-        c2, c3 = (product0 >> _HALF) ^ c3 ^ key1, product0
-        key0 += _WEYL0
-        key1 += _WEYL1
-    return c0, c1, c2, c3
+def _where(condition, one, other):
+    return one if condition else other
+
+
+@inlined
+def _log_parts(x):
+    """As the reference's, for normal numbers."""
+    bits = f64(x).view(i64)
+    power = i64(bits - _SQRT_HALF_BITS64) >> _MANTISSA_BITS64
+    return i64(bits - (power << _MANTISSA_BITS64)).view(f64) - 1.0, f64(i32(power))
+
+
+_cipher = rebuilt(philox, {}, by=inlined)
+_reals = rebuilt(elementary, {"where": _where}, by=inlined)
+_doubles = rebuilt(elementary64, {"where": _where, "log_parts": _log_parts}, by=inlined)
 
 
 @loop
-def _words(key0, key1, stream, first, count, words):
-    """The words of `count` blocks from block `first`."""
-    for i in range(u64(count)):
-        c0, c1, c2, c3 = _block(key0, key1, u64(first) + i, stream)
+def _words(run, stream, block, words):
+    """The words of the blocks from number `block`."""
+    key0, key1 = run.key0, run.key1
+    for i in range(u64(words.size) // _FOUR):
+        c0, c1, c2, c3 = _cipher.lanes(key0, key1, u64(block) + i, u64(stream))
         words[_FOUR * i], words[_FOUR * i + _ONE] = u32(c0), u32(c1)
         words[_FOUR * i + _TWO], words[_FOUR * i + _THREE] = u32(c2), u32(c3)
 
 
 @loop
-def _word_pairs(key0, key1, stream, first, count, evens, odds):
-    """The words of `count` blocks from block `first`, those of even lanes and those of odd lanes."""
-    for i in range(u64(count)):
-        c0, c1, c2, c3 = _block(key0, key1, u64(first) + i, stream)
+def _word_pairs(run, stream, block, evens, odds):
+    """The words of the blocks from number `block`, those of even lanes and those of odd lanes."""
+    key0, key1 = run.key0, run.key1
+    for i in range(u64(evens.size) // _TWO):
+        c0, c1, c2, c3 = _cipher.lanes(key0, key1, u64(block) + i, u64(stream))
         evens[_TWO * i], evens[_TWO * i + _ONE] = u32(c0), u32(c2)
         odds[_TWO * i], odds[_TWO * i + _ONE] = u32(c1), u32(c3)
 
 
+def _each(formula):
+    """A loop that computes each of `out` by `formula` from one number of `given`."""
+
+    @loop
+    def over(given, out):
+        for i in range(out.size):
+            out[i] = formula(given[i])
+
+    return over
+
+
 @inlined
-def _natural_log(x):
-    bits = f32(x).view(i32)
-    exponent = i32(i32(bits - SQRT_HALF_BITS) >> _MANTISSA_BITS)
-    f = i32(bits - i32(exponent << _MANTISSA_BITS)).view(f32) - _UNIT
-    power = f32(exponent)
-    square = f * f
-    rest = _ln_series(f) * f * square
-    rest = rest + power * LN2_LOW
-    rest = rest - square * _A_HALF
-    return (f + rest) + power * LN2_HIGH
+def _itself(x):
+    return x
+
+
+@inlined
+def _bfloat16(x):
+    """The upper half of a float32, rounded to nearest even."""
+    bits = f32(x).view(u32)
+    return u32(u32(bits + u32(0x7FFF) + u32(u32(bits >> u32(16)) & u32(1))) >> u32(16))
+
+
+@inlined
+def _from_bfloat16(code):
+    return u32(u32(code) << u32(16)).view(f32)
+
+
+_copy, _to_bfloat16s, _from_bfloat16s = map(_each, (_itself, _bfloat16, _from_bfloat16))
+_radii, _outer_quantiles = map(_each, (_reals.radius, _reals.outer_quantile))
+_one_minus_exponentials, _near_one_minus_exponentials = map(
+    _each, (_doubles.one_minus_exponential, _doubles.near_one_minus_exponential)
+)
 
 
 @loop
-def _radii(words, count, radii):
-    """Box and Muller's radius from the first word of each pair."""
-    for i in range(count):
-        u = f32(words[i]) * _UNIT32 + _UNIT33
-        radii[i] = np.sqrt(_natural_log(u) * _MINUS_TWO)
-
-
-@loop
-def _normals(words, radii, count, mean, std, values):
+def _normals(words, radii, mean, std, values):
     """Two normal values from each pair: the radius, and the angle in the second word."""
-    for i in range(u64(count)):
-        turns = words[i]
-        quarter = u32(u32(turns + EIGHTH_TURN) >> QUARTER_TURN)
-        x = f32(u32(turns - u32(quarter << QUARTER_TURN)).view(i32)) * RADIANS
-        square = x * x
-        sine = f32(_sin_series(square) * square * x + x).view(u32)
-        cosine = f32(_cos_series(square) * square * square - square * _A_HALF + _UNIT).view(u32)
-        swapped = u32(u32(sine ^ cosine) & u32(u32(0) - u32(quarter & u32(1))))
-        sine = u32(u32(sine ^ swapped) ^ u32(u32(quarter >> u32(1)) << _SIGN_BIT))
-        cosine = u32(u32(cosine ^ swapped) ^ u32(u32(u32(quarter + u32(1)) >> u32(1)) << _SIGN_BIT))
-        values[_TWO * i] = mean + std * (radii[i] * u32(cosine).view(f32))
-        values[_TWO * i + _ONE] = mean + std * (radii[i] * u32(sine).view(f32))
+    for i in range(u64(words.size)):
+        sine, cosine = _reals.sin_cos(words[i])
+        values[_TWO * i] = mean + std * (radii[i] * cosine)
+        values[_TWO * i + _ONE] = mean + std * (radii[i] * sine)
 
 
 @loop
-def _uniforms(words, count, a, spread, values):
-    for i in range(count):
-        values[i] = a + spread * (f32(u32(words[i] >> u32(8))) * _UNIT24)
-
-
-@loop
-def _probabilities(words, count, low, high, is_above, centred, tails):
-    """What `normal_quantile` takes, from one word each: p - 1/2, and the smaller of p and 1 - p."""
-    for i in range(count):
-        fraction = (f64(words[i]) + 0.5) * 2.0**-32
-        p = low + (high - low) * (1 - fraction if is_above else fraction)
-        centred[i] = f32(p - 0.5)
-        tails[i] = f32(min(p, 1 - p))
-
-
-@loop
-def _outer_quantiles(tails, count, values):
-    """How far from the mean the smaller tails begin."""
-    for i in range(count):
-        depth = np.sqrt(-_natural_log(tails[i]))
-        near, far = depth - TAIL_ORIGIN, depth - FAR_TAIL
-        nearer = _tail_over(near) / _tail_under(near)
-        farther = _far_tail_over(far) / _far_tail_under(far)
-        values[i] = nearer if depth <= FAR_TAIL else farther
-
-
-@loop
-def _truncated_normals(centred, outer, count, mean, std, a, b, sign, values):
-    """Truncated normal values: the quantile where the law is dense, `outer` where it is not, kept in [a, b]."""
-    for i in range(count):
-        c = centred[i]
-        r = CENTRAL_SQUARED - c * c
-        inner = c * (_central_over(r) / _central_under(r))
-        z = -outer[i] if c < f32(0) else outer[i]
-        z = inner if abs(c) <= CENTRAL else z
-        value = mean + std * (sign * z)
-        value = a if value < a else value
-        values[i] = b if value > b else value
-
-
-@inlined
-def _exponential64(x):
-    shifted = x / _LN2 + _TO_WHOLE
-    power = shifted - _TO_WHOLE
-    rest = (x - power * elementary64.LN2_HIGH) - power * elementary64.LN2_LOW
-    scale = i64((f64(shifted).view(i64) << _MANTISSA_BITS64) + _ONE64).view(f64)
-    return (1.0 + rest * _exp_series64(rest)) * scale
-
-
-@inlined
-def _natural_log64(x):
-    bits = f64(x).view(i64)
-    power = i64(bits - _SQRT_HALF_BITS64) >> _MANTISSA_BITS64
-    f = i64(bits - (power << _MANTISSA_BITS64)).view(f64) - 1.0
-    exponent = f64(i32(power))
-    s = f / (2.0 + f)
-    square = s * s
-    rest = 2.0 * (s + s * square * _ln_series64(square))
-    return exponent * elementary64.LN2_HIGH + (exponent * elementary64.LN2_LOW + rest)
-
-
-@inlined
-def _sine64(x, ahead):
-    """The sine of `x`; of `ahead` a quarter turn ahead: the cosine."""
-    shifted = x / _NEAR_QUARTER + _TO_WHOLE
-    quarters = shifted - _TO_WHOLE
-    rest = ((x - quarters * QUARTER_TURN64[0]) - quarters * QUARTER_TURN64[1]) - quarters * QUARTER_TURN64[2]
-    square = rest * rest
-    sine = rest + rest * square * _sin_series64(square)
-    cosine = 1.0 - (square / 2.0 - square * square * _cos_series64(square))
-    quarter = u64(f64(shifted).view(u64) + ahead)
-    bits = f64(cosine if quarter & _ONE else sine).view(u64)
-    return u64(bits ^ ((quarter >> _ONE) << _SIGN_BIT64)).view(f64)
-
-
-@loop
-def _log_uniforms(words, count, low, spread, a, b, values):
-    """e^u of a u that is uniform from `low` to `low` + `spread`, kept in [a, b]."""
-    for i in range(count):
-        value = _exponential64(low + spread * ((f64(words[i]) + 0.5) * 2.0**-32))
-        values[i] = min(max(value, a), b)
-
-
-@loop
-def _clipped(numbers, count, a, b, values):
-    for i in range(count):
-        value = f32(numbers[i])
-        value = a if value < a else value
-        values[i] = b if value > b else value
-
-
-@loop
-def _one_minus_exponentials(x, count, values):
-    for i in range(count):
-        near = min(x[i], elementary64.NEAR_0)
-        series = near * _exp_series64(-near)
-        far = 1.0 - _exponential64(-min(x[i], elementary64.LARGEST_EXPONENT))
-        values[i] = series if x[i] < elementary64.NEAR_0 else far
-
-
-@loop
-def _near_one_minus_exponentials(x, count, values):
-    for i in range(count):
-        values[i] = x[i] * _exp_series64(-x[i])
-
-
-@loop
-def _plus_logs(x, y, count, values):
-    for i in range(count):
-        values[i] = x[i] + _natural_log64(y[i])
-
-
-@loop
-def _sinusoids(row, frequencies, ahead, values):
+def _uniforms(words, a, spread, values):
     for i in range(values.size):
-        values[i] = _sine64(row * frequencies[i], ahead)
+        values[i] = a + spread * _reals.uniform01(words[i])
+
+
+@loop
+def _probabilities(words, low, high, is_above, centred, tails):
+    for i in range(words.size):
+        centred[i], tails[i] = _reals.centred_and_tail(words[i], low, high, is_above)
+
+
+@loop
+def _truncated_normals(centred, outer, p, values):
+    mean, std, a, b, sign = f32(p[0]), f32(p[1]), f32(p[2]), f32(p[3]), f32(p[6])
+    for i in range(values.size):
+        values[i] = _reals.clipped(mean + std * (sign * _reals.inner_or(centred[i], outer[i])), a, b)
+
+
+@loop
+def _log_uniforms(words, p, values):
+    """e^u of a u that is uniform from one logarithm to another, kept in an interval."""
+    low, spread, a, b = p[0], p[1], p[2], p[3]
+    for i in range(values.size):
+        values[i] = _reals.clipped(_doubles.exponential(low + spread * _reals.fraction01(words[i])), a, b)
+
+
+@loop
+def _clipped(numbers, a, b, values):
+    for i in range(values.size):
+        values[i] = _reals.clipped(f32(numbers[i]), a, b)
+
+
+@loop
+def _plus_logs(x, y, values):
+    for i in range(values.size):
+        values[i] = x[i] + _doubles.natural_log(y[i])
+
+
+@loop
+def _sinusoids(row, frequencies, first, half, values):
+    """Sines, from channel number `half` on cosines."""
+    for i in range(values.size):
+        sine, cosine = _doubles.sin_cos(row * frequencies[i])
+        values[i] = sine if first + i < half else cosine
 
 
 @loop
 def _counted_logs(start, column, values):
     for i in range(values.size):
-        values[i] = _natural_log64(start + f64(column + i))
-
-
-@loop
-def _to_bfloat16(values, out):
-    """The upper half of a float32, rounded to nearest even."""
-    for i in range(values.size):
-        bits = f32(values[i]).view(u32)
-        out[i] = u32(u32(bits + u32(0x7FFF) + u32(u32(bits >> u32(16)) & u32(1))) >> u32(16))
+        values[i] = _doubles.natural_log(start + f64(column + i))
 
 
 @loop
 def _narrow(values, dtype, out):
-    """Round to nearest even, to a float of fewer bits: see `abi.DTYPE_FIELDS`."""
-    mantissa, bias = dtype[1], dtype[2]
-    largest, overflow, has_minus_zero = u32(dtype[3]), u32(dtype[4]), u32(dtype[5])
-    shift = u32(elementary.MANTISSA_BITS - mantissa)
-    below_half = u32((1 << (elementary.MANTISSA_BITS - mantissa - 1)) - 1)
+    """Round to nearest even, to a float of fewer bits: see `abi.DTYPE`."""
+    mantissa, bias = dtype.mantissa, dtype.bias
+    largest, overflow, has_minus_zero = u32(dtype.largest), u32(dtype.overflow), u32(dtype.minus_zero)
+    shift = u32(_MANTISSA_BITS - mantissa)
+    below_half = u32((1 << (_MANTISSA_BITS - mantissa - 1)) - 1)
     rebias = u32((127 - bias) << mantissa)
-    smallest_normal = u32((128 - bias) << elementary.MANTISSA_BITS)
-    unit_bits = u32((128 - bias - mantissa + elementary.MANTISSA_BITS) << elementary.MANTISSA_BITS)
+    smallest_normal = u32((128 - bias) << _MANTISSA_BITS)
+    unit_bits = u32((128 - bias - mantissa + _MANTISSA_BITS) << _MANTISSA_BITS)
     unit = u32(unit_bits).view(f32)  # added to a small number, it rounds it to a whole number of the least steps
-    sign_bit = u32(8 * dtype[0] - 1)
+    sign_bit = u32(8 * dtype.width - 1)
     for i in range(values.size):
         bits = f32(values[i]).view(u32)
         magnitude = u32(bits & _MAGNITUDE)
@@ -343,35 +202,29 @@ def _narrow(values, dtype, out):
 
 
 @loop
-def _store(values, dtype, out, position):
-    """Cast `values` to the elements of `out` from `position`."""
-    width, stop = dtype[0], position + values.size
+def _store(values, dtype, out, place):
+    """Cast `values` to the elements of `out` from number `place`."""
+    width, stop = dtype.width, place + values.size
     if width == 4:
-        _copy(values, carray(out, stop, f32)[position:])
+        _copy(values, carray(out, stop, f32)[place:])
     elif width == 8:
-        _copy(values, carray(out, stop, f64)[position:])
-    elif width == 2 and dtype[2] == 127:
-        _to_bfloat16(values, carray(out, stop, u16)[position:])
+        _copy(values, carray(out, stop, f64)[place:])
+    elif width == 2 and dtype.bias == 127:
+        _to_bfloat16s(values, carray(out, stop, u16)[place:])
     elif width == 2:
-        _narrow(values, dtype, carray(out, stop, u16)[position:])
+        _narrow(values, dtype, carray(out, stop, u16)[place:])
     else:
-        _narrow(values, dtype, carray(out, stop, u8)[position:])
-
-
-@loop
-def _from_bfloat16(codes, values):
-    for i in range(codes.size):
-        values[i] = u32(u32(codes[i]) << u32(16)).view(f32)
+        _narrow(values, dtype, carray(out, stop, u8)[place:])
 
 
 @loop
 def _widen(codes, dtype, values):
     """Exactly to float32, a float of fewer bits; what is not finite becomes NaN."""
-    mantissa, bias = dtype[1], dtype[2]
-    largest, has_minus_zero = u32(dtype[3]), u32(dtype[5])
-    shift, sign_shift = u32(elementary.MANTISSA_BITS - mantissa), u32(32 - 8 * dtype[0])
-    sign_bit = u32(u32(1) << u32(8 * dtype[0] - 1))
-    unit = u32((254 - bias) << elementary.MANTISSA_BITS).view(f32)
+    mantissa, bias = dtype.mantissa, dtype.bias
+    largest, has_minus_zero = u32(dtype.largest), u32(dtype.minus_zero)
+    shift, sign_shift = u32(_MANTISSA_BITS - mantissa), u32(32 - 8 * dtype.width)
+    sign_bit = u32(u32(1) << u32(8 * dtype.width - 1))
+    unit = u32((254 - bias) << _MANTISSA_BITS).view(f32)
     for i in range(codes.size):
         code = u32(codes[i])
         magnitude = u32(code & u32(sign_bit - u32(1)))
@@ -382,165 +235,52 @@ def _widen(codes, dtype, values):
 
 
 @loop
-def _load(stored, first, last, dtype, values):
-    """The elements of `stored` from `first` to `last`, as float32 numbers."""
-    width = dtype[0]
+def _load(stored, place, dtype, values):
+    """The elements of `stored` from number `place`, as float32 numbers."""
+    width, stop = dtype.width, place + values.size
     if width == 4:
-        _copy(carray(stored, last, f32)[first:], values)
-    elif width == 2 and dtype[2] == 127:
-        _from_bfloat16(carray(stored, last, u16)[first:], values)
+        _copy(carray(stored, stop, f32)[place:], values)
+    elif width == 2 and dtype.bias == 127:
+        _from_bfloat16s(carray(stored, stop, u16)[place:], values)
     elif width == 2:
-        _widen(carray(stored, last, u16)[first:], dtype, values)
+        _widen(carray(stored, stop, u16)[place:], dtype, values)
     else:
-        _widen(carray(stored, last, u8)[first:], dtype, values)
+        _widen(carray(stored, stop, u8)[place:], dtype, values)
 
 
 @loop
-def _copy(values, out):
-    for i in range(values.size):
-        out[i] = values[i]
-
-
-@loop
-def _values(law, key0, key1, stream, block, count, p, words, reals, doubles, values):
-    """The values of `count` blocks from `block`. No loop reads and writes the same array: that one would be slow."""
-    length = LANES * count
-    if law == NORMAL:
-        evens, odds, radii = words[: _TILED // 2], words[_TILED // 2 :], reals
-        _word_pairs(key0, key1, stream, block, count, evens, odds)
-        _radii(evens, length // 2, radii)
-        _normals(odds, radii, length // 2, f32(p[0]), f32(p[1]), values)
+def _values(run, form, block, scratch, values):
+    """The values of the blocks from number `block`. No loop reads what it writes: that one would be slow."""
+    length, p = values.size, form.numbers
+    words, one, two, three = scratch.words[:length], scratch.reals[1], scratch.reals[2], scratch.reals[3]
+    numbers, others = scratch.doubles[0][:length], scratch.doubles[1][:length]
+    if form.law == abi.NORMAL:
+        evens, odds, radii = words[: length // 2], words[length // 2 :], one[: length // 2]
+        _word_pairs(run, form.stream, block, evens, odds)
+        _radii(evens, radii)
+        _normals(odds, radii, f32(p[0]), f32(p[1]), values)
         return
-    _words(key0, key1, stream, block, count, words)
-    if law == UNIFORM:
-        _uniforms(words, length, f32(p[0]), f32(p[1]), values)
-    elif law == LOG_UNIFORM:
-        _log_uniforms(words, length, p[0], p[1], p[2], p[3], doubles)
-        _clipped(doubles, length, f32(p[4]), f32(p[5]), values)
-    elif law == INVERSE_SOFTPLUS:
-        steps, others = doubles[:_TILED], doubles[_TILED:]
-        _log_uniforms(words, length, p[0], p[1], p[2], p[3], steps)
+    if form.law != abi.UNDRAWN:
+        _words(run, form.stream, block, words)
+    if form.law == abi.WORDS:
+        _copy(words, values.view(u32))
+    elif form.law == abi.UNIFORM:
+        _uniforms(words, f32(p[0]), f32(p[1]), values)
+    elif form.law == abi.LOG_UNIFORM:
+        _log_uniforms(words, p, numbers)
+        _clipped(numbers, f32(p[4]), f32(p[5]), values)
+    elif form.law == abi.INVERSE_SOFTPLUS:
+        _log_uniforms(words, p, numbers)
         if p[3] < elementary64.NEAR_0:
-            _near_one_minus_exponentials(steps, length, others)
+            _near_one_minus_exponentials(numbers, others)
         else:
-            _one_minus_exponentials(steps, length, others)
-        _plus_logs(steps, others, length, values)
-    elif law == TRUNC_NORMAL:
-        centred, tails, outer = reals[:_TILED], reals[_TILED : 2 * _TILED], reals[2 * _TILED :]
-        _probabilities(words, length, p[4], p[5], p[6] < 0, centred, tails)
-        _outer_quantiles(tails, length, outer)
-        _truncated_normals(centred, outer, length, f32(p[0]), f32(p[1]), f32(p[2]), f32(p[3]), f32(p[6]), values)
-
-
-@loop
-def _repeat(pattern, width, out, position, count):
-    """`count` elements of `width` bytes, all with the bits of `pattern`, in `out` from `position`."""
-    stop = position + count
-    if width == 8:
-        carray(out, stop, u64)[position:] = u64(pattern)
-    elif width == 4:
-        carray(out, stop, u32)[position:] = u32(pattern)
-    elif width == 2:
-        carray(out, stop, u16)[position:] = u16(pattern)
-    else:
-        carray(out, stop, u8)[position:] = u8(pattern)
-
-
-@loop
-def _fill(law, key0, key1, stream, start, stop, parameters, dtype, words, reals, doubles, out, origin):
-    """The elements from `start` to `stop` of a law, cast to `dtype`, in `out` from element `origin`."""
-    for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
-        count = min(TILE, (stop + LANES - 1) // LANES - block)
-        first, last = max(start - LANES * block, 0), min(stop - LANES * block, LANES * count)
-        position = origin + LANES * block + first - start
-        if law == WORDS:
-            _words(key0, key1, stream, block, count, words)
-            _copy(words[first:last], carray(out, position + last - first, u32)[position:])
-        elif dtype[0] == 4 and last - first == LANES * count:  # the values are what is asked for
-            values = carray(out, position + last, f32)[position:]
-            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], doubles, values)
-        else:
-            _values(law, key0, key1, stream, block, count, parameters, words, reals[_TILED:], doubles, reals[:_TILED])
-            _store(reals[first:last], dtype, out, position)
-
-
-def fill(count, runs, parameters, dtypes, words, reals, doubles, out):
-    """`count` runs of laws: see `abi.RUN_FIELDS`. There are no more rows of parameters and of dtypes than runs."""
-    runs, parameters = carray(runs, (count, RUN_FIELDS)), carray(parameters, (count, PARAMETERS))
-    dtypes = carray(dtypes, (count, DTYPE_FIELDS))
-    words, reals, doubles = carray(words, SCRATCH), carray(reals, 4 * SCRATCH), carray(doubles, 2 * SCRATCH)
-    for i in range(count):
-        law, row, start, stop, origin = runs[i, 0], runs[i, 1], runs[i, 6], runs[i, 7], runs[i, 8]
-        dtype, key0, key1, stream = dtypes[runs[i, 2]], u64(runs[i, 3]), u64(runs[i, 4]), u64(runs[i, 5])
-        if law == CONSTANT:
-            _repeat(row, dtype[0], out, origin, stop - start)
-        else:
-            _fill(law, key0, key1, stream, start, stop, parameters[row], dtype, words, reals, doubles, out, origin)
-
-
-def encode(values, count, dtype, out):
-    """Cast `count` float32 values as `dtype`."""
-    _store(carray(values, count), carray(dtype, DTYPE_FIELDS), out, 0)
-
-
-@loop
-def _column(key0, key1, stream, columns, column, words):
-    """The words of one column of a matrix."""
-    for row in range(words.size):
-        index = u64(row) * u64(columns) + u64(column)
-        c0, c1, c2, c3 = _block(key0, key1, index >> u64(2), stream)
-        lane = index & u64(3)
-        lower, upper = (c0 if lane == u64(0) else c1), (c2 if lane == u64(2) else c3)
-        words[row] = u32(lower if lane < u64(2) else upper)
-
-
-@loop
-def _four_columns(key0, key1, stream, columns, column, words0, words1, words2, words3):
-    """The same for four that a block's lanes are, in a matrix of four times as many."""
-    for row in range(words0.size):
-        index = u64(row) * u64(columns) + u64(column)
-        c0, c1, c2, c3 = _block(key0, key1, index >> u64(2), stream)
-        words0[row], words1[row], words2[row], words3[row] = u32(c0), u32(c1), u32(c2), u32(c3)
-
-
-@loop
-def _kth(words, k):
-    """The k-th smallest of the numbers `word << 32 | row`.
-
-    The word is found bit by bit: the largest that fewer than `k` words are smaller than.
-    """
-    word, smaller = u32(0), 0
-    for bit in range(32):
-        trial = u32(word | u32(u32(1) << u32(31 - bit)))
-        below = 0
-        for row in range(words.size):
-            below += u32(words[row] < trial)
-        if below < k:
-            word, smaller = trial, below
-    row, left = -1, k - smaller
-    while left > 0:
-        row += 1
-        left -= u32(words[row] == word)
-    return (u64(word) << _HALF) | u64(row)
-
-
-def kth_smallest(key0, key1, stream, rows, columns, first, last, k, words, out):
-    """For each column from `first` to `last`, the k-th smallest of its elements' numbers `word << 32 | row`."""
-    key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    words, found = carray(words, LANES * rows), carray(out, last - first, u64)
-    words0, words1 = words[:rows], words[rows : 2 * rows]
-    words2, words3 = words[2 * rows : 3 * rows], words[3 * rows :]
-    if columns % LANES == 0 and first % LANES == 0:
-        for column in range(first, last, LANES):
-            _four_columns(key0, key1, stream, columns, column, words0, words1, words2, words3)
-            found[column - first] = _kth(words0, k)
-            found[column - first + 1] = _kth(words1, k)
-            found[column - first + 2] = _kth(words2, k)
-            found[column - first + 3] = _kth(words3, k)
-    else:
-        for column in range(first, last):
-            _column(key0, key1, stream, columns, column, words0)
-            found[column - first] = _kth(words0, k)
+            _one_minus_exponentials(numbers, others)
+        _plus_logs(numbers, others, values)
+    elif form.law == abi.TRUNC_NORMAL:
+        centred, tails, outer = one[:length], two[:length], three[:length]
+        _probabilities(words, p[4], p[5], p[6] < 0, centred, tails)
+        _outer_quantiles(tails, outer)
+        _truncated_normals(centred, outer, p, values)
 
 
 @loop
@@ -569,45 +309,36 @@ def _signs(row, column, scale, values):
 
 
 @loop
-def _row_values(law, row, column, end, parameters, columns, table, words, values):
-    """The values of one row from `column` to `end`; a normal law's are there already."""
-    if law == ZEROED_NORMAL:
+def _row(form, table, row, column, words, values):
+    """The values of one row from `column` on."""
+    end = column + values.size
+    if form.then == abi.ZEROED:
         _zero(words, u64(row), carray(table, end, u64)[column:], values)
-    elif law == ROW_PLUS_NORMAL:
+    elif form.then == abi.ROW_ADDED:
         _add_row(carray(table, end, f32)[column:], values)
-    elif law == HADAMARD:
-        _signs(u32(row), column, f32(parameters[0]).view(u32), values)
-    elif law == COUNTED_LOG:
-        _counted_logs(parameters[0], column, values)
+    elif form.then == abi.HADAMARD:
+        _signs(u32(row), column, f32(form.numbers[0]).view(u32), values)
+    elif form.then == abi.COUNTED_LOG:
+        _counted_logs(form.numbers[0], column, values)
     else:
-        half = columns // 2
-        frequencies, middle = carray(table, half, f64), min(max(half, column), end) - column
-        _sinusoids(f64(row), frequencies[column:], u64(0), values[:middle])
-        _sinusoids(f64(row), frequencies[column + middle - half :], _ONE, values[middle:])
+        _sinusoids(f64(row), carray(table, end, f64)[column:], column, form.columns // 2, values)
 
 
 @loop
-def _by_rows(law, index, stop, parameters, columns, table, words, values):
-    """The values of the elements from `index` to `stop` of a matrix."""
-    reached, count = 0, stop - index
-    while reached < count:
+def _by_rows(form, table, index, words, values):
+    """The values of the elements of a matrix from `index` on."""
+    reached, columns = 0, form.columns
+    while reached < values.size:
         row, column = (index + reached) // columns, (index + reached) % columns
-        end = min(column + count - reached, columns)
-        last = reached + end - column
-        _row_values(law, row, column, end, parameters, columns, table, words[reached:last], values[reached:last])
+        last = min(reached + columns - column, values.size)
+        _row(form, table, row, column, words[reached:last], values[reached:last])
         reached = last
 
 
 @loop
-def _scale(before, scale, values):
+def _affine(before, scale, is_noisy, values):
     for i in range(values.size):
-        values[i] = before[i] * scale
-
-
-@loop
-def _scale_and_add(before, scale, noise, values):
-    for i in range(values.size):
-        values[i] = before[i] * scale + noise[i]
+        values[i] = before[i] * scale + (values[i] if is_noisy else f32(-0.0))
 
 
 @loop
@@ -620,103 +351,174 @@ def _largest(values):
 
 
 @loop
+def _change(form, table, index, offset, scratch, first, last):
+    """What becomes of the values from number `first` to `last`: elements from `index`, number `offset` in the run."""
+    words, values = scratch.words[first:last], scratch.reals[0][first:last]
+    if form.then == abi.GIVEN:
+        _copy(carray(table, offset + values.size, f32)[offset:], values)
+    elif form.then == abi.AFFINE:
+        before = scratch.reals[4][: last - first]
+        _load(table, offset, form.dtype, before)
+        _affine(before, f32(form.numbers[2]), form.law == abi.NORMAL, values)
+        scratch.is_beyond |= i64(_largest(values)) > form.dtype.reach
+    elif form.then != abi.MIXTURE:
+        _by_rows(form, table, index, words, values)
+
+
+@loop
 def _keep(words, p, old, out):
     """Put old elements back unless the uniform number is below `p`."""
     for i in range(words.size):
         fresh, kept = out[i], old[i]
-        out[i] = fresh if f32(u32(words[i] >> u32(8))) * _UNIT24 < p else kept
+        out[i] = fresh if _reals.uniform01(words[i]) < p else kept
 
 
 @loop
-def _keep_stored(words, p, dtype, old, out, position):
-    width, stop = dtype[0], position + words.size
+def _keep_stored(words, p, dtype, old, offset, out, place):
+    width, end, stop = dtype.width, offset + words.size, place + words.size
     if width == 4:
-        _keep(words, p, carray(old, stop, u32)[position:], carray(out, stop, u32)[position:])
+        _keep(words, p, carray(old, end, u32)[offset:], carray(out, stop, u32)[place:])
     elif width == 2:
-        _keep(words, p, carray(old, stop, u16)[position:], carray(out, stop, u16)[position:])
+        _keep(words, p, carray(old, end, u16)[offset:], carray(out, stop, u16)[place:])
     else:
-        _keep(words, p, carray(old, stop, u8)[position:], carray(out, stop, u8)[position:])
+        _keep(words, p, carray(old, end, u8)[offset:], carray(out, stop, u8)[place:])
 
 
-def fill_from(law, key0, key1, stream, start, stop, p, columns, table, dtype, words, reals, doubles, out, largest):
-    """As `fill`, one run of a law that takes a `table` besides: numbers of a row of `columns`, or the run's old values.
+@loop
+def _repeat(pattern, width, out, place, count):
+    """`count` elements of `width` bytes, all with the bits of `pattern`, in `out` from `place`."""
+    stop = place + count
+    if width == 8:
+        carray(out, stop, u64)[place:] = u64(pattern)
+    elif width == 4:
+        carray(out, stop, u32)[place:] = u32(pattern)
+    elif width == 2:
+        carray(out, stop, u16)[place:] = u16(pattern)
+    else:
+        carray(out, stop, u8)[place:] = u8(pattern)
 
-    `stream` is a second one that the law draws from. `largest` gets the bits of the largest magnitude, if old values
-    were computed with: what is no finite number of the dtype is not right then.
-    """
-    key0, key1, stream = u64(key0), u64(key1), u64(stream)
-    p, dtype, largest = carray(p, PARAMETERS), carray(dtype, DTYPE_FIELDS), carray(largest, 1)
-    words, reals, doubles = carray(words, SCRATCH), carray(reals, 4 * SCRATCH), carray(doubles, 2 * SCRATCH)
-    values, before, rest = reals[:_TILED], reals[_TILED : 2 * _TILED], reals[2 * _TILED :]
+
+@loop
+def _fill(run, form, table, scratch, out):
+    """The elements of `run`, each cast to the dtype of `form`."""
+    start, stop, values = run.start, run.stop, scratch.reals[0]
     for block in range(start // LANES, (stop + LANES - 1) // LANES, TILE):
-        count = min(TILE, (stop + LANES - 1) // LANES - block)
-        first, last = max(start - LANES * block, 0), min(stop - LANES * block, LANES * count)
-        position, size = LANES * block + first - start, last - first
-        if law in (ZEROED_NORMAL, ROW_PLUS_NORMAL, MIXTURE) or (law == AFFINE and p[1] != 0):
-            _values(NORMAL, key0, key1, u64(0), block, count, p, words, rest, doubles, values)
-        if law in (ZEROED_NORMAL, MIXTURE):
-            _words(key0, key1, stream, block, count, words)
-        if law == AFFINE:
-            _load(table, position, position + size, dtype, before[:size])
-            if p[1] != 0:
-                _scale_and_add(before[:size], f32(p[2]), values[first:last], rest[first:last])
-            else:
-                _scale(before[:size], f32(p[2]), rest[first:last])
-            largest[0] = max(largest[0], i64(_largest(rest[first:last])))
-            _store(rest[first:last], dtype, out, position)
-        elif law == MIXTURE:
-            _store(values[first:last], dtype, out, position)
-            _keep_stored(words[first:last], f32(p[2]), dtype, table, out, position)
+        end = min(TILE, (stop + LANES - 1) // LANES - block) * LANES
+        first, last = max(start - LANES * block, 0), min(stop - LANES * block, end)
+        offset = LANES * block + first - start
+        place = run.place + offset
+        if form.dtype.width == 4 and form.then == abi.KEPT and last - first == end:  # the values are what is asked for
+            _values(run, form, block, scratch, carray(out, place + end, f32)[place:])
+            continue
+        _values(run, form, block, scratch, values[:end])
+        if form.then in (abi.ZEROED, abi.MIXTURE):
+            _words(run, form.second_stream, block, scratch.words[:end])
+        if form.then != abi.KEPT:
+            _change(form, table, LANES * block + first, offset, scratch, first, last)
+        _store(values[first:last], form.dtype, out, place)
+        if form.then == abi.MIXTURE:
+            _keep_stored(scratch.words[first:last], f32(form.numbers[2]), form.dtype, table, offset, out, place)
+
+
+def fill(count, runs, forms, tables, scratch, out):
+    """`count` runs of laws: see `abi.RUN`. There are no more forms than runs, and a table for each form."""
+    runs, forms, scratch = carray(runs, count, abi.RUN), carray(forms, count, abi.FORM), carray(scratch, 1, abi.SCRATCH)
+    for i in range(count):
+        run = runs[i]
+        form = forms[run.form]
+        if form.law == abi.CONSTANT:
+            _repeat(form.pattern, form.dtype.width, out, run.place, run.stop - run.start)
         else:
-            index = LANES * block + first
-            _by_rows(law, index, index + size, p, columns, table, words[first:last], values[first:last])
-            _store(values[first:last], dtype, out, position)
+            _fill(run, form, tables[run.form], scratch[0], out)
 
 
 @loop
-def _sum(values, total):
-    for i in range(values.size):
-        total = total + f64(values[i])
-    return total
+def _column(key0, key1, stream, columns, column, words):
+    """The words of one column of a matrix."""
+    for row in range(words.size):
+        index = u64(row) * u64(columns) + u64(column)
+        c0, c1, c2, c3 = _cipher.lanes(key0, key1, index >> _TWO, stream)
+        lane = index & u64(3)
+        lower, upper = (c0 if lane == u64(0) else c1), (c2 if lane == u64(2) else c3)
+        words[row] = u32(lower if lane < u64(2) else upper)
 
 
 @loop
-def _sum_of_squares(values, around, total):
+def _four_columns(key0, key1, stream, columns, column, words):
+    """The same for four that a block's lanes are, in a matrix of four times as many."""
+    for row in range(words.shape[1]):
+        index = u64(row) * u64(columns) + u64(column)
+        c0, c1, c2, c3 = _cipher.lanes(key0, key1, index >> _TWO, stream)
+        words[0, row], words[1, row], words[2, row], words[3, row] = u32(c0), u32(c1), u32(c2), u32(c3)
+
+
+@loop
+def _kth(words, k):
+    """The k-th smallest of the numbers `word << 32 | row`.
+
+    The word is found bit by bit: the largest that fewer than `k` words are smaller than.
+    """
+    word, smaller = u32(0), 0
+    for bit in range(32):
+        trial = u32(word | u32(u32(1) << u32(31 - bit)))
+        below = 0
+        for row in range(words.size):
+            below += u32(words[row] < trial)
+        if below < k:
+            word, smaller = trial, below
+    row, left = -1, k - smaller
+    while left > 0:
+        row += 1
+        left -= u32(words[row] == word)
+    return (u64(word) << _HALF) | u64(row)
+
+
+def kth_smallest(key0, key1, stream, rows, columns, first, last, k, words, out):
+    """For each column from `first` to `last`, the k-th smallest of its elements' numbers `word << 32 | row`."""
+    key0, key1, stream = u64(key0), u64(key1), u64(stream)
+    words, found = carray(words, (LANES, rows), u32), carray(out, last - first, u64)
+    if columns % LANES == 0 and first % LANES == 0:
+        for column in range(first, last, LANES):
+            _four_columns(key0, key1, stream, columns, column, words)
+            for lane in range(LANES):
+                found[column - first + lane] = _kth(words[lane], k)
+    else:
+        for column in range(first, last):
+            _column(key0, key1, stream, columns, column, words[0])
+            found[column - first] = _kth(words[0], k)
+
+
+@loop
+def _sum(values, around, total):
+    """The squared distances from `around` added to `total`; if it is NaN, the values themselves."""
+    is_plain = around != around
     for i in range(values.size):
-        difference = f64(values[i]) - around
-        total = total + difference * difference
+        value = f64(values[i])
+        total = total + (value if is_plain else (value - around) * (value - around))
     return total
 
 
-def added(stored, count, dtype, squares, sums, reals):
-    """To the first of `sums` each of `count` elements, or the square of its distance from the second of `sums`."""
-    dtype, sums, reals = carray(dtype, DTYPE_FIELDS), carray(sums, 2), carray(reals, 4 * SCRATCH)
-    for first in range(0, count, _TILED):
-        last = min(first + _TILED, count)
-        if dtype[0] == 8:
-            numbers = carray(stored, count, f64)[first:last]
-            sums[0] = _sum_of_squares(numbers, sums[1], sums[0]) if squares else _sum(numbers, sums[0])
+def added(stored, count, dtype, sums, scratch):
+    """Add to the first of `sums` each of `count` elements; unless the second is NaN, its squared distance from that."""
+    dtype, sums, scratch = carray(dtype, 1, abi.DTYPE)[0], carray(sums, 2, f64), carray(scratch, 1, abi.SCRATCH)[0]
+    for first in range(0, count, LANES * TILE):
+        last = min(first + LANES * TILE, count)
+        if dtype.width == 8:
+            sums[0] = _sum(carray(stored, last, f64)[first:], sums[1], sums[0])
         else:
-            values = reals[: last - first]
-            _load(stored, first, last, dtype, values)
-            sums[0] = _sum_of_squares(values, sums[1], sums[0]) if squares else _sum(values, sums[0])
+            values = scratch.reals[0][: last - first]
+            _load(stored, first, dtype, values)
+            sums[0] = _sum(values, sums[1], sums[0])
 
 
-_C_TYPES = {
-    "i": types.int64,
-    "d": types.CPointer(types.float64),
-    "l": types.CPointer(types.int64),
-    "u": types.CPointer(types.uint32),
-    "r": types.CPointer(types.float32),
-    "p": types.voidptr,
-}
+_C_TYPES = {"i": types.int64, "p": types.voidptr, "t": types.CPointer(types.voidptr)}
 
 
 def _exported(kernel: Callable[..., None]) -> CFunc:
-    types_of = map(_C_TYPES.__getitem__, SIGNATURES[kernel.__name__])
+    types_of = map(_C_TYPES.__getitem__, abi.SIGNATURES[kernel.__name__])
     function: CFunc = cfunc(types.void(*types_of), nopython=True, error_model="numpy")(kernel)
     return function
 
 
-KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, fill_from, encode, added, kth_smallest)}
+KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, kth_smallest)}
 """Each kernel as a function with the calling convention of C."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import secrets
 import stat
+import tempfile
 from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
@@ -39,6 +39,7 @@ _FILE_PREFIX = "kernels-"
 _NONE = b""
 """What is kept where compiling gave nothing that can be used, so that it is not tried each time."""
 _KEPT = 16
+"""How many of the files made last are kept, for the machines and versions that share a home."""
 
 
 class NoCompiler(Exception):  # noqa: N818 - a fact that the resolver turns into a reason
@@ -143,11 +144,10 @@ def _write(path: str | None, code: bytes) -> None:
     if path is None:
         return
     directory = os.path.dirname(path)
-    staged = f"{path}.{secrets.token_hex(4)}"
     with suppress(OSError):
         os.makedirs(directory, mode=0o700, exist_ok=True)
+        descriptor, staged = tempfile.mkstemp(dir=directory)
         try:
-            descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
             with open(descriptor, "wb") as stream:
                 os.chmod(staged, 0o644)
                 stream.write(code + _digest(code))
@@ -155,14 +155,9 @@ def _write(path: str | None, code: bytes) -> None:
         except BaseException:
             os.unlink(staged)
             raise
-        _forget_old(directory)
-
-
-def _forget_old(directory: str) -> None:
-    """Keep what was made last, for the machines and versions that share a home."""
-    paths = [entry.path for entry in os.scandir(directory) if entry.name.startswith(_FILE_PREFIX)]
-    for path in sorted(paths, key=os.path.getmtime)[:-_KEPT]:
-        os.unlink(path)
+        kept = [entry.path for entry in os.scandir(directory) if entry.name.startswith(_FILE_PREFIX)]
+        for old in sorted(kept, key=os.path.getmtime)[:-_KEPT]:
+            os.unlink(old)
 
 
 def _digest(code: bytes) -> bytes:
@@ -193,9 +188,13 @@ def _features() -> str:
 
 def _compiled() -> bytes:
     """The kernels as one object file, which calls nothing but the C library."""
-    with _numba_for(_features()):
-        from initctl.stream.engines.kernels import KERNELS
+    from numba.core import config
 
+    before, config.CPU_FEATURES = config.CPU_FEATURES, _features()
+    try:
+        from initctl.stream.engines.kernels import KERNELS
+    finally:
+        config.CPU_FEATURES = before
     machine = _target_machine()
     module = _linked({name: (kernel.native_name, kernel.inspect_llvm()) for name, kernel in KERNELS.items()})
     _optimize(module, machine)
@@ -204,19 +203,6 @@ def _compiled() -> bytes:
         raise NoCompiler(f"the code needs {', '.join(missing)}")
     code: bytes = machine.emit_object(module)
     return code
-
-
-@contextmanager
-def _numba_for(features: str) -> Iterator[None]:
-    """Have Numba compile for a processor of such `features`, if it has compiled nothing yet."""
-    from numba.core import config
-
-    before = config.CPU_FEATURES
-    config.CPU_FEATURES = features
-    try:
-        yield
-    finally:
-        config.CPU_FEATURES = before
 
 
 def _linked(texts: dict[str, tuple[str, str]]) -> ModuleRef:

@@ -8,17 +8,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initctl.dtypes import DTYPES
-from initctl.stream.engines.engine import NumpyEngine
-from initctl.stream.formulas import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
+from initctl.stream.engines.engine import Engine, LawRun
 from initctl.stream.key import stream_key
-from initctl.stream.laws import Normal, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.laws import (
+    CountedLog,
+    Hadamard,
+    InverseSoftplus,
+    LogUniform,
+    Normal,
+    Sinusoid,
+    TruncNormal,
+    Uniform,
+    ZeroedNormal,
+)
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
-    from initctl.stream.engines.engine import Engine
     from initctl.stream.key import Key
     from initctl.stream.protocols import Law, Source
 
@@ -61,7 +69,7 @@ class Held(NamedTuple):
 
 def gives_reference_bits(engine: Engine) -> bool:
     """Whether `engine` computes what the reference does: every law that it may know, in every dtype of a number."""
-    reference, key = NumpyEngine(), stream_key(0, "fc1.weight")
+    reference, key = Engine(), stream_key(0, "fc1.weight")
     draws, others = reference.draws(key), engine.draws(key)
     cutoffs, theirs = (
         each.kth_smallest(_ROWS, _COLUMNS, _ZEROS, stream=ZeroedNormal.stream) for each in (draws, others)
@@ -96,6 +104,7 @@ def _matrix_laws(cutoffs: NDArray[np.uint64], held: Held) -> tuple[Law, ...]:
 
 def _fill_alike(one: Engine, other: Engine, law: Law, key: Key, elements: range, dtype: DType) -> bool:
     ours, theirs = (np.empty(len(elements) * dtype.width, np.uint8) for _ in range(2))
-    one.fill(law, key, elements.start, elements.stop, dtype, ours)
-    other.fill(law, key, elements.start, elements.stop, dtype, theirs)
+    run = LawRun(law, key, elements.start, elements.stop, dtype)
+    one.fill([run], ours)
+    other.fill([run], theirs)
     return np.array_equal(ours, theirs)

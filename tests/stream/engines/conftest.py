@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from initctl.stream.engines import NumpyEngine
+from initctl.stream.engines import Engine
 from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.engines.device import TorchEngine, orthonormal_on
-
-if TYPE_CHECKING:
-    from initctl.stream.engines import Engine
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
 
 def torch_engine(device: str) -> TorchEngine:
-    return TorchEngine(device, NumpyEngine(partial(orthonormal_on, device=device)))
+    return TorchEngine(device, Engine(partial(orthonormal_on, device=device)))
 
 
 @pytest.fixture(scope="session")

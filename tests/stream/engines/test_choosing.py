@@ -110,22 +110,22 @@ class TestADevice:
     def test_that_computes_other_bits_is_refused(self, monkeypatch: pytest.MonkeyPatch):
         from initctl.stream.engines import device
 
-        monkeypatch.setattr(device, "_sqrt", lambda x: x.sqrt() * 1.0000001)
+        monkeypatch.setattr(device.TorchDraws.formulas, "sqrt", lambda x: x.sqrt() * 1.0000001)
         with pytest.raises(StorageError, match="torch on cpu: computes other values than the processor"):
-            TorchEngine("cpu", choosing.NumpyEngine())
+            TorchEngine("cpu", choosing.Engine())
 
     def test_that_fails_at_work_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):
         from initctl.stream.engines import device
 
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise RuntimeError("CUDA out of memory.\nTried to allocate")
 
-        monkeypatch.setattr(device, "_words", fail)
+        monkeypatch.setattr(device.TorchDraws, "words", fail)
         with pytest.raises(StorageError, match=r"^torch on cpu: CUDA out of memory\.; use --device cpu$"):
-            TorchEngine("cpu", choosing.NumpyEngine())
+            TorchEngine("cpu", choosing.Engine())
 
     def test_that_has_too_little_memory_for_a_decomposition_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
         monkeypatch.setattr(torch, "geqrf", fail)

@@ -12,7 +12,7 @@ import pytest
 
 from initctl.dtypes import BY_NAME
 from initctl.stream import Normal
-from initctl.stream.engines import NumpyEngine, object_code
+from initctl.stream.engines import Engine, LawRun, object_code
 from initctl.stream.engines import compiled as compiled_module
 from initctl.stream.key import stream_key
 
@@ -26,18 +26,19 @@ import sys
 import numpy as np
 from initctl.dtypes import BY_NAME
 from initctl.stream import Normal
+from initctl.stream.engines import LawRun
 from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.key import stream_key
 
 out = np.empty(40, np.uint8)
-CompiledEngine().fill(Normal(0, 1), stream_key(0, "w"), 3, 13, BY_NAME["float32"], out)
+CompiledEngine().fill([LawRun(Normal(0, 1), stream_key(0, "w"), 3, 13, BY_NAME["float32"])], out)
 print(out.tobytes().hex(), "numba" in sys.modules, "torch" in sys.modules)
 """
 
 
 def expected() -> str:
     out = np.empty(40, np.uint8)
-    NumpyEngine().fill(Normal(0, 1), stream_key(0, "w"), 3, 13, BY_NAME["float32"], out)
+    Engine().fill([LawRun(Normal(0, 1), stream_key(0, "w"), 3, 13, BY_NAME["float32"])], out)
     return out.tobytes().hex()
 
 

@@ -16,15 +16,15 @@ from initctl.initializers.complex import RealPart
 from initctl.initializers.constant import Diagonals
 from initctl.initializers.deterministic import Interval
 from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal
-from initctl.stream.encode import encode
-from initctl.stream.engines import LawRun, NumpyEngine, Unusable
+from initctl.stream.engines import Engine, LawRun, Unusable
 from initctl.stream.engines.device import TorchEngine
+from initctl.stream.engines.engine import encode
 from initctl.stream.engines.selfcheck import Held
-from initctl.stream.formulas import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
 from initctl.stream.key import Key, stream_key
+from initctl.stream.laws import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 
-REFERENCE = NumpyEngine()
+REFERENCE = Engine()
 KEY = stream_key(0, "fc1.weight")
 
 FLOATS = [dtype for dtype in DTYPES if dtype.is_floating]
@@ -61,7 +61,7 @@ def filled(engine, law, start, stop, dtype, key=KEY, shift=0):
     nbytes = (stop - start) * dtype.width
     room = np.full(nbytes + 128, 0xAA, np.uint8)
     first = -room.ctypes.data % 64 + shift
-    engine.fill(law, key, start, stop, dtype, room[first : first + nbytes])
+    engine.fill([LawRun(law, key, start, stop, dtype)], room[first : first + nbytes])
     assert (room[:first] == 0xAA).all()
     assert (room[first + nbytes :] == 0xAA).all()
     return room[first : first + nbytes]
@@ -206,12 +206,12 @@ def test_of_old_values_that_are_partly_drawn_anew(engine, dtype, p):
 
 def test_old_values_are_computed_with_by_compiled_loops(compiled, monkeypatch):
     asked = []
-    monkeypatch.setattr(compiled, "call", lambda name, *_: asked.append(name))
+    monkeypatch.setattr(compiled, "call", lambda name, count, *_: asked.append((name, count)))
     dtype = BY_NAME["bfloat16"]
     held = Held(np.ones(100, dtype.numpy))
     for law in (Affine(held, 0.5, 1), Mixture(held, 0.5, 0, 1), Sinusoid(10, 9.0), CountedLog(10, 1.0)):
-        compiled.fill(law, KEY, 0, 100, dtype, np.empty(200, np.uint8))
-    assert asked == ["fill_from"] * 4
+        compiled.fill([LawRun(law, KEY, 0, 100, dtype)], np.empty(200, np.uint8))
+    assert asked == [("fill", 1)] * 4
 
 
 @floats
@@ -226,7 +226,7 @@ def test_long_runs_of_laws_side_by_side_are_computed_by_compiled_loops(compiled,
     asked = []
     monkeypatch.setattr(compiled, "call", lambda name, count, *_: asked.append((name, count)))
     law = Fused((Normal(0, 1), Uniform(0, 1)), (4, 5), 2000)
-    compiled.fill(law, KEY, 5000, 19_000, BY_NAME["float32"], np.empty(4 * 14_000, np.uint8))
+    compiled.fill([LawRun(law, KEY, 5000, 19_000, BY_NAME["float32"])], np.empty(4 * 14_000, np.uint8))
     assert asked == [("fill", 4)]
 
 
@@ -255,7 +255,7 @@ def many(engine, runs, shift=0):
     """The bytes that `engine` writes for `runs`, from an address that is `shift` more than a multiple of 64."""
     room = np.full(sum(run.nbytes for run in runs) + 128, 0xAA, np.uint8)
     first = -room.ctypes.data % 64 + shift
-    engine.fill_many(runs, room[first : first + room.size - 128])
+    engine.fill(runs, room[first : first + room.size - 128])
     return room[first:]
 
 
@@ -293,7 +293,7 @@ def test_many_runs_take_one_call_of_compiled_loops(compiled, monkeypatch):
     asked = []
     monkeypatch.setattr(compiled, "call", lambda name, count, *_: asked.append((name, count)))
     laws = [Normal(0, 1), Uniform(0, 1), Constant(1)] * 5
-    compiled.fill_many([LawRun(law, KEY, 0, 64, BY_NAME["bfloat16"]) for law in laws], np.empty(15 * 128, np.uint8))
+    compiled.fill([LawRun(law, KEY, 0, 64, BY_NAME["bfloat16"]) for law in laws], np.empty(15 * 128, np.uint8))
     assert asked == [("fill", 15)]
 
 
@@ -386,16 +386,16 @@ def test_of_equal_words_the_lower_row_is_the_smaller(compiled):
     assert draws.not_larger(0, rows, np.array(numbers[:1], np.uint64), stream=1).sum() == equal + 1
 
 
-class Host(NumpyEngine):
+class Host(Engine):
     """A reference that keeps what it was asked for."""
 
     def __init__(self):
         super().__init__()
         self.asked = []
 
-    def fill(self, law, key, start, stop, dtype, out):
-        self.asked.append((law, dtype.name))
-        super().fill(law, key, start, stop, dtype, out)
+    def fill_run(self, run, out):
+        self.asked.append((run.law, run.dtype.name))
+        super().fill_run(run, out)
 
     def draws(self, key):
         self.asked.append(key)
@@ -411,7 +411,7 @@ def test_a_device_computes_random_laws_and_leaves_the_rest_to_its_host():
     table = Table(np.arange(100, dtype=np.float32))
     others = [(Constant(1), "bfloat16"), (Constant(1), "int32"), (table, "float32"), (Doubled(0, 1), "float64")]
     for law, dtype in others:
-        engine.fill(law, KEY, 0, 100, BY_NAME[dtype], np.empty(100 * BY_NAME[dtype].width, np.uint8))
+        engine.fill([LawRun(law, KEY, 0, 100, BY_NAME[dtype])], np.empty(100 * BY_NAME[dtype].width, np.uint8))
     assert [asked for asked in host.asked if asked != KEY] == others
     engine.draws(KEY)
     assert host.asked[-1] == KEY

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from initctl.dtypes import BY_NAME, DTYPES
-from initctl.stream.encode import encode
+from initctl.stream.engines.engine import encode
 
 NARROW = [dtype for dtype in DTYPES if dtype.kind == "float" and dtype.bits < 32]
 PAPER_TIES = [
