@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from isal import isal_zlib
 
 from initctl.commit import read_into, write_all
 from initctl.errors import InputError, Problem, shown
+from initctl.workers import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,39 +24,21 @@ _NONE = b"\xff" * _WIDTH
 """What stands for a checksum of 0 while it is unfinished."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckTask:
-    """Compares `checksum` with what a file holds, which is `opened` for that.
+def check_task(
+    checksum: Checksum, opened: Callable[[], AbstractContextManager[int]], fail: Callable[[int | None], object]
+) -> Task:
+    """What compares `checksum` with what a file holds, which is `opened` for that.
 
     Calls `fail` if they differ, with what it should be; or with None, if a patch has not finished.
     """
 
-    checksum: Checksum
-    opened: Callable[[], AbstractContextManager[int]]
-    fail: Callable[[int | None], object]
+    def check() -> None:
+        with opened() as source:
+            found = None if checksum.unfinished else crc32(source, checksum)
+        if found != checksum.value:
+            fail(found)
 
-    @property
-    def nbytes(self) -> int:
-        return self.checksum.stop - self.checksum.start
-
-    def run(self) -> None:
-        with self.opened() as source:
-            found = None if self.checksum.unfinished else crc32(source, self.checksum)
-        if found != self.checksum.value:
-            self.fail(found)
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeTask:
-    """Makes a `change` to the places of `checksum` in the file `destination`: it takes no time that counts."""
-
-    change: Callable[[int, Checksum], None]
-    destination: int
-    checksum: Checksum
-    nbytes = 0
-
-    def run(self) -> None:
-        self.change(self.destination, self.checksum)
+    return Task(checksum.stop - checksum.start, check)
 
 
 def renew(destination: int, checksum: Checksum) -> None:

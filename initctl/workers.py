@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from initctl.events import Progress
 from initctl.threads import submit
@@ -15,14 +15,15 @@ _WAITING_FOR_EACH = 2
 """Tasks handed out for each thread: enough to keep it busy, few enough to stop soon."""
 
 
-class Task(Protocol):
-    """A piece of work on some bytes, which depends on no other task."""
+class Task(NamedTuple):
+    """A piece of work that depends on no other task: calling `run` adds `nbytes` to the progress.
 
-    @property
-    def nbytes(self) -> int:
-        """How much it adds to the progress."""
+    If it writes to a file, it begins at byte `offset`.
+    """
 
-    def run(self) -> None: ...
+    nbytes: int
+    run: Callable[[], object]
+    offset: int = 0
 
 
 class Workers:

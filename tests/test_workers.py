@@ -9,7 +9,7 @@ import pytest
 
 import initctl
 from initctl.events import Progress
-from initctl.workers import Workers
+from initctl.workers import Task, Workers
 from tests.execution.checkpoints import single
 
 if TYPE_CHECKING:
@@ -17,20 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Recorded:
-    """A task of one byte that remembers who wrote it, waits for another thread if told to, or fails."""
+def recorded(log: list[str], *, together: threading.Barrier | None = None, fails: bool = False) -> Task:
+    """A task of one byte that notes who ran it, waits for another thread if it is to, or fails."""
 
-    nbytes = 1
-
-    def __init__(self, log: list[str], *, together: threading.Barrier | None = None, fails: bool = False) -> None:
-        self.log, self.together, self.fails = log, together, fails
-
-    def run(self) -> None:
-        if self.together:
-            self.together.wait(timeout=30)
-        if self.fails:
+    def run() -> None:
+        if together:
+            together.wait(timeout=30)
+        if fails:
             raise RuntimeError("broken")
-        self.log.append(threading.current_thread().name)
+        log.append(threading.current_thread().name)
+
+    return Task(1, run)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -38,7 +35,7 @@ def test_as_many_threads_as_asked_for_write_at_the_same_time(threads: int):
     log: list[str] = []
     together = threading.Barrier(threads)
     with Workers(threads) as workers:
-        workers.run([Recorded(log, together=together) for _ in range(3 * threads)])
+        workers.run([recorded(log, together=together) for _ in range(3 * threads)])
     assert len(log) == 3 * threads
     assert len(set(log)) == threads
 
@@ -53,7 +50,7 @@ def test_progress_is_told_by_the_callers_thread_and_ends_with_the_total():
     with Workers(3, on_progress) as workers:
         workers.expect(30)
         for _ in range(2):  # files
-            workers.run([Recorded([]) for _ in range(15)])
+            workers.run([recorded([]) for _ in range(15)])
     assert told[-1] == Progress(30, 30)
     assert [progress.done for progress in told] == sorted(progress.done for progress in told)
     assert teller == {threading.current_thread()}
@@ -63,10 +60,10 @@ def test_a_failure_is_raised_when_no_thread_is_at_work_and_ends_the_rest():
     handed_out: list[int] = []
     log: list[str] = []
 
-    def endless() -> Iterator[Recorded]:
+    def endless() -> Iterator[Task]:
         while True:
             handed_out.append(1)
-            yield Recorded(log, fails=len(handed_out) == 10)
+            yield recorded(log, fails=len(handed_out) == 10)
 
     with Workers(2) as workers:
         with pytest.raises(RuntimeError, match="broken"):
@@ -81,10 +78,10 @@ def test_a_failure_is_raised_when_no_thread_is_at_work_and_ends_the_rest():
 def test_tasks_are_made_only_as_they_are_needed():
     alive = []
 
-    def counted() -> Iterator[Recorded]:
+    def counted() -> Iterator[Task]:
         for number in range(100):
             alive.append(number)
-            yield Recorded([])
+            yield recorded([])
 
     def stop(_: Progress) -> None:
         raise KeyboardInterrupt

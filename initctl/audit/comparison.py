@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from math import prod
 from threading import Lock
@@ -13,8 +14,9 @@ import numpy as np
 from initctl.audit.differences import Difference
 from initctl.commit import read_into
 from initctl.dtypes import BY_NAME
-from initctl.filling import packed
+from initctl.filling import packed, range_of
 from initctl.tensors import TensorSpec
+from initctl.workers import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +64,7 @@ class Expected(NamedTuple):
 class Comparison:
     """What was handed out to be compared of what `reader` reads, and the first element of each tensor that differs.
 
-    With a `sample`, only that many elements of each part are compared. Tasks report to it from several threads.
+    With a `sample`, only that many elements of each part are compared. Its tasks run in several threads.
     """
 
     def __init__(self, reader: TensorReader, sample: int | None) -> None:
@@ -72,25 +74,50 @@ class Comparison:
         self._found: dict[int, tuple[int, Difference]] = {}
         self._lock = Lock()
 
-    def of_targets(self, targets: Iterable[TargetBlock], computer: Computer) -> Iterator[RunsTask]:
+    def of_targets(self, targets: Iterable[TargetBlock], computer: Computer) -> Iterator[Task]:
         """What compares row-major blocks with what is computed for them; blocks of one file follow each other."""
         ordered = sorted(targets, key=lambda target: (target.block.file, target.block.offset))
         self.compared += sum(target.block.numel for target in ordered)
         for file, group in groupby(ordered, lambda target: target.block.file):
             for runs in packed(computer.runs(group), _COMPARED_AT_ONCE):
-                yield RunsTask(runs, file, computer, self)
+                start, stop = range_of(runs)
+                yield Task(stop - start, partial(self._compare_runs, runs, file, computer))
 
-    def of_elements(self, expected: Expected) -> Iterator[ElementsTask]:
+    def of_elements(self, expected: Expected) -> Iterator[Task]:
         """What compares a part, in whatever order its elements are, or a sample of it, with what is expected of it."""
         _, part, held = expected.place
-        at_once = _COMPARED_AT_ONCE // (held.dtype.bits // 8)
+        width = held.dtype.bits // 8
+        at_once = _COMPARED_AT_ONCE // width
         first = part.rows[0] * prod(part.tensor.shape[1:]) if part.rows else 0
         for start, stop in ranges(first, first + part.numel, self.sample):
             self.compared += stop - start
             for begin in range(start, stop, at_once):
-                yield ElementsTask(expected, begin, min(begin + at_once, stop), self)
+                end = min(begin + at_once, stop)
+                yield Task((end - begin) * width, partial(self._compare_elements, expected, begin, end))
 
-    def compare(self, tensor: TensorSpec, held: TensorSpec, start: int, wanted: Bytes, found: Bytes) -> None:
+    def _compare_runs(self, runs: Sequence[ElementRun], file: str, computer: Computer) -> None:
+        """Compare adjacent runs of one or more tensors: looks at each only if some byte differs."""
+        room = np.empty(0, np.uint8)
+        with self.reader.opened(file) as descriptor:
+            for part, wanted in computer.parts(runs):
+                room = room if room.size >= wanted.size else np.empty_like(wanted)
+                found = room[: wanted.size]
+                read_into(descriptor, found.data, part[0].offset)
+                if not equal(wanted, found):
+                    self._look_closer(part, wanted, found)
+
+    def _look_closer(self, runs: Sequence[ElementRun], wanted: Bytes, found: Bytes) -> None:
+        for run in runs:
+            tensor, begin = run.action.tensor, run.offset - runs[0].offset
+            place = slice(begin, begin + run.nbytes)
+            start = run.numbers.start // tensor.dtype.parts
+            self._compare(tensor, tensor, start, wanted[place], found[place])
+
+    def _compare_elements(self, expected: Expected, start: int, stop: int) -> None:
+        tensor, _, held = expected.place
+        self._compare(tensor, held, start, expected.read(start, stop), self.reader.read(held, start, stop))
+
+    def _compare(self, tensor: TensorSpec, held: TensorSpec, start: int, wanted: Bytes, found: Bytes) -> None:
         """Compare the elements of a tensor from number `start` on: the bytes that are `wanted`, and those `found`."""
         width = held.dtype.bits // 8
         if equal(wanted, found):
@@ -112,57 +139,6 @@ class Comparison:
         """The first of `tensor`, if there is one."""
         _, found = self._found.get(id(tensor), (0, None))
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class RunsTask:
-    """Compares adjacent runs of one or more tensors with what a file holds: looks at each only if some byte differs."""
-
-    runs: Sequence[ElementRun]
-    file: str
-    computer: Computer
-    comparison: Comparison
-
-    @property
-    def nbytes(self) -> int:
-        return self.runs[-1].offset + self.runs[-1].nbytes - self.runs[0].offset
-
-    def run(self) -> None:
-        room = np.empty(0, np.uint8)
-        with self.comparison.reader.opened(self.file) as descriptor:
-            for runs, wanted in self.computer.parts(self.runs):
-                room = room if room.size >= wanted.size else np.empty_like(wanted)
-                found = room[: wanted.size]
-                read_into(descriptor, found.data, runs[0].offset)
-                if not equal(wanted, found):
-                    self._look_closer(runs, wanted, found)
-
-    def _look_closer(self, runs: Sequence[ElementRun], wanted: Bytes, found: Bytes) -> None:
-        for run in runs:
-            tensor, begin = run.action.tensor, run.offset - runs[0].offset
-            place = slice(begin, begin + run.nbytes)
-            start = run.numbers.start // tensor.dtype.parts
-            self.comparison.compare(tensor, tensor, start, wanted[place], found[place])
-
-
-@dataclass(frozen=True, slots=True)
-class ElementsTask:
-    """Compares elements `start` to `stop` of a tensor."""
-
-    expected: Expected
-    start: int
-    stop: int
-    comparison: Comparison
-
-    @property
-    def nbytes(self) -> int:
-        return (self.stop - self.start) * self.expected.place.held.dtype.bits // 8
-
-    def run(self) -> None:
-        tensor, _, held = self.expected.place
-        wanted = self.expected.read(self.start, self.stop)
-        found = self.comparison.reader.read(held, self.start, self.stop)
-        self.comparison.compare(tensor, held, self.start, wanted, found)
 
 
 def in_numbers(tensor: TensorSpec) -> TensorSpec:

@@ -7,16 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.audit.differences import FileDifference
-from initctl.checksums import CheckTask
-from initctl.layout import covered, overlap
+from initctl.checksums import check_task
+from initctl.layout import covered, joined, overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from initctl.audit.comparison import Place
     from initctl.formats import Checkpoint, Checksum
+    from initctl.layout import ByteRange
     from initctl.reading import TensorReader
     from initctl.tensors import Block
+    from initctl.workers import Task
 
 
 class Damage:
@@ -27,7 +29,7 @@ class Damage:
     def __init__(
         self, reader: TensorReader, places: Iterable[Place], original: Checkpoint, *, is_new: bool = False
     ) -> None:
-        self.tasks: list[CheckTask] = []
+        self.tasks: list[Task] = []
         self._wrong: list[tuple[str, Checksum]] = []
         if not any(file.checksums for file in reader.checkpoint.files):
             return
@@ -42,12 +44,15 @@ class Damage:
                 is_kept = checksum.value or checksum.unfinished or checksum.name in computed
                 if is_kept and (is_new or overlap(reached, checksum.start, checksum.stop)):
                     fail = partial(self._note, file.name, checksum)
-                    self.tasks.append(CheckTask(checksum, partial(reader.opened, file.name), fail))
+                    self.tasks.append(check_task(checksum, partial(reader.opened, file.name), fail))
 
-    def wrong(self, differing: Collection[tuple[str, int]]) -> Iterator[FileDifference]:
-        """Checksums that are wrong though what they are of is as it should be: no byte of it is among `differing`."""
+    def wrong(self, differing: Mapping[str, Iterable[ByteRange]]) -> Iterator[FileDifference]:
+        """Checksums that are wrong though what they are of is as it should be: the `differing` ranges of its file are
+        elsewhere.
+        """
+        ranges = {file: joined(found) for file, found in differing.items()}
         for file, checksum in sorted(self._wrong):
-            if not any(other == file and checksum.start <= at < checksum.stop for other, at in differing):
+            if not overlap(ranges.get(file, ()), checksum.start, checksum.stop):
                 yield FileDifference(file, f"the checksum of {checksum.name} is wrong", checksum.places[0])
 
     def _note(self, file: str, checksum: Checksum, _: int | None) -> None:

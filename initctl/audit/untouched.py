@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from bisect import bisect_right
 from collections import defaultdict
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import accumulate
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from initctl.audit.comparison import equal, ranges
 from initctl.audit.differences import FileDifference
 from initctl.commit import read_into
-from initctl.layout import ByteRange, common, covered, joined, overlap, uncovered
+from initctl.filling import FilledFile, targets_by_file
+from initctl.layout import ByteRange, common, joined, overlap, uncovered
+from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -36,19 +34,11 @@ _CHECKSUM = 4
 """Bytes of one."""
 
 
-class TensorRange(NamedTuple):
-    """Bytes `start` to `stop` of a file, which the elements of `tensor` are within."""
-
-    start: int
-    stop: int
-    tensor: TensorSpec
-
-
 class Untouched:
     """What a plan does not write, in a result of the checkpoint that it is for.
 
-    Where both are laid out alike that is every byte but those of filled elements, and the checksums of these; with a
-    `sample`, of each tensor just as much as so many elements. Used from several threads.
+    If both are laid out alike that is every byte but those of filled elements, and the checksums of these; with a
+    `sample`, of each tensor just as much as so many elements. Its tasks run in several threads.
     """
 
     def __init__(self, plan: Plan, before: TensorReader, held: TensorReader, sample: int | None) -> None:
@@ -56,137 +46,123 @@ class Untouched:
         self.source, self.result = before.checkpoint, held.checkpoint
         self.compared = 0
         """Bytes."""
-        self.suspects: dict[int, tuple[TensorSpec, str, int]] = {}
-        """Tensors, by identity, within whose range something differs: in which file, and the first byte."""
         self._lost: list[str] = []
-        self._found: dict[str, int] = {}
-        self._ranges: dict[str, list[TensorRange]] = defaultdict(list)
-        self._written: dict[str, list[tuple[Block, int]]] = defaultdict(list)
+        self._pairs: dict[str, tuple[CheckpointFile, CheckpointFile]] = {}
+        self._pieces: dict[str, list[ByteRange]] = defaultdict(list)
+        """Where bytes differ, from the first to the last that were compared at once, by file of the source."""
         self._lock = Lock()
-        for tensor in (*self.source.tensors, *self.source.outside):
-            for block in tensor.blocks if tensor.is_first and tensor.numel else ():
-                stop = block.offset + block.extent * tensor.dtype.bits // 8
-                self._ranges[block.file].append(TensorRange(block.offset, stop, tensor))
-        for found in self._ranges.values():
-            found.sort(key=lambda one: one.start)
-        self._reached = {file: list(accumulate((r.stop for r in found), max)) for file, found in self._ranges.items()}
-        """How far the ranges of a file up to each of them reach, in order of their beginnings."""
-        for action in plan.written:
-            part = action.part
-            for block in part.blocks if part.numel else ():
-                self._written[block.file].append((block.distinct, action.tensor.dtype.bits // 8))
+        self._filled = targets_by_file(plan.written)
+        self._with_gaps = {
+            file: [target for target in targets if not target.block.is_dense] for file, targets in self._filled.items()
+        }
 
-    @property
-    def differences(self) -> tuple[FileDifference, ...]:
-        """What is wrong with each file, as far as that is in no tensor."""
-        lost = (FileDifference(file, "is not there") for file in self._lost)
-        return (*lost, *(another_byte(file, at) for file, at in sorted(self._found.items())))
-
-    def tasks(self) -> Iterator[BytesTask]:
-        """What compares it."""
-        yield from self._of_tensor_files()
+    def tasks(self) -> Iterator[Task]:
+        """What compares it, if both are laid out alike."""
+        for was, now in zip(self.source.files, self.result.files, strict=True):
+            filled = FilledFile.of(was, self._filled.get(was.name, ()))
+            checksums = [ByteRange(place, place + _CHECKSUM) for c in filled.stale for place in c.places]
+            kept = common(filled.kept, uncovered(was.size, joined(checksums)))
+            for start, stop in self._looked_at(was, kept):
+                yield from self._tasks(was, now, start, stop)
         yield from self.of_others(self.source.other_files)
 
-    def _of_tensor_files(self) -> Iterator[BytesTask]:
-        for was, now in zip(self.source.files, self.result.files, strict=True):
-            written = self._written[was.name]
-            filled = covered((block, width) for block, width in written if block.is_dense)
-            reached = covered(written)
-            stale = [checksum for checksum in was.checksums if overlap(reached, checksum.start, checksum.stop)]
-            checksums = [ByteRange(place, place + _CHECKSUM) for checksum in stale for place in checksum.places]
-            for start, stop in self._looked_at(was, joined([*filled, *checksums])):
-                yield from self._tasks(was, now, start, stop)
-
-    def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[BytesTask]:
+    def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[Task]:
         """What compares `files` of the source that hold no tensors. Those with the same model once more may be gone."""
         there = {file.name: file for file in self.result.other_files}
         for was in files:
-            if was.name not in there:
-                self._lost += [was.name] if was.name not in self.source.stale else []
-                continue
-            now = there[was.name]
-            if was.size != now.size:
-                self.note(now.name, min(was.size, now.size))
-            yield from self._tasks(was, now, 0, min(was.size, now.size))
-
-    def _looked_at(self, file: CheckpointFile, left_out: Sequence[ByteRange]) -> list[ByteRange]:
-        """The bytes of a file that are compared: without those `left_out`, and of tensors a sample."""
-        kept = uncovered(file.size, left_out)
-        if self.sample is None:
-            return kept
-        beside = uncovered(
-            file.size, joined([*left_out, *(ByteRange(r.start, r.stop) for r in self._ranges[file.name])])
-        )
-        sampled = [
-            ByteRange(*found)
-            for start, stop, tensor in self._ranges[file.name]
-            for found in ranges(start, stop, max(1, self.sample * tensor.dtype.bits // 8))
-        ]
-        return joined([*beside, *common(joined(sampled), kept)])
-
-    def _tasks(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[BytesTask]:
-        self.compared += stop - start
-        for first in range(start, stop, _COMPARED_AT_ONCE):
-            yield BytesTask(was, now, first, min(first + _COMPARED_AT_ONCE, stop), self)
-
-    def look_closer(self, was: str, now: str, start: int, differing: NDArray[np.bool_]) -> None:
-        """Note which bytes of a file are `differing`, from byte `start` on: in tensors, or beside them."""
-        stop = start + differing.size
-        for block, width in self._written[was]:
-            if not block.is_dense:
-                _leave_out(differing, start, block, width)
-        beside = differing.copy()
-        found = self._ranges.get(was, [])
-        for number in range(bisect_right(self._reached.get(was, []), start), len(found)):
-            begin, end, tensor = found[number]
-            if begin >= stop:
-                break
-            places = slice(max(0, begin - start), max(0, end - start))
-            if differing[places].any():
-                self._suspect(tensor, now, max(start, begin) + int(np.argmax(differing[places])))
-                beside[places] = False
-        if beside.any():
-            self.note(now, start + int(np.argmax(beside)))
-
-    def _suspect(self, tensor: TensorSpec, file: str, at: int) -> None:
-        with self._lock:
-            found = tensor, file, at
-            self.suspects[id(tensor)] = min(found, self.suspects.get(id(tensor), found), key=lambda known: known[1:])
-
-    def note(self, file: str, at: int) -> None:
-        """Note that byte number `at` of `file` differs."""
-        with self._lock:
-            known = self._found.get(file)
-            self._found[file] = at if known is None else min(known, at)
-
-
-@dataclass(frozen=True, slots=True)
-class BytesTask:
-    """Compares bytes `start` to `stop` of a file with what they were."""
-
-    was: CheckpointFile
-    now: CheckpointFile
-    start: int
-    stop: int
-    untouched: Untouched
+            if now := there.get(was.name):
+                shorter, longer = sorted((was.size, now.size))
+                if shorter < longer:
+                    self._pieces[was.name].append(ByteRange(shorter, longer))
+                yield from self._tasks(was, now, 0, shorter)
+            elif was.name not in self.source.stale:
+                self._lost.append(was.name)
 
     @property
-    def nbytes(self) -> int:
-        return self.stop - self.start
+    def suspects(self) -> list[TensorSpec]:
+        """Tensors within whose ranges something may differ."""
+        pieces = {file: joined(found) for file, found in self._pieces.items()}
+        places = self._places() if pieces else ()
+        return [tensor for tensor, file, place in places if overlap(pieces.get(file, ()), *place)]
 
-    def run(self) -> None:
-        one, other = (np.empty(min(_READ_AT_ONCE, self.nbytes), np.uint8) for _ in range(2))
-        with _opened(self.untouched.before, self.was) as before, _opened(self.untouched.held, self.now) as held:
-            for start in range(self.start, self.stop, _READ_AT_ONCE):
-                wanted, found = (room[: self.stop - start] for room in (one, other))
-                read_into(before, wanted.data, start)
-                read_into(held, found.data, start)
-                if not equal(wanted, found):
-                    self.untouched.look_closer(self.was.name, self.now.name, start, wanted != found)
+    @property
+    def differing(self) -> dict[str, list[ByteRange]]:
+        """Ranges with bytes that differ, by file of the result."""
+        return {self._pairs[file][1].name: list(pieces) for file, pieces in self._pieces.items()}
 
+    def differences(self, explained: Collection[TensorSpec]) -> Iterator[FileDifference]:
+        """What is wrong with each file: it is lost, or the first byte that differs, beside the `explained` tensors."""
+        yield from (FileDifference(file, "is not there") for file in self._lost)
+        within: dict[str, list[ByteRange]] = defaultdict(list)
+        known = set(map(id, explained))
+        for tensor, file, place in self._places() if known else ():
+            if id(tensor) in known:
+                within[file].append(place)
+        for file, pieces in sorted(self._pieces.items()):
+            was, now = self._pairs[file]
+            beside = uncovered(max(was.size, now.size), joined(within[file]))
+            if (at := self._first(was, now, common(joined(pieces), beside))) is not None:
+                yield FileDifference(now.name, f"byte {at:,} differs", at)
 
-def another_byte(file: str, at: int) -> FileDifference:
-    return FileDifference(file, f"byte {at:,} differs", at)
+    def _places(self) -> Iterator[tuple[TensorSpec, str, ByteRange]]:
+        """The tensors of the source, one of those that are tied: files, and ranges of them that elements are within."""
+        for tensor in (*self.source.tensors, *self.source.outside):
+            for block in tensor.blocks if tensor.is_first and tensor.numel else ():
+                stop = block.offset + block.extent * tensor.dtype.bits // 8
+                yield tensor, block.file, ByteRange(block.offset, stop)
+
+    def _looked_at(self, file: CheckpointFile, kept: list[ByteRange]) -> list[ByteRange]:
+        """Those of the bytes that are `kept` of a file that are compared: of tensors a sample."""
+        if self.sample is None:
+            return kept
+        held = [(tensor, place) for tensor, name, place in self._places() if name == file.name]
+        beside = uncovered(file.size, joined(place for _, place in held))
+        sampled = [
+            ByteRange(*found)
+            for tensor, place in held
+            for found in ranges(*place, max(1, self.sample * tensor.dtype.bits // 8))
+        ]
+        return common(kept, joined([*beside, *sampled]))
+
+    def _tasks(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[Task]:
+        self._pairs[was.name] = was, now
+        self.compared += stop - start
+        for first in range(start, stop, _COMPARED_AT_ONCE):
+            last = min(first + _COMPARED_AT_ONCE, stop)
+            yield Task(last - first, partial(self._compare, was, now, first, last))
+
+    def _compare(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> None:
+        if found := list(self._differing(was, now, start, stop)):
+            with self._lock:
+                self._pieces[was.name] += found
+
+    def _first(self, was: CheckpointFile, now: CheckpointFile, ranges: Iterable[ByteRange]) -> int | None:
+        """The first byte in `ranges` of a file that differs. What is beyond the end of the other does."""
+        end = min(was.size, now.size)
+        for start, stop in ranges:
+            if piece := next(self._differing(was, now, start, min(stop, end)), None):
+                return piece.start
+            if stop > end:
+                return max(start, end)
+        return None
+
+    def _differing(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[ByteRange]:
+        """Where bytes from `start` to `stop` differ, but for those that are filled: in each piece that is read at once
+        from the first to the last.
+        """
+        one, other = (np.empty(max(0, min(_READ_AT_ONCE, stop - start)), np.uint8) for _ in range(2))
+        with self.before.opened(was.name) as before, self.held.opened(now.name) as held:
+            for first in range(start, stop, _READ_AT_ONCE):
+                wanted, found = (room[: stop - first] for room in (one, other))
+                read_into(before, wanted.data, first)
+                read_into(held, found.data, first)
+                if equal(wanted, found):
+                    continue
+                differing = wanted != found
+                for target in self._with_gaps.get(was.name, ()):
+                    _leave_out(differing, first, target.block, target.width)
+                if (places := np.flatnonzero(differing)).size:
+                    yield ByteRange(first + int(places[0]), first + int(places[-1]) + 1)
 
 
 def _leave_out(differing: NDArray[np.bool_], start: int, block: Block, width: int) -> None:
@@ -205,17 +181,3 @@ def _leave_out(differing: NDArray[np.bool_], start: int, block: Block, width: in
     half = block.shape[dim] // 2
     _leave_out(differing, start, block.part(dim, 0, half, width), width)
     _leave_out(differing, start, block.part(dim, half, block.shape[dim], width), width)
-
-
-@contextmanager
-def _opened(reader: TensorReader, file: CheckpointFile) -> Iterator[int]:
-    """A descriptor of a file; of those without tensors there may be too many to keep them open."""
-    if file in reader.checkpoint.files:
-        with reader.opened(file.name) as descriptor:
-            yield descriptor
-        return
-    descriptor = reader.checkpoint.open(file)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -12,10 +12,11 @@ from initctl.audit.comparison import Comparison, Expected, Place, in_numbers
 from initctl.audit.damage import Damage
 from initctl.audit.layout import faults, is_laid_out_alike, may_be_converted, metadata_faults
 from initctl.audit.placement import ByName, ByPlace
-from initctl.audit.untouched import Untouched, another_byte
+from initctl.audit.untouched import Untouched
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, needs_preparing
+from initctl.layout import covered
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, olds
 from initctl.stream import RevisingLaw, WholeLaw
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from initctl.audit.differences import Difference, FileDifference
     from initctl.events import Chosen, Progress
     from initctl.formats import Checkpoint
+    from initctl.layout import ByteRange
     from initctl.planning import Action, Plan
     from initctl.tensors import TensorSpec
     from initctl.workers import Task
@@ -78,7 +80,10 @@ class _Audit:
             if is_alike
             else ByName(self.source, self.result, is_converted=self.is_converted)
         )
-        self.before, held = (stack.enter_context(TensorReader(c)) for c in (self.source, self.result))
+        self.before, held = (
+            stack.enter_context(TensorReader(c, c.other_files if self.is_result else ()))
+            for c in (self.source, self.result)
+        )
         self.comparison, self.suspected = Comparison(held, sample), Comparison(held, None)
         self.untouched = Untouched(plan, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
@@ -118,7 +123,7 @@ class _Audit:
     def outcome(self) -> Verification:
         """The outcome, once all batches are done."""
         found = () if self.comparison.is_equal and self.suspected.is_equal else self._differences()
-        wrong = self.damage.wrong(list(self._differing()))
+        rest = self.untouched.differences(self._explained()) if self.untouched else ()
         return Verification(
             self.result.path,
             self.plan,
@@ -129,7 +134,7 @@ class _Audit:
             self.source.path if self.is_result else None,
             self.untouched.compared if self.untouched else None,
             self.is_converted,
-            (*self.files, *(self.untouched.differences if self.untouched else ()), *self._between(), *wrong),
+            (*self.files, *rest, *self.damage.wrong(self._differing())),
         )
 
     def _differences(self) -> Iterator[Difference]:
@@ -141,13 +146,11 @@ class _Audit:
                 outside.setdefault(found.tensor, found)
         yield from outside.values()
 
-    def _between(self) -> Iterator[FileDifference]:
-        """Bytes that differ within the range of tensors, and in no element of any."""
-        suspects = self.untouched.suspects.values() if self.untouched else ()
-        explained = [tensor for tensor, _, _ in suspects if self.suspected.difference(tensor)]
-        for tensor, file, at in suspects:
-            if not (self.suspected.difference(tensor) or any(_covers(other, tensor, at) for other in explained)):
-                yield another_byte(file, at)
+    def _explained(self) -> list[TensorSpec]:
+        """Tensors that some bytes that differ are elements of."""
+        if self.suspected.is_equal:
+            return []
+        return [t for t in (*self.source.tensors, *self.source.outside) if self.suspected.difference(t)]
 
     def _rest(self, *, is_alike: bool) -> Iterator[Task]:
         """What compares all that no rule fills, where nothing was converted; else the files that went along."""
@@ -202,7 +205,7 @@ class _Audit:
 
     def _suspects(self) -> Iterator[Expected]:
         """What is kept of tensors within whose ranges some byte differs."""
-        suspects = self.untouched.suspects if self.untouched else {}
+        suspects = set(map(id, self.untouched.suspects)) if self.untouched else set()
         reached = untouched(self.source.tensors, self.plan.actions)
         for part in chain(reached, untouched(self.source.outside, self.plan.resets)) if suspects else ():
             for held in self.place.find(part.tensor) if id(part.tensor) in suspects else ():
@@ -215,26 +218,19 @@ class _Audit:
             whole = TensorPart(numbers, part.rows if numbers.shape == tensor.shape else None)
             yield Expected(Place(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
 
-    def _differing(self) -> Iterator[tuple[str, int]]:
-        """The files and bytes of what is not as it should be, one at least for each tensor."""
+    def _differing(self) -> dict[str, list[ByteRange]]:
+        """Ranges of the result's files with bytes that are not as they should be."""
+        found = defaultdict(list, self.untouched.differing if self.untouched else {})
         for place in () if self.comparison.is_equal else chain.from_iterable(self.places.values()):
             if self.comparison.difference(place.tensor):
-                yield from ((block.file, block.offset) for block in place.held.blocks)
-        if self.untouched:
-            yield from ((file, at) for _, file, at in self.untouched.suspects.values())
-            yield from ((found.file, found.at) for found in self.untouched.differences if found.at is not None)
+                for block in place.held.blocks:
+                    found[block.file] += covered([(block, place.held.dtype.bits // 8)])
+        return found
 
     def _difference(self, tensor: TensorSpec) -> Difference | None:
         """The first of `tensor`, in what is filled or in what is kept."""
         found = filter(None, (self.comparison.difference(tensor), self.suspected.difference(tensor)))
         return min(found, key=lambda difference: difference.index, default=None)
-
-
-def _covers(tensor: TensorSpec, other: TensorSpec, at: int) -> bool:
-    """Whether byte number `at` of a file of `other` is within the range of `tensor`."""
-    files = set(other.files)
-    width = tensor.dtype.bits // 8
-    return any(b.file in files and b.offset <= at < b.offset + b.extent * width for b in tensor.blocks)
 
 
 def _alone(action: Action) -> int:

@@ -18,7 +18,7 @@ import errno
 import os
 import shutil
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Self
@@ -72,8 +72,8 @@ class NewFile:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """The descriptor, for as long as the file is entered once more."""
-        with self:
+        """The descriptor. If the file is not entered, it is, for as long as that."""
+        with nullcontext() if self.descriptor >= 0 else self:
             yield self.descriptor
 
     def sync(self, mode: int) -> None:

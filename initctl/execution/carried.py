@@ -46,7 +46,7 @@ def carried(
     """
     if stale not in (None, KEEP, DROP):
         raise UsageError(Problem("usage.stale", f"stale: {shown(stale)} is neither {KEEP} nor {DROP}"))
-    if checkpoint.companions is None or (conversion and conversion.largest is None):
+    if checkpoint.companions is None or (conversion and not conversion.is_directory):
         return Carried()
     if checkpoint.stale and stale is None:
         raise _undecided(checkpoint, in_place=output is None)

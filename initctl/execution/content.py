@@ -1,45 +1,74 @@
-"""What a file of the result is made of: bytes of the input, and blocks that rules fill."""
+"""What the files of a result are made of: bytes of the input, blocks that rules fill, and what goes around tensors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.layout import covered, overlap, total, uncovered
+from initctl.execution.strided import gather_tasks
+from initctl.execution.tasks import copy_tasks
+from initctl.formats.writing.layout import Layout
+from initctl.layout import total
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from initctl.filling import TargetBlock
+    from initctl.filling import FilledFile, TargetBlock
     from initctl.formats import CheckpointFile, Checksum
     from initctl.layout import ByteRange
+    from initctl.tensors import TensorPart
+    from initctl.workers import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The file `source` with `targets` filled and all else as it is; then the `stale` checksums are renewed.
+    """A new file with a `layout`, which gets the permissions `mode`: its `targets` are computed.
 
-    `kept` are the bytes that are copied: what is between the elements of targets with gaps is among them. `carried`
-    are the checksums of ranges that are not overwritten as a whole: what they are of must be as they say.
+    Of the file `source`, if there is one, the ranges that are `kept` are copied to where they are there. What is
+    `moved` are parts of tensors, each to where its tensor begins.
     """
 
-    source: CheckpointFile
-    kept: tuple[ByteRange, ...]
-    filled: tuple[ByteRange, ...]
-    targets: tuple[TargetBlock, ...]
-    stale: tuple[Checksum, ...]
-    carried: tuple[Checksum, ...]
+    layout: Layout
+    mode: int
+    targets: Sequence[TargetBlock] = ()
+    source: CheckpointFile | None = None
+    kept: Sequence[ByteRange] = ()
+    moved: Sequence[tuple[TensorPart, int]] = ()
+
+    @classmethod
+    def rewritten(cls, filled: FilledFile, stale: Sequence[Checksum] = ()) -> Content:
+        """A file of the input, filled; then the `stale` ones of its checksums are renewed."""
+        file = filled.file
+        return cls(Layout((), {}, file.size, stale), file.mode, filled.targets, file, filled.kept)
 
     @property
     def nbytes(self) -> int:
-        """Bytes to be written: those between elements that are kept first and filled then count twice."""
-        return total(self.kept) + sum(target.nbytes for target in self.targets)
+        """Bytes of tasks: those between elements that are kept first and filled then count twice."""
+        moved = sum(part.nbytes for part, _ in self.moved)
+        return total(self.kept) + moved + sum(target.nbytes for target in self.targets)
+
+    @property
+    def files(self) -> set[str]:
+        """The files of the input that it is copied from, by name."""
+        own = {self.source.name} if self.source else set()
+        return own.union(*(part.tensor.files for part, _ in self.moved))
+
+    def copying(self, sources: Mapping[str, int], destination: int) -> Iterator[Task]:
+        """Tasks that copy what is kept and what is moved, from descriptors of `sources` by name to `destination`."""
+        if self.source:
+            yield from copy_tasks(sources[self.source.name], self.kept, destination)
+        for part, begin in self.moved:
+            for block in part.blocks:
+                yield from gather_tasks(part.tensor, block, sources[block.file], destination, begin)
 
 
-def rewritten(file: CheckpointFile, targets: Sequence[TargetBlock]) -> Content:
-    """`file` with `targets` filled."""
-    filled = covered((t.block, t.width) for t in targets if t.block.is_dense)
-    written = covered((t.block, t.width) for t in targets) if file.checksums else []
-    stale = tuple(c for c in file.checksums if overlap(written, c.start, c.stop))
-    carried = tuple(c for c in file.checksums if overlap(filled, c.start, c.stop) < c.stop - c.start)
-    return Content(file, tuple(uncovered(file.size, filled)), tuple(filled), tuple(targets), stale, carried)
+class Draft(NamedTuple):
+    """A result before it is written: the `contents` of its files, by name.
+
+    They are made of `sources`, files of the input, which must not change meanwhile. Files must hold what their
+    `carried` checksums say.
+    """
+
+    contents: Mapping[str, Content]
+    sources: Sequence[CheckpointFile]
+    carried: Iterable[tuple[CheckpointFile, Iterable[Checksum]]]

@@ -1,14 +1,26 @@
-"""Plan → bytes: stage beside the target, write, check that the input is still the same, commit once."""
+"""Plan → bytes: where to, and by whom."""
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.commit import storage_errors
-from initctl.execution.destination import check_not_source
+from initctl.execution.destination import (
+    Destination,
+    check_in_place,
+    check_not_here,
+    check_not_source,
+    check_replaced,
+    destination,
+    real_path,
+)
 from initctl.execution.outputs import names_directory
-from initctl.execution.rewriting import Rewriter
+from initctl.execution.rewriting import fill_in_place, rewritten
+from initctl.execution.writer import Writer
 from initctl.filling import check_memory
 from initctl.reading import olds
 from initctl.threads import processors
@@ -19,8 +31,19 @@ if TYPE_CHECKING:
 
     from initctl.events import Event
     from initctl.execution.outputs import Conversion
-    from initctl.execution.result import Written
+    from initctl.formats import CheckpointFile
     from initctl.planning import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: the path, and the files, by their names in the result.
+
+    `files` is empty if nothing was to be changed in place.
+    """
+
+    path: str
+    files: tuple[str, ...]
 
 
 def execute(
@@ -49,18 +72,63 @@ def execute(
     check_memory(plan.actions)
     with ExitStack() as stack, storage_errors(plan.checkpoint.path if output is None else output):
         workers = stack.enter_context(Workers(threads or processors(), on_event))
-        revised = olds(plan, stack)
-        if output is not None and conversion:
-            from initctl.execution.converting import Converter
-
-            converter = Converter(plan, conversion.format, workers, revised, on_event)
-            if conversion.largest is None:
-                return converter.to_file(output, overwrite=overwrite)
-            return converter.to_directory(output, largest=conversion.largest, overwrite=overwrite, dropped=dropped)
-        rewriter = Rewriter(plan, workers, revised, on_event, dropped)
-        if patch:
-            return rewriter.patched()
+        writer = Writer(plan, workers, olds(plan, stack), on_event)
         if output is None:
-            return rewriter.in_place()
-        into_directory = plan.checkpoint.is_directory or names_directory(output)
-        return rewriter.to_new_path(output, into_directory=into_directory, overwrite=overwrite)
+            return _in_place(writer, dropped, patch=patch)
+        return _to_new_path(writer, output, conversion, dropped, overwrite=overwrite)
+
+
+def _to_new_path(
+    writer: Writer, output: str, conversion: Conversion | None, dropped: Sequence[str], *, overwrite: bool | None
+) -> Written:
+    """Write to the file `output`, or that of a directory into a new one, as a file that goes into a directory."""
+    checkpoint = writer.checkpoint
+    kept_as_directory = checkpoint.is_directory or names_directory(output)
+    is_directory = conversion.is_directory if conversion else kept_as_directory
+    target = destination(checkpoint, output, is_directory=is_directory, overwrite=overwrite)
+    if conversion:
+        from initctl.execution.converting import converted
+
+        draft = converted(writer.plan, conversion, os.path.basename(target.path), dropped)
+    elif is_directory:
+        others = (file for file in checkpoint.other_files if file.name not in dropped)
+        draft = rewritten(writer, {file.name: file for file in (*checkpoint.files, *others)})
+    else:
+        (file,) = checkpoint.files
+        draft = rewritten(writer, {os.path.basename(target.path): file})
+    names = tuple(draft.contents)
+    if is_directory:
+        may_replace = None if overwrite is False else partial(check_replaced, target.path, output, names)
+        if may_replace and target.exists:
+            may_replace()
+        writer.new_directory(draft, target, may_replace=may_replace)
+    else:
+        writer.new_file(draft, target, no_clobber=overwrite is False)
+    return Written(output, names)
+
+
+def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:
+    checkpoint = writer.checkpoint
+    touched = [file for file in checkpoint.files if file.name in writer.targets]
+    if patch:
+        fill_in_place(writer, touched)
+    else:
+        check_in_place(checkpoint, touched)
+        if len(touched) > 1 or (touched and dropped):
+            _exchange(writer, touched, dropped)
+        elif touched:
+            target = Destination(real_path(checkpoint, touched[0]), touched[0].mode, exists=True)
+            writer.new_file(rewritten(writer, {touched[0].name: touched[0]}), target)
+    return Written(checkpoint.path, tuple(file.name for file in touched))
+
+
+def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> None:
+    """A directory that shares all files that stay takes the old one's place: several shards change at once, or some
+    files are dropped.
+    """
+    checkpoint = writer.checkpoint
+    check_not_here(checkpoint.target)
+    names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
+    target = Destination(checkpoint.target, os.stat(checkpoint.target).st_mode, exists=True)
+    may_replace = partial(check_not_here, checkpoint.target)
+    writer.new_directory(rewritten(writer, names), target, may_replace=may_replace, without=dropped)

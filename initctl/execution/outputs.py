@@ -24,6 +24,10 @@ class Conversion(NamedTuple):
     format: Format
     largest: int | None = None
 
+    @property
+    def is_directory(self) -> bool:
+        return self.largest is not None
+
 
 class Outcome(NamedTuple):
     """What a checkpoint is converted to, if it is, and warnings about the name of the result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -12,81 +12,28 @@ from initctl.layout import ByteRange, runs, tiles
 from initctl.layout.order import TileOrder
 from initctl.reading import read_array, read_tile
 from initctl.tensors import row_major
+from initctl.workers import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.execution.tasks import CopyTask
     from initctl.filling import Computer, TargetBlock
-    from initctl.tensors import Block, TensorSpec
+    from initctl.tensors import Block, Shape, TensorSpec
 
 TILE = 4 << 20
 """Bytes of a tile: runs of a thousand elements or so either way."""
 
 
-@dataclass(frozen=True, slots=True)
-class StridedTask:
-    """Fills a tile. What is between its elements, maybe those of another tile, is written back as it is: only while no
-    other tile is written.
-    """
-
-    target: TargetBlock
-    computer: Computer
-    destination: int
-    alone: Lock
-
-    @property
-    def nbytes(self) -> int:
-        return self.target.nbytes
-
-    def run(self) -> None:
-        order = TileOrder.of(self.target.block, self.target.width)
-        content = order.as_in_file(self.computer.values(self.target))
-        for near in order.near_runs:
-            with self.alone:
-                data = near.of(content)
-                if near.has_gaps:
-                    data = read_array(self.destination, near.start, near.stop)
-                    near.put(content, data)
-                write_all(self.destination, data.data, near.start)
-
-
-@dataclass(frozen=True, slots=True)
-class GatherTask:
-    """Brings a tile of `tensor` in the descriptor `source` to the tensor's order, from byte `offset` of
-    `destination` on.
-    """
-
-    tensor: TensorSpec
-    tile: Block
-    source: int
-    destination: int
-    offset: int
-
-    @property
-    def nbytes(self) -> int:
-        return self.tile.numel * self.tensor.dtype.bits // 8
-
-    def run(self) -> None:
-        width = self.tensor.dtype.bits // 8
-        values = read_tile(self.source, self.tile, width)
-        in_memory = self.tile._replace(offset=0, strides=row_major(self.tile.shape))
-        for start, numel, reached in runs(in_memory, self.tensor.shape, width):
-            data = values[reached : reached + numel * width].data
-            write_all(self.destination, data, self.offset + start * width)
-
-
-def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[StridedTask]:
+def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
     """Tasks that fill blocks whose elements are in any order. No other writer may be at work in the file."""
     alone = Lock()
     for target in targets:
-        for tile in tiles(target.block, target.width, TILE):
-            yield StridedTask(target._replace(block=tile), computer, destination, alone)
+        for block in tiles(target.block, target.width, TILE):
+            tile = target._replace(block=block)
+            yield Task(tile.nbytes, partial(_fill_tile, tile, computer, destination, alone))
 
 
-def gather_tasks(
-    tensor: TensorSpec, block: Block, source: int, destination: int, begin: int
-) -> Iterator[CopyTask | GatherTask]:
+def gather_tasks(tensor: TensorSpec, block: Block, source: int, destination: int, begin: int) -> Iterator[Task]:
     """Tasks that bring a block of `tensor`, read from `source`, to where the tensor begins at byte `begin`."""
     if tensor.dtype.bits % 8:  # as safetensors has them: in one piece
         whole = ByteRange(block.offset, block.offset + tensor.nbytes)
@@ -100,4 +47,29 @@ def gather_tasks(
             yield from copy_tasks(source, [part], destination, shift)
     else:
         for tile in tiles(block, width, TILE):
-            yield GatherTask(tensor, tile, source, destination, begin)
+            gather = partial(_gather, tile, tensor.shape, width, source, destination, begin)
+            yield Task(tile.numel * width, gather, begin)
+
+
+def _fill_tile(tile: TargetBlock, computer: Computer, destination: int, alone: Lock) -> None:
+    """Fill a tile. What is between its elements, maybe those of another tile, is written back as it is: only while no
+    other tile is written.
+    """
+    order = TileOrder.of(tile.block, tile.width)
+    content = order.as_in_file(computer.values(tile))
+    for near in order.near_runs:
+        with alone:
+            data = near.of(content)
+            if near.has_gaps:
+                data = read_array(destination, near.start, near.stop)
+                near.put(content, data)
+            write_all(destination, data.data, near.start)
+
+
+def _gather(tile: Block, shape: Shape, width: int, source: int, destination: int, begin: int) -> None:
+    """Bring a tile of a tensor of `shape` to the tensor's order."""
+    values = read_tile(source, tile, width)
+    in_memory = tile._replace(offset=0, strides=row_major(tile.shape))
+    for start, numel, reached in runs(in_memory, shape, width):
+        data = values[reached : reached + numel * width].data
+        write_all(destination, data, begin + start * width)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.commit import copy_range, start_writeback, write_all
-from initctl.filling import packed
+from initctl.filling import packed, range_of
+from initctl.workers import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,57 +23,34 @@ _WRITTEN_BACK = 1 << 20
 """Bytes from which on a task sends to the disk what it has written."""
 
 
-@dataclass(frozen=True, slots=True)
-class CopyTask:
-    """Copies `nbytes` from `start` of the descriptor `source` to `offset` of `destination`."""
-
-    source: int
-    start: int
-    nbytes: int
-    destination: int
-    offset: int
-
-    def run(self) -> None:
-        copy_range(self.source, self.destination, self.start, self.start + self.nbytes, self.offset)
-        _write_back(self)
-
-
-@dataclass(frozen=True, slots=True)
-class FillTask:
-    """Computes adjacent runs of one or more tensors, and writes them to `destination`."""
-
-    runs: Sequence[ElementRun]
-    computer: Computer
-    destination: int
-
-    @property
-    def offset(self) -> int:
-        return self.runs[0].offset
-
-    @property
-    def nbytes(self) -> int:
-        return self.runs[-1].offset + self.runs[-1].nbytes - self.offset
-
-    def run(self) -> None:
-        for runs, content in self.computer.parts(self.runs):
-            write_all(self.destination, content.data, runs[0].offset)
-        _write_back(self)
-
-
-def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift: int = 0) -> Iterator[CopyTask]:
-    """Tasks that copy `ranges` of `source` to `destination`, `shift` bytes further on."""
+def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift: int = 0) -> Iterator[Task]:
+    """Tasks that copy `ranges` of the descriptor `source` to `destination`, `shift` bytes further on."""
     for start, stop in ranges:
         for first in range(start, stop, COPIED_AT_ONCE):
-            yield CopyTask(source, first, min(COPIED_AT_ONCE, stop - first), destination, first + shift)
+            last, offset = min(first + COPIED_AT_ONCE, stop), first + shift
+            yield Task(last - first, partial(_copy, source, destination, first, last, offset), offset)
 
 
-def fill_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[FillTask]:
+def fill_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
     """Tasks that fill row-major blocks, in order of offset: small neighbors together, large ones cut."""
     ordered = sorted(targets, key=lambda target: target.block.offset)
-    for group in packed(computer.runs(ordered), FILLED_AT_ONCE):
-        yield FillTask(group, computer, destination)
+    for runs in packed(computer.runs(ordered), FILLED_AT_ONCE):
+        start, stop = range_of(runs)
+        yield Task(stop - start, partial(_fill, runs, computer, destination), start)
 
 
-def _write_back(task: CopyTask | FillTask) -> None:
-    if task.nbytes >= _WRITTEN_BACK:
-        start_writeback(task.destination, task.offset, task.offset + task.nbytes)
+def _copy(source: int, destination: int, start: int, stop: int, offset: int) -> None:
+    copy_range(source, destination, start, stop, offset)
+    _write_back(destination, offset, offset + stop - start)
+
+
+def _fill(runs: Sequence[ElementRun], computer: Computer, destination: int) -> None:
+    """Compute adjacent runs of one or more tensors, and write them."""
+    for part, content in computer.parts(runs):
+        write_all(destination, content.data, part[0].offset)
+    _write_back(destination, *range_of(runs))
+
+
+def _write_back(destination: int, start: int, stop: int) -> None:
+    if stop - start >= _WRITTEN_BACK:
+        start_writeback(destination, start, stop)

@@ -1,31 +1,37 @@
-"""What writing any result takes: engines, threads, tasks, and files of the input to read."""
+"""What writes any result: engines, threads, tasks, and files of the input to read."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from initctl.checksums import ChangeTask, CheckTask, lift, refuse, renew, settle
+from initctl.checksums import check_task, refuse, renew
+from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_errors, write_all
 from initctl.errors import ConflictError
 from initctl.events import Committed
 from initctl.execution.strided import strided_tasks
 from initctl.execution.tasks import fill_tasks
-from initctl.filling import Computer, choose_engines
+from initctl.filling import Computer, choose_engines, targets_by_file
+from initctl.layout import joined, total, uncovered
+from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from initctl.commit import NewFile
     from initctl.events import Event
-    from initctl.execution.strided import GatherTask
-    from initctl.execution.tasks import CopyTask, FillTask
+    from initctl.execution.content import Content, Draft
+    from initctl.execution.destination import Destination
     from initctl.filling import TargetBlock
-    from initctl.formats import CheckpointFile, Checksum
+    from initctl.formats import Checkpoint, CheckpointFile, Checksum
+    from initctl.formats.writing.layout import Part
     from initctl.planning import Plan
     from initctl.stream import Old
     from initctl.tensors import TensorPart
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
-    Kept = CopyTask | GatherTask
 
 
 class Writer:
@@ -50,18 +55,6 @@ class Writer:
         self.on_event = on_event
         self._computer: Computer | None = None
 
-    def begin(self, nbytes: int, carried: Sequence[tuple[CheckpointFile, Sequence[Checksum]]] = ()) -> None:
-        """Make ready to write `nbytes`. Files must hold what their `carried` checksums say: else `InputError`."""
-        carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in carried]
-        looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
-        self.workers.expect(nbytes + looked_at)
-        for file, checksums in carried:
-            if checksums:
-                path = os.path.join(self.checkpoint.directory, file.name)
-                with self.source(file) as source:
-                    opened = _open_already(source)
-                    self.workers.run(CheckTask(c, opened, partial(refuse, path, c)) for c in checksums)
-
     def computer(self) -> Computer:
         """What computes. When it is asked for first, engines are chosen, and loaded or compiled: this takes time."""
         if not self._computer:
@@ -69,24 +62,100 @@ class Writer:
             self._computer = Computer(self.plan.seed, engines, self.olds)
         return self._computer
 
+    @cached_property
+    def targets(self) -> dict[str, list[TargetBlock]]:
+        """What is filled of each of the checkpoint's own files, by name."""
+        return targets_by_file(self.written)
+
     def committed(self) -> None:
         if self.on_event:
             self.on_event(Committed())
 
-    def fill(
-        self,
-        descriptor: int,
-        targets: Sequence[TargetBlock],
-        kept: Iterable[Kept] = (),
-        checksums: Iterable[Checksum] = (),
-    ) -> None:
-        """Run the tasks that write what is `kept`, compute `targets`, and renew the `checksums` of what was written."""
-        self.fill_elements(descriptor, targets, kept)
-        self.fill_wholes((target, _open_already(descriptor)) for target in targets)
-        self.change(renew, descriptor, checksums)
+    def new_file(self, draft: Draft, target: Destination, *, no_clobber: bool = False) -> None:
+        """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` does."""
+        (content,) = draft.contents.values()
+        self._begin(draft)
+        with StagedFile(target.path) as staged:
+            self._write([(replace(content, mode=target.mode), staged)])
+            self._check_unchanged(draft)
+            staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
-    def fill_elements(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Kept] = ()) -> None:
-        """Write what is `kept`, and those `targets` whose elements are computed one by one.
+    def new_directory(
+        self,
+        draft: Draft,
+        target: Destination,
+        *,
+        may_replace: Callable[[], None] | None,
+        without: Container[str] | None = None,
+    ) -> None:
+        """Write the files of `draft`. They share a directory with all other files that are at the target, but those
+        `without` one, if that is given. Raises what `new_file` does, and what `may_replace` does.
+        """
+        self._begin(draft)
+        with StagedDirectory(target.path) as staged:
+            self._write([(content, staged.file(name)) for name, content in draft.contents.items()])
+            if without is not None:
+                staged.link_rest(target.path, without=without)
+            staged.sync(target.mode, like=self.checkpoint.directory)
+            self._check_unchanged(draft)
+            staged.commit(may_replace=may_replace, on_commit=self.committed)
+
+    def _begin(self, draft: Draft) -> None:
+        """Make ready to write a draft. Raises `InputError` if its sources are damaged, lest checksums cover it up."""
+        carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in draft.carried]
+        looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
+        self.workers.expect(sum(content.nbytes for content in draft.contents.values()) + looked_at)
+        for file, checksums in carried:
+            if checksums:
+                path = os.path.join(self.checkpoint.directory, file.name)
+                with opened(self.checkpoint, file) as source:
+                    as_it_is = open_already(source)
+                    self.workers.run(check_task(c, as_it_is, partial(refuse, path, c)) for c in checksums)
+
+    def _check_unchanged(self, draft: Draft) -> None:
+        self.checkpoint.check_unchanged(draft.sources)
+        self.plan.check_sources()
+
+    def _write(self, files: Iterable[tuple[Content, NewFile]]) -> None:
+        """Write new files, and bring them to the disk: for all of them room is taken first."""
+        prepared = [(self._prepared(content, new), new) for content, new in files]
+        for content, new in prepared:
+            with new.opened() as descriptor, self._sources(content) as sources, storage_errors(new.target):
+                _write_parts(descriptor, content.layout.parts)
+                self.fill_elements(descriptor, content.targets, content.copying(sources, descriptor))
+        self.fill_wholes((target, new.opened) for content, new in prepared for target in content.targets)
+        for content, new in prepared:
+            with new.opened() as descriptor, storage_errors(new.target):
+                self.change(renew, descriptor, content.layout.checksums)
+                _write_parts(descriptor, content.layout.closing(descriptor))
+                new.sync(content.mode)
+
+    def _prepared(self, content: Content, new: NewFile) -> Content:
+        """Give `new` its size and take room for it. What is left to copy of `content` cannot be shared with its source,
+        and is all that counts as not done.
+        """
+        size, rest = content.layout.size, content.kept
+        with new.opened() as descriptor, storage_errors(new.target):
+            os.ftruncate(descriptor, size)
+            if content.source:
+                with opened(self.checkpoint, content.source) as source:
+                    rest = share(source, descriptor, content.kept)
+            reserve(descriptor, joined([*uncovered(size, content.kept), *rest]), new.target)
+        if shared := total(content.kept) - total(rest):
+            self.workers.advance(shared)
+        return replace(content, kept=rest)
+
+    @contextmanager
+    def _sources(self, content: Content) -> Iterator[dict[str, int]]:
+        """Descriptors of the files of the input that `content` is copied from, by name."""
+        files = [content.source] if content.source else self.checkpoint.files
+        names = content.files
+        with ExitStack() as stack:
+            read = [file for file in files if file.name in names]
+            yield {file.name: stack.enter_context(opened(self.checkpoint, file)) for file in read}
+
+    def fill_elements(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = ()) -> None:
+        """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one.
 
         What is between the elements of a target may be among the kept: that is written first.
         """
@@ -95,12 +164,10 @@ class Writer:
         strided = (t for t in ready if not t.block.is_row_major)
         self.workers.run(strided_tasks(strided, self.computer(), descriptor))
 
-    def _tasks(
-        self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Kept]
-    ) -> Iterator[Kept | FillTask]:
+    def _tasks(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Task]) -> Iterator[Task]:
         """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
         yield from islice(kept, self.workers.ahead)
-        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=_offset)
+        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=lambda task: task.offset)
 
     def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.
@@ -109,51 +176,37 @@ class Writer:
         order of the plan.
         """
         by_action: dict[int, list[tuple[TargetBlock, Opened]]] = defaultdict(list)
-        for target, opened in targets:
+        for target, opened_ in targets:
             if not target.is_ready:
-                by_action[id(target.action)].append((target, opened))
+                by_action[id(target.action)].append((target, opened_))
         for action in self.written if by_action else ():
             if parts := by_action.get(id(action)):
                 law = self.computer().prepared(action)
-                for target, opened in parts:
-                    with opened() as descriptor:
+                for target, opened_ in parts:
+                    with opened_() as descriptor:
                         self.fill_elements(descriptor, [target._replace(law=law)])
 
     def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
-        """Make a `change` to each of `checksums`."""
-        self.workers.run(ChangeTask(change, descriptor, checksum) for checksum in checksums)
-
-    def fill_in_place(
-        self, descriptor: int, targets: Sequence[TargetBlock], checksums: Sequence[Checksum], sync: Callable[[], None]
-    ) -> None:
-        """`fill` a file that others may read, and that must be readable, and completed by the same steps, wherever they
-        stop: while a range is overwritten its checksum is at its last place alone. What `sync` brings to the disk is
-        there before the next step.
-        """
-        if checksums:
-            self.change(lift, descriptor, checksums)
-            sync()
-        self.fill(descriptor, targets, checksums=[c._replace(places=c.places[-1:]) for c in checksums])
-        sync()
-        if checksums:
-            self.change(settle, descriptor, checksums)
-            sync()
-
-    @contextmanager
-    def source(self, file: CheckpointFile) -> Iterator[int]:
-        """A descriptor that reads `file`."""
-        descriptor = self.checkpoint.open(file)
-        try:
-            yield descriptor
-        except ConflictError:
-            raise self.checkpoint.changed(file) from None
-        finally:
-            os.close(descriptor)
+        """Make a `change` to each of `checksums`: it takes no time that counts."""
+        self.workers.run(Task(0, partial(change, descriptor, checksum)) for checksum in checksums)
 
 
-def _open_already(descriptor: int) -> Opened:
+@contextmanager
+def opened(checkpoint: Checkpoint, file: CheckpointFile) -> Iterator[int]:
+    """A descriptor that reads `file`."""
+    descriptor = checkpoint.open(file)
+    try:
+        yield descriptor
+    except ConflictError:
+        raise checkpoint.changed(file) from None
+    finally:
+        os.close(descriptor)
+
+
+def open_already(descriptor: int) -> Opened:
     return lambda: nullcontext(descriptor)
 
 
-def _offset(task: Kept | FillTask) -> int:
-    return task.offset
+def _write_parts(descriptor: int, parts: Iterable[Part]) -> None:
+    for place, content in parts:
+        write_all(descriptor, content, place)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from initctl.errors import FitError, Problem, shown
-from initctl.filling.targets import ElementRun, needs_preparing, packed
+from initctl.filling.targets import ElementRun, needs_preparing, packed, range_of
 from initctl.layout import runs
 from initctl.stream import Overflow, WholeLaw
 from initctl.stream.engines import LawRun, Unusable
@@ -81,7 +81,8 @@ class Computer:
         engine = self.engines[runs[0].action.device]
         buffer = self._buffer(engine)
         for part in packed(runs, buffer.size):
-            out = buffer[: part[-1].offset + part[-1].nbytes - part[0].offset]
+            start, stop = range_of(part)
+            out = buffer[: stop - start]
             self._fill(engine, part, out)
             yield part, out
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.layout import ByteRange
 from initctl.stream import RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initctl.planning import Action
     from initctl.stream import AnyLaw
@@ -60,6 +62,21 @@ class ElementRun(NamedTuple):
             stop = min(start + step, self.numbers.stop)
             offset = self.offset + (start - first) * width
             yield ElementRun(self.numbers._replace(start=start, stop=stop), self.action, offset, (stop - start) * width)
+
+
+def range_of(runs: Sequence[ElementRun]) -> ByteRange:
+    """The bytes of `runs`, which adjoin each other in their order."""
+    return ByteRange(runs[0].offset, runs[-1].offset + runs[-1].nbytes)
+
+
+def targets_by_file(actions: Iterable[Action]) -> dict[str, list[TargetBlock]]:
+    """What `actions` fill of each file that they reach, each byte once."""
+    found: dict[str, list[TargetBlock]] = defaultdict(list)
+    for action in actions:
+        part = action.part
+        for block in part.blocks if part.numel else ():
+            found[block.file].append(TargetBlock(action, block.distinct, action.law))
+    return found
 
 
 def packed(runs: Iterable[ElementRun], limit: int) -> Iterator[list[ElementRun]]:

@@ -15,11 +15,11 @@ from initctl.layout import boxes
 from initctl.layout.order import TileOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from initctl.formats import Checkpoint
+    from initctl.formats import Checkpoint, CheckpointFile
     from initctl.layout import Box
     from initctl.tensors import Block, TensorSpec
 
@@ -30,12 +30,12 @@ _MOST_OPEN = 32
 class TensorReader:
     """Reads tensors of one checkpoint; its files are opened as they are needed, and closed at the end at the latest.
 
-    Safe to use from several threads at once.
+    `others` are files without tensors that are read as well. Safe to use from several threads at once.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, others: Iterable[CheckpointFile] = ()) -> None:
         self.checkpoint = checkpoint
-        self._files = {file.name: file for file in checkpoint.files}
+        self._files = {file.name: file for file in (*checkpoint.files, *others)}
         self._descriptors: dict[str, int] = {}
         self._lock = Lock()
 
@@ -89,7 +89,7 @@ class TensorReader:
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:
-        """A descriptor of a file that holds tensors. The first ones stay open; a process may have only so many."""
+        """A descriptor of a file. The first ones stay open; a process may have only so many."""
         with self._lock:
             if file not in self._descriptors and len(self._descriptors) < _MOST_OPEN:
                 self._descriptors[file] = self.checkpoint.open(self._files[file])

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import initctl
 from initctl.dtypes import BY_NAME
 from initctl.execution.tasks import COPIED_AT_ONCE, FILLED_AT_ONCE, copy_tasks, fill_tasks
-from initctl.filling import Computer, TargetBlock
+from initctl.filling import Computer, TargetBlock, packed, range_of
 from initctl.formats import read_checkpoint
 from initctl.layout import ByteRange, covered, total, uncovered
 from initctl.planning import Action
@@ -46,7 +46,13 @@ def filled(*actions: Action) -> list:
     return list(fill_tasks(map(target, actions), COMPUTER, -1))
 
 
+def grouped(*actions: Action) -> list:
+    """What each task computes."""
+    return list(packed(COMPUTER.runs(map(target, actions)), FILLED_AT_ONCE))
+
+
 @given(tensors=st.lists(st.tuples(GAPS, DTYPES, SIZES), max_size=4), rest=GAPS, order=st.randoms())
+@settings(deadline=None)
 def test_tasks_cover_every_byte_of_the_file_once(tensors: list[tuple[int, str, int]], rest: int, order):
     actions, end = [], 0
     for gap, dtype, numel in tensors:
@@ -65,32 +71,35 @@ def test_tasks_cover_every_byte_of_the_file_once(tensors: list[tuple[int, str, i
 
 
 @given(numel=SIZES, dtype=DTYPES)
+@settings(deadline=None)
 def test_no_task_is_large(numel: int, dtype: str):
     assert all(task.nbytes <= COPIED_AT_ONCE for task in copy_tasks(-1, [ByteRange(7, 3 * COPIED_AT_ONCE)], -1))
     assert all(task.nbytes <= FILLED_AT_ONCE for task in filled(action(dtype, numel, 0)))
 
 
 @given(dtypes=st.lists(DTYPES, min_size=1, max_size=3), numel=st.sampled_from([1, 5, 100_001, 1_000_003]))
+@settings(deadline=None)
 def test_a_task_is_computed_in_parts_that_an_engine_likes(dtypes: list[str], numel: int):
     actions, end = [], 0
     for dtype in dtypes:
         actions.append(action(dtype, numel, end))
         end += actions[-1].tensor.nbytes
     reached = 0
-    for task in filled(*actions):
-        for runs, content in COMPUTER.parts(task.runs):
+    for adjoining in grouped(*actions):
+        for runs, content in COMPUTER.parts(adjoining):
             assert runs[0].offset == reached
             assert 0 < len(content) <= Engine().buffer().size
             reached += len(content)
-        assert reached == task.offset + task.nbytes
+        assert reached == range_of(adjoining).stop
     assert reached == end
 
 
 def test_small_tensors_that_adjoin_are_one_task():
     adjoining = [action("bfloat16", 100, 200 * i) for i in range(1000)]
     (task,) = filled(*adjoining)
-    assert (task.offset, task.nbytes, len(task.runs)) == (0, 200_000, 1000)
-    assert [runs[0].offset for runs, _ in COMPUTER.parts(task.runs)] == [0]
+    (group,) = grouped(*adjoining)
+    assert (task.offset, task.nbytes, len(group)) == (0, 200_000, 1000)
+    assert [runs[0].offset for runs, _ in COMPUTER.parts(group)] == [0]
     assert len(filled(*adjoining[:3], *adjoining[4:])) == 2
     assert len(filled(*adjoining[:3], action("bfloat16", 100, 600, device="cuda"))) == 2
 
