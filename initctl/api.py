@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from initctl.applied import Applied
     from initctl.audit import Verification
-    from initctl.execution import Conversion, Event
+    from initctl.events import Event
+    from initctl.execution import Conversion
     from initctl.execution.outputs import Outcome
     from initctl.formats import Checkpoint
     from initctl.planning import Plan

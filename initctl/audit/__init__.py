@@ -1,17 +1,15 @@
 """What a checkpoint holds, looked at and never changed.
 
 verify.py         whether it holds exactly what rules give
-verification.py   the outcome
+verification.py   the outcome, and what is not as it should be
 comparison.py     elements of tensors as they should be and as they are
-differences.py    what is not as it should be
 layout.py         how its files are laid out beside those that they were made from
 placement.py      where a result holds the tensors of the checkpoint that it was made from
 untouched.py      what files hold beside what is filled
 damage.py         checksums that are wrong though the content is right
 """
 
-from initctl.audit.differences import Difference, FileDifference, Lost
-from initctl.audit.verification import Verification
+from initctl.audit.verification import Difference, FileDifference, Lost, Verification
 from initctl.audit.verify import verify_plan
 
 __all__ = ["Difference", "FileDifference", "Lost", "Verification", "verify_plan"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from initctl.audit.differences import Difference
+from initctl.audit.verification import Difference
 from initctl.commit import read_into
 from initctl.dtypes import BY_NAME
 from initctl.filling import packed, range_of
@@ -64,11 +64,11 @@ class Expected(NamedTuple):
 class Comparison:
     """What was handed out to be compared of what `reader` reads, and the first element of each tensor that differs.
 
-    With a `sample`, only that many elements of each part are compared. Its tasks run in several threads.
+    Its tasks run in several threads.
     """
 
-    def __init__(self, reader: TensorReader, sample: int | None) -> None:
-        self.reader, self.sample = reader, sample
+    def __init__(self, reader: TensorReader) -> None:
+        self.reader = reader
         self.compared = 0
         """Elements."""
         self._found: dict[int, tuple[int, Difference]] = {}
@@ -83,13 +83,15 @@ class Comparison:
                 start, stop = range_of(runs)
                 yield Task(stop - start, partial(self._compare_runs, runs, file, computer))
 
-    def of_elements(self, expected: Expected) -> Iterator[Task]:
-        """What compares a part, in whatever order its elements are, or a sample of it, with what is expected of it."""
+    def of_elements(self, expected: Expected, sample: int | None = None) -> Iterator[Task]:
+        """What compares a part, in whatever order its elements are, or a `sample` of so many of them, with what is
+        expected of it.
+        """
         _, part, held = expected.place
         width = held.dtype.bits // 8
         at_once = _COMPARED_AT_ONCE // width
         first = part.rows[0] * prod(part.tensor.shape[1:]) if part.rows else 0
-        for start, stop in ranges(first, first + part.numel, self.sample):
+        for start, stop in ranges(first, first + part.numel, sample):
             self.compared += stop - start
             for begin in range(start, stop, at_once):
                 end = min(begin + at_once, stop)

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from initctl.audit.differences import FileDifference
+from initctl.audit.verification import FileDifference
 from initctl.checksums import check_task
-from initctl.layout import covered, joined, overlap
+from initctl.layout import joined, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from initctl.audit.comparison import Place
     from initctl.formats import Checkpoint, Checksum
     from initctl.layout import ByteRange
     from initctl.reading import TensorReader
-    from initctl.tensors import Block
     from initctl.workers import Task
 
 
 class Damage:
-    """What is wrong with checksums of the bytes that hold `places` of what `reader` reads, or of all bytes if it
+    """What is wrong with checksums of ranges that are `filled`, by file of what `reader` reads, or of all bytes if it
     `is_new`; none are looked at if the original had none either.
     """
 
     def __init__(
-        self, reader: TensorReader, places: Iterable[Place], original: Checkpoint, *, is_new: bool = False
+        self, reader: TensorReader, filled: Mapping[str, list[ByteRange]], original: Checkpoint, *, is_new: bool = False
     ) -> None:
         self.tasks: list[Task] = []
         self._wrong: list[tuple[str, Checksum]] = []
-        if not any(file.checksums for file in reader.checkpoint.files):
-            return
-        filled: dict[str, list[tuple[Block, int]]] = defaultdict(list)
-        for place in places:
-            for block in place.held.blocks:
-                filled[block.file].append((block, place.held.dtype.bits // 8))
         computed = {c.name for file in original.files for c in file.checksums if c.value}
         for file in reader.checkpoint.files:
-            reached = covered(filled[file.name])
+            reached = joined(filled.get(file.name, ())) if file.checksums else []
             for checksum in file.checksums:
                 is_kept = checksum.value or checksum.unfinished or checksum.name in computed
                 if is_kept and (is_new or overlap(reached, checksum.start, checksum.stop)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.audit.differences import FileDifference
+from initctl.audit.verification import FileDifference
 from initctl.errors import shown
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.state_dicts.ties import FORMAT

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from initctl.audit.comparison import equal, ranges
-from initctl.audit.differences import FileDifference
+from initctl.audit.verification import FileDifference
 from initctl.commit import read_into
 from initctl.filling import FilledFile, targets_by_file
 from initctl.layout import ByteRange, common, joined, overlap, uncovered
 from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -51,6 +51,7 @@ class Untouched:
         self._pieces: dict[str, list[ByteRange]] = defaultdict(list)
         """Where bytes differ, from the first to the last that were compared at once, by file of the source."""
         self._lock = Lock()
+        self._tensors = [tensor for tensor in (*self.source.tensors, *self.source.outside) if tensor.is_first]
         self._filled = targets_by_file(plan.written)
         self._with_gaps = {
             file: [target for target in targets if not target.block.is_dense] for file, targets in self._filled.items()
@@ -58,11 +59,12 @@ class Untouched:
 
     def tasks(self) -> Iterator[Task]:
         """What compares it, if both are laid out alike."""
+        sampled = self._sampled(self.sample) if self.sample else {}
         for was, now in zip(self.source.files, self.result.files, strict=True):
             filled = FilledFile.of(was, self._filled.get(was.name, ()))
             checksums = [ByteRange(place, place + _CHECKSUM) for c in filled.stale for place in c.places]
             kept = common(filled.kept, uncovered(was.size, joined(checksums)))
-            for start, stop in self._looked_at(was, kept):
+            for start, stop in common(kept, joined(sampled[was.name])) if sampled else kept:
                 yield from self._tasks(was, now, start, stop)
         yield from self.of_others(self.source.other_files)
 
@@ -82,47 +84,39 @@ class Untouched:
     def suspects(self) -> list[TensorSpec]:
         """Tensors within whose ranges something may differ."""
         pieces = {file: joined(found) for file, found in self._pieces.items()}
-        places = self._places() if pieces else ()
-        return [tensor for tensor, file, place in places if overlap(pieces.get(file, ()), *place)]
+        return [
+            tensor
+            for tensor in (self._tensors if pieces else ())
+            for file, places in within([tensor]).items()
+            if any(overlap(pieces.get(file, ()), *place) for place in places)
+        ]
 
     @property
     def differing(self) -> dict[str, list[ByteRange]]:
         """Ranges with bytes that differ, by file of the result."""
         return {self._pairs[file][1].name: list(pieces) for file, pieces in self._pieces.items()}
 
-    def differences(self, explained: Collection[TensorSpec]) -> Iterator[FileDifference]:
-        """What is wrong with each file: it is lost, or the first byte that differs, beside the `explained` tensors."""
+    def differences(self, explained: Callable[[TensorSpec], object]) -> Iterator[FileDifference]:
+        """What is wrong with each file: it is lost, or the first byte that differs, beside tensors that have been
+        `explained`.
+        """
         yield from (FileDifference(file, "is not there") for file in self._lost)
-        within: dict[str, list[ByteRange]] = defaultdict(list)
-        known = set(map(id, explained))
-        for tensor, file, place in self._places() if known else ():
-            if id(tensor) in known:
-                within[file].append(place)
+        elsewhere = within(filter(explained, self._tensors if self._pieces else ()))
         for file, pieces in sorted(self._pieces.items()):
             was, now = self._pairs[file]
-            beside = uncovered(max(was.size, now.size), joined(within[file]))
+            beside = uncovered(max(was.size, now.size), joined(elsewhere[file]))
             if (at := self._first(was, now, common(joined(pieces), beside))) is not None:
                 yield FileDifference(now.name, f"byte {at:,} differs", at)
 
-    def _places(self) -> Iterator[tuple[TensorSpec, str, ByteRange]]:
-        """The tensors of the source, one of those that are tied: files, and ranges of them that elements are within."""
-        for tensor in (*self.source.tensors, *self.source.outside):
-            for block in tensor.blocks if tensor.is_first and tensor.numel else ():
-                stop = block.offset + block.extent * tensor.dtype.bits // 8
-                yield tensor, block.file, ByteRange(block.offset, stop)
-
-    def _looked_at(self, file: CheckpointFile, kept: list[ByteRange]) -> list[ByteRange]:
-        """Those of the bytes that are `kept` of a file that are compared: of tensors a sample."""
-        if self.sample is None:
-            return kept
-        held = [(tensor, place) for tensor, name, place in self._places() if name == file.name]
-        beside = uncovered(file.size, joined(place for _, place in held))
-        sampled = [
-            ByteRange(*found)
-            for tensor, place in held
-            for found in ranges(*place, max(1, self.sample * tensor.dtype.bits // 8))
-        ]
-        return common(kept, joined([*beside, *sampled]))
+    def _sampled(self, sample: int) -> dict[str, list[ByteRange]]:
+        """What is beside tensors, and of each tensor a sample, by file of the source."""
+        places = within(self._tensors)
+        found = {file.name: uncovered(file.size, joined(places[file.name])) for file in self.source.files}
+        for tensor in self._tensors:
+            together = max(1, sample * tensor.dtype.bits // 8)
+            for file, whole in within([tensor]).items():
+                found[file] += [ByteRange(*some) for place in whole for some in ranges(*place, together)]
+        return found
 
     def _tasks(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[Task]:
         self._pairs[was.name] = was, now
@@ -163,6 +157,16 @@ class Untouched:
                     _leave_out(differing, first, target.block, target.width)
                 if (places := np.flatnonzero(differing)).size:
                     yield ByteRange(first + int(places[0]), first + int(places[-1]) + 1)
+
+
+def within(tensors: Iterable[TensorSpec]) -> dict[str, list[ByteRange]]:
+    """Ranges of files that the elements of `tensors` are within, by file."""
+    found: dict[str, list[ByteRange]] = defaultdict(list)
+    for tensor in tensors:
+        for block in tensor.blocks if tensor.numel else ():
+            stop = block.offset + block.extent * tensor.dtype.bits // 8
+            found[block.file].append(ByteRange(block.offset, stop))
+    return found
 
 
 def _leave_out(differing: NDArray[np.bool_], start: int, block: Block, width: int) -> None:

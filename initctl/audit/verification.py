@@ -1,8 +1,9 @@
-"""What verifying a checkpoint came to."""
+"""What verifying a checkpoint came to, and what is not as it should be: an element, a tensor, a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.folding import FOLDED_ABOVE, listing
@@ -10,9 +11,49 @@ from initctl.display.tables import Displayed, Listing, count
 from initctl.errors import shown
 
 if TYPE_CHECKING:
-    from initctl.audit.differences import Difference, FileDifference, Lost
     from initctl.display.tables import Report
     from initctl.planning import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first element of a tensor, at `index`, that is not as it should be. The numbers are as they are stored."""
+
+    tensor: str
+    index: tuple[int, ...]
+    expected: complex
+    found: complex
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tensor": self.tensor,
+            "index": list(self.index),
+            "expected": _written(self.expected),
+            "found": _written(self.found),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FileDifference:
+    """What is wrong with a `file`; where it is a byte, the first, `at` is its number."""
+
+    file: str
+    fault: str
+    at: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"file": self.file, "fault": self.fault, "byte": self.at}
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A tensor that the result holds as another, or not at all, or has no reason to hold; `fault` says which."""
+
+    tensor: str
+    fault: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"tensor": self.tensor, "fault": self.fault}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -106,3 +147,8 @@ def _told_apart(one: complex, other: complex) -> tuple[str, str]:
         return str(one), str(other)
     short = f"{one:.9g}", f"{other:.9g}"
     return short if short[0] != short[1] else (repr(one), repr(other))
+
+
+def _written(number: complex) -> float | str:
+    """A number as JSON can hold it."""
+    return number if isinstance(number, (int, float)) and isfinite(number) else str(number)

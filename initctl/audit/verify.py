@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from initctl.audit.comparison import Comparison, Expected, Place, in_numbers
 from initctl.audit.damage import Damage
 from initctl.audit.layout import faults, is_laid_out_alike, may_be_converted, metadata_faults
-from initctl.audit.placement import ByName, ByPlace
-from initctl.audit.untouched import Untouched
+from initctl.audit.placement import by_name, by_place
+from initctl.audit.untouched import Untouched, within
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, needs_preparing
-from initctl.layout import covered
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, olds
 from initctl.stream import RevisingLaw, WholeLaw
@@ -24,14 +23,13 @@ from initctl.tensors import TensorPart
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
-    from initctl.audit.differences import Difference, FileDifference
+    from initctl.audit.verification import Difference, FileDifference
     from initctl.events import Chosen, Progress
     from initctl.formats import Checkpoint
     from initctl.layout import ByteRange
     from initctl.planning import Action, Plan
-    from initctl.tensors import TensorSpec
     from initctl.workers import Task
 
 
@@ -75,22 +73,23 @@ class _Audit:
         self.is_result = result is not None
         is_alike = is_laid_out_alike(self.source, self.result)
         self.is_converted = not is_alike and may_be_converted(self.source, self.result)
-        self.place = (
-            ByPlace(self.source, self.result)
-            if is_alike
-            else ByName(self.source, self.result, is_converted=self.is_converted)
-        )
+        if is_alike:
+            self.place = by_place(self.source, self.result)
+        else:
+            self.place = by_name(self.source, self.result, is_converted=self.is_converted)
         self.before, held = (
             stack.enter_context(TensorReader(c, c.other_files if self.is_result else ()))
             for c in (self.source, self.result)
         )
-        self.comparison, self.suspected = Comparison(held, sample), Comparison(held, None)
+        self.comparison, self.compared = Comparison(held), 0
         self.untouched = Untouched(plan, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
         self.places = self._places()
         self.others = list(self._rest(is_alike=is_alike))
         filled = () if sample else chain.from_iterable(self.places.values())
-        self.damage = Damage(held, filled, self.source, is_new=self.is_converted and not sample)
+        self.damage = Damage(
+            held, within(place.held for place in filled), self.source, is_new=self.is_converted and not sample
+        )
         self.files: list[FileDifference] = []
         if not is_alike:
             self.files += (metadata_faults if self.is_converted else faults)(self.source, self.result)
@@ -109,10 +108,12 @@ class _Audit:
         """
         for _, actions in groupby(written, _alone):
             yield self._computed(actions, computer)
-        yield chain.from_iterable(map(self.comparison.of_elements, self.kept))
+        yield chain.from_iterable(self.comparison.of_elements(kept, self.sample) for kept in self.kept)
+        self.compared = self.comparison.compared
         yield self.others
         yield self.damage.tasks
-        yield chain.from_iterable(map(self.suspected.of_elements, self._suspects()))
+        if self.untouched and (suspects := set(map(id, self.untouched.suspects))):
+            yield chain.from_iterable(map(self.comparison.of_elements, self._kept(suspects)))
 
     def check_unchanged(self) -> None:
         """Raise `ConflictError` where a file changed meanwhile."""
@@ -122,12 +123,12 @@ class _Audit:
 
     def outcome(self) -> Verification:
         """The outcome, once all batches are done."""
-        found = () if self.comparison.is_equal and self.suspected.is_equal else self._differences()
-        rest = self.untouched.differences(self._explained()) if self.untouched else ()
+        found = () if self.comparison.is_equal else self._differences()
+        rest = self.untouched.differences(self.comparison.difference) if self.untouched else ()
         return Verification(
             self.result.path,
             self.plan,
-            self.comparison.compared,
+            self.compared,
             tuple(found),
             self.place.lost,
             self.sample,
@@ -139,18 +140,12 @@ class _Audit:
 
     def _differences(self) -> Iterator[Difference]:
         """The first of each tensor: of those that rules reach, then of the others, each name once."""
-        yield from filter(None, map(self._difference, self.source.tensors))
+        yield from filter(None, map(self.comparison.difference, self.source.tensors))
         outside: dict[str, Difference] = {}
         for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
-            if found := self._difference(tensor):
+            if found := self.comparison.difference(tensor):
                 outside.setdefault(found.tensor, found)
         yield from outside.values()
-
-    def _explained(self) -> list[TensorSpec]:
-        """Tensors that some bytes that differ are elements of."""
-        if self.suspected.is_equal:
-            return []
-        return [t for t in (*self.source.tensors, *self.source.outside) if self.suspected.difference(t)]
 
     def _rest(self, *, is_alike: bool) -> Iterator[Task]:
         """What compares all that no rule fills, where nothing was converted; else the files that went along."""
@@ -184,53 +179,39 @@ class _Audit:
                 own = action if place.tensor is action.tensor else action.of(place.tensor)
                 targets = [TargetBlock(own, block, law) for block in blocks if block.is_row_major]
                 if self.sample or len(targets) < len(blocks):
-                    yield from self.comparison.of_elements(Expected(place, partial(computer.elements, action, law)))
+                    expected = Expected(place, partial(computer.elements, action, law))
+                    yield from self.comparison.of_elements(expected, self.sample)
                 elif law is action.law:
                     together += targets
                 else:
                     yield from self.comparison.of_targets(targets, computer)
         yield from self.comparison.of_targets(together, computer)
 
-    def _kept(self) -> Iterator[Expected]:
-        """What is kept of the tensors that the result holds by their names; ties once, where both are tied."""
+    def _kept(self, suspects: Container[int] | None = None) -> Iterator[Expected]:
+        """What is kept of tensors that the result holds, ties once, if both are tied; or of `suspects`, by identity.
+
+        Only what holds elements that can be compared one by one.
+        """
+        outside = () if self.is_converted else untouched(self.source.outside, self.plan.resets)
         seen: set[object] = set()
-        for kept in self.plan.kept:
-            for held in self.place.find(kept.tensor):
-                if (same := (kept.tensor.stream_name, kept.rows, held.blocks)) not in seen:
-                    seen.add(same)
-                    yield from self._stored(kept.tensor, kept.part, held)
-        for part in () if self.is_converted else untouched(self.source.outside, self.plan.resets):
-            for held in self.place.find(part.tensor) if part.tensor.is_first else ():
-                yield from self._stored(part.tensor, part, held)
-
-    def _suspects(self) -> Iterator[Expected]:
-        """What is kept of tensors within whose ranges some byte differs."""
-        suspects = set(map(id, self.untouched.suspects)) if self.untouched else set()
-        reached = untouched(self.source.tensors, self.plan.actions)
-        for part in chain(reached, untouched(self.source.outside, self.plan.resets)) if suspects else ():
-            for held in self.place.find(part.tensor) if id(part.tensor) in suspects else ():
-                yield from self._stored(part.tensor, part, held)
-
-    def _stored(self, tensor: TensorSpec, part: TensorPart, held: TensorSpec) -> Iterator[Expected]:
-        """`part` as the source has it, if it holds elements that can be compared one by one."""
-        numbers = in_numbers(tensor)
-        if part.numel and tensor.blocks and numbers.dtype.kind != "packed":
+        for part in chain((kept.part for kept in self.plan.kept), outside):
+            tensor, numbers = part.tensor, in_numbers(part.tensor)
+            is_meant = suspects is None or id(tensor) in suspects
+            if not (is_meant and part.numel and tensor.blocks) or numbers.dtype.kind == "packed":
+                continue
             whole = TensorPart(numbers, part.rows if numbers.shape == tensor.shape else None)
-            yield Expected(Place(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
+            for held in self.place.find(tensor):
+                if (same := (tensor.stream_name, part.rows, held.blocks)) not in seen:
+                    seen.add(same)
+                    yield Expected(Place(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
 
     def _differing(self) -> dict[str, list[ByteRange]]:
         """Ranges of the result's files with bytes that are not as they should be."""
-        found = defaultdict(list, self.untouched.differing if self.untouched else {})
-        for place in () if self.comparison.is_equal else chain.from_iterable(self.places.values()):
-            if self.comparison.difference(place.tensor):
-                for block in place.held.blocks:
-                    found[block.file] += covered([(block, place.held.dtype.bits // 8)])
+        places = () if self.comparison.is_equal else chain.from_iterable(self.places.values())
+        found = within(place.held for place in places if self.comparison.difference(place.tensor))
+        for file, pieces in self.untouched.differing.items() if self.untouched else ():
+            found[file] += pieces
         return found
-
-    def _difference(self, tensor: TensorSpec) -> Difference | None:
-        """The first of `tensor`, in what is filled or in what is kept."""
-        found = filter(None, (self.comparison.difference(tensor), self.suspected.difference(tensor)))
-        return min(found, key=lambda difference: difference.index, default=None)
 
 
 def _alone(action: Action) -> int:

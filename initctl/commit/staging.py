@@ -139,8 +139,10 @@ class StagedDirectory:
 
     def file(self, name: str) -> NewFile:
         """The new file `name`, a path relative to the directory."""
-        with storage_errors(os.path.join(self.target, name)):
-            return NewFile(self._made_room_for(name), os.path.join(self.target, name))
+        path, target = (os.path.join(folder, name) for folder in (self.path, self.target))
+        with storage_errors(target):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        return NewFile(path, target)
 
     def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
         """Give every file of the directory `source` that has no namesake here a second name here.
@@ -200,11 +202,6 @@ class StagedDirectory:
                 Problem("storage.no_exchange", message, "write to a directory that does not exist yet with -o")
             ) from error
         return True
-
-    def _made_room_for(self, name: str) -> str:
-        path = os.path.join(self.path, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return path
 
 
 @contextmanager

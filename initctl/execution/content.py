@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.execution.strided import gather_tasks
-from initctl.execution.tasks import copy_tasks
+from initctl.execution.tasks import copy_tasks, gather_tasks
 from initctl.formats.writing.layout import Layout
 from initctl.layout import total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from initctl.filling import FilledFile, TargetBlock
     from initctl.formats import CheckpointFile, Checksum
@@ -25,7 +24,8 @@ class Content:
     """A new file with a `layout`, which gets the permissions `mode`: its `targets` are computed.
 
     Of the file `source`, if there is one, the ranges that are `kept` are copied to where they are there. What is
-    `moved` are parts of tensors, each to where its tensor begins.
+    `moved` are parts of tensors, each to where its tensor begins. Files of the input must hold what the `checked`
+    checksums say.
     """
 
     layout: Layout
@@ -34,18 +34,21 @@ class Content:
     source: CheckpointFile | None = None
     kept: Sequence[ByteRange] = ()
     moved: Sequence[tuple[TensorPart, int]] = ()
+    checked: Sequence[tuple[CheckpointFile, Checksum]] = ()
 
     @classmethod
     def rewritten(cls, filled: FilledFile, stale: Sequence[Checksum] = ()) -> Content:
-        """A file of the input, filled; then the `stale` ones of its checksums are renewed."""
-        file = filled.file
-        return cls(Layout((), {}, file.size, stale), file.mode, filled.targets, file, filled.kept)
+        """A file of the input, filled; then its `stale` checksums are renewed. It may be damaged where it is filled."""
+        file, checked = filled.file, [(filled.file, checksum) for checksum in filled.carried]
+        layout = Layout((), {}, file.size, stale)
+        return cls(layout, file.mode, filled.targets, file, filled.kept, checked=checked)
 
     @property
     def nbytes(self) -> int:
         """Bytes of tasks: those between elements that are kept first and filled then count twice."""
         moved = sum(part.nbytes for part, _ in self.moved)
-        return total(self.kept) + moved + sum(target.nbytes for target in self.targets)
+        checked = sum(checksum.stop - checksum.start for _, checksum in self.checked)
+        return total(self.kept) + moved + checked + sum(target.nbytes for target in self.targets)
 
     @property
     def files(self) -> set[str]:
@@ -65,10 +68,8 @@ class Content:
 class Draft(NamedTuple):
     """A result before it is written: the `contents` of its files, by name.
 
-    They are made of `sources`, files of the input, which must not change meanwhile. Files must hold what their
-    `carried` checksums say.
+    They are made of `sources`, files of the input, which must not change meanwhile.
     """
 
     contents: Mapping[str, Content]
     sources: Sequence[CheckpointFile]
-    carried: Iterable[tuple[CheckpointFile, Iterable[Checksum]]]

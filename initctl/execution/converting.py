@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, shown
@@ -51,7 +52,9 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
 
 def _draft(checkpoint: Checkpoint, contents: dict[str, Content], others: Sequence[CheckpointFile] = ()) -> Draft:
     """A draft that is not written if anything of the checkpoint is damaged, as far as its files tell."""
-    return Draft(contents, (*checkpoint.files, *others), [(file, file.checksums) for file in checkpoint.files])
+    first = next(iter(contents))
+    checked = [(file, checksum) for file in checkpoint.files for checksum in file.checksums]
+    return Draft(contents | {first: replace(contents[first], checked=checked)}, (*checkpoint.files, *others))
 
 
 def _naming(checkpoint: Checkpoint) -> shards.Naming:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
@@ -28,13 +27,11 @@ _ATTEMPTS = 100
 _ELSEWHERE = "write to another file with -o"
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where the output goes: the real path of a file or directory, the permissions it gets, whether it is there."""
+class Destination(NamedTuple):
+    """Where the output goes: the real path of a file or directory, and the permissions that it gets."""
 
     path: str
     mode: int
-    exists: bool
 
 
 def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, overwrite: bool | None) -> Destination:
@@ -51,20 +48,16 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     if os.path.exists(parent) and not os.path.isdir(parent):
         raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))
     if not os.path.isdir(parent):
-        raise StorageError(
-            Problem(
-                "output.parent", f"{shown(output)}: the directory {shown(parent)} does not exist", "create it first"
-            )
-        )
+        message = f"{shown(output)}: the directory {shown(parent)} does not exist"
+        raise StorageError(Problem("output.parent", message, "create it first"))
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
         raise UsageError(Problem("output.inside", f"{shown(output)}: is inside the input", "name a place outside"))
     if not os.path.lexists(path):
-        return Destination(path, _mode(checkpoint, is_directory=is_directory), exists=False)
+        return Destination(path, _mode(checkpoint, is_directory=is_directory))
     _check_is_other(checkpoint, path, output)
     if overwrite is False:
-        raise ConflictError(
-            Problem("output.exists", f"{shown(output)}: exists", "leave --no-clobber out to replace it")
-        )
+        hint = "leave --no-clobber out to replace it"
+        raise ConflictError(Problem("output.exists", f"{shown(output)}: exists", hint))
     _check_kind(path, output, is_directory=is_directory)
     if is_directory:
         check_not_here(path)
@@ -72,7 +65,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         check_not_cached(path)
         if not overwrite:
             _check_is_checkpoint(path, output)
-    return Destination(path, os.stat(path).st_mode, exists=True)
+    return Destination(path, os.stat(path).st_mode)
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
@@ -147,11 +140,16 @@ def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
 def check_replaced(path: str, output: str, names: Iterable[str]) -> None:
     """Refuse to put a directory of `names` in the place of what is at `path`, which messages call `output`.
 
-    Raises `ConflictError`, and `UsageError` if a file is there.
+    Raises `ConflictError` if that holds other files, since it is replaced whole, and `UsageError` if a file is there.
     """
     _check_kind(path, output, is_directory=True)
     check_not_here(path)
-    check_replaceable(path, names)
+    belonging = set(map(os.path.normpath, names))
+    if strangers := sorted(_names_below(path) - belonging):
+        named = listed([shown(name) for name in strangers])
+        message = f"{shown(path)}: holds files that are not part of the result: {named}"
+        hint = "name a new directory, or remove them; --force only replaces files"
+        raise ConflictError(Problem("output.strangers", message, hint))
 
 
 def _check_is_checkpoint(path: str, output: str) -> None:
@@ -183,17 +181,6 @@ def check_not_source(plan: Plan, output: str) -> None:
     if os.path.exists(output) and any(os.path.samefile(output, path) for path in paths if os.path.exists(path)):
         message = f"{shown(output)}: is a checkpoint that a rule copies from"
         raise UsageError(Problem("output.is_source", message, "name another file or directory"))
-
-
-def check_replaceable(path: str, names: Iterable[str]) -> None:
-    """Refuse a directory that holds other files than `names`, since it is replaced whole. Raises `ConflictError`."""
-    belonging = set(map(os.path.normpath, names))
-    if strangers := sorted(_names_below(path) - belonging):
-        named = listed([shown(name) for name in strangers])
-        message = f"{shown(path)}: holds files that are not part of the result: {named}"
-        raise ConflictError(
-            Problem("output.strangers", message, "name a new directory, or remove them; --force only replaces files")
-        )
 
 
 def _names_below(path: str) -> set[str]:

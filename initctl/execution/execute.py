@@ -99,7 +99,7 @@ def _to_new_path(
     names = tuple(draft.contents)
     if is_directory:
         may_replace = None if overwrite is False else partial(check_replaced, target.path, output, names)
-        if may_replace and target.exists:
+        if may_replace and os.path.lexists(target.path):
             may_replace()
         writer.new_directory(draft, target, may_replace=may_replace)
     else:
@@ -117,7 +117,7 @@ def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written
         if len(touched) > 1 or (touched and dropped):
             _exchange(writer, touched, dropped)
         elif touched:
-            target = Destination(real_path(checkpoint, touched[0]), touched[0].mode, exists=True)
+            target = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
             writer.new_file(rewritten(writer, {touched[0].name: touched[0]}), target)
     return Written(checkpoint.path, tuple(file.name for file in touched))
 
@@ -129,6 +129,6 @@ def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequen
     checkpoint = writer.checkpoint
     check_not_here(checkpoint.target)
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
-    target = Destination(checkpoint.target, os.stat(checkpoint.target).st_mode, exists=True)
+    target = Destination(checkpoint.target, os.stat(checkpoint.target).st_mode)
     may_replace = partial(check_not_here, checkpoint.target)
     writer.new_directory(rewritten(writer, names), target, may_replace=may_replace, without=dropped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from initctl.checksums import is_computed, lift, renew, settle
@@ -9,9 +10,9 @@ from initctl.commit import PatchedFile, reserve
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
-from initctl.execution.writer import open_already, opened
 from initctl.filling import FilledFile
 from initctl.layout import uncovered
+from initctl.reading import TensorReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,17 +22,16 @@ if TYPE_CHECKING:
 
 
 def rewritten(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:
-    """`files` under the names that they get, filled. What is overwritten whole may be damaged."""
-    filled = {name: FilledFile.of(file, writer.targets.get(file.name, ())) for name, file in files.items()}
-    contents = {name: _content(writer.checkpoint, one) for name, one in filled.items()}
-    return Draft(contents, tuple(files.values()), [(one.file, one.carried) for one in filled.values()])
+    """`files` under the names that they get, filled."""
+    return Draft({name: _content(writer, file) for name, file in files.items()}, tuple(files.values()))
 
 
-def _content(checkpoint: Checkpoint, filled: FilledFile) -> Content:
-    """A file of `checkpoint`, filled. Checksums are renewed, but not zeros in the place of one."""
+def _content(writer: Writer, file: CheckpointFile) -> Content:
+    """One of the checkpoint's files, filled. Checksums are renewed, but not zeros in the place of one."""
+    filled = FilledFile.of(file, writer.targets.get(file.name, ()))
     stale = filled.stale
     if not all(checksum.value for checksum in stale):
-        with opened(checkpoint, filled.file) as source:
+        with TensorReader(writer.checkpoint) as reader, reader.opened(file.name) as source:
             stale = [checksum for checksum in stale if is_computed(checksum, source)]
     return Content.rewritten(filled, stale)
 
@@ -56,7 +56,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         for file in touched:
             with PatchedFile(real_path(checkpoint, file)) as patched:
                 checkpoint.check_opened(file, patched.descriptor)
-                content = _content(checkpoint, FilledFile.of(file, writer.targets[file.name]))
+                content = _content(writer, file)
                 reserve(patched.descriptor, uncovered(file.size, content.kept), patched.path, unshare=True)
                 overwriting = True
                 _overwrite(writer, patched.descriptor, content, patched.sync)
@@ -78,7 +78,7 @@ def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable
         writer.change(lift, descriptor, checksums)
         sync()
     writer.fill_elements(descriptor, content.targets)
-    writer.fill_wholes((target, open_already(descriptor)) for target in content.targets)
+    writer.fill_wholes((target, lambda: nullcontext(descriptor)) for target in content.targets)
     writer.change(renew, descriptor, [c._replace(places=c.places[-1:]) for c in checksums])
     sync()
     if checksums:

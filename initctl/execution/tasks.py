@@ -1,24 +1,33 @@
-"""A file's content as tasks that can be run in any order: kept ranges, and elements of tensors to fill."""
+"""A file's content as tasks that can be run in any order: kept ranges, and elements of tensors to fill or to move."""
 
 from __future__ import annotations
 
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from initctl.commit import copy_range, start_writeback, write_all
 from initctl.filling import packed, range_of
+from initctl.layout import ByteRange, runs, tiles
+from initctl.layout.order import TileOrder
+from initctl.reading import read_array, read_tile
+from initctl.tensors import row_major
 from initctl.workers import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from initctl.filling import Computer, ElementRun, TargetBlock
-    from initctl.layout import ByteRange
+    from initctl.tensors import Block, Shape, TensorSpec
 
 COPIED_AT_ONCE = 16 << 20
 """Bytes of a kept range that make one task."""
 FILLED_AT_ONCE = 4 << 20
 """Bytes of tensors that make one task, computed and written in as many parts as its engine likes."""
+TILE = 4 << 20
+"""Bytes of a tile of a block whose elements are in another order than the tensor's, or with gaps: runs of a thousand
+elements or so either way.
+"""
 _WRITTEN_BACK = 1 << 20
 """Bytes from which on a task sends to the disk what it has written."""
 
@@ -34,9 +43,36 @@ def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift
 def fill_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
     """Tasks that fill row-major blocks, in order of offset: small neighbors together, large ones cut."""
     ordered = sorted(targets, key=lambda target: target.block.offset)
-    for runs in packed(computer.runs(ordered), FILLED_AT_ONCE):
-        start, stop = range_of(runs)
-        yield Task(stop - start, partial(_fill, runs, computer, destination), start)
+    for group in packed(computer.runs(ordered), FILLED_AT_ONCE):
+        start, stop = range_of(group)
+        yield Task(stop - start, partial(_fill, group, computer, destination), start)
+
+
+def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
+    """Tasks that fill blocks whose elements are in any order. No other writer may be at work in the file."""
+    alone = Lock()
+    for target in targets:
+        for block in tiles(target.block, target.width, TILE):
+            tile = target._replace(block=block)
+            yield Task(tile.nbytes, partial(_fill_tile, tile, computer, destination, alone))
+
+
+def gather_tasks(tensor: TensorSpec, block: Block, source: int, destination: int, begin: int) -> Iterator[Task]:
+    """Tasks that bring a block of `tensor`, read from `source`, to where the tensor begins at byte `begin`."""
+    if tensor.dtype.bits % 8:  # as safetensors has them: in one piece
+        whole = ByteRange(block.offset, block.offset + tensor.nbytes)
+        yield from copy_tasks(source, [whole], destination, begin - block.offset)
+        return
+    width = tensor.dtype.bits // 8
+    if block.is_row_major and block.shape[1:] == tensor.shape[1:]:
+        for run in runs(block, tensor.shape, width):
+            shift = begin + run.start * width - run.offset
+            part = ByteRange(run.offset, run.offset + run.numel * width)
+            yield from copy_tasks(source, [part], destination, shift)
+    else:
+        for tile in tiles(block, width, TILE):
+            gather = partial(_gather, tile, tensor.shape, width, source, destination, begin)
+            yield Task(tile.numel * width, gather, begin)
 
 
 def _copy(source: int, destination: int, start: int, stop: int, offset: int) -> None:
@@ -44,11 +80,35 @@ def _copy(source: int, destination: int, start: int, stop: int, offset: int) -> 
     _write_back(destination, offset, offset + stop - start)
 
 
-def _fill(runs: Sequence[ElementRun], computer: Computer, destination: int) -> None:
+def _fill(group: Sequence[ElementRun], computer: Computer, destination: int) -> None:
     """Compute adjacent runs of one or more tensors, and write them."""
-    for part, content in computer.parts(runs):
+    for part, content in computer.parts(group):
         write_all(destination, content.data, part[0].offset)
-    _write_back(destination, *range_of(runs))
+    _write_back(destination, *range_of(group))
+
+
+def _fill_tile(tile: TargetBlock, computer: Computer, destination: int, alone: Lock) -> None:
+    """Fill a tile. What is between its elements, maybe those of another tile, is written back as it is: only while no
+    other tile is written.
+    """
+    order = TileOrder.of(tile.block, tile.width)
+    content = order.as_in_file(computer.values(tile))
+    for near in order.near_runs:
+        with alone:
+            data = near.of(content)
+            if near.has_gaps:
+                data = read_array(destination, near.start, near.stop)
+                near.put(content, data)
+            write_all(destination, data.data, near.start)
+
+
+def _gather(tile: Block, shape: Shape, width: int, source: int, destination: int, begin: int) -> None:
+    """Bring a tile of a tensor of `shape` to the tensor's order."""
+    values = read_tile(source, tile, width)
+    in_memory = tile._replace(offset=0, strides=row_major(tile.shape))
+    for start, numel, reached in runs(in_memory, shape, width):
+        data = values[reached : reached + numel * width].data
+        write_all(destination, data, begin + start * width)
 
 
 def _write_back(destination: int, start: int, stop: int) -> None:

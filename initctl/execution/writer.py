@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
 from heapq import merge
@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from initctl.checksums import check_task, refuse, renew
 from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_errors, write_all
-from initctl.errors import ConflictError
 from initctl.events import Committed
-from initctl.execution.strided import strided_tasks
-from initctl.execution.tasks import fill_tasks
+from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling import Computer, choose_engines, targets_by_file
-from initctl.layout import joined, total, uncovered
+from initctl.layout import joined, uncovered
+from initctl.reading import TensorReader
 from initctl.workers import Task
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
     from initctl.filling import TargetBlock
-    from initctl.formats import Checkpoint, CheckpointFile, Checksum
+    from initctl.formats import CheckpointFile, Checksum
     from initctl.formats.writing.layout import Part
     from initctl.planning import Plan
     from initctl.stream import Old
@@ -74,9 +73,8 @@ class Writer:
     def new_file(self, draft: Draft, target: Destination, *, no_clobber: bool = False) -> None:
         """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` does."""
         (content,) = draft.contents.values()
-        self._begin(draft)
         with StagedFile(target.path) as staged:
-            self._write([(replace(content, mode=target.mode), staged)])
+            self._write(draft, [(replace(content, mode=target.mode), staged)])
             self._check_unchanged(draft)
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
@@ -91,38 +89,25 @@ class Writer:
         """Write the files of `draft`. They share a directory with all other files that are at the target, but those
         `without` one, if that is given. Raises what `new_file` does, and what `may_replace` does.
         """
-        self._begin(draft)
         with StagedDirectory(target.path) as staged:
-            self._write([(content, staged.file(name)) for name, content in draft.contents.items()])
+            self._write(draft, [(content, staged.file(name)) for name, content in draft.contents.items()])
             if without is not None:
                 staged.link_rest(target.path, without=without)
             staged.sync(target.mode, like=self.checkpoint.directory)
             self._check_unchanged(draft)
             staged.commit(may_replace=may_replace, on_commit=self.committed)
 
-    def _begin(self, draft: Draft) -> None:
-        """Make ready to write a draft. Raises `InputError` if its sources are damaged, lest checksums cover it up."""
-        carried = [(file, [checksum for checksum in checksums if checksum.value]) for file, checksums in draft.carried]
-        looked_at = sum(checksum.stop - checksum.start for _, checksums in carried for checksum in checksums)
-        self.workers.expect(sum(content.nbytes for content in draft.contents.values()) + looked_at)
-        for file, checksums in carried:
-            if checksums:
-                path = os.path.join(self.checkpoint.directory, file.name)
-                with opened(self.checkpoint, file) as source:
-                    as_it_is = open_already(source)
-                    self.workers.run(check_task(c, as_it_is, partial(refuse, path, c)) for c in checksums)
-
     def _check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
         self.plan.check_sources()
 
-    def _write(self, files: Iterable[tuple[Content, NewFile]]) -> None:
+    def _write(self, draft: Draft, files: Iterable[tuple[Content, NewFile]]) -> None:
         """Write new files, and bring them to the disk: for all of them room is taken first."""
-        prepared = [(self._prepared(content, new), new) for content, new in files]
-        for content, new in prepared:
-            with new.opened() as descriptor, self._sources(content) as sources, storage_errors(new.target):
-                _write_parts(descriptor, content.layout.parts)
-                self.fill_elements(descriptor, content.targets, content.copying(sources, descriptor))
+        with TensorReader(self.checkpoint, draft.sources) as reader:
+            prepared = [(self._prepared(content, new, reader), new) for content, new in files]
+            self.workers.expect(sum(content.nbytes for content, _ in prepared))
+            for content, new in prepared:
+                self._copy_and_fill(content, new, reader)
         self.fill_wholes((target, new.opened) for content, new in prepared for target in content.targets)
         for content, new in prepared:
             with new.opened() as descriptor, storage_errors(new.target):
@@ -130,44 +115,55 @@ class Writer:
                 _write_parts(descriptor, content.layout.closing(descriptor))
                 new.sync(content.mode)
 
-    def _prepared(self, content: Content, new: NewFile) -> Content:
+    def _prepared(self, content: Content, new: NewFile, reader: TensorReader) -> Content:
         """Give `new` its size and take room for it. What is left to copy of `content` cannot be shared with its source,
-        and is all that counts as not done.
+        and what is left to check are checksums that were written down.
         """
         size, rest = content.layout.size, content.kept
         with new.opened() as descriptor, storage_errors(new.target):
             os.ftruncate(descriptor, size)
             if content.source:
-                with opened(self.checkpoint, content.source) as source:
+                with reader.opened(content.source.name) as source:
                     rest = share(source, descriptor, content.kept)
             reserve(descriptor, joined([*uncovered(size, content.kept), *rest]), new.target)
-        if shared := total(content.kept) - total(rest):
-            self.workers.advance(shared)
-        return replace(content, kept=rest)
+        return replace(content, kept=rest, checked=[pair for pair in content.checked if pair[1].value])
 
-    @contextmanager
-    def _sources(self, content: Content) -> Iterator[dict[str, int]]:
-        """Descriptors of the files of the input that `content` is copied from, by name."""
-        files = [content.source] if content.source else self.checkpoint.files
-        names = content.files
-        with ExitStack() as stack:
-            read = [file for file in files if file.name in names]
-            yield {file.name: stack.enter_context(opened(self.checkpoint, file)) for file in read}
+    def _copy_and_fill(self, content: Content, new: NewFile, reader: TensorReader) -> None:
+        """Write what does not depend on a whole tensor. What is copied is checked meanwhile: all before it is seen."""
+        with ExitStack() as stack, storage_errors(new.target):
+            descriptor = stack.enter_context(new.opened())
+            sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
+            _write_parts(descriptor, content.layout.parts)
+            checks = (self._check(file, checksum, reader) for file, checksum in content.checked)
+            self.fill_elements(descriptor, content.targets, content.copying(sources, descriptor), checks)
 
-    def fill_elements(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = ()) -> None:
+    def _check(self, file: CheckpointFile, checksum: Checksum, reader: TensorReader) -> Task:
+        path = os.path.join(self.checkpoint.directory, file.name)
+        return check_task(checksum, partial(reader.opened, file.name), partial(refuse, path, checksum))
+
+    def fill_elements(
+        self,
+        descriptor: int,
+        targets: Iterable[TargetBlock],
+        kept: Iterable[Task] = (),
+        checks: Iterable[Task] = (),
+    ) -> None:
         """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one.
 
         What is between the elements of a target may be among the kept: that is written first.
         """
         ready = [target for target in targets if target.is_ready]
-        self.workers.run(self._tasks(descriptor, (t for t in ready if t.block.is_row_major), iter(kept)))
+        self.workers.run(self._tasks(descriptor, (t for t in ready if t.block.is_row_major), iter(kept), checks))
         strided = (t for t in ready if not t.block.is_row_major)
         self.workers.run(strided_tasks(strided, self.computer(), descriptor))
 
-    def _tasks(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Task]) -> Iterator[Task]:
+    def _tasks(
+        self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Task], checks: Iterable[Task]
+    ) -> Iterator[Task]:
         """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
         yield from islice(kept, self.workers.ahead)
-        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=lambda task: task.offset)
+        filling = fill_tasks(targets, self.computer(), descriptor)
+        yield from merge(kept, checks, filling, key=lambda task: task.offset)
 
     def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.
@@ -176,35 +172,19 @@ class Writer:
         order of the plan.
         """
         by_action: dict[int, list[tuple[TargetBlock, Opened]]] = defaultdict(list)
-        for target, opened_ in targets:
+        for target, opened in targets:
             if not target.is_ready:
-                by_action[id(target.action)].append((target, opened_))
+                by_action[id(target.action)].append((target, opened))
         for action in self.written if by_action else ():
             if parts := by_action.get(id(action)):
                 law = self.computer().prepared(action)
-                for target, opened_ in parts:
-                    with opened_() as descriptor:
+                for target, opened in parts:
+                    with opened() as descriptor:
                         self.fill_elements(descriptor, [target._replace(law=law)])
 
     def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
         """Make a `change` to each of `checksums`: it takes no time that counts."""
         self.workers.run(Task(0, partial(change, descriptor, checksum)) for checksum in checksums)
-
-
-@contextmanager
-def opened(checkpoint: Checkpoint, file: CheckpointFile) -> Iterator[int]:
-    """A descriptor that reads `file`."""
-    descriptor = checkpoint.open(file)
-    try:
-        yield descriptor
-    except ConflictError:
-        raise checkpoint.changed(file) from None
-    finally:
-        os.close(descriptor)
-
-
-def open_already(descriptor: int) -> Opened:
-    return lambda: nullcontext(descriptor)
 
 
 def _write_parts(descriptor: int, parts: Iterable[Part]) -> None:

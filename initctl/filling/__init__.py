@@ -1,17 +1,23 @@
 """The elements that a plan's laws give, computed as bytes, in parts and by several threads.
 
-computer.py     target blocks → runs of elements → bytes
-targets.py      what is computed: blocks of tensors, and runs of their elements
-filled_file.py  what filling some of a file's tensors leaves of it
-engines.py      the engines that a plan needs
-memory.py       whether what must be computed at once fits the memory
+computer.py  target blocks → runs of elements → bytes
+targets.py   what is computed: blocks of tensors in files, and runs of their elements
+engines.py   the engines that a plan needs
+memory.py    whether what must be computed at once fits the memory
 """
 
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
-from initctl.filling.filled_file import FilledFile
 from initctl.filling.memory import check_memory
-from initctl.filling.targets import ElementRun, TargetBlock, needs_preparing, packed, range_of, targets_by_file
+from initctl.filling.targets import (
+    ElementRun,
+    FilledFile,
+    TargetBlock,
+    needs_preparing,
+    packed,
+    range_of,
+    targets_by_file,
+)
 
 __all__ = [
     "Computer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import local
 from typing import TYPE_CHECKING, cast
 
@@ -31,21 +31,16 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 
-@dataclass(slots=True)
 class Computer:
     """Computes runs under a seed, each by the engine of its device, in a buffer that each thread has of its own.
 
     `olds` are what tensors hold that are filled from that, by the parts that are filled.
     """
 
-    seed: int
-    engines: Mapping[str, Engine]
-    olds: Mapping[TensorPart, Old] = field(default_factory=dict)
-    generator: TorchGenerator = field(init=False)
-    _thread: local = field(default_factory=local)
-
-    def __post_init__(self) -> None:
-        self.generator = TorchGenerator(self.seed)
+    def __init__(self, seed: int, engines: Mapping[str, Engine], olds: Mapping[TensorPart, Old] | None = None) -> None:
+        self.seed, self.engines, self.olds = seed, engines, olds or {}
+        self.generator = TorchGenerator(seed)
+        self._thread = local()
 
     def prepared(self, action: Action) -> Law:
         """What fills the tensor of `action` element by element, once all that its values share is known.

@@ -22,24 +22,21 @@ _GIGABYTE = 1e9
 
 
 class _Version(NamedTuple):
-    """Where a version of control groups keeps what it says about memory."""
+    """Where a version of control groups keeps what it says about memory, and how names of statistics begin."""
 
     folder: str
     limit: str
     used: str
-    reclaimable: tuple[str, ...]
+    prefix: str
 
 
 _VERSIONS = {
-    "": _Version("", "memory.max", "memory.current", ("active_file", "inactive_file", "slab_reclaimable")),
-    "memory": _Version(
-        "memory",
-        "memory.limit_in_bytes",
-        "memory.usage_in_bytes",
-        ("total_active_file", "total_inactive_file"),
-    ),
+    "": _Version("", "memory.max", "memory.current", ""),
+    "memory": _Version("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
 }
 """By the controllers that a line of /proc/self/cgroup names: none in version 2."""
+_RECLAIMABLE = ("active_file", "inactive_file", "slab_reclaimable")
+"""What counts as used, and is given back when memory is short. Version 1 does not say the last."""
 
 
 def check_memory(actions: Iterable[Action]) -> None:
@@ -91,11 +88,11 @@ def _control_groups() -> Iterator[int]:
 
 
 def _room_in(group: str, version: _Version) -> Iterator[int]:
-    """What a group may still use: what caches files counts as used there, and is given back when memory is short."""
+    """What a group may still use."""
     limit, used = (_first(os.path.join(group, name)) for name in (version.limit, version.used))
     if limit.isdigit() and used.isdigit():
         counts = dict(line.split() for line in _lines(os.path.join(group, "memory.stat")))
-        cached = sum(int(counts.get(name, 0)) for name in version.reclaimable)
+        cached = sum(int(counts.get(version.prefix + name, 0)) for name in _RECLAIMABLE)
         yield max(0, int(limit) - int(used) + cached)
 
 

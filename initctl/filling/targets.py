@@ -1,4 +1,4 @@
-"""What is computed: blocks of tensors, and the runs of elements that they are made of."""
+"""What is computed: blocks of tensors in files, and the runs of elements that they are made of."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.layout import ByteRange
+from initctl.layout import ByteRange, covered, overlap, uncovered
 from initctl.stream import RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Action
     from initctl.stream import AnyLaw
     from initctl.stream.engines import LawRun
@@ -44,6 +45,28 @@ class TargetBlock(NamedTuple):
     @property
     def nbytes(self) -> int:
         return self.block.numel * self.width
+
+
+class FilledFile(NamedTuple):
+    """The `file` of a checkpoint with `targets` filled and all else as it is; then the `stale` checksums are renewed.
+
+    `kept` are the bytes that stay: what is between the elements of targets with gaps is among them. `carried` are the
+    checksums of ranges that are not overwritten as a whole: what they are of must be as they say.
+    """
+
+    file: CheckpointFile
+    targets: Sequence[TargetBlock]
+    kept: list[ByteRange]
+    stale: list[Checksum]
+    carried: list[Checksum]
+
+    @classmethod
+    def of(cls, file: CheckpointFile, targets: Sequence[TargetBlock]) -> FilledFile:
+        filled = covered((t.block, t.width) for t in targets if t.block.is_dense)
+        written = covered((t.block, t.width) for t in targets) if file.checksums else []
+        stale = [c for c in file.checksums if overlap(written, c.start, c.stop)]
+        carried = [c for c in file.checksums if overlap(filled, c.start, c.stop) < c.stop - c.start]
+        return cls(file, targets, uncovered(file.size, filled), stale, carried)
 
 
 class ElementRun(NamedTuple):

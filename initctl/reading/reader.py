@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from initctl.commit import read_into
+from initctl.errors import ConflictError
 from initctl.layout import boxes
 from initctl.layout.order import TileOrder
 
@@ -89,19 +90,22 @@ class TensorReader:
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:
-        """A descriptor of a file. The first ones stay open; a process may have only so many."""
+        """A descriptor of a file. The first ones stay open; a process may have only so many.
+
+        Raises `ConflictError` if the file changed.
+        """
         with self._lock:
             if file not in self._descriptors and len(self._descriptors) < _MOST_OPEN:
                 self._descriptors[file] = self.checkpoint.open(self._files[file])
             kept = self._descriptors.get(file)
-        if kept is not None:
-            yield kept
-            return
-        descriptor = self.checkpoint.open(self._files[file])
+        descriptor = self.checkpoint.open(self._files[file]) if kept is None else kept
         try:
             yield descriptor
+        except ConflictError:
+            raise self.checkpoint.changed(self._files[file]) from None
         finally:
-            os.close(descriptor)
+            if kept is None:
+                os.close(descriptor)
 
 
 def read_array(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:

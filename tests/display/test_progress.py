@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from initctl.display.console import progress_bar
-from initctl.execution import Progress
+from initctl.events import Progress
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.execution import Progress
+from initctl.events import Progress
 from initctl.planning import Plan
 from tests.commit.folders import contents, snapshot
 from tests.events import on

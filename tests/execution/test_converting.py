@@ -12,7 +12,7 @@ from safetensors.torch import load_file, load_model, save_file
 from safetensors.torch import save as save_bytes
 
 import initctl
-from initctl.execution import Progress
+from initctl.events import Progress
 from initctl.stream import Normal
 from tests.commit.folders import snapshot
 from tests.events import on

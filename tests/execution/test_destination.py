@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import initctl
-from initctl.execution import Chosen
+from initctl.events import Chosen
 from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import assert_written, sharded, single
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.execution import Progress
+from initctl.events import Progress
 from initctl.planning import Plan
 from initctl.stream import Normal
 from tests.commit.folders import contents, snapshot

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.execution.endings import FOREIGN, TEXTS, WRITTEN
+from initctl.execution.outputs import FOREIGN, TEXTS, WRITTEN
 from initctl.formats import read_checkpoint
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import network, sharded, single

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.execution import Committed, Progress
+from initctl.events import Committed, Progress
 from initctl.stream import Normal
 from tests.commit.folders import contents, snapshot
 from tests.events import on

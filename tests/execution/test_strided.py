@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 
 import initctl
 from initctl.dtypes import BY_NAME
-from initctl.execution import Progress, strided
-from initctl.execution.strided import gather_tasks, strided_tasks
+from initctl.events import Progress
+from initctl.execution import tasks
+from initctl.execution.tasks import gather_tasks, strided_tasks
 from initctl.filling import Computer, TargetBlock
 from initctl.layout import tiles
 from initctl.planning import Action
@@ -113,12 +114,12 @@ def target(case: Placed, law: Law) -> TargetBlock:
     return TargetBlock(action, case.block.distinct, law)
 
 
-def written(content: bytes, tasks: Callable[[int], Iterable[Task]]) -> bytes:
+def written(content: bytes, made: Callable[[int], Iterable[Task]]) -> bytes:
     """A file of `content` after the tasks that write to its descriptor were run, the last one first."""
     with tempfile.TemporaryFile() as stream:
         stream.write(content)
         stream.flush()
-        for task in reversed(list(tasks(stream.fileno()))):
+        for task in reversed(list(made(stream.fileno()))):
             task.run()
         stream.seek(0)
         return stream.read()
@@ -129,7 +130,7 @@ def written(content: bytes, tasks: Callable[[int], Iterable[Task]]) -> bytes:
 def test_filling_gives_the_values_of_the_contiguous_tensor_and_keeps_what_is_in_gaps(case: Placed, law: Law):
     if case.storage.dtype == torch.uint8:
         law = Constant(3)
-    with patch.object(strided, "TILE", case.tile):
+    with patch.object(tasks, "TILE", case.tile):
         sizes = [task.nbytes for task in strided_tasks([target(case, law)], COMPUTER, -1)]
         content = written(case.content, lambda file: strided_tasks([target(case, law)], COMPUTER, file))
     assert sum(sizes) == case.view.nbytes
@@ -140,7 +141,7 @@ def test_filling_gives_the_values_of_the_contiguous_tensor_and_keeps_what_is_in_
 @given(case=placed(expanded=True))
 @settings(deadline=None)
 def test_an_expanded_tensor_is_filled_with_a_constant_where_it_lies(case: Placed):
-    with patch.object(strided, "TILE", case.tile):
+    with patch.object(tasks, "TILE", case.tile):
         twos = target(case, Constant(2))
         assert written(case.content, lambda file: strided_tasks([twos], COMPUTER, file)) == case.filled(Constant(2))
 
@@ -150,12 +151,12 @@ def test_an_expanded_tensor_is_filled_with_a_constant_where_it_lies(case: Placed
 def test_what_is_gathered_is_the_contiguous_tensor(case: Placed):
     wanted = torch.zeros(case.shape, dtype=case.storage.dtype)
     wanted[case.region] = case.view
-    with tempfile.TemporaryFile() as source, patch.object(strided, "TILE", case.tile):
+    with tempfile.TemporaryFile() as source, patch.object(tasks, "TILE", case.tile):
         source.write(case.content)
         source.flush()
-        tasks = partial(gather_tasks, case.tensor, case.block, source.fileno(), begin=5)
-        assert sum(task.nbytes for task in tasks(-1)) == case.view.nbytes
-        assert written(bytes(5 + wanted.nbytes + 3), tasks) == bytes(5) + raw_bytes(wanted) + bytes(3)
+        gathered = partial(gather_tasks, case.tensor, case.block, source.fileno(), begin=5)
+        assert sum(task.nbytes for task in gathered(-1)) == case.view.nbytes
+        assert written(bytes(5 + wanted.nbytes + 3), gathered) == bytes(5) + raw_bytes(wanted) + bytes(3)
 
 
 @given(case=st.one_of(placed(), placed(expanded=True)))

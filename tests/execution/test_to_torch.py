@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file, save_model
 
 import initctl
 from initctl.cli.main import run
-from initctl.execution import Progress
+from initctl.events import Progress
 from tests.commit.folders import snapshot
 from tests.events import on
 from tests.execution.checkpoints import METADATA, network, sharded, single

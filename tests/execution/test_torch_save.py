@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.execution import Progress
+from initctl.events import Progress
 from tests.commit.folders import contents, snapshot
 from tests.events import on
 from tests.execution.checkpoints import raw_bytes
