@@ -49,12 +49,6 @@ class Workers:
         """Add to how many bytes there will be, for progress."""
         self.total += nbytes
 
-    def advance(self, nbytes: int) -> None:
-        """Count bytes as done, and report."""
-        self.done += nbytes
-        if self.on_progress:
-            self.on_progress(Progress(self.done, self.total))
-
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all of `tasks`, which are made as they are needed. The first failure is raised once no thread is at work
         any more.
@@ -77,7 +71,9 @@ class Workers:
     def _wait(self, pending: set[Future[int]]) -> set[Future[int]]:
         finished, pending = wait(pending, return_when=FIRST_COMPLETED)
         if nbytes := sum(future.result() for future in finished):
-            self.advance(nbytes)
+            self.done += nbytes
+            if self.on_progress:
+                self.on_progress(Progress(self.done, self.total))
         return pending
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from initctl.audit.untouched import within
 from initctl.audit.verification import FileDifference
 from initctl.checksums import check_task
 from initctl.layout import joined, overlap
@@ -12,6 +13,7 @@ from initctl.layout import joined, overlap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from initctl.audit.comparison import Place
     from initctl.formats import Checkpoint, Checksum
     from initctl.layout import ByteRange
     from initctl.reading import TensorReader
@@ -19,18 +21,17 @@ if TYPE_CHECKING:
 
 
 class Damage:
-    """What is wrong with checksums of ranges that are `filled`, by file of what `reader` reads, or of all bytes if it
-    `is_new`; none are looked at if the original had none either.
+    """What is wrong with checksums of bytes that hold `places` of what `reader` reads, or of all bytes if it `is_new`;
+    none are looked at if the original had none either.
     """
 
-    def __init__(
-        self, reader: TensorReader, filled: Mapping[str, list[ByteRange]], original: Checkpoint, *, is_new: bool = False
-    ) -> None:
+    def __init__(self, reader: TensorReader, places: Iterable[Place], original: Checkpoint, *, is_new: bool) -> None:
         self.tasks: list[Task] = []
         self._wrong: list[tuple[str, Checksum]] = []
+        filled = within(place.held for place in places)
         computed = {c.name for file in original.files for c in file.checksums if c.value}
         for file in reader.checkpoint.files:
-            reached = joined(filled.get(file.name, ())) if file.checksums else []
+            reached = joined(filled[file.name])
             for checksum in file.checksums:
                 is_kept = checksum.value or checksum.unfinished or checksum.name in computed
                 if is_kept and (is_new or overlap(reached, checksum.start, checksum.stop)):

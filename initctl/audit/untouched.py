@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.formats import CheckpointFile
-    from initctl.planning import Plan
+    from initctl.planning import Action
     from initctl.reading import TensorReader
     from initctl.tensors import Block, TensorSpec
 
@@ -35,13 +35,13 @@ _CHECKSUM = 4
 
 
 class Untouched:
-    """What a plan does not write, in a result of the checkpoint that it is for.
+    """What the actions of a plan, `written`, leave as it is in a result of the checkpoint that they are for.
 
     If both are laid out alike that is every byte but those of filled elements, and the checksums of these; with a
     `sample`, of each tensor just as much as so many elements. Its tasks run in several threads.
     """
 
-    def __init__(self, plan: Plan, before: TensorReader, held: TensorReader, sample: int | None) -> None:
+    def __init__(self, written: Iterable[Action], before: TensorReader, held: TensorReader, sample: int | None) -> None:
         self.before, self.held, self.sample = before, held, sample
         self.source, self.result = before.checkpoint, held.checkpoint
         self.compared = 0
@@ -52,7 +52,7 @@ class Untouched:
         """Where bytes differ, from the first to the last that were compared at once, by file of the source."""
         self._lock = Lock()
         self._tensors = [tensor for tensor in (*self.source.tensors, *self.source.outside) if tensor.is_first]
-        self._filled = targets_by_file(plan.written)
+        self._filled = targets_by_file(written)
         self._with_gaps = {
             file: [target for target in targets if not target.block.is_dense] for file, targets in self._filled.items()
         }

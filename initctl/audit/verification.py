@@ -104,7 +104,9 @@ class Verification(Displayed):
     def report(self, *, unfold: bool = False) -> Report:
         """The first element of each tensor that differs, and what was compared; a long list cut unless `unfold`."""
         path = shown(self.path)
-        lines = [f"{_compared(self)}; {_ruled(self)} by rule; seed {self.plan.seed}"]
+        rest = f" and {count(self.rest, 'other byte')}" if self.rest else ""
+        ruled = count(len({action.tensor.name for action in self.plan.actions}), "tensor")
+        lines = [f"compared {count(self.compared, 'element')}{rest}; {ruled} by rule; seed {self.plan.seed}"]
         if self.is_converted and not self.plan.checkpoint.is_safetensors:
             lines.append("it was converted: what is outside of the root was not compared")
         if self.holds:
@@ -125,15 +127,6 @@ class Verification(Displayed):
         listed = rows if unfold else rows[:FOLDED_ABOVE]
         more = [f"and {len(rows) - len(listed):,} more, which --all lists"] if len(listed) < len(rows) else []
         return [Listing(heading, listed), *more, "", f"{path}: {differing} {verb}", *lines]
-
-
-def _compared(found: Verification) -> str:
-    rest = f" and {count(found.rest, 'other byte')}" if found.rest else ""
-    return f"compared {count(found.compared, 'element')}{rest}"
-
-
-def _ruled(found: Verification) -> str:
-    return count(len({action.tensor.name for action in found.plan.actions}), "tensor")
 
 
 def _row(difference: Difference) -> tuple[str, str, str, str]:

@@ -53,13 +53,13 @@ def verify_plan(
     conversion, which has none.
     """
     _check_comparable(plan, result)
-    check_memory(written := plan.written)
+    check_memory(plan.actions)
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, on_event))
         audit = _Audit(plan, result, sample, stack)
-        engines = choose_engines(written, threads=threads, on_event=on_event)
+        engines = choose_engines(audit.written, threads=threads, on_event=on_event)
         workers.expect(audit.nbytes)
-        for batch in audit.batches(written, Computer(plan.seed, engines, olds(plan, stack))):
+        for batch in audit.batches(Computer(plan.seed, engines, olds(plan, stack))):
             workers.run(batch)
         audit.check_unchanged()
     return audit.outcome()
@@ -70,7 +70,7 @@ class _Audit:
 
     def __init__(self, plan: Plan, result: Checkpoint | None, sample: int | None, stack: ExitStack) -> None:
         self.plan, self.source, self.result, self.sample = plan, plan.checkpoint, result or plan.checkpoint, sample
-        self.is_result = result is not None
+        self.is_result, self.written = result is not None, plan.written
         is_alike = is_laid_out_alike(self.source, self.result)
         self.is_converted = not is_alike and may_be_converted(self.source, self.result)
         if is_alike:
@@ -82,14 +82,13 @@ class _Audit:
             for c in (self.source, self.result)
         )
         self.comparison, self.compared = Comparison(held), 0
-        self.untouched = Untouched(plan, self.before, held, sample) if self.is_result else None
+        self.untouched = Untouched(self.written, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
         self.places = self._places()
         self.others = list(self._rest(is_alike=is_alike))
-        filled = () if sample else chain.from_iterable(self.places.values())
-        self.damage = Damage(
-            held, within(place.held for place in filled), self.source, is_new=self.is_converted and not sample
-        )
+        has_checksums = not sample and any(file.checksums for file in self.result.files)
+        filled = chain.from_iterable(self.places.values()) if has_checksums else ()
+        self.damage = Damage(held, filled, self.source, is_new=self.is_converted and not sample)
         self.files: list[FileDifference] = []
         if not is_alike:
             self.files += (metadata_faults if self.is_converted else faults)(self.source, self.result)
@@ -101,12 +100,12 @@ class _Audit:
         tasks: list[Task] = [*self.others, *self.damage.tasks]
         return sum(place.part.nbytes for place in places) + sum(task.nbytes for task in tasks)
 
-    def batches(self, written: Iterable[Action], computer: Computer) -> Iterator[Iterable[Task]]:
+    def batches(self, computer: Computer) -> Iterator[Iterable[Task]]:
         """The tasks of each batch depend on no other of it, and each batch on those before: they find what it names.
 
         What is computed as a whole comes alone, lest two of them are in memory at once.
         """
-        for _, actions in groupby(written, _alone):
+        for _, actions in groupby(self.written, _alone):
             yield self._computed(actions, computer)
         yield chain.from_iterable(self.comparison.of_elements(kept, self.sample) for kept in self.kept)
         self.compared = self.comparison.compared
@@ -175,7 +174,7 @@ class _Audit:
         for action in actions:
             law = computer.prepared(action)
             for place in self.places.get(_same(action), ()):
-                blocks = TensorPart(place.held, action.rows).blocks
+                blocks = TensorPart(place.held, action.rows).blocks if action.rows else place.held.blocks
                 own = action if place.tensor is action.tensor else action.of(place.tensor)
                 targets = [TargetBlock(own, block, law) for block in blocks if block.is_row_major]
                 if self.sample or len(targets) < len(blocks):

@@ -2,23 +2,20 @@
 
 staging.py        a file or a directory on its way to its target
 patching.py       an existing file, overwritten where its bytes lie
-permissions.py    which permissions a result gets
 reserving.py      room on the disk: blocks shared with the source, or reserved
 copying.py        bytes from file to file, moved by the kernel where it can
-writeback.py      written bytes on their way to the disk before the end
 exchange.py       two paths swapped in one step
 undisturbed.py    steps that a signal must not cut in two
 tree.py           what lies below a directory
 failure.py        what the operating system refused, as an error of this package
 """
 
-from initctl.commit.copying import copy_range, read_into, write_all
+from initctl.commit.copying import copy_range, read_into, start_writeback, write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import reserve, share
 from initctl.commit.staging import NewFile, StagedDirectory, StagedFile, write_file
 from initctl.commit.tree import tree
-from initctl.commit.writeback import start_writeback
 
 __all__ = [
     "NewFile",

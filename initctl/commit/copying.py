@@ -1,11 +1,16 @@
-"""Bytes from one open file to another, moved by the kernel where it can."""
+"""Bytes from one open file to another, moved by the kernel where it can, and on their way to the disk."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+from functools import cache
+from typing import Any
 
 from initctl.errors import ConflictError, Problem, StorageError
 
+_SYNC_FILE_RANGE_WRITE = 2
+"""Of Linux's sync_file_range."""
 _READ_AT_ONCE = 1 << 20
 """Bytes that pass through memory at a time where the kernel cannot copy."""
 
@@ -51,6 +56,15 @@ def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
         offset += written
 
 
+def start_writeback(descriptor: int, start: int, stop: int) -> None:
+    """Let the system begin to write the bytes from `start` to `stop` to the disk, while others are still computed.
+
+    Only a hint, if the system has a call for it: the `fsync` that follows reports what went wrong on the way.
+    """
+    if function := _sync_file_range():
+        function(descriptor, start, stop - start, _SYNC_FILE_RANGE_WRITE)
+
+
 def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset: int) -> int:
     """How far the kernel copied: to `stop`, unless it cannot copy between these files, or something failed.
 
@@ -68,3 +82,12 @@ def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset
         start += copied
         offset += copied
     return start
+
+
+@cache
+def _sync_file_range() -> Any:  # noqa: ANN401 - a foreign function
+    libc: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    function = getattr(libc, "sync_file_range", None)
+    if function:
+        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function

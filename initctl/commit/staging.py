@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Self
 from initctl.commit.copying import write_all
 from initctl.commit.exchange import exchange
 from initctl.commit.failure import storage_errors
-from initctl.commit.permissions import give_permissions
 from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NEW_FILE = 0o666
+_COPIED = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
+"""The permissions that a result gets if its source has them."""
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 """What a rename of a directory answers where the new name is a file's, or a directory's that is not empty."""
 
@@ -79,7 +80,7 @@ class NewFile:
     def sync(self, mode: int) -> None:
         """Bring the content to the disk, with the permissions `mode`."""
         with storage_errors(self.target):
-            give_permissions(self.path, mode)
+            _give_permissions(self.path, mode)
             os.fsync(self.descriptor)
             self._close()
 
@@ -164,9 +165,9 @@ class StagedDirectory:
         with storage_errors(self.target):
             for directory, _ in tree(self.path):
                 below = os.path.relpath(directory, self.path)
-                give_permissions(directory, os.stat(os.path.join(like, below)).st_mode)
+                _give_permissions(directory, os.stat(os.path.join(like, below)).st_mode)
                 sync_directory(directory)
-            give_permissions(self.path, mode)
+            _give_permissions(self.path, mode)
 
     def commit(
         self, *, may_replace: Callable[[], None] | None = None, on_commit: Callable[[], None] = _nothing
@@ -232,6 +233,15 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _give_permissions(path: str, mode: int) -> None:
+    """Let owner, group and others read, write and execute `path` as `mode` says; nothing else of `mode` is taken over.
+
+    Set-user-ID, set-group-ID and sticky bits are never copied. The result belongs to whoever runs initctl, so somebody
+    else's set-user-ID program would run as them. Every permission of a result is set here.
+    """
+    os.chmod(path, mode & _COPIED)
 
 
 def sync_directory(path: str) -> None:

@@ -43,7 +43,8 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
     contents = {names[name]: _content(plan, form, names[name], shard) for name, shard in spread.items()}
     if len(spread) > 1:
         index = shards.index_of(spread)
-        contents[checkpoint.named(naming.index)] = Content(Layout([(0, index)], {}, len(index)), _mode(checkpoint))
+        layout = Layout([(0, index)], {}, len(index))
+        contents[checkpoint.named(naming.index)] = Content(layout, checkpoint.files[0].mode)
     new = {*contents, *dropped}
     others = [file for file in checkpoint.side_files if file.name not in new]
     contents |= {file.name: Content.rewritten(FilledFile.of(file, ())) for file in others}
@@ -62,11 +63,6 @@ def _naming(checkpoint: Checkpoint) -> shards.Naming:
     if checkpoint.format in (DISTRIBUTED, SLICES):  # their files are called by ranks
         return shards.Naming()
     return shards.Naming.after(os.path.basename(checkpoint.described_by or checkpoint.files[0].name))
-
-
-def _mode(checkpoint: Checkpoint) -> int:
-    """The permissions of new files in a directory."""
-    return checkpoint.files[0].mode
 
 
 def _written(checkpoint: Checkpoint, format_: Format) -> list[TensorSpec]:
@@ -111,7 +107,7 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.stream_name in places]
     targets = [_target(action, places[action.tensor.stream_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
-    return Content(layout, _mode(plan.checkpoint), targets, moved=kept)
+    return Content(layout, plan.checkpoint.files[0].mode, targets, moved=kept)
 
 
 def _target(action: Action, offset: int) -> TargetBlock:

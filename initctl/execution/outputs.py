@@ -113,28 +113,22 @@ def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str 
     if output is None:
         return Outcome()
     is_directory = names_directory(output)
+    found = ending(output, WRITTEN)
     if max_shard_size is not None:
-        if not is_directory and ending(output, WRITTEN) in (*WRITTEN, *FOREIGN, *TEXTS):
+        if not is_directory and found in (*WRITTEN, *FOREIGN, *TEXTS):
             message = f"{shown(output)}: names a file, and shards of a size go to a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
         return Outcome(Conversion(SAFETENSORS, parse_size(max_shard_size)))
     if is_directory:
-        is_kept = checkpoint.is_directory or _is_called_safetensors(checkpoint)
+        is_found = checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
+        is_kept = checkpoint.is_directory or is_found  # in a directory, under its own name
         return Outcome(None if is_kept else Conversion(SAFETENSORS, parse_size(LARGEST)))
-    if checkpoint.is_directory and not _names_file(output):
-        return _directory_at(output)
+    if checkpoint.is_directory and found not in (*WRITTEN, *FOREIGN):
+        if ending(output) in TEXTS:
+            message = f"{shown(output)}: names a file, and the result is a directory"
+            raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
+        return Outcome()
     return _file_at(output, checkpoint)
-
-
-def _names_file(output: str) -> bool:
-    return ending(output, WRITTEN) in (*WRITTEN, *FOREIGN)
-
-
-def _directory_at(output: str) -> Outcome:
-    if ending(output) in TEXTS:
-        message = f"{shown(output)}: names a file, and the result is a directory"
-        raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
-    return Outcome()
 
 
 def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
@@ -151,11 +145,6 @@ def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
     kind, usual = ("safetensors", ".safetensors") if own is SAFETENSORS else ("a file of torch.save", ".pt")
     message = f"{shown(output)}: is written as {kind}; name it {usual}"
     return Outcome(warnings=(Problem("output.ending", message),))
-
-
-def _is_called_safetensors(checkpoint: Checkpoint) -> bool:
-    """Whether it is one file that is found in a directory under its own name."""
-    return checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
 
 
 def names_directory(output: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from initctl.checksums import check_task, refuse, renew
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
+
+
+_OFFSET = attrgetter("offset")
 
 
 class Writer:
@@ -135,35 +139,27 @@ class Writer:
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
             _write_parts(descriptor, content.layout.parts)
             checks = (self._check(file, checksum, reader) for file, checksum in content.checked)
-            self.fill_elements(descriptor, content.targets, content.copying(sources, descriptor), checks)
+            kept = merge(content.copying(sources, descriptor), checks, key=_OFFSET)
+            self.fill_elements(descriptor, content.targets, kept)
 
     def _check(self, file: CheckpointFile, checksum: Checksum, reader: TensorReader) -> Task:
         path = os.path.join(self.checkpoint.directory, file.name)
         return check_task(checksum, partial(reader.opened, file.name), partial(refuse, path, checksum))
 
-    def fill_elements(
-        self,
-        descriptor: int,
-        targets: Iterable[TargetBlock],
-        kept: Iterable[Task] = (),
-        checks: Iterable[Task] = (),
-    ) -> None:
+    def fill_elements(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = ()) -> None:
         """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one.
 
         What is between the elements of a target may be among the kept: that is written first.
         """
         ready = [target for target in targets if target.is_ready]
-        self.workers.run(self._tasks(descriptor, (t for t in ready if t.block.is_row_major), iter(kept), checks))
+        self.workers.run(self._tasks(descriptor, (t for t in ready if t.block.is_row_major), iter(kept)))
         strided = (t for t in ready if not t.block.is_row_major)
         self.workers.run(strided_tasks(strided, self.computer(), descriptor))
 
-    def _tasks(
-        self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Task], checks: Iterable[Task]
-    ) -> Iterator[Task]:
+    def _tasks(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Task]) -> Iterator[Task]:
         """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
         yield from islice(kept, self.workers.ahead)
-        filling = fill_tasks(targets, self.computer(), descriptor)
-        yield from merge(kept, checks, filling, key=lambda task: task.offset)
+        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=_OFFSET)
 
     def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.

@@ -96,9 +96,9 @@ def targets_by_file(actions: Iterable[Action]) -> dict[str, list[TargetBlock]]:
     """What `actions` fill of each file that they reach, each byte once."""
     found: dict[str, list[TargetBlock]] = defaultdict(list)
     for action in actions:
-        part = action.part
-        for block in part.blocks if part.numel else ():
-            found[block.file].append(TargetBlock(action, block.distinct, action.law))
+        for block in action.part.blocks if action.rows else action.tensor.blocks:
+            if block.numel:
+                found[block.file].append(TargetBlock(action, block.distinct, action.law))
     return found
 
 

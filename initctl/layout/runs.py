@@ -26,14 +26,10 @@ def runs(block: Block, shape: Shape, width: int) -> Iterator[Run]:
     """The runs of a row-major `block` of a tensor of `shape`, whose elements take `width` bytes."""
     if not (numel := block.numel):
         return
-    split = len(shape)
-    while split:
-        split -= 1
-        if block.shape[split] != shape[split]:
-            break
-    else:
+    if block.shape == shape:
         yield Run(0, numel, block.offset)
         return
+    split = max(dim for dim, size in enumerate(shape) if block.shape[dim] != size)
     strides = row_major(shape)
     first = sum(start * stride for start, stride in zip(block.start, strides, strict=True))
     count, offset = prod(block.shape[split:]), block.offset

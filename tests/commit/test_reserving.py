@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.commit import reserve, reserving, share, start_writeback, writeback
+from initctl.commit import copying, reserve, reserving, share, start_writeback
 from tests.bench.checkpoints import language_model
 from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import sharded
@@ -202,10 +202,10 @@ def test_an_interrupted_call_is_made_again(tmp_path: Path, monkeypatch: pytest.M
 
 def test_writeback_is_asked_of_systems_that_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[tuple[int, ...]] = []
-    monkeypatch.setattr(writeback, "_sync_file_range", lambda: lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(copying, "_sync_file_range", lambda: lambda *arguments: asked.append(arguments))
     start_writeback(7, 100, 250)
     assert asked == [(7, 100, 150, 2)]
-    monkeypatch.setattr(writeback, "_sync_file_range", lambda: None)
+    monkeypatch.setattr(copying, "_sync_file_range", lambda: None)
     start_writeback(7, 100, 250)
     assert len(asked) == 1
 
@@ -215,6 +215,6 @@ def test_the_system_takes_the_request_for_writeback(tmp_path: Path):
     with (tmp_path / "file").open("wb") as stream:
         stream.write(bytes(3 * MEGABYTE))
         stream.flush()
-        call = writeback._sync_file_range()
-        assert call(stream.fileno(), 4096, MEGABYTE, writeback._SYNC_FILE_RANGE_WRITE) == 0
-        assert call(stream.fileno(), -1, MEGABYTE, writeback._SYNC_FILE_RANGE_WRITE) == -1
+        call = copying._sync_file_range()
+        assert call(stream.fileno(), 4096, MEGABYTE, copying._SYNC_FILE_RANGE_WRITE) == 0
+        assert call(stream.fileno(), -1, MEGABYTE, copying._SYNC_FILE_RANGE_WRITE) == -1
