@@ -38,7 +38,7 @@ def check_task(
         if found != checksum.value:
             fail(found)
 
-    return Task(checksum.stop - checksum.start, check, checksum.start)
+    return Task(checksum.stop - checksum.start, check)
 
 
 def renew(destination: int, checksum: Checksum) -> None:

@@ -32,6 +32,7 @@ class Workers:
     def __init__(self, threads: int, on_progress: Callable[[Progress], None] | None = None) -> None:
         self.threads, self.on_progress = threads, on_progress
         self.done = self.total = 0
+        """Bytes: so far, and in all. Whoever hands out tasks adds theirs to the total first."""
 
     def __enter__(self) -> Self:
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="initctl")
@@ -44,10 +45,6 @@ class Workers:
     def ahead(self) -> int:
         """Tasks that are handed out before any of them is waited for."""
         return _WAITING_FOR_EACH * self.threads - 1
-
-    def expect(self, nbytes: int) -> None:
-        """Add to how many bytes there will be, for progress."""
-        self.total += nbytes
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all of `tasks`, which are made as they are needed. The first failure is raised once no thread is at work

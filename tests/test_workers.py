@@ -48,7 +48,7 @@ def test_progress_is_told_by_the_callers_thread_and_ends_with_the_total():
         teller.add(threading.current_thread())
 
     with Workers(3, on_progress) as workers:
-        workers.expect(30)
+        workers.total += 30
         for _ in range(2):  # files
             workers.run([recorded([]) for _ in range(15)])
     assert told[-1] == Progress(30, 30)

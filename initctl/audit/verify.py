@@ -58,7 +58,7 @@ def verify_plan(
         workers = stack.enter_context(Workers(threads, on_event))
         audit = _Audit(plan, result, sample, stack)
         engines = choose_engines(audit.written, threads=threads, on_event=on_event)
-        workers.expect(audit.nbytes)
+        workers.total += audit.nbytes
         for batch in audit.batches(Computer(plan.seed, engines, olds(plan, stack))):
             workers.run(batch)
         audit.check_unchanged()

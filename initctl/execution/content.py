@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.execution.tasks import copy_tasks, gather_tasks
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from initctl.workers import Task
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """A new file with a `layout`, which gets the permissions `mode`: its `targets` are computed.
 
     Of the file `source`, if there is one, the ranges that are `kept` are copied to where they are there. What is
@@ -39,7 +37,7 @@ class Content:
     @classmethod
     def rewritten(cls, filled: FilledFile, stale: Sequence[Checksum] = ()) -> Content:
         """A file of the input, filled; then its `stale` checksums are renewed. It may be damaged where it is filled."""
-        file, checked = filled.file, [(filled.file, checksum) for checksum in filled.carried]
+        file, checked = filled.file, [(filled.file, checksum) for checksum in filled.carried if checksum.value]
         layout = Layout((), {}, file.size, stale)
         return cls(layout, file.mode, filled.targets, file, filled.kept, checked=checked)
 

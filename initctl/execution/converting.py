@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, shown
@@ -54,8 +53,8 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
 def _draft(checkpoint: Checkpoint, contents: dict[str, Content], others: Sequence[CheckpointFile] = ()) -> Draft:
     """A draft that is not written if anything of the checkpoint is damaged, as far as its files tell."""
     first = next(iter(contents))
-    checked = [(file, checksum) for file in checkpoint.files for checksum in file.checksums]
-    return Draft(contents | {first: replace(contents[first], checked=checked)}, (*checkpoint.files, *others))
+    checked = [(file, checksum) for file in checkpoint.files for checksum in file.checksums if checksum.value]
+    return Draft(contents | {first: contents[first]._replace(checked=checked)}, (*checkpoint.files, *others))
 
 
 def _naming(checkpoint: Checkpoint) -> shards.Naming:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit import storage_errors
 from initctl.execution.destination import (
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
     from initctl.planning import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What was written: the path, and the files, by their names in the result.
 
     `files` is empty if nothing was to be changed in place.

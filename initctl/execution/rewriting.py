@@ -49,7 +49,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         raise UsageError(Problem("output.patch", message, "leave --patch out"))
     check_in_place(checkpoint, touched)
     check_not_linked(checkpoint, touched)
-    writer.workers.expect(sum(target.nbytes for file in touched for target in writer.targets[file.name]))
+    writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
     writer.computer()  # can be had, before anything is overwritten
     overwriting = False
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
@@ -17,7 +16,7 @@ from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_
 from initctl.events import Committed
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling import Computer, choose_engines, targets_by_file
-from initctl.layout import joined, uncovered
+from initctl.layout import joined, total, uncovered
 from initctl.reading import TensorReader
 from initctl.workers import Task
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
     from initctl.filling import TargetBlock
-    from initctl.formats import CheckpointFile, Checksum
+    from initctl.formats import Checksum
     from initctl.formats.writing.layout import Part
     from initctl.planning import Plan
     from initctl.stream import Old
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
-
-
-_OFFSET = attrgetter("offset")
 
 
 class Writer:
@@ -77,8 +73,9 @@ class Writer:
     def new_file(self, draft: Draft, target: Destination, *, no_clobber: bool = False) -> None:
         """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` does."""
         (content,) = draft.contents.values()
+        self._begin(draft)
         with StagedFile(target.path) as staged:
-            self._write(draft, [(replace(content, mode=target.mode), staged)])
+            self._write(draft, [(content._replace(mode=target.mode), staged)])
             self._check_unchanged(draft)
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
@@ -93,6 +90,7 @@ class Writer:
         """Write the files of `draft`. They share a directory with all other files that are at the target, but those
         `without` one, if that is given. Raises what `new_file` does, and what `may_replace` does.
         """
+        self._begin(draft)
         with StagedDirectory(target.path) as staged:
             self._write(draft, [(content, staged.file(name)) for name, content in draft.contents.items()])
             if without is not None:
@@ -100,6 +98,17 @@ class Writer:
             staged.sync(target.mode, like=self.checkpoint.directory)
             self._check_unchanged(draft)
             staged.commit(may_replace=may_replace, on_commit=self.committed)
+
+    def _begin(self, draft: Draft) -> None:
+        """Make ready to write `draft`. Raises `InputError` if the input is damaged, lest new checksums cover it up."""
+        directory, contents = self.checkpoint.directory, draft.contents.values()
+        self.workers.total += sum(content.nbytes for content in contents)
+        with TensorReader(self.checkpoint, draft.sources) as reader:
+            self.workers.run(
+                check_task(c, partial(reader.opened, file.name), partial(refuse, os.path.join(directory, file.name), c))
+                for content in contents
+                for file, c in content.checked
+            )
 
     def _check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
@@ -109,7 +118,6 @@ class Writer:
         """Write new files, and bring them to the disk: for all of them room is taken first."""
         with TensorReader(self.checkpoint, draft.sources) as reader:
             prepared = [(self._prepared(content, new, reader), new) for content, new in files]
-            self.workers.expect(sum(content.nbytes for content, _ in prepared))
             for content, new in prepared:
                 self._copy_and_fill(content, new, reader)
         self.fill_wholes((target, new.opened) for content, new in prepared for target in content.targets)
@@ -120,9 +128,7 @@ class Writer:
                 new.sync(content.mode)
 
     def _prepared(self, content: Content, new: NewFile, reader: TensorReader) -> Content:
-        """Give `new` its size and take room for it. What is left to copy of `content` cannot be shared with its source,
-        and what is left to check are checksums that were written down.
-        """
+        """Give `new` its size and take room for it. What is left of `content` cannot be shared with its source."""
         size, rest = content.layout.size, content.kept
         with new.opened() as descriptor, storage_errors(new.target):
             os.ftruncate(descriptor, size)
@@ -130,21 +136,16 @@ class Writer:
                 with reader.opened(content.source.name) as source:
                     rest = share(source, descriptor, content.kept)
             reserve(descriptor, joined([*uncovered(size, content.kept), *rest]), new.target)
-        return replace(content, kept=rest, checked=[pair for pair in content.checked if pair[1].value])
+        self.workers.total -= total(content.kept) - total(rest)
+        return content._replace(kept=rest)
 
     def _copy_and_fill(self, content: Content, new: NewFile, reader: TensorReader) -> None:
-        """Write what does not depend on a whole tensor. What is copied is checked meanwhile: all before it is seen."""
+        """Write what does not depend on a whole tensor."""
         with ExitStack() as stack, storage_errors(new.target):
             descriptor = stack.enter_context(new.opened())
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
             _write_parts(descriptor, content.layout.parts)
-            checks = (self._check(file, checksum, reader) for file, checksum in content.checked)
-            kept = merge(content.copying(sources, descriptor), checks, key=_OFFSET)
-            self.fill_elements(descriptor, content.targets, kept)
-
-    def _check(self, file: CheckpointFile, checksum: Checksum, reader: TensorReader) -> Task:
-        path = os.path.join(self.checkpoint.directory, file.name)
-        return check_task(checksum, partial(reader.opened, file.name), partial(refuse, path, checksum))
+            self.fill_elements(descriptor, content.targets, content.copying(sources, descriptor))
 
     def fill_elements(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = ()) -> None:
         """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one.
@@ -159,7 +160,7 @@ class Writer:
     def _tasks(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Task]) -> Iterator[Task]:
         """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
         yield from islice(kept, self.workers.ahead)
-        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=_OFFSET)
+        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=attrgetter("offset"))
 
     def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose values depend on each other, each to the file that it comes with.
