@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from initctl.initializers.initializer import Resolved, Unfit
+from initctl.initializers.initializer import Resolved, Unfit, check_dims
 from initctl.stream import Constant, Deterministic
 
 if TYPE_CHECKING:
@@ -75,17 +75,14 @@ def zeros(tensor: TensorSpec) -> Resolved:
 
 def eye(tensor: TensorSpec) -> Resolved:
     """1 on the diagonal of [rows, columns], else 0."""
-    if len(tensor.shape) != 2:
-        raise Unfit(f"an identity matrix has 2 dims, and it has {len(tensor.shape)}", needs="ndim == 2")
+    check_dims(tensor, "an identity matrix has 2 dims", 2)
     rows, columns = tensor.shape
     return Resolved(Diagonals(0, columns + 1, min(rows, columns)))
 
 
 def dirac(tensor: TensorSpec, *, groups: int) -> Resolved:
     """torch.nn.init.dirac_: 1 at the centre tap where out = in channel, in each group of outputs, else 0."""
-    if len(tensor.shape) not in (3, 4, 5):
-        fault = f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}"
-        raise Unfit(fault, needs="ndim >= 3 and ndim <= 5")
+    check_dims(tensor, "the weight of a convolution has 3, 4 or 5 dims", 3, 5)
     out, into, *kernel = tensor.shape
     if out % groups:
         raise Unfit(f"its {out} output channels do not divide into {groups} groups")

@@ -7,7 +7,7 @@ from math import prod, sqrt
 from typing import TYPE_CHECKING
 
 from initctl.initializers.constant import Diagonals, centre_tap
-from initctl.initializers.initializer import Resolved, Unfit
+from initctl.initializers.initializer import Resolved, Unfit, check_dims
 from initctl.stream import Deterministic
 from initctl.stream.formulas import CountedLog, Hadamard, Sinusoid
 
@@ -47,8 +47,7 @@ def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
     """Whisper's positional embedding: `sinusoids` in transformers' models/whisper/modeling_whisper.py."""
     from initctl.stream.elementary64 import LARGEST_ANGLE
 
-    if len(tensor.shape) != 2:
-        raise Unfit(f"sinusoids take 2 dims, positions and channels, and it has {len(tensor.shape)}", needs="ndim == 2")
+    check_dims(tensor, "sinusoids take 2 dims, positions and channels", 2)
     positions, channels = tensor.shape
     if channels % 2 or channels < 4:
         raise Unfit(f"sinusoids take an even number of channels, 4 or more, and it has {channels}")
@@ -66,8 +65,7 @@ def arange_log(tensor: TensorSpec, *, start: float) -> Resolved:
 
 def lstm_bias(tensor: TensorSpec, *, forget: float) -> Resolved:
     """Zeros, but `forget` for the forget gate: the second quarter of torch's four."""
-    if len(tensor.shape) != 1:
-        raise Unfit(f"the bias of an LSTM has 1 dim, and it has {len(tensor.shape)}", needs="ndim == 1")
+    check_dims(tensor, "the bias of an LSTM has 1 dim", 1)
     (size,) = tensor.shape
     if size % _GATES:
         raise Unfit(f"the bias of an LSTM has {_GATES} equal parts, and {size} elements do not divide into them")
@@ -81,9 +79,7 @@ def zero_hadamard(tensor: TensorSpec) -> Resolved:
     A partial identity where there are no more outputs than inputs; else columns of the Hadamard matrix of size 2^c,
     the smallest that has a row for each output, times 2^(-c / 2).
     """
-    if len(tensor.shape) not in (2, 3, 4, 5):
-        fault = f"the weight of a layer has 2 dims, of a convolution 3, 4 or 5, and it has {len(tensor.shape)}"
-        raise Unfit(fault, needs="ndim >= 2 and ndim <= 5")
+    check_dims(tensor, "the weight of a layer has 2 dims, of a convolution 3, 4 or 5", 2, 5)
     out, into, *kernel = tensor.shape
     taps, centre = prod(kernel), centre_tap(kernel)
     if out <= into:

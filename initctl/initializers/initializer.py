@@ -34,6 +34,13 @@ class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error
         self.needs = needs
 
 
+def check_dims(tensor: TensorSpec, expected: str, least: int, most: int | None = None) -> None:
+    """Raise `Unfit` unless `tensor` has `least` dims, or some up to `most` of them: `expected` says why."""
+    needs = f"ndim >= {least} and ndim <= {most}" if most else f"ndim == {least}"
+    if not least <= len(tensor.shape) <= (most or least):
+        raise Unfit(f"{expected}, and it has {len(tensor.shape)}", needs=needs)
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """The law for one tensor, and the numbers that led to it and are worth showing (`fan_in`, `std`)."""
