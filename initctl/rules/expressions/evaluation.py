@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-from initctl.rules.expressions.terms import FIRST, Combined, Compared, Identifier, Literal, Operation, Subscript
+from initctl.rules.expressions.terms import FIRST, WORDS, Compared, Identifier, Literal, Operation, Subscript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,16 +39,16 @@ def evaluated(tree: Tree, lookup: Callable[[str], Value]) -> Value:
                 raise Undefined(str(reason.args[0]), tree) from None
         case Subscript(of=of, at=at):
             return _item(tree, evaluated(of, lookup), evaluated(at, lookup))
-        case Operation(operands=operands) if tree.function == FIRST:
+        case Operation(function=function, operands=operands) if function == FIRST:
             return _first(operands, lookup)
+        case Operation(function=word, operands=operands) if word in WORDS:
+            truths = (_truth(part, lookup) for part in operands)
+            return not next(truths) if word == "not" else (all if word == "and" else any)(truths)
         case Operation(function=function, operands=operands):
             return _applied(tree, function, [_number(part, lookup) for part in operands])
         case Compared(operands=operands, signs=signs):
             pairs = pairwise([evaluated(part, lookup) for part in operands])
             return all(_holds(tree, sign, *pair) for sign, pair in zip(signs, pairs, strict=True))
-        case Combined(word=word, operands=operands):
-            truths = (_truth(part, lookup) for part in operands)
-            return not next(truths) if word == "not" else (all if word == "and" else any)(truths)
 
 
 def _first(operands: Sequence[Tree], lookup: Callable[[str], Value]) -> int | float:
@@ -86,7 +86,10 @@ def _finite(value: Value, tree: Tree) -> Value:
 
 
 def _number(tree: Tree, lookup: Callable[[str], Value]) -> int | float:
-    value = evaluated(tree, lookup)
+    return _checked_number(evaluated(tree, lookup), tree)
+
+
+def _checked_number(value: Value, tree: Tree) -> int | float:
     if isinstance(value, (str, bool, tuple)):
         raise Undefined(f"{_described(value)} is not a number", tree)
     return value
@@ -100,12 +103,9 @@ def _truth(tree: Tree, lookup: Callable[[str], Value]) -> bool:
 
 
 def _holds(tree: Compared, sign: str, one: Value, other: Value) -> bool:
-    if sign in ("==", "!="):
-        return bool(_COMPARED[sign](one, other))
-    for value in (one, other):
-        if isinstance(value, (str, bool, tuple)):
-            raise Undefined(f"{_described(value)} is not a number", tree)
-    return bool(_COMPARED[sign](one, other))
+    if sign not in ("==", "!="):
+        one, other = _checked_number(one, tree), _checked_number(other, tree)
+    return bool(_OPERATIONS[sign](one, other))
 
 
 def _described(value: Value) -> str:
@@ -150,8 +150,6 @@ _OPERATIONS: dict[str, Callable[..., int | float]] = {
     "abs": abs,
     "min": lambda *numbers: min(numbers),
     "max": lambda *numbers: max(numbers),
-}
-_COMPARED: dict[str, Callable[[Value, Value], object]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,

@@ -47,7 +47,7 @@ class Subscript(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """A function or an operator on its operands."""
+    """A function, an operator, or one of `WORDS`, on its operands."""
 
     place: Excerpt
     function: str
@@ -62,15 +62,7 @@ class Compared(NamedTuple):
     signs: tuple[str, ...]
 
 
-class Combined(NamedTuple):
-    """`and`, `or` or `not` of conditions."""
-
-    place: Excerpt
-    word: str
-    operands: tuple[Tree, ...]
-
-
-Tree = Literal | Identifier | Subscript | Operation | Compared | Combined
+Tree = Literal | Identifier | Subscript | Operation | Compared
 
 
 def identifiers(tree: Tree) -> Iterator[Identifier]:
@@ -82,5 +74,5 @@ def identifiers(tree: Tree) -> Iterator[Identifier]:
                 yield name
             case Subscript(of=of, at=at):
                 waiting += (of, at)
-            case Operation(operands=operands) | Compared(operands=operands) | Combined(operands=operands):
+            case Operation(operands=operands) | Compared(operands=operands):
                 waiting += operands
