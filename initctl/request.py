@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
-    from initctl.recipes import Recipe
+    from initctl.recipes.reading import Recipe
 
     Path = str | os.PathLike[str]
 

@@ -1,4 +1,4 @@
-"""Files and presets → a recipe: a document, after those that it extends."""
+"""Files and presets → a recipe: the rules of a document, after those of the documents that it extends."""
 
 from __future__ import annotations
 
@@ -10,18 +10,43 @@ from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.reading import read_small
 from initctl.recipes.document import parse_document
 from initctl.recipes.positions import DocumentText
-from initctl.recipes.presets import find_preset, preset_names
-from initctl.recipes.recipe import PRESET, Recipe, Seed
+from initctl.recipes.presets import PRESET, find_preset, preset_names
 from initctl.rules import Scope
 
 if TYPE_CHECKING:
     from initctl.recipes.document import Document
-    from initctl.rules import Expression, Value
+    from initctl.rules import Expression, Rule, Value
 
 LONGEST = 1 << 20
 """Bytes of a file."""
 MOST_DOCUMENTS = 64
 """That a recipe extends, directly or through others."""
+
+
+class Seed(NamedTuple):
+    """A seed, and the document that says it."""
+
+    value: int
+    source: str
+
+
+class Recipe(NamedTuple):
+    """Rules in the order in which they count, under one `scope`, and the seeds that it says: its own, or else those of
+    the documents that it extends, which may contradict each other.
+
+    `documents` are the identities of itself and of all that it extends.
+    """
+
+    source: str
+    rules: tuple[Rule, ...]
+    scope: Scope
+    seeds: tuple[Seed, ...] = ()
+    documents: frozenset[str] = frozenset()
+
+    @property
+    def extends_preset(self) -> bool:
+        """Whether it is a preset, or extends one."""
+        return any(document.startswith(PRESET) for document in self.documents)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
