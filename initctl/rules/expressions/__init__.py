@@ -7,14 +7,12 @@
 Whoever asks for a value says what names stand for.
 
 expression.py   an expression: its text, its tree, its value, the variables that it needs
-terms.py        what it is made of
+terms.py        what it is made of, and the value of each part
 parser.py       text → tree
-evaluation.py   tree → value
 """
 
-from initctl.rules.expressions.evaluation import Undefined
 from initctl.rules.expressions.expression import Circular, Expression, needed, parse_condition, parse_expression
-from initctl.rules.expressions.terms import CONFIG, RESERVED, Value
+from initctl.rules.expressions.terms import CONFIG, RESERVED, Undefined, Value
 
 __all__ = [
     "CONFIG",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt
-from initctl.rules.expressions.evaluation import evaluated
 from initctl.rules.expressions.parser import parse_tree
 from initctl.rules.expressions.terms import identifiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
-    from initctl.rules.expressions.terms import Tree, Value
+    from initctl.rules.expressions.terms import Lookup, Tree, Value
 
 
 class Expression(NamedTuple):
@@ -31,12 +30,12 @@ class Expression(NamedTuple):
         """The names that it uses."""
         return frozenset(use.name for use in identifiers(self.tree))
 
-    def value(self, lookup: Callable[[str], Value]) -> Value:
+    def value(self, lookup: Lookup) -> Value:
         """Its value, if `lookup` returns what a name stands for, or raises `KeyError` with the reason.
 
         Raises `Undefined`. Numbers are finite.
         """
-        return evaluated(self.tree, lookup)
+        return self.tree.value(lookup)
 
     def renamed(self, names: Mapping[str, str]) -> str:
         """Its text with these `names` in place of its own."""

@@ -1,7 +1,12 @@
-"""The text of an expression → its tree."""
+"""The text of an expression → its tree.
+
+Numbers are plain ASCII decimals, so that nothing odd is taken for a number by accident: no `nan`, no `inf`, no
+underscores, no digits of other scripts, nothing that overflows to infinity or that is not zero and becomes it.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -18,7 +23,6 @@ from initctl.rules.expressions.terms import (
     Operation,
     Subscript,
 )
-from initctl.rules.number import parse_number
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ _Parsed = TypeVar("_Parsed")
 
 LONGEST_EXPRESSION = 1000
 """Characters."""
+LONGEST_NUMBER = 400
+"""Characters; more than any float64 needs written out in full."""
 MOST_PARTS = 200
 """Numbers, names and operators in an expression."""
 DEEPEST = 50
@@ -63,7 +69,7 @@ def parse_tree(source: Excerpt, *, conditions: bool) -> Tree:
 
     Raises `RuleError`.
     """
-    return _Parser(source, conditions=conditions).parse()
+    return _ExpressionParser(source, conditions=conditions).parse()
 
 
 class _Token(NamedTuple):
@@ -72,7 +78,7 @@ class _Token(NamedTuple):
     place: Excerpt
 
 
-class _Parser:
+class _ExpressionParser:
     """Recursive descent over one expression."""
 
     def __init__(self, source: Excerpt, *, conditions: bool) -> None:
@@ -162,7 +168,7 @@ class _Parser:
         token = self.next()
         match token.kind:
             case "number":
-                return Literal(token.place, parse_number(token.place))
+                return Literal(token.place, _number(token))
             case "text" if self.conditions:
                 return Literal(token.place, token.text[1:-1])
             case "name" if token.text not in WORDS:
@@ -244,3 +250,17 @@ class _Parser:
 def _over(function: str, left: Tree, right: Tree) -> Tree:
     """An operator over the operands on both sides of it."""
     return Operation(left.place.up_to(right.place), function, (left, right))
+
+
+def _number(token: _Token) -> int | float:
+    """An int if it is written with neither point nor exponent, else a float."""
+    value = float(token.text)
+    if len(token.text) > LONGEST_NUMBER:
+        fault, hint = "is not a number", "write a decimal such as 0.02 or 1e-5"
+    elif math.isinf(value):
+        fault, hint = "overflows: the largest number is about 1.8e308", None
+    elif value == 0 and re.search("[1-9]", re.split("[eE]", token.text)[0]):
+        fault, hint = "underflows to 0", "write 0 if that is meant"
+    else:
+        return int(token.text) if token.text.isdigit() else value
+    raise RuleError(Problem("rule.number", f"{shown(token.text)} {fault}", hint, token.place))
