@@ -6,15 +6,30 @@ Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; wha
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from initctl.initializers import constant, random, scaling
+from initctl.initializers import random, scaling
 from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
-from initctl.initializers.later import Later
 from initctl.initializers.parameters import LAYOUT, SLICE, SPLIT, Number, Parameter, Text, Whole, Word
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Later:
+    """The functions of a module, which is imported once one of them is called: most plans need none of them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, function: str) -> Callable[..., Any]:
+        return lambda *arguments, **named: getattr(import_module(self._name), function)(*arguments, **named)
+
+
 deterministic, revising, structured = (
-    Later(f"initctl.initializers.{name}") for name in ("deterministic", "revising", "structured")
+    _Later(f"initctl.initializers.{name}") for name in ("deterministic", "revising", "structured")
 )
 _TORCH = "torch.nn.init.{}_"
 _JAX = "jax.nn.initializers.{}"
@@ -43,6 +58,7 @@ _ARRANGEMENT = (
 _GAIN = Parameter("gain", Number(minimum=0), 1)
 _MEAN = Parameter("mean", Number(), 0)
 _STD = Parameter("std", Number(minimum=0), 1)
+_check_steps = partial(random.check_order, default_a=random.DEFAULT_STEP_A, default_b=random.DEFAULT_STEP_B)
 _by_fans = partial(Initializer, check=check_arrangement)
 _KAIMING = (
     Parameter("a", Number(), 0),
@@ -54,7 +70,7 @@ _KAIMING = (
 LAWS = (
     Initializer(
         "zeros",
-        constant.zeros,
+        partial(deterministic.constant, val=0),
         summary="every element 0",
         formula="0",
         source=_TORCH.format("zeros"),
@@ -62,7 +78,7 @@ LAWS = (
     ),
     Initializer(
         "ones",
-        constant.ones,
+        partial(deterministic.constant, val=1),
         summary="every element 1",
         formula="1",
         source=_TORCH.format("ones"),
@@ -70,7 +86,7 @@ LAWS = (
     ),
     Initializer(
         "constant",
-        constant.constant,
+        deterministic.constant,
         (Parameter("val", Number()),),
         summary="every element the same number",
         formula="val",
@@ -79,7 +95,7 @@ LAWS = (
     ),
     Initializer(
         "eye",
-        constant.eye,
+        deterministic.eye,
         summary="identity matrix, 2 dims",
         formula="1 where row = column, else 0",
         source=_TORCH.format("eye"),
@@ -87,7 +103,7 @@ LAWS = (
     ),
     Initializer(
         "dirac",
-        constant.dirac,
+        deterministic.dirac,
         (Parameter("groups", Whole(minimum=1), 1),),
         summary="convolution that passes its input through, 3 to 5 dims",
         formula="1 at the centre tap k // 2 where out channel = in channel, in each group, else 0",
@@ -139,7 +155,7 @@ LAWS = (
         formula="U(a, b)",
         source=_TORCH.format("uniform"),
         example="fc.weight=uniform:a=-0.1,b=0.1",
-        check=random.check_uniform,
+        check=partial(random.check_order, default_a=0, default_b=1),
     ),
     Initializer(
         "normal",
@@ -176,7 +192,7 @@ LAWS = (
         formula="exp(U(ln a, ln b)), never outside a ≤ x ≤ b",
         source="mamba_ssm/modules/mamba_simple.py, where it draws time steps",
         example="gate.scale=log_uniform:a=0.001,b=0.1",
-        check=random.check_log_uniform,
+        check=_check_steps,
     ),
     Initializer(
         "inv_softplus_log_uniform",
@@ -190,7 +206,7 @@ LAWS = (
         formula="x + ln(1 - exp(-x)), the inverse of softplus, of x = max(exp(U(ln a, ln b)), floor)",
         source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
         example="*.dt_proj.bias=inv_softplus_log_uniform",
-        check=random.check_log_uniform,
+        check=_check_steps,
     ),
     _by_fans(
         "xavier_uniform",

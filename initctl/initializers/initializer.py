@@ -81,13 +81,16 @@ class BoundCall:
     arguments: Mapping[str, Argument | Expression | None]
     given: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        """Raise `RuleError` if what the rule gives does not go together, as far as it is known before any tensor."""
+        if self.initializer.check and not self.expressions:
+            self.initializer.check({name: self.values[name] for name in self.given})
+
     @classmethod
     def of(cls, initializer: Initializer, given: Mapping[str, Argument | Expression]) -> BoundCall:
         """`initializer` with `given` arguments and its defaults for the rest. Raises `RuleError` as `check` does."""
         arguments = {p.name: given.get(p.name, p.default) for p in initializer.parameters}
-        found = cls(initializer, arguments, frozenset(given))
-        found.check()
-        return found
+        return cls(initializer, arguments, frozenset(given))
 
     @property
     def values(self) -> dict[str, Argument]:
@@ -108,20 +111,11 @@ class BoundCall:
 
         Raises `Unfit` where one has none, or one that its parameter does not accept.
         """
-        if not self.expressions:
-            return self
         values = {name: self._value(name, expression, lookup) for name, expression in self.expressions.items()}
-        known = BoundCall(self.initializer, {**self.arguments, **values}, self.given)
         try:
-            known.check()
+            return BoundCall(self.initializer, {**self.arguments, **values}, self.given)
         except RuleError as error:
             raise Unfit(str(error)) from None
-        return known
-
-    def check(self) -> None:
-        """Raise `RuleError` where what the rule gives does not go together, as far as it is known before any tensor."""
-        if self.initializer.check and not self.expressions:
-            self.initializer.check({name: self.values[name] for name in self.given})
 
     def _value(self, name: str, expression: Expression, lookup: Callable[[str], Value]) -> Argument:
         parameter = next(parameter for parameter in self.initializer.parameters if parameter.name == name)

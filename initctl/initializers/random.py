@@ -24,12 +24,10 @@ _SERIES = 16
 
 
 def uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
-    """U(a, b), a ≤ b: torch.nn.init.uniform_."""
     return Resolved(Uniform(a, b))
 
 
 def normal(_: TensorSpec, *, mean: float, std: float) -> Resolved:
-    """N(mean, std²), std ≥ 0: torch.nn.init.normal_."""
     return Resolved(Normal(mean, std))
 
 
@@ -89,16 +87,6 @@ def unit_truncated_std(cut: float) -> float:
         probability += term / (2 * n + 1)
         term *= -half_square / (n + 1)
     return cut * sqrt(moment / probability)
-
-
-def check_uniform(arguments: Arguments) -> None:
-    """Refuse an empty interval."""
-    check_order(arguments, 0, 1)
-
-
-def check_log_uniform(arguments: Arguments) -> None:
-    """Refuse an empty interval."""
-    check_order(arguments, DEFAULT_STEP_A, DEFAULT_STEP_B)
 
 
 def check_trunc_normal(arguments: Arguments) -> None:

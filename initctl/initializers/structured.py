@@ -145,7 +145,6 @@ def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) ->
 
 
 def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
-    """Martens 2010: N(0, std²), with ceil(sparsity · rows) rows of each column zero, 0 ≤ sparsity ≤ 1."""
     check_dims(tensor, "a matrix has 2 dims", 2)
     rows, columns = tensor.shape
     zeros = ceil(sparsity * rows)
