@@ -90,8 +90,9 @@ def _content(text: DocumentText) -> dict[str, Any]:
         raise RuleError(Problem("recipe.malformed", f"{place}: is not TOML: nested too deeply")) from None
     except ValueError as error:  # also a number of too many digits
         fault, found = fault_position(text.text, str(error))
-        message = f"{place}{(found and f':{found}') or ''}: is not TOML: {escape(fault)}"
-        raise RuleError(Problem("recipe.malformed", message, None, found and found.excerpt)) from None
+        at, excerpt = found or ("", None)
+        message = f"{place}{at and f':{at}'}: is not TOML: {escape(fault)}"
+        raise RuleError(Problem("recipe.malformed", message, None, excerpt)) from None
 
 
 class _Field(NamedTuple):

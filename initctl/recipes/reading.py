@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from initctl.recipes.document import Document
     from initctl.rules import Expression, Rule, Value
 
+    _Documents = dict[str, tuple[Document, tuple["Seed", ...]]]
+    """By their identities, each with the seeds that it says, or else that those say which it extends."""
+
 LONGEST = 1 << 20
 """Bytes of a file."""
 MOST_DOCUMENTS = 64
@@ -49,26 +52,15 @@ class Recipe(NamedTuple):
         return any(document.startswith(PRESET) for document in self.documents)
 
 
-def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe in the file at `path`. Raises `UsageError`: of its text, `RuleError`."""
-    return _recipe(os.fspath(path))
-
-
 def read_preset(name: str) -> Recipe:
     """The recipe of the preset `name`. Raises `UsageError`."""
-    return _recipe(PRESET + name)
+    return read_recipe(PRESET + name)
 
 
-class _Read(NamedTuple):
-    """A document, and the seeds that it says, or else that those say which it extends."""
-
-    document: Document
-    seeds: tuple[Seed, ...]
-
-
-def _recipe(origin: str) -> Recipe:
-    documents: dict[str, _Read] = {}
-    seeds = _collect(origin, documents, ())
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in the file at `path`. Raises `UsageError`: of its text, `RuleError`."""
+    documents: _Documents = {}
+    seeds = _collect(os.fspath(path), documents, ())
     variables: dict[str, Expression] = {}
     config: dict[str, Value] = {}
     for document, _ in documents.values():
@@ -82,7 +74,7 @@ def _recipe(origin: str) -> Recipe:
     return Recipe(last.source, rules, scope, seeds, frozenset(documents))
 
 
-def _collect(origin: str, documents: dict[str, _Read], chain: tuple[str, ...]) -> tuple[Seed, ...]:
+def _collect(origin: str, documents: _Documents, chain: tuple[str, ...]) -> tuple[Seed, ...]:
     """Add the document at `origin` to `documents`, after those that it extends, each once. Returns its seeds.
 
     `chain` are those that led to it, by their identities.
@@ -102,8 +94,9 @@ def _collect(origin: str, documents: dict[str, _Read], chain: tuple[str, ...]) -
             for seed in _collect(_beside(origin, other), documents, (*chain, identity))
         ]
         own = () if document.seed is None else (Seed(document.seed, document.source),)
-        documents[identity] = _Read(document, own or tuple(extended))
-    return documents[identity].seeds
+        documents[identity] = document, own or tuple(extended)
+    _, seeds = documents[identity]
+    return seeds
 
 
 def _real_path(path: str) -> str:
