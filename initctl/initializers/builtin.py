@@ -44,8 +44,6 @@ _GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state sp
 _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
 _ASH = "physicsnemo/nn/module/utils/weight_init.py; Ash, Adams: On warm-starting neural network training (2020)"
-_NAKAMURA = "allenai/OLMoE, scripts/sparsify_ckpt_unsharded.py; Nakamura et al.: Drop-Upcycling (2025)"
-_HEWITT = "transformers/modeling_utils.py; Hewitt: Initializing new word embeddings for pretrained models (2021)"
 
 _TRUTH = Word(("false", "true"))
 _LAYOUT = Parameter("layout", LAYOUT, optional=True)
@@ -340,7 +338,7 @@ REVISIONS = (
         (Parameter("p", Number(0, 1)), _MEAN, Parameter("std", Number(minimum=0))),
         summary="a share of the elements anew, normal, the others as they are",
         formula="N(mean, std²) with probability p, else old; each element by itself",
-        source=_NAKAMURA,
+        source="allenai/OLMoE, scripts/sparsify_ckpt_unsharded.py; Nakamura et al.: Drop-Upcycling (2025)",
         example="*.experts.*.weight=reinit:p=0.5,std=0.02",
     ),
     Initializer(
@@ -361,7 +359,7 @@ REVISIONS = (
         (Parameter("of", SLICE), Parameter("std", Number(minimum=0), 0)),
         summary="the mean of some old rows in every row, with noise",
         formula="mean of rows a ≤ i < b, + std · N(0, 1)",
-        source=_HEWITT,
+        source="transformers/modeling_utils.py; Hewitt: Initializing new word embeddings for pretrained models (2021)",
         example="embed_tokens.weight[32000:]=mean_rows:of=0:32000",
     ),
     Initializer(

@@ -64,7 +64,7 @@ class PartlyNormal(RevisingLaw):
 
 
 @dataclass(frozen=True, slots=True)
-class Copied(RevisingLaw):
+class CopiedTensor(RevisingLaw):
     """What another tensor holds at the same index, or, where a `row` is given, that row of it in every row.
 
     An element has `parts` values: 2 where it is complex.
@@ -167,7 +167,7 @@ def copy(tensor: TensorSpec, *, row: int | None, **given: str) -> Resolved:
     file, mark, name = given["from"].rpartition(FILE_MARK)
     if row is not None and not tensor.shape:
         raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
-    return Resolved(Copied(Source(name, file if mark else None), row))
+    return Resolved(CopiedTensor(Source(name, file if mark else None), row))
 
 
 def mean_rows(tensor: TensorSpec, *, of: str, std: float) -> Resolved:
