@@ -6,18 +6,4 @@ positions.py   where in a document something is
 writing.py     rules → a TOML document that says the same
 presets.py     the presets that are here, and which of them fits a model
 schema.py      the JSON Schema of recipes, for editors
-
-What reads and writes recipes is imported from its module, so that presets are listed without it.
 """
-
-from initctl.recipes.presets import AUTO, Preset, better_preset, find_preset, preset_for, preset_names, presets
-
-__all__ = [
-    "AUTO",
-    "Preset",
-    "better_preset",
-    "find_preset",
-    "preset_for",
-    "preset_names",
-    "presets",
-]

@@ -29,7 +29,7 @@ from initctl.errors import Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
 from initctl.recipes.positions import DocumentText, fault_position
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
-from initctl.rules.expressions import RESERVED
+from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 

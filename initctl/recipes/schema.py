@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.initializers import KEEP, REGISTRY, Number, Whole, Word
 from initctl.recipes.document import PRESET_KEYS, RULE_KEYS
-from initctl.rules.expressions import RESERVED
+from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ expressions/    arithmetic and conditions
 """
 
 from initctl.rules.call import Call, parse_call
-from initctl.rules.expressions import Circular, Expression, Undefined, Value, needed, parse_condition, parse_expression
+from initctl.rules.expressions.expression import Circular, Expression, needed, parse_condition, parse_expression
+from initctl.rules.expressions.terms import Undefined, Value
 from initctl.rules.glob import Glob, highest_numbers
 from initctl.rules.pattern import quoted
 from initctl.rules.rule import Origin, Rule, Scope, parse_rule

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, Characters, CharSet, NumberRange
-from initctl.rules.expressions import RESERVED
+from initctl.rules.expressions.terms import RESERVED
 
 if TYPE_CHECKING:
     from initctl.errors import Excerpt

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt, RuleError, shown
 from initctl.rules.call import Call, parse_call, syntax_error
-from initctl.rules.expressions import parse_condition
+from initctl.rules.expressions.expression import parse_condition
 from initctl.rules.selector import Selector, parse_selector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from initctl.rules.expressions import Expression, Value
+    from initctl.rules.expressions.expression import Expression
+    from initctl.rules.expressions.terms import Value
 
 
 _SELECTOR = re.compile(r"(?:\\.|\[(?:\\.|[^\]\\])*\]|[^=\[\\])*", re.DOTALL)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.call import between_commas
-from initctl.rules.expressions import Expression, parse_expression
+from initctl.rules.expressions.expression import Expression, parse_expression
 from initctl.rules.glob import Glob
 from initctl.rules.regex import PREFIX, Regex
 

@@ -10,18 +10,3 @@ expression.py   an expression: its text, its tree, its value, the variables that
 terms.py        what it is made of, and the value of each part
 parser.py       text → tree
 """
-
-from initctl.rules.expressions.expression import Circular, Expression, needed, parse_condition, parse_expression
-from initctl.rules.expressions.terms import CONFIG, RESERVED, Undefined, Value
-
-__all__ = [
-    "CONFIG",
-    "RESERVED",
-    "Circular",
-    "Expression",
-    "Undefined",
-    "Value",
-    "needed",
-    "parse_condition",
-    "parse_expression",
-]
