@@ -178,7 +178,6 @@ class TensorPart:
 
     @property
     def numel(self) -> int:
-        """Elements."""
         if self.rows is None:
             return self.tensor.numel
         return (self.rows[1] - self.rows[0]) * prod(self.tensor.shape[1:])

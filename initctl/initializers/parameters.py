@@ -99,8 +99,6 @@ class Whole(NamedTuple):
 
 
 class Word(NamedTuple):
-    """One of some words."""
-
     choices: tuple[str, ...]
 
     @property

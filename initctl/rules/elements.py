@@ -49,7 +49,6 @@ class Subject:
 
     @cached_property
     def numbers(self) -> dict[int, int]:
-        """Where its numbers begin and end."""
         return numbers_in(self.name)
 
     def starts(self, element: Characters | CharSet) -> Places:

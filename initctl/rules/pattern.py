@@ -44,8 +44,6 @@ def parse_pattern(source: Excerpt) -> Elements:
 
 
 class _PatternParser:
-    """Recursive descent over one pattern."""
-
     def __init__(self, source: Excerpt) -> None:
         self.source = source
         self.pattern = str(source)

@@ -27,7 +27,6 @@ class Expression(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        """The names that it uses."""
         return frozenset(use.name for use in identifiers(self.tree))
 
     def value(self, lookup: Lookup) -> Value:

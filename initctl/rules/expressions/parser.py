@@ -79,8 +79,6 @@ class _Token(NamedTuple):
 
 
 class _ExpressionParser:
-    """Recursive descent over one expression."""
-
     def __init__(self, source: Excerpt, *, conditions: bool) -> None:
         self.source = source
         self.text = text = str(source)
