@@ -48,11 +48,18 @@ _Parsed = TypeVar("_Parsed")
 _Kind = TypeVar("_Kind")
 
 
+class Seed(NamedTuple):
+    """A seed, and the document that says it."""
+
+    value: int
+    source: str
+
+
 class Document(NamedTuple):
     """What one document says: `source` is what messages call it, and `tables` are its rules, without a scope."""
 
     source: str
-    seed: int | None
+    seeds: tuple[Seed, ...]
     extends: tuple[str, ...]
     vars: Mapping[str, Expression]
     config: Mapping[str, Value]
@@ -73,7 +80,7 @@ def parse_document(text: DocumentText) -> Document:
     variables, config = document.inner("vars", {}), document.inner("config", {})
     return Document(
         text.source,
-        document.inner("seed").seed(),
+        document.inner("seed").seeds(),
         tuple(document.inner("extends", []).texts()),
         {name: variables.inner(name).variable(name) for name in variables.table()},
         {name: _config_value(text, name, value) for name, value in dotted(config.table())},
@@ -167,9 +174,11 @@ class _Field(NamedTuple):
             raise self.error("cannot be the name of a variable", hint)
         return self.parsed(parse_expression, self.argument())
 
-    def seed(self) -> int | None:
-        if self.value is None or (type(self.value) is int and 0 <= self.value < SEED_LIMIT):
-            return self.value
+    def seeds(self) -> tuple[Seed, ...]:
+        if self.value is None:
+            return ()
+        if type(self.value) is int and 0 <= self.value < SEED_LIMIT:
+            return (Seed(self.value, self.document.source),)
         raise self.error(f"{shown(self.value)} is not a whole number from 0 to 2^64 - 1")
 
     def of(self, kind: type[_Kind], fault: str) -> _Kind:

@@ -14,23 +14,13 @@ from initctl.recipes.presets import PRESET, find_preset, preset_names
 from initctl.rules import Scope
 
 if TYPE_CHECKING:
-    from initctl.recipes.document import Document
+    from initctl.recipes.document import Document, Seed
     from initctl.rules import Expression, Rule, Value
-
-    _Documents = dict[str, tuple[Document, tuple["Seed", ...]]]
-    """By their identities, each with the seeds that it says, or else that those say which it extends."""
 
 LONGEST = 1 << 20
 """Bytes of a file."""
 MOST_DOCUMENTS = 64
 """That a recipe extends, directly or through others."""
-
-
-class Seed(NamedTuple):
-    """A seed, and the document that says it."""
-
-    value: int
-    source: str
 
 
 class Recipe(NamedTuple):
@@ -59,25 +49,24 @@ def read_preset(name: str) -> Recipe:
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """The recipe in the file at `path`. Raises `UsageError`: of its text, `RuleError`."""
-    documents: _Documents = {}
-    seeds = _collect(os.fspath(path), documents, ())
+    documents: dict[str, Document] = {}
+    last = _collect(os.fspath(path), documents, ())
     variables: dict[str, Expression] = {}
     config: dict[str, Value] = {}
-    for document, _ in documents.values():
+    for document in documents.values():
         variables |= document.vars
         config |= document.config
     scope = Scope(variables, config)
-    rules = tuple(rule for document, _ in documents.values() for rule in document.rules(scope))
-    last, _ = next(reversed(documents.values()))
+    rules = tuple(rule for document in documents.values() for rule in document.rules(scope))
     if not rules:
         raise RuleError(Problem("recipe.empty", f"{shown(last.source)}: has no rules", "write [[rule]] above each"))
-    return Recipe(last.source, rules, scope, seeds, frozenset(documents))
+    return Recipe(last.source, rules, scope, last.seeds, frozenset(documents))
 
 
-def _collect(origin: str, documents: _Documents, chain: tuple[str, ...]) -> tuple[Seed, ...]:
-    """Add the document at `origin` to `documents`, after those that it extends, each once. Returns its seeds.
+def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> Document:
+    """Add the document at `origin` to `documents`, after those that it extends, each once, by their identities.
 
-    `chain` are those that led to it, by their identities.
+    `chain` are those that led to it. If it says no seed, it has those of the documents that it extends.
     """
     identity = origin if origin.startswith(PRESET) else _real_path(origin)
     if identity in chain:
@@ -88,15 +77,10 @@ def _collect(origin: str, documents: _Documents, chain: tuple[str, ...]) -> tupl
             fault = f"{shown(origin)}: extends more than {MOST_DOCUMENTS} documents"
             raise RuleError(Problem("recipe.malformed", fault))
         document = _read(origin)
-        extended = [
-            seed
-            for other in document.extends
-            for seed in _collect(_beside(origin, other), documents, (*chain, identity))
-        ]
-        own = () if document.seed is None else (Seed(document.seed, document.source),)
-        documents[identity] = document, own or tuple(extended)
-    _, seeds = documents[identity]
-    return seeds
+        extended = [_collect(_beside(origin, other), documents, (*chain, identity)) for other in document.extends]
+        seeds = document.seeds or tuple(seed for other in extended for seed in other.seeds)
+        documents[identity] = document._replace(seeds=seeds)
+    return documents[identity]
 
 
 def _real_path(path: str) -> str:
