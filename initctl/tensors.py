@@ -127,11 +127,6 @@ class TensorSpec:
         return prod(self.shape)
 
     @property
-    def numbers(self) -> int:
-        """Real numbers stored: two for each complex element, else one."""
-        return self.numel * self.dtype.parts
-
-    @property
     def nbytes(self) -> int:
         return self.numel * self.dtype.bits // 8
 

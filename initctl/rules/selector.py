@@ -79,9 +79,6 @@ def _rows(source: Excerpt, opened: int) -> Rows:
     if others:
         message = f"{shown(text[opened:])}: a slice of rows has no step"
         raise RuleError(Problem("rule.rows", message, "write [START:STOP]", source.part(opened, len(text))))
-    start, stop = _bound(source.part(opened + 1, first)), _bound(source.part(first + 1, closed))
+    bounds = source.part(opened + 1, first), source.part(first + 1, closed)
+    start, stop = (parse_expression(bound) if str(bound).strip() else None for bound in bounds)
     return Rows(text[opened:], start, stop)
-
-
-def _bound(source: Excerpt) -> Expression | None:
-    return parse_expression(source) if str(source).strip() else None

@@ -181,8 +181,9 @@ def _described(value: Value) -> str:
 
 
 def _applied(tree: Operation, numbers: list[int | float]) -> int | float:
+    is_sign = tree.function == "-" and len(numbers) == 1
     try:
-        result = _operation(tree.function, len(numbers))(*numbers)
+        result = -numbers[0] if is_sign else _OPERATIONS[tree.function](*numbers)
     except ZeroDivisionError:
         raise Undefined("a number is divided by 0", tree) from None
     except (ValueError, OverflowError):
@@ -191,10 +192,6 @@ def _applied(tree: Operation, numbers: list[int | float]) -> int | float:
         written = f"{tree.function} of {', '.join(f'{number:.6g}' for number in numbers)}"
         raise Undefined(f"{written} is not defined, or too large", tree)
     return float(result) if abs(result) >= _EXACT else result
-
-
-def _operation(function: str, count: int) -> Callable[..., int | float]:
-    return operator.neg if function == "-" and count == 1 else _OPERATIONS[function]
 
 
 def _power(base: float, exponent: float) -> int | float:
