@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,12 +17,16 @@ is kept elsewhere: no rule can write them."""
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """An element type: torch's name for it, its tag in a safetensors header, if it has one, its width."""
+    """An element type: torch's name for it, its tag in a safetensors header, if it has one, its width.
+
+    `largest` is the largest finite number it holds, of a complex one in either part; 0 if no rule can write it.
+    """
 
     name: str
     tag: str | None
     bits: int
     kind: ElementKind
+    largest: float = field(default=0, compare=False)  # follows from the name
 
     @property
     def is_floating(self) -> bool:
@@ -54,17 +58,6 @@ class DType:
             raise TypeError(f"{self.name}: NumPy has no such type")
         return self.bits // self.parts // 8
 
-    @property
-    def largest(self) -> float:
-        """The largest finite number it holds."""
-        if self.kind == "bool":
-            return 1
-        if self.kind == "integer":
-            return self._integers[1]
-        if self.kind in _UNWRITABLE:
-            raise TypeError(f"{self.name}: NumPy has no such type")
-        return _LARGEST[_PARTS.get(self.name, self.name)]
-
     def holds(self, value: float) -> bool:
         """Whether `value` can be stored: exactly, in an integer, bool or scale type; in a float,
         without overflow and without becoming 0.
@@ -74,19 +67,12 @@ class DType:
         if self.kind == "bool":
             return value in (0, 1)
         if self.kind == "integer":
-            low, high = self._integers
-            return math.isfinite(value) and value == int(value) and low <= value <= high
+            least = 0 if self.name.startswith("u") else -self.largest - 1
+            return math.isfinite(value) and value == int(value) and least <= value <= self.largest
         if self.is_floating and every_float_holds(abs(value)):
             return True
         stored = value if self.is_double else self.rounded(value)
         return stored == value if self.kind == "scale" else math.isfinite(stored) and (stored != 0 or value == 0)
-
-    @property
-    def _integers(self) -> tuple[int, int]:
-        """The least and the largest integer of an integer type."""
-        if self.name.startswith("u"):
-            return 0, 2**self.bits - 1
-        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
 
     def rounded(self, value: float) -> float:
         """`value` through float32 to this type and back: what a computed value becomes. Infinite or NaN on overflow."""
@@ -97,30 +83,30 @@ class DType:
 
 
 DTYPES: tuple[DType, ...] = (
-    DType("bool", "BOOL", 8, "bool"),
-    DType("uint8", "U8", 8, "integer"),
-    DType("int8", "I8", 8, "integer"),
-    DType("uint16", "U16", 16, "integer"),
-    DType("int16", "I16", 16, "integer"),
-    DType("uint32", "U32", 32, "integer"),
-    DType("int32", "I32", 32, "integer"),
-    DType("uint64", "U64", 64, "integer"),
-    DType("int64", "I64", 64, "integer"),
+    DType("bool", "BOOL", 8, "bool", 1),
+    DType("uint8", "U8", 8, "integer", 2**8 - 1),
+    DType("int8", "I8", 8, "integer", 2**7 - 1),
+    DType("uint16", "U16", 16, "integer", 2**16 - 1),
+    DType("int16", "I16", 16, "integer", 2**15 - 1),
+    DType("uint32", "U32", 32, "integer", 2**32 - 1),
+    DType("int32", "I32", 32, "integer", 2**31 - 1),
+    DType("uint64", "U64", 64, "integer", 2**64 - 1),
+    DType("int64", "I64", 64, "integer", 2**63 - 1),
     DType("float4_e2m1fn", "F4", 4, "packed"),
     DType("float6_e2m3fn", "F6_E2M3", 6, "packed"),
     DType("float6_e3m2fn", "F6_E3M2", 6, "packed"),
-    DType("float8_e4m3fn", "F8_E4M3", 8, "float"),
-    DType("float8_e5m2", "F8_E5M2", 8, "float"),
-    DType("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, "float"),
-    DType("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, "float"),
-    DType("float8_e8m0fnu", "F8_E8M0", 8, "scale"),
-    DType("float16", "F16", 16, "float"),
-    DType("bfloat16", "BF16", 16, "float"),
-    DType("float32", "F32", 32, "float"),
-    DType("float64", "F64", 64, "float"),
-    DType("complex32", None, 32, "complex"),
-    DType("complex64", "C64", 64, "complex"),
-    DType("complex128", None, 128, "complex"),
+    DType("float8_e4m3fn", "F8_E4M3", 8, "float", 448.0),
+    DType("float8_e5m2", "F8_E5M2", 8, "float", 57344.0),
+    DType("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, "float", 240.0),
+    DType("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, "float", 57344.0),
+    DType("float8_e8m0fnu", "F8_E8M0", 8, "scale", 2.0**127),
+    DType("float16", "F16", 16, "float", 65504.0),
+    DType("bfloat16", "BF16", 16, "float", (2 - 2.0**-7) * 2.0**127),
+    DType("float32", "F32", 32, "float", (2 - 2.0**-23) * 2.0**127),
+    DType("float64", "F64", 64, "float", (2 - 2.0**-52) * 2.0**1023),
+    DType("complex32", None, 32, "complex", 65504.0),
+    DType("complex64", "C64", 64, "complex", (2 - 2.0**-23) * 2.0**127),
+    DType("complex128", None, 128, "complex", (2 - 2.0**-52) * 2.0**1023),
     DType("qint8", None, 8, "quantized"),
     DType("quint8", None, 8, "quantized"),
     DType("qint32", None, 32, "quantized"),
@@ -131,18 +117,6 @@ BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 
 _UNWRITABLE = ("packed", "quantized")
-_LARGEST = {
-    "float8_e4m3fn": 448.0,
-    "float8_e5m2": 57344.0,
-    "float8_e4m3fnuz": 240.0,
-    "float8_e5m2fnuz": 57344.0,
-    "float8_e8m0fnu": 2.0**127,
-    "float16": 65504.0,
-    "bfloat16": (2 - 2.0**-7) * 2.0**127,
-    "float32": (2 - 2.0**-23) * 2.0**127,
-    "float64": (2 - 2.0**-52) * 2.0**1023,
-}
-"""The largest finite number of each type with an exponent."""
 _PARTS = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
 
 

@@ -13,7 +13,7 @@ from initctl.formats import read_checkpoint, read_config
 from initctl.integers import as_integer
 from initctl.planning import Options, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
-from initctl.recipes import AUTO, better_preset, preset_for
+from initctl.recipes.presets import AUTO, better_preset, preset_for
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from initctl.formats import Checkpoint
     from initctl.planning import BoundRule, Plan
-    from initctl.recipes import Recipe
+    from initctl.recipes.reading import Recipe
 
     Path = str | os.PathLike[str]
 

@@ -127,11 +127,6 @@ class TensorSpec:
         return prod(self.shape)
 
     @property
-    def numbers(self) -> int:
-        """Real numbers stored: two for each complex element, else one."""
-        return self.numel * self.dtype.parts
-
-    @property
     def nbytes(self) -> int:
         return self.numel * self.dtype.bits // 8
 
@@ -178,7 +173,6 @@ class TensorPart:
 
     @property
     def numel(self) -> int:
-        """Elements."""
         if self.rows is None:
             return self.tensor.numel
         return (self.rows[1] - self.rows[0]) * prod(self.tensor.shape[1:])

@@ -33,7 +33,8 @@ def test_importing_the_library_imports_nothing_heavy(tmp_path):
 
 
 def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
-    code = "import initctl.recipes, initctl.rules\ninitctl.recipes.presets()\ninitctl.rules.parse_rule('*=ones', '1')"
+    code = "from initctl.recipes.presets import presets\nfrom initctl.rules import parse_rule"
+    code += "\npresets()\nparse_rule('*=ones', '1')"
     assert not imported_by(code, tmp_path) & HEAVY
 
 

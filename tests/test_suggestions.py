@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import initctl
-from initctl.recipes import find_preset
+from initctl.recipes.presets import find_preset
 from initctl.suggestions import did_you_mean_path, nearest
 from tests.planning.tables import checkpoint_of, refusal
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from initctl.cli.options import NAME, grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing
-from initctl.recipes import find_preset
-from initctl.recipes import presets as all_presets
+from initctl.recipes.presets import find_preset
+from initctl.recipes.presets import presets as all_presets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from initctl.display.tables import Report
-    from initctl.recipes import Preset
+    from initctl.recipes.presets import Preset
 
 COMMAND = "presets"
 

@@ -4,34 +4,29 @@ registry.py       initializers by name: the built-in table, plugins, binding a c
 initializer.py    an initializer, and one with its arguments
 parameters.py     parameters, and the types that they can have
 fans.py           fan-in and fan-out from a shape and what a rule says of it: layout, groups, parts
-constant.py       constant, ones, zeros, eye, dirac
-deterministic.py  zero_hadamard, sinusoid, arange_log, lstm_bias
-random.py         uniform, normal, trunc_normal
-log_uniform.py    log_uniform, inv_softplus_log_uniform
+deterministic.py  constant, ones, zeros, eye, dirac, zero_hadamard, sinusoid, arange_log, lstm_bias
+random.py         uniform, normal, trunc_normal, log_uniform, inv_softplus_log_uniform
 scaling.py        xavier, kaiming, lecun, variance_scaling
 complex.py        laws on complex tensors
 structured.py     orthogonal, delta_orthogonal, sparse: those that need the whole tensor
 revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: those that start from old values
-later.py          modules that are imported once one of their initializers is called
-builtin.py        the table of all of them, with parameters, formulas and sources; builtin_revisions.py of the last kind
+builtin.py        the table of all of them, with parameters, formulas and sources
 """
 
 from initctl.initializers.initializer import BoundCall, Initializer, Resolved, Unfit
-from initctl.initializers.parameters import DimLetters, Number, Parameter, Refused, Split, Whole, Word
+from initctl.initializers.parameters import Number, Parameter, Refused, Whole, Word
 from initctl.initializers.registry import KEEP, REGISTRY, Registry
 
 __all__ = [
     "KEEP",
     "REGISTRY",
     "BoundCall",
-    "DimLetters",
     "Initializer",
     "Number",
     "Parameter",
     "Refused",
     "Registry",
     "Resolved",
-    "Split",
     "Unfit",
     "Whole",
     "Word",

@@ -5,15 +5,31 @@ Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; wha
 
 from __future__ import annotations
 
-from initctl.initializers import constant, random, scaling
-from initctl.initializers.builtin_revisions import REVISIONS
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from initctl.initializers import random, scaling
 from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
-from initctl.initializers.later import Later
-from initctl.initializers.parameters import DimLetters, Number, Parameter, Split, Whole, Word
+from initctl.initializers.parameters import LAYOUT, SLICE, SPLIT, Number, Parameter, Text, Whole, Word
 
-deterministic, log_uniform, structured = (
-    Later(f"initctl.initializers.{name}") for name in ("deterministic", "log_uniform", "structured")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Later:
+    """The functions of a module, which is imported once one of them is called: most plans need none of them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, function: str) -> Callable[..., Any]:
+        return lambda *arguments, **named: getattr(import_module(self._name), function)(*arguments, **named)
+
+
+deterministic, revising, structured = (
+    _Later(f"initctl.initializers.{name}") for name in ("deterministic", "revising", "structured")
 )
 _TORCH = "torch.nn.init.{}_"
 _JAX = "jax.nn.initializers.{}"
@@ -27,18 +43,21 @@ _RADFORD = "Radford et al.: Robust speech recognition via large-scale weak super
 _GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state spaces (2023)"
 _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
+_ASH = "physicsnemo/nn/module/utils/weight_init.py; Ash, Adams: On warm-starting neural network training (2020)"
 
 _TRUTH = Word(("false", "true"))
-_LAYOUT = Parameter("layout", DimLetters(), optional=True)
+_LAYOUT = Parameter("layout", LAYOUT, optional=True)
 _ARRANGEMENT = (
     _LAYOUT,
     Parameter("transposed", _TRUTH, "false", optional=True),
     Parameter("groups", Whole(minimum=1), 1, optional=True),
-    Parameter("split", Split(), optional=True),
+    Parameter("split", SPLIT, optional=True),
 )
 _GAIN = Parameter("gain", Number(minimum=0), 1)
 _MEAN = Parameter("mean", Number(), 0)
 _STD = Parameter("std", Number(minimum=0), 1)
+_check_steps = partial(random.check_order, default_a=random.DEFAULT_STEP_A, default_b=random.DEFAULT_STEP_B)
+_by_fans = partial(Initializer, check=check_arrangement)
 _KAIMING = (
     Parameter("a", Number(), 0),
     Parameter("mode", Word(scaling.MODES), "fan_in"),
@@ -49,7 +68,7 @@ _KAIMING = (
 LAWS = (
     Initializer(
         "zeros",
-        constant.zeros,
+        partial(deterministic.constant, val=0),
         summary="every element 0",
         formula="0",
         source=_TORCH.format("zeros"),
@@ -57,7 +76,7 @@ LAWS = (
     ),
     Initializer(
         "ones",
-        constant.ones,
+        partial(deterministic.constant, val=1),
         summary="every element 1",
         formula="1",
         source=_TORCH.format("ones"),
@@ -65,7 +84,7 @@ LAWS = (
     ),
     Initializer(
         "constant",
-        constant.constant,
+        deterministic.constant,
         (Parameter("val", Number()),),
         summary="every element the same number",
         formula="val",
@@ -74,7 +93,7 @@ LAWS = (
     ),
     Initializer(
         "eye",
-        constant.eye,
+        deterministic.eye,
         summary="identity matrix, 2 dims",
         formula="1 where row = column, else 0",
         source=_TORCH.format("eye"),
@@ -82,7 +101,7 @@ LAWS = (
     ),
     Initializer(
         "dirac",
-        constant.dirac,
+        deterministic.dirac,
         (Parameter("groups", Whole(minimum=1), 1),),
         summary="convolution that passes its input through, 3 to 5 dims",
         formula="1 at the centre tap k // 2 where out channel = in channel, in each group, else 0",
@@ -134,7 +153,7 @@ LAWS = (
         formula="U(a, b)",
         source=_TORCH.format("uniform"),
         example="fc.weight=uniform:a=-0.1,b=0.1",
-        check=random.check_uniform,
+        check=partial(random.check_order, default_a=0, default_b=1),
     ),
     Initializer(
         "normal",
@@ -165,17 +184,17 @@ LAWS = (
     ),
     Initializer(
         "log_uniform",
-        log_uniform.log_uniform,
+        random.log_uniform,
         (Parameter("a", Number(above=0)), Parameter("b", Number(above=0))),
         summary="between a and b, uniform in the logarithm",
         formula="exp(U(ln a, ln b)), never outside a ≤ x ≤ b",
         source="mamba_ssm/modules/mamba_simple.py, where it draws time steps",
         example="gate.scale=log_uniform:a=0.001,b=0.1",
-        check=random.check_log_uniform,
+        check=_check_steps,
     ),
     Initializer(
         "inv_softplus_log_uniform",
-        log_uniform.inv_softplus_log_uniform,
+        random.inv_softplus_log_uniform,
         (
             Parameter("a", Number(above=0), random.DEFAULT_STEP_A),
             Parameter("b", Number(above=0), random.DEFAULT_STEP_B),
@@ -185,73 +204,67 @@ LAWS = (
         formula="x + ln(1 - exp(-x)), the inverse of softplus, of x = max(exp(U(ln a, ln b)), floor)",
         source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
         example="*.dt_proj.bias=inv_softplus_log_uniform",
-        check=random.check_log_uniform,
+        check=_check_steps,
     ),
-    Initializer(
+    _by_fans(
         "xavier_uniform",
-        scaling.xavier_uniform,
+        partial(scaling.xavier, distribution="uniform"),
         (_GAIN, *_ARRANGEMENT),
         summary="uniform, scaled by both fans",
         formula="U(-bound, bound), bound = gain · sqrt(6 / (fan_in + fan_out))",
         source=f"{_TORCH.format('xavier_uniform')}; {_GLOROT}",
         example="fc.weight=xavier_uniform:gain=0.5",
-        check=check_arrangement,
         aliases=("glorot_uniform",),
     ),
-    Initializer(
+    _by_fans(
         "xavier_normal",
-        scaling.xavier_normal,
+        partial(scaling.xavier, distribution="normal"),
         (_GAIN, *_ARRANGEMENT),
         summary="normal, scaled by both fans",
         formula="N(0, std²), std = gain · sqrt(2 / (fan_in + fan_out))",
         source=f"{_TORCH.format('xavier_normal')}; {_GLOROT}",
         example="fc.weight=xavier_normal",
-        check=check_arrangement,
         aliases=("glorot_normal",),
     ),
-    Initializer(
+    _by_fans(
         "kaiming_uniform",
-        scaling.kaiming_uniform,
+        partial(scaling.kaiming, distribution="uniform"),
         _KAIMING,
         summary="uniform, scaled by one fan and the nonlinearity's gain",
         formula="U(-bound, bound), bound = gain(nonlinearity, a) · sqrt(3 / fan)",
         source=f"{_TORCH.format('kaiming_uniform')}; {_HE}",
         example="fc.weight=kaiming_uniform:a=2.2360679775",
-        check=check_arrangement,
         aliases=("he_uniform",),
     ),
-    Initializer(
+    _by_fans(
         "kaiming_normal",
-        scaling.kaiming_normal,
+        partial(scaling.kaiming, distribution="normal"),
         _KAIMING,
         summary="normal, scaled by one fan and the nonlinearity's gain",
         formula="N(0, std²), std = gain(nonlinearity, a) / sqrt(fan)",
         source=f"{_TORCH.format('kaiming_normal')}; {_HE}",
         example="conv*.weight=kaiming_normal:mode=fan_out,nonlinearity=relu",
-        check=check_arrangement,
         aliases=("he_normal",),
     ),
-    Initializer(
+    _by_fans(
         "lecun_uniform",
-        scaling.lecun_uniform,
+        partial(scaling.variance_scaling, scale=1, mode="fan_in", distribution="uniform"),
         _ARRANGEMENT,
         summary="uniform of variance 1 / fan_in",
         formula="U(-bound, bound), bound = sqrt(3 / fan_in)",
         source=f"{_JAX.format('lecun_uniform')}; {_LECUN}",
         example="fc.weight=lecun_uniform",
-        check=check_arrangement,
     ),
-    Initializer(
+    _by_fans(
         "lecun_normal",
-        scaling.lecun_normal,
+        partial(scaling.variance_scaling, scale=1, mode="fan_in", distribution="truncated_normal"),
         _ARRANGEMENT,
         summary="normal cut at two standard deviations, of variance 1 / fan_in",
         formula="std · N(0, 1) given |x| ≤ 2, std = sqrt(1 / fan_in) / 0.8796",
         source=f"{_JAX.format('lecun_normal')}; {_LECUN}",
         example="fc.weight=lecun_normal",
-        check=check_arrangement,
     ),
-    Initializer(
+    _by_fans(
         "variance_scaling",
         scaling.variance_scaling,
         (
@@ -264,7 +277,6 @@ LAWS = (
         formula="variance scale / fan; truncated_normal is cut at two standard deviations and keeps the variance",
         source=_JAX.format("variance_scaling"),
         example="fc.weight=variance_scaling:scale=2,mode=fan_in,distribution=truncated_normal",
-        check=check_arrangement,
     ),
     Initializer(
         "orthogonal",
@@ -294,6 +306,77 @@ LAWS = (
         formula="N(0, std²), with ceil(sparsity · rows) rows of each column zero",
         source=f"{_TORCH.format('sparse')}; {_MARTENS}",
         example="fc.weight=sparse:sparsity=0.9",
+    ),
+)
+
+REVISIONS = (
+    Initializer(
+        "scale",
+        revising.scale,
+        (Parameter("by", Number()),),
+        summary="old values times a number",
+        formula="by · old",
+        source="mergekit/merge_methods/passthrough.py (scale)",
+        example="*.o_proj.weight=scale:by=0.5",
+    ),
+    Initializer(
+        "perturb",
+        revising.perturb,
+        (
+            Parameter("scale", Number(), 1),
+            Parameter("std", Number(minimum=0)),
+            Parameter("rel", _TRUTH, "false", optional=True),
+        ),
+        summary="old values shrunk, with noise added",
+        formula="scale · old + std · N(0, 1); rel=true: std in units of the tensor's own standard deviation",
+        source=_ASH,
+        example="*.weight=perturb:scale=0.4,std=0.1,rel=true",
+    ),
+    Initializer(
+        "reinit",
+        revising.reinit,
+        (Parameter("p", Number(0, 1)), _MEAN, Parameter("std", Number(minimum=0))),
+        summary="a share of the elements anew, normal, the others as they are",
+        formula="N(mean, std²) with probability p, else old; each element by itself",
+        source="allenai/OLMoE, scripts/sparsify_ckpt_unsharded.py; Nakamura et al.: Drop-Upcycling (2025)",
+        example="*.experts.*.weight=reinit:p=0.5,std=0.02",
+    ),
+    Initializer(
+        "copy",
+        revising.copy,
+        (
+            Parameter("from", Text("a tensor's name, or CHECKPOINT#NAME")),
+            Parameter("row", Whole(minimum=0), optional=True),
+        ),
+        summary="what another tensor holds, here or in another checkpoint; or one row of it, in every row",
+        formula="old values of the other tensor at the same index; with row=r those of its row r",
+        source="allennlp/nn/initializers.py (pretrained)",
+        example="model.layers.31.mlp.up_proj.weight=copy:from=model.layers.30.mlp.up_proj.weight",
+    ),
+    Initializer(
+        "mean_rows",
+        revising.mean_rows,
+        (Parameter("of", SLICE), Parameter("std", Number(minimum=0), 0)),
+        summary="the mean of some old rows in every row, with noise",
+        formula="mean of rows a ≤ i < b, + std · N(0, 1)",
+        source="transformers/modeling_utils.py; Hewitt: Initializing new word embeddings for pretrained models (2021)",
+        example="embed_tokens.weight[32000:]=mean_rows:of=0:32000",
+    ),
+    Initializer(
+        "match_stats",
+        revising.match_stats,
+        summary="normal, with the tensor's own mean and standard deviation",
+        formula="N(mean(old), std(old)²)",
+        source="facebookresearch/esm issue 143: baselines that keep each tensor's scale",
+        example="*.weight=match_stats",
+    ),
+    Initializer(
+        "permute_rows",
+        revising.permute_rows,
+        summary="the tensor's rows in another order",
+        formula="row i holds old row π(i), π a random permutation",
+        source="quantus/helpers/model; Adebayo et al.: Sanity checks for saliency maps (2018)",
+        example="embed.weight=permute_rows",
     ),
 )
 

@@ -11,7 +11,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from initctl.initializers.initializer import Unfit
-from initctl.initializers.revising import Copied, PermutedRows
+from initctl.initializers.revising import CopiedTensor, PermutedRows
 from initctl.initializers.structured import Sparse
 from initctl.stream import Deterministic, Fused, Normal, Uniform
 
@@ -45,7 +45,7 @@ class RealPart:
 def on_complex(law: AnyLaw) -> AnyLaw:
     """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
     match law:
-        case Copied() | PermutedRows():
+        case CopiedTensor() | PermutedRows():
             return replace(law, parts=2)
         case Sparse():
             return replace(law, std=law.std / sqrt(2), parts=2)

@@ -1,4 +1,4 @@
-"""Initializers whose values follow from a formula: sinusoids, logarithms, an LSTM's bias, a Hadamard matrix."""
+"""Initializers that draw nothing: constants, diagonals, and what a formula gives for each index."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import TYPE_CHECKING
 
-from initctl.initializers.constant import Diagonals, centre_tap
-from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Deterministic
+from initctl.initializers.initializer import Resolved, Unfit, check_dims
+from initctl.stream import Constant, Deterministic
 from initctl.stream.laws import CountedLog, Hadamard, Sinusoid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -20,8 +21,46 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+_LARGEST_WHOLE = 2**64
+"""From here on no integer type holds a whole number, and it is taken as a float."""
 _GATES = 4
 """Input, forget, cell and output, in torch's order: as many equal parts of an LSTM's weights and biases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagonals(Deterministic):
+    """Zeros, with ones at the indices `origin + g · stride + j · step` for g < `groups` and j < `count`.
+
+    A run of ones ends before the next begins: `(count - 1) · step` is less than `stride`, or there is one run.
+    """
+
+    origin: int
+    step: int
+    count: int
+    groups: int = 1
+    stride: int = 0
+
+    @property
+    def largest(self) -> float:
+        return 1
+
+    @property
+    def exact(self) -> tuple[float, ...]:
+        return 0, 1
+
+    def values(self, _: Draws, start: int, stop: int) -> Floats:
+        import numpy as np
+
+        values = np.zeros(stop - start, np.float32)
+        reach = self.origin + (self.count - 1) * self.step
+        nearest = max(0, -(-(start - reach) // self.stride)) if self.stride else 0
+        beyond = max(0, -(-(stop - self.origin) // self.stride)) if self.stride else self.groups
+        for group in range(nearest, min(self.groups, beyond)):
+            first = self.origin + group * self.stride
+            below = max(0, -(-(start - first) // self.step))
+            within = min(self.count, max(0, -(-(stop - first) // self.step)))
+            values[first - start + self.step * np.arange(below, within)] = 1
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +83,31 @@ class Interval(Deterministic):
         return values
 
 
+def constant(_: TensorSpec, *, val: float) -> Resolved:
+    return Resolved(Constant(val if abs(val) < _LARGEST_WHOLE else float(val)))
+
+
+def eye(tensor: TensorSpec) -> Resolved:
+    check_dims(tensor, "an identity matrix has 2 dims", 2)
+    rows, columns = tensor.shape
+    return Resolved(Diagonals(0, columns + 1, min(rows, columns)))
+
+
+def dirac(tensor: TensorSpec, *, groups: int) -> Resolved:
+    check_dims(tensor, "the weight of a convolution has 3, 4 or 5 dims", 3, 5)
+    out, into, *kernel = tensor.shape
+    if out % groups:
+        raise Unfit(f"its {out} output channels do not divide into {groups} groups")
+    taps, outputs = prod(kernel), out // groups
+    count, stride = min(outputs, into), outputs * into * taps
+    return Resolved(Diagonals(_centre_tap(kernel), into * taps + taps, count, groups=groups, stride=stride))
+
+
 def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
     """Whisper's positional embedding: `sinusoids` in transformers' models/whisper/modeling_whisper.py."""
     from initctl.stream.elementary64 import LARGEST_ANGLE
 
-    if len(tensor.shape) != 2:
-        raise Unfit(f"sinusoids take 2 dims, positions and channels, and it has {len(tensor.shape)}", needs="ndim == 2")
+    check_dims(tensor, "sinusoids take 2 dims, positions and channels", 2)
     positions, channels = tensor.shape
     if channels % 2 or channels < 4:
         raise Unfit(f"sinusoids take an even number of channels, 4 or more, and it has {channels}")
@@ -59,16 +117,13 @@ def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
 
 
 def arange_log(tensor: TensorSpec, *, start: float) -> Resolved:
-    """Mamba's A_log: ln 1, ln 2, … in every row."""
     if not tensor.shape:
         raise Unfit("logarithms are counted along the last dim, and it has none", needs="ndim >= 1")
     return Resolved(CountedLog(tensor.shape[-1], float(start)))
 
 
 def lstm_bias(tensor: TensorSpec, *, forget: float) -> Resolved:
-    """Zeros, but `forget` for the forget gate: the second quarter of torch's four."""
-    if len(tensor.shape) != 1:
-        raise Unfit(f"the bias of an LSTM has 1 dim, and it has {len(tensor.shape)}", needs="ndim == 1")
+    check_dims(tensor, "the bias of an LSTM has 1 dim", 1)
     (size,) = tensor.shape
     if size % _GATES:
         raise Unfit(f"the bias of an LSTM has {_GATES} equal parts, and {size} elements do not divide into them")
@@ -82,12 +137,18 @@ def zero_hadamard(tensor: TensorSpec) -> Resolved:
     A partial identity where there are no more outputs than inputs; else columns of the Hadamard matrix of size 2^c,
     the smallest that has a row for each output, times 2^(-c / 2).
     """
-    if len(tensor.shape) not in (2, 3, 4, 5):
-        fault = f"the weight of a layer has 2 dims, of a convolution 3, 4 or 5, and it has {len(tensor.shape)}"
-        raise Unfit(fault, needs="ndim >= 2 and ndim <= 5")
+    check_dims(tensor, "the weight of a layer has 2 dims, of a convolution 3, 4 or 5", 2, 5)
     out, into, *kernel = tensor.shape
-    taps, centre = prod(kernel), centre_tap(kernel)
+    taps, centre = prod(kernel), _centre_tap(kernel)
     if out <= into:
         return Resolved(Diagonals(centre, into * taps + taps, out))
     scale = sqrt(2.0 ** -(out - 1).bit_length())
     return Resolved(Hadamard(into, scale, taps, centre), {"scale": scale})
+
+
+def _centre_tap(kernel: Sequence[int]) -> int:
+    """The index of the tap k // 2 in each dim; of a kernel without dims, the only one."""
+    index = 0
+    for size in kernel:
+        index = index * size + size // 2
+    return index

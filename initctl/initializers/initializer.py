@@ -34,6 +34,13 @@ class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error
         self.needs = needs
 
 
+def check_dims(tensor: TensorSpec, expected: str, least: int, most: int | None = None) -> None:
+    """Raise `Unfit` unless `tensor` has `least` dims, or some up to `most` of them: `expected` says why."""
+    needs = f"ndim >= {least} and ndim <= {most}" if most else f"ndim == {least}"
+    if not least <= len(tensor.shape) <= (most or least):
+        raise Unfit(f"{expected}, and it has {len(tensor.shape)}", needs=needs)
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """The law for one tensor, and the numbers that led to it and are worth showing (`fan_in`, `std`)."""
@@ -74,13 +81,16 @@ class BoundCall:
     arguments: Mapping[str, Argument | Expression | None]
     given: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        """Raise `RuleError` if what the rule gives does not go together, as far as it is known before any tensor."""
+        if self.initializer.check and not self.expressions:
+            self.initializer.check({name: self.values[name] for name in self.given})
+
     @classmethod
     def of(cls, initializer: Initializer, given: Mapping[str, Argument | Expression]) -> BoundCall:
         """`initializer` with `given` arguments and its defaults for the rest. Raises `RuleError` as `check` does."""
         arguments = {p.name: given.get(p.name, p.default) for p in initializer.parameters}
-        found = cls(initializer, arguments, frozenset(given))
-        found.check()
-        return found
+        return cls(initializer, arguments, frozenset(given))
 
     @property
     def values(self) -> dict[str, Argument]:
@@ -101,20 +111,11 @@ class BoundCall:
 
         Raises `Unfit` where one has none, or one that its parameter does not accept.
         """
-        if not self.expressions:
-            return self
         values = {name: self._value(name, expression, lookup) for name, expression in self.expressions.items()}
-        known = BoundCall(self.initializer, {**self.arguments, **values}, self.given)
         try:
-            known.check()
+            return BoundCall(self.initializer, {**self.arguments, **values}, self.given)
         except RuleError as error:
             raise Unfit(str(error)) from None
-        return known
-
-    def check(self) -> None:
-        """Raise `RuleError` where what the rule gives does not go together, as far as it is known before any tensor."""
-        if self.initializer.check and not self.expressions:
-            self.initializer.check({name: self.values[name] for name in self.given})
 
     def _value(self, name: str, expression: Expression, lookup: Callable[[str], Value]) -> Argument:
         parameter = next(parameter for parameter in self.initializer.parameters if parameter.name == name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules import Undefined, parse_expression
@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from initctl.errors import Excerpt
     from initctl.rules import Expression, Value
 
-_SLICE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
-LAYOUT_LETTERS = {"o": "out", "i": "in", "k": "kernel", "b": "batch"}
-"""What a layout says of a dim: see `initctl.initializers.fans`."""
-
 Argument = int | float | str
-_PROPORTIONS = re.compile(r"[1-9][0-9]{0,17}(:[1-9][0-9]{0,17})*")
 
 
 class Refused(Exception):  # noqa: N818 - a fact that becomes an error with the place, or with the tensor
@@ -28,17 +23,6 @@ class Refused(Exception):  # noqa: N818 - a fact that becomes an error with the 
     def __init__(self, value: Value, accepts: str, hint: str | None = None) -> None:
         super().__init__(f"{shown(value)} is not {accepts}" + (f"; {hint}" if hint else ""))
         self.hint = hint
-
-
-class ParameterType(Protocol):
-    """What a parameter accepts. Numbers are written as expressions, all else as its own text."""
-
-    @property
-    def accepts(self) -> str:
-        """What it accepts, in words."""
-
-    def check(self, value: Value) -> Argument:
-        """`value`, which an expression has or a text is. Raises `Refused` if it is not accepted."""
 
 
 class Parameter(NamedTuple):
@@ -115,8 +99,6 @@ class Whole(NamedTuple):
 
 
 class Word(NamedTuple):
-    """One of some words."""
-
     choices: tuple[str, ...]
 
     @property
@@ -129,31 +111,39 @@ class Word(NamedTuple):
         return str(value)
 
 
-class DimLetters(NamedTuple):
-    """What each dim of a tensor stands for: see `initctl.initializers.fans`."""
+class Text(NamedTuple):
+    """A text that `pattern` matches; `accepts` says what it stands for, and `hint` how it is written."""
 
-    @property
-    def accepts(self) -> str:
-        return "one letter a dim: " + ", ".join(f"{letter} {word}" for letter, word in LAYOUT_LETTERS.items())
+    accepts: str
+    pattern: str = "(?s:.*)"
+    hint: str | None = None
 
     def check(self, value: Value) -> Argument:
-        if not set("oi") <= set(str(value)) <= set(LAYOUT_LETTERS):
-            raise Refused(value, self.accepts, "a layout has at least an o and an i, for instance oi, io, boi, oikk")
+        if not re.fullmatch(self.pattern, str(value)):
+            raise Refused(value, self.accepts, self.hint)
         return str(value)
 
 
-class Split(NamedTuple):
-    """The parts of a fused weight: see `initctl.initializers.fans`."""
+ParameterType = Number | Whole | Word | Text
+"""What a parameter accepts. Numbers are written as expressions, all else as its own text.
 
-    @property
-    def accepts(self) -> str:
-        return "a number of equal parts, or their sizes in proportion"
+Each says in words what it `accepts`, and its `check` returns a value that it does. Others raise `Refused`.
+"""
 
-    def check(self, value: Value) -> Argument:
-        if not _PROPORTIONS.fullmatch(str(value)):
-            raise Refused(value, self.accepts, "write for instance 3, or 4:1:1")
-        return str(value)
-
+LAYOUT = Text(
+    "one letter a dim: o out, i in, k kernel, b batch",
+    "(?=.*o)(?=.*i)[oikb]+",
+    "a layout has at least an o and an i, for instance oi, io, boi, oikk",
+)
+"""What each dim of a tensor stands for: see `initctl.initializers.fans`."""
+SPLIT = Text(
+    "a number of equal parts, or their sizes in proportion",
+    "[1-9][0-9]{0,17}(:[1-9][0-9]{0,17})*",
+    "write for instance 3, or 4:1:1",
+)
+"""The parts of a fused weight: see `initctl.initializers.fans`."""
+SLICE = Text("a:b, as in Python, in which either may be left out", "(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
+"""Numbers that count from the end if they are negative."""
 
 _NO_NAMES: dict[str, Value] = {}
 
@@ -162,25 +152,3 @@ def _range(minimum: float, maximum: float) -> str:
     if math.isinf(maximum):
         return "" if math.isinf(minimum) else f" of {minimum:g} or more"
     return f" from {minimum:g} to {maximum:g}"
-
-
-class Text(NamedTuple):
-    """Any text; `accepts` says what it stands for."""
-
-    accepts: str
-
-    def check(self, value: Value) -> Argument:
-        return str(value)
-
-
-class Slice(NamedTuple):
-    """`a:b` as in Python: numbers that count from the end if they are negative, and may be left out."""
-
-    @property
-    def accepts(self) -> str:
-        return "a:b, as in Python, in which either may be left out"
-
-    def check(self, value: Value) -> Argument:
-        if not _SLICE.fullmatch(str(value)):
-            raise Refused(value, self.accepts)
-        return str(value)

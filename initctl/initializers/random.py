@@ -1,4 +1,4 @@
-"""Initializers whose numbers the rule gives: uniform, normal, truncated normal."""
+"""Initializers whose numbers the rule gives: uniform, normal, truncated normal, and those of a uniform logarithm."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, RuleError
 from initctl.initializers.initializer import Arguments, Resolved, Unfit
 from initctl.stream import Normal, TruncNormal, Uniform
+from initctl.stream.laws import InverseSoftplus, LogUniform, inner_bounds
 
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
@@ -16,17 +17,17 @@ DEFAULT_A, DEFAULT_B = -2, 2
 """torch's bounds of trunc_normal: absolute, not in standard deviations."""
 DEFAULT_STEP_A, DEFAULT_STEP_B = 0.001, 0.1
 """Mamba's time steps."""
+_SMALLEST = 2.0**-126
+"""The smallest normal float32 number."""
 _SERIES = 16
 """Terms of a series in cut² / 2 ≤ 1/2 that is alternating and falls faster than 1 / n!."""
 
 
 def uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
-    """U(a, b), a ≤ b: torch.nn.init.uniform_."""
     return Resolved(Uniform(a, b))
 
 
 def normal(_: TensorSpec, *, mean: float, std: float) -> Resolved:
-    """N(mean, std²), std ≥ 0: torch.nn.init.normal_."""
     return Resolved(Normal(mean, std))
 
 
@@ -50,6 +51,23 @@ def trunc_normal(
     return Resolved(law, bounds)
 
 
+def log_uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
+    """exp(U(ln a, ln b)), 2^-126 ≤ a ≤ b."""
+    _check_size(a)
+    if a == b:
+        return Resolved(Uniform(a, a))
+    low, high = inner_bounds(a, b)
+    if low > high:
+        raise Unfit(f"no float32 number lies from a={a!r} to b={b!r}")
+    return Resolved(LogUniform(float(a), float(b)))
+
+
+def inv_softplus_log_uniform(_: TensorSpec, *, a: float, b: float, floor: float) -> Resolved:
+    """Mamba's dt_proj.bias: mamba_ssm/modules/mamba_simple.py, and transformers' models/mamba/modeling_mamba.py."""
+    _check_size(a)
+    return Resolved(InverseSoftplus(float(a), float(b), float(floor)))
+
+
 def unit_truncated_std(cut: float) -> float:
     """The standard deviation of a standard normal variable cut at ±`cut` > 0: jax divides by that at 2.
 
@@ -65,16 +83,6 @@ def unit_truncated_std(cut: float) -> float:
         probability += term / (2 * n + 1)
         term *= -half_square / (n + 1)
     return cut * sqrt(moment / probability)
-
-
-def check_uniform(arguments: Arguments) -> None:
-    """Refuse an empty interval."""
-    check_order(arguments, 0, 1)
-
-
-def check_log_uniform(arguments: Arguments) -> None:
-    """Refuse an empty interval."""
-    check_order(arguments, DEFAULT_STEP_A, DEFAULT_STEP_B)
 
 
 def check_trunc_normal(arguments: Arguments) -> None:
@@ -93,3 +101,8 @@ def check_order(arguments: Arguments, default_a: float, default_b: float) -> Non
     a, b = float(arguments.get("a", default_a)), float(arguments.get("b", default_b))
     if a > b:
         raise RuleError(Problem("rule.value", f"a={a:g} is greater than b={b:g}"))
+
+
+def _check_size(a: float) -> None:
+    if a < _SMALLEST:
+        raise Unfit(f"a={a:g} is closer to 0 than float32 numbers of full precision, {_SMALLEST:.3g} and more")

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from initctl.errors import Excerpt
-    from initctl.initializers.parameters import Argument, Parameter
+    from initctl.initializers.parameters import Argument
     from initctl.rules import Call, Expression
 
+_OF_A_RULE = ("where", "optional")
+"""What a table of a recipe has besides parameters."""
 ENTRY_POINT_GROUP = "initctl.initializers"
 KEEP = "keep"
 """The call that means: leave as is. Not an initializer, so its name is taken."""
@@ -63,14 +65,9 @@ class Registry:
         initializer = self.find(call.name, call.place)
         given = {key: _parse(initializer, key, text, call) for key, text in call.arguments}
         if missing := [p.name for p in initializer.parameters if p.required and p.name not in given]:
-            raise RuleError(
-                Problem(
-                    "rule.parameter",
-                    f"{initializer.name} needs {' and '.join(missing)}",
-                    f"write for instance {initializer.example}",
-                    call.place,
-                )
-            )
+            hint = f"write for instance {initializer.example}"
+            message = f"{initializer.name} needs {' and '.join(missing)}"
+            raise RuleError(Problem("rule.parameter", message, hint, call.place))
         return BoundCall.of(initializer, given)
 
     def _load_plugins(self) -> None:
@@ -83,28 +80,25 @@ class Registry:
 
 
 def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Argument | Expression:
-    parameter = _parameter(initializer, key, call)
+    of_key, of_value = call.places.get(key, (None, None))
+    parameter = next((parameter for parameter in initializer.parameters if parameter.name == key), None)
+    if parameter is None:
+        message = f"{initializer.name} has no parameter {shown(key)}"
+        raise RuleError(Problem("rule.parameter", message, _meant(initializer, key, call), of_key))
     try:
-        return parameter.parse(text, call.value_place(key))
+        return parameter.parse(text, of_value)
     except RuleError as error:
         raise error.prefixed(f"{key}=") from None
 
 
-_OF_A_RULE = ("where", "optional")
-"""What a table of a recipe has besides parameters."""
-
-
-def _parameter(initializer: Initializer, key: str, call: Call) -> Parameter:
+def _meant(initializer: Initializer, key: str, call: Call) -> str:
+    """What to write instead of a parameter that `initializer` has not."""
     names = [parameter.name for parameter in initializer.parameters]
-    if key not in names:
-        hint = did_you_mean(key, names) or (f"did you mean {' or '.join(names)}?" if names else "it takes none")
-        if meant := nearest(key, _OF_A_RULE):
-            hint = f"in a recipe, did you mean {meant[0]}?"
-            if call.places and meant[0] == "where":
-                hint = "write it behind the initializer: '… where ndim >= 2'"
-        message = f"{initializer.name} has no parameter {shown(key)}"
-        raise RuleError(Problem("rule.parameter", message, hint, call.key_place(key)))
-    return initializer.parameters[names.index(key)]
+    if not (of_rule := nearest(key, _OF_A_RULE)):
+        return did_you_mean(key, names) or (f"did you mean {' or '.join(names)}?" if names else "it takes none")
+    if call.places and of_rule[0] == "where":
+        return "write it behind the initializer: '… where ndim >= 2'"
+    return f"in a recipe, did you mean {of_rule[0]}?"
 
 
 REGISTRY = Registry(BUILTIN)

@@ -65,7 +65,7 @@ class PartlyNormal(RevisingLaw):
 
 
 @dataclass(frozen=True, slots=True)
-class Copied(RevisingLaw):
+class CopiedTensor(RevisingLaw):
     """What another tensor holds at the same index, or, where a `row` is given, that row of it in every row.
 
     An element has `parts` values: 2 where it is complex.
@@ -149,19 +149,16 @@ class PermutedRows(RevisingLaw):
 
 
 def scale(tensor: TensorSpec, *, by: float) -> Resolved:
-    """`by · old`."""
     _check_real(tensor)
     return Resolved(Perturbed(by))
 
 
 def perturb(tensor: TensorSpec, *, scale: float, std: float, rel: str) -> Resolved:
-    """Ash and Adams 2020, shrink and perturb."""
     _check_real(tensor)
     return Resolved(Perturbed(scale, std, relative=rel == "true"))
 
 
 def reinit(tensor: TensorSpec, *, p: float, mean: float, std: float) -> Resolved:
-    """Nakamura et al. 2025, Drop-Upcycling: N(mean, std²) with probability `p`, 0 ≤ p ≤ 1, else old."""
     _check_real(tensor)
     return Resolved(PartlyNormal(p, mean, std))
 
@@ -171,11 +168,10 @@ def copy(tensor: TensorSpec, *, row: int | None, **given: str) -> Resolved:
     file, mark, name = given["from"].rpartition(FILE_MARK)
     if row is not None and not tensor.shape:
         raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
-    return Resolved(Copied(Source(name, file if mark else None), row))
+    return Resolved(CopiedTensor(Source(name, file if mark else None), row))
 
 
 def mean_rows(tensor: TensorSpec, *, of: str, std: float) -> Resolved:
-    """Hewitt 2021: the mean of rows `of`, a:b as in Python, in every row, + std · N(0, 1)."""
     _check_real(tensor)
     if not tensor.shape:
         raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
@@ -189,13 +185,11 @@ def mean_rows(tensor: TensorSpec, *, of: str, std: float) -> Resolved:
 
 
 def match_stats(tensor: TensorSpec) -> Resolved:
-    """N(mean(old), std(old)²), of all the tensor's elements."""
     _check_real(tensor)
     return Resolved(NormalLikeOld())
 
 
 def permute_rows(tensor: TensorSpec) -> Resolved:
-    """Row i holds old row π(i), π a random permutation."""
     if not tensor.shape:
         raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
     return Resolved(PermutedRows())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from initctl.initializers.fans import Arrangement, weights
 from initctl.initializers.initializer import Resolved
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from initctl.tensors import Fans, TensorSpec
+
+    _Scaled = tuple[Law, dict[str, float]]
+    """A law for the fans of one weight, and the numbers that led to it."""
 
 MODES = ("fan_in", "fan_out")
 SCALING_MODES = (*MODES, "fan_avg", "fan_geo_avg")
@@ -36,13 +39,6 @@ _GAINS = _TORCH_GAINS | {"gelu": GELU_GAIN, "silu": SILU_GAIN}
 NONLINEARITIES = (*_GAINS, "leaky_relu")
 
 
-class FanLaw(NamedTuple):
-    """A law for the fans of one weight, and the numbers that led to it."""
-
-    law: Law
-    numbers: dict[str, float]
-
-
 def calculate_gain(nonlinearity: str, slope: float) -> float:
     """What `torch.nn.init.calculate_gain` gives, and that of gelu and silu, which it does not know.
 
@@ -52,44 +48,29 @@ def calculate_gain(nonlinearity: str, slope: float) -> float:
     return sqrt(2 / (1 + slope * slope)) if nonlinearity == "leaky_relu" else _GAINS[nonlinearity]
 
 
-def xavier_uniform(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
-    """Glorot and Bengio 2010: bound = gain · sqrt(6 / (fan_in + fan_out))."""
-
-    def law(sizes: Fans) -> FanLaw:
-        return _uniform(sqrt(3) * _xavier_std(sizes, gain), sizes._asdict())
-
-    return _by_fans(tensor, arrangement, law)
-
-
-def xavier_normal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
+def xavier(tensor: TensorSpec, *, distribution: str, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
     """Glorot and Bengio 2010: std = gain · sqrt(2 / (fan_in + fan_out))."""
 
-    def law(sizes: Fans) -> FanLaw:
-        return _normal(_xavier_std(sizes, gain), sizes._asdict())
+    def law(sizes: Fans) -> _Scaled:
+        return _law(distribution, gain * sqrt(2 / (sizes.fan_in + sizes.fan_out)), sizes._asdict())
 
     return _by_fans(tensor, arrangement, law)
 
 
-def kaiming_uniform(
-    tensor: TensorSpec, *, a: float, mode: str, nonlinearity: str, **arrangement: Unpack[Arrangement]
-) -> Resolved:
-    """He et al. 2015: bound = gain · sqrt(3 / fan)."""
-
-    def law(sizes: Fans) -> FanLaw:
-        fan = getattr(sizes, mode)
-        return _uniform(sqrt(3) * (calculate_gain(nonlinearity, a) / sqrt(fan)), {mode: fan})
-
-    return _by_fans(tensor, arrangement, law)
-
-
-def kaiming_normal(
-    tensor: TensorSpec, *, a: float, mode: str, nonlinearity: str, **arrangement: Unpack[Arrangement]
+def kaiming(
+    tensor: TensorSpec,
+    *,
+    distribution: str,
+    a: float,
+    mode: str,
+    nonlinearity: str,
+    **arrangement: Unpack[Arrangement],
 ) -> Resolved:
     """He et al. 2015: std = gain / sqrt(fan)."""
 
-    def law(sizes: Fans) -> FanLaw:
+    def law(sizes: Fans) -> _Scaled:
         fan = getattr(sizes, mode)
-        return _normal(calculate_gain(nonlinearity, a) / sqrt(fan), {mode: fan})
+        return _law(distribution, calculate_gain(nonlinearity, a) / sqrt(fan), {mode: fan})
 
     return _by_fans(tensor, arrangement, law)
 
@@ -97,34 +78,20 @@ def kaiming_normal(
 def variance_scaling(
     tensor: TensorSpec, *, scale: float, mode: str, distribution: str, **arrangement: Unpack[Arrangement]
 ) -> Resolved:
-    """jax.nn.initializers.variance_scaling: a law of variance scale / fan."""
+    """jax.nn.initializers.variance_scaling: a law of variance scale / fan.
 
-    def law(sizes: Fans) -> FanLaw:
+    LeCun et al. 1998: variance 1 / fan_in; a normal law is cut at two standard deviations of the law before the cut.
+    """
+
+    def law(sizes: Fans) -> _Scaled:
         fan = _fan(sizes, mode)
-        std = sqrt(scale / fan)
-        numbers = {mode: fan}
-        match distribution:
-            case "uniform":
-                return _uniform(sqrt(3) * std, numbers)
-            case "normal":
-                return _normal(std, numbers)
-        return _truncated_normal(std, numbers)
+        return _law(distribution, sqrt(scale / fan), {mode: fan})
 
     return _by_fans(tensor, arrangement, law)
 
 
-def lecun_normal(tensor: TensorSpec, **arrangement: Unpack[Arrangement]) -> Resolved:
-    """LeCun et al. 1998: variance 1 / fan_in, cut at two standard deviations of the law before the cut."""
-    return variance_scaling(tensor, scale=1, mode="fan_in", distribution="truncated_normal", **arrangement)
-
-
-def lecun_uniform(tensor: TensorSpec, **arrangement: Unpack[Arrangement]) -> Resolved:
-    """LeCun et al. 1998: bound = sqrt(3 / fan_in)."""
-    return variance_scaling(tensor, scale=1, mode="fan_in", distribution="uniform", **arrangement)
-
-
-def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans], FanLaw]) -> Resolved:
-    """What `law` gives for the tensor's fans; where parts have different fans, a law for each."""
+def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans], _Scaled]) -> Resolved:
+    """What `law` gives for the tensor's fans; if parts have different fans, a law for each."""
     parts = weights(tensor.shape, **arrangement)
     laws, numbers = zip(*(law(part.fans) for part in parts), strict=True)
     if len(set(laws)) == 1:
@@ -145,10 +112,6 @@ def _by_part(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def _xavier_std(sizes: Fans, gain: float) -> float:
-    return gain * sqrt(2 / (sizes.fan_in + sizes.fan_out))
-
-
 def _fan(sizes: Fans, mode: str) -> float:
     match mode:
         case "fan_avg":
@@ -158,17 +121,13 @@ def _fan(sizes: Fans, mode: str) -> float:
     return float(getattr(sizes, mode))
 
 
-def _uniform(bound: float, numbers: dict[str, float]) -> FanLaw:
-    return FanLaw(Uniform(-bound, bound), {**numbers, "bound": bound})
-
-
-def _normal(std: float, numbers: dict[str, float]) -> FanLaw:
-    return FanLaw(Normal(0, std), {**numbers, "std": std})
-
-
-def _truncated_normal(std: float, numbers: dict[str, float]) -> FanLaw:
-    """Cut at two standard deviations of the law before the cut; `std` is what remains after it."""
-    if std == 0:
-        return _normal(std, numbers)
-    wide = std / UNIT_TRUNCATED_STD
-    return FanLaw(TruncNormal(0, wide, -2 * wide, 2 * wide), {**numbers, "std": std})
+def _law(distribution: str, std: float, numbers: dict[str, float]) -> _Scaled:
+    """That of mean 0 with standard deviation `std`; a truncated one is cut at two of the law before the cut."""
+    if distribution == "uniform":
+        bound = sqrt(3) * std
+        return Uniform(-bound, bound), {**numbers, "bound": bound}
+    law: Law = Normal(0, std)
+    if distribution == "truncated_normal" and std != 0:
+        wide = std / UNIT_TRUNCATED_STD
+        law = TruncNormal(0, wide, -2 * wide, 2 * wide)
+    return law, {**numbers, "std": std}

@@ -7,7 +7,7 @@ from math import ceil, prod
 from typing import TYPE_CHECKING, Unpack
 
 from initctl.initializers.fans import Arrangement, Weight, layout_of, weights
-from initctl.initializers.initializer import Resolved, Unfit
+from initctl.initializers.initializer import Resolved, Unfit, check_dims
 from initctl.stream import Normal, Table, WholeLaw, ZeroedNormal
 from initctl.stream.laws import LARGEST_NORMAL
 from initctl.stream.orthonormal import flops
@@ -34,16 +34,11 @@ _CUTOFF_BYTES = 8
 class Orthogonal(WholeLaw):
     """Orthonormal rows or columns, whichever are fewer, times `gain`; one matrix for each batch index.
 
-    `shape` is the tensor's, with batch dims of their own for groups and parts. `axes` is the order of its dims that
-    puts batch dims first, then out, then in and kernel; `batch`, `rows` and `columns` are the sizes after it. Equal on
-    every machine to rounding, not to the bit: the QR decomposition is LAPACK's.
+    The tensor holds `weight`, with batch dims of their own for groups and parts. Equal on every machine to rounding,
+    not to the bit: the QR decomposition is LAPACK's.
     """
 
-    shape: tuple[int, ...]
-    axes: tuple[int, ...]
-    batch: int
-    rows: int
-    columns: int
+    weight: Weight
     gain: float
 
     @property
@@ -52,63 +47,53 @@ class Orthogonal(WholeLaw):
 
     @property
     def workspace(self) -> int:
-        return prod(self.shape) * _QR_BYTES
+        return prod(self.weight.shape) * _QR_BYTES
 
     @property
     def flops(self) -> float:
-        return flops(self.batch, self.rows, self.columns)
+        return flops(*self._sizes)
+
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        """Of the matrices: how many there are, their rows and their columns."""
+        return self.weight.size("b"), self.weight.size("o"), self.weight.size("i") * self.weight.size("k")
 
     def prepared(self, draws: Draws) -> Table:
         import numpy as np
 
-        gaussian = _gaussian(draws, prod(self.shape)).reshape(self.shape).transpose(self.axes)
-        permuted_shape = gaussian.shape
-        matrices = draws.orthonormal(gaussian.reshape(self.batch, self.rows, self.columns))
+        shape, axes = self.weight.shape, _axes(self.weight, "boik")
+        gaussian = _gaussian(draws, prod(shape)).reshape(shape).transpose(axes)
+        matrices = draws.orthonormal(gaussian.reshape(self._sizes))
         matrices *= np.float32(self.gain)
-        tensor = matrices.reshape(permuted_shape).transpose(np.argsort(self.axes))
+        tensor = matrices.reshape(gaussian.shape).transpose(np.argsort(axes))
         # rows of one matrix are laid out as they are written, by all threads; blocks of several would be, over and over
         return Table(tensor if tensor.ndim == 2 else np.ascontiguousarray(tensor))
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaOrthogonal(WholeLaw):
-    """A convolution that is orthogonal at its centre tap and zero elsewhere, times `scale`.
+class DeltaOrthogonal(Orthogonal):
+    """A convolution that is orthogonal at its centre tap and zero elsewhere, times `gain`.
 
-    `axes` brings the dims into the order out, in, kernel. The matrix comes from the first `out · in` normal draws.
+    The matrix comes from the first `out · in` normal draws.
     """
-
-    shape: tuple[int, ...]
-    axes: tuple[int, ...]
-    scale: float
-
-    @property
-    def largest(self) -> float:
-        return abs(self.scale)
 
     @property
     def workspace(self) -> int:
-        out, into, *_ = self._permuted
-        return prod(self.shape) * _FLOAT_BYTES + out * into * _QR_BYTES
+        return prod(self.weight.shape) * _FLOAT_BYTES + prod(self._sizes) * _QR_BYTES
 
     @property
-    def flops(self) -> float:
-        out, into, *_ = self._permuted
-        return flops(1, out, into)
-
-    @property
-    def _permuted(self) -> tuple[int, ...]:
-        return tuple(self.shape[axis] for axis in self.axes)
+    def _sizes(self) -> tuple[int, int, int]:
+        return 1, self.weight.size("o"), self.weight.size("i")
 
     def prepared(self, draws: Draws) -> Table:
         import numpy as np
 
-        tensor = np.zeros(self.shape, np.float32)
-        convolution = tensor.transpose(self.axes)
-        out, into, *kernel = convolution.shape
-        matrix = draws.orthonormal(_gaussian(draws, out * into).reshape(1, out, into))[0]
-        for size in kernel:
+        tensor = np.zeros(self.weight.shape, np.float32)
+        convolution = tensor.transpose(_axes(self.weight, "oik"))
+        (matrix,) = draws.orthonormal(_gaussian(draws, prod(self._sizes)).reshape(self._sizes))
+        for size in convolution.shape[2:]:
             convolution = convolution[:, :, (size - 1) // 2]
-        convolution[...] = matrix * np.float32(self.scale)
+        convolution[...] = matrix * np.float32(self.gain)
         return Table(tensor)
 
 
@@ -144,29 +129,24 @@ class Sparse(WholeLaw):
 def orthogonal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
     """Saxe et al. 2013: gain · Q of a normal matrix [out, in · kernel], for each group and part its own."""
     (weight,) = weights(tensor.shape, **arrangement)
-    axes = _axes(weight.letters, "boik")
-    batch, rows, columns = weight.size("b"), weight.size("o"), weight.size("i") * weight.size("k")
-    return Resolved(Orthogonal(weight.shape, axes, batch, rows, columns, gain), {"gain": gain})
+    return Resolved(Orthogonal(weight, gain), {"gain": gain})
 
 
 def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) -> Resolved:
     """Xiao et al. 2018: scale · Q at the centre tap of [out, in, *kernel], in ≤ out, else 0."""
-    if len(tensor.shape) not in (3, 4, 5):
-        fault = f"the weight of a convolution has 3, 4 or 5 dims, and it has {len(tensor.shape)}"
-        raise Unfit(fault, needs="ndim >= 3 and ndim <= 5")
+    check_dims(tensor, "the weight of a convolution has 3, 4 or 5 dims", 3, 5)
     letters = layout_of(tensor.shape, layout)
     if sorted(letters) != sorted("oi" + "k" * (len(letters) - 2)):
         raise Unfit(f"layout={letters} does not have one o, one i, and k for the rest")
-    inputs, outputs = map(Weight(tensor.shape, letters).size, "io")
+    weight = Weight(tensor.shape, letters)
+    inputs, outputs = map(weight.size, "io")
     if inputs > outputs:
         raise Unfit(f"it needs at most as many inputs as outputs, and has {inputs} and {outputs}")
-    return Resolved(DeltaOrthogonal(tensor.shape, _axes(letters, "oik"), scale), {"scale": scale})
+    return Resolved(DeltaOrthogonal(weight, scale), {"scale": scale})
 
 
 def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
-    """Martens 2010: N(0, std²), with ceil(sparsity · rows) rows of each column zero, 0 ≤ sparsity ≤ 1."""
-    if len(tensor.shape) != 2:
-        raise Unfit(f"a matrix has 2 dims, and it has {len(tensor.shape)}", needs="ndim == 2")
+    check_dims(tensor, "a matrix has 2 dims", 2)
     rows, columns = tensor.shape
     zeros = ceil(sparsity * rows)
     return Resolved(Sparse(rows, columns, zeros, std), {"zeros_per_column": zeros})
@@ -182,5 +162,6 @@ def _gaussian(draws: Draws, count: int) -> NDArray[np.float32]:
     return values
 
 
-def _axes(letters: str, order: str) -> tuple[int, ...]:
-    return tuple(axis for wanted in order for axis, letter in enumerate(letters) if letter == wanted)
+def _axes(weight: Weight, order: str) -> tuple[int, ...]:
+    """The dims of `weight`, those of each letter in this order of letters."""
+    return tuple(axis for wanted in order for axis, letter in enumerate(weight.letters) if letter == wanted)

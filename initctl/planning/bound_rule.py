@@ -10,7 +10,7 @@ from initctl.errors import Problem, RuleError, listed, shown
 from initctl.initializers import KEEP, REGISTRY
 from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.lookup import OF_A_NAME, OF_A_TENSOR, OF_ANY_TENSOR, SIBLING
-from initctl.rules.expressions import CONFIG
+from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.initializers import BoundCall
-    from initctl.initializers.revising import Copied
+    from initctl.initializers.revising import CopiedTensor
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
     from initctl.stream import AnyLaw, Source
@@ -99,10 +99,10 @@ def _sources(law: RevisingLaw, tensor: TensorSpec, around: Surroundings) -> Mapp
     """Where the tensors are that `law` reads besides `tensor` itself. Raises `Unfit` if one is not there, or is not of
     the shape that it takes.
     """
-    from initctl.initializers.revising import Copied
+    from initctl.initializers.revising import CopiedTensor
 
     found = {source: _located(source, around) for source in law.sources}
-    if isinstance(law, Copied):
+    if isinstance(law, CopiedTensor):
         _check_copied(law, tensor, found[law.source].tensor)
     return found
 
@@ -119,7 +119,7 @@ def _located(source: Source, around: Surroundings) -> Located:
     return Located(there.checkpoint, found)
 
 
-def _check_copied(law: Copied, tensor: TensorSpec, source: TensorSpec) -> None:
+def _check_copied(law: CopiedTensor, tensor: TensorSpec, source: TensorSpec) -> None:
     place = f"{shown(source.name)} {list(source.shape)}"
     if law.row is None and source.shape != tensor.shape:
         raise Unfit(f"{place} has another shape")

@@ -11,7 +11,7 @@ from initctl.formats.config import dotted
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
 from initctl.rules import Circular, Undefined, needed
-from initctl.rules.expressions import CONFIG
+from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import nearest
 
 if TYPE_CHECKING:

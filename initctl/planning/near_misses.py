@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
 from initctl.formats.state_dicts.names import WRAPPER_PREFIXES
-from initctl.rules import Glob, quoted
+from initctl.rules import Glob, highest_numbers, quoted
+from initctl.rules.elements import NO_NUMBERS
 from initctl.rules.regex import PREFIX as REGEX
 from initctl.rules.regex import Regex
 from initctl.suggestions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _PROPOSED = 3
 _SIMILARITY = 0.5
@@ -29,12 +30,18 @@ _NUMBER = re.compile(r"\d+")
 _ROW = re.compile(r"\[([0-9]{1,18})\]$")
 """What other languages take one row by."""
 
+_FROM_THE_END = re.compile(r"(?<![^.])-[0-9]+(?![^.])")
+"""A part of a name that is a number from the end."""
+
 
 def hint_for(pattern: str, names: Sequence[str]) -> str:
     """What to do about `pattern`, which matches none of `names`."""
     row = None if pattern.startswith(REGEX) else _ROW.search(pattern)
     if row and _matches_any(pattern[: row.start()], names):
         return f"rows are [START:STOP]: write '{shown(f'{pattern[: row.start()]}[{row[1]}:{int(row[1]) + 1}]')}'"
+    counted = _FROM_THE_END.sub(r"{\g<0>}", pattern)
+    if counted != pattern and _matches_any(counted, names, highest_numbers(names)):
+        return f"did you mean '{shown(counted)}'?"
     literal = pattern.replace("[", r"\[")
     if literal != pattern and _matches_any(literal, names):
         return f"brackets hold a set of characters; write '{literal}' for the name"
@@ -90,9 +97,9 @@ def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
     return [distinct[like] for like in nearest(wanted, distinct, n=_PROPOSED, similarity=_SIMILARITY)]
 
 
-def _matches_any(pattern: str, names: Sequence[str]) -> bool:
+def _matches_any(pattern: str, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> bool:
     try:
         matches = (Regex if pattern.startswith(REGEX) else Glob)(pattern).matches
     except RuleError:
         return False
-    return any(map(matches, names))
+    return any(matches(name, highest) for name in names)

@@ -1,26 +1,9 @@
 """Recipes: rules in TOML files, from their author or from a model family's preset.
 
-recipe.py      a recipe: rules in order, and a seed
-reading.py     files and presets → a recipe, with what they extend
+reading.py     files and presets → a recipe: rules in order, and seeds; with what they extend
 document.py    one TOML document, every key and type checked
 positions.py   where in a document something is
 writing.py     rules → a TOML document that says the same
 presets.py     the presets that are here, and which of them fits a model
 schema.py      the JSON Schema of recipes, for editors
-
-What reads and writes recipes is imported from its module, so that presets are listed without it.
 """
-
-from initctl.recipes.presets import AUTO, Preset, better_preset, find_preset, preset_for, preset_names, presets
-from initctl.recipes.recipe import Recipe
-
-__all__ = [
-    "AUTO",
-    "Preset",
-    "Recipe",
-    "better_preset",
-    "find_preset",
-    "preset_for",
-    "preset_names",
-    "presets",
-]

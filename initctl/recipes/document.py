@@ -29,7 +29,7 @@ from initctl.errors import Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
 from initctl.recipes.positions import DocumentText, fault_position
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
-from initctl.rules.expressions import RESERVED
+from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
@@ -41,50 +41,51 @@ if TYPE_CHECKING:
 
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")
 _WHERE = "where"
+_FLAG = "must be true or false"
 RULE_KEYS = ("match", "init", _WHERE, "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
 _Parsed = TypeVar("_Parsed")
+_Kind = TypeVar("_Kind")
+
+
+class Seed(NamedTuple):
+    """A seed, and the document that says it."""
+
+    value: int
+    source: str
 
 
 class Document(NamedTuple):
-    """What one document says: `tables` are its rules, without a scope."""
+    """What one document says: `source` is what messages call it, and `tables` are its rules, without a scope."""
 
-    text: DocumentText
-    seed: int | None
+    source: str
+    seeds: tuple[Seed, ...]
     extends: tuple[str, ...]
     vars: Mapping[str, Expression]
     config: Mapping[str, Value]
-    tables: tuple[Mapping[str, Any], ...]
+    tables: tuple[_Field, ...]
     optional: bool
 
     def rules(self, scope: Scope) -> Iterator[Rule]:
         """Its rules, whose expressions know `scope`: one for each selector. Raises `RuleError`."""
-        for number, table in enumerate(self.tables):
-            yield from _RuleTable(self.text, number, table).rules(scope, optional=self.optional)
-
-    @property
-    def source(self) -> str:
-        """What messages call it."""
-        return self.text.source
+        for table in self.tables:
+            yield from _rules(table, scope, optional=self.optional)
 
 
 def parse_document(text: DocumentText) -> Document:
     """The document that `text` holds. Raises `RuleError`."""
-    content = _content(text)
-    _check_keys(content, KEYS, text, ())
-
-    def field(key: str, otherwise: object) -> _Field:
-        return _Field(text, (key,), content.get(key, otherwise))
-
-    _check_keys(field("preset", {}).table(), PRESET_KEYS, text, ("preset",))
+    document = _Field(text, (), _content(text))
+    document.check_keys(KEYS)
+    document.inner("preset", {}).check_keys(PRESET_KEYS)
+    variables, config = document.inner("vars", {}), document.inner("config", {})
     return Document(
-        text,
-        field("seed", None).seed(),
-        tuple(field("extends", []).texts()),
-        {name: field("vars", {}).inner(name).variable(name) for name in field("vars", {}).table()},
-        {name: _config_value(text, name, value) for name, value in dotted(field("config", {}).table())},
-        tuple(field("rule", []).rule_tables()),
-        field("optional", otherwise=False).flag(),
+        text.source,
+        document.inner("seed").seeds(),
+        tuple(document.inner("extends", []).texts()),
+        {name: variables.inner(name).variable(name) for name in variables.table()},
+        {name: _config_value(text, name, value) for name, value in dotted(config.table())},
+        tuple(document.inner("rule", []).rule_tables()),
+        document.inner("optional", otherwise=False).of(bool, _FLAG),
     )
 
 
@@ -96,8 +97,9 @@ def _content(text: DocumentText) -> dict[str, Any]:
         raise RuleError(Problem("recipe.malformed", f"{place}: is not TOML: nested too deeply")) from None
     except ValueError as error:  # also a number of too many digits
         fault, found = fault_position(text.text, str(error))
-        message = f"{place}{(found and f':{found}') or ''}: is not TOML: {escape(fault)}"
-        raise RuleError(Problem("recipe.malformed", message, None, found and found.excerpt)) from None
+        at, excerpt = found or ("", None)
+        message = f"{place}{at and f':{at}'}: is not TOML: {escape(fault)}"
+        raise RuleError(Problem("recipe.malformed", message, None, excerpt)) from None
 
 
 class _Field(NamedTuple):
@@ -117,9 +119,17 @@ class _Field(NamedTuple):
                 return f"{table}.{shown('.'.join(map(str, keys)))}"
         return str(self.path[-1])
 
-    def inner(self, key: str) -> _Field:
-        """What a table has at `key`."""
-        return _Field(self.document, (*self.path, key), self.value[key])
+    def inner(self, key: str, otherwise: object = None) -> _Field:
+        """What a table has at `key`, or `otherwise` if it has nothing there."""
+        return _Field(self.document, (*self.path, key), self.value.get(key, otherwise))
+
+    def check_keys(self, known: tuple[str, ...]) -> None:
+        """Refuse a table with other keys."""
+        for key in self.table():
+            if key not in known:
+                hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
+                place = "".join(f"{at}: " for at in self.path)
+                raise self.document.error((*self.path, key), f"{place}no key {shown(key)} is known", hint)
 
     def error(self, fault: str, hint: str | None = None) -> RuleError:
         return self.document.error(self.path, f"{self.name}: {fault}", hint)
@@ -147,9 +157,6 @@ class _Field(NamedTuple):
             raise self.error("is empty")
         return [(text, self.parsed(parse_selector, text)) for text in texts]
 
-    def condition(self) -> Expression:
-        return self.parsed(parse_condition, self.text())
-
     def argument(self) -> str:
         """A parameter's value as a rule on the command line would write it."""
         match self.value:
@@ -167,20 +174,21 @@ class _Field(NamedTuple):
             raise self.error("cannot be the name of a variable", hint)
         return self.parsed(parse_expression, self.argument())
 
-    def seed(self) -> int | None:
-        if self.value is None or (type(self.value) is int and 0 <= self.value < SEED_LIMIT):
-            return self.value
+    def seeds(self) -> tuple[Seed, ...]:
+        if self.value is None:
+            return ()
+        if type(self.value) is int and 0 <= self.value < SEED_LIMIT:
+            return (Seed(self.value, self.document.source),)
         raise self.error(f"{shown(self.value)} is not a whole number from 0 to 2^64 - 1")
 
-    def flag(self) -> bool:
-        if isinstance(self.value, bool):
+    def of(self, kind: type[_Kind], fault: str) -> _Kind:
+        """The value, which must be of this kind."""
+        if isinstance(self.value, kind):
             return self.value
-        raise self.error("must be true or false")
+        raise self.error(fault)
 
     def text(self) -> str:
-        if isinstance(self.value, str):
-            return self.value
-        raise self.error("must be a text")
+        return self.of(str, "must be a text")
 
     def texts(self) -> list[str]:
         texts = self.value if isinstance(self.value, list) else [self.value]
@@ -193,45 +201,37 @@ class _Field(NamedTuple):
             return self.value
         raise self.error(f"must be a table: [{self.name}]")
 
-    def rule_tables(self) -> list[Mapping[str, Any]]:
-        if isinstance(self.value, list) and all(isinstance(table, dict) for table in self.value):
-            return self.value
-        raise self.error("must be tables", "write [[rule]] above each rule")
+    def rule_tables(self) -> Iterator[_Field]:
+        if not isinstance(self.value, list) or not all(isinstance(table, dict) for table in self.value):
+            raise self.error("must be tables", "write [[rule]] above each rule")
+        return (_Field(self.document, (*self.path, number), table) for number, table in enumerate(self.value))
 
 
-class _RuleTable(NamedTuple):
-    """One `[[rule]]`, counted from 0."""
+def _rules(table: _Field, scope: Scope, *, optional: bool) -> Iterator[Rule]:
+    """The rules that one `[[rule]]` gives. Raises `RuleError`."""
+    origin = table.document.origin(int(table.path[-1]))
+    for key, example in (("match", "*.bias"), ("init", "zeros")):
+        if key not in table.value:
+            message, hint = f"{origin.place}: {key} is missing", f'write for instance {key} = "{example}"'
+            raise RuleError(Problem("recipe.malformed", message, hint))
+    call = _call(table)
+    where = table.inner(_WHERE)
+    condition = where.parsed(parse_condition, where.text()) if _WHERE in table.value else None
+    optional = table.inner("optional", optional).of(bool, _FLAG)
+    for text, selector in table.inner("match").selectors():
+        yield Rule(f"{text}={call}", origin, selector, call, condition, optional, scope)
 
-    document: DocumentText
-    number: int
-    table: Mapping[str, Any]
 
-    def rules(self, scope: Scope, *, optional: bool) -> Iterator[Rule]:
-        """The rules that it gives. Raises `RuleError`."""
-        origin = self.document.origin(self.number)
-        for key, example in (("match", "*.bias"), ("init", "zeros")):
-            if key not in self.table:
-                message, hint = f"{origin.place}: {key} is missing", f'write for instance {key} = "{example}"'
-                raise RuleError(Problem("recipe.malformed", message, hint))
-        call = self.call()
-        where = self.field("where").condition() if "where" in self.table else None
-        optional = self.field("optional").flag() if "optional" in self.table else optional
-        for text, selector in self.field("match").selectors():
-            yield Rule(f"{text}={call}", origin, selector, call, where, optional, scope)
-
-    def field(self, key: str) -> _Field:
-        return _Field(self.document, ("rule", self.number, key), self.table[key])
-
-    def call(self) -> Call:
-        """What `init` calls, with the table's further keys as parameters."""
-        call = self.field("init").call()
-        given = dict(call.arguments)
-        for key in self.table:
-            if key in dict(call.arguments):
-                raise self.field(key).error("init gives it too", "give it once")
-            if key not in RULE_KEYS:
-                given[key] = self.field(key).argument()
-        return Call(call.name, tuple(given.items()))
+def _call(table: _Field) -> Call:
+    """What `init` calls, with the table's further keys as parameters."""
+    call = table.inner("init").call()
+    given = dict(call.arguments)
+    for key in table.value:
+        if key in dict(call.arguments):
+            raise table.inner(key).error("init gives it too", "give it once")
+        if key not in RULE_KEYS:
+            given[key] = table.inner(key).argument()
+    return Call(call.name, tuple(given.items()))
 
 
 def _config_value(text: DocumentText, name: str, value: Any) -> Value:  # noqa: ANN401 - whatever the document holds
@@ -245,11 +245,3 @@ def _config_value(text: DocumentText, name: str, value: Any) -> Value:  # noqa: 
         case int() | float() | str():
             return value
     raise field.error("must be a number, a text, true, false, or a list of them")
-
-
-def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], text: DocumentText, path: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in known:
-            hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
-            place = "".join(f"{at}: " for at in path)
-            raise text.error((*path, key), f"{place}no key {shown(key)} is known", hint)

@@ -6,16 +6,13 @@ import re
 import tomllib
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules import Origin
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    Path = tuple[str | int, ...]
-    """The keys and indices that lead to a value."""
+Path = tuple[str | int, ...]
+"""The keys and indices that lead to a value."""
 
 _FAULT = re.compile(r"(?P<fault>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 """What `tomllib` says of a fault: before Python 3.14 its place is in the text alone."""
@@ -51,7 +48,8 @@ class DocumentText(NamedTuple):
     def place(self, path: Path) -> tuple[str, Excerpt | None]:
         """Where the key is that `path` ends with, as a message begins, and an excerpt: as exactly as is certain."""
         if not self.is_preset and (found := key_position(self.text, path)):
-            return f"{shown(self.source)}:{found}", found.excerpt
+            place, excerpt = found
+            return f"{shown(self.source)}:{place}", excerpt
         match path:
             case ("rule", int(number), *_) if line := self.rule_line(number):
                 return f"{shown(self.source)}:{line}", None
@@ -63,22 +61,16 @@ class DocumentText(NamedTuple):
         return RuleError(Problem("recipe.malformed", f"{place}: {fault}", hint, excerpt))
 
 
-class Position(NamedTuple):
-    """A line and a column of a text, counted from 1, and what is there."""
-
-    line: int
-    column: int
-    excerpt: Excerpt
-
-    def __str__(self) -> str:
-        return f"{self.line}:{self.column}"
+Position = tuple[str, Excerpt]
+"""A line and a column of a text, counted from 1, as in 3:2, and what is there."""
 
 
 def position(text: str, start: int, stop: int) -> Position:
     """That of the characters from `start` to `stop`, of one line."""
     begin = text.rfind("\n", 0, start) + 1
     line = text[begin:].partition("\n")[0].removesuffix("\r")
-    return Position(text.count("\n", 0, start) + 1, start - begin + 1, Excerpt(line, start - begin, stop - begin))
+    number = text.count("\n", 0, start) + 1
+    return f"{number}:{start - begin + 1}", Excerpt(line, start - begin, stop - begin)
 
 
 def fault_position(text: str, fault: str) -> tuple[str, Position | None]:
@@ -104,10 +96,12 @@ def key_position(text: str, path: Path) -> Position | None:
     other = "k" * (max(map(len, re.findall("k+", text)), default=0) + 1)
     for found in islice(re.finditer(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text), _MOST_TRIED):
         try:
-            table = _at(tomllib.loads(text[: found.start()] + other + text[found.end() :]), path[:-1])
+            table: Any = tomllib.loads(text[: found.start()] + other + text[found.end() :])
+            for step in path[:-1]:
+                table = table[step]
         except (ValueError, LookupError, TypeError, RecursionError):
             continue
-        if other in table and key not in table:
+        if isinstance(table, dict) and other in table and key not in table:
             return position(text, *found.span())
     return None
 
@@ -119,11 +113,3 @@ def rule_lines(text: str) -> tuple[int, ...]:
         return ()
     lines = enumerate(text.split("\n"), start=1)
     return tuple(number for number, line in lines if _RULE.match(line))
-
-
-def _at(content: Any, path: Path) -> Mapping[str, Any]:  # noqa: ANN401 - whatever the document holds
-    for key in path:
-        content = content[key]
-    if not isinstance(content, dict):
-        raise TypeError
-    return content

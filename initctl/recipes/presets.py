@@ -12,6 +12,8 @@ from initctl.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PRESET = "preset:"
+"""What the name of a preset follows among documents."""
 AUTO = "auto"
 """Stands for the preset that fits the `model_type` of config.json."""
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "presets")
@@ -49,16 +51,16 @@ def find_preset(name: str) -> Preset:
 
 def preset_for(config: Mapping[str, Any] | None) -> Preset:
     """The preset that fits a model with this `config.json`. Raises `UsageError` if none does, or without one."""
-    hint = "name a preset with -p; `initctl presets` lists them"
     if config is None:
-        raise UsageError(Problem("preset.auto", "preset auto: there is no config.json beside the checkpoint", hint))
-    kind = config.get("model_type")
-    fitting = _fitting(kind)
-    if kind is None:
-        raise UsageError(Problem("preset.auto", "preset auto: config.json does not name a model_type", hint))
-    if fitting is None:
-        raise UsageError(Problem("preset.auto", f"preset auto: no preset is for model_type {shown(kind)}", hint))
-    return fitting
+        fault = "there is no config.json beside the checkpoint"
+    elif (kind := config.get("model_type")) is None:
+        fault = "config.json does not name a model_type"
+    elif fitting := _fitting(kind):
+        return fitting
+    else:
+        fault = f"no preset is for model_type {shown(kind)}"
+    hint = "name a preset with -p; `initctl presets` lists them"
+    raise UsageError(Problem("preset.auto", f"preset auto: {fault}", hint))
 
 
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:

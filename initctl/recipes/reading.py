@@ -1,4 +1,4 @@
-"""Files and presets → a recipe: a document, after those that it extends."""
+"""Files and presets → a recipe: the rules of a document, after those of the documents that it extends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.reading import read_small
 from initctl.recipes.document import parse_document
 from initctl.recipes.positions import DocumentText
-from initctl.recipes.presets import find_preset, preset_names
-from initctl.recipes.recipe import PRESET, Recipe, Seed
+from initctl.recipes.presets import PRESET, find_preset, preset_names
 from initctl.rules import Scope
 
 if TYPE_CHECKING:
-    from initctl.recipes.document import Document
-    from initctl.rules import Expression, Value
+    from initctl.recipes.document import Document, Seed
+    from initctl.rules import Expression, Rule, Value
 
 LONGEST = 1 << 20
 """Bytes of a file."""
@@ -24,43 +23,50 @@ MOST_DOCUMENTS = 64
 """That a recipe extends, directly or through others."""
 
 
-def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe in the file at `path`. Raises `UsageError`: of its text, `RuleError`."""
-    return _recipe(os.fspath(path))
+class Recipe(NamedTuple):
+    """Rules in the order in which they count, under one `scope`, and the seeds that it says: its own, or else those of
+    the documents that it extends, which may contradict each other.
+
+    `documents` are the identities of itself and of all that it extends.
+    """
+
+    source: str
+    rules: tuple[Rule, ...]
+    scope: Scope
+    seeds: tuple[Seed, ...] = ()
+    documents: frozenset[str] = frozenset()
+
+    @property
+    def extends_preset(self) -> bool:
+        """Whether it is a preset, or extends one."""
+        return any(document.startswith(PRESET) for document in self.documents)
 
 
 def read_preset(name: str) -> Recipe:
     """The recipe of the preset `name`. Raises `UsageError`."""
-    return _recipe(PRESET + name)
+    return read_recipe(PRESET + name)
 
 
-class _Read(NamedTuple):
-    """A document, and the seeds that it says, or else that those say which it extends."""
-
-    document: Document
-    seeds: tuple[Seed, ...]
-
-
-def _recipe(origin: str) -> Recipe:
-    documents: dict[str, _Read] = {}
-    seeds = _collect(origin, documents, ())
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in the file at `path`. Raises `UsageError`: of its text, `RuleError`."""
+    documents: dict[str, Document] = {}
+    last = _collect(os.fspath(path), documents, ())
     variables: dict[str, Expression] = {}
     config: dict[str, Value] = {}
-    for document, _ in documents.values():
+    for document in documents.values():
         variables |= document.vars
         config |= document.config
     scope = Scope(variables, config)
-    rules = tuple(rule for document, _ in documents.values() for rule in document.rules(scope))
-    last, _ = next(reversed(documents.values()))
+    rules = tuple(rule for document in documents.values() for rule in document.rules(scope))
     if not rules:
         raise RuleError(Problem("recipe.empty", f"{shown(last.source)}: has no rules", "write [[rule]] above each"))
-    return Recipe(last.source, rules, scope, seeds, frozenset(documents))
+    return Recipe(last.source, rules, scope, last.seeds, frozenset(documents))
 
 
-def _collect(origin: str, documents: dict[str, _Read], chain: tuple[str, ...]) -> tuple[Seed, ...]:
-    """Add the document at `origin` to `documents`, after those that it extends, each once. Returns its seeds.
+def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> Document:
+    """Add the document at `origin` to `documents`, after those that it extends, each once, by their identities.
 
-    `chain` are those that led to it, by their identities.
+    `chain` are those that led to it. If it says no seed, it has those of the documents that it extends.
     """
     identity = origin if origin.startswith(PRESET) else _real_path(origin)
     if identity in chain:
@@ -71,14 +77,10 @@ def _collect(origin: str, documents: dict[str, _Read], chain: tuple[str, ...]) -
             fault = f"{shown(origin)}: extends more than {MOST_DOCUMENTS} documents"
             raise RuleError(Problem("recipe.malformed", fault))
         document = _read(origin)
-        extended = [
-            seed
-            for other in document.extends
-            for seed in _collect(_beside(origin, other), documents, (*chain, identity))
-        ]
-        own = () if document.seed is None else (Seed(document.seed, document.source),)
-        documents[identity] = _Read(document, own or tuple(extended))
-    return documents[identity].seeds
+        extended = [_collect(_beside(origin, other), documents, (*chain, identity)) for other in document.extends]
+        seeds = document.seeds or tuple(seed for other in extended for seed in other.seeds)
+        documents[identity] = document._replace(seeds=seeds)
+    return documents[identity]
 
 
 def _real_path(path: str) -> str:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.initializers import KEEP, REGISTRY, Number, Whole, Word
 from initctl.recipes.document import PRESET_KEYS, RULE_KEYS
-from initctl.rules.expressions import RESERVED
+from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.initializers import Initializer, Parameter
+    from initctl.initializers import Parameter
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "minLength": 1}
@@ -66,14 +66,13 @@ def recipe_schema() -> dict[str, Any]:
                         "anyOf": [{"enum": [KEEP, *names]}, {"type": "string", "pattern": ":"}],
                     },
                 },
-                "allOf": [_parameters([KEEP], ()), *(_of_initializer(initializer) for initializer in initializers)],
+                "allOf": [
+                    _parameters([KEEP], ()),
+                    *(_parameters([each.name, *each.aliases], each.parameters) for each in initializers),
+                ],
             }
         },
     }
-
-
-def _of_initializer(initializer: Initializer) -> dict[str, Any]:
-    return _parameters([initializer.name, *initializer.aliases], initializer.parameters)
 
 
 def _parameters(names: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, Any]:

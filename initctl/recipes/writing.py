@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, RuleError, shown
 from initctl.escaping import is_visible
 from initctl.rules import Circular, Expression, needed
-from initctl.rules.expressions import CONFIG
 from initctl.rules.expressions.parser import LONGEST_EXPRESSION
+from initctl.rules.expressions.terms import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

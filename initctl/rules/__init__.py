@@ -5,18 +5,16 @@ selector.py     which tensors it takes, and which of their rows
 glob.py         globs over names
 pattern.py      a glob's text → what it is made of
 lookalikes.py   sets of characters that were meant as something else
-matcher.py      what a sequence of elements matches
-elements.py     what a glob is made of, and what each element matches
+elements.py     what a glob is made of, and what each element, or a sequence of them, matches
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments
 expressions/    arithmetic and conditions
-number.py       plain numbers
 """
 
 from initctl.rules.call import Call, parse_call
-from initctl.rules.expressions import Circular, Expression, Undefined, Value, needed, parse_condition, parse_expression
+from initctl.rules.expressions.expression import Circular, Expression, needed, parse_condition, parse_expression
+from initctl.rules.expressions.terms import Undefined, Value
 from initctl.rules.glob import Glob, highest_numbers
-from initctl.rules.number import parse_number
 from initctl.rules.pattern import quoted
 from initctl.rules.rule import Origin, Rule, Scope, parse_rule
 from initctl.rules.selector import Rows, Selector, parse_selector
@@ -38,7 +36,6 @@ __all__ = [
     "parse_call",
     "parse_condition",
     "parse_expression",
-    "parse_number",
     "parse_rule",
     "parse_selector",
     "quoted",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import Excerpt, Problem, RuleError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -20,33 +20,18 @@ _OPENING, _CLOSING = "([", ")]"
 class Call:
     """An initializer by name, with its arguments as text, in the order written.
 
-    `places` are those of the name, and then of each argument's key and value, if they are written in one text.
+    `place` is that of the name, and `places` are those of each argument's key and value, if they are written in one
+    text.
     """
 
     name: str
     arguments: tuple[tuple[str, str], ...] = ()
-    places: tuple[Excerpt, ...] = field(default=(), compare=False, repr=False)
+    place: Excerpt | None = field(default=None, compare=False, repr=False)
+    places: Mapping[str, tuple[Excerpt, Excerpt]] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         arguments = ",".join(f"{key}={value}" for key, value in self.arguments)
         return f"{self.name}:{arguments}" if arguments else self.name
-
-    @property
-    def place(self) -> Excerpt | None:
-        """That of the name."""
-        return self.places[0] if self.places else None
-
-    def key_place(self, key: str) -> Excerpt | None:
-        """That of the argument's key."""
-        return self._place(key, 1)
-
-    def value_place(self, key: str) -> Excerpt | None:
-        """That of the argument's value."""
-        return self._place(key, 2)
-
-    def _place(self, key: str, offset: int) -> Excerpt | None:
-        number = next((n for n, (name, _) in enumerate(self.arguments) if name == key), None)
-        return self.places[2 * number + offset] if self.places and number is not None else None
 
 
 def parse_call(text: str | Excerpt) -> Call:
@@ -60,19 +45,17 @@ def parse_call(text: str | Excerpt) -> Call:
     name = str(place)
     if not _NAME.fullmatch(name):
         fault = f"{shown(name)} cannot be an initializer's name" if name else "no initializer is given"
-        is_number = _NUMBER.fullmatch(name)
-        raise _error(fault, f"write constant:val={name}" if is_number else "write for instance normal:std=0.02", place)
+        hint = f"write constant:val={name}" if _NUMBER.fullmatch(name) else "write for instance normal:std=0.02"
+        raise syntax_error(fault, hint, place)
     if colon and not given.strip():
-        raise _error("nothing after the ':'", f"write {name} alone, or {name}:key=value", place)
-    arguments: dict[str, str] = {}
-    places = [place]
-    for argument in _between_commas(source, len(written) + 1) if colon else ():
+        raise syntax_error("nothing after the ':'", f"write {name} alone, or {name}:key=value", place)
+    places: dict[str, tuple[Excerpt, Excerpt]] = {}
+    for argument in between_commas(source.part(len(written) + 1, len(str(source)))) if colon else ():
         key, value = _key_and_value(argument)
-        if str(key) in arguments:
-            raise _error(f"parameter {key} is given twice", None, key)
-        arguments[str(key)] = str(value)
-        places += key, value
-    return Call(name, tuple(arguments.items()), tuple(places))
+        if str(key) in places:
+            raise syntax_error(f"parameter {key} is given twice", None, key)
+        places[str(key)] = key, value
+    return Call(name, tuple((key, str(value)) for key, (_, value) in places.items()), place, places)
 
 
 def _key_and_value(argument: Excerpt) -> tuple[Excerpt, Excerpt]:
@@ -83,19 +66,20 @@ def _key_and_value(argument: Excerpt) -> tuple[Excerpt, Excerpt]:
         if _NAME.fullmatch(str(key)) and str(value):
             return key, value
     hint = "write for instance std=0.02, parameters separated by commas"
-    raise _error(f"{shown(text)} is not key=value", hint, argument)
+    raise syntax_error(f"{shown(text)} is not key=value", hint, argument)
 
 
-def _between_commas(source: Excerpt, start: int) -> Iterator[Excerpt]:
-    """The parts from `start` on, each without the blanks around it."""
-    text, depth = str(source), 0
-    for at in range(start, len(text)):
-        depth += (text[at] in _OPENING) - (text[at] in _CLOSING)
-        if text[at] == "," and depth <= 0:
+def between_commas(source: Excerpt) -> Iterator[Excerpt]:
+    """The parts of it between commas outside of parentheses and brackets, each without the blanks around it."""
+    text, depth, start = str(source), 0, 0
+    for at, char in enumerate(text):
+        depth += (char in _OPENING) - (char in _CLOSING)
+        if char == "," and depth <= 0:
             yield source.part(start, at).stripped()
             start = at + 1
     yield source.part(start, len(text)).stripped()
 
 
-def _error(message: str, hint: str | None, place: Excerpt) -> RuleError:
+def syntax_error(message: str, hint: str | None, place: Excerpt) -> RuleError:
+    """The error about what is written at `place`."""
     return RuleError(Problem("rule.syntax", message, hint, place))

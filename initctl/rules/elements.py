@@ -7,8 +7,8 @@ more steps than the pattern has elements, whatever they are.
 from __future__ import annotations
 
 import re
-from functools import reduce
-from itertools import islice
+from functools import cached_property, reduce
+from itertools import groupby, islice
 from operator import or_
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +23,8 @@ LONGEST_NUMBER = 18
 """Digits of a number in a name, or of the bound of a range."""
 MOST_NUMBERS = 64
 """Numbers in a name that a pattern looks at."""
+MOST_ALTERNATIVES = 32
+"""That are looked at one by one."""
 NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
 """For names without a number."""
 _NUMBER = re.compile(rf"(?<![0-9])[0-9]{{1,{LONGEST_NUMBER}}}(?![0-9])")
@@ -43,15 +45,11 @@ class Subject:
         self.highest = highest
         self.pinned = pinned
         self.everywhere: Places = (2 << len(name)) - 1
-        self._numbers: dict[int, int] | None = None
         self._starts: dict[Characters | CharSet, Places] = {}
 
-    @property
+    @cached_property
     def numbers(self) -> dict[int, int]:
-        """Where its numbers begin and end."""
-        if self._numbers is None:
-            self._numbers = numbers_in(self.name)
-        return self._numbers
+        return numbers_in(self.name)
 
     def starts(self, element: Characters | CharSet) -> Places:
         """Where `element` may begin. Elements that are equal are looked for once."""
@@ -160,3 +158,62 @@ def after(elements: Iterable[Element], places: Places, subject: Subject) -> Plac
             break
         places = element.after(places, subject)
     return places
+
+
+class Matcher:
+    """What some elements match. It looks first at how a name begins and ends, then for words between runs of any
+    characters, and follows places from element to element only if there is more than that.
+    """
+
+    def __init__(self, elements: Elements) -> None:
+        elements = tuple(_joined(elements))
+        self._prefix = elements[0].text if elements and isinstance(elements[0], Characters) else ""
+        elements = elements[bool(self._prefix) :]
+        self._suffix = elements[-1].text if elements and isinstance(elements[-1], Characters) else ""
+        self._between = elements[: len(elements) - bool(self._suffix)]
+        self._words = [element.text for element in self._between if isinstance(element, Characters)]
+        kinds = {type(element) for element in self._between}
+        self._is_simple = AnyRun in kinds and kinds <= {AnyRun, Characters}
+
+    def accepts(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int] = NO_NUMBERS) -> bool:
+        """Whether they match the whole of `name`."""
+        if not (name.startswith(self._prefix) and name.endswith(self._suffix)):
+            return False
+        start, stop = len(self._prefix), len(name) - len(self._suffix)
+        if start > stop or not _has_words(name, self._words, start, stop):
+            return False
+        if self._is_simple:
+            return True
+        return bool(after(self._between, 1 << start, Subject(name, highest, pinned)) >> stop & 1)
+
+
+def spelled_out(elements: Elements) -> list[Elements]:
+    """The sequences that they are without alternatives; if these are very many, `elements` as they are."""
+    found: list[Elements] = [()]
+    for element in elements:
+        ways: list[Elements] = [(element,)]
+        if isinstance(element, Alternatives):
+            ways = [way for sequence in element.sequences for way in spelled_out(sequence)]
+        if len(found) * len(ways) > MOST_ALTERNATIVES:
+            return [elements]
+        found = [(*before, *way) for before in found for way in ways]
+    return found
+
+
+def _has_words(name: str, words: Iterable[str], start: int, stop: int) -> bool:
+    """Whether `words` follow each other in `name`, with anything around them."""
+    for word in words:
+        at = name.find(word, start, stop)
+        if at < 0:
+            return False
+        start = at + len(word)
+    return True
+
+
+def _joined(elements: Elements) -> Iterator[Element]:
+    """The same, with characters that follow each other in one."""
+    for kind, run in groupby(elements, type):
+        if kind is Characters:
+            yield Characters("".join(element.text for element in run if isinstance(element, Characters)))
+        else:
+            yield from run

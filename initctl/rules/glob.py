@@ -16,8 +16,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt
-from initctl.rules.elements import NO_NUMBERS, Alternatives, Characters, CharSet, NumberRange, numbers_in
-from initctl.rules.matcher import MOST_ALTERNATIVES, Matcher, spelled_out
+from initctl.rules.elements import (
+    MOST_ALTERNATIVES,
+    NO_NUMBERS,
+    Alternatives,
+    Characters,
+    CharSet,
+    Matcher,
+    NumberRange,
+    numbers_in,
+    spelled_out,
+)
 from initctl.rules.pattern import parse_pattern
 
 if TYPE_CHECKING:
@@ -46,12 +55,13 @@ class Glob:
         self.counts_back = any(isinstance(e, NumberRange) and e.counts_back for e in _leaves(self._elements))
         """Whether it counts numbers back from the highest."""
 
-    def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:
-        """Whether the whole of `name` fits the pattern; `highest` is what `highest_numbers` returns for all names."""
-        return self._accepts(name, highest, NO_NUMBERS)
+    def matches(
+        self, name: str, highest: Mapping[str, int] = NO_NUMBERS, pinned: Mapping[str, int] = NO_NUMBERS
+    ) -> bool:
+        """Whether the whole of `name` fits the pattern; `highest` is what `highest_numbers` returns for all names.
 
-    def _accepts(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int]) -> bool:
-        """`pinned` says where the numbers of some captures must begin."""
+        `pinned` says where the numbers of some captures must begin.
+        """
         for matcher in self._matchers:  # noqa: SIM110 - this is called for each name and rule, and `any` takes longer
             if matcher.accepts(name, highest, pinned):
                 return True
@@ -63,7 +73,7 @@ class Glob:
         pinned: dict[str, int] = {}
         places = iter(ends)  # captures are never in alternatives, and so behind each other
         for capture in self.captures:
-            pinned[capture] = next(at for at in places if self._accepts(name, highest, {**pinned, capture: at}))
+            pinned[capture] = next(at for at in places if self.matches(name, highest, {**pinned, capture: at}))
         return {capture: int(name[at : ends[at]]) for capture, at in pinned.items()}
 
     def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, Characters, CharSet, NumberRange
-from initctl.rules.expressions import RESERVED
+from initctl.rules.expressions.terms import RESERVED
 
 if TYPE_CHECKING:
     from initctl.errors import Excerpt
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LONGEST_PATTERN = 4096
 DEEPEST_BRACES = 32
 
+_CHARACTERS = re.compile(r"(\\?.)(?:-(\\?.))?", re.DOTALL)
+"""A character of a set, or a range of them."""
 _WIDE_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _RANGE = re.compile(rf"(-?[0-9]{{1,{LONGEST_NUMBER}}})\.\.(-?[0-9]{{1,{LONGEST_NUMBER}}})")
 _NO_BRACES = (
@@ -38,12 +40,10 @@ def quoted(name: str) -> str:
 
 def parse_pattern(source: Excerpt) -> Elements:
     """The elements of the pattern that is written there. Raises `RuleError` if it is not a glob."""
-    return _Parser(source).parse()
+    return _PatternParser(source).parse()
 
 
-class _Parser:
-    """Recursive descent over one pattern."""
-
+class _PatternParser:
     def __init__(self, source: Excerpt) -> None:
         self.source = source
         self.pattern = str(source)
@@ -144,18 +144,20 @@ class _Parser:
             raise self.error("[^ does not negate a set", r"write [!, or [\^ for a set that holds ^", start, self.at + 1)
         negated = self.pattern.startswith("!", self.at)
         self.at += negated
-        ranges: list[tuple[str, str]] = []
-        while (char := self.set_char(start)) is not None:
-            low = high = char
-            if self.pattern.startswith("-", self.at) and not self.pattern.startswith("-]", self.at):
-                self.at += 1
-                high = self.set_char(start) or char
-            ranges.append((low, high))
+        begin = self.at
+        while (char := self.take()) != "]":
+            if char is None:
+                fault = f"the bracket at column {start + 1} is not closed"
+                raise self.error(fault, r"write \[ for the character itself", start)
+            if char == "\\":
+                self.quoted()
+        ends = _CHARACTERS.findall(self.pattern[begin : self.at - 1])
+        ranges = tuple((low[-1], (high or low)[-1]) for low, high in ends)
         self.check_set(start, negated=negated)
         text = shown(self.pattern[start : self.at])
         if not ranges or any(low > high for low, high in ranges):
             raise self.error(f"{text} matches nothing", r"write \[ for the bracket itself", start)
-        return CharSet(tuple(ranges), negated)
+        return CharSet(ranges, negated)
 
     def check_set(self, start: int, *, negated: bool) -> None:
         """Refuse the set from `start` on if it looks like numbers or alternatives."""
@@ -175,16 +177,6 @@ class _Parser:
     def ends_a_name(self, start: int) -> bool:
         """Whether what was read from `start` on follows a word and is the end of the pattern, as rows are."""
         return self.at == len(self.pattern) and self.pattern[start - 1 : start].isalnum()
-
-    def set_char(self, start: int) -> str | None:
-        """The next character of a set, or None at its end."""
-        char = self.take()
-        if char is None:
-            fault = f"the bracket at column {start + 1} is not closed"
-            raise self.error(fault, r"write \[ for the character itself", start)
-        if char == "]":
-            return None
-        return self.quoted() if char == "\\" else char
 
     def quoted(self) -> str:
         char = self.take()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, NO_NUMBERS
-from initctl.rules.expressions import RESERVED
+from initctl.rules.expressions.terms import RESERVED
 from initctl.rules.pattern import LONGEST_PATTERN
 
 if TYPE_CHECKING:

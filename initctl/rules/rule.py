@@ -6,17 +6,20 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import Excerpt, Problem, RuleError, shown
-from initctl.rules.call import Call, parse_call
-from initctl.rules.expressions import parse_condition
+from initctl.errors import Excerpt, RuleError, shown
+from initctl.rules.call import Call, parse_call, syntax_error
+from initctl.rules.expressions.expression import parse_condition
 from initctl.rules.selector import Selector, parse_selector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from initctl.rules.expressions import Expression, Value
+    from initctl.rules.expressions.expression import Expression
+    from initctl.rules.expressions.terms import Value
 
 
+_SELECTOR = re.compile(r"(?:\\.|\[(?:\\.|[^\]\\])*\]|[^=\[\\])*", re.DOTALL)
+"""A selector: it holds `=` only if that is quoted or inside brackets."""
 _WHERE = re.compile(r"\swhere(?=\s|$)")
 """What separates an initializer from a condition. No expression holds the word; a text that does needs a recipe."""
 
@@ -100,24 +103,12 @@ def parse_rule(text: str, name: str, scope: Scope | None = None) -> Rule:
 
 def _equals(text: str) -> int:
     """The first `=` that is neither quoted nor inside brackets: the selector is before it, the call behind."""
-    at, opened = 0, -1
-    while at < len(text):
-        match text[at]:
-            case "\\":
-                at += 1
-            case "[" if opened < 0:
-                opened = at
-            case "]":
-                opened = -1
-            case "=" if opened < 0:
-                return at
-        at += 1
-    if opened >= 0 and "=" in text:
+    found = _SELECTOR.match(text)
+    at = found.end() if found else 0
+    if text.startswith("=", at):
+        return at
+    if text.startswith("[", at) and "=" in text:
         hint = r"write \[ for the character itself"
-        raise _error("a bracket is not closed", hint, Excerpt(text, opened, opened + 1))
+        raise syntax_error("a bracket is not closed", hint, Excerpt(text, at, at + 1))
     hint = "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"
-    raise _error("no '=' between pattern and initializer", hint, Excerpt(text, len(text), len(text) + 1))
-
-
-def _error(message: str, hint: str, place: Excerpt) -> RuleError:
-    return RuleError(Problem("rule.syntax", message, hint, place))
+    raise syntax_error("no '=' between pattern and initializer", hint, Excerpt(text, len(text), len(text) + 1))

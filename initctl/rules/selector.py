@@ -6,7 +6,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
-from initctl.rules.expressions import Expression, parse_expression
+from initctl.rules.call import between_commas
+from initctl.rules.expressions.expression import Expression, parse_expression
 from initctl.rules.glob import Glob
 from initctl.rules.regex import PREFIX, Regex
 
@@ -70,13 +71,14 @@ def _colons(text: str, start: int, stop: int) -> list[int]:
 def _rows(source: Excerpt, opened: int) -> Rows:
     text = str(source)
     closed = len(text) - 1
+    if len(list(between_commas(source.part(opened + 1, closed)))) > 1:
+        message = f"{shown(text[opened:])}: a rule takes rows, and no columns"
+        hint = "write [START:STOP], as [5:6] for row 5"
+        raise RuleError(Problem("rule.rows", message, hint, source.part(opened, len(text))))
     first, *others = _colons(text, opened + 1, closed)
     if others:
         message = f"{shown(text[opened:])}: a slice of rows has no step"
         raise RuleError(Problem("rule.rows", message, "write [START:STOP]", source.part(opened, len(text))))
-    start, stop = _bound(source.part(opened + 1, first)), _bound(source.part(first + 1, closed))
+    bounds = source.part(opened + 1, first), source.part(first + 1, closed)
+    start, stop = (parse_expression(bound) if str(bound).strip() else None for bound in bounds)
     return Rows(text[opened:], start, stop)
-
-
-def _bound(source: Excerpt) -> Expression | None:
-    return parse_expression(source) if str(source).strip() else None

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import initctl
 from initctl.execution.tasks import COPIED_AT_ONCE, FILLED_AT_ONCE
-from initctl.initializers.constant import Diagonals
+from initctl.initializers.deterministic import Diagonals
 from initctl.stream import Constant, Normal, Uniform
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import METADATA, assert_written, raw_bytes, recomputed, single

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initctl.errors import RuleError
-from initctl.initializers import DimLetters, Number, Parameter, Refused, Split, Whole, Word
+from initctl.initializers import Number, Parameter, Refused, Whole, Word
+from initctl.initializers.parameters import LAYOUT, SPLIT
 from initctl.rules import Expression
 
 ANY = Number()
@@ -17,9 +18,7 @@ STD = Number(minimum=0)
 SHARE = Number(0, 1)
 GROUPS = Whole(minimum=1)
 MODE = Word(("fan_in", "fan_out"))
-LAYOUT = DimLetters()
 STEP = Number(above=0)
-SPLIT = Split()
 
 
 def refusal(kind, text):

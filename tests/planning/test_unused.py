@@ -83,6 +83,13 @@ def test_brackets_that_were_meant_literally_are_told_how_to_be_quoted(tmp_path: 
     assert decided(planned(tmp_path, layers, r"layers\[0].weight=zeros"))["layers[0].weight"] == "rule 1"
 
 
+@pytest.mark.parametrize(("pattern", "meant"), [("h.-1.*", "h.{-1}.*"), ("h.-2.weight", "h.{-2}.weight")])
+def test_a_number_from_the_end_is_told_to_be_written_in_braces(tmp_path: Path, pattern: str, meant: str):
+    layers = {f"h.{layer}.weight": ("F32", [2]) for layer in range(3)}
+    assert refusal(tmp_path, layers, f"{pattern}=zeros").endswith(f"matches no tensor; did you mean '{meant}'?")
+    assert planned(tmp_path, layers, f"{meant}=zeros").actions
+
+
 def test_a_set_that_makes_no_sense_as_a_name_is_not_taken_for_one(tmp_path: Path):
     assert "did you mean fc1.weight" in refusal(tmp_path, NET, "fc[{].weight=zeros")
 

@@ -42,14 +42,14 @@ def test_the_preset_that_config_json_chooses_gives_what_transformers_gives(model
 
 
 def test_every_preset_for_a_model_type_is_proven_with_a_model_of_it():
-    from initctl.recipes import presets
+    from initctl.recipes.presets import presets
 
     proven = {(model.preset, model.config().model_type) for model in MODELS.values()}
     assert proven == {(name, kind) for name, preset in presets().items() for kind in preset.model_types}
 
 
 def test_no_model_type_has_two_presets():
-    from initctl.recipes import presets
+    from initctl.recipes.presets import presets
 
     kinds = [kind for preset in presets().values() for kind in preset.model_types]
     assert len(kinds) == len(set(kinds))

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import initctl
-from initctl.recipes import find_preset, preset_for, presets
+from initctl.recipes.presets import find_preset, preset_for, presets
 from initctl.recipes.reading import read_preset, read_recipe
 from tests.requests import request
 

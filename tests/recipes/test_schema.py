@@ -10,8 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from initctl.initializers import REGISTRY
-from initctl.recipes import presets
 from initctl.recipes.document import KEYS, RULE_KEYS
+from initctl.recipes.presets import presets
 from initctl.recipes.schema import recipe_schema
 
 SCHEMA = recipe_schema()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import initctl
-from initctl.recipes import preset_names
+from initctl.recipes.presets import preset_names
 from initctl.recipes.reading import read_preset
 from tests.planning.tables import checkpoint_of
 

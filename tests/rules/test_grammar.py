@@ -280,10 +280,11 @@ def test_a_rule_is_split_where_the_grammar_says(
     assert rule.selector.names.pattern == names
     assert rule.call.name == "init"
     assert rule.call.arguments == tuple((key, value.strip()) for key, value in zip(keys, values, strict=False))
-    for key, place in zip(keys, rule.call.places[1::2], strict=True):
-        assert text[place.start : place.stop] == key
-    for given_value, place in zip(values, rule.call.places[2::2], strict=False):
-        assert text[place.start : place.stop] == given_value.strip()
+    for (key, given_value), (of_key, of_value) in zip(
+        rule.call.arguments, map(rule.call.places.__getitem__, keys), strict=True
+    ):
+        assert text[of_key.start : of_key.stop] == key
+        assert text[of_value.start : of_value.stop] == given_value
     assert (rule.selector.rows is None) == (rows is None)
     if rows and rule.selector.rows:
         bounds = (rule.selector.rows.start, rule.selector.rows.stop)

@@ -126,6 +126,12 @@ def test_a_slice_has_no_step():
         parse_rule("e[0:2:1]=zeros", "rule 1")
 
 
+@pytest.mark.parametrize("slices", ["[:, 5]", "[5, :]", "[:,:5]", "[2:min(3, 4), 1]"])
+def test_a_slice_takes_rows_and_no_columns(slices: str):
+    with pytest.raises(RuleError, match=r"a rule takes rows, and no columns; write \[START:STOP\], as \[5:6\]"):
+        parse_rule(f"fc.weight{slices}=zeros", "rule 1")
+
+
 @pytest.mark.parametrize("text", ["=zeros", " =zeros", "[8-11]=zeros", "{x.y}=zeros", "{5..2}=zeros", "{a=zeros"])
 def test_the_fault_of_a_pattern_is_told_with_the_rule_that_holds_it(text: str):
     with pytest.raises(RuleError) as raised:

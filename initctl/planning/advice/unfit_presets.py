@@ -100,7 +100,7 @@ def _elements(parts: Iterable[TensorPart]) -> int:
 
 def _better(left: Left, preset: FromPreset) -> str:
     """The preset for config.json's model type; else those made for such names: whose rules match nearly all weights."""
-    from initctl.recipes import better_preset, presets
+    from initctl.recipes.presets import better_preset, presets
 
     if preset.name and (found := better_preset(preset.name, left.around.config)):
         return found.name

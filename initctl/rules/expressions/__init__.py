@@ -6,26 +6,7 @@
 
 Whoever asks for a value says what names stand for.
 
-expression.py   an expression: its text, its tree, its value
-terms.py        what it is made of
+expression.py   an expression: its text, its tree, its value, the variables that it needs
+terms.py        what it is made of, and the value of each part
 parser.py       text → tree
-evaluation.py   tree → value
-variables.py    names that stand for expressions
 """
-
-from initctl.rules.expressions.evaluation import Undefined
-from initctl.rules.expressions.expression import Expression, parse_condition, parse_expression
-from initctl.rules.expressions.terms import CONFIG, RESERVED, Value
-from initctl.rules.expressions.variables import Circular, needed
-
-__all__ = [
-    "CONFIG",
-    "RESERVED",
-    "Circular",
-    "Expression",
-    "Undefined",
-    "Value",
-    "needed",
-    "parse_condition",
-    "parse_expression",
-]

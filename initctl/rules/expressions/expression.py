@@ -1,18 +1,17 @@
-"""An expression: its text, its tree, and its value once it is known what its names stand for."""
+"""An expression: its text, its tree, its value once names stand for something, and the variables that it needs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt
-from initctl.rules.expressions.evaluation import evaluated
 from initctl.rules.expressions.parser import parse_tree
 from initctl.rules.expressions.terms import identifiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
-    from initctl.rules.expressions.terms import Tree, Value
+    from initctl.rules.expressions.terms import Lookup, Tree, Value
 
 
 class Expression(NamedTuple):
@@ -28,15 +27,14 @@ class Expression(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        """The names that it uses."""
         return frozenset(use.name for use in identifiers(self.tree))
 
-    def value(self, lookup: Callable[[str], Value]) -> Value:
+    def value(self, lookup: Lookup) -> Value:
         """Its value, if `lookup` returns what a name stands for, or raises `KeyError` with the reason.
 
         Raises `Undefined`. Numbers are finite.
         """
-        return evaluated(self.tree, lookup)
+        return self.tree.value(lookup)
 
     def renamed(self, names: Mapping[str, str]) -> str:
         """Its text with these `names` in place of its own."""
@@ -53,14 +51,40 @@ class Expression(NamedTuple):
 
 def parse_expression(text: str | Excerpt) -> Expression:
     """The expression that `text` writes, which stands for a value. Raises `RuleError`."""
-    return _parsed(text, conditions=False)
+    source = Excerpt.of(text)
+    return Expression(source, parse_tree(source, conditions=False))
 
 
 def parse_condition(text: str | Excerpt) -> Expression:
     """The expression that `text` writes, which stands for true or false. Raises `RuleError`."""
-    return _parsed(text, conditions=True)
-
-
-def _parsed(text: str | Excerpt, *, conditions: bool) -> Expression:
     source = Excerpt.of(text)
-    return Expression(source, parse_tree(source, conditions=conditions))
+    return Expression(source, parse_tree(source, conditions=True))
+
+
+class Circular(Exception):  # noqa: N818 - a fact that becomes an error with rule and tensor
+    """Variables need each other; the message shows how."""
+
+
+def needed(name: str, variables: Mapping[str, Expression], known: Container[str] = ()) -> Iterator[str]:
+    """The variable `name` after all that it needs, each once and after those that it needs itself; but none of `known`.
+
+    However many they are and however they use each other, this takes no more than a step for each use. Raises
+    `Circular`.
+    """
+    under_way = {name: _used(name, variables, known)}
+    done: set[str] = set()
+    while under_way:
+        current, uses = next(reversed(under_way.items()))
+        other = next((other for other in uses if other not in done), None)
+        if other is None:
+            del under_way[current]
+            done.add(current)
+            yield current
+        elif other in under_way:
+            raise Circular(" -> ".join([*under_way, other]))
+        else:
+            under_way[other] = _used(other, variables, known)
+
+
+def _used(name: str, variables: Mapping[str, Expression], known: Container[str]) -> Iterator[str]:
+    return (used for used in sorted(variables[name].names) if used in variables and used not in known)

@@ -1,9 +1,14 @@
-"""The text of an expression → its tree."""
+"""The text of an expression → its tree.
+
+Numbers are plain ASCII decimals, so that nothing odd is taken for a number by accident: no `nan`, no `inf`, no
+underscores, no digits of other scripts, nothing that overflows to infinity or that is not zero and becomes it.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.rules.expressions.terms import (
@@ -12,24 +17,26 @@ from initctl.rules.expressions.terms import (
     NOT_FINITE,
     OF_SEVERAL,
     WORDS,
-    Combined,
     Compared,
     Identifier,
     Literal,
     Operation,
     Subscript,
 )
-from initctl.rules.number import parse_number
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from initctl.errors import Excerpt
     from initctl.rules.expressions.terms import Tree
 
+_Parsed = TypeVar("_Parsed")
+
 LONGEST_EXPRESSION = 1000
 """Characters."""
+LONGEST_NUMBER = 400
+"""Characters; more than any float64 needs written out in full."""
 MOST_PARTS = 200
 """Numbers, names and operators in an expression."""
 DEEPEST = 50
@@ -62,7 +69,7 @@ def parse_tree(source: Excerpt, *, conditions: bool) -> Tree:
 
     Raises `RuleError`.
     """
-    return _Parser(source, conditions=conditions).parse()
+    return _ExpressionParser(source, conditions=conditions).parse()
 
 
 class _Token(NamedTuple):
@@ -71,9 +78,7 @@ class _Token(NamedTuple):
     place: Excerpt
 
 
-class _Parser:
-    """Recursive descent over one expression."""
-
+class _ExpressionParser:
     def __init__(self, source: Excerpt, *, conditions: bool) -> None:
         self.source = source
         self.text = text = str(source)
@@ -104,30 +109,20 @@ class _Parser:
         if len(self.tokens) > MOST_PARTS:
             further = self.tokens[MOST_PARTS].place
             raise self.error(f"has more than {MOST_PARTS} parts", "give names to some of them: [vars]", further)
-        tree = self.disjunction() if self.conditions else self.sum()
+        tree = self.whole()
         if self.at < len(self.tokens):
             raise self.unexpected()
         return tree
 
-    def disjunction(self) -> Tree:
-        return self.combined("or", self.conjunction)
+    def whole(self) -> Tree:
+        """What may be alone, or in parentheses."""
+        return self.chain(("or",), self.conjunction) if self.conditions else self.sum()
 
     def conjunction(self) -> Tree:
-        return self.combined("and", self.negation)
-
-    def combined(self, word: str, operand: Callable[[], Tree]) -> Tree:
-        operands = [operand()]
-        while self.take(word):
-            operands.append(operand())
-        return operands[0] if len(operands) == 1 else _over(Combined, word, operands)
+        return self.chain(("and",), self.negation)
 
     def negation(self) -> Tree:
-        if token := self.take("not"):
-            self.deeper(token)
-            operand = self.negation()
-            self.depth -= 1
-            return Combined(token.place.up_to(operand.place), "not", (operand,))
-        return self.comparison()
+        return self.prefixed(("not",), self.negation, self.comparison)
 
     def comparison(self) -> Tree:
         operands, signs = [self.sum()], []
@@ -144,37 +139,34 @@ class _Parser:
     def product(self) -> Tree:
         return self.chain(("*", "/"), self.signed)
 
-    def chain(self, signs: Sequence[str], operand: Callable[[], Tree]) -> Tree:
+    def chain(self, signs: tuple[str, ...], operand: Callable[[], Tree]) -> Tree:
         """Operands from left to right."""
         tree = operand()
         while token := self.take(*signs):
-            tree = _over(Operation, token.text, [tree, operand()])
+            tree = _over(token.text, tree, operand())
         return tree
 
     def signed(self) -> Tree:
-        token = self.take("-", "+")
-        if not token:
-            return self.power()
-        self.deeper(token)
-        operand = self.signed()
-        self.depth -= 1
-        return operand if token.text == "+" else Operation(token.place.up_to(operand.place), "-", (operand,))
+        return self.prefixed(("-", "+"), self.signed, self.power)
+
+    def prefixed(self, signs: tuple[str, ...], operand: Callable[[], Tree], otherwise: Callable[[], Tree]) -> Tree:
+        """One of `signs` and the `operand` behind it; what is there `otherwise`, without a sign."""
+        if not (token := self.take(*signs)):
+            return otherwise()
+        tree = self.nested(token, operand)
+        return tree if token.text == "+" else Operation(token.place.up_to(tree.place), token.text, (tree,))
 
     def power(self) -> Tree:
         """Binds closer than a sign before it, and less than one behind it, as everywhere."""
         base = self.atom()
-        if not (token := self.take("**")):
-            return base
-        self.deeper(token)
-        exponent = self.signed()
-        self.depth -= 1
-        return _over(Operation, "**", [base, exponent])
+        token = self.take("**")
+        return _over("**", base, self.nested(token, self.signed)) if token else base
 
     def atom(self) -> Tree:
         token = self.next()
         match token.kind:
             case "number":
-                return Literal(token.place, parse_number(token.place))
+                return Literal(token.place, _number(token))
             case "text" if self.conditions:
                 return Literal(token.place, token.text[1:-1])
             case "name" if token.text not in WORDS:
@@ -182,8 +174,7 @@ class _Parser:
         if token.text != "(":
             self.at -= 1
             raise self.unexpected()
-        self.deeper(token)
-        tree = self.disjunction() if self.conditions else self.sum()
+        tree = self.nested(token, self.whole)
         self.close(token, ")")
         return tree
 
@@ -196,8 +187,7 @@ class _Parser:
             return self.call(token, opened)
         name = Identifier(token.place, token.text)
         if opened := self.take("["):
-            self.deeper(opened)
-            index = self.sum()
+            index = self.nested(opened, self.sum)
             return Subscript(token.place.up_to(self.close(opened, "]").place), name, index)
         return name
 
@@ -205,22 +195,28 @@ class _Parser:
         if token.text not in FUNCTIONS:
             hint = did_you_mean(token.text, FUNCTIONS) or f"there are {', '.join(FUNCTIONS)}"
             raise self.error(f"has no function {shown(token.text)}", hint, token.place)
-        self.deeper(opened)
-        operands = [self.sum()]
-        while self.take(","):
-            operands.append(self.sum())
+        operands = self.nested(opened, self.operands)
         whole = token.place.up_to(self.close(opened, ")").place)
         if len(operands) > 1 and token.text not in OF_SEVERAL:
             raise self.error(f"{token.text} takes one number", None, whole)
-        return Operation(whole, token.text, tuple(operands))
+        return Operation(whole, token.text, operands)
 
-    def deeper(self, token: _Token) -> None:
+    def operands(self) -> tuple[Tree, ...]:
+        found = [self.sum()]
+        while self.take(","):
+            found.append(self.sum())
+        return tuple(found)
+
+    def nested(self, token: _Token, parse: Callable[[], _Parsed]) -> _Parsed:
+        """What `parse` reads behind `token`, inside of what is around it."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise self.error(f"is nested deeper than {DEEPEST}", None, token.place)
+        found = parse()
+        self.depth -= 1
+        return found
 
     def close(self, opened: _Token, sign: str) -> _Token:
-        self.depth -= 1
         if closed := self.take(sign):
             return closed
         if self.at < len(self.tokens):
@@ -249,6 +245,20 @@ class _Parser:
         return RuleError(Problem("rule.expression", f"{shown(self.text)}: {fault}", hint, place))
 
 
-def _over(kind: type[Operation | Combined], function: str, operands: Sequence[Tree]) -> Tree:
+def _over(function: str, left: Tree, right: Tree) -> Tree:
     """An operator over the operands on both sides of it."""
-    return kind(operands[0].place.up_to(operands[-1].place), function, tuple(operands))
+    return Operation(left.place.up_to(right.place), function, (left, right))
+
+
+def _number(token: _Token) -> int | float:
+    """An int if it is written with neither point nor exponent, else a float."""
+    value = float(token.text)
+    if len(token.text) > LONGEST_NUMBER:
+        fault, hint = "is not a number", "write a decimal such as 0.02 or 1e-5"
+    elif math.isinf(value):
+        fault, hint = "overflows: the largest number is about 1.8e308", None
+    elif value == 0 and re.search("[1-9]", re.split("[eE]", token.text)[0]):
+        fault, hint = "underflows to 0", "write 0 if that is meant"
+    else:
+        return int(token.text) if token.text.isdigit() else value
+    raise RuleError(Problem("rule.number", f"{shown(token.text)} {fault}", hint, token.place))

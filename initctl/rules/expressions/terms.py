@@ -1,18 +1,28 @@
-"""What an expression is made of: terms, each with the place where it is written."""
+"""What an expression is made of: terms, each with the place where it is written, and its value.
+
+Numbers are finite, and whole ones stay whole while they are small.
+"""
 
 from __future__ import annotations
 
 import math
+import operator
+import sys
+from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.errors import shown
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from initctl.excerpt import Excerpt
 
 Value = int | float | str | bool | tuple["Value", ...]
 """What a part of an expression can come to; a tuple is a shape, or a list of config.json."""
-
+Lookup = Callable[[str], Value]
+"""What a name stands for; `KeyError` with the reason if it stands for nothing."""
 
 FIRST = "first"
 """The function whose value is that of its first operand that has one."""
@@ -26,16 +36,35 @@ RESERVED = OF_TENSORS | {*CONSTANTS, *WORDS, *FUNCTIONS, *NOT_FINITE}
 """What no variable and no capture can be called."""
 CONFIG = "config."
 """What the name of a value of config.json begins with; its dotted key follows."""
+_EXACT = 2**64
+"""From here on no whole number is needed exactly, and it goes on as a float."""
+
+
+class Undefined(Exception):  # noqa: N818 - a fact that planning turns into an error with rule and tensor
+    """An expression has no value: the message says why, `excerpt` where."""
+
+    def __init__(self, message: str, term: Tree) -> None:
+        super().__init__(message)
+        self.excerpt = term.place
 
 
 class Literal(NamedTuple):
     place: Excerpt
-    value: int | float | str | bool
+    constant: int | float | str | bool
+
+    def value(self, _: Lookup) -> Value:
+        return self.constant
 
 
 class Identifier(NamedTuple):
     place: Excerpt
     name: str
+
+    def value(self, lookup: Lookup) -> Value:
+        try:
+            return _finite(lookup(self.name), self)
+        except KeyError as reason:
+            raise Undefined(str(reason.args[0]), self) from None
 
 
 class Subscript(NamedTuple):
@@ -45,13 +74,31 @@ class Subscript(NamedTuple):
     of: Identifier
     at: Tree
 
+    def value(self, lookup: Lookup) -> Value:
+        of, index = self.of.value(lookup), self.at.value(lookup)
+        if not isinstance(of, tuple):
+            raise Undefined(f"{self.of.name} is not a list", self.of)
+        if type(index) is not int:
+            raise Undefined(f"{index} is not a whole number", self.at)
+        if not -len(of) <= index < len(of):
+            raise Undefined(f"{self.of.name} has {len(of)} numbers, and none at {index}", self)
+        return _finite(of[index], self)
+
 
 class Operation(NamedTuple):
-    """A function or an operator on its operands."""
+    """A function, an operator, or one of `WORDS`, on its operands."""
 
     place: Excerpt
     function: str
     operands: tuple[Tree, ...]
+
+    def value(self, lookup: Lookup) -> Value:
+        if self.function == FIRST:
+            return _first(self.operands, lookup)
+        if self.function in WORDS:
+            truths = (_truth(part, lookup) for part in self.operands)
+            return not next(truths) if self.function == "not" else (all if self.function == "and" else any)(truths)
+        return _applied(self, [_number(part, lookup) for part in self.operands])
 
 
 class Compared(NamedTuple):
@@ -61,16 +108,12 @@ class Compared(NamedTuple):
     operands: tuple[Tree, ...]
     signs: tuple[str, ...]
 
-
-class Combined(NamedTuple):
-    """`and`, `or` or `not` of conditions."""
-
-    place: Excerpt
-    word: str
-    operands: tuple[Tree, ...]
+    def value(self, lookup: Lookup) -> Value:
+        pairs = pairwise([part.value(lookup) for part in self.operands])
+        return all(_holds(self, sign, *pair) for sign, pair in zip(self.signs, pairs, strict=True))
 
 
-Tree = Literal | Identifier | Subscript | Operation | Compared | Combined
+Tree = Literal | Identifier | Subscript | Operation | Compared
 
 
 def identifiers(tree: Tree) -> Iterator[Identifier]:
@@ -82,5 +125,100 @@ def identifiers(tree: Tree) -> Iterator[Identifier]:
                 yield name
             case Subscript(of=of, at=at):
                 waiting += (of, at)
-            case Operation(operands=operands) | Compared(operands=operands) | Combined(operands=operands):
+            case Operation(operands=operands) | Compared(operands=operands):
                 waiting += operands
+
+
+def _first(operands: Sequence[Tree], lookup: Lookup) -> int | float:
+    """The value of the first of `operands` that has one. Raises the first's `Undefined` if none has."""
+    undefined: list[Undefined] = []
+    for operand in operands:
+        try:
+            return _number(operand, lookup)
+        except Undefined as fact:
+            undefined.append(fact)
+    raise undefined[0]
+
+
+def _finite(value: Value, tree: Tree) -> Value:
+    """`value`, which was looked up; a number must be in the range of those that are computed."""
+    if isinstance(value, (bool, str, tuple)):
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Undefined("is no finite number, or too large", tree)
+    return number if abs(number) >= _EXACT else value
+
+
+def _number(tree: Tree, lookup: Lookup) -> int | float:
+    return _checked_number(tree.value(lookup), tree)
+
+
+def _checked_number(value: Value, tree: Tree) -> int | float:
+    if isinstance(value, (str, bool, tuple)):
+        raise Undefined(f"{_described(value)} is not a number", tree)
+    return value
+
+
+def _truth(tree: Tree, lookup: Lookup) -> bool:
+    value = tree.value(lookup)
+    if not isinstance(value, bool):
+        raise Undefined(f"{_described(value)} is neither true nor false", tree)
+    return value
+
+
+def _holds(tree: Compared, sign: str, one: Value, other: Value) -> bool:
+    if sign not in ("==", "!="):
+        one, other = _checked_number(one, tree), _checked_number(other, tree)
+    return bool(_OPERATIONS[sign](one, other))
+
+
+def _described(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else shown(value)
+
+
+def _applied(tree: Operation, numbers: list[int | float]) -> int | float:
+    is_sign = tree.function == "-" and len(numbers) == 1
+    try:
+        result = -numbers[0] if is_sign else _OPERATIONS[tree.function](*numbers)
+    except ZeroDivisionError:
+        raise Undefined("a number is divided by 0", tree) from None
+    except (ValueError, OverflowError):
+        result = math.inf
+    if isinstance(result, complex) or abs(result) > sys.float_info.max or result != result:
+        written = f"{tree.function} of {', '.join(f'{number:.6g}' for number in numbers)}"
+        raise Undefined(f"{written} is not defined, or too large", tree)
+    return float(result) if abs(result) >= _EXACT else result
+
+
+def _power(base: float, exponent: float) -> int | float:
+    """Whole numbers stay whole while they are small: Python would compute any of them exactly, however large."""
+    is_whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
+    if is_whole and (int(base).bit_length() - 1) * exponent <= _EXACT.bit_length():
+        return int(base**exponent)
+    result: float = float(base) ** float(exponent)
+    return result
+
+
+_OPERATIONS: dict[str, Callable[..., int | float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": _power,
+    "sqrt": math.sqrt,
+    "log": math.log,
+    "exp": math.exp,
+    "abs": abs,
+    "min": lambda *numbers: min(numbers),
+    "max": lambda *numbers: max(numbers),
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}

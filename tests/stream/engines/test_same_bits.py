@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from initctl.dtypes import BY_NAME, DTYPES
 from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
-from initctl.initializers.constant import Diagonals
-from initctl.initializers.deterministic import Interval
+from initctl.initializers.deterministic import Diagonals, Interval
 from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.engines import Engine, LawRun, Unusable
 from initctl.stream.engines.device import TorchEngine
