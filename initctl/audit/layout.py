@@ -25,7 +25,7 @@ def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
     conversion rewrites files of optimizers beside the weights.
     """
     is_directory = source.is_directory or result.is_directory
-    is_other = source.is_safetensors or source.is_read_only
+    is_other = source.is_safetensors or source.read_only is not None
     if source.beside:
         return False
     if result.is_safetensors:

@@ -16,7 +16,7 @@ from initctl.execution.tasks import copy_tasks
 from initctl.execution.writer import Writer
 from initctl.filling import TargetBlock
 from initctl.formats.directories import shards
-from initctl.formats.format_names import DISTRIBUTED, SLICES
+from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.layout import ByteRange

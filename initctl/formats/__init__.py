@@ -4,9 +4,7 @@ checkpoint.py       the table itself
 overview.py         the table as people and programs read it
 checkpoint_file.py  one of its files, and its checksums
 resolve.py          the checkpoint at a path
-format_names.py     what formats are called
-registry.py         which format a file or a directory is in, by its content
-files.py            one file, in whatever format
+file_formats.py     which format a file is in, by its content
 table.py            what a reader makes of one file
 stored.py           formats that packages add
 together.py         the checkpoint that tables of files make up
@@ -29,7 +27,7 @@ from initctl.formats.beside import Beside, beside, with_beside
 from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.checkpoint_file import CheckpointFile, Checksum, Identity
 from initctl.formats.config import read_config
-from initctl.formats.files import check_is_checkpoint
+from initctl.formats.file_formats import check_is_checkpoint
 from initctl.formats.resolve import read_checkpoint
 
 __all__ = [

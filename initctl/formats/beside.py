@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats.files import read_table
+from initctl.formats.file_formats import read_table
 from initctl.formats.optimizers import optimizers
 from initctl.formats.optimizers.masters import masters
 
@@ -143,7 +143,6 @@ def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
     return replace(
         checkpoint,
         files=(*checkpoint.files, *(table.file for _, table in tables)),
-        companions=checkpoint.companions and checkpoint.companions.without(names),
         outside=(*checkpoint.outside, *(t for one, table in tables for t in _renamed(one.name, table))),
         unlisted=(*checkpoint.unlisted, *(spec for _, table in tables for spec in table.unlisted)),
         optimizers=(*checkpoint.optimizers, *(_of_file(o, one.name) for one, _ in tables for o in one.optimizers)),

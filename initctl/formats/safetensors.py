@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.format_names import SAFETENSORS
+from initctl.formats.file_formats import SAFETENSORS, SNIFFED, is_safetensors
 from initctl.formats.reading import opened, read_at
-from initctl.formats.registry import SNIFFED, is_safetensors
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, FileTable

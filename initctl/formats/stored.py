@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
+from initctl.formats.file_formats import FileFormat
 from initctl.formats.reading import open_regular
-from initctl.formats.registry import FileFormat
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import Block, TensorSpec, row_major
@@ -57,7 +57,7 @@ def file_format(
     """
     if not name.isidentifier():
         raise ValueError(f"the name of a format is a word, and not {name!r}")
-    return FileFormat(name, title, is_at, partial(_read_table, name, title, read))
+    return FileFormat(name, is_at, partial(_read_table, name, title, read))
 
 
 def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents], path: str, name: str) -> FileTable:
@@ -76,7 +76,7 @@ def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents],
         fault = f"{shown(path)}: cannot be read as {title}: {type(error).__name__}: {shown(error)}"
         raise InputError(Problem(f"{form}.unreadable", fault)) from error
     entries = tuple(Entry((tensor.name,), tensor) for tensor in tensors)
-    return FileTable(form, CheckpointFile.of(name, status), entries, metadata, is_read_only=True)
+    return FileTable(form, CheckpointFile.of(name, status), entries, metadata, read_only=title)
 
 
 def _proven(found: StoredTensor, file: str, size: int) -> TensorSpec:

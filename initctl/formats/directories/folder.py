@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from pathlib import PureWindowsPath
 from typing import NamedTuple
 
+from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.directories.hub_cache import in_hub_cache
 from initctl.formats.reading import unreadable
+
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+"""Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of what Git LFS holds."""
 
 
 class Folder(NamedTuple):
@@ -82,6 +87,22 @@ def is_within(path: str, directory: str) -> bool:
 
 def _is_within(real: str, directory: str) -> bool:
     return os.path.commonpath([real, directory]) == directory or in_hub_cache(real)
+
+
+def in_hub_cache(path: str) -> bool:
+    """Whether the file at `path` (not a link to it) is one of Hugging Face's cache, named by its content's hash."""
+    blobs, name = os.path.split(path)
+    return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
+
+
+def plain_name(name: str) -> tuple[str, str] | None:
+    """What is wrong with `name` as that of a file below a directory, if anything is: a code, and the fault in words."""
+    plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
+    if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
+        return "escape", "leads out of the directory"
+    if "/".join(plain.parts) != name:
+        return "malformed", f"is not written plainly, as {shown('/'.join(plain.parts))}"
+    return None
 
 
 def _status(entry: os.DirEntry[str], directory: str) -> os.stat_result | None:

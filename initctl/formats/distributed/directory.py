@@ -7,17 +7,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
-from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.directories.companions import around
-from initctl.formats.directories.folder import status_within
-from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS
+from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
-from initctl.formats.format_names import DISTRIBUTED, DISTRIBUTED_METADATA
+from initctl.formats.file_formats import DISTRIBUTED
 from initctl.formats.optimizers import OptimizerFacts
 from initctl.formats.reading import unreadable
 from initctl.formats.table import Entry, FileTable
-from initctl.formats.together import together
+from initctl.formats.together import Found
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import TensorSpec
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from initctl.dtypes import DType
-    from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.directories.folder import Folder
     from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import ChunkFile
     from initctl.formats.distributed.metadata import Chunk, ChunkedTensor, Metadata
@@ -37,49 +32,33 @@ _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
 
 
-def read_distributed(location: Location, here: Folder, root: str | None) -> Checkpoint:
-    """The checkpoint in a directory, or in a component of one, whose folder holds what is `here`.
-
-    Raises `InputError`, and `UsageError` if no tensor is at `root`.
-    """
+def read_distributed(location: Location) -> Found:
+    """The checkpoint in a directory, or in a component of one. Raises `InputError`."""
     described = os.path.join(location.path, DISTRIBUTED_METADATA)
     try:
         metadata = read_metadata(described)
     except Malformed as fact:
         raise _refused(described, fact) from None
     chunks = _by_file(metadata.tensors.values())
-    statuses = {name: status_within(os.path.join(location.home, name), location.directory) for name in chunks}
-    if missing := [name for name, status in statuses.items() if not status]:
+    if missing := [name for name in chunks if not location.file(name)]:
         named = listed([shown(name) for name in missing])
         raise _refused(described, Malformed(f"{named}: named there, but not in the directory"))
     read = [_read_chunks(location, name, chunks[name]) for name in sorted(chunks)]
+    own = location.file(DISTRIBUTED_METADATA)
+    if own is None:
+        raise unreadable(described, FileNotFoundError())
     sealed = {name.partition(_GROUPS)[0]: OptimizerFacts((), {}) for name in metadata.others if _GROUPS in name}
-    own = [one.file.name for one in read]
-    companions, warnings = around(location, here, own, None)
-    return together(
-        location,
+    description = FileTable(
         DISTRIBUTED,
-        [FileTable(DISTRIBUTED, one.file, (), {}) for one in read],
-        root=root,
-        description=FileTable(
-            DISTRIBUTED,
-            _description(location),
-            tuple(_entries(metadata, read)),
-            {},
-            dict.fromkeys(metadata.others, "bytes"),
-            dangers(described, metadata.calls, _LOADER),
-            sealed,
-        ),
-        companions=companions,
-        warnings=(*_strays(location, here, metadata), *warnings),
+        own,
+        tuple(_entries(metadata, read)),
+        {},
+        dict.fromkeys(metadata.others, "bytes"),
+        dangers(described, metadata.calls, _LOADER),
+        sealed,
     )
-
-
-def _description(location: Location) -> CheckpointFile:
-    status = status_within(os.path.join(location.home, DISTRIBUTED_METADATA), location.directory)
-    if status is None:
-        raise unreadable(os.path.join(location.path, DISTRIBUTED_METADATA), FileNotFoundError())
-    return CheckpointFile.of(location.named(DISTRIBUTED_METADATA), status)
+    tables = [FileTable(DISTRIBUTED, one.file, (), {}) for one in read]
+    return Found(location, DISTRIBUTED, tables, description, warnings=_strays(location, metadata))
 
 
 def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[tuple[Chunk, DType]]]:
@@ -111,9 +90,11 @@ def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
         yield Entry(tensor.keys, TensorSpec(name, tensor.dtype, tensor.shape, found, unwritable=reasons.get(name)))
 
 
-def _strays(location: Location, here: Folder, metadata: Metadata) -> tuple[Problem, ...]:
+def _strays(location: Location, metadata: Metadata) -> tuple[Problem, ...]:
     """A warning if there is a file of chunks that nothing names."""
-    strays = [name for name in here.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files]
+    strays = [
+        name for name in location.folder.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files
+    ]
     if not strays:
         return ()
     named = listed([shown(name) for name in strays])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
-from initctl.formats.directories.index import plain_name
+from initctl.formats.directories.folder import plain_name
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.reading import opened, read_at
 from initctl.formats.torch_save.looks import Looks

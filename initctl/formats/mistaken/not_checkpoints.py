@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
-from initctl.formats.files import first_bytes
+from initctl.formats.file_formats import first_bytes
 from initctl.formats.mistaken import known
 from initctl.formats.mistaken.tar import is_tar, tar_names
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from initctl.errors import InputError, Problem, listed, shown
-from initctl.formats.format_names import SLICES
+from initctl.formats.file_formats import SLICES
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry

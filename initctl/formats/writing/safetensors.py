@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-from initctl.formats.format_names import SAFETENSORS
+from initctl.formats.file_formats import SAFETENSORS
 from initctl.formats.safetensors import LENGTH_BYTES, METADATA
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.layout import Layout

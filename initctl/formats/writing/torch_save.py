@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from initctl.errors import shown
-from initctl.formats.format_names import TORCH
+from initctl.formats.file_formats import TORCH
 from initctl.formats.reading import read_at
 from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
 from initctl.formats.writing.layout import Layout
