@@ -9,7 +9,7 @@ from initctl.audit.differences import FileDifference
 from initctl.errors import shown
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.formats import TORCH
+from initctl.formats.writing.torch_save import TORCH
 from initctl.reading import read_array
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from initctl.events import Event
     from initctl.execution.writer import Kept
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.formats.writing.layout import Format, Layout, Part
+    from initctl.formats.writing.formats import Format, Layout, Part
     from initctl.planning import Action, Plan
     from initctl.stream import Old
     from initctl.workers import Workers

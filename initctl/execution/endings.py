@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.formats.writing.formats import SAFETENSORS, TORCH
+from initctl.formats.writing.safetensors import SAFETENSORS
+from initctl.formats.writing.torch_save import TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from initctl.formats.writing.layout import Format
+    from initctl.formats.writing.formats import Format
 
 WRITTEN: dict[str, Format] = {
     ".safetensors": SAFETENSORS,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import Problem, UsageError, shown
 from initctl.execution.endings import FOREIGN, TEXTS, WRITTEN, ending
 from initctl.formats.directories.shards import LARGEST, parse_size
-from initctl.formats.writing.formats import SAFETENSORS, TORCH
+from initctl.formats.writing.safetensors import SAFETENSORS
+from initctl.formats.writing.torch_save import TORCH
 
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint
-    from initctl.formats.writing.layout import Format
+    from initctl.formats.writing.formats import Format
 
 _NAME_ANOTHER = "name a .safetensors file, a .pt file, or a directory"
 

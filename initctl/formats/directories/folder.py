@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import PureWindowsPath
 from typing import NamedTuple
 
 from initctl.errors import shown
@@ -97,6 +96,8 @@ def in_hub_cache(path: str) -> bool:
 
 def plain_name(name: str) -> tuple[str, str] | None:
     """What is wrong with `name` as that of a file below a directory, if anything is: a code, and the fault in words."""
+    from pathlib import PureWindowsPath
+
     plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
     if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
         return "escape", "leads out of the directory"
