@@ -52,7 +52,9 @@ def _found(path: str, component: str | None) -> Found:
         fault = f"component: {shown(path)} is not a directory, and only a directory has components"
         raise UsageError(Problem("usage.component", fault, "leave --component out"))
     if not os.path.lexists(path):
-        _refuse_remote(path)
+        from initctl.formats.mistaken.remote import refuse_missing
+
+        refuse_missing(path)
     if is_index(first_bytes(path)):
         from initctl.formats.directories.index import read_index
 
@@ -60,11 +62,3 @@ def _found(path: str, component: str | None) -> Found:
     from initctl.formats.parts.lone_files import read_file
 
     return read_file(path)
-
-
-def _refuse_remote(path: str) -> None:
-    """Raise `InputError` if `path`, which leads to nothing, names a model that is somewhere else."""
-    from initctl.formats.mistaken import remote
-
-    if elsewhere := remote.missing(path):
-        raise elsewhere

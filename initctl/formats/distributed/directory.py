@@ -22,11 +22,9 @@ from initctl.tensors import TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.dtypes import DType
     from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import ChunkFile
     from initctl.formats.distributed.metadata import Chunk, ChunkedTensor, Metadata
-    from initctl.tensors import Block, Shape
 
 _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
@@ -61,16 +59,16 @@ def read_distributed(location: Location) -> Found:
     return Found(location, DISTRIBUTED, tables, description, warnings=_strays(location, metadata))
 
 
-def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[tuple[Chunk, DType]]]:
-    """The chunks that each file holds, and their dtypes."""
-    chunks: dict[str, list[tuple[Chunk, DType]]] = defaultdict(list)
+def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[Chunk]]:
+    """The chunks that each file holds."""
+    chunks: dict[str, list[Chunk]] = defaultdict(list)
     for tensor in tensors:
         for chunk in tensor.chunks:
-            chunks[chunk.file].append((chunk, tensor.dtype))
+            chunks[chunk.file].append(chunk)
     return chunks
 
 
-def _read_chunks(location: Location, name: str, chunks: list[tuple[Chunk, DType]]) -> ChunkFile:
+def _read_chunks(location: Location, name: str, chunks: Iterable[Chunk]) -> ChunkFile:
     path = os.path.join(location.path, name)
     try:
         return read_chunks(path, location.named(name), chunks)
@@ -80,14 +78,12 @@ def _read_chunks(location: Location, name: str, chunks: list[tuple[Chunk, DType]
 
 def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
     """Every tensor, its chunks as blocks."""
-    blocks: dict[tuple[str, Shape], Block] = {}
-    reasons: dict[str, str] = {}
-    for one in read:
-        blocks |= one.blocks
-        reasons |= one.unwritable
+    blocks = {place: block for one in read for place, block in one.blocks.items()}
     for name, tensor in metadata.tensors.items():
-        found = tuple(blocks[name, chunk.start] for chunk in tensor.chunks if 0 not in chunk.shape)
-        yield Entry(tensor.keys, TensorSpec(name, tensor.dtype, tensor.shape, found, unwritable=reasons.get(name)))
+        parts = [(chunk, *blocks[name, chunk.start]) for chunk in tensor.chunks]
+        found = tuple(block for chunk, block, _ in parts if 0 not in chunk.shape)
+        reason = next((reason for *_, reason in parts if reason), None)
+        yield Entry(tensor.keys, TensorSpec(name, tensor.dtype, tensor.shape, found, unwritable=reason))
 
 
 def _strays(location: Location, metadata: Metadata) -> tuple[Problem, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import InputError, Problem, listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 
 class Ranks(NamedTuple):
@@ -188,13 +188,12 @@ def _read(ranks: Ranks, found: re.Match[str]) -> _File:
     return _File(ranks, alike, tuple(found[n] for n in numbers), max(totals, default=1))
 
 
-def _others(path: str, own: _File) -> Iterable[_File]:
+def _others(path: str, own: _File) -> Iterator[_File]:
     """Files of other ranks beside that at `path`."""
-    directory, *below = path.rsplit("/", own.ranks.depth)
-    if own.ranks.depth == 1:
-        places: Iterable[str] = os.listdir(directory or "/")
-    else:
-        folders = (f"{folder}/{below[-1]}" for folder in os.listdir(directory or "/"))
-        places = (place for place in folders if os.path.lexists(os.path.join(directory, place)))
-    files = filter(None, map(_file, places))
-    return [file for file in files if (file.ranks, file.alike) == (own.ranks, own.alike)]
+    directory, _, *below = path.rsplit("/", own.ranks.depth)
+    for entry in os.listdir(directory or "/"):
+        place = "/".join((entry, *below))
+        found = _file(place)
+        is_alike = found is not None and (found.ranks, found.alike) == (own.ranks, own.alike)
+        if found and is_alike and os.path.lexists(os.path.join(directory, place)):
+            yield found
