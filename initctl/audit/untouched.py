@@ -16,7 +16,7 @@ import numpy as np
 from initctl.audit.comparison import equal, ranges
 from initctl.audit.differences import FileDifference
 from initctl.commit import read_into
-from initctl.layout import ByteRange, common, covered, joined, overlap, uncovered
+from initctl.layout import ByteRange, covered, joined, overlap, uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -111,18 +111,17 @@ class Untouched:
 
     def _looked_at(self, file: CheckpointFile, left_out: Sequence[ByteRange]) -> list[ByteRange]:
         """The bytes of a file that are compared: without those `left_out`, and of tensors a sample."""
-        kept = uncovered(file.size, left_out)
         if self.sample is None:
-            return kept
-        beside = uncovered(
-            file.size, joined([*left_out, *(ByteRange(r.start, r.stop) for r in self._ranges[file.name])])
-        )
+            return uncovered(file.size, left_out)
+        tensors = self._ranges[file.name]
         sampled = [
             ByteRange(*found)
-            for start, stop, tensor in self._ranges[file.name]
+            for start, stop, tensor in tensors
             for found in ranges(start, stop, max(1, self.sample * tensor.dtype.bits // 8))
         ]
-        return joined([*beside, *common(joined(sampled), kept)])
+        outside = uncovered(file.size, joined(ByteRange(r.start, r.stop) for r in tensors))
+        not_looked_at = uncovered(file.size, joined([*outside, *sampled]))
+        return uncovered(file.size, joined([*left_out, *not_looked_at]))
 
     def _tasks(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[BytesTask]:
         self.compared += stop - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -17,7 +18,7 @@ from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from initctl.tensors import Shape
 
@@ -110,18 +111,14 @@ def _stop(tensor: TensorSpec) -> int:
     return block.offset + (block.extent * tensor.dtype.bits // 8 if block.numel else 0)
 
 
-def _check_apart(tensors: Iterable[TensorSpec]) -> None:
+def _check_apart(tensors: Sequence[TensorSpec]) -> None:
     """Raise `Malformed` if two tensors have one name, or overlap without being the same."""
-    names: set[str] = set()
-    places: dict[tuple[str, Block], TensorSpec] = {}
-    for tensor in tensors:
-        if tensor.name in names:
-            raise Malformed(f"tensor {shown(tensor.name)}: is there twice")
-        names.add(tensor.name)
-        if tensor.numel:
-            places.setdefault((tensor.dtype.name, tensor.blocks[0]), tensor)
-    reached = 0
-    for tensor in sorted(places.values(), key=lambda tensor: tensor.blocks[0].offset):
-        if tensor.blocks[0].offset < reached:
+    for name, count in Counter(tensor.name for tensor in tensors).items():
+        if count > 1:
+            raise Malformed(f"tensor {shown(name)}: is there twice")
+    reached, last = 0, None
+    for tensor in sorted((t for t in tensors if t.numel), key=lambda tensor: tensor.blocks[0].offset):
+        place = (tensor.dtype, tensor.blocks)
+        if tensor.blocks[0].offset < reached and place != last:
             raise Malformed(f"tensor {shown(tensor.name)}: overlaps another tensor")
-        reached = _stop(tensor)
+        reached, last = _stop(tensor), place

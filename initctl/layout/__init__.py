@@ -5,7 +5,7 @@ runs.py    elements that follow each other: in a tensor and in its file, or in a
 order.py   how the elements of a tile follow each other in its file; needs NumPy, and is imported where it is used
 """
 
-from initctl.layout.ranges import ByteRange, common, covered, joined, overlap, total, uncovered
+from initctl.layout.ranges import ByteRange, covered, joined, overlap, total, uncovered
 from initctl.layout.runs import Box, Run, boxes, runs, tiles
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "ByteRange",
     "Run",
     "boxes",
-    "common",
     "covered",
     "joined",
     "overlap",

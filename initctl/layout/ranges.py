@@ -62,17 +62,3 @@ def overlap(ranges: Sequence[ByteRange], start: int, stop: int) -> int:
             break
         found += max(0, min(end, stop) - max(begin, start))
     return found
-
-
-def common(ranges: Sequence[ByteRange], others: Sequence[ByteRange]) -> list[ByteRange]:
-    """What two sequences of ranges, each in order and apart, have in common."""
-    found, place = [], 0
-    for start, stop in ranges:
-        while place < len(others) and others[place].stop <= start:
-            place += 1
-        number = place
-        while number < len(others) and others[number].start < stop:
-            begin, end = others[number]
-            found.append(ByteRange(max(start, begin), min(stop, end)))
-            number += 1
-    return found

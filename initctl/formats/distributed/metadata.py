@@ -148,7 +148,7 @@ def _whole(name: str, keys: Keys, made: Call, places: _Places, looks: Looks) -> 
         if place is None:
             raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} is in no file")
         found.append(Chunk(name, dtype, start, size, *place))
-    if fault := tiling_fault(shape, found, looks.spend, called="chunk"):
+    if fault := tiling_fault(shape, [(c.start, c.shape) for c in found], looks.spend, called="chunk"):
         raise Malformed(f"tensor {shown(name)}: {fault}")
     return ChunkedTensor(keys, dtype, shape, tuple(found))
 

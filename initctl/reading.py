@@ -1,30 +1,37 @@
-"""What tensors of a checkpoint hold, by element index, wherever their elements are in files."""
+"""What tensors of a checkpoint hold, by element index: as bytes, wherever these are in files, or as numbers."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import prod
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from initctl.commit import read_into
 from initctl.layout import boxes
 from initctl.layout.order import TileOrder
+from initctl.stream import RevisingLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from contextlib import ExitStack
 
     from numpy.typing import NDArray
 
     from initctl.formats import Checkpoint
     from initctl.layout import Box
-    from initctl.tensors import Block, TensorSpec
+    from initctl.planning import Plan
+    from initctl.stream import Source
+    from initctl.tensors import Block, TensorPart, TensorSpec
 
 _MOST_OPEN = 32
 """Files that stay open."""
+_NATIVE = ("integer", "bool")
+"""Kinds of dtypes whose numbers are read as they are: float32 could not hold them all."""
 
 
 class TensorReader:
@@ -116,3 +123,48 @@ def read_tile(descriptor: int, tile: Block, width: int) -> NDArray[np.uint8]:
     order = TileOrder.of(tile.distinct, width)
     content = [near.picked(read_array(descriptor, near.start, near.stop)) for near in order.near_runs]
     return order.as_in_tensor(np.concatenate(content), tile.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class OldTensor:
+    """What `tensor` holds, as numbers. `others` are tensors that it may be filled from."""
+
+    tensor: TensorSpec
+    reader: TensorReader
+    others: Mapping[Source, OldTensor]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
+
+    def values(self, start: int, stop: int) -> NDArray[Any]:
+        """The numbers at indices `start` ≤ i < `stop`, two for each element that is complex."""
+        dtype, stored = self.tensor.dtype, self.stored(start, stop)
+        return stored if dtype.kind in _NATIVE or dtype.is_double else stored.astype(np.float32)
+
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        """The same numbers in the tensor's own type."""
+        dtype = self.tensor.dtype
+        content = self.reader.read(self.tensor, start // dtype.parts, -(-stop // dtype.parts))
+        skipped = start % dtype.parts
+        return content.view(dtype.numpy)[skipped : skipped + stop - start]
+
+    def other(self, source: Source) -> OldTensor:
+        return self.others[source]
+
+
+def olds(plan: Plan, stack: ExitStack) -> dict[TensorPart, OldTensor]:
+    """What tensors hold that `plan` fills from that, by the parts it fills; it is read until `stack` is closed."""
+    readers: dict[int, TensorReader] = {}
+
+    def old(checkpoint: Checkpoint, tensor: TensorSpec) -> OldTensor:
+        if id(checkpoint) not in readers:
+            readers[id(checkpoint)] = stack.enter_context(TensorReader(checkpoint))
+        return OldTensor(tensor, readers[id(checkpoint)], {})
+
+    found: dict[TensorPart, OldTensor] = {}
+    for action in plan.actions:
+        if isinstance(action.law, RevisingLaw):
+            others = {source: old(*place) for source, place in action.sources.items()}
+            found[action.part] = replace(old(plan.checkpoint, action.tensor), others=others)
+    return found
