@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import Problem, listed, shown
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.nested import folders_with_weights
-from initctl.formats.directories.weight_names import FOLDERS, is_of_model, is_twin, twins
+from initctl.formats.directories.weight_names import FOLDERS, is_another_copy, is_of_model, twins, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -81,7 +81,7 @@ def _in_folders(location: Location) -> Iterator[str]:
     for folder in location.folder.folders:
         if folder in FOLDERS:
             names = read_folder(os.path.join(location.home, folder), location.directory).files
-            yield from (f"{folder}/{name}" for name in names if is_twin(name))
+            yield from (f"{folder}/{name}" for name in names if weight_name(name) or is_another_copy(name))
 
 
 def _begins(folder: str, names: Sequence[str]) -> bool:

@@ -76,16 +76,12 @@ def status_within(path: str, directory: str) -> os.stat_result | None:
     than the one with this status. Hugging Face's cache is built of links that leave a directory: these are followed.
     """
     real = os.path.realpath(path)
-    return _regular(real) if _is_within(real, directory) else None
+    return _regular(real) if is_within(real, directory) else None
 
 
 def is_within(path: str, directory: str) -> bool:
-    """Whether `path` leads to a place in `directory`, a real path, or into Hugging Face's cache."""
-    return _is_within(os.path.realpath(path), directory)
-
-
-def _is_within(real: str, directory: str) -> bool:
-    return os.path.commonpath([real, directory]) == directory or in_hub_cache(real)
+    """Whether `path` is in `directory`, or in Hugging Face's cache. Both are real paths."""
+    return os.path.commonpath([path, directory]) == directory or in_hub_cache(path)
 
 
 def in_hub_cache(path: str) -> bool:

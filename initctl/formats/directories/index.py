@@ -73,7 +73,7 @@ class Index:
             named = listed([shown(shard) for shard in missing], at_most=5)
             self.refuse("shard_missing", f"{named}: named by the index, but not there")
         for shard, path in paths.items():
-            if not is_within(path, location.directory):
+            if not is_within(os.path.realpath(path), location.directory):
                 self.refuse("escape", f"{shown(shard)}: is a link that leaves the directory of the index")
 
     def check_no_rival(self, location: Location) -> None:

@@ -161,11 +161,6 @@ def twins(names: Iterable[str], chosen: WeightName) -> Iterator[str]:
             yield name
 
 
-def is_twin(name: str) -> bool:
-    """Whether a file called `name` in one of `FOLDERS` holds weights."""
-    return bool(weight_name(name) or is_another_copy(name))
-
-
 def is_another_copy(name: str) -> bool:
     """Whether a file called so holds the model beside it once more."""
     return bool(_COPIES.fullmatch(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
@@ -33,15 +34,16 @@ _GROUPS = ".param_groups."
 def read_distributed(location: Location) -> Found:
     """The checkpoint in a directory, or in a component of one. Raises `InputError`."""
     described = os.path.join(location.path, DISTRIBUTED_METADATA)
-    try:
+    with _refusing(described):
         metadata = read_metadata(described)
-    except Malformed as fact:
-        raise _refused(described, fact) from None
-    chunks = _by_file(metadata.tensors.values())
-    if missing := [name for name in chunks if not location.file(name)]:
-        named = listed([shown(name) for name in missing])
-        raise _refused(described, Malformed(f"{named}: named there, but not in the directory"))
-    read = [_read_chunks(location, name, chunks[name]) for name in sorted(chunks)]
+        chunks = _by_file(metadata.tensors.values())
+        if missing := [shown(name) for name in chunks if not location.file(name)]:
+            raise Malformed(f"{listed(missing)}: named there, but not in the directory")
+    read = []
+    for name in sorted(chunks):
+        path = os.path.join(location.path, name)
+        with _refusing(path):
+            read.append(read_chunks(path, location.named(name), chunks[name]))
     own = location.file(DISTRIBUTED_METADATA)
     if own is None:
         raise unreadable(described, FileNotFoundError())
@@ -68,14 +70,6 @@ def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[Chunk]]:
     return chunks
 
 
-def _read_chunks(location: Location, name: str, chunks: Iterable[Chunk]) -> ChunkFile:
-    path = os.path.join(location.path, name)
-    try:
-        return read_chunks(path, location.named(name), chunks)
-    except Malformed as fact:
-        raise _refused(path, fact) from None
-
-
 def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
     """Every tensor, its chunks as blocks."""
     blocks = {place: block for one in read for place, block in one.blocks.items()}
@@ -98,5 +92,10 @@ def _strays(location: Location, metadata: Metadata) -> tuple[Problem, ...]:
     return (Problem("directory.stray", message, "another save may have been interrupted; remove what is out of date"),)
 
 
-def _refused(path: str, fact: Malformed) -> InputError:
-    return InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint))
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
+    """Raise `InputError` if what is read of the file at `path` is malformed."""
+    try:
+        yield
+    except Malformed as fact:
+        raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
