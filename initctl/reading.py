@@ -64,7 +64,8 @@ class TensorReader:
             return np.empty(0, np.uint8)
         if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
             (block,) = tensor.blocks
-            return self.bytes_of(block.file, block.offset + start * width, block.offset + stop * width)
+            with self.opened(block.file) as descriptor:
+                return read_array(descriptor, block.offset + start * width, block.offset + stop * width)
         found = np.empty((stop - start) * width, np.uint8)
         reached = 0
         for box in boxes(tensor.shape, start, stop):
@@ -88,11 +89,6 @@ class TensorReader:
             if part.numel:
                 with self.opened(block.file) as descriptor:
                     elements[tuple(places)] = read_tile(descriptor, part, width).reshape(*part.shape, width)
-
-    def bytes_of(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
-        """The bytes of a file that holds tensors, from number `start` to `stop`. Raises what `read` does."""
-        with self.opened(file) as descriptor:
-            return read_array(descriptor, start, stop)
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:

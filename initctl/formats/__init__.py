@@ -20,7 +20,7 @@ writing/            new files: what goes around the bytes of tensors
 mistaken/           what people name by mistake
 config.py           config.json beside a checkpoint
 strict_json.py      JSON as a hostile file may write it
-reading.py          opening and reading files that may be anything
+opening.py          opening and reading files that may be anything
 """
 
 from initctl.formats.beside import Beside, beside, with_beside

@@ -13,7 +13,7 @@ from initctl.formats.checkpoint_file import Identity
 from initctl.formats.directories.folder import files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
-from initctl.formats.reading import open_regular
+from initctl.formats.opening import open_regular
 from initctl.tensors import TensorPart, Totals
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.entry_points import added
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats.reading import opened
+from initctl.formats.opening import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -14,7 +14,7 @@ from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import SAFETENSORS, SNIFFED, is_safetensors
-from initctl.formats.reading import opened, read_at
+from initctl.formats.opening import opened, read_at
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, FileTable

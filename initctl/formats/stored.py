@@ -12,7 +12,7 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import FileFormat
-from initctl.formats.reading import open_regular
+from initctl.formats.opening import open_regular
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.tensors import Block, TensorSpec, row_major

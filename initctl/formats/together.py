@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
 from initctl.formats.checkpoint import Checkpoint
-from initctl.formats.directories.companions import companions
 from initctl.formats.optimizers import optimizers
 from initctl.formats.optimizers.masters import masters, of_optimizers
 from initctl.formats.parts.placeholders import weights_elsewhere
@@ -42,7 +41,12 @@ def together(found: Found, root: str | None) -> Checkpoint:
     location, tables = found.location, found.tables
     files = tuple(table.file for table in tables)
     own = frozenset(file.name for file in files)
-    stale, around = companions(location, own, found.chosen) if location.is_directory else ((), ())
+    stale: tuple[str, ...] = ()
+    around: tuple[Problem, ...] = ()
+    if location.is_directory:
+        from initctl.formats.directories.companions import companions
+
+        stale, around = companions(location, own, found.chosen)
     read = [found.description, *tables] if found.description else tables
     entries = [entry for table in read for entry in table.entries]
     optimizing = optimizers(entries, {name: facts for table in read for name, facts in table.optimizers.items()})

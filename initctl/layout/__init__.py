@@ -8,16 +8,4 @@ order.py   how the elements of a tile follow each other in its file; needs NumPy
 from initctl.layout.ranges import ByteRange, covered, joined, overlap, total, uncovered
 from initctl.layout.runs import Box, Run, boxes, runs, tiles
 
-__all__ = [
-    "Box",
-    "ByteRange",
-    "Run",
-    "boxes",
-    "covered",
-    "joined",
-    "overlap",
-    "runs",
-    "tiles",
-    "total",
-    "uncovered",
-]
+__all__ = ["Box", "ByteRange", "Run", "boxes", "covered", "joined", "overlap", "runs", "tiles", "total", "uncovered"]

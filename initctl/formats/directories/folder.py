@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.reading import unreadable
+from initctl.formats.opening import unreadable
 
 _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 """Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of what Git LFS holds."""

@@ -14,7 +14,7 @@ from initctl.formats.directories.location import Location
 from initctl.formats.directories.weight_names import READ, weight_name
 from initctl.formats.file_formats import read_table
 from initctl.formats.mistaken.not_checkpoints import refuse_json
-from initctl.formats.reading import opened, read_at
+from initctl.formats.opening import opened, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import FileTable
 from initctl.formats.together import Found

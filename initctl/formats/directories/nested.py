@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import InputError
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, FOREIGN, weight_name
-from initctl.formats.reading import read_small
+from initctl.formats.opening import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,8 +12,8 @@ from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIB
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
 from initctl.formats.file_formats import DISTRIBUTED
+from initctl.formats.opening import unreadable
 from initctl.formats.optimizers import OptimizerFacts
-from initctl.formats.reading import unreadable
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.together import Found
 from initctl.formats.torch_save.dangers import dangers

@@ -8,7 +8,7 @@ from initctl.errors import shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import SNIFFED, is_safetensors
-from initctl.formats.reading import opened, read_at
+from initctl.formats.opening import opened, read_at
 from initctl.formats.torch_save import archive
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.tensors import is_tensor, tensor_at

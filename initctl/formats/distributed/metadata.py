@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.directories.folder import plain_name
+from initctl.formats.opening import opened, read_at
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.reading import opened, read_at
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, read_pickle

@@ -10,7 +10,7 @@ from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 from initctl.formats.file_formats import first_bytes
 from initctl.formats.mistaken import known
-from initctl.formats.reading import opened, read_at
+from initctl.formats.opening import opened, read_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

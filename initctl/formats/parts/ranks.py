@@ -150,10 +150,13 @@ def lone_rank(path: str, signs: Sequence[str]) -> tuple[Problem, ...]:
     place = os.path.abspath(path)
     own = _file(place)
     if own and (own.of > 1 or _are_of_ranks([own, *_others(place, own)])):
-        return (_warning(path, f"is one rank's file of {own.ranks.writer}", own.ranks.remedy),)
-    if signs:
-        return (_warning(path, f"is one rank's file (it {listed(signs)})", _MERGE),)
-    return ()
+        sign, remedy = f"of {own.ranks.writer}", own.ranks.remedy
+    elif signs:
+        sign, remedy = f"(it {listed(signs)})", _MERGE
+    else:
+        return ()
+    message = f"{shown(path)}: is one rank's file {sign}: every rank would get the same values"
+    return (Problem("file.rank", message, remedy),)
 
 
 def ranks_among(names: Collection[str]) -> Ranks | None:
@@ -162,10 +165,6 @@ def ranks_among(names: Collection[str]) -> Ranks | None:
     for file in filter(None, map(_file, names)):
         found.setdefault((file.ranks.writer, file.alike), []).append(file)
     return next((files[0].ranks for files in found.values() if _are_of_ranks(files)), None)
-
-
-def _warning(path: str, fault: str, remedy: str) -> Problem:
-    return Problem("file.rank", f"{shown(path)}: {fault}: every rank would get the same values", remedy)
 
 
 def _are_of_ranks(files: Collection[_File]) -> bool:

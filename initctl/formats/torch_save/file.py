@@ -10,7 +10,7 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import TORCH, TORCH_LEGACY
-from initctl.formats.reading import opened, read_at
+from initctl.formats.opening import opened, read_at
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word

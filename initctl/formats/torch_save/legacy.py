@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
-from initctl.formats.reading import read_at
+from initctl.formats.opening import read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.malformed import Malformed

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from initctl.errors import shown
 from initctl.formats.file_formats import TORCH as NAME
-from initctl.formats.reading import read_at
+from initctl.formats.opening import read_at
 from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
 from initctl.formats.writing.formats import Format, Layout
 from initctl.formats.writing.state_dict import Named, state_dict
