@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.display.tables import Displayed, count
 from initctl.errors import listed, shown
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.formats import SAFETENSORS
+from initctl.formats.writing.safetensors import SAFETENSORS
 from initctl.planning.overview import overview
 
 if TYPE_CHECKING:

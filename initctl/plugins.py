@@ -62,7 +62,7 @@ Such files are inspected, planned for, and compared with; `apply` writes what be
 `-o out.safetensors`. A reader must not run what a file says: read a pickle as data, or not at all.
 """
 
-from initctl.formats.reading import Malformed
+from initctl.formats.opening import Malformed
 from initctl.formats.stored import FileContents, StoredTensor, file_format
 from initctl.initializers import Initializer, Number, Parameter, Resolved, Unfit, Whole, Word
 from initctl.stream import Constant, Normal, Table, Uniform, WholeLaw

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import initctl.plugins
-from initctl.formats.registry import FileFormat
+from initctl.formats.file_formats import FileFormat
 from initctl.stream.draws import Draws
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

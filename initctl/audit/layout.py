@@ -9,7 +9,7 @@ from initctl.audit.verification import FileDifference
 from initctl.errors import shown
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.formats import TORCH
+from initctl.formats.writing.torch_save import TORCH
 from initctl.reading import read_array
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
     conversion rewrites files of optimizers beside the weights.
     """
     is_directory = source.is_directory or result.is_directory
-    is_other = source.is_safetensors or source.is_read_only
+    is_other = source.is_safetensors or source.read_only is not None
     if source.beside:
         return False
     if result.is_safetensors:

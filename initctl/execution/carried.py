@@ -46,14 +46,16 @@ def carried(
     """
     if stale not in (None, KEEP, DROP):
         raise UsageError(Problem("usage.stale", f"stale: {shown(stale)} is neither {KEEP} nor {DROP}"))
-    if checkpoint.companions is None or (conversion and not conversion.is_directory):
+    if not checkpoint.is_directory or (conversion and not conversion.is_directory):
         return Carried()
     if checkpoint.stale and stale is None:
         raise _undecided(checkpoint, in_place=output is None)
     if checkpoint.stale and stale == DROP and patch:
         fault = f"stale: --patch overwrites weights only, and does not remove {shown(checkpoint.stale[0])}"
         raise UsageError(Problem("output.patch", fault, f"remove it yourself, or give --stale {KEEP}"))
-    warnings = () if output is None else checkpoint.companions.left_out_below()
+    from initctl.formats.directories.companions import left_out_below
+
+    warnings = () if output is None else left_out_below(checkpoint)
     return Carried(checkpoint.stale if stale == DROP else (), warnings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.execution.tasks import copy_tasks, gather_tasks
-from initctl.formats.writing.layout import Layout
+from initctl.formats.writing.formats import Layout
 from initctl.layout import total
 
 if TYPE_CHECKING:

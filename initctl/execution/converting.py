@@ -9,10 +9,10 @@ from initctl.errors import FitError, Problem, shown
 from initctl.execution.content import Content, Draft
 from initctl.filling import FilledFile, TargetBlock
 from initctl.formats.directories import shards
-from initctl.formats.format_names import DISTRIBUTED, SLICES
+from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.layout import Layout
+from initctl.formats.writing.formats import Layout
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from initctl.execution.outputs import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.formats.writing.layout import Format
+    from initctl.formats.writing.formats import Format
     from initctl.planning import Action, Plan
 
 _LARGEST_FILE = 2**63

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.commit import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import check_is_checkpoint
-from initctl.formats.directories.hub_cache import in_hub_cache
+from initctl.formats.directories.folder import in_hub_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

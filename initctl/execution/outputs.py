@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.formats.directories.shards import LARGEST, parse_size
-from initctl.formats.registry import REGISTRY
-from initctl.formats.writing.formats import SAFETENSORS, TORCH
+from initctl.formats.writing.safetensors import SAFETENSORS
+from initctl.formats.writing.torch_save import TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from initctl.formats import Checkpoint
-    from initctl.formats.writing.layout import Format
+    from initctl.formats.writing.formats import Format
 
 WRITTEN: dict[str, Format] = {
     ".safetensors": SAFETENSORS,
@@ -102,9 +102,8 @@ def outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str |
     directory as it is. Raises `UsageError` if this is not offered.
     """
     found = _outcome_at(output, checkpoint, max_shard_size)
-    if checkpoint.is_read_only and not found.conversion:
-        title = REGISTRY.title(checkpoint.format)
-        message = f"{shown(checkpoint.path)}: is {title}, which initctl reads and does not write"
+    if checkpoint.read_only and not found.conversion:
+        message = f"{shown(checkpoint.path)}: is {checkpoint.read_only}, which initctl reads and does not write"
         raise UsageError(Problem("output.read_only", message, f"convert it: {_NAME_ANOTHER} with -o"))
     return found
 
@@ -132,7 +131,7 @@ def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str 
 
 
 def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
-    own = SAFETENSORS if checkpoint.is_safetensors else None if checkpoint.is_read_only else TORCH
+    own = SAFETENSORS if checkpoint.is_safetensors else None if checkpoint.read_only else TORCH
     found = ending(output, WRITTEN)
     if wanted := WRITTEN.get(found):
         return Outcome(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)

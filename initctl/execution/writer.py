@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from initctl.execution.destination import Destination
     from initctl.filling import TargetBlock
     from initctl.formats import Checksum
-    from initctl.formats.writing.layout import Part
+    from initctl.formats.writing.formats import Part
     from initctl.planning import Plan
     from initctl.stream import Old
     from initctl.tensors import TensorPart

@@ -4,9 +4,7 @@ checkpoint.py       the table itself
 overview.py         the table as people and programs read it
 checkpoint_file.py  one of its files, and its checksums
 resolve.py          the checkpoint at a path
-format_names.py     what formats are called
-registry.py         which format a file or a directory is in, by its content
-files.py            one file, in whatever format
+file_formats.py     which format a file is in, by its content
 table.py            what a reader makes of one file
 stored.py           formats that packages add
 together.py         the checkpoint that tables of files make up
@@ -22,14 +20,14 @@ writing/            new files: what goes around the bytes of tensors
 mistaken/           what people name by mistake
 config.py           config.json beside a checkpoint
 strict_json.py      JSON as a hostile file may write it
-reading.py          opening and reading files that may be anything
+opening.py          opening and reading files that may be anything
 """
 
 from initctl.formats.beside import Beside, beside, with_beside
 from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.checkpoint_file import CheckpointFile, Checksum, Identity
 from initctl.formats.config import read_config
-from initctl.formats.files import check_is_checkpoint
+from initctl.formats.file_formats import check_is_checkpoint
 from initctl.formats.resolve import read_checkpoint
 
 __all__ = [

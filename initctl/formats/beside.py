@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats.files import read_table
+from initctl.formats.file_formats import read_table
 from initctl.formats.optimizers import optimizers
 from initctl.formats.optimizers.masters import masters
 
@@ -143,16 +143,14 @@ def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
     return replace(
         checkpoint,
         files=(*checkpoint.files, *(table.file for _, table in tables)),
-        companions=checkpoint.companions and checkpoint.companions.without(names),
-        outside=(*checkpoint.outside, *(t for one, table in tables for t in _renamed(one.name, table))),
+        outside=(
+            *checkpoint.outside,
+            *(_named(one.name, entry.tensor) for one, table in tables for entry in table.entries),
+        ),
         unlisted=(*checkpoint.unlisted, *(spec for _, table in tables for spec in table.unlisted)),
         optimizers=(*checkpoint.optimizers, *(_of_file(o, one.name) for one, _ in tables for o in one.optimizers)),
         beside=tuple(names),
     )
-
-
-def _renamed(file: str, table: FileTable) -> Iterator[TensorSpec]:
-    return (_named(file, entry.tensor) for entry in table.entries)
 
 
 def _named(file: str, tensor: TensorSpec) -> TensorSpec:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.tables import Displayed, count, size_text
 from initctl.errors import ConflictError, Problem, shown
 from initctl.formats.checkpoint_file import Identity
-from initctl.formats.format_names import DISTRIBUTED, SAFETENSORS
-from initctl.formats.reading import open_regular
+from initctl.formats.directories.folder import files_below
+from initctl.formats.directories.location import Location
+from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
+from initctl.formats.opening import open_regular
 from initctl.tensors import TensorPart, Totals
 
 if TYPE_CHECKING:
@@ -18,37 +21,32 @@ if TYPE_CHECKING:
 
     from initctl.display.tables import Report
     from initctl.formats.checkpoint_file import CheckpointFile
-    from initctl.formats.directories.companions import Companions
+    from initctl.formats.directories.folder import Below
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
     from initctl.tensors import TensorSpec
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Checkpoint(Displayed):
-    """What a path holds.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Checkpoint(Displayed, Location):
+    """What is at a location.
 
-    `directory` holds the files; `target` is what a rewrite replaces: the one file, or the directory if it
-    `is_directory`. `tensors` keep the order of their names in the file, shard after shard. A directory has
-    `companions`, files that hold none of them. The checkpoint may be one `component` of it, in the folder of this name.
+    `tensors` keep the order of their names in the files, shard after shard. Of a directory's other files, those that
+    are `stale` hold the same model once more, by name; the directory may be `described_by` one of them, which says
+    where tensors are.
 
     Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it are tensors
     that no rule reaches, under their whole names; `unlisted` are bytes that something other than a tensor with a name
-    leads to, called by the keys near it. `contents` say, for each file, what it holds beside tensors. A directory may
-    be `described_by` one of the other files, which says where tensors are. Some of the `files` may be `beside` the
-    weights, and of another format: they hold optimizers. `masters` are copies of parameters.
-    One that `is_read_only` can only be converted.
+    leads to, called by the keys near it. `contents` say, for each file, what it holds beside tensors. Some of the
+    `files` may be `beside` the weights, and of another format: they hold optimizers. `masters` are copies of
+    parameters. If initctl does not write the format, `read_only` is what messages call it: it can only be converted.
     """
 
-    path: str
     format: str
-    directory: str
-    target: str
-    is_directory: bool
     files: tuple[CheckpointFile, ...]
     tensors: tuple[TensorSpec, ...]
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    companions: Companions | None = None
+    stale: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
     root: str = ""
     outside: tuple[TensorSpec, ...] = ()
@@ -57,9 +55,8 @@ class Checkpoint(Displayed):
     optimizers: tuple[Optimizer, ...] = ()
     masters: tuple[Copies, ...] = ()
     described_by: str | None = None
-    component: str = ""
     beside: tuple[str, ...] = ()
-    is_read_only: bool = False
+    read_only: str | None = None
 
     @property
     def is_safetensors(self) -> bool:
@@ -71,27 +68,22 @@ class Checkpoint(Displayed):
         """Whether it is a directory of torch.distributed.checkpoint."""
         return self.format == DISTRIBUTED
 
-    @property
-    def home(self) -> str:
-        """The folder that it is in: that of its `config.json`."""
-        return os.path.join(self.directory, self.component)
+    @cached_property
+    def below(self) -> Below:
+        """Everything below the directory. Raises `InputError` if a folder cannot be read, since a copy would lose it.
 
-    def named(self, name: str) -> str:
-        """The name relative to the directory of what is called `name` in the checkpoint's folder."""
-        return f"{self.component}/{name}" if self.component else name
+        It is read when it is first asked for: only a copy and `verify` need it.
+        """
+        return files_below(self.directory)
 
     @property
     def other_files(self) -> tuple[CheckpointFile, ...]:
         """The files that belong to the directory but hold no tensors; they go along with a copy of it.
 
-        Everything below the directory is read for that. Raises `InputError` if some of it cannot be.
+        Raises what `below` does.
         """
-        return self.companions.files if self.companions else ()
-
-    @property
-    def stale(self) -> tuple[str, ...]:
-        """Those of the other files that hold the same model once more, by name."""
-        return self.companions.stale if self.companions else ()
+        own = {file.name for file in self.files}
+        return tuple(file for file in self.below.files if file.name not in own) if self.is_directory else ()
 
     @property
     def side_files(self) -> tuple[CheckpointFile, ...]:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import InputError, Problem, shown
-from initctl.formats.reading import read_small
+from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats.files import first_bytes
-from initctl.formats.registry import is_index
+from initctl.formats.file_formats import first_bytes, is_index
+from initctl.formats.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initctl.formats.checkpoint import Checkpoint
+    from initctl.formats.together import Found
 
 
 @contextmanager
@@ -39,28 +40,25 @@ def read_checkpoint(
     is a folder of the directory at `path`: then its tensors are read, as a part of the whole directory. Raises
     `InputError`; `UsageError` if no tensor is at `root`, or there is no such folder.
     """
-    path = os.fspath(path)
+    return together(_found(os.fspath(path), component), root)
+
+
+def _found(path: str, component: str | None) -> Found:
     if os.path.isdir(path):
         from initctl.formats.directories.directory import read_directory
 
-        return read_directory(path, root, component)
+        return read_directory(path, component)
     if component is not None:
         fault = f"component: {shown(path)} is not a directory, and only a directory has components"
         raise UsageError(Problem("usage.component", fault, "leave --component out"))
     if not os.path.lexists(path):
-        _refuse_remote(path)
-    if is_index(first_bytes(path)):
-        from initctl.formats.directories.sharded import read_index
+        from initctl.formats.mistaken.remote import refuse_missing
 
-        return read_index(path, root)
+        refuse_missing(path)
+    if is_index(first_bytes(path)):
+        from initctl.formats.directories.index import read_index
+
+        return read_index(path)
     from initctl.formats.parts.lone_files import read_file
 
-    return read_file(path, root)
-
-
-def _refuse_remote(path: str) -> None:
-    """Raise `InputError` if `path`, which leads to nothing, names a model that is somewhere else."""
-    from initctl.formats.mistaken import remote
-
-    if elsewhere := remote.missing(path):
-        raise elsewhere
+    return read_file(path)

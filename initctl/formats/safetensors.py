@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.format_names import SAFETENSORS
-from initctl.formats.reading import opened, read_at
-from initctl.formats.registry import SNIFFED, is_safetensors
+from initctl.formats.file_formats import SAFETENSORS, SNIFFED, is_safetensors
+from initctl.formats.opening import opened, read_at
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry, FileTable
@@ -81,6 +80,8 @@ class _Reader:
         self.is_plain = True
         """Whether the checks here leave nothing that the library could refuse. Asking it loads NumPy."""
         self._alike: dict[tuple[object, Shape], _Alike] = {}
+        self._places: list[tuple[int, int, int]] = []
+        """Where each tensor begins and ends, and its number."""
 
     def read(self, descriptor: int, start: int, stop: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
         """Tensors and metadata of bytes `start` to `stop`."""
@@ -136,28 +137,32 @@ class _Reader:
         except KeyError as missing:
             self.refuse_tensor(name, f"{missing.args[0]} is missing")
         self.is_plain &= len(entry) == 3
-        shape = self.whole_numbers(name, "shape", sizes)
-        offsets = self.whole_numbers(name, "data_offsets", places)
+        shape = self.integers(name, "shape", sizes)
+        offsets = self.integers(name, "data_offsets", places)
         if len(offsets) != 2 or offsets[0] > offsets[1]:
             self.refuse_tensor(name, "data_offsets must be two numbers, the first not greater")
-        kind = self.kind(name, tag, shape)
         start, stop = offsets
+        if start < 0 or stop >= _LARGEST_SIZE:
+            self.refuse_numbers(name, "data_offsets")
+        kind = self.kind(name, tag, tuple(shape))
         if kind.nbytes != stop - start:
             self.refuse_tensor(name, f"its shape takes {kind.nbytes} bytes, its data_offsets span {stop - start}")
-        block = Block(self.name, begin + start, kind.start, kind.shape, kind.strides)
+        offset = begin + start
+        self._places.append((offset, begin + stop, len(self._places)))
+        block = Block(self.name, offset, kind.start, kind.shape, kind.strides)
         return TensorSpec(name, kind.dtype, kind.shape, (block,))
 
-    def whole_numbers(self, name: str, field: str, value: Any) -> Shape:  # noqa: ANN401
-        if not isinstance(value, list) or not _INTEGER.issuperset(map(type, value)):
-            self.refuse_tensor(name, f"{field} must be a list of whole numbers, 0 or more")
-        if value and not 0 <= min(value) <= max(value) < _LARGEST_SIZE:
-            self.refuse_tensor(name, f"{field} must be a list of whole numbers, 0 or more")
-        return tuple(value)
+    def integers(self, name: str, field: str, value: Any) -> list[int]:  # noqa: ANN401
+        if type(value) is not list or not _INTEGER.issuperset(map(type, value)):
+            self.refuse_numbers(name, field)
+        return value
 
     def kind(self, name: str, tag: Any, shape: Shape) -> _Alike:  # noqa: ANN401
         """Of a dtype and a shape: most tensors of a large file share theirs with others."""
         found = self._alike.get((tag, shape)) if isinstance(tag, str) else None
         if found is None:
+            if shape and not 0 <= min(shape) <= max(shape) < _LARGEST_SIZE:
+                self.refuse_numbers(name, "shape")
             if not isinstance(tag, str) or tag not in BY_TAG:
                 self.refuse_tensor(name, f"dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
             dtype = BY_TAG[tag]
@@ -179,15 +184,13 @@ class _Reader:
             self.refuse_tensor(name, f"{numel} elements of {dtype.tag} do not fill whole bytes")
         return bits // 8
 
-    def check_coverage(self, tensors: Sequence[TensorSpec], begin: int, size: int) -> None:
-        """Every byte after the header belongs to exactly one tensor."""
-        end = begin
-        places = sorted((t.blocks[0].offset, t.nbytes, number) for number, t in enumerate(tensors))
-        for offset, nbytes, number in places:
-            if offset != end:
-                fault = "overlaps another tensor" if offset < end else f"leaves a hole of {offset - end} bytes"
+    def check_coverage(self, tensors: Sequence[TensorSpec], end: int, size: int) -> None:
+        """Every byte after the header, whose `end` that is, belongs to exactly one tensor."""
+        for start, stop, number in sorted(self._places):
+            if start != end:
+                fault = "overlaps another tensor" if start < end else f"leaves a hole of {start - end} bytes"
                 self.refuse_tensor(tensors[number].name, fault)
-            end += nbytes
+            end = stop
         if end > size:
             self.refuse(f"file is too short: {end - size:,} of {end:,} bytes are missing", _TRUNCATED)
         if end < size:
@@ -204,6 +207,9 @@ class _Reader:
 
     def refuse_tensor(self, name: str, fault: str) -> NoReturn:
         self.refuse(f"tensor {shown(name)}: {fault}")
+
+    def refuse_numbers(self, name: str, field: str) -> NoReturn:
+        self.refuse_tensor(name, f"{field} must be a list of whole numbers, 0 or more")
 
     def refuse(self, fault: str, hint: str | None = None) -> NoReturn:
         raise InputError(Problem("safetensors.malformed", f"{shown(self.path)}: {fault}", hint))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.reading import Malformed, open_regular
-from initctl.formats.registry import FileFormat
+from initctl.formats.file_formats import FileFormat
+from initctl.formats.opening import Malformed, open_regular
 from initctl.formats.table import Entry, FileTable
 from initctl.tensors import Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from initctl.tensors import Shape
 
@@ -56,7 +57,7 @@ def file_format(
     """
     if not name.isidentifier():
         raise ValueError(f"the name of a format is a word, and not {name!r}")
-    return FileFormat(name, title, is_at, partial(_read_table, name, title, read))
+    return FileFormat(name, is_at, partial(_read_table, name, title, read))
 
 
 def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents], path: str, name: str) -> FileTable:
@@ -75,7 +76,7 @@ def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents],
         fault = f"{shown(path)}: cannot be read as {title}: {type(error).__name__}: {shown(error)}"
         raise InputError(Problem(f"{form}.unreadable", fault)) from error
     entries = tuple(Entry((tensor.name,), tensor) for tensor in tensors)
-    return FileTable(form, CheckpointFile.of(name, status), entries, metadata, is_read_only=True)
+    return FileTable(form, CheckpointFile.of(name, status), entries, metadata, read_only=title)
 
 
 def _proven(found: StoredTensor, file: str, size: int) -> TensorSpec:
@@ -109,18 +110,14 @@ def _stop(tensor: TensorSpec) -> int:
     return block.offset + (block.extent * tensor.dtype.bits // 8 if block.numel else 0)
 
 
-def _check_apart(tensors: Iterable[TensorSpec]) -> None:
+def _check_apart(tensors: Sequence[TensorSpec]) -> None:
     """Raise `Malformed` if two tensors have one name, or overlap without being the same."""
-    names: set[str] = set()
-    places: dict[tuple[str, Block], TensorSpec] = {}
-    for tensor in tensors:
-        if tensor.name in names:
-            raise Malformed(f"tensor {shown(tensor.name)}: is there twice")
-        names.add(tensor.name)
-        if tensor.numel:
-            places.setdefault((tensor.dtype.name, tensor.blocks[0]), tensor)
-    reached = 0
-    for tensor in sorted(places.values(), key=lambda tensor: tensor.blocks[0].offset):
-        if tensor.blocks[0].offset < reached:
+    for name, count in Counter(tensor.name for tensor in tensors).items():
+        if count > 1:
+            raise Malformed(f"tensor {shown(name)}: is there twice")
+    reached, last = 0, None
+    for tensor in sorted((t for t in tensors if t.numel), key=lambda tensor: tensor.blocks[0].offset):
+        place = (tensor.dtype, tensor.blocks)
+        if tensor.blocks[0].offset < reached and place != last:
             raise Malformed(f"tensor {shown(tensor.name)}: overlaps another tensor")
-        reached = _stop(tensor)
+        reached, last = _stop(tensor), place

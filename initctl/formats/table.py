@@ -31,8 +31,8 @@ class FileTable:
     `metadata` are texts that describe the file; `contents` say in a word or two what it holds beside tensors, by key.
     `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states. `unlisted` are bytes
     that something other than a tensor with a name leads to, called by the keys near it. `of_one_rank` says, as ends of
-    sentences about the file, what in it shows that it is one rank's part. One
-    that `is_read_only` is of a format in which nothing can be written.
+    sentences about the file, what in it shows that it is one rank's part. `read_only` is
+    what messages call a format that initctl does not write.
     """
 
     format: str
@@ -44,4 +44,4 @@ class FileTable:
     optimizers: Mapping[str, OptimizerFacts] = field(default_factory=dict)
     unlisted: tuple[TensorSpec, ...] = ()
     of_one_rank: tuple[str, ...] = ()
-    is_read_only: bool = False
+    read_only: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
 from initctl.formats.checkpoint import Checkpoint
@@ -15,48 +15,63 @@ from initctl.formats.state_dicts.roots import rooted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.formats.directories.companions import Companions
     from initctl.formats.directories.location import Location
+    from initctl.formats.directories.weight_names import WeightName
     from initctl.formats.state_dicts.roots import Rooted
     from initctl.formats.table import FileTable
 
 
-def together(
-    location: Location,
-    kind: str,
-    tables: Sequence[FileTable],
-    *,
-    root: str | None,
-    description: FileTable | None = None,
-    companions: Companions | None = None,
-    warnings: Sequence[Problem] = (),
-) -> Checkpoint:
-    """The checkpoint that files with `tables` make up; with `companions` it is a directory.
+class Found(NamedTuple):
+    """The tables of the files at a `location` that make up a checkpoint in a `format`.
 
-    A `description` is the table of one of the others, which says where tensors are, as an index does.
+    A `description` is the table of one of the other files, which says where tensors are, as an index does. `chosen` is
+    the name that the checkpoint in a directory is read by, if it is one of weights.
     """
-    read = [description, *tables] if description else tables
+
+    location: Location
+    format: str
+    tables: Sequence[FileTable]
+    description: FileTable | None = None
+    chosen: WeightName | None = None
+    warnings: Sequence[Problem] = ()
+
+
+def together(found: Found, root: str | None) -> Checkpoint:
+    """The checkpoint that is `found`. Raises `InputError`; `UsageError` if no tensor is at `root`."""
+    location, tables = found.location, found.tables
+    files = tuple(table.file for table in tables)
+    own = frozenset(file.name for file in files)
+    stale: tuple[str, ...] = ()
+    around: tuple[Problem, ...] = ()
+    if location.is_directory:
+        from initctl.formats.directories.companions import companions
+
+        stale, around = companions(location, own, found.chosen)
+    read = [found.description, *tables] if found.description else tables
     entries = [entry for table in read for entry in table.entries]
     optimizing = optimizers(entries, {name: facts for table in read for name, facts in table.optimizers.items()})
     copies = masters((entry.tensor.name for entry in entries), optimizing)
-    found = rooted(entries, root, location.path, of_optimizers(optimizing, copies))
+    state_dict = rooted(entries, root, location.path, of_optimizers(optimizing, copies))
+    warnings = [warning for table in read for warning in table.warnings]
     checkpoint = Checkpoint(
-        **location._asdict(),
-        format=kind,
-        is_directory=companions is not None,
-        files=tuple(table.file for table in tables),
-        tensors=found.tensors,
+        path=location.path,
+        directory=location.directory,
+        target=location.target,
+        component=location.component,
+        format=found.format,
+        files=files,
+        tensors=state_dict.tensors,
         metadata={table.file.name: table.metadata for table in read if table.metadata},
-        companions=companions,
-        warnings=(*(w for table in read for w in table.warnings), *_several_roots(location.path, found), *warnings),
-        root=found.root,
-        outside=found.outside,
+        stale=stale,
+        warnings=(*warnings, *_several_roots(location.path, state_dict), *found.warnings, *around),
+        root=state_dict.root,
+        outside=state_dict.outside,
         unlisted=tuple(spec for table in read for spec in table.unlisted),
         contents={table.file.name: table.contents for table in read if table.contents},
         optimizers=optimizing,
         masters=copies,
-        is_read_only=any(table.is_read_only for table in tables),
-        described_by=description.file.name if description else None,
+        read_only=next((table.read_only for table in tables if table.read_only), None),
+        described_by=found.description.file.name if found.description else None,
     )
     return replace(checkpoint, warnings=(*checkpoint.warnings, *weights_elsewhere(checkpoint)))
 

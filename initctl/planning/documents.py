@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
-from initctl.formats.reading import read_small
+from initctl.formats.opening import read_small
 from initctl.formats.strict_json import InvalidJson, parse_object
 
 if TYPE_CHECKING:

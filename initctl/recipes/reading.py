@@ -7,7 +7,7 @@ from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
-from initctl.formats.reading import read_small
+from initctl.formats.opening import read_small
 from initctl.recipes.document import parse_document
 from initctl.recipes.positions import DocumentText
 from initctl.recipes.presets import PRESET, find_preset, preset_names

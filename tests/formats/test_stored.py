@@ -26,7 +26,7 @@ def read(tmp_path):
 def test_tensors_and_texts_make_a_table_that_is_only_read(read):
     transposed = W._replace(strides=(1, 2))
     table = read(transposed, StoredTensor("b", "bfloat16", (), 38), StoredTensor("none", "int8", (0, 5), 40), by="us")
-    assert (table.format, table.metadata, table.is_read_only) == ("toy", {"by": "us"}, True)
+    assert (table.format, table.metadata, table.read_only) == ("toy", {"by": "us"}, "a toy")
     assert [(keys, tensor.dtype.name, tensor.shape) for keys, tensor in table.entries] == [
         (("w",), "float32", (2, 3)),
         (("b",), "bfloat16", ()),

@@ -6,92 +6,54 @@ import os
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
-from initctl.formats.directories.companions import around
-from initctl.formats.directories.folder import read_folder
-from initctl.formats.directories.index import INDEXES, plain_name
+from initctl.formats.directories.folder import plain_name
+from initctl.formats.directories.index import read_index
 from initctl.formats.directories.location import Location
 from initctl.formats.directories.nested import folders_of_orbax, folders_with_weights, newest_first, parent_of
-from initctl.formats.directories.sharded import read_index
-from initctl.formats.directories.twins import is_another_copy
-from initctl.formats.directories.unindexed import read_unindexed
-from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, weight_name
-from initctl.formats.format_names import DISTRIBUTED_METADATA
+from initctl.formats.directories.weight_names import (
+    DISTRIBUTED_CHUNKS,
+    DISTRIBUTED_METADATA,
+    READ,
+    SAFETENSORS,
+    is_another_copy,
+    weight_name,
+)
+from initctl.formats.file_formats import read_table
 from initctl.formats.mistaken.not_checkpoints import refuse_directory
-from initctl.formats.registry import REGISTRY
-from initctl.formats.together import together
+from initctl.formats.parts.lone_files import alone
+from initctl.formats.parts.ranks import ranks_among
+from initctl.formats.parts.slices import are_slices, put_together
+from initctl.formats.together import Found
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.directories.folder import Folder
     from initctl.formats.directories.weight_names import WeightName
+    from initctl.formats.table import FileTable
 
 _TORCH_MODEL = "pytorch_model.bin"
 """What transformers calls a model beside other files of torch.save."""
 
 
-class Undecided(Exception):  # noqa: N818 - a fact that `read_directory` turns into an error
-    """It cannot be seen from names which file is the checkpoint: with a code, the fault, and a hint."""
-
-    def __init__(self, code: str, fault: str, hint: str) -> None:
-        super().__init__(fault)
-        self.code, self.hint = code, hint
-
-
-def entrance(names: Iterable[str]) -> list[str]:
-    """By which of `names`, those of the files directly in a folder, its checkpoint is read: an index, or files of
-    weights, whose content says whether they belong together. Empty if there is nothing to choose from.
-
-    Safetensors are preferred to files of torch.save, an index to files without one, and weights without a variant to
-    those with one, as transformers and diffusers do. Raises `Undecided`.
-    """
-    names = list(names)
-    found = [weights for name in names if (weights := weight_name(name))]
-    for kind in INDEXES:
-        if fitting := [weights for weights in found if weights.suffix in kind.shards]:
-            return _chosen(_plain(fitting))
-    if any(name.endswith(DISTRIBUTED_CHUNKS) for name in names):
-        hint = "saving was interrupted? take another checkpoint"
-        raise Undecided("incomplete", f"holds {DISTRIBUTED_CHUNKS} files and no {DISTRIBUTED_METADATA}", hint)
-    return []
-
-
-def _plain(found: Sequence[WeightName]) -> list[WeightName]:
-    """Without the variants of what is there without one, and without other copies of what is there."""
-    plain = {weights.stem for weights in found if not weights.variant}
-    plainer = [weights for weights in found if not weights.variant or weights.stem not in plain]
-    return [weights for weights in plainer if not is_another_copy(weights.name)] or plainer
-
-
-def _chosen(found: Sequence[WeightName]) -> list[str]:
-    names = [weights.name for weights in found]
-    indexes = [weights.name for weights in found if weights.is_index]
-    if len(indexes) > 1:
-        raise Undecided("ambiguous", f"holds several indexes: {_listed(indexes)}", "name one of them")
-    return indexes or ([_TORCH_MODEL] if _TORCH_MODEL in names else names)
-
-
-def read_directory(path: str, root: str | None, component: str | None = None) -> Checkpoint:
+def read_directory(path: str, component: str | None = None) -> Found:
     """The checkpoint that the directory at `path` holds, or that its folder `component` does, as a part of the whole.
 
-    Raises `InputError`; `UsageError` if no tensor is at `root`, or there is no such folder.
+    Raises `InputError`; `UsageError` if there is no such folder.
     """
     location = _location(path, component)
-    here = read_folder(location.home, location.directory)
-    if whole := REGISTRY.of_directory(here.files):
-        return whole.read(location, here, root)
-    try:
-        names = entrance(here.files)
-    except Undecided as fact:
-        _refuse(location, fact.code, str(fact), fact.hint)
+    if DISTRIBUTED_METADATA in location.folder.files:
+        from initctl.formats.distributed.directory import read_distributed
+
+        return read_distributed(location)
+    names = entrance(location.folder.files, location.path)
     if not names:
-        _refuse_empty(location, here)
+        _refuse_empty(location)
     chosen = weight_name(names[0])
     if chosen and chosen.is_index:
-        return read_index(os.path.join(location.path, chosen.name), root, location)
-    return _without_index(location, here, names, root)
+        return read_index(os.path.join(location.path, chosen.name), location)
+    tables = _without_index(location, names)
+    return Found(location, tables[0].format, tables, chosen=chosen)
 
 
 def _location(path: str, component: str | None) -> Location:
@@ -107,27 +69,78 @@ def _location(path: str, component: str | None) -> Location:
     return Location(os.path.join(path, component), directory, directory, component)
 
 
-def _without_index(location: Location, here: Folder, names: Sequence[str], root: str | None) -> Checkpoint:
-    """The checkpoint in one file of a directory, or in several that belong together."""
-    tables = read_unindexed(location, names)
-    companions, warnings = around(location, here, [table.file.name for table in tables], weight_name(names[0]))
-    return together(location, tables[0].format, tables, root=root, companions=companions, warnings=warnings)
+def entrance(names: Iterable[str], path: str) -> list[str]:
+    """By which of `names`, those of the files directly in the folder at `path`, its checkpoint is read: an index, or
+    files of weights, whose content says whether they belong together. Empty if there is nothing to choose from.
+
+    Safetensors are preferred to files of torch.save, an index to files without one, and weights without a variant to
+    those with one, as transformers and diffusers do. Raises `InputError` if names leave it open.
+    """
+    names = list(names)
+    found = [weights for name in names if (weights := weight_name(name))]
+    for suffixes in READ:
+        if fitting := [weights for weights in found if weights.suffix in suffixes]:
+            return _chosen(_plain(fitting), path)
+    if any(name.endswith(DISTRIBUTED_CHUNKS) for name in names):
+        fault = f"holds {DISTRIBUTED_CHUNKS} files and no {DISTRIBUTED_METADATA}"
+        _refuse(path, "incomplete", fault, "saving was interrupted? take another checkpoint")
+    return []
 
 
-def _refuse_empty(location: Location, here: Folder) -> NoReturn:
+def _plain(found: Sequence[WeightName]) -> list[WeightName]:
+    """Without the variants of what is there without one, and without other copies of what is there."""
+    plain = {weights.stem for weights in found if not weights.variant}
+    plainer = [weights for weights in found if not weights.variant or weights.stem not in plain]
+    return [weights for weights in plainer if not is_another_copy(weights.name)] or plainer
+
+
+def _chosen(found: Sequence[WeightName], path: str) -> list[str]:
+    names = [weights.name for weights in found]
+    indexes = [weights.name for weights in found if weights.is_index]
+    if len(indexes) > 1:
+        _refuse(path, "ambiguous", f"holds several indexes: {_listed(indexes)}", "name one of them")
+    return indexes or ([_TORCH_MODEL] if _TORCH_MODEL in names else names)
+
+
+def _without_index(location: Location, names: Sequence[str]) -> list[FileTable]:
+    """The tables of the files `names` that a directory holds without an index: one, or the slices of ranks."""
+    if len(names) > 1 and not names[0].endswith(SAFETENSORS):
+        _refuse_several(location.path, names)
+    first = _table(location, names[0])
+    if are_slices(first):
+        return put_together(location.whole, [first, *(_table(location, name) for name in names[1:])])
+    if len(names) > 1:
+        _refuse_several(location.path, names)
+    return [alone(os.path.join(location.path, names[0]), first)]
+
+
+def _table(location: Location, name: str) -> FileTable:
+    return read_table(os.path.join(location.path, name), location.named(name))
+
+
+def _refuse_several(path: str, names: Sequence[str]) -> NoReturn:
+    """The files `names` do not say how they belong together."""
+    if ranks := ranks_among(names):
+        fault = f"holds {_listed(names)}, in which each rank of {ranks.writer} saved its part of the tensors"
+        _refuse(path, "ranks", fault, ranks.remedy)
+    _refuse(path, "ambiguous", f"holds {_listed(names)} and no index", "name one of them, or restore the index")
+
+
+def _refuse_empty(location: Location) -> NoReturn:
     """There is nothing of weights directly in the folder: say where there is, if it can be seen."""
-    if outside := [name for name in here.left_out if weight_name(name)]:
+    path, home = location.path, location.home
+    if outside := [name for name in location.folder.left_out if weight_name(name)]:
         fault = f"{_listed(outside)}: is not a regular file, nor a link to one in the directory"
-        _refuse(location, "escape", fault, "if a link leads to the weights elsewhere, name the file there")
-    if folders := folders_with_weights(location.home):
+        _refuse(path, "escape", fault, "if a link leads to the weights elsewhere, name the file there")
+    if folders := folders_with_weights(home):
         _refuse_below(location, folders)
-    if orbax := folders_of_orbax(location.home):
-        named = _listed([folder or "." for folder in newest_first(location.home, orbax)[0]])
+    if orbax := folders_of_orbax(home):
+        named = _listed([folder or "." for folder in newest_first(home, orbax)[0]])
         fault = f"holds checkpoints of orbax, which initctl does not read: {named}"
-        _refuse(location, "orbax", fault, "save the parameters as safetensors")
-    refuse_directory(location.path, here)
-    kinds = " or ".join(kind.shards[0] for kind in INDEXES)
-    _refuse(location, "empty", f"holds no {kinds} file, and no index of such files", "name a folder that holds weights")
+        _refuse(path, "orbax", fault, "save the parameters as safetensors")
+    refuse_directory(path, location.folder)
+    kinds = " or ".join(suffixes[0] for suffixes in READ)
+    _refuse(path, "empty", f"holds no {kinds} file, and no index of such files", "name a folder that holds weights")
 
 
 def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
@@ -139,12 +152,12 @@ def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
     first = ordered[0]
     whole = f"add --component {shown(first)}, which writes the whole directory"
     hint = f"name a folder, such as {shown(os.path.join(location.path, first))}, or {whole}"
-    _refuse(location, "below", fault, hint)
+    _refuse(location.path, "below", fault, hint)
 
 
 def _listed(names: Sequence[str]) -> str:
     return listed([shown(name) for name in names], at_most=5)
 
 
-def _refuse(location: Location, code: str, fault: str, hint: str | None = None) -> NoReturn:
-    raise InputError(Problem(f"directory.{code}", f"{shown(location.path)}: {fault}", hint))
+def _refuse(path: str, code: str, fault: str, hint: str | None = None) -> NoReturn:
+    raise InputError(Problem(f"directory.{code}", f"{shown(path)}: {fault}", hint))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import NamedTuple
 
+from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.directories.hub_cache import in_hub_cache
-from initctl.formats.reading import unreadable
+from initctl.formats.opening import unreadable
+
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+"""Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of what Git LFS holds."""
 
 
 class Folder(NamedTuple):
@@ -72,16 +76,30 @@ def status_within(path: str, directory: str) -> os.stat_result | None:
     than the one with this status. Hugging Face's cache is built of links that leave a directory: these are followed.
     """
     real = os.path.realpath(path)
-    return _regular(real) if _is_within(real, directory) else None
+    return _regular(real) if is_within(real, directory) else None
 
 
 def is_within(path: str, directory: str) -> bool:
-    """Whether `path` leads to a place in `directory`, a real path, or into Hugging Face's cache."""
-    return _is_within(os.path.realpath(path), directory)
+    """Whether `path` is in `directory`, or in Hugging Face's cache. Both are real paths."""
+    return os.path.commonpath([path, directory]) == directory or in_hub_cache(path)
 
 
-def _is_within(real: str, directory: str) -> bool:
-    return os.path.commonpath([real, directory]) == directory or in_hub_cache(real)
+def in_hub_cache(path: str) -> bool:
+    """Whether the file at `path` (not a link to it) is one of Hugging Face's cache, named by its content's hash."""
+    blobs, name = os.path.split(path)
+    return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
+
+
+def plain_name(name: str) -> tuple[str, str] | None:
+    """What is wrong with `name` as that of a file below a directory, if anything is: a code, and the fault in words."""
+    from pathlib import PureWindowsPath
+
+    plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
+    if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
+        return "escape", "leads out of the directory"
+    if "/".join(plain.parts) != name:
+        return "malformed", f"is not written plainly, as {shown('/'.join(plain.parts))}"
+    return None
 
 
 def _status(entry: os.DirEntry[str], directory: str) -> os.stat_result | None:

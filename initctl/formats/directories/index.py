@@ -1,4 +1,4 @@
-"""`*.safetensors.index.json` and `*.bin.index.json`, some with a variant: which tensor is in which shard."""
+"""A checkpoint in shards, by its index: `*.safetensors.index.json` or `*.bin.index.json`, some with a variant."""
 
 from __future__ import annotations
 
@@ -6,28 +6,47 @@ import json
 import os
 import re
 import unicodedata
-from pathlib import PureWindowsPath
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from initctl.errors import InputError, Problem, shown
-from initctl.formats.directories.weight_names import SAFETENSORS, TORCH, WeightName, weight_name
+from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.directories.folder import is_within, plain_name
+from initctl.formats.directories.location import Location
+from initctl.formats.directories.weight_names import READ, weight_name
+from initctl.formats.file_formats import read_table
 from initctl.formats.mistaken.not_checkpoints import refuse_json
-from initctl.formats.reading import opened, read_at
+from initctl.formats.opening import opened, read_at
 from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.table import FileTable
+from initctl.formats.together import Found
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-class IndexNaming(NamedTuple):
-    """How an index's name ends if it has no variant, and how its shards' do."""
-
-    suffix: str
-    shards: tuple[str, ...]
-
-
-INDEXES = (IndexNaming(".safetensors.index.json", (SAFETENSORS,)), IndexNaming(".bin.index.json", TORCH))
-"""A directory is searched for these, in this order."""
-_SUFFIXES = tuple(suffix for kind in INDEXES for suffix in kind.shards)
 LONGEST = 100_000_000
 """Bytes."""
+_OF_ONE_SAVE = "index and shards are of different saves: get all files of one of them"
+
+
+def read_index(path: str, location: Location | None = None) -> Found:
+    """The checkpoint whose index is at `path`, at `location` if that is known to be a directory.
+
+    Raises `InputError`.
+    """
+    if location is None:
+        directory = os.path.realpath(os.path.dirname(path))  # the index may be a link, as in Hugging Face's cache
+        location = Location(path, directory, directory)
+    index = Index(path)
+    index.check_shards(location)
+    index.check_no_rival(location)
+    tables = [read_table(os.path.join(location.home, shard), location.named(shard)) for shard in index.shards]
+    kinds = sorted({table.format for table in tables})
+    if len(kinds) > 1:
+        index.refuse("mixed", f"its shards are of several formats: {', '.join(kinds)}")
+    index.check_tensors(tables)
+    kind, own = f"{kinds[0]}-sharded", location.file(os.path.basename(path))
+    description = FileTable(kind, own, (), {}) if own else None
+    chosen = index.name or weight_name(os.path.basename(index.shards[0]))
+    return Found(location, kind, tables, description, chosen)
 
 
 class Index:
@@ -36,7 +55,8 @@ class Index:
     def __init__(self, path: str) -> None:
         """Read the index at `path`. Raises `InputError`."""
         self.path = path
-        self.name = _named(path)
+        name = weight_name(os.path.basename(path))
+        self.name = name if name and name.is_index else None
         """Its parts, if it is called as an index is."""
         self.weight_map = self._weight_map()
         self.shards = list(dict.fromkeys(self.weight_map.values()))
@@ -46,13 +66,47 @@ class Index:
         if len({unicodedata.normalize("NFC", shard).casefold() for shard in self.shards}) < len(self.shards):
             self._malformed("two shards' names differ only in spelling")
 
+    def check_shards(self, location: Location) -> None:
+        """They are there, and in the directory: a link that leaves it is followed into Hugging Face's cache alone."""
+        paths = {shard: os.path.join(location.home, shard) for shard in self.shards}
+        if missing := [shard for shard, path in paths.items() if not os.path.exists(path)]:
+            named = listed([shown(shard) for shard in missing], at_most=5)
+            self.refuse("shard_missing", f"{named}: named by the index, but not there")
+        for shard, path in paths.items():
+            if not is_within(os.path.realpath(path), location.directory):
+                self.refuse("escape", f"{shown(shard)}: is a link that leaves the directory of the index")
+
+    def check_no_rival(self, location: Location) -> None:
+        """`model.safetensors` beside `model.safetensors.index.json` is loaded by some readers in its place."""
+        rival = self.name.whole if self.name else ""
+        if rival in location.folder.files and rival not in self.shards:
+            hint = "remove the one that is out of date"
+            message = f"{shown(self.path)}: {shown(rival)} is beside it, and holds the model too"
+            raise InputError(Problem("directory.ambiguous", message, hint))
+
+    def check_tensors(self, tables: Sequence[FileTable]) -> None:
+        """Index and shards, which have `tables`, list the same tensors in the same places."""
+        found: dict[str, str] = {}
+        for shard, table in zip(self.shards, tables, strict=True):
+            for _, tensor in table.entries:
+                if tensor.name in found:
+                    both = f"is in both {shown(found[tensor.name])} and {shown(shard)}"
+                    self._refuse_entry("duplicate", tensor.name, both)
+                found[tensor.name] = shard
+        for name, shard in self.weight_map.items():
+            if found.get(name) != shard:
+                place = f"it is in {shown(found[name])}" if name in found else "no shard holds it"
+                self._refuse_entry("tensor_missing", name, f"is not in {shown(shard)}; {place}")
+        if unlisted := [name for name in found if name not in self.weight_map]:
+            self._refuse_entry("unlisted", unlisted[0], f"is in {shown(found[unlisted[0]])} but not in the index")
+
     def refuse(self, code: str, fault: str, hint: str | None = None) -> NoReturn:
         raise InputError(Problem(f"index.{code}", f"{shown(self.path)}: {fault}", hint))
 
-    def refuse_entry(self, code: str, name: str, fault: str, hint: str) -> NoReturn:
+    def _refuse_entry(self, code: str, name: str, fault: str) -> NoReturn:
         """Raise `InputError` for a `fault` of tensor `name`, with the line of its entry, if it has one."""
         line = self._line_of(name)
-        self.refuse(code, f"{f'line {line}: ' if line else ''}tensor {shown(name)} {fault}", hint)
+        self.refuse(code, f"{f'line {line}: ' if line else ''}tensor {shown(name)} {fault}", _OF_ONE_SAVE)
 
     def _line_of(self, name: str) -> int | None:
         """The line of the entry of tensor `name`, if there is one, written as Python's or Rust's JSON writers do."""
@@ -89,24 +143,9 @@ class Index:
         if fault := plain_name(shard):
             code, words = fault
             self.refuse(code, f"{shown(shard)}: {words}")
-        suffixes = next((kind.shards for kind in INDEXES if self.name and self.name.suffix in kind.shards), _SUFFIXES)
+        suffixes = next((of for of in READ if self.name and self.name.suffix in of), (*READ[0], *READ[1]))
         if not shard.endswith(suffixes):
             self._malformed(f"{shown(shard)}: is not a {' or '.join(suffixes)} file")
 
     def _malformed(self, fault: str) -> NoReturn:
         self.refuse("malformed", fault)
-
-
-def _named(path: str) -> WeightName | None:
-    found = weight_name(os.path.basename(path))
-    return found if found and found.is_index else None
-
-
-def plain_name(name: str) -> tuple[str, str] | None:
-    """What is wrong with `name` as that of a file below a directory, if anything is: a code, and the fault in words."""
-    plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
-    if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
-        return "escape", "leads out of the directory"
-    if "/".join(plain.parts) != name:
-        return "malformed", f"is not written plainly, as {shown('/'.join(plain.parts))}"
-    return None

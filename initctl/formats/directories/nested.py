@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats.directories.folder import read_folder
-from initctl.formats.directories.weight_names import FOREIGN, weight_name
-from initctl.formats.format_names import DISTRIBUTED_METADATA
-from initctl.formats.reading import read_small
+from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, FOREIGN, weight_name
+from initctl.formats.opening import read_small
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 LOOKED_AT = 20_000
 """Names that are read at most: more would take noticeable time, and a list of folders needs no certainty."""
@@ -87,7 +86,7 @@ def _newest(directory: str) -> str | None:
     return None
 
 
-def _folders(directory: str, holds: Callable[[Iterable[str]], bool]) -> list[str]:
+def _folders(directory: str, holds: Callable[[Sequence[str]], bool]) -> list[str]:
     """The folders below `directory` whose names it `holds`; what cannot be read is passed over, and much of it too."""
     found: list[str] = []
     waiting = deque([("", 0)])
@@ -106,15 +105,12 @@ def _folders(directory: str, holds: Callable[[Iterable[str]], bool]) -> list[str
     return sorted(found)
 
 
-def _holds_weights(names: Iterable[str]) -> bool:
-    return any(name in (DISTRIBUTED_METADATA, PIPELINE) or _can_be_read(name) for name in names)
+def _holds_weights(names: Sequence[str]) -> bool:
+    """Whether a folder with these `names` in it holds weights in a format that initctl reads."""
+    found = filter(None, map(weight_name, names))
+    is_read = any(weights.is_of_model and weights.suffix not in FOREIGN for weights in found)
+    return is_read or DISTRIBUTED_METADATA in names or PIPELINE in names
 
 
-def _can_be_read(name: str) -> bool:
-    """Whether a file called so holds weights in a format that initctl reads."""
-    found = weight_name(name)
-    return found is not None and found.is_of_model and found.suffix not in FOREIGN
-
-
-def _is_orbax(names: Iterable[str]) -> bool:
+def _is_orbax(names: Sequence[str]) -> bool:
     return any(name in ORBAX for name in names)

@@ -1,4 +1,4 @@
-"""What files of weights are called, and what other files of the same endings are.
+"""What files of weights are called, what other files of the same endings are, and which files hold the same model.
 
 Endings and names are knowledge of the libraries that write them: each row names one.
 """
@@ -6,12 +6,17 @@ Endings and names are knowledge of the libraries that write them: each row names
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 SAFETENSORS = ".safetensors"
-DISTRIBUTED_CHUNKS = ".distcp"
-"""Of torch.distributed.checkpoint: the ending of files of chunks."""
+DISTRIBUTED_METADATA, DISTRIBUTED_CHUNKS = ".metadata", ".distcp"
+"""Of torch.distributed.checkpoint: the file that describes all others in its directory, and the ending of these."""
 TORCH = (".bin", ".pt", ".pth", ".ckpt")
+READ: tuple[tuple[str, ...], ...] = ((SAFETENSORS,), TORCH)
+"""Endings of weights that initctl reads, of one format each: a directory is searched for these, in this order."""
 INDEXED = (SAFETENSORS, ".bin")
 """Endings of weights that an index can list: before `.index.json`."""
 FOREIGN = {
@@ -48,6 +53,21 @@ CONVERTED = {
     "open_clip_pytorch_model": "open_clip_model",  # open_clip
 }
 """Stems that a library's loader expects to be others in safetensors."""
+FOLDERS = {
+    "original": "Meta and OpenAI: the model as its makers saved it",
+    "metal": "gpt-oss",
+    "onnx": "optimum, sentence-transformers",
+    "openvino": "optimum-intel, sentence-transformers",
+    "coreml": "transformers, exporters",
+    "gguf": "llama.cpp",
+}
+"""Folders beside a model that hold just this model once more."""
+COPIES = {
+    r"consolidated(\.\d+)?\.(safetensors|pth|pt)": "Mistral, Meta",
+    r"openvino_model.*\.(bin|xml)": "optimum-intel",
+    r"model\.ckpt\.(index|meta|data-\d+-of-\d+)": "TensorFlow 1; Google's BERT",
+}
+"""Files beside a model that hold it once more, though their names have another stem."""
 _OF_A_MODEL = ("model", "weights")
 """What stems of `.bin` files with weights have in them: data sets have this ending, too."""
 _SUFFIXES = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS)
@@ -64,6 +84,7 @@ _INDEX = re.compile(
     re.DOTALL,
 )
 _NO_WEIGHTS = re.compile("|".join(NO_WEIGHTS))
+_COPIES = re.compile("|".join(COPIES))
 _LIBRARY = re.compile(r"(^|_)(pytorch|tf|flax|rust)_(?=model)")
 
 
@@ -112,3 +133,34 @@ def weight_name(name: str) -> WeightName | None:
         shards = int(found["shards"]) if found["shards"] else None
         return WeightName(name, found["stem"], found["variant"] or found["late"], found["suffix"], shards)
     return None
+
+
+def is_index_name(name: str) -> bool:
+    """Whether a file called `name` is an index of weights."""
+    found = weight_name(name)
+    return found is not None and found.is_index
+
+
+def is_of_model(name: str) -> bool:
+    """Whether a file called `name` is one of weights, or of their index, that holds a model for training."""
+    found = weight_name(name)
+    return found is not None and found.is_of_model
+
+
+def twins(names: Iterable[str], chosen: WeightName) -> Iterator[str]:
+    """Those of `names`, directly in the folder of a checkpoint, that hold the same model as the `chosen` one.
+
+    They hold older values once the checkpoint is rewritten, and a reader that prefers them would undo the work. They
+    have the same stem, in another format, variant or set of shards; or they are exports. Another model's weights, such
+    as an adapter's, and the state of training are not meant. The files of the checkpoint are not among `names`.
+    """
+    for name in names:
+        found = weight_name(name)
+        is_copy = is_another_copy(name) or (found and (found.suffix in EXPORTS or found.family == chosen.family))
+        if is_copy and name != chosen.name:
+            yield name
+
+
+def is_another_copy(name: str) -> bool:
+    """Whether a file called so holds the model beside it once more."""
+    return bool(_COPIES.fullmatch(name))

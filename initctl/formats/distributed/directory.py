@@ -4,115 +4,86 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, listed, shown
-from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.directories.companions import around
-from initctl.formats.directories.folder import status_within
-from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS
+from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
-from initctl.formats.format_names import DISTRIBUTED, DISTRIBUTED_METADATA
+from initctl.formats.file_formats import DISTRIBUTED
+from initctl.formats.opening import Malformed, unreadable
 from initctl.formats.optimizers import OptimizerFacts
-from initctl.formats.reading import Malformed, unreadable
 from initctl.formats.table import Entry, FileTable
-from initctl.formats.together import together
+from initctl.formats.together import Found
 from initctl.formats.torch_save.dangers import dangers
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from initctl.dtypes import DType
-    from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.directories.folder import Folder
     from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import ChunkFile
     from initctl.formats.distributed.metadata import Chunk, ChunkedTensor, Metadata
-    from initctl.tensors import Block, Shape
 
 _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
 
 
-def read_distributed(location: Location, here: Folder, root: str | None) -> Checkpoint:
-    """The checkpoint in a directory, or in a component of one, whose folder holds what is `here`.
-
-    Raises `InputError`, and `UsageError` if no tensor is at `root`.
-    """
+def read_distributed(location: Location) -> Found:
+    """The checkpoint in a directory, or in a component of one. Raises `InputError`."""
     described = os.path.join(location.path, DISTRIBUTED_METADATA)
-    try:
+    with _refusing(described):
         metadata = read_metadata(described)
-    except Malformed as fact:
-        raise _refused(described, fact) from None
-    chunks = _by_file(metadata.tensors.values())
-    statuses = {name: status_within(os.path.join(location.home, name), location.directory) for name in chunks}
-    if missing := [name for name, status in statuses.items() if not status]:
-        named = listed([shown(name) for name in missing])
-        raise _refused(described, Malformed(f"{named}: named there, but not in the directory"))
-    read = [_read_chunks(location, name, chunks[name]) for name in sorted(chunks)]
+        chunks = _by_file(metadata.tensors.values())
+        if missing := [shown(name) for name in chunks if not location.file(name)]:
+            raise Malformed(f"{listed(missing)}: named there, but not in the directory")
+    read = []
+    for name in sorted(chunks):
+        path = os.path.join(location.path, name)
+        with _refusing(path):
+            read.append(read_chunks(path, location.named(name), chunks[name]))
+    own = location.file(DISTRIBUTED_METADATA)
+    if own is None:
+        raise unreadable(described, FileNotFoundError())
     sealed = {name.partition(_GROUPS)[0]: OptimizerFacts((), {}) for name in metadata.others if _GROUPS in name}
-    own = [one.file.name for one in read]
-    companions, warnings = around(location, here, own, None)
-    return together(
-        location,
+    description = FileTable(
         DISTRIBUTED,
-        [FileTable(DISTRIBUTED, one.file, (), {}) for one in read],
-        root=root,
-        description=FileTable(
-            DISTRIBUTED,
-            _description(location),
-            tuple(_entries(metadata, read)),
-            {},
-            dict.fromkeys(metadata.others, "bytes"),
-            dangers(described, metadata.calls, _LOADER),
-            sealed,
-        ),
-        companions=companions,
-        warnings=(*_strays(location, here, metadata), *warnings),
+        own,
+        tuple(_entries(metadata, read)),
+        {},
+        dict.fromkeys(metadata.others, "bytes"),
+        dangers(described, metadata.calls, _LOADER),
+        sealed,
     )
+    tables = [FileTable(DISTRIBUTED, one.file, (), {}) for one in read]
+    return Found(location, DISTRIBUTED, tables, description, warnings=_strays(location, metadata))
 
 
-def _description(location: Location) -> CheckpointFile:
-    status = status_within(os.path.join(location.home, DISTRIBUTED_METADATA), location.directory)
-    if status is None:
-        raise unreadable(os.path.join(location.path, DISTRIBUTED_METADATA), FileNotFoundError())
-    return CheckpointFile.of(location.named(DISTRIBUTED_METADATA), status)
-
-
-def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[tuple[Chunk, DType]]]:
-    """The chunks that each file holds, and their dtypes."""
-    chunks: dict[str, list[tuple[Chunk, DType]]] = defaultdict(list)
+def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[Chunk]]:
+    """The chunks that each file holds."""
+    chunks: dict[str, list[Chunk]] = defaultdict(list)
     for tensor in tensors:
         for chunk in tensor.chunks:
-            chunks[chunk.file].append((chunk, tensor.dtype))
+            chunks[chunk.file].append(chunk)
     return chunks
-
-
-def _read_chunks(location: Location, name: str, chunks: list[tuple[Chunk, DType]]) -> ChunkFile:
-    path = os.path.join(location.path, name)
-    try:
-        return read_chunks(path, location.named(name), chunks)
-    except Malformed as fact:
-        raise _refused(path, fact) from None
 
 
 def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
     """Every tensor, its chunks as blocks."""
-    blocks: dict[tuple[str, Shape], Block] = {}
-    reasons: dict[str, str] = {}
-    for one in read:
-        blocks |= one.blocks
-        reasons |= one.unwritable
+    blocks = {place: block for one in read for place, block in one.blocks.items()}
     for name, tensor in metadata.tensors.items():
-        found = tuple(blocks[name, chunk.start] for chunk in tensor.chunks if 0 not in chunk.shape)
-        yield Entry(tensor.keys, TensorSpec(name, tensor.dtype, tensor.shape, found, unwritable=reasons.get(name)))
+        parts = [(chunk, *blocks[name, chunk.start]) for chunk in tensor.chunks]
+        found = tuple(block for chunk, block, _ in parts if 0 not in chunk.shape)
+        reason = next((reason for *_, reason in parts if reason), None)
+        yield Entry(tensor.keys, TensorSpec(name, tensor.dtype, tensor.shape, found, unwritable=reason))
 
 
-def _strays(location: Location, here: Folder, metadata: Metadata) -> tuple[Problem, ...]:
+def _strays(location: Location, metadata: Metadata) -> tuple[Problem, ...]:
     """A warning if there is a file of chunks that nothing names."""
-    strays = [name for name in here.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files]
+    strays = [
+        name for name in location.folder.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files
+    ]
     if not strays:
         return ()
     named = listed([shown(name) for name in strays])
@@ -120,5 +91,10 @@ def _strays(location: Location, here: Folder, metadata: Metadata) -> tuple[Probl
     return (Problem("directory.stray", message, "another save may have been interrupted; remove what is out of date"),)
 
 
-def _refused(path: str, fact: Malformed) -> InputError:
-    return InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint))
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
+    """Raise `InputError` if what is read of the file at `path` is malformed."""
+    try:
+        yield
+    except Malformed as fact:
+        raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None

@@ -7,38 +7,35 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import shown
 from initctl.formats import safetensors
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.reading import Malformed, opened, read_at
-from initctl.formats.registry import SNIFFED, is_safetensors
+from initctl.formats.file_formats import SNIFFED, is_safetensors
+from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.torch_save import archive
 from initctl.formats.torch_save.tensors import is_tensor, tensor_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-    from initctl.dtypes import DType
     from initctl.formats.checkpoint_file import Checksum
     from initctl.formats.distributed.metadata import Chunk
     from initctl.tensors import Block, Shape, TensorSpec
 
 
 class ChunkFile(NamedTuple):
-    """What a file holds: the block of each chunk, by tensor and start; and why no rule can fill some tensors."""
+    """What a file holds: each chunk's block, by tensor and start, and why no rule can fill the tensor, if none can."""
 
     file: CheckpointFile
-    blocks: Mapping[tuple[str, Shape], Block]
-    unwritable: Mapping[str, str]
+    blocks: Mapping[tuple[str, Shape], tuple[Block, str | None]]
 
 
-def read_chunks(path: str, name: str, chunks: Sequence[tuple[Chunk, DType]]) -> ChunkFile:
+def read_chunks(path: str, name: str, chunks: Iterable[Chunk]) -> ChunkFile:
     """What the file at `path`, which `.metadata` calls `name`, holds of `chunks`.
 
     Raises `InputError`, and `Malformed`.
     """
     with opened(path) as (descriptor, status):
         reader = _Items(path, name, descriptor, status.st_size)
-        blocks = {(chunk.name, chunk.start): reader.block(chunk, dtype) for chunk, dtype in chunks}
-    file = CheckpointFile.of(name, status, tuple(reader.checksums))
-    return ChunkFile(file, blocks, reader.unwritable)
+        blocks = {(chunk.name, chunk.start): reader.block(chunk) for chunk in chunks}
+    return ChunkFile(CheckpointFile.of(name, status, tuple(reader.checksums)), blocks)
 
 
 class _Items:
@@ -50,12 +47,11 @@ class _Items:
         self.descriptor = descriptor
         self.size = size
         self.checksums: list[Checksum] = []
-        self.unwritable: dict[str, str] = {}
         self._archives: dict[tuple[int, int], TensorSpec | None] = {}
         self._parts: dict[int, dict[str, TensorSpec]] = {}
 
-    def block(self, chunk: Chunk, dtype: DType) -> Block:
-        """Where the elements of `chunk` are. Raises `Malformed`."""
+    def block(self, chunk: Chunk) -> tuple[Block, str | None]:
+        """Where the elements of `chunk` are, and why no rule can fill them. Raises `Malformed`."""
         place = f"tensor {shown(chunk.name)}: its chunk at {list(chunk.start)}"
         if chunk.offset + chunk.length > self.size:
             raise Malformed(f"{place} reaches beyond the end", "get the file anew")
@@ -65,11 +61,9 @@ class _Items:
             tensor = self._of_archive(chunk)
         elif is_safetensors(content):
             tensor = self._of_safetensors(chunk)
-        if tensor is None or not tensor.blocks or (tensor.dtype, tensor.shape) != (dtype, chunk.shape):
+        if tensor is None or not tensor.blocks or (tensor.dtype, tensor.shape) != (chunk.dtype, chunk.shape):
             raise Malformed(f"{place} holds something else")
-        if tensor.unwritable:
-            self.unwritable[chunk.name] = tensor.unwritable
-        return tensor.blocks[0]._replace(start=chunk.start)
+        return tensor.blocks[0]._replace(start=chunk.start), tensor.unwritable
 
     def _of_archive(self, chunk: Chunk) -> TensorSpec | None:
         """The tensor that an archive holds by itself."""

@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
-from initctl.formats.directories.index import plain_name
+from initctl.formats.directories.folder import plain_name
+from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.reading import Malformed, opened, read_at
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, read_pickle
 from initctl.formats.torch_save.standins import Global, Made, PatchableInt
 from initctl.formats.torch_save.tensors import dtype_of, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from initctl.dtypes import DType
     from initctl.formats.table import Keys
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from initctl.tensors import Shape
 
 _TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
+_Places = dict[tuple[str, "Shape"], tuple[str, int, int]]
+"""By its tensor and start: the file that holds a chunk, the byte that it begins at, and how many bytes it is."""
 _STEPS = 20
 """What a chunk takes, as a look at an entry takes one step."""
 
@@ -33,6 +35,7 @@ class Chunk(NamedTuple):
     """A rectangle of the tensor `name`, from index `start`; it is held by `length` bytes from `offset` of `file`."""
 
     name: str
+    dtype: DType
     start: Shape
     shape: Shape
     file: str
@@ -64,8 +67,20 @@ def read_metadata(path: str) -> Metadata:
     """What the file at `path` says, which is called `.metadata`. Raises `InputError`, and `Malformed`."""
     pickle, looks = read_pickle(_content(path)), Looks()
     fields = _attributes(pickle.value, looks)
-    tensors = _chunked(fields, looks)
-    return Metadata(tensors, tuple(_others(fields, looks)), frozenset(_files(fields, looks)), pickle.names)
+    places, files = _places(fields, looks)
+    keys = _keys(fields)
+    tensors: dict[str, ChunkedTensor] = {}
+    others: list[str] = []
+    for name, made in _pairs(fields, "state_dict_metadata", looks):
+        if not (isinstance(name, str) and isinstance(made, Made) and isinstance(made.called, Global)):
+            raise Malformed("state_dict_metadata: lists what is neither a tensor nor bytes")
+        if made.called.name == _TENSOR:
+            tensors[name] = _whole(name, keys.get(name, (name,)), made, places, looks)
+        elif made.called.name == _BYTES:
+            others.append(name)
+        else:
+            raise Malformed(f"{shown(name)}: is kept as {shown(made.called)}, of which nothing is known")
+    return Metadata(tensors, tuple(others), frozenset(files), pickle.names)
 
 
 def _content(path: str) -> bytes:
@@ -73,12 +88,6 @@ def _content(path: str) -> bytes:
         if status.st_size > LONGEST_PICKLE:
             raise Malformed(f"is longer than {LONGEST_PICKLE:,} bytes")
         return read_at(descriptor, status.st_size, 0)
-
-
-def _chunked(fields: Mapping[str, Any], looks: Looks) -> dict[str, ChunkedTensor]:
-    """Every tensor, by name."""
-    places, keys = _places(fields, looks), _keys(fields)
-    return {name: _whole(name, keys.get(name, (name,)), made, places, looks) for name, made in _tensors(fields, looks)}
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
@@ -94,40 +103,18 @@ def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
     }
 
 
-def _tensors(fields: Mapping[str, Any], looks: Looks) -> Iterator[tuple[str, Made]]:
-    """The tensors that `.metadata` lists, by name."""
-    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", looks):
-        if not (isinstance(name, str) and isinstance(made, Made) and isinstance(made.called, Global)):
-            raise Malformed("state_dict_metadata: lists what is neither a tensor nor bytes")
-        if made.called.name == _TENSOR:
-            yield name, made
-        elif made.called.name != _BYTES:
-            raise Malformed(f"{shown(name)}: is kept as {shown(made.called)}, of which nothing is known")
-
-
-def _others(fields: Mapping[str, Any], looks: Looks) -> Iterator[str]:
-    """What the checkpoint holds beside tensors, by name: bytes, which nothing here looks into."""
-    for name, made in _pairs(fields.get("state_dict_metadata"), "state_dict_metadata", looks):
-        if isinstance(name, str) and isinstance(made, Made) and getattr(made.called, "name", "") != _TENSOR:
-            yield name
-
-
-def _files(fields: Mapping[str, Any], looks: Looks) -> Iterator[str]:
-    for _, made in _pairs(fields.get("storage_data"), "storage_data", looks):
-        name = _attributes(made, looks).get("relative_path")
-        if isinstance(name, str):
-            yield name
-
-
-def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape], Chunk]:
-    """Where each chunk is, by its tensor and start; its shape is noted elsewhere."""
-    places: dict[tuple[str, Shape], Chunk] = {}
-    for key, made in _pairs(fields.get("storage_data"), "storage_data", looks):
+def _places(fields: Mapping[str, Any], looks: Looks) -> tuple[_Places, set[str]]:
+    """Where each chunk is, by its tensor and start; and all files that are named."""
+    places: _Places = {}
+    files: set[str] = set()
+    for key, made in _pairs(fields, "storage_data", looks):
         index, info = _attributes(key, looks), _attributes(made, looks)
         name, start = index.get("fqn"), index.get("offset")
+        file, offset, length = (info.get(field) for field in ("relative_path", "offset", "length"))
+        if isinstance(file, str):
+            files.add(file)
         if not isinstance(name, str) or start is None:
             continue  # bytes, which stay as they are
-        file, offset, length = (info.get(field) for field in ("relative_path", "offset", "length"))
         if not isinstance(file, str) or type(offset) is not int or type(length) is not int or offset < 0 or length < 0:
             raise Malformed(f"tensor {shown(name)}: no place in a file is given")
         if fault := plain_name(file):
@@ -138,20 +125,20 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> Mapping[tuple[str, Shape
         begin = sizes_of(start, "offset")
         if (name, begin) in places:
             raise Malformed(f"tensor {shown(name)}: the chunk at {list(begin)} is there twice")
-        places[name, begin] = Chunk(name, begin, (), file, offset, length)
-    return places
+        places[name, begin] = file, offset, length
+    return places, files
 
 
-def _whole(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape], Chunk], looks: Looks) -> ChunkedTensor:
+def _whole(name: str, keys: Keys, made: Made, places: _Places, looks: Looks) -> ChunkedTensor:
     fields = _attributes(made, looks)
     properties = fields.get("properties")
     state = properties.state if isinstance(properties, Made) else None
-    dtype = state[0] if isinstance(state, tuple) and state else _attributes(properties, looks).get("dtype")
+    named = state[0] if isinstance(state, tuple) and state else _attributes(properties, looks).get("dtype")
     chunks = fields.get("chunks")
     if not isinstance(chunks, list):
         raise Malformed(f"tensor {shown(name)}: its chunks are not a list")
     looks.spend(_STEPS * len(chunks))
-    shape = sizes_of(fields.get("size"))
+    shape, dtype = sizes_of(fields.get("size")), dtype_of(named)
     found = []
     for chunk in chunks:
         of_chunk = _attributes(chunk, looks)
@@ -159,10 +146,10 @@ def _whole(name: str, keys: Keys, made: Made, places: Mapping[tuple[str, Shape],
         place = places.get((name, start))
         if place is None:
             raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} is in no file")
-        found.append(place._replace(shape=size))
-    if fault := tiling_fault(shape, found, looks.spend, called="chunk"):
+        found.append(Chunk(name, dtype, start, size, *place))
+    if fault := tiling_fault(shape, [(c.start, c.shape) for c in found], looks.spend, called="chunk"):
         raise Malformed(f"tensor {shown(name)}: {fault}")
-    return ChunkedTensor(keys, dtype_of(dtype), shape, tuple(found))
+    return ChunkedTensor(keys, dtype, shape, tuple(found))
 
 
 def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
@@ -170,7 +157,8 @@ def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - w
     return looks.texts_of(value.state) if isinstance(value, Made) else {}
 
 
-def _pairs(value: Any, name: str, looks: Looks) -> list[tuple[Any, Any]]:  # noqa: ANN401
+def _pairs(fields: Mapping[str, Any], name: str, looks: Looks) -> list[tuple[Any, Any]]:
+    value = fields.get(name)
     if not isinstance(value, Made):
         raise Malformed(f"holds no {name}", "it is not torch.distributed.checkpoint's, or of a version not known")
     looks.spend(len(value.pairs or ()))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
-from initctl.formats.files import first_bytes
+from initctl.formats.file_formats import first_bytes
 from initctl.formats.mistaken import known
-from initctl.formats.mistaken.tar import is_tar, tar_names
+from initctl.formats.opening import opened, read_at
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from initctl.formats.directories.folder import Folder
 
@@ -23,6 +23,12 @@ _LONGEST_CHARACTER = 3
 """Bytes of a character of UTF-8 that may be cut off."""
 _SHOWN = 80
 """Characters of an error message."""
+_TAR_RECORD = 512
+_MOST_MEMBERS = 1000
+_TAR_NAME, _TAR_SIZE, _TAR_MAGIC = slice(0, 100), slice(124, 136), slice(257, 262)
+"""Fields of a member's header, in POSIX's ustar format and GNU's."""
+_BINARY = 0x80
+"""A flag of the size's first byte: the others are a number, not octal digits."""
 _KEY = r'"([^"\\]{1,60})"\s*:'
 
 
@@ -38,7 +44,7 @@ _ANY_JSON = NotCheckpoint("is a JSON document, not a checkpoint", "name a file o
 
 def refuse(path: str, content: bytes) -> None:
     """Raise `InputError` if the file at `path`, which begins with `content`, is known to be something else."""
-    if found := _tar_of(tar_names(path)) if is_tar(content) else _recognized(content):
+    if found := _tar_at(path) if _is_tar(content) else _recognized(content):
         raise InputError(Problem("file.format", f"{shown(path)}: {found.fault}", found.hint))
 
 
@@ -60,12 +66,38 @@ def zip_of(names: Iterable[str]) -> NotCheckpoint | None:
     return _searched(known.ZIPS, "\n".join(names))
 
 
-def _tar_of(names: Iterable[str]) -> NotCheckpoint:
-    """What a tar archive of the members `names` is."""
-    plain = [name.removeprefix("./") for name in names]
-    inside = next((shown(name) for name in plain if name.endswith(_WEIGHTS)), "the checkpoint in it")
+def _tar_at(path: str) -> NotCheckpoint:
+    """What the tar archive at `path` is."""
+    with opened(path) as (descriptor, _):
+        names = [name.removeprefix("./") for name in _tar_names(descriptor)]
+    inside = next((shown(name) for name in names if name.endswith(_WEIGHTS)), "the checkpoint in it")
     any_tar = NotCheckpoint("is a tar archive", f"extract it and name {inside}")
-    return _searched(known.TARS, "\n".join(plain)) or any_tar
+    return _searched(known.TARS, "\n".join(names)) or any_tar
+
+
+def _is_tar(content: bytes) -> bool:
+    return content[_TAR_MAGIC] == b"ustar"
+
+
+def _tar_names(descriptor: int) -> Iterator[str]:
+    """The names of the first members of an archive. Nothing is extracted."""
+    offset = 0
+    for _ in range(_MOST_MEMBERS):
+        header = read_at(descriptor, _TAR_RECORD, offset)
+        if not _is_tar(header):
+            return
+        yield header[_TAR_NAME].partition(b"\0")[0].decode("utf-8", "replace")
+        size = _tar_size(header[_TAR_SIZE])
+        if size is None:
+            return
+        offset += _TAR_RECORD + -(-size // _TAR_RECORD) * _TAR_RECORD
+
+
+def _tar_size(field: bytes) -> int | None:
+    if field[0] & _BINARY:
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b"\0 ")
+    return int(digits, 8) if digits and all(digit in b"01234567" for digit in digits) else None
 
 
 def _recognized(content: bytes) -> NotCheckpoint | None:

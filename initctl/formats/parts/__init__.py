@@ -1,7 +1,6 @@
 """Files that hold a part of a model only, and how parts make up a whole.
 
-lone_files.py    a file that is read by itself, whatever part it is
-lone_shards.py   one shard that is named by itself
+lone_files.py    a file that is read by itself, whatever part it is: one shard, or one rank's
 ranks.py         files in which each rank saved its own part
 slices.py        files of slices that ranks wrote, which are one checkpoint together
 tiling.py        whether slices make up a tensor

@@ -1,29 +1,33 @@
-"""A file that is read by itself, and may be no more than a part of a checkpoint."""
+"""A file that is read by itself, and may be no more than a part of a checkpoint: one shard, or what one rank wrote."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.location import Location
-from initctl.formats.files import read_table
-from initctl.formats.parts.lone_shards import lone_shard
+from initctl.formats.directories.weight_names import is_index_name
+from initctl.formats.file_formats import read_table
 from initctl.formats.parts.ranks import lone_rank, refuse_chunks
 from initctl.formats.parts.slices import refuse_lone_slices
-from initctl.formats.together import together
+from initctl.formats.together import Found
 
 if TYPE_CHECKING:
-    from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.table import FileTable
 
+_NUMBERED = r".+-\d{5}-of-(?P<shards>\d{5})\.\w+"
+"""How transformers, diffusers and huggingface_hub number shards: `model-00001-of-00002.safetensors`."""
 
-def read_file(path: str, root: str | None) -> Checkpoint:
-    """The checkpoint in one file. Raises `InputError`, and `UsageError` if no tensor is at `root`."""
+
+def read_file(path: str) -> Found:
+    """The checkpoint in one file. Raises `InputError`."""
     directory, name = os.path.split(os.path.abspath(path))
     refuse_chunks(path)
     table = alone(path, read_table(path, name))
-    return together(Location(path, directory, os.path.realpath(path)), table.format, [table], root=root)
+    return Found(Location(path, directory, os.path.realpath(path)), table.format, [table])
 
 
 def alone(path: str, table: FileTable) -> FileTable:
@@ -32,5 +36,36 @@ def alone(path: str, table: FileTable) -> FileTable:
     Raises `InputError` if it holds slices of tensors only.
     """
     refuse_lone_slices(path, table)
-    warnings = (*lone_shard(path), *lone_rank(path, table.of_one_rank))
+    warnings = (*_lone_shard(path), *lone_rank(path, table.of_one_rank))
     return replace(table, warnings=(*table.warnings, *warnings))
+
+
+def _lone_shard(path: str) -> tuple[Problem, ...]:
+    """A warning if the file at `path` is one of several shards: an index beside it lists it, or its name numbers it."""
+    directory, name = os.path.split(path)
+    numbered = re.fullmatch(_NUMBERED, name, re.DOTALL)
+    if index := _index_of(directory, name):
+        fault = f"is one of the shards that {shown(os.path.basename(index))} lists"
+        hint = f"name {shown(index)} instead"
+    elif numbered and int(numbered["shards"]) > 1:
+        fault = f"is one of {int(numbered['shards'])} shards, and their index is not there"
+        hint = "restore the index, and name that instead"
+    else:
+        return ()
+    within = "layers are counted within this file, as by {-1}, and no rule reaches the other shards"
+    return (Problem("file.shard", f"{shown(path)}: {fault}: {within}", hint),)
+
+
+def _index_of(directory: str, name: str) -> str | None:
+    """The path of the first index in `directory` that lists `name` beside other shards."""
+    for index in sorted(filter(is_index_name, os.listdir(directory or "."))):
+        from initctl.formats.directories.index import Index
+
+        path = os.path.join(directory, index)
+        try:
+            shards = Index(path).shards
+        except InputError:  # the fault is not this file's
+            continue
+        if name in shards and len(shards) > 1:
+            return path
+    return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import InputError, Problem, listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 
 class Ranks(NamedTuple):
@@ -150,10 +150,13 @@ def lone_rank(path: str, signs: Sequence[str]) -> tuple[Problem, ...]:
     place = os.path.abspath(path)
     own = _file(place)
     if own and (own.of > 1 or _are_of_ranks([own, *_others(place, own)])):
-        return (_warning(path, f"is one rank's file of {own.ranks.writer}", own.ranks.remedy),)
-    if signs:
-        return (_warning(path, f"is one rank's file (it {listed(signs)})", _MERGE),)
-    return ()
+        sign, remedy = f"of {own.ranks.writer}", own.ranks.remedy
+    elif signs:
+        sign, remedy = f"(it {listed(signs)})", _MERGE
+    else:
+        return ()
+    message = f"{shown(path)}: is one rank's file {sign}: every rank would get the same values"
+    return (Problem("file.rank", message, remedy),)
 
 
 def ranks_among(names: Collection[str]) -> Ranks | None:
@@ -162,10 +165,6 @@ def ranks_among(names: Collection[str]) -> Ranks | None:
     for file in filter(None, map(_file, names)):
         found.setdefault((file.ranks.writer, file.alike), []).append(file)
     return next((files[0].ranks for files in found.values() if _are_of_ranks(files)), None)
-
-
-def _warning(path: str, fault: str, remedy: str) -> Problem:
-    return Problem("file.rank", f"{shown(path)}: {fault}: every rank would get the same values", remedy)
 
 
 def _are_of_ranks(files: Collection[_File]) -> bool:
@@ -188,13 +187,12 @@ def _read(ranks: Ranks, found: re.Match[str]) -> _File:
     return _File(ranks, alike, tuple(found[n] for n in numbers), max(totals, default=1))
 
 
-def _others(path: str, own: _File) -> Iterable[_File]:
+def _others(path: str, own: _File) -> Iterator[_File]:
     """Files of other ranks beside that at `path`."""
-    directory, *below = path.rsplit("/", own.ranks.depth)
-    if own.ranks.depth == 1:
-        places: Iterable[str] = os.listdir(directory or "/")
-    else:
-        folders = (f"{folder}/{below[-1]}" for folder in os.listdir(directory or "/"))
-        places = (place for place in folders if os.path.lexists(os.path.join(directory, place)))
-    files = filter(None, map(_file, places))
-    return [file for file in files if (file.ranks, file.alike) == (own.ranks, own.alike)]
+    directory, _, *below = path.rsplit("/", own.ranks.depth)
+    for entry in os.listdir(directory or "/"):
+        place = "/".join((entry, *below))
+        found = _file(place)
+        is_alike = found is not None and (found.ranks, found.alike) == (own.ranks, own.alike)
+        if found and is_alike and os.path.lexists(os.path.join(directory, place)):
+            yield found

@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from initctl.errors import InputError, Problem, listed, shown
-from initctl.formats.format_names import SLICES
+from initctl.formats.file_formats import SLICES
+from initctl.formats.opening import Malformed
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.reading import Malformed
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from initctl.formats.table import FileTable
     from initctl.formats.torch_save.looks import Looks
@@ -110,7 +110,7 @@ def _whole(path: str, slices: Sequence[TensorSpec], looks: Looks) -> TensorSpec:
     shape = tuple(max(reached) for reached in zip(*ends, strict=True))
     filled = tuple(block for block in blocks if block.numel)
     try:
-        fault = tiling_fault(shape, filled, looks.spend, called="slice")
+        fault = tiling_fault(shape, [(block.start, block.shape) for block in filled], looks.spend, called="slice")
     except Malformed as fact:
         fault = str(fact)
     if fault:
@@ -125,15 +125,9 @@ def _reason(tensor: TensorSpec, blocks: Sequence[object]) -> str | None:
 
 def _with_wholes(table: FileTable, whole: dict[str, TensorSpec]) -> FileTable:
     """`table` with those of the tensors that are not taken from `whole` yet."""
-    entries = tuple(_taken(table, whole))
+    entries = tuple(Entry(keys, whole.pop(t.name)) for keys, t in table.entries if t.name in whole)
     metadata = {key: text for key, text in table.metadata.items() if key not in (SHARDING, _VERSION)}
     return replace(table, format=SLICES, entries=entries, metadata=metadata)
-
-
-def _taken(table: FileTable, whole: dict[str, TensorSpec]) -> Iterator[Entry]:
-    for keys, tensor in table.entries:
-        if tensor.name in whole:
-            yield Entry(keys, whole.pop(tensor.name))
 
 
 def _refuse(path: str, fault: str, hint: str | None = None) -> NoReturn:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from initctl.tensors import Shape
+
+    Rectangle = tuple[Shape, Shape]
+    """The index of the first element of a part, and how many there are along each dim."""
 
 _LARGEST_SIZE = 2**63
 """torch counts elements in 63 bits."""
@@ -16,15 +19,6 @@ _MOST_CELLS = 10_000_000
 """Parts that the edges of all rectangles cut a tensor into, at most."""
 _CELLS_A_STEP = 50
 """Cells that take as long as a look at an entry."""
-
-
-class Rectangle(Protocol):
-    """The elements of a tensor from index `start`, as many along each dim as `shape` says."""
-
-    @property
-    def start(self) -> Shape: ...
-    @property
-    def shape(self) -> Shape: ...
 
 
 def tiling_fault(shape: Shape, parts: Sequence[Rectangle], spend: Callable[[int], None], *, called: str) -> str | None:
@@ -35,10 +29,10 @@ def tiling_fault(shape: Shape, parts: Sequence[Rectangle], spend: Callable[[int]
     """
     if prod(shape) >= _LARGEST_SIZE:
         return "holds more elements than there can be"
-    if any(not len(shape) == len(part.start) == len(part.shape) for part in parts):
+    if any(not len(shape) == len(start) == len(sizes) for start, sizes in parts):
         return f"a {called} has other dims than the tensor"
     untiled = f"its {called}s leave gaps, overlap, or are outside of it"
-    if sum(prod(part.shape) for part in parts) != prod(shape):
+    if sum(prod(sizes) for _, sizes in parts) != prod(shape):
         return untiled
     edges = _edges(shape, parts)
     cells = prod(len(found) - 1 for found in edges)
@@ -53,7 +47,7 @@ def _edges(shape: Shape, parts: Sequence[Rectangle]) -> list[list[int]]:
     """For each dim, the indexes at which a part begins or ends, in order."""
     edges = [{0, size} for size in shape]
     for part in parts:
-        for dim, (start, size) in enumerate(zip(part.start, part.shape, strict=True)):
+        for dim, (start, size) in enumerate(zip(*part, strict=True)):
             edges[dim] |= {start, start + size}
     return [sorted(found) for found in edges]
 
@@ -65,6 +59,6 @@ def _are_disjoint(edges: Sequence[Sequence[int]], parts: Sequence[Rectangle]) ->
     numbers = [{edge: number for number, edge in enumerate(found)} for found in edges]
     owned = np.zeros([len(found) - 1 for found in edges], np.int32)
     for part in parts:
-        corners = zip(numbers, part.start, part.shape, strict=True)
+        corners = zip(numbers, *part, strict=True)
         owned[tuple(slice(of[start], of[start + size]) for of, start, size in corners)] += 1
     return bool((owned == 1).all())

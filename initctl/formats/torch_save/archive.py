@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import Checksum
 from initctl.formats.mistaken.not_checkpoints import zip_of
-from initctl.formats.reading import Malformed, read_at
+from initctl.formats.opening import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, MOST_STORAGES, read_pickle
 

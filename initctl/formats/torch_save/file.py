@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.format_names import TORCH, TORCH_LEGACY
-from initctl.formats.reading import Malformed, opened, read_at
+from initctl.formats.file_formats import TORCH, TORCH_LEGACY
+from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, of_one_rank

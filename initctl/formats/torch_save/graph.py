@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.formats.reading import Malformed
+from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Made, MadeTensor, StorageRef, leading
 from initctl.formats.torch_save.tensors import behind, is_tensor
 

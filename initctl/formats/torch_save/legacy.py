@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import shown
-from initctl.formats.reading import Malformed, read_at
+from initctl.formats.opening import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, read_pickle

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats.reading import Malformed
+from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import DICT, Global, Made
 
 if TYPE_CHECKING:

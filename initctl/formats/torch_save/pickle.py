@@ -18,7 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
-from initctl.formats.reading import Malformed
+from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.calls import CalledNames, CallLog
 from initctl.formats.torch_save.standins import (
     DICT,

@@ -6,8 +6,8 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 from initctl.dtypes import BY_NAME
+from initctl.formats.opening import Malformed
 from initctl.formats.optimizers import Group, OptimizerFacts
-from initctl.formats.reading import Malformed
 from initctl.formats.torch_save.standins import Made, PatchableInt
 from initctl.formats.torch_save.tensors import is_tensor
 from initctl.tensors import TensorSpec

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
-from initctl.formats.reading import Malformed
+from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import DICT, Global, Made, MadeTensor, StorageRef, leading
 from initctl.tensors import Block, TensorSpec, row_major
 

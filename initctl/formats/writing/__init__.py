@@ -1,7 +1,6 @@
 """New checkpoint files: what goes around the bytes of tensors, and where each tensor begins. No tensor byte is written.
 
-layout.py        what a new file is made of, and what a format has to say for that
-formats.py       the formats that can be written
+formats.py       what a new file is made of, and what a format has to say for that
 safetensors.py   a .safetensors file: its header
 torch_save.py    a file of torch.save: its records
 archive.py       the zip archive that holds these records

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.formats.checkpoint_file import Checksum
@@ -86,32 +85,23 @@ class _Record(NamedTuple):
         return struct.pack(f"<2H{len(numbers)}Q", ZIP64, 8 * len(numbers), *numbers) if numbers else b""
 
 
-@dataclass(slots=True)
 class Archive:
     """What is around the contents of records that follow later, as `parts` with their places; and what is known of
     these: where each begins, and its checksum, by the names of records.
     """
 
-    folder: str
-    parts: list[tuple[int, bytes]] = field(default_factory=list)
-    begins: dict[str, int] = field(default_factory=dict)
-    checksums: dict[str, Checksum] = field(default_factory=dict)
-    size: int = 0
-    _pending: bytearray = field(default_factory=bytearray)
-    _entries: list[_Record] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, folder: str, records: Iterable[Record]) -> Archive:
+    def __init__(self, folder: str, records: Iterable[Record]) -> None:
         """The archive of `records`, below one `folder`."""
-        archive = cls(folder)
-        for record in records:
-            archive._add(record)
-        archive._end()
-        return archive
+        self.parts: list[tuple[int, bytes]] = []
+        self.begins: dict[str, int] = {}
+        self.checksums: dict[str, Checksum] = {}
+        self.size = 0
+        self._folder = folder
+        self._pending = bytearray()
+        self._end([self._added(record) for record in records])
 
-    def _add(self, record: Record) -> None:
+    def _added(self, record: Record) -> _Record:
         entry = self._header(record)
-        self._entries.append(entry)
         self.begins[record.name] = entry.begin
         if record.content is None and record.size:
             self._flush()
@@ -119,6 +109,7 @@ class Archive:
         else:
             self._append(record.content or b"")
         self._append(entry.descriptor)
+        return entry
 
     def _header(self, record: Record) -> _Record:
         """Write the header of a record, filled up so that the content begins at a multiple of the alignment."""
@@ -132,12 +123,12 @@ class Archive:
         self._append(name + extra)
         return entry._replace(begin=begin + padding)
 
-    def _end(self) -> None:
+    def _end(self, entries: list[_Record]) -> None:
         """Write the directory and what ends the archive."""
         start = self.size
-        for entry in self._entries:
+        for entry in entries:
             self._list(entry)
-        end, count, length = self.size, len(self._entries), self.size - start
+        end, count, length = self.size, len(entries), self.size - start
         self._append(END_64.pack(b"PK\x06\x06", END_64_LENGTH, _MADE_BY, _NEEDED, 0, 0, count, count, length, start))
         self._append(LOCATOR_64.pack(b"PK\x06\x07", 0, end, 1))
         listed = min(count, _MOST_LISTED)
@@ -156,7 +147,7 @@ class Archive:
             self.checksums[record.name] = Checksum(record.name, entry.begin, stop, entry.crc, places)
 
     def _path(self, record: Record) -> str:
-        return f"{self.folder}/{record.name}"
+        return f"{self._folder}/{record.name}"
 
     def _append(self, content: bytes) -> None:
         self._pending += content

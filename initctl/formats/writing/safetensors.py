@@ -9,13 +9,13 @@ import json
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-from initctl.formats.format_names import SAFETENSORS
+from initctl.formats.file_formats import SAFETENSORS as NAME
 from initctl.formats.safetensors import LENGTH_BYTES, METADATA
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.layout import Layout
+from initctl.formats.writing.formats import Format, Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from initctl.formats.checkpoint import Checkpoint
     from initctl.tensors import TensorSpec
@@ -28,31 +28,23 @@ _ORDER = (
 """The library writes tensors of wider dtypes first, then by name."""
 
 
-class Safetensors:
-    """Writes a header before the tensors, which notes ties as Hugging Face does: the other names of a tensor."""
-
-    name = SAFETENSORS
-    title = "safetensors"
-
-    def unfit(self, tensor: TensorSpec) -> str | None:
-        if tensor.name == METADATA:
-            return "safetensors uses this name for metadata"
-        return None if tensor.dtype.tag else f"it is of dtype {shown(tensor.dtype.name)}"
-
-    def layout(self, file: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:  # noqa: ARG002 - as others
-        """Metadata is that of all files of `source`."""
-        metadata = {FORMAT: "pt"}
-        names = {tensor.name for tensor in source.tensors}
-        for kept in source.metadata.values() if source.is_safetensors else ():
-            metadata |= {key: text for key, text in kept.items() if text not in names}  # such note ties: those follow
-        for tensor in tensors:
-            metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
-        return _layout(tensors, metadata)
+def _unfit(tensor: TensorSpec) -> str | None:
+    if tensor.name == METADATA:
+        return "safetensors uses this name for metadata"
+    return None if tensor.dtype.tag else f"it is of dtype {shown(tensor.dtype.name)}"
 
 
-def _layout(tensors: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Layout:
-    """A file of `tensors` with `metadata`. Every dtype must have a tag."""
-    entries: dict[str, object] = {METADATA: dict(sorted(metadata.items()))} if metadata else {}
+def _layout(_: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:
+    """A header before the tensors. Metadata is that of all files of `source`, and notes ties as Hugging Face does: the
+    other names of a tensor.
+    """
+    metadata = {FORMAT: "pt"}
+    names = {tensor.name for tensor in source.tensors}
+    for kept in source.metadata.values() if source.is_safetensors else ():
+        metadata |= {key: text for key, text in kept.items() if text not in names}  # such note ties: those follow
+    for tensor in tensors:
+        metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
+    entries: dict[str, object] = {METADATA: dict(sorted(metadata.items()))}
     begins: dict[str, int] = {}
     end = 0
     for tensor in sorted(tensors, key=lambda t: (_ORDER.index(str(t.dtype.tag)), t.name.encode())):
@@ -63,3 +55,6 @@ def _layout(tensors: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Layou
     content = len(text).to_bytes(LENGTH_BYTES, "little") + text
     offsets = {name: len(content) + begin for name, begin in begins.items()}
     return Layout([(0, content)], offsets, len(content) + end)
+
+
+SAFETENSORS = Format(NAME, "safetensors", _unfit, _layout)

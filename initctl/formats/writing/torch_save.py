@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from initctl.errors import shown
-from initctl.formats.format_names import TORCH
-from initctl.formats.reading import read_at
+from initctl.formats.file_formats import TORCH as NAME
+from initctl.formats.opening import read_at
 from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
-from initctl.formats.writing.layout import Layout
+from initctl.formats.writing.formats import Format, Layout
 from initctl.formats.writing.state_dict import Named, state_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.writing.layout import Part
+    from initctl.formats.writing.formats import Part
     from initctl.tensors import TensorSpec
 
 _FORMAT_VERSION, _BYTE_ORDER, _VERSION = b"1", b"little", b"3\n"
@@ -36,36 +36,34 @@ _CRC_BYTES = 4
 _64_BITS = (1 << 64) - 1
 
 
-class TorchSave:
-    """Writes each tensor as a storage of its own; what is tied to it is another tensor on that storage."""
+def _unfit(tensor: TensorSpec) -> str | None:
+    if tensor.dtype.bits % 8:
+        dtype = f"{tensor.dtype.bits} bits, as {shown(tensor.dtype.name)}"
+        return f"torch has no dtype for single elements of {dtype}"
+    return None
 
-    name = TORCH
-    title = "torch.save's format"
 
-    def unfit(self, tensor: TensorSpec) -> str | None:
-        if tensor.dtype.bits % 8:
-            dtype = f"{tensor.dtype.bits} bits, as {shown(tensor.dtype.name)}"
-            return f"torch has no dtype for single elements of {dtype}"
-        return None
+def _layout(file: str, tensors: Sequence[TensorSpec], _: Checkpoint) -> Layout:
+    """Each tensor is a storage of its own; what is tied to it is another tensor on that storage.
 
-    def layout(self, file: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:  # noqa: ARG002 - as others
-        """The folder in the archive is called as `file`, without its ending. Metadata of safetensors has no place."""
-        storages = {tensor.name: str(number) for number, tensor in enumerate(tensors)}
-        archive = Archive.of(
-            _folder(file),
-            [
-                _record("data.pkl", state_dict(_named(tensors, storages))),
-                _record(".format_version", _FORMAT_VERSION),
-                _record(".storage_alignment", str(ALIGNMENT).encode()),
-                _record("byteorder", _BYTE_ORDER),
-                *(Record(_STORAGES + storages[tensor.name], tensor.nbytes) for tensor in tensors),
-                _record("version", _VERSION),
-                _record(_ID, bytes(2 * _ID_DIGITS)),
-            ],
-        )
-        offsets = {tensor.name: archive.begins[_STORAGES + storages[tensor.name]] for tensor in tensors}
-        stored = [checksum for name, checksum in archive.checksums.items() if name.startswith(_STORAGES)]
-        return Layout(archive.parts, offsets, archive.size, stored, partial(_identified, archive))
+    The folder in the archive is called as `file`, without its ending. Metadata of safetensors has no place.
+    """
+    storages = {tensor.name: str(number) for number, tensor in enumerate(tensors)}
+    archive = Archive(
+        _folder(file),
+        [
+            _record("data.pkl", state_dict(_named(tensors, storages))),
+            _record(".format_version", _FORMAT_VERSION),
+            _record(".storage_alignment", str(ALIGNMENT).encode()),
+            _record("byteorder", _BYTE_ORDER),
+            *(Record(_STORAGES + storages[tensor.name], tensor.nbytes) for tensor in tensors),
+            _record("version", _VERSION),
+            _record(_ID, bytes(2 * _ID_DIGITS)),
+        ],
+    )
+    offsets = {tensor.name: archive.begins[_STORAGES + storages[tensor.name]] for tensor in tensors}
+    stored = [checksum for name, checksum in archive.checksums.items() if name.startswith(_STORAGES)]
+    return Layout(archive.parts, offsets, archive.size, stored, partial(_identified, archive))
 
 
 def _record(name: str, content: bytes) -> Record:
@@ -104,3 +102,6 @@ def _identified(archive: Archive, descriptor: int) -> Sequence[Part]:
 def _combined(hashed: int, value: int) -> int:
     """`hash_combine` of c10/util/hash.h."""
     return hashed ^ ((value + 0x9E3779B9 + (hashed << 6) + (hashed >> 2)) & _64_BITS)
+
+
+TORCH = Format(NAME, "torch.save's format", _unfit, _layout)

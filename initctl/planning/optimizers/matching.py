@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import FitError, Problem, shown
-from initctl.formats.format_names import TORCH, TORCH_LEGACY
+from initctl.formats.file_formats import TORCH, TORCH_LEGACY
 from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
 from initctl.formats.state_dicts.names import wrapper_prefix
 from initctl.planning.computed import measured_kind

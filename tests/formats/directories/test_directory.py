@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import initctl
 from initctl.errors import InputError, UsageError
 from initctl.formats import read_checkpoint
-from initctl.formats.directories.directory import Undecided, entrance
+from initctl.formats.directories.directory import entrance
 from tests.formats.handwritten import float_file, sharded
 
 if TYPE_CHECKING:
@@ -69,22 +69,23 @@ UNDECIDED = {
 @pytest.mark.parametrize("layout", CHOSEN)
 def test_the_checkpoint_is_chosen_by_names(layout: str):
     names, chosen = CHOSEN[layout]
-    assert entrance(names) == ([chosen] if chosen else [])
+    assert entrance(names, "folder") == ([chosen] if chosen else [])
 
 
 @pytest.mark.parametrize("layout", SEVERAL)
 def test_several_files_without_an_index_are_all_chosen_but_variants_of_them(layout: str):
-    assert entrance(SEVERAL[layout]) == SEVERAL[layout]
-    assert entrance([*SHARDS, "model.fp16.safetensors"]) == SHARDS
+    assert entrance(SEVERAL[layout], "folder") == SEVERAL[layout]
+    assert entrance([*SHARDS, "model.fp16.safetensors"], "folder") == SHARDS
 
 
 @pytest.mark.parametrize("layout", UNDECIDED)
 def test_what_names_leave_open_is_not_chosen(layout: str):
     names, fault = UNDECIDED[layout]
-    with pytest.raises(Undecided) as raised:
-        entrance(names)
-    assert str(raised.value) == fault
-    assert raised.value.hint
+    with pytest.raises(InputError) as raised:
+        entrance(names, "folder")
+    (problem,) = raised.value.problems
+    assert problem.message == f"folder: {fault}"
+    assert problem.hint
 
 
 def variant(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.formats.reading import Malformed
+from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.archive import read_archive, read_record
 from tests.broken.torch_faults import REAL, RECORDS
 from tests.formats.torch_save.rewritten import Record, packed, saved

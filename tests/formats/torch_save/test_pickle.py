@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from initctl.formats import read_checkpoint
-from initctl.formats.reading import Malformed
+from initctl.formats.opening import Malformed
 from initctl.formats.torch_save import pickle as machine
 from initctl.formats.torch_save.pickle import read_pickle
 from initctl.formats.torch_save.standins import DICT, FROZENSET, SET, Global, Made, StorageRef

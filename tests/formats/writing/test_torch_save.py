@@ -17,14 +17,14 @@ from initctl.dtypes import BY_NAME
 from initctl.formats.torch_save.archive import read_archive
 from initctl.formats.writing.archive import Archive, Record
 from initctl.formats.writing.state_dict import Named, state_dict
-from initctl.formats.writing.torch_save import TorchSave
+from initctl.formats.writing.torch_save import TORCH
 from initctl.tensors import TensorSpec
 from tests.execution.torch_files import bits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from initctl.formats.writing.layout import Layout
+    from initctl.formats.writing.formats import Layout
 
 ID_DIGITS = 20
 """Of the half of the id in which torch has a hash that is another one with each C++ library."""
@@ -42,7 +42,7 @@ def laid_out(file: str, tensors: list[TensorSpec], folder: Path) -> Layout:
     from safetensors.torch import save_file
 
     save_file({}, folder / "nothing.safetensors")
-    return TorchSave().layout(file, tensors, initctl.inspect(folder / "nothing.safetensors"))
+    return TORCH.layout(file, tensors, initctl.inspect(folder / "nothing.safetensors"))
 
 
 def pickled(path: Path) -> bytes:
@@ -154,7 +154,7 @@ def _without_sums(part: bytes) -> bytes:
 def test_python_and_the_reader_here_find_the_records_of_an_archive_beyond_4_gib(tmp_path: Path):
     sizes = {"data/0": 3, "data/1": 2**32 + 20, "data/2": 0, "data/3": 2**32 - 1, "data/4": 8}
     text = Record("data.pkl", 2, b"N.")
-    archive = Archive.of("net", [text, *(Record(name, size) for name, size in sizes.items())])
+    archive = Archive("net", [text, *(Record(name, size) for name, size in sizes.items())])
     with (tmp_path / "net.pt").open("wb") as stream:
         stream.truncate(archive.size)
         for place, part in archive.parts:
@@ -174,7 +174,7 @@ def test_python_and_the_reader_here_find_the_records_of_an_archive_beyond_4_gib(
 
 
 def test_more_records_than_16_bits_count_are_all_found(tmp_path: Path):
-    archive = Archive.of("net", [Record("data.pkl", 2, b"N."), *(Record(f"data/{n}", 0) for n in range(2**16))])
+    archive = Archive("net", [Record("data.pkl", 2, b"N."), *(Record(f"data/{n}", 0) for n in range(2**16))])
     content = b"".join(part for _, part in archive.parts)
     assert len(content) == archive.size
     assert len(zipfile.ZipFile(io.BytesIO(content)).infolist()) == 2**16 + 1

@@ -1,12 +1,13 @@
-"""What tensors of a checkpoint hold, by element index, wherever their elements are in files."""
+"""What tensors of a checkpoint hold, by element index: as bytes, wherever these are in files, or as numbers."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import prod
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,18 +15,24 @@ from initctl.commit import read_into
 from initctl.errors import ConflictError
 from initctl.layout import boxes
 from initctl.layout.order import TileOrder
+from initctl.stream import RevisingLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import ExitStack
 
     from numpy.typing import NDArray
 
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.layout import Box
-    from initctl.tensors import Block, TensorSpec
+    from initctl.planning import Plan
+    from initctl.stream import Source
+    from initctl.tensors import Block, TensorPart, TensorSpec
 
 _MOST_OPEN = 32
 """Files that stay open."""
+_NATIVE = ("integer", "bool")
+"""Kinds of dtypes whose numbers are read as they are: float32 could not hold them all."""
 
 
 class TensorReader:
@@ -58,7 +65,8 @@ class TensorReader:
             return np.empty(0, np.uint8)
         if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
             (block,) = tensor.blocks
-            return self.bytes_of(block.file, block.offset + start * width, block.offset + stop * width)
+            with self.opened(block.file) as descriptor:
+                return read_array(descriptor, block.offset + start * width, block.offset + stop * width)
         found = np.empty((stop - start) * width, np.uint8)
         reached = 0
         for box in boxes(tensor.shape, start, stop):
@@ -82,11 +90,6 @@ class TensorReader:
             if part.numel:
                 with self.opened(block.file) as descriptor:
                     elements[tuple(places)] = read_tile(descriptor, part, width).reshape(*part.shape, width)
-
-    def bytes_of(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
-        """The bytes of a file that holds tensors, from number `start` to `stop`. Raises what `read` does."""
-        with self.opened(file) as descriptor:
-            return read_array(descriptor, start, stop)
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:
@@ -120,3 +123,48 @@ def read_tile(descriptor: int, tile: Block, width: int) -> NDArray[np.uint8]:
     order = TileOrder.of(tile.distinct, width)
     content = [near.picked(read_array(descriptor, near.start, near.stop)) for near in order.near_runs]
     return order.as_in_tensor(np.concatenate(content), tile.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class OldTensor:
+    """What `tensor` holds, as numbers. `others` are tensors that it may be filled from."""
+
+    tensor: TensorSpec
+    reader: TensorReader
+    others: Mapping[Source, OldTensor]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
+
+    def values(self, start: int, stop: int) -> NDArray[Any]:
+        """The numbers at indices `start` ≤ i < `stop`, two for each element that is complex."""
+        dtype, stored = self.tensor.dtype, self.stored(start, stop)
+        return stored if dtype.kind in _NATIVE or dtype.is_double else stored.astype(np.float32)
+
+    def stored(self, start: int, stop: int) -> NDArray[Any]:
+        """The same numbers in the tensor's own type."""
+        dtype = self.tensor.dtype
+        content = self.reader.read(self.tensor, start // dtype.parts, -(-stop // dtype.parts))
+        skipped = start % dtype.parts
+        return content.view(dtype.numpy)[skipped : skipped + stop - start]
+
+    def other(self, source: Source) -> OldTensor:
+        return self.others[source]
+
+
+def olds(plan: Plan, stack: ExitStack) -> dict[TensorPart, OldTensor]:
+    """What tensors hold that `plan` fills from that, by the parts it fills; it is read until `stack` is closed."""
+    readers: dict[int, TensorReader] = {}
+
+    def old(checkpoint: Checkpoint, tensor: TensorSpec) -> OldTensor:
+        if id(checkpoint) not in readers:
+            readers[id(checkpoint)] = stack.enter_context(TensorReader(checkpoint))
+        return OldTensor(tensor, readers[id(checkpoint)], {})
+
+    found: dict[TensorPart, OldTensor] = {}
+    for action in plan.actions:
+        if isinstance(action.law, RevisingLaw):
+            others = {source: old(*place) for source, place in action.sources.items()}
+            found[action.part] = replace(old(plan.checkpoint, action.tensor), others=others)
+    return found

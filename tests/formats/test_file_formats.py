@@ -1,4 +1,4 @@
-"""One registry says which format a file or a directory is in, and imports no other reader than that one's."""
+"""One module says which format a file is in, and imports no other reader than that one's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from initctl.errors import UsageError
-from initctl.formats.registry import REGISTRY, FileFormat, Registry, is_index, nearest
+from initctl.formats.file_formats import FileFormat, each_once, format_of, is_index, nearest
 
 W = {"w": torch.zeros(2)}
 
@@ -43,7 +43,7 @@ CONTENTS = {
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_the_first_bytes_of_a_file_tell_its_format(kind):
     content, name = CONTENTS[kind]
-    found = REGISTRY.of_file(content[:4096])
+    found = format_of(content[:4096])
     assert (found.name if found else None) == name
     assert is_index(content) == (kind == "JSON")
 
@@ -53,16 +53,11 @@ def test_what_is_in_no_format_is_named_by_the_reader_that_knows_most_of_it():
     assert nearest(b"hello").name == "safetensors"
 
 
-def test_the_names_in_a_directory_tell_whether_its_format_is_one_of_directories():
-    assert REGISTRY.of_directory([".metadata", "__0_0.distcp"]).name == "torch-distributed"
-    assert REGISTRY.of_directory(["model.safetensors", "metadata"]) is None
-
-
 def test_a_name_is_given_once():
-    one = FileFormat("toy", "a toy", bool, lambda path, name: pytest.fail(path + name))
-    registry = Registry([one])
+    one = FileFormat("toy", bool, lambda path, name: pytest.fail(path + name))
+    assert each_once([one, one]) == (one,)
     with pytest.raises(UsageError, match="format toy: the name is already taken"):
-        registry.register(one)
+        each_once([one, FileFormat("toy", bool, one.read)])
 
 
 @pytest.mark.parametrize(
