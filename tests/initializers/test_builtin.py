@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.initializers import Fans
 from initctl.initializers.builtin import BUILTIN, LAWS
 from initctl.rules import parse_rule
 from initctl.stream import Constant, Deterministic, WholeLaw
+from initctl.tensors import Fans
 from tests.initializers.running import DRAWS, fill_of, resolve
 
 TORCH = {name: function for name, function in vars(torch.nn.init).items() if name.endswith("_") and name[0] != "_"}
