@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class Placement(NamedTuple):
-    """Where each tensor of the source is `held`, by its identity; and what is `lost`."""
+    """Where each tensor of the source is `held`, by its name and blocks; and what is `lost`."""
 
-    held: Mapping[int, tuple[TensorSpec, ...]]
+    held: Mapping[object, tuple[TensorSpec, ...]]
     lost: tuple[Lost, ...] = ()
 
     def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
         """Where it is, under its own name first; those that it was tied to may be apart."""
-        return self.held.get(id(tensor), ())
+        return self.held.get(_key(tensor), ())
 
 
 def by_place(source: Checkpoint, result: Checkpoint) -> Placement:
     """In the same places of the same files, as `apply` leaves all that it does not convert."""
     before, after = ((*table.tensors, *table.outside) for table in (source, result))
-    return Placement({id(was): (now,) for was, now in zip(before, after, strict=True)})
+    return Placement({_key(was): (now,) for was, now in zip(before, after, strict=True)})
 
 
 def by_name(source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> Placement:
@@ -44,15 +44,20 @@ def by_name(source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> Pl
     found = [(name, tensor, inside.get(name)) for name, tensor in wanted.items()]
     if not is_converted:
         found += [(tensor.name, tensor, outside.get(tensor.name)) for tensor in source.outside]
-    held: dict[int, tuple[TensorSpec, ...]] = defaultdict(tuple)
+    held: dict[object, tuple[TensorSpec, ...]] = defaultdict(tuple)
     lost = []
     for name, tensor, there in found:
         if there and (there.dtype, there.shape) == (tensor.dtype, tensor.shape):
-            held[id(tensor)] += (there,)
+            held[_key(tensor)] += (there,)
         else:
             lost.append(Lost(name, _fault(tensor, there)))
     added = (Lost(name, "was not there") for name in inside if name not in wanted)
     return Placement(held, (*lost, *added))
+
+
+def _key(tensor: TensorSpec) -> object:
+    """What tells `tensor` apart from the others of its checkpoint, in an optimizer's table too."""
+    return tensor.name, tensor.blocks
 
 
 def _fault(tensor: TensorSpec, there: TensorSpec | None) -> str:
