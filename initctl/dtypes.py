@@ -130,10 +130,13 @@ def every_float_holds(size: float) -> bool:
 
 @cache
 def _numpy_type(dtype: DType) -> np.dtype[Any]:
-    import ml_dtypes
     import numpy as np
 
     if dtype.kind in _UNWRITABLE:
         raise TypeError(f"{dtype.name}: NumPy has no such type")
     name = _PARTS.get(dtype.name, dtype.name)
+    if hasattr(np, name):
+        return np.dtype(name)
+    import ml_dtypes
+
     return np.dtype(getattr(ml_dtypes, name, name))

@@ -17,6 +17,14 @@ DRAWS = {"rich"}
 ENGINES = {"numpy", "llvmlite", "ml_dtypes", "initctl.stream.engines", "initctl.stream.draws"}
 """What computes: planning only names laws, and reads a table of tensors on its own."""
 WRITES = {"initctl.execution", "initctl.filling", "initctl.commit", "initctl.audit"}
+OTHERS = {
+    "ml_dtypes",
+    "pickletools",
+    "initctl.formats.torch_save",
+    "initctl.formats.directories.shards",
+    "initctl.stream.old_values",
+}
+"""What only other formats, other dtypes or old values need."""
 READS = {"safetensors", "initctl.formats", "initctl.planning", "initctl.stream", "initctl.initializers"}
 
 
@@ -49,7 +57,7 @@ def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
         ("plan net.safetensors -r *.weight=kaiming_normal", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("plan net.safetensors -r *=zeros -r *.weight=xavier_uniform --json", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("plan net.safetensors -r *=nrmal", 2, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
-        ("apply net.safetensors -o out.safetensors -r *=ones -r fc.weight=orthogonal", 0, {*NEVER, *DRAWS}),
+        ("apply net.safetensors -o out.safetensors -r *=ones -r fc.weight=orthogonal", 0, {*NEVER, *DRAWS, *OTHERS}),
         ("verify net.safetensors -r *.bias=zeros", 0, {*NEVER, *DRAWS}),
         ("initializers orthogonal", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("presets gpt2", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),

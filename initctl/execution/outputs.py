@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats.directories.shards import LARGEST, parse_size
 from initctl.formats.writing.safetensors import SAFETENSORS
 from initctl.formats.writing.torch_save import TORCH
 
@@ -117,17 +116,23 @@ def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str 
         if not is_directory and found in (*WRITTEN, *FOREIGN, *TEXTS):
             message = f"{shown(output)}: names a file, and shards of a size go to a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
-        return Outcome(Conversion(SAFETENSORS, parse_size(max_shard_size)))
+        return Outcome(_to_shards(max_shard_size))
     if is_directory:
         is_found = checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
         is_kept = checkpoint.is_directory or is_found  # in a directory, under its own name
-        return Outcome(None if is_kept else Conversion(SAFETENSORS, parse_size(LARGEST)))
+        return Outcome(None if is_kept else _to_shards())
     if checkpoint.is_directory and found not in (*WRITTEN, *FOREIGN):
         if ending(output) in TEXTS:
             message = f"{shown(output)}: names a file, and the result is a directory"
             raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
         return Outcome()
     return _file_at(output, checkpoint)
+
+
+def _to_shards(largest: str | None = None) -> Conversion:
+    from initctl.formats.directories.shards import LARGEST, parse_size
+
+    return Conversion(SAFETENSORS, parse_size(LARGEST if largest is None else largest))
 
 
 def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:

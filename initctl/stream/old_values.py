@@ -5,11 +5,10 @@ What is only kept or moved stays as it is, to the bit. Arithmetic is in float32,
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from initctl.stream.protocols import Overflow
+from initctl.stream.protocols import FromOld, Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
     from initctl.stream.protocols import Law, Old
 
 OVERFLOW = "it would make infinite values or NaN out of finite old values"
-
-
-class FromOld(ABC):
-    """What fills a tensor from old values, which it reads as it goes.
-
-    Its numbers may be infinite or NaN if old ones are: it raises `Overflow` if old ones are not.
-    """
-
-    __slots__ = ()
-
-    largest = 0.0
-
-    @abstractmethod
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
-        """As those of `Law`, in float32, float64 or the tensor's own type."""
 
 
 @dataclass(frozen=True, slots=True)

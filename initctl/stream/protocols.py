@@ -112,6 +112,21 @@ class RevisingLaw(ABC):
         """What fills the tensor, which reads `old` as it goes, once all that its values share is known."""
 
 
+class FromOld(ABC):
+    """What fills a tensor from old values, which it reads as it goes.
+
+    Its numbers may be infinite or NaN if old ones are: it raises `Overflow` if old ones are not.
+    """
+
+    __slots__ = ()
+
+    largest = 0.0
+
+    @abstractmethod
+    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
+        """As those of `Law`, in float32, float64 or the tensor's own type."""
+
+
 AnyLaw = Law | WholeLaw | RevisingLaw
 
 

@@ -50,6 +50,10 @@ class Record(NamedTuple):
     size: int
     content: bytes | None = None
 
+    @classmethod
+    def whole(cls, name: str, content: bytes) -> Record:
+        return cls(name, len(content), content)
+
 
 class _Record(NamedTuple):
     """Where the header and the content of a record begin."""

@@ -15,15 +15,15 @@ from zlib import crc32
 from initctl.errors import shown
 from initctl.formats.file_formats import TORCH as NAME
 from initctl.formats.opening import read_at
-from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
 from initctl.formats.writing.formats import Format, Layout
-from initctl.formats.writing.state_dict import Named, state_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from initctl.formats.checkpoint import Checkpoint
+    from initctl.formats.writing.archive import Archive
     from initctl.formats.writing.formats import Part
+    from initctl.formats.writing.state_dict import Named
     from initctl.tensors import TensorSpec
 
 _FORMAT_VERSION, _BYTE_ORDER, _VERSION = b"1", b"little", b"3\n"
@@ -48,17 +48,20 @@ def _layout(file: str, tensors: Sequence[TensorSpec], _: Checkpoint) -> Layout:
 
     The folder in the archive is called as `file`, without its ending. Metadata of safetensors has no place.
     """
+    from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
+    from initctl.formats.writing.state_dict import state_dict
+
     storages = {tensor.name: str(number) for number, tensor in enumerate(tensors)}
     archive = Archive(
         _folder(file),
         [
-            _record("data.pkl", state_dict(_named(tensors, storages))),
-            _record(".format_version", _FORMAT_VERSION),
-            _record(".storage_alignment", str(ALIGNMENT).encode()),
-            _record("byteorder", _BYTE_ORDER),
+            Record.whole("data.pkl", state_dict(_named(tensors, storages))),
+            Record.whole(".format_version", _FORMAT_VERSION),
+            Record.whole(".storage_alignment", str(ALIGNMENT).encode()),
+            Record.whole("byteorder", _BYTE_ORDER),
             *(Record(_STORAGES + storages[tensor.name], tensor.nbytes) for tensor in tensors),
-            _record("version", _VERSION),
-            _record(_ID, bytes(2 * _ID_DIGITS)),
+            Record.whole("version", _VERSION),
+            Record.whole(_ID, bytes(2 * _ID_DIGITS)),
         ],
     )
     offsets = {tensor.name: archive.begins[_STORAGES + storages[tensor.name]] for tensor in tensors}
@@ -66,12 +69,10 @@ def _layout(file: str, tensors: Sequence[TensorSpec], _: Checkpoint) -> Layout:
     return Layout(archive.parts, offsets, archive.size, stored, partial(_identified, archive))
 
 
-def _record(name: str, content: bytes) -> Record:
-    return Record(name, len(content), content)
-
-
 def _named(tensors: Iterable[TensorSpec], storages: Mapping[str, str]) -> Iterator[Named]:
     """Each of `tensors` by its name, and then by its other names."""
+    from initctl.formats.writing.state_dict import Named
+
     for tensor in tensors:
         others = sorted({*tensor.tied, *tensor.aliases} - {tensor.name})
         yield from (Named(name, tensor, storages[tensor.name]) for name in (tensor.name, *others))

@@ -24,7 +24,8 @@ from initctl.stream.laws import (
     ZeroedNormal,
     inner_bounds,
 )
-from initctl.stream.old_values import Affine, EveryRow, FromOld, Mixture
+from initctl.stream.old_values import Affine, EveryRow, Mixture
+from initctl.stream.protocols import FromOld
 
 if TYPE_CHECKING:
     from collections.abc import Callable

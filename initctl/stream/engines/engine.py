@@ -8,9 +8,8 @@ import numpy as np
 
 from initctl.stream.draws import Draws
 from initctl.stream.laws import Constant
-from initctl.stream.old_values import FromOld
 from initctl.stream.orthonormal import orthonormal
-from initctl.stream.protocols import Overflow
+from initctl.stream.protocols import FromOld, Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
