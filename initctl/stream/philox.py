@@ -51,9 +51,13 @@ def lanes(key0: Word, key1: Word, block: Word, stream: Word) -> Block:
 
 def block_words(key: Key, first: int, last: int, stream: int) -> NDArray[np.uint32]:
     """The words of blocks `first` to `last - 1`, four a block, in order of element index."""
-    block = np.uint64(first) + np.arange(last - first, dtype=np.uint64)
-    words = np.empty((last - first, LANES), np.uint32)
-    for lane, lane_words in enumerate(lanes(*key, block, stream)):
+    return words_of(*key, np.uint64(first) + np.arange(last - first, dtype=np.uint64), stream)
+
+
+def words_of(key0: Word, key1: Word, block: NDArray[np.uint64], stream: int) -> NDArray[np.uint32]:
+    """The words of each `block`, four a block, under one key or one for each."""
+    words = np.empty((block.size, LANES), np.uint32)
+    for lane, lane_words in enumerate(lanes(key0, key1, block, stream)):
         words[:, lane] = lane_words
     return words.reshape(-1)
 

@@ -1,6 +1,7 @@
 """What computes: the reference, and what gives its bits sooner, one resolver that can say why it chose.
 
     engine.py         the reference: plain NumPy
+    joined.py         the reference for many small tensors at once
     compiled.py       loops that Numba compiled: the same bits, thirty times as fast
     batch.py          runs of laws as the tables that one call of a loop takes
     kernels.py        those loops

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.stream.devices import CPU, TORCH_FLOP
-from initctl.stream.engines.engine import Engine
+from initctl.stream.engines.joined import JoinedEngine
 from initctl.stream.orthonormal import orthonormal
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from initctl.stream.engines.engine import Engine
 
     Decomposition = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -76,14 +78,14 @@ def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
 def _on_cpu(work: Work, decompose: Decomposition, threads: int) -> tuple[Engine, str]:
     seconds = work.numbers * _NUMPY_NUMBER / threads + work.tensors * _NUMPY_CALL
     if seconds < _LOADING:
-        return Engine(decompose), "too little work to load compiled code for"
+        return JoinedEngine(decompose), "too little work to load compiled code for"
     from initctl.stream.engines.compiled import CompiledEngine
     from initctl.stream.engines.object_code import NoCompiler, is_cached
 
     try:
         if not is_cached() and seconds < _WORTH_COMPILING:
-            return Engine(decompose), f"about {seconds:.1f} s of work, too little to compile for"
+            return JoinedEngine(decompose), f"about {seconds:.1f} s of work, too little to compile for"
         engine = CompiledEngine(decompose, threads=threads)
     except NoCompiler as fault:
-        return Engine(decompose), f"no compiled code here: {fault}"
+        return JoinedEngine(decompose), f"no compiled code here: {fault}"
     return engine, f"numpy would take about {seconds:.1f} s"

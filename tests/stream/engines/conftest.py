@@ -10,6 +10,7 @@ import torch
 from initctl.stream.engines import Engine
 from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.engines.device import TorchEngine, orthonormal_on
+from initctl.stream.engines.joined import JoinedEngine
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
@@ -23,8 +24,12 @@ def compiled() -> CompiledEngine:
     return CompiledEngine(threads=2)
 
 
-@pytest.fixture(scope="session", params=["compiled", "torch on cpu", pytest.param("torch on cuda", marks=NO_GPU)])
+@pytest.fixture(
+    scope="session", params=["joined", "compiled", "torch on cpu", pytest.param("torch on cuda", marks=NO_GPU)]
+)
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each engine but the reference."""
     kind, _, device = request.param.partition(" on ")
+    if kind == "joined":
+        return JoinedEngine()
     return torch_engine(device) if kind == "torch" else request.getfixturevalue("compiled")

@@ -12,7 +12,7 @@ import torch
 
 from initctl.errors import StorageError, UsageError
 from initctl.stream.devices import cuda_wins
-from initctl.stream.engines import Work, choose, choosing, object_code
+from initctl.stream.engines import Engine, Work, choose, object_code
 from initctl.stream.engines.device import TorchEngine, orthonormal_on, torch_device
 from initctl.stream.orthonormal import flops, orthonormal
 
@@ -112,7 +112,7 @@ class TestADevice:
 
         monkeypatch.setattr(device.TorchDraws.formulas, "sqrt", lambda x: x.sqrt() * 1.0000001)
         with pytest.raises(StorageError, match="torch on cpu: computes other values than the processor"):
-            TorchEngine("cpu", choosing.Engine())
+            TorchEngine("cpu", Engine())
 
     def test_that_fails_at_work_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):
         from initctl.stream.engines import device
@@ -122,7 +122,7 @@ class TestADevice:
 
         monkeypatch.setattr(device.TorchDraws, "words", fail)
         with pytest.raises(StorageError, match=r"^torch on cpu: CUDA out of memory\.; use --device cpu$"):
-            TorchEngine("cpu", choosing.Engine())
+            TorchEngine("cpu", Engine())
 
     def test_that_has_too_little_memory_for_a_decomposition_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):
         def fail(*_: object, **__: object) -> None:

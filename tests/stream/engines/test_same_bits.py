@@ -15,13 +15,15 @@ from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
 from initctl.initializers.deterministic import Diagonals, Interval
 from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal
-from initctl.stream.engines import Engine, LawRun, Unusable
+from initctl.stream.engines import Engine, LawRun, Unusable, joined
 from initctl.stream.engines.device import TorchEngine
 from initctl.stream.engines.engine import encode
+from initctl.stream.engines.joined import JoinedEngine
 from initctl.stream.engines.selfcheck import Held
 from initctl.stream.key import Key, stream_key
 from initctl.stream.laws import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
 from initctl.stream.old_values import Affine, EveryRow, Mixture
+from initctl.stream.philox import words_of
 
 REFERENCE = Engine()
 KEY = stream_key(0, "fc1.weight")
@@ -294,6 +296,21 @@ def test_many_runs_take_one_call_of_compiled_loops(compiled, monkeypatch):
     laws = [Normal(0, 1), Uniform(0, 1), Constant(1)] * 5
     compiled.fill([LawRun(law, KEY, 0, 64, BY_NAME["bfloat16"]) for law in laws], np.empty(15 * 128, np.uint8))
     assert asked == [("fill", 15)]
+
+
+def test_short_runs_of_one_law_take_one_call_of_the_cipher(monkeypatch):
+    asked = []
+    monkeypatch.setattr(joined, "words_of", lambda *given: asked.append(given) or words_of(*given))
+    law, half = Normal(0, 1), BY_NAME["float16"]
+    runs = [LawRun(law, stream_key(0, str(n)), n, 3 * n, half) for n in range(71)]
+    np.testing.assert_array_equal(many(JoinedEngine(), runs)[: sum(run.nbytes for run in runs)], one_by_one(runs))
+    assert len(asked) == 3
+
+
+def test_short_runs_of_one_law_that_is_not_finite_are_refused():
+    runs = [LawRun(Normal(math.inf, 1), KEY, 0, 3, BY_NAME["float32"])] * 2
+    with pytest.raises(Unusable, match="gave other than 3 finite numbers"):
+        many(JoinedEngine(), runs)
 
 
 def test_a_subclass_of_a_law_is_asked_itself(engine):
