@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from math import prod
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -125,8 +124,7 @@ def read_tile(descriptor: int, tile: Block, width: int) -> NDArray[np.uint8]:
     return order.as_in_tensor(np.concatenate(content), tile.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class OldTensor:
+class OldTensor(NamedTuple):
     """What `tensor` holds, as numbers. `others` are tensors that it may be filled from."""
 
     tensor: TensorSpec
@@ -166,5 +164,5 @@ def olds(plan: Plan, stack: ExitStack) -> dict[TensorPart, OldTensor]:
     for action in plan.actions:
         if isinstance(action.law, RevisingLaw):
             others = {source: old(*place) for source, place in action.sources.items()}
-            found[action.part] = replace(old(plan.checkpoint, action.tensor), others=others)
+            found[action.part] = old(plan.checkpoint, action.tensor)._replace(others=others)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
@@ -53,8 +53,7 @@ _MOST_READ = 8
 """Files of one trainer that are read; many ranks write one each. Of a further one it is not known what it holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(NamedTuple):
     """A file or a folder `name`, which messages call `path`, with what the file holds, if it can be read."""
 
     name: str

@@ -7,10 +7,9 @@ Built-in formats and plugins come through the same door. A package adds a format
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.entry_points import added
 from initctl.errors import Problem, UsageError, shown
@@ -33,8 +32,7 @@ SNIFFED = 4096
 """Bytes at the beginning of a file that tell its format."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileFormat:
+class FileFormat(NamedTuple):
     """A format of single files, which shards may have, too.
 
     A file whose first bytes, up to `SNIFFED`, `is_at` accepts is in this format. `read(path, name)` gives its table, in

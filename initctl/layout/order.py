@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -24,8 +23,7 @@ _WHOLE_NUMBERS = (1, 2, 4, 8)
 """Bytes of the numbers that NumPy has."""
 
 
-@dataclass(frozen=True, slots=True)
-class NearRuns:
+class NearRuns(NamedTuple):
     """Runs number `first` to `last` of an order: bytes `start` to `stop` of the file, with what is between them."""
 
     order: TileOrder
@@ -60,8 +58,7 @@ class NearRuns:
         return begins[:, np.newaxis] + np.arange(self.order.length // width)
 
 
-@dataclass(frozen=True, slots=True)
-class TileOrder:
+class TileOrder(NamedTuple):
     """The runs of a tile's elements in its file, each of `length` bytes: they begin at `offsets`, in order."""
 
     shape: Shape

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, RuleError, listed, shown
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from initctl.rules import Expression, Rule
 
 
-@dataclass(frozen=True, slots=True)
-class BoundRule:
+class BoundRule(NamedTuple):
     """A rule with its initializer and the arguments of that; without an initializer it keeps."""
 
     rule: Rule

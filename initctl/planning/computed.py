@@ -7,9 +7,8 @@ by training, but a random variance can be negative. Integers and booleans are no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +29,7 @@ def _square_matrices(shape: Shape) -> bool:
     return len(shape) == 4 and shape[:2] == (1, 1) and shape[2] == shape[3]
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(NamedTuple):
     """Tensors of one kind, by the endings of their names, separated by blanks, and by their shape if others may be
     called so.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ class Layout(NamedTuple):
     closing: Callable[[int], Sequence[Part]] = lambda _: ()
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """A format that new files can have. `name` is what a `Checkpoint` read from one says, `title` what messages say.
 
     `unfit(tensor)` says why a file of this format cannot hold a tensor, if it cannot. `layout(file, tensors, source)`
