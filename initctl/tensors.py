@@ -164,8 +164,7 @@ class TensorSpec:
         return tuple(dict.fromkeys(block.file for block in self.blocks))
 
 
-@dataclass(frozen=True, slots=True)
-class TensorPart:
+class TensorPart(NamedTuple):
     """Some `rows` of `tensor`, or all of it if `rows` are None."""
 
     tensor: TensorSpec
