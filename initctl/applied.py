@@ -32,10 +32,14 @@ class Applied(Displayed):
     converted_to: str | None = None
     warnings: tuple[Problem, ...] = ()
 
+    @property
+    def converted(self) -> bool:
+        """Whether the result is of another kind than the checkpoint."""
+        return self.converted_to is not None
+
     def to_json(self) -> dict[str, Any]:
         """The plan's data, and what was written."""
-        converted = self.converted_to is not None
-        return {**self.plan.to_json(), "output": self.output, "files": list(self.files), "converted": converted}
+        return {**self.plan.to_json(), "output": self.output, "files": list(self.files), "converted": self.converted}
 
     def report(self, *, unfold: bool = False) -> Report:
         """The rows of what was filled, totals, and where the result is; long lists folded unless `unfold`."""

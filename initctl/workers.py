@@ -67,11 +67,14 @@ class Workers:
 
     def _wait(self, pending: set[Future[int]]) -> set[Future[int]]:
         finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-        if nbytes := sum(future.result() for future in finished):
-            self.done += nbytes
-            if self.on_progress:
-                self.on_progress(Progress(self.done, self.total))
+        self.advance(sum(future.result() for future in finished))
         return pending
+
+    def advance(self, nbytes: int) -> None:
+        """Report that `nbytes` more are done."""
+        self.done += nbytes
+        if nbytes and self.on_progress:
+            self.on_progress(Progress(self.done, self.total))
 
 
 def _run(task: Task) -> int:

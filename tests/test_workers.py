@@ -56,6 +56,15 @@ def test_progress_is_told_by_the_callers_thread_and_ends_with_the_total():
     assert teller == {threading.current_thread()}
 
 
+def test_bytes_that_need_no_task_are_reported_as_done():
+    reported: list[Progress] = []
+    with Workers(1, reported.append) as workers:
+        workers.total += 7
+        workers.advance(7)
+        workers.advance(0)
+    assert reported == [Progress(7, 7)]
+
+
 def test_a_failure_is_raised_when_no_thread_is_at_work_and_ends_the_rest():
     handed_out: list[int] = []
     log: list[str] = []

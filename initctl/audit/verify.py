@@ -6,6 +6,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from initctl.audit.comparison import Comparison, Expected, Place, in_numbers
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.layout import ByteRange
     from initctl.planning import Action, Plan
+    from initctl.tensors import TensorSpec
     from initctl.workers import Task
 
 
@@ -81,7 +83,7 @@ class _Audit:
             stack.enter_context(TensorReader(c, c.other_files if self.is_result else ()))
             for c in (self.source, self.result)
         )
-        self.comparison, self.compared = Comparison(held), 0
+        self.comparison, self.suspected, self.compared = Comparison(held), Comparison(held), 0
         self.untouched = Untouched(self.written, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike else list(self._kept())
         self.places = self._places()
@@ -112,7 +114,7 @@ class _Audit:
         yield self.others
         yield self.damage.tasks
         if self.untouched and (suspects := set(map(id, self.untouched.suspects))):
-            yield chain.from_iterable(map(self.comparison.of_elements, self._kept(suspects)))
+            yield chain.from_iterable(map(self.suspected.of_elements, self._kept(suspects)))
 
     def check_unchanged(self) -> None:
         """Raise `ConflictError` where a file changed meanwhile."""
@@ -122,8 +124,8 @@ class _Audit:
 
     def outcome(self) -> Verification:
         """The outcome, once all batches are done."""
-        found = () if self.comparison.is_equal else self._differences()
-        rest = self.untouched.differences(self.comparison.difference) if self.untouched else ()
+        found = () if self.comparison.is_equal and self.suspected.is_equal else self._differences()
+        rest = self.untouched.differences(self.suspected.difference) if self.untouched else ()
         return Verification(
             self.result.path,
             self.plan,
@@ -139,12 +141,17 @@ class _Audit:
 
     def _differences(self) -> Iterator[Difference]:
         """The first of each tensor: of those that rules reach, then of the others, each name once."""
-        yield from filter(None, map(self.comparison.difference, self.source.tensors))
+        yield from filter(None, map(self._difference, self.source.tensors))
         outside: dict[str, Difference] = {}
         for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
-            if found := self.comparison.difference(tensor):
+            if found := self._difference(tensor):
                 outside.setdefault(found.tensor, found)
         yield from outside.values()
+
+    def _difference(self, tensor: TensorSpec) -> Difference | None:
+        """The first of `tensor`, whether in what is filled or in what is kept of it."""
+        found = filter(None, (self.comparison.difference(tensor), self.suspected.difference(tensor)))
+        return min(found, key=attrgetter("index"), default=None)
 
     def _rest(self, *, is_alike: bool) -> Iterator[Task]:
         """What compares all that no rule fills, where nothing was converted; else the files that went along."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, FORCE, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
@@ -25,7 +25,7 @@ class WriteOptions:
     in_place: bool = flag("--in-place", text="Replace the checkpoint itself, in one step.")
     patch: bool = flag("--patch", text="With --in-place: overwrite only the ruled bytes, not in one step.")
     no_clobber: bool = flag("--no-clobber", text="Refuse if OUT exists.")
-    force: bool = FORCE
+    force: bool = flag("--force", text="Replace a file at OUT even if it is not a checkpoint.")
     max_shard_size: str | None = typer.Option(
         None,
         "--max-shard-size",

@@ -43,7 +43,6 @@ COMPONENT = typer.Option(
 SAVED_PLAN = typer.Option(
     None, "--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."
 )
-FORCE = flag("--force", text="Replace the file that is there, whatever it is.")
 UNFOLD = flag("--all", text="List every tensor; do not fold layer numbers.")
 
 

@@ -91,9 +91,9 @@ class Output:
                         draw(event)
                     case Committed():
                         ignore_signals()
-                    case plan:
-                        self.warn(plan.warnings)
-                        table = plan.checkpoint
+                    case _:  # the plan
+                        self.warn(event.warnings)
+                        table = event.checkpoint
                         files = count(len(table.files), "file")
                         self.log(f"{table.format}: {count(len(table.tensors), 'tensor')}, {files}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, FORCE, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
 
@@ -18,7 +18,7 @@ def plan(
     save: str | None = typer.Option(
         None, "--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan."
     ),
-    force: bool = FORCE,
+    force: bool = flag("--force", text="With --save: replace FILE even if it is not a plan."),
     emit_recipe: bool = flag("--emit-recipe", text="Print all rules that count as one recipe, not the plan."),
     unfold: bool = UNFOLD,
     out: Output,

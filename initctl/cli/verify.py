@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 import initctl
 from initctl.cli.options import CHECKPOINT, SAVED_PLAN, UNFOLD, RuleOptions, grouped, written
 from initctl.cli.output import Output
+
+if TYPE_CHECKING:
+    from initctl.planning import Plan
 
 
 @grouped
@@ -34,10 +39,15 @@ def verify(
     Example: initctl verify init.safetensors -r '*.bias=zeros' --against net.safetensors
     """
     original, result = (checkpoint, None) if against is None else (against, checkpoint)
-    place = "result" if against is None else "checkpoint"  # without an original, a saved plan is for what it gave
+    if plan is None:
+        expected: Plan | str = original
+    elif against is None:  # without an original, a saved plan is for what it gave
+        expected = initctl.load_plan(plan, result=original)
+    else:
+        expected = initctl.load_plan(plan, original)
     with out.events("comparing") as on_event:
         found = initctl.verify(
-            original if plan is None else initctl.load_plan(plan, **{place: original}),
+            expected,
             result,
             sample=sample,
             threads=out.threads,

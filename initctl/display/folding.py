@@ -24,6 +24,8 @@ FOLDED_ABOVE = 30
 """Rows that are listed one by one at most, unless all are asked for."""
 _LONGEST_LIST = 6
 """Numbers, and ranges of them, that are listed one by one at most."""
+_LONGEST = 18
+"""Digits of a number that is folded."""
 _RUN = 3
 """Consecutive numbers from which on a range is shorter than a list."""
 
@@ -72,7 +74,7 @@ def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:
 
 
 def _is_number(part: str) -> bool:
-    return part.isascii() and part.isdigit() and str(int(part)) == part
+    return len(part) <= _LONGEST and part.isascii() and part.isdigit() and str(int(part)) == part
 
 
 def _united(members: dict[Numbers, int]) -> dict[NumberSets, int]:

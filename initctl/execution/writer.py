@@ -136,7 +136,7 @@ class Writer:
                 with reader.opened(content.source.name) as source:
                     rest = share(source, descriptor, content.kept)
             reserve(descriptor, joined([*uncovered(size, content.kept), *rest]), new.target)
-        self.workers.total -= total(content.kept) - total(rest)
+        self.workers.advance(total(content.kept) - total(rest))
         return content._replace(kept=rest)
 
     def _copy_and_fill(self, content: Content, new: NewFile, reader: TensorReader) -> None:

@@ -26,6 +26,8 @@ TORCH = "torch"
 TORCH_LEGACY = "torch-legacy"
 DISTRIBUTED = "torch-distributed"
 """What the built-in formats are called in tables and in JSON."""
+_NOT_SNIFFED = (SLICES, TORCH_LEGACY, DISTRIBUTED)
+"""Those that are variants, or directories: no plugin may take their names either."""
 
 ENTRY_POINT_GROUP = "initctl.formats"
 SNIFFED = 4096
@@ -84,7 +86,7 @@ def each_once(formats: Iterable[FileFormat]) -> tuple[FileFormat, ...]:
     """`formats` in the order in which they are asked. Raises `UsageError` if two have one name."""
     by_name: dict[str, FileFormat] = {}
     for one in formats:
-        if by_name.setdefault(one.name, one) is not one:
+        if one.name in _NOT_SNIFFED or by_name.setdefault(one.name, one) is not one:
             raise UsageError(Problem("format.taken", f"format {shown(one.name)}: the name is already taken"))
     return tuple(by_name.values())
 

@@ -98,8 +98,10 @@ def _check_names(expression: Expression, rule: Rule, place: str) -> None:
 
 
 def _is_of_sibling(name: str) -> bool:
-    last, _, asked = name.removeprefix(SIBLING).rpartition(".")
-    return name.startswith(SIBLING) and (asked in OF_ANY_TENSOR) == bool(last)
+    """Whether `name` asks for a fact of a sibling, or, as one word alone, whether it exists."""
+    sibling, _, asked = name.removeprefix(SIBLING).rpartition(".")
+    is_fact = asked in OF_ANY_TENSOR
+    return name.startswith(SIBLING) and (is_fact if sibling else not is_fact)
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:

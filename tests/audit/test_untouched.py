@@ -239,6 +239,19 @@ def test_bytes_between_the_elements_of_a_view_are_compared(tmp_path: Path, rule:
     assert not found.differences
 
 
+def test_a_byte_between_elements_is_reported_beside_an_element_that_differs(tmp_path: Path):
+    save(tmp_path / "in.pt", {"g": torch.rand(40, 40)[::2, ::2]})
+    initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["g=normal"])
+    (block,) = read_checkpoint(tmp_path / "out.pt").tensors[0].blocks
+    content = bytearray((tmp_path / "out.pt").read_bytes())
+    content[block.offset] ^= 16
+    content[block.offset + 4] ^= 16
+    (tmp_path / "out.pt").write_bytes(content)
+    found = initctl.verify(tmp_path / "in.pt", tmp_path / "out.pt", rules=["g=normal"])
+    assert [(d.tensor, d.index) for d in found.differences] == [("g", (0, 0))]
+    assert [(d.file, d.at) for d in found.rest_differences] == [("out.pt", block.offset + 4)]
+
+
 @pytest.mark.parametrize("stored", [b"\1\2\3\4", bytes(4)], ids=["another", "taken away"])
 def test_a_wrong_checksum_of_what_was_filled_is_told(tmp_path: Path, stored: bytes):
     before = training(tmp_path / "in.pt", "zip")

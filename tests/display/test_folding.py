@@ -106,3 +106,8 @@ class TestAListing:
         rows = [(f"\x1b[31m\n::x.{n}", None) for n in range(FOLDED_ABOVE + 1)]
         names = [name for name, _ in listing(rows, unfold=unfold)]
         assert names[0].startswith(r"\x1b[31m\x0a::x.")
+
+
+def test_a_number_longer_than_python_reads_is_a_word():
+    name = "x." + "1" * 5000
+    assert patterns(name, "y.1") == [name, "y.1"]

@@ -60,6 +60,12 @@ def test_a_name_is_given_once():
         each_once([one, FileFormat("toy", bool, one.read)])
 
 
+@pytest.mark.parametrize("name", ["safetensors-slices", "torch-legacy", "torch-distributed"])
+def test_no_plugin_takes_the_name_of_a_format_that_checkpoints_have(name: str):
+    with pytest.raises(UsageError, match="the name is already taken"):
+        each_once([FileFormat(name, bool, lambda path, name: pytest.fail(path + name))])
+
+
 @pytest.mark.parametrize(
     ("name", "unneeded"),
     [

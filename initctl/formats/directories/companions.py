@@ -58,7 +58,8 @@ def companions(location: Location, own: Collection[str], chosen: WeightName | No
     path, here = location.path, location.folder
     beside = [name for name in here.files if location.named(name) not in own]
     found = [*twins(beside, chosen), *_in_folders(location)] if chosen else []
-    others = [name for name in beside if name not in found and name != (chosen and chosen.name) and is_of_model(name)]
+    known = [*found, *([chosen.name] if chosen else [])]
+    others = [name for name in beside if name not in known and is_of_model(name)]
     stale = tuple(map(location.named, found))
     below = [f"{name}/" for name in map(location.named, folders_with_weights(location.home))]
     warnings = (

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import unicodedata
+from itertools import chain
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, listed, shown
@@ -143,7 +144,8 @@ class Index:
         if fault := plain_name(shard):
             code, words = fault
             self.refuse(code, f"{shown(shard)}: {words}")
-        suffixes = next((of for of in READ if self.name and self.name.suffix in of), (*READ[0], *READ[1]))
+        known = [of for of in READ if not self.name or self.name.suffix in of] or READ
+        suffixes = tuple(chain.from_iterable(known))
         if not shard.endswith(suffixes):
             self._malformed(f"{shown(shard)}: is not a {' or '.join(suffixes)} file")
 

@@ -138,14 +138,15 @@ def _twins(tensors: Sequence[TensorSpec], outside: Iterable[Entry]) -> list[str]
     in the same order, in a list, as torch_ema and diffusers keep `shadow_params`.
     """
     shapes = {tensor.name: tensor.shape for tensor in tensors}
-    beside = [entry for entry in outside if not any(map(_is_optimizer_s, entry.keys[:_DEEPEST_TWIN]))]
+    beside = [entry for entry in outside if all(map(_may_lead_to_twins, entry.keys[:_DEEPEST_TWIN]))]
     named = Counter(prefix for entry in beside for prefix in _prefixes(entry, shapes))
     listed = {prefix for prefix, found in _lists(beside).items() if _is_in_order(found, list(shapes.values()))}
     return [prefix for prefix in _in_order(beside) if 2 * named[prefix] > len(shapes) or prefix in listed]
 
 
-def _is_optimizer_s(key: object) -> bool:
-    return isinstance(key, str) and key.startswith(_OPTIMIZERS)
+def _may_lead_to_twins(key: object) -> bool:
+    """Whether `key` can be given as a part of a root, and is not an optimizer's."""
+    return isinstance(key, int) or (isinstance(key, str) and not key.startswith(_OPTIMIZERS))
 
 
 def _prefixes(entry: Entry, shapes: Mapping[str, Shape]) -> Iterator[str]:

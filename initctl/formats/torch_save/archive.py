@@ -100,9 +100,8 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
         for name, record in records.items()
         if name.startswith(_STORAGES)
     }
-    checksums = (
-        tuple(records.values()) if any(record.value for record in records.values()) else ()
-    )  # torch can leave them out
+    has_checksums = any(record.value for record in records.values())  # torch can leave them out
+    checksums = tuple(records.values()) if has_checksums else ()
     metadata = {"archive_version": _text(descriptor, records["version"])}
     return SavedObject(pickle, records["data.pkl"].start, storages, checksums, metadata)
 

@@ -8,6 +8,7 @@ is made of, what a module keeps beside its state dict.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Made, M
 from initctl.formats.torch_save.tensors import behind, is_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from initctl.formats.table import Keys
     from initctl.formats.torch_save.looks import Looks, Pairs
@@ -236,27 +237,41 @@ class Graph:
             aside = [(key, part) for key, part in here.entries if id(part) not in listed]
             for key, part in aside:
                 if not isinstance(part, StorageRef):
-                    yield from ((self._keys_to(here, key), found) for found in self._reached([part], listed, seen))
-            yield from ((self.way_to(here), found) for found in self._reached(_steps(here.value), listed, seen))
+                    yield from self._led(partial(self._keys_to, here, key), self._reached([part], listed, seen))
+            yield from self._led(partial(self.way_to, here), self._reached(_steps(here.value), listed, seen))
         for here, key, part in self._behind:
-            yield from ((self._keys_to(here, key), found) for found in self._reached([part], containers, seen))
+            yield from self._led(partial(self._keys_to, here, key), self._reached([part], containers, seen))
         yield from ((None, found) for found in self._reached(self._discarded, containers, seen))
 
     def _reached(
         self, parts: Iterable[Any], known: Collection[int], seen: set[int]
     ) -> Iterator[MadeTensor | StorageRef]:
         """Tensors and storages that `parts` are or lead to, but for those that are `known`, and those `seen` before."""
-        waiting = _leading(parts, known)
+        waiting = self._leading(parts, known)
         while waiting:
             found = waiting.pop()
             if isinstance(found, StorageRef):
                 yield found
             elif id(found) not in seen:
                 seen.add(id(found))
-                self.looks.spend(_OF_A_PART)
                 if is_tensor(found):
                     yield found
-                waiting += _leading(behind(found) if is_tensor(found) else _steps(found), known)
+                waiting += self._leading(behind(found) if is_tensor(found) else _steps(found), known)
+
+    def _leading(self, parts: Iterable[Any], known: Collection[int]) -> list[Any]:
+        """Those of `parts` that may lead to storages, but for those that are `known`."""
+        found = leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
+        self.looks.spend(_OF_A_PART * len(found))
+        return found
+
+    @staticmethod
+    def _led(
+        way: Callable[[], Keys | None], found: Iterable[MadeTensor | StorageRef]
+    ) -> Iterator[tuple[Keys | None, MadeTensor | StorageRef]]:
+        """What is `found`, each with the keys of the `way` to it, which is looked for once."""
+        if reached := list(found):
+            keys = way()
+            yield from ((keys, one) for one in reached)
 
     def _keys_to(self, container: Container, key: object) -> Keys | None:
         keys = self.way_to(container)
@@ -287,11 +302,6 @@ def _steps(value: Any) -> Iterable[Any]:  # noqa: ANN401
         return value
     keys_and_values = chain.from_iterable(value.pairs or ())
     return chain((value.called, value.arguments, value.state), value.items or (), keys_and_values)
-
-
-def _leading(parts: Iterable[Any], known: Collection[int]) -> list[Any]:
-    """Those of `parts` that may lead to storages, but for those that are `known`."""
-    return leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
 
 
 def _slots(state: Any) -> tuple[Made, ...]:  # noqa: ANN401

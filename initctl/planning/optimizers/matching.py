@@ -142,7 +142,8 @@ def _by_order(
         of_shape = [parameter for parameter in parameters if shapes[parameter] == one]
         if not whole.issuperset(named) or len(of_shape) != len(named):
             _check_order(optimizer, one, shapes, tensors, len(named))
-        found |= zip(named, of_shape, strict=bool(of_shape))
+        if of_shape:
+            found |= zip(named, of_shape, strict=True)
     return found
 
 

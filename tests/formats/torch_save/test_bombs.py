@@ -208,6 +208,11 @@ def attributes_of_300000_modules() -> bytes:
     return made + beside(times(MANY, get(2), b")R", get(1), b"b"))
 
 
+def storage_as_a_key_a_million_times() -> bytes:
+    storage = kept(1, b"(" + text("storage") + named("torch", "FloatStorage") + text("0") + text("cpu") + b"K\1tQ")
+    return storage + beside(b"}(", (get(1) + b"K\1") * 2_900_000, b"u")
+
+
 def optimizers_below_long_keys() -> bytes:
     long, empty = kept(1, text("k" * 1_000_000)), optimizer(b"}" + number(0) + b"Ns", b"](Ne")
     level = b"}(" + get(1)
@@ -340,7 +345,7 @@ REFUSED = {
     one_group_300000_times, parameters_of_300000_groups, old_dict_at_300000_keys, parts_of_400000_modules,
     optimizers_below_long_keys, steps_below_long_keys, slots_of_300000_objects, attributes_of_300000_modules,
     list_at_a_million_places, three_million_dicts, two_million_lists, lists_a_million_deep, dicts_in_the_memo,
-    million_words,
+    million_words, storage_as_a_key_a_million_times,
 ), LOOKS)  # fmt: skip
 
 
