@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from initctl.initializers import BoundCall
     from initctl.rules import Rule, Value
 
-    Lookup = Callable[[Rule, str], Value | None]
+    ConfigValue = Callable[[Rule, str], Value | None]
     """What `config.json` says, or is taken to say by a rule, of a dotted key."""
     Meanings = dict[str, str | None]
     """What names stand for, as TOML; None stands for nothing."""
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-[0-9]{2})?")
 
 
-def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, config: Lookup) -> str:
+def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, config: ConfigValue) -> str:
     """A recipe of `rules`, each with its initializer, in their order, and the seed.
 
     Raises `RuleError` if variables need each other, or if an expression is too long with the new names in it.
@@ -53,7 +53,7 @@ def _table(name: str, meanings: Meanings) -> Iterator[str]:
 class _Writer:
     """Writes rules, and notes what the names in them stand for."""
 
-    lookup: Lookup
+    lookup: ConfigValue
     vars: Meanings = field(default_factory=dict)
     config: Meanings = field(default_factory=dict)
 

@@ -43,7 +43,7 @@ class _Place(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Found:
+class _Spelled:
     """What is found of one optimizer. It `is_sure` if anything proves that it is one, and `is_nested` if its states are
     below a key `state`.
     """
@@ -63,7 +63,7 @@ def optimizers(entries: Entries, facts: Mapping[str, OptimizerFacts]) -> tuple[O
 
     `facts` are what pickles say of some of them, by their dotted keys.
     """
-    found: dict[str, _Found] = {name: _Found(is_sure=True, is_nested=True) for name in facts}
+    found: dict[str, _Spelled] = {name: _Spelled(is_sure=True, is_nested=True) for name in facts}
     suspects: list[TensorSpec] = []
     others: list[TensorSpec] = []
     for keys, tensor in entries:
@@ -81,13 +81,13 @@ def optimizers(entries: Entries, facts: Mapping[str, OptimizerFacts]) -> tuple[O
     return tuple(_optimizer(name, one, facts.get(name)) for name, one in sure.items())
 
 
-def _optimizer(name: str, found: _Found, facts: OptimizerFacts | None) -> Optimizer:
+def _optimizer(name: str, found: _Spelled, facts: OptimizerFacts | None) -> Optimizer:
     groups, numbers = facts or ((), {})
     return Optimizer(name, groups, found.state, numbers, frozenset(found.tensors))
 
 
 def _place_all(
-    suspects: Sequence[TensorSpec], others: Sequence[TensorSpec], found: dict[str, _Found]
+    suspects: Sequence[TensorSpec], others: Sequence[TensorSpec], found: dict[str, _Spelled]
 ) -> Iterator[TensorSpec]:
     """Add `suspects` to the optimizers whose states they are. Yields those that are not a state."""
     if not suspects:
@@ -98,7 +98,7 @@ def _place_all(
         if place is None:
             yield tensor
             continue
-        owner = found.setdefault(place.owner, _Found())
+        owner = found.setdefault(place.owner, _Spelled())
         owner.add(place.parameter, place.kind, tensor)
         owner.is_nested |= tensor.name.startswith(_below(place.owner, _STATE))
         is_of_its_shape = place.kind in FULL and known.get(place.parameter) == tensor.shape
@@ -155,7 +155,7 @@ def _by_kind(before: list[str], kind: str, after: list[str], known: Mapping[str,
     return None
 
 
-def _claim(tensors: Iterable[TensorSpec], found: Mapping[str, _Found]) -> None:
+def _claim(tensors: Iterable[TensorSpec], found: Mapping[str, _Spelled]) -> None:
     """Add to each optimizer what else it holds: states of kinds that are not known, options, scales of gradients."""
     prefixes = {prefix: one for name, one in found.items() for prefix in _prefixes(name, one)}
     if not prefixes:
@@ -172,7 +172,7 @@ def _claim(tensors: Iterable[TensorSpec], found: Mapping[str, _Found]) -> None:
         one.tensors.add(tensor.name)
 
 
-def _prefixes(name: str, found: _Found) -> Iterator[str]:
+def _prefixes(name: str, found: _Spelled) -> Iterator[str]:
     """What begins the names of an optimizer's tensors."""
     if found.is_nested:
         yield _below(name, _STATE)

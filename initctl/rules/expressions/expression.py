@@ -11,7 +11,7 @@ from initctl.rules.expressions.terms import identifiers
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from initctl.rules.expressions.terms import Lookup, Tree, Value
+    from initctl.rules.expressions.terms import Tree, Value, ValueOf
 
 
 class Expression(NamedTuple):
@@ -29,7 +29,7 @@ class Expression(NamedTuple):
     def names(self) -> frozenset[str]:
         return frozenset(use.name for use in identifiers(self.tree))
 
-    def value(self, lookup: Lookup) -> Value:
+    def value(self, lookup: ValueOf) -> Value:
         """Its value, if `lookup` returns what a name stands for, or raises `KeyError` with the reason.
 
         Raises `Undefined`. Numbers are finite.

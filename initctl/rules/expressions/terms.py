@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Value = int | float | str | bool | tuple["Value", ...]
 """What a part of an expression can come to; a tuple is a shape, or a list of config.json."""
-Lookup = Callable[[str], Value]
+ValueOf = Callable[[str], Value]
 """What a name stands for; `KeyError` with the reason if it stands for nothing."""
 
 FIRST = "first"
@@ -52,7 +52,7 @@ class Literal(NamedTuple):
     place: Excerpt
     constant: int | float | str | bool
 
-    def value(self, _: Lookup) -> Value:
+    def value(self, _: ValueOf) -> Value:
         return self.constant
 
 
@@ -60,7 +60,7 @@ class Identifier(NamedTuple):
     place: Excerpt
     name: str
 
-    def value(self, lookup: Lookup) -> Value:
+    def value(self, lookup: ValueOf) -> Value:
         try:
             return _finite(lookup(self.name), self)
         except KeyError as reason:
@@ -74,7 +74,7 @@ class Subscript(NamedTuple):
     of: Identifier
     at: Tree
 
-    def value(self, lookup: Lookup) -> Value:
+    def value(self, lookup: ValueOf) -> Value:
         of, index = self.of.value(lookup), self.at.value(lookup)
         if not isinstance(of, tuple):
             raise Undefined(f"{self.of.name} is not a list", self.of)
@@ -92,7 +92,7 @@ class Operation(NamedTuple):
     function: str
     operands: tuple[Tree, ...]
 
-    def value(self, lookup: Lookup) -> Value:
+    def value(self, lookup: ValueOf) -> Value:
         if self.function == FIRST:
             return _first(self.operands, lookup)
         if self.function in WORDS:
@@ -108,7 +108,7 @@ class Compared(NamedTuple):
     operands: tuple[Tree, ...]
     signs: tuple[str, ...]
 
-    def value(self, lookup: Lookup) -> Value:
+    def value(self, lookup: ValueOf) -> Value:
         pairs = pairwise([part.value(lookup) for part in self.operands])
         return all(_holds(self, sign, *pair) for sign, pair in zip(self.signs, pairs, strict=True))
 
@@ -129,7 +129,7 @@ def identifiers(tree: Tree) -> Iterator[Identifier]:
                 waiting += operands
 
 
-def _first(operands: Sequence[Tree], lookup: Lookup) -> int | float:
+def _first(operands: Sequence[Tree], lookup: ValueOf) -> int | float:
     """The value of the first of `operands` that has one. Raises the first's `Undefined` if none has."""
     undefined: list[Undefined] = []
     for operand in operands:
@@ -153,7 +153,7 @@ def _finite(value: Value, tree: Tree) -> Value:
     return number if abs(number) >= _EXACT else value
 
 
-def _number(tree: Tree, lookup: Lookup) -> int | float:
+def _number(tree: Tree, lookup: ValueOf) -> int | float:
     return _checked_number(tree.value(lookup), tree)
 
 
@@ -163,7 +163,7 @@ def _checked_number(value: Value, tree: Tree) -> int | float:
     return value
 
 
-def _truth(tree: Tree, lookup: Lookup) -> bool:
+def _truth(tree: Tree, lookup: ValueOf) -> bool:
     value = tree.value(lookup)
     if not isinstance(value, bool):
         raise Undefined(f"{_described(value)} is neither true nor false", tree)
