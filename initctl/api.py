@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     Path = str | os.PathLike[str]
 
-_CONVERSIONS = "; only a conversion needs none: to another format with -o, or to shards with --max-shard-size 5GB"
+_CONVERSIONS = "; a conversion alone needs no rules: -o for another format, or --max-shard-size 5GB for shards"
 """What goes without rules, as a hint says it."""
 
 
 def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
-    """What `apply` would do to `checkpoint`, to the tensor. Only the checkpoint's table is read; nothing is written.
+    """What `apply` would do to `checkpoint`, tensor by tensor. No tensor values are read; nothing is written.
 
     Args:
         checkpoint: a file of safetensors or of torch.save, an index of shards, a directory that holds one of them, or
@@ -52,8 +52,8 @@ def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None
     Args:
         path: the file.
         checkpoint: the path of that checkpoint, if it was moved or copied. By default the path that it had then.
-        result: a checkpoint that the plan gave, in whatever format and files: the plan is for this one then, as
-            `verify` needs it if the original is gone.
+        result: a checkpoint that this plan produced, in any format. The plan is restored for it; `verify` needs this
+            if the original is gone.
 
     Raises:
         InputError: the file is not a plan, or is damaged; or the checkpoint cannot be read.
@@ -85,26 +85,26 @@ def apply(
 ) -> Applied:
     """Initialize the tensors that a plan fills, and write the checkpoint to `output`, or back `in_place`.
 
-    What no rule decides is the same to the byte. `output` appears complete, in one step, replacing what was there;
-    on an error it is as it was.
+    Tensors that no rule decides stay identical, byte for byte. `output` appears complete, in one step, and replaces
+    what was there; after an error the old content is unchanged.
 
     Args:
         plan: a plan; or a checkpoint, which is planned for first, with what is `asked` as for `initctl.plan`.
-        output: a file, or, if the checkpoint is a directory or an index, a directory. If it is of another kind than the
-            checkpoint, this is converted: to one file if the output ends with `.safetensors`, or with `.pt`, `.pth`,
-            `.bin` or `.ckpt` as a file of torch.save; to a directory of safetensors shards if it is a directory, or
-            ends with a slash. Then there may be no rules. `X.bin` becomes `X.safetensors` in a directory, with or
-            without shards; `pytorch_model` becomes `model`. If the ending is not known, there is a warning.
+        output: a file, or, if the checkpoint is a directory or an index, a directory. A different kind of output
+            converts the checkpoint: `.safetensors` gives one safetensors file; `.pt`, `.pth`, `.bin` or `.ckpt` one
+            torch.save file; a directory, or a path ending in a slash, safetensors shards. A conversion needs no rules.
+            In a directory `X.bin` becomes `X.safetensors`, with or without shards; `pytorch_model` becomes `model`. If
+            the ending is not known, there is a warning.
         in_place: replace the checkpoint itself; then there is no `output`. "patch" overwrites only the bytes of ruled
             tensors, and costs what these cost, however large the rest is. It is not atomic: if interrupted, some
             tensors hold new values, and the same call completes it.
-        overwrite: by default a file at `output` is replaced if it is a checkpoint; True replaces whatever file is
-            there, and False nothing.
+        overwrite: None replaces a file at `output` only if it is a checkpoint; True replaces any file; False replaces
+            nothing.
         max_shard_size: convert to a directory of shards, each with tensors of at most this size: `500MB`, `5GB`.
-        stale: what happens to a directory's files that hold the same model once more (another format, an export), and
-            would keep its old values: `keep` carries them along unchanged, `drop` leaves them out, or removes them in
-            place. Without it, such a directory is refused.
-        threads: how many compute and copy; by default as many as the process may use processors.
+        stale: what to do with other files in the directory that hold the same model (another format, an export) with
+            its old values: `keep` carries them along unchanged, `drop` leaves them out, or removes them in place.
+            Without it, such a directory is refused.
+        threads: number of threads; by default one for each processor that the process may use.
         on_event: called with the plan before anything is written, then with each engine that is `Chosen`, now and then
             with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
 
@@ -148,16 +148,16 @@ def verify(
     on_event: Callable[[Plan | Event], None] | None = None,
     **asked: Unpack[Asked],
 ) -> Verification:
-    """Whether `result` is just what a plan gives: every value is computed once more, and compared.
+    """Whether `result` is exactly what a plan produces: every value is computed again and compared.
 
-    All that the plan keeps must be as it is in the checkpoint that it is for: to the byte, unless `result` was
-    converted. What is returned is true if it holds, so that `assert initctl.verify(…)` is a check.
+    Everything that the plan keeps must be unchanged: byte for byte, unless `result` was converted. The returned object
+    is true if all of it matches, so `assert initctl.verify(…)` is a check.
 
     Args:
-        plan: a plan; or a checkpoint, which is planned for first, with what is `asked` as for `initctl.plan`. Between
-            two checkpoints there may be no rules.
-        result: what is verified. Without it that is the plan's checkpoint itself, as it is now: whether it holds the
-            values that the plan gives. Then nothing says what the rest should be.
+        plan: a plan; or a checkpoint, which is planned for first, with what is `asked` as for `initctl.plan`.
+            Comparing two checkpoints needs no rules.
+        result: the checkpoint to verify; by default the plan's own, as it is now. Then only filled values are checked:
+            there is no original to compare the rest with.
         sample: compare only this many elements of each tensor.
         threads, on_event: as for `apply`.
 
@@ -237,7 +237,7 @@ def _made(plan: Plan, asked: Asked) -> Plan:
 
 
 def _as_it_is(plan: Plan) -> Plan:
-    """`plan` for its checkpoint as this is now, if it has been written to since it was planned for."""
+    """`plan`, restored for its checkpoint as it is now, if that was written to after planning."""
     from initctl.planning.saved import SavedPlan
 
     try:
@@ -248,7 +248,7 @@ def _as_it_is(plan: Plan) -> Plan:
 
 
 def _result(path: Path, original: Checkpoint) -> Checkpoint:
-    """The checkpoint at `path`, which came of `original`, with the same files of optimizers beside its weights."""
+    """The checkpoint at `path`, written from `original`, with the same optimizer files beside its weights."""
     from initctl.formats import beside, with_beside
     from initctl.planning.documents import read_alike, tensors_digest
 
@@ -264,7 +264,7 @@ def _result(path: Path, original: Checkpoint) -> Checkpoint:
 def _check_output(
     output: str | None, *, in_place: bool | Literal["patch"], overwrite: bool | None, is_sharded: bool
 ) -> None:
-    """Raise `UsageError` if these do not say one thing together."""
+    """Raise `UsageError` if the output options contradict each other."""
     if in_place not in (False, True, "patch"):
         raise UsageError(Problem("output.patch", f"in_place: {shown(in_place)} is neither True, False nor 'patch'"))
     if bool(in_place) == (output is not None):

@@ -76,7 +76,7 @@ def plan(path: Path, rules: Sequence[str] = (), **options: Any) -> Plan:
         (lambda at: plan(at, ["*=gaussian"]), "no initializer is called gaussian; did you mean normal?"),
         (lambda at: plan(at, ["*=torch.nn.init.Zeros_"]), "did you mean zeros?"),
         (lambda at: plan(at, ["*=normal:STD=1"]), "normal has no parameter STD; did you mean std?"),
-        (lambda at: plan(at, ["*=normal:std=Fan_In"]), "no name Fan_In is known; did you mean fan_in?"),
+        (lambda at: plan(at, ["*=normal:std=Fan_In"]), "unknown name Fan_In; did you mean fan_in?"),
         (lambda at: plan(at, ["*=kaiming_normal:nonlinearity=Relu"]), "did you mean relu?"),
         (lambda at: plan(at, ["*=kaiming_normal:nonlinearity=swish"]), "did you mean silu?"),
         (lambda at: plan(at, ["*=kaiming_normal:mode=FAN_OUT"]), "did you mean fan_out?"),

@@ -1,9 +1,9 @@
 """Plan → bytes in place: kept bytes copied, ruled bytes computed, in tasks, by several threads; then one commit.
 
-execute.py        where to, and by whom
+execute.py        chooses how the result is written, and starts the workers
 outputs.py        which kind of checkpoint an output path asks for, by its ending
 destination.py    what an output path means for a checkpoint, and when it is refused
-carried.py        which other files of a directory go along
+carried.py        which other files of a directory are copied too
 content.py        what the files of a result are made of
 rewriting.py      the input's own files, written anew or patched
 converting.py     another format, or other shards: new files

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 class Content(NamedTuple):
-    """A new file with a `layout`, which gets the permissions `mode`: its `targets` are computed.
+    """One new file: its `layout` and permissions `mode`.
 
-    Of the file `source`, if there is one, the ranges that are `kept` are copied to where they are there. What is
-    `moved` are parts of tensors, each to where its tensor begins. Files of the input must hold what the `checked`
-    checksums say.
+    `targets` are computed; `kept` ranges of `source` are copied to the same offsets; `moved` are parts of tensors, with
+    the offset at which the tensor begins. The `checked` checksums of input files are verified first.
     """
 
     layout: Layout

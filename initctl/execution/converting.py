@@ -27,8 +27,8 @@ _LARGEST_FILE = 2**63
 
 
 def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[str]) -> Draft:
-    """The checkpoint's tensors, ties once, each in one piece in row-major order: in one file called `name`; or in
-    shards, and with them the input's other files but those `dropped`.
+    """The checkpoint's tensors, each tied tensor once, each in one piece in row-major order: in one file called `name`;
+    or in shards, and with them the input's other files but those `dropped`.
 
     Raises `FitError` if the format cannot hold them.
     """

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _READ_AND_WRITE = 0o666
 _READ = 0o444
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
-"""Names of what the process has open, which lead to a file or a pipe that is not to be replaced."""
+"""Paths of the process's own open files, which must not be replaced."""
 _ATTEMPTS = 100
-"""To read a directory that is replaced again and again."""
+"""Attempts to list a directory that another process keeps replacing."""
 _ELSEWHERE = "write to another file with -o"
 
 
@@ -37,7 +37,7 @@ class Destination(NamedTuple):
 def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, overwrite: bool | None) -> Destination:
     """Where `output` is, for a result of `checkpoint` that is a file or a directory.
 
-    A symbolic link is followed, so that it goes on to lead to the result. Raises `UsageError` if it is the input,
+    A symbolic link is followed, so that it still points to the result. Raises `UsageError` if it is the input,
     `StorageError` if its directory is missing, and `ConflictError` if something is there that must stay: a file that is
     not a checkpoint stays unless `overwrite` is true, and everything if it is false.
     """
@@ -69,7 +69,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
-    """The input's permissions, or what they come to where one of both is a file and the other a directory."""
+    """The input's permissions, or the equivalent if one is a file and the other a directory."""
     if checkpoint.is_directory == is_directory:
         return os.stat(checkpoint.target).st_mode
     mode = checkpoint.files[0].mode & _READ_AND_WRITE
@@ -77,7 +77,7 @@ def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
 
 
 def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:
-    """Refuse to replace `files` of `checkpoint` where others see them under other names. Raises `ConflictError`.
+    """Refuse to replace `files` of `checkpoint` if they are also visible under other names. Raises `ConflictError`.
 
     A distributed checkpoint is never replaced: `UsageError`.
     """
@@ -97,17 +97,17 @@ def check_not_linked(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) ->
     for file in files:
         path = os.path.join(checkpoint.directory, file.name)
         if os.path.islink(path):
-            message = f"{shown(path)}: is a link, and what it leads to would be overwritten"
+            message = f"{shown(path)}: is a symbolic link; its target would be overwritten"
             raise ConflictError(Problem("output.link", message, f"name {shown(os.path.realpath(path))}"))
 
 
 def real_path(checkpoint: Checkpoint, file: CheckpointFile) -> str:
-    """Where the content of `file` lies, if its name in the directory of `checkpoint` is a link."""
+    """The real path of `file`, if its name in the directory of `checkpoint` is a link."""
     return os.path.realpath(os.path.join(checkpoint.directory, file.name))
 
 
 def check_not_here(path: str) -> None:
-    """Refuse to exchange a directory that this process works in: a shell would go on in the old one, which is gone."""
+    """Refuse to replace the working directory: a shell would stay in the deleted one."""
     here = os.path.realpath(os.getcwd())
     if os.path.commonpath([here, path]) == path:
         message = f"{shown(path)}: is the working directory, or holds it, and would be replaced by a new directory"
@@ -117,7 +117,7 @@ def check_not_here(path: str) -> None:
 def check_not_cached(path: str) -> None:
     """Refuse a file of Hugging Face's cache, whose name is the hash of its content."""
     if in_hub_cache(path):
-        message = f"{shown(path)}: lies in the Hugging Face cache, where a file's name is the hash of its content"
+        message = f"{shown(path)}: is in the Hugging Face cache, where each file is named by the hash of its content"
         raise ConflictError(Problem("output.cached", message, _ELSEWHERE))
 
 

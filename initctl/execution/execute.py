@@ -1,4 +1,4 @@
-"""Plan → bytes: where to, and by whom."""
+"""Plan → bytes: chooses how the result is written, and starts the workers."""
 
 from __future__ import annotations
 
@@ -57,12 +57,13 @@ def execute(
 ) -> Written:
     """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
 
-    A file at `output` is replaced if it is a checkpoint; by `overwrite` whatever it is, or never.
-    `conversion` is what the output becomes if that is another kind than the input. Files of a directory that are
-    `dropped` do not go along. Memory does not grow with the checkpoint, but for initializers that need a whole tensor:
-    they have room for one at a time. Whatever is raised, what was there is as it was and nothing is left behind, but
-    for `UncertainError` and for what `on_event` raises on `Committed`: then the result is in place. In place, `patch`
-    overwrites only the ruled bytes: then `UncertainError` also says that some of them hold new values and some do not.
+    By default a file at `output` is replaced only if it is a checkpoint; `overwrite=True` replaces any file, False
+    none. `conversion` is what the output becomes if that is another kind than the input. Files of a directory that are
+    `dropped` do not go along. Memory does not grow with the checkpoint, except that one whole tensor is held for
+    initializers that need it. After an exception the old content is unchanged and nothing is left behind, with two
+    exceptions: after `UncertainError`, and after anything that `on_event` raises on `Committed`, the result is in
+    place. In place, `patch` overwrites only the ruled bytes: then `UncertainError` also says that some of them hold new
+    values and some do not.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     if output is not None:
@@ -79,7 +80,7 @@ def execute(
 def _to_new_path(
     writer: Writer, output: str, conversion: Conversion | None, dropped: Sequence[str], *, overwrite: bool | None
 ) -> Written:
-    """Write to the file `output`, or that of a directory into a new one, as a file that goes into a directory."""
+    """Write to `output`: as `conversion` says; else a new directory if the checkpoint is one or `output` names one."""
     checkpoint = writer.checkpoint
     kept_as_directory = checkpoint.is_directory or names_directory(output)
     is_directory = conversion.is_directory if conversion else kept_as_directory

@@ -94,15 +94,15 @@ class Outcome(NamedTuple):
 
 
 def outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> Outcome:
-    """What becomes of `checkpoint` by being written to `output`, or in place.
+    """What `checkpoint` is converted to, if anything, when written to `output` or in place.
 
     The ending of `output` decides which format a file has. A file of torch.save becomes a directory if `output` is one,
     or ends like one; any checkpoint does if shards have a `max_shard_size`. One file of safetensors is put into a
-    directory as it is. Raises `UsageError` if this is not offered.
+    directory as it is. Raises `UsageError` if initctl cannot write it.
     """
     found = _outcome_at(output, checkpoint, max_shard_size)
     if checkpoint.read_only and not found.conversion:
-        message = f"{shown(checkpoint.path)}: is {checkpoint.read_only}, which initctl reads and does not write"
+        message = f"{shown(checkpoint.path)}: is {checkpoint.read_only}, which initctl can read but not write"
         raise UsageError(Problem("output.read_only", message, f"convert it: {_NAME_ANOTHER} with -o"))
     return found
 
@@ -114,7 +114,7 @@ def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str 
     found = ending(output, WRITTEN)
     if max_shard_size is not None:
         if not is_directory and found in (*WRITTEN, *FOREIGN, *TEXTS):
-            message = f"{shown(output)}: names a file, and shards of a size go to a directory"
+            message = f"{shown(output)}: names a file, but --max-shard-size writes a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
         return Outcome(_to_shards(max_shard_size))
     if is_directory:
@@ -141,13 +141,13 @@ def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
     if wanted := WRITTEN.get(found):
         return Outcome(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
     if not checkpoint.is_directory and found == ending(checkpoint.target):
-        return Outcome()  # whoever named the input so means the same by it
+        return Outcome()  # same ending as the input: keep its format
     if found in FOREIGN:
         hint = "name the directory of the shards" if found == ".json" and "index" in output else _NAME_ANOTHER
         message = f"{shown(output)}: initctl does not write {FOREIGN[found]} files"
         raise UsageError(Problem("output.ending", message, hint))
     kind, usual = ("safetensors", ".safetensors") if own is SAFETENSORS else ("a file of torch.save", ".pt")
-    message = f"{shown(output)}: is written as {kind}; name it {usual}"
+    message = f"{shown(output)}: is written as {kind}; give it the ending {usual}"
     return Outcome(warnings=(Problem("output.ending", message),))
 
 

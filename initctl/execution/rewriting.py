@@ -27,7 +27,7 @@ def rewritten(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:
 
 
 def _content(writer: Writer, file: CheckpointFile) -> Content:
-    """One of the checkpoint's files, filled. Checksums are renewed, but not zeros in the place of one."""
+    """One of the checkpoint's files, filled. Checksums are renewed; zeros in place of one stay zero."""
     filled = FilledFile.of(file, writer.targets.get(file.name, ()))
     stale = filled.stale
     if not all(checksum.value for checksum in stale):
@@ -39,18 +39,18 @@ def _content(writer: Writer, file: CheckpointFile) -> Content:
 def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
     """Patch the files that are `touched`: overwrite what is filled of them.
 
-    Looks at no checksums: a patch that was interrupted left some of them unfinished. Raises `UsageError` if new values
+    Does not verify checksums: an interrupted patch leaves some unfinished. Raises `UsageError` if new values
     depend on old ones: the same command could not complete it.
     """
     checkpoint = writer.checkpoint
     if writer.olds:
         names = listed([shown(part.tensor.name) for part in writer.olds])
-        message = f"patch: {names}: filled from what is there, which a patch overwrites"
+        message = f"patch: {names}: computed from old values, which a patch overwrites"
         raise UsageError(Problem("output.patch", message, "leave --patch out"))
     check_in_place(checkpoint, touched)
     check_not_linked(checkpoint, touched)
     writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
-    writer.computer()  # can be had, before anything is overwritten
+    writer.computer()  # fail now if no engine can be loaded, before anything is overwritten
     overwriting = False
     try:
         for file in touched:
@@ -90,5 +90,5 @@ def _unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError
     """The error for a patch that stopped in the middle."""
     why = str(reason) or type(reason).__name__
     message = f"{shown(checkpoint.path)}: holds new values in a part of its tensors and old ones in the rest: {why}"
-    hint = "the same command completes it, once nothing stands in its way"
+    hint = "fix the cause, then run the same command to complete it"
     return UncertainError(Problem("patch.unfinished", message, hint))

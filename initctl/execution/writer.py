@@ -55,7 +55,7 @@ class Writer:
         self._computer: Computer | None = None
 
     def computer(self) -> Computer:
-        """What computes. When it is asked for first, engines are chosen, and loaded or compiled: this takes time."""
+        """The computer. The first call chooses, loads or compiles engines, which takes time."""
         if not self._computer:
             engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
             self._computer = Computer(self.plan.seed, engines, self.olds)
@@ -87,8 +87,8 @@ class Writer:
         may_replace: Callable[[], None] | None,
         without: Container[str] | None = None,
     ) -> None:
-        """Write the files of `draft`. They share a directory with all other files that are at the target, but those
-        `without` one, if that is given. Raises what `new_file` does, and what `may_replace` does.
+        """Write the files of `draft`. With `without`, all other files at the target are linked in, except these. Raises
+        what `new_file` does, and what `may_replace` does.
         """
         self._begin(draft)
         with StagedDirectory(target.path) as staged:
@@ -115,7 +115,7 @@ class Writer:
         self.plan.check_sources()
 
     def _write(self, draft: Draft, files: Iterable[tuple[Content, NewFile]]) -> None:
-        """Write new files, and bring them to the disk: for all of them room is taken first."""
+        """Write new files, and bring them to the disk; space for all of them is reserved first."""
         with TensorReader(self.checkpoint, draft.sources) as reader:
             prepared = [(self._prepared(content, new, reader), new) for content, new in files]
             for content, new in prepared:
@@ -128,7 +128,7 @@ class Writer:
                 new.sync(content.mode)
 
     def _prepared(self, content: Content, new: NewFile, reader: TensorReader) -> Content:
-        """Give `new` its size and take room for it. What is left of `content` cannot be shared with its source."""
+        """Give `new` its size and space. Returns `content` with the kept ranges that its source could not share."""
         size, rest = content.layout.size, content.kept
         with new.opened() as descriptor, storage_errors(new.target):
             os.ftruncate(descriptor, size)
@@ -180,7 +180,7 @@ class Writer:
                         self.fill_elements(descriptor, [target._replace(law=law)])
 
     def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
-        """Make a `change` to each of `checksums`: it takes no time that counts."""
+        """Apply `change` to each of `checksums`; this counts as no progress."""
         self.workers.run(Task(0, partial(change, descriptor, checksum)) for checksum in checksums)
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Computer:
     """Computes runs under a seed, each by the engine of its device, in a buffer that each thread has of its own.
 
-    `olds` are what tensors hold that are filled from that, by the parts that are filled.
+    `olds` are the old values that laws read, by the part that is filled.
     """
 
     def __init__(self, seed: int, engines: Mapping[str, Engine], olds: Mapping[TensorPart, Old] | None = None) -> None:
@@ -70,8 +70,8 @@ class Computer:
                 yield ElementRun(numbers, action, offset, numel * width)
 
     def parts(self, runs: Sequence[ElementRun]) -> Iterator[tuple[Sequence[ElementRun], Bytes]]:
-        """The runs and bytes of one part after another of `runs`, which are of one device and without a gap. Bytes stay
-        until the next.
+        """Consecutive parts of `runs` with their bytes, which are valid until the next part. The runs are of one
+        device, without a gap.
         """
         engine = self.engines[runs[0].action.device]
         buffer = self._buffer(engine)
@@ -122,7 +122,7 @@ def _unfit(action: Action, fact: Exception) -> FitError:
     place = f"tensor {shown(action.tensor.name)}"
     match fact:
         case Unusable():
-            hint = "mend the package that adds it"
+            hint = "fix the package that adds it"
             problem = Problem("initializer.values", f"{place}: {action.initializer}: {fact}", hint)
         case Overflow():
             place = f"{action.rule}: {place} {list(action.tensor.shape)}"

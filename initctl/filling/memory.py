@@ -56,12 +56,12 @@ def _check_fits(action: Action, law: WholeLaw, room: int | None, where: str, hin
     if room is not None and law.workspace > room:
         needed, there = (f"{nbytes / _GIGABYTE:.3g} GB" for nbytes in (law.workspace, room))
         place = f"{action.rule}: tensor {shown(action.tensor.name)}"
-        message = f"{place}: {action.initializer} takes about {needed} of memory at once, and {there} are {where}"
+        message = f"{place}: {action.initializer} needs about {needed} of memory at once, but only {there} is {where}"
         raise StorageError(Problem("storage.memory", message, hint))
 
 
 def _limits() -> Iterator[int]:
-    """Bytes that the machine, the control group and the process's own limit still allow, where they can be told."""
+    """Bytes that the machine, the control group and the process's own limit still allow, if known."""
     yield from _machine()
     yield from _control_groups()
     yield from _process()
@@ -74,7 +74,7 @@ def _machine() -> Iterator[int]:
 
 
 def _control_groups() -> Iterator[int]:
-    """A group is limited by itself and by all that it lies in."""
+    """A group is subject to its own limit and those of all its parents."""
     for line in _lines(_OWN_GROUP):
         _, controllers, path = line.strip().split(":", 2)
         version = _VERSIONS.get("memory" if "memory" in controllers.split(",") else controllers)

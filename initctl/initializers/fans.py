@@ -28,7 +28,7 @@ _MANY = {"o": "outputs", "i": "inputs"}
 
 
 class Arrangement(TypedDict, total=False):
-    """How a rule says that a weight lies."""
+    """How a rule says that a weight is laid out."""
 
     layout: str | None
     transposed: str

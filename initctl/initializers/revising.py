@@ -167,14 +167,14 @@ def copy(tensor: TensorSpec, *, row: int | None, **given: str) -> Resolved:
     """`from` is another tensor's name, or `CHECKPOINT#NAME`; a word of Python's, which no parameter can be called."""
     file, mark, name = given["from"].rpartition(FILE_MARK)
     if row is not None and not tensor.shape:
-        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
+        raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
     return Resolved(CopiedTensor(Source(name, file if mark else None), row))
 
 
 def mean_rows(tensor: TensorSpec, *, of: str, std: float) -> Resolved:
     _check_real(tensor)
     if not tensor.shape:
-        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
+        raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
     first, _, last = of.partition(":")
     count = tensor.shape[0]
     start, stop = (int(bound) if bound else end for bound, end in ((first, 0), (last, count)))
@@ -191,7 +191,7 @@ def match_stats(tensor: TensorSpec) -> Resolved:
 
 def permute_rows(tensor: TensorSpec) -> Resolved:
     if not tensor.shape:
-        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
+        raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
     return Resolved(PermutedRows())
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BRIDGED = 4 << 10
 """Bytes between two elements up to which reading them too costs less than a call for each element."""
 _NEAR = 1 << 20
-"""Runs that begin within as many bytes of a file are read at once, with what is between them."""
+"""Runs that begin in the same window of this many bytes are read at once, with what is between them."""
 _WHOLE_NUMBERS = (1, 2, 4, 8)
 """Bytes of the numbers that NumPy has."""
 
@@ -101,7 +101,7 @@ class TileOrder(NamedTuple):
         return np.ascontiguousarray(elements.transpose(self._axes)).view(np.uint8).reshape(-1)
 
     def as_in_tensor(self, content: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
-        """The elements in the file's order, in row-major order, repeated where `shape` is larger than the tile."""
+        """The elements in the file's order, in row-major order, repeated if `shape` is larger than the tile."""
         elements = content.view(self.element).reshape([self.shape[dim] for dim in self.dims])
         restored = elements.transpose(np.argsort(self._axes)).reshape(self.shape)
         return np.ascontiguousarray(np.broadcast_to(restored, shape)).view(np.uint8).reshape(-1)

@@ -30,8 +30,8 @@ class Located(NamedTuple):
 class Action(NamedTuple):
     """One tensor that a rule fills, or some `rows` of it.
 
-    `initializer` is the initializer's own name, `arguments` what it was called with, defaults included where they are
-    not of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
+    `initializer` is the initializer's own name, `arguments` what it was called with, including defaults, except
+    of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
     `law` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
     own name, or from `stream`, the name of a tensor that this is a copy of.
     """
@@ -63,7 +63,7 @@ class Action(NamedTuple):
 
     @property
     def params(self) -> dict[str, int | float | str]:
-        """Arguments and derived numbers; where both have a name, the derived number holds."""
+        """Arguments and derived numbers; if both have a name, the derived number wins."""
         return {**self.arguments, **self.derived}
 
     def to_json(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Kept(NamedTuple):
 
 
 def _json(entry: Action | Kept, done: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON says of an action, of which it says what is `done`, or of what is kept."""
+    """The JSON of an action or of a kept part; `done` are the fields that only an action has."""
     tensor, part = entry.tensor, entry.part
     return {
         "tensor": tensor.name,

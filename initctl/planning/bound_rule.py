@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class BoundRule(NamedTuple):
-    """A rule with its initializer and the arguments of that; without an initializer it keeps."""
+    """A rule with its bound initializer; None means that it keeps tensors."""
 
     rule: Rule
     initializer: BoundCall | None
 
     @property
     def arrangement(self) -> Arrangement:
-        """How it says that a weight lies."""
+        """How the rule says a weight is laid out."""
         return arrangement_of(self.initializer.values) if self.initializer else Arrangement()
 
     @property
@@ -35,7 +35,7 @@ class BoundRule(NamedTuple):
 
     @property
     def expressions(self) -> list[Expression]:
-        """All that it computes for a tensor."""
+        """Every expression that it evaluates for a tensor."""
         rows = self.rule.selector.rows.bounds if self.rule.selector.rows else ()
         arguments = self.initializer.expressions.values() if self.initializer else ()
         return [*([self.rule.where] if self.rule.where else []), *rows, *arguments]
@@ -89,11 +89,11 @@ def _initializer(rule: Rule) -> BoundCall | None:
 
 
 def _check_names(expression: Expression, rule: Rule, place: str) -> None:
-    """Raise `RuleError` if `expression`, which is at `place`, uses a name that no tensor can give a meaning to."""
+    """Raise `RuleError` if `expression`, which is at `place`, uses a name that is undefined for every tensor."""
     known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
     for name in sorted(expression.names.difference(known)):
         if not (name.startswith(CONFIG) or _is_of_sibling(name)):
-            message = f"{place}{shown(expression.text)}: no name {shown(name)} is known"
+            message = f"{place}{shown(expression.text)}: unknown name {shown(name)}"
             raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
 
 

@@ -18,7 +18,7 @@ AUTO = "auto"
 
 
 def placed(actions: Sequence[Action], device: str) -> list[Action]:
-    """`actions` on `device`: the processor, any that torch knows, or `auto`: each where it is done soonest.
+    """`actions` with their device set: `cpu`, any device that torch knows, or `auto`, the fastest for each.
 
     `auto` takes a GPU for QR decompositions alone, if they are large enough and there is one. Raises `UsageError` if
     torch knows no such device, `StorageError` if it is not there.
@@ -39,7 +39,7 @@ def _flops(action: Action) -> float:
 
 
 def _has_cuda() -> bool:
-    """Whether there is a GPU, and it answers."""
+    """Whether there is a GPU that works."""
     import torch
 
     from initctl.stream.engines.device import torch_device

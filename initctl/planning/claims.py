@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class Coverage:
     """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), that a
-    pattern may not touch (`left_alone`), that its condition leaves out, and that it cannot be asked about (`unfit`).
+    pattern may not touch (`left_alone`), that its condition leaves out, and on which its condition or rows cannot be
+    evaluated (`unfit`).
     """
 
     bound: BoundRule
@@ -63,7 +64,7 @@ def may_touch(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> boo
 
 
 def holds(condition: Expression, lookup: Lookup) -> bool:
-    """Whether the condition of a rule holds for a tensor. Raises `Unfit` if it has no answer."""
+    """Whether the condition of a rule holds for a tensor. Raises `Unfit` if it cannot be evaluated."""
     answer = _value(condition, lookup, "where ")
     if not isinstance(answer, bool):
         raise Unfit(f"where {shown(condition.text)}: is {shown(answer)}, neither true nor false")
@@ -73,12 +74,12 @@ def holds(condition: Expression, lookup: Lookup) -> bool:
 def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
     """The `rows` of a tensor that a rule takes. Raises `Unfit` if there are no such rows."""
     if not lookup.tensor.shape:
-        raise Unfit("it has no rows: it has no dims", needs="ndim >= 1")
+        raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
     count = lookup.tensor.shape[0]
     first, last = _row(rows.start, lookup), _row(rows.stop, lookup)
     for expression, row in ((rows.start, first), (rows.stop, last)):
         if expression and row is not None and not -count <= row <= count:
-            fault = f"rows {_written(first, last)} were asked for, and it has {count}"
+            fault = f"the rule takes rows {_written(first, last)}, but the tensor has {count}"
             raise Unfit(fault, expression.source)
     start, stop, _ = slice(first, last).indices(count)
     if start >= stop and count:

@@ -40,7 +40,7 @@ class Decided(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What becomes of a tensor, and of all that are alike: each of them is noted in `lists`."""
+    """The decision for a tensor and all that look the same; each is appended to every list in `lists`."""
 
     actions: Sequence[Action]
     kept: Sequence[Kept]
@@ -74,7 +74,7 @@ class _Judge:
         self._verdicts: dict[Hashable, _Verdict] = {}
 
     def verdict(self, tensor: TensorSpec) -> _Verdict:
-        """What becomes of `tensor`. What a rule loses to others, its coverage notes at once."""
+        """The decision for `tensor`. Also records at once which rules a rule lost to."""
         key = self._likeness.of(tensor)
         if (found := self._verdicts.get(key)) is None:
             found = self._first_verdict(tensor)
@@ -109,9 +109,7 @@ class _Judge:
     def _carried_out(
         self, tensor: TensorSpec, segments: Segments, faults: list[list[TensorSpec]]
     ) -> tuple[list[Action], list[Kept]]:
-        """An action for each of the `segments` that a rule fills and fits, and what is kept; where it is noted that a
-        rule does not fit is added to `faults`.
-        """
+        """Actions for `segments`, and what is kept; lists that collect misfits are added to `faults`."""
         actions: list[Action] = []
         kept: list[Kept] = []
         for span, claim in segments:
@@ -140,7 +138,7 @@ def _segments(tensor: TensorSpec, claims: Sequence[Claim]) -> Segments:
 
 
 def _noting(tensor: TensorSpec, claims: Sequence[Claim], segments: Segments) -> Iterator[list[TensorSpec]]:
-    """For each of the `claims`, where its coverage notes what it got or lost; to whom, it notes at once."""
+    """For each claim, the coverage's list that the tensor belongs in; updates `lost_to`."""
     for claim in claims:
         rows, coverage, _ = claim
         if any(decision is claim for _, decision in segments):

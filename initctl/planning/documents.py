@@ -1,5 +1,5 @@
-"""The document of a plan: what is in the file, whatever version of the file that is, and the digests in it, which tell
-a checkpoint's table, or just its tensors, from any other's.
+"""The document of a plan: what is in the file, whatever version of the file that is, and the digests in it, which
+identify a checkpoint's table, or just its tensors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST = 100_000_000
 
 
 def signed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with the digest of all else in it, so that nothing else is carried out."""
+    """`document` with a digest of its content, so that an altered plan is refused."""
     content = {key: value for key, value in document.items() if key != _DIGEST}
     return {**content, _DIGEST: _digest(content)}
 
@@ -45,7 +45,7 @@ def read_document(path: str) -> dict[str, Any]:
         malformed(shown(path), "is not as it was saved: its digest differs", "plan again")
     for key in ("checkpoint", "root", "component", "table", "tensors"):
         if not isinstance(document.get(key), str):
-            malformed(shown(path), f"is damaged: {key} is not a text", "plan again")
+            malformed(shown(path), f"is damaged: {key} is not a string", "plan again")
     return document
 
 
@@ -66,10 +66,7 @@ def malformed(name: str, fault: str, hint: str | None = None) -> NoReturn:
 
 
 def table_digest(checkpoint: Checkpoint) -> str:
-    """Of its tensors, and where their bytes lie.
-
-    A single file may be called otherwise.
-    """
+    """Digest of a checkpoint's tensors and of where their bytes are. A single file may be renamed."""
     named = checkpoint.is_directory
 
     def rows(tensors: Iterable[TensorSpec]) -> list[Any]:
@@ -86,7 +83,7 @@ def table_digest(checkpoint: Checkpoint) -> str:
 
 
 def tensors_digest(checkpoint: Checkpoint) -> str:
-    """Of its tensors' names, dtypes and shapes, wherever they lie."""
+    """Digest of tensor names, dtypes and shapes, in any files."""
     rows = sorted(
         (name, tensor.dtype.name, tensor.shape)
         for tensor in checkpoint.tensors
@@ -100,8 +97,8 @@ def read_alike(
 ) -> Checkpoint | None:
     """The checkpoint that `read` gives at a root, if `digest_of` it is the `wanted` one.
 
-    It is so at the `root` of another; or, if a conversion left that behind, as a whole. If the root is all, it
-    may have been found rather than asked for.
+    It is tried at `root`, then at "" because a conversion drops the root. If `root` is "", the default root is tried
+    first.
     """
     for place in (root, "") if root else (None, ""):
         with suppress(UsageError):  # nothing is there

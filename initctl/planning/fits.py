@@ -1,5 +1,5 @@
-"""One rule's initializer on one tensor: an action, if the tensor can hold what it gives, and the tensors are there that
-it reads; else a problem, one for all tensors that do not fit for the same reason.
+"""Applies a rule's initializer to a tensor: an action if the tensor can hold the values and every source tensor exists,
+otherwise a problem shared by all tensors that fail for the same reason.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def action_of(
     """What `initializer`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
     resolved = _fit(initializer, tensor)
     if rows and isinstance(resolved.law, RevisingLaw) and resolved.law.whole:
-        raise Unfit("it takes whole tensors, and this rule has some rows")
+        raise Unfit("it needs whole tensors, and this rule takes only some rows")
     sources = _sources(resolved.law, tensor, around) if isinstance(resolved.law, RevisingLaw) else {}
     name, arguments = initializer.initializer.name, initializer.told
     return Action(tensor, rule, name, arguments, resolved.numbers, resolved.law, rows=rows, sources=sources)
@@ -130,7 +130,7 @@ def _check_copied(law: CopiedTensor, tensor: TensorSpec, source: TensorSpec) -> 
     if tensor.dtype.is_floating != source.dtype.is_floating or tensor.dtype.parts != source.dtype.parts:
         raise Unfit(f"{place} holds {source.dtype.name}, which is another kind of number")
     if not tensor.dtype.is_floating and tensor.dtype != source.dtype:
-        raise Unfit(f"{place} holds {source.dtype.name}, and would not fit exactly")
+        raise Unfit(f"{place} holds {source.dtype.name}, which this tensor cannot hold exactly")
 
 
 class Unfits:
@@ -140,7 +140,7 @@ class Unfits:
         self._found: dict[tuple[Rule, str], tuple[Unfit, list[TensorSpec]]] = {}
 
     def noting(self, rule: Rule, fact: Unfit, fault: str) -> list[TensorSpec]:
-        """Where tensors are noted on which `rule` has a `fault`."""
+        """The list that collects the tensors on which `rule` has this `fault`."""
         return self._found.setdefault((rule, fault), (fact, []))[1]
 
     def problems(self, actions: Iterable[Action]) -> list[Problem]:
@@ -161,7 +161,7 @@ def _problem(rule: Rule, fault: str, fact: Unfit, tensors: Sequence[TensorSpec],
 
 
 def _way_out(rule: Rule, needs: str) -> str:
-    """How to leave out of `rule` what it cannot serve, since it serves others: tensors that fulfill `needs`."""
+    """A hint on how to exclude the tensors that `rule` cannot fill; it fits others, which fulfill `needs`."""
     condition = f"'and {needs}' to its condition" if rule.where else f"'where {needs}' to the rule"
     if not rule.where and rule.origin.is_table:
         condition = f'where = "{needs}" to the rule'

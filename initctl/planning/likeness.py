@@ -18,7 +18,7 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
 class Likeness:
-    """All that `rules` can see of a tensor. They decide alike two tensors in which it is equal.
+    """Everything that `rules` can see of a tensor. Tensors with equal keys are decided alike.
 
     That is its dtype and shape, whether it can be written, whether patterns may touch it (its name is not closed to
     them, and the model does not compute it), and its name: the digits in it only as far as a rule tells them apart.

@@ -27,8 +27,8 @@ SIBLING = "sibling."
 
 @dataclass
 class Lookup:
-    """What a name stands for in the expressions of `rule` on `tensor`. Called with one, it returns the value, or raises
-    `KeyError` with the reason why there is none.
+    """Resolves names in the expressions of `rule` for `tensor`. Calling it with a name returns the value; a `KeyError`
+    says why there is none.
     """
 
     rule: Rule
@@ -59,12 +59,12 @@ class Lookup:
 
     @cached_property
     def captured(self) -> Mapping[str, int]:
-        """The numbers in the tensor's name that the rule's pattern calls something."""
+        """The numbers that the rule's pattern captures from the tensor's name."""
         names = self.rule.selector.names
         return names.captured(self.tensor.name, self.around.numbers_for(names))
 
     def _variable(self, name: str) -> Value:
-        """Each is computed once, after those that it needs, however they use each other."""
+        """Variables are evaluated once, dependencies first."""
         variables = self.rule.scope.vars
         if name in self._variables:
             return self._variables[name]
@@ -107,7 +107,7 @@ class Lookup:
         return OF_A_TENSOR[asked](Lookup(self.rule, sibling, self.around))
 
     def fan(self, name: str) -> int:
-        """A fan as the rule says that the weight lies."""
+        """One fan, for the layout that the rule declares."""
         try:
             fans = {weight.fans for weight in weights(self.tensor.shape, **self.arrangement)}
         except Unfit as fact:
@@ -133,7 +133,7 @@ OF_A_TENSOR = {**OF_ANY_TENSOR, **OF_A_NAME}
 
 
 def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Value | None:
-    """What `config.json` says of a dotted key, or, if it says nothing, what the rule takes it to say."""
+    """The value of a dotted key in config.json, or else the rule's default for it."""
     found: Any = config
     for part in key.split("."):
         found = found.get(part) if isinstance(found, dict) else None

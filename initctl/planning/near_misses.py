@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 """A part of a name without anything that a pattern reads as more than itself."""
 _NUMBER = re.compile(r"\d+")
 _ROW = re.compile(r"\[([0-9]{1,18})\]$")
-"""What other languages take one row by."""
+"""The syntax of other languages for one row."""
 
 _FROM_THE_END = re.compile(r"(?<![^.])-[0-9]+(?![^.])")
 """A part of a name that is a number from the end."""
@@ -83,7 +83,7 @@ def _spelled(pattern: str, names: Sequence[str]) -> Iterator[str]:
 def nearest_names(pattern: str, names: Sequence[str]) -> list[str]:
     """The names most like `pattern`, nearest first.
 
-    Of names that differ in numbers only there is one: that with the numbers of `pattern`, else the first.
+    Of names that differ only in numbers, one is returned: the one with the numbers of `pattern`, else the first.
     """
     distinct: dict[str, str] = {}
     numbers = _NUMBER.findall(pattern)

@@ -35,7 +35,7 @@ def overview(parts: Sequence[Action | Kept], *, unfold: bool) -> Listing:
 
 
 def amount(totals: Totals, in_part: int = 0) -> str:
-    """So much; `in_part` of the tensors are not whole."""
+    """`totals` as text; `in_part` of the tensors are only partly affected."""
     if not totals.tensors:
         return "none"
     tensors = count(totals.tensors, "tensor")
@@ -45,13 +45,13 @@ def amount(totals: Totals, in_part: int = 0) -> str:
 
 
 def on_devices(actions: Iterable[Action]) -> Iterator[str]:
-    """How many tensors each other device than the processor computes."""
+    """How many tensors each device other than the CPU computes."""
     devices = Counter(action.device for action in actions if action.device != CPU)
     return (f"{count(number, 'tensor')} on {device}" for device, number in devices.items())
 
 
 def _name(part: Action | Kept) -> str:
-    """The tensor's name, with the rows where it is not taken whole."""
+    """The tensor's name, with its rows if only some are taken."""
     return part.tensor.name + (f"[{part.rows[0]}:{part.rows[1]}]" if part.rows else "")
 
 
@@ -71,7 +71,7 @@ def _rule(rule: Rule | None) -> str:
 
 
 def initializer_text(action: Action) -> str:
-    """The initializer with the numbers that decide: all of them, but for defaults that derived numbers stand for."""
+    """The initializer with its parameters, except defaults that derived numbers replace."""
     defaults = {p.name: p.default for p in REGISTRY.find(action.initializer).parameters}
     decisive = {
         name: value for name, value in action.arguments.items() if not action.derived or value != defaults.get(name)

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 class Plan(Displayed):
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
-    `resets` are actions on what is outside of the state dict: what an optimizer remembers of filled tensors. If that
-    was asked for, there are `buffers`: patterns for the names of tensors that are not parameters. `rules` are all that
-    count, and `config` is what `config.json` says, if they may ask for it: a plan that was loaded has neither.
+    `resets` are actions on what is outside of the state dict: what an optimizer remembers of filled tensors. `buffers`
+    are patterns for names of tensors that are not parameters; None means that no reset was asked for. `rules` are all
+    rules, and `config` is the parsed config.json, if they may ask for it; a loaded plan has neither.
     """
 
     checkpoint: Checkpoint
@@ -107,10 +107,10 @@ class Plan(Displayed):
         return "; ".join([*said, *_root(self.checkpoint), f"seed {self.seed}{rng}", *on_devices(self.actions)])
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the plan to the file `path`, so that `initctl.load_plan` gives it again, for just this checkpoint.
+        """Write the plan to the file `path`, so that `initctl.load_plan` can load it, for exactly this checkpoint.
 
-        The file appears in one step, and takes the place of a plan or an empty file; of another file only by
-        `overwrite`, else `ConflictError`. Raises `StorageError`, `UncertainError`, and `UsageError` if a file of the
+        The file appears in one step. It replaces a plan or an empty file; any other file only with `overwrite`,
+        otherwise it raises `ConflictError`. Raises `StorageError`, `UncertainError`, and `UsageError` if a file of the
         checkpoint is there.
         """
         from initctl.commit import write_file
@@ -137,8 +137,8 @@ class Plan(Displayed):
         return recipe_text(rules, self.seed, partial(config_value, self.config))
 
     def to_document(self) -> dict[str, Any]:
-        """The plan as it is saved: what is done to which tensor, with every number, and what tells the checkpoint's
-        table from any other's.
+        """The plan as it is saved: what is done to which tensor, with every number, and the digests that identify
+        the checkpoint's table.
         """
         return signed(
             {
@@ -166,7 +166,7 @@ class Plan(Displayed):
         return written + [reset.to_json() for reset in self.resets]
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as the `data` of a JSON document; warnings stand beside it there."""
+        """The plan as the `data` of a JSON document; warnings are a separate field."""
         return {
             "checkpoint": self.checkpoint.path,
             "format": self.checkpoint.format,
@@ -204,7 +204,7 @@ def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Itera
 
 
 def other_checkpoints(actions: Iterable[Action]) -> dict[str, Checkpoint]:
-    """The other checkpoints that tensors are filled from, by the paths that rules call them by."""
+    """The other checkpoints that tensors are filled from, by the paths that rules use for them."""
     places = [pair for action in actions for pair in action.sources.items()]
     return {source.checkpoint: place.checkpoint for source, place in places if source.checkpoint is not None}
 

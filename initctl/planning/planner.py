@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from initctl.planning.deciding import Decided
 
     Findings = tuple[list[Problem], list[Problem]]
-    """What a plan is refused for, and what is only a warning."""
+    """Problems that refuse the plan, and problems that only warn."""
 
 WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     idle_alternatives,
@@ -41,13 +41,13 @@ WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     copies_out_of_step,
     split_weights,
 )
-"""What is probably not meant, and never refused."""
+"""Checks for probable mistakes that only warn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`,
-    and for `buffers` that nothing asks about.
+    and for `buffers` without `reset_optimizer`.
 
     `allow_unused` turns rules that decide nothing into warnings; `require_all` turns weights that no rule decides into
     errors; `allow_partial` lets a preset leave most of the weights; `reset_optimizer` adds what optimizers remember of

@@ -53,8 +53,8 @@ class SavedPlan:
         return cls(shown(path), read_document(path))
 
     def restored(self, path: str | None, *, is_result: bool = False) -> Plan:
-        """The plan for the checkpoint at `path`, or where it was when the plan was made; if that `is_result`, it came
-        of the plan, by a conversion maybe.
+        """The plan for the checkpoint at `path`, or where it was when the plan was made. `is_result` says that the
+        checkpoint was produced by the plan, possibly converted.
 
         Raises `ConflictError` unless it has the table that the plan was made for, or, as a result, the same tensors.
         """
@@ -83,7 +83,7 @@ class SavedPlan:
         if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
             raise ValueError(f"seed {seed}, rng {rng}")
         if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
-            raise TypeError("actions are no list, or reset_optimizer is neither true nor false")
+            raise TypeError("actions is not a list, or reset_optimizer is neither true nor false")
         united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
         entries = [entry for entry in document["actions"] if entry["tensor"] not in united]
         entries += _of_ties(entries, around.tensors) if is_result else []
@@ -111,7 +111,7 @@ def _of_ties(entries: Sequence[Mapping[str, Any]], tensors: Mapping[str, TensorS
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value} is not a text")
+        raise TypeError(f"{value} is not a string")
     return value
 
 
@@ -130,7 +130,7 @@ def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action
     call = BoundCall.of(initializer, _arguments(initializer, entry["arguments"]))
     action = action_of(rule, call, tensor, rows, around)
     if dict(action.derived) != entry["derived"]:
-        message = f"{name}: tensor {shown(tensor.name)}: {initializer.name} comes to other numbers now"
+        message = f"{name}: tensor {shown(tensor.name)}: {initializer.name} now computes different numbers"
         raise ConflictError(Problem("plan.numbers", message, "plan again"))
     device = _text(entry["device"])
     if device == AUTO:
@@ -139,7 +139,7 @@ def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action
 
 
 def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Argument]:
-    """Those that are no defaults, checked: a rule may not give some of them together."""
+    """The arguments that differ from the defaults, checked: a rule may not give some of them together."""
     parameters = {parameter.name: parameter for parameter in initializer.parameters}
     if missing := [p.name for p in initializer.parameters if p.required and p.name not in saved]:
         raise KeyError(missing[0])

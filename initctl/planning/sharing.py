@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     Entry = Action | Kept
     Place = Literal["state dict", "outside", "unlisted"]
-    """Where a tensor is, so whether rules reach it. What is `unlisted` is not a tensor: it only leads to its bytes."""
+    """Where a tensor is, which decides whether rules reach it. `unlisted` entries only refer to bytes."""
 
 _MOST_PAIRS = 1_000_000
 """Neighbors in memory that are compared at most."""
 _WORK, _HARD_PAIRS, _LITTLE_WORK = 100_000, 2_000, 1_000
-"""Work limit of `np.shares_memory`, after which two arrays are taken to share memory: for the first so many pairs, and
-for each one after them.
+"""Work limit of `np.shares_memory` for the first `_HARD_PAIRS` pairs, and for each later one; above it, arrays count as
+overlapping.
 """
 
 
@@ -44,12 +44,12 @@ class _Extent(NamedTuple):
 
     @property
     def is_reset(self) -> bool:
-        """Whether it is filled because a tensor is that rules fill."""
+        """Whether it is optimizer state, reset because rules fill its parameter."""
         return self.action is not None and self.place != "state dict"
 
     @property
     def array(self) -> NDArray[Any]:
-        """An array that lies where the block does, never to be read."""
+        """A dummy array at the block's address, whose data is never read."""
         import numpy as np
 
         return np.asarray(_Placed(self.start, self.block, self.tensor.dtype.bits // 8))
@@ -59,7 +59,7 @@ class _Placed:
     def __init__(self, address: int, block: Block, width: int) -> None:
         self.__array_interface__ = {
             "version": 3,
-            "data": (address + 1, True),
+            "data": (address + 1, True),  # NumPy refuses address 0
             "typestr": f"|V{width}",
             "shape": block.shape,
             "strides": tuple(stride * width for stride in block.strides),
@@ -88,11 +88,11 @@ def _all_torn(tensors: Iterable[TensorSpec], entries: Iterable[Entry]) -> Iterat
 
 
 def _all_overlapping(files: Iterable[Sequence[_Extent]]) -> Iterator[Problem]:
-    """A problem for each tensor that would be filled and shares memory with one that would not hold its own values."""
+    """A problem for each filled tensor that overlaps one whose values would be overwritten."""
     found: dict[str, tuple[_Extent, _Extent]] = {}
     for number, (one, other) in enumerate(pair for extents in files for pair in _neighbors(extents)):
         if number == _MOST_PAIRS:
-            message = f"more than {_MOST_PAIRS:,} pairs of tensors lie within each other's memory"
+            message = f"more than {_MOST_PAIRS:,} pairs of tensors overlap in memory"
             yield Problem("rule.overlap", message, _APART)
             return
         work = _WORK if number < _HARD_PAIRS else _LITTLE_WORK
@@ -175,7 +175,8 @@ def _decision(entry: Entry) -> object:
 def _torn(entries: Mapping[str, Sequence[Entry]]) -> Problem:
     names = list(entries)
     decided = [f"{shown(name)} by {_rules(parts)}" for name, parts in entries.items()]
-    message = f"{listed([shown(name) for name in names])} are one tensor, and must be decided alike: {listed(decided)}"
+    tied = listed([shown(name) for name in names])
+    message = f"{tied} are one tensor, so rules must treat them alike: {listed(decided)}"
     filled = next(entry for parts in entries.values() for entry in parts if isinstance(entry, Action))
     rows = filled.rule.selector.rows
     rule = f"{_alternatives(names)}{rows.text if rows else ''}={_call(filled)}"
@@ -183,7 +184,7 @@ def _torn(entries: Mapping[str, Sequence[Entry]]) -> Problem:
 
 
 def _call(action: Action) -> Call:
-    """The call of its rule with the numbers that it gave: other names may give an expression no value."""
+    """The rule's call with expressions replaced by their values, which other names might not have."""
     numbers = {key: value for key, value in action.arguments.items() if not isinstance(value, str)}
     call = action.rule.call
     return Call(call.name, tuple((key, str(numbers.get(key, text))) for key, text in call.arguments))
@@ -235,7 +236,7 @@ def _hint(one: _Extent, other: _Extent) -> str:
     return _APART if one.place == other.place == "state dict" else _TAKE_ALL
 
 
-_ALONE = "convert to safetensors first, where it has its own"
+_ALONE = "convert to safetensors first, which gives it memory of its own"
 _START_ANEW = "leave --reset-optimizer out, and start training with a new optimizer"
 _TAKE_ALL = "--root '' takes all tensors, so that both can be decided alike"
-_APART = "fill both with the same constant, or convert to safetensors first, where each has its own"
+_APART = "fill both with the same constant, or convert to safetensors first, which gives each its own memory"

@@ -32,7 +32,7 @@ class Surroundings:
     """A checkpoint's tensors by name, what they are parts of, the numbers in names, its `config.json`, and other
     checkpoints that rules read.
 
-    What few rules ask for is found when it is first asked; each file is read once.
+    What few rules need is computed on first use; each file is read once.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None = None) -> None:
@@ -61,11 +61,11 @@ class Surroundings:
 
     @cached_property
     def ties(self) -> Sequence[Tie]:
-        """What the checkpoint may have left out since something else in it holds the same."""
+        """Tensors that the checkpoint may omit because another holds the same values."""
         return ties(self.checkpoint)
 
     def of(self, path: str | None) -> Surroundings:
-        """Those of the tensors in the checkpoint at `path`; without one, these."""
+        """The surroundings of the checkpoint at `path`, or these if it is None."""
         if path is None:
             return self
         if path not in self._others:
@@ -73,7 +73,7 @@ class Surroundings:
         return self._others[path]
 
     def numbers_for(self, names: Glob | Regex) -> Mapping[str, int]:
-        """The highest numbers that the pattern `names` counts back from, if it does."""
+        """The highest numbers, for a pattern that counts from the end; else none."""
         return self._highest if names.counts_back else NO_NUMBERS
 
     def layer(self, name: str) -> int:
@@ -83,7 +83,9 @@ class Surroundings:
         return int(found[1])
 
     def layers(self, name: str) -> int:
-        """One more than the highest number where `name` has its layer, or, if it has none, where most names do."""
+        """The number of layers: one more than the highest number at the place of `name`'s layer; if it has none, at the
+        commonest place. Raises `KeyError` with the reason if no name has one.
+        """
         found = _LAYER.search(name)
         if not found and not self._usual:
             raise KeyError("no tensor's name has a number between dots; write how many layers there are")

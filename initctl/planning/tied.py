@@ -1,5 +1,5 @@
-"""Tensors that a model has and its file does not, since another holds the same numbers: an output layer that is tied to
-the embedding, and embeddings that are one.
+"""Tensors that a model has but its file omits, because another tensor holds the same values: an output layer that is
+tied to the embedding, and embeddings that are one.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ ALWAYS = (
     ("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ("lm_head.decoder.bias", "lm_head.bias"),
 )
-"""What is tied whatever a config says, and to what."""
+"""Tied whatever the config says, and to what."""
 BEFORE = ("", "model.", "transformer.", "language_model.", "text_model.", "bert.", "decoder.")
-"""What these names may have before them."""
+"""Prefixes that these names may have."""
 FAMILIES = frozenset((
     "albert", "aya_vision", "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "biogpt",
     "blenderbot", "blenderbot-small", "blip", "blip_text_model", "bloom", "camembert", "canary", "cohere",
@@ -79,8 +79,7 @@ FAMILIES = frozenset((
     "vaultgemma", "vilt", "visual_bert", "voxtral_realtime", "whisper", "xglm", "xlm", "xlm-roberta",
     "xlm-roberta-xl", "xlnet", "xmod", "yoso", "zamba", "zamba2",
 ))  # fmt: skip
-"""Model types whose config ties the two unless it says otherwise: `tie_word_embeddings` of transformers 5.24, whose
-config.json leaves out what is so by default."""
+"""Model types that tie the two by default, as of transformers 5.24; config.json omits `tie_word_embeddings` then."""
 
 
 class Tie(NamedTuple):

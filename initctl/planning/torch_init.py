@@ -52,15 +52,15 @@ def by_torch(action: Action) -> Action:
     if name in _DRAWN_NOTHING:
         return action
     if name not in _ARGUMENTS:
-        raise Unfit("torch.nn.init has none, and --rng torch was asked for")
+        raise Unfit("torch.nn.init has no such initializer, and --rng torch needs one")
     defaults = {parameter.name: parameter.default for parameter in REGISTRY.find(name).parameters}
     known = _ARGUMENTS[name]
     if more := [key for key, value in action.arguments.items() if key not in known and value != defaults[key]]:
-        raise Unfit(f"torch.nn.init.{name}_ takes no {' and no '.join(more)}, and --rng torch was asked for")
+        raise Unfit(f"torch.nn.init.{name}_ has no parameter {' or '.join(more)}, and --rng torch calls it")
     if action.tensor.dtype.name not in _DTYPES:
-        raise Unfit(f"torch draws no {action.tensor.dtype.name}, and --rng torch was asked for")
+        raise Unfit(f"torch cannot draw {action.tensor.dtype.name}, and --rng torch was given")
     if name == "orthogonal" and action.tensor.dtype.name in _HALVES:
-        raise Unfit(f"torch decomposes no {action.tensor.dtype.name}, and --rng torch was asked for")
+        raise Unfit(f"torch cannot decompose {action.tensor.dtype.name} matrices, and --rng torch was given")
     if not action.part.numel:
         return action._replace(law=Constant(0))
     shape, origin = action.tensor.shape, 0

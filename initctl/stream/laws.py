@@ -64,8 +64,8 @@ class Constant(Deterministic):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Values that were computed before, in an array of the tensor's shape, however it lies in memory; or in one of some
-    rows of it, from the element `origin` on.
+    """Values that were computed before, in an array of the tensor's shape, in any memory layout; or in one of some rows
+    of it, from the element `origin` on.
     """
 
     table: NDArray[Any]
@@ -168,9 +168,9 @@ class TruncNormal:
 
 @dataclass(frozen=True, slots=True)
 class ZeroedNormal:
-    """`std · normal01`, with zero where an element's number in a second stream does not exceed that of its column.
+    """`std · normal01`, with zero if an element's number in a second stream does not exceed that of its column.
 
-    `cutoffs` are what `Draws.kth_smallest` gives for each column. An element has `parts` values: 2 where it is complex.
+    `cutoffs` are what `Draws.kth_smallest` gives for each column. An element has `parts` values: 2 if it is complex.
     """
 
     std: float
@@ -223,7 +223,7 @@ class LogUniform:
 
 @dataclass(frozen=True, slots=True)
 class InverseSoftplus(LogUniform):
-    """ln(e^x - 1), of which the softplus is x, of a log-uniform x, or of `floor` where x is smaller."""
+    """ln(e^x - 1), of which the softplus is x, of a log-uniform x, or of `floor` if x is smaller."""
 
     floor: float
 
@@ -311,7 +311,7 @@ class CountedLog(Deterministic):
 class Hadamard(Deterministic):
     """The first `columns` columns of a Hadamard matrix times `scale`, at the tap `centre` of kernels of `taps`, else 0.
 
-    Sylvester's matrix: row i has -1 in column j where i and j have an odd number of binary ones in common, else 1.
+    Sylvester's matrix: row i has -1 in column j if i and j have an odd number of binary ones in common, else 1.
     """
 
     columns: int
@@ -338,7 +338,7 @@ class Hadamard(Deterministic):
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A law for each part of one dim: element i stands at `i // inner % ends[-1]` along it.
+    """A law for each part of one dim: element i is at position `i // inner % ends[-1]` along it.
 
     `ends` are where the parts end along the dim, in ascending order, and `inner` is the number of elements from one
     place to the next. A part's law is asked for elements of the whole tensor: their random numbers are those that

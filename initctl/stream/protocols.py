@@ -104,7 +104,7 @@ class RevisingLaw(ABC):
 
     @property
     def largest(self) -> float:
-        """A bound on the magnitude of values that come from no old one, if that is known."""
+        """A bound on the magnitude of values that do not come from old ones, if known."""
         return 0.0
 
     @abstractmethod
@@ -130,5 +130,5 @@ class FromOld(ABC):
 AnyLaw = Law | WholeLaw | RevisingLaw
 
 
-class Overflow(Exception):  # noqa: N818 - a fact that is told with tensor and rule
+class Overflow(Exception):  # noqa: N818 - a fact that callers report with tensor and rule
     """A finite old number has led to one that cannot be held; the message says how."""

@@ -119,7 +119,7 @@ class TestAFormat:
         done = initctl("apply", "two.pairs", *self.RULE, *to, PYTHONPATH=use())
         assert done.status == 2
         fault, _, hint = complaint(done).partition("; ")
-        assert fault == "two.pairs: is a file of pairs, which initctl reads and does not write"
+        assert fault == "two.pairs: is a file of pairs, which initctl can read but not write"
         assert hint == "convert it: name a .safetensors file, a .pt file, or a directory with -o"
 
     @pytest.mark.parametrize("to", ["out.pt", "out/"])

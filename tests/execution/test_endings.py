@@ -89,8 +89,8 @@ UNKNOWN = ("notes.md", "out.weights", "out", "out.v2", "tokenizer.model", "net.p
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("safetensors", "is written as safetensors; name it .safetensors"),
-        ("torch", "is written as a file of torch.save; name it .pt"),
+        ("safetensors", "is written as safetensors; give it the ending .safetensors"),
+        ("torch", "is written as a file of torch.save; give it the ending .pt"),
     ],
 )
 def test_an_unknown_ending_gives_a_warning(tmp_path: Path, kind: str, said: str, out: str):
@@ -139,7 +139,7 @@ def test_so_does_a_directory_that_is_there(tmp_path: Path, out: str):
 
 @pytest.mark.parametrize("out", ["x.pt", "x.md", "x.gguf", "x.safetensors"])
 def test_shards_of_a_size_go_to_a_directory_only(tmp_path: Path, out: str):
-    with pytest.raises(initctl.UsageError, match="names a file, and shards of a size go to a directory"):
+    with pytest.raises(initctl.UsageError, match="names a file, but --max-shard-size writes a directory"):
         initctl.apply(single(tmp_path / "in.safetensors"), tmp_path / out, max_shard_size="1KB")
 
 

@@ -198,5 +198,5 @@ def test_the_command_line_says_what_it_is_and_how_to_go_on(tmp_path: Path, capsy
     assert run(command) == 6
     assert "exists and is plain text, not a checkpoint; name another file" in capsys.readouterr().err
     assert run([*command, "--force"]) == 0
-    warned = f"initctl: warning: {out}: is written as safetensors; name it .safetensors\n"
+    warned = f"initctl: warning: {out}: is written as safetensors; give it the ending .safetensors\n"
     assert capsys.readouterr().err == warned

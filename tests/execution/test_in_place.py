@@ -136,7 +136,7 @@ def test_a_cached_file_is_refused_as_an_output_too(tmp_path: Path):
     source, blob = single(tmp_path / "in"), single(tmp_path / "cache" / "blobs" / ("0" * 64))
     (tmp_path / "cache" / "snapshots").mkdir()
     before = snapshot(tmp_path)
-    with pytest.raises(initctl.ConflictError, match="lies in the Hugging Face cache"):
+    with pytest.raises(initctl.ConflictError, match="is in the Hugging Face cache"):
         initctl.apply(source, blob, rules=["norm.weight=zeros"])
     assert snapshot(tmp_path) == before
 

@@ -101,13 +101,13 @@ class TestIsRefusedWhereOthersSeeTheFileUnderAnotherName:
         path = single(tmp_path / "real.safetensors")
         (tmp_path / "link").symlink_to(path)
         self.refused(
-            tmp_path / "link", tmp_path, r"link: is a link, and what it leads to would be overwritten; name .*real"
+            tmp_path / "link", tmp_path, r"link: is a symbolic link; its target would be overwritten; name .*real"
         )
 
     def test_in_the_hub_cache(self, tmp_path: Path):
         path = single(tmp_path / "blobs" / ("0" * 64))
         (tmp_path / "snapshots").mkdir()
-        self.refused(path, tmp_path, "lies in the Hugging Face cache")
+        self.refused(path, tmp_path, "is in the Hugging Face cache")
 
 
 class TestWhatStopsIt:
@@ -141,7 +141,7 @@ class TestWhatStopsIt:
             patch(folder, on_event=on(Progress, stop))
         assert str(raised.value) == (
             f"{folder}: holds new values in a part of its tensors and old ones in the rest: {reason}; "
-            "the same command completes it, once nothing stands in its way"
+            "fix the cause, then run the same command to complete it"
         )
         assert before != contents(folder) != contents(tmp_path / "new")
         patch(folder)
@@ -154,7 +154,7 @@ class TestWhatStopsIt:
             raise OSError(5, "Input/output error")
 
         monkeypatch.setattr(os, "fsync", fail)
-        with pytest.raises(initctl.UncertainError, match="Input/output error; the same command completes it"):
+        with pytest.raises(initctl.UncertainError, match="Input/output error; fix the cause, then run the same"):
             patch(path)
 
     def test_as_another_file_takes_its_place_is_told(self, tmp_path: Path):

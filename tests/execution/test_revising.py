@@ -154,8 +154,8 @@ def test_permute_rows_is_a_permutation_of_rows_to_the_bit(tmp_path: Path, dtype:
 
 def test_permute_rows_takes_whole_tensors_with_dims(tmp_path: Path):
     message = refusal(tmp_path, {"w": ordinary(torch.float32)}, "w[3:]=permute_rows")
-    assert "tensor w [23, 7]: permute_rows does not fit: it takes whole tensors" in message
-    assert "no dims" in refusal(tmp_path, {"w": torch.tensor(1.0)}, "w=permute_rows")
+    assert "tensor w [23, 7]: permute_rows does not fit: it needs whole tensors" in message
+    assert "no dimensions" in refusal(tmp_path, {"w": torch.tensor(1.0)}, "w=permute_rows")
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.int64, torch.uint8, torch.bool, torch.complex64])
@@ -211,13 +211,13 @@ def test_a_copy_may_come_from_another_checkpoint(tmp_path: Path, kind: str):
         "w=copy:from=othe": "did you mean other?",
         "w=copy:from=short": "short [5, 7] has another shape",
         "w=copy:from=ints": "ints [23, 7] holds int64, which is another kind of number",
-        "ints=copy:from=bytes": "bytes [23, 7] holds uint8, and would not fit exactly",
+        "ints=copy:from=bytes": "bytes [23, 7] holds uint8, which this tensor cannot hold exactly",
         "w=copy:from=other,row=23": "other [23, 7] has no row 23",
         "w=copy:from=narrow,row=0": "the rows of narrow [23, 2] have another shape",
-        "scale=copy:from=other,row=0": "it has no rows: it has no dims",
+        "scale=copy:from=other,row=0": "it has no dimensions, so it has no rows",
         "w=mean_rows:of=0:24": "of=0:24: it has 23 rows",
         "w=mean_rows:of=5:5": "of=5:5: it has 23 rows",
-        "scale=mean_rows:of=:": "it has no rows: it has no dims",
+        "scale=mean_rows:of=:": "it has no dimensions, so it has no rows",
         "ints=scale:by=2": "it holds int64, and this is arithmetic",
         "ints=reinit:p=0.5,std=1": "it holds int64",
         "ints=match_stats": "it holds int64",

@@ -45,9 +45,9 @@ def test_a_tensor_that_does_not_fit_is_refused_before_anything_is_written(large:
     command = [sys.executable, "-c", LIMITED, large, tmp_path / "out", "orthogonal"]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert told.startswith(
-        "storage.memory rule 1 (w=orthogonal): tensor w: orthogonal takes about 47.2 GB of memory at"
+        "storage.memory rule 1 (w=orthogonal): tensor w: orthogonal needs about 47.2 GB of memory at"
     )
-    assert told.endswith("are available; run it where there is more\n")
+    assert told.endswith("is available; run it where there is more\n")
     assert list(tmp_path.iterdir()) == [large]
     assert (large.stat().st_ino, large.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
@@ -56,7 +56,7 @@ def test_the_least_of_all_limits_counts(tmp_path: Path, monkeypatch: pytest.Monk
     path = single(tmp_path / "model.safetensors")
     before = snapshot(tmp_path)
     monkeypatch.setattr(memory, "_limits", lambda: iter([10**12, 999, 10**9]))
-    with pytest.raises(initctl.StorageError, match=r"and 9\.99e-07 GB are available"):
+    with pytest.raises(initctl.StorageError, match=r"but only 9\.99e-07 GB is available"):
         initctl.apply(path, in_place=True, rules=["embed.weight=orthogonal"])
     assert snapshot(tmp_path) == before
 
@@ -66,7 +66,7 @@ def test_that_of_the_device_counts_too(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(memory, "_limits", lambda: iter([10**12]))
     monkeypatch.setattr(device, "free_memory", {"cpu:0": free}.__getitem__)
     expected = (
-        pytest.raises(initctl.StorageError, match=r"9\.99e-07 GB are free on cpu:0; use --device cpu")
+        pytest.raises(initctl.StorageError, match=r"9\.99e-07 GB is free on cpu:0; use --device cpu")
         if refused
         else nullcontext()
     )

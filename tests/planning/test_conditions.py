@@ -50,7 +50,7 @@ def test_a_rule_whose_condition_never_holds_is_refused(tmp_path: Path):
 
 
 def test_a_name_that_a_condition_does_not_know_is_marked(tmp_path: Path):
-    with pytest.raises(initctl.RuleError, match="no name nidm is known; did you mean ndim") as raised:
+    with pytest.raises(initctl.RuleError, match="unknown name nidm; did you mean ndim") as raised:
         planned(tmp_path, NET, "*=zeros where nidm > 1")
     (problem,) = raised.value.problems
     assert problem.excerpt
@@ -58,7 +58,7 @@ def test_a_name_that_a_condition_does_not_know_is_marked(tmp_path: Path):
 
 
 def test_a_dtype_without_quotes_is_shown_with_them(tmp_path: Path):
-    with pytest.raises(initctl.RuleError, match='no name float32 is known; write it in quotes: "float32"'):
+    with pytest.raises(initctl.RuleError, match='unknown name float32; write it in quotes: "float32"'):
         planned(tmp_path, NET, "*=zeros where dtype == float32")
 
 

@@ -68,18 +68,18 @@ def test_all_rows_are_the_whole_tensor(tmp_path: Path):
 @pytest.mark.parametrize(
     ("bounds", "told"),
     {
-        "[0:11]": "rows 0 to 11 were asked for, and it has 10",
-        "[11:]": "rows from 11 on were asked for, and it has 10",
-        "[-11:]": "rows from -11 on were asked for, and it has 10",
-        "[:12]": "rows up to 12 were asked for, and it has 10",
-        "[8:-11]": "rows 8 to -11 were asked for, and it has 10",
+        "[0:11]": "the rule takes rows 0 to 11, but the tensor has 10",
+        "[11:]": "the rule takes rows from 11 on, but the tensor has 10",
+        "[-11:]": "the rule takes rows from -11 on, but the tensor has 10",
+        "[:12]": "the rule takes rows up to 12, but the tensor has 10",
+        "[8:-11]": "the rule takes rows 8 to -11, but the tensor has 10",
         "[5:5]": "[5:5] takes no rows: from 5 to 5, of 10",
         "[5:2]": "takes no rows: from 5 to 2, of 10",
         "[-1:0]": "takes no rows: from 9 to 0, of 10",
         "[10:]": "takes no rows: from 10 to 10, of 10",
         "[1/2:]": "1/2 is 0.5, not a whole number",
         "[shape[0]/3:]": "shape[0]/3 is 3.3333333333333335, not a whole number",
-        "[2**70:]": "rows from 1180591620717411303424 on were asked for, and it has 10",
+        "[2**70:]": "the rule takes rows from 1180591620717411303424 on, but the tensor has 10",
         "[1/0:]": "1/0: a number is divided by 0",
         "[shape[5]:]": "shape has 2 numbers, and none at 5",
         "[shape:]": "not a whole number",
@@ -128,14 +128,14 @@ def test_the_caret_stands_under_the_fault_in_a_bound(rule: str, at: str):
 
 
 def test_a_tensor_without_dims_has_no_rows(tmp_path: Path):
-    assert "tensor scale []: it has no rows" in refusal(tmp_path, TABLE, "scale[0:1]=zeros")
-    assert "it has no rows" in refusal(tmp_path, TABLE, "scale[:]=keep")
+    assert "tensor scale []: it has no dimensions" in refusal(tmp_path, TABLE, "scale[0:1]=zeros")
+    assert "it has no dimensions, so it has no rows" in refusal(tmp_path, TABLE, "scale[:]=keep")
 
 
 def test_a_tensor_without_rows_takes_the_slice_of_all(tmp_path: Path):
     plan = planned(tmp_path, TABLE, "empty[:]=normal")
     assert parts(plan, "empty") == [(None, "rule 1")]
-    assert "rows from 1 on were asked for, and it has 0" in refusal(tmp_path, TABLE, "empty[1:]=normal")
+    assert "the rule takes rows from 1 on, but the tensor has 0" in refusal(tmp_path, TABLE, "empty[1:]=normal")
 
 
 def test_several_slices_of_one_tensor_each_decide_their_rows(tmp_path: Path):
@@ -194,7 +194,7 @@ def test_rows_that_only_some_tensors_have_are_refused_with_how_many_lack_them(tm
     problems = refused(tmp_path, LAYERS, "layers.*[5:]=zeros")
     assert [problem.code for problem in problems] == ["rule.unfit"] * 3
     assert "tensor layers.0.weight [3, 2]" in problems[0].message
-    assert "rows from 5 on were asked for, and it has 3" in problems[0].message
+    assert "the rule takes rows from 5 on, but the tensor has 3" in problems[0].message
     same = {f"l.{n}.w": ("F32", [3]) for n in range(5)}
     assert "tensor l.0.w [3] (and 4 more like it)" in refusal(tmp_path, same, "*[5:]=zeros")
 

@@ -383,7 +383,7 @@ def test_a_document_that_tears_tied_tensors_apart_is_refused(tmp_path: Path):
     data = json.loads(document.read_text())
     del data["actions"][1]
     document.write_text(json.dumps(signed(data)))
-    with pytest.raises(initctl.InputError, match="must be decided alike"):
+    with pytest.raises(initctl.InputError, match="rules must treat them alike"):
         initctl.apply(initctl.load_plan(document, source), tmp_path / "o.pt")
 
 
@@ -482,5 +482,5 @@ def test_a_plan_whose_numbers_are_others_now_is_a_conflict(tmp_path: Path):
     content = json.loads(document.read_text())
     content["actions"][0]["derived"]["std"] *= 2
     document.write_text(json.dumps(signed(content)))
-    with pytest.raises(initctl.ConflictError, match="kaiming_normal comes to other numbers now"):
+    with pytest.raises(initctl.ConflictError, match="kaiming_normal now computes different numbers"):
         initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")

@@ -82,7 +82,7 @@ def test_the_rule_that_is_proposed_for_tied_tensors_decides_them_and_no_others(t
     first = re.sub(r"[\\*?\[\]{},=]", lambda found: f"\\{found[0]}", names[-1]).replace(" ", "[ ]")
     rule = f"{first}=normal:mean=5,std=0.1"
     told = refusal(tmp_path, state, rule)
-    assert "are one tensor, and must be decided alike: " in told
+    assert "are one tensor, so rules must treat them alike: " in told
     assert f"by rule 1 ({rule}" in told
     found = HINTED.search(told)
     assert found, told
@@ -96,7 +96,8 @@ def test_every_tied_name_and_the_rule_that_decides_it_are_told(tmp_path: Path):
     state = tied("a.weight", "b.weight", "c.weight")
     told = refusal(tmp_path, state, "a.weight=ones", "b.weight=zeros")
     assert told == (
-        "a.weight, b.weight, c.weight are one tensor, and must be decided alike: a.weight by rule 1 (a.weight=ones), "
+        "a.weight, b.weight, c.weight are one tensor, so rules must treat them alike: "
+        "a.weight by rule 1 (a.weight=ones), "
         "b.weight by rule 2 (b.weight=zeros), c.weight by no rule; write '{a,b,c}.weight=ones'"
     )
     assert codes(refused(tmp_path, state, "a.weight=ones")) == ["rule.tied"]

@@ -155,7 +155,7 @@ def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call:
         ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = -1\n', "std='-1' is not a number of 0 or more"),
         ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = nan\n', "nan is not a finite number"),
         ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = true\n', "true is not a number"),
-        ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = "nmel"\n', "no name nmel is known; did you mean numel?"),
+        ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = "nmel"\n', "unknown name nmel; did you mean numel?"),
         ('[[rule]]\nmatch = "a"\ninit = "keep"\nstd = 1\n', "keep takes no parameters"),
         ("", "has no rules; write [[rule]]"), ("seed = 1\n", "has no rules"), ("rule = []\n", "has no rules"),
         ("seed = 1\nseed = 2\n", "is not TOML: "), ("a =\n", "r.toml:1:4: is not TOML: Invalid value"),
