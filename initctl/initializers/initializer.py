@@ -128,10 +128,10 @@ class BoundCall:
             raise Unfit(f"{place}: {fact}", expression.source) from None
 
     @property
-    def told(self) -> dict[str, Argument]:
-        """Its values without optional ones that are what they are by default."""
-        untold = {p.name: p.default for p in self.initializer.parameters if p.optional}
-        return {name: value for name, value in self.values.items() if value != untold.get(name)}
+    def shown_arguments(self) -> dict[str, Argument]:
+        """The arguments that a plan shows: all values but optional ones at their defaults."""
+        hidden = {p.name: p.default for p in self.initializer.parameters if p.optional}
+        return {name: value for name, value in self.values.items() if value != hidden.get(name)}
 
     def resolve(self, tensor: TensorSpec) -> Resolved:
         """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""

@@ -30,20 +30,18 @@ _COMPUTED = BY_NAME["float32"]
 """The type that random values are computed in, whatever the tensor's."""
 
 
-def action_of(
-    rule: Rule, initializer: BoundCall, tensor: TensorSpec, rows: RowRange | None, around: Surroundings
-) -> Action:
-    """What `initializer`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
-    resolved = _fit(initializer, tensor)
+def action_of(rule: Rule, call: BoundCall, tensor: TensorSpec, rows: RowRange | None, around: Surroundings) -> Action:
+    """What `call`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
+    resolved = _fit(call, tensor)
     if rows and isinstance(resolved.law, RevisingLaw) and resolved.law.whole:
         raise Unfit("it needs whole tensors, and this rule takes only some rows")
     sources = _sources(resolved.law, tensor, around) if isinstance(resolved.law, RevisingLaw) else {}
-    name, arguments = initializer.initializer.name, initializer.told
+    name, arguments = call.initializer.name, call.shown_arguments
     return Action(tensor, rule, name, arguments, resolved.numbers, resolved.law, rows=rows, sources=sources)
 
 
-def _fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
-    """The law of `initializer` for `tensor`. Raises `Unfit` if the tensor cannot take it.
+def _fit(call: BoundCall, tensor: TensorSpec) -> Resolved:
+    """The law of `call` for `tensor`. Raises `Unfit` if the tensor cannot take it.
 
     A tensor without elements takes anything: nothing is written.
     """
@@ -53,7 +51,7 @@ def _fit(initializer: BoundCall, tensor: TensorSpec) -> Resolved:
         return Resolved(Constant(0))
     if tensor.dtype.kind == "packed":
         raise Unfit(f"{tensor.dtype.name} elements are smaller than a byte and cannot be written")
-    resolved = initializer.resolve(TensorSpec("", tensor.dtype, tensor.shape, ()))  # of all that are alike
+    resolved = call.resolve(TensorSpec("", tensor.dtype, tensor.shape, ()))  # of all that are alike
     check_holds(tensor.dtype, resolved.law)
     if tensor.is_expanded and not isinstance(resolved.law, Constant):
         raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")

@@ -82,7 +82,7 @@ class TestArguments:
 
     def test_what_is_told_of_them_leaves_out_what_is_optional_and_not_given(self):
         def told(call):
-            return REGISTRY.bind(parse_call(call)).told
+            return REGISTRY.bind(parse_call(call)).shown_arguments
 
         assert told("trunc_normal:std=0.02,a=-1") == {"mean": 0, "std": 0.02, "a": -1, "b": 2}
         assert told("xavier_normal:groups=1,transposed=false") == {"gain": 1}
