@@ -78,7 +78,7 @@ def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable
         writer.change(lift, descriptor, checksums)
         sync()
     writer.fill_elements(descriptor, content.targets)
-    writer.fill_wholes((target, lambda: nullcontext(descriptor)) for target in content.targets)
+    writer.fill_prepared((target, lambda: nullcontext(descriptor)) for target in content.targets)
     writer.change(renew, descriptor, [c._replace(places=c.places[-1:]) for c in checksums])
     sync()
     if checksums:

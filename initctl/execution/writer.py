@@ -120,7 +120,7 @@ class Writer:
             prepared = [(self._prepared(content, new, reader), new) for content, new in files]
             for content, new in prepared:
                 self._copy_and_fill(content, new, reader)
-        self.fill_wholes((target, new.opened) for content, new in prepared for target in content.targets)
+        self.fill_prepared((target, new.opened) for content, new in prepared for target in content.targets)
         for content, new in prepared:
             with new.opened() as descriptor, storage_errors(new.target):
                 self.change(renew, descriptor, content.layout.checksums)
@@ -162,11 +162,11 @@ class Writer:
         yield from islice(kept, self.workers.ahead)
         yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=attrgetter("offset"))
 
-    def fill_wholes(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
-        """Write those `targets` whose values depend on each other, each to the file that it comes with.
+    def fill_prepared(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
+        """Write those `targets` whose law must be prepared first, each to the file that it comes with.
 
-        A tensor is computed once, in however many files it is, and is gone when the next one begins; all of them in the
-        order of the plan.
+        Their values depend on each other, or on old ones. A tensor is computed once, in however many files it is, and
+        is gone when the next one begins; all of them in the order of the plan.
         """
         by_action: dict[int, list[tuple[TargetBlock, Opened]]] = defaultdict(list)
         for target, opened in targets:
