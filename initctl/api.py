@@ -116,14 +116,14 @@ def apply(
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
     from initctl.applied import Applied
-    from initctl.execution import carried, execute
+    from initctl.execution import decide_stale, execute
 
     path = None if output is None else os.fspath(output)
     _check_output(path, in_place=in_place, overwrite=overwrite, is_sharded=max_shard_size is not None)
     threads = counting("threads", threads)
     made, conversion, warnings = _to_write(plan, asked, path, max_shard_size)
-    along = carried(made.checkpoint, path, conversion=conversion, patch=in_place == "patch", stale=stale)
-    made = replace(made, warnings=along.replacing(made.warnings))
+    decision = decide_stale(made.checkpoint, path, conversion=conversion, patch=in_place == "patch", stale=stale)
+    made = replace(made, warnings=decision.replacing(made.warnings))
     if on_event:
         on_event(made)
     written = execute(
@@ -132,7 +132,7 @@ def apply(
         conversion=conversion,
         patch=in_place == "patch",
         overwrite=overwrite,
-        dropped=along.dropped,
+        dropped=decision.dropped,
         threads=threads,
         on_event=on_event,
     )

@@ -3,7 +3,7 @@
 execute.py        chooses how the result is written, and starts the workers
 outputs.py        which kind of checkpoint an output path asks for, by its ending
 destination.py    what an output path means for a checkpoint, and when it is refused
-carried.py        which other files of a directory are copied too
+stale_files.py    which other files of a directory are copied too
 content.py        what the files of a result are made of
 rewriting.py      the input's own files, written anew or patched
 converting.py     another format, or other shards: new files
@@ -11,8 +11,8 @@ writer.py         what writes any of these
 tasks.py          a file's content as tasks that can be run in any order
 """
 
-from initctl.execution.carried import carried
 from initctl.execution.execute import execute
 from initctl.execution.outputs import Conversion, outcome_at
+from initctl.execution.stale_files import decide_stale
 
-__all__ = ["Conversion", "carried", "execute", "outcome_at"]
+__all__ = ["Conversion", "decide_stale", "execute", "outcome_at"]
