@@ -103,9 +103,9 @@ class TensorSpec:
     """One tensor of a checkpoint, without its values.
 
     `name` is relative to the checkpoint's root: rules match it. `blocks` are disjoint and make up the tensor. `tied`
-    are the names of all tensors that are this one, in order, this one's among them; empty where there are no others.
-    `aliases` are further names that the file only notes. `unwritable` says why no rule can fill it, where none can;
-    such a tensor may have no blocks.
+    are the names of all tensors that are this one, sorted by name, this one's among them; empty if there are no others.
+    `aliases` are further names that the file only notes. `unwritable` says why no rule can fill it, if none can; such a
+    tensor may have no blocks.
     """
 
     name: str
@@ -154,8 +154,8 @@ class TensorSpec:
         return any(0 in block.strides and block.distinct != block for block in self.blocks)
 
     @property
-    def is_first(self) -> bool:
-        """Whether it stands for the tensors it is tied to."""
+    def represents_ties(self) -> bool:
+        """Whether it stands for the tensors it is tied to: it is the first of them by name."""
         return not self.tied or self.name == self.tied[0]
 
     @property
@@ -208,7 +208,7 @@ class Totals(NamedTuple):
     @classmethod
     def of(cls, parts: Iterable[TensorPart]) -> Totals:
         parts = tuple(parts)
-        once = [part for part in parts if part.tensor.is_first]
+        once = [part for part in parts if part.tensor.represents_ties]
         tensors = {id(part.tensor) for part in parts}
         return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
 

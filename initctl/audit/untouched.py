@@ -51,7 +51,7 @@ class Untouched:
         self._pieces: dict[str, list[ByteRange]] = defaultdict(list)
         """Where bytes differ, from the first to the last that were compared at once, by file of the source."""
         self._lock = Lock()
-        self._tensors = [tensor for tensor in (*self.source.tensors, *self.source.outside) if tensor.is_first]
+        self._tensors = [tensor for tensor in (*self.source.tensors, *self.source.outside) if tensor.represents_ties]
         self._filled = targets_by_file(written)
         self._with_gaps = {
             file: [target for target in targets if not target.block.is_dense] for file, targets in self._filled.items()

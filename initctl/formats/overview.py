@@ -69,7 +69,7 @@ def tensor_json(tensor: TensorSpec) -> dict[str, Any]:
         "name": tensor.name,
         **_kind_json(tensor.dtype, tensor.shape),
         "file": tensor.blocks[0].file if tensor.blocks else None,
-        "tied_to": None if tensor.is_first else tensor.tied[0],
+        "tied_to": None if tensor.represents_ties else tensor.tied[0],
         "unwritable": tensor.unwritable,
     }
 

@@ -109,7 +109,7 @@ def _extents(checkpoint: Checkpoint, entries: Iterable[Entry], resets: Sequence[
     reset = {action.tensor.name for action in resets}
     aside = [Kept(tensor, None) for tensor in checkpoint.outside if tensor.name not in reset]
     by_file: dict[str, list[_Extent]] = defaultdict(list)
-    _add(by_file, (entry for entry in entries if not entry.tensor.tied or entry.tensor.is_first), "state dict")
+    _add(by_file, (entry for entry in entries if not entry.tensor.tied or entry.tensor.represents_ties), "state dict")
     _add(by_file, (*resets, *aside), "outside")
     _add(by_file, (Kept(tensor, None) for tensor in checkpoint.unlisted), "unlisted")
     for extents in by_file.values():

@@ -95,7 +95,7 @@ def partial_preset(preset: FromPreset, left: Left, *, refused: bool) -> Problem:
 
 def _elements(parts: Iterable[TensorPart]) -> int:
     """Those of tied tensors count once."""
-    return sum(part.numel for part in parts if part.tensor.is_first)
+    return sum(part.numel for part in parts if part.tensor.represents_ties)
 
 
 def _better(left: Left, preset: FromPreset) -> str:

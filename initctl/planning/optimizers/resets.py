@@ -74,7 +74,7 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
         refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")
     filled: dict[str, list[Action]] = defaultdict(list)
     for action in actions:
-        if action.tensor.is_first:
+        if action.tensor.represents_ties:
             filled[action.tensor.stream_name].append(action)
     tensors = Candidates(checkpoint, buffers)
     remembering = [optimizer for optimizer in checkpoint.optimizers if optimizer.kinds]
