@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.formats.writing.formats import Format
 
-WRITTEN: dict[str, Format] = {
+WRITABLE: dict[str, Format] = {
     ".safetensors": SAFETENSORS,
     ".pt": TORCH,  # torch's own documentation
     ".pth": TORCH,
@@ -111,9 +111,9 @@ def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str 
     if output is None:
         return Outcome()
     is_directory = names_directory(output)
-    found = ending(output, WRITTEN)
+    found = ending(output, WRITABLE)
     if max_shard_size is not None:
-        if not is_directory and found in (*WRITTEN, *FOREIGN, *TEXTS):
+        if not is_directory and found in (*WRITABLE, *FOREIGN, *TEXTS):
             message = f"{shown(output)}: names a file, but --max-shard-size writes a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
         return Outcome(_to_shards(max_shard_size))
@@ -121,7 +121,7 @@ def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str 
         is_found = checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
         is_kept = checkpoint.is_directory or is_found  # in a directory, under its own name
         return Outcome(None if is_kept else _to_shards())
-    if checkpoint.is_directory and found not in (*WRITTEN, *FOREIGN):
+    if checkpoint.is_directory and found not in (*WRITABLE, *FOREIGN):
         if ending(output) in TEXTS:
             message = f"{shown(output)}: names a file, and the result is a directory"
             raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
@@ -137,8 +137,8 @@ def _to_shards(largest: str | None = None) -> Conversion:
 
 def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
     own = SAFETENSORS if checkpoint.is_safetensors else None if checkpoint.read_only else TORCH
-    found = ending(output, WRITTEN)
-    if wanted := WRITTEN.get(found):
+    found = ending(output, WRITABLE)
+    if wanted := WRITABLE.get(found):
         return Outcome(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
     if not checkpoint.is_directory and found == ending(checkpoint.target):
         return Outcome()  # same ending as the input: keep its format

@@ -79,7 +79,7 @@ def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
     first, last = _row(rows.start, lookup), _row(rows.stop, lookup)
     for expression, row in ((rows.start, first), (rows.stop, last)):
         if expression and row is not None and not -count <= row <= count:
-            fault = f"the rule takes rows {_written(first, last)}, but the tensor has {count}"
+            fault = f"the rule takes rows {_rows_text(first, last)}, but the tensor has {count}"
             raise Unfit(fault, expression.source)
     start, stop, _ = slice(first, last).indices(count)
     if start >= stop and count:
@@ -87,7 +87,7 @@ def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
     return start, stop
 
 
-def _written(start: int | None, stop: int | None) -> str:
+def _rows_text(start: int | None, stop: int | None) -> str:
     """Rows as they are asked for."""
     if stop is None:
         return f"from {start} on"

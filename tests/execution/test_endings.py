@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.execution.outputs import FOREIGN, TEXTS, WRITTEN
+from initctl.execution.outputs import FOREIGN, TEXTS, WRITABLE
 from initctl.formats import read_checkpoint
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import network, sharded, single
@@ -43,14 +43,14 @@ def refused(source: Path, output: Path | str) -> initctl.Problem:
     return problem
 
 
-@pytest.mark.parametrize("ending", WRITTEN)
+@pytest.mark.parametrize("ending", WRITABLE)
 @pytest.mark.parametrize("kind", ALL)
 def test_what_is_written_is_what_the_ending_says(tmp_path: Path, kind: str, ending: str):
     out = tmp_path / f"out{ending}"
     applied = initctl.apply(ALL[kind](tmp_path), out, rules=RULES)
     found = read_checkpoint(out)
     assert out.is_file()
-    assert found.format.removesuffix("-legacy") == WRITTEN[ending].name
+    assert found.format.removesuffix("-legacy") == WRITABLE[ending].name
     assert applied.warnings == ()
 
 
