@@ -177,11 +177,11 @@ def verify(
             request.check_rules("; --against ORIGINAL alone compares everything")
         made = request.plan(request.read(plan))
     else:
-        made = _made(plan, asked)
-        made = made if result is not None else _as_it_is(made)
+        made = _finished_plan(plan, asked)
+        made = made if result is not None else _replanned_if_changed(made)
     if on_event:
         on_event(made)
-    found = None if result is None else _result(result, made.checkpoint)
+    found = None if result is None else _read_result(result, made.checkpoint)
     return verify_plan(made, found, sample=sample, threads=threads, on_event=on_event)
 
 
@@ -206,7 +206,7 @@ def _to_write(
 ) -> tuple[Plan, Conversion | None, tuple[Problem, ...]]:
     """The plan, what the checkpoint is converted to, and warnings about `output`, which is checked before planning."""
     if not isinstance(plan, (str, os.PathLike)):
-        made = _made(plan, asked)
+        made = _finished_plan(plan, asked)
         return made, *_outcome(output, made.checkpoint, max_shard_size, is_reset=bool(made.resets))
     request = _request(asked)
     table = request.read(plan)
@@ -228,7 +228,7 @@ def _outcome(output: str | None, checkpoint: Checkpoint, max_shard_size: str | N
     return found
 
 
-def _made(plan: Plan, asked: Asked) -> Plan:
+def _finished_plan(plan: Plan, asked: Asked) -> Plan:
     """`plan`. Raises `UsageError` if anything is asked for beside it."""
     if _request(asked) != _request({}):
         fault = "plan: it already fixes the rules, the seed and all other options of `plan`"
@@ -236,7 +236,7 @@ def _made(plan: Plan, asked: Asked) -> Plan:
     return plan
 
 
-def _as_it_is(plan: Plan) -> Plan:
+def _replanned_if_changed(plan: Plan) -> Plan:
     """`plan`, restored for its checkpoint as it is now, if that was written to after planning."""
     from initctl.planning.saved import SavedPlan
 
@@ -247,7 +247,7 @@ def _as_it_is(plan: Plan) -> Plan:
     return plan
 
 
-def _result(path: Path, original: Checkpoint) -> Checkpoint:
+def _read_result(path: Path, original: Checkpoint) -> Checkpoint:
     """The checkpoint at `path`, written from `original`, with the same optimizer files beside its weights."""
     from initctl.formats import beside, with_beside
     from initctl.planning.documents import read_alike, tensors_digest
