@@ -209,11 +209,11 @@ def _to_write(
         made = _finished_plan(plan, asked)
         return made, *_outcome(output, made.checkpoint, max_shard_size, is_reset=bool(made.resets))
     request = _request(asked)
-    table = request.read(plan)
-    conversion, warnings = _outcome(output, table, max_shard_size, is_reset=request.options.reset_optimizer)
+    checkpoint = request.read(plan)
+    conversion, warnings = _outcome(output, checkpoint, max_shard_size, is_reset=request.options.reset_optimizer)
     if not conversion:
         request.check_rules(_CONVERSIONS)
-    return request.plan(table), conversion, warnings
+    return request.plan(checkpoint), conversion, warnings
 
 
 def _outcome(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None, *, is_reset: bool) -> Outcome:
