@@ -27,7 +27,7 @@
 A rule is text until `rules` reads it. `bind` gives each of its words a meaning: a `BoundRule`. `decide` tests
 every rule on every tensor (tensors that look the same to the rules only once). The last rule that claims a row decides
 it. What it decides is an `Action`: a tensor or some of its rows, the law that fills it, and the device that computes
-this. `placed` then sets devices, and `all_by_torch` may replace laws. Actions, and what is kept, are the `Plan`.
+this. `with_devices` then sets devices, and `all_by_torch` may replace laws. Actions, and what is kept, are the `Plan`.
 
 No checkpoint is written here.
 """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
-def placed(actions: Sequence[Action], device: str) -> list[Action]:
+def with_devices(actions: Sequence[Action], device: str) -> list[Action]:
     """`actions` with their device set: `cpu`, any device that torch knows, or `auto`, the fastest for each.
 
     `auto` takes a GPU for QR decompositions alone, if they are large enough and there is one. Raises `UsageError` if

@@ -11,7 +11,7 @@ from initctl.planning.advice.left_alone import left_alone, undecided_weights
 from initctl.planning.advice.surprises import idle_truncations, masks_as_biases, random_averages, split_weights
 from initctl.planning.advice.unfit_presets import Left, idle_preset, partial_preset
 from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
-from initctl.planning.chosen_device import placed
+from initctl.planning.chosen_device import with_devices
 from initctl.planning.deciding import decide
 from initctl.planning.optimizers import Resets, old_values_kept, resets, with_optimizers_beside
 from initctl.planning.plan import PHILOX, TORCH, Plan
@@ -52,7 +52,7 @@ class Options:
     `allow_unused` turns rules that decide nothing into warnings; `require_all` turns weights that no rule decides into
     errors; `allow_partial` lets a preset leave most of the weights; `reset_optimizer` adds what optimizers remember of
     filled tensors, and `buffers` are patterns for the names of tensors that optimizers were not given; `device` is as
-    for `placed`; `rng` is where random numbers come from.
+    for `with_devices`; `rng` is where random numbers come from.
     """
 
     allow_unused: bool = False
@@ -99,7 +99,7 @@ def make_plan(
     refused, warned = _findings(decided, around, preset, options)
     if faults := [*refused, *faults]:
         raise FitError(*faults)
-    actions = placed(actions, options.device)
+    actions = with_devices(actions, options.device)
     if options.rng == TORCH:
         actions = all_by_torch(actions)
     return Plan(

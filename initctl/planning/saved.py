@@ -11,7 +11,7 @@ from initctl.errors import ConflictError, Problem, UsageError, escape, shown
 from initctl.formats import read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Refused, Unfit
 from initctl.planning.action import Kept
-from initctl.planning.chosen_device import AUTO, placed
+from initctl.planning.chosen_device import AUTO, with_devices
 from initctl.planning.documents import malformed, read_alike, read_document, table_digest, tensors_digest
 from initctl.planning.fits import action_of
 from initctl.planning.optimizers import Resets, resets, with_optimizers_beside
@@ -135,7 +135,7 @@ def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action
     device = _text(entry["device"])
     if device == AUTO:
         raise ValueError(f"device {AUTO}")
-    return placed([action], device)[0]
+    return with_devices([action], device)[0]
 
 
 def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Argument]:

@@ -52,10 +52,10 @@ class _Extent(NamedTuple):
         """A dummy array at the block's address, whose data is never read."""
         import numpy as np
 
-        return np.asarray(_Placed(self.start, self.block, self.tensor.dtype.bits // 8))
+        return np.asarray(_DummyArray(self.start, self.block, self.tensor.dtype.bits // 8))
 
 
-class _Placed:
+class _DummyArray:
     def __init__(self, address: int, block: Block, width: int) -> None:
         self.__array_interface__ = {
             "version": 3,
