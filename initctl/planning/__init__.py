@@ -24,10 +24,10 @@
     documents.py             the contents of a saved plan, and the digests that identify its checkpoint
     saved.py                 a saved plan, to be carried out later
 
-A rule is text until `rules` reads it. `bind` gives each of its words a meaning: a `BoundRule`. `decide` tests
-every rule on every tensor (tensors that look the same to the rules only once). The last rule that claims a row decides
-it. What it decides is an `Action`: a tensor or some of its rows, the law that fills it, and the device that computes
-this. `with_devices` then sets devices, and `all_by_torch` may replace laws. Actions, and what is kept, are the `Plan`.
+A rule is text until `rules` reads it. `bind` gives each of its words a meaning: a `BoundRule`. `decide` tests every
+rule on every tensor (tensors that look the same to the rules only once). The last rule that claims a row decides it.
+What it decides is an `Action`: a tensor or some of its rows, the law that fills it, and the device that computes this.
+`with_devices` then sets devices, and `all_by_torch` may replace laws. Actions, and what is kept, are the `Plan`.
 
 No checkpoint is written here.
 """
