@@ -139,7 +139,7 @@ class TensorSpec:
         return Fans(inputs * prod(kernel), outputs * prod(kernel))
 
     @property
-    def stream_name(self) -> str:
+    def value_name(self) -> str:
         """The name that values derive from, the first of all that it has: tied tensors have one in common."""
         return min((self.name, *self.tied[:1], *self.aliases))
 

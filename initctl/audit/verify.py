@@ -207,7 +207,7 @@ class _Audit:
                 continue
             whole = TensorPart(numbers, part.rows if numbers.shape == tensor.shape else None)
             for held in self.place.find(tensor):
-                if (same := (tensor.stream_name, part.rows, held.blocks)) not in seen:
+                if (same := (tensor.value_name, part.rows, held.blocks)) not in seen:
                     seen.add(same)
                     yield Expected(Place(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
 

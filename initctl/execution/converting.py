@@ -102,9 +102,9 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
         place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)
         raise FitError(Problem("convert.unfit", f"tensor {place}: takes more bytes than a file can hold"))
     offsets = layout.offsets
-    places = {tensor.stream_name: offsets[tensor.name] for tensor in tensors}
-    filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.stream_name in places]
-    targets = [_target(action, places[action.tensor.stream_name]) for action in filled]
+    places = {tensor.value_name: offsets[tensor.name] for tensor in tensors}
+    filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
+    targets = [_target(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
     return Content(layout, plan.checkpoint.files[0].mode, targets, moved=kept)
 

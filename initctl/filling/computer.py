@@ -51,7 +51,7 @@ class Computer:
         law = action.law
         if not needs_preparing(type(law)):
             return cast("Law", law)
-        draws = self.engines[action.device].draws(stream_key(self.seed, action.stream_name))
+        draws = self.engines[action.device].draws(stream_key(self.seed, action.value_name))
         draws = replace(draws, generator=self.generator)
         try:
             if isinstance(law, WholeLaw):
@@ -63,7 +63,7 @@ class Computer:
     def runs(self, targets: Iterable[TargetBlock]) -> Iterator[ElementRun]:
         """The runs of row-major blocks whose laws are ready."""
         for action, block, law in targets:
-            dtype, key = action.tensor.dtype, stream_key(self.seed, action.stream_name)
+            dtype, key = action.tensor.dtype, stream_key(self.seed, action.value_name)
             width, parts = dtype.bits // 8, dtype.parts
             for start, numel, offset in runs(block, action.tensor.shape, width):
                 numbers = LawRun(cast("Law", law), key, start * parts, (start + numel) * parts, dtype)
@@ -88,7 +88,7 @@ class Computer:
 
     def elements(self, action: Action, law: Law, start: int, stop: int) -> Bytes:
         """The bytes of the elements from number `start` to `stop` of the tensor that `action` fills by `law`."""
-        dtype, key = action.tensor.dtype, stream_key(self.seed, action.stream_name)
+        dtype, key = action.tensor.dtype, stream_key(self.seed, action.value_name)
         nbytes = (stop - start) * dtype.bits // 8
         numbers = LawRun(law, key, start * dtype.parts, stop * dtype.parts, dtype)
         return self._together([ElementRun(numbers, action, 0, nbytes)], nbytes)

@@ -33,7 +33,7 @@ class Action(NamedTuple):
     `initializer` is the initializer's own name, `arguments` what it was called with, including defaults, except
     of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
     `law` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
-    own name, or from `stream`, the name of a tensor that this is a copy of.
+    own name, or from `values_of`, the name of a tensor that this is a copy of.
     """
 
     tensor: TensorSpec
@@ -45,16 +45,16 @@ class Action(NamedTuple):
     device: str = CPU
     rows: RowRange | None = None
     sources: Mapping[Source, Located] = MappingProxyType({})
-    stream: str | None = None
+    values_of: str | None = None
 
     def of(self, tensor: TensorSpec) -> Action:
         """The same on `tensor`, which is alike."""
         return Action(tensor, *self[1:])
 
     @property
-    def stream_name(self) -> str:
+    def value_name(self) -> str:
         """The name that values derive from."""
-        return self.stream or self.tensor.stream_name
+        return self.values_of or self.tensor.value_name
 
     @property
     def part(self) -> TensorPart:

@@ -55,8 +55,8 @@ class Plan(Displayed):
     @property
     def distinct_actions(self) -> tuple[Action, ...]:
         """The actions, one for tied tensors, at the place of the first of them in the checkpoint."""
-        places = dict.fromkeys((action.stream_name, action.rows) for action in self.actions)
-        first = {(action.stream_name, action.rows): action for action in self.actions if action.tensor.represents_ties}
+        places = dict.fromkeys((action.value_name, action.rows) for action in self.actions)
+        first = {(action.value_name, action.rows): action for action in self.actions if action.tensor.represents_ties}
         return tuple(map(first.__getitem__, places))
 
     @property

@@ -43,7 +43,7 @@ class Candidates:
         self.parameters: dict[str, TensorSpec] = {}
         for tensor in checkpoint.tensors:
             if self.may_be_parameter(tensor):
-                self.parameters.setdefault(tensor.stream_name, tensor)
+                self.parameters.setdefault(tensor.value_name, tensor)
 
     def may_be_parameter(self, tensor: TensorSpec) -> bool:
         """Whether an optimizer may have been given `tensor`: running statistics never are."""
@@ -114,7 +114,7 @@ def _by_name(optimizer: Optimizer, named: Mapping[str, ParameterKey], tensors: C
         missing = [name for name in named if name not in tensors.by_name]
     if missing:
         uncertain(optimizer, f"its parameter {shown(missing[0])} is not a tensor of the state dict")
-    return {tensors.by_name[name].stream_name: parameter for name, parameter in named.items()}
+    return {tensors.by_name[name].value_name: parameter for name, parameter in named.items()}
 
 
 def _by_order(

@@ -75,7 +75,7 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
     filled: dict[str, list[Action]] = defaultdict(list)
     for action in actions:
         if action.tensor.represents_ties:
-            filled[action.tensor.stream_name].append(action)
+            filled[action.tensor.value_name].append(action)
     tensors = Candidates(checkpoint, buffers)
     remembering = [optimizer for optimizer in checkpoint.optimizers if optimizer.kinds]
     if not remembering:
@@ -114,7 +114,7 @@ def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candi
         return
     found: dict[str, list[str]] = defaultdict(list)
     for optimizer in optimizers:
-        for name in matched(optimizer, tensors, {tensor.stream_name for tensor in tensors.by_name.values()}).parameters:
+        for name in matched(optimizer, tensors, {tensor.value_name for tensor in tensors.by_name.values()}).parameters:
             found[name].append(optimizer.label)
     for name, several in found.items():
         if len(several) > 1:
@@ -176,7 +176,7 @@ def _copied(state: _State, tensor: TensorSpec, action: Action, *, by_name: bool)
         state.refuse(f"it is not certain that {shown(state.name)} is its copy in float32")
     if isinstance(action.law, RevisingLaw):
         state.refuse(f"{shown(state.name)} is its copy, and {action.initializer} depends on what was there")
-    return action._replace(tensor=tensor, stream=action.stream_name)
+    return action._replace(tensor=tensor, values_of=action.value_name)
 
 
 def _unknown_kinds(optimizer: Optimizer) -> list[str]:

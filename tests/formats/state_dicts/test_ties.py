@@ -64,7 +64,7 @@ def test_names_that_save_model_leaves_out_are_aliases_and_the_first_of_all_gives
     assert aliases(tmp_path / "m.safetensors") == {"m.weight": ("z.weight",)}
     save_file({"z.weight": torch.ones(2)}, tmp_path / "z.safetensors", metadata={"m.weight": "z.weight"})
     (tensor,) = initctl.inspect(tmp_path / "z.safetensors").tensors
-    assert (tensor.name, tensor.stream_name) == ("z.weight", "m.weight")
+    assert (tensor.name, tensor.value_name) == ("z.weight", "m.weight")
 
 
 def test_aliases_lose_a_wrappers_prefix_as_names_do(tmp_path: Path):
