@@ -62,8 +62,8 @@ class Untouched:
         sampled = self._sampled(self.sample) if self.sample else {}
         for was, now in zip(self.source.files, self.result.files, strict=True):
             filled = FilledFile.of(was, self._filled.get(was.name, ()))
-            checksums = [ByteRange(place, place + _CHECKSUM) for c in filled.stale for place in c.places]
-            kept = common(filled.kept, uncovered(was.size, joined(checksums)))
+            checksums = [ByteRange(place, place + _CHECKSUM) for c in filled.to_renew for place in c.places]
+            kept = common(filled.copied, uncovered(was.size, joined(checksums)))
             for start, stop in common(kept, joined(sampled[was.name])) if sampled else kept:
                 yield from self._tasks(was, now, start, stop)
         yield from self.of_others(self.source.other_files)

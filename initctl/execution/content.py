@@ -34,11 +34,11 @@ class Content(NamedTuple):
     checked: Sequence[tuple[CheckpointFile, Checksum]] = ()
 
     @classmethod
-    def rewritten(cls, filled: FilledFile, stale: Sequence[Checksum] = ()) -> Content:
-        """A file of the input, filled; then its `stale` checksums are renewed. It may be damaged where it is filled."""
-        file, checked = filled.file, [(filled.file, checksum) for checksum in filled.carried if checksum.value]
-        layout = Layout((), {}, file.size, stale)
-        return cls(layout, file.mode, filled.targets, file, filled.kept, checked=checked)
+    def rewritten(cls, filled: FilledFile, to_renew: Sequence[Checksum] = ()) -> Content:
+        """A file of the input, filled; then checksums `to_renew` are renewed. It may be damaged where it is filled."""
+        file, checked = filled.file, [(filled.file, checksum) for checksum in filled.to_verify if checksum.value]
+        layout = Layout((), {}, file.size, to_renew)
+        return cls(layout, file.mode, filled.targets, file, filled.copied, checked=checked)
 
     @property
     def nbytes(self) -> int:

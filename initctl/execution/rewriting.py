@@ -29,11 +29,11 @@ def rewritten(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:
 def _content(writer: Writer, file: CheckpointFile) -> Content:
     """One of the checkpoint's files, filled. Checksums are renewed; zeros in place of one stay zero."""
     filled = FilledFile.of(file, writer.targets.get(file.name, ()))
-    stale = filled.stale
-    if not all(checksum.value for checksum in stale):
+    to_renew = filled.to_renew
+    if not all(checksum.value for checksum in to_renew):
         with TensorReader(writer.checkpoint) as reader, reader.opened(file.name) as source:
-            stale = [checksum for checksum in stale if is_computed(checksum, source)]
-    return Content.rewritten(filled, stale)
+            to_renew = [checksum for checksum in to_renew if is_computed(checksum, source)]
+    return Content.rewritten(filled, to_renew)
 
 
 def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:

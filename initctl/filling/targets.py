@@ -48,25 +48,25 @@ class TargetBlock(NamedTuple):
 
 
 class FilledFile(NamedTuple):
-    """The `file` of a checkpoint with `targets` filled and all else as it is; then the `stale` checksums are renewed.
+    """The `file` of a checkpoint with `targets` filled and all else as it is; then checksums `to_renew` are renewed.
 
-    `kept` are the bytes that stay: what is between the elements of targets with gaps is among them. `carried` are the
-    checksums of ranges that are not overwritten as a whole: what they are of must be as they say.
+    `copied` are the bytes that stay: what is between the elements of targets with gaps is among them. Checksums
+    `to_verify` are of ranges that are not overwritten as a whole: what they are of must be as they say.
     """
 
     file: CheckpointFile
     targets: Sequence[TargetBlock]
-    kept: list[ByteRange]
-    stale: list[Checksum]
-    carried: list[Checksum]
+    copied: list[ByteRange]
+    to_renew: list[Checksum]
+    to_verify: list[Checksum]
 
     @classmethod
     def of(cls, file: CheckpointFile, targets: Sequence[TargetBlock]) -> FilledFile:
         filled = covered((t.block, t.width) for t in targets if t.block.is_dense)
         written = covered((t.block, t.width) for t in targets) if file.checksums else []
-        stale = [c for c in file.checksums if overlap(written, c.start, c.stop)]
-        carried = [c for c in file.checksums if overlap(filled, c.start, c.stop) < c.stop - c.start]
-        return cls(file, targets, uncovered(file.size, filled), stale, carried)
+        to_renew = [c for c in file.checksums if overlap(written, c.start, c.stop)]
+        to_verify = [c for c in file.checksums if overlap(filled, c.start, c.stop) < c.stop - c.start]
+        return cls(file, targets, uncovered(file.size, filled), to_renew, to_verify)
 
 
 class ElementRun(NamedTuple):
