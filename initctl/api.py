@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from initctl.audit import Verification
     from initctl.events import Event
     from initctl.execution import Conversion
-    from initctl.execution.outputs import Outcome
+    from initctl.execution.output_format import FormatDecision
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
     from initctl.request import Asked, Request
@@ -207,20 +207,22 @@ def _to_write(
     """The plan, what the checkpoint is converted to, and warnings about `output`, which is checked before planning."""
     if not isinstance(plan, (str, os.PathLike)):
         made = _finished_plan(plan, asked)
-        return made, *_outcome(output, made.checkpoint, max_shard_size, is_reset=bool(made.resets))
+        return made, *_format(output, made.checkpoint, max_shard_size, is_reset=bool(made.resets))
     request = _request(asked)
     checkpoint = request.read(plan)
-    conversion, warnings = _outcome(output, checkpoint, max_shard_size, is_reset=request.options.reset_optimizer)
+    conversion, warnings = _format(output, checkpoint, max_shard_size, is_reset=request.options.reset_optimizer)
     if not conversion:
         request.check_rules(_CONVERSIONS)
     return request.plan(checkpoint), conversion, warnings
 
 
-def _outcome(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None, *, is_reset: bool) -> Outcome:
+def _format(
+    output: str | None, checkpoint: Checkpoint, max_shard_size: str | None, *, is_reset: bool
+) -> FormatDecision:
     """What becomes of `checkpoint`. Raises `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
-    from initctl.execution import outcome_at
+    from initctl.execution import decide_format
 
-    found = outcome_at(output, checkpoint, max_shard_size)
+    found = decide_format(output, checkpoint, max_shard_size)
     if found.conversion and is_reset:
         fault = "reset-optimizer: a conversion writes the weights, and resets no optimizer"
         hint = "reset it without a conversion, and convert the result; or leave the flag out, and train with a new one"

@@ -1,8 +1,8 @@
 """Plan → bytes in place: kept bytes copied, ruled bytes computed, in tasks, by several threads; then one commit.
 
 execute.py        chooses how the result is written, and starts the workers
-outputs.py        which kind of checkpoint an output path asks for, by its ending
-destination.py    what an output path means for a checkpoint, and when it is refused
+output_format.py  in which format a result is written, by the ending of its path
+destination.py    the real path and the permissions of a result; refuses to replace what must stay
 stale_files.py    which other files of a directory are copied too
 content.py        what the files of a result are made of
 rewriting.py      the input's own files, written anew or patched
@@ -12,7 +12,7 @@ tasks.py          a file's content as tasks that can be run in any order
 """
 
 from initctl.execution.execute import execute
-from initctl.execution.outputs import Conversion, outcome_at
+from initctl.execution.output_format import Conversion, decide_format
 from initctl.execution.stale_files import decide_stale
 
-__all__ = ["Conversion", "decide_stale", "execute", "outcome_at"]
+__all__ = ["Conversion", "decide_format", "decide_stale", "execute"]

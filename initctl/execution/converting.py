@@ -18,7 +18,7 @@ from initctl.tensors import TensorPart, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from initctl.execution.outputs import Conversion
+    from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.formats.writing.formats import Format
     from initctl.planning import Action, Plan

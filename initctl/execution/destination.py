@@ -1,4 +1,4 @@
-"""What an output path means for a checkpoint, and when it is refused."""
+"""The real path and the permissions of a result; refuses to replace what must stay."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from initctl.errors import InputError, Problem, UsageError, listed, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.execution.outputs import Conversion
+    from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint
 
 KEEP_STALE = "keep"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import initctl
-from initctl.execution.outputs import FOREIGN, TEXTS, WRITABLE
+from initctl.execution.output_format import FOREIGN, TEXTS, WRITABLE
 from initctl.formats import read_checkpoint
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import network, sharded, single

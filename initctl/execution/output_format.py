@@ -1,4 +1,4 @@
-"""Which kind of checkpoint an output is to become: the input's own, or another one."""
+"""In which format a result is written, by the ending of its path: the input's own, or another one."""
 
 from __future__ import annotations
 
@@ -86,46 +86,46 @@ class Conversion(NamedTuple):
         return self.largest is not None
 
 
-class Outcome(NamedTuple):
+class FormatDecision(NamedTuple):
     """What a checkpoint is converted to, if it is, and warnings about the name of the result."""
 
     conversion: Conversion | None = None
     warnings: tuple[Problem, ...] = ()
 
 
-def outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> Outcome:
+def decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> FormatDecision:
     """What `checkpoint` is converted to, if anything, when written to `output` or in place.
 
     The ending of `output` decides which format a file has. A file of torch.save becomes a directory if `output` is one,
     or ends like one; any checkpoint does if shards have a `max_shard_size`. One file of safetensors is put into a
     directory as it is. Raises `UsageError` if initctl cannot write it.
     """
-    found = _outcome_at(output, checkpoint, max_shard_size)
+    found = _decide_format(output, checkpoint, max_shard_size)
     if checkpoint.read_only and not found.conversion:
         message = f"{shown(checkpoint.path)}: is {checkpoint.read_only}, which initctl can read but not write"
         raise UsageError(Problem("output.read_only", message, f"convert it: {_NAME_ANOTHER} with -o"))
     return found
 
 
-def _outcome_at(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> Outcome:
+def _decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> FormatDecision:
     if output is None:
-        return Outcome()
+        return FormatDecision()
     is_directory = names_directory(output)
     found = ending(output, WRITABLE)
     if max_shard_size is not None:
         if not is_directory and found in (*WRITABLE, *FOREIGN, *TEXTS):
             message = f"{shown(output)}: names a file, but --max-shard-size writes a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
-        return Outcome(_to_shards(max_shard_size))
+        return FormatDecision(_to_shards(max_shard_size))
     if is_directory:
         is_found = checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
         is_kept = checkpoint.is_directory or is_found  # in a directory, under its own name
-        return Outcome(None if is_kept else _to_shards())
+        return FormatDecision(None if is_kept else _to_shards())
     if checkpoint.is_directory and found not in (*WRITABLE, *FOREIGN):
         if ending(output) in TEXTS:
             message = f"{shown(output)}: names a file, and the result is a directory"
             raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
-        return Outcome()
+        return FormatDecision()
     return _file_at(output, checkpoint)
 
 
@@ -135,20 +135,20 @@ def _to_shards(largest: str | None = None) -> Conversion:
     return Conversion(SAFETENSORS, parse_size(LARGEST if largest is None else largest))
 
 
-def _file_at(output: str, checkpoint: Checkpoint) -> Outcome:
+def _file_at(output: str, checkpoint: Checkpoint) -> FormatDecision:
     own = SAFETENSORS if checkpoint.is_safetensors else None if checkpoint.read_only else TORCH
     found = ending(output, WRITABLE)
     if wanted := WRITABLE.get(found):
-        return Outcome(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
+        return FormatDecision(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
     if not checkpoint.is_directory and found == ending(checkpoint.target):
-        return Outcome()  # same ending as the input: keep its format
+        return FormatDecision()  # same ending as the input: keep its format
     if found in FOREIGN:
         hint = "name the directory of the shards" if found == ".json" and "index" in output else _NAME_ANOTHER
         message = f"{shown(output)}: initctl does not write {FOREIGN[found]} files"
         raise UsageError(Problem("output.ending", message, hint))
     kind, usual = ("safetensors", ".safetensors") if own is SAFETENSORS else ("a file of torch.save", ".pt")
     message = f"{shown(output)}: is written as {kind}; give it the ending {usual}"
-    return Outcome(warnings=(Problem("output.ending", message),))
+    return FormatDecision(warnings=(Problem("output.ending", message),))
 
 
 def names_directory(output: str) -> bool:
