@@ -170,26 +170,26 @@ class StagedDirectory:
             _give_permissions(self.path, mode)
 
     def commit(
-        self, *, may_replace: Callable[[], None] | None = None, on_commit: Callable[[], None] = _nothing
+        self, *, check_before_replacing: Callable[[], None] | None = None, on_commit: Callable[[], None] = _nothing
     ) -> None:
         """Become the target, or take its place, in one step. Then call `on_commit`.
 
-        What is there by then is replaced, and removed, once `may_replace` was called and did not refuse. Without it,
-        what is there stays: `ConflictError`.
+        What is there by then is replaced, and removed, once `check_before_replacing` was called and did not refuse.
+        Without it, what is there stays: `ConflictError`.
         """
         with undisturbed():
-            while not self._took_place(may_replace):
+            while not self._took_place(check_before_replacing):
                 pass
             _committed(self.target, on_commit)
 
-    def _took_place(self, may_replace: Callable[[], None] | None) -> bool:
+    def _took_place(self, check_before_replacing: Callable[[], None] | None) -> bool:
         """Whether it is at the target now. If not, what was there was removed meanwhile."""
         with storage_errors(self.target):
             if _renamed_to(self.path, self.target):
                 return True
-        if may_replace is None:
+        if check_before_replacing is None:
             raise _taken(self.target)
-        may_replace()
+        check_before_replacing()
         return self._exchanged()
 
     def _exchanged(self) -> bool:

@@ -97,10 +97,10 @@ def _to_new_path(
         draft = rewritten(writer, {os.path.basename(target.path): file})
     names = tuple(draft.contents)
     if is_directory:
-        may_replace = None if overwrite is False else partial(check_replaced, target.path, output, names)
-        if may_replace and os.path.lexists(target.path):
-            may_replace()
-        writer.new_directory(draft, target, may_replace=may_replace)
+        check = None if overwrite is False else partial(check_replaced, target.path, output, names)
+        if check and os.path.lexists(target.path):
+            check()
+        writer.new_directory(draft, target, check_before_replacing=check)
     else:
         writer.new_file(draft, target, no_clobber=overwrite is False)
     return Written(output, names)
@@ -129,5 +129,5 @@ def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequen
     check_not_here(checkpoint.target)
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
     target = Destination(checkpoint.target, os.stat(checkpoint.target).st_mode)
-    may_replace = partial(check_not_here, checkpoint.target)
-    writer.new_directory(rewritten(writer, names), target, may_replace=may_replace, without=dropped)
+    check = partial(check_not_here, checkpoint.target)
+    writer.new_directory(rewritten(writer, names), target, check_before_replacing=check, without=dropped)

@@ -84,11 +84,11 @@ class Writer:
         draft: Draft,
         target: Destination,
         *,
-        may_replace: Callable[[], None] | None,
+        check_before_replacing: Callable[[], None] | None,
         without: Container[str] | None = None,
     ) -> None:
         """Write the files of `draft`. With `without`, all other files at the target are linked in, except these. Raises
-        what `new_file` does, and what `may_replace` does.
+        what `new_file` does, and what `check_before_replacing` does.
         """
         self._begin(draft)
         with StagedDirectory(target.path) as staged:
@@ -97,7 +97,7 @@ class Writer:
                 staged.link_rest(target.path, without=without)
             staged.sync(target.mode, like=self.checkpoint.directory)
             self._check_unchanged(draft)
-            staged.commit(may_replace=may_replace, on_commit=self.committed)
+            staged.commit(check_before_replacing=check_before_replacing, on_commit=self.committed)
 
     def _begin(self, draft: Draft) -> None:
         """Make ready to write `draft`. Raises `InputError` if the input is damaged, lest new checksums cover it up."""

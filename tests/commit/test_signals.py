@@ -50,7 +50,7 @@ def test_it_is_told_as_soon_as_it_is_in_place(tmp_path: Path, replaces: bool):
         staged.sync(0o700, like=str(tmp_path))
         before = staged.path
         staged.commit(
-            may_replace=(lambda: None) if replaces else None,
+            check_before_replacing=(lambda: None) if replaces else None,
             on_commit=lambda: told.append(os.path.exists(before) is replaces),
         )
     assert told == [True, True]

@@ -41,7 +41,7 @@ def put(target: Path, model: Path, *, replace: bool) -> None:
     with StagedDirectory(str(target)) as staged:
         fill(staged)
         staged.sync(0o750, like=str(model))
-        staged.commit(may_replace=anything if replace else None)
+        staged.commit(check_before_replacing=anything if replace else None)
 
 
 def rewrite(target: Path, name: str, content: bytes) -> None:
@@ -52,7 +52,7 @@ def rewrite(target: Path, name: str, content: bytes) -> None:
             file.sync(0o600)
         staged.link_rest(str(target))
         staged.sync(stat.S_IMODE(target.stat().st_mode), like=str(target))
-        staged.commit(may_replace=anything)
+        staged.commit(check_before_replacing=anything)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_what_appeared_meanwhile_is_replaced_once_that_is_allowed(model: Path):
     with StagedDirectory(str(model)) as staged:
         fill(staged)
         staged.sync(0o750, like=str(model))
-        staged.commit(may_replace=lambda: asked.append((model / "one").exists()))
+        staged.commit(check_before_replacing=lambda: asked.append((model / "one").exists()))
     assert asked == [True]
     assert contents(model) == NEW
 
@@ -218,7 +218,7 @@ def test_what_appeared_meanwhile_stays_if_replacing_it_is_refused(model: Path):
         with StagedDirectory(str(model)) as staged:
             fill(staged)
             staged.sync(0o750, like=str(model))
-            staged.commit(may_replace=refuse)
+            staged.commit(check_before_replacing=refuse)
 
     before = snapshot(model.parent)
     with pytest.raises(KeyError):
@@ -263,7 +263,7 @@ with tempfile.TemporaryDirectory() as folder:
             staged.sync(0o755, like=str(target))
             if "fail" in sys.argv:
                 raise KeyError("fail")
-            staged.commit(may_replace=lambda: None)
+            staged.commit(check_before_replacing=lambda: None)
     except KeyError:
         print("failed")
     print(os.listdir(folder), oct((target / "sub").stat().st_mode), os.listdir(target / "sub"))
