@@ -70,8 +70,8 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
 
 def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable[[], None]) -> None:
     """Fill a file that others may read, and that must be readable, and completed by the same steps, wherever they stop:
-    while a range is overwritten its checksum is at its last place alone. What `sync` brings to the disk is there before
-    the next step.
+    while a range is overwritten its checksum is at its last place alone. A zip archive has each checksum first in its
+    directory and last beside the record. What `sync` brings to the disk is there before the next step.
     """
     checksums = content.layout.checksums
     if checksums:

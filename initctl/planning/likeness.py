@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from initctl.planning.surroundings import Surroundings
     from initctl.tensors import TensorSpec
 
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")  # keeps how many digits there are, which `?` tells apart
 
 
 class Likeness:

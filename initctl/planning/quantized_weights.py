@@ -198,7 +198,7 @@ def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
     endings: dict[str, dict[str, tuple[Scheme, ...]]] = defaultdict(lambda: defaultdict(tuple))
     for scheme in SCHEMES:
         for ending in scheme.companions.replace("!", "").split():
-            for codes in scheme.codes.split(" "):
+            for codes in scheme.codes.split(" "):  # not split(): the empty ending counts
                 endings[ending][codes] += (scheme,)
     found: dict[str, list[_Companion]] = defaultdict(list)
     for ending, by_codes in endings.items():

@@ -95,6 +95,6 @@ def test_what_is_not_converted_needs_a_rule(net, call, where):
     done = call("apply", "net.safetensors", *where)
     assert done.status == 2
     assert done.err.startswith("initctl: error: rules: none given, so there is nothing to do; ")
-    assert done.err.endswith("or to shards with --max-shard-size 5GB\n")
+    assert done.err.endswith("or --max-shard-size 5GB for shards\n")
     assert net.read_bytes() == before
     assert list(net.parent.iterdir()) == [net]
