@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from initctl.audit import Verification
     from initctl.events import Event
     from initctl.execution import Conversion
-    from initctl.execution.output_format import FormatDecision
+    from initctl.execution.output_format import FormatChoice
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
     from initctl.request import Asked, Request
@@ -216,9 +216,7 @@ def _to_write(
     return request.plan(checkpoint), conversion, warnings
 
 
-def _format(
-    output: str | None, checkpoint: Checkpoint, max_shard_size: str | None, *, is_reset: bool
-) -> FormatDecision:
+def _format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None, *, is_reset: bool) -> FormatChoice:
     """What becomes of `checkpoint`. Raises `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
     from initctl.execution import decide_format
 

@@ -86,14 +86,14 @@ class Conversion(NamedTuple):
         return self.largest is not None
 
 
-class FormatDecision(NamedTuple):
+class FormatChoice(NamedTuple):
     """What a checkpoint is converted to, if it is, and warnings about the name of the result."""
 
     conversion: Conversion | None = None
     warnings: tuple[Problem, ...] = ()
 
 
-def decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> FormatDecision:
+def decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> FormatChoice:
     """What `checkpoint` is converted to, if anything, when written to `output` or in place.
 
     The ending of `output` decides which format a file has. A file of torch.save becomes a directory if `output` is one,
@@ -107,25 +107,25 @@ def decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: st
     return found
 
 
-def _decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> FormatDecision:
+def _decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> FormatChoice:
     if output is None:
-        return FormatDecision()
+        return FormatChoice()
     is_directory = names_directory(output)
     found = ending(output, WRITABLE)
     if max_shard_size is not None:
         if not is_directory and found in (*WRITABLE, *FOREIGN, *TEXTS):
             message = f"{shown(output)}: names a file, but --max-shard-size writes a directory"
             raise UsageError(Problem("output.kind", message, "name a directory"))
-        return FormatDecision(_to_shards(max_shard_size))
+        return FormatChoice(_to_shards(max_shard_size))
     if is_directory:
         is_found = checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
         is_kept = checkpoint.is_directory or is_found  # in a directory, under its own name
-        return FormatDecision(None if is_kept else _to_shards())
+        return FormatChoice(None if is_kept else _to_shards())
     if checkpoint.is_directory and found not in (*WRITABLE, *FOREIGN):
         if ending(output) in TEXTS:
             message = f"{shown(output)}: names a file, and the result is a directory"
             raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
-        return FormatDecision()
+        return FormatChoice()
     return _file_at(output, checkpoint)
 
 
@@ -135,20 +135,20 @@ def _to_shards(largest: str | None = None) -> Conversion:
     return Conversion(SAFETENSORS, parse_size(LARGEST if largest is None else largest))
 
 
-def _file_at(output: str, checkpoint: Checkpoint) -> FormatDecision:
+def _file_at(output: str, checkpoint: Checkpoint) -> FormatChoice:
     own = SAFETENSORS if checkpoint.is_safetensors else None if checkpoint.read_only else TORCH
     found = ending(output, WRITABLE)
     if wanted := WRITABLE.get(found):
-        return FormatDecision(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
+        return FormatChoice(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
     if not checkpoint.is_directory and found == ending(checkpoint.target):
-        return FormatDecision()  # same ending as the input: keep its format
+        return FormatChoice()  # same ending as the input: keep its format
     if found in FOREIGN:
         hint = "name the directory of the shards" if found == ".json" and "index" in output else _NAME_ANOTHER
         message = f"{shown(output)}: initctl does not write {FOREIGN[found]} files"
         raise UsageError(Problem("output.ending", message, hint))
     kind, usual = ("safetensors", ".safetensors") if own is SAFETENSORS else ("a file of torch.save", ".pt")
     message = f"{shown(output)}: is written as {kind}; give it the ending {usual}"
-    return FormatDecision(warnings=(Problem("output.ending", message),))
+    return FormatChoice(warnings=(Problem("output.ending", message),))
 
 
 def names_directory(output: str) -> bool:

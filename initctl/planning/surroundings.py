@@ -83,9 +83,7 @@ class Surroundings:
         return int(found[1])
 
     def layers(self, name: str) -> int:
-        """The number of layers: one more than the highest number at the place of `name`'s layer; if it has none, at the
-        commonest place. Raises `KeyError` with the reason if no name has one.
-        """
+        """One more than the highest number at the place of `name`'s layer; if it has none, at the commonest place."""
         found = _LAYER.search(name)
         if not found and not self._usual:
             raise KeyError("no tensor's name has a number between dots; write how many layers there are")

@@ -73,4 +73,6 @@ def test_a_directory_of_pickles_says_how_it_is_converted(tmp_path: Path):
         initctl.apply(tmp_path, f"{tmp_path}-out/")
     (problem,) = raised.value.problems
     assert problem.hint
-    assert problem.hint.endswith("to another format with -o, or to shards with --max-shard-size 5GB")
+    assert problem.hint.endswith(
+        "a conversion alone needs no rules: -o for another format, or --max-shard-size 5GB for shards"
+    )
