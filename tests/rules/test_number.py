@@ -110,7 +110,7 @@ def test_an_underflow_to_zero_is_refused(text: str):
     assert raised.value.problems[0].hint == "write 0 if that is meant"
 
 
-@given(st.integers(0, 10**300))
+@given(st.integers(-(2**64) + 1, 10**300))
 def test_whole_numbers_are_read_exactly(number: int):
     assert number_in(str(number)) == number
 
