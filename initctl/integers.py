@@ -10,11 +10,12 @@ from initctl.errors import Problem, UsageError, shown
 
 def as_integer(value: object) -> int | None:
     """`value` as an int, if it is a whole number of any kind: a bool is not, nor is a float."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    is_bool = isinstance(value, bool) or getattr(value, "dtype", None) == bool  # older NumPy takes its own as an index
+    if is_bool or not isinstance(value, SupportsIndex):
         return None
     try:
         return operator.index(value)
-    except TypeError:  # as an array of several, or numpy.bool
+    except TypeError:  # as an array of several
         return None
 
 
