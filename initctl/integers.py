@@ -10,7 +10,7 @@ from initctl.errors import Problem, UsageError, shown
 
 def as_integer(value: object) -> int | None:
     """`value` as an int, if it is a whole number of any kind: a bool is not, nor is a float."""
-    is_bool = isinstance(value, bool) or getattr(value, "dtype", None) == bool  # older NumPy takes its own as an index
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"  # NumPy 2.0 takes its own
     if is_bool or not isinstance(value, SupportsIndex):
         return None
     try:

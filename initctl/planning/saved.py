@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import ConflictError, Problem, UsageError, escape, shown
+from initctl.errors import ConflictError, Problem, RuleError, UsageError, escape, shown
 from initctl.formats import read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Refused, Unfit
 from initctl.planning.action import Kept
@@ -19,7 +19,7 @@ from initctl.planning.plan import PHILOX, TORCH, Plan, other_checkpoints, untouc
 from initctl.planning.sharing import shared
 from initctl.planning.surroundings import Surroundings
 from initctl.planning.torch_init import by_torch
-from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
+from initctl.rules import Call, Glob, Origin, Rule, Selector, parse_rule, quoted
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from initctl.initializers.parameters import Argument
     from initctl.planning.action import Action
     from initctl.tensors import TensorSpec
+
+_parsed = lru_cache(maxsize=1024)(parse_rule)
+"""A plan says the text of a rule for each tensor that it fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action
     tensor = around.tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
     source = escape(_text(entry["source"]))  # it is part of a sentence, as a rule's own is
-    rule = Rule(_text(entry["rule"]), Origin(source), Selector(Glob(quoted(tensor.name))), Call(initializer.name))
+    rule = _rule(_text(entry["rule"]), source, initializer.name, tensor.name)
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
     call = BoundCall.of(initializer, _arguments(initializer, entry["arguments"]))
     action = action_of(rule, call, tensor, rows, around)
@@ -136,6 +139,14 @@ def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action
     if device == AUTO:
         raise ValueError(f"device {AUTO}")
     return with_devices([action], device)[0]
+
+
+def _rule(text: str, source: str, initializer: str, tensor: str) -> Rule:
+    """The rule that `text` writes; if only a recipe can write it, one with the same text, for `tensor` alone."""
+    try:
+        return _parsed(text, source)
+    except RuleError:
+        return Rule(text, Origin(source), Selector(Glob(quoted(tensor))), Call(initializer))
 
 
 def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Argument]:

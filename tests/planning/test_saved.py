@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import initctl
 from initctl.cli.main import run
 from initctl.planning.documents import signed
+from initctl.planning.overview import overview
 from tests.execution.checkpoints import network, sharded, single
 from tests.execution.torch_files import RULES as TORCH_RULES
 from tests.execution.torch_files import load, save
@@ -116,6 +117,15 @@ def test_the_plan_that_is_read_is_the_plan_that_was_saved(tmp_path: Path):
         for entry in data["kept"]:  # which rule keeps a tensor is not saved
             entry.pop("rule"), entry.pop("source")
     assert one == other
+
+
+def test_a_plan_that_is_read_is_shown_as_the_one_that_was_saved(tmp_path: Path):
+    rules = ["*.bias=uniform:a=-0.5,b=0.5", "layers.{0..1}.weight[2:4]=zeros where ndim == 2"]
+    source = single(tmp_path / "m.safetensors")
+    made = initctl.plan(source, rules=rules)
+    assert "rule 2: layers.{0..1}.weight[2:4]" in repr(made)
+    restored = initctl.load_plan(saved(source, *rules))
+    assert overview(restored.actions, unfold=False) == overview(made.actions, unfold=False)
 
 
 RENAMED = {"values": True, "name": True, "shape": False, "dtype": False, "order": False, "tensor": False, "size": False}
