@@ -45,8 +45,7 @@ def parse_call(text: str | Excerpt) -> Call:
     name = str(place)
     if not _NAME.fullmatch(name):
         fault = f"{shown(name)} cannot be an initializer's name" if name else "no initializer is given"
-        hint = f"write constant:val={name}" if _NUMBER.fullmatch(name) else "write for instance normal:std=0.02"
-        raise syntax_error(fault, hint, place)
+        raise syntax_error(fault, _hint(name), place)
     if colon and not given.strip():
         raise syntax_error("nothing after the ':'", f"write {name} alone, or {name}:key=value", place)
     places: dict[str, tuple[Excerpt, Excerpt]] = {}
@@ -58,8 +57,19 @@ def parse_call(text: str | Excerpt) -> Call:
     return Call(name, tuple((key, str(value)) for key, (_, value) in places.items()), place, places)
 
 
+def _hint(name: str) -> str:
+    """What may be meant by something that cannot be the name of an initializer."""
+    if _NUMBER.fullmatch(name):
+        return f"write constant:val={name}"
+    if {".", "*"} & set(name.rpartition("=")[0]):  # a second pattern
+        return "if these are two rules, give each its own -r; in Python, put a comma between them"
+    return "write where instead of if" if " if " in name else "write for instance normal:std=0.02"
+
+
 def _key_and_value(argument: Excerpt) -> tuple[Excerpt, Excerpt]:
     text = str(argument)
+    if not text:
+        raise syntax_error("there is a comma too many", "leave it out", argument)
     equals = text.find("=")
     if equals >= 0:
         key, value = argument.part(0, equals).stripped(), argument.part(equals + 1, len(text)).stripped()
