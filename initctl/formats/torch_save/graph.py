@@ -247,22 +247,17 @@ class Graph:
         self, parts: Iterable[Any], known: Collection[int], seen: set[int]
     ) -> Iterator[MadeTensor | StorageRef]:
         """Tensors and storages that `parts` are or lead to, but for those that are `known`, and those `seen` before."""
-        waiting = self._leading(parts, known)
+        waiting = _leading(parts, known)
         while waiting:
             found = waiting.pop()
-            if isinstance(found, StorageRef):
-                yield found
-            elif id(found) not in seen:
+            if not isinstance(found, StorageRef):
+                if id(found) in seen:
+                    continue
                 seen.add(id(found))
-                if is_tensor(found):
-                    yield found
-                waiting += self._leading(behind(found) if is_tensor(found) else _steps(found), known)
-
-    def _leading(self, parts: Iterable[Any], known: Collection[int]) -> list[Any]:
-        """Those of `parts` that may lead to storages, but for those that are `known`."""
-        found = leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
-        self.looks.spend(_OF_A_PART * len(found))
-        return found
+                waiting += _leading(behind(found) if is_tensor(found) else _steps(found), known)
+            self.looks.spend(_OF_A_PART)
+            if isinstance(found, StorageRef) or is_tensor(found):
+                yield found
 
     @staticmethod
     def _led(
@@ -302,6 +297,11 @@ def _steps(value: Any) -> Iterable[Any]:  # noqa: ANN401
         return value
     keys_and_values = chain.from_iterable(value.pairs or ())
     return chain((value.called, value.arguments, value.state), value.items or (), keys_and_values)
+
+
+def _leading(parts: Iterable[Any], known: Collection[int]) -> list[Any]:
+    """Those of `parts` that may lead to storages, but for those that are `known`."""
+    return leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
 
 
 def _slots(state: Any) -> tuple[Made, ...]:  # noqa: ANN401
