@@ -243,7 +243,8 @@ def _replanned_if_changed(plan: Plan) -> Plan:
     try:
         plan.checkpoint.check_unchanged(plan.checkpoint.files)
     except ConflictError:
-        return SavedPlan.of(plan).restored(plan.checkpoint.path, is_result=True)
+        made = SavedPlan.of(plan).restored(plan.checkpoint.absolute, is_result=True)
+        return replace(made, checkpoint=replace(made.checkpoint, path=plan.checkpoint.path))
     return plan
 
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
+from initctl.events import Chosen, Committed, Progress
 from initctl.planning import Plan
 from tests.commit.folders import snapshot
 from tests.events import on
@@ -299,3 +300,32 @@ def test_the_first_of_two_checkpoints_is_what_the_rules_were_applied_to(model: P
     assert initctl.verify(model, tmp_path / "out", rules=RULES)
     assert not initctl.verify(tmp_path / "out", model, rules=RULES[:2])
     assert initctl.verify(model, model)
+
+
+def test_a_plan_is_for_its_checkpoint_whatever_the_working_directory_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        save_file({"a.bias": torch.ones(4)}, tmp_path / folder / "n.safetensors")
+    monkeypatch.chdir(tmp_path / "one")
+    plan = initctl.plan("n.safetensors", rules=["*.bias=normal"])
+    initctl.apply(plan, in_place=True)
+    monkeypatch.chdir(tmp_path / "other")
+    assert initctl.verify(plan)
+    save_file({"a.bias": torch.ones(4)}, tmp_path / "one" / "n.safetensors")
+    initctl.apply("n.safetensors", in_place=True, rules=["*.bias=normal"])
+    assert not initctl.verify(plan)
+
+
+@pytest.mark.parametrize("event", [Chosen, Progress, Committed])
+def test_an_error_of_the_callers_own_function_stays_what_it_is(tmp_path: Path, event: type):
+    save_file({"a.bias": torch.ones(4)}, tmp_path / "n.safetensors")
+
+    def fail(told: object) -> None:
+        if isinstance(told, event):
+            raise BrokenPipeError(32, "the caller's")
+
+    with pytest.raises(BrokenPipeError, match="the caller's"):
+        initctl.apply(tmp_path / "n.safetensors", tmp_path / "out.safetensors", rules=["*.bias=normal"], on_event=fail)
+    assert (tmp_path / "out.safetensors").exists() is (event is Committed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +26,7 @@ from initctl.threads import processors
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from initctl.events import Event
     from initctl.execution.output_format import Conversion
@@ -69,12 +69,33 @@ def execute(
     if output is not None:
         check_not_source(plan, output)
     check_memory(plan.actions)
-    with ExitStack() as stack, storage_errors(plan.checkpoint.path if output is None else output):
+    with _callers_errors(on_event) as on_event, ExitStack() as stack, storage_errors(output or plan.checkpoint.path):
         workers = stack.enter_context(Workers(threads or processors(), on_event))
         writer = Writer(plan, workers, olds(plan, stack), on_event)
         if output is None:
             return _in_place(writer, dropped, patch=patch)
         return _to_new_path(writer, output, conversion, dropped, overwrite=overwrite)
+
+
+class _CallersError(Exception):
+    """Holds an `OSError` that the caller's own function raised: it says nothing about the storage."""
+
+
+@contextmanager
+def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callable[[Event], None] | None]:
+    """`on_event`, whose errors leave the body as they are."""
+
+    def guarded(event: Event) -> None:
+        try:
+            if on_event:
+                on_event(event)
+        except OSError as error:
+            raise _CallersError(error) from error
+
+    try:
+        yield on_event and guarded
+    except _CallersError as raised:
+        raise raised.args[0] from None
 
 
 def _to_new_path(

@@ -59,6 +59,13 @@ class Checkpoint(Displayed, Location):
     read_only: str | None = None
 
     @property
+    def absolute(self) -> str:
+        """The path that it was read by, whatever the working directory is now."""
+        name = os.path.basename(self.path)
+        is_file = not self.is_directory or self.named(name) == self.described_by
+        return os.path.join(self.home, name) if is_file else self.directory
+
+    @property
     def is_safetensors(self) -> bool:
         """Whether its files are of safetensors."""
         return self.format.partition("-")[0] == SAFETENSORS

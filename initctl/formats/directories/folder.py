@@ -75,7 +75,10 @@ def status_within(path: str, directory: str) -> os.stat_result | None:
     The status is of the place that was found to be inside. So a link that is changed afterwards leads to another file
     than the one with this status. Hugging Face's cache is built of links that leave a directory: these are followed.
     """
-    real = os.path.realpath(path)
+    try:
+        real = os.path.realpath(path)
+    except OSError:  # a link that may not be followed, as those of another user's processes
+        return None
     return _regular(real) if is_within(real, directory) else None
 
 
