@@ -157,7 +157,7 @@ def verify(
         plan: a plan; or a checkpoint, which is planned for first, with what is `asked` as for `initctl.plan`.
             Comparing two checkpoints needs no rules.
         result: the checkpoint to verify; by default the plan's own, as it is now. Then only filled values are checked:
-            there is no original to compare the rest with.
+            the rest has no original to be compared with.
         sample: compare only this many elements of each tensor.
         threads, on_event: as for `apply`.
 

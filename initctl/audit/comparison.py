@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _COMPARED_AT_ONCE = 4 << 20
 """Bytes of tensors that one task compares."""
 _SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
-"""A sample is taken in ranges: each has at least so many elements, and there are at most about so many."""
+"""A sample is taken in ranges. This is the least number of elements in each, and about the most ranges."""
 _BYTE = BY_NAME["uint8"]
 _WIDE = 8
 """Bytes that are compared at a time."""
@@ -84,8 +84,8 @@ class Comparison:
                 yield Task(stop - start, partial(self._compare_runs, runs, file, computer))
 
     def of_elements(self, expected: Expected, sample: int | None = None) -> Iterator[Task]:
-        """What compares a part, in whatever order its elements are, or a `sample` of so many of them, with what is
-        expected of it.
+        """What compares a part with what is expected of it, in whatever order its elements are. `sample` is the number
+        of elements that are compared; None compares all.
         """
         _, part, held = expected.place
         width = held.dtype.bits // 8

@@ -37,8 +37,8 @@ _CHECKSUM = 4
 class Untouched:
     """What the actions of a plan, `written`, leave as it is in a result of the checkpoint that they are for.
 
-    If both are laid out alike that is every byte but those of filled elements, and the checksums of these; with a
-    `sample`, of each tensor just as much as so many elements. Its tasks run in several threads.
+    If both are laid out alike, that is every byte but those of filled elements and their checksums. `sample` is the
+    number of elements that are compared of each tensor. Its tasks run in several threads.
     """
 
     def __init__(self, written: Iterable[Action], before: TensorReader, held: TensorReader, sample: int | None) -> None:

@@ -35,7 +35,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class FileDifference:
-    """What is wrong with a `file`; where it is a byte, the first, `at` is its number."""
+    """What is wrong with a `file`. If bytes differ, `at` is the number of the first."""
 
     file: str
     fault: str

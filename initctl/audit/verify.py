@@ -45,14 +45,14 @@ def verify_plan(
 ) -> Verification:
     """Compare the checkpoint of `plan` with what the plan gives; or the `result` of carrying it out, if that is given.
 
-    Where there is a result, all else must be as it is in the plan's checkpoint: where nothing was converted, every byte
-    but the checksums of what is filled, which must be right; else the tensors that rules reach, metadata of
-    safetensors, and files that go along. With a `sample`, so
-    many elements of each tensor are compared, or of each part of one that rules decide apart, spread evenly, its first
-    and last among them; then checksums are not looked at.
+    If `result` is given, everything else must match the plan's checkpoint. If nothing was converted, every byte is
+    compared, but checksums of what is filled, which must be right. After a conversion, the tensors that rules reach,
+    metadata of safetensors and companion files are compared. `sample` is the number of elements that are compared of
+    each tensor, or of each part that rules decide apart: they are spread evenly, and include the first and the last.
+    Checksums are not compared then.
 
-    Raises `UsageError` where values depend on old ones and there is no result, or an optimizer is to be compared with a
-    conversion, which has none.
+    Raises `UsageError` if values depend on old ones and `result` is not given, or if an optimizer is to be compared
+    with a conversion, which has none.
     """
     _check_comparable(plan, result)
     check_memory(plan.actions)

@@ -100,7 +100,7 @@ class Writer:
             staged.commit(check_before_replacing=check_before_replacing, on_commit=self.committed)
 
     def _begin(self, draft: Draft) -> None:
-        """Make ready to write `draft`. Raises `InputError` if the input is damaged, lest new checksums cover it up."""
+        """Make ready to write `draft`. Raises `InputError` if the input is damaged: new checksums would hide it."""
         directory, contents = self.checkpoint.directory, draft.contents.values()
         self.workers.total += sum(content.nbytes for content in contents)
         with TensorReader(self.checkpoint, draft.sources) as reader:

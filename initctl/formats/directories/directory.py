@@ -39,7 +39,7 @@ _TORCH_MODEL = "pytorch_model.bin"
 def read_directory(path: str, component: str | None = None) -> Found:
     """The checkpoint that the directory at `path` holds, or that its folder `component` does, as a part of the whole.
 
-    Raises `InputError`; `UsageError` if there is no such folder.
+    Raises `InputError`, and `UsageError` if the folder does not exist.
     """
     location = _location(path, component)
     if DISTRIBUTED_METADATA in location.folder.files:
