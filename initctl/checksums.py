@@ -38,12 +38,37 @@ def check_task(
         if found != checksum.value:
             fail(found)
 
-    return Task(checksum.stop - checksum.start, check)
+    return Task(checksum.stop - checksum.start, check, checksum.start)
 
 
-def renew(destination: int, checksum: Checksum) -> None:
-    """Bring `checksum` up to date with what was written, at each of its places."""
-    _write(destination, checksum.places, crc32(destination, checksum).to_bytes(_WIDTH, "little"))
+class Sums:
+    """The checksums of pieces of a file, taken when they are written, so that they need not be read again."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, tuple[int, int]] = {}
+        """Where each piece stops, and its checksum, by where it starts."""
+
+    def add(self, start: int, content: memoryview) -> None:
+        """Take note of `content`, which the file holds from `start` on for good. Several threads may do so at once."""
+        self._pieces[start] = (start + content.nbytes, isal_zlib.crc32(content))
+
+    def of(self, start: int, stop: int) -> int | None:
+        """The checksum of a range, if it is made of pieces."""
+        value = 0
+        while start < stop:
+            if start not in self._pieces:
+                return None
+            end, added = self._pieces[start]
+            value, start = isal_zlib.crc32_combine(value, added, end - start), end
+        return value if start == stop else None
+
+
+def renew(destination: int, checksum: Checksum, sums: Sums | None = None) -> None:
+    """Bring `checksum` up to date with what was written, at each of its places. What is in `sums` is not read again."""
+    value = sums.of(checksum.start, checksum.stop) if sums else None
+    if value is None:
+        value = crc32(destination, checksum)
+    _write(destination, checksum.places, value.to_bytes(_WIDTH, "little"))
 
 
 def lift(destination: int, checksum: Checksum) -> None:

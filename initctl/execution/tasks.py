@@ -17,6 +17,7 @@ from initctl.workers import Task
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from initctl.checksums import Sums
     from initctl.filling import Computer, ElementRun, TargetBlock
     from initctl.tensors import Block, Shape, TensorSpec
 
@@ -40,12 +41,16 @@ def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift
             yield Task(last - first, partial(_copy, source, destination, first, last, offset), offset)
 
 
-def fill_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
-    """Tasks that fill row-major blocks, in order of offset: small neighbors together, large ones cut."""
+def fill_tasks(
+    targets: Iterable[TargetBlock], computer: Computer, destination: int, sums: Sums | None = None
+) -> Iterator[Task]:
+    """Tasks that fill row-major blocks, in order of offset: small neighbors together, large ones cut. They add what
+    they write to `sums`.
+    """
     ordered = sorted(targets, key=lambda target: target.block.offset)
     for group in packed(computer.runs(ordered), FILLED_AT_ONCE):
         start, stop = range_of(group)
-        yield Task(stop - start, partial(_fill, group, computer, destination), start)
+        yield Task(stop - start, partial(_fill, group, computer, destination, sums), start)
 
 
 def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
@@ -80,10 +85,12 @@ def _copy(source: int, destination: int, start: int, stop: int, offset: int) -> 
     _write_back(destination, offset, offset + stop - start)
 
 
-def _fill(group: Sequence[ElementRun], computer: Computer, destination: int) -> None:
+def _fill(group: Sequence[ElementRun], computer: Computer, destination: int, sums: Sums | None) -> None:
     """Compute adjacent runs of one or more tensors, and write them."""
     for part, content in computer.parts(group):
         write_all(destination, content.data, part[0].offset)
+        if sums:
+            sums.add(part[0].offset, content.data)
     _write_back(destination, *range_of(group))
 
 

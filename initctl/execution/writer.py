@@ -9,9 +9,9 @@ from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.checksums import check_task, refuse, renew
+from initctl.checksums import Sums, check_task, refuse, renew
 from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_errors, write_all
 from initctl.events import Committed
 from initctl.execution.tasks import fill_tasks, strided_tasks
@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
+
+
+class Output(NamedTuple):
+    """A new file, what it gets, and the checksums of what was computed for it so far."""
+
+    content: Content
+    new: NewFile
+    sums: Sums
 
 
 class Writer:
@@ -100,15 +108,7 @@ class Writer:
             staged.commit(check_before_replacing=check_before_replacing, on_commit=self.committed)
 
     def _begin(self, draft: Draft) -> None:
-        """Make ready to write `draft`. Raises `InputError` if the input is damaged: new checksums would hide it."""
-        directory, contents = self.checkpoint.directory, draft.contents.values()
-        self.workers.total += sum(content.nbytes for content in contents)
-        with TensorReader(self.checkpoint, draft.sources) as reader:
-            self.workers.run(
-                check_task(c, partial(reader.opened, file.name), partial(refuse, os.path.join(directory, file.name), c))
-                for content in contents
-                for file, c in content.checked
-            )
+        self.workers.total += sum(content.nbytes for content in draft.contents.values())
 
     def _check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
@@ -117,13 +117,13 @@ class Writer:
     def _write(self, draft: Draft, files: Iterable[tuple[Content, NewFile]]) -> None:
         """Write new files, and bring them to the disk; space for all of them is reserved first."""
         with TensorReader(self.checkpoint, draft.sources) as reader:
-            prepared = [(self._prepared(content, new, reader), new) for content, new in files]
-            for content, new in prepared:
-                self._copy_and_fill(content, new, reader)
-        self.fill_prepared((target, new.opened) for content, new in prepared for target in content.targets)
-        for content, new in prepared:
+            outputs = [Output(self._prepared(content, new, reader), new, Sums()) for content, new in files]
+            for output in outputs:
+                self._copy_and_fill(output, reader)
+        self.fill_prepared((target, new.opened) for content, new, _ in outputs for target in content.targets)
+        for content, new, sums in outputs:
             with new.opened() as descriptor, storage_errors(new.target):
-                self.change(renew, descriptor, content.layout.checksums)
+                self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
                 _write_parts(descriptor, content.layout.closing(descriptor))
                 new.sync(content.mode)
 
@@ -139,28 +139,41 @@ class Writer:
         self.workers.advance(total(content.kept) - total(rest))
         return content._replace(kept=rest)
 
-    def _copy_and_fill(self, content: Content, new: NewFile, reader: TensorReader) -> None:
-        """Write what does not depend on a whole tensor."""
+    def _copy_and_fill(self, output: Output, reader: TensorReader) -> None:
+        """Write what does not depend on a whole tensor, and check meanwhile what is copied."""
+        content, new, sums = output
         with ExitStack() as stack, storage_errors(new.target):
             descriptor = stack.enter_context(new.opened())
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
             _write_parts(descriptor, content.layout.parts)
-            self.fill_elements(descriptor, content.targets, content.copying(sources, descriptor))
+            copying = content.copying(sources, descriptor)
+            kept = merge(self._checks(content, reader), copying, key=attrgetter("offset"))
+            self.fill_elements(descriptor, content.targets, kept, sums)
 
-    def fill_elements(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = ()) -> None:
-        """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one.
+    def _checks(self, content: Content, reader: TensorReader) -> Iterator[Task]:
+        """Tasks that raise `InputError` if the input is damaged: new checksums would hide it."""
+        for file, checksum in content.checked:
+            fail = partial(refuse, os.path.join(self.checkpoint.directory, file.name), checksum)
+            yield check_task(checksum, partial(reader.opened, file.name), fail)
+
+    def fill_elements(
+        self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = (), sums: Sums | None = None
+    ) -> None:
+        """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one, in
+        `sums` if they adjoin each other in the file.
 
         What is between the elements of a target may be among the kept: that is written first.
         """
         ready = [target for target in targets if target.is_ready]
-        self.workers.run(self._tasks(descriptor, (t for t in ready if t.block.is_row_major), iter(kept)))
-        strided = (t for t in ready if not t.block.is_row_major)
+        row_major = [target for target in ready if target.block.is_row_major]
+        self.workers.run(self._tasks(iter(kept), lambda: fill_tasks(row_major, self.computer(), descriptor, sums)))
+        strided = (target for target in ready if not target.block.is_row_major)
         self.workers.run(strided_tasks(strided, self.computer(), descriptor))
 
-    def _tasks(self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterator[Task]) -> Iterator[Task]:
+    def _tasks(self, kept: Iterator[Task], filling: Callable[[], Iterable[Task]]) -> Iterator[Task]:
         """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
         yield from islice(kept, self.workers.ahead)
-        yield from merge(kept, fill_tasks(targets, self.computer(), descriptor), key=attrgetter("offset"))
+        yield from merge(kept, filling(), key=attrgetter("offset"))
 
     def fill_prepared(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose law must be prepared first, each to the file that it comes with.
