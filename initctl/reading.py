@@ -17,7 +17,7 @@ from initctl.layout.order import TileOrder
 from initctl.stream import RevisingLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     from numpy.typing import NDArray
@@ -72,6 +72,19 @@ class TensorReader:
             nbytes = prod(box.shape) * width
             self._gather(tensor, box, found[reached : reached + nbytes])
             reached += nbytes
+        return found
+
+    def read_rows(self, tensor: TensorSpec, order: Sequence[int], numel: int) -> NDArray[np.uint8]:
+        """The bytes of the rows of `numel` elements that `order` lists, one after another. Raises what `read` does."""
+        if len(tensor.blocks) > 1 or not tensor.blocks[0].is_row_major:
+            return np.concatenate([self.read(tensor, row * numel, (row + 1) * numel) for row in order])
+        (block,) = tensor.blocks
+        nbytes = numel * tensor.dtype.bits // 8
+        found = np.empty(len(order) * nbytes, np.uint8)
+        room = found.data
+        with self.opened(block.file) as descriptor:
+            for place, row in enumerate(order):
+                read_into(descriptor, room[place * nbytes : (place + 1) * nbytes], block.offset + row * nbytes)
         return found
 
     def _gather(self, tensor: TensorSpec, box: Box, out: NDArray[np.uint8]) -> None:
@@ -146,6 +159,11 @@ class OldTensor(NamedTuple):
         content = self.reader.read(self.tensor, start // dtype.parts, -(-stop // dtype.parts))
         skipped = start % dtype.parts
         return content.view(dtype.numpy)[skipped : skipped + stop - start]
+
+    def rows(self, order: Sequence[int], width: int) -> NDArray[Any]:
+        """Those rows of `width` numbers that `order` lists, one after another, as `stored` gives them."""
+        dtype = self.tensor.dtype
+        return self.reader.read_rows(self.tensor, order, width // dtype.parts).view(dtype.numpy)
 
     def other(self, source: Source) -> OldTensor:
         return self.others[source]

@@ -2,85 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod, sqrt
 from typing import TYPE_CHECKING
 
 from initctl.initializers.initializer import Resolved, Unfit, check_dims
-from initctl.stream import Constant, Deterministic
-from initctl.stream.laws import CountedLog, Hadamard, Sinusoid
+from initctl.stream import Constant
+from initctl.stream.deterministic_laws import CountedLog, Diagonals, Hadamard, Interval, Sinusoid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from initctl.stream.draws import Draws
     from initctl.tensors import TensorSpec
-
-    Floats = NDArray[np.float32]
 
 _LARGEST_WHOLE = 2**64
 """From here on no integer type holds a whole number, and it is taken as a float."""
 _GATES = 4
 """Input, forget, cell and output, in torch's order: as many equal parts of an LSTM's weights and biases."""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagonals(Deterministic):
-    """Zeros, with ones at the indices `origin + g · stride + j · step` for g < `groups` and j < `count`.
-
-    A run of ones ends before the next begins: `(count - 1) · step` is less than `stride`, or there is one run.
-    """
-
-    origin: int
-    step: int
-    count: int
-    groups: int = 1
-    stride: int = 0
-
-    @property
-    def largest(self) -> float:
-        return 1
-
-    @property
-    def exact(self) -> tuple[float, ...]:
-        return 0, 1
-
-    def values(self, _: Draws, start: int, stop: int) -> Floats:
-        import numpy as np
-
-        values = np.zeros(stop - start, np.float32)
-        reach = self.origin + (self.count - 1) * self.step
-        nearest = max(0, -(-(start - reach) // self.stride)) if self.stride else 0
-        beyond = max(0, -(-(stop - self.origin) // self.stride)) if self.stride else self.groups
-        for group in range(nearest, min(self.groups, beyond)):
-            first = self.origin + group * self.stride
-            below = max(0, -(-(start - first) // self.step))
-            within = min(self.count, max(0, -(-(stop - first) // self.step)))
-            values[first - start + self.step * np.arange(below, within)] = 1
-        return values
-
-
-@dataclass(frozen=True, slots=True)
-class Interval(Deterministic):
-    """`value` at indices `first` ≤ i < `last`, else 0."""
-
-    first: int
-    last: int
-    value: float
-
-    @property
-    def largest(self) -> float:
-        return abs(self.value)
-
-    def values(self, _: Draws, start: int, stop: int) -> Floats:
-        import numpy as np
-
-        values = np.zeros(stop - start, np.float32)
-        values[max(self.first - start, 0) : max(self.last - start, 0)] = self.value
-        return values
 
 
 def constant(_: TensorSpec, *, val: float) -> Resolved:

@@ -6,7 +6,8 @@
     elementary64.py    exp, ln, sine and cosine in float64, likewise
     draws.py           the random numbers of one tensor, by element index
     protocols.py       what a law is, and what it is computed from
-    laws.py            the laws: constants, uniform, normal, log-uniform, sinusoids, tables, and several side by side
+    laws.py            random laws: uniform, normal, truncated normal, log-uniform; and several laws side by side
+    deterministic_laws.py  those that draw nothing: constants, tables, diagonals, sinusoids, logarithms, Hadamard
     old_values.py      laws on what tensors hold
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     torch_generator.py torch's own random numbers, for those who ask for them
@@ -18,7 +19,8 @@ Integer steps are exact. Float steps use only IEEE add, subtract, multiply, divi
 comparison, each rounded once.
 """
 
-from initctl.stream.laws import Constant, Fused, Normal, Table, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.deterministic_laws import Constant, Table
+from initctl.stream.laws import Fused, Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.protocols import AnyLaw, Deterministic, Law, Old, Overflow, RevisingLaw, Source, WholeLaw
 
 __all__ = [

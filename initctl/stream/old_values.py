@@ -99,12 +99,9 @@ class RowsInOrder(FromOld):
     width: int
 
     def values(self, _: Draws, start: int, stop: int) -> NDArray[Any]:
-        import numpy as np
-
-        width = self.width
-        first, last = start // width, -(-stop // width)
-        rows = [self.old.stored(row * width, (row + 1) * width) for row in self.order[first:last].tolist()]
-        return np.concatenate(rows)[start - first * width : stop - first * width]
+        first, last = start // self.width, -(-stop // self.width)
+        skipped = start - first * self.width
+        return self.old.rows(self.order[first:last].tolist(), self.width)[skipped : skipped + stop - start]
 
 
 @dataclass(frozen=True, slots=True)

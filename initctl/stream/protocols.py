@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
@@ -81,6 +83,9 @@ class Old(Protocol):
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
         """The same numbers in the tensor's own type: what is given back like that stays as it is, to the bit."""
+
+    def rows(self, order: Sequence[int], width: int) -> NDArray[Any]:
+        """Those rows of `width` numbers that `order` lists, one after another, as `stored` gives them."""
 
     def other(self, source: Source) -> Old:
         """What one of the tensors holds that a revision has among its `sources`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initctl.stream.laws import Table
+from initctl.stream.deterministic_laws import Table
 from initctl.stream.protocols import WholeLaw
 from initctl.stream.torch_generator import NotDrawn
 

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 import initctl
 from initctl.execution.tasks import COPIED_AT_ONCE, FILLED_AT_ONCE
-from initctl.initializers.deterministic import Diagonals
 from initctl.stream import Constant, Normal, Uniform
+from initctl.stream.deterministic_laws import Diagonals
 from tests.commit.folders import snapshot
 from tests.execution.checkpoints import METADATA, assert_written, raw_bytes, recomputed, single
 from tests.formats.handwritten import safetensors_bytes, tensor

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from initctl.stream import Normal, TruncNormal, Uniform
+from initctl.stream.deterministic_laws import CountedLog, Sinusoid
 from initctl.stream.draws import Draws
-from initctl.stream.laws import CountedLog, InverseSoftplus, LogUniform, Sinusoid
+from initctl.stream.laws import InverseSoftplus, LogUniform
 
 DRAWS = Draws.of(0, "fc1.weight")
 MILLION = 1_000_000

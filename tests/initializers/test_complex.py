@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from initctl.initializers import Unfit
 from initctl.initializers.complex import RealPart, on_complex
-from initctl.initializers.deterministic import Diagonals
 from initctl.stream import Constant, Fused, Normal, TruncNormal, Uniform
+from initctl.stream.deterministic_laws import Diagonals
 from tests.initializers.running import DRAWS, resolve, stored
 from tests.stream.goodness import p_value_of_two
 

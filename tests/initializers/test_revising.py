@@ -20,6 +20,8 @@ from initctl.stream.draws import Draws
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SHAPE = (11, 5)
@@ -46,6 +48,9 @@ class Held:
     def stored(self, start: int, stop: int) -> NDArray[Any]:
         assert 0 <= start <= stop <= self.numbers.size
         return self.numbers.reshape(-1)[start:stop]
+
+    def rows(self, order: Sequence[int], width: int) -> NDArray[Any]:
+        return self.numbers.reshape(-1, width)[order].reshape(-1)
 
     def other(self, source: Source) -> Held:
         assert source == Source("x")

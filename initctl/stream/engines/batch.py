@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from initctl.stream.deterministic_laws import Constant, CountedLog, Hadamard, Sinusoid
 from initctl.stream.engines import abi
 from initctl.stream.engines.engine import encode
 from initctl.stream.laws import (
     LARGEST_FLOAT32,
-    Constant,
-    CountedLog,
-    Hadamard,
     InverseSoftplus,
     LogUniform,
     Normal,
-    Sinusoid,
     TruncNormal,
     Uniform,
     ZeroedNormal,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from initctl.stream.deterministic_laws import Constant, Diagonals
 from initctl.stream.draws import Draws
-from initctl.stream.laws import Constant
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.protocols import FromOld, Overflow
 
@@ -85,6 +85,10 @@ class Engine:
             block = np.tile(encode(np.array([law.value]), dtype), min(stop - start, _AT_ONCE))
             for reached in range(0, out.size, block.size):
                 out[reached : reached + block.size] = block[: out.size - reached]
+            return
+        if type(law) is Diagonals:
+            out[...] = 0
+            out.reshape(-1, dtype.width)[law.ones(start, stop) - start] = encode(np.ones(1), dtype)
             return
         draws, width = self.draws(key), dtype.width
         for first in range(start, stop, _AT_ONCE):

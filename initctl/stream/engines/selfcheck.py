@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initctl.dtypes import DTYPES
+from initctl.stream.deterministic_laws import CountedLog, Hadamard, Sinusoid
 from initctl.stream.engines.engine import Engine, LawRun
 from initctl.stream.key import stream_key
-from initctl.stream.laws import (
-    CountedLog,
-    Hadamard,
-    InverseSoftplus,
-    LogUniform,
-    Normal,
-    Sinusoid,
-    TruncNormal,
-    Uniform,
-    ZeroedNormal,
-)
+from initctl.stream.laws import InverseSoftplus, LogUniform, Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
@@ -62,6 +55,9 @@ class Held(NamedTuple):
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
         return self.numbers.reshape(-1)[start:stop].copy()
+
+    def rows(self, order: Sequence[int], width: int) -> NDArray[Any]:
+        return self.numbers.reshape(-1, width)[order].reshape(-1)
 
     def other(self, _: Source) -> Held:
         return self

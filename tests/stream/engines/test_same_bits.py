@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from initctl.dtypes import BY_NAME, DTYPES
 from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
-from initctl.initializers.deterministic import Diagonals, Interval
 from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.deterministic_laws import CountedLog, Diagonals, Hadamard, Interval, Sinusoid
 from initctl.stream.engines import Engine, LawRun, Unusable, joined
 from initctl.stream.engines.device import TorchEngine
 from initctl.stream.engines.engine import encode
 from initctl.stream.engines.joined import JoinedEngine
 from initctl.stream.engines.selfcheck import Held
 from initctl.stream.key import Key, stream_key
-from initctl.stream.laws import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
+from initctl.stream.laws import InverseSoftplus, LogUniform
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 from initctl.stream.philox import words_of
 

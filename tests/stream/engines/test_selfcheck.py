@@ -6,10 +6,11 @@ import pytest
 
 from initctl.dtypes import DTYPES
 from initctl.stream import Normal, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream.deterministic_laws import CountedLog, Hadamard, Sinusoid
 from initctl.stream.draws import Draws
 from initctl.stream.engines import Engine
 from initctl.stream.engines.selfcheck import gives_reference_bits
-from initctl.stream.laws import CountedLog, Hadamard, InverseSoftplus, LogUniform, Sinusoid
+from initctl.stream.laws import InverseSoftplus, LogUniform
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 
