@@ -62,7 +62,7 @@ OPERATORS = {
         "tensor.copy_(torch.where(torch.rand_like(tensor) < 0.5, torch.randn_like(tensor) * 0.02, tensor))",
     ),
     "copy": Operator(f"copy:from={_WORDS}", READS_OLD, f"tensor.copy_(tensors['{_WORDS}'])", _OF_WORDS),
-    "copy-row": Operator(f"copy:from={_WORDS},row=5", READS_OLD, f"tensor.copy_(tensors['{_WORDS}'][5])"),
+    "copy-row": Operator(f"copy:from={_WORDS},row=5", READS_OLD, f"tensor.copy_(tensors['{_WORDS}'][5].clone())"),
     "mean_rows": Operator(
         "mean_rows:of=:,std=0.01",
         READS_OLD,
