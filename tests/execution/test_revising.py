@@ -18,7 +18,7 @@ from tests.execution.checkpoints import raw_bytes, sharded, single
 from tests.execution.torch_files import FORMATS, bits, load, save
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 HALF = (torch.float16, torch.bfloat16)
@@ -150,6 +150,21 @@ def test_permute_rows_is_a_permutation_of_rows_to_the_bit(tmp_path: Path, dtype:
     order = np.argsort(Draws.of(0, "w").words(0, shape[0], stream=1), kind="stable")
     assert same(found, before[torch.from_numpy(order)])
     assert shape[0] < 10 or not same(found, before)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    "view",
+    [lambda t: t.T, lambda t: t[::2], lambda t: t[:, 1:3], lambda t: t[3:]],
+    ids=["T", "[::2]", "[:, 1:3]", "[3:]"],
+)
+def test_permute_rows_of_a_view_is_a_permutation_of_its_rows(
+    tmp_path: Path, kind: str, view: Callable[[torch.Tensor], torch.Tensor]
+):
+    before = view(bits(torch.complex64, 40, 30))
+    found = written(tmp_path, {"w": before}, "w=permute_rows", kind=kind)["w"]
+    order = np.argsort(Draws.of(0, "w").words(0, len(before), stream=1), kind="stable")
+    assert same(found, before[torch.from_numpy(order)])
 
 
 def test_permute_rows_takes_whole_tensors_with_dims(tmp_path: Path):
