@@ -47,8 +47,8 @@ ONE_PART = {"__init__", "api"}
 """The package's own `__init__` hands out the names of `api`."""
 ONLY_IN = {"rich": ("display",), "typer": ("cli",)}
 NEVER_AT_THE_TOP = {"torch", "transformers", "numba", "llvmlite"}
-IMPORTED_WHERE_USED = {"initctl.stream.engines.device", "initctl.stream.engines.kernels"}
-"""Modules that are nothing without their package, and are themselves imported in functions only."""
+IMPORTED_WHERE_USED = ("initctl.stream.engines.device", "initctl.stream.engines.kernels")
+"""Modules and packages that are nothing without theirs, and are themselves imported in functions only."""
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 
@@ -129,7 +129,7 @@ def misplaced(package: Path) -> list[str]:
         if not found.for_types_only
         and (
             (name in ONLY_IN and part(found.module) not in ONLY_IN[name])
-            or (name in NEVER_AT_THE_TOP and not found.in_function and found.module not in IMPORTED_WHERE_USED)
+            or (name in NEVER_AT_THE_TOP and not found.in_function and not found.module.startswith(IMPORTED_WHERE_USED))
         )
     ]
 

@@ -4,7 +4,7 @@
     joined.py         the reference for many small tensors at once
     compiled.py       loops that Numba compiled: the same bits, thirty times as fast
     batch.py          runs of laws as the tables that one call of a loop takes
-    kernels.py        those loops
+    kernels           those loops
     abi.py            what they and their callers agree on
     object_code.py    their machine code: made once, cached, loaded without Numba
     device.py         torch operations, on a GPU: the same bits

@@ -15,8 +15,10 @@ import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from functools import cache
+from glob import glob
 from hashlib import blake2b
 from importlib.metadata import version
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from initctl.stream.engines.abi import SIGNATURES
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     Kernels = dict[str, Callable[..., None]]
 
 _PREFIX = "initctl_"
-_SOURCES = ("kernels.py", "abi.py", "object_code.py", "../elementary.py", "../elementary64.py", "../philox.py")
+_SOURCES = ("kernels/*.py", "abi.py", "object_code.py", "../elementary.py", "../elementary64.py", "../philox.py")
 """What the code depends on, beside Numba and the processor."""
 _FROM_LIBC = {"memset", "memcpy", "memmove", "sqrtf", "fabsf"}
 """All that the code may call: anything else could not be found when it is loaded without Numba."""
@@ -104,7 +106,7 @@ def _cache_path() -> str | None:
 
     digest = blake2b(digest_size=12)
     here = os.path.dirname(__file__)
-    for name in _SOURCES:
+    for name in chain.from_iterable(sorted(glob(source, root_dir=here)) for source in _SOURCES):
         with open(os.path.join(here, name), "rb") as stream:
             digest.update(stream.read())
     machine = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), platform.system(), platform.machine())

@@ -1,0 +1,43 @@
+"""The compiled engine's loops, written for Numba.
+
+    compiling.py   how they are compiled, and the formulas that they share with the reference
+    casting.py     float32 numbers from and to the elements of a dtype
+    filling.py     value stream v1: from words to bytes
+    ranking.py     the k-th smallest random number of each column of a matrix
+    summing.py     sums over stored elements
+
+Imported only where object code has to be made anew (see `object_code`).
+
+What makes them fast is that each loop is short and does one thing to a tile that fits the cache, so that the compiler
+turns it into vector instructions: words, then radius, then angle, then cast. Merged into one they run five times
+slower. What keeps the bits equal is that nothing is fused: no fastmath, and every step is cast back to 32 bits, since
+Numba computes small integers in 64.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from numba import cfunc, types
+
+from initctl.stream.engines import abi
+from initctl.stream.engines.kernels.filling import fill
+from initctl.stream.engines.kernels.ranking import kth_smallest
+from initctl.stream.engines.kernels.summing import added
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numba.core.ccallback import CFunc
+
+_C_TYPES = {"i": types.int64, "p": types.voidptr, "t": types.CPointer(types.voidptr)}
+
+
+def _exported(kernel: Callable[..., None]) -> CFunc:
+    types_of = map(_C_TYPES.__getitem__, abi.SIGNATURES[kernel.__name__])
+    function: CFunc = cfunc(types.void(*types_of), nopython=True, error_model="numpy")(kernel)
+    return function
+
+
+KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, kth_smallest)}
+"""Each kernel as a function with the calling convention of C."""
