@@ -12,7 +12,7 @@ Importing it imports neither torch nor rich, and the classes of what these funct
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, inspect, load_plan, plan, verify
+from initctl.api import apply, inspect, load_plan, plan, stats, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.planning import Plan
+    from initctl.statistics import Statistics
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "Plan",
     "Problem",
     "RuleError",
+    "Statistics",
     "StorageError",
     "UncertainError",
     "UsageError",
@@ -50,10 +52,16 @@ __all__ = [
     "inspect",
     "load_plan",
     "plan",
+    "stats",
     "verify",
 ]
 
-_RESULTS = {"Applied": "initctl.applied", "Plan": "initctl.planning", "Verification": "initctl.audit"}
+_RESULTS = {
+    "Applied": "initctl.applied",
+    "Plan": "initctl.planning",
+    "Statistics": "initctl.statistics",
+    "Verification": "initctl.audit",
+}
 
 
 def __getattr__(name: str) -> type:

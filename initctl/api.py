@@ -1,4 +1,4 @@
-"""The library's face: plan, apply, verify, inspect. The command line is a thin layer over these."""
+"""The library's face: plan, apply, verify, inspect, stats. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from initctl.errors import ConflictError, Problem, UsageError, shown
 from initctl.integers import counting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from initctl.applied import Applied
     from initctl.audit import Verification
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
     from initctl.request import Asked, Request
+    from initctl.statistics import Statistics
 
     Path = str | os.PathLike[str]
 
@@ -193,6 +194,41 @@ def inspect(checkpoint: Path, *, root: str | None = None, component: str | None 
     from initctl.formats import read_checkpoint
 
     return read_checkpoint(checkpoint, root=root, component=component)
+
+
+def stats(
+    checkpoint: Path,
+    patterns: Sequence[str] = (),
+    *,
+    root: str | None = None,
+    component: str | None = None,
+    digest: bool = False,
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Statistics:
+    """What tensors of `checkpoint` hold, in numbers: moments, extremes, counts of what is out of the ordinary, and a
+    histogram of a sample. Every element is read once; nothing is written.
+
+    Args:
+        checkpoint, root, component: as for `inspect`.
+        patterns: globs, or regular expressions after `re:`, as in rules; by default all tensors.
+        digest: also the SHA-256 of each tensor's bytes, in row-major order.
+        threads, on_event: as for `apply`.
+
+    Raises:
+        UsageError, InputError: as for `inspect`; and if a pattern takes rows, or is not a pattern (`RuleError`).
+        FitError: a pattern matches no tensor.
+        ConflictError: the checkpoint changed while it was read.
+        StorageError: the checkpoint cannot be read to its end.
+    """
+    from initctl.statistics import Statistics, measured
+    from initctl.statistics.selecting import selected
+    from initctl.threads import processors
+
+    threads = counting("threads", threads) or processors()
+    table = inspect(checkpoint, root=root, component=component)
+    tensors = selected(table, patterns)
+    return Statistics(table, measured(table, tensors, digest=digest, threads=threads, on_event=on_event))
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

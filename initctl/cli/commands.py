@@ -15,6 +15,7 @@ SUMMARIES = {
     "plan": "Show what apply would do, to the tensor.",
     "verify": "Check that a checkpoint holds exactly what the rules give.",
     "inspect": "List the tensors of a checkpoint.",
+    "stats": "Show what tensors hold, in numbers.",
     "initializers": "List the initializers, or explain one.",
     "presets": "List the presets, or print one as a recipe.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",

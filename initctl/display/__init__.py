@@ -2,6 +2,7 @@
 
     tables.py      a report of sentences and tables, a result that shows its own, and numbers in words
     folding.py     many rows that differ in layer numbers as one
+    blocks.py      numbers as a line of blocks
     console.py     what is drawn on a terminal, and what a pipe gets instead
 
 What a table says is decided by the result that makes it. rich is loaded only if it draws.

@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from initctl.display.blocks import for_stream
 from initctl.display.tables import lines
 from initctl.escaping import as_line
 
@@ -34,8 +35,10 @@ def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> st
     if isinstance(content, str):  # a document, whose lines stay as they are
         return "\n".join(map(as_line, content.split("\n")))
     if stream.isatty():
-        return drawn(content, console(stream, color=color))
-    return "\n".join(as_line(line).rstrip() for line in lines(content))
+        text = drawn(content, console(stream, color=color))
+    else:
+        text = "\n".join(as_line(line).rstrip() for line in lines(content))
+    return for_stream(text, stream)
 
 
 def drawn(report: Report, terminal: Console) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from initctl.errors import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Rest = TypeVar("Rest", bound=Hashable)
 
@@ -41,6 +42,16 @@ class Folded(NamedTuple):
         """How many they are."""
         return prod(map(len, self.numbers))
 
+    def names(self) -> Iterator[str]:
+        """Each of them, the first numbers first."""
+        for numbers in product(*map(sorted, self.numbers)):
+            places = iter(numbers)
+            yield ".".join(str(next(places)) if part is None else part for part in self.template)
+
+    def shown(self) -> str:
+        """As a row of a table calls them."""
+        return shown(self.pattern(_LONGEST_LIST)) + (f" ×{self.size}" if self.size > 1 else "")
+
     def pattern(self, longest: int | None = None) -> str:
         """One pattern that stands for them; lists of more than `longest` items are shown without their middle."""
         places = iter(self.numbers)
@@ -51,10 +62,7 @@ def listing(rows: Sequence[tuple[str, Rest]], *, unfold: bool) -> list[tuple[str
     """Rows (name, rest) with names as they are shown: a long list folded, unless `unfold`."""
     if unfold or len(rows) <= FOLDED_ABOVE:
         return [(shown(name), rest) for name, rest in rows]
-    return [
-        (shown(names.pattern(_LONGEST_LIST)) + (f" ×{names.size}" if names.size > 1 else ""), rest)
-        for names, rest in fold(rows)
-    ]
+    return [(names.shown(), rest) for names, rest in fold(rows)]
 
 
 def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:

@@ -125,6 +125,12 @@ def verify_and_apply(bench: Bench) -> Result:
     return Result(f"verify every weight of {_size(path)}", "apply of the same", *comparison, 1.0)
 
 
+def stats_and_reading(bench: Bench) -> Result:
+    path = bench.checkpoint(bench.size)
+    comparison = bench.compared(path, [*INITCTL, "stats", str(path), "-q"], f"cat '{path}' > /dev/null")
+    return Result(f"stats of {_size(path)}", "`cat FILE > /dev/null`", *comparison, 1.5)
+
+
 def _many(work: str, command: str, against: str, script: str, limit: float) -> Row:
     def row(bench: Bench) -> Result:
         path = many_tensors(bench.folder / "many.safetensors", _MANY)
@@ -188,6 +194,7 @@ ROWS: dict[str, Row] = {
     "sparse": _inside("sparse", "sparse, 8192 × 8192", "`nn.init.sparse_`", 0.2),
     "orthogonal": _inside("orthogonal", "orthogonal, 4096 × 4096", "`nn.init.orthogonal_`", 0.9),
     "verify": verify_and_apply,
+    "stats": stats_and_reading,
     "many-inspect": _many("inspect {} tensors", "inspect", "`load_file`", _LOADING, 0.6),
     "many-plan": _many("plan {} tensors", "plan", "`load_file`", _LOADING, 1.0),
     "many-apply": _many("apply to {} tensors", "apply", "`load_file, save_file`", _SAVING, 0.95),

@@ -30,6 +30,7 @@ RULES = {
         ("plan", {"--save", "--force", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("verify", {"--plan", "--against", "--sample", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
+        ("stats", {"--all", "--digest", "--by-layer", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
         ("recipe-schema", {"--help"}),

@@ -43,5 +43,15 @@ SCRATCH = np.dtype(
 )
 """Memory that the kernels use while they run. `is_beyond` becomes 1 if old values led to what is not finite."""
 
-SIGNATURES = {"fill": "ipptpp", "added": "pippp", "kth_smallest": "iiiiiiiipp"}
+MOMENTS = np.dtype(
+    [
+        *((name, _NUMBER) for name in ("around", "total", "squares")),
+        *((name, _INTEGER) for name in ("lowest", "highest", "nan", "infinite", "zeros", "subnormal")),
+    ]
+)
+"""What numbers come to: of the finite ones the sum, and the sum of squared distances from `around` (if that is NaN, it
+becomes a number near the mean); the bits of the smallest and the largest in float32, of negative ones all but the sign
+inverted; then how many numbers are NaN, infinite, 0, and smaller than normal ones."""
+
+SIGNATURES = {"fill": "ipptpp", "added": "pippp", "measured": "pippp", "kth_smallest": "iiiiiiiipp"}
 """The kernels' parameters: whole numbers (`i`), addresses (`p`), and addresses of addresses (`t`)."""

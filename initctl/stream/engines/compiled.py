@@ -11,9 +11,10 @@ import numpy as np
 
 from initctl.dtypes import BY_NAME
 from initctl.stream.draws import Draws
-from initctl.stream.engines.abi import DTYPE, GIVEN, NORMAL, SCRATCH, UNDRAWN, WORDS
+from initctl.stream.engines.abi import DTYPE, GIVEN, MOMENTS, NORMAL, SCRATCH, UNDRAWN, WORDS
 from initctl.stream.engines.batch import Batch, Form, dtype_fields
 from initctl.stream.engines.engine import Engine, LawRun
+from initctl.stream.engines.moments import Moments
 from initctl.stream.engines.object_code import kernels
 from initctl.stream.engines.selfcheck import gives_reference_bits
 from initctl.stream.key import Key
@@ -37,6 +38,8 @@ _STANDARD = -0.0, 1.0
 """A mean of -0 leaves every number as it is, -0 too."""
 _FLOAT32 = BY_NAME["float32"]
 _NO_KEY = Key(0, 0)
+_HIGHEST = 0x7FFFFFFF
+"""Of whole numbers of 32 bits."""
 _WIDEST = 8
 """Bytes of the widest part of an element."""
 _WORTH_A_RUN = 256
@@ -89,6 +92,14 @@ class CompiledEngine(Engine):
             return
         form = Form(UNDRAWN, then=GIVEN, table=np.ascontiguousarray(values))
         self.compute(form, _NO_KEY, 0, values.size, out, dtype)
+
+    def measured(self, numbers: NDArray[Any], dtype: DType) -> Moments:
+        if not dtype.is_floating or dtype.width > _FLOAT32.width or not numbers.size:
+            return super().measured(numbers, dtype)
+        found = np.array((nan, 0, 0, _HIGHEST, ~_HIGHEST, 0, 0, 0, 0), MOMENTS)
+        fields = np.array(dtype_fields(dtype), DTYPE)
+        self.call("measured", numbers, numbers.size, fields, _scratch(), found)
+        return _moments(numbers.size, found)
 
     def compute(self, form: Form, key: Key, start: int, stop: int, out: NDArray[Any], dtype: DType = _FLOAT32) -> None:
         """Write the numbers from `start` to `stop` of a law."""
@@ -158,6 +169,17 @@ def _parts(runs: Iterable[LawRun]) -> Iterator[LawRun]:
                 yield LawRun(part, run.key, start, stop, run.dtype)
         else:
             yield run
+
+
+def _moments(count: int, found: NDArray[Any]) -> Moments:
+    """What a kernel found of `count` numbers: see `abi.MOMENTS`."""
+    around, total, squares, lowest, highest, undefined, infinite, zeros, subnormal = found.item()
+    if not (finite := count - undefined - infinite):
+        return Moments(count, nan=undefined, infinite=infinite)
+    mean = total / finite
+    deviation = max(squares - finite * (mean - around) ** 2, 0.0)
+    least, greatest = (float(np.int32(r if r >= 0 else r ^ _HIGHEST).view(np.float32)) for r in (lowest, highest))
+    return Moments(count, mean, deviation, least, greatest, undefined, infinite, zeros, subnormal)
 
 
 def _scratch() -> NDArray[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from initctl.stream.deterministic_laws import Constant, Diagonals
 from initctl.stream.draws import Draws
+from initctl.stream.engines.moments import moments_of
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.protocols import FromOld, Overflow
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
+    from initctl.stream.engines.moments import Moments
     from initctl.stream.key import Key
     from initctl.stream.protocols import Law
 
@@ -101,6 +103,10 @@ class Engine:
                 self.encode(values, dtype, written)
             else:
                 raise Unusable(f"gave other than {last - first} finite numbers")
+
+    def measured(self, numbers: NDArray[Any], dtype: DType) -> Moments:
+        """What stored `numbers`, parts of elements of `dtype`, come to."""
+        return moments_of(numbers, dtype)
 
     def encode(self, values: NDArray[Any], dtype: DType, out: Bytes) -> None:
         """Write finite `values` into `out` as elements of `dtype`."""

@@ -4,7 +4,7 @@
     casting.py     float32 numbers from and to the elements of a dtype
     filling.py     value stream v1: from words to bytes
     ranking.py     the k-th smallest random number of each column of a matrix
-    summing.py     sums over stored elements
+    summing.py     what stored elements come to: sums in order, and moments, extremes and counts
 
 Imported only where object code has to be made anew (see `object_code`).
 
@@ -23,7 +23,7 @@ from numba import cfunc, types
 from initctl.stream.engines import abi
 from initctl.stream.engines.kernels.filling import fill
 from initctl.stream.engines.kernels.ranking import kth_smallest
-from initctl.stream.engines.kernels.summing import added
+from initctl.stream.engines.kernels.summing import added, measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,5 +39,5 @@ def _exported(kernel: Callable[..., None]) -> CFunc:
     return function
 
 
-KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, kth_smallest)}
+KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, measured, kth_smallest)}
 """Each kernel as a function with the calling convention of C."""

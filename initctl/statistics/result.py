@@ -1,0 +1,121 @@
+"""What tensors hold, as a table, by layers, and as data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.display.blocks import blocks
+from initctl.display.folding import FOLDED_ABOVE, Folded, fold
+from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
+from initctl.errors import shown
+from initctl.statistics.histogram import Histogram
+from initctl.stream.engines import Moments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from initctl.display.tables import Report
+    from initctl.formats import Checkpoint
+    from initctl.statistics.tensor import TensorStatistics
+
+_HEADING = ("tensor", "shape", "dtype", "mean", "std", "min", "max", "distribution", "")
+_RIGHT = ("mean", "std", "min", "max")
+_LAYERS_HEADING = ("tensor", "layers", "std", "from", "to", "norm", "from ", "to ")
+_DEEPEST = 32
+"""Blocks that a series is drawn with at most."""
+
+
+class _Group(NamedTuple):
+    """Tensors that a row of the table stands for: called `name` there, of one shape and dtype."""
+
+    name: str
+    members: Sequence[TensorStatistics]
+
+    def cells(self) -> tuple[str, ...]:
+        first = self.members[0]
+        kind = shape_text(first.tensor.shape), first.tensor.dtype.name
+        if first.unreadable:
+            return self.name, *kind, "-", "-", "-", "-", "", first.unreadable
+        moments = sum((member.moments for member in self.members), Moments())
+        if len(self.members) == 1:
+            histogram = first.histogram
+        else:
+            histogram = Histogram.merged((m.histogram for m in self.members if m.histogram), moments)
+        drawn = histogram.drawn() if histogram else ""
+        return self.name, *kind, *_numbers(moments), drawn, _besides(moments)
+
+
+@dataclass(frozen=True, repr=False)
+class Statistics(Displayed):
+    """What `tensors` of a `checkpoint` hold, each by itself."""
+
+    checkpoint: Checkpoint
+    tensors: tuple[TensorStatistics, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the `data` of a JSON document."""
+        return {"tensors": [found.to_json() for found in self.tensors]}
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """One row a tensor, with its distribution; many are folded, and measured together, unless `unfold`."""
+        rows = [group.cells() for group in self._groups(unfold=unfold)]
+        digests = [f"{found.digest}  {shown(found.tensor.name)}" for found in self.tensors if found.digest]
+        elements = sum(found.tensor.numel for found in self.tensors)
+        nbytes = sum(found.tensor.nbytes for found in self.tensors)
+        totals = f"{count(len(self.tensors), 'tensor')}, {count(elements, 'element')}, {size_text(nbytes)}"
+        return [Listing(_HEADING, rows, right=_RIGHT), "", *digests, *([""] if digests else []), totals]
+
+    def by_layer(self) -> Report:
+        """How the spread and the norm of tensors that only layer numbers tell apart change with depth."""
+        series: dict[tuple[str | None, ...], dict[tuple[int, ...], TensorStatistics]] = defaultdict(dict)
+        for found in self.tensors:
+            ((names, _),) = fold([(found.tensor.name, None)])
+            numbers = tuple(min(places) for places in names.numbers)
+            if numbers and found.moments.finite:
+                series[names.template][numbers] = found
+        rows = [_layers(template, layers) for template, layers in series.items() if len(layers) > 1]
+        if not rows:
+            return ["no two tensors differ by layer numbers only"]
+        return [Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to", "from ", "to "))]
+
+    def _groups(self, *, unfold: bool) -> Iterator[_Group]:
+        if unfold or len(self.tensors) <= FOLDED_ABOVE:
+            yield from (_Group(shown(found.tensor.name), [found]) for found in self.tensors)
+            return
+        by_name = {found.tensor.name: found for found in self.tensors}
+        rows = [(f.tensor.name, (f.tensor.shape, f.tensor.dtype, f.unreadable)) for f in self.tensors]
+        for names, _ in fold(rows):
+            yield _Group(names.shown(), [by_name[name] for name in names.names()])
+
+
+def _layers(template: Sequence[str | None], layers: dict[tuple[int, ...], TensorStatistics]) -> tuple[str, ...]:
+    names = Folded(tuple(template), tuple(map(frozenset, zip(*layers, strict=True))))
+    in_order = [layers[numbers].moments for numbers in sorted(layers)]
+    cells: list[str] = []
+    for values in ([moments.std for moments in in_order], [moments.l2 for moments in in_order]):
+        step = -(-len(values) // _DEEPEST)
+        cells += (blocks(values[::step]), _number(values[0]), _number(values[-1]))
+    return names.shown(), str(len(layers)), *cells
+
+
+def _numbers(moments: Moments) -> tuple[str, ...]:
+    if not moments.finite:
+        return ("-",) * 4
+    return tuple(map(_number, (moments.mean, moments.std, moments.least, moments.greatest)))
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _besides(moments: Moments) -> str:
+    """What is out of the ordinary, in words."""
+    counts: Iterable[tuple[int, str]] = (
+        (moments.nan, "NaN"),
+        (moments.infinite, "Inf"),
+        (moments.zeros, "zero" if moments.zeros == 1 else "zeros"),
+        (moments.subnormal, "subnormal"),
+    )
+    return ", ".join(f"{number:,} {word}" for number, word in counts if number)

@@ -1,0 +1,38 @@
+"""Which tensors of a checkpoint patterns take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.errors import FitError, Problem, UsageError, shown
+from initctl.planning.near_misses import hint_for
+from initctl.rules import highest_numbers, parse_selector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
+
+
+def selected(checkpoint: Checkpoint, patterns: Sequence[str]) -> tuple[TensorSpec, ...]:
+    """The tensors whose names match one of `patterns`, in order; all of them if there are no patterns.
+
+    Raises `RuleError` if one is not a pattern, `UsageError` if it takes rows, and `FitError` if it matches nothing.
+    """
+    if not patterns:
+        return checkpoint.tensors
+    names = [tensor.name for tensor in checkpoint.tensors]
+    highest = highest_numbers(names)
+    found: set[str] = set()
+    for pattern in patterns:
+        selector = parse_selector(pattern)
+        if selector.rows:
+            raise UsageError(Problem("pattern.rows", f"pattern {shown(pattern)}: takes rows", "name whole tensors"))
+        matching = [name for name in names if selector.names.matches(name, highest)]
+        if not matching:
+            raise FitError(
+                Problem("pattern.unused", f"pattern {shown(pattern)}: matches no tensor", hint_for(pattern, names))
+            )
+        found.update(matching)
+    return tuple(tensor for tensor in checkpoint.tensors if tensor.name in found)

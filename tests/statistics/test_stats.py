@@ -1,0 +1,194 @@
+"""What `initctl.stats` says of real files is what NumPy computes of the values that torch loads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import initctl
+from initctl.events import Progress
+from initctl.statistics.histogram import BINS
+from initctl.statistics.measuring import _SAMPLED, _TASK
+from tests.execution.checkpoints import raw_bytes, sharded, single
+from tests.execution.torch_files import FORMATS, bits, network, save
+from tests.formats.ranks import saved_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+DTYPES = (
+    torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2,
+    torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.complex64, torch.int64, torch.uint8, torch.int16, torch.bool,
+)  # fmt: skip
+
+
+def numbers(tensor: torch.Tensor) -> np.ndarray:
+    """Its elements, or their parts, as doubles."""
+    plain = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return plain.to(torch.float64).numpy().reshape(-1)
+
+
+def check(found: Mapping[str, Any], tensor: torch.Tensor) -> None:
+    """Whether `found` is what `tensor` holds."""
+    values = numbers(tensor)
+    finite = values[np.isfinite(values)]
+    assert found["count"] == values.size
+    assert found["shape"] == list(tensor.shape)
+    assert found["nan"] == np.isnan(values).sum()
+    assert found["inf"] == np.isinf(values).sum()
+    assert found["zeros"] == (values == 0).sum()
+    if not finite.size:
+        assert found["mean"] is found["std"] is found["min"] is found["max"] is found["histogram"] is None
+        return
+    with np.errstate(all="ignore"):
+        wanted = {
+            "mean": finite.mean(), "std": finite.std(), "min": finite.min(), "max": finite.max(),
+            "absmax": np.abs(finite).max(), "l2": np.sqrt(np.square(finite).sum()),
+        }  # fmt: skip
+    for key, value in wanted.items():
+        if np.isfinite(value):  # NumPy's sums of the largest doubles overflow
+            assert found[key] == pytest.approx(value, rel=1e-6, abs=1e-9 * np.abs(finite).max()), key
+
+
+def by_name(path: Path, *patterns: str, **options: Any) -> dict[str, dict[str, Any]]:
+    """What the library says, as JSON has it: nothing in it that JSON has not."""
+    data = json.loads(json.dumps(initctl.stats(path, patterns, **options).to_json(), allow_nan=False))
+    return {found["name"]: found for found in data["tensors"]}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (1,), (0, 3), (7, 5), (300, 1001)], ids=str)
+def test_every_dtype_and_shape_in_safetensors(tmp_path: Path, dtype: torch.dtype, shape: tuple[int, ...]):
+    tensor = bits(dtype, *shape)
+    save_file({"w": tensor}, tmp_path / "m.safetensors")
+    check(by_name(tmp_path / "m.safetensors")["w"], tensor)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_views_ties_and_buffers_of_torch_save(tmp_path: Path, kind: str):
+    tensors = network()
+    found = by_name(save(tmp_path / "m.pt", tensors, kind))
+    assert list(found) == list(tensors)
+    for name, tensor in tensors.items():
+        check(found[name], tensor)
+
+
+def test_shards_are_one_checkpoint(tmp_path: Path):
+    found = by_name(sharded(tmp_path / "m"))
+    assert found["layers.1.bias"]["mean"] == 0.5
+    assert len(found) == 7
+
+
+def test_a_directory_of_distributed_checkpoint_is_read(tmp_path: Path):
+    tensors = {"w": torch.randn(40, 30), "b": torch.arange(5.0)}
+    saved_alone(tmp_path / "d", tensors)
+    found = by_name(tmp_path / "d")
+    for name, tensor in tensors.items():
+        check(found[name], tensor)
+
+
+def test_one_answer_whatever_the_number_of_threads(tmp_path: Path):
+    save_file({"w": torch.randn(3 * _TASK // 4 + 7), "v": torch.randn(1000, 1000)}, tmp_path / "m.safetensors")
+    one, two, seven = (by_name(tmp_path / "m.safetensors", threads=threads) for threads in (1, 2, 7))
+    assert one == two == seven
+
+
+def test_a_histogram_is_of_all_of_a_small_tensor_and_of_a_sample_of_a_large_one(tmp_path: Path):
+    small, large = torch.randn(1000), torch.randn(1024, 1000)
+    save_file({"small": small, "large": large}, tmp_path / "m.safetensors")
+    found = by_name(tmp_path / "m.safetensors")
+    mean, std = numbers(small).mean(), numbers(small).std()
+    low, high = max(small.min().item(), mean - 4 * std), min(small.max().item(), mean + 4 * std)
+    histogram = found["small"]["histogram"]
+    assert (histogram["low"], histogram["high"]) == (pytest.approx(low), pytest.approx(high))
+    assert histogram["counts"] == np.histogram(numbers(small), BINS, (histogram["low"], histogram["high"]))[0].tolist()
+    sampled = found["large"]["histogram"]
+    total = sum(sampled["counts"]) + sampled["below"] + sampled["above"]
+    assert _SAMPLED * 0.9 <= total <= _SAMPLED
+    middle = sum(sampled["counts"][BINS // 4 : -BINS // 4])
+    assert 0.93 < middle / total < 0.98  # of a normal law, within two standard deviations
+
+
+def test_columns_are_sampled_alike(tmp_path: Path):
+    """A matrix whose columns are constants: every column must be in the sample."""
+    save_file({"w": torch.arange(512.0).repeat(1024, 1)}, tmp_path / "m.safetensors")
+    counts = by_name(tmp_path / "m.safetensors")["w"]["histogram"]["counts"]
+    assert max(counts) < 1.1 * min(counts)
+
+
+def test_a_digest_is_the_sha256_of_the_bytes_in_row_major_order(tmp_path: Path):
+    tensors = {"w": bits(torch.float32, 30, 50).T, "b": bits(torch.bfloat16, 7), "empty": torch.empty(0, 3)}
+    found = by_name(save(tmp_path / "m.pt", tensors), digest=True)
+    for name, tensor in tensors.items():
+        assert found[name]["digest"] == hashlib.sha256(raw_bytes(tensor)).hexdigest()
+    assert by_name(tmp_path / "m.pt")["w"]["digest"] is None
+
+
+def test_patterns_take_what_they_match_in_the_checkpoints_order(tmp_path: Path):
+    path = single(tmp_path / "m.safetensors")
+    assert list(by_name(path, "*.bias", r"re:layers\.\d\.bias", "norm.weight")) == [
+        "layers.0.bias", "layers.1.bias", "norm.weight",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "error", "message"),
+    [
+        ("*.bais", initctl.FitError, r"pattern \*\.bais: matches no tensor; did you mean '\*\.bias'\?"),
+        ("norm.weight[1:]", initctl.UsageError, "takes rows; name whole tensors"),
+        ("a[b", initctl.RuleError, "bracket"),
+    ],
+)
+def test_a_pattern_that_takes_nothing_is_an_error(tmp_path: Path, pattern: str, error: type, message: str):
+    with pytest.raises(error, match=message):
+        initctl.stats(single(tmp_path / "m.safetensors"), [pattern])
+
+
+def test_what_is_not_numbers_is_listed_with_the_reason(tmp_path: Path):
+    tensors = {"w": torch.ones(3), "sparse": torch.eye(4).to_sparse(), "meta": torch.empty(5, device="meta")}
+    found = by_name(save(tmp_path / "m.pt", tensors))
+    check(found["w"], tensors["w"])
+    for name in ("sparse", "meta"):
+        assert found[name]["unreadable"]
+        assert found[name]["mean"] is None
+    assert found["sparse"]["unreadable"] in initctl.stats(tmp_path / "m.pt").report()[0].rows[1][-1]
+
+
+def test_progress_comes_to_the_bytes_of_all_tensors(tmp_path: Path):
+    save_file({"w": torch.zeros(3_000_000), "b": torch.zeros(5)}, tmp_path / "m.safetensors")
+    events: list[Any] = []
+    initctl.stats(tmp_path / "m.safetensors", on_event=events.append)
+    assert events[-1] == Progress(12_000_020, 12_000_020)
+
+
+def test_many_tensors_are_folded_and_measured_together(tmp_path: Path):
+    tensors = {f"layers.{n}.weight": torch.full((10,), float(n)) for n in range(40)} | {"norm": torch.ones(3)}
+    save_file(tensors, tmp_path / "m.safetensors")
+    result = initctl.stats(tmp_path / "m.safetensors")
+    rows = result.report()[0].rows
+    assert [row[0] for row in rows] == ["layers.{0..39}.weight ×40", "norm"]
+    assert [row[3:7] for row in rows] == [("19.5", "11.54", "0", "39"), ("1", "0", "1", "1")]
+    assert len(result.report(unfold=True)[0].rows) == 41
+
+
+def test_layers_are_drawn_in_their_order(tmp_path: Path):
+    tensors = {f"layers.{n}.weight": torch.tensor([-1.0, 1.0]) * (n + 1) for n in range(12)} | {"norm": torch.ones(3)}
+    save_file(tensors, tmp_path / "m.safetensors")
+    (listing,) = initctl.stats(tmp_path / "m.safetensors").by_layer()
+    (row,) = listing.rows
+    assert row[:2] == ("layers.{0..11}.weight ×12", "12")
+    assert row[2:5] == ("▁▂▂▃▄▄▅▆▆▇██", "1", "12")
+
+
+def test_it_shows_itself_wherever_it_is_looked_at(tmp_path: Path):
+    result = initctl.stats(single(tmp_path / "m.safetensors"))
+    assert "embed.weight" in repr(result)
+    assert "<table>" in result._repr_html_()
+    assert isinstance(result, initctl.Statistics)
