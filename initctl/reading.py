@@ -54,19 +54,24 @@ class TensorReader:
             os.close(descriptor)
         self._descriptors.clear()
 
-    def read(self, tensor: TensorSpec, start: int, stop: int) -> NDArray[np.uint8]:
-        """The bytes of the elements from number `start` to `stop` of `tensor`, in row-major order.
+    def read(
+        self, tensor: TensorSpec, start: int, stop: int, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """The bytes of the elements from number `start` to `stop` of `tensor`, in row-major order; in `out`, if it is
+        given, which has room for them.
 
         Raises `ConflictError` if a file changed, `StorageError` if it cannot be read.
         """
         width = tensor.dtype.bits // 8
         if start >= stop:
             return np.empty(0, np.uint8)
+        nbytes = (stop - start) * width
+        found = np.empty(nbytes, np.uint8) if out is None else out[:nbytes]
         if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
             (block,) = tensor.blocks
             with self.opened(block.file) as descriptor:
-                return read_array(descriptor, block.offset + start * width, block.offset + stop * width)
-        found = np.empty((stop - start) * width, np.uint8)
+                read_into(descriptor, found.data, block.offset + start * width)
+            return found
         reached = 0
         for box in boxes(tensor.shape, start, stop):
             nbytes = prod(box.shape) * width

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from initctl.display.blocks import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,40 +32,16 @@ class Histogram(NamedTuple):
     above: int = 0
 
     @classmethod
-    def of(cls, sample: NDArray[Any], moments: Moments) -> Histogram | None:
-        """Of the finite numbers of `sample`, a part of those that `moments` are of; None if there are none."""
-        if not moments.finite:
-            return None
-        low = max(moments.least, moments.mean - _REACH * moments.std)
-        high = min(moments.greatest, moments.mean + _REACH * moments.std)
-        with np.errstate(invalid="ignore"):  # NaN that signals
-            numbers = np.asarray(sample, np.float64)
-        if moments.finite < moments.numbers:
-            numbers = numbers[np.isfinite(numbers)]
-        return cls._over(numbers, np.ones(len(numbers)), low, high)
-
-    @classmethod
     def merged(cls, parts: Iterable[Histogram], moments: Moments) -> Histogram | None:
         """Of what `parts` are of, together: each of their bins counts as a whole, at its center."""
         known = list(parts)
         if not known or not moments.finite:
             return None
+        centers, counts = (np.concatenate([getattr(part, name) for part in known]) for name in ("centers", "counts"))
         low, high = min(part.low for part in known), max(part.high for part in known)
-        centers = np.concatenate([part.centers for part in known])
-        counts = np.concatenate([part.counts for part in known])
-        found = cls._over(centers, counts, low, high)
+        (found,) = _over(centers, np.zeros(len(centers), np.int64), counts, [(low, high)])
         below, above = (sum(getattr(part, side) for part in known) for side in ("below", "above"))
         return found._replace(below=found.below + below, above=found.above + above)
-
-    @classmethod
-    def _over(cls, numbers: NDArray[Any], counts: NDArray[Any], low: float, high: float) -> Histogram:
-        """Of each of `numbers` as many as `counts` says."""
-        within = (numbers >= low) & (numbers <= high)
-        scale = 1 if isfinite(high - low) else 0.25  # doubles that are farther apart than any double
-        width = (high * scale - low * scale) / BINS or 1.0
-        places = np.minimum((numbers[within] * scale - low * scale) / width, BINS - 1).astype(np.int64)
-        found = np.bincount(places, counts[within], BINS).astype(np.uint32)
-        return cls(low, high, found, int(counts[numbers < low].sum()), int(counts[numbers > high].sum()))
 
     @property
     def centers(self) -> NDArray[np.floating]:
@@ -86,3 +61,47 @@ class Histogram(NamedTuple):
             "below": self.below,
             "above": self.above,
         }
+
+
+def histograms(sample: NDArray[Any], sizes: Sequence[int], moments: Sequence[Moments]) -> list[Histogram | None]:
+    """Of samples of the finite numbers that each of `moments` is of, `sizes` of them one after another in `sample`."""
+    with np.errstate(invalid="ignore"):  # NaN that signals
+        numbers = np.asarray(sample, np.float64)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    if any(found.finite < found.numbers for found in moments):
+        is_finite = np.isfinite(numbers)
+        numbers, owner = numbers[is_finite], owner[is_finite]
+    found = _over(numbers, owner, None, list(map(_reach, moments)))
+    return [one if of.finite else None for one, of in zip(found, moments, strict=True)]
+
+
+def _reach(moments: Moments) -> tuple[float, float]:
+    """From where to where bins reach."""
+    if not moments.finite:
+        return 0.0, 0.0
+    reach = _REACH * moments.std
+    return max(moments.least, moments.mean - reach), min(moments.greatest, moments.mean + reach)
+
+
+def _over(
+    numbers: NDArray[Any], owner: NDArray[np.int64], counts: NDArray[Any] | None, ends: Sequence[tuple[float, float]]
+) -> list[Histogram]:
+    """A histogram between each of `ends`, of the `numbers` whose `owner` it is. Each counts as often as `counts` says,
+    or once.
+    """
+    lows, highs = np.array(ends).T
+    scales = np.where(np.isfinite(highs * 0.5 - lows * 0.5), 0.5, 0.25)  # the largest doubles are too far apart
+    widths = (highs * scales - lows * scales) / BINS
+    widths[widths == 0] = 1.0
+    is_below, is_above = numbers < lows[owner], numbers > highs[owner]
+    scale = scales[owner]
+    places = (numbers * scale - (lows * scales)[owner]) / widths[owner]
+    bins = owner * BINS + np.clip(places, 0, BINS - 1).astype(np.int64)
+
+    def sums(chosen: NDArray[np.bool_], numbered: NDArray[np.int64], size: int) -> NDArray[np.uint32]:
+        weights = None if counts is None else counts[chosen]
+        return np.bincount(numbered[chosen], weights, size).astype(np.uint32)
+
+    inside = sums(~(is_below | is_above), bins, len(ends) * BINS).reshape(-1, BINS)
+    below, above = (sums(chosen, owner, len(ends)).tolist() for chosen in (is_below, is_above))
+    return [Histogram(*each) for each in zip(*np.array(ends).T.tolist(), inside, below, above, strict=True)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from math import gcd
-from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import Lock, local
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initctl.reading import TensorReader
-from initctl.statistics.histogram import Histogram
+from initctl.reading import TensorReader, read_array
+from initctl.statistics.histogram import histograms
 from initctl.statistics.tensor import TensorStatistics
 from initctl.stream.engines import Moments, Work, choose
 from initctl.workers import Task, Workers
@@ -30,9 +30,9 @@ _AT_ONCE = 1024 << 10
 """Bytes that stay in a core's own cache between being read and being measured."""
 _TASK = 4 << 20
 """Bytes of one task."""
-_SAMPLED = 1 << 15
+_SAMPLED = 1 << 13
 """Numbers of a tensor that its histogram is made of at most, but for a few."""
-_BESIDE_DRAWING = 0.3
+_BESIDE_DRAWING = 0.8
 """What measuring a number costs NumPy, beside drawing one."""
 
 
@@ -48,85 +48,146 @@ def measured(
 
     Raises `ConflictError` if the checkpoint changes meanwhile, `StorageError` if it cannot be read.
     """
-    numbers = sum(tensor.numel * tensor.dtype.parts for tensor in tensors)
-    engine = choose(Work(int(numbers * _BESIDE_DRAWING), 0), threads=threads).engine
-    meters = [Meter(tensor, engine, is_digested=digest) for tensor in tensors]
+    numbers = sum(map(_numbers, tensors))
+    work = Work(int(numbers * _BESIDE_DRAWING), 0)
+    engine = choose(work, threads=1).engine  # however many there are: engines round sums in their own ways
     with TensorReader(checkpoint) as reader, Workers(threads, on_event) as workers:
-        workers.total += sum(meter.nbytes for meter in meters)
-        workers.run(task for meter in meters for task in meter.tasks(reader))
+        measuring = Measuring(tensors, reader, engine, is_digested=digest)
+        workers.total += sum(found.tensor.nbytes for found in measuring.results if not found.unreadable)
+        workers.run(measuring.tasks())
     checkpoint.check_unchanged(checkpoint.files)
-    return tuple(meter.result for meter in meters)
+    return tuple(measuring.results)
 
 
-class _Piece(NamedTuple):
-    """What one task found."""
+class Measuring:
+    """Measures tensors. The tasks may run in several threads: each puts what it finds among the `results`."""
 
-    moments: Moments
-    sample: NDArray[Any]
+    def __init__(
+        self, tensors: Sequence[TensorSpec], reader: TensorReader, engine: Engine, *, is_digested: bool
+    ) -> None:
+        self.reader, self.engine, self.is_digested = reader, engine, is_digested
+        self._thread = local()
+        self.results = [TensorStatistics(tensor, Moments(), unreadable=_unreadable(tensor)) for tensor in tensors]
 
-
-class Meter:
-    """Measures one tensor. Its tasks may run in several threads; the last of them makes the histogram."""
-
-    def __init__(self, tensor: TensorSpec, engine: Engine, *, is_digested: bool) -> None:
-        reason = _unreadable(tensor)
-        of_nothing = hashlib.sha256().hexdigest() if is_digested and not (reason or tensor.numel) else None
-        self.result = TensorStatistics(tensor, Moments(), digest=of_nothing, unreadable=reason)
-        self._tensor, self._engine, self._is_digested = tensor, engine, is_digested
-        self._pieces: list[_Piece | None] = []
-        self._left, self._lock = 0, Lock()
+    def tasks(self) -> Iterator[Task]:
+        """Tensors that are small and near each other in one file are measured together, large ones in pieces."""
+        batch: list[int] = []
+        for number, (tensor, *_, unreadable) in enumerate(self.results):
+            if unreadable:
+                continue
+            if not tensor.numel:
+                self.results[number] = TensorStatistics(tensor, Moments(), digest=self.digest(b""))
+            elif not (len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major and _numbers(tensor) <= _SAMPLED):
+                yield from _Pieces(self, number).tasks()
+            else:
+                if batch and not self._are_near(batch, tensor):
+                    yield self._batch_task(batch)
+                    batch = []
+                batch.append(number)
+        if batch:
+            yield self._batch_task(batch)
 
     @property
-    def nbytes(self) -> int:
-        """Bytes that are read."""
-        return 0 if self.result.unreadable else self._tensor.nbytes
+    def buffer(self) -> NDArray[np.uint8]:
+        """Memory of the thread that asks for it, for what is read at once."""
+        if not hasattr(self._thread, "buffer"):
+            self._thread.buffer = np.empty(_AT_ONCE, np.uint8)
+        found: NDArray[np.uint8] = self._thread.buffer
+        return found
 
-    def tasks(self, reader: TensorReader) -> Iterator[Task]:
+    def digest(self, content: bytes | memoryview) -> str | None:
+        """The SHA-256 of `content`, if it is asked for."""
+        return hashlib.sha256(content).hexdigest() if self.is_digested else None
+
+    def _are_near(self, batch: Sequence[int], tensor: TensorSpec) -> bool:
+        """Whether `tensor` can be read with those of `batch`, and seen as numbers where it lies."""
+        first, last = (self.results[number].tensor for number in (batch[0], batch[-1]))
+        (begin,), (end,), (block,) = first.blocks, last.blocks, tensor.blocks
+        distance = block.offset - begin.offset
+        return (
+            (block.file, tensor.dtype) == (begin.file, first.dtype)
+            and block.offset >= end.offset + last.nbytes
+            and distance % tensor.dtype.width == 0
+            and distance + tensor.nbytes <= _AT_ONCE
+        )
+
+    def _batch_task(self, batch: Sequence[int]) -> Task:
+        return Task(sum(self.results[number].tensor.nbytes for number in batch), partial(self._measure, batch))
+
+    def _measure(self, batch: Sequence[int]) -> None:
+        tensors = [self.results[number].tensor for number in batch]
+        dtype, (first,) = tensors[0].dtype, tensors[0].blocks
+        starts = [tensor.blocks[0].offset - first.offset for tensor in tensors]
+        with self.reader.opened(first.file) as descriptor:
+            content = read_array(descriptor, first.offset, first.offset + starts[-1] + tensors[-1].nbytes)
+        numbers, width, sizes = content.view(dtype.numpy), dtype.width, list(map(_numbers, tensors))
+        bounds = [(start // width, start // width + size) for start, size in zip(starts, sizes, strict=True)]
+        moments = self.engine.measured(numbers, dtype, bounds)
+        sample = np.concatenate([numbers[start:stop] for start, stop in bounds])
+        found = zip(tensors, starts, moments, histograms(sample, sizes, moments), strict=True)
+        for number, (tensor, start, of, histogram) in zip(batch, found, strict=True):
+            digest = self.digest(content[start : start + tensor.nbytes].data)
+            self.results[number] = TensorStatistics(tensor, of, histogram, digest)
+
+
+class _Pieces:
+    """Measures one tensor piece by piece; the last task that ends puts together what all found."""
+
+    def __init__(self, measuring: Measuring, number: int) -> None:
+        self._measuring, self._number = measuring, number
+        self._tensor = measuring.results[number].tensor
+        self._found: list[tuple[Moments, NDArray[Any]] | None] = []
+        self._left, self._lock = 0, Lock()
+
+    def tasks(self) -> Iterator[Task]:
         """A digest needs the bytes in their order: then it is one task."""
-        tensor = self._tensor
-        if not self.nbytes:
-            return
-        step = tensor.numel if self._is_digested else max(_TASK * 8 // tensor.dtype.bits, 1)
-        starts = range(0, tensor.numel, step)
-        self._left, self._pieces = len(starts), [None] * len(starts)
-        for number, start in enumerate(starts):
-            stop = min(start + step, tensor.numel)
-            yield Task((stop - start) * tensor.dtype.bits // 8, partial(self._measure, reader, number, start, stop))
+        size, bits = self._tensor.numel, self._tensor.dtype.bits
+        step = size if self._measuring.is_digested else _TASK * 8 // bits
+        starts = range(0, size, step)
+        self._left, self._found = len(starts), [None] * len(starts)
+        for place, start in enumerate(starts):
+            stop = min(start + step, size)
+            yield Task((stop - start) * bits // 8, partial(self._measure, place, start, stop))
 
-    def _measure(self, reader: TensorReader, number: int, start: int, stop: int) -> None:
-        dtype = self._tensor.dtype
-        width, spacing = dtype.bits // 8, self._spacing
+    def _measure(self, place: int, start: int, stop: int) -> None:
+        tensor, dtype = self._tensor, self._tensor.dtype
+        reader, engine = self._measuring.reader, self._measuring.engine
+        step, spacing = _AT_ONCE * 8 // dtype.bits, _spacing(tensor)
         moments, sample = Moments(), []
-        digest = hashlib.sha256() if self._is_digested else None
-        for first in range(start, stop, max(_AT_ONCE // width, 1)):
-            content = reader.read(self._tensor, first, min(first + max(_AT_ONCE // width, 1), stop))
+        digest = hashlib.sha256() if self._measuring.is_digested else None
+        for first in range(start, stop, step):
+            content = reader.read(tensor, first, min(first + step, stop), self._measuring.buffer)
             numbers = content.view(dtype.numpy)
-            moments += self._engine.measured(numbers, dtype)
+            moments += engine.measured(numbers, dtype, [(0, numbers.size)])[0]
             sample.append(numbers[-first * dtype.parts % spacing :: spacing].copy())
             if digest:
                 digest.update(content.data)
         with self._lock:
-            self._pieces[number] = _Piece(moments, np.concatenate(sample))
+            self._found[place] = moments, np.concatenate(sample)
             self._left -= 1
-            if self._left:
-                return
-        pieces = [piece for piece in self._pieces if piece]  # all, in order: sums do not depend on who was first
-        self._pieces.clear()
-        moments = sum((piece.moments for piece in pieces), Moments())
-        histogram = Histogram.of(np.concatenate([piece.sample for piece in pieces]), moments)
-        self.result = self.result._replace(
-            moments=moments, histogram=histogram, digest=digest.hexdigest() if digest else None
-        )
+            if not self._left:
+                self._put_together(digest.hexdigest() if digest else None)
 
-    @property
-    def _spacing(self) -> int:
-        """Every so many numbers are in the sample: never in a few columns only."""
-        numbers = self._tensor.numel * self._tensor.dtype.parts
-        columns = self._tensor.shape[-1] * self._tensor.dtype.parts if self._tensor.shape else 1
-        spacing = -(-numbers // _SAMPLED)
-        while gcd(spacing, columns) > 1:
-            spacing += 1
-        return spacing
+    def _put_together(self, digest: str | None) -> None:
+        """In order: sums do not depend on which task was first."""
+        parts, samples = zip(*filter(None, self._found), strict=True)
+        self._found.clear()
+        moments, sample = sum(parts, Moments()), np.concatenate(samples)
+        (histogram,) = histograms(sample, [sample.size], [moments])
+        self._measuring.results[self._number] = TensorStatistics(self._tensor, moments, histogram, digest)
+
+
+def _numbers(tensor: TensorSpec) -> int:
+    return tensor.numel * tensor.dtype.parts
+
+
+def _spacing(tensor: TensorSpec) -> int:
+    """Every so many numbers of a tensor are in the sample: never in a few columns only."""
+    columns = tensor.shape[-1] * tensor.dtype.parts if tensor.shape else 1
+    spacing = -(-_numbers(tensor) // _SAMPLED)
+    while gcd(spacing, columns) > 1:
+        spacing += 1
+    return spacing
 
 
 def _unreadable(tensor: TensorSpec) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, UsageError, shown
-from initctl.planning.near_misses import hint_for
-from initctl.rules import highest_numbers, parse_selector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +20,9 @@ def selected(checkpoint: Checkpoint, patterns: Sequence[str]) -> tuple[TensorSpe
     """
     if not patterns:
         return checkpoint.tensors
+    from initctl.planning.near_misses import hint_for
+    from initctl.rules import highest_numbers, parse_selector
+
     names = [tensor.name for tensor in checkpoint.tensors]
     highest = highest_numbers(names)
     found: set[str] = set()

@@ -53,5 +53,5 @@ MOMENTS = np.dtype(
 becomes a number near the mean); the bits of the smallest and the largest in float32, of negative ones all but the sign
 inverted; then how many numbers are NaN, infinite, 0, and smaller than normal ones."""
 
-SIGNATURES = {"fill": "ipptpp", "added": "pippp", "measured": "pippp", "kth_smallest": "iiiiiiiipp"}
+SIGNATURES = {"fill": "ipptpp", "added": "pippp", "measured": "pipppp", "kth_smallest": "iiiiiiiipp"}
 """The kernels' parameters: whole numbers (`i`), addresses (`p`), and addresses of addresses (`t`)."""

@@ -40,6 +40,8 @@ _FLOAT32 = BY_NAME["float32"]
 _NO_KEY = Key(0, 0)
 _HIGHEST = 0x7FFFFFFF
 """Of whole numbers of 32 bits."""
+_NOTHING_FOUND = nan, 0, 0, _HIGHEST, ~_HIGHEST, 0, 0, 0, 0
+"""See `MOMENTS`."""
 _WIDEST = 8
 """Bytes of the widest part of an element."""
 _WORTH_A_RUN = 256
@@ -93,13 +95,15 @@ class CompiledEngine(Engine):
         form = Form(UNDRAWN, then=GIVEN, table=np.ascontiguousarray(values))
         self.compute(form, _NO_KEY, 0, values.size, out, dtype)
 
-    def measured(self, numbers: NDArray[Any], dtype: DType) -> Moments:
-        if not dtype.is_floating or dtype.width > _FLOAT32.width or not numbers.size:
-            return super().measured(numbers, dtype)
-        found = np.array((nan, 0, 0, _HIGHEST, ~_HIGHEST, 0, 0, 0, 0), MOMENTS)
-        fields = np.array(dtype_fields(dtype), DTYPE)
-        self.call("measured", numbers, numbers.size, fields, _scratch(), found)
-        return _moments(numbers.size, found)
+    def measured(self, numbers: NDArray[Any], dtype: DType, bounds: Sequence[tuple[int, int]]) -> list[Moments]:
+        if not dtype.is_floating or dtype.width > _FLOAT32.width:
+            return super().measured(numbers, dtype, bounds)
+        runs = np.array(bounds, np.int64)
+        found = np.full(len(runs), np.array(_NOTHING_FOUND, MOMENTS))
+        self.call("measured", numbers, len(runs), runs, np.array(dtype_fields(dtype), DTYPE), _scratch(), found)
+        ranks = np.stack([found["lowest"], found["highest"]], 1)
+        extremes = np.where(ranks < 0, ranks ^ _HIGHEST, ranks).astype(np.int32).view(np.float32)
+        return list(map(_moments, (runs[:, 1] - runs[:, 0]).tolist(), found.tolist(), extremes.tolist()))
 
     def compute(self, form: Form, key: Key, start: int, stop: int, out: NDArray[Any], dtype: DType = _FLOAT32) -> None:
         """Write the numbers from `start` to `stop` of a law."""
@@ -171,15 +175,14 @@ def _parts(runs: Iterable[LawRun]) -> Iterator[LawRun]:
             yield run
 
 
-def _moments(count: int, found: NDArray[Any]) -> Moments:
-    """What a kernel found of `count` numbers: see `abi.MOMENTS`."""
-    around, total, squares, lowest, highest, undefined, infinite, zeros, subnormal = found.item()
+def _moments(count: int, found: tuple[Any, ...], extremes: tuple[float, float]) -> Moments:
+    """What a kernel found of `count` numbers, with the extremes as numbers: see `abi.MOMENTS`."""
+    around, total, squares, _, _, undefined, infinite, zeros, subnormal = found
     if not (finite := count - undefined - infinite):
         return Moments(count, nan=undefined, infinite=infinite)
     mean = total / finite
     deviation = max(squares - finite * (mean - around) ** 2, 0.0)
-    least, greatest = (float(np.int32(r if r >= 0 else r ^ _HIGHEST).view(np.float32)) for r in (lowest, highest))
-    return Moments(count, mean, deviation, least, greatest, undefined, infinite, zeros, subnormal)
+    return Moments(count, mean, deviation, *extremes, undefined, infinite, zeros, subnormal)
 
 
 def _scratch() -> NDArray[Any]:

@@ -104,9 +104,11 @@ class Engine:
             else:
                 raise Unusable(f"gave other than {last - first} finite numbers")
 
-    def measured(self, numbers: NDArray[Any], dtype: DType) -> Moments:
-        """What stored `numbers`, parts of elements of `dtype`, come to."""
-        return moments_of(numbers, dtype)
+    def measured(self, numbers: NDArray[Any], dtype: DType, bounds: Sequence[tuple[int, int]]) -> list[Moments]:
+        """What runs of stored `numbers`, parts of elements of `dtype`, come to: each from one of its `bounds` to the
+        other.
+        """
+        return [moments_of(numbers[start:stop], dtype) for start, stop in bounds]
 
     def encode(self, values: NDArray[Any], dtype: DType, out: Bytes) -> None:
         """Write finite `values` into `out` as elements of `dtype`."""

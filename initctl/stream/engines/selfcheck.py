@@ -113,6 +113,7 @@ def _fill_alike(one: Engine, other: Engine, law: Law, key: Key, elements: range,
 def _measure_alike(one: Engine, other: Engine, numbers: NDArray[Any], dtype: DType) -> bool:
     """Whether both count alike, and give the same moments but for rounding."""
     unusual = np.array([np.nan, np.inf, -np.inf, 0, -0.0, -1e-7, 1e-41], np.float32).astype(dtype.numpy)
-    mine, theirs = (engine.measured(np.concatenate([numbers, unusual]), dtype) for engine in (one, other))
+    together = np.concatenate([numbers, unusual])
+    (mine,), (theirs,) = (engine.measured(together, dtype, [(1, together.size)]) for engine in (one, other))
     distances = abs(mine.mean - theirs.mean), abs(mine.std - theirs.std)
     return mine[:1] + mine[3:] == theirs[:1] + theirs[3:] and max(distances) < _ROUNDING * mine.std

@@ -163,16 +163,16 @@ def _measure(values, smallest_normal, scratch, found):
         _add_tile(scratch.reals[1][:count], smallest_normal, scratch, found)
 
 
-def measured(stored, count, dtype, scratch, found):
-    """Add to `found` what `count` elements of at most 32 bits come to: see `abi.MOMENTS`."""
-    dtype, scratch = carray(dtype, 1, abi.DTYPE)[0], carray(scratch, 1, abi.SCRATCH)[0]
-    found = carray(found, 1, abi.MOMENTS)[0]
+@loop
+def _measure_stored(stored, start, stop, dtype, scratch, found):
+    """Add to `found` what the elements from number `start` to `stop` come to."""
     is_narrow = dtype.width < 4 and dtype.bias != 127
     smallest_normal = u32((128 - dtype.bias if is_narrow else 1) << MANTISSA_BITS)
-    scratch.doubles[0][:_AT_ONCE] = 0.0
-    scratch.doubles[1][:_AT_ONCE] = 0.0
-    for first in range(0, count, LANES * TILE):
-        last = min(first + LANES * TILE, count)
+    used = min(stop - start, _AT_ONCE)
+    scratch.doubles[0][:used] = 0.0
+    scratch.doubles[1][:used] = 0.0
+    for first in range(start, stop, LANES * TILE):
+        last = min(first + LANES * TILE, stop)
         if dtype.width == 4:
             _measure(carray(stored, last, f32)[first:], smallest_normal, scratch, found)
             continue
@@ -186,6 +186,16 @@ def measured(stored, count, dtype, scratch, found):
                 infinite = _infinities(carray(stored, last, u8)[first:], dtype)
             found.infinite += infinite
             found.nan -= infinite
-    for i in range(_AT_ONCE):
+    for i in range(used):
         found.total += scratch.doubles[0][i]
         found.squares += scratch.doubles[1][i]
+
+
+def measured(stored, count, bounds, dtype, scratch, found):
+    """Add to each of `found` what elements of at most 32 bits come to: see `abi.MOMENTS`. There are `count` runs of
+    them, each from one of its `bounds` to the other.
+    """
+    dtype, scratch = carray(dtype, 1, abi.DTYPE)[0], carray(scratch, 1, abi.SCRATCH)[0]
+    bounds, found = carray(bounds, (count, 2), i64), carray(found, count, abi.MOMENTS)
+    for run in range(count):
+        _measure_stored(stored, bounds[run, 0], bounds[run, 1], dtype, scratch, found[run])
