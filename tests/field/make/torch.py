@@ -135,6 +135,7 @@ def _load_rank(path: str) -> dict[str, Tensor]:
 
 _HEAD = ("-r", "2.weight=normal:std=0.01")
 _RESET = (*_HEAD, "--reset-optimizer")
+_KEPT = "keeps the moments"
 _DCP = "torch.distributed.checkpoint.load"
 
 _KINDS = (
@@ -160,7 +161,7 @@ def _optimizers(kind: str) -> Layout:
     states = (f"moments/2.weight/{state}" for state in _AFTER_A_STEP.get(kind, ("*",)))
     jobs = (
         Job("with its optimizer", _RESET, ("2.weight", *states), "out.pt"),
-        Job("a wildcard", ("-r", "*=normal:std=0.02"), ("?.*",), "out.pt"),
+        Job("a wildcard", ("-r", "*=normal:std=0.02"), ("?.*",), "out.pt", warned=_KEPT),
     )
     return Layout(kind.lower(), _writes_optimizer(made), _loads_optimizer(made), "load_state_dict", jobs)
 
@@ -173,7 +174,7 @@ LAYOUTS = (
         _load_dcp,
         _DCP,
         (
-            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("?.weight",)),
+            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("?.weight",), warned=_KEPT),
             Job("with its optimizer", _RESET, ("2.weight", "optimizer.state.2.weight.*")),
         ),
     ),
@@ -183,7 +184,7 @@ LAYOUTS = (
         _load_dcp,
         _DCP,
         (
-            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("model.?.weight",)),
+            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("model.?.weight",), warned=_KEPT),
             Job("with its optimizer", _RESET, ("model.2.weight", "optimizer.state.2.weight.*")),
         ),
     ),
@@ -193,7 +194,7 @@ LAYOUTS = (
         _load_dcp,
         _DCP,
         (
-            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("model.?.weight",)),
+            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("model.?.weight",), warned=_KEPT),
             Job("with its optimizer", _RESET, ("model.2.weight", "optimizer.state.2.weight.*")),
         ),
     ),
@@ -217,7 +218,7 @@ LAYOUTS = (
         _load_dcp,
         _DCP,
         (
-            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("model.?.weight",)),
+            Job("a wildcard", ("-r", "*.weight=normal:std=0.02"), ("model.?.weight",), warned=_KEPT),
             Job("with its optimizer", _RESET, ("model.2.weight", "optimizer.state.2.weight.*")),
         ),
     ),
