@@ -82,6 +82,13 @@ def test_equal_numbers_have_no_spread(engine: Engine):
     assert measured(engine, np.full(5000, 0.1, np.float32), FLOAT32).std == 0
 
 
+@pytest.mark.parametrize("unusual", [np.nan, np.inf])
+def test_a_small_spread_far_from_0_is_found_after_many_numbers_that_are_not_finite(engine: Engine, unusual: float):
+    numbers = (np.random.default_rng(0).standard_normal(100_000) * 0.5 + 1e4).astype(np.float32)
+    numbers[:5000] = unusual
+    assert measured(engine, numbers, FLOAT32).std == pytest.approx(numbers[5000:].astype(np.float64).std(), rel=1e-9)
+
+
 @given(arrays(np.float32, st.integers(0, 60), elements=st.floats(width=32)), st.integers(0, 60))
 def test_moments_of_two_parts_add_up_to_those_of_both(numbers: np.ndarray, at: int):
     whole, parts = moments_of(numbers, FLOAT32), (moments_of(part, FLOAT32) for part in (numbers[:at], numbers[at:]))

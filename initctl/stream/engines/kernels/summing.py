@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import nan
+
 from numba import carray
 
 from initctl.stream.engines import abi
@@ -128,11 +130,12 @@ def _infinities(codes, dtype):
 
 @loop
 def _finite_mean(values):
+    """The mean of the finite ones; NaN if there are none."""
     total, count = 0.0, 0
     for i in range(values.size):
         if u32(f32(values[i]).view(u32) & MAGNITUDE) < _INFINITE:
             total, count = total + f64(values[i]), count + 1
-    return f32(total / max(count, 1))
+    return f32(total / count) if count else f32(nan)
 
 
 @loop
