@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -14,8 +15,15 @@ _ASCII = str.maketrans(BLOCKS, " .:-=+*#@")
 
 def blocks(values: Sequence[float]) -> str:
     """A block for each of `values`, none of them negative: what is not 0 can be seen."""
-    largest, levels = max(values, default=0), len(BLOCKS) - 1
-    return "".join(BLOCKS[-int(-value * levels // largest)] if value else BLOCKS[0] for value in values)
+    largest = max(values, default=0)
+    return "".join(BLOCKS[_height(value, largest)] for value in values)
+
+
+def _height(value: float, largest: float) -> int:
+    levels = len(BLOCKS) - 1
+    if not value or value == largest:  # both may be infinite
+        return levels if value else 0
+    return max(ceil(levels * (value / largest)), 1)
 
 
 def for_stream(text: str, stream: TextIO) -> str:

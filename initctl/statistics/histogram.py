@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -79,7 +80,7 @@ def _reach(moments: Moments) -> tuple[float, float]:
     """From where to where bins reach."""
     if not moments.finite:
         return 0.0, 0.0
-    reach = _REACH * moments.std
+    reach = _REACH * moments.std or inf  # of the smallest doubles, the squares are 0
     return max(moments.least, moments.mean - reach), min(moments.greatest, moments.mean + reach)
 
 
@@ -89,13 +90,11 @@ def _over(
     """A histogram between each of `ends`, of the `numbers` whose `owner` it is. Each counts as often as `counts` says,
     or once.
     """
-    lows, highs = np.array(ends).T
-    scales = np.where(np.isfinite(highs * 0.5 - lows * 0.5), 0.5, 0.25)  # the largest doubles are too far apart
-    widths = (highs * scales - lows * scales) / BINS
+    lows, highs = np.array(ends, np.float64).T
+    widths = (highs * 0.5 - lows * 0.5) / BINS  # halves: the largest doubles are farther apart than any double
     widths[widths == 0] = 1.0
     is_below, is_above = numbers < lows[owner], numbers > highs[owner]
-    scale = scales[owner]
-    places = (numbers * scale - (lows * scales)[owner]) / widths[owner]
+    places = (numbers * 0.5 - (lows * 0.5)[owner]) / widths[owner]
     bins = owner * BINS + np.clip(places, 0, BINS - 1).astype(np.int64)
 
     def sums(chosen: NDArray[np.bool_], numbered: NDArray[np.int64], size: int) -> NDArray[np.uint32]:
@@ -104,4 +103,4 @@ def _over(
 
     inside = sums(~(is_below | is_above), bins, len(ends) * BINS).reshape(-1, BINS)
     below, above = (sums(chosen, owner, len(ends)).tolist() for chosen in (is_below, is_above))
-    return [Histogram(*each) for each in zip(*np.array(ends).T.tolist(), inside, below, above, strict=True)]
+    return [Histogram(*each) for each in zip(lows.tolist(), highs.tolist(), inside, below, above, strict=True)]

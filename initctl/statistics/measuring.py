@@ -182,10 +182,10 @@ def _numbers(tensor: TensorSpec) -> int:
 
 
 def _spacing(tensor: TensorSpec) -> int:
-    """Every so many numbers of a tensor are in the sample: never in a few columns only."""
-    columns = tensor.shape[-1] * tensor.dtype.parts if tensor.shape else 1
-    spacing = -(-_numbers(tensor) // _SAMPLED)
-    while gcd(spacing, columns) > 1:
+    """Every so many numbers of a tensor are in the sample: in step with none of its dims, so from all columns."""
+    numbers = _numbers(tensor)
+    spacing = -(-numbers // _SAMPLED)
+    while gcd(spacing, numbers) > 1:
         spacing += 1
     return spacing
 

@@ -116,9 +116,19 @@ def test_a_histogram_is_of_all_of_a_small_tensor_and_of_a_sample_of_a_large_one(
     assert 0.93 < middle / total < 0.98  # of a normal law, within two standard deviations
 
 
-def test_columns_are_sampled_alike(tmp_path: Path):
-    """A matrix whose columns are constants: every column must be in the sample."""
-    save_file({"w": torch.arange(512.0).repeat(1024, 1)}, tmp_path / "m.safetensors")
+@pytest.mark.parametrize("values", [[1e-300, 3e-300], [5e-324, 1e-320], [-1.7e308, 1.7e308], [1.7e308, 1e300]])
+def test_a_histogram_reaches_over_all_numbers_whose_squares_no_double_holds(tmp_path: Path, values: list[float]):
+    save_file({"w": torch.tensor(values, dtype=torch.float64)}, tmp_path / "m.safetensors")
+    histogram = by_name(tmp_path / "m.safetensors")["w"]["histogram"]
+    assert (histogram["low"], histogram["high"]) == (min(values), max(values))
+    assert [histogram["counts"][0], histogram["counts"][-1]] == [1, 1]
+
+
+@pytest.mark.parametrize("kernel", [(), (1, 1)])
+def test_columns_are_sampled_alike(tmp_path: Path, kernel: tuple[int, ...]):
+    """A matrix, or a convolution, whose columns are constants: every column must be in the sample."""
+    columns = torch.arange(512.0).repeat(1024, 1)
+    save_file({"w": columns.reshape(*columns.shape, *kernel)}, tmp_path / "m.safetensors")
     counts = by_name(tmp_path / "m.safetensors")["w"]["histogram"]["counts"]
     assert max(counts) < 1.1 * min(counts)
 
@@ -185,6 +195,16 @@ def test_layers_are_drawn_in_their_order(tmp_path: Path):
     (row,) = listing.rows
     assert row[:2] == ("layers.{0..11}.weight ×12", "12")
     assert row[2:5] == ("▁▂▂▃▄▄▅▆▆▇██", "1", "12")
+
+
+def test_layers_of_the_largest_doubles_are_drawn(tmp_path: Path):
+    values = torch.tensor([1.7e308, -1.7e308], dtype=torch.float64)
+    tensors = {"layers.0.w": values, "layers.1.w": values.repeat_interleave(_TASK), "layers.2.w": values / 1e200}
+    save_file(tensors, tmp_path / "m.safetensors")
+    result = initctl.stats(tmp_path / "m.safetensors")
+    (listing,) = result.by_layer()
+    assert listing.rows[0][2:5] == ("██▁", "inf", "1.7e+108")
+    assert by_name(tmp_path / "m.safetensors")["layers.1.w"]["mean"] == pytest.approx(0, abs=1e295)
 
 
 def test_it_shows_itself_wherever_it_is_looked_at(tmp_path: Path):

@@ -56,6 +56,8 @@ class Moments(NamedTuple):
         else:
             share, distance = other.finite / total, other.mean - self.mean
             mean = self.mean + distance * share
+            if not isfinite(distance):  # doubles that are farther apart than any double
+                mean = self.mean * (1 - share) + other.mean * share
             deviation = self.deviation + other.deviation + distance * distance * self.finite * share
         return Moments(
             self.numbers + other.numbers,
