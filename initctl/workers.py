@@ -33,6 +33,8 @@ class Workers:
         self.threads, self.on_progress = threads, on_progress
         self.done = self.total = 0
         """Bytes: so far, and in all. Whoever hands out tasks adds theirs to the total first."""
+        self.is_stopping = False
+        """Whether a task failed, or the caller was interrupted: a long task ends as soon as it sees that."""
 
     def __enter__(self) -> Self:
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="initctl")
@@ -60,6 +62,9 @@ class Workers:
                     pending = self._wait(pending)
             while pending:
                 pending = self._wait(pending)
+        except BaseException:
+            self.is_stopping = True
+            raise
         finally:
             for future in pending:
                 future.cancel()

@@ -77,6 +77,7 @@ def test_a_failure_is_raised_when_no_thread_is_at_work_and_ends_the_rest():
     with Workers(2) as workers:
         with pytest.raises(RuntimeError, match="broken"):
             workers.run(endless())
+        assert workers.is_stopping
         assert len(handed_out) < 20
         done = len(log)
         workers.run([])

@@ -14,6 +14,7 @@ from initctl.reading import TensorReader, read_array
 from initctl.statistics.histogram import histograms
 from initctl.statistics.tensor import TensorStatistics
 from initctl.stream.engines import Moments, Work, choose
+from initctl.tensors import TensorSpec
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from initctl.events import Progress
     from initctl.formats import Checkpoint
     from initctl.stream.engines import Engine
-    from initctl.tensors import TensorSpec
 
 _AT_ONCE = 1024 << 10
 """Bytes that stay in a core's own cache between being read and being measured."""
@@ -52,7 +52,7 @@ def measured(
     work = Work(int(numbers * _BESIDE_DRAWING), 0)
     engine = choose(work, threads=1).engine  # however many there are: engines round sums in their own ways
     with TensorReader(checkpoint) as reader, Workers(threads, on_event) as workers:
-        measuring = Measuring(tensors, reader, engine, is_digested=digest)
+        measuring = Measuring(tensors, reader, engine, workers, is_digested=digest)
         workers.total += sum(found.tensor.nbytes for found in measuring.results if not found.unreadable)
         workers.run(measuring.tasks())
     checkpoint.check_unchanged(checkpoint.files)
@@ -63,9 +63,15 @@ class Measuring:
     """Measures tensors. The tasks may run in several threads: each puts what it finds among the `results`."""
 
     def __init__(
-        self, tensors: Sequence[TensorSpec], reader: TensorReader, engine: Engine, *, is_digested: bool
+        self,
+        tensors: Sequence[TensorSpec],
+        reader: TensorReader,
+        engine: Engine,
+        workers: Workers,
+        *,
+        is_digested: bool,
     ) -> None:
-        self.reader, self.engine, self.is_digested = reader, engine, is_digested
+        self.reader, self.engine, self.workers, self.is_digested = reader, engine, workers, is_digested
         self._thread = local()
         self.results = [TensorStatistics(tensor, Moments(), unreadable=_unreadable(tensor)) for tensor in tensors]
 
@@ -135,38 +141,46 @@ class _Pieces:
 
     def __init__(self, measuring: Measuring, number: int) -> None:
         self._measuring, self._number = measuring, number
-        self._tensor = measuring.results[number].tensor
-        self._found: list[tuple[Moments, NDArray[Any]] | None] = []
-        self._left, self._lock = 0, Lock()
+        tensor = measuring.results[number].tensor
+        self._tensor = tensor if measuring.is_digested else _in_order_of_file(tensor)
+        self._step = _TASK * 8 // tensor.dtype.bits
+        self._found: list[tuple[Moments, NDArray[Any]] | None] = [None] * -(-tensor.numel // self._step)
+        self._left, self._lock = len(self._found), Lock()
 
     def tasks(self) -> Iterator[Task]:
-        """A digest needs the bytes in their order: then it is one task."""
-        size, bits = self._tensor.numel, self._tensor.dtype.bits
-        step = size if self._measuring.is_digested else _TASK * 8 // bits
-        starts = range(0, size, step)
-        self._left, self._found = len(starts), [None] * len(starts)
-        for place, start in enumerate(starts):
-            stop = min(start + step, size)
-            yield Task((stop - start) * bits // 8, partial(self._measure, place, start, stop))
+        """One for each piece; for all of them if a digest needs the bytes in their order."""
+        at_once = len(self._found) if self._measuring.is_digested else 1
+        for first in range(0, len(self._found), at_once):
+            pieces = range(first, first + at_once)
+            numel = min(pieces.stop * self._step, self._tensor.numel) - first * self._step
+            yield Task(numel * self._tensor.dtype.bits // 8, partial(self._measure, pieces))
 
-    def _measure(self, place: int, start: int, stop: int) -> None:
+    def _measure(self, pieces: range) -> None:
+        digest = hashlib.sha256() if self._measuring.is_digested else None
+        for piece in pieces:
+            if self._measuring.workers.is_stopping:
+                return
+            self._found[piece] = self._measured(piece, digest)
+        with self._lock:
+            self._left -= len(pieces)
+            if not self._left:
+                self._put_together(digest.hexdigest() if digest else None)
+
+    def _measured(self, piece: int, digest: hashlib._Hash | None) -> tuple[Moments, NDArray[Any]]:
+        """The moments of a piece and its share of the sample; its bytes are added to `digest`."""
         tensor, dtype = self._tensor, self._tensor.dtype
         reader, engine = self._measuring.reader, self._measuring.engine
+        stop = min((piece + 1) * self._step, tensor.numel)
         step, spacing = _AT_ONCE * 8 // dtype.bits, _spacing(tensor)
         moments, sample = Moments(), []
-        digest = hashlib.sha256() if self._measuring.is_digested else None
-        for first in range(start, stop, step):
+        for first in range(piece * self._step, stop, step):
             content = reader.read(tensor, first, min(first + step, stop), self._measuring.buffer)
             numbers = content.view(dtype.numpy)
             moments += engine.measured(numbers, dtype, [(0, numbers.size)])[0]
             sample.append(numbers[-first * dtype.parts % spacing :: spacing].copy())
             if digest:
                 digest.update(content.data)
-        with self._lock:
-            self._found[place] = moments, np.concatenate(sample)
-            self._left -= 1
-            if not self._left:
-                self._put_together(digest.hexdigest() if digest else None)
+        return moments, np.concatenate(sample)
 
     def _put_together(self, digest: str | None) -> None:
         """In order: sums do not depend on which task was first."""
@@ -174,7 +188,18 @@ class _Pieces:
         self._found.clear()
         moments, sample = sum(parts, Moments()), np.concatenate(samples)
         (histogram,) = histograms(sample, [sample.size], [moments])
-        self._measuring.results[self._number] = TensorStatistics(self._tensor, moments, histogram, digest)
+        results = self._measuring.results
+        results[self._number] = TensorStatistics(results[self._number].tensor, moments, histogram, digest)
+
+
+def _in_order_of_file(tensor: TensorSpec) -> TensorSpec:
+    """The elements of `tensor` as they follow each other in a file, if they fill a range of it: as of a transposed one,
+    whose rows are far apart there.
+    """
+    if len(tensor.blocks) != 1 or not tensor.blocks[0].is_dense:
+        return tensor
+    (block,) = tensor.blocks
+    return TensorSpec.contiguous(tensor.name, tensor.dtype, (tensor.numel,), block.file, block.offset)
 
 
 def _numbers(tensor: TensorSpec) -> int:

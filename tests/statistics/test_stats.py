@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
+from initctl.commit import read_into
 from initctl.events import Progress
 from initctl.statistics.histogram import BINS
 from initctl.statistics.measuring import _SAMPLED, _TASK
@@ -169,6 +171,50 @@ def test_what_is_not_numbers_is_listed_with_the_reason(tmp_path: Path):
         assert found[name]["unreadable"]
         assert found[name]["mean"] is None
     assert found["sparse"]["unreadable"] in initctl.stats(tmp_path / "m.pt").report()[0].rows[1][-1]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of each read of tensors."""
+    made: list[int] = []
+
+    def noted(descriptor: int, room: memoryview, start: int) -> None:
+        made.append(room.nbytes)
+        read_into(descriptor, room, start)
+
+    monkeypatch.setattr("initctl.reading.read_into", noted)
+    return made
+
+
+def test_a_transposed_matrix_is_read_from_its_beginning_to_its_end(tmp_path: Path, reads: list[int]):
+    matrix = torch.randn(3000, 2000)
+    torch.save({"w": matrix.T}, tmp_path / "m.pt")
+    check(by_name(tmp_path / "m.pt")["w"], matrix.T)
+    assert sum(reads) == matrix.nbytes
+    assert len(reads) < 30
+
+
+def test_a_large_tensor_whose_digest_is_taken_is_left_when_the_rest_is(tmp_path: Path, reads: list[int]):
+    path, size = tmp_path / "m.safetensors", 1 << 30
+    header = json.dumps({
+        "b": {"dtype": "F32", "shape": [100_000], "data_offsets": [0, 400_000]},
+        "w": {"dtype": "F32", "shape": [size // 4], "data_offsets": [400_000, 400_000 + size]},
+    }).encode()  # fmt: skip
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + 400_000 + size)
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        initctl.stats(path, digest=True, threads=2, on_event=stop)
+    assert sum(reads) < size
+
+
+def test_a_digest_changes_no_number(tmp_path: Path):
+    save_file({"w": torch.randn(3 * _TASK // 4 + 7)}, tmp_path / "m.safetensors")
+    without, found = (by_name(tmp_path / "m.safetensors", digest=digest)["w"] for digest in (False, True))
+    assert found | {"digest": None} == without
 
 
 def test_progress_comes_to_the_bytes_of_all_tensors(tmp_path: Path):
