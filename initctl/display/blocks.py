@@ -1,4 +1,4 @@
-"""Numbers as a line of blocks, each as high as its number is large; and that where a terminal has no blocks."""
+"""Numbers as a line of blocks, each as high as its number is large; or as ASCII, if a terminal has no blocks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from initctl.display.tables import Report
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 """From nothing to the largest number."""
@@ -26,10 +28,15 @@ def _height(value: float, largest: float) -> int:
     return max(ceil(levels * (value / largest)), 1)
 
 
-def for_stream(text: str, stream: TextIO) -> str:
-    """`text` with ASCII in place of blocks that `stream` cannot write."""
+def for_stream(report: Report, stream: TextIO) -> Report:
+    """`report` with ASCII in cells of blocks that `stream` cannot write; names of blocks stay."""
     try:
         BLOCKS.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return text.translate(_ASCII)
-    return text
+        return [part if isinstance(part, str) else part._replace(rows=[*map(_in_ascii, part.rows)]) for part in report]
+    return report
+
+
+def _in_ascii(row: Sequence[str]) -> list[str]:
+    first, *others = row
+    return [first, *(cell if cell.strip(BLOCKS) else cell.translate(_ASCII) for cell in others)]

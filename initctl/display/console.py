@@ -34,11 +34,10 @@ def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> st
     """`content` as text for `stream`; nothing is written. A terminal gets a report that fits it, a pipe whole lines."""
     if isinstance(content, str):  # a document, whose lines stay as they are
         return "\n".join(map(as_line, content.split("\n")))
+    report = for_stream(content, stream)
     if stream.isatty():
-        text = drawn(content, console(stream, color=color))
-    else:
-        text = "\n".join(as_line(line).rstrip() for line in lines(content))
-    return for_stream(text, stream)
+        return drawn(report, console(stream, color=color))
+    return "\n".join(as_line(line).rstrip() for line in lines(report))
 
 
 def drawn(report: Report, terminal: Console) -> str:

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 def selected(checkpoint: Checkpoint, patterns: Sequence[str]) -> tuple[TensorSpec, ...]:
     """The tensors whose names match one of `patterns`, in order; all of them if there are no patterns.
 
-    Raises `RuleError` if one is not a pattern, `UsageError` if it takes rows, and `FitError` if it matches nothing.
+    Raises `RuleError` if one is not a pattern, `UsageError` if it takes rows or is given without a list, and `FitError`
+    if it matches nothing.
     """
+    if isinstance(patterns, str):
+        raise UsageError(Problem("usage.patterns", "patterns: one was given", "give a list of them"))
     if not patterns:
         return checkpoint.tensors
     from initctl.planning.near_misses import hint_for

@@ -55,6 +55,12 @@ def test_a_histogram_of_a_stream_without_blocks_is_ascii(weights):
     assert re.search(r"  [.:=+*#@-]+\n", done.out)
 
 
+def test_a_name_of_blocks_is_escaped_where_there_are_none(folder):
+    save_file({"█▁": torch.ones(3)}, folder / "m.safetensors")
+    done = run("stats", "m.safetensors", PYTHONIOENCODING="ascii")
+    assert re.search(r"^\\u2588\\u2581 .* @\n", done.out, re.MULTILINE)
+
+
 def test_a_narrow_terminal_gets_all_of_it(weights):
     done = on_terminal("stats", weights, columns=40)
     assert done.status == 0

@@ -163,6 +163,11 @@ def test_a_pattern_that_takes_nothing_is_an_error(tmp_path: Path, pattern: str, 
         initctl.stats(single(tmp_path / "m.safetensors"), [pattern])
 
 
+def test_one_pattern_without_a_list_is_an_error(tmp_path: Path):
+    with pytest.raises(initctl.UsageError, match="patterns: one was given; give a list of them"):
+        initctl.stats(single(tmp_path / "m.safetensors"), "*.bias")
+
+
 def test_what_is_not_numbers_is_listed_with_the_reason(tmp_path: Path):
     tensors = {"w": torch.ones(3), "sparse": torch.eye(4).to_sparse(), "meta": torch.empty(5, device="meta")}
     found = by_name(save(tmp_path / "m.pt", tensors))
