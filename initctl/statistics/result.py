@@ -61,11 +61,10 @@ class Statistics(Displayed):
     def report(self, *, unfold: bool = False) -> Report:
         """One row a tensor, with its distribution; many are folded, and measured together, unless `unfold`."""
         rows = [group.cells() for group in self._groups(unfold=unfold)]
-        digests = [f"{found.digest}  {shown(found.tensor.name)}" for found in self.tensors if found.digest]
         elements = sum(found.tensor.numel for found in self.tensors)
         nbytes = sum(found.tensor.nbytes for found in self.tensors)
         totals = f"{count(len(self.tensors), 'tensor')}, {count(elements, 'element')}, {size_text(nbytes)}"
-        return [Listing(_HEADING, rows, right=_RIGHT), "", *digests, *([""] if digests else []), totals]
+        return [Listing(_HEADING, rows, right=_RIGHT), *self._digests(), "", totals]
 
     def by_layer(self) -> Report:
         """How the spread and the norm of tensors that only layer numbers tell apart change with depth."""
@@ -77,8 +76,13 @@ class Statistics(Displayed):
                 series[names.template][numbers] = found
         rows = [_layers(template, layers) for template, layers in series.items() if len(layers) > 1]
         if not rows:
-            return ["no two tensors differ by layer numbers only"]
-        return [Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to", "from ", "to "))]
+            return ["no two tensors differ by layer numbers only", *self._digests()]
+        return [Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to", "from ", "to ")), *self._digests()]
+
+    def _digests(self) -> list[str]:
+        """A blank line, and one for each digest, if there are any."""
+        lines = [f"{found.digest}  {shown(found.tensor.name)}" for found in self.tensors if found.digest]
+        return ["", *lines] if lines else []
 
     def _groups(self, *, unfold: bool) -> Iterator[_Group]:
         if unfold or len(self.tensors) <= FOLDED_ABOVE:

@@ -83,6 +83,11 @@ def test_by_layer_shows_depth(folder, call):
     assert "▁▁▁▁▁▂▄█" in out
 
 
+def test_by_layer_shows_digests_too(weights, call):
+    lines = call("stats", weights, "w", "--by-layer", "--digest").out.splitlines()
+    assert f"{initctl.stats(weights, ['w'], digest=True).tensors[0].digest}  w" in lines
+
+
 def test_without_layers_by_layer_says_so(weights, call):
     assert call("stats", weights, "--by-layer").out == "no two tensors differ by layer numbers only\n"
 
