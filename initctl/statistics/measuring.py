@@ -30,6 +30,8 @@ _AT_ONCE = 1024 << 10
 """Bytes that stay in a core's own cache between being read and being measured."""
 _TASK = 4 << 20
 """Bytes of one task."""
+_SCATTERED = 8 << 20
+"""Bytes of one task that are far apart in a file, and so are gathered at once: the more, the longer the runs there."""
 _SAMPLED = 1 << 13
 """Numbers of a tensor that its histogram is made of at most, but for a few."""
 _BESIDE_DRAWING = 0.8
@@ -143,7 +145,8 @@ class _Pieces:
         self._measuring, self._number = measuring, number
         tensor = measuring.results[number].tensor
         self._tensor = tensor if measuring.is_digested else _in_order_of_file(tensor)
-        self._step = _TASK * 8 // tensor.dtype.bits
+        self._is_in_order = len(self._tensor.blocks) == 1 and self._tensor.blocks[0].is_row_major
+        self._step = (_TASK if self._is_in_order else _SCATTERED) * 8 // tensor.dtype.bits
         self._found: list[tuple[Moments, NDArray[Any]] | None] = [None] * -(-tensor.numel // self._step)
         self._left, self._lock = len(self._found), Lock()
 
@@ -171,10 +174,10 @@ class _Pieces:
         tensor, dtype = self._tensor, self._tensor.dtype
         reader, engine = self._measuring.reader, self._measuring.engine
         stop = min((piece + 1) * self._step, tensor.numel)
-        step, spacing = _AT_ONCE * 8 // dtype.bits, _spacing(tensor)
-        moments, sample = Moments(), []
+        step, buffer = (_AT_ONCE * 8 // dtype.bits, self._measuring.buffer) if self._is_in_order else (self._step, None)
+        moments, sample, spacing = Moments(), [], _spacing(tensor)
         for first in range(piece * self._step, stop, step):
-            content = reader.read(tensor, first, min(first + step, stop), self._measuring.buffer)
+            content = reader.read(tensor, first, min(first + step, stop), buffer)
             numbers = content.view(dtype.numpy)
             moments += engine.measured(numbers, dtype, [(0, numbers.size)])[0]
             sample.append(numbers[-first * dtype.parts % spacing :: spacing].copy())
