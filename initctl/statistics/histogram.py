@@ -33,10 +33,10 @@ class Histogram(NamedTuple):
     above: int = 0
 
     @classmethod
-    def merged(cls, parts: Iterable[Histogram], moments: Moments) -> Histogram | None:
-        """Of what `parts` are of, together: each of their bins counts as a whole, at its center."""
-        known = list(parts)
-        if not known or not moments.finite:
+    def merged(cls, parts: Iterable[Histogram | None]) -> Histogram | None:
+        """One of all numbers that `parts` are of, each taken for the center of its bin."""
+        known = [part for part in parts if part]
+        if not known:
             return None
         centers, counts = (np.concatenate([getattr(part, name) for part in known]) for name in ("centers", "counts"))
         low, high = min(part.low for part in known), max(part.high for part in known)

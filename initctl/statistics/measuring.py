@@ -33,7 +33,7 @@ _TASK = 4 << 20
 _SCATTERED = 8 << 20
 """Bytes of one task that are far apart in a file, and so are gathered at once: the more, the longer the runs there."""
 _SAMPLED = 1 << 13
-"""Numbers of a tensor that its histogram is made of at most, but for a few."""
+"""Numbers of a tensor that its histogram is made of at most."""
 _BESIDE_DRAWING = 0.8
 """What measuring a number costs NumPy, beside drawing one."""
 
@@ -52,7 +52,7 @@ def measured(
     """
     numbers = sum(map(_numbers, tensors))
     work = Work(int(numbers * _BESIDE_DRAWING), 0)
-    engine = choose(work, threads=1).engine  # however many there are: engines round sums in their own ways
+    engine = choose(work, threads=1).engine  # the same for any number of threads: each engine rounds differently
     with TensorReader(checkpoint) as reader, Workers(threads, on_event) as workers:
         measuring = Measuring(tensors, reader, engine, workers, is_digested=digest)
         workers.total += sum(found.tensor.nbytes for found in measuring.results if not found.unreadable)
@@ -97,7 +97,7 @@ class Measuring:
 
     @property
     def buffer(self) -> NDArray[np.uint8]:
-        """Memory of the thread that asks for it, for what is read at once."""
+        """Memory for what is read at once: each thread has its own."""
         if not hasattr(self._thread, "buffer"):
             self._thread.buffer = np.empty(_AT_ONCE, np.uint8)
         found: NDArray[np.uint8] = self._thread.buffer
@@ -108,7 +108,7 @@ class Measuring:
         return hashlib.sha256(content).hexdigest() if self.is_digested else None
 
     def _are_near(self, batch: Sequence[int], tensor: TensorSpec) -> bool:
-        """Whether `tensor` can be read with those of `batch`, and seen as numbers where it lies."""
+        """Whether `tensor` can be read together with those of `batch`, and viewed as numbers in what is read."""
         first, last = (self.results[number].tensor for number in (batch[0], batch[-1]))
         (begin,), (end,), (block,) = first.blocks, last.blocks, tensor.blocks
         distance = block.offset - begin.offset

@@ -42,7 +42,7 @@ class _Group(NamedTuple):
         if len(self.members) == 1:
             histogram = first.histogram
         else:
-            histogram = Histogram.merged((m.histogram for m in self.members if m.histogram), moments)
+            histogram = Histogram.merged(member.histogram for member in self.members)
         drawn = histogram.drawn() if histogram else ""
         return self.name, *kind, *_numbers(moments), drawn, _besides(moments)
 

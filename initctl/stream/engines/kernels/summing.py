@@ -30,7 +30,7 @@ _WHOLE = LANES * TILE
 _LEAST, _MOST = u32(0x322BCC77), u32(0x5D5E0B6B)
 """1e-8 and 1e18, in bits: in float32, squares of numbers between them neither vanish nor overflow."""
 _AT_ONCE = 512
-"""Sums that are kept beside each other: so many are vectors, and stay in the first cache with what they are of."""
+"""Sums that are kept side by side: enough for vectors, few enough to stay in the first cache with what they add up."""
 
 
 @loop
