@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 RowRange = tuple[int, int]
 """Rows (dim 0) `start` ≤ i < `stop` of a tensor."""
+LARGEST_SIZE = 2**63
+"""Elements and bytes are counted in 63 bits, as in torch."""
 
 
 class Fans(NamedTuple):
@@ -211,6 +213,11 @@ class Totals(NamedTuple):
         once = [part for part in parts if part.tensor.represents_ties]
         tensors = {id(part.tensor) for part in parts}
         return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
+
+
+def are_sizes(numbers: Iterable[object]) -> bool:
+    """Whether all `numbers` are whole, 0 or more, and below `LARGEST_SIZE`."""
+    return all(type(number) is int and 0 <= number < LARGEST_SIZE for number in numbers)
 
 
 @lru_cache(1024)

@@ -37,7 +37,7 @@ LAYERS = (
     {"layout", "workers"},
     {"tensors"},
     {"display", "schemas"},
-    {"dtypes", "threads", "events", "integers", "suggestions", "entry_points"},
+    {"dtypes", "threads", "events", "integers", "suggestions", "entry_points", "grouping"},
     {"errors"},
     {"excerpt"},
     {"escaping"},

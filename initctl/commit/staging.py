@@ -42,10 +42,6 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 """What a rename of a directory answers where the new name is a file's, or a directory's that is not empty."""
 
 
-def _nothing() -> None:
-    pass
-
-
 class NewFile:
     """A file that did not exist, to be written through `descriptor`; messages call it `target`.
 
@@ -105,7 +101,7 @@ class StagedFile(NewFile):
         with suppress(OSError):  # after a commit there is nothing to remove
             os.unlink(self.path)
 
-    def commit(self, *, no_clobber: bool = False, on_commit: Callable[[], None] = _nothing) -> None:
+    def commit(self, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None) -> None:
         """Take the target's place, and call `on_commit` before anything else can happen.
 
         Raises `ConflictError` under `no_clobber` where something is there.
@@ -170,7 +166,7 @@ class StagedDirectory:
             _give_permissions(self.path, mode)
 
     def commit(
-        self, *, check_before_replacing: Callable[[], None] | None = None, on_commit: Callable[[], None] = _nothing
+        self, *, check_before_replacing: Callable[[], None] | None = None, on_commit: Callable[[], None] = lambda: None
     ) -> None:
         """Become the target, or take its place, in one step. Then call `on_commit`.
 

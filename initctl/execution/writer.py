@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from contextlib import ExitStack
 from functools import cached_property, partial
 from heapq import merge
@@ -16,6 +15,7 @@ from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_
 from initctl.events import Committed
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling import Computer, choose_engines, targets_by_file
+from initctl.grouping import grouped
 from initctl.layout import joined, total, uncovered
 from initctl.reading import TensorReader
 from initctl.workers import Task
@@ -181,10 +181,7 @@ class Writer:
         Their values depend on each other, or on old ones. A tensor is computed once, in however many files it is, and
         is gone when the next one begins; all of them in the order of the plan.
         """
-        by_action: dict[int, list[tuple[TargetBlock, Opened]]] = defaultdict(list)
-        for target, opened in targets:
-            if not target.is_ready:
-                by_action[id(target.action)].append((target, opened))
+        by_action = grouped((id(pair[0].action), pair) for pair in targets if not pair[0].is_ready)
         for action in self.written if by_action else ():
             if parts := by_action.get(id(action)):
                 law = self.computer().prepared(action)

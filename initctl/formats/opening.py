@@ -22,6 +22,15 @@ class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpo
         self.hint = hint
 
 
+@contextmanager
+def refusing(path: str, form: str) -> Iterator[None]:
+    """Raise `InputError` if what is read of the file at `path`, of a format called `form`, is malformed."""
+    try:
+        yield
+    except Malformed as fact:
+        raise InputError(Problem(f"{form}.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
+
+
 def open_regular(path: str) -> tuple[int, os.stat_result]:
     """A descriptor that reads the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.folding import listing
 from initctl.display.tables import Listing, count, shape_text, size_text
 from initctl.errors import shown
+from initctl.grouping import grouped
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -54,10 +55,7 @@ def outside_of_root(names: Iterable[str]) -> Iterator[str]:
 
 def described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """A line for each key and value; files that say the same are counted."""
-    files: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for file, entries in entries_of.items():
-        for entry in entries.items():
-            files[entry].append(file)
+    files = grouped((entry, file) for file, entries in entries_of.items() for entry in entries.items())
     for (key, value), found in files.items():
         place = shown(found[0]) if len(found) == 1 else count(len(found), "file")
         yield f"{place}: {shown(key)} = {shown(value)}"

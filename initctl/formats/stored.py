@@ -12,17 +12,12 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import FileFormat
-from initctl.formats.opening import Malformed, open_regular
+from initctl.formats.opening import Malformed, open_regular, refusing
 from initctl.formats.table import Entry, FileTable
-from initctl.tensors import Block, TensorSpec, row_major
+from initctl.tensors import LARGEST_SIZE, Block, TensorSpec, are_sizes, row_major
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from initctl.tensors import Shape
-
-_LARGEST_SIZE = 2**63
-"""Elements are counted in 63 bits."""
 
 
 class StoredTensor(NamedTuple):
@@ -63,13 +58,11 @@ def file_format(
 def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents], path: str, name: str) -> FileTable:
     descriptor, status = open_regular(path)
     try:
-        with os.fdopen(descriptor, "rb") as file:
+        with refusing(path, form), os.fdopen(descriptor, "rb") as file:
             contents = read(file)
-        tensors = [_proven(tensor, name, status.st_size) for tensor in contents.tensors]
-        _check_apart(tensors)
-        metadata = {str(key): str(text) for key, text in contents.metadata.items()}
-    except Malformed as fact:
-        raise InputError(Problem(f"{form}.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
+            tensors = [_proven(tensor, name, status.st_size) for tensor in contents.tensors]
+            _check_apart(tensors)
+            metadata = {str(key): str(text) for key, text in contents.metadata.items()}
     except (InputError, MemoryError):
         raise
     except Exception as error:
@@ -87,9 +80,9 @@ def _proven(found: StoredTensor, file: str, size: int) -> TensorSpec:
     if dtype is None or dtype.bits % 8:
         raise Malformed(f"{called}: is of dtype {shown(found.dtype)}")
     strides = row_major(shape) if found.strides is None else tuple(found.strides)
-    if len(strides) != len(shape) or not _are_sizes((found.offset, *shape, *strides)):
+    if len(strides) != len(shape) or not are_sizes((found.offset, *shape, *strides)):
         raise Malformed(f"{called}: its shape, strides and offset are not whole numbers, 0 or more")
-    if prod(shape) >= _LARGEST_SIZE:
+    if prod(shape) >= LARGEST_SIZE:
         raise Malformed(f"{called}: its shape holds more elements than a file can")
     block = Block(file, found.offset, (0,) * len(shape), shape, strides)
     if block.numel and block.overlaps_itself:
@@ -98,10 +91,6 @@ def _proven(found: StoredTensor, file: str, size: int) -> TensorSpec:
     if _stop(spec) > size:
         raise Malformed(f"{called}: reaches beyond the end of the file", "a truncated download? get the file anew")
     return spec
-
-
-def _are_sizes(numbers: Shape) -> bool:
-    return all(type(number) is int and 0 <= number < _LARGEST_SIZE for number in numbers)
 
 
 def _stop(tensor: TensorSpec) -> int:

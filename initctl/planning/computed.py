@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from initctl.tensors import Shape, TensorSpec
 
 
-def _any(_: Shape) -> bool:
-    return True
-
-
 def _row(shape: Shape) -> bool:
     return len(shape) == 1
 
@@ -39,7 +35,7 @@ class Computed(NamedTuple):
     kind: str
     written_by: str
     endings: str
-    fits: Callable[[Shape], bool] = _any
+    fits: Callable[[Shape], bool] = lambda _: True
     is_measured: bool = False
 
 

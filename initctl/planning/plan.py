@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.tables import Displayed, count
 from initctl.errors import Problem, UsageError, shown
+from initctl.grouping import grouped
 from initctl.initializers import KEEP
 from initctl.planning.action import Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
@@ -187,9 +187,7 @@ class Plan(Displayed):
 
 def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Iterator[TensorPart]:
     """What `actions` leave of `tensors`. Raises `ValueError` if they fill rows of one twice."""
-    filled: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for action in actions:
-        filled[action.tensor.name].append(action.rows or action.tensor.all_rows)
+    filled = grouped((action.tensor.name, action.rows or action.tensor.all_rows) for action in actions)
     for tensor in tensors:
         if tensor.name not in filled:
             yield TensorPart(tensor)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import InputError, shown
 from initctl.formats import read_config
+from initctl.grouping import grouped
 from initctl.planning.quantization_schemes import SCHEMES, Scheme
 
 if TYPE_CHECKING:
@@ -107,10 +108,8 @@ class _Found:
         self._method = method
         self._of_config = tuple(scheme for scheme in SCHEMES if method in scheme.methods.split())
         self._dtypes = {f".{tensor.name}": tensor.dtype for tensor in tensors}
-        self._float8_in: dict[str, list[str]] = defaultdict(list)
-        for dotted, dtype in self._dtypes.items():
-            if dtype.name in float8:
-                self._float8_in[dotted.rpartition(".")[0]].append(dotted)
+        held = (dotted for dotted, dtype in self._dtypes.items() if dtype.name in float8)
+        self._float8_in = grouped((dotted.rpartition(".")[0], dotted) for dotted in held)
         self._companions: dict[str, dict[str, None]] = defaultdict(dict)
         self._schemes: dict[str, tuple[Scheme, ...]] = defaultdict(tuple)
         self._without_codes: list[str] = []
@@ -200,10 +199,7 @@ def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
         for ending in scheme.companions.replace("!", "").split():
             for codes in scheme.codes.split(" "):  # not split(): the empty ending counts
                 endings[ending][codes] += (scheme,)
-    found: dict[str, list[_Companion]] = defaultdict(list)
-    for ending, by_codes in endings.items():
-        found[_last_word(ending)].append(_Companion(ending, by_codes))
-    return found
+    return grouped((_last_word(ending), _Companion(ending, codes)) for ending, codes in endings.items())
 
 
 def _last_word(name: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from operator import itemgetter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from initctl.errors import Problem, escape, listed, shown
+from initctl.grouping import grouped, shared_start
 from initctl.planning.action import Action, Kept
 from initctl.rules import Call, quoted
 from initctl.stream import Constant
@@ -52,18 +54,15 @@ class _Extent(NamedTuple):
         """A dummy array at the block's address, whose data is never read."""
         import numpy as np
 
-        return np.asarray(_DummyArray(self.start, self.block, self.tensor.dtype.bits // 8))
-
-
-class _DummyArray:
-    def __init__(self, address: int, block: Block, width: int) -> None:
-        self.__array_interface__ = {
+        width = self.tensor.dtype.bits // 8
+        interface = {
             "version": 3,
-            "data": (address + 1, True),  # NumPy refuses address 0
+            "data": (self.start + 1, True),  # NumPy refuses address 0
             "typestr": f"|V{width}",
-            "shape": block.shape,
-            "strides": tuple(stride * width for stride in block.strides),
+            "shape": self.block.shape,
+            "strides": tuple(stride * width for stride in self.block.strides),
         }
+        return np.asarray(SimpleNamespace(__array_interface__=interface))
 
 
 def shared(
@@ -79,9 +78,7 @@ def shared(
 def _all_torn(tensors: Iterable[TensorSpec], entries: Iterable[Entry]) -> Iterator[Problem]:
     """A problem for each set of tied tensors that is not decided alike."""
     ties = dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied)
-    by_name: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries if ties else ():
-        by_name[entry.tensor.name].append(entry)
+    by_name = grouped((entry.tensor.name, entry) for entry in (entries if ties else ()))
     for names in ties:
         if len({tuple(map(_decision, by_name[name])) for name in names}) > 1:
             yield _torn({name: by_name[name] for name in names})
@@ -199,16 +196,11 @@ def _alternatives(names: Sequence[str]) -> str:
     """A pattern that matches `names` and no others."""
     parts = [quoted(name).split(".") for name in names]
     shortest = min(map(len, parts)) - 1
-    first = min(shortest, _shared(parts))
-    last = min(shortest - first, _shared([part[::-1] for part in parts]))
+    first = min(shortest, shared_start(parts))
+    last = min(shortest - first, shared_start([part[::-1] for part in parts]))
     middles = [".".join(part[first : len(part) - last]) for part in parts]
     shared, end = parts[0][:first], parts[0][len(parts[0]) - last :]
     return ".".join([*shared, f"{{{','.join(middles)}}}", *end])
-
-
-def _shared(sequences: Sequence[Sequence[str]]) -> int:
-    """How many items all `sequences` begin with."""
-    return sum(1 for _ in takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False)))
 
 
 def _overlap(alike: Sequence[tuple[_Extent, _Extent]]) -> Problem:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import Problem, listed, shown
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.nested import folders_with_weights
-from initctl.formats.directories.weight_names import FOLDERS, is_another_copy, is_of_model, twins, weight_name
+from initctl.formats.directories.weight_names import FOLDERS, is_another_copy, twins, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -59,13 +59,14 @@ def companions(location: Location, own: Collection[str], chosen: WeightName | No
     beside = [name for name in here.files if location.named(name) not in own]
     found = [*twins(beside, chosen), *_in_folders(location)] if chosen else []
     known = [*found, *([chosen.name] if chosen else [])]
-    others = [name for name in beside if name not in known and is_of_model(name)]
+    others = [n for n in beside if n not in known and (weights := weight_name(n)) and weights.is_of_model]
     stale = tuple(map(location.named, found))
     below = [f"{name}/" for name in map(location.named, folders_with_weights(location.home))]
+    elsewhere = [folder for folder in below if not any(name.startswith(folder) for name in (*own, *stale))]
     warnings = (
         *_warning(STALE, path, found),
         *_warning(_OTHER_WEIGHTS, path, others),
-        *_warning(_WEIGHTS_BELOW, location.whole, [name for name in below if not _begins(name, [*own, *stale])]),
+        *_warning(_WEIGHTS_BELOW, location.whole, elsewhere),
         *_warning(_LEFT_OUT, location.whole, list(map(location.named, here.left_out))),
     )
     return Companions(stale, warnings)
@@ -83,11 +84,6 @@ def _in_folders(location: Location) -> Iterator[str]:
         if folder in FOLDERS:
             names = read_folder(os.path.join(location.home, folder), location.directory).files
             yield from (f"{folder}/{name}" for name in names if weight_name(name) or is_another_copy(name))
-
-
-def _begins(folder: str, names: Sequence[str]) -> bool:
-    """Whether the weights in `folder` are the checkpoint's, or named already: those with `names`."""
-    return any(name.startswith(folder) for name in names)
 
 
 def _warning(code: str, path: str, names: Sequence[str]) -> tuple[Problem, ...]:

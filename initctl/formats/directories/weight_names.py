@@ -135,18 +135,6 @@ def weight_name(name: str) -> WeightName | None:
     return None
 
 
-def is_index_name(name: str) -> bool:
-    """Whether a file called `name` is an index of weights."""
-    found = weight_name(name)
-    return found is not None and found.is_index
-
-
-def is_of_model(name: str) -> bool:
-    """Whether a file called `name` is one of weights, or of their index, that holds a model for training."""
-    found = weight_name(name)
-    return found is not None and found.is_of_model
-
-
 def twins(names: Iterable[str], chosen: WeightName) -> Iterator[str]:
     """Those of `names`, directly in the folder of a checkpoint, that hold the same model as the `chosen` one.
 

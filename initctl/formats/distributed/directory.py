@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from initctl.errors import InputError, Problem, listed, shown
+from initctl.errors import Problem, listed, shown
 from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
 from initctl.formats.distributed.items import read_chunks
 from initctl.formats.distributed.metadata import read_metadata
 from initctl.formats.file_formats import DISTRIBUTED
-from initctl.formats.opening import Malformed, unreadable
+from initctl.formats.opening import Malformed, refusing, unreadable
 from initctl.formats.optimizers import OptimizerFacts
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.together import Found
 from initctl.formats.torch_save.dangers import dangers
+from initctl.grouping import grouped
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import ChunkFile
-    from initctl.formats.distributed.metadata import Chunk, ChunkedTensor, Metadata
+    from initctl.formats.distributed.metadata import Metadata
 
 _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."
@@ -33,15 +32,15 @@ _GROUPS = ".param_groups."
 def read_distributed(location: Location) -> Found:
     """The checkpoint in a directory, or in a component of one. Raises `InputError`."""
     described = os.path.join(location.path, DISTRIBUTED_METADATA)
-    with _refusing(described):
+    with refusing(described, "torch"):
         metadata = read_metadata(described)
-        chunks = _by_file(metadata.tensors.values())
+        chunks = grouped((chunk.file, chunk) for tensor in metadata.tensors.values() for chunk in tensor.chunks)
         if missing := [shown(name) for name in chunks if not location.file(name)]:
             raise Malformed(f"{listed(missing)}: named there, but not in the directory")
     read = []
     for name in sorted(chunks):
         path = os.path.join(location.path, name)
-        with _refusing(path):
+        with refusing(path, "torch"):
             read.append(read_chunks(path, location.named(name), chunks[name]))
     own = location.file(DISTRIBUTED_METADATA)
     if own is None:
@@ -58,15 +57,6 @@ def read_distributed(location: Location) -> Found:
     )
     tables = [FileTable(DISTRIBUTED, one.file, (), {}) for one in read]
     return Found(location, DISTRIBUTED, tables, description, warnings=_strays(location, metadata))
-
-
-def _by_file(tensors: Iterable[ChunkedTensor]) -> dict[str, list[Chunk]]:
-    """The chunks that each file holds."""
-    chunks: dict[str, list[Chunk]] = defaultdict(list)
-    for tensor in tensors:
-        for chunk in tensor.chunks:
-            chunks[chunk.file].append(chunk)
-    return chunks
 
 
 def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
@@ -89,12 +79,3 @@ def _strays(location: Location, metadata: Metadata) -> tuple[Problem, ...]:
     named = listed([shown(name) for name in strays])
     message = f"{shown(location.path)}: also holds {named}, which {DISTRIBUTED_METADATA} does not name"
     return (Problem("directory.stray", message, "another save may have been interrupted; remove what is out of date"),)
-
-
-@contextmanager
-def _refusing(path: str) -> Iterator[None]:
-    """Raise `InputError` if what is read of the file at `path` is malformed."""
-    try:
-        yield
-    except Malformed as fact:
-        raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None

@@ -10,7 +10,8 @@ from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import SNIFFED, is_safetensors
 from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.torch_save import archive
-from initctl.formats.torch_save.tensors import is_tensor, tensor_at
+from initctl.formats.torch_save.standins import MadeTensor
+from initctl.formats.torch_save.tensors import tensor_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,7 +73,8 @@ class _Items:
             saved = archive.read_saved(self.descriptor, *place)
             value = saved.pickle.value
             self.checksums += (c._replace(name=f"{chunk.name} {c.name}") for c in saved.checksums)
-            self._archives[place] = tensor_at(value, saved.storages, self.name) if is_tensor(value) else None
+            found = tensor_at(value, saved.storages, self.name) if isinstance(value, MadeTensor) else None
+            self._archives[place] = found
         return self._archives[place]
 
     def _of_safetensors(self, chunk: Chunk) -> TensorSpec | None:

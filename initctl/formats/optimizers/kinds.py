@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.grouping import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -130,9 +131,7 @@ left out.
 FACTORED_OTHERWISE = "min_dim_size_to_factor"
 """An option of timm's, which factors other dims than the last two."""
 
-BY_NAME: dict[str, list[Kind]] = defaultdict(list)
-for _kind in KINDS:
-    BY_NAME[_kind.name].append(_kind)
+BY_NAME = grouped((kind.name, kind) for kind in KINDS)
 DISTINCT = frozenset(kind.name for kind in KINDS if kind.distinct)
 """Kinds that make a tensor an optimizer's by their names alone."""
 FULL = frozenset(kind.name for kind in KINDS if kind.full)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.location import Location
-from initctl.formats.directories.weight_names import is_index_name
+from initctl.formats.directories.weight_names import weight_name
 from initctl.formats.file_formats import read_table
 from initctl.formats.parts.ranks import lone_rank, refuse_chunks
 from initctl.formats.parts.slices import refuse_lone_slices
@@ -58,7 +58,8 @@ def _lone_shard(path: str) -> tuple[Problem, ...]:
 
 def _index_of(directory: str, name: str) -> str | None:
     """The path of the first index in `directory` that lists `name` beside other shards."""
-    for index in sorted(filter(is_index_name, os.listdir(directory or "."))):
+    names = filter(None, map(weight_name, sorted(os.listdir(directory or "."))))
+    for index in (found.name for found in names if found.is_index):
         from initctl.formats.directories.index import Index
 
         path = os.path.join(directory, index)

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, listed, shown
+from initctl.grouping import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -161,9 +162,7 @@ def lone_rank(path: str, signs: Sequence[str]) -> tuple[Problem, ...]:
 
 def ranks_among(names: Collection[str]) -> Ranks | None:
     """The layout of files of ranks that several of `names`, files of one directory, are in, if there is one."""
-    found: dict[tuple[str, str], list[_File]] = {}
-    for file in filter(None, map(_file, names)):
-        found.setdefault((file.ranks.writer, file.alike), []).append(file)
+    found = grouped(((file.ranks.writer, file.alike), file) for file in filter(None, map(_file, names)))
     return next((files[0].ranks for files in found.values() if _are_of_ranks(files)), None)
 
 

@@ -12,7 +12,7 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.file_formats import SLICES
@@ -20,6 +20,7 @@ from initctl.formats.opening import Malformed
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import InvalidJson, parse_object
 from initctl.formats.table import Entry
+from initctl.tensors import are_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 SHARDING = "DCP_SHARDING_INFO"
 _VERSION = "DCP_VERSION"
 _OFFSETS = "saved_offsets"
-_LARGEST = 2**63
 _OF_A_RANK = r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors"
 """What the writer calls a file."""
 
@@ -90,14 +90,10 @@ def _starts(path: str, table: FileTable) -> dict[str, Shape]:
     for _, tensor in table.entries:
         place = noted.get(tensor.name)
         start = place.get(_OFFSETS) if isinstance(place, dict) else None
-        if not _is_start(start) or len(start) != len(tensor.shape):
+        if not (isinstance(start, list) and are_sizes(start)) or len(start) != len(tensor.shape):
             _refuse(path, f"{SHARDING}: does not say where the slice of tensor {shown(tensor.name)} begins")
         starts[tensor.name] = tuple(start)
     return starts
-
-
-def _is_start(value: Any) -> TypeGuard[list[int]]:  # noqa: ANN401 - whatever the metadata hold
-    return isinstance(value, list) and all(type(index) is int and 0 <= index < _LARGEST for index in value)
 
 
 def _whole(path: str, slices: Sequence[TensorSpec], looks: Looks) -> TensorSpec:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from initctl.tensors import LARGEST_SIZE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     Rectangle = tuple[Shape, Shape]
     """The index of the first element of a part, and how many there are along each dim."""
 
-_LARGEST_SIZE = 2**63
-"""torch counts elements in 63 bits."""
 _MOST_CELLS = 10_000_000
 """Parts that the edges of all rectangles cut a tensor into, at most."""
 _CELLS_A_STEP = 50
@@ -27,7 +27,7 @@ def tiling_fault(shape: Shape, parts: Sequence[Rectangle], spend: Callable[[int]
     The edges of all parts cut the tensor into cells, and each cell must belong to one part. `spend` counts the steps
     that this takes, and may raise.
     """
-    if prod(shape) >= _LARGEST_SIZE:
+    if prod(shape) >= LARGEST_SIZE:
         return "holds more elements than there can be"
     if any(not len(shape) == len(start) == len(sizes) for start, sizes in parts):
         return f"a {called} has other dims than the tensor"

@@ -6,13 +6,14 @@ them, and whatever goes on from the checkpoint may read another.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.formats.state_dicts.names import WRAPPER_PREFIXES, relative_names, without_prefix
 from initctl.formats.state_dicts.ties import with_sure_aliases, with_ties
+from initctl.grouping import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -92,16 +93,14 @@ def _only_keys(paths: Collection[Keys]) -> Iterator[str]:
 
     Without dots, `{"fc": {"weight": …, "bias": …}}` is a module of the state dict rather than a state dict.
     """
+    if not any("." in key for path in paths for key in path[-1:] if isinstance(key, str)):
+        return
     for depth in range(_DEEPEST):
         found = {path[depth] if len(path) > depth + 1 else None for path in paths}
         key = found.pop() if len(found) == 1 else None
-        if not isinstance(key, str) or key in KEYS or not any(_has_dots(path[-1]) for path in paths):
+        if not isinstance(key, str) or key in KEYS:
             break
         yield key
-
-
-def _has_dots(key: object) -> bool:
-    return isinstance(key, str) and "." in key
 
 
 def _known_keys(paths: Iterable[Keys], depth: int) -> list[str]:
@@ -161,11 +160,8 @@ def _prefixes(entry: Entry, shapes: Mapping[str, Shape]) -> Iterator[str]:
 
 def _lists(entries: Iterable[Entry]) -> dict[str, list[Shape]]:
     """The shapes in each list of tensors, by the keys that lead to it."""
-    lists: dict[str, list[Shape]] = defaultdict(list)
-    for entry in entries:
-        if 1 < len(entry.keys) <= _DEEPEST_TWIN and isinstance(entry.keys[-1], int):
-            lists[_dotted(entry.keys[:-1])].append(entry.tensor.shape)
-    return lists
+    inside = [e for e in entries if 1 < len(e.keys) <= _DEEPEST_TWIN and isinstance(e.keys[-1], int)]
+    return grouped((_dotted(entry.keys[:-1]), entry.tensor.shape) for entry in inside)
 
 
 def _is_in_order(found: Sequence[Shape], shapes: Sequence[Shape]) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from initctl.grouping import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from initctl.tensors import Block, TensorSpec
+    from initctl.tensors import TensorSpec
 
 FORMAT = "format"
 """What every file's metadata holds: the library that it is for, `pt`. No tie can be noted under this name."""
@@ -21,10 +23,8 @@ def with_aliases(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> 
     `safetensors.torch.save_model`, huggingface_hub and the converter here note them as metadata: left out → kept.
     """
     names = {tensor.name for tensor in tensors}
-    aliases: dict[str, list[str]] = defaultdict(list)
-    for left_out, kept in metadata.items():
-        if kept in names and left_out != FORMAT:
-            aliases[kept].append(left_out)
+    noted = metadata.items()
+    aliases = grouped((kept, left_out) for left_out, kept in noted if kept in names and left_out != FORMAT)
     return tuple(replace(t, aliases=tuple(sorted(aliases[t.name]))) if t.name in aliases else t for t in tensors)
 
 
@@ -41,10 +41,7 @@ def with_sure_aliases(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 def with_ties(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
     """`tensors`, each with the names of those that it is tied to: same bytes, same dtype, same order of elements."""
     places = [(tensor.dtype.name, tensor.blocks) if tensor.numel and tensor.blocks else None for tensor in tensors]
-    names: dict[tuple[str, tuple[Block, ...]], list[str]] = defaultdict(list)
-    for tensor, place in zip(tensors, places, strict=True):
-        if place:
-            names[place].append(tensor.name)
+    names = grouped((place, tensor.name) for tensor, place in zip(tensors, places, strict=True) if place)
     tied = {place: tuple(sorted(group)) for place, group in names.items() if len(group) > 1}
     if not tied:
         return tuple(tensors)

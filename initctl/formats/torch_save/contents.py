@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.torch_save.looks import MAPPINGS
-from initctl.formats.torch_save.standins import Global, Made
-from initctl.formats.torch_save.tensors import is_part, is_tensor
+from initctl.formats.torch_save.standins import Global, Made, MadeTensor
+from initctl.formats.torch_save.tensors import is_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ def contents_of(value: Any, looks: Looks) -> dict[str, str]:  # noqa: ANN401 - w
     """What is at the top of `value` beside tensors, by its keys, in a word or two."""
     contents: dict[str, str] = {}
     for key, held in looks.pairs_of(value):
-        if not is_tensor(held) and isinstance(key, str):
+        if not isinstance(held, MadeTensor) and isinstance(key, str):
             looks.spend(_OF_A_WORD)
             contents[key] = in_a_word(held)
     return contents
@@ -50,7 +50,7 @@ def in_a_word(value: Any) -> str:  # noqa: ANN401
             return value[:_SHOWN_TEXT]
         case bytes() | bytearray() | list() | tuple():
             return f"{type(value).__name__} of {len(value)}"
-        case Made() if is_tensor(value):
+        case MadeTensor():
             return "one bare tensor"
         case Made(called=Global() as called, arguments=arguments):
             match arguments:

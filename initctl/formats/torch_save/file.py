@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from initctl.dtypes import BY_NAME
-from initctl.errors import InputError, Problem, shown
+from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import TORCH, TORCH_LEGACY
-from initctl.formats.opening import Malformed, opened, read_at
+from initctl.formats.opening import Malformed, opened, read_at, refusing
 from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, of_one_rank
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.graph import Graph, is_container
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.standins import Global, Made, PatchableInt
+from initctl.formats.torch_save.standins import Global, Made, MadeTensor, PatchableInt
 from initctl.formats.torch_save.states import optimizers_in
-from initctl.formats.torch_save.tensors import is_tensor, storage_of, tensor_at
+from initctl.formats.torch_save.tensors import storage_of, tensor_at
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping
 
     from initctl.formats.table import Keys
     from initctl.formats.torch_save.container import SavedObject
-    from initctl.formats.torch_save.standins import MadeTensor
     from initctl.tensors import Block
 
 
 def read_table(path: str, name: str) -> FileTable:
     """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
-    with _opened(path) as (descriptor, status):
+    with refusing(path, "torch"), opened(path) as (descriptor, status):
         zipped = _is_zipped(descriptor)
         read = archive.read_saved if zipped else legacy.read_saved
         saved = read(descriptor, 0, status.st_size)
@@ -55,18 +53,9 @@ def read_table(path: str, name: str) -> FileTable:
 
 def check_saved(path: str) -> None:
     """Raise `InputError` unless torch.save wrote the file at `path`. Of an archive, only the directory is read."""
-    with _opened(path) as (descriptor, status):
+    with refusing(path, "torch"), opened(path) as (descriptor, status):
         read = archive.read_archive if _is_zipped(descriptor) else legacy.read_saved
         read(descriptor, 0, status.st_size)
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
-    try:
-        with opened(path) as found:
-            yield found
-    except Malformed as fact:
-        raise InputError(Problem("torch.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
 
 
 def _is_zipped(descriptor: int) -> bool:
@@ -97,7 +86,7 @@ def _unlisted(graph: Graph, storages: Mapping[str, tuple[int, int]], file: str) 
     told: set[tuple[Block, ...]] = set()
     for keys, found in graph.unlisted():
         with suppress(Malformed):  # a tensor that could not be loaded
-            if is_tensor(found):
+            if isinstance(found, MadeTensor):
                 tensor = tensor_at(found, storages, file)
             else:
                 start, stop = storages.get(storage_of(found).key, (0, 0))

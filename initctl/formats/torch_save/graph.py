@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Made, MadeTensor, StorageRef, leading
-from initctl.formats.torch_save.tensors import behind, is_tensor
+from initctl.formats.torch_save.tensors import behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -214,7 +214,7 @@ class Graph:
         here.is_entered = True
         for key, part in here.to_tensors:
             further = way.to(key)
-            if is_tensor(part):
+            if isinstance(part, MadeTensor):
                 yield further, part
             elif not (inner := self.containers[id(part)]).is_entered:
                 self.looks.spend(_OF_A_STEP)
@@ -254,9 +254,9 @@ class Graph:
                 if id(found) in seen:
                     continue
                 seen.add(id(found))
-                waiting += _leading(behind(found) if is_tensor(found) else _steps(found), known)
+                waiting += _leading(behind(found) if isinstance(found, MadeTensor) else _steps(found), known)
             self.looks.spend(_OF_A_PART)
-            if isinstance(found, StorageRef) or is_tensor(found):
+            if isinstance(found, (StorageRef, MadeTensor)):
                 yield found
 
     @staticmethod
@@ -316,7 +316,7 @@ def _slots(state: Any) -> tuple[Made, ...]:  # noqa: ANN401
 
 def is_container(value: object) -> bool:
     """Whether tensors may be in `value`."""
-    return isinstance(value, CONTAINERS) and not is_tensor(value)
+    return isinstance(value, CONTAINERS) and not isinstance(value, MadeTensor)
 
 
 _OF_A_MODULE = ("_parameters", "_buffers", "_modules")

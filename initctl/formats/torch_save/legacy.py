@@ -7,7 +7,7 @@ of these keys follow the storages, each after the number of its elements in eigh
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from initctl.errors import shown
 from initctl.formats.opening import Malformed, read_at
@@ -56,7 +56,8 @@ def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
     if protocol.value != _PROTOCOL:
         raise Malformed("is of a version of torch's format that is not known")
     machine = read_pickle(data, protocol.stop, at_most=_FEW)
-    _check_machine(machine.value)
+    if Looks().texts_of(machine.value).get("little_endian") is not True:
+        raise Malformed("its byte order is not little", "load it and save it on a machine of the usual byte order")
     pickle = read_pickle(data, machine.stop)
     keys = read_pickle(data, pickle.stop, at_most=_FEW + _OF_A_KEY * len(pickle.storages))
     others = (other.names for other in (magic, protocol, machine, keys))
@@ -74,11 +75,6 @@ def _magic(data: bytes) -> Pickle:
     if magic is None or magic.value != MAGIC:
         raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
     return magic
-
-
-def _check_machine(value: Any) -> None:  # noqa: ANN401 - whatever the file holds
-    if Looks().texts_of(value).get("little_endian") is not True:
-        raise Malformed("its byte order is not little", "load it and save it on a machine of the usual byte order")
 
 
 def _widths(named: Iterable[StorageRef]) -> Mapping[str, int]:

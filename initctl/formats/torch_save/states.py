@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.dtypes import BY_NAME
 from initctl.formats.opening import Malformed
 from initctl.formats.optimizers import Group, OptimizerFacts
-from initctl.formats.torch_save.standins import Made, PatchableInt
-from initctl.formats.torch_save.tensors import is_tensor
+from initctl.formats.torch_save.standins import Made, MadeTensor, PatchableInt
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -107,7 +106,9 @@ def _numbers(state: Made, looks: Looks) -> dict[int | str, dict[str, Any]]:
             held = looks.texts_of(kept).items()
             is_shared = isinstance(kept, Made) and kept.is_shared
             numbers[parameter] = {
-                key: None if is_shared else value for key, value in held if value is not None and not is_tensor(value)
+                key: None if is_shared else value
+                for key, value in held
+                if value is not None and not isinstance(value, MadeTensor)
             }
             looks.spend(_OF_A_NUMBER * (1 + len(numbers[parameter])))
     return numbers

@@ -15,15 +15,13 @@ from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
 from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import DICT, Global, Made, MadeTensor, StorageRef, leading
-from initctl.tensors import Block, TensorSpec, row_major
+from initctl.tensors import LARGEST_SIZE, Block, TensorSpec, row_major
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from initctl.tensors import Shape
 
-LARGEST_SIZE = 2**63
-"""torch counts elements and bytes in 63 bits."""
 _MOST_DIMS = 64
 """torch and NumPy know no more."""
 
@@ -89,7 +87,7 @@ def described(value: MadeTensor) -> TensorView:
         if (wrapped := _wrapped(value)) is None:
             break
         subclass = subclass or wrapped.subclass
-        if not is_tensor(wrapped.inner):
+        if not isinstance(wrapped.inner, MadeTensor):
             return _unknown(wrapped.inner, f"it is a tensor subclass, {subclass or 'of no known name'}")
         value = wrapped.inner
     else:
@@ -98,11 +96,6 @@ def described(value: MadeTensor) -> TensorView:
     if subclass and not found.unwritable:
         found = found._replace(unwritable=f"it is a tensor subclass, {subclass}")
     return found
-
-
-def is_tensor(value: object) -> TypeGuard[MadeTensor]:
-    """Whether `value` is what torch rebuilds a tensor from."""
-    return isinstance(value, MadeTensor)
 
 
 def behind(value: MadeTensor) -> list[Any]:
@@ -115,7 +108,7 @@ def behind(value: MadeTensor) -> list[Any]:
             wrapped = _wrapped(value)
         except Malformed:
             break
-        if wrapped is None or not is_tensor(wrapped.inner):
+        if wrapped is None or not isinstance(wrapped.inner, MadeTensor):
             break
         value = wrapped.inner
         found += wrapped.carried
@@ -278,14 +271,14 @@ def _made_of(value: object) -> Iterator[Any]:
 def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - whatever a pickle holds
     """`value` without the wrappers around it, as far as there may be any."""
     for _ in range(_WRAPPED):
-        if not (is_tensor(value) and (wrapped := _wrapped(value))):
+        if not (isinstance(value, MadeTensor) and (wrapped := _wrapped(value))):
             break
         value = wrapped.inner
     return value
 
 
 def _is_strided(value: object) -> TypeGuard[MadeTensor]:
-    return is_tensor(value) and _function(value) in _STRIDED
+    return isinstance(value, MadeTensor) and _function(value) in _STRIDED
 
 
 def is_part(kind: object) -> bool:

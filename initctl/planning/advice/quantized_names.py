@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from initctl.errors import listed, shown
+from initctl.grouping import grouped, shared_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,14 +21,9 @@ def by_weight(names: Iterable[str], quantized: Mapping[str, QuantizedWeight]) ->
 
     Weights of the same parts are together, by the last parts of their modules' names; a single one has its whole name.
     """
-    grouped: dict[int, list[str]] = {}
-    for name in names:
-        grouped.setdefault(id(quantized[name]), []).append(name)
-    alike: dict[str, list[Sequence[str]]] = {}
-    for group in grouped.values():
-        shared, rest = _split(sorted(group))
-        alike.setdefault(rest, []).append(shared)
-    return listed([shown(_pattern(weights, rest)) for rest, weights in alike.items()])
+    weights = grouped((id(quantized[name]), name) for name in names).values()
+    alike = grouped(_split(sorted(weight)) for weight in weights)
+    return listed([shown(_pattern(shared, rest)) for rest, shared in alike.items()])
 
 
 def _pattern(weights: Sequence[Sequence[str]], rest: str) -> str:
@@ -41,13 +36,13 @@ def _pattern(weights: Sequence[Sequence[str]], rest: str) -> str:
     return f"{before}{rest} ×{len(weights)}"
 
 
-def _split(names: Sequence[str]) -> tuple[Sequence[str], str]:
-    """What the tensors of one weight are called: the dotted parts that they share, and what follows in each."""
+def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """What the tensors of one weight are called: what follows in each name, and the dotted parts that they share."""
     parts = [name.split(".") for name in names]
     ends = [part[:-1] for part in parts]  # the last part is never shared: one name may begin as another goes on
-    same = sum(1 for _ in takewhile(lambda at: len(set(at)) == 1, zip(*ends, strict=False)))
+    same = shared_start(ends)
     rests = [".".join(part[same:]) for part in parts]
-    return parts[0][:same], rests[0] if len(rests) == 1 else f"{{{','.join(rests)}}}"
+    return rests[0] if len(rests) == 1 else f"{{{','.join(rests)}}}", parts[0][:same]
 
 
 def _module(shared: Sequence[str]) -> str:

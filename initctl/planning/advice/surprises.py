@@ -4,15 +4,15 @@ quantized weights of which a part is left.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
+from initctl.grouping import grouped
 from initctl.planning.computed import measured_kind
 from initctl.stream import Deterministic, RevisingLaw, TruncNormal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from initctl.planning.action import Action
     from initctl.planning.deciding import Decided
@@ -34,7 +34,7 @@ def masks_as_biases(decided: Decided, around: Surroundings) -> Iterator[Problem]
     `attn.bias`.
     """
     ends = (action for action in decided.actions if action.tensor.name.endswith(_BIAS))
-    for rule, (action, *_) in _by_rule(action for action in ends if _has_many_dims(action, around)).items():
+    for rule, (action, *_) in grouped((a.rule, a) for a in ends if _has_many_dims(a, around)).items():
         dims = len(action.tensor.shape)
         message = f"{rule}: tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
         yield Problem("rule.bias_dims", message, "if it is a mask, add a rule that keeps it")
@@ -69,7 +69,7 @@ def idle_truncations(decided: Decided, _: Surroundings) -> Iterator[Problem]:
 def random_averages(decided: Decided, _: Surroundings) -> Iterator[Problem]:
     """A warning for each rule whose pattern reaches averages, and fills them with random numbers."""
     measured = (action for action in decided.actions if measured_kind(action.tensor) and _is_random(action))
-    for rule, filled in _by_rule(a for a in measured if a.rule.selector.names.has_wildcards).items():
+    for rule, filled in grouped((a.rule, a) for a in measured if a.rule.selector.names.has_wildcards).items():
         names = listed([f"{shown(action.tensor.name)} ({measured_kind(action.tensor)})" for action in filled])
         yield Problem("rule.measured", f"{rule}: fills {names} with random numbers", _NO_RANDOM_VARIANCE)
 
@@ -82,18 +82,11 @@ def split_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     """A warning for each rule that fills parts of quantized weights whose other parts stay as they are."""
     filled = {action.tensor.name for action in decided.actions} if around.quantized else set()
     parts = [action for action in decided.actions if action.tensor.name in around.quantized]
-    split = [a for a in parts if not filled.issuperset(around.quantized[a.tensor.name].parts)]
-    for rule, (action, *_) in _by_rule(split).items():
+    split = ((a.rule, a) for a in parts if not filled.issuperset(around.quantized[a.tensor.name].parts))
+    for rule, (action, *_) in grouped(split).items():
         name, weight = action.tensor.name, around.quantized[action.tensor.name]
         module = name[: name.rfind(".") + 1]
         others = listed([shown(part.removeprefix(module)) for part in weight.parts if part not in filled])
         message = f"{rule}: fills {shown(name)}, but not {others}"
         hint = f"its values follow from all of these parts ({weight.scheme}): dequantize the model first"
         yield Problem("rule.split_weight", message, hint)
-
-
-def _by_rule(actions: Iterable[Action]) -> Mapping[Rule, Sequence[Action]]:
-    found: dict[Rule, list[Action]] = defaultdict(list)
-    for action in actions:
-        found[action.rule].append(action)
-    return found

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
 from initctl.formats import beside, with_beside
+from initctl.grouping import grouped
 from initctl.planning.optimizers.refusing import WEIGHTS_ALONE, refuse, without_file
 
 if TYPE_CHECKING:
@@ -21,14 +21,10 @@ _WAYS_OUT = "resets them if it can match them; or train with a new optimizer"
 
 def old_values_kept(checkpoint: Checkpoint) -> tuple[Problem, ...]:
     """Warnings about copies, by writer, and about optimizers, in `checkpoint` and in files beside it."""
-    copies: dict[str, list[str]] = defaultdict(list)
-    for found in checkpoint.masters:
-        copies[found.writer].append(found.place)
     found_beside = beside(checkpoint)
-    for one in found_beside:
-        if one.has_copies:
-            copies[one.has_copies].append(one.path)
-    problems = [_copies(checkpoint.path, writer, places) for writer, places in copies.items()]
+    places = [(copies.writer, copies.place) for copies in checkpoint.masters]
+    places += [(one.has_copies, one.path) for one in found_beside if one.has_copies]
+    problems = [_copies(checkpoint.path, writer, found) for writer, found in grouped(places).items()]
     inside = () if checkpoint.masters else _inside(checkpoint)
     return (*problems, *inside, *_beside(checkpoint, [one.path for one in found_beside if not one.has_copies]))
 

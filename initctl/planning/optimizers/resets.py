@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, listed, shown
 from initctl.formats.optimizers.kinds import BY_NAME as KNOWN_KINDS
 from initctl.formats.optimizers.kinds import OfParameter, Option, Unknown, kind_of
+from initctl.grouping import grouped
 from initctl.initializers import Unfit
 from initctl.planning.action import RESET, Action
 from initctl.planning.fits import check_holds
@@ -72,10 +72,7 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
     """
     if not checkpoint.optimizers:
         refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")
-    filled: dict[str, list[Action]] = defaultdict(list)
-    for action in actions:
-        if action.tensor.represents_ties:
-            filled[action.tensor.value_name].append(action)
+    filled = grouped((action.tensor.value_name, action) for action in actions if action.tensor.represents_ties)
     tensors = Candidates(checkpoint, buffers)
     remembering = [optimizer for optimizer in checkpoint.optimizers if optimizer.kinds]
     if not remembering:
@@ -112,10 +109,8 @@ def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candi
     twin = next((twins[tensor.shape] for tensor in parameters if tensor.shape in twins), None)
     if twin is None or len(optimizers) < 2:
         return
-    found: dict[str, list[str]] = defaultdict(list)
-    for optimizer in optimizers:
-        for name in matched(optimizer, tensors, {tensor.value_name for tensor in tensors.by_name.values()}).parameters:
-            found[name].append(optimizer.label)
+    names = {tensor.value_name for tensor in tensors.by_name.values()}
+    found = grouped((name, one.label) for one in optimizers for name in matched(one, tensors, names).parameters)
     for name, several in found.items():
         if len(several) > 1:
             both = listed([shown(optimizer) for optimizer in sorted(several)])
