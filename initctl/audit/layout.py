@@ -83,7 +83,6 @@ def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDiff
 
 
 def _headers(checkpoint: Checkpoint) -> list[bytes]:
-    """What stands before the tensors of safetensors files."""
     found = []
     for file in (file for file in checkpoint.files if file.name not in checkpoint.beside):
         descriptor = checkpoint.open(file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.display.folding import FOLDED_ABOVE, listing
 from initctl.display.tables import Displayed, Listing, count
@@ -45,15 +45,11 @@ class FileDifference:
         return {"file": self.file, "fault": self.fault, "byte": self.at}
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """A tensor that the result holds as another, or not at all, or has no reason to hold; `fault` says which."""
 
     tensor: str
     fault: str
-
-    def to_json(self) -> dict[str, str]:
-        return {"tensor": self.tensor, "fault": self.fault}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,7 +93,7 @@ class Verification(Displayed):
             "compared": self.compared,
             "compared_rest": self.rest,
             "differences": [difference.to_json() for difference in self.differences],
-            "lost": [lost.to_json() for lost in self.lost],
+            "lost": [lost._asdict() for lost in self.lost],
             "differences_rest": [difference.to_json() for difference in self.rest_differences],
         }
 
@@ -113,9 +109,8 @@ class Verification(Displayed):
             where = "" if self.sample is None else ", as far as was compared"
             whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"
             return [f"{path}: holds what {whose}{where}", *lines]
-        lost = [(lost.tensor, lost.fault) for lost in self.lost]
         rows = [
-            *((name, fault, "", "") for name, fault in listing(lost, unfold=unfold)),
+            *((name, fault, "", "") for name, fault in listing(self.lost, unfold=unfold)),
             *map(_row, self.differences),
             *((shown(other.file), other.fault, "", "") for other in self.rest_differences),
         ]
@@ -123,7 +118,7 @@ class Verification(Displayed):
         files = count(len(self.rest_differences), "file") if self.rest_differences else ""
         differing = " and ".join(filter(None, (tensors, files)))
         heading = ("tensor or file" if files else "tensor", "first difference at", "expected", "found")
-        verb = "differs" if len(lost) + len(self.differences) + len(self.rest_differences) == 1 else "differ"
+        verb = "differs" if len(self.lost) + len(self.differences) + len(self.rest_differences) == 1 else "differ"
         listed = rows if unfold else rows[:FOLDED_ABOVE]
         more = [f"and {len(rows) - len(listed):,} more, which --all lists"] if len(listed) < len(rows) else []
         return [Listing(heading, listed), *more, "", f"{path}: {differing} {verb}", *lines]

@@ -50,7 +50,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
     check_in_place(checkpoint, touched)
     check_not_linked(checkpoint, touched)
     writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
-    writer.computer()  # fail now if no engine can be loaded, before anything is overwritten
+    _ = writer.computer  # fail now if no engine can be loaded, before anything is overwritten
     overwriting = False
     try:
         for file in touched:
@@ -87,7 +87,6 @@ def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable
 
 
 def _unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
-    """The error for a patch that stopped in the middle."""
     why = str(reason) or type(reason).__name__
     message = f"{shown(checkpoint.path)}: holds new values in a part of its tensors and old ones in the rest: {why}"
     hint = "fix the cause, then run the same command to complete it"

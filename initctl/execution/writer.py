@@ -60,14 +60,12 @@ class Writer:
         self.checkpoint = plan.checkpoint
         self.workers = workers
         self.on_event = on_event
-        self._computer: Computer | None = None
 
+    @cached_property
     def computer(self) -> Computer:
-        """The computer. The first call chooses, loads or compiles engines, which takes time."""
-        if not self._computer:
-            engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
-            self._computer = Computer(self.plan.seed, engines, self.olds)
-        return self._computer
+        """The computer. The first use chooses, loads or compiles engines, which takes time."""
+        engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
+        return Computer(self.plan.seed, engines, self.olds)
 
     @cached_property
     def targets(self) -> dict[str, list[TargetBlock]]:
@@ -166,9 +164,9 @@ class Writer:
         """
         ready = [target for target in targets if target.is_ready]
         row_major = [target for target in ready if target.block.is_row_major]
-        self.workers.run(self._tasks(iter(kept), lambda: fill_tasks(row_major, self.computer(), descriptor, sums)))
+        self.workers.run(self._tasks(iter(kept), lambda: fill_tasks(row_major, self.computer, descriptor, sums)))
         strided = (target for target in ready if not target.block.is_row_major)
-        self.workers.run(strided_tasks(strided, self.computer(), descriptor))
+        self.workers.run(strided_tasks(strided, self.computer, descriptor))
 
     def _tasks(self, kept: Iterator[Task], filling: Callable[[], Iterable[Task]]) -> Iterator[Task]:
         """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
@@ -184,7 +182,7 @@ class Writer:
         by_action = grouped((id(pair[0].action), pair) for pair in targets if not pair[0].is_ready)
         for action in self.written if by_action else ():
             if parts := by_action.get(id(action)):
-                law = self.computer().prepared(action)
+                law = self.computer.prepared(action)
                 for target, opened in parts:
                     with opened() as descriptor:
                         self.fill_elements(descriptor, [target._replace(law=law)])

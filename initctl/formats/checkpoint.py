@@ -67,12 +67,10 @@ class Checkpoint(Displayed, Location):
 
     @property
     def is_safetensors(self) -> bool:
-        """Whether its files are of safetensors."""
         return self.format.partition("-")[0] == SAFETENSORS
 
     @property
     def is_distributed(self) -> bool:
-        """Whether it is a directory of torch.distributed.checkpoint."""
         return self.format == DISTRIBUTED
 
     @cached_property

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from initctl.errors import InputError, Problem, shown
-from initctl.formats.opening import read_small
-from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.opening import read_small, refusing
+from initctl.formats.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +32,5 @@ def read_config(directory: str) -> Mapping[str, Any] | None:
     path = os.path.join(directory, CONFIG)
     if not os.path.lexists(path):
         return None
-    try:
+    with refusing(path, "config"):
         return parse_object(read_small(path, LONGEST))
-    except InvalidJson as error:
-        raise InputError(Problem("config.malformed", f"{shown(path)}: {error}")) from None

@@ -75,7 +75,6 @@ def read_small(path: str, at_most: int) -> bytes:
 
 
 def unreadable(path: str, error: OSError | ValueError) -> InputError:
-    """The error for a path that cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", did_you_mean_path(path)))
     reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

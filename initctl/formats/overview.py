@@ -62,7 +62,6 @@ def described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 
 
 def tensor_json(tensor: TensorSpec) -> dict[str, Any]:
-    """One tensor as data."""
     return {
         "name": tensor.name,
         **_kind_json(tensor.dtype, tensor.shape),

@@ -14,9 +14,9 @@ from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import SAFETENSORS, SNIFFED, is_safetensors
-from initctl.formats.opening import opened, read_at
+from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.state_dicts.ties import with_aliases
-from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.strict_json import parse_object
 from initctl.formats.table import Entry, FileTable
 from initctl.tensors import Block, TensorSpec, row_major
 
@@ -88,7 +88,7 @@ class _Reader:
         text = self.header_text(descriptor, start, stop - start)
         try:
             entries = parse_object(text)
-        except InvalidJson as error:
+        except Malformed as error:
             self.refuse(f"header: {error}")
         self.is_plain &= text.startswith(b"{") and not any(way in text for way in _ASKED_ABOUT)
         metadata = self.metadata(entries.pop(METADATA, None))

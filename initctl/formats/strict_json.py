@@ -9,37 +9,34 @@ from collections import Counter
 from typing import Any, NoReturn
 
 from initctl.errors import shown
-
-
-class InvalidJson(ValueError):  # noqa: N818 - a fact that the reader of a format turns into an error
-    """The text is not JSON, or is JSON that two readers could understand differently; the message says where."""
+from initctl.formats.opening import Malformed
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
-    """The object that `data` writes in UTF-8. Raises `InvalidJson`.
+    """The object that `data` writes in UTF-8. Raises `Malformed`.
 
     Refused besides broken syntax: a name twice in one object, NaN and infinities, numbers beyond what fits,
     surrogates, nesting beyond what the parser can follow, a byte-order mark, and anything but an object at the top.
     """
     if data.startswith(BOM_UTF8):
-        raise InvalidJson("begins with a byte-order mark")
+        raise Malformed("begins with a byte-order mark")
     pairs = _without_surrogates if b"\\ud" in data or b"\\uD" in data else _without_duplicates
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise InvalidJson(f"not UTF-8 at byte {error.start}") from None
+        raise Malformed(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         fault = error.msg.removesuffix(" at")
-        raise InvalidJson(f"{fault} at line {error.lineno}, column {error.colno}") from None
+        raise Malformed(f"{fault} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
-        raise InvalidJson("nested too deeply") from None
-    except InvalidJson:
+        raise Malformed("nested too deeply") from None
+    except Malformed:
         raise
     except ValueError:
-        raise InvalidJson("a number has too many digits") from None
+        raise Malformed("a number has too many digits") from None
     if not isinstance(value, dict):
-        raise InvalidJson("not an object")
+        raise Malformed("not an object")
     return value
 
 
@@ -47,7 +44,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise InvalidJson(f"the name {shown(twice)} appears twice")
+        raise Malformed(f"the name {shown(twice)} appears twice")
     return result
 
 
@@ -56,16 +53,16 @@ def _without_surrogates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = _without_duplicates(pairs)
     for text in (text for pair in pairs for text in pair if isinstance(text, str)):
         if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            raise InvalidJson(f"{shown(text)} holds half a surrogate pair")
+            raise Malformed(f"{shown(text)} holds half a surrogate pair")
     return result
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise InvalidJson(f"{name} is not JSON")
+    raise Malformed(f"{name} is not JSON")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise InvalidJson("a number overflows")
+        raise Malformed("a number overflows")
     return value

@@ -13,7 +13,7 @@ from initctl.formats.parts.placeholders import weights_elsewhere
 from initctl.formats.state_dicts.roots import rooted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from initctl.formats.directories.location import Location
     from initctl.formats.directories.weight_names import WeightName
@@ -76,10 +76,8 @@ def together(found: Found, root: str | None) -> Checkpoint:
     return replace(checkpoint, warnings=(*checkpoint.warnings, *weights_elsewhere(checkpoint)))
 
 
-def _several_roots(path: str, found: Rooted) -> tuple[Problem, ...]:
-    """A warning if another state dict might have been meant."""
-    if not found.others:
-        return ()
-    others = listed([shown(other) for other in found.others])
-    message = f"{shown(path)}: holds several state dicts: {shown(found.root)} is taken, not {others}"
-    return (Problem("root.several", message, "--root chooses another"),)
+def _several_roots(path: str, found: Rooted) -> Iterator[Problem]:
+    if found.others:
+        others = listed([shown(other) for other in found.others])
+        message = f"{shown(path)}: holds several state dicts: {shown(found.root)} is taken, not {others}"
+        yield Problem("root.several", message, "--root chooses another")

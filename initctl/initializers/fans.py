@@ -37,7 +37,6 @@ class Arrangement(TypedDict, total=False):
 
 
 def arrangement_of(arguments: Arguments) -> Arrangement:
-    """What the arguments of a rule say of how a weight lies."""
     return cast("Arrangement", {key: arguments[key] for key in Arrangement.__annotations__ if key in arguments})
 
 

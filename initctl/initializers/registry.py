@@ -92,7 +92,6 @@ def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Argumen
 
 
 def _meant(initializer: Initializer, key: str, call: Call) -> str:
-    """What to write instead of a parameter that `initializer` has not."""
     names = [parameter.name for parameter in initializer.parameters]
     if not (of_rule := nearest(key, _OF_A_RULE)):
         return did_you_mean(key, names) or (f"did you mean {' or '.join(names)}?" if names else "it takes none")

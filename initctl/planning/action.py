@@ -58,7 +58,6 @@ class Action(NamedTuple):
 
     @property
     def part(self) -> TensorPart:
-        """What is filled."""
         return TensorPart(self.tensor, self.rows)
 
     @property
@@ -70,7 +69,6 @@ class Action(NamedTuple):
         return _json(self, {"init": self.initializer, "params": self.params, "device": self.device})
 
     def to_document(self) -> dict[str, Any]:
-        """What is saved of it."""
         return {
             "tensor": self.tensor.name,
             "rows": self.rows and list(self.rows),
@@ -96,7 +94,6 @@ class Kept(NamedTuple):
 
     @property
     def part(self) -> TensorPart:
-        """What is kept."""
         return TensorPart(self.tensor, self.rows)
 
     def to_json(self) -> dict[str, Any]:

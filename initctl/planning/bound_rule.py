@@ -25,7 +25,6 @@ class BoundRule(NamedTuple):
 
     @property
     def arrangement(self) -> Arrangement:
-        """How the rule says a weight is laid out."""
         return arrangement_of(self.initializer.values) if self.initializer else Arrangement()
 
     @property

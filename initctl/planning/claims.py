@@ -41,7 +41,6 @@ class Coverage:
 
     @property
     def matched(self) -> list[TensorSpec]:
-        """All of them."""
         return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *self.unfit]
 
 
@@ -88,7 +87,6 @@ def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
 
 
 def _rows_text(start: int | None, stop: int | None) -> str:
-    """Rows as they are asked for."""
     if stop is None:
         return f"from {start} on"
     return f"up to {stop}" if start is None else f"{start} to {stop}"

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
-from initctl.formats.opening import read_small
-from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.opening import Malformed, read_small, refusing
+from initctl.formats.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,10 +34,8 @@ def signed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_document(path: str) -> dict[str, Any]:
     """The document in the file at `path`, as it was saved. Raises `InputError`."""
-    try:
+    with refusing(path, "plan"):
         document = parse_object(read_small(path, LONGEST))
-    except InvalidJson as error:
-        malformed(shown(path), str(error))
     if document.get("schema") != SCHEMA:
         fault = f"is not a saved plan: its schema is not {SCHEMA}"
         malformed(shown(path), fault, "save one with initctl plan --save")
@@ -53,7 +51,7 @@ def check_replaceable(path: str) -> None:
     """Raise `ConflictError` if a file is at `path` that is neither empty nor a plan, of whatever version."""
     if not (os.path.isfile(path) and os.path.getsize(path)):
         return
-    with suppress(InputError, InvalidJson):
+    with suppress(InputError, Malformed):
         if str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(_ANY_SCHEMA):
             return
     message = f"{shown(path)}: exists and is not a saved plan"

@@ -84,12 +84,10 @@ class Plan(Displayed):
 
     @property
     def kept_totals(self) -> Totals:
-        """What stays as it is."""
         return Totals.of(kept.part for kept in self.kept)
 
     @property
     def reset_totals(self) -> Totals:
-        """What an optimizer forgets."""
         return Totals.of(action.part for action in self.resets)
 
     def report(self, *, unfold: bool = False) -> Report:

@@ -126,7 +126,6 @@ def _findings(decided: Decided, around: Surroundings, preset: FromPreset | None,
 
 
 def _preset_findings(decided: Decided, around: Surroundings, preset: FromPreset, options: Options) -> Findings:
-    """What is probably not meant by a preset."""
     if idle := idle_preset(preset, decided, around):
         return ([], [idle]) if options.allow_unused else ([idle], [])
     left = Left(decided, around)

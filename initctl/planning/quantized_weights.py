@@ -193,7 +193,6 @@ def _called(last: str) -> tuple[Sequence[_Companion], tuple[str, ...]]:
 
 @cache
 def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
-    """The companions of all schemes, by their last words."""
     endings: dict[str, dict[str, tuple[Scheme, ...]]] = defaultdict(lambda: defaultdict(tuple))
     for scheme in SCHEMES:
         for ending in scheme.companions.replace("!", "").split():

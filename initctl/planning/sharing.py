@@ -116,7 +116,6 @@ def _extents(checkpoint: Checkpoint, entries: Iterable[Entry], resets: Sequence[
 
 
 def _add(by_file: dict[str, list[_Extent]], entries: Iterable[Entry], place: Place) -> None:
-    """Note where the blocks of `entries` are."""
     sizes: dict[tuple[Shape, Shape], int] = {}
     for entry in entries:
         tensor, width = entry.tensor, entry.tensor.dtype.bits // 8
@@ -188,7 +187,6 @@ def _call(action: Action) -> Call:
 
 
 def _rules(parts: Sequence[Entry]) -> str:
-    """What decides the parts of a tensor."""
     return " and ".join(dict.fromkeys(str(part.rule) for part in parts if part.rule)) or "no rule"
 
 
@@ -214,7 +212,6 @@ def _overlap(alike: Sequence[tuple[_Extent, _Extent]]) -> Problem:
 
 
 def _whose(extent: _Extent) -> str:
-    """What decides it."""
     if extent.action:
         return f"{extent.action.rule} decides"
     return "no rule can reach" if extent.place == "unlisted" else "no rule fills"

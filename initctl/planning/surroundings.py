@@ -42,7 +42,6 @@ class Surroundings:
 
     @cached_property
     def tensors(self) -> Mapping[str, TensorSpec]:
-        """All tensors of the checkpoint by name."""
         return {tensor.name: tensor for tensor in self.checkpoint.tensors}
 
     @cached_property

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.opening import Malformed
+from initctl.formats.strict_json import parse_object
 from tests.hostile import is_safe
 
 REFUSED = [
@@ -51,7 +52,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "fault"), REFUSED, ids=[repr(text[:24]) for text, _ in REFUSED])
 def test_doubtful_json_is_refused_with_its_fault(text: bytes, fault: str):
-    with pytest.raises(InvalidJson) as raised:
+    with pytest.raises(Malformed) as raised:
         parse_object(text)
     assert fault in str(raised.value)
     assert str(raised.value).isprintable()
@@ -60,7 +61,7 @@ def test_doubtful_json_is_refused_with_its_fault(text: bytes, fault: str):
 def test_an_error_shows_a_name_escaped_and_cut():
     name = "\x1b[31m\n::error::\u202e" + "a" * 10_000
     pair = json.dumps(name) + ":1"
-    with pytest.raises(InvalidJson) as raised:
+    with pytest.raises(Malformed) as raised:
         parse_object(f"{{{pair},{pair}}}".encode())
     message = str(raised.value)
     assert message.isprintable()
@@ -98,7 +99,7 @@ def test_what_json_writes_is_read_back(value: dict[str, object], ascii_only: boo
 def test_any_bytes_are_an_object_or_a_one_line_error(data: bytes):
     try:
         value = parse_object(data)
-    except InvalidJson as error:
+    except Malformed as error:
         fault = str(error)
         assert fault.isprintable()
     else:

@@ -87,7 +87,6 @@ def _in_folders(location: Location) -> Iterator[str]:
 
 
 def _warning(code: str, path: str, names: Sequence[str]) -> tuple[Problem, ...]:
-    """A warning about `names`, if there are any."""
     fault, hint = _WARNINGS[code]
     named = listed([shown(name) for name in names], at_most=5)
     return (Problem(code, f"{shown(path)}: {fault.format(named)}", hint),) if names else ()

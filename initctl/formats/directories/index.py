@@ -15,8 +15,8 @@ from initctl.formats.directories.location import Location
 from initctl.formats.directories.weight_names import READ, weight_name
 from initctl.formats.file_formats import read_table
 from initctl.formats.mistaken.not_checkpoints import refuse_json
-from initctl.formats.opening import opened, read_at
-from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.opening import opened, read_at, refusing
+from initctl.formats.strict_json import parse_object
 from initctl.formats.table import FileTable
 from initctl.formats.together import Found
 
@@ -127,10 +127,8 @@ class Index:
 
     def _weight_map(self) -> dict[str, str]:
         content = self._content()
-        try:
+        with refusing(self.path, "index"):
             document = parse_object(content)
-        except InvalidJson as error:
-            self._malformed(str(error))
         refuse_json(self.path, document, content)
         weight_map = document.get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:

@@ -95,7 +95,6 @@ def spread(tensors: Sequence[TensorSpec], largest: int, naming: Naming) -> dict[
 
 
 def index_of(shards: Mapping[str, Sequence[TensorSpec]]) -> bytes:
-    """The index of `shards`."""
     weight_map = {tensor.name: file for file, tensors in shards.items() for tensor in tensors}
     total = sum(tensor.nbytes for tensors in shards.values() for tensor in tensors)
     document = {"metadata": {"total_size": total}, "weight_map": weight_map}

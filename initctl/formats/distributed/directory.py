@@ -56,7 +56,7 @@ def read_distributed(location: Location) -> Found:
         sealed,
     )
     tables = [FileTable(DISTRIBUTED, one.file, (), {}) for one in read]
-    return Found(location, DISTRIBUTED, tables, description, warnings=_strays(location, metadata))
+    return Found(location, DISTRIBUTED, tables, description, warnings=list(_strays(location, metadata)))
 
 
 def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
@@ -69,13 +69,9 @@ def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
         yield Entry(tensor.keys, TensorSpec(name, tensor.dtype, tensor.shape, found, unwritable=reason))
 
 
-def _strays(location: Location, metadata: Metadata) -> tuple[Problem, ...]:
+def _strays(location: Location, metadata: Metadata) -> Iterator[Problem]:
     """A warning if there is a file of chunks that nothing names."""
-    strays = [
-        name for name in location.folder.files if name.endswith(DISTRIBUTED_CHUNKS) and name not in metadata.files
-    ]
-    if not strays:
-        return ()
-    named = listed([shown(name) for name in strays])
-    message = f"{shown(location.path)}: also holds {named}, which {DISTRIBUTED_METADATA} does not name"
-    return (Problem("directory.stray", message, "another save may have been interrupted; remove what is out of date"),)
+    chunks = (name for name in location.folder.files if name.endswith(DISTRIBUTED_CHUNKS))
+    if strays := [shown(name) for name in chunks if name not in metadata.files]:
+        message = f"{shown(location.path)}: also holds {listed(strays)}, which {DISTRIBUTED_METADATA} does not name"
+        yield Problem("directory.stray", message, "another save may have been interrupted; remove what is out of date")

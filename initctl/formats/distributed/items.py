@@ -67,7 +67,6 @@ class _Items:
         return tensor.blocks[0]._replace(start=chunk.start), tensor.unwritable
 
     def _of_archive(self, chunk: Chunk) -> TensorSpec | None:
-        """The tensor that an archive holds by itself."""
         place = chunk.offset, chunk.offset + chunk.length
         if place not in self._archives:
             saved = archive.read_saved(self.descriptor, *place)

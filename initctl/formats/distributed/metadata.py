@@ -153,7 +153,6 @@ def _whole(name: str, keys: Keys, made: Made, places: _Places, looks: Looks) -> 
 
 
 def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - whatever a pickle holds
-    """The attributes that an object is given."""
     return looks.texts_of(value.state) if isinstance(value, Made) else {}
 
 

@@ -67,7 +67,6 @@ def zip_of(names: Iterable[str]) -> NotCheckpoint | None:
 
 
 def _tar_at(path: str) -> NotCheckpoint:
-    """What the tar archive at `path` is."""
     with opened(path) as (descriptor, _):
         names = [name.removeprefix("./") for name in _tar_names(descriptor)]
     inside = next((shown(name) for name in names if name.endswith(_WEIGHTS)), "the checkpoint in it")

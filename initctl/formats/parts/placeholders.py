@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from initctl.formats.checkpoint import Checkpoint
     from initctl.tensors import TensorSpec
@@ -32,14 +32,12 @@ def placeholders(checkpoint: Checkpoint) -> list[TensorSpec]:
     return found if surely else []
 
 
-def weights_elsewhere(checkpoint: Checkpoint) -> tuple[Problem, ...]:
+def weights_elsewhere(checkpoint: Checkpoint) -> Iterator[Problem]:
     """A warning if there are placeholders."""
-    found = placeholders(checkpoint)
-    if not found:
-        return ()
-    weights = "its weight is" if len(found) == 1 else "their weights are"
-    message = f"{shown(checkpoint.path)}: {without_elements(found)}: {weights} kept elsewhere"
-    return (Problem("tensor.placeholder", message, where_they_are(checkpoint)),)
+    if found := placeholders(checkpoint):
+        weights = "its weight is" if len(found) == 1 else "their weights are"
+        message = f"{shown(checkpoint.path)}: {without_elements(found)}: {weights} kept elsewhere"
+        yield Problem("tensor.placeholder", message, where_they_are(checkpoint))
 
 
 def where_they_are(checkpoint: Checkpoint) -> str | None:

@@ -187,7 +187,6 @@ def _read(ranks: Ranks, found: re.Match[str]) -> _File:
 
 
 def _others(path: str, own: _File) -> Iterator[_File]:
-    """Files of other ranks beside that at `path`."""
     directory, _, *below = path.rsplit("/", own.ranks.depth)
     for entry in os.listdir(directory or "/"):
         place = "/".join((entry, *below))

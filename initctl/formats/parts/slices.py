@@ -18,7 +18,7 @@ from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.file_formats import SLICES
 from initctl.formats.opening import Malformed
 from initctl.formats.parts.tiling import tiling_fault
-from initctl.formats.strict_json import InvalidJson, parse_object
+from initctl.formats.strict_json import parse_object
 from initctl.formats.table import Entry
 from initctl.tensors import are_sizes
 
@@ -84,7 +84,7 @@ def _starts(path: str, table: FileTable) -> dict[str, Shape]:
     """The index at which each tensor's slice begins, as the file at `path` says. Raises `InputError`."""
     try:
         noted = parse_object(table.metadata[SHARDING].encode())
-    except InvalidJson as error:
+    except Malformed as error:
         _refuse(path, f"{SHARDING}: {error}")
     starts: dict[str, Shape] = {}
     for _, tensor in table.entries:
@@ -97,7 +97,6 @@ def _starts(path: str, table: FileTable) -> dict[str, Shape]:
 
 
 def _whole(path: str, slices: Sequence[TensorSpec], looks: Looks) -> TensorSpec:
-    """The tensor that `slices` make up."""
     first = slices[0]
     if len({(tensor.dtype, len(tensor.shape)) for tensor in slices}) > 1:
         _refuse(path, f"tensor {shown(first.name)}: its slices differ in dtype or number of dims")

@@ -22,7 +22,6 @@ def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 
 def without_prefix(tensor: TensorSpec, prefix: str) -> TensorSpec:
-    """`tensor` without `prefix` before its names."""
     if not prefix:
         return tensor
     aliases = tuple(alias.removeprefix(prefix) for alias in tensor.aliases)

@@ -117,7 +117,6 @@ def read_record(descriptor: int, record: Checksum, *, at_most: int) -> bytes:
 
 
 def _text(descriptor: int, record: Checksum) -> str:
-    """The content of a record of some characters."""
     return read_record(descriptor, record, at_most=_LONGEST_TEXT).decode("ascii", "replace").strip()
 
 
@@ -231,7 +230,6 @@ def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, 
 
 
 def _check_stored(entry: _Listed) -> None:
-    """Refuse a record that is anything but the plain content of a file."""
     if entry.flags & _ENCRYPTED:
         raise Malformed(f"{shown(entry.name)}: is encrypted")
     if entry.method != STORED:

@@ -65,7 +65,6 @@ def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
 
 
 def _magic(data: bytes) -> Pickle:
-    """The first pickle, which is the magic number."""
     try:
         magic = read_pickle(data, at_most=_FEW)
     except BreaksOff:

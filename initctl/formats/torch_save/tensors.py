@@ -149,7 +149,6 @@ def _first_of(views: list[Any]) -> int:
 
 
 def dtype_of(value: object) -> DType:
-    """The dtype that a pickle names."""
     if isinstance(value, Global) and value.module == "torch" and value.name in BY_NAME:
         return BY_NAME[value.name]
     if isinstance(value, Global) and value.module == "torch" and _DTYPE_NAME.fullmatch(value.name):
@@ -305,7 +304,6 @@ def _wrapped(value: MadeTensor) -> _Wrapped | None:
 
 
 def _made_by(function: Any, arguments: Any) -> Made:  # noqa: ANN401 - whatever a pickle holds
-    """The call that a wrapper makes."""
     rebuilds = isinstance(function, Global) and (function.module, function.name) in REBUILDING
     return (MadeTensor if rebuilds else Made)(function, arguments)
 

@@ -95,7 +95,6 @@ class Archive:
     """
 
     def __init__(self, folder: str, records: Iterable[Record]) -> None:
-        """The archive of `records`, below one `folder`."""
         self.parts: list[tuple[int, bytes]] = []
         self.begins: dict[str, int] = {}
         self.checksums: dict[str, Checksum] = {}

@@ -67,7 +67,6 @@ def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Proble
 
 
 def _by_reason(tensors: Sequence[TensorSpec], around: Surroundings) -> Iterator[LeftAlone]:
-    """`tensors` by the reasons why patterns leave them."""
     plain = [tensor for tensor in tensors if tensor.name not in around.quantized]
     computed = [tensor for tensor in plain if computed_kind(tensor)]
     if parts := [tensor for tensor in tensors if tensor.name in around.quantized]:

@@ -65,7 +65,6 @@ class Left:
 
     @property
     def percent(self) -> str:
-        """The share of elements that are left."""
         share = 100 * _elements(self.parts) / max(1, _elements(map(TensorPart, self.weights)))
         if share < 1:
             return "less than 1%"

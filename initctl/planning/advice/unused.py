@@ -44,7 +44,6 @@ def _unused(coverage: Coverage, around: Surroundings) -> Problem:
 
 
 def _unmatched(coverage: Coverage, around: Surroundings) -> Problem:
-    """What is wrong with a rule that matches no tensor."""
     rule, checkpoint = coverage.rule, around.checkpoint
     fault, matches = f"{rule}: matches no tensor", rule.selector.names.matches
     for tensor in checkpoint.tensors:

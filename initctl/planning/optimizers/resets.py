@@ -205,7 +205,6 @@ def _beginning(state: _State) -> _Beginning | None:
 
 
 def _option(state: _State, option: Option) -> float:
-    """The value of a group's option."""
     if state.options is None or (option.otherwise is None and option.name not in state.options):
         state.refuse(f"{shown(state.name)} begins at the option {option.name} of its group, which is not known")
     if option.otherwise is None and state.tensor and state.tensor.dtype.parts > 1:
