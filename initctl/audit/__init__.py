@@ -3,8 +3,7 @@
 verify.py         whether it holds exactly what rules give
 verification.py   the outcome, and what is not as it should be
 comparison.py     elements of tensors as they should be and as they are
-layout.py         how its files are laid out beside those that they were made from
-placement.py      where a result holds the tensors of the checkpoint that it was made from
+layout.py         how its files are laid out beside those that they were made from, and where its tensors are
 untouched.py      what files hold beside what is filled
 damage.py         checksums that are wrong though the content is right
 """

@@ -1,11 +1,12 @@
-"""How the files of a result are laid out beside those that it came of, and what is wrong with that."""
+"""How a result is laid out beside what it came of: its files, what is wrong with them, and where its tensors are."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.audit.verification import FileDifference
+from initctl.audit.verification import FileDifference, Lost
 from initctl.errors import shown
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.state_dicts.ties import FORMAT
@@ -13,9 +14,10 @@ from initctl.formats.writing.torch_save import TORCH
 from initctl.reading import read_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
 
 
 def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
@@ -108,3 +110,55 @@ def _places(checkpoint: Checkpoint) -> list[tuple[object, ...]]:
         (tensor.dtype, *((b.file if named else "", b.offset, b.start, b.shape, b.strides) for b in tensor.blocks))
         for tensor in (*checkpoint.tensors, *checkpoint.outside)
     ]
+
+
+class Placement(NamedTuple):
+    """Where each tensor of the source is `held`, by its name and blocks; and what is `lost`."""
+
+    held: Mapping[object, tuple[TensorSpec, ...]]
+    lost: tuple[Lost, ...] = ()
+
+    def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
+        """Where it is, under its own name first; those that it was tied to may be apart."""
+        return self.held.get(_key(tensor), ())
+
+
+def by_place(source: Checkpoint, result: Checkpoint) -> Placement:
+    """In the same places of the same files, as `apply` leaves all that it does not convert."""
+    before, after = ((*table.tensors, *table.outside) for table in (source, result))
+    return Placement({_key(was): (now,) for was, now in zip(before, after, strict=True)})
+
+
+def by_name(source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> Placement:
+    """Wherever tensors of the same names are: as many as there were, and no more. A name that a file only notes counts.
+
+    If the result `is_converted`, it has none of those outside of the root.
+    """
+    inside = {alias: tensor for tensor in result.tensors for alias in tensor.aliases}
+    inside |= {tensor.name: tensor for tensor in result.tensors}
+    outside = {tensor.name: tensor for tensor in result.outside}
+    wanted = {name: tensor for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
+    found = [(name, tensor, inside.get(name)) for name, tensor in wanted.items()]
+    if not is_converted:
+        found += [(tensor.name, tensor, outside.get(tensor.name)) for tensor in source.outside]
+    held: dict[object, tuple[TensorSpec, ...]] = defaultdict(tuple)
+    lost = []
+    for name, tensor, there in found:
+        if there and (there.dtype, there.shape) == (tensor.dtype, tensor.shape):
+            held[_key(tensor)] += (there,)
+        else:
+            lost.append(Lost(name, _fault(tensor, there)))
+    added = (Lost(name, "was not there") for name in inside if name not in wanted)
+    return Placement(held, (*lost, *added))
+
+
+def _key(tensor: TensorSpec) -> object:
+    """What tells `tensor` apart from the others of its checkpoint, in an optimizer's table too."""
+    return tensor.name, tensor.blocks
+
+
+def _fault(tensor: TensorSpec, there: TensorSpec | None) -> str:
+    if there is None:
+        return "is not there"
+    was, now = (f"{list(t.shape)} {shown(t.dtype.name)}" for t in (tensor, there))
+    return f"is {now}, and was {was}"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from initctl.audit.comparison import Comparison, Expected, Place, in_numbers
 from initctl.audit.damage import Damage
-from initctl.audit.layout import faults, is_laid_out_alike, may_be_converted, metadata_faults
-from initctl.audit.placement import by_name, by_place
+from initctl.audit.layout import by_name, by_place, faults, is_laid_out_alike, may_be_converted, metadata_faults
 from initctl.audit.untouched import Untouched, within
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown

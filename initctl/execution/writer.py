@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initctl.checksums import Sums, check_task, refuse, renew
 from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_errors, write_all
@@ -38,14 +38,6 @@ if TYPE_CHECKING:
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
-
-
-class Output(NamedTuple):
-    """A new file, what it gets, and the checksums of what was computed for it so far."""
-
-    content: Content
-    new: NewFile
-    sums: Sums
 
 
 class Writer:
@@ -115,9 +107,9 @@ class Writer:
     def _write(self, draft: Draft, files: Iterable[tuple[Content, NewFile]]) -> None:
         """Write new files, and bring them to the disk; space for all of them is reserved first."""
         with TensorReader(self.checkpoint, draft.sources) as reader:
-            outputs = [Output(self._prepared(content, new, reader), new, Sums()) for content, new in files]
+            outputs = [(self._prepared(content, new, reader), new, Sums()) for content, new in files]
             for output in outputs:
-                self._copy_and_fill(output, reader)
+                self._copy_and_fill(*output, reader)
         self.fill_prepared((target, new.opened) for content, new, _ in outputs for target in content.targets)
         for content, new, sums in outputs:
             with new.opened() as descriptor, storage_errors(new.target):
@@ -137,9 +129,8 @@ class Writer:
         self.workers.advance(total(content.kept) - total(rest))
         return content._replace(kept=rest)
 
-    def _copy_and_fill(self, output: Output, reader: TensorReader) -> None:
-        """Write what does not depend on a whole tensor, and check meanwhile what is copied."""
-        content, new, sums = output
+    def _copy_and_fill(self, content: Content, new: NewFile, sums: Sums, reader: TensorReader) -> None:
+        """Write what does not depend on a whole tensor, and note its checksums in `sums`; check what is copied."""
         with ExitStack() as stack, storage_errors(new.target):
             descriptor = stack.enter_context(new.opened())
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}

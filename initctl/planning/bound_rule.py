@@ -29,12 +29,10 @@ class BoundRule(NamedTuple):
 
     @property
     def uses_config(self) -> bool:
-        """Whether it may ask for a value of config.json."""
         return any(name.startswith(CONFIG) for name in self.names)
 
     @property
     def expressions(self) -> list[Expression]:
-        """Every expression that it evaluates for a tensor."""
         rows = self.rule.selector.rows.bounds if self.rule.selector.rows else ()
         arguments = self.initializer.expressions.values() if self.initializer else ()
         return [*([self.rule.where] if self.rule.where else []), *rows, *arguments]

@@ -29,7 +29,6 @@ class Likeness:
         self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
 
     def of(self, tensor: TensorSpec) -> Hashable:
-        """A key that is equal for tensors that are alike."""
         return (
             tensor.name.encode(errors="surrogatepass").translate(_DIGITS),
             tensor.dtype.name,

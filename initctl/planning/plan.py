@@ -79,7 +79,6 @@ class Plan(Displayed):
 
     @property
     def initialized(self) -> Totals:
-        """What rules fill."""
         return Totals.of(action.part for action in self.actions)
 
     @property

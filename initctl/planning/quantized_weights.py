@@ -134,7 +134,6 @@ class _Found:
                         yield codes, fitting
 
     def weights(self) -> dict[str, QuantizedWeight]:
-        """All of them, by the names of their tensors."""
         found: dict[str, QuantizedWeight] = {}
         if self._method:  # codes whose scale another file holds: float8 is not a weight's own dtype then
             names = [dotted[1:] for names in self._float8_in.values() for dotted in names]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
 from initctl.formats.directories.folder import read_folder
@@ -43,15 +43,11 @@ _WARNINGS = {
 """By their codes: what is wrong with some names, and what to do."""
 
 
-class Companions(NamedTuple):
-    """The files in a checkpoint's directory that are `stale`: they hold the same model once more. And warnings."""
-
-    stale: tuple[str, ...] = ()
-    warnings: tuple[Problem, ...] = ()
-
-
-def companions(location: Location, own: Collection[str], chosen: WeightName | None) -> Companions:
-    """What is around the files `own` of the checkpoint in the directory at `location`.
+def companions(
+    location: Location, own: Collection[str], chosen: WeightName | None
+) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+    """What is around the files `own` of the checkpoint in the directory at `location`: the files that are stale, since
+    they hold the same model once more; and warnings.
 
     `chosen` is the name that it was read by, if that is one of weights.
     """
@@ -69,7 +65,7 @@ def companions(location: Location, own: Collection[str], chosen: WeightName | No
         *_warning(_WEIGHTS_BELOW, location.whole, elsewhere),
         *_warning(_LEFT_OUT, location.whole, list(map(location.named, here.left_out))),
     )
-    return Companions(stale, warnings)
+    return stale, warnings
 
 
 def left_out_below(checkpoint: Checkpoint) -> tuple[Problem, ...]:

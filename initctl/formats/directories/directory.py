@@ -9,7 +9,7 @@ from initctl.errors import InputError, Problem, UsageError, listed, shown
 from initctl.formats.directories.folder import plain_name
 from initctl.formats.directories.index import read_index
 from initctl.formats.directories.location import Location
-from initctl.formats.directories.nested import folders_of_orbax, folders_with_weights, newest_first, parent_of
+from initctl.formats.directories.nested import PARENTS, folders_of_orbax, folders_with_weights, newest_first
 from initctl.formats.directories.weight_names import (
     DISTRIBUTED_CHUNKS,
     DISTRIBUTED_METADATA,
@@ -144,7 +144,7 @@ def _refuse_empty(location: Location) -> NoReturn:
 
 
 def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
-    parent = parent_of(location.home)
+    parent = next((kind for kind in PARENTS if os.path.exists(os.path.join(location.home, kind.marker))), None)
     ordered, is_known = newest_first(location.home, folders)
     kind = f"is {parent.words}; its" if parent else "holds no weights itself; the"
     order = ", the newest first" if is_known else ""

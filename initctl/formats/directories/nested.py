@@ -58,11 +58,6 @@ def folders_of_orbax(directory: str) -> list[str]:
     return [""] if _is_orbax(os.listdir(directory)) else _folders(directory, _is_orbax)
 
 
-def parent_of(directory: str) -> Parent | None:
-    """What kind of directory of checkpoints `directory` is, if that can be seen."""
-    return next((kind for kind in PARENTS if os.path.exists(os.path.join(directory, kind.marker))), None)
-
-
 def newest_first(directory: str, folders: Sequence[str]) -> tuple[list[str], bool]:
     """`folders`, and whether it is known which are newer: then these come first."""
     newest = _newest(directory)

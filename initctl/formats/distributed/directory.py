@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from initctl.formats.directories.location import Location
-    from initctl.formats.distributed.items import ChunkFile
+    from initctl.formats.distributed.items import Blocks
     from initctl.formats.distributed.metadata import Metadata
 
 _LOADER = "torch.distributed.checkpoint"
@@ -49,19 +49,19 @@ def read_distributed(location: Location) -> Found:
     description = FileTable(
         DISTRIBUTED,
         own,
-        tuple(_entries(metadata, read)),
+        tuple(_entries(metadata, [blocks for _, blocks in read])),
         {},
         dict.fromkeys(metadata.others, "bytes"),
         dangers(described, metadata.calls, _LOADER),
         sealed,
     )
-    tables = [FileTable(DISTRIBUTED, one.file, (), {}) for one in read]
+    tables = [FileTable(DISTRIBUTED, file, (), {}) for file, _ in read]
     return Found(location, DISTRIBUTED, tables, description, warnings=list(_strays(location, metadata)))
 
 
-def _entries(metadata: Metadata, read: Iterable[ChunkFile]) -> Iterator[Entry]:
+def _entries(metadata: Metadata, read: Iterable[Blocks]) -> Iterator[Entry]:
     """Every tensor, its chunks as blocks."""
-    blocks = {place: block for one in read for place, block in one.blocks.items()}
+    blocks = {place: block for found in read for place, block in found.items()}
     for name, tensor in metadata.tensors.items():
         parts = [(chunk, *blocks[name, chunk.start]) for chunk in tensor.chunks]
         found = tuple(block for chunk, block, _ in parts if 0 not in chunk.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initctl.errors import shown
 from initctl.formats import safetensors
@@ -20,23 +20,19 @@ if TYPE_CHECKING:
     from initctl.formats.distributed.metadata import Chunk
     from initctl.tensors import Block, Shape, TensorSpec
 
-
-class ChunkFile(NamedTuple):
-    """What a file holds: each chunk's block, by tensor and start, and why no rule can fill the tensor, if none can."""
-
-    file: CheckpointFile
-    blocks: Mapping[tuple[str, Shape], tuple[Block, str | None]]
+    Blocks = Mapping[tuple[str, Shape], tuple[Block, str | None]]
+    """Each chunk's block, by tensor and start, and why no rule can fill the tensor, if none can."""
 
 
-def read_chunks(path: str, name: str, chunks: Iterable[Chunk]) -> ChunkFile:
-    """What the file at `path`, which `.metadata` calls `name`, holds of `chunks`.
+def read_chunks(path: str, name: str, chunks: Iterable[Chunk]) -> tuple[CheckpointFile, Blocks]:
+    """The file at `path`, which `.metadata` calls `name`, and what it holds of `chunks`.
 
     Raises `InputError`, and `Malformed`.
     """
     with opened(path) as (descriptor, status):
         reader = _Items(path, name, descriptor, status.st_size)
         blocks = {(chunk.name, chunk.start): reader.block(chunk) for chunk in chunks}
-    return ChunkFile(CheckpointFile.of(name, status, tuple(reader.checksums)), blocks)
+    return CheckpointFile.of(name, status, tuple(reader.checksums)), blocks
 
 
 class _Items:

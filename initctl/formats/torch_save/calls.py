@@ -85,7 +85,6 @@ class CallLog:
                 self.call(argument, ())
 
     def names(self, named: frozenset[Global]) -> CalledNames:
-        """All that was noted, of a pickle that names `named`."""
         called = named if self._anything else frozenset(self._called.values())
         return CalledNames(named, called, frozenset(self._returning.values()))
 

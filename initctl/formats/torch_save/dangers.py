@@ -53,18 +53,14 @@ def runs_code(named: Global) -> bool:
     module, name = resolved(named)
     parts = name.split(".")
     reaches = any(_is_listed(".".join(parts[at:-1]), parts[-1]) for at in range(len(parts) - 1))
-    return (module, name) not in KNOWN and (_is_listed(module, parts[0]) or reaches or any(map(_is_special, parts)))
+    is_machinery = any(part.startswith("__") and part.endswith("__") for part in parts)  # `__globals__`, `__dict__`
+    return (module, name) not in KNOWN and (_is_listed(module, parts[0]) or reaches or is_machinery)
 
 
 def _is_listed(module: str, name: str) -> bool:
     parts = module.split(".")
     packages = (".".join([*parts[:count], "*"]) for count in range(1, len(parts) + 1))
     return (module, name) in _FUNCTIONS or module in _MODULES or any(package in _MODULES for package in packages)
-
-
-def _is_special(part: str) -> bool:
-    """Whether a name is one of Python's own machinery: `__globals__`, `__dict__`, `__subclasses__`."""
-    return part.startswith("__") and part.endswith("__")
 
 
 def resolved(named: Global) -> tuple[str, str]:

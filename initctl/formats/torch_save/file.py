@@ -15,9 +15,9 @@ from initctl.formats.table import Entry, FileTable
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, of_one_rank
 from initctl.formats.torch_save.dangers import dangers
-from initctl.formats.torch_save.graph import Graph, is_container
+from initctl.formats.torch_save.graph import Graph
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.standins import Global, Made, MadeTensor, PatchableInt
+from initctl.formats.torch_save.standins import CONTAINERS, Global, Made, MadeTensor, PatchableInt
 from initctl.formats.torch_save.states import optimizers_in
 from initctl.formats.torch_save.tensors import storage_of, tensor_at
 from initctl.tensors import TensorSpec
@@ -65,7 +65,7 @@ def _is_zipped(descriptor: int) -> bool:
 def _graph(saved: SavedObject) -> Graph:
     """What is in the object. Raises `Malformed` if tensors have no names in it."""
     value = saved.pickle.value
-    if not is_container(value):
+    if isinstance(value, MadeTensor) or not isinstance(value, CONTAINERS):
         raise Malformed(f"holds {shown(in_a_word(value))}, and no tensors with names", "save a state_dict()")
     return Graph(value, Looks(), saved.pickle.discarded)
 

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.formats.opening import Malformed
-from initctl.formats.torch_save.standins import CONTAINERS, DICT, PARTS, Made, MadeTensor, StorageRef, leading
+from initctl.formats.torch_save.standins import DICT, PARTS, Made, MadeTensor, StorageRef, leading
 from initctl.formats.torch_save.tensors import behind
 
 if TYPE_CHECKING:
@@ -312,11 +312,6 @@ def _slots(state: Any) -> tuple[Made, ...]:  # noqa: ANN401
         case (Made(called=called) as attributes, Made(called=other) as slots) if called == other == DICT:
             return attributes, slots
     return ()
-
-
-def is_container(value: object) -> bool:
-    """Whether tensors may be in `value`."""
-    return isinstance(value, CONTAINERS) and not isinstance(value, MadeTensor)
 
 
 _OF_A_MODULE = ("_parameters", "_buffers", "_modules")

@@ -70,14 +70,12 @@ def _are_usual(name: object, of_type: object, device: object) -> bool:
 
 
 def _places(instructions: Sequence[bytes]) -> tuple[int, ...]:
-    """The numbers in the memo that instructions name."""
     joined = b"".join(instructions)
     return _LONG.unpack(joined) if len(joined) == _LONG.size else tuple(map(_number, instructions))
 
 
 @lru_cache(maxsize=256)
 def _number(instruction: bytes) -> int:
-    """The number that an instruction brings with it."""
     return int.from_bytes(instruction[1:], "little", signed=instruction[:1] == b"J")
 
 

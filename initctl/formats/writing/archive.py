@@ -44,47 +44,42 @@ _MADE_BY, _NEEDED = 0x031E, 45
 
 
 class Record(NamedTuple):
-    """A record of `size` bytes, called `name`. Its `content` may follow later."""
+    """A record of `size` bytes, called `name`. Its `content` may follow later. The archive decides at which bytes the
+    `header` and the content `begin`.
+    """
 
     name: str
     size: int
     content: bytes | None = None
+    header: int = 0
+    begin: int = 0
 
     @classmethod
     def whole(cls, name: str, content: bytes) -> Record:
         return cls(name, len(content), content)
 
-
-class _Record(NamedTuple):
-    """Where the header and the content of a record begin."""
-
-    record: Record
-    header: int
-    begin: int
-
     @property
     def is_wide(self) -> bool:
         """Whether it needs a Zip64 field."""
-        return max(self.record.size, self.header) >= IN_EXTRA
+        return max(self.size, self.header) >= IN_EXTRA
 
     @property
     def flags(self) -> int:
-        return _IN_UTF_8 | (HAS_DESCRIPTOR if self.record.size else 0)
+        return _IN_UTF_8 | (HAS_DESCRIPTOR if self.size else 0)
 
     @property
     def crc(self) -> int:
-        return zlib.crc32(self.record.content or b"")
+        return zlib.crc32(self.content or b"")
 
     @property
     def descriptor(self) -> bytes:
         """What follows the content."""
         form = DESCRIPTOR_64 if self.is_wide else DESCRIPTOR
-        size = self.record.size
-        return form.pack(b"PK\x07\x08", self.crc, size, size) if size else b""
+        return form.pack(b"PK\x07\x08", self.crc, self.size, self.size) if self.size else b""
 
     def wide(self, packed: int) -> bytes:
         """The Zip64 field, if there is one, where `packed` is said to be the size in the archive."""
-        size, header = self.record.size, self.header
+        size, header = self.size, self.header
         numbers = [*((size, packed) if size >= IN_EXTRA else ()), *((header,) if header >= IN_EXTRA else ())]
         return struct.pack(f"<2H{len(numbers)}Q", ZIP64, 8 * len(numbers), *numbers) if numbers else b""
 
@@ -103,7 +98,7 @@ class Archive:
         self._pending = bytearray()
         self._end([self._added(record) for record in records])
 
-    def _added(self, record: Record) -> _Record:
+    def _added(self, record: Record) -> Record:
         entry = self._header(record)
         self.begins[record.name] = entry.begin
         if record.content is None and record.size:
@@ -114,10 +109,10 @@ class Archive:
         self._append(entry.descriptor)
         return entry
 
-    def _header(self, record: Record) -> _Record:
+    def _header(self, record: Record) -> Record:
         """Write the header of a record, filled up so that the content begins at a multiple of the alignment."""
         name = self._path(record).encode()
-        entry = _Record(record, self.size, 0)
+        entry = record._replace(header=self.size)
         wide = entry.wide(0)  # the size in the archive is not known yet, says miniz
         begin = self.size + LOCAL.size + len(name) + len(wide) + 4
         padding = -begin % ALIGNMENT
@@ -126,7 +121,7 @@ class Archive:
         self._append(name + extra)
         return entry._replace(begin=begin + padding)
 
-    def _end(self, entries: list[_Record]) -> None:
+    def _end(self, entries: list[Record]) -> None:
         """Write the directory and what ends the archive."""
         start = self.size
         for entry in entries:
@@ -138,16 +133,16 @@ class Archive:
         self._append(END.pack(b"PK\x05\x06", 0, 0, listed, listed, _narrow(length), _narrow(start), 0))
         self._flush()
 
-    def _list(self, entry: _Record) -> None:
+    def _list(self, entry: Record) -> None:
         """Write the entry of a record in the directory."""
-        record, name = entry.record, self._path(entry.record).encode()
-        size, wide, place = _narrow(record.size), entry.wide(record.size), self.size
+        name, place = self._path(entry).encode(), self.size
+        size, wide = _narrow(entry.size), entry.wide(entry.size)
         numbers = (0, 0, 0, entry.crc, size, size, len(name), len(wide), 0, 0, 0, 0, _narrow(entry.header))
         self._append(CENTRAL.pack(b"PK\x01\x02", 0, 0, entry.flags, *numbers) + name + wide)
-        if record.size:
-            stop = entry.begin + record.size
+        if entry.size:
+            stop = entry.begin + entry.size
             places = (place + CRC_IN_CENTRAL, stop + CRC_IN_DESCRIPTOR)
-            self.checksums[record.name] = Checksum(record.name, entry.begin, stop, entry.crc, places)
+            self.checksums[entry.name] = Checksum(entry.name, entry.begin, stop, entry.crc, places)
 
     def _path(self, record: Record) -> str:
         return f"{self._folder}/{record.name}"

@@ -24,7 +24,6 @@ _UNUSED = "rule.unused"
 
 
 def unused_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """What is wrong with each rule that decides no tensor."""
     for coverage in decided.coverages:
         if not (coverage.decided or coverage.unfit or coverage.rule.optional):
             yield _unused(coverage, around) if coverage.matched else _unmatched(coverage, around)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, shown
 from initctl.formats.file_formats import TORCH, TORCH_LEGACY
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 _ORDERED = (TORCH, TORCH_LEGACY)
 """Formats of single files that hold tensors in the order of the state dict."""
-
-
-class Matched(NamedTuple):
-    """The parameter that each tensor is, by the name that its values derive from; they may be matched `by_name`."""
-
-    parameters: Mapping[str, ParameterKey]
-    by_name: bool
 
 
 class Candidates:
@@ -79,8 +72,9 @@ def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
 
 def matched(
     optimizer: Optimizer, tensors: Candidates, names: Collection[str], *, whole: Collection[str] = ()
-) -> Matched:
-    """Which parameter of `optimizer` each tensor is, for at least those called `names`. Raises `FitError`.
+) -> tuple[Mapping[str, ParameterKey], bool]:
+    """Which parameter of `optimizer` each tensor is, by the name that its values derive from, for at least those called
+    `names`; and whether they are matched by names. Raises `FitError`.
 
     Those called `whole` may be mistaken for each other, as nothing of them remains.
     """
@@ -89,7 +83,7 @@ def matched(
     for name, parameter in found.items():
         if shape(optimizer, parameter) not in (None, tensors.by_name[name].shape):
             uncertain(optimizer, f"the state of parameter {shown(parameter)} has another shape than {shown(name)}")
-    return Matched(found, bool(named))
+    return found, bool(named)
 
 
 def _names(optimizer: Optimizer) -> dict[str, ParameterKey]:

@@ -56,13 +56,6 @@ class _State(NamedTuple):
         refuse(f"{self.place}: {why}", self.hint)
 
 
-class _Beginning(NamedTuple):
-    """What is written to `tensor`: `value`, or, without one, what the parameter gets."""
-
-    tensor: TensorSpec
-    value: float | None
-
-
 def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[str] = ()) -> Resets:
     """What sets back the state of exactly the parameters that `actions` fill, in every optimizer.
 
@@ -110,7 +103,7 @@ def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candi
     if twin is None or len(optimizers) < 2:
         return
     names = {tensor.value_name for tensor in tensors.by_name.values()}
-    found = grouped((name, one.label) for one in optimizers for name in matched(one, tensors, names).parameters)
+    found = grouped((name, one.label) for one in optimizers for name in matched(one, tensors, names)[0])
     for name, several in found.items():
         if len(several) > 1:
             both = listed([shown(optimizer) for optimizer in sorted(several)])
@@ -142,18 +135,19 @@ def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[A
         for state in states:
             if begins := _beginning(state):
                 for action in filled[name]:
-                    yield from _reset(state, begins, action, by_name=by_name)
+                    yield from _reset(state, *begins, action, by_name=by_name)
 
 
-def _reset(state: _State, begins: _Beginning, action: Action, *, by_name: bool) -> Iterator[Action]:
-    """What sets `state` back as far as `action` fills the parameter."""
-    tensor, is_full = begins.tensor, begins.tensor.shape == action.tensor.shape
+def _reset(
+    state: _State, tensor: TensorSpec, value: float | None, action: Action, *, by_name: bool
+) -> Iterator[Action]:
+    """What sets `state` back, which `tensor` holds, as far as `action` fills the parameter."""
     if action.rows is not None and not tensor.dtype.is_floating and tensor.shape:
         state.refuse(f"{shown(state.name)} has scales that rows have in common, and rows cannot be set back")
-    if begins.value is None:
+    if value is None:
         yield _copied(state, tensor, action, by_name=by_name)
-    elif action.rows is None or is_full:
-        yield _constant(tensor, begins.value, action.rows)
+    elif action.rows is None or tensor.shape == action.tensor.shape:
+        yield _constant(tensor, value, action.rows)
 
 
 def _constant(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) -> Action:
@@ -180,8 +174,10 @@ def _unknown_kinds(optimizer: Optimizer) -> list[str]:
     return [kind for kept in states for kind in kept if kind not in KNOWN_KINDS]
 
 
-def _beginning(state: _State) -> _Beginning | None:
-    """What `state` begins at; nothing if it may stay. Raises `FitError` if it cannot be set back."""
+def _beginning(state: _State) -> tuple[TensorSpec, float | None] | None:
+    """What holds `state`, and what it begins at: without a value, what the parameter gets. None if it may stay. Raises
+    `FitError` if it cannot be set back.
+    """
     kind = kind_of(state.name, state.states, state.options or ())
     if kind is None or (state.name == "momentum_buffer" and (state.options or {}).get("dampening")):
         state.refuse(f"what {shown(state.name)} begins at is not known")
@@ -191,7 +187,7 @@ def _beginning(state: _State) -> _Beginning | None:
         case Unknown(why):
             state.refuse(f"{shown(state.name)} {why}")
         case OfParameter():
-            return _Beginning(_writable(state), None)
+            return _writable(state), None
         case Option() as option:
             value = _option(state, option)
         case float() as value:
@@ -201,7 +197,7 @@ def _beginning(state: _State) -> _Beginning | None:
         check_holds(tensor.dtype, Constant(value))
     except Unfit as fact:
         state.refuse(f"{shown(state.name)} cannot be set back: {fact}")
-    return _Beginning(tensor, value)
+    return tensor, value
 
 
 def _option(state: _State, option: Option) -> float:
