@@ -39,9 +39,7 @@ class Damage:
                     self.tasks.append(check_task(checksum, partial(reader.opened, file.name), fail))
 
     def wrong(self, differing: Mapping[str, Iterable[ByteRange]]) -> Iterator[FileDifference]:
-        """Checksums that are wrong though what they are of is as it should be: the `differing` ranges of its file are
-        elsewhere.
-        """
+        """Checksums that are wrong though their bytes are right: the `differing` ranges of the file are elsewhere."""
         ranges = {file: joined(found) for file, found in differing.items()}
         for file, checksum in sorted(self._wrong):
             if not overlap(ranges.get(file, ()), checksum.start, checksum.stop):

@@ -97,9 +97,7 @@ class Untouched:
         return {self._pairs[file][1].name: list(pieces) for file, pieces in self._pieces.items()}
 
     def differences(self, explained: Callable[[TensorSpec], object]) -> Iterator[FileDifference]:
-        """What is wrong with each file: it is lost, or the first byte that differs, beside tensors that have been
-        `explained`.
-        """
+        """What is wrong with each file: it is lost, or its first byte that differs beside `explained` tensors."""
         yield from (FileDifference(file, "is not there") for file in self._lost)
         elsewhere = within(filter(explained, self._tensors if self._pieces else ()))
         for file, pieces in sorted(self._pieces.items()):

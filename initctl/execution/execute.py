@@ -143,9 +143,7 @@ def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written
 
 
 def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> None:
-    """A directory that shares all files that stay takes the old one's place: several shards change at once, or some
-    files are dropped.
-    """
+    """A directory that shares all files that stay takes the old one's place: shards change, or files are dropped."""
     checkpoint = writer.checkpoint
     check_not_here(checkpoint.target)
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}

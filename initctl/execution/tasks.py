@@ -44,9 +44,7 @@ def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift
 def fill_tasks(
     targets: Iterable[TargetBlock], computer: Computer, destination: int, sums: Sums | None = None
 ) -> Iterator[Task]:
-    """Tasks that fill row-major blocks, in order of offset: small neighbors together, large ones cut. They add what
-    they write to `sums`.
-    """
+    """Tasks that fill row-major blocks by offset, small ones together, large ones cut, and add them to `sums`."""
     ordered = sorted(targets, key=lambda target: target.block.offset)
     for group in packed(computer.runs(ordered), FILLED_AT_ONCE):
         start, stop = range_of(group)
@@ -95,9 +93,7 @@ def _fill(group: Sequence[ElementRun], computer: Computer, destination: int, sum
 
 
 def _fill_tile(tile: TargetBlock, computer: Computer, destination: int, alone: Lock) -> None:
-    """Fill a tile. What is between its elements, maybe those of another tile, is written back as it is: only while no
-    other tile is written.
-    """
+    """Fill a tile, alone: what is between its elements, maybe another tile's, is written back as it is."""
     order = TileOrder.of(tile.block, tile.width)
     content = order.as_in_file(computer.values(tile))
     for near in order.near_runs:

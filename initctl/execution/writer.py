@@ -71,7 +71,6 @@ class Writer:
     def new_file(self, draft: Draft, target: Destination, *, no_clobber: bool = False) -> None:
         """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` does."""
         (content,) = draft.contents.values()
-        self._begin(draft)
         with StagedFile(target.path) as staged:
             self._write(draft, [(content._replace(mode=target.mode), staged)])
             self._check_unchanged(draft)
@@ -88,7 +87,6 @@ class Writer:
         """Write the files of `draft`. With `without`, all other files at the target are linked in, except these. Raises
         what `new_file` does, and what `check_before_replacing` does.
         """
-        self._begin(draft)
         with StagedDirectory(target.path) as staged:
             self._write(draft, [(content, staged.file(name)) for name, content in draft.contents.items()])
             if without is not None:
@@ -97,15 +95,13 @@ class Writer:
             self._check_unchanged(draft)
             staged.commit(check_before_replacing=check_before_replacing, on_commit=self.committed)
 
-    def _begin(self, draft: Draft) -> None:
-        self.workers.total += sum(content.nbytes for content in draft.contents.values())
-
     def _check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
         self.plan.check_sources()
 
     def _write(self, draft: Draft, files: Iterable[tuple[Content, NewFile]]) -> None:
         """Write new files, and bring them to the disk; space for all of them is reserved first."""
+        self.workers.total += sum(content.nbytes for content in draft.contents.values())
         with TensorReader(self.checkpoint, draft.sources) as reader:
             outputs = [(self._prepared(content, new, reader), new, Sums()) for content, new in files]
             for output in outputs:

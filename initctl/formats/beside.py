@@ -134,9 +134,7 @@ def _read(place: str, path: str, name: str, trainer: Trainer) -> Beside:
 
 
 def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
-    """`checkpoint` with files of optimizers among its own: their tensors are outside of the state dict, each called by
-    the file's name and its own.
-    """
+    """`checkpoint` with files of optimizers: their tensors are outside of the state dict, called by file and name."""
     tables = [(one, one.table) for one in found if one.table]
     names = {one.name for one, _ in tables}
     return replace(

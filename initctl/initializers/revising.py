@@ -201,9 +201,7 @@ def _check_real(tensor: TensorSpec) -> None:
 
 
 def _check_finite(result: NDArray[Any] | float, old: Old, start: int = 0, stop: int | None = None) -> None:
-    """Raise `Overflow` if `result`, which all old values from `start` to `stop` led to, is not finite: it names the
-    first of them that is not, if one is not.
-    """
+    """Raise `Overflow` if `result` of old values from `start` to `stop` is not finite; name the first that is not."""
     import numpy as np
 
     if np.isfinite(result).all():

@@ -94,9 +94,7 @@ def _check_reach(dtype: DType, largest: float) -> None:
 
 
 def _sources(law: RevisingLaw, tensor: TensorSpec, around: Surroundings) -> Mapping[Source, Located]:
-    """Where the tensors are that `law` reads besides `tensor` itself. Raises `Unfit` if one is not there, or is not of
-    the shape that it takes.
-    """
+    """Where other tensors are that `law` reads. Raises `Unfit` if one is missing, or not of the shape it takes."""
     from initctl.initializers.revising import CopiedTensor
 
     found = {source: _located(source, around) for source in law.sources}

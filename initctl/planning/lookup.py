@@ -27,9 +27,7 @@ SIBLING = "sibling."
 
 @dataclass
 class Lookup:
-    """Resolves names in the expressions of `rule` for `tensor`. Calling it with a name returns the value; a `KeyError`
-    says why there is none.
-    """
+    """Called with a name in an expression of `rule`, it gives its value for `tensor`; a `KeyError` says why not."""
 
     rule: Rule
     tensor: TensorSpec

@@ -134,9 +134,7 @@ class Plan(Displayed):
         return recipe_text(rules, self.seed, partial(config_value, self.config))
 
     def to_document(self) -> dict[str, Any]:
-        """The plan as it is saved: what is done to which tensor, with every number, and the digests that identify
-        the checkpoint's table.
-        """
+        """The plan as it is saved: what is done to each tensor, every number, and digests of the checkpoint's table."""
         return signed(
             {
                 "schema": SCHEMA,

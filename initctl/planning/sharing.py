@@ -68,9 +68,7 @@ class _Extent(NamedTuple):
 def shared(
     checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], resets: Sequence[Action]
 ) -> list[Problem]:
-    """A problem for each tensor that shares memory with one that is decided otherwise; `resets` fill what no rule
-    reaches.
-    """
+    """A problem for each tensor that shares memory with one decided otherwise. `resets` fill what no rule reaches."""
     entries: list[Entry] = [*actions, *kept]
     return [*_all_torn(checkpoint.tensors, entries)] or [*_all_overlapping(_extents(checkpoint, entries, resets))]
 

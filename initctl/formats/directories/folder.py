@@ -49,9 +49,7 @@ def read_folder(folder: str, directory: str) -> Folder:
 
 
 def files_below(directory: str) -> Below:
-    """Everything below `directory`, a real path, as `read_folder` sorts it. Raises `InputError` if a folder cannot be
-    read.
-    """
+    """Everything below `directory`, a real path, as `read_folder` sorts it. Raises what that does."""
     files: list[CheckpointFile] = []
     left_out: list[str] = []
     folders = [""]

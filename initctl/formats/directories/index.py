@@ -65,7 +65,7 @@ class Index:
         for shard in self.shards:
             self._check_name(shard)
         if len({unicodedata.normalize("NFC", shard).casefold() for shard in self.shards}) < len(self.shards):
-            self._malformed("two shards' names differ only in spelling")
+            self.refuse("malformed", "two shards' names differ only in spelling")
 
     def check_shards(self, location: Location) -> None:
         """They are there, and in the directory: a link that leaves it is followed into Hugging Face's cache alone."""
@@ -122,7 +122,7 @@ class Index:
     def _content(self) -> bytes:
         with opened(self.path) as (descriptor, status):
             if status.st_size > LONGEST:
-                self._malformed(f"longer than {LONGEST} bytes")
+                self.refuse("malformed", f"longer than {LONGEST} bytes")
             return read_at(descriptor, status.st_size, 0)
 
     def _weight_map(self) -> dict[str, str]:
@@ -132,10 +132,10 @@ class Index:
         refuse_json(self.path, document, content)
         weight_map = document.get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
-            self._malformed("weight_map must be an object with an entry for each tensor")
+            self.refuse("malformed", "weight_map must be an object with an entry for each tensor")
         for name, shard in weight_map.items():
             if not isinstance(shard, str):
-                self._malformed(f"weight_map: {shown(name)}: must name a file")
+                self.refuse("malformed", f"weight_map: {shown(name)}: must name a file")
         return weight_map
 
     def _check_name(self, shard: str) -> None:
@@ -145,7 +145,4 @@ class Index:
         known = [of for of in READ if not self.name or self.name.suffix in of] or READ
         suffixes = tuple(chain.from_iterable(known))
         if not shard.endswith(suffixes):
-            self._malformed(f"{shown(shard)}: is not a {' or '.join(suffixes)} file")
-
-    def _malformed(self, fault: str) -> NoReturn:
-        self.refuse("malformed", fault)
+            self.refuse("malformed", f"{shown(shard)}: is not a {' or '.join(suffixes)} file")

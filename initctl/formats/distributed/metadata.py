@@ -53,9 +53,7 @@ class ChunkedTensor(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """What `.metadata` says: every tensor and every run of bytes by name, the files that hold them, and what its pickle
-    would call.
-    """
+    """What `.metadata` says: all tensors and runs of bytes by name, their files, and what its pickle would call."""
 
     tensors: Mapping[str, ChunkedTensor]
     others: tuple[str, ...]

@@ -44,9 +44,7 @@ _MADE_BY, _NEEDED = 0x031E, 45
 
 
 class Record(NamedTuple):
-    """A record of `size` bytes, called `name`. Its `content` may follow later. The archive decides at which bytes the
-    `header` and the content `begin`.
-    """
+    """A record of `size` bytes. Its `content` may follow; an archive sets where `header` and content `begin`."""
 
     name: str
     size: int

@@ -30,9 +30,7 @@ _NOTHING_CUT = 1e-6
 
 
 def masks_as_biases(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A warning for each rule whose pattern reaches a bias which is something else: GPT-2 calls a causal mask
-    `attn.bias`.
-    """
+    """A warning for each rule whose pattern reaches a bias that is not one: GPT-2's causal mask is `attn.bias`."""
     ends = (action for action in decided.actions if action.tensor.name.endswith(_BIAS))
     for rule, (action, *_) in grouped((a.rule, a) for a in ends if _has_many_dims(a, around)).items():
         dims = len(action.tensor.shape)
@@ -53,9 +51,7 @@ def _has_many_dims(action: Action, around: Surroundings) -> bool:
 
 
 def idle_truncations(decided: Decided, _: Surroundings) -> Iterator[Problem]:
-    """A warning for each rule that truncates nothing. torch's bounds are absolute: at std=0.02 the defaults are a
-    hundred standard deviations out.
-    """
+    """A warning for each rule that truncates nothing: torch's bounds are absolute, and far out if std is small."""
     laws = {id(a.law): (a.rule, a.law) for a in decided.actions if isinstance(a.law, TruncNormal)}
     idle: dict[Rule, TruncNormal] = {}
     for rule, law in laws.values():  # many tensors have one in common
