@@ -210,7 +210,7 @@ def _numbers(tensor: TensorSpec) -> int:
 
 
 def _spacing(tensor: TensorSpec) -> int:
-    """Every so many numbers of a tensor are in the sample: in step with none of its dims, so from all columns."""
+    """How far apart sampled numbers are: no factor of it divides a dim, so that every column is sampled."""
     numbers = _numbers(tensor)
     spacing = -(-numbers // _SAMPLED)
     while gcd(spacing, numbers) > 1:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _HEADING = ("tensor", "shape", "dtype", "mean", "std", "min", "max", "distribution", "")
 _RIGHT = ("mean", "std", "min", "max")
-_LAYERS_HEADING = ("tensor", "layers", "std", "from", "to", "norm", "from ", "to ")
+_LAYERS_HEADING = ("tensor", "layers", "std", "from", "to", "norm", "from", "to")
 _DEEPEST = 32
 """Blocks that a series is drawn with at most."""
 
@@ -77,7 +77,7 @@ class Statistics(Displayed):
         rows = [_layers(template, layers) for template, layers in series.items() if len(layers) > 1]
         if not rows:
             return ["no two tensors differ by layer numbers only", *self._digests()]
-        return [Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to", "from ", "to ")), *self._digests()]
+        return [Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to")), *self._digests()]
 
     def _digests(self) -> list[str]:
         """A blank line, and one for each digest, if there are any."""

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 class Moments(NamedTuple):
-    """Of `numbers` numbers. `mean`, `deviation` (the sum of squared distances from it), `least` and `greatest` are
-    those of the finite ones; `subnormal` ones are not 0, but smaller than the normal numbers of their type.
+    """What some `numbers` come to, of which there are so many. `mean`, `deviation` (the sum of squared distances from
+    it), `least` and `greatest` are those of the finite ones; `subnormal` ones are not 0, but smaller than the normal
+    numbers of their type.
     """
 
     numbers: int = 0
