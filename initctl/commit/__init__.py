@@ -10,7 +10,7 @@ tree.py           what lies below a directory
 failure.py        what the operating system refused, as an error of this package
 """
 
-from initctl.commit.copying import copy_range, read_into, start_writeback, write_all
+from initctl.commit.copying import copy_range, read_into, start_writeback, write_all, write_over_zeros
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import reserve, share
@@ -31,4 +31,5 @@ __all__ = [
     "tree",
     "write_all",
     "write_file",
+    "write_over_zeros",
 ]

@@ -5,14 +5,20 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from initctl.errors import ConflictError, Problem, StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SYNC_FILE_RANGE_WRITE = 2
 """Of Linux's sync_file_range."""
 _READ_AT_ONCE = 1 << 20
 """Bytes that pass through memory at a time where the kernel cannot copy."""
+_PROBED = 4 << 10
+"""Bytes that are looked at first, to tell at once that a piece is not zero."""
 
 
 def copy_range(source: int, destination: int, start: int, stop: int, offset: int) -> None:
@@ -54,6 +60,12 @@ def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
         written = os.pwrite(destination, rest, offset)
         rest = rest[written:]
         offset += written
+
+
+def write_over_zeros(destination: int, data: NDArray[np.uint8], offset: int) -> None:
+    """Write all of `data` at `offset` of a range that reads as zeros: nothing, if that is what `data` is."""
+    if data[:_PROBED].max(initial=0) or data[_PROBED:].max(initial=0):
+        write_all(destination, data.data, offset)
 
 
 def start_writeback(descriptor: int, start: int, stop: int) -> None:

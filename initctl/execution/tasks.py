@@ -6,7 +6,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from initctl.commit import copy_range, start_writeback, write_all
+from initctl.commit import copy_range, start_writeback, write_all, write_over_zeros
 from initctl.filling import packed, range_of
 from initctl.layout import ByteRange, runs, tiles
 from initctl.layout.order import TileOrder
@@ -44,7 +44,10 @@ def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift
 def fill_tasks(
     targets: Iterable[TargetBlock], computer: Computer, destination: int, sums: Sums | None = None
 ) -> Iterator[Task]:
-    """Tasks that fill row-major blocks by offset, small ones together, large ones cut, and add them to `sums`."""
+    """Tasks that fill row-major blocks by offset, small ones together, large ones cut.
+
+    A new file, which reads as zeros where nothing is written, comes with `sums`, to which they are added.
+    """
     ordered = sorted(targets, key=lambda target: target.block.offset)
     for group in packed(computer.runs(ordered), FILLED_AT_ONCE):
         start, stop = range_of(group)
@@ -86,8 +89,10 @@ def _copy(source: int, destination: int, start: int, stop: int, offset: int) -> 
 def _fill(group: Sequence[ElementRun], computer: Computer, destination: int, sums: Sums | None) -> None:
     """Compute adjacent runs of one or more tensors, and write them."""
     for part, content in computer.parts(group):
-        write_all(destination, content.data, part[0].offset)
-        if sums:
+        if sums is None:
+            write_all(destination, content.data, part[0].offset)
+        else:
+            write_over_zeros(destination, content, part[0].offset)
             sums.add(part[0].offset, content.data)
     _write_back(destination, *range_of(group))
 

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from initctl.commit import copy_range, write_all
+from initctl.commit import copy_range, write_all, write_over_zeros
 from initctl.errors import ConflictError, StorageError
 from tests.commit.folders import refusing
 
@@ -155,3 +156,22 @@ def test_items_wider_than_a_byte_are_written_whole(tmp_path: Path):
     with two_files(tmp_path, bytes(20)) as (_, destination):
         write_all(destination, wide, 2)
     assert (tmp_path / "destination").read_bytes() == b"\xff\xff0123456789abcdef\xff\xff"
+
+
+@pytest.mark.parametrize("place", [0, 4095, 4096, 9999])
+def test_a_piece_with_one_byte_that_is_not_zero_is_written_over_zeros(tmp_path: Path, place: int):
+    piece = np.zeros(10_000, np.uint8)
+    piece[place] = 1
+    with open(tmp_path / "new", "w+b") as file:
+        file.truncate(20_000)
+        write_over_zeros(file.fileno(), piece, 5_000)
+    assert (tmp_path / "new").read_bytes() == bytes(5_000) + piece.tobytes() + bytes(5_000)
+
+
+@pytest.mark.parametrize("length", [0, 1, MIB])
+def test_a_piece_of_zeros_takes_no_writing_over_zeros(tmp_path: Path, length: int):
+    with open(tmp_path / "new", "w+b") as file:
+        file.truncate(SIZE)
+        write_over_zeros(file.fileno(), np.zeros(length, np.uint8), 4321)
+        assert os.fstat(file.fileno()).st_blocks == 0
+    assert (tmp_path / "new").read_bytes() == bytes(SIZE)
