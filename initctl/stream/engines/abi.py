@@ -16,7 +16,7 @@ _INTEGER, _NUMBER, _KEY = "i8", "f8", "u8"
 DTYPE = np.dtype(
     [(name, _INTEGER) for name in ("width", "mantissa", "bias", "largest", "overflow", "minus_zero", "reach")]
 )
-"""Bytes of an element; then, for floats of fewer than 32 bits, bits of the mantissa, bias of the exponent, the code of
+"""Bytes of an element; then, for floats of at most 32 bits, bits of the mantissa, bias of the exponent, the code of
 the largest finite number, the code on overflow, and whether -0 exists; and, for all, the bits of the largest finite
 number that float32 has as well, in float32."""
 PARAMETERS = 7
@@ -49,8 +49,8 @@ MOMENTS = np.dtype(
         *((name, _INTEGER) for name in ("lowest", "highest", "nan", "infinite", "zeros", "subnormal")),
     ]
 )
-"""What numbers come to: of the finite ones the sum, and the sum of squared distances from `around` (if that is NaN, it
-becomes a number near the mean); the bits of the smallest and the largest in float32, of negative ones all but the sign
+"""What numbers come to: of the finite ones, the sum of distances from `around` (if that is NaN, it becomes a number
+near the mean), and of their squares; the codes of the smallest and the largest, of negative ones all bits but the sign
 inverted; then how many numbers are NaN, infinite, 0, and smaller than normal ones."""
 
 SIGNATURES = {"fill": "ipptpp", "added": "pippp", "measured": "pipppp", "kth_smallest": "iiiiiiiipp"}

@@ -188,13 +188,13 @@ def dtype_fields(dtype: DType) -> tuple[int, ...]:
     """`dtype` as the kernels know it: see `abi.DTYPE`."""
     import ml_dtypes
 
-    if not dtype.is_floating or dtype.width >= np.dtype(np.float32).itemsize:
+    if not dtype.is_floating or dtype.width > np.dtype(np.float32).itemsize:
         return dtype.width, 0, 0, 0, 0, 0, _bits(LARGEST_FLOAT32)
     kind = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
     with np.errstate(over="ignore"):
         largest, overflow, minus_zero = (
             int.from_bytes(encode(np.array([value], np.float32), dtype).tobytes(), "little")
-            for value in (kind.max, np.finfo(np.float32).max, -0.0)
+            for value in (kind.max, np.inf, -0.0)
         )
     return dtype.width, kind.nmant, 1 - kind.minexp, largest, overflow, minus_zero != 0, _bits(dtype.largest)
 

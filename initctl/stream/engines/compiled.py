@@ -102,7 +102,8 @@ class CompiledEngine(Engine):
         found = np.full(len(runs), np.array(_NOTHING_FOUND, MOMENTS))
         self.call("measured", numbers, len(runs), runs, np.array(dtype_fields(dtype), DTYPE), _scratch(), found)
         ranks = np.stack([found["lowest"], found["highest"]], 1)
-        extremes = np.where(ranks < 0, ranks ^ _HIGHEST, ranks).astype(np.int32).view(np.float32)
+        codes = np.where(ranks < 0, ranks ^ ((1 << (8 * dtype.width - 1)) - 1), ranks).astype(f"i{dtype.width}")
+        extremes = codes.view(dtype.numpy).astype(np.float64)
         return list(map(_moments, (runs[:, 1] - runs[:, 0]).tolist(), found.tolist(), extremes.tolist()))
 
     def compute(self, form: Form, key: Key, start: int, stop: int, out: NDArray[Any], dtype: DType = _FLOAT32) -> None:
@@ -180,9 +181,9 @@ def _moments(count: int, found: tuple[Any, ...], extremes: tuple[float, float]) 
     around, total, squares, _, _, undefined, infinite, zeros, subnormal = found
     if not (finite := count - undefined - infinite):
         return Moments(count, nan=undefined, infinite=infinite)
-    mean = total / finite
-    deviation = max(squares - finite * (mean - around) ** 2, 0.0)
-    return Moments(count, mean, deviation, *extremes, undefined, infinite, zeros, subnormal)
+    distance = total / finite
+    deviation = max(squares - finite * distance**2, 0.0)
+    return Moments(count, around + distance, deviation, *extremes, undefined, infinite, zeros, subnormal)
 
 
 def _scratch() -> NDArray[Any]:

@@ -3,8 +3,9 @@
     compiling.py   how they are compiled, and the formulas that they share with the reference
     casting.py     float32 numbers from and to the elements of a dtype
     filling.py     value stream v1: from words to bytes
+    measuring.py   what stored elements come to: moments, extremes and counts
     ranking.py     the k-th smallest random number of each column of a matrix
-    summing.py     what stored elements come to: sums in order, and moments, extremes and counts
+    summing.py     sums of stored elements in their order
 
 Imported only where object code has to be made anew (see `object_code`).
 
@@ -22,8 +23,9 @@ from numba import cfunc, types
 
 from initctl.stream.engines import abi
 from initctl.stream.engines.kernels.filling import fill
+from initctl.stream.engines.kernels.measuring import measured
 from initctl.stream.engines.kernels.ranking import kth_smallest
-from initctl.stream.engines.kernels.summing import added, measured
+from initctl.stream.engines.kernels.summing import added
 
 if TYPE_CHECKING:
     from collections.abc import Callable

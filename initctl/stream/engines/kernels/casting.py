@@ -11,6 +11,7 @@ from initctl.stream.engines.kernels.compiling import (
     each,
     f32,
     f64,
+    i32,
     inlined,
     loop,
     u8,
@@ -82,20 +83,31 @@ def store(values, dtype, out, place):
 
 
 @loop
-def _widen(codes, dtype, values):
+def widen(codes, dtype, values):
     """Exactly to float32, a float of fewer bits; what is not finite becomes NaN."""
     mantissa, bias = dtype.mantissa, dtype.bias
     largest, has_minus_zero = u32(dtype.largest), u32(dtype.minus_zero)
     shift, sign_shift = u32(MANTISSA_BITS - mantissa), u32(32 - 8 * dtype.width)
     sign_bit = u32(u32(1) << u32(8 * dtype.width - 1))
-    unit = u32((254 - bias) << MANTISSA_BITS).view(f32)
+    rebias, smallest_normal = u32((127 - bias) << MANTISSA_BITS), u32(1 << mantissa)
+    step = u32((128 - bias - mantissa) << MANTISSA_BITS).view(f32)  # between subnormal numbers
     for i in range(codes.size):
         code = u32(codes[i])
         magnitude = u32(code & u32(sign_bit - u32(1)))
-        size = f32(u32(magnitude << shift).view(f32) * unit).view(u32)
+        subnormal, normal = f32(f32(i32(magnitude)) * step).view(u32), u32(u32(magnitude << shift) + rebias)
+        size = subnormal if magnitude < smallest_normal else normal
         is_number = magnitude <= largest and (has_minus_zero != u32(0) or code != sign_bit)
         sign = u32(u32(code & sign_bit) << sign_shift)
         values[i] = u32(size | sign if is_number else _NAN).view(f32)
+
+
+@loop
+def widen_halves(codes, dtype, values):
+    """The same for 16 bits."""
+    if dtype.bias == 127:
+        _from_bfloat16s(codes, values)
+    else:
+        widen(codes, dtype, values)
 
 
 @loop
@@ -104,9 +116,7 @@ def load(stored, place, dtype, values):
     width, stop = dtype.width, place + values.size
     if width == 4:
         copy(carray(stored, stop, f32)[place:], values)
-    elif width == 2 and dtype.bias == 127:
-        _from_bfloat16s(carray(stored, stop, u16)[place:], values)
     elif width == 2:
-        _widen(carray(stored, stop, u16)[place:], dtype, values)
+        widen_halves(carray(stored, stop, u16)[place:], dtype, values)
     else:
-        _widen(carray(stored, stop, u8)[place:], dtype, values)
+        widen(carray(stored, stop, u8)[place:], dtype, values)

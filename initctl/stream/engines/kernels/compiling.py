@@ -8,7 +8,8 @@ from numba import njit
 from initctl.stream import elementary, elementary64, philox
 from initctl.stream.elementary import rebuilt
 
-f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
+f32, f64 = np.float32, np.float64
+i8, i16, i32, i64 = np.int8, np.int16, np.int32, np.int64
 u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
 
 MANTISSA_BITS = int(elementary.MANTISSA_BITS)

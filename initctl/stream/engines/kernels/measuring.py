@@ -1,0 +1,229 @@
+"""What stored elements come to: moments, extremes and counts. See `abi.MOMENTS`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray
+
+from initctl.stream.engines import abi
+from initctl.stream.engines.abi import TILE
+from initctl.stream.engines.kernels.casting import widen, widen_halves
+from initctl.stream.engines.kernels.compiling import (
+    MANTISSA_BITS,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i64,
+    inlined,
+    loop,
+    u8,
+    u16,
+    u32,
+    u64,
+)
+from initctl.stream.philox import LANES
+
+_WHOLE = LANES * TILE
+_LEAST, _MOST = u32(0x322BCC77), u32(0x5D5E0B6B)
+"""1e-8 and 1e18, in bits: in float32, squares of numbers between them neither vanish nor overflow."""
+_MOST_AROUND = 1e18
+_FLOAT32_BIAS = 127
+_AT_ONCE = 512
+"""Sums that are kept side by side: enough for vectors, few enough to stay in the first cache with what they add up."""
+
+
+@loop
+def _mean(values):
+    total = 0.0
+    for i in range(values.size):
+        total += f64(values[i])
+    return total / values.size
+
+
+@loop
+def _add(values, around, totals, squares):
+    """To each place of `totals` the distance of a value from `around`, and to that of `squares` its square."""
+    for i in range(values.size):
+        distance = f64(values[i]) - around
+        totals[i] += distance
+        squares[i] += distance * distance
+
+
+@inlined
+def _sum_of_eight(a, b, c, d, e, f, g, h):
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@loop
+def _add_of_eight(values, around, totals, squares):
+    """The same for eight times as many values: those of one place together, in float32."""
+    n = u64(values.size) >> u64(3)
+    for i in range(n):
+        a, b, c, d = values[i], values[i + n], values[i + u64(2) * n], values[i + u64(3) * n]
+        e, f, g, h = values[i + u64(4) * n], values[i + u64(5) * n], values[i + u64(6) * n], values[i + u64(7) * n]
+        a, b, c, d = a - around, b - around, c - around, d - around
+        e, f, g, h = e - around, f - around, g - around, h - around
+        totals[i] += f64(_sum_of_eight(a, b, c, d, e, f, g, h))
+        squares[i] += f64(_sum_of_eight(a * a, b * b, c * c, d * d, e * e, f * f, g * g, h * h))
+
+
+@loop
+def _add_values(values, has_squares, scratch, found):
+    """Add to the sums finite `values`. `has_squares` says whether float32 has the square of the largest."""
+    if found.around != found.around:
+        found.around = f64(f32(_mean(values)))
+    if has_squares and values.size == _WHOLE and abs(found.around) < _MOST_AROUND:
+        _add_of_eight(values, f32(found.around), scratch.doubles[0], scratch.doubles[1])
+    else:
+        for first in range(0, values.size, _AT_ONCE):
+            _add(values[first : first + _AT_ONCE], found.around, scratch.doubles[0], scratch.doubles[1])
+
+
+@loop
+def _has_squares(largest, dtype):
+    """Whether the square of the number with the code `largest` is a normal float32, or that of any number is."""
+    return dtype.bias != _FLOAT32_BIAS or _LEAST < u32(largest << (MANTISSA_BITS - dtype.mantissa)) < _MOST
+
+
+def _extremes_of(signed):
+    """The loop that finds the smallest and the largest code as whole numbers in the order of what they stand for, and
+    the smallest magnitude.
+    """
+    magnitudes, shift = signed(np.iinfo(signed).max), signed(np.iinfo(signed).bits - 1)
+
+    @loop
+    def extremes(codes):
+        lowest, highest, least = magnitudes, signed(~magnitudes), magnitudes
+        for i in range(codes.size):
+            code = signed(codes[i])
+            rank = signed(code ^ signed(signed(code >> shift) & magnitudes))
+            lowest, highest = min(lowest, rank), max(highest, rank)
+            least = min(least, signed(code & magnitudes))
+        return i64(lowest), i64(highest), i64(least)
+
+    return extremes
+
+
+def _number_below(unsigned, counter):
+    """The loop that counts magnitudes below a limit, in numbers of type `counter`: it has room for those of a tile."""
+    magnitudes = unsigned(np.iinfo(unsigned).max >> 1)
+
+    @loop
+    def number_below(codes, limit):
+        count = counter(0)
+        for i in range(codes.size):
+            count = counter(count + counter(unsigned(codes[i] & magnitudes) < unsigned(limit)))
+        return i64(count)
+
+    return number_below
+
+
+def _keep_finite(unsigned):
+    """The loop that puts finite numbers together in `kept`, returns how many they are, and counts the others."""
+    magnitudes = unsigned(np.iinfo(unsigned).max >> 1)
+    minus_zero = unsigned(magnitudes + 1)
+
+    @loop
+    def keep_finite(codes, dtype, kept, found):
+        count, has_infinity = 0, dtype.overflow & ((1 << dtype.mantissa) - 1) == 0
+        for i in range(codes.size):
+            code = unsigned(codes[i])
+            magnitude = i64(code & magnitudes)
+            if magnitude <= dtype.largest and (dtype.minus_zero != 0 or code != minus_zero):
+                kept[count] = code
+                count += 1
+            elif has_infinity and magnitude == dtype.overflow:
+                found.infinite += 1
+            else:
+                found.nan += 1
+        return count
+
+    return keep_finite
+
+
+def _measuring(signed, unsigned, counter, as_reals):
+    """The loop that measures floats of one width by their codes, whole numbers that are `signed` or `unsigned`.
+
+    `as_reals` gives them as float32.
+    """
+    extremes, number_below, keep_finite = _extremes_of(signed), _number_below(unsigned, counter), _keep_finite(unsigned)
+
+    @loop
+    def add_finite(codes, extent, dtype, scratch, found):
+        """Add what the codes of finite numbers come to, whose extremes are `extent`."""
+        lowest, highest, least = extent
+        if least < 1 << dtype.mantissa:
+            zeros = number_below(codes, 1)
+            found.zeros += zeros
+            found.subnormal += number_below(codes, 1 << dtype.mantissa) - zeros
+        found.lowest, found.highest = min(found.lowest, lowest), max(found.highest, highest)
+        values = as_reals(codes, dtype, scratch.reals[0][: codes.size])
+        _add_values(values, _has_squares(max(highest, ~lowest), dtype), scratch, found)
+
+    @loop
+    def measure(codes, dtype, scratch, found):
+        """Add what `codes` come to. A type without -0 may have NaN in its place."""
+        extent = extremes(codes)
+        lowest, highest, least = extent
+        if max(highest, ~lowest) <= dtype.largest and (dtype.minus_zero != 0 or least > 0):
+            add_finite(codes, extent, dtype, scratch, found)
+            return
+        kept = scratch.words.view(unsigned)[: codes.size]
+        count = keep_finite(codes, dtype, kept, found)
+        if count:
+            add_finite(kept[:count], extremes(kept[:count]), dtype, scratch, found)
+
+    return measure
+
+
+@loop
+def _floats(codes, dtype, values):  # noqa: ARG001 - each of the three is called alike
+    return codes.view(f32)
+
+
+@loop
+def _halves(codes, dtype, values):
+    widen_halves(codes, dtype, values)
+    return values
+
+
+@loop
+def _quarters(codes, dtype, values):
+    widen(codes, dtype, values)
+    return values
+
+
+_measure_floats, _measure_halves, _measure_quarters = map(
+    _measuring, (i32, i16, i8), (u32, u16, u8), (u32, u16, u32), (_floats, _halves, _quarters)
+)
+
+
+@loop
+def _measure(stored, start, stop, dtype, scratch, found):
+    """Add to `found` what the elements from number `start` to `stop` come to."""
+    used = min(stop - start, _AT_ONCE)
+    scratch.doubles[0][:used] = 0.0
+    scratch.doubles[1][:used] = 0.0
+    for first in range(start, stop, _WHOLE):
+        last = min(first + _WHOLE, stop)
+        if dtype.width == 4:
+            _measure_floats(carray(stored, last, u32)[first:], dtype, scratch, found)
+        elif dtype.width == 2:
+            _measure_halves(carray(stored, last, u16)[first:], dtype, scratch, found)
+        else:
+            _measure_quarters(carray(stored, last, u8)[first:], dtype, scratch, found)
+    for i in range(used):
+        found.total += scratch.doubles[0][i]
+        found.squares += scratch.doubles[1][i]
+
+
+def measured(stored, count, bounds, dtype, scratch, found):
+    """Add to each of `found` what elements of at most 32 bits come to: see `abi.MOMENTS`. There are `count` runs of
+    them, each from one of its `bounds` to the other.
+    """
+    dtype, scratch = carray(dtype, 1, abi.DTYPE)[0], carray(scratch, 1, abi.SCRATCH)[0]
+    bounds, found = carray(bounds, (count, 2), i64), carray(found, count, abi.MOMENTS)
+    for run in range(count):
+        _measure(stored, bounds[run, 0], bounds[run, 1], dtype, scratch, found[run])
