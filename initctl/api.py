@@ -1,4 +1,4 @@
-"""The library's face: plan, apply, verify, inspect, stats. The command line is a thin layer over these."""
+"""The library's face: plan, apply, verify, inspect, stats, diff. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from initctl.applied import Applied
     from initctl.audit import Verification
+    from initctl.differences import Differences
     from initctl.events import Event
     from initctl.execution import Conversion
     from initctl.execution.output_format import FormatChoice
@@ -221,14 +222,58 @@ def stats(
         ConflictError: the checkpoint changed while it was read.
         StorageError: the checkpoint cannot be read to its end.
     """
+    from initctl.selecting import selected
     from initctl.statistics import Statistics, measured
-    from initctl.statistics.selecting import selected
     from initctl.threads import processors
 
     threads = counting("threads", threads) or processors()
     table = inspect(checkpoint, root=root, component=component)
     tensors = selected(table, patterns)
     return Statistics(table, measured(table, tensors, digest=digest, threads=threads, on_event=on_event))
+
+
+def diff(
+    a: Path,
+    b: Path,
+    patterns: Sequence[str] = (),
+    *,
+    root: str | None = None,
+    other_root: str | None = None,
+    component: str | None = None,
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Differences:
+    """In what checkpoint `b` differs from checkpoint `a`, whatever their formats and shards are: tensors, metadata and,
+    of two directories, other files. Nothing is written.
+
+    Tensors are held against each other by their names. Bytes are compared first; the numbers of what differs are
+    computed in float64. An element changed if its bits did, so -0 is not 0; if the dtype changed, numbers are compared.
+
+    Args:
+        a, b: as for `inspect`.
+        patterns: as for `stats`; each must match a tensor of either. Without them, tensors outside of the roots are
+            compared as well, if both have any.
+        root: as for `inspect`, for both.
+        other_root: the root of `b`, if that is another.
+        component: as for `inspect`, for those of both that are directories.
+        threads, on_event: as for `apply`.
+
+    Raises:
+        UsageError, InputError, FitError: as for `stats`.
+        ConflictError: a checkpoint changed while it was read.
+        StorageError: a checkpoint cannot be read to its end.
+    """
+    from initctl.differences import differences
+    from initctl.threads import processors
+
+    threads = counting("threads", threads) or processors()
+    roots = root, root if other_root is None else other_root
+    is_directory = os.path.isdir(a), os.path.isdir(b)
+    one, other = (
+        inspect(path, root=root, component=component if is_one or not any(is_directory) else None)
+        for path, root, is_one in zip((a, b), roots, is_directory, strict=True)
+    )
+    return differences(one, other, patterns, threads=threads, on_event=on_event)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from initctl.commit import read_into
+from initctl.dtypes import BY_NAME
 from initctl.errors import ConflictError
 from initctl.layout import boxes
 from initctl.layout.order import TileOrder
 from initctl.stream import RevisingLaw
+from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,12 +29,15 @@ if TYPE_CHECKING:
     from initctl.layout import Box
     from initctl.planning import Plan
     from initctl.stream import Source
-    from initctl.tensors import Block, TensorPart, TensorSpec
+    from initctl.tensors import Block, TensorPart
 
 _MOST_OPEN = 32
 """Files that stay open."""
 _NATIVE = ("integer", "bool")
 """Kinds of dtypes whose numbers are read as they are: float32 could not hold them all."""
+_BYTE = BY_NAME["uint8"]
+_WIDE = 8
+"""Bytes that are compared at a time."""
 
 
 class TensorReader:
@@ -140,6 +146,25 @@ def read_tile(descriptor: int, tile: Block, width: int) -> NDArray[np.uint8]:
     order = TileOrder.of(tile.distinct, width)
     content = [near.picked(read_array(descriptor, near.start, near.stop)) for near in order.near_runs]
     return order.as_in_tensor(np.concatenate(content), tile.shape)
+
+
+def equal(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether two arrays of as many bytes are equal: compared as wide numbers, in memory that is aligned or not."""
+    wide = one.size // _WIDE * _WIDE
+    return np.array_equal(one[:wide].view(np.uint64), other[:wide].view(np.uint64)) and np.array_equal(
+        one[wide:], other[wide:]
+    )
+
+
+def in_numbers(tensor: TensorSpec) -> TensorSpec:
+    """`tensor`; if its elements are not numbers by themselves, as the whole numbers that are stored for them."""
+    match tensor.dtype.kind:
+        case "quantized":
+            return replace(tensor, dtype=BY_NAME["int32"] if tensor.dtype.bits > _BYTE.bits else _BYTE)
+        case "packed" if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
+            (block,) = tensor.blocks
+            return TensorSpec.contiguous(tensor.name, _BYTE, (tensor.nbytes,), block.file, block.offset)
+    return tensor
 
 
 class OldTensor(NamedTuple):

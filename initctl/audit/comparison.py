@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from math import prod
@@ -13,9 +12,8 @@ import numpy as np
 
 from initctl.audit.verification import Difference
 from initctl.commit import read_into
-from initctl.dtypes import BY_NAME
 from initctl.filling import packed, range_of
-from initctl.tensors import TensorSpec
+from initctl.reading import equal
 from initctl.workers import Task
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from initctl.filling import Computer, ElementRun, TargetBlock
     from initctl.reading import TensorReader
-    from initctl.tensors import TensorPart
+    from initctl.tensors import TensorPart, TensorSpec
 
     Bytes = NDArray[np.uint8]
 
@@ -33,17 +31,6 @@ _COMPARED_AT_ONCE = 4 << 20
 """Bytes of tensors that one task compares."""
 _SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
 """A sample is taken in ranges. This is the least number of elements in each, and about the most ranges."""
-_BYTE = BY_NAME["uint8"]
-_WIDE = 8
-"""Bytes that are compared at a time."""
-
-
-def equal(one: Bytes, other: Bytes) -> bool:
-    """Whether two arrays of as many bytes are equal: compared as wide numbers, in memory that is aligned or not."""
-    wide = one.size // _WIDE * _WIDE
-    return np.array_equal(one[:wide].view(np.uint64), other[:wide].view(np.uint64)) and np.array_equal(
-        one[wide:], other[wide:]
-    )
 
 
 class Place(NamedTuple):
@@ -141,17 +128,6 @@ class Comparison:
         """The first of `tensor`, if there is one."""
         _, found = self._found.get(id(tensor), (0, None))
         return found
-
-
-def in_numbers(tensor: TensorSpec) -> TensorSpec:
-    """`tensor`; if its elements are not numbers by themselves, as the whole numbers that are stored for them."""
-    match tensor.dtype.kind:
-        case "quantized":
-            return replace(tensor, dtype=BY_NAME["int32"] if tensor.dtype.bits > _BYTE.bits else _BYTE)
-        case "packed" if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
-            (block,) = tensor.blocks
-            return TensorSpec.contiguous(tensor.name, _BYTE, (tensor.nbytes,), block.file, block.offset)
-    return tensor
 
 
 def ranges(start: int, stop: int, sample: int | None) -> Iterator[tuple[int, int]]:

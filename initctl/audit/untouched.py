@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initctl.audit.comparison import equal, ranges
+from initctl.audit.comparison import ranges
 from initctl.audit.verification import FileDifference
 from initctl.commit import read_into
 from initctl.filling import FilledFile, targets_by_file
 from initctl.layout import ByteRange, common, joined, overlap, uncovered
+from initctl.reading import equal
 from initctl.workers import Task
 
 if TYPE_CHECKING:

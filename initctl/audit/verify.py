@@ -9,7 +9,7 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from initctl.audit.comparison import Comparison, Expected, Place, in_numbers
+from initctl.audit.comparison import Comparison, Expected, Place
 from initctl.audit.damage import Damage
 from initctl.audit.layout import by_name, by_place, faults, is_laid_out_alike, may_be_converted, metadata_faults
 from initctl.audit.untouched import Untouched, within
@@ -17,7 +17,7 @@ from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, needs_preparing
 from initctl.planning.plan import untouched
-from initctl.reading import TensorReader, olds
+from initctl.reading import TensorReader, in_numbers, olds
 from initctl.stream import RevisingLaw, WholeLaw
 from initctl.tensors import TensorPart
 from initctl.workers import Workers

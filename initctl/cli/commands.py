@@ -16,6 +16,7 @@ SUMMARIES = {
     "verify": "Check that a checkpoint holds exactly what the rules give.",
     "inspect": "List the tensors of a checkpoint.",
     "stats": "Show what tensors hold, in numbers.",
+    "diff": "Show in what two checkpoints differ.",
     "initializers": "List the initializers, or explain one.",
     "presets": "List the presets, or print one as a recipe.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",

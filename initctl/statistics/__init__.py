@@ -1,6 +1,5 @@
 """What tensors hold, in numbers: measured piece by piece, in memory that does not grow with them.
 
-selecting.py    which tensors patterns take
 measuring.py    tensors → what each holds
 tensor.py       what one holds: moments, counts, a histogram, a digest
 histogram.py    how many numbers are where, and that as blocks

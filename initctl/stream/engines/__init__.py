@@ -9,6 +9,7 @@
     object_code.py    their machine code: made once, cached, loaded without Numba
     device.py         torch operations, on a GPU: the same bits
     moments.py        what stored numbers come to
+    distances.py      how far apart stored numbers are
     selfcheck.py      an engine held to the reference, before it is used
     choosing.py       which of them does a piece of work, and why
 
@@ -17,7 +18,8 @@ decomposition alone is equal to rounding only.
 """
 
 from initctl.stream.engines.choosing import Choice, Work, choose
+from initctl.stream.engines.distances import Distance
 from initctl.stream.engines.engine import Engine, LawRun, Unusable
 from initctl.stream.engines.moments import Moments
 
-__all__ = ["Choice", "Engine", "LawRun", "Moments", "Unusable", "Work", "choose"]
+__all__ = ["Choice", "Distance", "Engine", "LawRun", "Moments", "Unusable", "Work", "choose"]

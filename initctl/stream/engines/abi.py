@@ -53,5 +53,19 @@ MOMENTS = np.dtype(
 near the mean), and of their squares; the codes of the smallest and the largest, of negative ones all bits but the sign
 inverted; then how many numbers are NaN, infinite, 0, and smaller than normal ones."""
 
-SIGNATURES = {"fill": "ipptpp", "added": "pippp", "measured": "pipppp", "kth_smallest": "iiiiiiiipp"}
+DISTANCE = np.dtype(
+    [
+        ("finite", _INTEGER),
+        *((name, _NUMBER) for name in ("largest", "total", "squares", "one", "other", "products")),
+    ]
+)
+"""How far apart elements are: the fields of `Distance`."""
+
+SIGNATURES = {
+    "fill": "ipptpp",
+    "added": "pippp",
+    "measured": "pipppp",
+    "distance": "ppipppp",
+    "kth_smallest": "iiiiiiiipp",
+}
 """The kernels' parameters: whole numbers (`i`), addresses (`p`), and addresses of addresses (`t`)."""

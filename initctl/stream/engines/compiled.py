@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from initctl.dtypes import BY_NAME
 from initctl.stream.draws import Draws
-from initctl.stream.engines.abi import DTYPE, GIVEN, MOMENTS, NORMAL, SCRATCH, UNDRAWN, WORDS
+from initctl.stream.engines.abi import DISTANCE, DTYPE, GIVEN, MOMENTS, NORMAL, SCRATCH, UNDRAWN, WORDS
 from initctl.stream.engines.batch import Batch, Form, dtype_fields
+from initctl.stream.engines.distances import Distance
 from initctl.stream.engines.engine import Engine, LawRun
 from initctl.stream.engines.moments import Moments
 from initctl.stream.engines.object_code import kernels
@@ -106,6 +108,13 @@ class CompiledEngine(Engine):
         extremes = codes.view(dtype.numpy).astype(np.float64)
         return list(map(_moments, (runs[:, 1] - runs[:, 0]).tolist(), found.tolist(), extremes.tolist()))
 
+    def distance(self, one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType) -> Distance:
+        if not all(d.kind == "float" and d.width <= _FLOAT32.width for d in (dtype, other_dtype)):
+            return super().distance(one, dtype, other, other_dtype)
+        found = np.zeros((), DISTANCE)
+        self.call("distance", one, other, one.size, _fields(dtype), _fields(other_dtype), _scratch(), found)
+        return Distance(*found.item())
+
     def compute(self, form: Form, key: Key, start: int, stop: int, out: NDArray[Any], dtype: DType = _FLOAT32) -> None:
         """Write the numbers from `start` to `stop` of a law."""
         batch = Batch()
@@ -184,6 +193,12 @@ def _moments(count: int, found: tuple[Any, ...], extremes: tuple[float, float]) 
     distance = total / finite
     deviation = max(squares - finite * distance**2, 0.0)
     return Moments(count, around + distance, deviation, *extremes, undefined, infinite, zeros, subnormal)
+
+
+@cache
+def _fields(dtype: DType) -> NDArray[Any]:
+    """`dtype` as the kernels know it."""
+    return np.array(dtype_fields(dtype), DTYPE)
 
 
 def _scratch() -> NDArray[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from initctl.stream.deterministic_laws import Constant, Diagonals
 from initctl.stream.draws import Draws
+from initctl.stream.engines.distances import Distance, distance_of
 from initctl.stream.engines.moments import moments_of
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.protocols import FromOld, Overflow
@@ -109,6 +110,14 @@ class Engine:
         other.
         """
         return [moments_of(numbers[start:stop], dtype) for start, stop in bounds]
+
+    def distance(self, one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType) -> Distance:
+        """How far apart two runs of stored numbers are, parts of as many elements of one dtype and of the other."""
+        found, step, other_step = Distance(), _AT_ONCE * dtype.parts, _AT_ONCE * other_dtype.parts
+        for place in range(-(-one.size // step)):
+            some, others = one[place * step :][:step], other[place * other_step :][:other_step]
+            found += distance_of(some, dtype, others, other_dtype)
+        return found
 
     def encode(self, values: NDArray[Any], dtype: DType, out: Bytes) -> None:
         """Write finite `values` into `out` as elements of `dtype`."""

@@ -83,6 +83,8 @@ def gives_reference_bits(engine: Engine) -> bool:
             return False
         if not _measure_alike(reference, engine, held.numbers, dtype):
             return False
+        if not _compare_alike(reference, engine, held.numbers, dtype):
+            return False
         cases = (*product(_LAWS, [_ELEMENTS]), *product(_matrix_laws(cutoffs, held), [range(3, _COUNT)]))
         if not all(_fill_alike(reference, engine, law, key, elements, dtype) for law, elements in cases):
             return False
@@ -110,10 +112,20 @@ def _fill_alike(one: Engine, other: Engine, law: Law, key: Key, elements: range,
     return np.array_equal(ours, theirs)
 
 
+def _unusual(dtype: DType) -> NDArray[Any]:
+    return np.array([np.nan, np.inf, -np.inf, 0, -0.0, -1e-7, 1e-41], np.float32).astype(dtype.numpy)
+
+
+def _compare_alike(one: Engine, other: Engine, numbers: NDArray[Any], dtype: DType) -> bool:
+    """Whether both find the same distances, but for rounding."""
+    some, others = np.concatenate([numbers, _unusual(dtype)]), np.concatenate([_unusual(dtype), numbers])
+    mine, theirs = (engine.distance(some, dtype, others, dtype) for engine in (one, other))
+    return mine[0] == theirs[0] and np.allclose(mine, theirs, rtol=_ROUNDING, atol=0)
+
+
 def _measure_alike(one: Engine, other: Engine, numbers: NDArray[Any], dtype: DType) -> bool:
     """Whether both count alike, and give the same moments but for rounding."""
-    unusual = np.array([np.nan, np.inf, -np.inf, 0, -0.0, -1e-7, 1e-41], np.float32).astype(dtype.numpy)
-    together = np.concatenate([numbers, unusual])
+    together = np.concatenate([numbers, _unusual(dtype)])
     (mine,), (theirs,) = (engine.measured(together, dtype, [(1, together.size)]) for engine in (one, other))
     distances = abs(mine.mean - theirs.mean), abs(mine.std - theirs.std)
     return mine[:1] + mine[3:] == theirs[:1] + theirs[3:] and max(distances) < _ROUNDING * mine.std

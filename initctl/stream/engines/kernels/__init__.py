@@ -2,6 +2,7 @@
 
     compiling.py   how they are compiled, and the formulas that they share with the reference
     casting.py     float32 numbers from and to the elements of a dtype
+    distances.py   how far apart the elements of two tensors are
     filling.py     value stream v1: from words to bytes
     measuring.py   what stored elements come to: moments, extremes and counts
     ranking.py     the k-th smallest random number of each column of a matrix
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from numba import cfunc, types
 
 from initctl.stream.engines import abi
+from initctl.stream.engines.kernels.distances import distance
 from initctl.stream.engines.kernels.filling import fill
 from initctl.stream.engines.kernels.measuring import measured
 from initctl.stream.engines.kernels.ranking import kth_smallest
@@ -41,5 +43,5 @@ def _exported(kernel: Callable[..., None]) -> CFunc:
     return function
 
 
-KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, measured, kth_smallest)}
+KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, measured, distance, kth_smallest)}
 """Each kernel as a function with the calling convention of C."""

@@ -1,4 +1,4 @@
-"""Which tensors of a checkpoint patterns take."""
+"""Which tensors patterns take."""
 
 from __future__ import annotations
 
@@ -16,17 +16,25 @@ if TYPE_CHECKING:
 def selected(checkpoint: Checkpoint, patterns: Sequence[str]) -> tuple[TensorSpec, ...]:
     """The tensors whose names match one of `patterns`, in order; all of them if there are no patterns.
 
+    Raises what `selected_names` does.
+    """
+    found = selected_names([tensor.name for tensor in checkpoint.tensors], patterns)
+    return tuple(tensor for tensor in checkpoint.tensors if tensor.name in found)
+
+
+def selected_names(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """Those of `names` that match one of `patterns`; all of them if there are no patterns.
+
     Raises `RuleError` if one is not a pattern, `UsageError` if it takes rows or is given without a list, and `FitError`
     if it matches nothing.
     """
     if isinstance(patterns, str):
         raise UsageError(Problem("usage.patterns", "patterns: one was given", "give a list of them"))
     if not patterns:
-        return checkpoint.tensors
+        return set(names)
     from initctl.planning.near_misses import hint_for
     from initctl.rules import highest_numbers, parse_selector
 
-    names = [tensor.name for tensor in checkpoint.tensors]
     highest = highest_numbers(names)
     found: set[str] = set()
     for pattern in patterns:
@@ -39,4 +47,4 @@ def selected(checkpoint: Checkpoint, patterns: Sequence[str]) -> tuple[TensorSpe
                 Problem("pattern.unused", f"pattern {shown(pattern)}: matches no tensor", hint_for(pattern, names))
             )
         found.update(matching)
-    return tuple(tensor for tensor in checkpoint.tensors if tensor.name in found)
+    return found

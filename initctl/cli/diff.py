@@ -1,0 +1,46 @@
+"""`initctl diff`: in what two checkpoints differ."""
+
+from __future__ import annotations
+
+import typer
+
+import initctl
+from initctl.cli.options import COMPONENT, ROOT, UNFOLD, grouped
+from initctl.cli.output import Output
+
+
+@grouped
+def diff(
+    a: str = typer.Argument(..., metavar="A", help="A checkpoint."),
+    b: str = typer.Argument(..., metavar="B", help="Another one, in any format."),
+    patterns: list[str] = typer.Argument(None, metavar="PATTERN", help="Which tensors; default: all, and other files."),
+    *,
+    root: str | None = ROOT,
+    other_root: str | None = typer.Option(
+        None, "--other-root", metavar="KEYS", help="Where the state dict of B is; default: as --root says."
+    ),
+    component: str | None = COMPONENT,
+    unfold: bool = UNFOLD,
+    out: Output,
+) -> None:
+    """Show in what two checkpoints differ.
+
+    Tensors are compared by name, whatever files they are in: first their bytes, then the numbers of those that differ.
+    Metadata is compared too if the formats are the same, and other files if both are directories. If anything differs,
+    the status is 1.
+
+    Example: initctl diff before.safetensors after.safetensors '*.weight'
+    """
+    with out.events("comparing") as on_event:
+        found = initctl.diff(
+            a,
+            b,
+            patterns,
+            root=root,
+            other_root=other_root,
+            component=component,
+            threads=out.threads,
+            on_event=on_event,
+        )
+    out.warn((*found.a.warnings, *found.b.warnings))
+    out.result("diff", found.to_json, lambda: found.report(unfold=unfold), holds=not found.differ)

@@ -1,0 +1,45 @@
+"""Two checkpoints → all that differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.differences.comparing import compared
+from initctl.differences.metadata import changed_metadata
+from initctl.differences.pairing import Paired, paired_files, paired_tensors
+from initctl.differences.result import Differences
+from initctl.reading import TensorReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from initctl.events import Progress
+    from initctl.formats import Checkpoint, CheckpointFile
+
+
+def differences(
+    a: Checkpoint,
+    b: Checkpoint,
+    patterns: Sequence[str],
+    *,
+    threads: int,
+    on_event: Callable[[Progress], None] | None = None,
+) -> Differences:
+    """In what `b` differs from `a`. With `patterns`, it is only tensors whose names match one of them.
+
+    Raises what `selected_names` and `compared` do.
+    """
+    tensors = paired_tensors(a, b, patterns)
+    files, metadata = (Paired(), ()) if patterns else (paired_files(a, b), changed_metadata(a, b))
+    with TensorReader(a, _others(a, files)) as one, TensorReader(b, _others(b, files)) as other:
+        found = compared([*tensors.pairs, *files.pairs], one, other, threads=threads, on_event=on_event)
+    for checkpoint in (a, b):
+        checkpoint.check_unchanged((*checkpoint.files, *_others(checkpoint, files)))
+    number = len(tensors.pairs)
+    return Differences(a, b, tensors, tuple(found[:number]), files, tuple(found[number:]), metadata)
+
+
+def _others(checkpoint: Checkpoint, files: Paired) -> Iterator[CheckpointFile]:
+    """The other files of a checkpoint that are compared."""
+    names = {pair.name for pair in files.pairs}
+    return (file for file in (checkpoint.other_files if names else ()) if file.name in names)

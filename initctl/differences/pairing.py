@@ -1,0 +1,122 @@
+"""Which tensors of two checkpoints, and which of their other files, are held against each other."""
+
+from __future__ import annotations
+
+from operator import add
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from initctl.dtypes import BY_NAME
+from initctl.selecting import selected_names
+from initctl.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from initctl.formats import Checkpoint
+
+    Kind = Literal["values", "dtype", "shape"]
+
+_BYTE = BY_NAME["uint8"]
+_OF_CODES = ("packed", "quantized")
+
+
+class Pair(NamedTuple):
+    """What is called `name` in both: the `one`, and the `other`. If it `is_of_bytes`, these are not numbers."""
+
+    name: str
+    one: TensorSpec
+    other: TensorSpec
+    is_of_bytes: bool
+
+    @property
+    def kind(self) -> Kind:
+        """What differs, if anything does: the shape, else the dtype, else only values."""
+        if self.one.shape != self.other.shape:
+            return "shape"
+        return "values" if self.one.dtype == self.other.dtype else "dtype"
+
+    @property
+    def unreadable(self) -> str | None:
+        """Why elements cannot be compared, if they cannot."""
+        if self.kind == "dtype":
+            codes = [tensor.dtype.name for tensor in (self.one, self.other) if tensor.dtype.kind in _OF_CODES]
+            if codes:
+                return f"{codes[0]}: its bytes are codes"
+        return self.one.unwritable or self.other.unwritable
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether elements can be held against each other, one by one."""
+        return self.kind != "shape" and not self.unreadable
+
+
+class Paired(NamedTuple):
+    """What two checkpoints have in common, in the order of the first, and what is in one of them only."""
+
+    pairs: tuple[Pair, ...] = ()
+    only_one: tuple[TensorSpec, ...] = ()
+    only_other: tuple[TensorSpec, ...] = ()
+
+    def __add__(self, other: Paired) -> Paired:  # type: ignore[override]
+        return Paired(*map(add, self, other))
+
+    @property
+    def names(self) -> list[str]:
+        return [each.name for group in self for each in group]
+
+    def taking(self, names: set[str]) -> Paired:
+        """What of it has one of `names`."""
+        pairs = tuple(pair for pair in self.pairs if pair.name in names)
+        one, other = (tuple(tensor for tensor in group if tensor.name in names) for group in self[1:])
+        return Paired(pairs, one, other)
+
+
+def paired_tensors(one: Checkpoint, other: Checkpoint, patterns: Sequence[str]) -> Paired:
+    """Tensors by their names: those that match one of `patterns`; or all, if there are no patterns.
+
+    If both have tensors outside of their roots, these are compared by their whole names. Raises what `selected_names`
+    does: a pattern must match a name of either.
+    """
+    found = _paired(one.tensors, other.tensors)
+    if patterns:
+        return found.taking(selected_names(found.names, patterns))
+    return found + _paired(one.outside, other.outside) if one.outside and other.outside else found
+
+
+def paired_files(one: Checkpoint, other: Checkpoint) -> Paired:
+    """The other files of two directories, as tensors of bytes. Hidden ones are left out.
+
+    Raises `InputError` if a folder cannot be read.
+    """
+    if not (one.is_directory and other.is_directory):
+        return Paired()
+    return _paired(_files(one), _files(other), are_bytes=True)
+
+
+def _paired(one: Sequence[TensorSpec], other: Sequence[TensorSpec], *, are_bytes: bool = False) -> Paired:
+    """By name. A name that a file only notes, of a tied tensor, counts where the other has a tensor of that name."""
+    ones, others = _by_name(one), _by_name(other)
+    names = dict.fromkeys(tensor.name for tensor in (*one, *other))
+    return Paired(
+        tuple(
+            Pair(name, ones[name], others[name], are_bytes or ones[name].dtype.kind in _OF_CODES)
+            for name in names
+            if name in ones and name in others
+        ),
+        tuple(tensor for tensor in one if tensor.name not in others),
+        tuple(tensor for tensor in other if tensor.name not in ones),
+    )
+
+
+def _by_name(tensors: Iterable[TensorSpec]) -> dict[str, TensorSpec]:
+    noted = {alias: tensor for tensor in tensors for alias in tensor.aliases}
+    return noted | {tensor.name: tensor for tensor in tensors}
+
+
+def _files(checkpoint: Checkpoint) -> list[TensorSpec]:
+    names = {file.name: file.size for file in checkpoint.side_files}
+    return [
+        TensorSpec.contiguous(name, _BYTE, (size,), name, 0)
+        for name, size in names.items()
+        if not any(part.startswith(".") for part in name.split("/"))
+    ]

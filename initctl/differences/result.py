@@ -1,0 +1,226 @@
+"""In what two checkpoints differ, as a table and as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import isnan
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.differences.changes import Changes
+from initctl.differences.tensor import ChangedTensor
+from initctl.display.folding import FOLDED_ABOVE, fold, listing
+from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
+from initctl.errors import shown
+from initctl.tensors import TensorPart, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from initctl.differences.metadata import ChangedText
+    from initctl.differences.pairing import Pair, Paired
+    from initctl.display.tables import Report
+    from initctl.formats import Checkpoint
+
+_HEADING = ("tensor", "shape", "dtype", "max diff", "mean diff", "rel norm", "cosine", "changed", "first", "")
+_RIGHT = ("max diff", "mean diff", "rel norm", "cosine", "changed")
+
+
+class _Group(NamedTuple):
+    """Tensors that a row of the table stands for: called `name` there, of the same two shapes and dtypes."""
+
+    name: str
+    members: Sequence[ChangedTensor]
+
+    def cells(self) -> tuple[str, ...]:
+        pair = self.members[0].pair
+        shapes, dtypes = (
+            _change(*map(word, (pair.one, pair.other)))
+            for word in (lambda tensor: shape_text(tensor.shape), lambda tensor: tensor.dtype.name)
+        )
+        return self.name, shapes, dtypes, *self._numbers()
+
+    def _numbers(self) -> Iterator[str]:
+        first, *others = self.members
+        if first.changes is None:
+            yield from ("",) * 6
+            yield "" if first.pair.kind == "shape" else first.pair.unreadable or "bytes differ"
+            return
+        changes = sum((member.changes for member in self.members if member.changes), Changes())
+        distance, numel = changes.distance, len(self.members) * first.pair.one.numel
+        yield f"{distance.largest:.4g}" if distance.finite else "-"
+        yield from map(_number, (distance.mean, distance.relative))
+        yield "-" if isnan(distance.cosine) else f"{distance.cosine:.6f}"
+        yield _share(changes.elements, numel)
+        yield shape_text(first.first) if first.first is not None and not others else ""
+        left_out = numel - distance.finite
+        yield f"{left_out:,} not finite" if left_out else ""
+
+
+@dataclass(frozen=True, repr=False)
+class Differences(Displayed):
+    """In what checkpoint `b` differs from checkpoint `a`.
+
+    `tensors` and `files` are paired by their names; `tensor_changes` and `file_changes` say for each pair what changed,
+    as `compared` does. `metadata` is what their files say beside tensors, if that differs.
+    """
+
+    a: Checkpoint
+    b: Checkpoint
+    tensors: Paired
+    tensor_changes: tuple[Changes | None, ...]
+    files: Paired
+    file_changes: tuple[Changes | None, ...]
+    metadata: tuple[ChangedText, ...]
+
+    @cached_property
+    def changed(self) -> tuple[ChangedTensor, ...]:
+        """The tensors of both that differ."""
+        return tuple(_changed(self.tensors.pairs, self.tensor_changes))
+
+    @cached_property
+    def changed_files(self) -> tuple[str, ...]:
+        """The names of other files that differ."""
+        return tuple(changed.pair.name for changed in _changed(self.files.pairs, self.file_changes))
+
+    @property
+    def not_compared(self) -> tuple[Pair, ...]:
+        """The tensors of both that may differ: their elements cannot be read."""
+        return tuple(pair for pair in self.tensors.pairs if pair.kind == "values" and pair.unreadable)
+
+    @property
+    def differ(self) -> bool:
+        """Whether anything differs that was compared."""
+        return bool(self.changed or self.changed_files or self.metadata or any(self.tensors[1:]) or any(self.files[1:]))
+
+    def to_json(self) -> dict[str, Any]:
+        """As the `data` of a JSON document."""
+        return {
+            "a": _checkpoint_json(self.a),
+            "b": _checkpoint_json(self.b),
+            "differ": self.differ,
+            "changed": [changed.to_json() for changed in self.changed],
+            "only_a": [tensor.name for tensor in self.tensors.only_one],
+            "only_b": [tensor.name for tensor in self.tensors.only_other],
+            "not_compared": [{"name": pair.name, "reason": pair.unreadable} for pair in self.not_compared],
+            "metadata": [{"key": text.key, "a": text.one, "b": text.other} for text in self.metadata],
+            "files": {
+                "changed": list(self.changed_files),
+                "only_a": [file.name for file in self.files.only_one],
+                "only_b": [file.name for file in self.files.only_other],
+            },
+            "totals": self._totals._asdict(),
+        }
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """The verdict; then what differs, long lists folded unless `unfold`."""
+        parts: list[str | Listing] = [self._verdict()]
+        for table in (self._changed_table(unfold=unfold), self._only_table(unfold=unfold)):
+            parts += ["", table] if table.rows else []
+        lines = [*self._beside(), *self._left_out(unfold=unfold)]
+        return [*parts, *([""] if lines else []), *lines]
+
+    @property
+    def _totals(self) -> Totals:
+        """Of what was compared."""
+        return Totals.of(TensorPart(pair.one) for pair in self.tensors.pairs if pair.is_comparable)
+
+    def _verdict(self) -> str:
+        number = len(self.tensors.pairs)
+        size = size_text(self._totals.bytes)
+        left = len(self.not_compared)
+        rest = [f"{count(left, 'tensor')} could not be compared"] if left else []
+        if not self.differ and not left:
+            files = [count(len(self.files.pairs), "other file")] if self.files.pairs else []
+            return f"identical: {', '.join([count(number, 'tensor'), size, *files])}"
+        if self.changed:
+            verb = "differs" if len(self.changed) == 1 else "differ"
+            first = f"{len(self.changed):,} of {count(number, 'tensor')} {verb}"
+        elif number:
+            equal = number - left
+            first = f"{count(equal, 'tensor')} {'is' if equal == 1 else 'are'} identical, {size}"
+        else:
+            first = "no tensor has the same name in both"
+        return "; ".join([first, *self._others(), *rest])
+
+    def _others(self) -> Iterator[str]:
+        """What differs beside the elements of tensors, in words."""
+        for tensors, letter in ((self.tensors.only_one, "A"), (self.tensors.only_other, "B")):
+            if tensors:
+                yield f"{len(tensors):,} only in {letter}"
+        if self.metadata:
+            yield "metadata differs"
+        if files := len(self.changed_files) + sum(map(len, self.files[1:])):
+            yield f"{count(files, 'other file')} {'differs' if files == 1 else 'differ'}"
+
+    def _changed_table(self, *, unfold: bool) -> Listing:
+        return Listing(_HEADING, [group.cells() for group in self._groups(unfold=unfold)], right=_RIGHT)
+
+    def _groups(self, *, unfold: bool) -> Iterator[_Group]:
+        if unfold or len(self.changed) <= FOLDED_ABOVE:
+            yield from (_Group(shown(changed.pair.name), [changed]) for changed in self.changed)
+            return
+        by_name = {changed.pair.name: changed for changed in self.changed}
+        for names, _ in fold((changed.pair.name, _alike(changed)) for changed in self.changed):
+            yield _Group(names.shown(), [by_name[name] for name in names.names()])
+
+    def _only_table(self, *, unfold: bool) -> Listing:
+        rows = [
+            (tensor.name, (shape_text(tensor.shape), tensor.dtype.name, letter))
+            for tensors, letter in ((self.tensors.only_one, "A"), (self.tensors.only_other, "B"))
+            for tensor in tensors
+        ]
+        cells = [(name, *rest) for name, rest in listing(rows, unfold=unfold)]
+        return Listing(("tensor", "shape", "dtype", "only in"), cells)
+
+    def _beside(self) -> Iterator[str]:
+        """A line for each text of the metadata, and for each file, that differs."""
+        for key, one, other in self.metadata:
+            values = [f"{letter} has {shown(text)}" for letter, text in (("A", one), ("B", other)) if text is not None]
+            yield f"metadata {shown(key)}: {', '.join(values)}"
+        yield from (f"file {shown(name)}: differs" for name in self.changed_files)
+        for files, letter in ((self.files.only_one, "A"), (self.files.only_other, "B")):
+            yield from (f"file {shown(file.name)}: only in {letter}" for file in files)
+
+    def _left_out(self, *, unfold: bool) -> Iterator[str]:
+        """A line for what was not compared."""
+        rows = [(pair.name, pair.unreadable) for pair in self.not_compared]
+        yield from (f"not compared: {name}: {reason}" for name, reason in listing(rows, unfold=unfold))
+        one, other = len(self.a.outside), len(self.b.outside)
+        if bool(one) != bool(other):
+            letter, number = ("A", one) if one else ("B", other)
+            yield f"not compared: {count(number, 'tensor')} outside of the root, only in {letter}"
+
+
+def _changed(pairs: Sequence[Pair], changes: Sequence[Changes | None]) -> Iterator[ChangedTensor]:
+    for pair, found in zip(pairs, changes, strict=True):
+        if found is not None or pair.kind != "values":
+            is_measured = pair.is_comparable and not pair.is_of_bytes
+            yield ChangedTensor(pair, (found or Changes()) if is_measured else None)
+
+
+def _alike(changed: ChangedTensor) -> tuple[object, ...]:
+    """What tensors of one row have in common."""
+    one, other = changed.pair.one, changed.pair.other
+    return one.shape, other.shape, one.dtype, other.dtype, changed.pair.unreadable
+
+
+def _number(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.4g}"
+
+
+def _change(one: str, other: str) -> str:
+    return one if one == other else f"{one} -> {other}"
+
+
+def _share(number: int, total: int) -> str:
+    return "all" if number == total else f"{number:,} ({100 * number / total:.2g}%)" if number else "none"
+
+
+def _checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "path": checkpoint.path,
+        "format": checkpoint.format,
+        "root": checkpoint.root,
+        "outside": len(checkpoint.outside),
+    }
