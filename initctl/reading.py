@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,8 +37,9 @@ _MOST_OPEN = 32
 _NATIVE = ("integer", "bool")
 """Kinds of dtypes whose numbers are read as they are: float32 could not hold them all."""
 _BYTE = BY_NAME["uint8"]
-_WIDE = 8
-"""Bytes that are compared at a time."""
+_memcmp = ctypes.CDLL(None).memcmp
+"""C's: it is twice as fast as NumPy, and runs without Python's lock."""
+_memcmp.argtypes = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
 
 
 class TensorReader:
@@ -149,11 +151,8 @@ def read_tile(descriptor: int, tile: Block, width: int) -> NDArray[np.uint8]:
 
 
 def equal(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Whether two arrays of as many bytes are equal: compared as wide numbers, in memory that is aligned or not."""
-    wide = one.size // _WIDE * _WIDE
-    return np.array_equal(one[:wide].view(np.uint64), other[:wide].view(np.uint64)) and np.array_equal(
-        one[wide:], other[wide:]
-    )
+    """Whether two contiguous arrays of as many bytes are equal. It ends at the first difference."""
+    return not _memcmp(one.ctypes.data, other.ctypes.data, one.size)
 
 
 def in_numbers(tensor: TensorSpec) -> TensorSpec:

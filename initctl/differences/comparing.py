@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Bytes = NDArray[np.uint8]
 
-_AT_ONCE = 512 << 10
+_AT_ONCE = 256 << 10
 """Bytes of either that stay in a core's own cache between being read and being compared."""
 _TASK = 4 << 20
 """Bytes of either in one task."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from importlib.resources import files
 
@@ -133,6 +135,29 @@ def test_a_missing_checkpoint_is_named(pair, call, order):
     done = call("diff", *(pair[0], "none.safetensors")[::order])
     assert done.status == 3
     assert done.err.startswith("initctl: error: none.safetensors: ")
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_a_failure_of_the_environment(pair, call, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", fail)
+    done = call("diff", *pair)
+    assert (done.status, done.out) == (5, "")
+    assert done.err == "initctl: error: the checkpoint cannot be read: Input/output error\n"
+
+
+def test_a_file_that_changes_meanwhile_is_a_conflict(pair, call, monkeypatch):
+    read = os.preadv
+
+    def touched(*arguments):
+        os.utime(pair[1], ns=(1, 1))
+        return read(*arguments)
+
+    monkeypatch.setattr(os, "preadv", touched)
+    done = call("diff", *pair)
+    assert (done.status, done.out) == (6, "")
+    assert done.err.endswith("/b.safetensors: was changed while it was read; run again\n")
 
 
 def test_without_a_second_checkpoint_it_is_a_wrong_command_line(pair, call):
