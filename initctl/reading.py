@@ -14,7 +14,7 @@ import numpy as np
 
 from initctl.commit import read_into
 from initctl.dtypes import BY_NAME
-from initctl.errors import ConflictError
+from initctl.errors import ConflictError, StorageError, shown
 from initctl.layout import boxes
 from initctl.layout.order import TileOrder
 from initctl.stream import RevisingLaw
@@ -131,6 +131,8 @@ class TensorReader:
             yield descriptor
         except ConflictError:
             raise self.checkpoint.changed(self._files[file]) from None
+        except StorageError as error:
+            raise error.prefixed(f"{shown(os.path.join(self.checkpoint.directory, file))}: ") from error
         finally:
             if kept is None:
                 os.close(descriptor)

@@ -161,6 +161,16 @@ class TensorSpec:
         return not self.tied or self.name == self.tied[0]
 
     @property
+    def in_file_order(self) -> TensorSpec:
+        """The elements as they follow each other in a file, if they fill a range of it: as of a transposed one, whose
+        rows are far apart there. Else the tensor itself.
+        """
+        if len(self.blocks) != 1 or not self.blocks[0].is_dense:
+            return self
+        (block,) = self.blocks
+        return TensorSpec.contiguous(self.name, self.dtype, (self.numel,), block.file, block.offset)
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Where its bytes lie, each file once."""
         return tuple(dict.fromkeys(block.file for block in self.blocks))

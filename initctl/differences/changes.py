@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from initctl.dtypes import DType
     from initctl.stream.engines import Engine
+    from initctl.tensors import Block
 
     Bytes = NDArray[np.uint8]
 
@@ -37,16 +38,33 @@ class Changes(NamedTuple):
         return Changes(self.elements + other.elements, min(firsts, default=None), self.distance + other.distance)
 
 
-def changes_of(engine: Engine, start: int, one: Bytes, dtype: DType, other: Bytes, other_dtype: DType) -> Changes:
-    """Between the bytes of elements of one dtype, and of as many of the other, from number `start` on."""
-    numbers, others = one.view(dtype.numpy), other.view(other_dtype.numpy)
-    if dtype == other_dtype:
-        differ = _bits_differ(one, other, dtype.bits // 8)
+class Stored(NamedTuple):
+    """The bytes of elements of a `dtype`."""
+
+    content: Bytes
+    dtype: DType
+
+
+def changes_of(engine: Engine, one: Stored, other: Stored, start: int = 0, order: Block | None = None) -> Changes:
+    """Between as many elements of both: from number `start` on, in the order of the tensor, or in that of a block."""
+    numbers, others = one.content.view(one.dtype.numpy), other.content.view(other.dtype.numpy)
+    if one.dtype == other.dtype:
+        differ = _bits_differ(one.content, other.content, one.dtype.bits // 8)
     else:
-        differ = _numbers_differ(as_doubles(numbers, dtype), as_doubles(others, other_dtype))
+        differ = _numbers_differ(as_doubles(numbers, one.dtype), as_doubles(others, other.dtype))
     count = int(np.count_nonzero(differ))
-    first = start + int(differ.argmax()) if count else None
-    return Changes(count, first, engine.distance(numbers, dtype, others, other_dtype))
+    first = _first(differ, start, order) if count else None
+    return Changes(count, first, engine.distance(numbers, one.dtype, others, other.dtype))
+
+
+def _first(differ: NDArray[np.bool_], start: int, order: Block | None) -> int:
+    """The number, in row-major order, of the first element that differs."""
+    if order is None:
+        return start + int(differ.argmax())
+    dims = sorted(range(len(order.shape)), key=lambda dim: -order.strides[dim])
+    index = np.unravel_index(start + np.flatnonzero(differ), [order.shape[dim] for dim in dims])
+    in_tensor = [index[dims.index(dim)] for dim in range(len(dims))]
+    return int(np.ravel_multi_index(in_tensor, order.shape).min())
 
 
 def _bits_differ(one: Bytes, other: Bytes, width: int) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from initctl.differences.changes import Changes, changes_of
+from initctl.differences.changes import Changes, Stored, changes_of
 from initctl.reading import TensorReader, equal, in_numbers, read_array
 from initctl.stream.engines import Distance, Work, choose
 from initctl.workers import Task, Workers
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from initctl.differences.pairing import Pair
     from initctl.events import Progress
     from initctl.stream.engines import Engine
-    from initctl.tensors import TensorSpec
+    from initctl.tensors import Block, TensorSpec
 
     Bytes = NDArray[np.uint8]
 
@@ -120,12 +120,6 @@ class Comparing:
         found: tuple[Bytes, Bytes] = self._thread.buffers
         return found
 
-    def changes(self, pair: Pair, start: int, one: Bytes, other: Bytes) -> Changes:
-        """Between the bytes of elements of both, from number `start` on."""
-        if pair.is_of_bytes:
-            return Changes()
-        return changes_of(self.engine, start, one, pair.one.dtype, other, pair.other.dtype)
-
     def _together(self, batch: Sequence[int]) -> Task:
         return Task(sum(self.pairs[number].one.nbytes for number in batch), partial(self._compare, batch))
 
@@ -137,7 +131,8 @@ class Comparing:
         for number, pair in zip(batch, pairs, strict=True):
             mine, theirs = one.bytes_of(pair.one), other.bytes_of(pair.other)
             if pair.kind == "dtype" or not equal(mine, theirs):
-                self._small[number] = self.changes(pair, 0, mine, theirs)
+                stored = Stored(mine, pair.one.dtype), Stored(theirs, pair.other.dtype)
+                self._small[number] = Changes() if pair.is_of_bytes else changes_of(self.engine, *stored)
 
 
 class _Stretch(NamedTuple):
@@ -164,6 +159,9 @@ class _Pieces:
 
     def __init__(self, comparing: Comparing, pair: Pair) -> None:
         self._comparing, self._pair = comparing, pair
+        self._order = _common_order(pair)
+        if self._order:
+            pair = pair._replace(one=pair.one.in_file_order, other=pair.other.in_file_order)
         self._one, self._other = in_numbers(pair.one), in_numbers(pair.other)
         self._width = max(self._one.dtype.bits, self._other.dtype.bits) // 8
         self._is_in_order = _is_in_order(pair.one) and _is_in_order(pair.other)
@@ -193,11 +191,14 @@ class _Pieces:
             return
         if self.differs or not all(equal(one, other) for _, one, other in self._read(piece)):
             self.differs = True
-            self._measure(piece)
+            self._found[piece] = Changes() if self._pair.is_of_bytes else self._measured(piece)
 
-    def _measure(self, piece: int) -> None:
-        changes = (self._comparing.changes(self._pair, *read) for read in self._read(piece))
-        self._found[piece] = sum(changes, Changes())
+    def _measured(self, piece: int) -> Changes:
+        engine, found = self._comparing.engine, Changes()
+        for start, one, other in self._read(piece):
+            stored = Stored(one, self._one.dtype), Stored(other, self._other.dtype)
+            found += changes_of(engine, *stored, start, self._order)
+        return found
 
     def _measure_equal(self, piece: int) -> None:
         """What is equal need not be read from both."""
@@ -236,6 +237,14 @@ def _places(pair: Pair) -> object:
 
 def _is_in_order(tensor: TensorSpec) -> bool:
     return len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major
+
+
+def _common_order(pair: Pair) -> Block | None:
+    """A block of either, if the elements follow each other alike in both files, but not as they do in the tensor."""
+    if any(len(tensor.blocks) != 1 or not tensor.blocks[0].is_dense for tensor in (pair.one, pair.other)):
+        return None
+    (one,), (other,) = pair.one.blocks, pair.other.blocks
+    return one if one.strides == other.strides and not one.is_row_major else None
 
 
 def _is_small(pair: Pair) -> bool:

@@ -14,7 +14,6 @@ from initctl.reading import TensorReader, read_array
 from initctl.statistics.histogram import histograms
 from initctl.statistics.tensor import TensorStatistics
 from initctl.stream.engines import Moments, Work, choose
-from initctl.tensors import TensorSpec
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from initctl.events import Progress
     from initctl.formats import Checkpoint
     from initctl.stream.engines import Engine
+    from initctl.tensors import TensorSpec
 
 _AT_ONCE = 1024 << 10
 """Bytes that stay in a core's own cache between being read and being measured."""
@@ -144,7 +144,7 @@ class _Pieces:
     def __init__(self, measuring: Measuring, number: int) -> None:
         self._measuring, self._number = measuring, number
         tensor = measuring.results[number].tensor
-        self._tensor = tensor if measuring.is_digested else _in_order_of_file(tensor)
+        self._tensor = tensor if measuring.is_digested else tensor.in_file_order
         self._is_in_order = len(self._tensor.blocks) == 1 and self._tensor.blocks[0].is_row_major
         self._step = (_TASK if self._is_in_order else _SCATTERED) * 8 // tensor.dtype.bits
         self._found: list[tuple[Moments, NDArray[Any]] | None] = [None] * -(-tensor.numel // self._step)
@@ -193,16 +193,6 @@ class _Pieces:
         (histogram,) = histograms(sample, [sample.size], [moments])
         results = self._measuring.results
         results[self._number] = TensorStatistics(results[self._number].tensor, moments, histogram, digest)
-
-
-def _in_order_of_file(tensor: TensorSpec) -> TensorSpec:
-    """The elements of `tensor` as they follow each other in a file, if they fill a range of it: as of a transposed one,
-    whose rows are far apart there.
-    """
-    if len(tensor.blocks) != 1 or not tensor.blocks[0].is_dense:
-        return tensor
-    (block,) = tensor.blocks
-    return TensorSpec.contiguous(tensor.name, tensor.dtype, (tensor.numel,), block.file, block.offset)
 
 
 def _numbers(tensor: TensorSpec) -> int:

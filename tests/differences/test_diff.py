@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
+from initctl.commit import read_into
 from initctl.differences.comparing import _AT_ONCE, _SMALL, _TASK
 from initctl.events import Progress
 from tests.cli.checkpoints import checkpoint
@@ -121,6 +122,20 @@ class TestNumbers:
         one_thread, two, seven = (changed(*paths, threads=threads) for threads in (1, 2, 7))
         check(one_thread["w"], one, other)
         assert one_thread == two == seven
+
+    @pytest.mark.parametrize("at", [[(299, 1)], [(1, 299), (2, 0)], [(0, 0)]], ids=str)
+    @pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (2, 0, 1)], ids=str)
+    def test_are_the_same_for_what_is_transposed_in_both_files(
+        self, tmp_path: Path, order: tuple[int, ...], at: list[tuple[int, int]]
+    ):
+        """They are read in the order of the files, and the first change is that of the tensor."""
+        one = torch.randn(300, 350, 25)
+        other = one.clone()
+        for row, column in at:
+            other[row, column, 3:] += 1
+        stored = [tensor.permute(order).contiguous().permute(np.argsort(order).tolist()) for tensor in (one, other)]
+        found = changed(*(save(tmp_path / f"{n}.pt", {"w": tensor}) for n, tensor in enumerate(stored)))
+        check(found["w"], one, other)
 
     @pytest.mark.parametrize(
         "dtypes", [("float32", "bfloat16"), ("bfloat16", "float32"), ("int64", "float64")], ids=str
@@ -370,6 +385,21 @@ def test_it_shows_itself_wherever_it_is_looked_at(tmp_path: Path):
     assert repr(result).startswith("6 of 7 tensors differ")
     assert "<table>" in result._repr_html_()
     assert isinstance(result, initctl.Differences)
+
+
+def test_transposed_tensors_are_read_from_beginning_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    reads: list[int] = []
+
+    def noted(descriptor: int, room: memoryview, start: int) -> None:
+        reads.append(room.nbytes)
+        read_into(descriptor, room, start)
+
+    monkeypatch.setattr("initctl.reading.read_into", noted)
+    matrix = torch.randn(2000, 3000)
+    paths = [save(tmp_path / name, {"w": matrix.T}) for name in ("a.pt", "b.pt")]
+    assert not data(*paths)["differ"]
+    assert sum(reads) == 2 * matrix.nbytes
+    assert len(reads) < 2 * matrix.nbytes / _AT_ONCE + 2
 
 
 def test_a_large_tensor_takes_no_more_memory_than_a_small_one(tmp_path: Path):
