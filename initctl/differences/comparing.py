@@ -37,7 +37,7 @@ _SCATTERED = 8 << 20
 """Bytes of one task that are far apart in a file, and so are gathered at once: the more, the longer the runs there."""
 _SMALL = 64 << 10
 """Bytes of a tensor up to which it is compared together with others."""
-_BESIDE_DRAWING = 0.7
+_BESIDE_DRAWING = 0.35
 """What comparing two numbers costs NumPy, beside drawing one."""
 
 

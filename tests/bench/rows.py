@@ -131,6 +131,22 @@ def stats_and_reading(bench: Bench) -> Result:
     return Result(f"stats of {_size(path)}", "`cat FILE > /dev/null`", *comparison, 1.5)
 
 
+def _diff(work: str, limit: float, *, seed: int) -> Row:
+    """Of a checkpoint that was made with seed 0, and of one that was made with `seed`."""
+
+    def row(bench: Bench) -> Result:
+        path = bench.checkpoint(bench.size)
+        one, same, other = (bench.folder / f"made-{name}.safetensors" for name in ("one", "same", "other"))
+        for made, number in ((one, 0), (same, 0), (other, seed)):
+            timed([*bench.apply(path, ALL), "-o", str(made), "--seed", str(number)])
+        status = 1 if seed else 0
+        ours = f"{' '.join(INITCTL)} diff '{one}' '{other}' -q; [ $? = {status} ]"
+        comparison = compared(ours, ["cmp", str(one), str(same)], runs=bench.runs)
+        return Result(work.format(_size(path)), "`cmp A B` of equal files", *comparison, limit)
+
+    return row
+
+
 def _many(work: str, command: str, against: str, script: str, limit: float) -> Row:
     def row(bench: Bench) -> Result:
         path = many_tensors(bench.folder / "many.safetensors", _MANY)
@@ -195,6 +211,8 @@ ROWS: dict[str, Row] = {
     "orthogonal": _inside("orthogonal", "orthogonal, 4096 × 4096", "`nn.init.orthogonal_`", 0.9),
     "verify": verify_and_apply,
     "stats": stats_and_reading,
+    "diff-equal": _diff("diff of {}, equal", 1.0, seed=0),
+    "diff-all": _diff("diff of {}, every tensor another", 2.0, seed=1),
     "many-inspect": _many("inspect {} tensors", "inspect", "`load_file`", _LOADING, 0.6),
     "many-plan": _many("plan {} tensors", "plan", "`load_file`", _LOADING, 1.0),
     "many-apply": _many("apply to {} tensors", "apply", "`load_file, save_file`", _SAVING, 0.95),
