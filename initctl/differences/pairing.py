@@ -71,6 +71,14 @@ class Paired(NamedTuple):
         return Paired(pairs, one, other)
 
 
+def common_prefix(longer: Sequence[TensorSpec], shorter: Sequence[TensorSpec]) -> str | None:
+    """The keys before the names of `shorter` that make them names of `longer`, if there are such keys for all."""
+    names = {tensor.name for tensor in longer}
+    ending = f".{shorter[0].name}" if shorter else "\0"
+    prefixes = (name.removesuffix(ending) for name in sorted(names) if name.endswith(ending))
+    return next((keys for keys in prefixes if all(f"{keys}.{tensor.name}" in names for tensor in shorter)), None)
+
+
 def paired_tensors(one: Checkpoint, other: Checkpoint, patterns: Sequence[str]) -> Paired:
     """Tensors by their names: those that match one of `patterns`; or all, if there are no patterns.
 

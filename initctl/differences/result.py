@@ -8,6 +8,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.differences.changes import Changes
+from initctl.differences.pairing import common_prefix
 from initctl.differences.tensor import ChangedTensor
 from initctl.display.folding import FOLDED_ABOVE, fold, listing
 from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
 
 _HEADING = ("tensor", "shape", "dtype", "max diff", "mean diff", "rel norm", "cosine", "changed", "first", "")
+_LEAST_PERCENT = 0.1
+"""From here on a share is shown in percent; smaller numbers of elements speak for themselves."""
 _RIGHT = ("max diff", "mean diff", "rel norm", "cosine", "changed")
 
 
@@ -117,7 +120,7 @@ class Differences(Displayed):
         parts: list[str | Listing] = [self._verdict()]
         for table in (self._changed_table(unfold=unfold), self._only_table(unfold=unfold)):
             parts += ["", table] if table.rows else []
-        lines = [*self._beside(), *self._left_out(unfold=unfold)]
+        lines = [*self._roots(), *self._beside(), *self._left_out(unfold=unfold)]
         return [*parts, *([""] if lines else []), *lines]
 
     @property
@@ -173,6 +176,18 @@ class Differences(Displayed):
         cells = [(name, *rest) for name, rest in listing(rows, unfold=unfold)]
         return Listing(("tensor", "shape", "dtype", "only in"), cells)
 
+    def _roots(self) -> Iterator[str]:
+        """How to pair what has the same names below another root."""
+        roots = self.a.root, self.b.root
+        if prefix := common_prefix(self.tensors.only_one, self.tensors.only_other):
+            roots, whole, part = (_below(roots[0], prefix), roots[1]), "A", "B"
+        elif prefix := common_prefix(self.tensors.only_other, self.tensors.only_one):
+            roots, whole, part = (roots[0], _below(roots[1], prefix)), "B", "A"
+        else:
+            return
+        options = "--root {} --other-root {}".format(*map(shown, roots))
+        yield f"{whole} has the tensors of {part} under {shown(prefix)}: compare them with {options}"
+
     def _beside(self) -> Iterator[str]:
         """A line for each text of the metadata, and for each file, that differs."""
         for key, one, other in self.metadata:
@@ -213,8 +228,15 @@ def _change(one: str, other: str) -> str:
     return one if one == other else f"{one} -> {other}"
 
 
+def _below(root: str, keys: str) -> str:
+    return f"{root}.{keys}" if root else keys
+
+
 def _share(number: int, total: int) -> str:
-    return "all" if number == total else f"{number:,} ({100 * number / total:.2g}%)" if number else "none"
+    if number in (0, total):
+        return "all" if number else "none"
+    percent = 100 * number / total
+    return f"{number:,} ({min(percent, 99.9):.1f}%)" if percent >= _LEAST_PERCENT else f"{number:,}"
 
 
 def _checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_the_verdict_comes_first_then_a_row_for_each_tensor_that_differs(pair, c
     assert verdict == "3 of 4 tensors differ; 1 only in A; 1 only in B; metadata differs"
     assert heading.split("  ")[0] == "tensor"
     text = "\n".join(rest)
-    assert re.search(r"^w +\[4, 5\] +float32 +0\.5 +0\.025 +- +- +1 \(5%\) +\[2, 1\]$", text, re.MULTILINE)
+    assert re.search(r"^w +\[4, 5\] +float32 +0\.5 +0\.025 +- +- +1 \(5\.0%\) +\[2, 1\]$", text, re.MULTILINE)
     assert re.search(r"^b +\[3\] +float32 -> bfloat16 +0 +0 +0 +1\.000000 +none$", text, re.MULTILINE)
     assert re.search(r"^shape +\[2\] -> \[3\] +float32$", text, re.MULTILINE)
     assert re.search(r"^old +\[2\] +float32 +A$", text, re.MULTILINE)

@@ -297,6 +297,22 @@ class TestRoots:
         assert initctl.diff(training, b).report()[-1] == "not compared: 2 tensors outside of the root, only in A"
         assert list(changed(training, b, root="ema", other_root="")) == ["w"]
 
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_that_would_pair_the_names_are_proposed(self, tmp_path: Path, order: int):
+        tensors = {"h.0.w": torch.ones(3), "h.1.w": torch.zeros(2)}
+        nested = {f"model.{name}": tensor for name, tensor in tensors.items()} | {"head": torch.ones(1)}
+        paths = [saved(tmp_path / "a.safetensors", nested), saved(tmp_path / "b.safetensors", tensors)][::order]
+        whole, part, roots = ("A", "B", ("model", "")) if order == 1 else ("B", "A", ("", "model"))
+        options = "--root {} --other-root {}".format(*(root or "''" for root in roots))
+        line = f"{whole} has the tensors of {part} under model: compare them with {options}"
+        assert initctl.diff(*paths).report()[-1] == line
+        assert not data(*paths, root=roots[0], other_root=roots[1])["changed"]
+
+    def test_that_would_not_pair_all_names_are_not_proposed(self, tmp_path: Path):
+        a = saved(tmp_path / "a.safetensors", {"model.w": torch.ones(1), "x": torch.ones(1)})
+        b = saved(tmp_path / "b.safetensors", {"w": torch.ones(1), "v": torch.ones(1)})
+        assert "compare them" not in str(initctl.diff(a, b))
+
     def test_what_is_outside_of_both_is_compared_too(self, training: Path, tmp_path: Path):
         other = torch.load(training)
         other["ema"]["b"] += 1
