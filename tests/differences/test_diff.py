@@ -137,6 +137,13 @@ class TestNumbers:
         found = changed(*(save(tmp_path / f"{n}.pt", {"w": tensor}) for n, tensor in enumerate(stored)))
         check(found["w"], one, other)
 
+    def test_are_the_same_for_what_is_transposed_in_two_ways(self, tmp_path: Path):
+        one = torch.randn(30, 40, 50)
+        other = one + (torch.rand(30, 40, 50) < 0.01)
+        a = save(tmp_path / "a.pt", {"w": one.permute(1, 0, 2).contiguous().permute(1, 0, 2)})
+        b = save(tmp_path / "b.pt", {"w": other.permute(2, 1, 0).contiguous().permute(2, 1, 0)})
+        check(changed(a, b)["w"], one, other)
+
     @pytest.mark.parametrize(
         "dtypes", [("float32", "bfloat16"), ("bfloat16", "float32"), ("int64", "float64")], ids=str
     )
@@ -146,6 +153,12 @@ class TestNumbers:
         one[:5] = other[:5] = torch.arange(5)
         paths = [saved(tmp_path / f"{n}.safetensors", {"w": tensor}) for n, tensor in enumerate((one, other))]
         check(changed(*paths)["w"], one, other)
+
+    @pytest.mark.parametrize("size", [10, *SIZES])
+    def test_of_another_dtype_are_compared_even_if_bytes_are_equal(self, tmp_path: Path, size: int):
+        a = saved(tmp_path / "a.safetensors", {"w": torch.zeros(size)})
+        b = saved(tmp_path / "b.safetensors", {"w": torch.zeros(size, dtype=torch.int32)})
+        check(changed(a, b)["w"], torch.zeros(size), torch.zeros(size, dtype=torch.int32))
 
     def test_a_wider_dtype_changes_no_number(self, tmp_path: Path):
         one = torch.tensor([1.5, -0.0, float("nan"), float("inf")], dtype=torch.bfloat16)
@@ -374,6 +387,12 @@ class TestOtherFiles:
     def test_of_equal_directories_are_counted(self, tmp_path: Path):
         (verdict,) = initctl.diff(sharded(tmp_path / "a"), sharded(tmp_path / "b")).report()
         assert verdict == "identical: 7 tensors, 2.2 kB, 3 other files"
+
+    def test_in_one_directory_only_are_a_difference(self, tmp_path: Path):
+        a, b = sharded(tmp_path / "a"), sharded(tmp_path / "b")
+        (a / "empty").unlink()
+        assert data(a, b)["differ"]
+        assert data(b, a)["files"]["only_a"] == ["empty"]
 
     def test_beside_a_single_file_do_not_matter(self, tmp_path: Path):
         sharded(tmp_path / "a")
