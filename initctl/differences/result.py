@@ -46,7 +46,8 @@ class _Group(NamedTuple):
     def _numbers(self) -> Iterator[str]:
         first, *others = self.members
         if first.changes is None:
-            yield from ("",) * 6
+            yield from ("-",) * 5
+            yield ""
             yield "" if first.pair.kind == "shape" else first.pair.unreadable or "bytes differ"
             return
         changes = sum((member.changes for member in self.members if member.changes), Changes())
@@ -129,32 +130,33 @@ class Differences(Displayed):
         return Totals.of(TensorPart(pair.one) for pair in self.tensors.pairs if pair.is_comparable)
 
     def _verdict(self) -> str:
-        number = len(self.tensors.pairs)
-        size = size_text(self._totals.bytes)
-        left = len(self.not_compared)
-        rest = [f"{count(left, 'tensor')} could not be compared"] if left else []
-        if not self.differ and not left:
-            files = [count(len(self.files.pairs), "other file")] if self.files.pairs else []
-            return f"identical: {', '.join([count(number, 'tensor'), size, *files])}"
-        if self.changed:
-            verb = "differs" if len(self.changed) == 1 else "differ"
-            first = f"{len(self.changed):,} of {count(number, 'tensor')} {verb}"
-        elif number:
-            equal = number - left
-            first = f"{count(equal, 'tensor')} {'is' if equal == 1 else 'are'} identical, {size}"
-        else:
-            first = "no tensor has the same name in both"
-        return "; ".join([first, *self._others(), *rest])
+        if self.differ or self.not_compared:
+            return "; ".join([self._of_tensors(), *self._of_others()])
+        files = [count(len(self.files.pairs), "other file")] if self.files.pairs else []
+        tensors = count(len(self.tensors.pairs), "tensor")
+        return f"identical: {', '.join([tensors, size_text(self._totals.bytes), *files])}"
 
-    def _others(self) -> Iterator[str]:
-        """What differs beside the elements of tensors, in words."""
+    def _of_tensors(self) -> str:
+        """What of the tensors of both differs, in words."""
+        number = len(self.tensors.pairs)
+        if not number:
+            return "no tensor has the same name in both"
+        if self.changed:
+            return f"{len(self.changed):,} of {count(number, 'tensor')} {_verb(len(self.changed), 'differs', 'differ')}"
+        equal = number - len(self.not_compared)
+        return f"{count(equal, 'tensor')} {_verb(equal, 'is', 'are')} identical, {size_text(self._totals.bytes)}"
+
+    def _of_others(self) -> Iterator[str]:
+        """What else differs, in words, and how much is not known."""
         for tensors, letter in ((self.tensors.only_one, "A"), (self.tensors.only_other, "B")):
             if tensors:
                 yield f"{len(tensors):,} only in {letter}"
         if self.metadata:
             yield "metadata differs"
         if files := len(self.changed_files) + sum(map(len, self.files[1:])):
-            yield f"{count(files, 'other file')} {'differs' if files == 1 else 'differ'}"
+            yield f"{count(files, 'other file')} {_verb(files, 'differs', 'differ')}"
+        if self.not_compared:
+            yield f"{count(len(self.not_compared), 'tensor')} could not be compared"
 
     def _changed_table(self, *, unfold: bool) -> Listing:
         return Listing(_HEADING, [group.cells() for group in self._groups(unfold=unfold)], right=_RIGHT)
@@ -226,6 +228,10 @@ def _number(value: float) -> str:
 
 def _change(one: str, other: str) -> str:
     return one if one == other else f"{one} -> {other}"
+
+
+def _verb(number: int, of_one: str, of_many: str) -> str:
+    return of_one if number == 1 else of_many
 
 
 def _below(root: str, keys: str) -> str:
