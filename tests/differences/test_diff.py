@@ -422,19 +422,36 @@ def test_it_shows_itself_wherever_it_is_looked_at(tmp_path: Path):
     assert isinstance(result, initctl.Differences)
 
 
-def test_transposed_tensors_are_read_from_beginning_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    reads: list[int] = []
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of each read of tensors."""
+    made: list[int] = []
 
     def noted(descriptor: int, room: memoryview, start: int) -> None:
-        reads.append(room.nbytes)
+        made.append(room.nbytes)
         read_into(descriptor, room, start)
 
     monkeypatch.setattr("initctl.reading.read_into", noted)
+    return made
+
+
+def test_transposed_tensors_are_read_from_beginning_to_end(tmp_path: Path, reads: list[int]):
     matrix = torch.randn(2000, 3000)
     paths = [save(tmp_path / name, {"w": matrix.T}) for name in ("a.pt", "b.pt")]
     assert not data(*paths)["differ"]
     assert sum(reads) == 2 * matrix.nbytes
     assert len(reads) < 2 * matrix.nbytes / _AT_ONCE + 2
+
+
+def test_a_hundred_thousand_small_tensors_are_read_together(tmp_path: Path, reads: list[int]):
+    tensors = {f"layers.{n}.weight": ("BF16", (3, 4)) for n in range(100_000)}
+    paths = [checkpoint(tmp_path / name, tensors) for name in ("a.safetensors", "b.safetensors")]
+    with open(paths[1], "r+b") as stream:
+        stream.seek(-24, os.SEEK_END)
+        stream.write(b"\0\0\x80\x3f")  # 0 and 1
+    (found,) = data(*paths)["changed"]
+    assert (found["name"], found["first"], found["max_abs"]) == ("layers.99999.weight", [0, 1], 1)
+    assert len(reads) < 2 * (2_400_000 / _AT_ONCE + 2)
 
 
 def test_a_large_tensor_takes_no_more_memory_than_a_small_one(tmp_path: Path):
