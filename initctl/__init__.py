@@ -12,7 +12,7 @@ Importing it imports neither torch nor rich, and the classes of what these funct
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, diff, inspect, load_plan, plan, stats, verify
+from initctl.api import apply, changes, diff, inspect, load_plan, plan, stats, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.differences import Differences
+    from initctl.manifest import Changes
     from initctl.planning import Plan
     from initctl.statistics import Statistics
 
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Applied",
+    "Changes",
     "ConflictError",
     "Differences",
     "FitError",
@@ -51,6 +53,7 @@ __all__ = [
     "Verification",
     "__version__",
     "apply",
+    "changes",
     "diff",
     "inspect",
     "load_plan",
@@ -62,6 +65,7 @@ __all__ = [
 _RESULTS = {
     "Applied": "initctl.applied",
     "Differences": "initctl.differences",
+    "Changes": "initctl.manifest",
     "Plan": "initctl.planning",
     "Statistics": "initctl.statistics",
     "Verification": "initctl.audit",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from initctl.execution import Conversion
     from initctl.execution.output_format import FormatChoice
     from initctl.formats import Checkpoint
+    from initctl.manifest import Changes
     from initctl.planning import Plan
     from initctl.request import Asked, Request
     from initctl.statistics import Statistics
@@ -274,6 +275,35 @@ def diff(
         for path, root, is_one in zip((a, b), roots, is_directory, strict=True)
     )
     return differences(one, other, patterns, threads=threads, on_event=on_event)
+
+
+def changes(
+    plan: Plan,
+    *,
+    digest: bool = False,
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Changes:
+    """What each tensor that `plan` fills holds before and after, in numbers, as `stats` gives them. The old values are
+    read and the new ones computed; nothing is written.
+
+    If a rule fills some rows of a tensor, the numbers are those of these rows.
+
+    Args:
+        plan: from `initctl.plan` or `initctl.load_plan`. Its checkpoint must be as it was then: in
+            place, this comes before `apply`.
+        digest: also the SHA-256 of the bytes, in row-major order.
+        threads, on_event: as for `apply`; progress is what was measured.
+
+    Raises:
+        UsageError, FitError, StorageError: as for `apply`, except for what is about an output.
+        ConflictError: the checkpoint changed since it was planned for.
+    """
+    from initctl.manifest import measured_changes
+    from initctl.threads import processors
+
+    threads = counting("threads", threads) or processors()
+    return measured_changes(plan, digest=digest, threads=threads, on_event=on_event)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

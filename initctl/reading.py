@@ -87,6 +87,11 @@ class TensorReader:
             reached += nbytes
         return found
 
+    def read_range(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """The bytes of a file from `start` to `stop`. Raises what `read` does."""
+        with self.opened(file) as descriptor:
+            return read_array(descriptor, start, stop)
+
     def read_rows(self, tensor: TensorSpec, order: Sequence[int], numel: int) -> NDArray[np.uint8]:
         """The bytes of the rows of `numel` elements that `order` lists, one after another. Raises what `read` does."""
         if len(tensor.blocks) > 1 or not tensor.blocks[0].is_row_major:

@@ -209,6 +209,15 @@ class TensorPart(NamedTuple):
         )
         return tuple(block.part(0, start, stop, width) for block, start, stop in spans if start < stop)
 
+    @property
+    def alone(self) -> TensorSpec:
+        """These rows as a tensor of their own; the tensor itself if all of it is meant."""
+        if self.rows is None:
+            return self.tensor
+        (first, stop), tensor = self.rows, self.tensor
+        blocks = (b._replace(start=(b.start[0] - first, *b.start[1:])) for b in self.blocks)
+        return TensorSpec(tensor.name, tensor.dtype, (stop - first, *tensor.shape[1:]), tuple(blocks))
+
 
 class Totals(NamedTuple):
     """How many tensors by name, at least in part, and how many elements and bytes: those of tied ones count once."""

@@ -28,6 +28,7 @@ LAYERS = (
     {"__init__", "api"},
     {"applied"},
     {"request"},
+    {"manifest"},
     {"execution", "audit", "statistics", "differences"},
     {"filling", "reading", "checksums", "selecting"},
     {"planning"},

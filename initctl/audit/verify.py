@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,10 @@ from initctl.audit.layout import by_name, by_place, faults, is_laid_out_alike, m
 from initctl.audit.untouched import Untouched, within
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, needs_preparing
+from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, in_turn
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, in_numbers, olds
-from initctl.stream import RevisingLaw, WholeLaw
+from initctl.stream import RevisingLaw
 from initctl.tensors import TensorPart
 from initctl.workers import Workers
 
@@ -106,7 +106,7 @@ class _Audit:
 
         What is computed as a whole comes alone, lest two of them are in memory at once.
         """
-        for _, actions in groupby(self.written, _alone):
+        for actions in in_turn(self.written):
             yield self._computed(actions, computer)
         yield chain.from_iterable(self.comparison.of_elements(kept, self.sample) for kept in self.kept)
         self.compared = self.comparison.compared
@@ -217,11 +217,6 @@ class _Audit:
         for file, pieces in self.untouched.differing.items() if self.untouched else ():
             found[file] += pieces
         return found
-
-
-def _alone(action: Action) -> int:
-    """What tells actions apart that must not be in memory at once."""
-    return id(action) if needs_preparing(type(action.law)) and isinstance(action.law, WholeLaw) else 0
 
 
 def _same(action: Action) -> object:

@@ -84,20 +84,20 @@ class Computer:
     def values(self, target: TargetBlock) -> Bytes:
         """The bytes of the elements of a block in row-major order, in whatever order a file has them."""
         in_memory = target.block._replace(offset=0, strides=row_major(target.block.shape))
-        return self._together(tuple(self.runs([target._replace(block=in_memory)])), target.nbytes)
+        return self.filled(tuple(self.runs([target._replace(block=in_memory)])), np.empty(target.nbytes, np.uint8))
 
     def elements(self, action: Action, law: Law, start: int, stop: int) -> Bytes:
         """The bytes of the elements from number `start` to `stop` of the tensor that `action` fills by `law`."""
         dtype, key = action.tensor.dtype, stream_key(self.seed, action.value_name)
         nbytes = (stop - start) * dtype.bits // 8
         numbers = LawRun(law, key, start * dtype.parts, stop * dtype.parts, dtype)
-        return self._together([ElementRun(numbers, action, 0, nbytes)], nbytes)
+        return self.filled([ElementRun(numbers, action, 0, nbytes)], np.empty(nbytes, np.uint8))
 
-    def _together(self, runs: Sequence[ElementRun], nbytes: int) -> Bytes:
-        values = np.empty(nbytes, np.uint8)
+    def filled(self, runs: Sequence[ElementRun], out: Bytes) -> Bytes:
+        """`out` with the bytes of `runs` of one device, one after another: it has room for exactly that."""
         if runs:
-            self._fill(self.engines[runs[0].action.device], runs, values)
-        return values
+            self._fill(self.engines[runs[0].action.device], runs, out)
+        return out
 
     def _fill(self, engine: Engine, runs: Sequence[ElementRun], out: Bytes) -> None:
         """Write the runs into `out`, one after another."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.layout import ByteRange, covered, overlap, uncovered
@@ -100,6 +101,16 @@ def targets_by_file(actions: Iterable[Action]) -> dict[str, list[TargetBlock]]:
             if block.numel:
                 found[block.file].append(TargetBlock(action, block.distinct, action.law))
     return found
+
+
+def in_turn(actions: Iterable[Action]) -> Iterator[Iterator[Action]]:
+    """`actions` in their order, in groups of what may be in memory at once: what is computed as a whole is alone."""
+    return (group for _, group in groupby(actions, _alone))
+
+
+def _alone(action: Action) -> int:
+    """What tells actions apart that must not be in memory at once."""
+    return id(action) if needs_preparing(type(action.law)) and isinstance(action.law, WholeLaw) else 0
 
 
 def packed(runs: Iterable[ElementRun], limit: int) -> Iterator[list[ElementRun]]:

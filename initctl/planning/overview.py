@@ -30,7 +30,7 @@ def overview(parts: Sequence[Action | Kept], *, unfold: bool) -> Listing:
         key = (part.tensor.shape, part.tensor.dtype.name, id(part.rule), law)
         if key not in known:
             known[key] = _rest(part)
-        rows.append((_name(part), known[key]))
+        rows.append((part_name(part), known[key]))
     return Listing(_HEADING, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])
 
 
@@ -50,17 +50,17 @@ def on_devices(actions: Iterable[Action]) -> Iterator[str]:
     return (f"{count(number, 'tensor')} on {device}" for device, number in devices.items())
 
 
-def _name(part: Action | Kept) -> str:
+def part_name(part: Action | Kept) -> str:
     """The tensor's name, with its rows if only some are taken."""
     return part.tensor.name + (f"[{part.rows[0]}:{part.rows[1]}]" if part.rows else "")
 
 
 def _rest(part: Action | Kept) -> tuple[str, ...]:
     initializer = KEEP if isinstance(part, Kept) else initializer_text(part)
-    return shape_text(part.tensor.shape), part.tensor.dtype.name, _rule(part.rule), initializer
+    return shape_text(part.tensor.shape), part.tensor.dtype.name, rule_text(part.rule), initializer
 
 
-def _rule(rule: Rule | None) -> str:
+def rule_text(rule: Rule | None) -> str:
     """Where a rule comes from and what it takes; a reset takes one tensor, whose name is in the row already."""
     if rule is None:
         return "-"

@@ -6,18 +6,18 @@ import hashlib
 from functools import partial
 from math import gcd
 from threading import Lock, local
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from initctl.reading import TensorReader, read_array
+from initctl.reading import TensorReader
 from initctl.statistics.histogram import histograms
 from initctl.statistics.tensor import TensorStatistics
 from initctl.stream.engines import Moments, Work, choose
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,15 +50,30 @@ def measured(
 
     Raises `ConflictError` if the checkpoint changes meanwhile, `StorageError` if it cannot be read.
     """
-    numbers = sum(map(_numbers, tensors))
-    work = Work(int(numbers * _BESIDE_DRAWING), 0)
-    engine = choose(work, threads=1).engine  # the same for any number of threads: each engine rounds differently
     with TensorReader(checkpoint) as reader, Workers(threads, on_event) as workers:
-        measuring = Measuring(tensors, reader, engine, workers, is_digested=digest)
-        workers.total += sum(found.tensor.nbytes for found in measuring.results if not found.unreadable)
+        measuring = Measuring(tensors, reader, measuring_engine(tensors), workers, is_digested=digest)
+        workers.total += measuring.nbytes
         workers.run(measuring.tasks())
     checkpoint.check_unchanged(checkpoint.files)
     return tuple(measuring.results)
+
+
+def measuring_engine(tensors: Iterable[TensorSpec]) -> Engine:
+    """What measures `tensors`: the same for any number of threads, because each engine rounds differently."""
+    work = Work(int(sum(map(_numbers, tensors)) * _BESIDE_DRAWING), 0)
+    return choose(work, threads=1).engine
+
+
+class ElementSource(Protocol):
+    """What tensors are read from: a `TensorReader` of a checkpoint, or what has values that are in no file yet."""
+
+    def read(
+        self, tensor: TensorSpec, start: int, stop: int, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """As `TensorReader.read` does."""
+
+    def read_range(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """As `TensorReader.read_range` does."""
 
 
 class Measuring:
@@ -67,15 +82,20 @@ class Measuring:
     def __init__(
         self,
         tensors: Sequence[TensorSpec],
-        reader: TensorReader,
+        source: ElementSource,
         engine: Engine,
         workers: Workers,
         *,
         is_digested: bool,
     ) -> None:
-        self.reader, self.engine, self.workers, self.is_digested = reader, engine, workers, is_digested
+        self.source, self.engine, self.workers, self.is_digested = source, engine, workers, is_digested
         self._thread = local()
         self.results = [TensorStatistics(tensor, Moments(), unreadable=_unreadable(tensor)) for tensor in tensors]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors that can be measured."""
+        return sum(found.tensor.nbytes for found in self.results if not found.unreadable)
 
     def tasks(self) -> Iterator[Task]:
         """Tensors that are small and near each other in one file are measured together, large ones in pieces."""
@@ -126,8 +146,7 @@ class Measuring:
         tensors = [self.results[number].tensor for number in batch]
         dtype, (first,) = tensors[0].dtype, tensors[0].blocks
         starts = [tensor.blocks[0].offset - first.offset for tensor in tensors]
-        with self.reader.opened(first.file) as descriptor:
-            content = read_array(descriptor, first.offset, first.offset + starts[-1] + tensors[-1].nbytes)
+        content = self.source.read_range(first.file, first.offset, first.offset + starts[-1] + tensors[-1].nbytes)
         numbers, width, sizes = content.view(dtype.numpy), dtype.width, list(map(_numbers, tensors))
         bounds = [(start // width, start // width + size) for start, size in zip(starts, sizes, strict=True)]
         moments = self.engine.measured(numbers, dtype, bounds)
@@ -172,12 +191,12 @@ class _Pieces:
     def _measured(self, piece: int, digest: hashlib._Hash | None) -> tuple[Moments, NDArray[Any]]:
         """The moments of a piece and its share of the sample; its bytes are added to `digest`."""
         tensor, dtype = self._tensor, self._tensor.dtype
-        reader, engine = self._measuring.reader, self._measuring.engine
+        source, engine = self._measuring.source, self._measuring.engine
         stop = min((piece + 1) * self._step, tensor.numel)
         step, buffer = (_AT_ONCE * 8 // dtype.bits, self._measuring.buffer) if self._is_in_order else (self._step, None)
         moments, sample, spacing = Moments(), [], _spacing(tensor)
         for first in range(piece * self._step, stop, step):
-            content = reader.read(tensor, first, min(first + step, stop), buffer)
+            content = source.read(tensor, first, min(first + step, stop), buffer)
             numbers = content.view(dtype.numpy)
             moments += engine.measured(numbers, dtype, [(0, numbers.size)])[0]
             sample.append(numbers[-first * dtype.parts % spacing :: spacing].copy())

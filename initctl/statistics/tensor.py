@@ -25,11 +25,13 @@ class TensorStatistics(NamedTuple):
     unreadable: str | None = None
 
     def to_json(self) -> dict[str, Any]:
+        tensor = self.tensor
+        return {"name": tensor.name, "dtype": tensor.dtype.name, "shape": list(tensor.shape), **self.measures()}
+
+    def measures(self) -> dict[str, Any]:
+        """The numbers alone, as JSON has them."""
         moments, is_known = self.moments, self.moments.finite > 0
         return {
-            "name": self.tensor.name,
-            "dtype": self.tensor.dtype.name,
-            "shape": list(self.tensor.shape),
             "count": moments.numbers,
             "mean": _finite(moments.mean),
             "std": _finite(moments.std),

@@ -1,0 +1,85 @@
+"""A plan → what tensors hold before and after it is carried out. Nothing is written."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.filling import Computer, check_memory, choose_engines, in_turn
+from initctl.manifest.changes import Change, Changes
+from initctl.manifest.computed import ComputedFiles
+from initctl.reading import TensorReader, olds
+from initctl.statistics.measuring import Measuring, measuring_engine
+from initctl.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from initctl.events import Chosen, Progress
+    from initctl.planning import Action, Plan
+    from initctl.statistics import TensorStatistics
+    from initctl.statistics.measuring import ElementSource
+    from initctl.stream.engines import Engine
+    from initctl.tensors import TensorSpec
+
+
+def measured_changes(
+    plan: Plan, *, digest: bool, threads: int, on_event: Callable[[Chosen | Progress], None] | None = None
+) -> Changes:
+    """What each tensor that `plan` fills holds now, and what it will hold; with `digest`, the SHA-256 of its bytes too.
+
+    Memory does not grow with the checkpoint, except that one whole tensor is held for initializers that need it. Raises
+    what carrying out the plan does, except for what is about an output.
+    """
+    check_memory(plan.actions)
+    with ExitStack() as stack:
+        workers = stack.enter_context(Workers(threads, on_event))
+        reader = stack.enter_context(TensorReader(plan.checkpoint))
+        engines = choose_engines(plan.written, threads=threads, on_event=on_event)
+        computer = Computer(plan.seed, engines, olds(plan, stack))
+        tensors = [action.part.alone for action in plan.written]
+        workers.total += 2 * sum(tensor.nbytes for tensor in tensors)
+        measure = _Measure(measuring_engine(tensors), workers, is_digested=digest)
+        before = measure(tensors, reader)
+        after = [found for group in in_turn(plan.written) for found in _after(list(group), computer, measure)]
+    plan.checkpoint.check_unchanged(plan.checkpoint.files)
+    plan.check_sources()
+    return _for_each_name(plan, before, after)
+
+
+class _Measure(NamedTuple):
+    """Measures tensors of any source in the same way."""
+
+    engine: Engine
+    workers: Workers
+    is_digested: bool
+
+    def __call__(self, tensors: Sequence[TensorSpec], source: ElementSource) -> list[TensorStatistics]:
+        measuring = Measuring(tensors, source, self.engine, self.workers, is_digested=self.is_digested)
+        self.workers.run(measuring.tasks())
+        return measuring.results
+
+
+def _after(actions: Sequence[Action], computer: Computer, measure: _Measure) -> list[TensorStatistics]:
+    """What each of `actions` gives. Those of a dtype and of a size are computed one after another, many at once."""
+    kinds = [(action.tensor.dtype.name, action.part.nbytes) for action in actions]
+    order = sorted(range(len(actions)), key=kinds.__getitem__)
+    files = ComputedFiles([actions[number] for number in order], computer)
+    found = dict(zip(order, measure(files.tensors, files), strict=True))
+    return [found[number] for number in range(len(actions))]
+
+
+def _for_each_name(plan: Plan, before: Sequence[TensorStatistics], after: Sequence[TensorStatistics]) -> Changes:
+    """Tied tensors, of which one was measured, hold the same under each name."""
+    pairs = list(zip(before, after, strict=True))
+    distinct = len(plan.distinct_actions)
+    keys = [(action.value_name, action.rows) for action in plan.distinct_actions]
+    by_key = dict(zip(keys, pairs[:distinct], strict=True))
+    found = [(action, *by_key[action.value_name, action.rows]) for action in plan.actions]
+    found += [(action, *pair) for action, pair in zip(plan.resets, pairs[distinct:], strict=True)]
+    return Changes(plan, tuple(_change(*each) for each in found))
+
+
+def _change(action: Action, before: TensorStatistics, after: TensorStatistics) -> Change:
+    tensor = action.part.alone
+    return Change(action, before._replace(tensor=tensor), after._replace(tensor=tensor))
