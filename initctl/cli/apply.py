@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, DIFF, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
 from initctl.errors import Problem, UsageError
+from initctl.events import Event
+
+if TYPE_CHECKING:
+    from initctl.manifest import Changes
+    from initctl.planning import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,7 @@ def apply(
     rules: RuleOptions,
     plan: str | None = SAVED_PLAN,
     write: WriteOptions,
+    diff: bool = DIFF,
     unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
@@ -66,7 +73,15 @@ def apply(
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
     started = time.monotonic()
-    with out.events("writing") as on_event:
+    changes: Changes | None = None
+
+    def on_event(event: Plan | Event) -> None:
+        nonlocal changes
+        report_event(event)
+        if diff and not isinstance(event, Event):  # the plan: nothing is written yet
+            changes = initctl.changes(event, threads=out.threads, on_event=report_event)
+
+    with out.events("measuring, writing" if diff else "writing") as report_event:
         applied = initctl.apply(
             checkpoint if plan is None else initctl.load_plan(plan, checkpoint),
             write.output,
@@ -81,4 +96,8 @@ def apply(
     ignore_signals()
     out.warn(applied.warnings)
     out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
-    out.result("apply", applied.to_json, lambda: applied.report(unfold=unfold))
+    out.result(
+        "apply",
+        lambda: {**applied.to_json(), **(changes.to_json() if changes else {})},
+        lambda: [*changes.overview(unfold=unfold), *applied.summary()] if changes else applied.report(unfold=unfold),
+    )

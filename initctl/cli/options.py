@@ -43,6 +43,7 @@ COMPONENT = typer.Option(
 SAVED_PLAN = typer.Option(
     None, "--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."
 )
+DIFF = flag("--diff", text="Show what tensors hold before and after, in numbers.")
 UNFOLD = flag("--all", text="List every tensor; do not fold layer numbers.")
 
 

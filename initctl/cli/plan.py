@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, DIFF, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
 
@@ -20,17 +20,20 @@ def plan(
     ),
     force: bool = flag("--force", text="With --save: replace FILE even if it is not a plan."),
     emit_recipe: bool = flag("--emit-recipe", text="Print all rules that count as one recipe, not the plan."),
+    diff: bool = DIFF,
     unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
     """Show what apply would do, to the tensor.
 
-    No checkpoint is written, and no tensor is read.
+    No checkpoint is written. No tensor is read, except by --diff, which also computes what the rules give.
 
     Example: initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02'
     """
     if force and save is None:
         raise UsageError(Problem("output.force", "force: there is no file to replace", "give --save too"))
+    if diff and emit_recipe:
+        raise UsageError(Problem("usage.diff", "diff: a recipe is printed in its place", "leave out --emit-recipe"))
     made = initctl.plan(checkpoint, **vars(rules))
     out.warn(made.warnings)
     if save is not None:
@@ -38,5 +41,9 @@ def plan(
     if emit_recipe:
         recipe = made.recipe()
         out.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
+    elif diff:
+        with out.events("measuring") as on_event:
+            changes = initctl.changes(made, threads=out.threads, on_event=on_event)
+        out.result("plan", lambda: {**made.to_json(), **changes.to_json()}, lambda: changes.report(unfold=unfold))
     else:
         out.result("plan", made.to_json, lambda: made.report(unfold=unfold))

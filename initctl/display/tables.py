@@ -42,7 +42,9 @@ class Listing(NamedTuple):
         return (" " * _GAP).join(padded).rstrip()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The lines if the terminal is wide enough; else each row's first cell, and below it the others, indented."""
+        """The lines if the terminal is wide enough; else each row's first cell, and below it the others, indented, with
+        the names of those that the heading alone explains: of what is aligned to the right.
+        """
         from rich.padding import Padding
         from rich.text import Text
 
@@ -54,7 +56,12 @@ class Listing(NamedTuple):
         indent = min(_GAP, options.max_width // 3)
         for first, *others in self.cells()[1:]:
             yield Text(first, style="bold")
-            yield Padding(Text((" " * _GAP).join(filter(None, others))), (0, 0, 0, indent))
+            yield Padding(Text((" " * _GAP).join(filter(None, self._named(others)))), (0, 0, 0, indent))
+
+    def _named(self, cells: Sequence[str]) -> Iterator[str]:
+        """All `cells` of a row but the first, each with the name of its column if the heading alone explains it."""
+        for name, cell in zip(self.heading[1:], cells, strict=True):
+            yield f"{name} {cell}" if name in self.right else cell
 
     def cells(self) -> list[Sequence[str]]:
         """The heading and each row, escaped."""

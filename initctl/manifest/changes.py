@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from initctl.statistics import TensorStatistics
 
 _NUMBERS = ("mean", "std", "min", "max")
-_HEADING = ("tensor", "initializer", *_NUMBERS)
+_HEADING = ("tensor", *_NUMBERS, "initializer")
 
 
 class Change(NamedTuple):
@@ -33,15 +33,8 @@ class Change(NamedTuple):
     after: TensorStatistics
 
     def to_json(self) -> dict[str, Any]:
-        action = self.action
-        return {
-            "tensor": action.tensor.name,
-            "rows": action.rows and list(action.rows),
-            "rule": action.rule.text,
-            "init": action.initializer,
-            "before": self.before.measures(),
-            "after": self.after.measures(),
-        }
+        """The action's, and the numbers."""
+        return {**self.action.to_json(), "before": self.before.measures(), "after": self.after.measures()}
 
 
 class _Group(NamedTuple):
@@ -55,7 +48,7 @@ class _Group(NamedTuple):
         before = sum((change.before.moments for change in self.members), Moments())
         after = sum((change.after.moments for change in self.members), Moments())
         numbers = map(" → ".join, zip(_numbers(before), _numbers(after), strict=True))
-        return self.name, initializer_text(action), *numbers
+        return self.name, *numbers, initializer_text(action)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -78,7 +71,7 @@ class Changes(Displayed):
         `unfold`.
         """
         rows = [group.cells() for group in self._groups(unfold=unfold)]
-        return [Listing(_HEADING, rows), ""] if rows else []
+        return [Listing(_HEADING, rows, right=_NUMBERS), ""] if rows else []
 
     def _groups(self, *, unfold: bool) -> Iterator[_Group]:
         if unfold or len(self.changes) <= FOLDED_ABOVE:

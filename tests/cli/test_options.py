@@ -16,6 +16,7 @@ OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
 OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--force", "--max-shard-size", "--stale"}
+RESET = {"--reset-optimizer", "--buffers"}
 WHERE = {"--root", "--component"}
 RULES = {
     "--rule", "--recipe", "--preset", *WHERE, "--seed", "--allow-unused", "--require-all", "--allow-partial",
@@ -26,9 +27,9 @@ RULES = {
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {*OUTPUT, "--plan", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
-        ("plan", {"--save", "--force", "--emit-recipe", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
-        ("verify", {"--plan", "--against", "--sample", "--all", "--reset-optimizer", "--buffers", *RULES, *FACE}),
+        ("apply", {*OUTPUT, "--plan", "--diff", "--all", *RESET, *RULES, *FACE}),
+        ("plan", {"--save", "--force", "--emit-recipe", "--diff", "--all", *RESET, *RULES, *FACE}),
+        ("verify", {"--plan", "--against", "--sample", "--all", *RESET, *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
         ("stats", {"--all", "--digest", "--by-layer", *WHERE, *FACE}),
         ("initializers", FACE),

@@ -46,14 +46,14 @@ def test_a_terminal_just_wide_enough_gets_the_table():
     assert on_terminal([TABLE], WIDTH) == piped([TABLE])
 
 
-def test_a_narrower_terminal_gets_each_row_as_a_name_and_what_is_said_of_it():
+def test_a_narrower_terminal_gets_each_row_as_a_name_and_below_it_the_numbers_by_their_names():
     assert on_terminal([TABLE], WIDTH - 1).splitlines() == [
         "fc1.weight",
-        "  [50,100]  20.0kB",
+        "  [50,100]  size 20.0kB",
         "b",
-        "  [5]  20B",
+        "  [5]  size 20B",
         "重み.bias",
-        "  []  4B",
+        "  []  size 4B",
     ]
 
 

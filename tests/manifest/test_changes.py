@@ -188,9 +188,9 @@ def test_many_changes_are_folded_and_measured_together(tmp_path: Path):
     save_file(tensors, tmp_path / "m.safetensors")
     changes = initctl.changes(initctl.plan(tmp_path / "m.safetensors", rules=["*.weight=ones", "norm=zeros"]))
     assert changes.report()[0].lines() == [
-        "tensor                     initializer  mean      std       min    max",
-        "layers.{0..39}.weight ×40  ones         19.5 → 1  11.5 → 0  0 → 1  39 → 1",
-        "norm                       zeros        1 → 0     0 → 0     1 → 0  1 → 0",
+        "tensor                         mean       std    min     max  initializer",
+        "layers.{0..39}.weight ×40  19.5 → 1  11.5 → 0  0 → 1  39 → 1  ones",
+        "norm                          1 → 0     0 → 0  1 → 0   1 → 0  zeros",
     ]
     assert len(changes.report(unfold=True)[0].rows) == 41
 
