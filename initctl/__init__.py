@@ -12,7 +12,7 @@ Importing it imports neither torch nor rich, and the classes of what these funct
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, changes, diff, inspect, load_plan, plan, stats, verify
+from initctl.api import apply, changes, diff, inspect, load_manifest, load_plan, plan, stats, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -24,16 +24,15 @@ from initctl.errors import (
     UncertainError,
     UsageError,
 )
+from initctl.version import __version__
 
 if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.differences import Differences
-    from initctl.manifest import Changes
+    from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
     from initctl.statistics import Statistics
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Applied",
@@ -43,6 +42,7 @@ __all__ = [
     "FitError",
     "InitctlError",
     "InputError",
+    "Manifest",
     "Plan",
     "Problem",
     "RuleError",
@@ -56,6 +56,7 @@ __all__ = [
     "changes",
     "diff",
     "inspect",
+    "load_manifest",
     "load_plan",
     "plan",
     "stats",
@@ -66,6 +67,7 @@ _RESULTS = {
     "Applied": "initctl.applied",
     "Differences": "initctl.differences",
     "Changes": "initctl.manifest",
+    "Manifest": "initctl.manifest",
     "Plan": "initctl.planning",
     "Statistics": "initctl.statistics",
     "Verification": "initctl.audit",

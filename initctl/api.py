@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from initctl.execution import Conversion
     from initctl.execution.output_format import FormatChoice
     from initctl.formats import Checkpoint
-    from initctl.manifest import Changes
+    from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
     from initctl.request import Asked, Request
     from initctl.statistics import Statistics
@@ -139,7 +139,8 @@ def apply(
         threads=threads,
         on_event=on_event,
     )
-    return Applied(made, written.path, written.files, conversion.format.title if conversion else None, warnings)
+    title = conversion.format.title if conversion else None
+    return Applied(made, written.path, written.files, title, warnings, written.engines)
 
 
 def verify(
@@ -169,7 +170,7 @@ def verify(
             no `result`.
         ConflictError: a checkpoint changed while it was read, or the plan's has changed since.
     """
-    from initctl.audit import verify_plan
+    from initctl.audit import read_result, verify_plan
     from initctl.threads import processors
 
     threads = counting("threads", threads) or processors()
@@ -184,7 +185,7 @@ def verify(
         made = made if result is not None else _replanned_if_changed(made)
     if on_event:
         on_event(made)
-    found = None if result is None else _read_result(result, made.checkpoint)
+    found = None if result is None else read_result(os.fspath(result), made.checkpoint)
     return verify_plan(made, found, sample=sample, threads=threads, on_event=on_event)
 
 
@@ -306,6 +307,13 @@ def changes(
     return measured_changes(plan, digest=digest, threads=threads, on_event=on_event)
 
 
+def load_manifest(path: Path) -> Manifest:
+    """The manifest that `Manifest.save`, or `apply --report`, wrote to the file `path`. Raises `InputError`."""
+    from initctl.manifest.reading import read_manifest
+
+    return read_manifest(os.fspath(path))
+
+
 def _request(asked: Mapping[str, Any]) -> Request:
     from initctl.request import Request
 
@@ -357,20 +365,6 @@ def _replanned_if_changed(plan: Plan) -> Plan:
         made = SavedPlan.of(plan).restored(plan.checkpoint.absolute, is_result=True)
         return replace(made, checkpoint=replace(made.checkpoint, path=plan.checkpoint.path))
     return plan
-
-
-def _read_result(path: Path, original: Checkpoint) -> Checkpoint:
-    """The checkpoint at `path`, written from `original`, with the same optimizer files beside its weights."""
-    from initctl.formats import beside, with_beside
-    from initctl.planning.documents import read_alike, tensors_digest
-
-    component = original.component if os.path.isdir(path) else ""
-
-    def read(root: str | None) -> Checkpoint:
-        return inspect(path, root=root, component=component or None)
-
-    result = read_alike(read, original.root, tensors_digest, tensors_digest(original)) or read(None)
-    return with_beside(result, [one for one in beside(result) if one.name in original.beside])
 
 
 def _check_output(

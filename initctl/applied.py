@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.tables import Displayed, count
-from initctl.errors import listed, shown
+from initctl.errors import Problem, UsageError, listed, shown
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.safetensors import SAFETENSORS
+from initctl.integers import counting
 from initctl.planning.overview import overview
+from initctl.threads import processors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from initctl.display.tables import Report
-    from initctl.errors import Problem
+    from initctl.events import Event
     from initctl.formats import Checkpoint
+    from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
 
 
@@ -23,7 +28,7 @@ class Applied(Displayed):
     """What `apply` did: the plan, where the result is, and the files written, by their names there.
 
     If the result is of another kind than the checkpoint, `converted_to` names its format as messages do. `warnings` are
-    about the result; those about the plan are the plan's.
+    about the result; those about the plan are the plan's. `engines` are the names of those that computed, by device.
     """
 
     plan: Plan
@@ -31,11 +36,35 @@ class Applied(Displayed):
     files: tuple[str, ...]
     converted_to: str | None = None
     warnings: tuple[Problem, ...] = ()
+    engines: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def converted(self) -> bool:
         """Whether the result is of another kind than the checkpoint."""
         return self.converted_to is not None
+
+    def manifest(
+        self, changes: Changes, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
+    ) -> Manifest:
+        """What was done, for a file by which anybody can check the result: `initctl.load_manifest(path).verify(…)`.
+
+        Files that were written are read, and tensors that are not filled as a whole.
+
+        Args:
+            changes: `initctl.changes(plan, digest=True)` of the plan that was applied, taken before.
+            threads, on_event: as for `initctl.apply`.
+
+        Raises:
+            UsageError: `changes` are of another plan, or without digests.
+            InputError, ConflictError: the result is not there any more, or changes meanwhile.
+            StorageError: it cannot be read.
+        """
+        from initctl.manifest import manifest_of
+
+        threads = counting("threads", threads) or processors()
+        if changes.plan.actions is not self.plan.actions:
+            raise UsageError(Problem("usage.changes", "changes: of another plan", "take those of the plan applied"))
+        return manifest_of(changes, self.output, self.files, self.engines, threads=threads, on_event=on_event)
 
     def to_json(self) -> dict[str, Any]:
         """The plan's data, and what was written."""

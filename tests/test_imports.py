@@ -41,7 +41,7 @@ LAYERS = (
     {"dtypes", "threads", "events", "integers", "suggestions", "entry_points", "grouping"},
     {"errors"},
     {"excerpt"},
-    {"escaping"},
+    {"escaping", "version"},
 )
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}

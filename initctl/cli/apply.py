@@ -13,10 +13,13 @@ from initctl.cli.options import CHECKPOINT, DIFF, SAVED_PLAN, UNFOLD, RuleOption
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
-from initctl.errors import Problem, UsageError
+from initctl.errors import InitctlError, Problem, UsageError, shown
 from initctl.events import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from initctl.applied import Applied
     from initctl.manifest import Changes
     from initctl.planning import Plan
 
@@ -60,6 +63,9 @@ def apply(
     plan: str | None = SAVED_PLAN,
     write: WriteOptions,
     diff: bool = DIFF,
+    report: str | None = typer.Option(
+        None, "--report", metavar="FILE", help="Also write to FILE what was done, with digests, for verify --report."
+    ),
     unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
@@ -73,15 +79,11 @@ def apply(
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
     started = time.monotonic()
-    changes: Changes | None = None
-
-    def on_event(event: Plan | Event) -> None:
-        nonlocal changes
-        report_event(event)
-        if diff and not isinstance(event, Event):  # the plan: nothing is written yet
-            changes = initctl.changes(event, threads=out.threads, on_event=report_event)
-
-    with out.events("measuring, writing" if diff else "writing") as report_event:
+    if report is not None:
+        _check_place(report)
+    is_measured = diff or report is not None
+    with out.events("measuring, writing" if is_measured else "writing") as said:
+        changes = _Changes(out, said, digest=report is not None)
         applied = initctl.apply(
             checkpoint if plan is None else initctl.load_plan(plan, checkpoint),
             write.output,
@@ -90,14 +92,47 @@ def apply(
             max_shard_size=write.max_shard_size,
             stale=write.stale,
             threads=out.threads,
-            on_event=on_event,
+            on_event=changes if is_measured else said,
             **vars(rules),
         )
     ignore_signals()
     out.warn(applied.warnings)
     out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
-    out.result(
-        "apply",
-        lambda: {**applied.to_json(), **(changes.to_json() if changes else {})},
-        lambda: [*changes.overview(unfold=unfold), *applied.summary()] if changes else applied.report(unfold=unfold),
-    )
+    if report is not None:
+        _write_report(report, applied, changes.found, out)
+    if diff:
+        found = changes.found
+        rows = [*found.overview(unfold=unfold), *applied.summary()]
+        out.result("apply", lambda: {**applied.to_json(), **found.to_json()}, lambda: rows)
+    else:
+        out.result("apply", applied.to_json, lambda: applied.report(unfold=unfold))
+
+
+class _Changes:
+    """What takes events, and measures what the plan changes as soon as that is made: nothing is written yet."""
+
+    found: Changes
+
+    def __init__(self, out: Output, said: Callable[[Plan | Event], None], *, digest: bool) -> None:
+        self._out, self._said, self._digest = out, said, digest
+
+    def __call__(self, event: Plan | Event) -> None:
+        self._said(event)
+        if not isinstance(event, Event):
+            self.found = initctl.changes(event, digest=self._digest, threads=self._out.threads, on_event=self._said)
+
+
+def _check_place(report: str) -> None:
+    """Notice now, before the work, if no report can be written there."""
+    from initctl.manifest.statement import check_place
+
+    check_place(report)
+
+
+def _write_report(report: str, applied: Applied, changes: Changes, out: Output) -> None:
+    """Raises what there is to raise; the result stays in any case, and the error says so."""
+    try:
+        with out.events("hashing") as on_event:
+            applied.manifest(changes, threads=out.threads, on_event=on_event).save(report)
+    except InitctlError as error:
+        raise error.prefixed(f"{shown(applied.output)}: is written, but its report is not: ") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from initctl.display.json_rows import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +23,7 @@ def document(
     warnings: Sequence[Problem] = (),
     errors: Sequence[Problem] = (),
 ) -> str:
-    """One document, in ASCII: JSON's escapes stand for all other characters, and break what a log could obey.
-
-    Each row of a list of objects, such as a tensor, is one line.
-    """
+    """One document, in ASCII: JSON's escapes stand for all other characters, and break what a log could obey."""
     content = {
         "schema": SCHEMA,
         "command": command,
@@ -35,20 +33,7 @@ def document(
         "warnings": list(map(_problem, warnings)),
         "errors": list(map(_problem, errors)),
     }
-    return _text(content).replace("##", "#\\u0023")
-
-
-def _text(value: object, margin: str = "\n") -> str:
-    """`value` as JSON, on lines after `margin`; rows are written all at once, since there may be many."""
-    inner = f"{margin}  "
-    if isinstance(value, dict) and value:
-        items = (f"{json.dumps(key)}: {_text(item, inner)}" for key, item in value.items())
-        return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
-    text = json.dumps(value, allow_nan=False)
-    if isinstance(value, list) and text.startswith("[{"):
-        rows = text[1:-1].replace('}, {"', f'}},{inner}{{"')  # not found in a string, which has \" for "
-        return f"[{inner}{rows}{margin}]"
-    return text
+    return as_json(content).replace("##", "#\\u0023")
 
 
 def _problem(problem: Problem) -> dict[str, str | None]:

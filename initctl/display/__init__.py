@@ -2,6 +2,7 @@
 
     tables.py      a report of sentences and tables, a result that shows its own, and numbers in words
     folding.py     many rows that differ in layer numbers as one
+    json_rows.py   JSON with a line for each row of a table
     blocks.py      numbers as a line of blocks
     console.py     what is drawn on a terminal, and what a pipe gets instead
 

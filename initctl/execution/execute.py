@@ -26,7 +26,7 @@ from initctl.threads import processors
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initctl.events import Event
     from initctl.execution.output_format import Conversion
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
 class Written(NamedTuple):
     """What was written: the path, and the files, by their names in the result.
 
-    `files` is empty if nothing was to be changed in place.
+    `files` is empty if nothing was to be changed in place. `engines` are the names of those that computed, by device.
     """
 
     path: str
     files: tuple[str, ...]
+    engines: Mapping[str, str]
 
 
 def execute(
@@ -124,7 +125,7 @@ def _to_new_path(
         writer.new_directory(draft, target, check_before_replacing=check)
     else:
         writer.new_file(draft, target, no_clobber=overwrite is False)
-    return Written(output, names)
+    return Written(output, names, writer.engines)
 
 
 def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:
@@ -139,7 +140,7 @@ def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written
         elif touched:
             target = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
             writer.new_file(rewritten(writer, {touched[0].name: touched[0]}), target)
-    return Written(checkpoint.path, tuple(file.name for file in touched))
+    return Written(checkpoint.path, tuple(file.name for file in touched), writer.engines)
 
 
 def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> None:

@@ -52,11 +52,14 @@ class Writer:
         self.checkpoint = plan.checkpoint
         self.workers = workers
         self.on_event = on_event
+        self.engines: dict[str, str] = {}
+        """The names of engines by device, once they are chosen."""
 
     @cached_property
     def computer(self) -> Computer:
         """The computer. The first use chooses, loads or compiles engines, which takes time."""
         engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
+        self.engines = {device: engine.name for device, engine in engines.items()}
         return Computer(self.plan.seed, engines, self.olds)
 
     @cached_property

@@ -96,6 +96,15 @@ class Checkpoint(Displayed, Location):
         return tuple(file for file in self.other_files if file.name != self.described_by)
 
     @property
+    def by_name(self) -> dict[str, TensorSpec]:
+        """Each of `tensors` by its name, and then by those that a file only notes."""
+        found = {tensor.name: tensor for tensor in self.tensors}
+        for tensor in self.tensors:
+            for alias in tensor.aliases:
+                found.setdefault(alias, tensor)
+        return found
+
+    @property
     def totals(self) -> Totals:
         """Of all tensors that rules reach."""
         return Totals.of(map(TensorPart, self.tensors))

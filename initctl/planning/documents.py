@@ -49,13 +49,18 @@ def read_document(path: str) -> dict[str, Any]:
 
 def check_replaceable(path: str) -> None:
     """Raise `ConflictError` if a file is at `path` that is neither empty nor a plan, of whatever version."""
+    if holds_other(path, lambda document: str(document.get("schema")).startswith(_ANY_SCHEMA)):
+        message = f"{shown(path)}: exists and is not a saved plan"
+        raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
+
+
+def holds_other(path: str, is_own: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Whether a file is at `path` that is neither empty nor a JSON document that `is_own` of a kind."""
     if not (os.path.isfile(path) and os.path.getsize(path)):
-        return
+        return False
     with suppress(InputError, Malformed):
-        if str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(_ANY_SCHEMA):
-            return
-    message = f"{shown(path)}: exists and is not a saved plan"
-    raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
+        return not is_own(parse_object(read_small(path, LONGEST)))
+    return True
 
 
 def malformed(name: str, fault: str, hint: str | None = None) -> NoReturn:
@@ -91,7 +96,7 @@ def tensors_digest(checkpoint: Checkpoint) -> str:
 
 
 def read_alike(
-    read: Callable[[str | None], Checkpoint], root: str, digest_of: Callable[[Checkpoint], str], wanted: str
+    read: Callable[[str | None], Checkpoint], root: str, digest_of: Callable[[Checkpoint], object], wanted: object
 ) -> Checkpoint | None:
     """The checkpoint that `read` gives at a root, if `digest_of` it is the `wanted` one.
 

@@ -1,1 +1,3 @@
-"""JSON Schemas of what commands write as `data` under `--json`: a file `COMMAND.schema.json` for each."""
+"""JSON Schemas: a file `COMMAND.schema.json` for what each command writes as `data` under `--json`, and
+`report.schema.json` for what `apply --report` writes.
+"""

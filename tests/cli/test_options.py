@@ -27,9 +27,9 @@ RULES = {
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {*OUTPUT, "--plan", "--diff", "--all", *RESET, *RULES, *FACE}),
+        ("apply", {*OUTPUT, "--plan", "--diff", "--report", "--all", *RESET, *RULES, *FACE}),
         ("plan", {"--save", "--force", "--emit-recipe", "--diff", "--all", *RESET, *RULES, *FACE}),
-        ("verify", {"--plan", "--against", "--sample", "--all", *RESET, *RULES, *FACE}),
+        ("verify", {"--plan", "--against", "--sample", "--report", "--all", *RESET, *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
         ("stats", {"--all", "--digest", "--by-layer", *WHERE, *FACE}),
         ("initializers", FACE),

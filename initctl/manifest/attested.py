@@ -1,0 +1,44 @@
+"""What a manifest says of a result that a checkpoint can be compared with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class AttestedTensor(NamedTuple):
+    """A tensor, and the SHA-256 of its bytes in row-major order, unless its elements are not stored as such."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    digest: str | None
+
+
+class Attested(NamedTuple):
+    """The SHA-256 of each of the `files`, and the `tensors`, both by name; the `format`, and where the state dict was:
+    at the `root` in the folder `component`.
+    """
+
+    files: Mapping[str, str]
+    tensors: Mapping[str, AttestedTensor]
+    format: str
+    root: str
+    component: str
+
+    @classmethod
+    def by(cls, document: Mapping[str, Any]) -> Self:
+        """What the `document` of a manifest says."""
+        said = document["predicate"]
+        return cls(
+            {subject["name"]: subject["digest"]["sha256"] for subject in document["subject"]},
+            {tensor["name"]: _tensor(tensor) for tensor in said["tensors"]},
+            said["output"]["format"],
+            said["plan"]["root"],
+            said["plan"]["component"],
+        )
+
+
+def _tensor(said: Mapping[str, Any]) -> AttestedTensor:
+    return AttestedTensor(said["dtype"], tuple(said["shape"]), said["digest"] and said["digest"]["sha256"])

@@ -1,0 +1,160 @@
+"""Whether a checkpoint is as a manifest says, without rules and without the original."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from initctl.audit import FileDifference, Lost
+from initctl.audit.result import read_like
+from initctl.display.folding import FOLDED_ABOVE
+from initctl.display.tables import Displayed, Listing, count
+from initctl.errors import UsageError, shown
+from initctl.manifest.digests import file_digests, tensor_digests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from initctl.display.tables import Report
+    from initctl.events import Progress
+    from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.manifest.attested import Attested, AttestedTensor
+    from initctl.tensors import TensorSpec
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ManifestCheck(Displayed):
+    """What comparing the checkpoint at `path` with a manifest, in the file `manifest` if it is in one, came to. It is
+    true if everything `holds`.
+
+    So many `tensors` and `files` were compared; `differences` and `file_differences` are what is not as it should be.
+    If tensors are in other files now, since it was converted or sharded anew, `files` is None.
+    """
+
+    path: str
+    manifest: str | None
+    tensors: int
+    files: int | None
+    differences: tuple[Lost, ...]
+    file_differences: tuple[FileDifference, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything is as the manifest says."""
+        return not (self.differences or self.file_differences)
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "checkpoint": self.path,
+            "report": self.manifest,
+            "converted": self.files is None,
+            "compared": self.tensors,
+            "compared_files": self.files,
+            "differences": [{"tensor": found.tensor, "fault": found.fault} for found in self.differences],
+            "differences_files": [{"file": found.file, "fault": found.fault} for found in self.file_differences],
+        }
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """What differs, and what was compared; a long list cut unless `unfold`."""
+        compared = f"compared {count(self.tensors, 'tensor')}"
+        if self.files is None:
+            compared += "; it is in other files, which were not compared"
+        else:
+            compared += f" and {count(self.files, 'file')}"
+        path = shown(self.path)
+        if self.holds:
+            return [f"{path}: holds what {shown(self.manifest or 'the manifest')} says", compared]
+        rows = [(shown(found.tensor), found.fault) for found in self.differences]
+        rows += [(shown(found.file), found.fault) for found in self.file_differences]
+        listed = rows if unfold else rows[:FOLDED_ABOVE]
+        more = [f"and {len(rows) - len(listed):,} more, which --all lists"] if len(listed) < len(rows) else []
+        counts = (len(self.differences), "tensor"), (len(self.file_differences), "file")
+        differing = " and ".join(count(number, noun) for number, noun in counts if number)
+        verb = "differs" if len(rows) == 1 else "differ"
+        return [Listing(("tensor or file", "difference"), listed), *more, "", f"{path}: {differing} {verb}", compared]
+
+
+def checked(
+    attested: Attested,
+    path: str,
+    manifest: str | None,
+    *,
+    threads: int,
+    on_event: Callable[[Progress], None] | None = None,
+) -> ManifestCheck:
+    """The checkpoint at `path`, compared with what is `attested` by the `manifest` of that path.
+
+    Raises `InputError`, `ConflictError`.
+    """
+    checkpoint = _read(attested, path)
+    held = tensor_digests(checkpoint, checkpoint.tensors, threads=threads, on_event=on_event)
+    files = _files(attested, checkpoint)
+    digests = file_digests(checkpoint, list((files or {}).values()), threads=threads, on_event=on_event)
+    return ManifestCheck(
+        path,
+        manifest,
+        len(attested.tensors),
+        None if files is None else len(files),
+        tuple(_tensor_faults(attested, checkpoint, held)),
+        () if files is None else tuple(_file_faults(attested, checkpoint, files, digests)),
+    )
+
+
+def _read(attested: Attested, path: str) -> Checkpoint:
+    """The checkpoint at `path`, at the root that these tensors are at. What was a component may be alone now."""
+    wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in attested.tensors.items()}
+    with suppress(UsageError):
+        return read_like(path, attested.root, attested.component, _kinds, wanted)
+    return read_like(path, attested.root, "", _kinds, wanted)
+
+
+def _kinds(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """What tells tensors apart without reading them: dtype and shape, by name."""
+    return {name: (tensor.dtype.name, tensor.shape) for name, tensor in checkpoint.by_name.items()}
+
+
+def _files(attested: Attested, checkpoint: Checkpoint) -> dict[str, CheckpointFile] | None:
+    """The files of `checkpoint` that are attested, by the names that they had. A single file may be renamed.
+
+    None if tensors are in files that are not: then these are of another format, or other shards.
+    """
+    names = attested.files
+    if checkpoint.format != attested.format:
+        return None
+    if len(names) == 1 and not checkpoint.is_directory:
+        return dict(zip(names, checkpoint.files, strict=True))
+    if any(file.name not in names for file in checkpoint.files):
+        return None
+    return {file.name: file for file in (*checkpoint.files, *checkpoint.other_files) if file.name in names}
+
+
+def _file_faults(
+    attested: Attested, checkpoint: Checkpoint, files: Mapping[str, CheckpointFile], digests: Mapping[str, str]
+) -> Iterator[FileDifference]:
+    """A file by itself says nothing of the others of its directory."""
+    for name, digest in attested.files.items():
+        if name in files and digests[files[name].name] != digest:
+            yield FileDifference(name, "holds other bytes")
+        elif name not in files and checkpoint.is_directory:
+            yield FileDifference(name, "is not there")
+
+
+def _tensor_faults(attested: Attested, checkpoint: Checkpoint, digests: Mapping[str, str | None]) -> Iterator[Lost]:
+    found = checkpoint.by_name
+    for name, tensor in attested.tensors.items():
+        if fault := _fault(tensor, found.get(name), digests):
+            yield Lost(name, fault)
+    yield from (Lost(name, "was not there") for name in found if name not in attested.tensors)
+
+
+def _fault(tensor: AttestedTensor, found: TensorSpec | None, digests: Mapping[str, str | None]) -> str | None:
+    if found is None:
+        return "is not there"
+    if (found.dtype.name, found.shape) != (tensor.dtype, tensor.shape):
+        now, was = f"{list(found.shape)} {found.dtype.name}", f"{list(tensor.shape)} {shown(tensor.dtype)}"
+        return f"is {now}, and was {was}"
+    return "holds other values" if tensor.digest not in (None, digests[found.name]) else None

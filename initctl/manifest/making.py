@@ -1,0 +1,115 @@
+"""What was applied → the document of its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from initctl.audit import read_result
+from initctl.errors import Problem, UsageError
+from initctl.manifest.digests import file_digests, tensor_digests
+from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE, Manifest
+from initctl.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from initctl.events import Progress
+    from initctl.formats import Checkpoint
+    from initctl.manifest.changes import Change, Changes
+    from initctl.planning import Plan
+    from initctl.statistics import TensorStatistics
+
+
+def manifest_of(
+    changes: Changes,
+    output: str,
+    written: Collection[str],
+    engines: Mapping[str, str],
+    *,
+    threads: int,
+    on_event: Callable[[Progress], None] | None = None,
+) -> Manifest:
+    """What `engines` have made by the plan of `changes`: the result at `output`. Its tensors, and the files `written`,
+    are read.
+
+    Raises `UsageError` if `changes` are without digests.
+    """
+    if not all(change.after.digest or change.after.unreadable for change in changes.changes):
+        raise UsageError(Problem("usage.changes", "changes: without digests", "take them with digest=True"))
+    plan = changes.plan
+    result = read_result(output, plan.checkpoint)
+    beside = [file for file in result.other_files if file.name in written]
+    digests = file_digests(result, (*result.files, *beside), threads=threads, on_event=on_event)
+    document = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": _sha256(digest)} for name, digest in digests.items()],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "initctl": __version__,
+            "plan": _plan(plan),
+            "engines": dict(engines),
+            "input": _input(plan.checkpoint),
+            "output": {"format": result.format},
+            "tensors": list(_tensors(result, changes, threads, on_event)),
+            "changes": list(map(_change, changes.changes)),
+        },
+    }
+    return Manifest(document, result.directory)
+
+
+def plan_digest(plan: Plan) -> str:
+    """SHA-256 of what `plan` does, as a saved plan says it, wherever the checkpoint is."""
+    document = {key: value for key, value in plan.to_document().items() if key not in ("checkpoint", "digest")}
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "digest": _sha256(plan_digest(plan)),
+        "seed": plan.seed,
+        "rng": plan.rng,
+        "root": plan.checkpoint.root,
+        "component": plan.checkpoint.component,
+    }
+
+
+def _input(checkpoint: Checkpoint) -> dict[str, Any]:
+    files = [{"name": file.name, "size": file.size} for file in checkpoint.files]
+    return {"format": checkpoint.format, "files": files}
+
+
+def _tensors(
+    result: Checkpoint, changes: Changes, threads: int, on_event: Callable[[Progress], None] | None
+) -> Iterator[dict[str, Any]]:
+    """Each name of each tensor of `result`. A tensor that is filled as a whole has the digest of what was computed, the
+    others that of what they hold.
+    """
+    filled = [change for change in changes.changes[: len(changes.plan.actions)] if not change.action.rows]
+    computed = {change.action.value_name: change.after.digest for change in filled}
+    others = [tensor for tensor in result.tensors if tensor.value_name not in computed]
+    held = tensor_digests(result, others, threads=threads, on_event=on_event)
+    for name, tensor in result.by_name.items():
+        digest = computed.get(tensor.value_name) or held[tensor.name]
+        yield {
+            "name": name,
+            "dtype": tensor.dtype.name,
+            "shape": list(tensor.shape),
+            "digest": _sha256(digest),
+        }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {**change.action.to_json(), "before": _numbers(change.before), "after": _numbers(change.after)}
+
+
+def _numbers(found: TensorStatistics) -> dict[str, Any]:
+    """What one tensor holds, without its distribution."""
+    left_out = ("histogram", "unreadable", "digest")
+    numbers = {key: value for key, value in found.measures().items() if key not in left_out}
+    return {**numbers, "digest": _sha256(found.digest)}
+
+
+def _sha256(digest: str | None) -> dict[str, str] | None:
+    return {"sha256": digest} if digest else None

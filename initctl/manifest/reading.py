@@ -1,0 +1,65 @@
+"""The file of a manifest → its document, once all of it that is used is proven."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from initctl.formats.opening import Malformed, read_small, refusing
+from initctl.formats.strict_json import parse_object
+from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE, Manifest
+from initctl.tensors import are_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST = 500_000_000
+"""Bytes of a manifest: some 500,000 tensors."""
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def read_manifest(path: str) -> Manifest:
+    """The manifest in the file at `path`. Raises `InputError`."""
+    with refusing(path, "report"):
+        document = parse_object(read_small(path, LONGEST))
+        if (document.get("_type"), document.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
+            raise Malformed("is not a report of initctl", "write one with initctl apply --report")
+        _check(document)
+    return Manifest(document, path=path)
+
+
+def _check(document: dict[str, Any]) -> None:
+    """Raise `Malformed` unless all that a checkpoint is compared with is there, and of the right type."""
+    predicate = _field(document, "predicate", dict)
+    plan = _field(predicate, "plan", dict)
+    for place, key in ((plan, "root"), (plan, "component"), (_field(predicate, "output", dict), "format")):
+        _field(place, key, str)
+    subjects, tensors = _field(document, "subject", list), _field(predicate, "tensors", list)
+    for subject in subjects:
+        _check_digest(_field(subject, "digest", dict))
+    for tensor in tensors:
+        _field(tensor, "dtype", str)
+        if not are_sizes(_field(tensor, "shape", list)):
+            raise Malformed("is damaged: a shape is not a list of sizes")
+        if tensor.get("digest", {}) is not None:
+            _check_digest(_field(tensor, "digest", dict))
+    _check_names(subjects)
+    _check_names(tensors)
+
+
+def _field(place: Any, key: str, kind: type) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """What `place` has under `key`, of that `kind`."""
+    if not isinstance(place, dict) or not isinstance(found := place.get(key), kind):
+        raise Malformed(f"is damaged: {key} is not there, or is of another type")
+    return found
+
+
+def _check_digest(digest: dict[str, Any]) -> None:
+    if not _SHA256.fullmatch(_field(digest, "sha256", str)):
+        raise Malformed("is damaged: a sha256 is not 64 hexadecimal digits")
+
+
+def _check_names(entries: Iterable[dict[str, Any]]) -> None:
+    names = [_field(entry, "name", str) for entry in entries]
+    if len(set(names)) < len(names):
+        raise Malformed("is damaged: a name is there twice")

@@ -1,0 +1,98 @@
+"""The manifest of a result: an in-toto statement."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from initctl.commit import write_file
+from initctl.display.json_rows import as_json
+from initctl.errors import ConflictError, Problem, StorageError, UsageError, shown
+from initctl.integers import counting
+from initctl.manifest.attested import Attested
+from initctl.planning.documents import holds_other
+from initctl.threads import processors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from initctl.events import Event
+    from initctl.manifest.checking import ManifestCheck
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:uuid:9e47d492-82b5-4290-844a-99c29abacd61#initctl-apply-1"
+"""What says that a statement is initctl's. The project has no address of its own that could stand here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `apply` did, as a `document` in JSON: its subjects are the files of the result.
+
+    See `initctl/schemas/report.schema.json` for what is in it. These are in a `directory`, if it was just made; or it
+    comes from the file at `path`.
+    """
+
+    document: Mapping[str, Any] = field(repr=False)
+    directory: str | None = None
+    path: str | None = None
+
+    @property
+    def attested(self) -> Attested:
+        """What it says of the result: its files and its tensors."""
+        return Attested.by(self.document)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to the file `path`, in one step. It says nothing of a file that is there.
+
+        Raises what `check_place` does, and `StorageError`.
+        """
+        path = os.fspath(path)
+        check_place(path)
+        place = os.path.realpath(path)
+        subjects = [one for one in self.document["subject"] if not self._is_at(place, one["name"])]
+        write_file(path, (as_json({**self.document, "subject": subjects}) + "\n").encode())
+
+    def _is_at(self, place: str, name: str) -> bool:
+        """Whether the subject called `name` is the file at the real path `place`."""
+        return self.directory is not None and os.path.realpath(os.path.join(self.directory, name)) == place
+
+    def verify(
+        self,
+        checkpoint: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> ManifestCheck:
+        """Whether `checkpoint` is as it says: it needs neither the rules nor the original.
+
+        Names, dtypes, shapes and digests of all tensors must be the same. So must the files, unless the checkpoint was
+        converted or sharded anew. The returned object is true if all of it matches.
+
+        Args:
+            checkpoint: a path, as for `initctl.inspect`.
+            threads, on_event: as for `initctl.apply`.
+
+        Raises:
+            InputError: the checkpoint cannot be read.
+            ConflictError: it changed while it was read.
+        """
+        from initctl.manifest.checking import checked
+
+        threads = counting("threads", threads) or processors()
+        return checked(self.attested, os.fspath(checkpoint), self.path, threads=threads, on_event=on_event)
+
+
+def check_place(path: str) -> None:
+    """Raise `StorageError` if no file can be at `path`, and `ConflictError` if one is there that must stay: one that is
+    neither empty nor a manifest.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        message = f"{shown(path)}: the directory {shown(folder)} does not exist"
+        raise StorageError(Problem("output.parent", message, "create it first"))
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name one"))
+    if holds_other(path, lambda document: document.get("predicateType") == PREDICATE_TYPE):
+        message = f"{shown(path)}: exists and is not a report of initctl"
+        raise ConflictError(Problem("output.not_report", message, "name another file"))
