@@ -32,19 +32,21 @@ def measured_changes(
     what carrying out the plan does, except for what is about an output.
     """
     check_memory(plan.actions)
+    distinct = plan.distinct_actions
+    written = distinct + plan.resets
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, on_event))
         reader = stack.enter_context(TensorReader(plan.checkpoint))
-        engines = choose_engines(plan.written, threads=threads, on_event=on_event)
+        engines = choose_engines(written, threads=threads, on_event=on_event)
         computer = Computer(plan.seed, engines, olds(plan, stack))
-        tensors = [action.part.alone for action in plan.written]
+        tensors = [action.part.alone for action in written]
         workers.total += 2 * sum(tensor.nbytes for tensor in tensors)
         measure = _Measure(measuring_engine(tensors), workers, is_digested=digest)
         before = measure(tensors, reader)
-        after = [found for group in in_turn(plan.written) for found in _after(list(group), computer, measure)]
+        after = [found for group in in_turn(written) for found in _after(list(group), computer, measure)]
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     plan.check_sources()
-    return _for_each_name(plan, before, after)
+    return _for_each_name(plan, distinct, list(zip(before, after, strict=True)))
 
 
 class _Measure(NamedTuple):
@@ -69,15 +71,14 @@ def _after(actions: Sequence[Action], computer: Computer, measure: _Measure) -> 
     return [found[number] for number in range(len(actions))]
 
 
-def _for_each_name(plan: Plan, before: Sequence[TensorStatistics], after: Sequence[TensorStatistics]) -> Changes:
-    """Tied tensors, of which one was measured, hold the same under each name."""
-    pairs = list(zip(before, after, strict=True))
-    distinct = len(plan.distinct_actions)
-    keys = [(action.value_name, action.rows) for action in plan.distinct_actions]
-    by_key = dict(zip(keys, pairs[:distinct], strict=True))
-    found = [(action, *by_key[action.value_name, action.rows]) for action in plan.actions]
-    found += [(action, *pair) for action, pair in zip(plan.resets, pairs[distinct:], strict=True)]
-    return Changes(plan, tuple(_change(*each) for each in found))
+def _for_each_name(
+    plan: Plan, distinct: Sequence[Action], pairs: Sequence[tuple[TensorStatistics, TensorStatistics]]
+) -> Changes:
+    """The changes by what was measured of `distinct` actions, and then of resets: tied tensors hold the same."""
+    by_key = {(action.value_name, action.rows): pair for action, pair in zip(distinct, pairs, strict=False)}
+    found = [(action, by_key[action.value_name, action.rows]) for action in plan.actions]
+    found += zip(plan.resets, pairs[len(distinct) :], strict=True)
+    return Changes(plan, tuple(_change(action, *pair) for action, pair in found))
 
 
 def _change(action: Action, before: TensorStatistics, after: TensorStatistics) -> Change:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.formats.opening import Malformed, read_small, refusing
 from initctl.formats.strict_json import parse_object
-from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE, Manifest
+from initctl.manifest.statement import LONGEST, PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from initctl.tensors import are_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONGEST = 500_000_000
-"""Bytes of a manifest: some 500,000 tensors."""
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 

@@ -24,6 +24,9 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:uuid:9e47d492-82b5-4290-844a-99c29abacd61#initctl-apply-1"
 """What says that a statement is initctl's. The project has no address of its own that could stand here."""
 
+LONGEST = 500_000_000
+"""Bytes of a manifest: some 500,000 tensors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -93,6 +96,6 @@ def check_place(path: str) -> None:
         raise StorageError(Problem("output.parent", message, "create it first"))
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name one"))
-    if holds_other(path, lambda document: document.get("predicateType") == PREDICATE_TYPE):
+    if holds_other(path, LONGEST, lambda document: document.get("predicateType") == PREDICATE_TYPE):
         message = f"{shown(path)}: exists and is not a report of initctl"
         raise ConflictError(Problem("output.not_report", message, "name another file"))

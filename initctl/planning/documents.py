@@ -49,17 +49,17 @@ def read_document(path: str) -> dict[str, Any]:
 
 def check_replaceable(path: str) -> None:
     """Raise `ConflictError` if a file is at `path` that is neither empty nor a plan, of whatever version."""
-    if holds_other(path, lambda document: str(document.get("schema")).startswith(_ANY_SCHEMA)):
+    if holds_other(path, LONGEST, lambda document: str(document.get("schema")).startswith(_ANY_SCHEMA)):
         message = f"{shown(path)}: exists and is not a saved plan"
         raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
 
 
-def holds_other(path: str, is_own: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Whether a file is at `path` that is neither empty nor a JSON document that `is_own` of a kind."""
+def holds_other(path: str, at_most: int, is_own: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Whether a file is at `path` that is neither empty nor a JSON document that `is_own`, of at most so many bytes."""
     if not (os.path.isfile(path) and os.path.getsize(path)):
         return False
     with suppress(InputError, Malformed):
-        return not is_own(parse_object(read_small(path, LONGEST)))
+        return not is_own(parse_object(read_small(path, at_most)))
     return True
 
 
