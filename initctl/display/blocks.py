@@ -1,4 +1,6 @@
-"""Numbers as a line of blocks, each as high as its number is large; or as ASCII, if a terminal has no blocks."""
+"""Numbers as a line of blocks, each as high as its number is large, and an arrow between two; ASCII for a terminal that
+lacks them.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.display.tables import Report
+    from initctl.display.tables import Listing, Report
 
+ARROW = " → "
+"""From what was to what is."""
 BLOCKS = " ▁▂▃▄▅▆▇█"
 """From nothing to the largest number."""
 _ASCII = str.maketrans(BLOCKS, " .:-=+*#@")
@@ -29,14 +33,23 @@ def _height(value: float, largest: float) -> int:
 
 
 def for_stream(report: Report, stream: TextIO) -> Report:
-    """`report` with ASCII in cells of blocks that `stream` cannot write; names of blocks stay."""
+    """`report` with ASCII for the blocks and arrows between numbers that `stream` cannot write; names of them stay."""
     try:
-        BLOCKS.encode(stream.encoding or "ascii")
+        f"{BLOCKS}{ARROW}".encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return [part if isinstance(part, str) else part._replace(rows=[*map(_in_ascii, part.rows)]) for part in report]
+        return [part if isinstance(part, str) else _in_ascii(part) for part in report]
     return report
 
 
-def _in_ascii(row: Sequence[str]) -> list[str]:
-    first, *others = row
-    return [first, *(cell if cell.strip(BLOCKS) else cell.translate(_ASCII) for cell in others)]
+def _in_ascii(listing: Listing) -> Listing:
+    change = [_arrows if name in listing.right else _blocks for name in listing.heading[1:]]
+    rows = ([first, *(to(cell) for to, cell in zip(change, others, strict=True))] for first, *others in listing.rows)
+    return listing._replace(rows=list(rows))
+
+
+def _arrows(cell: str) -> str:
+    return cell.replace(ARROW, " -> ")
+
+
+def _blocks(cell: str) -> str:
+    return cell if cell.strip(BLOCKS) else cell.translate(_ASCII)

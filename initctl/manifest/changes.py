@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from initctl.display.blocks import ARROW
 from initctl.display.folding import FOLDED_ABOVE, fold
 from initctl.display.tables import Displayed, Listing
 from initctl.errors import shown
@@ -47,7 +48,7 @@ class _Group(NamedTuple):
         action = self.members[0].action
         before = sum((change.before.moments for change in self.members), Moments())
         after = sum((change.after.moments for change in self.members), Moments())
-        numbers = map(" → ".join, zip(_numbers(before), _numbers(after), strict=True))
+        numbers = map(ARROW.join, zip(_numbers(before), _numbers(after), strict=True))
         return self.name, *numbers, initializer_text(action)
 
 

@@ -138,7 +138,7 @@ def _file_faults(
     """A file by itself says nothing of the others of its directory."""
     for name, digest in attested.files.items():
         if name in files and digests[files[name].name] != digest:
-            yield FileDifference(name, "holds other bytes")
+            yield FileDifference(files[name].name, "holds other bytes")
         elif name not in files and checkpoint.is_directory:
             yield FileDifference(name, "is not there")
 

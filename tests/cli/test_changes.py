@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import initctl
+from tests.cli.processes import initctl as run
 from tests.cli.processes import on_terminal
 from tests.cli.schemas import schema
 
@@ -75,6 +76,12 @@ def test_every_document_fits_its_schema(weights, call, arguments):
     if data:
         assert not schema(arguments[0]).is_valid({**data, "unknown": 1})
         assert not schema(arguments[0]).is_valid({key: data[key] for key in data if key != "kept"})
+
+
+def test_an_arrow_is_ascii_where_there_is_none(weights):
+    done = run("plan", weights, *RULES, "--diff", PYTHONIOENCODING="ascii")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines()[1] == "b[2:4]        2.5 -> 1   0.5 -> 0        2 -> 1       3 -> 1  ones"
 
 
 def test_a_narrow_terminal_gets_each_number_by_its_name(weights):
