@@ -11,9 +11,9 @@ import typer
 import initctl
 from initctl.cli.options import CHECKPOINT, DIFF, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
-from initctl.cli.signals import ignore_signals
+from initctl.cli.signals import Ended, heed_signals, ignore_signals
 from initctl.display.tables import count
-from initctl.errors import InitctlError, Problem, UsageError, shown
+from initctl.errors import InitctlError, Problem, UncertainError, UsageError, shown
 from initctl.events import Event
 
 if TYPE_CHECKING:
@@ -130,9 +130,14 @@ def _check_place(report: str) -> None:
 
 
 def _write_report(report: str, applied: Applied, changes: Changes, out: Output) -> None:
-    """Raises what there is to raise; the result stays in any case, and the error says so."""
+    """Raises what there is to raise. The result stays in any case, and the error says so."""
+    place = f"{shown(applied.output)}: is written, but its report is not: "
+    heed_signals()
     try:
         with out.events("hashing") as on_event:
             applied.manifest(changes, threads=out.threads, on_event=on_event).save(report)
     except InitctlError as error:
-        raise error.prefixed(f"{shown(applied.output)}: is written, but its report is not: ") from None
+        raise error.prefixed(place) from None
+    except Ended as end:
+        raise UncertainError(Problem("report.interrupted", f"{place}{end}")) from None
+    ignore_signals()

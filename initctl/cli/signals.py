@@ -12,6 +12,8 @@ _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 _heeded = True
 """Whether a signal still ends the process."""
+_taken: list[int] = []
+"""The signals that `raise_on_signals` found not ignored."""
 
 
 class Ended(BaseException):
@@ -24,11 +26,16 @@ class Ended(BaseException):
 
 def raise_on_signals() -> None:
     """Let the first signal raise `Ended`, but for those that the caller ignores, as nohup and background jobs do."""
+    _taken[:] = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    heed_signals()
+
+
+def heed_signals() -> None:
+    """Let these signals raise `Ended` again after `ignore_signals`: for work whose result can still be missing."""
     global _heeded
     _heeded = True
-    for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _end)
+    for number in _taken:
+        signal.signal(number, _end)
 
 
 def ignore_signals() -> None:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 import initctl
 from tests.cli.processes import initctl as run
 from tests.cli.processes import on_terminal
-from tests.cli.schemas import schema
+from tests.schemas import schema
 
 RULES = ("-r", "w=normal:std=0.02", "-r", "b[2:]=ones")
 

@@ -48,6 +48,7 @@ def hostile(folder):
 COMMANDS = {
     "inspect": ("inspect", "hostile.safetensors", "--all"),
     "plan": ("plan", "hostile.safetensors", "-r", "*=normal", "--all"),
+    "plan --diff": ("plan", "hostile.safetensors", "-r", "*=normal", "--all", "--diff"),
     "apply": ("apply", "hostile.safetensors", "-o", "out.safetensors", "-r", "*=normal", "--all"),
 }
 

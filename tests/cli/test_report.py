@@ -13,7 +13,7 @@ import initctl
 from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from tests.cli.checkpoints import checkpoint
 from tests.cli.processes import on_terminal, shell
-from tests.cli.schemas import schema
+from tests.schemas import schema
 
 RULES = ("-r", "w=normal:std=0.02", "-r", "b[2:]=ones")
 OUT = ("-o", "out.safetensors")

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import initctl
 from tests.cli.checkpoints import OLD, checkpoint
 from tests.cli.processes import SCRIPT, environment
 
@@ -103,6 +104,29 @@ main()
     code, out, err = ended(process)
     assert (code, err) == (0, "")
     assert out.endswith("wrote out.safetensors (1 file)\n")
+
+
+@pytest.mark.parametrize("place", [("-o", "out.safetensors"), ("--in-place",), ("--in-place", "--patch")], ids=str)
+def test_a_signal_while_a_report_is_made_leaves_the_result_without_it(folder, place):
+    checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
+    making = f"""
+import os, signal, sys
+from initctl.manifest import making
+hashed = making.file_digests
+def interrupted(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+    return hashed(*arguments, **options)
+making.file_digests = interrupted
+sys.argv = ["initctl", "apply", "net.safetensors", *{place}, "-r", "w=ones", "--report", "r.json"]
+from initctl.__main__ import main
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", making], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out = place[1] if place[0] == "-o" else "net.safetensors"
+    fault = f"{out}: is written, but its report is not: interrupted by SIGINT"
+    assert ended(process) == (7, "", f"initctl: error: {fault}\n")
+    assert {path.name for path in folder.iterdir()} == {"net.safetensors", out}
+    assert initctl.verify(folder / out, rules=["w=ones"])
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.version import __version__
-from tests.cli.schemas import schema
 from tests.execution.checkpoints import SHARDS, raw_bytes, sharded, single
 from tests.execution.torch_files import FORMATS, MODES, RULES, network, save
 from tests.planning.optimizers.networks import by_adamw
+from tests.schemas import schema
 
 if TYPE_CHECKING:
     from pathlib import Path
