@@ -17,6 +17,7 @@ from initctl.version import __version__
 from tests.execution.checkpoints import SHARDS, raw_bytes, sharded, single
 from tests.execution.torch_files import FORMATS, MODES, RULES, network, save
 from tests.planning.optimizers.networks import by_adamw
+from tests.planning.optimizers.test_copies import megatron
 from tests.schemas import schema
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ def test_it_says_nothing_of_the_file_that_it_is_written_to(tmp_path: Path):
     assert manifest.verify(tmp_path / "two")
 
 
+def test_a_checkpoint_is_checked_at_the_root_that_the_rules_were_for(tmp_path: Path):
+    path = save(tmp_path / "m.pt", {"model": network(), "ema": {"decay": torch.ones(1)}})
+    plan = initctl.plan(path, rules=["decay=zeros"], root="ema")
+    manifest = reported(tmp_path / "r.json", plan, tmp_path / "out.pt")
+    found = manifest.verify(tmp_path / "out.pt")
+    assert (found.holds, found.tensors) == (True, 1)
+
+
 def test_a_component_can_be_checked_in_its_pipeline_and_alone(tmp_path: Path):
     for name in ("unet", "vae"):
         (tmp_path / "m" / name).mkdir(parents=True)
@@ -141,6 +150,17 @@ def test_a_reset_of_an_optimizer_is_among_its_changes(tmp_path: Path):
     assert changed[0] == "fc1.weight"
     assert len(changed) == 4
     assert manifest.verify(tmp_path / "out.ckpt")
+
+
+def test_a_copy_of_a_parameter_in_an_optimizer_has_a_digest_of_its_own(tmp_path: Path):
+    plan = initctl.plan(megatron(tmp_path / "m.safetensors"), rules=["head.weight=normal"], reset_optimizer=True)
+    manifest = reported(tmp_path / "r.json", plan, tmp_path / "out.safetensors")
+    by_name = {change["tensor"]: change["after"]["digest"] for change in manifest.document["predicate"]["changes"]}
+    for name, digest in by_name.items():
+        held = load_file(tmp_path / "out.safetensors")[name]
+        assert digest["sha256"] == hashlib.sha256(raw_bytes(held)).hexdigest()
+    assert len(by_name) == 4
+    assert manifest.verify(tmp_path / "out.safetensors")
 
 
 def test_a_tensor_that_is_not_numbers_is_listed_and_the_file_covers_it(tmp_path: Path):
@@ -264,6 +284,14 @@ class TestChecking:
     def test_one_shard_by_itself_lacks_the_tensors_of_the_others(self, manifest: initctl.Manifest, tmp_path: Path):
         found = manifest.verify(tmp_path / "out" / "model-3.safetensors")
         assert {one.fault for one in found.differences} == {"is not there"}
+
+    def test_one_file_of_a_directory_says_nothing_of_the_others(self, tmp_path: Path):
+        (tmp_path / "m").mkdir()
+        single(tmp_path / "m" / "model.safetensors")
+        (tmp_path / "m" / "config.json").write_text("{}")
+        manifest = applied(initctl.plan(tmp_path / "m", rules=["*.weight=normal"]), tmp_path / "out")
+        found = manifest.verify(tmp_path / "out" / "model.safetensors")
+        assert (found.holds, found.files) == (True, 1)
 
     def test_it_shows_itself_wherever_it_is_looked_at(self, manifest: initctl.Manifest, tmp_path: Path):
         assert repr(manifest.verify(tmp_path / "out")) == (
