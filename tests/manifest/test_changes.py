@@ -157,8 +157,13 @@ def test_a_checkpoint_that_changes_meanwhile_is_noticed(tmp_path: Path, changed:
         single(tmp_path / name)
     source = tmp_path / "other.safetensors"
     plan = initctl.plan(tmp_path / "m.safetensors", rules=[f"norm.weight=copy:from={source}#norm.weight"])
+
+    def on_event(event: Any) -> None:
+        if isinstance(event, Progress) and event.done == event.total:
+            single(tmp_path / changed)
+
     with pytest.raises(initctl.ConflictError, match=f"{changed}: was changed"):
-        initctl.changes(plan, on_event=lambda _: single(tmp_path / changed))
+        initctl.changes(plan, on_event=on_event)
 
 
 def test_what_does_not_fit_the_memory_is_refused_before_anything_is_read(
