@@ -27,7 +27,7 @@ RULES = (
 _HEADING = ("tensor", "mean", "mean after", "std", "std after", "bytes")
 
 
-class Change(NamedTuple):
+class DemoChange(NamedTuple):
     """One tensor: its mean and standard deviation before and after, whether its bytes changed, and whether they are
     what they should be.
     """
@@ -45,7 +45,7 @@ class Demo(Displayed):
 
     checkpoint: str
     applied: Applied
-    changes: tuple[Change, ...]
+    changes: tuple[DemoChange, ...]
 
     @property
     def wrong(self) -> list[str]:
@@ -69,7 +69,7 @@ class Demo(Displayed):
         return [*planned, apply, "", *self.applied.summary(), "", changes, "", f"read back: {read_back}"]
 
 
-def _row(change: Change) -> tuple[str, ...]:
+def _row(change: DemoChange) -> tuple[str, ...]:
     numbers = (f"{value:.4f}" for value in (*change.mean, *change.std))
     return shown(change.tensor), *numbers, "changed" if change.changed else "the same"
 
@@ -110,14 +110,14 @@ def _write_network(path: str) -> None:
         stream.write(content)
 
 
-def _changes(checkpoint: str, applied: Applied) -> tuple[Change, ...]:
+def _changes(checkpoint: str, applied: Applied) -> tuple[DemoChange, ...]:
     """Each tensor as the safetensors library reads it from both files, and whether verifying it finds it right."""
     from safetensors.numpy import load_file
 
     before, after = load_file(checkpoint), load_file(applied.output)
     wrong = {found.tensor for found in initctl.verify(applied.plan, applied.output).differences}
     return tuple(
-        Change(
+        DemoChange(
             name,
             (float(values.mean()), float(after[name].mean())),
             (float(values.std()), float(after[name].std())),

@@ -22,7 +22,7 @@ _WIDEST = 8
 """Bytes of the widest whole number that NumPy has."""
 
 
-class Changes(NamedTuple):
+class ElementChanges(NamedTuple):
     """How many `elements` changed, the number of the `first` of them in row-major order, and the `distance` between
     what was and what is, of all elements.
 
@@ -33,9 +33,9 @@ class Changes(NamedTuple):
     first: int | None = None
     distance: Distance = Distance()
 
-    def __add__(self, other: Changes) -> Changes:  # type: ignore[override]
+    def __add__(self, other: ElementChanges) -> ElementChanges:  # type: ignore[override]
         firsts = [first for first in (self.first, other.first) if first is not None]
-        return Changes(self.elements + other.elements, min(firsts, default=None), self.distance + other.distance)
+        return ElementChanges(self.elements + other.elements, min(firsts, default=None), self.distance + other.distance)
 
 
 class Stored(NamedTuple):
@@ -45,7 +45,9 @@ class Stored(NamedTuple):
     dtype: DType
 
 
-def changes_of(engine: Engine, one: Stored, other: Stored, start: int = 0, order: Block | None = None) -> Changes:
+def changes_of(
+    engine: Engine, one: Stored, other: Stored, start: int = 0, order: Block | None = None
+) -> ElementChanges:
     """Between as many elements of both: from number `start` on, in the order of the tensor, or in that of a block."""
     numbers, others = one.content.view(one.dtype.numpy), other.content.view(other.dtype.numpy)
     if one.dtype == other.dtype:
@@ -54,7 +56,7 @@ def changes_of(engine: Engine, one: Stored, other: Stored, start: int = 0, order
         differ = _numbers_differ(as_doubles(numbers, one.dtype), as_doubles(others, other.dtype))
     count = int(np.count_nonzero(differ))
     first = _first(differ, start, order) if count else None
-    return Changes(count, first, engine.distance(numbers, one.dtype, others, other.dtype))
+    return ElementChanges(count, first, engine.distance(numbers, one.dtype, others, other.dtype))
 
 
 def _first(differ: NDArray[np.bool_], start: int, order: Block | None) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from initctl.differences.changes import Changes, Stored, changes_of
+from initctl.differences.changes import ElementChanges, Stored, changes_of
 from initctl.reading import TensorReader, equal, in_numbers, read_array
 from initctl.stream.engines import Distance, Work, choose
 from initctl.workers import Task, Workers
@@ -48,7 +48,7 @@ def compared(
     *,
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
-) -> list[Changes | None]:
+) -> list[ElementChanges | None]:
     """What changed in each of `pairs`, whose bytes the readers read; None if nothing did, or it is not comparable.
 
     Of pairs that are of bytes, it says no more than that they changed. Raises `ConflictError` if a file changes
@@ -71,7 +71,7 @@ class Comparing:
 
     def __init__(self, pairs: Sequence[Pair], one: TensorReader, other: TensorReader, workers: Workers) -> None:
         self.pairs, self.one, self.other, self.workers = pairs, one, other, workers
-        self._small: dict[int, Changes] = {}
+        self._small: dict[int, ElementChanges] = {}
         self._large: dict[int, _Pieces] = {}
         self._engine: Engine | None = None
         self._lock, self._thread = Lock(), local()
@@ -98,7 +98,7 @@ class Comparing:
         for pieces in self._large.values():
             yield from pieces.rest()
 
-    def results(self) -> list[Changes | None]:
+    def results(self) -> list[ElementChanges | None]:
         """What changed in each pair, once all has run."""
         found = self._small | {number: pieces.changes for number, pieces in self._large.items() if pieces.differs}
         return [found.get(number) for number in range(len(self.pairs))]
@@ -132,7 +132,7 @@ class Comparing:
             mine, theirs = one.bytes_of(pair.one), other.bytes_of(pair.other)
             if pair.kind == "dtype" or not equal(mine, theirs):
                 stored = Stored(mine, pair.one.dtype), Stored(theirs, pair.other.dtype)
-                self._small[number] = Changes() if pair.is_of_bytes else changes_of(self.engine, *stored)
+                self._small[number] = ElementChanges() if pair.is_of_bytes else changes_of(self.engine, *stored)
 
 
 class _Stretch(NamedTuple):
@@ -166,13 +166,13 @@ class _Pieces:
         self._width = max(self._one.dtype.bits, self._other.dtype.bits) // 8
         self._is_in_order = _is_in_order(pair.one) and _is_in_order(pair.other)
         self._size = (_TASK if self._is_in_order else _SCATTERED) // self._width
-        self._found: list[Changes | None] = [None] * -(-self._one.numel // self._size)
+        self._found: list[ElementChanges | None] = [None] * -(-self._one.numel // self._size)
         self.differs = pair.kind == "dtype"
 
     @property
-    def changes(self) -> Changes:
+    def changes(self) -> ElementChanges:
         """Of all pieces, once they are known."""
-        return sum(filter(None, self._found), Changes())
+        return sum(filter(None, self._found), ElementChanges())
 
     def tasks(self) -> Iterator[Task]:
         """One for each piece."""
@@ -191,10 +191,10 @@ class _Pieces:
             return
         if self.differs or not all(equal(one, other) for _, one, other in self._read(piece)):
             self.differs = True
-            self._found[piece] = Changes() if self._pair.is_of_bytes else self._measured(piece)
+            self._found[piece] = ElementChanges() if self._pair.is_of_bytes else self._measured(piece)
 
-    def _measured(self, piece: int) -> Changes:
-        engine, found = self._comparing.engine, Changes()
+    def _measured(self, piece: int) -> ElementChanges:
+        engine, found = self._comparing.engine, ElementChanges()
         for start, one, other in self._read(piece):
             stored = Stored(one, self._one.dtype), Stored(other, self._other.dtype)
             found += changes_of(engine, *stored, start, self._order)
@@ -206,7 +206,7 @@ class _Pieces:
         for start, stop in self._steps(piece):
             numbers = self._comparing.one.read(self._one, start, stop, self._buffers[0]).view(dtype.numpy)
             distance += engine.distance(numbers, dtype, numbers, dtype)
-        self._found[piece] = Changes(distance=distance)
+        self._found[piece] = ElementChanges(distance=distance)
 
     def _read(self, piece: int) -> Iterator[tuple[int, Bytes, Bytes]]:
         """The elements of a piece, some at once: the number of the first, and the bytes of both."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.differences.changes import Changes
+from initctl.differences.changes import ElementChanges
 from initctl.differences.pairing import common_prefix
 from initctl.differences.tensor import ChangedTensor
 from initctl.display.folding import FOLDED_ABOVE, fold, listing
@@ -50,7 +50,7 @@ class _Group(NamedTuple):
             yield ""
             yield "" if first.pair.kind == "shape" else first.pair.unreadable or "bytes differ"
             return
-        changes = sum((member.changes for member in self.members if member.changes), Changes())
+        changes = sum((member.changes for member in self.members if member.changes), ElementChanges())
         distance, numel = changes.distance, len(self.members) * first.pair.one.numel
         yield f"{distance.largest:.4g}" if distance.finite else "-"
         yield from map(_number, (distance.mean, distance.relative))
@@ -72,9 +72,9 @@ class Differences(Displayed):
     a: Checkpoint
     b: Checkpoint
     tensors: Paired
-    tensor_changes: tuple[Changes | None, ...]
+    tensor_changes: tuple[ElementChanges | None, ...]
     files: Paired
-    file_changes: tuple[Changes | None, ...]
+    file_changes: tuple[ElementChanges | None, ...]
     metadata: tuple[ChangedText, ...]
 
     @cached_property
@@ -209,11 +209,11 @@ class Differences(Displayed):
             yield f"not compared: {count(number, 'tensor')} outside of the root, only in {letter}"
 
 
-def _changed(pairs: Sequence[Pair], changes: Sequence[Changes | None]) -> Iterator[ChangedTensor]:
+def _changed(pairs: Sequence[Pair], changes: Sequence[ElementChanges | None]) -> Iterator[ChangedTensor]:
     for pair, found in zip(pairs, changes, strict=True):
         if found is not None or pair.kind != "values":
             is_measured = pair.is_comparable and not pair.is_of_bytes
-            yield ChangedTensor(pair, (found or Changes()) if is_measured else None)
+            yield ChangedTensor(pair, (found or ElementChanges()) if is_measured else None)
 
 
 def _alike(changed: ChangedTensor) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from initctl.differences.changes import Changes
+    from initctl.differences.changes import ElementChanges
     from initctl.differences.pairing import Pair
     from initctl.tensors import Shape, TensorSpec
 
@@ -15,7 +15,7 @@ class ChangedTensor(NamedTuple):
     """A `pair` that differs; `changes` say how far, if elements of both are numbers and there are as many of them."""
 
     pair: Pair
-    changes: Changes | None
+    changes: ElementChanges | None
 
     @property
     def first(self) -> Shape | None:

@@ -38,7 +38,7 @@ class Change(NamedTuple):
         return {**self.action.to_json(), "before": self.before.measures(), "after": self.after.measures()}
 
 
-class _Group(NamedTuple):
+class _Row(NamedTuple):
     """Changes that a row of the table stands for: called `name` there, filled in one way."""
 
     name: str
@@ -74,13 +74,13 @@ class Changes(Displayed):
         rows = [group.cells() for group in self._groups(unfold=unfold)]
         return [Listing(_HEADING, rows, right=_NUMBERS), ""] if rows else []
 
-    def _groups(self, *, unfold: bool) -> Iterator[_Group]:
+    def _groups(self, *, unfold: bool) -> Iterator[_Row]:
         if unfold or len(self.changes) <= FOLDED_ABOVE:
-            yield from (_Group(shown(part_name(change.action)), [change]) for change in self.changes)
+            yield from (_Row(shown(part_name(change.action)), [change]) for change in self.changes)
             return
         by_name = {(part_name(change.action), _kind(change.action)): change for change in self.changes}
         for names, kind in fold(by_name):
-            yield _Group(names.shown(), [by_name[name, kind] for name in names.names()])
+            yield _Row(names.shown(), [by_name[name, kind] for name in names.names()])
 
 
 def _kind(action: Action) -> tuple[object, ...]:
