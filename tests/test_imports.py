@@ -29,7 +29,7 @@ LAYERS = (
     {"applied"},
     {"request"},
     {"manifest"},
-    {"execution", "audit", "statistics", "differences"},
+    {"execution", "audit", "statistics", "differences", "suggesting"},
     {"filling", "reading", "checksums", "selecting"},
     {"planning"},
     {"recipes", "plugins"},

@@ -1,0 +1,54 @@
+"""How a weight lies: which dim is out and which is in, and how many weights it fuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from initctl.suggesting.neighbors import Seen
+
+_MATRIX = 2
+_FUSED = frozenset({"in_proj_weight", "qkv", "qkv_proj", "c_attn", "query_key_value", "to_qkv", "wqkv", "kqv"})
+_QKV = 3
+
+
+def gates(seen: Seen) -> int:
+    """How many gates a recurrent layer has: 4 of an LSTM, 3 of a GRU, 1 of a plain one."""
+    ending = seen.tensor.name.rpartition(".")[2].partition("_")[2].partition("_")[2]
+    suffix = f"_{ending}" if ending else ""
+    recurrent, projected = (seen.beside.get(f"weight_{of}{suffix}") for of in ("hh", "hr"))
+    if recurrent is None or len(recurrent.shape) != _MATRIX:
+        return 1
+    hidden = projected.shape[1] if projected and len(projected.shape) == _MATRIX else recurrent.shape[1]
+    return recurrent.shape[0] // hidden if hidden and recurrent.shape[0] % hidden == 0 else 1
+
+
+def layout(seen: Seen) -> str | None:
+    """The argument that says how a weight lies, unless it does so as in `torch.nn.Linear` and `Conv2d`."""
+    shape = seen.tensor.shape
+    if len(shape) == _MATRIX + 1 and "experts" in seen.parts:
+        return f"layout={_stacked(seen)}"
+    bias = seen.beside.get("bias")
+    if bias is None or len(bias.shape) != 1 or bias.shape[0] != shape[1] or bias.shape[0] == shape[0]:
+        return None
+    return "layout=io" if len(shape) == _MATRIX else "transposed=true"
+
+
+def split(seen: Seen) -> str | None:
+    """The argument that says how many weights one fuses."""
+    shape = seen.tensor.shape
+    outputs, inputs = (shape[1], shape[0]) if layout(seen) else (shape[0], shape[1])
+    is_fused = (seen.last in _FUSED or seen.module in _FUSED) and outputs == _QKV * inputs
+    return f"split={_QKV}" if is_fused else None
+
+
+def _stacked(seen: Seen) -> str:
+    """`boi`, or `bio` if the biases, or the matrix that the other's outputs pass through, say so."""
+    _, rows, columns = seen.tensor.shape
+    bias = seen.beside.get(f"{seen.tensor.name.rpartition('.')[2]}_bias")
+    if bias is not None and rows != columns:
+        return "bio" if bias.shape[-1:] == (columns,) else "boi"
+    wide, down = seen.beside.get("gate_up_proj"), seen.beside.get("down_proj")
+    if wide is not None and down is not None and wide.shape[1:2] == down.shape[2:3] and wide.shape[1] != wide.shape[2]:
+        return "bio" if wide.shape[2] == 2 * down.shape[1] else "boi"
+    return "boi"

@@ -1,0 +1,136 @@
+"""A tensor among the others of its checkpoint."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from initctl.grouping import grouped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from initctl.tensors import TensorSpec
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word of `camelCase` begins."""
+_WORD = re.compile(r"[a-z]+|[0-9]+")
+_MATRIX = 2
+
+
+class Neighbors:
+    """The tensors of a checkpoint by their modules, and the sizes of inputs that they take."""
+
+    def __init__(self, tensors: Sequence[TensorSpec]) -> None:
+        self.tensors = tensors
+        self.by_name = {tensor.name: tensor for tensor in tensors}
+        self._modules = {
+            module: dict(members)
+            for module, members in grouped(
+                (_parts(tensor.name)[0], (_last(tensor), tensor)) for tensor in tensors
+            ).items()
+        }
+
+    def of_module(self, module: str) -> Mapping[str, TensorSpec]:
+        """The tensors of `module` itself, by the last parts of their names."""
+        return self._modules.get(module, {})
+
+    @cached_property
+    def inputs(self) -> Counter[int]:
+        """How many weights take inputs of each size."""
+        return Counter(tensor.shape[1] for tensor in self.tensors if len(tensor.shape) >= _MATRIX)
+
+    @cached_property
+    def first_matrix(self) -> TensorSpec | None:
+        """The first weight of two dims or more."""
+        return next((tensor for tensor in self.tensors if len(tensor.shape) >= _MATRIX), None)
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where tensors are in the order of the network, as far as the table says: if it is sorted by name, then with
+        the number 2 before the number 10.
+        """
+        names = [tensor.name for tensor in self.tensors]
+        in_order = sorted(names, key=_natural) if names == sorted(names) else names
+        return {name: place for place, name in enumerate(in_order)}
+
+    @cached_property
+    def alike(self) -> Counter[tuple[str, tuple[int, ...]]]:
+        """How many tensors have a name that differs in numbers only, and the same shape."""
+        return Counter((template(tensor.name), tensor.shape) for tensor in self.tensors)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A tensor with its neighbors: what its name says, in small letters and with words separated by `_`."""
+
+    tensor: TensorSpec
+    neighbors: Neighbors
+
+    @property
+    def ndim(self) -> int:
+        return len(self.tensor.shape)
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the name between its dots: `encoder`, `self_attention`, `q`, `weight`."""
+        return tuple(_HUMP.sub("_", self.tensor.name).lower().split("."))
+
+    @property
+    def last(self) -> str:
+        return self.parts[-1]
+
+    @cached_property
+    def module(self) -> str:
+        """The nearest part before the last that is not a number; empty if there is none."""
+        return next((part for part in self.parts[-2::-1] if not part.isdigit()), "")
+
+    @cached_property
+    def module_words(self) -> frozenset[str]:
+        return frozenset(_WORD.findall(self.module))
+
+    @cached_property
+    def last_words(self) -> frozenset[str]:
+        return frozenset(_WORD.findall(self.last))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Those of the whole name."""
+        return frozenset(_WORD.findall(".".join(self.parts)))
+
+    @cached_property
+    def beside(self) -> Mapping[str, TensorSpec]:
+        """The tensors of the same module, this one among them, by the last parts of their names."""
+        return self.neighbors.of_module(_parts(self.tensor.name)[0])
+
+    @cached_property
+    def above(self) -> Mapping[str, TensorSpec]:
+        """The tensors of the module that this one's is in."""
+        return self.neighbors.of_module(_parts(_parts(self.tensor.name)[0])[0])
+
+    @property
+    def is_in_numbered(self) -> bool:
+        """Whether a module that its own module is in has a number for a name."""
+        return any(part.isdigit() for part in self.parts[:-2])
+
+
+def template(name: str) -> str:
+    """`name` with `#` for its numbers."""
+    return re.sub("[0-9]+", "#", name)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """What sorts names by their numbers: every second part is one, and the longer is the higher."""
+    return [(len(part) * (place % 2), part) for place, part in enumerate(re.split("([0-9]+)", name))]
+
+
+def _parts(name: str) -> tuple[str, str]:
+    module, _, last = name.rpartition(".")
+    return module, last
+
+
+def _last(tensor: TensorSpec) -> str:
+    return _parts(tensor.name)[1]

@@ -1,0 +1,56 @@
+"""A checkpoint → suggestions for all of its floating-point tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.planning.surroundings import Surroundings
+from initctl.suggesting.families import family
+from initctl.suggesting.laws import advice, find_activation
+from initctl.suggesting.neighbors import Neighbors, Seen
+from initctl.suggesting.roles import roles
+from initctl.suggesting.suggestion import Suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initctl.formats import Checkpoint
+    from initctl.suggesting.families import Family
+    from initctl.tensors import TensorSpec
+
+_OF_FAMILY = "This is how the model's own code initializes it."
+
+
+def suggestions(checkpoint: Checkpoint, *, activation: str | None = None) -> tuple[Suggestion, ...]:
+    """What each floating-point tensor of `checkpoint`, and each part of a quantized weight, should start from.
+
+    They are in the order of the table: the rule of the preset that is for the model which `config.json` names, or else
+    the law that its role asks for between layers of this `activation`, which is ReLU by default.
+
+    Raises `UsageError` if the activation is not known, and `InputError` if config.json cannot be read.
+    """
+    return tuple(_Suggesting(checkpoint, find_activation(activation)).suggestions())
+
+
+class _Suggesting:
+    def __init__(self, checkpoint: Checkpoint, activation: str) -> None:
+        self._activation = activation
+        self._neighbors = Neighbors(checkpoint.tensors)
+        self._roles = roles(self._neighbors, Surroundings(checkpoint).quantized)
+        self._family: Family = family(checkpoint)
+
+    def suggestions(self) -> Iterator[Suggestion]:
+        for tensor in self._neighbors.tensors:
+            if tensor.name in self._roles:
+                yield from self._of(tensor)
+
+    def _of(self, tensor: TensorSpec) -> Iterator[Suggestion]:
+        """That of the family, or that of the role; tensors that are tied have one in common."""
+        role = self._roles[tensor.name]
+        names = tensor.tied or (tensor.name,)
+        decisions = next((self._family.decisions[name] for name in names if name in self._family.decisions), [])
+        for call, rows in decisions:
+            yield Suggestion(tensor, role, call, _OF_FAMILY, self._family.source, self._family.preset, rows)
+        if not decisions:
+            seen = Seen(self._neighbors.by_name.get(names[0], tensor), self._neighbors)
+            yield Suggestion(tensor, role, *advice(role, seen, self._activation))
