@@ -23,11 +23,17 @@ def gates(seen: Seen) -> int:
     return recurrent.shape[0] // hidden if hidden and recurrent.shape[0] % hidden == 0 else 1
 
 
+def has_kernel(seen: Seen) -> bool:
+    """Whether dims behind the second are those of a kernel, and not heads, or matrices of a stack."""
+    is_called_so = seen.last in ("weight", "kernel", "weight_v", "weight_orig") or seen.last.startswith("original")
+    return seen.ndim > _MATRIX and is_called_so and "experts" not in seen.parts
+
+
 def layout(seen: Seen) -> str | None:
     """The argument that says how a weight lies, unless it does so as in `torch.nn.Linear` and `Conv2d`."""
     shape = seen.tensor.shape
-    if len(shape) == _MATRIX + 1 and "experts" in seen.parts:
-        return f"layout={_stacked(seen)}"
+    if len(shape) > _MATRIX and not has_kernel(seen):
+        return f"layout={_stacked(seen)}" if len(shape) == _MATRIX + 1 else None
     bias = seen.beside.get("bias")
     if bias is None or len(bias.shape) != 1 or bias.shape[0] != shape[1] or bias.shape[0] == shape[0]:
         return None

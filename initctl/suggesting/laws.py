@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.initializers.scaling import GELU_GAIN, SILU_GAIN, calculate_gain
-from initctl.suggesting.arrangement import gates, layout, split
+from initctl.suggesting.arrangement import gates, has_kernel, layout, split
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _layer(seen: Seen, activation: Activation) -> Advice:
 
 
 def _attention(seen: Seen, _: Activation) -> Advice:
+    if seen.ndim == len(_BY_HEADS) and not has_kernel(seen):
+        return _with(_ATTENTION, f"layout={_BY_HEADS}")
     return _with(_ATTENTION, layout(seen), split(seen))
 
 
@@ -148,10 +150,12 @@ def _recurrent(law: Advice) -> Callable[[Seen, Activation], Advice]:
 
 
 def _scale(seen: Seen, _: Activation) -> Advice:
-    if seen.last in _LOGITS:
-        is_siglip = "logit_bias" in seen.beside
-        return _SIGLIP[seen.last] if is_siglip and seen.last in _SIGLIP else _LOGITS[seen.last]
-    return _GRN if seen.module == "grn" else _LAYER_SCALE
+    if logits := next((law for beginning, law in _LOGITS.items() if seen.last.startswith(beginning)), None):
+        is_tenfold = "logit_bias" in seen.beside or seen.tensor.numel > 1
+        return _TENFOLD if is_tenfold and seen.last == "logit_scale" else logits
+    if seen.module == "grn":
+        return _GRN
+    return _GAIN if seen.last.endswith("gain") else _LAYER_SCALE
 
 
 def _magnitude(seen: Seen, activation: Activation) -> Advice:
@@ -169,6 +173,8 @@ def _power_iteration(seen: Seen, _: Activation) -> Advice:
     return Advice(f"normal:std={1 / sqrt(max(1, seen.tensor.numel)):.6g}", *_POWER_ITERATION)
 
 
+_BY_HEADS = "ioo"
+"""Inputs, heads, and the width of each, as in XLNet; of outputs the other way round, which makes no difference here."""
 _ZEROS, _ONES, _KEEP = "zeros", "ones", "keep"
 _SMALL = "normal:std=0.02"
 _ATTENTION = Advice(
@@ -208,12 +214,12 @@ _LOGITS = {
         _ONES, "At 1 logits are as they are.", "Guo et al. 2017, On Calibration of Modern Neural Networks"
     ),
 }
-_SIGLIP = {
-    "logit_scale": Advice(
-        f"constant:val={log(10):.6g}", "Logits begin at a scale of 10, in logarithms.", "Zhai et al. 2023, SigLIP"
-    )
-}
-
+_TENFOLD = Advice(
+    f"constant:val={log(10):.6g}",
+    "Logits begin at a scale of 10, in logarithms.",
+    "Zhai et al. 2023, SigLIP; Liu et al. 2021, Swin V2",
+)
+_GAIN = Advice(_ONES, "At 1 a gain changes nothing.", "Brock et al. 2021, NFNet; timm.layers.ScaledStdConv2d")
 _A_LOG = Advice("arange_log", "States decay at rates 1, 2, 3, …, in logarithms.", "Gu and Dao 2023, Mamba")
 _D = Advice(_ONES, "At 1 the inputs pass by the states as they are.", "Gu and Dao 2023, Mamba")
 

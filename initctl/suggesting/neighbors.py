@@ -40,8 +40,13 @@ class Neighbors:
 
     @cached_property
     def inputs(self) -> Counter[int]:
-        """How many weights take inputs of each size."""
-        return Counter(tensor.shape[1] for tensor in self.tensors if len(tensor.shape) >= _MATRIX)
+        """How many matrices take inputs of each size."""
+        return Counter(tensor.shape[1] for tensor in self.tensors if len(tensor.shape) == _MATRIX)
+
+    @cached_property
+    def biases(self) -> frozenset[int]:
+        """How many outputs the layers with a bias give."""
+        return frozenset(tensor.numel for tensor in self.tensors if _last(tensor) == "bias")
 
     @cached_property
     def first_matrix(self) -> TensorSpec | None:

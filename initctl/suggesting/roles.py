@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from initctl.planning.computed import computed_kind, measured_kind
+from initctl.suggesting.arrangement import gates, has_kernel
 from initctl.suggesting.neighbors import Seen, template
 
 if TYPE_CHECKING:
@@ -53,11 +54,12 @@ ROLES: Mapping[str, str] = {
 _MATRIX = 2
 _NORM = re.compile(r"\w*norms?|\w*nrm|ln|lnf|bn|gn")
 """A word of a normalization's name."""
-_ATTENTION = re.compile(r"\w*(attn|attention)s?|mha|mhsa|msa")
-_PROJECTION = re.compile(r"([qkvo]|qkv|out|in)_(proj|lin)|to_(q|k|v|qkv)|w?(qkv|q|k|v|o)|query_key_value|c_attn|q_attn")
-_QUERIES = re.compile(r"([qkv]|qkv|kqv)_(proj|lin)(_weight)?|to_(q|k|v|qkv)|w?qkv|w[qkvo]|query_key_value|c_attn")
+_ATTENTION = re.compile(r"[a-z]*(attn|attention)s?|mha|mhsa|msa|xca")
+_QUERIES = re.compile(r"([qkv]|qkv|kqv)_(proj|lin)(_weight)?|to_(q|k|v|qkv)|w?qkv|w[qkv]|query_key_value|c_attn")
 """A matrix of attention, whatever the module is called that it is in."""
-_EMBEDDING = re.compile(r"emb|embs|\w*embed|embeds|\w*embeddings?|embedder|wte|lut|codebook|shared|tok|vocab")
+_FEED_FORWARD = re.compile(r"[a-z]*(mlp|ffn)[a-z]*|feedforward|feed")
+"""What is within a block that is called after its attention, and is not a part of it."""
+_EMBEDDING = re.compile(r"emb|embs|\w*embed|embeds|\w*embeddings?|embedder|wte|lut|codebook|tok|vocab")
 _POSITIONAL = frozenset({"pos", "wpe", "position", "positions", "positional", "relative", "rel"})
 _TOKEN = frozenset({
     "token", "tokens", "latent", "latents", "probe", "queries", "query", "prompt", "prompts", "mask", "masked",
@@ -72,11 +74,14 @@ _HEAD = frozenset({
     "to_logits", "output_projection", "vocab_projector", "pred_layer", "lm_loss", "output_layer", "fc_out",
     "generator_lm_head",
 })  # fmt: skip
-"""Modules that are last layers, wherever they are."""
+"""Modules that are last layers, if they are not within one of several."""
 _GATE = frozenset({"gate", "router", "wg", "gating", "shared_expert_gate"})
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(_l\d+)?(_reverse)?")
-_LOGITS = frozenset({"logit_scale", "logit_bias", "temperature"})
-_BRANCH = re.compile(r"gamma(_?\d)?|lambda(_?\d)?|layer_scale(_\w+)?|ls_?\d?|skip_scale|scale_(mlp|attn|msa)")
+_LOGITS = re.compile(r"logit_(scale|bias)(_\w+)?|temperature")
+_BRANCH = re.compile(
+    r"gamma(_?\w+)?|lambda(_?\d)?|(\w+_)?gain|layer_scale(_\w+)?|ls_?\d?|skip_scale|scale_(mlp|attn|msa)"
+)
+_LAYER_SCALE = re.compile(r"layer_scale_?\d*|ls_?\d*")
 _STATES = frozenset({"a_log", "d", "a"})
 _BIAS = re.compile(r"(\w+_)?(bias|biases)(_\w+)?|beta|b")
 
@@ -110,7 +115,7 @@ def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
     single = [seen for seen in layers if _is_single(seen) and "pooler" not in seen.parts]
     if last := [seen.tensor.name for seen in single if not seen.neighbors.inputs[seen.tensor.shape[0]]]:
         return last
-    if not single or "head" in known:
+    if not single or "head" in known or any(seen.is_in_numbered for seen in layers):
         return []
     return [max(single, key=lambda seen: seen.neighbors.places[seen.tensor.name]).tensor.name]
 
@@ -118,7 +123,7 @@ def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
 def _is_single(seen: Seen) -> bool:
     """Whether a matrix is not one of several alike, in layers that numbers count."""
     is_alone = seen.neighbors.alike[template(seen.tensor.name), seen.tensor.shape] == 1
-    return seen.ndim == _MATRIX and (is_alone or not seen.is_in_numbered)
+    return seen.ndim == _MATRIX and seen.last == "weight" and (is_alone or not seen.is_in_numbered)
 
 
 def _of_tied(tensors: Iterable[TensorSpec], known: Mapping[str, str]) -> dict[str, str]:
@@ -149,6 +154,12 @@ def _is_norm(seen: Seen) -> bool:
     return seen.last in ("weight", "scale") and seen.ndim == 1 and ("bias" in seen.beside or seen.tensor.numel > 1)
 
 
+def _is_scale(seen: Seen) -> bool:
+    is_branch = bool(_BRANCH.fullmatch(seen.last)) and not _any(_NORM, seen.module_words)
+    is_in_module = seen.module == "grn" or bool(_LAYER_SCALE.fullmatch(seen.module))
+    return bool(_LOGITS.fullmatch(seen.last)) or is_branch or (is_in_module and seen.last in ("weight", "scale"))
+
+
 def _is_slope(seen: Seen) -> bool:
     is_called_so = seen.module_words & {"prelu", "act", "activation", "relu"}
     is_single = seen.tensor.shape == (1,) and "bias" not in seen.beside
@@ -160,20 +171,22 @@ def _is_bias(seen: Seen) -> bool:
 
 
 def _is_positional(seen: Seen) -> bool:
-    if seen.last in ("weight", "bias"):
-        return bool(seen.module_words & _POSITIONAL) and not seen.module_words & _LAYER and seen.ndim == _MATRIX
-    words = seen.last_words
-    return bool(words & _POSITIONAL or seen.last == "attention_biases") and not words & _LAYER
+    words = seen.module_words if seen.last in ("weight", "bias") else seen.last_words
+    if words & _LAYER or (words is seen.module_words and seen.ndim != _MATRIX):
+        return False
+    is_within = seen.ndim == _MATRIX and "bias" not in seen.beside and "embed_positions" in seen.parts
+    return bool(words & _POSITIONAL) or seen.last == "attention_biases" or is_within
 
 
 def _is_embedding(seen: Seen) -> bool:
-    """A table that is called so, or that has many more rows than columns, and no bias."""
-    if seen.ndim != _MATRIX or "bias" in seen.beside or _any(_ATTENTION, seen.parts):
+    """A table that is called so, or a matrix without a bias that is one by its shape."""
+    if seen.last != "weight":
+        return seen.ndim >= _MATRIX and _any(_EMBEDDING, seen.last_words) and not seen.last_words & _LAYER
+    if seen.ndim != _MATRIX or "bias" in seen.beside or _is_in_attention(seen):
         return False
-    words = seen.module_words if seen.last == "weight" else seen.last_words
-    if words & _LAYER or seen.module in _HEAD:
+    if seen.module_words & _LAYER or seen.module in _HEAD:
         return False
-    return _any(_EMBEDDING, words) or (seen.last == "weight" and _is_table(seen))
+    return _any(_EMBEDDING, seen.module_words) or seen.module == "shared" or _is_table(seen)
 
 
 _MANY_ROWS, _TIMES = 512, 4
@@ -181,22 +194,28 @@ _MANY_ROWS, _TIMES = 512, 4
 
 
 def _is_table(seen: Seen) -> bool:
-    """Whether rows are what nothing takes for inputs, and columns are; and it is the first of all matrices."""
+    """Whether a matrix has many more rows than columns, nothing takes as many inputs, and it is not the last: it is the
+    first, or another gives as many outputs and has a bias.
+    """
     rows, columns = seen.tensor.shape
-    is_tall = rows >= _MANY_ROWS and rows >= _TIMES * columns
-    return is_tall and not seen.neighbors.inputs[rows] and seen.neighbors.first_matrix is seen.tensor
+    is_tall = rows >= _MANY_ROWS and rows >= _TIMES * columns and not seen.neighbors.inputs[rows]
+    return is_tall and (seen.neighbors.first_matrix is seen.tensor or rows in seen.neighbors.biases)
 
 
 def _is_token(seen: Seen) -> bool:
     if seen.last == "weight":
-        return seen.ndim == _MATRIX and bool(seen.module_words & _TOKEN) and "embed" in seen.module
+        is_called_so = seen.module_words & {"token", "tokens"} or (
+            "embed" in seen.module and seen.module_words & _TOKEN
+        )
+        return seen.ndim == _MATRIX and "bias" not in seen.beside and bool(is_called_so)
     return bool(seen.last_words & _TOKEN) and not seen.last_words & _LAYER and "weight" not in seen.last_words
 
 
 def _is_head(seen: Seen) -> bool:
-    is_last = seen.module in _HEAD or (seen.module == "decoder" and bool(set(seen.parts) & {"predictions", "lm_head"}))
-    is_last = is_last and not seen.parts[-2].isdigit()
-    return seen.last == "weight" and seen.ndim >= _MATRIX and is_last and not _any(_ATTENTION, seen.parts)
+    is_output = seen.module == "decoder" and not {"predictions", "lm_head"}.isdisjoint(seen.parts)
+    if seen.last != "weight" or seen.ndim < _MATRIX or not (seen.module in _HEAD or is_output):
+        return False
+    return not (seen.is_in_numbered or seen.parts[-2].isdigit() or _is_in_attention(seen))
 
 
 def _is_gate(seen: Seen) -> bool:
@@ -205,23 +224,30 @@ def _is_gate(seen: Seen) -> bool:
 
 
 def _is_attention(seen: Seen) -> bool:
-    """A matrix of a module of attention; a kernel of one tap is a matrix."""
-    if seen.ndim < _MATRIX or any(size > 1 for size in seen.tensor.shape[2:]):
+    """A matrix of a module of attention; a kernel of one tap is a matrix, and heads may have a dim of their own."""
+    if seen.ndim < _MATRIX or (has_kernel(seen) and any(size > 1 for size in seen.tensor.shape[2:])):
         return False
-    return _any(_ATTENTION, seen.parts[:-1]) or bool(_QUERIES.fullmatch(seen.module) or _QUERIES.fullmatch(seen.last))
+    is_called_so = _QUERIES.fullmatch(seen.module) or _QUERIES.fullmatch(seen.last)
+    return bool(is_called_so) or _is_in_attention(seen) or not seen.above.keys().isdisjoint(_IN_PROJECTIONS)
 
 
-def _is_conv(seen: Seen) -> bool:
-    is_stack = seen.ndim == _MATRIX + 1 and "experts" in seen.parts
-    return seen.ndim > _MATRIX and _is_weight(seen) and not is_stack
+_IN_PROJECTIONS = ("in_proj_weight", "q_proj_weight")
+"""Beside the module of the outputs in `torch.nn.MultiheadAttention`."""
+
+
+def _is_in_attention(seen: Seen) -> bool:
+    """Whether the nearest module that is called after attention or a feed-forward layer is one of attention."""
+    for part in reversed(seen.parts[:-1]):
+        words = part.split("_")
+        if _any(_FEED_FORWARD, words):
+            return False
+        if _any(_ATTENTION, words):
+            return True
+    return False
 
 
 def _is_linear(seen: Seen) -> bool:
-    return seen.ndim >= _MATRIX and (_is_weight(seen) or seen.ndim == _MATRIX or "experts" in seen.parts)
-
-
-def _is_weight(seen: Seen) -> bool:
-    return bool(seen.last_words & {"weight", "kernel", "w"}) or seen.last.startswith("original") or seen.last == "v"
+    return seen.ndim >= _MATRIX and (seen.last == "weight" or not _is_vector(seen))
 
 
 def _recurrent(kind: str, *of: str) -> Callable[[Seen], bool]:
@@ -234,8 +260,6 @@ def _recurrent(kind: str, *of: str) -> Callable[[Seen], bool]:
 
 def _opens_forget_gate(seen: Seen) -> bool:
     """torch adds two biases: one of them is enough."""
-    from initctl.suggesting.arrangement import gates
-
     return _recurrent("bias", "hh")(seen) and gates(seen) == _LSTM_GATES
 
 
@@ -283,7 +307,7 @@ _TESTS: Sequence[tuple[str, Callable[[Seen], bool]]] = (
     ("forget_bias", _opens_forget_gate),
     ("time_steps", _gives_time_steps),
     ("states", _is_state),
-    ("scale", lambda seen: seen.last in _LOGITS or (bool(_BRANCH.fullmatch(seen.last)) and not _is_norm(seen))),
+    ("scale", _is_scale),
     ("positional", _is_positional),
     ("slope", _is_slope),
     ("norm", _is_norm),
@@ -293,7 +317,7 @@ _TESTS: Sequence[tuple[str, Callable[[Seen], bool]]] = (
     ("gate", _is_gate),
     ("head", _is_head),
     ("attention", _is_attention),
-    ("conv", _is_conv),
+    ("conv", has_kernel),
     ("linear", _is_linear),
 )
 """What each role is told by; the first that holds counts."""
