@@ -12,7 +12,7 @@ Importing it imports neither torch nor rich, and the classes of what these funct
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, changes, diff, inspect, load_manifest, load_plan, plan, stats, verify
+from initctl.api import apply, changes, diff, inspect, load_manifest, load_plan, plan, stats, suggest, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
     from initctl.statistics import Statistics
+    from initctl.suggesting import Suggestions
 
 __all__ = [
     "Applied",
@@ -48,6 +49,7 @@ __all__ = [
     "RuleError",
     "Statistics",
     "StorageError",
+    "Suggestions",
     "UncertainError",
     "UsageError",
     "Verification",
@@ -60,6 +62,7 @@ __all__ = [
     "load_plan",
     "plan",
     "stats",
+    "suggest",
     "verify",
 ]
 
@@ -70,6 +73,7 @@ _RESULTS = {
     "Manifest": "initctl.manifest",
     "Plan": "initctl.planning",
     "Statistics": "initctl.statistics",
+    "Suggestions": "initctl.suggesting",
     "Verification": "initctl.audit",
 }
 

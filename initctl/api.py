@@ -1,4 +1,4 @@
-"""The library's face: plan, apply, verify, inspect, stats, diff. The command line is a thin layer over these."""
+"""The library's face: plan, apply, verify, inspect, stats, diff, suggest. The command line is a thin layer over these."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from initctl.planning import Plan
     from initctl.request import Asked, Request
     from initctl.statistics import Statistics
+    from initctl.suggesting import Suggestions
 
     Path = str | os.PathLike[str]
 
@@ -312,6 +313,28 @@ def load_manifest(path: Path) -> Manifest:
     from initctl.manifest.reading import read_manifest
 
     return read_manifest(os.fspath(path))
+
+
+def suggest(
+    checkpoint: Path, *, activation: str | None = None, root: str | None = None, component: str | None = None
+) -> Suggestions:
+    """What each floating-point tensor of `checkpoint` should start from, and why; `recipe()` gives that as a recipe.
+
+    If `config.json` names a model that a preset is for, its rules count; else the role of each tensor, told from names,
+    shapes and neighbors. No tensor is read.
+
+    Args:
+        checkpoint, root, component: as for `inspect`.
+        activation: what is between layers: `relu`, as is assumed by default, `leaky_relu`, `tanh`, `sigmoid`, `gelu`,
+            `silu` or `selu`.
+
+    Raises:
+        UsageError: the activation is not known; or as for `inspect`.
+        InputError: the checkpoint or its config.json cannot be read, or it has no floating-point tensor.
+    """
+    from initctl.suggesting import Suggestions
+
+    return Suggestions.of(inspect(checkpoint, root=root, component=component), activation)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

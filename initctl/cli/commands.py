@@ -17,6 +17,7 @@ SUMMARIES = {
     "inspect": "List the tensors of a checkpoint.",
     "stats": "Show what tensors hold, in numbers.",
     "diff": "Show in what two checkpoints differ.",
+    "suggest": "Suggest a recipe, with the reason beside each rule.",
     "initializers": "List the initializers, or explain one.",
     "presets": "List the presets, or print one as a recipe.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",

@@ -62,10 +62,10 @@ class _Writer:
         yield ""
         yield "[[rule]]"
         bounds = f"[{self.text(rule, rows.start)}:{self.text(rule, rows.stop)}]" if rows else ""
-        yield f"match = {_quoted(rule.selector.names.pattern + bounds)}"
+        yield f"match = {toml_text(rule.selector.names.pattern + bounds)}"
         if rule.where:
-            yield f"where = {_quoted(self.text(rule, rule.where))}"
-        yield f"init = {_quoted(rule.call.name)}"
+            yield f"where = {toml_text(self.text(rule, rule.where))}"
+        yield f"init = {toml_text(rule.call.name)}"
         for key, text in rule.call.arguments:
             value = bound and bound.arguments[key]
             yield f"{key} = {_written(self.text(rule, value) if isinstance(value, Expression) else text)}"
@@ -122,7 +122,7 @@ def _item(value: Value | None) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return _quoted(value)
+            return toml_text(value)
         case tuple():
             return f"[{', '.join(map(_item, value))}]"
     return repr(value)
@@ -131,14 +131,14 @@ def _item(value: Value | None) -> str:
 def _written(text: str) -> str:
     """An argument or a variable as TOML: a number if it is written as TOML writes it."""
     is_number = _NUMBER.fullmatch(text) and text == repr(int(text) if text.lstrip("-").isdigit() else float(text))
-    return text if is_number else _quoted(text)
+    return text if is_number else toml_text(text)
 
 
 def _key(name: str) -> str:
-    return name if name.replace("_", "").isalnum() else _quoted(name)
+    return name if name.replace("_", "").isalnum() else toml_text(name)
 
 
-def _quoted(text: str) -> str:
+def toml_text(text: str) -> str:
     """`text` as a TOML string, which a terminal or a log may get."""
     quoted = json.dumps(text, ensure_ascii=False).replace("##", "#\\u0023")
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in quoted)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from initctl.tensors import TensorSpec
 
@@ -27,16 +27,28 @@ class Neighbors:
     def __init__(self, tensors: Sequence[TensorSpec]) -> None:
         self.tensors = tensors
         self.by_name = {tensor.name: tensor for tensor in tensors}
-        self._modules = {
-            module: dict(members)
-            for module, members in grouped(
-                (_parts(tensor.name)[0], (_last(tensor), tensor)) for tensor in tensors
-            ).items()
-        }
+        pairs = ((name.rpartition("."), tensor) for name, tensor in self.by_name.items())
+        grown = grouped((module, (last, tensor)) for (module, _, last), tensor in pairs)
+        self._modules = {module: dict(members) for module, members in grown.items()}
 
     def of_module(self, module: str) -> Mapping[str, TensorSpec]:
         """The tensors of `module` itself, by the last parts of their names."""
         return self._modules.get(module, {})
+
+    def kind(self, tensor: TensorSpec) -> Hashable:
+        """What tensors have in common that look the same: they differ in the numbers of modules only."""
+        module = tensor.name.rpartition(".")[0]
+        parts = tuple("#" if part.isdigit() else part for part in tensor.name.split("."))
+        around = self._shapes.get(module), self._shapes.get(module.rpartition(".")[0])
+        return parts, tensor.shape, tensor.unwritable, tensor is self.first_matrix, *around
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, Hashable]:
+        """What each module holds."""
+        return {
+            module: frozenset((last, tensor.shape) for last, tensor in members.items())
+            for module, members in self._modules.items()
+        }
 
     @cached_property
     def inputs(self) -> Counter[int]:
@@ -46,7 +58,7 @@ class Neighbors:
     @cached_property
     def biases(self) -> frozenset[int]:
         """How many outputs the layers with a bias give."""
-        return frozenset(tensor.numel for tensor in self.tensors if _last(tensor) == "bias")
+        return frozenset(tensor.numel for tensor in self.tensors if tensor.name.endswith("bias"))
 
     @cached_property
     def first_matrix(self) -> TensorSpec | None:
@@ -65,7 +77,7 @@ class Neighbors:
     @cached_property
     def alike(self) -> Counter[tuple[str, tuple[int, ...]]]:
         """How many tensors have a name that differs in numbers only, and the same shape."""
-        return Counter((template(tensor.name), tensor.shape) for tensor in self.tensors)
+        return Counter((_template(tensor.name), tensor.shape) for tensor in self.tensors)
 
 
 @dataclass(frozen=True)
@@ -109,20 +121,25 @@ class Seen:
     @cached_property
     def beside(self) -> Mapping[str, TensorSpec]:
         """The tensors of the same module, this one among them, by the last parts of their names."""
-        return self.neighbors.of_module(_parts(self.tensor.name)[0])
+        return self.neighbors.of_module(self.tensor.name.rpartition(".")[0])
 
     @cached_property
     def above(self) -> Mapping[str, TensorSpec]:
         """The tensors of the module that this one's is in."""
-        return self.neighbors.of_module(_parts(_parts(self.tensor.name)[0])[0])
+        return self.neighbors.of_module(".".join(self.tensor.name.split(".")[:-2]))
 
     @property
     def is_in_numbered(self) -> bool:
         """Whether a module that its own module is in has a number for a name."""
         return any(part.isdigit() for part in self.parts[:-2])
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other tensor has the same shape, and a name that differs in numbers only."""
+        return self.neighbors.alike[_template(self.tensor.name), self.tensor.shape] == 1
 
-def template(name: str) -> str:
+
+def _template(name: str) -> str:
     """`name` with `#` for its numbers."""
     return re.sub("[0-9]+", "#", name)
 
@@ -130,12 +147,3 @@ def template(name: str) -> str:
 def _natural(name: str) -> list[tuple[int, str]]:
     """What sorts names by their numbers: every second part is one, and the longer is the higher."""
     return [(len(part) * (place % 2), part) for place, part in enumerate(re.split("([0-9]+)", name))]
-
-
-def _parts(name: str) -> tuple[str, str]:
-    module, _, last = name.rpartition(".")
-    return module, last
-
-
-def _last(tensor: TensorSpec) -> str:
-    return _parts(tensor.name)[1]

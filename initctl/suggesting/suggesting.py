@@ -12,10 +12,11 @@ from initctl.suggesting.roles import roles
 from initctl.suggesting.suggestion import Suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     from initctl.formats import Checkpoint
     from initctl.suggesting.families import Family
+    from initctl.suggesting.laws import Advice
     from initctl.tensors import TensorSpec
 
 _OF_FAMILY = "This is how the model's own code initializes it."
@@ -35,6 +36,7 @@ def suggestions(checkpoint: Checkpoint, *, activation: str | None = None) -> tup
 class _Suggesting:
     def __init__(self, checkpoint: Checkpoint, activation: str) -> None:
         self._activation = activation
+        self._of_kind: dict[Hashable, Advice] = {}
         self._neighbors = Neighbors(checkpoint.tensors)
         self._roles = roles(self._neighbors, Surroundings(checkpoint).quantized)
         self._family: Family = family(checkpoint)
@@ -52,5 +54,11 @@ class _Suggesting:
         for call, rows in decisions:
             yield Suggestion(tensor, role, call, _OF_FAMILY, self._family.source, self._family.preset, rows)
         if not decisions:
-            seen = Seen(self._neighbors.by_name.get(names[0], tensor), self._neighbors)
-            yield Suggestion(tensor, role, *advice(role, seen, self._activation))
+            yield Suggestion(tensor, role, *self._advice(role, self._neighbors.by_name.get(names[0], tensor)))
+
+    def _advice(self, role: str, tensor: TensorSpec) -> Advice:
+        """Tensors that look the same get the same."""
+        kind = role, self._neighbors.kind(tensor)
+        if kind not in self._of_kind:
+            self._of_kind[kind] = advice(role, Seen(tensor, self._neighbors), self._activation)
+        return self._of_kind[kind]

@@ -1,0 +1,123 @@
+"""Names → globs that match all of them, and no other name of the checkpoint.
+
+What only some names end with stands for them, as `*.bias`; of others, those that differ in numbers only are one, as
+`h.{0..11}.attn.c_proj.weight`, and those that differ in one part.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from initctl.display.folding import Folded, fold
+from initctl.grouping import grouped
+from initctl.rules import quoted
+from initctl.rules.elements import MOST_NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Parts = tuple[str, ...]
+    """Of a glob, between its dots."""
+
+_WIDEST = 96
+"""Characters of a glob that is put together of several."""
+_LONGEST = 2000
+"""Characters of one that holds numbers: very many may need more than a glob can have."""
+_LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]+(?:\.|$)")
+"""A number that a range takes for another one."""
+_NUMBER = re.compile("[0-9]+")
+_PLAIN_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+_FROM_THE_END = (-2, -1, -3)
+"""Parts in which globs may differ that are put together: the module before the tensor."""
+
+
+class Patterns:
+    """Globs for groups of names; `groups` says which group each name of a checkpoint is in."""
+
+    def __init__(self, groups: Mapping[str, int]) -> None:
+        self._endings: dict[str, tuple[int | None, int]] = {}
+        """The group in which all names end so, if that is one, and how many they are."""
+        self._folds = not any(map(_LEADING_ZERO.search, groups))
+        for name, group in groups.items():
+            for ending in _endings(name):
+                known, count = self._endings.get(ending, (group, 0))
+                self._endings[ending] = (group if known == group else None, count + 1)
+
+    def of(self, group: int, names: Iterable[str]) -> list[str]:
+        """Globs that match the `names` of a group, and no other."""
+        by_ending: dict[str, None] = {}
+        others: list[str] = []
+        for name in names:
+            if ending := self._ending(name, group):
+                by_ending[ending] = None
+            else:
+                others.append(name)
+        globs = [("*", *map(quoted, ending.split("."))) for ending in by_ending]
+        rows = [(name, name if self._is_whole(name) else None) for name in others]
+        globs += [parts for folded, _ in fold(rows) for parts in _globs(folded)]
+        for place in _FROM_THE_END:
+            alike = grouped((_without(glob, place), glob) for glob in globs)
+            globs = [
+                glob for members in alike.values() for glob in (_together(members, place) if members[1:] else members)
+            ]
+        return list(map(".".join, globs))
+
+    def _ending(self, name: str, group: int) -> str | None:
+        """The shortest ending, a word, that several names of the group have, and no other name."""
+        for ending in _endings(name):
+            known, count = self._endings[ending]
+            if known == group and not ending[0:1].isdigit():
+                return ending if count > 1 and ending != name else None
+        return None
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether a name must stand for itself: its numbers are not those that a range matches."""
+        return not self._folds or len(_NUMBER.findall(name)) > MOST_NUMBERS
+
+
+def _endings(name: str) -> Iterator[str]:
+    """What follows each dot, the shortest first, and the name."""
+    at = len(name)
+    while at >= 0:
+        at = name.rfind(".", 0, at) if at else -1
+        yield name[at + 1 :]
+
+
+def _globs(names: Folded) -> Iterator[Parts]:
+    """The glob for names that differ in numbers only; or one for each, if it would be too long."""
+    numbers = (Folded((None,), (each,)).pattern() for each in names.numbers)
+    parts = tuple(next(numbers) if part is None else quoted(part) for part in names.template)
+    if sum(map(len, parts)) <= _LONGEST:
+        yield parts
+    else:
+        yield from (tuple(map(quoted, name.split("."))) for name in names.names())
+
+
+def _without(glob: Parts, place: int) -> tuple[Parts, Parts | None]:
+    """What must be equal in globs that are put together at `place`; braces and stars are not put together."""
+    at = len(glob) + place
+    if at < 0 or glob[at] == "*" or glob[at].startswith("{"):
+        return glob, None
+    return glob[:at], glob[at + 1 :]
+
+
+def _together(alike: Sequence[Parts], place: int) -> Iterator[Parts]:
+    """Globs that differ in the part at `place` only, as one with alternatives, or as several if it would be wide."""
+    at = len(alike[0]) + place
+    room = _WIDEST - sum(len(part) + 1 for part in alike[0])
+    chosen: list[str] = []
+    for glob in alike:
+        if chosen and len(",".join((*chosen, glob[at]))) > room:
+            yield _with(alike[0], at, chosen)
+            chosen = []
+        chosen.append(glob[at])
+    yield _with(alike[0], at, chosen)
+
+
+def _with(glob: Parts, at: int, chosen: Sequence[str]) -> Parts:
+    if all(map(_PLAIN_NUMBER.fullmatch, chosen)):
+        part = Folded((None,), (frozenset(map(int, chosen)),)).pattern()
+    else:
+        part = f"{{{','.join(chosen)}}}" if len(chosen) > 1 else chosen[0]
+    return *glob[:at], part, *glob[at + 1 :]

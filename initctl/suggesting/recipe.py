@@ -1,0 +1,63 @@
+"""Suggestions → a recipe with the reason beside each rule: tensors that start alike are in one."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.grouping import grouped
+from initctl.recipes.writing import toml_text
+from initctl.rules import quoted
+from initctl.suggesting.patterns import Patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from initctl.suggesting.suggestion import Suggestion
+    from initctl.tensors import RowRange, TensorSpec
+
+_WIDTH = 100
+"""Characters of a comment's line."""
+
+
+class _Why(NamedTuple):
+    """What suggestions have in common that make one rule."""
+
+    initializer: str
+    reason: str
+    source: str
+    rows: RowRange | None
+
+
+def commented_recipe(about: Iterable[str], tensors: Sequence[TensorSpec], suggestions: Iterable[Suggestion]) -> str:
+    """A recipe of `suggestions` for a checkpoint that holds `tensors`, which begins with sentences `about` it."""
+    rules = grouped((_Why(each.initializer, each.reason, each.source, each.rows), each) for each in suggestions)
+    numbers = {
+        each.tensor.name: number for number, (why, alike) in enumerate(rules.items()) if not why.rows for each in alike
+    }
+    patterns = Patterns({tensor.name: numbers.get(tensor.name, -1) for tensor in tensors})
+    lines = [line for sentence in about for line in _comment(sentence)]
+    for number, (why, alike) in enumerate(rules.items()):
+        names = [each.tensor.name for each in alike]
+        globs = _rows(names, why.rows) if why.rows else patterns.of(number, names)
+        lines += ["", *_rule(why, dict.fromkeys(each.role for each in alike), globs)]
+    return "\n".join(lines) + "\n"
+
+
+def _rule(why: _Why, roles: Iterable[str], globs: Sequence[str]) -> Iterator[str]:
+    yield from _comment(f"{', '.join(roles)}: {why.reason}")
+    yield from _comment(f"Source: {why.source}")
+    yield "[[rule]]"
+    if len(globs) == 1:
+        yield f"match = {toml_text(globs[0])}"
+    else:
+        yield from ("match = [", *(f"    {toml_text(glob)}," for glob in globs), "]")
+    yield f"init = {toml_text(why.initializer)}"
+
+
+def _rows(names: Iterable[str], rows: RowRange) -> list[str]:
+    return ["{}[{}:{}]".format(quoted(name), *rows) for name in names]
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
