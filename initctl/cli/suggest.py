@@ -17,7 +17,8 @@ def suggest(
         None,
         "--activation",
         metavar="NAME",
-        help="What is between layers: relu, leaky_relu, tanh, sigmoid, gelu, silu or selu; default: relu.",
+        help="What is between layers: relu, leaky_relu, tanh, sigmoid, gelu, silu or selu; default: as config.json "
+        "says, or relu.",
     ),
     root: str | None = ROOT,
     component: str | None = COMPONENT,
@@ -31,5 +32,5 @@ def suggest(
     Example: initctl suggest model.safetensors --activation gelu > recipe.toml
     """
     found = initctl.suggest(checkpoint, activation=activation, root=root, component=component)
-    out.warn(found.checkpoint.warnings)
+    out.warn(found.warnings)
     out.result("suggest", found.to_json, found.recipe().rstrip)

@@ -4,7 +4,8 @@ neighbors.py     a tensor among the others: its name in words, what is in its mo
 criteria.py      what tells the role of one tensor
 roles.py         what the roles are, and which each tensor has
 arrangement.py   how a weight lies: which dim is out, which is in, how many it fuses
-laws.py          role and activation → law, reason and source
+activations.py   activations, and the law that each asks of layers
+laws.py          the law that each role asks for, with the reason and the source
 families.py      the rule of the preset that is for the model
 suggestion.py    what is suggested for one tensor
 suggesting.py    a checkpoint → suggestions for all of its floating-point tensors

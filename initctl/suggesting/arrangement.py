@@ -40,6 +40,14 @@ def layout(seen: Seen) -> str | None:
     return "layout=io" if len(shape) == _MATRIX else "transposed=true"
 
 
+def groups(seen: Seen) -> str | None:
+    """The argument that says that each channel has kernels of its own, as a convolution behind the first tells by one
+    input. A law of fan_in needs no such argument.
+    """
+    is_behind = seen.neighbors.first_matrix is not seen.tensor
+    return "groups=shape[0]" if has_kernel(seen) and is_behind and seen.tensor.shape[1] == 1 else None
+
+
 def split(seen: Seen) -> str | None:
     """The argument that says how many weights one fuses."""
     shape = seen.tensor.shape

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import UsageError
-from initctl.formats import read_config
 from initctl.grouping import grouped
 from initctl.initializers import KEEP
 from initctl.planning import bind
@@ -15,17 +14,19 @@ from initctl.planning.surroundings import Surroundings
 from initctl.recipes.presets import preset_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from initctl.formats import Checkpoint
+    from initctl.planning import BoundRule
     from initctl.planning.action import Kept
     from initctl.tensors import RowRange
 
 
 class Decision(NamedTuple):
-    """A call as a rule writes it, for a whole tensor, or for `rows` of it."""
+    """A call as a rule writes it, for a whole tensor, or for `rows` of it; and what its numbers are in the preset."""
 
     call: str
+    formula: str
     rows: RowRange | None
 
 
@@ -37,31 +38,28 @@ class Family(NamedTuple):
     decisions: Mapping[str, Sequence[Decision]]
 
 
-def family(checkpoint: Checkpoint) -> Family:
-    """That of the model which `config.json` names; an empty one if no preset is for it.
-
-    Raises `InputError` if config.json cannot be read.
-    """
-    config = read_config(checkpoint.home)
+def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> Family:
+    """That of the model which `config`, the content of config.json, names; an empty one if no preset is for it."""
     try:
         preset = preset_for(config)
     except UsageError:
         return Family(None, "", {})
     from initctl.recipes.reading import read_preset
 
-    rules = [bind(rule) for rule in read_preset(preset.name).rules]
-    decided = decide(rules, Surroundings(checkpoint, config))
+    rules = {id(rule): bind(rule) for rule in read_preset(preset.name).rules}
+    decided = decide(list(rules.values()), Surroundings(checkpoint, config))
+    formulas = {number: _formula(bound) for number, bound in rules.items()}
+
+    def decision(part: Action | Kept, rows: RowRange | None) -> Decision:
+        return Decision(_call(part), formulas[id(part.rule)], rows)
+
     entries: list[Action | Kept] = [*decided.actions, *decided.kept]
-    by_tensor = grouped((entry.tensor.name, entry) for entry in entries)
-    found = {name: tuple(_decisions(parts)) for name, parts in by_tensor.items() if all(part.rule for part in parts)}
+    found: dict[str, list[Decision]] = {}
+    for name, parts in grouped((entry.tensor.name, entry) for entry in entries).items():
+        if all(part.rule for part in parts):
+            first = max(parts, key=lambda part: part.part.numel)
+            found[name] = [decision(first, None), *(decision(part, part.rows) for part in parts if part is not first)]
     return Family(preset.name, preset.source, found)
-
-
-def _decisions(parts: Sequence[Action | Kept]) -> Iterator[Decision]:
-    """The largest part stands for the whole tensor, since the others follow it."""
-    first = max(parts, key=lambda part: part.part.numel)
-    yield Decision(_call(first), None)
-    yield from (Decision(_call(part), part.rows) for part in parts if part is not first)
 
 
 def _call(part: Action | Kept) -> str:
@@ -70,3 +68,11 @@ def _call(part: Action | Kept) -> str:
         return KEEP
     given = ",".join(f"{key}={part.arguments[key]}" for key, _ in part.rule.call.arguments)
     return f"{part.initializer}:{given}" if given else part.initializer
+
+
+def _formula(bound: BoundRule) -> str:
+    """The expressions that stand in the preset for numbers, and what the names in them are; empty without any."""
+    expressions = bound.initializer.expressions if bound.initializer else {}
+    said = [f"{key} = {expression.text}" for key, expression in expressions.items()]
+    said += [f"{name} = {expression.text}" for name, expression in bound.variables.items()]
+    return ", ".join(said) if expressions else ""

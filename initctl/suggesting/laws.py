@@ -2,114 +2,17 @@
 
 from __future__ import annotations
 
-from math import log, prod, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from math import log, sqrt
+from typing import TYPE_CHECKING
 
-from initctl.errors import Problem, UsageError, shown
-from initctl.initializers.scaling import GELU_GAIN, SILU_GAIN, calculate_gain
-from initctl.suggesting.arrangement import gates, has_kernel, layout, split
-from initctl.suggestions import did_you_mean
+from initctl.suggesting.activations import ACTIVATIONS, GLOROT, HE, Advice
+from initctl.suggesting.arrangement import gates, groups, has_kernel, layout, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from initctl.suggesting.activations import Activation
     from initctl.suggesting.neighbors import Seen
-
-
-class Advice(NamedTuple):
-    """A law as a rule writes it, a sentence that says why, and who says so."""
-
-    initializer: str
-    reason: str
-    source: str
-
-
-class Activation(NamedTuple):
-    """The law of the layers between which a nonlinearity is; `norm` is the length of a row that it gives, on average,
-    from the fans.
-    """
-
-    advice: Advice
-    norm: Callable[[int, int], float]
-
-
-_HE = "He et al. 2015"
-_GLOROT = "Glorot and Bengio 2010, eq. 12"
-_MOMENT = "{}, eq. 10, with the mean square of {} in the place of that of ReLU"
-
-
-def _he(nonlinearity: str, reason: str, source: str, gain: float, arguments: str = "") -> Activation:
-    call = f"kaiming_normal:{arguments}nonlinearity={nonlinearity}"
-    return Activation(Advice(call, reason, source), lambda *_: gain)
-
-
-def _glorot(gain: float, reason: str, source: str) -> Activation:
-    call = "xavier_normal" if gain == 1 else f"xavier_normal:gain={gain!r}"
-    return Activation(
-        Advice(call, reason, source), lambda fan_in, fan_out: gain * sqrt(2 * fan_in / (fan_in + fan_out))
-    )
-
-
-_SLOPE = 0.01
-"""That of `torch.nn.LeakyReLU` below zero."""
-_TANH = calculate_gain("tanh", 0)
-
-ACTIVATIONS: Mapping[str, Activation] = {
-    "relu": _he(
-        "relu",
-        "ReLU drops half of the mean square of what passes; variance 2 / fan_in makes up for it.",
-        f"{_HE}, eq. 10",
-        sqrt(2),
-    ),
-    "leaky_relu": _he(
-        "leaky_relu",
-        f"Leaky ReLU of slope {_SLOPE} drops nearly half of the mean square of what passes; variance "
-        f"2 / ((1 + slope²) fan_in) makes up for it.",
-        f"{_HE}, eq. 15",
-        calculate_gain("leaky_relu", _SLOPE),
-        f"a={_SLOPE},",
-    ),
-    "tanh": _glorot(
-        _TANH,
-        "tanh is near the identity around 0, so both fans count; gain 5/3 makes up for what it takes away.",
-        f"{_GLOROT}; torch.nn.init.calculate_gain",
-    ),
-    "sigmoid": _glorot(
-        1, "Sigmoid saturates, so both fans keep its inputs small.", f"{_GLOROT}; torch.nn.init.calculate_gain"
-    ),
-    "gelu": _he(
-        "gelu",
-        f"GELU keeps a part of the mean square of what passes; gain {GELU_GAIN:.4g} = 1 / sqrt(E[gelu(z)²]) makes up "
-        f"for the rest.",
-        _MOMENT.format(_HE, "GELU"),
-        GELU_GAIN,
-    ),
-    "silu": _he(
-        "silu",
-        f"SiLU keeps a part of the mean square of what passes; gain {SILU_GAIN:.4g} = 1 / sqrt(E[silu(z)²]) makes up "
-        f"for the rest.",
-        _MOMENT.format(_HE, "SiLU"),
-        SILU_GAIN,
-    ),
-    "selu": Activation(
-        Advice(
-            "lecun_normal",
-            "SELU normalizes by itself if weights have variance 1 / fan_in.",
-            "Klambauer et al. 2017, Self-Normalizing Neural Networks",
-        ),
-        lambda *_: 1.0,
-    ),
-}
-ASSUMED = "relu"
-"""The activation if none is named: what most networks of plain layers have."""
-
-
-def find_activation(name: str | None) -> str:
-    """The activation that is called so, or the one that is assumed. Raises `UsageError` that proposes the nearest."""
-    if name is None or name in ACTIVATIONS:
-        return name or ASSUMED
-    hint = did_you_mean(str(name), ACTIVATIONS) or f"there are {', '.join(ACTIVATIONS)}"
-    raise UsageError(Problem("usage.activation", f"activation: {shown(name)} is not known", hint))
 
 
 def advice(role: str, seen: Seen, activation: str) -> Advice:
@@ -128,7 +31,8 @@ def _with(advice: Advice, *arguments: str | None) -> Advice:
 
 
 def _layer(seen: Seen, activation: Activation) -> Advice:
-    return _with(activation.advice, layout(seen))
+    law = activation.advice
+    return _with(law, layout(seen), groups(seen) if law.initializer.startswith("xavier") else None)
 
 
 def _attention(seen: Seen, _: Activation) -> Advice:
@@ -162,10 +66,9 @@ def _magnitude(seen: Seen, activation: Activation) -> Advice:
     """The length that the directions beside it have under their law, each over as many elements as a length is of."""
     last = seen.tensor.name.rpartition(".")[2]
     direction = seen.beside["original1" if last == "original0" else f"{last[:-1]}v"]
-    outputs, inputs, *kernel = (*direction.shape, 1, 1)[: max(2, len(direction.shape))]
-    fan_in = inputs * prod(kernel)
-    elements = direction.numel / max(1, seen.tensor.numel)
-    length = activation.norm(fan_in, outputs * prod(kernel)) * sqrt(elements / max(1, fan_in))
+    fans = direction.fans or (1, 1)
+    std = activation.std(*(max(1, fan) for fan in fans))
+    length = std * sqrt(direction.numel / max(1, seen.tensor.numel))
     return Advice(f"constant:val={length:.6g}", *_MAGNITUDE)
 
 
@@ -175,16 +78,17 @@ def _power_iteration(seen: Seen, _: Activation) -> Advice:
 
 _BY_HEADS = "ioo"
 """Inputs, heads, and the width of each, as in XLNet; of outputs the other way round, which makes no difference here."""
+_GLOROT = f"{GLOROT}, eq. 12"
 _ZEROS, _ONES, _KEEP = "zeros", "ones", "keep"
 _SMALL = "normal:std=0.02"
 _ATTENTION = Advice(
     "xavier_normal",
-    "No rectifier follows a matrix of attention, and both fans count where it is square.",
+    "No activation follows a matrix of attention, so gain 1 keeps the size of values, and of gradients.",
     f"{_GLOROT}; torch.nn.MultiheadAttention",
 )
 _HEAD = Advice(
     "xavier_normal",
-    "No activation follows the last layer, so its gain is 1; small outputs begin without a preference.",
+    "No activation follows a last layer, so gain 1 keeps the size of values, and of gradients.",
     _GLOROT,
 )
 _LAYER_SCALE = Advice(
@@ -240,9 +144,7 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     ),
     "token": Advice(_SMALL, "A learned input begins as small as an embedding.", "Dosovitskiy et al. 2020, ViT; timm"),
     "norm": Advice(_ONES, "At 1 a norm passes on what it has normalized.", "torch.nn.LayerNorm.reset_parameters"),
-    "bias": Advice(
-        _ZEROS, "Random weights break the symmetry already, so biases begin at 0.", f"{_GLOROT[:23]}; {_HE}"
-    ),
+    "bias": Advice(_ZEROS, "Random weights break the symmetry already, so biases begin at 0.", f"{GLOROT}; {HE}"),
     "gate": Advice(
         _SMALL, "Small logits begin without a preference: all experts get inputs.", "Muennighoff et al. 2024, OLMoE"
     ),
@@ -266,7 +168,7 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
         "Jozefowicz et al. 2015",
     ),
     "scale": _scale,
-    "slope": Advice("constant:val=0.25", "The slope that learning starts from.", f"{_HE}; torch.nn.PReLU"),
+    "slope": Advice("constant:val=0.25", "The slope that learning starts from.", f"{HE}; torch.nn.PReLU"),
     "states": lambda seen, _: _A_LOG if seen.last == "a_log" else _D,
     "time_steps": Advice(
         "inv_softplus_log_uniform",

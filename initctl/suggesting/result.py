@@ -8,43 +8,61 @@ from typing import TYPE_CHECKING, Any, Self
 from initctl.display.folding import listing
 from initctl.display.tables import Displayed, Listing
 from initctl.errors import InputError, Problem, shown
-from initctl.suggesting.laws import find_activation
+from initctl.formats import read_config
+from initctl.suggesting.activations import choose_activation
 from initctl.suggesting.recipe import commented_recipe
-from initctl.suggesting.suggesting import suggestions
+from initctl.suggesting.suggesting import Suggesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initctl.display.tables import Report
     from initctl.formats import Checkpoint
+    from initctl.suggesting.activations import Choice
     from initctl.suggesting.suggestion import Suggestion
+
+
+_FOLLOWED = ("linear", "conv", "magnitude")
+"""Roles whose law depends on the activation."""
 
 
 @dataclass(frozen=True, repr=False)
 class Suggestions(Displayed):
-    """What each floating-point tensor of a `checkpoint` should start from.
-
-    `activation` is the one between layers; if none was named, it `is_assumed`.
-    """
+    """What each floating-point tensor of a `checkpoint` should start from, if `activation` is between its layers."""
 
     checkpoint: Checkpoint
     tensors: tuple[Suggestion, ...]
-    activation: str
-    is_assumed: bool
+    activation: Choice
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, activation: str | None) -> Self:
         """Raises what `suggestions` does, and `InputError` if there is no floating-point tensor."""
-        found = suggestions(checkpoint, activation=activation)
+        config = read_config(checkpoint.home)
+        chosen = choose_activation(activation, config)
+        found = tuple(Suggesting(checkpoint, config, chosen).suggestions())
         if not found:
             fault = f"{shown(checkpoint.path)}: has no floating-point tensor, so there is nothing to suggest"
             raise InputError(Problem("suggest.nothing", fault))
-        return cls(checkpoint, found, find_activation(activation), activation is None)
+        return cls(checkpoint, found, chosen)
 
     @property
     def preset(self) -> str | None:
         """The preset that is for this model, if one decides anything."""
         return next((each.preset for each in self.tensors if each.preset), None)
+
+    @property
+    def asks_activation(self) -> bool:
+        """Whether what is suggested depends on the activation."""
+        return any(each.role in _FOLLOWED and each.preset is None for each in self.tensors)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """Those of the checkpoint; and one if an activation was named that makes no difference."""
+        if not self.activation.is_asked or self.asks_activation:
+            return self.checkpoint.warnings
+        why = f"preset {self.preset} decides all layers" if self.preset else "there are no layers that it is between"
+        message = f"activation: {self.activation.name} makes no difference: {why}"
+        return *self.checkpoint.warnings, Problem("suggest.activation", message)
 
     def recipe(self) -> str:
         """The TOML text of a recipe that does what is suggested, with the reason and the source beside each rule.
@@ -62,7 +80,7 @@ class Suggestions(Displayed):
     def to_json(self) -> dict[str, Any]:
         return {
             "preset": self.preset,
-            "activation": self.activation,
+            "activation": self.activation.name if self.asks_activation else None,
             "recipe": self.recipe(),
             "tensors": [each.to_json() for each in self.tensors],
         }
@@ -72,7 +90,7 @@ class Suggestions(Displayed):
         if self.preset:
             yield f"config.json names its family: the rules are those of preset {self.preset}, with their numbers."
         if any(each.preset is None for each in self.tensors):
-            which = "What the preset leaves" if self.preset else "No preset is for it: each tensor"
-            yield f"{which} starts as its role asks, told from names, shapes and neighbors."
-            assumed = " This is assumed: name another with --activation." if self.is_assumed else ""
-            yield f"Between layers is {self.activation}.{assumed}"
+            which = "Each tensor that the preset leaves" if self.preset else "No preset is for it: each tensor"
+            yield f"{which} starts as its role asks, and names, shapes and neighbors say which role it has."
+        if self.asks_activation:
+            yield f"The activation between layers is {self.activation.name}, {self.activation.origin}."

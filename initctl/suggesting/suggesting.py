@@ -4,42 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from initctl.formats import read_config
 from initctl.planning.surroundings import Surroundings
+from initctl.suggesting.activations import choose_activation
 from initctl.suggesting.families import family
-from initctl.suggesting.laws import advice, find_activation
+from initctl.suggesting.laws import advice
 from initctl.suggesting.neighbors import Neighbors, Seen
 from initctl.suggesting.roles import roles
 from initctl.suggesting.suggestion import Suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Mapping
+    from typing import Any
 
     from initctl.formats import Checkpoint
-    from initctl.suggesting.families import Family
-    from initctl.suggesting.laws import Advice
+    from initctl.suggesting.activations import Advice, Choice
     from initctl.tensors import TensorSpec
 
-_OF_FAMILY = "This is how the model's own code initializes it."
+_OF_FAMILY = "This is how the model's own code initializes it"
 
 
 def suggestions(checkpoint: Checkpoint, *, activation: str | None = None) -> tuple[Suggestion, ...]:
     """What each floating-point tensor of `checkpoint`, and each part of a quantized weight, should start from.
 
     They are in the order of the table: the rule of the preset that is for the model which `config.json` names, or else
-    the law that its role asks for between layers of this `activation`, which is ReLU by default.
+    the law that its role asks for, if layers are followed by this `activation`; without one, that of `config.json`, or
+    ReLU.
 
     Raises `UsageError` if the activation is not known, and `InputError` if config.json cannot be read.
     """
-    return tuple(_Suggesting(checkpoint, find_activation(activation)).suggestions())
+    config = read_config(checkpoint.home)
+    return tuple(Suggesting(checkpoint, config, choose_activation(activation, config)).suggestions())
 
 
-class _Suggesting:
-    def __init__(self, checkpoint: Checkpoint, activation: str) -> None:
-        self._activation = activation
+class Suggesting:
+    """Suggests for one tensor after another, for those of a kind once."""
+
+    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None, activation: Choice) -> None:
+        self._activation = activation.name
         self._of_kind: dict[Hashable, Advice] = {}
         self._neighbors = Neighbors(checkpoint.tensors)
         self._roles = roles(self._neighbors, Surroundings(checkpoint).quantized)
-        self._family: Family = family(checkpoint)
+        self._family = family(checkpoint, config)
 
     def suggestions(self) -> Iterator[Suggestion]:
         for tensor in self._neighbors.tensors:
@@ -51,8 +57,9 @@ class _Suggesting:
         role = self._roles[tensor.name]
         names = tensor.tied or (tensor.name,)
         decisions = next((self._family.decisions[name] for name in names if name in self._family.decisions), [])
-        for call, rows in decisions:
-            yield Suggestion(tensor, role, call, _OF_FAMILY, self._family.source, self._family.preset, rows)
+        for call, formula, rows in decisions:
+            reason = f"{_OF_FAMILY}: {formula}." if formula else f"{_OF_FAMILY}."
+            yield Suggestion(tensor, role, call, reason, self._family.source, self._family.preset, rows)
         if not decisions:
             yield Suggestion(tensor, role, *self._advice(role, self._neighbors.by_name.get(names[0], tensor)))
 
