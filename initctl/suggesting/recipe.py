@@ -26,12 +26,13 @@ class _Why(NamedTuple):
     initializer: str
     reason: str
     source: str
+    preset: str | None
     rows: RowRange | None
 
 
 def commented_recipe(about: Iterable[str], tensors: Sequence[TensorSpec], suggestions: Iterable[Suggestion]) -> str:
     """A recipe of `suggestions` for a checkpoint that holds `tensors`, which begins with sentences `about` it."""
-    rules = grouped((_Why(each.initializer, each.reason, each.source, each.rows), each) for each in suggestions)
+    rules = grouped((_Why(*each[2:]), each) for each in suggestions)
     numbers = {
         each.tensor.name: number for number, (why, alike) in enumerate(rules.items()) if not why.rows for each in alike
     }
@@ -46,7 +47,8 @@ def commented_recipe(about: Iterable[str], tensors: Sequence[TensorSpec], sugges
 
 def _rule(why: _Why, roles: Iterable[str], globs: Sequence[str]) -> Iterator[str]:
     yield from _comment(f"{', '.join(roles)}: {why.reason}")
-    yield from _comment(f"Source: {why.source}")
+    if not why.preset:
+        yield from _comment(f"Source: {why.source}")
     yield "[[rule]]"
     if len(globs) == 1:
         yield f"match = {toml_text(globs[0])}"
@@ -60,4 +62,6 @@ def _rows(names: Iterable[str], rows: RowRange) -> list[str]:
 
 
 def _comment(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False, break_on_hyphens=False
+    )

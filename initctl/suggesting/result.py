@@ -9,6 +9,7 @@ from initctl.display.folding import listing
 from initctl.display.tables import Displayed, Listing
 from initctl.errors import InputError, Problem, shown
 from initctl.formats import read_config
+from initctl.recipes.presets import find_preset
 from initctl.suggesting.activations import choose_activation
 from initctl.suggesting.recipe import commented_recipe
 from initctl.suggesting.suggesting import Suggesting
@@ -89,6 +90,7 @@ class Suggestions(Displayed):
         yield f"Suggested by initctl for {shown(self.checkpoint.path)}."
         if self.preset:
             yield f"config.json names its family: the rules are those of preset {self.preset}, with their numbers."
+            yield f"Their source: {find_preset(self.preset).source}"
         if any(each.preset is None for each in self.tensors):
             which = "Each tensor that the preset leaves" if self.preset else "No preset is for it: each tensor"
             yield f"{which} starts as its role asks, and names, shapes and neighbors say which role it has."

@@ -1,0 +1,131 @@
+"""Activations, and the law that each asks of the layers around it: one table."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import Problem, UsageError, shown
+from initctl.initializers.scaling import GELU_GAIN, SILU_GAIN, calculate_gain
+from initctl.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+HE = "He et al. 2015"
+GLOROT = "Glorot and Bengio 2010"
+_GLOROT = f"{GLOROT}, eq. 12"
+_SLOPE = 0.01
+"""That of `torch.nn.LeakyReLU` below zero."""
+
+
+class Advice(NamedTuple):
+    """A law as a rule writes it, a sentence that says why, and who says so."""
+
+    initializer: str
+    reason: str
+    source: str
+
+
+class Activation(NamedTuple):
+    """What layers around it should start from. `std` is the standard deviation that this gives for (fan_in, fan_out),
+    and `called` is what other programs call it.
+    """
+
+    advice: Advice
+    std: Callable[[float, float], float]
+    called: str = ""
+
+
+def _he(
+    nonlinearity: str, reason: str, source: str, arguments: str = "", slope: float = 0, called: str = ""
+) -> Activation:
+    gain = calculate_gain(nonlinearity, slope)
+    call = f"kaiming_normal:{arguments}nonlinearity={nonlinearity}"
+    return Activation(Advice(call, reason, source), lambda fan_in, _: gain / sqrt(fan_in), called)
+
+
+def _xavier(nonlinearity: str, reason: str) -> Activation:
+    gain = calculate_gain(nonlinearity, 0)
+    call = "xavier_normal" if gain == 1 else f"xavier_normal:gain={gain!r}"
+    law = Advice(call, reason, f"{_GLOROT}; torch.nn.init.calculate_gain")
+    return Activation(law, lambda fan_in, fan_out: gain * sqrt(2 / (fan_in + fan_out)))
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "relu": _he(
+        "relu",
+        "ReLU drops half of the mean square of what passes, and variance 2 / fan_in makes up for it.",
+        f"{HE}, eq. 10",
+        called="relu6",
+    ),
+    "leaky_relu": _he(
+        "leaky_relu",
+        f"Leaky ReLU of slope {_SLOPE} drops nearly half of the mean square of what passes, and variance "
+        "2 / ((1 + slope²) · fan_in) makes up for it.",
+        f"{HE}, eq. 15",
+        f"a={_SLOPE},",
+        _SLOPE,
+    ),
+    "tanh": _xavier(
+        "tanh",
+        "Tanh saturates on both sides, so both fans count: values keep their size forward, and gradients backward. "
+        "Gain 5/3 makes up for what tanh takes away.",
+    ),
+    "sigmoid": _xavier(
+        "sigmoid",
+        "Sigmoid saturates on both sides, so both fans count: values keep their size forward, and gradients backward.",
+    ),
+    "gelu": _he(
+        "gelu",
+        f"GELU keeps less than half of the mean square of what passes, and gain {GELU_GAIN:.4g}, which is "
+        "1 / sqrt(E[gelu(z)²]), makes up for it; torch has no gain for it.",
+        f"{HE}, eq. 10, with the mean square of GELU instead of that of ReLU",
+        called="gelu_new gelu_fast gelu_python gelu_pytorch_tanh gelu_10 quick_gelu gelu_accurate",
+    ),
+    "silu": _he(
+        "silu",
+        f"SiLU keeps about a third of the mean square of what passes, and gain {SILU_GAIN:.4g}, which is "
+        "1 / sqrt(E[silu(z)²]), makes up for it; torch has no gain for it.",
+        f"{HE}, eq. 10, with the mean square of SiLU instead of that of ReLU",
+        called="swish",
+    ),
+    "selu": Activation(
+        Advice(
+            "lecun_normal",
+            "SELU keeps mean 0 and variance 1 by itself if weights have variance 1 / fan_in.",
+            "Klambauer et al. 2017, Self-Normalizing Neural Networks",
+        ),
+        lambda fan_in, _: 1 / sqrt(fan_in),
+    ),
+}
+ASSUMED = "relu"
+"""What networks of plain layers have most often."""
+_KEYS = ("hidden_act", "hidden_activation", "activation_function", "activation")
+"""Where config.json says it."""
+
+
+class Choice(NamedTuple):
+    """An activation, in words who chose it, and whether that was asked for."""
+
+    name: str
+    origin: str
+    is_asked: bool = False
+
+
+def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> Choice:
+    """The activation that was named, or the one in config.json, or the one that is assumed.
+
+    Raises `UsageError` that proposes the nearest if the one that was named is not known.
+    """
+    if name is not None:
+        if name not in ACTIVATIONS:
+            hint = did_you_mean(str(name), ACTIVATIONS) or f"there are {', '.join(ACTIVATIONS)}"
+            raise UsageError(Problem("usage.activation", f"activation: {shown(name)} is not known", hint))
+        return Choice(name, "as was asked for", is_asked=True)
+    for said in (config[key] for key in _KEYS if config and key in config):
+        for known, activation in ACTIVATIONS.items():
+            if said in (known, *activation.called.split()):
+                return Choice(known, "as config.json says")
+    return Choice(ASSUMED, "which is assumed: name another with --activation")
