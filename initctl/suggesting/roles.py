@@ -74,7 +74,8 @@ def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
         return last
     if not single or "head" in known or any(seen.is_in_numbered for seen in layers):
         return []
-    return [max(single, key=lambda seen: seen.neighbors.places[seen.tensor.name]).tensor.name]
+    places = single[0].neighbors.places
+    return [max(single, key=lambda seen: ("encoder" not in seen.parts, places[seen.tensor.name])).tensor.name]
 
 
 def _is_single(seen: Seen) -> bool:
