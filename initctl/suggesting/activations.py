@@ -79,14 +79,14 @@ ACTIVATIONS: Mapping[str, Activation] = {
     ),
     "gelu": _he(
         "gelu",
-        f"GELU keeps less than half of the mean square of what passes, and gain {GELU_GAIN:.4g}, which is "
+        f"GELU keeps less than half of the mean square of inputs of variance 1, and gain {GELU_GAIN:.4g}, which is "
         "1 / sqrt(E[gelu(z)²]), makes up for it; torch has no gain for it.",
         f"{HE}, eq. 10, with the mean square of GELU instead of that of ReLU",
         called="gelu_new gelu_fast gelu_python gelu_pytorch_tanh gelu_10 quick_gelu gelu_accurate",
     ),
     "silu": _he(
         "silu",
-        f"SiLU keeps about a third of the mean square of what passes, and gain {SILU_GAIN:.4g}, which is "
+        f"SiLU keeps about a third of the mean square of inputs of variance 1, and gain {SILU_GAIN:.4g}, which is "
         "1 / sqrt(E[silu(z)²]), makes up for it; torch has no gain for it.",
         f"{HE}, eq. 10, with the mean square of SiLU instead of that of ReLU",
         called="swish",

@@ -34,8 +34,7 @@ def layout(seen: Seen) -> str | None:
     shape = seen.tensor.shape
     if len(shape) > _MATRIX and not has_kernel(seen):
         return f"layout={_stacked(seen)}" if len(shape) == _MATRIX + 1 else None
-    bias = seen.beside.get("bias")
-    if bias is None or len(bias.shape) != 1 or bias.shape[0] != shape[1] or bias.shape[0] == shape[0]:
+    if seen.neighbors.sizes(seen.tensor) == shape[:2]:
         return None
     return "layout=io" if len(shape) == _MATRIX else "transposed=true"
 
@@ -50,8 +49,7 @@ def groups(seen: Seen) -> str | None:
 
 def split(seen: Seen) -> str | None:
     """The argument that says how many weights one fuses."""
-    shape = seen.tensor.shape
-    outputs, inputs = (shape[1], shape[0]) if layout(seen) else (shape[0], shape[1])
+    outputs, inputs = seen.neighbors.sizes(seen.tensor)
     is_fused = (seen.last in _FUSED or seen.module in _FUSED) and outputs == _QKV * inputs
     return f"split={_QKV}" if is_fused else None
 

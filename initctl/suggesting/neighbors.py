@@ -53,7 +53,16 @@ class Neighbors:
     @cached_property
     def inputs(self) -> Counter[int]:
         """How many matrices take inputs of each size."""
-        return Counter(tensor.shape[1] for tensor in self.tensors if len(tensor.shape) == _MATRIX)
+        return Counter(self.sizes(tensor)[1] for tensor in self.tensors if len(tensor.shape) == _MATRIX)
+
+    def sizes(self, tensor: TensorSpec) -> tuple[int, int]:
+        """How many outputs and inputs a weight has: the first dim is out and the second in, unless the number of its
+        biases says that it is the other way round, as in GPT-2's Conv1D, and in a transposed convolution.
+        """
+        outputs, inputs, *_ = tensor.shape
+        bias = self.of_module(tensor.name.rpartition(".")[0]).get("bias")
+        is_reversed = bias is not None and bias.shape == (inputs,) and inputs != outputs
+        return (inputs, outputs) if is_reversed else (outputs, inputs)
 
     @cached_property
     def biases(self) -> frozenset[int]:

@@ -70,7 +70,7 @@ def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
     there are none, and none is known, the last layer of a network without numbered blocks.
     """
     single = [seen for seen in layers if _is_single(seen)]
-    if last := [seen.tensor.name for seen in single if not seen.neighbors.inputs[seen.tensor.shape[0]]]:
+    if last := [seen.tensor.name for seen in single if not seen.neighbors.inputs[seen.neighbors.sizes(seen.tensor)[0]]]:
         return last
     if not single or "head" in known or any(seen.is_in_numbered for seen in layers):
         return []
