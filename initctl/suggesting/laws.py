@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log, sqrt
 from typing import TYPE_CHECKING
 
+from initctl.planning.computed import computed_kind
 from initctl.suggesting.activations import ACTIVATIONS, GLOROT, HE, Advice
 from initctl.suggesting.arrangement import gates, groups, has_kernel, layout, split
 
@@ -187,11 +188,15 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     "power_iteration": _power_iteration,
     "running_mean": Advice(_ZEROS, "Running means begin at 0.", "torch.nn.BatchNorm2d.reset_running_stats"),
     "running_var": Advice(_ONES, "Running variances begin at 1.", "torch.nn.BatchNorm2d.reset_running_stats"),
-    "average": Advice(_KEEP, "Training measures this, and no law gives it.", "initctl: averages are not drawn"),
-    "computed": Advice(_KEEP, "The model computes this and does not learn it.", "initctl: patterns leave it"),
-    "quantized": Advice(
-        _KEEP, "It makes sense only with the codes beside it: dequantize the model first.", "initctl: codes are left"
+    "average": Advice(_KEEP, "Training measures this, and no law gives it, so it stays as it is.", ""),
+    "computed": lambda seen, _: Advice(
+        _KEEP, f"This is {computed_kind(seen.tensor)}, which the model computes and does not learn.", ""
     ),
-    "unwritable": Advice(_KEEP, "No rule can fill it.", "initctl inspect"),
-    "unknown": Advice(_KEEP, "Its role is not known: choose a law yourself.", "initctl: nothing is guessed"),
+    "quantized": Advice(
+        _KEEP, "Its numbers mean something only together with those of the other parts: dequantize the model first.", ""
+    ),
+    "unwritable": lambda seen, _: Advice(_KEEP, f"No rule can fill it: {seen.tensor.unwritable}.", ""),
+    "unknown": Advice(
+        _KEEP, "Neither its name nor its shape says what it is for, so it stays as it is: choose a law for it.", ""
+    ),
 }

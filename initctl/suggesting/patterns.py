@@ -28,6 +28,7 @@ _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]+(?:\.|$)")
 """A number that a range takes for another one."""
 _NUMBER = re.compile("[0-9]+")
 _PLAIN_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FROM_THE_END = (-2, -1, -3)
 """Parts in which globs may differ that are put together: the module before the tensor."""
 
@@ -53,7 +54,7 @@ class Patterns:
                 by_ending[ending] = None
             else:
                 others.append(name)
-        globs = [("*", *map(quoted, ending.split("."))) for ending in by_ending]
+        globs = [("*", *map(_quoted, ending.split("."))) for ending in by_ending]
         rows = [(name, name if self._is_whole(name) else None) for name in others]
         globs += [parts for folded, _ in fold(rows) for parts in _globs(folded)]
         for place in _FROM_THE_END:
@@ -76,6 +77,11 @@ class Patterns:
         return not self._folds or len(_NUMBER.findall(name)) > MOST_NUMBERS
 
 
+def _quoted(part: str) -> str:
+    """A part of a name as a glob; half a surrogate pair is any character, since no recipe can hold it."""
+    return _SURROGATE.sub("?", quoted(part))
+
+
 def _endings(name: str) -> Iterator[str]:
     """What follows each dot, the shortest first, and the name."""
     at = len(name)
@@ -87,11 +93,11 @@ def _endings(name: str) -> Iterator[str]:
 def _globs(names: Folded) -> Iterator[Parts]:
     """The glob for names that differ in numbers only; or one for each, if it would be too long."""
     numbers = (Folded((None,), (each,)).pattern() for each in names.numbers)
-    parts = tuple(next(numbers) if part is None else quoted(part) for part in names.template)
+    parts = tuple(next(numbers) if part is None else _quoted(part) for part in names.template)
     if sum(map(len, parts)) <= _LONGEST:
         yield parts
     else:
-        yield from (tuple(map(quoted, name.split("."))) for name in names.names())
+        yield from (tuple(map(_quoted, name.split("."))) for name in names.names())
 
 
 def _without(glob: Parts, place: int) -> tuple[Parts, Parts | None]:

@@ -38,16 +38,16 @@ def commented_recipe(about: Iterable[str], tensors: Sequence[TensorSpec], sugges
     }
     patterns = Patterns({tensor.name: numbers.get(tensor.name, -1) for tensor in tensors})
     lines = [line for sentence in about for line in _comment(sentence)]
-    for number, (why, alike) in enumerate(rules.items()):
+    for why, alike in sorted(rules.items(), key=lambda rule: rule[0].rows is not None):
         names = [each.tensor.name for each in alike]
-        globs = _rows(names, why.rows) if why.rows else patterns.of(number, names)
+        globs = _rows(names, why.rows) if why.rows else patterns.of(numbers[names[0]], names)
         lines += ["", *_rule(why, dict.fromkeys(each.role for each in alike), globs)]
     return "\n".join(lines) + "\n"
 
 
 def _rule(why: _Why, roles: Iterable[str], globs: Sequence[str]) -> Iterator[str]:
     yield from _comment(f"{', '.join(roles)}: {why.reason}")
-    if not why.preset:
+    if why.source and not why.preset:
         yield from _comment(f"Source: {why.source}")
     yield "[[rule]]"
     if len(globs) == 1:

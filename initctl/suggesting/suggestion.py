@@ -14,8 +14,8 @@ class Suggestion(NamedTuple):
     """The law that `tensor` should start from, or some `rows` of it.
 
     `role` is one of `ROLES`. `initializer` is as in a rule behind the `=`, as `normal:std=0.02`; or `keep`. `reason` is
-    a sentence that says why, and `source` is the paper, or the library and class, that says so. If a preset's rule
-    decided, `preset` is its name.
+    a sentence that says why, and `source` is the paper, or the library and class, that says so; it is empty if the
+    tensor stays as it is. If a preset's rule decided, `preset` is its name.
 
     A suggestion with `rows` follows the one for the whole tensor, and decides these rows in its place.
     """
