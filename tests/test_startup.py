@@ -56,6 +56,7 @@ def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
         ("inspect net.safetensors --json", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("plan net.safetensors -r *.weight=kaiming_normal", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("plan net.safetensors -r *=zeros -r *.weight=xavier_uniform --json", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
+        ("suggest net.safetensors", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("plan net.safetensors -r *=nrmal", 2, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("apply net.safetensors -o out.safetensors -r *=ones -r fc.weight=orthogonal", 0, {*NEVER, *DRAWS, *OTHERS}),
         ("verify net.safetensors -r *.bias=zeros", 0, {*NEVER, *DRAWS}),

@@ -56,38 +56,38 @@ def _xavier(nonlinearity: str, reason: str) -> Activation:
 ACTIVATIONS: Mapping[str, Activation] = {
     "relu": _he(
         "relu",
-        "ReLU drops half of the mean square of what passes, and variance 2 / fan_in makes up for it.",
+        "ReLU drops half of the mean square of its inputs, and variance 2 / fan_in makes up for that.",
         f"{HE}, eq. 10",
         called="relu6",
     ),
     "leaky_relu": _he(
         "leaky_relu",
-        f"Leaky ReLU of slope {_SLOPE} drops nearly half of the mean square of what passes, and variance "
-        "2 / ((1 + slope²) · fan_in) makes up for it.",
+        f"Leaky ReLU of slope {_SLOPE} drops nearly half of the mean square of its inputs, and variance "
+        "2 / ((1 + slope²) · fan_in) makes up for that.",
         f"{HE}, eq. 15",
         f"a={_SLOPE},",
         _SLOPE,
     ),
     "tanh": _xavier(
         "tanh",
-        "Tanh saturates on both sides, so both fans count: values keep their size forward, and gradients backward. "
-        "Gain 5/3 makes up for what tanh takes away.",
+        "Tanh saturates on both sides, so values should keep their size forward and gradients backward; gain 5/3 makes "
+        "up for what tanh takes away.",
     ),
     "sigmoid": _xavier(
         "sigmoid",
-        "Sigmoid saturates on both sides, so both fans count: values keep their size forward, and gradients backward.",
+        "Sigmoid saturates on both sides, so values should keep their size forward and gradients backward.",
     ),
     "gelu": _he(
         "gelu",
         f"GELU keeps less than half of the mean square of inputs of variance 1, and gain {GELU_GAIN:.4g}, which is "
-        "1 / sqrt(E[gelu(z)²]), makes up for it; torch has no gain for it.",
+        "1 / sqrt(E[gelu(z)²]), makes up for that; torch has no gain for GELU.",
         f"{HE}, eq. 10, with the mean square of GELU instead of that of ReLU",
         called="gelu_new gelu_fast gelu_python gelu_pytorch_tanh gelu_10 quick_gelu gelu_accurate",
     ),
     "silu": _he(
         "silu",
         f"SiLU keeps about a third of the mean square of inputs of variance 1, and gain {SILU_GAIN:.4g}, which is "
-        "1 / sqrt(E[silu(z)²]), makes up for it; torch has no gain for it.",
+        "1 / sqrt(E[silu(z)²]), makes up for that; torch has no gain for SiLU.",
         f"{HE}, eq. 10, with the mean square of SiLU instead of that of ReLU",
         called="swish",
     ),
@@ -107,7 +107,7 @@ _KEYS = ("hidden_act", "hidden_activation", "activation_function", "activation")
 
 
 class Choice(NamedTuple):
-    """An activation, in words who chose it, and whether that was asked for."""
+    """An activation; who chose it, as a sentence goes on behind its name; and whether it was asked for."""
 
     name: str
     origin: str
@@ -123,9 +123,9 @@ def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> Cho
         if name not in ACTIVATIONS:
             hint = did_you_mean(str(name), ACTIVATIONS) or f"there are {', '.join(ACTIVATIONS)}"
             raise UsageError(Problem("usage.activation", f"activation: {shown(name)} is not known", hint))
-        return Choice(name, "as was asked for", is_asked=True)
+        return Choice(name, ", as was asked for", is_asked=True)
     for said in (config[key] for key in _KEYS if config and key in config):
         for known, activation in ACTIVATIONS.items():
             if said in (known, *activation.called.split()):
-                return Choice(known, "as config.json says")
-    return Choice(ASSUMED, "which is assumed: name another with --activation")
+                return Choice(known, ", as config.json says")
+    return Choice(ASSUMED, " (assumed; --activation names another)")

@@ -84,49 +84,49 @@ _ZEROS, _ONES, _KEEP = "zeros", "ones", "keep"
 _SMALL = "normal:std=0.02"
 _ATTENTION = Advice(
     "xavier_normal",
-    "No activation follows a matrix of attention, so gain 1 keeps the size of values, and of gradients.",
+    "No activation follows a matrix of attention, so gain 1 keeps the size of values and of gradients.",
     f"{_GLOROT}; torch.nn.MultiheadAttention",
 )
 _HEAD = Advice(
     "xavier_normal",
-    "No activation follows a last layer, so gain 1 keeps the size of values, and of gradients.",
+    "No activation follows the last layer, so gain 1 keeps the size of values and of gradients.",
     _GLOROT,
 )
 _LAYER_SCALE = Advice(
     "constant:val=1e-05",
-    "A branch that begins near zero lets a deep network start as the identity.",
+    "If branches start near zero, a deep network starts as the identity.",
     "Touvron et al. 2021, Going deeper with Image Transformers; timm.layers.LayerScale",
 )
-_GRN = Advice(_ZEROS, "At zero the normalization begins as the identity.", "Woo et al. 2023, ConvNeXt V2")
+_GRN = Advice(_ZEROS, "At 0, the normalization starts as the identity.", "Woo et al. 2023, ConvNeXt V2")
 _MAGNITUDE = (
-    "Under weight normalization this is the length of each vector: the one that its own law gives on average.",
+    "Weight normalization keeps the length of each vector here: this is what the law of the layer gives on average.",
     "Salimans and Kingma 2016; torch.nn.utils.weight_norm",
 )
 _POWER_ITERATION = (
-    "Power iteration begins with a random vector of length 1.",
+    "Power iteration starts from a random vector of length 1.",
     "Miyato et al. 2018; torch.nn.utils.spectral_norm",
 )
 _LOGITS = {
     "logit_scale": Advice(
         f"constant:val={log(1 / 0.07):.6g}",
-        "Logits begin at a temperature of 0.07, in logarithms.",
+        "Logits start at a scale of 1 / 0.07, and this is its logarithm.",
         "Radford et al. 2021, CLIP",
     ),
     "logit_bias": Advice(
-        "constant:val=-10", "Most pairs do not match, so logits begin low.", "Zhai et al. 2023, SigLIP"
+        "constant:val=-10", "Most pairs do not match, so logits start low.", "Zhai et al. 2023, SigLIP"
     ),
     "temperature": Advice(
-        _ONES, "At 1 logits are as they are.", "Guo et al. 2017, On Calibration of Modern Neural Networks"
+        _ONES, "At 1, logits stay as they are.", "Guo et al. 2017, On Calibration of Modern Neural Networks"
     ),
 }
 _TENFOLD = Advice(
     f"constant:val={log(10):.6g}",
-    "Logits begin at a scale of 10, in logarithms.",
+    "Logits start at a scale of 10, and this is its logarithm.",
     "Zhai et al. 2023, SigLIP; Liu et al. 2021, Swin V2",
 )
-_GAIN = Advice(_ONES, "At 1 a gain changes nothing.", "Brock et al. 2021, NFNet; timm.layers.ScaledStdConv2d")
-_A_LOG = Advice("arange_log", "States decay at rates 1, 2, 3, …, in logarithms.", "Gu and Dao 2023, Mamba")
-_D = Advice(_ONES, "At 1 the inputs pass by the states as they are.", "Gu and Dao 2023, Mamba")
+_GAIN = Advice(_ONES, "A gain of 1 changes nothing.", "Brock et al. 2021, NFNet; timm.layers.ScaledStdConv2d")
+_A_LOG = Advice("arange_log", "States decay at rates 1, 2, 3 and so on, kept as logarithms.", "Gu and Dao 2023, Mamba")
+_D = Advice(_ONES, "At 1, inputs pass the states unchanged.", "Gu and Dao 2023, Mamba")
 
 _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     "linear": _layer,
@@ -135,59 +135,57 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     "head": _head,
     "embedding": Advice(
         _SMALL,
-        "Small vectors of one scale, whatever the number of rows: an embedding has no fan.",
+        "An embedding has no fan, so that its vectors start small, however many there are.",
         "Radford et al. 2018, GPT; Devlin et al. 2018, BERT",
     ),
     "positional": Advice(
         _SMALL,
-        "Positions begin small beside what they are added to.",
+        "Positions are added to embeddings, so they start as small.",
         "Dosovitskiy et al. 2020, ViT; Devlin et al. 2018",
     ),
-    "token": Advice(_SMALL, "A learned input begins as small as an embedding.", "Dosovitskiy et al. 2020, ViT; timm"),
-    "norm": Advice(_ONES, "At 1 a norm passes on what it has normalized.", "torch.nn.LayerNorm.reset_parameters"),
-    "bias": Advice(_ZEROS, "Random weights break the symmetry already, so biases begin at 0.", f"{GLOROT}; {HE}"),
-    "gate": Advice(
-        _SMALL, "Small logits begin without a preference: all experts get inputs.", "Muennighoff et al. 2024, OLMoE"
-    ),
+    "token": Advice(_SMALL, "A learned input starts as small as an embedding.", "Dosovitskiy et al. 2020, ViT; timm"),
+    "norm": Advice(_ONES, "At 1, a norm passes on what it has normalized.", "torch.nn.LayerNorm.reset_parameters"),
+    "bias": Advice(_ZEROS, "Random weights already make units differ, so biases start at 0.", f"{GLOROT}; {HE}"),
+    "gate": Advice(_SMALL, "With small logits no expert is preferred at the start.", "Muennighoff et al. 2024, OLMoE"),
     "recurrent": _recurrent(
         Advice(
             "orthogonal",
-            "A product of orthogonal matrices neither vanishes nor explodes over many steps; each gate has its own.",
+            "Products of orthogonal matrices neither vanish nor explode over many steps; each gate has its own matrix.",
             "Saxe et al. 2013; keras.layers.LSTM",
         )
     ),
     "recurrent_input": _recurrent(
         Advice(
             "xavier_uniform",
-            "Gates saturate, so both fans keep their inputs small; each gate has its own matrix.",
+            "Gates saturate, so both fans count; each gate has its own matrix.",
             f"{_GLOROT}; keras.layers.LSTM",
         )
     ),
     "forget_bias": Advice(
         "lstm_bias",
-        "An open forget gate lets gradients through from the start; torch adds two biases, and one of them says so.",
+        "An open forget gate passes gradients from the start; torch adds two biases, and one of them opens it.",
         "Jozefowicz et al. 2015",
     ),
     "scale": _scale,
-    "slope": Advice("constant:val=0.25", "The slope that learning starts from.", f"{HE}; torch.nn.PReLU"),
+    "slope": Advice("constant:val=0.25", "This is the slope that learning starts from.", f"{HE}; torch.nn.PReLU"),
     "states": lambda seen, _: _A_LOG if seen.last == "a_log" else _D,
     "time_steps": Advice(
         "inv_softplus_log_uniform",
-        "Time steps begin between 0.001 and 0.1, evenly in logarithms: zeros would give all of them one.",
+        "Time steps start between 0.001 and 0.1, evenly in logarithms; zeros would make them all equal.",
         "Gu and Dao 2023, Mamba; mamba_ssm.modules.mamba_simple",
     ),
     "adapter_in": Advice(
         f"kaiming_uniform:a={sqrt(5)!r}",
-        "One of the two matrices is random, as a layer of torch.",
+        "Only one of the two matrices is random, as torch draws a layer.",
         "peft.tuners.lora.LoraLayer",
     ),
     "adapter_out": Advice(
-        _ZEROS, "With one of the two matrices at 0 the adapter begins without effect.", "Hu et al. 2021, LoRA; peft"
+        _ZEROS, "While one of the two matrices is 0, the adapter has no effect.", "Hu et al. 2021, LoRA; peft"
     ),
     "magnitude": _magnitude,
     "power_iteration": _power_iteration,
-    "running_mean": Advice(_ZEROS, "Running means begin at 0.", "torch.nn.BatchNorm2d.reset_running_stats"),
-    "running_var": Advice(_ONES, "Running variances begin at 1.", "torch.nn.BatchNorm2d.reset_running_stats"),
+    "running_mean": Advice(_ZEROS, "A batch norm starts from mean 0.", "torch.nn.BatchNorm2d.reset_running_stats"),
+    "running_var": Advice(_ONES, "A batch norm starts from variance 1.", "torch.nn.BatchNorm2d.reset_running_stats"),
     "average": Advice(_KEEP, "Training measures this, and no law gives it, so it stays as it is.", ""),
     "computed": lambda seen, _: Advice(
         _KEEP, f"This is {computed_kind(seen.tensor)}, which the model computes and does not learn.", ""

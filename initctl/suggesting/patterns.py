@@ -28,6 +28,8 @@ _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]+(?:\.|$)")
 """A number that a range takes for another one."""
 _NUMBER = re.compile("[0-9]+")
 _PLAIN_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+_EMPTY = "{,}"
+"""The glob for the name without characters."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FROM_THE_END = (-2, -1, -3)
 """Parts in which globs may differ that are put together: the module before the tensor."""
@@ -62,7 +64,7 @@ class Patterns:
             globs = [
                 glob for members in alike.values() for glob in (_together(members, place) if members[1:] else members)
             ]
-        return list(map(".".join, globs))
+        return [".".join(parts) or _EMPTY for parts in globs]
 
     def _ending(self, name: str, group: int) -> str | None:
         """The shortest ending, a word, that several names of the group have, and no other name."""

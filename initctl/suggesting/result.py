@@ -89,10 +89,11 @@ class Suggestions(Displayed):
     def _about(self) -> Iterator[str]:
         yield f"Suggested by initctl for {shown(self.checkpoint.path)}."
         if self.preset:
-            yield f"config.json names its family: the rules are those of preset {self.preset}, with their numbers."
-            yield f"Their source: {find_preset(self.preset).source}"
+            yield f"config.json names a model of preset {self.preset}: its rules follow, with numbers for its formulas."
+            yield f"Source: {find_preset(self.preset).source}"
         if any(each.preset is None for each in self.tensors):
-            which = "Each tensor that the preset leaves" if self.preset else "No preset is for it: each tensor"
-            yield f"{which} starts as its role asks, and names, shapes and neighbors say which role it has."
+            yield "The preset leaves some tensors." if self.preset else "No preset is for this model."
+            which = "Each of them" if self.preset else "Each tensor"
+            yield f"{which} is initialized by its role, which its name, its shape and its neighbors show."
         if self.asks_activation:
-            yield f"The activation between layers is {self.activation.name}, {self.activation.origin}."
+            yield f"The activation between layers is {self.activation.name}{self.activation.origin}."

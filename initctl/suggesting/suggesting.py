@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from initctl.suggesting.activations import Advice, Choice
     from initctl.tensors import TensorSpec
 
-_OF_FAMILY = "This is how the model's own code initializes it"
+_OF_FAMILY = "The model's own code initializes it so"
 
 
 def suggestions(checkpoint: Checkpoint, *, activation: str | None = None) -> tuple[Suggestion, ...]:

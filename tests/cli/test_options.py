@@ -32,6 +32,7 @@ RULES = {
         ("verify", {"--plan", "--against", "--sample", "--report", "--all", *RESET, *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
         ("stats", {"--all", "--digest", "--by-layer", *WHERE, *FACE}),
+        ("suggest", {"--activation", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
         ("recipe-schema", {"--help"}),

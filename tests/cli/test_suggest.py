@@ -15,7 +15,10 @@ from torch import nn
 import initctl
 from initctl.suggesting import ROLES
 from initctl.suggesting.activations import ACTIVATIONS
+from tests.cli.checkpoints import checkpoint
+from tests.cli.processes import initctl as run
 from tests.cli.processes import on_terminal, shell
+from tests.hostile import PLANTED, is_safe
 
 SCHEMA = json.loads((files("initctl.schemas") / "suggest.schema.json").read_text(encoding="utf-8"))
 
@@ -32,9 +35,9 @@ def test_the_recipe_says_what_was_found_and_why(network, call):
     done = call("suggest", network)
     assert (done.status, done.err) == (0, "")
     assert done.out == initctl.suggest(network).recipe()
-    assert "\n# The activation between layers is relu, which is assumed: name another with --activation.\n" in done.out
+    assert "\n# The activation between layers is relu (assumed; --activation names another).\n" in done.out
     assert (
-        "\n# linear: ReLU drops half of the mean square of what passes, and variance 2 / fan_in makes up for\n# it.\n"
+        "\n# linear: ReLU drops half of the mean square of its inputs, and variance 2 / fan_in makes up for\n# that.\n"
         '# Source: He et al. 2015, eq. 10\n[[rule]]\nmatch = "fc1.weight"\ninit = "kaiming_normal:nonlinearity=relu"\n'
     ) in done.out
 
@@ -80,6 +83,15 @@ def test_a_terminal_gets_the_same_lines(network):
     assert done.status == 0
     assert 'match = "fc1.weight"' in done.out
     assert "\x1b[" not in done.out
+
+
+def test_hostile_names_reach_no_terminal_and_no_log(folder):
+    names = [f"{text}.weight" for text in PLANTED.values() if "\ud800" not in text]
+    checkpoint(folder / "m.safetensors", dict.fromkeys(names, ("F32", (2, 2))))
+    for done in (run("suggest", "m.safetensors"), on_terminal("suggest", "m.safetensors", columns=200)):
+        assert done.status == 0
+        assert is_safe(done.out.replace("\r\n", "\n"))
+    assert len(tomllib.loads(run("suggest", "m.safetensors").out)["rule"]) == 2
 
 
 @pytest.mark.parametrize(

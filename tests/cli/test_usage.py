@@ -12,7 +12,7 @@ def test_without_a_command_there_is_help_and_status_2(folder):
     alone, asked = initctl(command=MODULE), initctl("--help", command=MODULE)
     assert (alone.status, asked.status) == (2, 0)
     assert alone == type(alone)(2, asked.out, "")
-    for name in ("apply", "plan", "inspect", "stats", "initializers", "demo"):
+    for name in ("apply", "plan", "inspect", "stats", "suggest", "initializers", "demo"):
         assert f"\n  {name} " in asked.out
 
 
@@ -22,7 +22,7 @@ def test_the_list_of_commands_says_of_each_what_its_own_help_says(call, command)
     assert f"  {SUMMARIES[command]}\n" in call("--help").out
 
 
-@pytest.mark.parametrize("command", ["apply", "plan", "inspect", "stats", "initializers", "demo"])
+@pytest.mark.parametrize("command", ["apply", "plan", "inspect", "stats", "suggest", "initializers", "demo"])
 def test_every_command_has_help_that_fits_80_columns(call, command):
     done = call(command, "--help")
     assert (done.status, done.err) == (0, "")

@@ -15,7 +15,7 @@ PARTS = st.one_of(
     ),
     st.text(st.characters(codec="utf-8", exclude_characters="."), max_size=3),
 )
-NAMES = st.lists(PARTS, min_size=1, max_size=4).map(".".join).filter(bool)
+NAMES = st.lists(PARTS, min_size=1, max_size=4).map(".".join)
 
 
 def matched(pattern, names):
@@ -58,7 +58,7 @@ def test_ten_thousand_layers_are_one_glob():
 
 
 def test_numbers_without_order_never_make_a_glob_that_is_too_long():
-    names = [f"h.{number * number}.w" for number in range(3000)]
+    names = [f"h.{number * number}.w" for number in range(1000)]
     globs = Patterns({**dict.fromkeys(names, 0), "w.w": 1}).of(0, names)
     assert set().union(*(matched(glob, names) for glob in globs)) == set(names)
     assert max(map(len, globs)) < 2000

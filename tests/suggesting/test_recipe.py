@@ -76,7 +76,7 @@ def test_what_a_preset_leaves_is_suggested_by_role(tmp_path):
     by_role = {each.tensor.name: each for each in found.tensors if each.preset is None}
     assert by_role.keys() == {"value_head.weight"}
     assert by_role["value_head.weight"].role == "head"
-    assert "Each tensor that the preset leaves starts as its role asks" in found.recipe()
+    assert "# The preset leaves some tensors.\n# Each of them is initialized by its role, " in found.recipe()
 
 
 def test_formulas_of_a_preset_are_beside_their_numbers(tmp_path):
@@ -198,9 +198,9 @@ def test_the_rule_of_a_suggestion_does_the_same_alone(tmp_path):
     assert [kept.tensor.name for kept in plan.kept] == [other.tensor.name]
 
 
-def test_a_hundred_thousand_tensors_are_a_few_rules(tmp_path):
+def test_twenty_thousand_tensors_are_a_few_rules(tmp_path):
     shapes = {"fc.weight": (2, 2), "fc.bias": (2,), "norm.weight": (2,), "attn.q.weight": (2, 2)}
-    tensors = {f"h.{number}.{name}": ("F32", shape) for number in range(25_000) for name, shape in shapes.items()}
+    tensors = {f"h.{number}.{name}": ("F32", shape) for number in range(5_000) for name, shape in shapes.items()}
     found = initctl.suggest(checkpoint(tmp_path / "m.safetensors", tensors))
     rules = tomllib.loads(found.recipe())["rule"]
     assert {rule["match"] for rule in rules} == {"*.fc.weight", "*.bias", "*.norm.weight", "*.q.weight"}
