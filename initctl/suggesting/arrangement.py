@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from initctl.suggesting.neighbors import is_kernel
+
 if TYPE_CHECKING:
     from initctl.suggesting.neighbors import Seen
 
@@ -34,6 +36,8 @@ def layout(seen: Seen) -> str | None:
     shape = seen.tensor.shape
     if len(shape) > _MATRIX and not has_kernel(seen):
         return f"layout={_stacked(seen)}" if len(shape) == _MATRIX + 1 else None
+    if is_kernel(seen.tensor):
+        return f"layout={'k' * (len(shape) - _MATRIX)}io"
     if seen.neighbors.sizes(seen.tensor) == shape[:2]:
         return None
     return "layout=io" if len(shape) == _MATRIX else "transposed=true"
@@ -44,7 +48,8 @@ def groups(seen: Seen) -> str | None:
     input. A law of fan_in needs no such argument.
     """
     is_behind = seen.neighbors.first_matrix is not seen.tensor
-    return "groups=shape[0]" if has_kernel(seen) and is_behind and seen.tensor.shape[1] == 1 else None
+    is_depthwise = has_kernel(seen) and seen.tensor.shape[1] == 1 and not is_kernel(seen.tensor)
+    return "groups=shape[0]" if is_depthwise and is_behind else None
 
 
 def split(seen: Seen) -> str | None:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _MATRIX = 2
 _NORM = re.compile(r"\w*norms?|\w*nrm|ln|lnf|bn|gn")
 """A word of a normalization's name."""
-_ATTENTION = re.compile(r"[a-z]*(attn|attention)s?|mha|mhsa|msa|xca")
+_ATTENTION = re.compile(r"[a-z]*(attn|attention)s?|att|mha|mhsa|msa|xca")
 _QUERIES = re.compile(r"([qkv]|qkv|kqv)_(proj|lin)(_weight)?|to_(q|k|v|qkv)|w?qkv|w[qkv]|query_key_value|c_attn")
 """A matrix of attention, whatever the module is called that it is in."""
-_FEED_FORWARD = re.compile(r"[a-z]*(mlp|ffn)[a-z]*|feedforward|feed")
+_FEED_FORWARD = re.compile(r"[a-z]*(mlp|ffn)[a-z]*|ff|feedforward|feed")
 """What is within a block that is called after its attention, and is not a part of it."""
 _EMBEDDING = re.compile(r"emb|embs|\w*embed|embeds|\w*embeddings?|embedder|wte|lut|codebook|tok|vocab")
 _POSITIONAL = frozenset({"pos", "wpe", "position", "positions", "positional", "relative", "rel"})
@@ -49,6 +49,15 @@ _BRANCH = re.compile(
 _LAYER_SCALE = re.compile(r"layer_scale_?\d*|ls_?\d*")
 _STATES = frozenset({"a_log", "d", "a"})
 _BIAS = re.compile(r"(\w+_)?(bias|biases)(_\w+)?|beta|b")
+
+
+_LEARNED_INPUTS = ("bias_k", "bias_v")
+"""A key and a value that `torch.nn.MultiheadAttention` appends to others."""
+_IN_PROJECTIONS = ("in_proj_weight", "q_proj_weight")
+"""What is beside the module of the outputs in `torch.nn.MultiheadAttention`."""
+_LSTM_GATES = 4
+_MANY_ROWS, _TIMES = 512, 4
+"""Rows that a table has at least, and how many times more than columns."""
 
 
 def role_of(seen: Seen) -> str:
@@ -81,18 +90,14 @@ def _is_scale(seen: Seen) -> bool:
 
 
 def _is_slope(seen: Seen) -> bool:
-    is_called_so = seen.module_words & {"prelu", "act", "activation", "relu"}
-    is_single = seen.tensor.shape == (1,) and "bias" not in seen.beside
-    return seen.last == "weight" and seen.ndim == 1 and bool(is_called_so or is_single)
+    if seen.last != "weight" or seen.ndim != 1 or "bias" in seen.beside or _any(_NORM, seen.module_words):
+        return False
+    return seen.tensor.numel == 1 or not seen.module_words.isdisjoint({"prelu", "act", "activation", "relu"})
 
 
 def _is_bias(seen: Seen) -> bool:
     is_other = seen.last_words & _POSITIONAL or seen.last in ("attention_biases", *_LEARNED_INPUTS)
     return bool(_BIAS.fullmatch(seen.last)) and not is_other
-
-
-_LEARNED_INPUTS = ("bias_k", "bias_v")
-"""A key and a value that `torch.nn.MultiheadAttention` appends to others."""
 
 
 def _is_positional(seen: Seen) -> bool:
@@ -114,10 +119,6 @@ def _is_embedding(seen: Seen) -> bool:
     return _any(_EMBEDDING, seen.module_words) or seen.module == "shared" or _is_table(seen)
 
 
-_MANY_ROWS, _TIMES = 512, 4
-"""Rows that a table has at least, and how many times more than columns."""
-
-
 def _is_table(seen: Seen) -> bool:
     """Whether a matrix has many more rows than columns, nothing takes as many inputs, and it is not the last: it is the
     first, or another gives as many outputs and has a bias.
@@ -129,10 +130,8 @@ def _is_table(seen: Seen) -> bool:
 
 def _is_token(seen: Seen) -> bool:
     if seen.last == "weight":
-        is_called_so = seen.module_words & {"token", "tokens"} or (
-            "embed" in seen.module and seen.module_words & _TOKEN
-        )
-        return seen.ndim == _MATRIX and "bias" not in seen.beside and bool(is_called_so)
+        called = {"token", "tokens"} if "embed" not in seen.module else _TOKEN
+        return seen.ndim == _MATRIX and "bias" not in seen.beside and not seen.module_words.isdisjoint(called)
     if seen.last in _LEARNED_INPUTS:
         return True
     return bool(seen.last_words & _TOKEN) and not seen.last_words & _LAYER and "weight" not in seen.last_words
@@ -146,8 +145,9 @@ def _is_head(seen: Seen) -> bool:
 
 
 def _is_gate(seen: Seen) -> bool:
+    """A matrix that is called so, with fewer outputs than inputs: there are fewer experts than features."""
     is_called_so = seen.module in _GATE or (seen.module == "classifier" and "router" in seen.parts)
-    return seen.ndim == _MATRIX and is_called_so
+    return seen.ndim == _MATRIX and is_called_so and seen.tensor.shape[0] <= seen.tensor.shape[1]
 
 
 def _is_attention(seen: Seen) -> bool:
@@ -156,10 +156,6 @@ def _is_attention(seen: Seen) -> bool:
         return False
     is_called_so = _QUERIES.fullmatch(seen.module) or _QUERIES.fullmatch(seen.last)
     return bool(is_called_so) or _is_in_attention(seen) or not seen.above.keys().isdisjoint(_IN_PROJECTIONS)
-
-
-_IN_PROJECTIONS = ("in_proj_weight", "q_proj_weight")
-"""Beside the module of the outputs in `torch.nn.MultiheadAttention`."""
 
 
 def _is_in_attention(seen: Seen) -> bool:
@@ -188,18 +184,6 @@ def _recurrent(kind: str, *of: str) -> Callable[[Seen], bool]:
 def _opens_forget_gate(seen: Seen) -> bool:
     """torch adds two biases: one of them is enough."""
     return _recurrent("bias", "hh")(seen) and gates(seen) == _LSTM_GATES
-
-
-_LSTM_GATES = 4
-
-
-def _under(ending: str) -> Callable[[Seen], bool]:
-    """Whether a name has this part, or ends with it."""
-
-    def holds(seen: Seen) -> bool:
-        return ending in seen.parts or seen.last.endswith(ending)
-
-    return holds
 
 
 def _is_state(seen: Seen) -> bool:

@@ -57,8 +57,11 @@ class Neighbors:
 
     def sizes(self, tensor: TensorSpec) -> tuple[int, int]:
         """How many outputs and inputs a weight has: the first dim is out and the second in, unless the number of its
-        biases says that it is the other way round, as in GPT-2's Conv1D, and in a transposed convolution.
+        biases says that it is the other way round, as in GPT-2's Conv1D, and in a transposed convolution. What Flax and
+        Keras call a kernel has its outputs last.
         """
+        if is_kernel(tensor):
+            return tensor.shape[-1], tensor.shape[-2]
         outputs, inputs, *_ = tensor.shape
         bias = self.of_module(tensor.name.rpartition(".")[0]).get("bias")
         is_reversed = bias is not None and bias.shape == (inputs,) and inputs != outputs
@@ -146,6 +149,11 @@ class Seen:
     def is_alone(self) -> bool:
         """Whether no other tensor has the same shape, and a name that differs in numbers only."""
         return self.neighbors.alike[_template(self.tensor.name), self.tensor.shape] == 1
+
+
+def is_kernel(tensor: TensorSpec) -> bool:
+    """Whether a weight is called as in Flax and Keras, where outputs are last and inputs before them."""
+    return tensor.name.rpartition(".")[2] == "kernel" and len(tensor.shape) >= _MATRIX
 
 
 def _template(name: str) -> str:

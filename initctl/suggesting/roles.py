@@ -70,7 +70,7 @@ def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
     there are none, and none is known, the last layer of a network without numbered blocks.
     """
     single = [seen for seen in layers if _is_single(seen)]
-    if last := [seen.tensor.name for seen in single if not seen.neighbors.inputs[seen.neighbors.sizes(seen.tensor)[0]]]:
+    if last := [seen.tensor.name for seen in single if not _is_taken(seen)]:
         return last
     if not single or "head" in known or any(seen.is_in_numbered for seen in layers):
         return []
@@ -78,9 +78,16 @@ def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
     return [max(single, key=lambda seen: ("encoder" not in seen.parts, places[seen.tensor.name])).tensor.name]
 
 
+def _is_taken(seen: Seen) -> bool:
+    """Whether a matrix takes as many inputs as this one gives outputs, or half as many, as behind a gated unit."""
+    outputs, _ = seen.neighbors.sizes(seen.tensor)
+    inputs = seen.neighbors.inputs
+    return inputs[outputs] > 0 or (outputs % 2 == 0 and inputs[outputs // 2] > 0)
+
+
 def _is_single(seen: Seen) -> bool:
     """Whether a matrix is not one of several alike, in layers that numbers count; and not a pooler's."""
-    is_matrix = seen.ndim == _MATRIX and seen.tensor.name.endswith("weight")
+    is_matrix = seen.ndim == _MATRIX and seen.last in ("weight", "kernel")
     return is_matrix and (not seen.is_in_numbered or seen.is_alone) and "pooler" not in seen.parts
 
 

@@ -30,7 +30,7 @@ def found(tensors):
     return roles(Neighbors(specs), {})
 
 
-def told(tensors, *, quiet=NORMS):
+def by_role(tensors, *, quiet=NORMS):
     """The same, of each role but the `quiet` ones: the names, those that differ in numbers only as one."""
     of_each: dict[str, list[str]] = {}
     for names, role in fold(found(tensors).items()):
@@ -139,7 +139,7 @@ def test_layers_of_torch(network, expected, order):
     if order == "by name":  # as safetensors stores them
         state = dict(sorted(state.items()))
     quiet = {*NORMS} - expected.keys()
-    assert {role: set(names) for role, names in told(state, quiet=quiet).items()} == {
+    assert {role: set(names) for role, names in by_role(state, quiet=quiet).items()} == {
         role: set(names) for role, names in expected.items()
     }
 
@@ -223,6 +223,49 @@ TABLES = {
         bbox_predictor.layers.0.weight    256×256   linear
         bbox_predictor.layers.1.weight    256×256   linear
         bbox_predictor.layers.2.weight    4×256     head
+    """,
+    "a pipeline of diffusers": """
+        time_embedding.linear_1.weight                                 1280×320     linear
+        time_embedding.linear_1.bias                                   1280         bias
+        down.0.attentions.0.proj_in.weight                             320×320×1×1  attention
+        down.0.attentions.0.transformer_blocks.0.attn1.to_q.weight     320×320      attention
+        down.0.attentions.0.transformer_blocks.0.ff.net.0.proj.weight  2560×320     linear
+        down.0.attentions.0.transformer_blocks.0.ff.net.2.weight       320×1280     linear
+        down.0.attentions.0.transformer_blocks.0.norm1.weight          320          norm
+        down.0.resnets.0.time_emb_proj.weight                          320×1280     linear
+        down.0.resnets.0.time_emb_proj.bias                            320          bias
+        conv_out.weight                                                4×320×3×3    conv
+    """,
+    "Meta's Llama": """
+        tok_embeddings.weight            32000×64  embedding
+        layers.0.attention.wq.weight     64×64     attention
+        layers.0.attention.wo.weight     64×64     attention
+        layers.0.feed_forward.w1.weight  172×64    linear
+        layers.0.feed_forward.w2.weight  64×172    linear
+        layers.0.attention_norm.weight   64        norm
+        output.weight                    32000×64  head
+    """,
+    "experts": """
+        layers.0.mlp.gate.weight                 8×64      gate
+        layers.0.mlp.experts.0.gate_proj.weight  172×64    linear
+        layers.0.mlp.experts.0.down_proj.weight  64×172    linear
+        layers.0.mlp.experts.gate_up_proj        8×344×64  linear
+        layers.0.mlp.shared_expert_gate.weight   1×64      gate
+        layers.1.mlp.gate.weight                 172×64    linear
+        layers.2.mlp.gate.weight                 172×64    linear
+    """,
+    "names of Flax": """
+        conv_init.kernel       7×7×3×64  conv
+        bn_init.scale          64        norm
+        bn_init.bias           64        bias
+        wte.embedding          1000×64   embedding
+        h.0.mlp.c_fc.kernel    64×256    linear
+        h.0.mlp.c_proj.kernel  256×64    linear
+        head.kernel            64×10     head
+    """,
+    "a norm with an activation": """
+        bn_act.weight  64  norm
+        act.weight     64  slope
     """,
     "what no name or shape says": """
         log_std              6   unknown
