@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from initctl.suggesting.suggestion import Suggestion
     from initctl.tensors import RowRange, TensorSpec
 
-_WIDTH = 100
+_WIDTH = 80
 """Characters of a comment's line."""
 
 

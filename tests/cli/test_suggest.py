@@ -35,11 +35,12 @@ def test_the_recipe_says_what_was_found_and_why(network, call):
     done = call("suggest", network)
     assert (done.status, done.err) == (0, "")
     assert done.out == initctl.suggest(network).recipe()
-    assert "\n# The activation between layers is relu (assumed; --activation names another).\n" in done.out
+    rules = done.out.replace("\n# ", " ")
+    assert "The activation between layers is relu (assumed; --activation names another).\n" in rules
     assert (
-        "\n# linear: ReLU drops half of the mean square of its inputs, and variance 2 / fan_in makes up for\n# that.\n"
-        '# Source: He et al. 2015, eq. 10\n[[rule]]\nmatch = "fc1.weight"\ninit = "kaiming_normal:nonlinearity=relu"\n'
-    ) in done.out
+        "linear: ReLU drops half of the mean square of its inputs, and variance 2 / fan_in makes up for that. "
+        'Source: He et al. 2015, eq. 10\n[[rule]]\nmatch = "fc1.weight"\ninit = "kaiming_normal:nonlinearity=relu"\n'
+    ) in rules
 
 
 def test_it_can_be_applied_as_it_is(network, folder):
