@@ -1,4 +1,4 @@
-"""The library's face: plan, apply, verify, inspect, stats, diff, suggest. The command line is a thin layer over these."""
+"""The library's face: plan, apply, verify, inspect, stats, diff, suggest. The command line is a thin layer over it."""
 
 from __future__ import annotations
 
