@@ -79,6 +79,18 @@ def test_what_a_preset_leaves_is_suggested_by_role(tmp_path):
     assert "# The preset leaves some tensors.\n# Each of them is initialized by its role, " in found.recipe()
 
 
+def test_a_tensor_that_is_tied_to_one_of_the_preset_gets_the_same(tmp_path):
+    with quiet():
+        FAMILIES["gpt2"].build(0).save_pretrained(tmp_path)
+    table = torch.zeros(384, 64)
+    torch.save({"transformer.wte.weight": table, "aside.weight": table}, tmp_path / "m.pt")
+    found, _ = planned(tmp_path / "m.pt", tmp_path)
+    assert [(each.role, each.initializer, each.preset) for each in found.tensors] == [
+        ("embedding", "normal:std=0.03", "gpt2"),
+        ("embedding", "normal:std=0.03", "gpt2"),
+    ]
+
+
 def test_formulas_of_a_preset_are_beside_their_numbers(tmp_path):
     with quiet():
         FAMILIES["gpt2"].build(0).save_pretrained(tmp_path / "m")
