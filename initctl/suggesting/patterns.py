@@ -62,7 +62,9 @@ class Patterns:
         for place in _FROM_THE_END:
             alike = grouped((_without(glob, place), glob) for glob in globs)
             globs = [
-                glob for members in alike.values() for glob in (_together(members, place) if members[1:] else members)
+                glob
+                for members in alike.values()
+                for glob in (self._together(members, place) if members[1:] else members)
             ]
         return [".".join(parts) or _EMPTY for parts in globs]
 
@@ -73,6 +75,26 @@ class Patterns:
             if known == group and not ending[0:1].isdigit():
                 return ending if count > 1 and ending != name else None
         return None
+
+    def _together(self, alike: Sequence[Parts], place: int) -> Iterator[Parts]:
+        """Globs that differ in the part at `place` only, as one with alternatives, or several if it would be wide."""
+        at = len(alike[0]) + place
+        room = _WIDEST - sum(len(part) + 1 for part in alike[0])
+        chosen: list[str] = []
+        for glob in alike:
+            if chosen and len(",".join((*chosen, glob[at]))) > room:
+                yield self._with(alike[0], at, chosen)
+                chosen = []
+            chosen.append(glob[at])
+        yield self._with(alike[0], at, chosen)
+
+    def _with(self, glob: Parts, at: int, chosen: Sequence[str]) -> Parts:
+        """`glob` with alternatives in one place; numbers among them as ranges, if no name has a leading zero."""
+        if self._folds and all(map(_PLAIN_NUMBER.fullmatch, chosen)):
+            part = Folded((None,), (frozenset(map(int, chosen)),)).pattern()
+        else:
+            part = f"{{{','.join(chosen)}}}" if len(chosen) > 1 else chosen[0]
+        return *glob[:at], part, *glob[at + 1 :]
 
     def _is_whole(self, name: str) -> bool:
         """Whether a name must stand for itself: its numbers are not those that a range matches."""
@@ -108,24 +130,3 @@ def _without(glob: Parts, place: int) -> tuple[Parts, Parts | None]:
     if at < 0 or glob[at] == "*" or glob[at].startswith("{"):
         return glob, None
     return glob[:at], glob[at + 1 :]
-
-
-def _together(alike: Sequence[Parts], place: int) -> Iterator[Parts]:
-    """Globs that differ in the part at `place` only, as one with alternatives, or as several if it would be wide."""
-    at = len(alike[0]) + place
-    room = _WIDEST - sum(len(part) + 1 for part in alike[0])
-    chosen: list[str] = []
-    for glob in alike:
-        if chosen and len(",".join((*chosen, glob[at]))) > room:
-            yield _with(alike[0], at, chosen)
-            chosen = []
-        chosen.append(glob[at])
-    yield _with(alike[0], at, chosen)
-
-
-def _with(glob: Parts, at: int, chosen: Sequence[str]) -> Parts:
-    if all(map(_PLAIN_NUMBER.fullmatch, chosen)):
-        part = Folded((None,), (frozenset(map(int, chosen)),)).pattern()
-    else:
-        part = f"{{{','.join(chosen)}}}" if len(chosen) > 1 else chosen[0]
-    return *glob[:at], part, *glob[at + 1 :]

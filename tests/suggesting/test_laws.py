@@ -109,6 +109,19 @@ def test_a_layer_that_lies_the_other_way_round_has_its_own_fans(tmp_path):
     assert found["h.0.attn.c_attn.weight"] == "xavier_normal:layout=io,split=3"
 
 
+def test_what_is_beside_a_layer_counts_for_this_layer_alone(tmp_path):
+    shapes = {
+        "a.0.fc.weight": (8, 32),
+        "a.0.fc.bias": (32,),
+        "a.1.fc.weight": (8, 32),
+        "a.1.fc.bias": (8,),
+        "b.c": (8, 8),
+    }
+    found = suggested({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path)
+    assert "layout=io" in found["a.0.fc.weight"]
+    assert "layout" not in found["a.1.fc.weight"]
+
+
 def test_a_transposed_convolution_is_recognized_by_its_bias(tmp_path):
     found = suggested(nn.ConvTranspose2d(32, 16, 2).state_dict(), tmp_path)
     assert found["weight"] == "kaiming_normal:nonlinearity=relu,transposed=true"
