@@ -320,13 +320,13 @@ def suggest(
 ) -> Suggestions:
     """What each floating-point tensor of `checkpoint` should start from, and why; `recipe()` gives that as a recipe.
 
-    If `config.json` names a model that a preset is for, its rules count; else the role of each tensor, told from names,
-    shapes and neighbors. No tensor is read.
+    If `config.json` names a model that a preset is for, its rules count; else the role of each tensor, which names,
+    shapes and neighbors show. No tensor is read.
 
     Args:
         checkpoint, root, component: as for `inspect`.
-        activation: what is between layers: `relu`, as is assumed by default, `leaky_relu`, `tanh`, `sigmoid`, `gelu`,
-            `silu` or `selu`.
+        activation: what is between layers: `relu`, `leaky_relu`, `tanh`, `sigmoid`, `gelu`, `silu` or `selu`; by
+            default what `config.json` says, or `relu`.
 
     Raises:
         UsageError: the activation is not known; or as for `inspect`.
