@@ -12,7 +12,7 @@ Importing it imports neither torch nor rich, and the classes of what these funct
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, changes, diff, inspect, load_manifest, load_plan, plan, stats, suggest, verify
+from initctl.api import apply, changes, diff, doctor, inspect, load_manifest, load_plan, plan, stats, suggest, verify
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -29,6 +29,7 @@ from initctl.version import __version__
 if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.audit import Verification
+    from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
@@ -39,6 +40,7 @@ __all__ = [
     "Applied",
     "Changes",
     "ConflictError",
+    "Diagnosis",
     "Differences",
     "FitError",
     "InitctlError",
@@ -57,6 +59,7 @@ __all__ = [
     "apply",
     "changes",
     "diff",
+    "doctor",
     "inspect",
     "load_manifest",
     "load_plan",
@@ -68,6 +71,7 @@ __all__ = [
 
 _RESULTS = {
     "Applied": "initctl.applied",
+    "Diagnosis": "initctl.diagnosing",
     "Differences": "initctl.differences",
     "Changes": "initctl.manifest",
     "Manifest": "initctl.manifest",

@@ -1,4 +1,4 @@
-"""The library's face: plan, apply, verify, inspect, stats, diff, suggest. The command line is a thin layer over it."""
+"""The library's face; the command line is a thin layer over it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from initctl.applied import Applied
     from initctl.audit import Verification
+    from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.events import Event
     from initctl.execution import Conversion
@@ -335,6 +336,42 @@ def suggest(
     from initctl.suggesting import Suggestions
 
     return Suggestions.of(inspect(checkpoint, root=root, component=component), activation)
+
+
+def doctor(
+    checkpoint: Path,
+    *,
+    root: str | None = None,
+    component: str | None = None,
+    trained: bool | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Diagnosis:
+    """Faults of initialization in `checkpoint`, each with a stable code, a severity, the reason why it matters, and the
+    rule that mends it. Every element is read once, and weights of fresh models once more; nothing is written.
+
+    Args:
+        checkpoint, root, component: as for `inspect`.
+        trained: True leaves out what only fresh weights must satisfy; by default the numbers decide.
+        select: the codes of checks, or the parts before their dots (`values`); by default all checks.
+        ignore: what is left out of them.
+        threads, on_event: as for `apply`.
+
+    Raises:
+        UsageError, InputError: as for `inspect`; and if no check is called so, or config.json cannot be read.
+        ConflictError: the checkpoint changed while it was read.
+        StorageError: the checkpoint cannot be read to its end.
+    """
+    from initctl.diagnosing import CHECKS, diagnosed
+    from initctl.diagnosing.selection import chosen
+    from initctl.threads import processors
+
+    threads = counting("threads", threads) or processors()
+    checks = chosen(CHECKS, select, ignore)
+    table = inspect(checkpoint, root=root, component=component)
+    return diagnosed(table, checks, trained=trained, threads=threads, on_event=on_event)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

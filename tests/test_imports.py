@@ -28,7 +28,7 @@ LAYERS = (
     {"__init__", "api"},
     {"applied"},
     {"request"},
-    {"manifest"},
+    {"manifest", "diagnosing"},
     {"execution", "audit", "statistics", "differences", "suggesting"},
     {"filling", "reading", "checksums", "selecting"},
     {"planning"},

@@ -18,6 +18,7 @@ SUMMARIES = {
     "stats": "Show what tensors hold, in numbers.",
     "diff": "Show in what two checkpoints differ.",
     "suggest": "Suggest a recipe, with the reason beside each rule.",
+    "doctor": "Look for faults of initialization.",
     "initializers": "List the initializers, or explain one.",
     "presets": "List the presets, or print one as a recipe.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",

@@ -1,0 +1,90 @@
+"""`initctl doctor`: faults of initialization, and the rules that mend them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+import initctl
+from initctl.cli.options import CHECKPOINT, COMPONENT, ROOT, UNFOLD, flag, grouped
+from initctl.cli.output import Output
+from initctl.errors import Problem, UsageError, shown
+from initctl.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from initctl.diagnosing import Diagnosis
+    from initctl.diagnosing.check import Severity
+    from initctl.display.tables import Report
+
+TEXT, JSON, GITHUB, JUNIT, SARIF = FORMATS = ("text", "json", "github", "junit", "sarif")
+
+
+@grouped
+def doctor(
+    checkpoint: str = CHECKPOINT,
+    *,
+    root: str | None = ROOT,
+    component: str | None = COMPONENT,
+    trained: bool = flag("--trained", text="Leave out what only fresh weights must satisfy."),
+    fresh: bool = flag("--fresh", text="Look for all of it; default: as norms and biases look."),
+    select: list[str] = typer.Option(
+        [], "--select", metavar="CODE", help="Look for this only: values.nan, or all of values. Repeatable."
+    ),
+    ignore: list[str] = typer.Option([], "--ignore", metavar="CODE", help="Do not look for this. Repeatable."),
+    severity: str = typer.Option(
+        "warning", "--severity", metavar="info|warning|error", help="The status is 1 if something this bad is found."
+    ),
+    form: str = typer.Option(TEXT, "--format", metavar="|".join(FORMATS), help="How findings are written."),
+    unfold: bool = UNFOLD,
+    out: Output,
+) -> None:
+    """Look for faults of initialization.
+
+    Each is listed with the reason why it matters and the rule that mends it; the last lines are a command with all of
+    these rules. What the model's own family does is no fault. Nothing is written.
+
+    Example: initctl doctor model.safetensors --ignore biases --severity error
+    """
+    from initctl.diagnosing.selection import as_severity
+
+    if trained and fresh:
+        raise UsageError(Problem("usage.trained", "trained, fresh: both are given", "leave one of them out"))
+    if form not in FORMATS:
+        hint = did_you_mean(form, FORMATS) or f"there are {', '.join(FORMATS)}"
+        raise UsageError(Problem("usage.format", f"format: {shown(form)} is not known", hint))
+    worst = as_severity(severity)
+    with out.events("reading") as on_event:
+        found = initctl.doctor(
+            checkpoint,
+            root=root,
+            component=component,
+            trained=True if trained else False if fresh else None,
+            select=select,
+            ignore=ignore,
+            threads=out.threads,
+            on_event=on_event,
+        )
+    out.warn(found.checkpoint.warnings)
+    _write(found, worst, form, out, unfold=unfold)
+
+
+def _write(found: Diagnosis, severity: Severity, form: str, out: Output, *, unfold: bool) -> None:
+    def report() -> str | Report:
+        if form == JUNIT:
+            from initctl.diagnosing import junit
+
+            return junit.report(found, severity)
+        if form == SARIF:
+            from initctl.diagnosing import sarif
+
+            return sarif.log(found, initctl.__version__)
+        return found.report(unfold=unfold)
+
+    if form == GITHUB and not out.quiet:
+        from initctl.diagnosing.github import workflow_commands
+
+        print("\n".join(workflow_commands(found)))  # these are commands, and meant to be
+        out.quiet = True
+    out.json = out.json or form == JSON
+    out.result("doctor", found.to_json, report, holds=not found.at_least(severity))

@@ -1,0 +1,32 @@
+"""Faults of initialization in a checkpoint, each with the reason why it matters and the rule that mends it.
+
+check.py        a kind of fault, one that was found, and what mends it
+checks.py       all checks
+selection.py    which checks are asked for
+examining.py    a checkpoint → what checks find in it
+examination.py  what checks look at
+expected.py     law → the numbers that it gives
+laws.py         the laws that are suggested, and those of torch's own layers
+training.py     whether weights are fresh or trained
+rows.py         rows and columns of weights that are equal or zero
+values.py       checks for numbers that no weight should hold
+symmetry.py     checks for units that are equal
+spread.py       checks for how far numbers are spread
+constants.py    checks for norms, biases and running variances
+embeddings.py   checks for embeddings: ties, padding, spread
+quantized.py    checks for codes and scales
+remedies.py     what mends findings: rules
+diagnosis.py    all findings, as a report and as data
+github.py       findings as annotations of GitHub Actions
+junit.py        findings as a JUnit report
+sarif.py        findings as a SARIF log
+
+A check is for one kind of fault, and is found under the code that it reports. What is a fault of fresh weights only is
+not looked for in trained ones.
+"""
+
+from initctl.diagnosing.checks import CHECKS
+from initctl.diagnosing.diagnosis import Diagnosis
+from initctl.diagnosing.examining import diagnosed
+
+__all__ = ["CHECKS", "Diagnosis", "diagnosed"]

@@ -1,0 +1,112 @@
+"""Tensors that start from one number: norms from one or zero, biases from zero, running variances above zero."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from initctl.diagnosing.check import Check, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initctl.diagnosing.examination import Examination, Subject
+    from initctl.diagnosing.expected import Expected
+    from initctl.stream.engines import Moments
+
+NORM, BIAS, VARIANCE = "norm", "bias", "running_var"
+_CLOSE = 0.15
+"""Share by which a spread may be off, beside what chance does."""
+_NOISE = 6
+_SLACK = 0.01
+
+
+def is_as_made(subject: Subject) -> bool:
+    """Whether a norm or a bias holds what it starts from: by its family's law, or else by any that is in use."""
+    if subject.expected and _gives(subject.expected, subject):
+        return True
+    if subject.is_of_family:
+        return subject.expected is None
+    if subject.role == NORM and subject.is_constant and subject.moments.least in (0, 1):
+        return True
+    return subject.customary is not None and _gives(subject.customary, subject)
+
+
+def _gives(law: Expected, subject: Subject) -> bool:
+    """Whether such numbers may come from `law`."""
+    moments = subject.moments
+    if law.constant is not None:
+        return subject.is_constant and moments.least == subject.tensor.dtype.rounded(law.constant)
+    error = _NOISE / sqrt(2 * moments.numbers)
+    is_spread_alike = abs(moments.std / law.std - 1) < _CLOSE + error if law.std else False
+    is_centered_alike = abs(moments.mean - law.mean) < 2 * error * law.std
+    return is_spread_alike and is_centered_alike and _is_within(law, moments)
+
+
+def _is_within(law: Expected, moments: Moments) -> bool:
+    slack = _SLACK * law.std
+    return moments.least >= law.low - slack and moments.greatest <= law.high + slack
+
+
+def _norm(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.sound:
+        if subject.role == NORM and not is_as_made(subject):
+            wanted = subject.expected.constant if subject.expected else None
+            message = f"is not {'1' if wanted is None else f'{wanted:g}'}: {_held(subject)}"
+            yield Fault(subject.name, message, subject.remedy)
+
+
+def _bias(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.sound:
+        if subject.role == BIAS and not is_as_made(subject) and not _is_prior(subject, examination):
+            yield Fault(subject.name, f"is not zero: {_held(subject)}", subject.remedy)
+
+
+def _is_prior(subject: Subject, examination: Examination) -> bool:
+    """Whether it is a constant of the last layer: how likely each class is before anything is learned."""
+    weight = examination.by_name.get(f"{subject.name.removesuffix('bias')}weight")
+    return subject.is_constant and weight is not None and weight.role == "head"
+
+
+def _held(subject: Subject) -> str:
+    moments = subject.moments
+    if subject.is_constant:
+        return f"it holds {moments.least:.3g} everywhere"
+    return f"it holds {moments.least:.3g} to {moments.greatest:.3g}"
+
+
+def _variance(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.sound:
+        least, is_zero = subject.moments.least, subject.is_constant and subject.moments.least == 0
+        if subject.role == VARIANCE and (least < 0 or is_zero or (least == 0 and not examination.is_trained)):
+            yield Fault(subject.name, f"holds variances of {least:.3g}", subject.remedy)
+
+
+CONSTANTS = (
+    Check(
+        "norms.weight",
+        "warning",
+        "a norm that is not one, or zero if it adds one",
+        "A norm starts by passing on what it has normalized; any other number scales every layer behind it.",
+        "torch.nn.LayerNorm.reset_parameters; transformers: GemmaRMSNorm multiplies by 1 + weight",
+        _norm,
+        only_fresh=True,
+    ),
+    Check(
+        "norms.running_var",
+        "error",
+        "a running variance that is not above zero",
+        "The layer divides by its square root: that is NaN, or multiplies what comes in by hundreds.",
+        "Ioffe, Szegedy: Batch normalization (2015); torch.nn.BatchNorm2d.reset_running_stats",
+        _variance,
+    ),
+    Check(
+        "biases.nonzero",
+        "warning",
+        "biases that are not zero",
+        "Random weights tell units apart already; a bias only shifts where their activation works.",
+        "Goodfellow, Bengio, Courville: Deep Learning (2016), 8.4",
+        _bias,
+        only_fresh=True,
+    ),
+)

@@ -1,0 +1,127 @@
+"""What was found in a checkpoint, as a report and as data."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.diagnosing.check import SEVERITIES
+from initctl.diagnosing.remedies import rules
+from initctl.display.folding import fold
+from initctl.display.tables import Displayed, count
+from initctl.errors import shown
+from initctl.grouping import grouped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from initctl.diagnosing.check import Check, Finding, Severity
+    from initctl.diagnosing.remedies import Remedy
+    from initctl.diagnosing.training import Reading
+    from initctl.display.tables import Report
+    from initctl.formats import Checkpoint
+
+_OUTPUT = "mended"
+_INDENT = "  "
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Displayed):
+    """The `findings` of `checks` in a `checkpoint`, in the order of the checks; how it was read; what could not be
+    read, names with reasons; and `remedies` that mend all findings together, in this order.
+    """
+
+    checkpoint: Checkpoint
+    checks: tuple[Check, ...]
+    reading: Reading
+    findings: tuple[Finding, ...]
+    unreadable: tuple[tuple[str, str], ...]
+    remedies: tuple[Remedy, ...]
+
+    @property
+    def rules(self) -> list[str]:
+        """What mends all findings that rules can mend: for `apply`, in this order."""
+        return list(rules(self.remedies))
+
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings of this severity, or of a worse one."""
+        return tuple(found for found in self.findings if _rank(found.severity) >= _rank(severity))
+
+    def to_json(self) -> dict[str, Any]:
+        """As the `data` of a JSON document."""
+        return {
+            "trained": self.reading.is_trained,
+            "reading": self.reading.reason,
+            "findings": [found.to_json() for found in self.findings],
+            "rules": self.rules,
+            "unreadable": [{"tensor": name, "reason": reason} for name, reason in self.unreadable],
+        }
+
+    def report(self, *, unfold: bool = False) -> Report:
+        """A paragraph for each check that found something, the command that mends it, and totals."""
+        parts: list[str] = []
+        for check, findings in self.by_check():
+            parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
+            for alike in folded(findings, unfold=unfold):
+                parts.append(f"{_INDENT}{alike}")
+                parts += [f"{_INDENT * 2}-r {shlex.quote(rule)}" for rule in alike.rules]
+            parts.append("")
+        parts += [f"not read: {shown(name)}: {reason}" for name, reason in self.unreadable]
+        if self.remedies:
+            parts += ["To mend it:", *self._command(), ""]
+        return [*parts, self.summary()]
+
+    def by_check(self) -> list[tuple[Check, list[Finding]]]:
+        """The findings of each check that has some, the worst first."""
+        by_check = grouped((found.check, found) for found in self.findings)
+        return sorted(by_check.items(), key=lambda group: -_rank(group[0].severity))
+
+    def _command(self) -> list[str]:
+        """The command line that mends all that rules can, a rule a line."""
+        path = self.checkpoint.path
+        ending = "" if os.path.isdir(path) else os.path.splitext(path)[1]
+        words = ["initctl apply", shlex.quote(path), "-o", _OUTPUT + ending]
+        lines = [" ".join(words), *(f"{_INDENT}-r {shlex.quote(rule)}" for rule in self.rules)]
+        return [f"{_INDENT}{line} \\" for line in lines[:-1]] + [_INDENT + lines[-1]]
+
+    def summary(self) -> str:
+        """How much was found, and how weights were read, in a line."""
+        numbers = Counter(found.severity for found in self.findings)
+        said = ", ".join(_counted(numbers[each], each) for each in reversed(SEVERITIES) if numbers[each])
+        state = "trained" if self.reading.is_trained else "fresh"
+        tensors = count(len(self.checkpoint.tensors), "tensor")
+        return f"{said or 'nothing found'} in {tensors}; taken for {state}: {self.reading.reason}"
+
+
+class Alike(NamedTuple):
+    """Findings of one check that only layer numbers tell apart, called `name` together; the first stands for them."""
+
+    name: str
+    findings: Sequence[Finding]
+
+    @property
+    def rules(self) -> list[str]:
+        return list(rules([found.remedy for found in self.findings if found.remedy]))
+
+    def __str__(self) -> str:
+        is_same = len({found.message for found in self.findings}) == 1
+        return f"{self.name}{'' if is_same else ', the first'}: {self.findings[0].message}"
+
+
+def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[Alike]:
+    """`findings` of one check, those of layers alike together, or each by itself if they are to `unfold`."""
+    by_name = {found.tensor: found for found in findings}
+    rows = [(found.tensor, found.tensor if unfold else found.remedy and found.remedy.call) for found in findings]
+    for names, _ in fold(rows):
+        yield Alike(names.shown(), [by_name[name] for name in names.names()])
+
+
+def _counted(number: int, severity: Severity) -> str:
+    return f"{number:,} {severity}" if severity == "info" else count(number, severity)
+
+
+def _rank(severity: Severity) -> int:
+    return SEVERITIES.index(severity)

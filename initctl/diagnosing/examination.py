@@ -1,0 +1,121 @@
+"""What checks look at: each floating-point tensor with what it holds, what it is for, and what it should start from."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.diagnosing.remedies import Remedy
+from initctl.diagnosing.rows import Lines, compared
+from initctl.reading import TensorReader
+from initctl.statistics import measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from initctl.diagnosing.expected import Expected
+    from initctl.planning.surroundings import Surroundings
+    from initctl.statistics import TensorStatistics
+    from initctl.stream.engines import Moments
+    from initctl.suggesting import Suggestion
+    from initctl.tensors import RowRange, TensorSpec
+
+ABSURD = 1e30
+"""No weight is larger: beyond are bytes that nobody wrote."""
+LAYERS = frozenset({"linear", "conv", "attention", "recurrent", "recurrent_input"})
+"""Roles of matrices whose units must differ from each other."""
+
+
+class Subject(NamedTuple):
+    """A tensor that was `measured`, what is suggested for it, and the numbers that this gives, if they are known.
+
+    `customary` is what torch's own layers start from, which is no fault either, if no preset is for the model.
+    """
+
+    measured: TensorStatistics
+    suggestion: Suggestion
+    expected: Expected | None = None
+    customary: Expected | None = None
+
+    @property
+    def tensor(self) -> TensorSpec:
+        return self.measured.tensor
+
+    @property
+    def name(self) -> str:
+        return self.measured.tensor.name
+
+    @property
+    def role(self) -> str:
+        return self.suggestion.role
+
+    @property
+    def moments(self) -> Moments:
+        return self.measured.moments
+
+    @property
+    def is_of_family(self) -> bool:
+        """Whether a preset for this model decides it."""
+        return self.suggestion.preset is not None
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """What starts it over, if a rule can."""
+        return Remedy.of(self.suggestion)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all of its numbers are one."""
+        return self.moments.least == self.moments.greatest
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all of its numbers are finite, and none is absurd: only then do spreads and rows mean anything."""
+        return self.moments.finite == self.moments.numbers > 0 and self.moments.largest <= ABSURD
+
+
+class Examination:
+    """A checkpoint that was measured. What only some checks need is read when it is first asked for.
+
+    `subjects` are what numbers can be judged of: floating-point tensors that were read, and that no other computes.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        everything: Sequence[TensorStatistics],
+        subjects: Sequence[Subject],
+        row_suggestions: Sequence[Suggestion],
+        *,
+        is_trained: bool,
+        threads: int,
+    ) -> None:
+        self.around, self.everything, self.subjects = around, everything, subjects
+        self.row_suggestions, self.is_trained, self._threads = row_suggestions, is_trained, threads
+
+    @cached_property
+    def sound(self) -> Sequence[Subject]:
+        return [subject for subject in self.subjects if subject.is_sound]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Subject]:
+        return {subject.name: subject for subject in self.subjects}
+
+    @cached_property
+    def lines(self) -> Mapping[str, Lines]:
+        """What rows and columns of weights have in common: reads these once more."""
+        wanted = [s.tensor for s in self.sound if s.role in LAYERS | {"embedding"} and not s.is_constant]
+        return compared(self.around.checkpoint, wanted, self._threads)
+
+    def digests(self, tensors: Iterable[TensorSpec]) -> Mapping[str, str | None]:
+        """The SHA-256 of each of `tensors`, by name: reads them once more."""
+        found = measured(self.around.checkpoint, tuple(tensors), digest=True, threads=self._threads)
+        return {one.tensor.name: one.digest for one in found}
+
+    def are_zero(self, tensor: TensorSpec, rows: RowRange) -> bool:
+        """Whether some rows of `tensor` hold nothing but zeros: reads them."""
+        width = prod(tensor.shape[1:])
+        with TensorReader(self.around.checkpoint) as reader:
+            content = reader.read(tensor, rows[0] * width, rows[1] * width)
+        return not content.view(tensor.dtype.numpy).any()

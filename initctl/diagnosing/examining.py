@@ -1,0 +1,78 @@
+"""A checkpoint → everything that checks look at, and what they find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.diagnosing.check import Finding
+from initctl.diagnosing.diagnosis import Diagnosis
+from initctl.diagnosing.examination import Examination, Subject
+from initctl.diagnosing.laws import Laws, torch_laws
+from initctl.diagnosing.remedies import together
+from initctl.diagnosing.training import read
+from initctl.planning.surroundings import Surroundings
+from initctl.statistics import measured
+from initctl.suggesting import suggestions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from initctl.diagnosing.check import Check
+    from initctl.events import Progress
+    from initctl.formats import Checkpoint
+    from initctl.statistics import TensorStatistics
+    from initctl.suggesting import Suggestion
+
+_NOT_JUDGED = frozenset({"computed", "unwritable"})
+"""Roles of tensors whose numbers follow from something else than a law."""
+
+
+def diagnosed(
+    checkpoint: Checkpoint,
+    checks: Sequence[Check],
+    *,
+    trained: bool | None,
+    threads: int,
+    on_event: Callable[[Progress], None] | None = None,
+) -> Diagnosis:
+    """What `checks` find in `checkpoint`, whose weights are `trained` or fresh, or as they look if that is None.
+
+    Raises `InputError` if config.json cannot be read; `ConflictError` and `StorageError` as `measured` does.
+    """
+    around = Surroundings(checkpoint)
+    suggested = suggestions(checkpoint)
+    found = measured(checkpoint, checkpoint.tensors, digest=False, threads=threads, on_event=on_event)
+    subjects = _subjects(around, found, suggested)
+    reading = read([subject for subject in subjects if subject.is_sound], given=trained)
+    whole = {suggestion.tensor.name: suggestion.initializer for suggestion in suggested if not suggestion.rows}
+    by_rows = [one for one in suggested if one.rows and one.initializer != whole[one.tensor.name]]
+    examination = Examination(around, found, subjects, by_rows, is_trained=reading.is_trained, threads=threads)
+    asked = [check for check in checks if not (check.only_fresh and reading.is_trained)]
+    findings = [Finding(check, *fault) for check in asked for fault in check.find(examination)]
+    unreadable = tuple((one.tensor.name, one.unreadable) for one in found if one.unreadable)
+    return Diagnosis(
+        checkpoint,
+        tuple(checks),
+        reading,
+        tuple(findings),
+        unreadable,
+        together([one.remedy for one in findings if one.remedy], by_rows),
+    )
+
+
+def _subjects(
+    around: Surroundings, found: Sequence[TensorStatistics], suggested: Sequence[Suggestion]
+) -> list[Subject]:
+    """What each floating-point tensor holds, with what is suggested for all of it."""
+    laws, customary = Laws(), torch_laws(around)
+    by_name = {suggestion.tensor.name: suggestion for suggestion in suggested if not suggestion.rows}
+
+    def subjects() -> Iterator[Subject]:
+        for one in found:
+            suggestion = by_name.get(one.tensor.name)
+            if not one.tensor.represents_ties:
+                continue
+            if suggestion and not one.unreadable and one.tensor.numel and suggestion.role not in _NOT_JUDGED:
+                yield Subject(one, suggestion, laws.of(suggestion), customary.get(one.tensor.name))
+
+    return list(subjects())

@@ -1,0 +1,72 @@
+"""What numbers a law gives: their mean, spread and bounds, as far as they follow from it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import erf, exp, inf, pi, sqrt
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.stream import Constant, Fused, Normal, TruncNormal, Uniform
+
+if TYPE_CHECKING:
+    from initctl.stream import AnyLaw
+
+_CUTS_NOTHING = 1e-6
+"""Share of a normal law beyond its bounds below which a cut cannot be measured."""
+
+
+class Expected(NamedTuple):
+    """Numbers of this `mean` and `std`, none below `low` or above `high`. They are `cut` if the bounds are those of a
+    law that would reach farther.
+    """
+
+    mean: float
+    std: float
+    low: float = -inf
+    high: float = inf
+    is_cut: bool = False
+
+    @property
+    def constant(self) -> float | None:
+        """The one number that all are, if they are."""
+        return self.mean if self.low == self.high else None
+
+
+def expected(law: AnyLaw) -> Expected | None:
+    """What `law` gives; None if that is not a matter of mean and spread, or not known here."""
+    match law:
+        case Constant(value):
+            return Expected(value, 0, value, value)
+        case Uniform(a, b):
+            return Expected((a + b) / 2, (b - a) / sqrt(12), a, b)
+        case Normal(mean, std):
+            return Expected(mean, std)
+        case TruncNormal():
+            return _truncated(law)
+        case Fused(laws, ends):
+            return _mixed(laws, [stop - start for start, stop in pairwise((0, *ends))])
+    return None
+
+
+def _truncated(law: TruncNormal) -> Expected:
+    """Johnson, Kotz, Balakrishnan: Continuous univariate distributions 1, chapter 13.10.1."""
+    low, high = (law.a - law.mean) / law.std, (law.b - law.mean) / law.std
+    inside = (erf(high / sqrt(2)) - erf(low / sqrt(2))) / 2
+    if law.outside < _CUTS_NOTHING or inside < _CUTS_NOTHING:
+        return Expected(law.mean, law.std)
+    density_low, density_high = (exp(-z * z / 2) / sqrt(2 * pi) for z in (low, high))
+    shift = (density_low - density_high) / inside
+    variance = 1 + (low * density_low - high * density_high) / inside - shift * shift
+    return Expected(law.mean + law.std * shift, law.std * sqrt(max(variance, 0)), law.a, law.b, is_cut=True)
+
+
+def _mixed(laws: tuple[AnyLaw, ...], sizes: list[int]) -> Expected | None:
+    """Of several laws side by side, each with its share of the numbers."""
+    parts = [part for law in laws if (part := expected(law))]
+    if len(parts) < len(laws):
+        return None
+    shares = [size / sum(sizes) for size in sizes]
+    mean = sum(share * part.mean for share, part in zip(shares, parts, strict=True))
+    square = sum(share * (part.std**2 + part.mean**2) for share, part in zip(shares, parts, strict=True))
+    low, high = min(part.low for part in parts), max(part.high for part in parts)
+    return Expected(mean, sqrt(max(square - mean * mean, 0)), low, high)

@@ -1,0 +1,38 @@
+"""Findings as annotations: workflow commands, which GitHub Actions reads from a step's output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.diagnosing.diagnosis import folded
+from initctl.escaping import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from initctl.diagnosing.check import Severity
+    from initctl.diagnosing.diagnosis import Diagnosis
+
+_COMMANDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
+
+
+def workflow_commands(diagnosis: Diagnosis) -> Iterator[str]:
+    """A command for each finding, those of layers alike together, and one for the summary: a line each.
+
+    All that a line holds is escaped already, so that no name ends it and none is a command of its own.
+    """
+    for check, findings in diagnosis.by_check():
+        for alike in folded(findings, unfold=False):
+            mended = "".join(f" Mend it with -r '{rule}'." for rule in alike.rules)
+            yield _command(check.severity, f"{check.code}: {check.title}", f"{alike}. {check.why}{mended}")
+    yield _command("info", "initctl doctor", diagnosis.summary())
+
+
+def _command(severity: Severity, title: str, message: str) -> str:
+    """`::warning title=…::…`, as actions/toolkit (packages/core/src/command.ts) writes it."""
+    name = _data(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{_COMMANDS[severity]} title={name}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return escape(text).replace("%", "%25")

@@ -1,0 +1,86 @@
+"""Quantized weights that were filled like plain ones.
+
+No rule mends them: codes and scales follow from a weight that is gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from initctl.diagnosing.check import Check, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initctl.diagnosing.examination import Examination
+    from initctl.planning.quantized_weights import QuantizedWeight
+    from initctl.statistics import TensorStatistics
+
+_SIGNED = frozenset({"MLX", "HIGGS", "AQLM", "VPTQ", "EXL3", "QuIP#"})
+"""Schemes whose scales may be negative."""
+_UNEVEN = ("GPTQ", "AWQ", "bitsandbytes 8-bit", "compressed-tensors", "quanto", "int8 with a scale")
+"""Schemes whose codes are most often near the middle: those of normal weights, in steps of one size."""
+_SCALES = ("absmax", "SCB")
+_EVEN = 3.0
+"""What the chi-squared statistic of even bins exceeds by chance hardly ever, over its degrees of freedom."""
+_FEWEST = 1024
+_REACH = 0.25
+"""Share of the range of float8 that codes reach at least: the largest of each scale is at its end."""
+
+
+def _scales(examination: Examination) -> Iterator[Fault]:
+    for weight, found in _parts(examination):
+        last = found.tensor.name.rpartition(".")[2]
+        is_scale = ("scale" in last or last in _SCALES) and found.tensor.dtype.kind == "float"
+        if is_scale and weight.scheme not in _SIGNED and found.moments.finite and found.moments.least < 0:
+            message = f"holds negative scales, down to {found.moments.least:.3g} ({weight.scheme})"
+            yield Fault(found.tensor.name, message, None)
+
+
+def _codes(examination: Examination) -> Iterator[Fault]:
+    for weight, found in _parts(examination):
+        if found.tensor.name != weight.parts[0] or len(weight.parts) == 1 or found.moments.numbers < _FEWEST:
+            continue
+        dtype, largest = found.tensor.dtype, found.moments.largest
+        if dtype.kind == "integer" and weight.scheme in _UNEVEN and _is_even(found):
+            yield Fault(found.tensor.name, f"holds codes that are spread evenly ({weight.scheme})", None)
+        elif dtype.kind == "float" and dtype.bits == 8 and largest < _REACH * dtype.largest:
+            message = (
+                f"holds codes up to {largest:.3g}, of the {dtype.largest:g} that {dtype.name} has ({weight.scheme})"
+            )
+            yield Fault(found.tensor.name, message, None)
+
+
+def _parts(examination: Examination) -> Iterator[tuple[QuantizedWeight, TensorStatistics]]:
+    quantized = examination.around.quantized
+    return ((quantized[f.tensor.name], f) for f in examination.everything if f.tensor.name in quantized)
+
+
+def _is_even(found: TensorStatistics) -> bool:
+    if not found.histogram:
+        return False
+    counts = found.histogram.counts.astype(np.float64)
+    even = counts.mean()
+    return bool(np.square(counts - even).sum() / even < _EVEN * (len(counts) - 1))
+
+
+QUANTIZED = (
+    Check(
+        "quantized.scale",
+        "warning",
+        "negative scales of a quantized weight",
+        "Scales are sizes: random ones turn the signs of whole groups of weights. Quantize the model anew.",
+        "GPTQModel, AutoAWQ, compressed-tensors: scales follow from the range of a group",
+        _scales,
+    ),
+    Check(
+        "quantized.codes",
+        "warning",
+        "codes of a quantized weight that are random",
+        "Codes mean something only together with their scales. Quantize the model anew.",
+        "GPTQModel, compressed-tensors, DeepSeek-V3: codes use the range that their scale gives them",
+        _codes,
+    ),
+)

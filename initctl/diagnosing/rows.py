@@ -1,0 +1,168 @@
+"""Rows and columns of weights that are equal, and rows of zeros: found by a hash of each, and then compared.
+
+Memory does not grow with a tensor's bytes: a hash takes 8 bytes a row, and of more than `_MOST` rows only the first
+are looked at.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import prod
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from initctl.reading import TensorReader
+from initctl.workers import Task, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
+
+    Words = NDArray[np.uint64]
+
+_PIECE = 4 << 20
+"""Bytes that are read at once, or one row if it is longer."""
+_MOST = 1 << 22
+"""Rows of a tensor that are looked at."""
+_SAMPLED = 64
+"""Rows by which columns are compared first."""
+_LONGEST = 1 << 20
+"""Bytes of a row that is looked at."""
+_FEWEST = 16
+"""Numbers that a row, or a column, has at least: shorter ones may be equal by chance."""
+_MATRIX = 2
+"""Dims of what has rows and columns."""
+_WORD = 8
+"""Bytes of a word: rows are hashed as words, whatever their dtype."""
+
+
+class Lines(NamedTuple):
+    """Of one weight: the numbers of rows that are zero, of two equal rows, and of two equal columns, if there are
+    such.
+    """
+
+    zero: NDArray[np.intp]
+    equal_rows: tuple[int, int] | None
+    equal_columns: tuple[int, int] | None
+
+
+def compared(checkpoint: Checkpoint, tensors: Sequence[TensorSpec], threads: int) -> dict[str, Lines]:
+    """What rows and columns of `tensors` have in common, by name. Rows run along the first dim, columns along the
+    second; of a convolution, these are its outputs and its inputs.
+
+    Raises what `TensorReader.read` does.
+    """
+    found: dict[str, Lines] = {}
+    with TensorReader(checkpoint) as reader, Workers(threads) as workers:
+        weights = (_Weight(tensor, reader, found) for tensor in tensors if _is_comparable(tensor))
+        workers.run(task for weight in weights for task in weight.tasks())
+    return found
+
+
+def _is_comparable(tensor: TensorSpec) -> bool:
+    """Whether it has several rows, of enough numbers; each input of a depthwise convolution has its own row."""
+    if len(tensor.shape) < _MATRIX:
+        return False
+    rows, columns, *kernel = tensor.shape
+    width = columns * prod(kernel)
+    return rows > 1 and columns > 1 and width >= _FEWEST and width * tensor.dtype.bits // 8 <= _LONGEST
+
+
+class _Weight:
+    """One weight, whose rows are hashed by several tasks; the last one compares them."""
+
+    def __init__(self, tensor: TensorSpec, reader: TensorReader, found: dict[str, Lines]) -> None:
+        self.tensor, self.reader, self.found = tensor, reader, found
+        self.width = prod(tensor.shape[1:])
+        self.nbytes = self.width * tensor.dtype.bits // 8
+        self.rows = min(tensor.shape[0], _MOST)
+        self.hashes = np.empty(self.rows, np.uint64)
+        self.is_zero = np.empty(self.rows, np.bool_)
+        self.step = max(1, _PIECE // self.nbytes)
+        self._left, self._lock = -(-self.rows // self.step), Lock()
+
+    def tasks(self) -> Iterator[Task]:
+        for start in range(0, self.rows, self.step):
+            stop = min(start + self.step, self.rows)
+            yield Task((stop - start) * self.nbytes, partial(self._hash, start, stop))
+
+    def _hash(self, start: int, stop: int) -> None:
+        words = _words(self._read(start, stop))
+        self.hashes[start:stop] = words @ _keys(words.shape[1])
+        self.is_zero[start:stop] = _are_zero(words, self.tensor.dtype.width)
+        with self._lock:
+            self._left -= 1
+            is_last = not self._left
+        if is_last:
+            lines = Lines(np.flatnonzero(self.is_zero), self._equal_rows(), self._equal_columns())
+            self.found[self.tensor.name] = lines
+
+    def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """The bytes of some rows, each a row of an array."""
+        content = self.reader.read(self.tensor, start * self.width, stop * self.width)
+        return content.reshape(stop - start, self.nbytes)
+
+    def _equal_rows(self) -> tuple[int, int] | None:
+        """Two rows that are equal, and not zero."""
+        places = np.flatnonzero(~self.is_zero)
+        order = places[np.argsort(self.hashes[places], kind="stable")]
+        same = np.flatnonzero(self.hashes[order[1:]] == self.hashes[order[:-1]])
+        pairs = ((int(order[place]), int(order[place + 1])) for place in same[:_SAMPLED])
+        return next((pair for pair in pairs if self._is_equal_row(*pair)), None)
+
+    def _is_equal_row(self, one: int, other: int) -> bool:
+        return np.array_equal(self._read(one, one + 1), self._read(other, other + 1))
+
+    def _equal_columns(self) -> tuple[int, int] | None:
+        """Two columns that are equal, and not zero."""
+        if self.rows < _FEWEST:
+            return None
+        words = _words(self._columns(range(0, self.rows, -(-self.rows // _SAMPLED))))
+        hashes = words @ _keys(words.shape[1])
+        _, places, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        again = np.flatnonzero((counts[places] > 1) & ~_are_zero(words, self.tensor.dtype.width))
+        for place in again[:_SAMPLED]:
+            one, other = map(int, np.flatnonzero(hashes == hashes[place])[:2])
+            if self._are_equal_columns(one, other):
+                return one, other
+        return None
+
+    def _columns(self, rows: Sequence[int]) -> NDArray[np.uint8]:
+        """The bytes that each column has in `rows`, each column a row of an array."""
+        content = self.reader.read_rows(self.tensor, rows, self.width).reshape(len(rows), self.tensor.shape[1], -1)
+        return np.ascontiguousarray(content.transpose(1, 0, 2)).reshape(self.tensor.shape[1], -1)
+
+    def _are_equal_columns(self, one: int, other: int) -> bool:
+        for start in range(0, self.rows, self.step):
+            stop = min(start + self.step, self.rows)
+            content = self._read(start, stop).reshape(stop - start, self.tensor.shape[1], -1)
+            if not np.array_equal(content[:, one], content[:, other]):
+                return False
+        return True
+
+
+def _words(lines: NDArray[np.uint8]) -> Words:
+    """Lines of bytes as words; the last one is filled up with zeros."""
+    if lines.shape[1] % _WORD:
+        lines = np.pad(lines, ((0, 0), (0, -lines.shape[1] % _WORD)))
+    return np.ascontiguousarray(lines).view(np.uint64)
+
+
+def _keys(count: int) -> Words:
+    """An odd number for each word of a line: equal lines have equal sums, others hardly ever."""
+    return np.random.default_rng(0).integers(0, 1 << 64, count, np.uint64) | np.uint64(1)
+
+
+def _are_zero(words: Words, width: int) -> NDArray[np.bool_]:
+    """Which lines hold nothing but zeros, numbers of `width` bytes: the sign is no part of that."""
+    sign = sum(1 << (8 * width * (number + 1) - 1) for number in range(_WORD // width))
+    magnitude = np.uint64((1 << 64) - 1 - sign)
+    found: NDArray[np.bool_] = (words[:, 0] & magnitude) == 0
+    found[found] = ~(words[found] & magnitude).any(1)
+    return found

@@ -1,0 +1,73 @@
+"""Findings as a SARIF 2.1.0 log, which code scanning reads: OASIS, Static Analysis Results Interchange Format."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from initctl.errors import escape, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from initctl.diagnosing.check import Check, Finding, Severity
+    from initctl.diagnosing.diagnosis import Diagnosis
+    from initctl.formats import Checkpoint
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
+
+
+def log(diagnosis: Diagnosis, version: str) -> str:
+    """A JSON document in ASCII; `version` is that of the tool."""
+    numbers = {check.code: number for number, check in enumerate(diagnosis.checks)}
+    driver = {"name": "initctl doctor", "version": version, "rules": list(map(_rule, diagnosis.checks))}
+    results = [_result(found, numbers[found.check.code], diagnosis.checkpoint) for found in diagnosis.findings]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=2).replace("##", "#\\u0023")
+
+
+def _rule(check: Check) -> dict[str, Any]:
+    return {
+        "id": check.code,
+        "shortDescription": {"text": check.title},
+        "fullDescription": {"text": check.why},
+        "help": {"text": f"{check.why} Source: {check.source}"},
+        "defaultConfiguration": {"level": _LEVELS[check.severity]},
+    }
+
+
+def _result(found: Finding, number: int, checkpoint: Checkpoint) -> dict[str, Any]:
+    name = shown(found.tensor)
+    mended = f" Mend it with -r '{found.rule}'." if found.rule else ""
+    return {
+        "ruleId": found.check.code,
+        "ruleIndex": number,
+        "level": _LEVELS[found.severity],
+        "message": {"text": escape(f"{name} {found.message}.{mended}")},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": _uri(found.tensor, checkpoint)},
+                    "region": {"startLine": 1},
+                },
+                "logicalLocations": [{"fullyQualifiedName": name, "kind": "variable"}],
+            }
+        ],
+        "partialFingerprints": {"tensor/v1": f"{found.check.code}:{name}"},
+        "properties": {"rule": found.rule},
+    }
+
+
+def _uri(name: str, checkpoint: Checkpoint) -> str:
+    """The file that holds the tensor, relative to where the checkpoint was named from."""
+    from pathlib import PurePath
+    from urllib.parse import quote
+
+    path = checkpoint.path
+    if os.path.isdir(path):
+        tensor = next(tensor for tensor in checkpoint.tensors if tensor.name == name)
+        path = os.path.join(path, *tensor.files[:1])
+    return PurePath(path).as_uri() if os.path.isabs(path) else quote(os.fsencode(path))

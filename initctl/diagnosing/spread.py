@@ -1,0 +1,215 @@
+"""How far numbers are spread: beside the law of the model's family, or what Xavier and Kaiming give for the fans."""
+
+from __future__ import annotations
+
+from math import inf, log10, prod, sqrt
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.diagnosing.check import Check, Fault
+from initctl.diagnosing.examination import LAYERS
+from initctl.diagnosing.values import is_lost, is_near_overflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from initctl.diagnosing.examination import Examination, Subject
+
+_FROM_LAW = 1.5
+"""How many times the spread of a family's law, or what part of it, is far."""
+_ABOVE, _BELOW = 4, 30
+"""How many times what the largest of usual laws gives is far, and what part of the smallest: networks with norms take
+small weights, and residual layers are scaled down on purpose.
+"""
+_NOISE = 6
+"""Standard errors that chance is granted."""
+_FEWEST = 64
+"""Numbers whose spread can be judged."""
+_OFFSET = 0.3
+"""Share of the spread that a mean reaches at most."""
+_SLACK = 0.01
+"""Share by which rounding may move a bound."""
+_LARGE = 0.3
+"""Standard deviation of embeddings from which on it is large."""
+_VANISHED = 1e-3
+"""Share of the signal that is left, or one by the times that it has grown, from which on it is lost."""
+_RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
+"""Roles of tensors that a law with a spread fills."""
+
+
+class _Range(NamedTuple):
+    """The spreads that are usual, and what gives them, as a sentence says it."""
+
+    low: float
+    high: float
+    source: str
+
+
+def _large(examination: Examination) -> Iterator[Fault]:
+    for subject in _random(examination):
+        usual = _usual(subject)
+        if usual and subject.moments.std > usual.high * _noise(subject):
+            yield Fault(subject.name, f"has a spread that is too large: {_said(subject, usual)}", subject.remedy)
+
+
+def _small(examination: Examination) -> Iterator[Fault]:
+    for subject in _random(examination):
+        usual = _usual(subject)
+        if usual and subject.moments.std < usual.low / _noise(subject):
+            yield Fault(subject.name, f"has a spread that is too small: {_said(subject, usual)}", subject.remedy)
+
+
+def _random(examination: Examination) -> Iterator[Subject]:
+    """Subjects whose spread can be judged: there are enough numbers, and the law of a family is known."""
+    for subject in examination.sound:
+        is_known = subject.expected is not None or not subject.is_of_family
+        is_random = subject.role in _RANDOM and not subject.is_constant and subject.moments.numbers >= _FEWEST
+        if is_random and is_known and not (is_near_overflow(subject) or is_lost(subject)):
+            yield subject
+
+
+def _usual(subject: Subject) -> _Range | None:
+    """The spreads that are no fault: near that of the family's law, or not far from any that is used for such fans."""
+    law = subject.expected
+    if subject.is_of_family:
+        if law is None or not law.std:
+            return None
+        return _Range(law.std / _FROM_LAW, law.std * _FROM_LAW, f"{subject.suggestion.initializer} gives {law.std:.3g}")
+    if subject.role not in LAYERS or not (spreads := _by_fans(subject)):
+        return None
+    low, high = min(spreads), max(spreads)
+    return _Range(low / _BELOW, high * _ABOVE, f"laws for its fans give {low:.3g} to {high:.3g}")
+
+
+def _by_fans(subject: Subject) -> list[float]:
+    """What Xavier, LeCun and Kaiming give, and what is suggested, and torch's own."""
+    fans = subject.tensor.fans
+    if not fans or not prod(fans):
+        return []
+    given = [law.std for law in (subject.expected, subject.customary) if law and law.std]
+    return [*given, sqrt(2 / sum(fans)), *(sqrt(gain / fan) for fan in fans for gain in (1, 2))]
+
+
+def _said(subject: Subject, usual: _Range) -> str:
+    std, fans = subject.moments.std, subject.tensor.fans
+    gain = "" if subject.is_of_family or not fans else f" (gain {std * sqrt(fans.fan_in):.3g} at fan_in {fans.fan_in})"
+    return f"its standard deviation is {std:.3g}{gain}, and {usual.source}"
+
+
+def _noise(subject: Subject) -> float:
+    """What chance may multiply a standard deviation by."""
+    return 1 + _NOISE / sqrt(2 * subject.moments.numbers)
+
+
+def _off_center(examination: Examination) -> Iterator[Fault]:
+    for subject in _random(examination):
+        moments, center = subject.moments, subject.expected.mean if subject.expected else 0
+        allowed = moments.std * (_OFFSET + _NOISE / sqrt(moments.numbers))
+        if abs(moments.mean - center) > allowed:
+            message = f"is not centered: its mean is {moments.mean:.3g}, at a standard deviation of {moments.std:.3g}"
+            yield Fault(subject.name, message, subject.remedy)
+
+
+def _embedding(examination: Examination) -> Iterator[Fault]:
+    for subject in _random(examination):
+        std = subject.moments.std
+        if subject.role in ("embedding", "positional", "token") and not subject.is_of_family and std > _LARGE:
+            yield Fault(subject.name, f"is large for an embedding: its standard deviation is {std:.3g}", subject.remedy)
+
+
+def _uncut(examination: Examination) -> Iterator[Fault]:
+    for subject in _random(examination):
+        law, moments = subject.expected, subject.moments
+        slack = _SLACK * law.std if law else 0
+        if law and law.is_cut and (moments.least < law.low - slack or moments.greatest > law.high + slack):
+            message = (
+                f"is not truncated: it reaches from {moments.least:.3g} to {moments.greatest:.3g}, and "
+                f"{subject.suggestion.initializer} ends at {law.low:.3g} and {law.high:.3g}"
+            )
+            yield Fault(subject.name, message, subject.remedy)
+
+
+def _depth(examination: Examination) -> Iterator[Fault]:
+    """Each layer by what it multiplies the signal by, if no norm restores that in between."""
+    chain = _chain(examination)
+    product = sum(log10(ratio) for _, ratio in chain)
+    if len(chain) < 2 or abs(product) < -log10(_VANISHED):
+        return
+    becomes = (
+        f"the signal {'vanishes' if product < 0 else 'explodes'}: {len(chain)} layers multiply it by {10**product:.1g}"
+    )
+    for subject, ratio in chain:
+        if (ratio < 1) == (product < 0) and not 1 / _FROM_LAW < ratio < _FROM_LAW:
+            message = f"multiplies the signal by {ratio:.3g}, and {becomes}"
+            yield Fault(subject.name, message, subject.remedy)
+
+
+def _chain(examination: Examination) -> Sequence[tuple[Subject, float]]:
+    """Layers with their spread by the one that keeps the signal; none if there is a norm, or anything but layers."""
+    if not {subject.role for subject in examination.subjects} <= {"linear", "conv", "head", "bias"}:
+        return ()
+    return [
+        (subject, subject.moments.std / subject.expected.std)
+        for subject in _random(examination)
+        if subject.expected and 0 < subject.expected.std < inf
+    ]
+
+
+_GLOROT = "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010)"
+_HE = "He, Zhang, Ren, Sun: Delving deep into rectifiers (2015)"
+
+SPREAD = (
+    Check(
+        "spread.large",
+        "warning",
+        "a spread far above the law",
+        "Outputs grow with every such layer: activations saturate or overflow, and training diverges.",
+        _HE,
+        _large,
+        only_fresh=True,
+    ),
+    Check(
+        "spread.small",
+        "warning",
+        "a spread far below the law",
+        "Outputs shrink with every such layer, and with them the gradients of all layers before.",
+        _GLOROT,
+        _small,
+        only_fresh=True,
+    ),
+    Check(
+        "spread.mean",
+        "warning",
+        "weights that are not centered",
+        "All units share what a mean adds, which grows with the number of inputs and hides what tells them apart.",
+        "LeCun, Bottou, Orr, Müller: Efficient BackProp (1998), 4.6",
+        _off_center,
+        only_fresh=True,
+    ),
+    Check(
+        "spread.depth",
+        "warning",
+        "a signal that vanishes or explodes over depth",
+        "Without norms the gains of all layers multiply, forwards for activations and backwards for gradients.",
+        f"{_GLOROT}; {_HE}",
+        _depth,
+        only_fresh=True,
+    ),
+    Check(
+        "spread.truncation",
+        "warning",
+        "a truncated normal that truncates nothing",
+        "torch's bounds of trunc_normal_ are absolute: at std=0.02 its default of ±2 is 100 standard deviations out.",
+        "torch.nn.init.trunc_normal_",
+        _uncut,
+        only_fresh=True,
+    ),
+)
+LARGE_EMBEDDINGS = Check(
+    "embeddings.large",
+    "warning",
+    "embeddings with a large spread",
+    "torch's nn.Embedding starts at a standard deviation of 1: large inputs, and, tied to the output, large logits.",
+    "Radford et al.: Language models are unsupervised multitask learners (2019); torch.nn.Embedding",
+    _embedding,
+    only_fresh=True,
+)

@@ -1,0 +1,152 @@
+"""Units that are equal, and so compute and learn the same."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from initctl.diagnosing.check import Check, Fault
+from initctl.diagnosing.examination import LAYERS
+from initctl.errors import shown
+from initctl.grouping import grouped
+from initctl.planning.advice.averages import COPIES
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from initctl.diagnosing.examination import Examination, Subject
+
+_EMBEDDING = "embedding"
+_COMPARED = frozenset({*LAYERS, _EMBEDDING, "head", "positional"})
+"""Roles of matrices of which no two are equal by chance."""
+_BEGINS_AT_ZERO = re.compile(r"(?i)ada_?ln|modulation|zero|lora|adapter")
+"""In names of layers that begin without effect on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA."""
+_DISTINCT = "Bengio: Practical recommendations for gradient-based training of deep architectures (2012), 6.1"
+
+
+def _constant(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.sound:
+        if subject.is_constant and _must_vary(subject):
+            value = subject.moments.least
+            yield Fault(subject.name, "is all zero" if not value else f"holds {value:g} everywhere", subject.remedy)
+
+
+def _must_vary(subject: Subject) -> bool:
+    """Whether a tensor has units that a constant makes alike, and neither its law nor its name says that it is one."""
+    rows, columns = (*subject.tensor.shape, 1, 1)[:2]
+    is_lawful = subject.expected is not None and subject.expected.constant is not None
+    begins_at_zero = subject.moments.least == 0 and _BEGINS_AT_ZERO.search(subject.name)
+    return (
+        (subject.role in LAYERS or subject.role == _EMBEDDING)
+        and min(rows, columns) > 1
+        and not (is_lawful or begins_at_zero)
+    )
+
+
+def _equal_rows(examination: Examination) -> Iterator[Fault]:
+    for name, lines in examination.lines.items():
+        if lines.equal_rows:
+            one, other = lines.equal_rows
+            yield Fault(name, f"has equal rows: {one} and {other}", examination.by_name[name].remedy)
+
+
+def _equal_columns(examination: Examination) -> Iterator[Fault]:
+    for name, lines in examination.lines.items():
+        if lines.equal_columns:
+            one, other = lines.equal_columns
+            yield Fault(name, f"has equal columns: {one} and {other}", examination.by_name[name].remedy)
+
+
+def _dead_rows(examination: Examination) -> Iterator[Fault]:
+    return _zero_rows(examination, of_embeddings=False)
+
+
+def _empty_rows(examination: Examination) -> Iterator[Fault]:
+    return _zero_rows(examination, of_embeddings=True)
+
+
+def _zero_rows(examination: Examination, *, of_embeddings: bool) -> Iterator[Fault]:
+    lawful = grouped((s.tensor.name, s.rows) for s in examination.row_suggestions if s.rows)
+    for name, lines in examination.lines.items():
+        subject = examination.by_name[name]
+        rows = [int(row) for row in lines.zero if not any(start <= row < stop for start, stop in lawful.get(name, ()))]
+        if rows and (subject.role == _EMBEDDING) == of_embeddings:
+            more = f" (and {len(rows) - 1:,} more)" if len(rows) > 1 else ""
+            yield Fault(name, f"has rows of zeros: {rows[0]}{more}", subject.remedy)
+
+
+def _identical(examination: Examination) -> Iterator[Fault]:
+    for group in _alike(examination):
+        digests = examination.digests(subject.tensor for subject in group)
+        for first, *others in grouped((digests[subject.name], subject) for subject in group).values():
+            for other in others:
+                yield Fault(other.name, f"holds the same numbers as {shown(first.name)}", other.remedy)
+
+
+def _alike(examination: Examination) -> Iterator[list[Subject]]:
+    """Tensors of one shape with the same moments, of which no file says that they are one."""
+    sure = {name for tie in examination.around.ties if tie.sure for name in (tie.left_out, tie.kept)}
+    candidates: list[tuple[Hashable, Subject]] = [
+        ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
+        for subject in examination.sound
+        if subject.role in _COMPARED and not subject.is_constant and subject.tensor.represents_ties
+        if subject.name not in sure and not COPIES.keys() & set(subject.name.split("."))
+    ]
+    yield from (group for group in grouped(candidates).values() if len(group) > 1)
+
+
+SYMMETRY = (
+    Check(
+        "symmetry.constant",
+        "warning",
+        "a constant weight matrix",
+        "All units compute the same, get the same gradient, and stay alike: the layer is as wide as one unit.",
+        _DISTINCT,
+        _constant,
+    ),
+    Check(
+        "symmetry.equal_rows",
+        "warning",
+        "equal rows",
+        "Two units with the same weights compute the same; if what follows treats them alike, they stay alike.",
+        _DISTINCT,
+        _equal_rows,
+        only_fresh=True,
+    ),
+    Check(
+        "symmetry.equal_columns",
+        "warning",
+        "equal columns",
+        "Two inputs with the same weights cannot be told apart: the layer sees only their sum.",
+        _DISTINCT,
+        _equal_columns,
+        only_fresh=True,
+    ),
+    Check(
+        "symmetry.dead_rows",
+        "warning",
+        "rows of zeros",
+        "A unit without weights gives the same for every input.",
+        _DISTINCT,
+        _dead_rows,
+        only_fresh=True,
+    ),
+    Check(
+        "symmetry.identical",
+        "warning",
+        "the same numbers in two tensors",
+        "One seed was used twice, or one layer was copied, as nn.TransformerEncoder copies its own: both begin alike.",
+        "torch.nn.TransformerEncoder: all layers are initialized with the same parameters",
+        _identical,
+        only_fresh=True,
+    ),
+)
+EMPTY_ROWS = Check(
+    "embeddings.empty_rows",
+    "info",
+    "embeddings of zero",
+    "Rows that a vocabulary was filled up with are never taken; all others begin without a difference.",
+    "transformers: resize_token_embeddings (pad_to_multiple_of)",
+    _empty_rows,
+    only_fresh=True,
+)

@@ -1,0 +1,108 @@
+"""Numbers that no weight should hold, whatever it is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.diagnosing.check import Check, Fault
+from initctl.diagnosing.examination import ABSURD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from initctl.diagnosing.examination import Examination, Subject
+
+_FLOAT16 = 65504
+_HALF = 0.5
+"""Share of the largest float16 number from which on it is near, and of numbers that are subnormal from which on a
+tensor is lost.
+"""
+
+
+def _nan(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.subjects:
+        if found := subject.moments.nan:
+            yield Fault(subject.name, f"holds NaN: {found:,} of {subject.moments.numbers:,} numbers", subject.remedy)
+
+
+def _infinite(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.subjects:
+        if found := subject.moments.infinite:
+            message = f"holds infinite numbers: {found:,} of {subject.moments.numbers:,}"
+            yield Fault(subject.name, message, subject.remedy)
+
+
+def _absurd(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.subjects:
+        if subject.moments.finite and subject.moments.largest > ABSURD:
+            message = f"holds absurd numbers, as large as {subject.moments.largest:.3g}"
+            yield Fault(subject.name, message, subject.remedy)
+
+
+def is_near_overflow(subject: Subject) -> bool:
+    return subject.tensor.dtype.name == "float16" and subject.moments.largest > _HALF * _FLOAT16
+
+
+def is_lost(subject: Subject) -> bool:
+    """Whether most numbers other than 0 are smaller than the normal ones of the dtype."""
+    return subject.moments.subnormal > _HALF * (subject.moments.numbers - subject.moments.zeros)
+
+
+def _near_overflow(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.sound:
+        if is_near_overflow(subject):
+            message = f"reaches {subject.moments.largest:,.0f}, and float16 ends at {_FLOAT16:,}"
+            yield Fault(subject.name, message, subject.remedy)
+
+
+def _subnormal(examination: Examination) -> Iterator[Fault]:
+    for subject in examination.sound:
+        if is_lost(subject) and subject.role != "quantized":
+            moments = subject.moments
+            said = f"{moments.subnormal:,} of {moments.numbers:,} numbers are subnormal, and {moments.zeros:,} are 0"
+            yield Fault(subject.name, f"is lost in {subject.tensor.dtype.name}: {said}", subject.remedy)
+
+
+VALUES = (
+    Check(
+        "values.nan",
+        "error",
+        "NaN",
+        "One NaN spreads to all outputs in the first forward pass.",
+        "IEEE 754, 6.2",
+        _nan,
+    ),
+    Check(
+        "values.infinite",
+        "error",
+        "infinite numbers",
+        "Infinite weights give infinite outputs, and NaN once they are subtracted or multiplied by 0.",
+        "IEEE 754, 7.2",
+        _infinite,
+    ),
+    Check(
+        "values.absurd",
+        "error",
+        "numbers beyond 1e30",
+        "No law gives such numbers: this is memory that was allocated and never filled, as torch.empty leaves it.",
+        "torch.empty: the tensor is filled with uninitialized data",
+        _absurd,
+    ),
+    Check(
+        "values.float16",
+        "warning",
+        "numbers near the end of float16",
+        "The next product or sum overflows to infinity.",
+        "Micikevicius et al.: Mixed precision training (2018)",
+        _near_overflow,
+    ),
+    Check(
+        "values.subnormal",
+        "warning",
+        "numbers too small for the dtype",
+        "Numbers below the normal range keep few bits of precision, or none: much of the tensor is rounded away.",
+        "Micikevicius et al.: FP8 formats for deep learning (2022)",
+        _subnormal,
+        only_fresh=True,
+    ),
+)
