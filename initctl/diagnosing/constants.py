@@ -19,6 +19,8 @@ _CLOSE = 0.15
 """Share by which a spread may be off, beside what chance does."""
 _NOISE = 6
 _SLACK = 0.01
+_NEARLY_ZERO = 1e-4
+"""What biases may begin at instead of 0: JAX's ViT draws them with a standard deviation of 1e-6."""
 
 
 def is_as_made(subject: Subject) -> bool:
@@ -28,6 +30,8 @@ def is_as_made(subject: Subject) -> bool:
     if subject.is_of_family:
         return subject.expected is None
     if subject.role == NORM and subject.is_constant and subject.moments.least in (0, 1):
+        return True
+    if subject.role == BIAS and subject.moments.largest < _NEARLY_ZERO:
         return True
     return subject.customary is not None and _gives(subject.customary, subject)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FROM_LAW = 1.5
 """How many times the spread of a family's law, or what part of it, is far."""
-_ABOVE, _BELOW = 4, 30
+_ABOVE, _BELOW = 5, 30
 """How many times what the largest of usual laws gives is far, and what part of the smallest: networks with norms take
 small weights, and residual layers are scaled down on purpose.
 """
@@ -30,7 +30,7 @@ _SLACK = 0.01
 """Share by which rounding may move a bound."""
 _LARGE = 0.3
 """Standard deviation of embeddings from which on it is large."""
-_VANISHED = 1e-3
+_VANISHED = 1e-4
 """Share of the signal that is left, or one by the times that it has grown, from which on it is lost."""
 _RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
 """Roles of tensors that a law with a spread fills."""
@@ -54,7 +54,8 @@ def _large(examination: Examination) -> Iterator[Fault]:
 def _small(examination: Examination) -> Iterator[Fault]:
     for subject in _random(examination):
         usual = _usual(subject)
-        if usual and subject.moments.std < usual.low / _noise(subject):
+        is_judged = subject.is_of_family or subject.role != "head"  # a head may begin near zero on purpose
+        if usual and is_judged and subject.moments.std < usual.low / _noise(subject):
             yield Fault(subject.name, f"has a spread that is too small: {_said(subject, usual)}", subject.remedy)
 
 
@@ -74,7 +75,7 @@ def _usual(subject: Subject) -> _Range | None:
         if law is None or not law.std:
             return None
         return _Range(law.std / _FROM_LAW, law.std * _FROM_LAW, f"{subject.suggestion.initializer} gives {law.std:.3g}")
-    if subject.role not in LAYERS or not (spreads := _by_fans(subject)):
+    if subject.role not in (*LAYERS, "head") or not (spreads := _by_fans(subject)):
         return None
     low, high = min(spreads), max(spreads)
     return _Range(low / _BELOW, high * _ABOVE, f"laws for its fans give {low:.3g} to {high:.3g}")

@@ -22,11 +22,9 @@ class Reading(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """Tensors that training moves away from what they start from, what one and several are called, and how many it has
-    moved.
-    """
+    """Tensors that training moves away from what they start from, and how many it has moved."""
 
-    nouns: tuple[str, str]
+    noun: str
     number: int
     moved: int
 
@@ -35,7 +33,7 @@ class _Kind(NamedTuple):
         return self.moved > _MOST * self.number
 
     def __str__(self) -> str:
-        return f"{self.moved:,} of {self.number:,} {self.nouns[self.number > 1]}"
+        return f"{self.number - self.moved:,} of {self.number:,} {self.noun}"
 
 
 def read(subjects: Sequence[Subject], *, given: bool | None) -> Reading:
@@ -51,15 +49,15 @@ def read(subjects: Sequence[Subject], *, given: bool | None) -> Reading:
         return Reading(is_trained=False, reason="it has no norms and no biases, which training would have moved")
     is_trained = all(kind.is_moved for kind in kinds)
     said = " and ".join(map(str, kinds))
-    return Reading(is_trained, f"{said} are not as they were made")
+    return Reading(is_trained, f"{said} are as they were made")
 
 
 def _norms(subjects: Sequence[Subject]) -> _Kind:
     moved = [(not is_as_made(subject), subject.tensor.dtype.bits < 32) for subject in subjects if subject.role == NORM]
     telling = [is_moved for is_moved, is_coarse in moved if is_moved or not is_coarse]
-    return _Kind(("norm", "norms"), len(telling), sum(telling))
+    return _Kind("norms", len(telling), sum(telling))
 
 
 def _biases(subjects: Sequence[Subject]) -> _Kind:
     moved = [not is_as_made(subject) for subject in subjects if subject.role == BIAS]
-    return _Kind(("bias", "biases"), len(moved), sum(moved))
+    return _Kind("biases", len(moved), sum(moved))
