@@ -6,12 +6,12 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Check, Fault
+from initctl.diagnosing.expected import Expected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from initctl.diagnosing.examination import Examination, Subject
-    from initctl.diagnosing.expected import Expected
     from initctl.stream.engines import Moments
 
 NORM, BIAS, VARIANCE = "norm", "bias", "running_var"
@@ -19,6 +19,8 @@ _CLOSE = 0.15
 """Share by which a spread may be off, beside what chance does."""
 _NOISE = 6
 _SLACK = 0.01
+_FARTHEST = 0.5
+"""How far torch's even law for biases reaches, of 4 inputs: those of fewer are not told from others."""
 _NEARLY_ZERO = 1e-4
 """What biases may begin at instead of 0: JAX's ViT draws them with a standard deviation of 1e-6."""
 
@@ -33,7 +35,13 @@ def is_as_made(subject: Subject) -> bool:
         return True
     if subject.role == BIAS and subject.moments.largest < _NEARLY_ZERO:
         return True
-    return subject.customary is not None and _gives(subject.customary, subject)
+    return _gives(subject.customary or _even(subject.moments), subject)
+
+
+def _even(moments: Moments) -> Expected:
+    """A law that is even as far as the numbers reach: torch's for a bias, whatever the fan of its weight is."""
+    reach = min(moments.largest, _FARTHEST)
+    return Expected(0, reach / sqrt(3), -reach, reach)
 
 
 def _gives(law: Expected, subject: Subject) -> bool:

@@ -34,6 +34,8 @@ _VANISHED = 1e-4
 """Share of the signal that is left, or one by the times that it has grown, from which on it is lost."""
 _RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
 """Roles of tensors that a law with a spread fills."""
+_CENTERED = _RANDOM - {"positional", "token"}
+"""Those of them whose law is around 0: positions may be sines, and masks of speech begin between 0 and 1."""
 
 
 class _Range(NamedTuple):
@@ -105,7 +107,7 @@ def _off_center(examination: Examination) -> Iterator[Fault]:
     for subject in _random(examination):
         moments, center = subject.moments, subject.expected.mean if subject.expected else 0
         allowed = moments.std * (_OFFSET + _NOISE / sqrt(moments.numbers))
-        if abs(moments.mean - center) > allowed:
+        if subject.role in _CENTERED and abs(moments.mean - center) > allowed:
             message = f"is not centered: its mean is {moments.mean:.3g}, at a standard deviation of {moments.std:.3g}"
             yield Fault(subject.name, message, subject.remedy)
 
@@ -113,7 +115,7 @@ def _off_center(examination: Examination) -> Iterator[Fault]:
 def _embedding(examination: Examination) -> Iterator[Fault]:
     for subject in _random(examination):
         std = subject.moments.std
-        if subject.role in ("embedding", "positional", "token") and not subject.is_of_family and std > _LARGE:
+        if subject.role == "embedding" and not subject.is_of_family and std > _LARGE:
             yield Fault(subject.name, f"is large for an embedding: its standard deviation is {std:.3g}", subject.remedy)
 
 

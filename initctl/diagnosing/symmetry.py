@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from initctl.diagnosing.examination import Examination, Subject
 
 _EMBEDDING = "embedding"
-_COMPARED = frozenset({*LAYERS, _EMBEDDING, "head", "positional"})
+_COMPARED = frozenset({*LAYERS, _EMBEDDING, "head"})
 """Roles of matrices of which no two are equal by chance."""
-_BEGINS_AT_ZERO = re.compile(r"(?i)ada_?ln|modulation|zero|lora|adapter")
-"""In names of layers that begin without effect on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA."""
+_BEGINS_AT_ZERO = re.compile(r"(?i)ada_?ln|modulation|zero|lora|adapter|sampling_offsets|attention_weights|codebook")
+"""In names of layers that begin at zero on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA, Deformable
+DETR's attention, and codebooks that k-means fills.
+"""
 _DISTINCT = "Bengio: Practical recommendations for gradient-based training of deep architectures (2012), 6.1"
 
 
@@ -70,7 +72,8 @@ def _zero_rows(examination: Examination, *, of_embeddings: bool) -> Iterator[Fau
     for name, lines in examination.lines.items():
         subject = examination.by_name[name]
         rows = [int(row) for row in lines.zero if not any(start <= row < stop for start, stop in lawful.get(name, ()))]
-        if rows and (subject.role == _EMBEDDING) == of_embeddings:
+        is_padding = of_embeddings and len(rows) == 1
+        if rows and (subject.role == _EMBEDDING) == of_embeddings and not is_padding:
             more = f" (and {len(rows) - 1:,} more)" if len(rows) > 1 else ""
             yield Fault(name, f"has rows of zeros: {rows[0]}{more}", subject.remedy)
 
