@@ -44,7 +44,7 @@ class Diagnosis(Displayed):
     @property
     def rules(self) -> list[str]:
         """What mends all findings that rules can mend: for `apply`, in this order."""
-        return list(rules(self.remedies))
+        return list(rules(self.remedies, (tensor.name for tensor in self.checkpoint.tensors)))
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
         """The findings of this severity, or of a worse one."""
@@ -65,10 +65,7 @@ class Diagnosis(Displayed):
         parts: list[str] = []
         for check, findings in self.by_check():
             parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
-            for alike in folded(findings, unfold=unfold):
-                parts.append(f"{_INDENT}{alike}")
-                parts += [f"{_INDENT * 2}-r {shlex.quote(rule)}" for rule in alike.rules]
-            parts.append("")
+            parts += [*(f"{_INDENT}{alike}" for alike in folded(findings, unfold=unfold)), ""]
         parts += [f"not read: {shown(name)}: {reason}" for name, reason in self.unreadable]
         if self.remedies:
             parts += ["To mend it:", *self._command(), ""]
@@ -102,13 +99,10 @@ class Alike(NamedTuple):
     name: str
     findings: Sequence[Finding]
 
-    @property
-    def rules(self) -> list[str]:
-        return list(rules([found.remedy for found in self.findings if found.remedy]))
-
     def __str__(self) -> str:
-        is_same = len({found.message for found in self.findings}) == 1
-        return f"{self.name}{'' if is_same else ', the first'}: {self.findings[0].message}"
+        first, is_same = self.findings[0], len({found.message for found in self.findings}) == 1
+        mended = f"; {first.remedy}" if first.remedy else ""
+        return f"{self.name}{'' if is_same else ', the first'}: {first.message}{mended}"
 
 
 def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[Alike]:

@@ -23,8 +23,7 @@ def workflow_commands(diagnosis: Diagnosis) -> Iterator[str]:
     """
     for check, findings in diagnosis.by_check():
         for alike in folded(findings, unfold=False):
-            mended = "".join(f" Mend it with -r '{rule}'." for rule in alike.rules)
-            yield _command(check.severity, f"{check.code}: {check.title}", f"{alike}. {check.why}{mended}")
+            yield _command(check.severity, f"{check.code}: {check.title}", f"{alike}. {check.why}")
     yield _command("info", "initctl doctor", diagnosis.summary())
 
 

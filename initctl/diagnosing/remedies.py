@@ -1,17 +1,17 @@
-"""What mends findings: one rule for each tensor, or for tensors that only layer numbers tell apart."""
+"""What mends findings: rules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.display.folding import fold
+from initctl.grouping import grouped
 from initctl.initializers import KEEP
 from initctl.rules import quoted
+from initctl.suggesting.patterns import Patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from initctl.display.folding import Folded
     from initctl.suggesting import Suggestion
     from initctl.tensors import RowRange
 
@@ -39,6 +39,10 @@ class Remedy(NamedTuple):
         first, *others = map(quoted, self.names)
         return self.rule_for(f"{{{','.join((first, *others))}}}" if others else first)
 
+    def __str__(self) -> str:
+        """As a clause says it."""
+        return f"fill {'rows [{}:{}]'.format(*self.rows) if self.rows else 'it'} with {self.call}"
+
     def rule_for(self, pattern: str) -> str:
         """The same for what `pattern` matches."""
         rows = "[{}:{}]".format(*self.rows) if self.rows else ""
@@ -57,16 +61,19 @@ def together(remedies: Iterable[Remedy], by_rows: Iterable[Suggestion]) -> tuple
     return tuple(sorted(found.values(), key=lambda remedy: remedy.rows is not None))
 
 
-def rules(remedies: Sequence[Remedy]) -> Iterator[str]:
-    """The rules of `remedies`, those of layers alike as one."""
-    rows = [(remedy.names[0], remedy._replace(names=remedy.names[1:])) for remedy in remedies]
-    for names, rest in fold(rows):
-        if rest.names or names.size == 1:
-            yield from (rest._replace(names=(name, *rest.names)).rule for name in names.names())
-        else:
-            yield rest.rule_for(_pattern(names))
+def rules(remedies: Sequence[Remedy], names: Iterable[str]) -> Iterator[str]:
+    """The rules of `remedies`, in order: one for tensors that start over alike, and that matches nothing else among all
+    `names` of the checkpoint.
+    """
+    alike = grouped(((remedy.call, remedy.rows), remedy) for remedy in remedies)
+    numbers = {remedy.names[0]: number for number, group in enumerate(alike.values()) for remedy in _single(group)}
+    patterns = Patterns({name: numbers.get(name, -1) for name in names})
+    for number, group in enumerate(alike.values()):
+        single = _single(group)
+        yield from (remedy.rule for remedy in group if remedy not in single)
+        yield from map(group[0].rule_for, patterns.of(number, (remedy.names[0] for remedy in single)))
 
 
-def _pattern(names: Folded) -> str:
-    """The pattern that matches `names`, and nothing else."""
-    return names._replace(template=tuple(part and quoted(part) for part in names.template)).pattern()
+def _single(remedies: Iterable[Remedy]) -> list[Remedy]:
+    """Those of tensors that are not tied."""
+    return [remedy for remedy in remedies if len(remedy.names) == 1]
