@@ -77,12 +77,18 @@ def run(arguments: Sequence[str]) -> int:
 def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) -> int:
     for problem in problems:
         complain("error", problem)
-    if "--json" in arguments:
+    if _asks_for_json(arguments):
         from initctl.cli.envelope import document
 
         with suppress(UncertainError):  # the error itself is told
             say(document(_command(arguments), None, exit_code=status, errors=problems), sys.stdout)
     return status
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether a JSON document is to be written, as `--json` or `--format json` say."""
+    forms = zip(arguments, arguments[1:], strict=False)
+    return "--json" in arguments or "--format=json" in arguments or ("--format", "json") in forms
 
 
 def _command(arguments: Sequence[str]) -> str | None:
