@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -87,7 +88,7 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     """Whether a JSON document is to be written, as `--json` or `--format json` say."""
-    forms = zip(arguments, arguments[1:], strict=False)
+    forms = pairwise(arguments)
     return "--json" in arguments or "--format=json" in arguments or ("--format", "json") in forms
 
 
