@@ -1,0 +1,137 @@
+"""Networks of no family: what torch makes of their layers is no fault, unless it is a known one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+
+import initctl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def layers(*sizes: int) -> nn.Sequential:
+    return nn.Sequential(*(nn.Linear(*pair) for pair in pairwise(sizes)))
+
+
+def convolutions() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), nn.ConvTranspose2d(32, 16, 2), nn.BatchNorm2d(16))
+
+
+SOUND: dict[str, Callable[[], nn.Module]] = {
+    "the network of a first run": lambda: nn.ModuleDict(
+        {"fc1": nn.Linear(100, 50), "norm": nn.LayerNorm(50), "fc2": nn.Linear(50, 10)}
+    ),
+    "two layers": lambda: layers(784, 256, 10),
+    "convolutions": convolutions,
+    "LSTM": lambda: nn.ModuleDict({"rnn": nn.LSTM(64, 48, 2, bidirectional=True), "out": nn.Linear(96, 10)}),
+    "GRU": lambda: nn.ModuleDict({"rnn": nn.GRU(64, 48), "out": nn.Linear(48, 10)}),
+    "a transformer": lambda: nn.Transformer(64, 4, 2, 2, 128, batch_first=True),
+    "weight normalization": lambda: nn.utils.parametrizations.weight_norm(nn.Conv1d(32, 32, 5)),
+    "depthwise": lambda: nn.Sequential(nn.Conv2d(32, 32, 3, groups=32), nn.BatchNorm2d(32), nn.Conv2d(32, 64, 1)),
+}
+
+
+def diagnosed(net: nn.Module, path: Path) -> initctl.Diagnosis:
+    torch.save(net.state_dict(), path / "m.pt")
+    return initctl.doctor(path / "m.pt")
+
+
+def codes(found: initctl.Diagnosis) -> set[str]:
+    return {one.check.code for one in found.findings}
+
+
+def mended(found: initctl.Diagnosis, path: Path) -> set[str]:
+    """What is found once all rules were applied."""
+    initctl.apply(path / "m.pt", path / "mended.pt", rules=found.rules, seed=3)
+    return codes(initctl.doctor(path / "mended.pt"))
+
+
+@pytest.mark.parametrize("build", SOUND.values(), ids=SOUND)
+def test_nothing_is_found_in_what_torch_initializes(build: Callable[[], nn.Module], tmp_path: Path):
+    torch.manual_seed(0)
+    found = diagnosed(build(), tmp_path)
+    assert not found.findings
+    assert not found.reading.is_trained
+
+
+def test_layers_that_a_transformer_encoder_copies_are_found(tmp_path: Path):
+    layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True)
+    found = diagnosed(nn.TransformerEncoder(layer, 3), tmp_path)
+    assert codes(found) == {"symmetry.identical"}
+    assert mended(found, tmp_path) == set()
+
+
+def test_torchs_embeddings_are_large(tmp_path: Path):
+    found = diagnosed(nn.ModuleDict({"embed": nn.Embedding(1000, 64), "out": nn.Linear(64, 1000)}), tmp_path)
+    assert [(one.check.code, one.tensor) for one in found.findings] == [("embeddings.large", "embed.weight")]
+    assert mended(found, tmp_path) == set()
+
+
+@pytest.mark.parametrize(("gain", "word"), [(0.2, "vanishes"), (4.0, "explodes")])
+def test_a_signal_that_is_lost_over_depth_is_found_in_each_layer(gain: float, word: str, tmp_path: Path):
+    net = layers(*[64] * 13)
+    for layer in net:
+        nn.init.normal_(layer.weight, std=gain * (2 / 64) ** 0.5)
+    found = diagnosed(net, tmp_path)
+    assert codes(found) == {"spread.depth"}
+    assert len(found.findings) == 12
+    assert f"the signal {word}: 12 layers multiply it by" in found.findings[0].message
+    assert mended(found, tmp_path) == set()
+
+
+def test_gains_do_not_multiply_where_norms_are_in_between(tmp_path: Path):
+    net = nn.Sequential(*(module for _ in range(12) for module in (nn.Linear(64, 64), nn.LayerNorm(64))))
+    assert not diagnosed(net, tmp_path).findings
+
+
+def test_ones_everywhere_are_a_spread_that_is_too_large_with_its_gain(tmp_path: Path):
+    net = layers(256, 256, 10)
+    nn.init.normal_(net[0].weight)
+    found = diagnosed(net, tmp_path)
+    assert codes(found) == {"spread.large"}
+    assert "(gain 16 at fan_in 256)" in found.findings[0].message
+    assert mended(found, tmp_path) == set()
+
+
+def test_tied_tensors_are_one_finding_whose_rule_names_both(tmp_path: Path):
+    net = nn.ModuleDict({"embed": nn.Embedding(100, 64), "out": nn.Linear(64, 100, bias=False)})
+    net["out"].weight = net["embed"].weight
+    with torch.no_grad():
+        net["embed"].weight.mul_(0.02)[3, 4] = float("nan")
+    found = diagnosed(net, tmp_path)
+    assert [one.rule for one in found.findings] == ["{embed.weight,out.weight}=normal:std=0.02"]
+    assert mended(found, tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", ["lora_B.weight", "adaLN_modulation.weight", "zero_conv.weight"])
+def test_layers_that_begin_at_zero_on_purpose_are_no_fault(name: str, tmp_path: Path):
+    torch.save({name: torch.zeros(64, 64), "fc.weight": torch.randn(64, 64) / 8}, tmp_path / "m.pt")
+    assert not initctl.doctor(tmp_path / "m.pt").findings
+
+
+def test_an_average_of_a_network_holds_the_same_on_purpose(tmp_path: Path):
+    weights = {"net.fc.weight": torch.randn(64, 64) / 8, "net.out.weight": torch.randn(10, 64) / 8}
+    copies = {name.replace("net.", "ema."): weight.clone() for name, weight in weights.items()}
+    torch.save({**weights, **copies}, tmp_path / "m.pt")
+    assert not initctl.doctor(tmp_path / "m.pt").findings
+
+
+def test_masks_and_tables_that_a_model_computes_are_not_judged(tmp_path: Path):
+    tensors = {
+        "attn.masked_bias": torch.tensor(-3e38), "attn.mask": torch.full((64, 64), -float("inf")).triu(1),
+        "rotary.inv_freq": torch.zeros(32), "fc.weight": torch.randn(64, 64) / 8,
+    }  # fmt: skip
+    torch.save(tensors, tmp_path / "m.pt")
+    assert not initctl.doctor(tmp_path / "m.pt").findings
+
+
+def test_nothing_at_all_is_no_fault(tmp_path: Path):
+    torch.save({"steps": torch.arange(3), "empty": torch.empty(0, 4)}, tmp_path / "m.pt")
+    assert not initctl.doctor(tmp_path / "m.pt").findings
