@@ -343,6 +343,7 @@ def doctor(
     *,
     root: str | None = None,
     component: str | None = None,
+    preset: str | None = None,
     trained: bool | None = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
@@ -354,13 +355,15 @@ def doctor(
 
     Args:
         checkpoint, root, component: as for `inspect`.
+        preset: the model family whose laws are no fault; by default that of config.json's model type.
         trained: True leaves out what only fresh weights must satisfy; by default the numbers decide.
         select: the codes of checks, or the parts before their dots (`values`); by default all checks.
         ignore: what is left out of them.
         threads, on_event: as for `apply`.
 
     Raises:
-        UsageError, InputError: as for `inspect`; and if no check is called so, or config.json cannot be read.
+        UsageError, InputError: as for `inspect`; and if no check or preset is called so, or config.json cannot be
+            read.
         ConflictError: the checkpoint changed while it was read.
         StorageError: the checkpoint cannot be read to its end.
     """
@@ -371,7 +374,7 @@ def doctor(
     threads = counting("threads", threads) or processors()
     checks = chosen(CHECKS, select, ignore)
     table = inspect(checkpoint, root=root, component=component)
-    return diagnosed(table, checks, trained=trained, threads=threads, on_event=on_event)
+    return diagnosed(table, checks, preset=preset, trained=trained, threads=threads, on_event=on_event)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

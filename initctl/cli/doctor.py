@@ -26,6 +26,9 @@ def doctor(
     *,
     root: str | None = ROOT,
     component: str | None = COMPONENT,
+    preset: str | None = typer.Option(
+        None, "--preset", "-p", metavar="NAME", help="The model family; default: that of config.json's model type."
+    ),
     trained: bool = flag("--trained", text="Leave out what only fresh weights must satisfy."),
     fresh: bool = flag("--fresh", text="Look for all of it; default: as norms and biases look."),
     select: list[str] = typer.Option(
@@ -59,6 +62,7 @@ def doctor(
             checkpoint,
             root=root,
             component=component,
+            preset=preset,
             trained=True if trained else False if fresh else None,
             select=select,
             ignore=ignore,

@@ -31,16 +31,19 @@ def diagnosed(
     checkpoint: Checkpoint,
     checks: Sequence[Check],
     *,
+    preset: str | None,
     trained: bool | None,
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> Diagnosis:
-    """What `checks` find in `checkpoint`, whose weights are `trained` or fresh, or as they look if that is None.
+    """What `checks` find in `checkpoint`, whose weights are `trained` or fresh, or as they look if that is None. They
+    are compared with the laws of `preset`, or of the one that config.json asks for.
 
-    Raises `InputError` if config.json cannot be read; `ConflictError` and `StorageError` as `measured` does.
+    Raises `UsageError` if no preset is called so, and `InputError` if config.json cannot be read; `ConflictError` and
+    `StorageError` as `measured` does.
     """
     around = Surroundings(checkpoint)
-    suggested = suggestions(checkpoint)
+    suggested = suggestions(checkpoint, preset=preset)
     found = measured(checkpoint, checkpoint.tensors, digest=False, threads=threads, on_event=on_event)
     subjects = _subjects(around, found, suggested)
     reading = read([subject for subject in subjects if subject.is_sound], given=trained)

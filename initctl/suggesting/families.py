@@ -11,7 +11,7 @@ from initctl.planning import bind
 from initctl.planning.action import Action
 from initctl.planning.deciding import decide
 from initctl.planning.surroundings import Surroundings
-from initctl.recipes.presets import preset_for
+from initctl.recipes.presets import find_preset, preset_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,11 +38,15 @@ class Family(NamedTuple):
     decisions: Mapping[str, Sequence[Decision]]
 
 
-def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> Family:
-    """That of the model which `config`, the content of config.json, names; an empty one if no preset is for it."""
+def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None, name: str | None = None) -> Family:
+    """That of the preset called `name`; or of the model which `config`, the content of config.json, names, and an empty
+    one if no preset is for it. Raises `UsageError` if no preset is called `name`.
+    """
     try:
-        preset = preset_for(config)
+        preset = preset_for(config) if name is None else find_preset(name)
     except UsageError:
+        if name is not None:
+            raise
         return Family(None, "", {})
     from initctl.recipes.reading import read_preset
 

@@ -24,28 +24,36 @@ if TYPE_CHECKING:
 _OF_FAMILY = "The model's own code initializes it so"
 
 
-def suggestions(checkpoint: Checkpoint, *, activation: str | None = None) -> tuple[Suggestion, ...]:
+def suggestions(
+    checkpoint: Checkpoint, *, activation: str | None = None, preset: str | None = None
+) -> tuple[Suggestion, ...]:
     """What each floating-point tensor of `checkpoint`, and each part of a quantized weight, should start from.
 
-    They are in the order of the table: the rule of the preset that is for the model which `config.json` names, or else
-    the law that its role asks for, if layers are followed by this `activation`; without one, that of `config.json`, or
-    ReLU.
+    They are in the order of the table: the rule of the `preset`, by default of the one that is for the model which
+    `config.json` names, or else the law that its role asks for, if layers are followed by this `activation`; without
+    one, that of `config.json`, or ReLU.
 
-    Raises `UsageError` if the activation is not known, and `InputError` if config.json cannot be read.
+    Raises `UsageError` if the activation or the preset is not known, and `InputError` if config.json cannot be read.
     """
     config = read_config(checkpoint.home)
-    return tuple(Suggesting(checkpoint, config, choose_activation(activation, config)).suggestions())
+    return tuple(Suggesting(checkpoint, config, choose_activation(activation, config), preset).suggestions())
 
 
 class Suggesting:
     """Suggests for one tensor after another, for those of a kind once."""
 
-    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None, activation: Choice) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: Mapping[str, Any] | None,
+        activation: Choice,
+        preset: str | None = None,
+    ) -> None:
         self._activation = activation.name
         self._of_kind: dict[Hashable, Advice] = {}
         self._neighbors = Neighbors(checkpoint.tensors)
         self._roles = roles(self._neighbors, Surroundings(checkpoint).quantized)
-        self._family = family(checkpoint, config)
+        self._family = family(checkpoint, config, preset)
 
     def suggestions(self) -> Iterator[Suggestion]:
         for tensor in self._neighbors.tensors:

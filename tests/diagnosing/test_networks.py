@@ -135,3 +135,24 @@ def test_masks_and_tables_that_a_model_computes_are_not_judged(tmp_path: Path):
 def test_nothing_at_all_is_no_fault(tmp_path: Path):
     torch.save({"steps": torch.arange(3), "empty": torch.empty(0, 4)}, tmp_path / "m.pt")
     assert not initctl.doctor(tmp_path / "m.pt").findings
+
+
+def test_a_normal_where_the_preset_cuts_at_three_sigma_is_found(tmp_path: Path):
+    net = layers(256, 256, 256)
+    for layer in net:
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+        nn.init.zeros_(layer.bias)
+    torch.save(net.state_dict(), tmp_path / "m.pt")
+    found = initctl.doctor(tmp_path / "m.pt", preset="olmo2")
+    assert codes(found) == {"spread.truncation"}
+    assert "ends at -0.06 and 0.06" in found.findings[0].message
+    initctl.apply(tmp_path / "m.pt", tmp_path / "mended.pt", rules=found.rules)
+    assert not initctl.doctor(tmp_path / "mended.pt", preset="olmo2").findings
+
+
+def test_what_a_preset_does_is_no_fault_if_it_is_named(tmp_path: Path):
+    net = nn.ModuleDict({"embed": nn.Embedding(1000, 64), "out": nn.Linear(64, 1000)})
+    torch.save(net.state_dict(), tmp_path / "m.pt")
+    assert not initctl.doctor(tmp_path / "m.pt", preset="torch-default").findings
+    with pytest.raises(initctl.UsageError, match="no preset is called gpt3"):
+        initctl.doctor(tmp_path / "m.pt", preset="gpt3")
