@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.diagnosing.constants import BIAS, NORM, is_as_made
+from initctl.grouping import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from initctl.diagnosing.examination import Subject
 
 _MOST = 0.5
+_FLOAT32 = 32
+_NOUNS = {"norms": NORM, "biases": BIAS}
 
 
 class Reading(NamedTuple):
@@ -22,15 +25,28 @@ class Reading(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """Tensors that training moves away from what they start from, and how many it has moved."""
+    """Tensors that training moves away from what they start from, and how many it has moved; `is_telling`, if it would
+    have moved them.
+    """
 
     noun: str
     number: int
     moved: int
+    is_telling: bool
+
+    @classmethod
+    def of(cls, noun: str, subjects: Sequence[Subject]) -> _Kind:
+        """Norms of less than float32 may stay at 1, since steps are too small for them; biases leave 0 in any dtype."""
+        is_telling = any(subject.role == BIAS or subject.tensor.dtype.bits >= _FLOAT32 for subject in subjects)
+        return cls(noun, len(subjects), sum(not is_as_made(subject) for subject in subjects), is_telling)
 
     @property
     def is_moved(self) -> bool:
         return self.moved > _MOST * self.number
+
+    @property
+    def is_still(self) -> bool:
+        return self.is_telling and not self.is_moved
 
     def __str__(self) -> str:
         return f"{self.number - self.moved:,} of {self.number:,} {self.noun}"
@@ -39,25 +55,13 @@ class _Kind(NamedTuple):
 def read(subjects: Sequence[Subject], *, given: bool | None) -> Reading:
     """What `given` says; or else trained, if most norms and most biases are not as they were made.
 
-    Training moves both, and a mistake hardly ever does. A norm of less than float32 that is still as it was made says
-    nothing: steps may be too small for it. Without norms and biases, weights are taken for fresh.
+    Training moves both, and a mistake hardly ever does. If there are neither, weights are taken for fresh.
     """
     if given is not None:
         return Reading(given, "as asked for")
-    kinds = [kind for kind in (_norms(subjects), _biases(subjects)) if kind.number]
+    of_role = grouped((subject.role, subject) for subject in subjects)
+    kinds = [_Kind.of(noun, of_role[role]) for noun, role in _NOUNS.items() if role in of_role]
     if not kinds:
         return Reading(is_trained=False, reason="it has no norms and no biases, which training would have moved")
-    is_trained = all(kind.is_moved for kind in kinds)
-    said = " and ".join(map(str, kinds))
-    return Reading(is_trained, f"{said} are as they were made")
-
-
-def _norms(subjects: Sequence[Subject]) -> _Kind:
-    moved = [(not is_as_made(subject), subject.tensor.dtype.bits < 32) for subject in subjects if subject.role == NORM]
-    telling = [is_moved for is_moved, is_coarse in moved if is_moved or not is_coarse]
-    return _Kind("norms", len(telling), sum(telling))
-
-
-def _biases(subjects: Sequence[Subject]) -> _Kind:
-    moved = [not is_as_made(subject) for subject in subjects if subject.role == BIAS]
-    return _Kind("biases", len(moved), sum(moved))
+    is_trained = any(kind.is_moved for kind in kinds) and not any(kind.is_still for kind in kinds)
+    return Reading(is_trained, f"{' and '.join(map(str, kinds))} are as they were made")

@@ -1,0 +1,66 @@
+"""Whether weights were trained is read from their norms and biases, and said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+import initctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read(
+    path: Path, *, norms: int, biases: int, dtype: torch.dtype = torch.float32, count: int = 4
+) -> tuple[bool, str]:
+    """Of a model of `count` layers, of whose norms and biases so many have moved; none has some, if that is -1."""
+    torch.manual_seed(0)
+    tensors = {}
+    for n in range(count):
+        tensors[f"layers.{n}.fc.weight"] = torch.randn(64, 64) / 8
+        if norms >= 0:
+            tensors[f"layers.{n}.norm.weight"] = torch.ones(64) + (n < norms) * torch.randn(64) / 10
+        if biases >= 0:
+            tensors[f"layers.{n}.fc.bias"] = (n < biases) * torch.randn(64) / 100
+    torch.save({name: tensor.to(dtype) for name, tensor in tensors.items()}, path / "m.pt")
+    reading = initctl.doctor(path / "m.pt").reading
+    return reading.is_trained, reading.reason
+
+
+@pytest.mark.parametrize(
+    ("norms", "biases", "is_trained"),
+    [
+        (0, 0, False),
+        (4, 4, True),
+        (3, 3, True),
+        (4, 0, False),
+        (0, 4, False),
+        (4, -1, True),
+        (-1, 4, True),
+        (1, 1, False),
+    ],
+)
+def test_trained_weights_have_moved_norms_and_biases(norms: int, biases: int, is_trained: bool, tmp_path: Path):
+    assert read(tmp_path, norms=norms, biases=biases)[0] == is_trained
+
+
+@pytest.mark.parametrize(
+    ("norms", "biases", "is_trained"),
+    [(0, 4, True), (0, 0, False), (0, -1, False), (1, -1, False), (3, -1, True), (4, 4, True), (1, 0, False)],
+)
+def test_norms_of_bfloat16_that_stayed_at_one_say_nothing(norms: int, biases: int, is_trained: bool, tmp_path: Path):
+    assert read(tmp_path, norms=norms, biases=biases, dtype=torch.bfloat16)[0] == is_trained
+
+
+def test_the_reason_is_said(tmp_path: Path):
+    assert read(tmp_path, norms=4, biases=3)[1] == "0 of 4 norms and 1 of 4 biases are as they were made"
+    assert read(tmp_path, norms=0, biases=-1)[1] == "4 of 4 norms are as they were made"
+    assert read(tmp_path, norms=-1, biases=-1)[1] == "it has no norms and no biases, which training would have moved"
+
+
+def test_biases_that_all_became_random_by_mistake_are_found_beside_norms_of_one(tmp_path: Path):
+    read(tmp_path, norms=0, biases=4)
+    assert {one.check.code for one in initctl.doctor(tmp_path / "m.pt").findings} == {"biases.nonzero"}
