@@ -61,6 +61,7 @@ def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
         ("apply net.safetensors -o out.safetensors -r *=ones -r fc.weight=orthogonal", 0, {*NEVER, *DRAWS, *OTHERS}),
         ("verify net.safetensors -r *.bias=zeros", 0, {*NEVER, *DRAWS}),
         ("diff net.safetensors net.safetensors", 0, {*NEVER, *DRAWS, "ml_dtypes", "initctl.planning"}),
+        ("doctor net.safetensors", 0, {*NEVER, *DRAWS}),
         ("initializers orthogonal", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("presets gpt2", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("recipe-schema", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),

@@ -6,7 +6,8 @@ are looked at.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
+from itertools import islice
 from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _PIECE = 4 << 20
 """Bytes that are read at once, or one row if it is longer."""
+_TOGETHER, _SMALL = 64, 1 << 16
+"""Tasks that are handed out together, and the bytes that one of them has at most."""
 _MOST = 1 << 22
 """Rows of a tensor that are looked at."""
 _SAMPLED = 64
@@ -61,8 +64,22 @@ def compared(checkpoint: Checkpoint, tensors: Sequence[TensorSpec], threads: int
     found: dict[str, Lines] = {}
     with TensorReader(checkpoint) as reader, Workers(threads) as workers:
         weights = (_Weight(tensor, reader, found) for tensor in tensors if _is_comparable(tensor))
-        workers.run(task for weight in weights for task in weight.tasks())
+        workers.run(_batches(task for weight in weights for task in weight.tasks()))
     return found
+
+
+def _batches(tasks: Iterator[Task]) -> Iterator[Task]:
+    """Small tasks together: handing one out takes longer than hashing a few rows."""
+    while batch := list(islice(tasks, _TOGETHER)):
+        large = [task for task in batch if task.nbytes > _SMALL]
+        small = [task for task in batch if task.nbytes <= _SMALL]
+        yield from large
+        yield Task(sum(task.nbytes for task in small), partial(_run_all, small))
+
+
+def _run_all(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        task.run()
 
 
 def _is_comparable(tensor: TensorSpec) -> bool:
@@ -135,8 +152,10 @@ class _Weight:
 
     def _columns(self, rows: Sequence[int]) -> NDArray[np.uint8]:
         """The bytes that each column has in `rows`, each column a row of an array."""
-        content = self.reader.read_rows(self.tensor, rows, self.width).reshape(len(rows), self.tensor.shape[1], -1)
-        return np.ascontiguousarray(content.transpose(1, 0, 2)).reshape(self.tensor.shape[1], -1)
+        is_small = self.rows <= self.step
+        content = self._read(0, self.rows)[rows] if is_small else self.reader.read_rows(self.tensor, rows, self.width)
+        cells = content.reshape(len(rows), self.tensor.shape[1], -1)
+        return np.ascontiguousarray(cells.transpose(1, 0, 2)).reshape(self.tensor.shape[1], -1)
 
     def _are_equal_columns(self, one: int, other: int) -> bool:
         for start in range(0, self.rows, self.step):
@@ -154,6 +173,7 @@ def _words(lines: NDArray[np.uint8]) -> Words:
     return np.ascontiguousarray(lines).view(np.uint64)
 
 
+@lru_cache(16)
 def _keys(count: int) -> Words:
     """An odd number for each word of a line: equal lines have equal sums, others hardly ever."""
     return np.random.default_rng(0).integers(0, 1 << 64, count, np.uint64) | np.uint64(1)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FROM_LAW = 1.5
 """How many times the spread of a family's law, or what part of it, is far."""
-_ABOVE, _BELOW = 5, 30
+_ABOVE, _BELOW = 4.5, 30
 """How many times what the largest of usual laws gives is far, and what part of the smallest: networks with norms take
 small weights, and residual layers are scaled down on purpose.
 """
