@@ -26,16 +26,17 @@ _NEARLY_ZERO = 1e-4
 
 
 def is_as_made(subject: Subject) -> bool:
-    """Whether a norm or a bias holds what it starts from: by its family's law, or else by any that is in use."""
-    if subject.expected and _gives(subject.expected, subject):
+    """Whether a norm or a bias holds what it starts from: by its family's law, or else by any that is in use. Complex
+    ones are not judged.
+    """
+    if subject.tensor.dtype.kind != "float" or (subject.expected and _gives(subject.expected, subject)):
         return True
     if subject.is_of_family:
         return subject.expected is None
-    if subject.role == NORM and subject.is_constant and subject.moments.least in (0, 1):
-        return True
-    if subject.role == BIAS and subject.moments.largest < _NEARLY_ZERO:
-        return True
-    return _gives(subject.customary or _even(subject.moments), subject)
+    moments, customary = subject.moments, subject.customary
+    if subject.role == BIAS:
+        return moments.largest < _NEARLY_ZERO or _gives(customary or _even(moments), subject)
+    return (subject.is_constant and moments.least in (0, 1)) or (customary is not None and _gives(customary, subject))
 
 
 def _even(moments: Moments) -> Expected:
@@ -63,28 +64,29 @@ def _is_within(law: Expected, moments: Moments) -> bool:
 def _norm(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
         if subject.role == NORM and not is_as_made(subject):
-            wanted = subject.expected.constant if subject.expected else None
-            message = f"is not {'1' if wanted is None else f'{wanted:g}'}: {_held(subject)}"
-            yield Fault(subject.name, message, subject.remedy)
+            yield Fault(subject.name, _said(subject), subject.remedy)
 
 
 def _bias(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
         if subject.role == BIAS and not is_as_made(subject) and not _is_prior(subject, examination):
-            yield Fault(subject.name, f"is not zero: {_held(subject)}", subject.remedy)
+            yield Fault(subject.name, _said(subject), subject.remedy)
+
+
+def _said(subject: Subject) -> str:
+    """What it should hold, and what it holds."""
+    moments, law = subject.moments, subject.expected
+    wanted = f"as {subject.suggestion.initializer} gives it"
+    if law and law.constant is not None:
+        wanted = f"{law.constant:g}"
+    held = "everywhere" if subject.is_constant else f"to {moments.greatest:.3g}"
+    return f"is not {wanted}: it holds {moments.least:.3g} {held}"
 
 
 def _is_prior(subject: Subject, examination: Examination) -> bool:
     """Whether it is a constant of the last layer: how likely each class is before anything is learned."""
     weight = examination.by_name.get(f"{subject.name.removesuffix('bias')}weight")
     return subject.is_constant and weight is not None and weight.role == "head"
-
-
-def _held(subject: Subject) -> str:
-    moments = subject.moments
-    if subject.is_constant:
-        return f"it holds {moments.least:.3g} everywhere"
-    return f"it holds {moments.least:.3g} to {moments.greatest:.3g}"
 
 
 def _variance(examination: Examination) -> Iterator[Fault]:
@@ -98,7 +100,7 @@ CONSTANTS = (
     Check(
         "norms.weight",
         "warning",
-        "a norm that is not one, or zero if it adds one",
+        "a norm that is not one, or zero if one is added",
         "A norm starts by passing on what it has normalized; any other number scales every layer behind it.",
         "torch.nn.LayerNorm.reset_parameters; transformers: GemmaRMSNorm multiplies by 1 + weight",
         _norm,

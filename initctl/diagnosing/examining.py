@@ -15,7 +15,7 @@ from initctl.statistics import measured
 from initctl.suggesting import suggestions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from initctl.diagnosing.check import Check
     from initctl.events import Progress
@@ -48,7 +48,11 @@ def diagnosed(
     subjects = _subjects(around, found, suggested)
     reading = read([subject for subject in subjects if subject.is_sound], given=trained)
     whole = {suggestion.tensor.name: suggestion.initializer for suggestion in suggested if not suggestion.rows}
-    by_rows = [one for one in suggested if one.rows and one.initializer != whole[one.tensor.name]]
+    by_rows = [
+        one
+        for one in suggested
+        if one.rows and one.tensor.represents_ties and one.initializer != whole[one.tensor.name]
+    ]
     examination = Examination(around, found, subjects, by_rows, is_trained=reading.is_trained, threads=threads)
     asked = [check for check in checks if not (check.only_fresh and reading.is_trained)]
     findings = [Finding(check, *fault) for check in asked for fault in check.find(examination)]
@@ -67,15 +71,13 @@ def _subjects(
     around: Surroundings, found: Sequence[TensorStatistics], suggested: Sequence[Suggestion]
 ) -> list[Subject]:
     """What each floating-point tensor holds, with what is suggested for all of it."""
-    laws, customary = Laws(), torch_laws(around)
+    laws, is_of_family = Laws(), all(suggestion.preset for suggestion in suggested)
+    customary = {} if is_of_family else torch_laws(around)
     by_name = {suggestion.tensor.name: suggestion for suggestion in suggested if not suggestion.rows}
 
-    def subjects() -> Iterator[Subject]:
-        for one in found:
-            suggestion = by_name.get(one.tensor.name)
-            if not one.tensor.represents_ties:
-                continue
-            if suggestion and not one.unreadable and one.tensor.numel and suggestion.role not in _NOT_JUDGED:
-                yield Subject(one, suggestion, laws.of(suggestion), customary.get(one.tensor.name))
-
-    return list(subjects())
+    return [
+        Subject(one, suggestion, laws.of(suggestion), customary.get(one.tensor.name))
+        for one in found
+        if (suggestion := by_name.get(one.tensor.name)) and suggestion.role not in _NOT_JUDGED
+        if one.tensor.represents_ties and one.tensor.numel and not one.unreadable
+    ]

@@ -66,14 +66,9 @@ def rules(remedies: Sequence[Remedy], names: Iterable[str]) -> Iterator[str]:
     `names` of the checkpoint.
     """
     alike = grouped(((remedy.call, remedy.rows), remedy) for remedy in remedies)
-    numbers = {remedy.names[0]: number for number, group in enumerate(alike.values()) for remedy in _single(group)}
+    single = [[remedy for remedy in group if len(remedy.names) == 1] for group in alike.values()]
+    numbers = {remedy.names[0]: number for number, group in enumerate(single) for remedy in group}
     patterns = Patterns({name: numbers.get(name, -1) for name in names})
     for number, group in enumerate(alike.values()):
-        single = _single(group)
-        yield from (remedy.rule for remedy in group if remedy not in single)
-        yield from map(group[0].rule_for, patterns.of(number, (remedy.names[0] for remedy in single)))
-
-
-def _single(remedies: Iterable[Remedy]) -> list[Remedy]:
-    """Those of tensors that are not tied."""
-    return [remedy for remedy in remedies if len(remedy.names) == 1]
+        yield from (remedy.rule for remedy in group if len(remedy.names) > 1)
+        yield from map(group[0].rule_for, patterns.of(number, (remedy.names[0] for remedy in single[number])))

@@ -79,23 +79,24 @@ def _zero_rows(examination: Examination, *, of_embeddings: bool) -> Iterator[Fau
 
 
 def _identical(examination: Examination) -> Iterator[Fault]:
-    for group in _alike(examination):
-        digests = examination.digests(subject.tensor for subject in group)
-        for first, *others in grouped((digests[subject.name], subject) for subject in group).values():
-            for other in others:
-                yield Fault(other.name, f"holds the same numbers as {shown(first.name)}", other.remedy)
+    candidates = _alike(examination)
+    digests = examination.digests(subject.tensor for subject in candidates)
+    by_digest = grouped(((subject.tensor.shape, digests[subject.name]), subject) for subject in candidates)
+    for first, *others in by_digest.values():
+        for other in others:
+            yield Fault(other.name, f"holds the same numbers as {shown(first.name)}", other.remedy)
 
 
-def _alike(examination: Examination) -> Iterator[list[Subject]]:
+def _alike(examination: Examination) -> list[Subject]:
     """Tensors of one shape with the same moments, of which no file says that they are one."""
     sure = {name for tie in examination.around.ties if tie.sure for name in (tie.left_out, tie.kept)}
     candidates: list[tuple[Hashable, Subject]] = [
         ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
         for subject in examination.sound
-        if subject.role in _COMPARED and not subject.is_constant and subject.tensor.represents_ties
+        if subject.role in _COMPARED and not subject.is_constant
         if subject.name not in sure and not COPIES.keys() & set(subject.name.split("."))
     ]
-    yield from (group for group in grouped(candidates).values() if len(group) > 1)
+    return [subject for group in grouped(candidates).values() if len(group) > 1 for subject in group]
 
 
 SYMMETRY = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -93,5 +94,5 @@ def trained_table(folder: Path) -> Iterator[str]:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     with TemporaryDirectory() as place:
-        for line in (*damaged_table(Path(place)), "", *trained_table(Path(place))):
+        for line in chain(damaged_table(Path(place)), [""], trained_table(Path(place))):
             print(line, flush=True)
