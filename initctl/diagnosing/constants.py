@@ -21,6 +21,8 @@ _NOISE = 6
 _SLACK = 0.01
 _FARTHEST = 0.5
 """How far torch's even law for biases reaches, of 4 inputs: those of fewer are not told from others."""
+_FEWEST = 16
+"""Numbers of a bias by which one law can be told from another."""
 _NEARLY_ZERO = 1e-4
 """What biases may begin at instead of 0: JAX's ViT draws them with a standard deviation of 1e-6."""
 
@@ -35,7 +37,8 @@ def is_as_made(subject: Subject) -> bool:
         return subject.expected is None
     moments, customary = subject.moments, subject.customary
     if subject.role == BIAS:
-        return moments.largest < _NEARLY_ZERO or _gives(customary or _even(moments), subject)
+        untold = _FARTHEST if moments.numbers < _FEWEST else _NEARLY_ZERO
+        return moments.largest < untold or _gives(customary or _even(moments), subject)
     return (subject.is_constant and moments.least in (0, 1)) or (customary is not None and _gives(customary, subject))
 
 
