@@ -110,7 +110,7 @@ DAMAGES = (
     Damage("equal columns", "symmetry.equal_columns", "matrix", _equal_columns),
     Damage("dead rows", "symmetry.dead_rows", "matrix", lambda t, at: t[at.matrix][2:5].zero_()),
     Damage("one seed for two", "symmetry.identical", "matrix", lambda t, at: t[at.twin].copy_(t[at.matrix])),
-    Damage("a spread too large", "spread.large", "matrix", lambda t, at: t[at.matrix].mul_(40)),
+    Damage("a spread too large", "spread.large", "matrix", lambda t, at: t[at.matrix].mul_(100)),
     Damage("a spread too small", "spread.small", "matrix", lambda t, at: t[at.matrix].mul_(0.01)),
     Damage("weights off center", "spread.mean", "matrix", lambda t, at: t[at.matrix].add_(t[at.matrix].std())),
     Damage("a norm of a half", "norms.weight", "norm", lambda t, at: t[at.norm].fill_(0.5)),

@@ -59,5 +59,7 @@ def outcome(fresh: Path, damage: Damage, path: Path) -> Outcome | None:
     damage.change(tensors, at)
     save_file(tensors, damaged / FILE)
     found = initctl.doctor(damaged)
+    if not found.rules:
+        return Outcome(codes(damaged), codes(damaged))
     initctl.apply(damaged, mended, rules=found.rules, seed=1)
     return Outcome({one.check.code for one in found.findings}, codes(mended))
