@@ -70,6 +70,11 @@ class Subject(NamedTuple):
         return self.moments.least == self.moments.greatest
 
     @property
+    def is_vector(self) -> bool:
+        """Whether at most one dim has several places: such a tensor has no units, whatever it is a part of."""
+        return sum(size > 1 for size in self.tensor.shape) <= 1
+
+    @property
     def is_sound(self) -> bool:
         """Whether all of its numbers are finite, and none is absurd: only then do spreads and rows mean anything."""
         return self.moments.finite == self.moments.numbers > 0 and self.moments.largest <= ABSURD

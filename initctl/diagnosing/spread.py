@@ -66,7 +66,8 @@ def _random(examination: Examination) -> Iterator[Subject]:
     for subject in examination.sound:
         is_known = subject.expected is not None or not subject.is_of_family
         is_random = subject.role in _RANDOM and not subject.is_constant and subject.moments.numbers >= _FEWEST
-        if is_random and is_known and not (is_near_overflow(subject) or is_lost(subject)):
+        is_untold = (subject.is_vector and subject.role in LAYERS) or is_near_overflow(subject) or is_lost(subject)
+        if is_random and is_known and not is_untold:
             yield subject
 
 

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 _EMBEDDING = "embedding"
 _COMPARED = frozenset({*LAYERS, _EMBEDDING, "head"})
 """Roles of matrices of which no two are equal by chance."""
-_BEGINS_AT_ZERO = re.compile(r"(?i)ada_?ln|modulation|zero|lora|adapter|sampling_offsets|attention_weights|codebook")
+_BEGINS_AT_ZERO = re.compile(
+    r"(?i)ada_?ln|modulation|zero|lora|adapter|sampling_offsets|attention_weights|codebook|_integer"
+)
 """In names of layers that begin at zero on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA, Deformable
-DETR's attention, and codebooks that k-means fills.
+DETR's attention, codebooks that k-means fills, I-BERT's codes.
 """
 _DISTINCT = "Bengio: Practical recommendations for gradient-based training of deep architectures (2012), 6.1"
 
@@ -93,7 +95,7 @@ def _alike(examination: Examination) -> list[Subject]:
     candidates: list[tuple[Hashable, Subject]] = [
         ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
         for subject in examination.sound
-        if subject.role in _COMPARED and not subject.is_constant
+        if subject.role in _COMPARED and not subject.is_constant and not subject.is_vector
         if subject.name not in sure and not COPIES.keys() & set(subject.name.split("."))
     ]
     return [subject for group in grouped(candidates).values() if len(group) > 1 for subject in group]

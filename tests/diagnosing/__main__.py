@@ -18,13 +18,14 @@ from safetensors.torch import save_file
 import initctl
 from tests.diagnosing.damages import DAMAGES
 from tests.diagnosing.fresh import FAMILIES, Outcome, outcome, save
-from tests.diagnosing.test_trained import STEPS, TRAININGS, train
+from tests.diagnosing.test_trained import TRAININGS, train
 from tests.diagnosing.test_trained import save as save_trained
 from tests.presets.fresh import FILE, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+STEPS = 400
 TORCHVISION = ("resnet18", "mobilenet_v3_small", "swin_t", "vgg11")
 TIMM = ("vit_tiny_patch16_224", "convnext_atto", "resnet26", "mixer_s32_224")
 
@@ -83,7 +84,7 @@ def trained_table(folder: Path) -> Iterator[str]:
         torch.manual_seed(0)
         with quiet():
             model = build()
-        before, after = train(model, loss_of)
+        before, after = train(model, loss_of, STEPS)
         found = initctl.doctor(save_trained(model, folder / f"trained {name}"))
         numbers = Counter(one.severity for one in found.findings)
         state = "trained" if found.reading.is_trained else "fresh"

@@ -156,3 +156,11 @@ def test_what_a_preset_does_is_no_fault_if_it_is_named(tmp_path: Path):
     assert not initctl.doctor(tmp_path / "m.pt", preset="torch-default").findings
     with pytest.raises(initctl.UsageError, match="no preset is called gpt3"):
         initctl.doctor(tmp_path / "m.pt", preset="gpt3")
+
+
+def test_vectors_of_a_layer_have_no_units(tmp_path: Path):
+    """RWKV mixes times by numbers between 0 and 1, the same in each layer."""
+    mix = {f"blocks.{n}.attention.time_mix_{name}": torch.rand(1, 1, 64) for n in range(2) for name in ("key", "value")}
+    mix["blocks.1.attention.time_mix_key"] = mix["blocks.0.attention.time_mix_key"].clone()
+    torch.save({**mix, "fc.weight": torch.randn(64, 64) / 8}, tmp_path / "m.pt")
+    assert not initctl.doctor(tmp_path / "m.pt").findings

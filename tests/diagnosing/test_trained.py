@@ -78,11 +78,11 @@ TRAININGS: dict[str, tuple[Callable[[], nn.Module], Loss]] = {
 }
 
 
-def train(model: nn.Module, loss_of: Loss) -> tuple[float, float]:
-    """The loss before and after some hundred steps."""
+def train(model: nn.Module, loss_of: Loss, steps: int) -> tuple[float, float]:
+    """The loss before and after so many steps."""
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.1)
     losses: list[float] = []
-    for _ in range(STEPS):
+    for _ in range(steps):
         loss = loss_of(model)
         optimizer.zero_grad()
         loss.backward()
@@ -105,7 +105,7 @@ def test_nothing_is_found_in_a_model_that_was_trained(build: Any, loss_of: Loss,
     torch.manual_seed(0)
     with quiet():
         model = build()
-    before, after = train(model, loss_of)
+    before, after = train(model, loss_of, STEPS)
     assert after < 0.8 * before
     found = initctl.doctor(save(model, tmp_path / "model"))
     assert found.reading.is_trained
