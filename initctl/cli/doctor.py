@@ -85,10 +85,10 @@ def _write(found: Diagnosis, severity: Severity, form: str, out: Output, *, unfo
             return sarif.log(found, initctl.__version__)
         return found.report(unfold=unfold)
 
-    if form == GITHUB and not out.quiet:
+    if form == GITHUB:
         from initctl.diagnosing.github import workflow_commands
 
-        print("\n".join(workflow_commands(found)))  # these are commands, and meant to be
+        out.commands(workflow_commands(found))
         out.quiet = True
     out.json = out.json or form == JSON
     out.result("doctor", found.to_json, report, holds=not found.at_least(severity))

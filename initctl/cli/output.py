@@ -18,7 +18,7 @@ from initctl.events import Chosen, Committed, Progress
 from initctl.integers import counting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from initctl.display.tables import Report
     from initctl.errors import Problem
@@ -71,6 +71,11 @@ class Output:
             print(rendered(report(), sys.stdout, color=not self.no_color))
         if status:
             raise typer.Exit(status)
+
+    def commands(self, lines: Iterable[str]) -> None:
+        """Write commands for a CI system, which are escaped where they are made, and begin as no other line may."""
+        if not self.quiet:
+            print("\n".join(lines))
 
     def log(self, line: str) -> None:
         """A line on stderr, under `--verbose`."""
