@@ -6,12 +6,12 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.expected import Expected
+from initctl.diagnosing.expected import LawNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initctl.diagnosing.examination import Examination, Subject
+    from initctl.diagnosing.examination import Examination, Examined
     from initctl.stream.engines import Moments
 
 NORM, BIAS, VARIANCE = "norm", "bias", "running_var"
@@ -27,7 +27,7 @@ _NEARLY_ZERO = 1e-4
 """What biases may begin at instead of 0: JAX's ViT draws them with a standard deviation of 1e-6."""
 
 
-def is_as_made(subject: Subject) -> bool:
+def is_as_made(subject: Examined) -> bool:
     """Whether a norm or a bias holds what it starts from: by its family's law, or else by any that is in use. Complex
     ones are not judged.
     """
@@ -42,13 +42,13 @@ def is_as_made(subject: Subject) -> bool:
     return (subject.is_constant and moments.least in (0, 1)) or (customary is not None and _gives(customary, subject))
 
 
-def _even(moments: Moments) -> Expected:
+def _even(moments: Moments) -> LawNumbers:
     """A law that is even as far as the numbers reach: torch's for a bias, whatever the fan of its weight is."""
     reach = min(moments.largest, _FARTHEST)
-    return Expected(0, reach / sqrt(3), -reach, reach)
+    return LawNumbers(0, reach / sqrt(3), -reach, reach)
 
 
-def _gives(law: Expected, subject: Subject) -> bool:
+def _gives(law: LawNumbers, subject: Examined) -> bool:
     """Whether such numbers may come from `law`."""
     moments = subject.moments
     if law.constant is not None:
@@ -59,7 +59,7 @@ def _gives(law: Expected, subject: Subject) -> bool:
     return is_spread_alike and is_centered_alike and _is_within(law, moments)
 
 
-def _is_within(law: Expected, moments: Moments) -> bool:
+def _is_within(law: LawNumbers, moments: Moments) -> bool:
     slack = _SLACK * law.std
     return moments.least >= law.low - slack and moments.greatest <= law.high + slack
 
@@ -76,7 +76,7 @@ def _bias(examination: Examination) -> Iterator[Fault]:
             yield Fault(subject.name, _said(subject), subject.remedy)
 
 
-def _said(subject: Subject) -> str:
+def _said(subject: Examined) -> str:
     """What it should hold, and what it holds."""
     moments, law = subject.moments, subject.expected
     wanted = f"as {subject.suggestion.initializer} gives it"
@@ -86,7 +86,7 @@ def _said(subject: Subject) -> str:
     return f"is not {wanted}: it holds {moments.least:.3g} {held}"
 
 
-def _is_prior(subject: Subject, examination: Examination) -> bool:
+def _is_prior(subject: Examined, examination: Examination) -> bool:
     """Whether it is a constant of the last layer: how likely each class is before anything is learned."""
     weight = examination.by_name.get(f"{subject.name.removesuffix('bias')}weight")
     return subject.is_constant and weight is not None and weight.role == "head"

@@ -14,7 +14,7 @@ from initctl.statistics import measured
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from initctl.diagnosing.expected import Expected
+    from initctl.diagnosing.expected import LawNumbers
     from initctl.planning.surroundings import Surroundings
     from initctl.statistics import TensorStatistics
     from initctl.stream.engines import Moments
@@ -27,7 +27,7 @@ LAYERS = frozenset({"linear", "conv", "attention", "recurrent", "recurrent_input
 """Roles of matrices whose units must differ from each other."""
 
 
-class Subject(NamedTuple):
+class Examined(NamedTuple):
     """A tensor that was `measured`, what is suggested for it, and the numbers that this gives, if they are known.
 
     `customary` is what torch's own layers start from, which is no fault either, if no preset is for the model.
@@ -35,8 +35,8 @@ class Subject(NamedTuple):
 
     measured: TensorStatistics
     suggestion: Suggestion
-    expected: Expected | None = None
-    customary: Expected | None = None
+    expected: LawNumbers | None = None
+    customary: LawNumbers | None = None
 
     @property
     def tensor(self) -> TensorSpec:
@@ -90,7 +90,7 @@ class Examination:
         self,
         around: Surroundings,
         everything: Sequence[TensorStatistics],
-        subjects: Sequence[Subject],
+        subjects: Sequence[Examined],
         row_suggestions: Sequence[Suggestion],
         *,
         is_trained: bool,
@@ -100,11 +100,11 @@ class Examination:
         self.row_suggestions, self.is_trained, self._threads = row_suggestions, is_trained, threads
 
     @cached_property
-    def sound(self) -> Sequence[Subject]:
+    def sound(self) -> Sequence[Examined]:
         return [subject for subject in self.subjects if subject.is_sound]
 
     @cached_property
-    def by_name(self) -> Mapping[str, Subject]:
+    def by_name(self) -> Mapping[str, Examined]:
         return {subject.name: subject for subject in self.subjects}
 
     @cached_property

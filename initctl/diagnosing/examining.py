@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Finding
 from initctl.diagnosing.diagnosis import Diagnosis
-from initctl.diagnosing.examination import Examination, Subject
+from initctl.diagnosing.examination import Examination, Examined
 from initctl.diagnosing.laws import Laws, torch_laws
 from initctl.diagnosing.remedies import together
 from initctl.diagnosing.training import read
@@ -69,14 +69,14 @@ def diagnosed(
 
 def _subjects(
     around: Surroundings, found: Sequence[TensorStatistics], suggested: Sequence[Suggestion]
-) -> list[Subject]:
+) -> list[Examined]:
     """What each floating-point tensor holds, with what is suggested for all of it."""
     laws, is_of_family = Laws(), all(suggestion.preset for suggestion in suggested)
     customary = {} if is_of_family else torch_laws(around)
     by_name = {suggestion.tensor.name: suggestion for suggestion in suggested if not suggestion.rows}
 
     return [
-        Subject(one, suggestion, laws.of(suggestion), customary.get(one.tensor.name))
+        Examined(one, suggestion, laws.of(suggestion), customary.get(one.tensor.name))
         for one in found
         if (suggestion := by_name.get(one.tensor.name)) and suggestion.role not in _NOT_JUDGED
         if one.tensor.represents_ties and one.tensor.numel and not one.unreadable

@@ -15,7 +15,7 @@ _CUTS_NOTHING = 1e-6
 """Share of a normal law beyond its bounds below which a cut cannot be measured."""
 
 
-class Expected(NamedTuple):
+class LawNumbers(NamedTuple):
     """Numbers of this `mean` and `std`, none below `low` or above `high`. They are `cut` if the bounds are those of a
     law that would reach farther.
     """
@@ -32,15 +32,15 @@ class Expected(NamedTuple):
         return self.mean if self.low == self.high else None
 
 
-def expected(law: AnyLaw) -> Expected | None:
+def expected(law: AnyLaw) -> LawNumbers | None:
     """What `law` gives; None if that is not a matter of mean and spread, or not known here."""
     match law:
         case Constant(value):
-            return Expected(value, 0, value, value)
+            return LawNumbers(value, 0, value, value)
         case Uniform(a, b):
-            return Expected((a + b) / 2, (b - a) / sqrt(12), a, b)
+            return LawNumbers((a + b) / 2, (b - a) / sqrt(12), a, b)
         case Normal(mean, std):
-            return Expected(mean, std)
+            return LawNumbers(mean, std)
         case TruncNormal():
             return _truncated(law)
         case Fused(laws, ends):
@@ -48,19 +48,19 @@ def expected(law: AnyLaw) -> Expected | None:
     return None
 
 
-def _truncated(law: TruncNormal) -> Expected:
+def _truncated(law: TruncNormal) -> LawNumbers:
     """Johnson, Kotz, Balakrishnan: Continuous univariate distributions 1, chapter 13.10.1."""
     low, high = (law.a - law.mean) / law.std, (law.b - law.mean) / law.std
     inside = (erf(high / sqrt(2)) - erf(low / sqrt(2))) / 2
     if law.outside < _CUTS_NOTHING or inside < _CUTS_NOTHING:
-        return Expected(law.mean, law.std)
+        return LawNumbers(law.mean, law.std)
     density_low, density_high = (exp(-z * z / 2) / sqrt(2 * pi) for z in (low, high))
     shift = (density_low - density_high) / inside
     variance = 1 + (low * density_low - high * density_high) / inside - shift * shift
-    return Expected(law.mean + law.std * shift, law.std * sqrt(max(variance, 0)), law.a, law.b, is_cut=True)
+    return LawNumbers(law.mean + law.std * shift, law.std * sqrt(max(variance, 0)), law.a, law.b, is_cut=True)
 
 
-def _mixed(laws: tuple[AnyLaw, ...], sizes: list[int]) -> Expected | None:
+def _mixed(laws: tuple[AnyLaw, ...], sizes: list[int]) -> LawNumbers | None:
     """Of several laws side by side, each with its share of the numbers."""
     parts = [part for law in laws if (part := expected(law))]
     if len(parts) < len(laws):
@@ -69,4 +69,4 @@ def _mixed(laws: tuple[AnyLaw, ...], sizes: list[int]) -> Expected | None:
     mean = sum(share * part.mean for share, part in zip(shares, parts, strict=True))
     square = sum(share * (part.std**2 + part.mean**2) for share, part in zip(shares, parts, strict=True))
     low, high = min(part.low for part in parts), max(part.high for part in parts)
-    return Expected(mean, sqrt(max(square - mean * mean, 0)), low, high)
+    return LawNumbers(mean, sqrt(max(square - mean * mean, 0)), low, high)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from initctl.diagnosing.expected import Expected, expected
+from initctl.diagnosing.expected import LawNumbers, expected
 from initctl.errors import RuleError
 from initctl.initializers import KEEP, REGISTRY, Unfit
 from initctl.planning import bind
@@ -26,9 +26,9 @@ class Laws:
     """What suggestions give; tensors that are alike are looked at once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str, tuple[int, ...]], Expected | None] = {}
+        self._found: dict[tuple[str, str, tuple[int, ...]], LawNumbers | None] = {}
 
-    def of(self, suggestion: Suggestion) -> Expected | None:
+    def of(self, suggestion: Suggestion) -> LawNumbers | None:
         """What the suggested initializer gives; None if it keeps what is there, or if that is not known."""
         tensor = suggestion.tensor
         key = suggestion.initializer, tensor.dtype.name, tensor.shape
@@ -37,7 +37,7 @@ class Laws:
         return self._found[key]
 
 
-def _given(suggestion: Suggestion) -> Expected | None:
+def _given(suggestion: Suggestion) -> LawNumbers | None:
     tensor = suggestion.tensor
     if suggestion.initializer == KEEP or tensor.dtype.kind != "float":
         return None
@@ -48,7 +48,7 @@ def _given(suggestion: Suggestion) -> Expected | None:
         return None
 
 
-def torch_laws(around: Surroundings) -> Mapping[str, Expected]:
+def torch_laws(around: Surroundings) -> Mapping[str, LawNumbers]:
     """What torch's own layers start from, by the names of their tensors."""
     rules = [bind(rule) for rule in read_preset(_TORCH).rules]
     found = ((action.tensor.name, expected(action.law)) for action in decide(rules, around).actions)

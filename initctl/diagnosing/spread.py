@@ -12,7 +12,7 @@ from initctl.diagnosing.values import is_lost, is_near_overflow
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from initctl.diagnosing.examination import Examination, Subject
+    from initctl.diagnosing.examination import Examination, Examined
 
 _FROM_LAW = 1.5
 """How many times the spread of a family's law, or what part of it, is far."""
@@ -61,7 +61,7 @@ def _small(examination: Examination) -> Iterator[Fault]:
             yield Fault(subject.name, f"has a spread that is too small: {_said(subject, usual)}", subject.remedy)
 
 
-def _random(examination: Examination) -> Iterator[Subject]:
+def _random(examination: Examination) -> Iterator[Examined]:
     """Subjects whose spread can be judged: there are enough numbers, and the law of a family is known."""
     for subject in examination.sound:
         is_known = subject.expected is not None or not subject.is_of_family
@@ -71,7 +71,7 @@ def _random(examination: Examination) -> Iterator[Subject]:
             yield subject
 
 
-def _usual(subject: Subject) -> _Range | None:
+def _usual(subject: Examined) -> _Range | None:
     """The spreads that are no fault: near that of the family's law, or not far from any that is used for such fans."""
     law = subject.expected
     if subject.is_of_family:
@@ -84,7 +84,7 @@ def _usual(subject: Subject) -> _Range | None:
     return _Range(low / _BELOW, high * _ABOVE, f"laws for its fans give {low:.3g} to {high:.3g}")
 
 
-def _by_fans(subject: Subject) -> list[float]:
+def _by_fans(subject: Examined) -> list[float]:
     """What Xavier, LeCun and Kaiming give, and what is suggested, and torch's own."""
     fans = subject.tensor.fans
     if not fans or not prod(fans):
@@ -93,13 +93,13 @@ def _by_fans(subject: Subject) -> list[float]:
     return [*given, sqrt(2 / sum(fans)), *(sqrt(gain / fan) for fan in fans for gain in (1, 2))]
 
 
-def _said(subject: Subject, usual: _Range) -> str:
+def _said(subject: Examined, usual: _Range) -> str:
     std, fans = subject.moments.std, subject.tensor.fans
     gain = "" if subject.is_of_family or not fans else f" (gain {std * sqrt(fans.fan_in):.3g} at fan_in {fans.fan_in})"
     return f"its standard deviation is {std:.3g}{gain}, and {usual.source}"
 
 
-def _noise(subject: Subject) -> float:
+def _noise(subject: Examined) -> float:
     """What chance may multiply a standard deviation by."""
     return 1 + _NOISE / sqrt(2 * subject.moments.numbers)
 
@@ -147,7 +147,7 @@ def _depth(examination: Examination) -> Iterator[Fault]:
             yield Fault(subject.name, message, subject.remedy)
 
 
-def _chain(examination: Examination) -> Sequence[tuple[Subject, float]]:
+def _chain(examination: Examination) -> Sequence[tuple[Examined, float]]:
     """Layers with their spread by the one that keeps the signal; none if there is a norm, or anything but layers."""
     if not {subject.role for subject in examination.subjects} <= {"linear", "conv", "head", "bias"}:
         return ()

@@ -14,7 +14,7 @@ from initctl.planning.advice.averages import COPIES
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from initctl.diagnosing.examination import Examination, Subject
+    from initctl.diagnosing.examination import Examination, Examined
 
 _EMBEDDING = "embedding"
 _COMPARED = frozenset({*LAYERS, _EMBEDDING, "head"})
@@ -35,7 +35,7 @@ def _constant(examination: Examination) -> Iterator[Fault]:
             yield Fault(subject.name, "is all zero" if not value else f"holds {value:g} everywhere", subject.remedy)
 
 
-def _must_vary(subject: Subject) -> bool:
+def _must_vary(subject: Examined) -> bool:
     """Whether a tensor has units that a constant makes alike, and neither its law nor its name says that it is one."""
     rows, columns = (*subject.tensor.shape, 1, 1)[:2]
     is_lawful = subject.expected is not None and subject.expected.constant is not None
@@ -89,10 +89,10 @@ def _identical(examination: Examination) -> Iterator[Fault]:
             yield Fault(other.name, f"holds the same numbers as {shown(first.name)}", other.remedy)
 
 
-def _alike(examination: Examination) -> list[Subject]:
+def _alike(examination: Examination) -> list[Examined]:
     """Tensors of one shape with the same moments, of which no file says that they are one."""
     sure = {name for tie in examination.around.ties if tie.sure for name in (tie.left_out, tie.kept)}
-    candidates: list[tuple[Hashable, Subject]] = [
+    candidates: list[tuple[Hashable, Examined]] = [
         ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
         for subject in examination.sound
         if subject.role in _COMPARED and not subject.is_constant and not subject.is_vector

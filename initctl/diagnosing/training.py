@@ -10,7 +10,7 @@ from initctl.grouping import grouped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.diagnosing.examination import Subject
+    from initctl.diagnosing.examination import Examined
 
 _MOST = 0.5
 _FLOAT32 = 32
@@ -35,7 +35,7 @@ class _Kind(NamedTuple):
     is_telling: bool
 
     @classmethod
-    def of(cls, noun: str, subjects: Sequence[Subject]) -> _Kind:
+    def of(cls, noun: str, subjects: Sequence[Examined]) -> _Kind:
         """Norms of less than float32 may stay at 1, since steps are too small for them; biases leave 0 in any dtype."""
         is_telling = any(subject.role == BIAS or subject.tensor.dtype.bits >= _FLOAT32 for subject in subjects)
         return cls(noun, len(subjects), sum(not is_as_made(subject) for subject in subjects), is_telling)
@@ -52,7 +52,7 @@ class _Kind(NamedTuple):
         return f"{self.number - self.moved:,} of {self.number:,} {self.noun}"
 
 
-def read(subjects: Sequence[Subject], *, given: bool | None) -> Reading:
+def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     """What `given` says; or else trained, if most norms and most biases are not as they were made.
 
     Training moves both, and a mistake hardly ever does. If there are neither, weights are taken for fresh.

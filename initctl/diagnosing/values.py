@@ -10,7 +10,7 @@ from initctl.diagnosing.examination import ABSURD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initctl.diagnosing.examination import Examination, Subject
+    from initctl.diagnosing.examination import Examination, Examined
 
 _FLOAT16 = 65504
 _HALF = 0.5
@@ -39,11 +39,11 @@ def _absurd(examination: Examination) -> Iterator[Fault]:
             yield Fault(subject.name, message, subject.remedy)
 
 
-def is_near_overflow(subject: Subject) -> bool:
+def is_near_overflow(subject: Examined) -> bool:
     return subject.tensor.dtype.name == "float16" and subject.moments.largest > _HALF * _FLOAT16
 
 
-def is_lost(subject: Subject) -> bool:
+def is_lost(subject: Examined) -> bool:
     """Whether most numbers other than 0 are smaller than the normal ones of the dtype."""
     return subject.moments.subnormal > _HALF * (subject.moments.numbers - subject.moments.zeros)
 
