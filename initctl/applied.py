@@ -77,10 +77,11 @@ class Applied(Displayed):
 
     def summary(self) -> Report:
         """How much was filled, and where the result is."""
-        return [self.plan.summary(is_done=True), _written(self)]
+        return [self.plan.summary(is_done=True), written_text(self)]
 
 
-def _written(applied: Applied) -> str:
+def written_text(applied: Applied) -> str:
+    """Where the result is, how many files it has, and what it does not hold any more."""
     if not applied.files:
         return f"{shown(applied.output)}: nothing to change, left as it is"
     wrote = f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"

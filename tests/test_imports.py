@@ -26,6 +26,7 @@ LAYERS = (
     {"cli"},
     {"demo"},
     {"__init__", "api"},
+    {"page"},
     {"applied"},
     {"request"},
     {"manifest", "diagnosing"},

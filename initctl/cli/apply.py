@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, DIFF, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, DIFF, HTML, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import Ended, heed_signals, ignore_signals
 from initctl.display.tables import count
@@ -67,6 +67,7 @@ def apply(
         None, "--report", metavar="FILE", help="Also write to FILE what was done, with digests, for verify --report."
     ),
     unfold: bool = UNFOLD,
+    html: str | None = HTML,
     out: Output,
 ) -> None:
     """Initialize tensors and write the checkpoint.
@@ -81,7 +82,7 @@ def apply(
     started = time.monotonic()
     if report is not None:
         _check_place(report)
-    is_measured = diff or report is not None
+    is_measured = diff or report is not None or html is not None
     with out.events("measuring, writing" if is_measured else "writing") as said:
         changes = _Changes(out, said, digest=report is not None)
         applied = initctl.apply(
@@ -98,6 +99,7 @@ def apply(
     ignore_signals()
     out.warn(applied.warnings)
     out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
+    out.page(html, lambda pages: pages.applied_page(applied, changes.found), is_done=True)
     if report is not None:
         _write_report(report, applied, changes.found, out)
     if diff:

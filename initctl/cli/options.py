@@ -25,6 +25,15 @@ def written(text: str | None) -> int | str | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _LONGEST else text
 
 
+def place_of_page(path: str | None) -> str | None:
+    """`path`, once it is known that a page can be written there: before any work is done for it."""
+    if path is not None:
+        from initctl.page import check_replaceable
+
+        check_replaceable(path)
+    return path
+
+
 def flag(*names: str, text: str) -> Any:  # noqa: ANN401 - what a parameter has as its default
     """An option that is given or not."""
     return typer.Option(False, *names, help=text)  # noqa: FBT003
@@ -44,6 +53,13 @@ SAVED_PLAN = typer.Option(
     None, "--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."
 )
 DIFF = flag("--diff", text="Show what tensors hold before and after, in numbers.")
+HTML = typer.Option(
+    None,
+    "--html",
+    metavar="FILE",
+    callback=place_of_page,
+    help="Also write FILE: one page for a browser, with charts, that fetches nothing.",
+)
 UNFOLD = flag("--all", text="List every tensor; do not fold layer numbers.")
 
 

@@ -14,6 +14,7 @@ from initctl.cli.signals import ignore_signals
 from initctl.cli.streams import complain, say
 from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import count
+from initctl.errors import InitctlError, UncertainError
 from initctl.events import Chosen, Committed, Progress
 from initctl.integers import counting
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from initctl.display.tables import Report
     from initctl.errors import Problem
     from initctl.events import Event
+    from initctl.page.content import Page
     from initctl.planning import Plan
 
 
@@ -44,12 +46,30 @@ class Output:
 
     def __post_init__(self) -> None:
         self.warnings: list[Problem] = []
+        self.failure: InitctlError | None = None
 
     def warn(self, warnings: Sequence[Problem]) -> None:
         """Tell `warnings` at once; a JSON document lists them too."""
         self.warnings += warnings
         for warning in warnings:
             complain("warning", warning)
+
+    def page(self, path: str | None, page: Callable[[Any], Page], *, is_done: bool = False) -> None:
+        """Write what `page` makes with the package `initctl.page` to the file `path`, if that is given.
+
+        If it cannot be written, the result is shown all the same, and then the command ends with the status of that;
+        with 7 if its work `is_done`, and stays.
+        """
+        if path is None:
+            return
+        from initctl import page as pages
+
+        try:
+            pages.write_page(page(pages), path)
+        except InitctlError as error:
+            self.failure = UncertainError(*error.problems) if is_done else error
+            for problem in error.problems:
+                complain("error", problem)
 
     def result(
         self,
@@ -60,13 +80,14 @@ class Output:
         holds: bool = True,
     ) -> None:
         """Write the result of `command`: one JSON document or a report, as the flags say. If a check does not hold, the
-        command ends with status 1.
+        command ends with status 1; if a page could not be written, with the status of that.
         """
-        status = 0 if holds else 1
+        status = self.failure.exit_status if self.failure else 0 if holds else 1
         if self.json:
             from initctl.cli.envelope import document
 
-            say(document(command, data(), exit_code=status, warnings=self.warnings), sys.stdout)
+            errors = self.failure.problems if self.failure else ()
+            say(document(command, data(), exit_code=status, warnings=self.warnings, errors=errors), sys.stdout)
         elif not self.quiet:
             print(rendered(report(), sys.stdout, color=not self.no_color))
         if status:

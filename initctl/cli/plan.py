@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, DIFF, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, DIFF, HTML, UNFOLD, RuleOptions, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
+
+if TYPE_CHECKING:
+    from initctl.manifest import Changes
 
 
 @grouped
@@ -22,11 +27,13 @@ def plan(
     emit_recipe: bool = flag("--emit-recipe", text="Print all rules that count as one recipe, not the plan."),
     diff: bool = DIFF,
     unfold: bool = UNFOLD,
+    html: str | None = HTML,
     out: Output,
 ) -> None:
     """Show what apply would do, to the tensor.
 
-    No checkpoint is written. No tensor is read, except by --diff, which also computes what the rules give.
+    No checkpoint is written. No tensor is read, except for --diff and --html, which show what the rules
+    give, too.
 
     Example: initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02'
     """
@@ -38,12 +45,15 @@ def plan(
     out.warn(made.warnings)
     if save is not None:
         made.save(save, overwrite=force)
+    changes: Changes | None = None
+    if diff or html is not None:
+        with out.events("measuring") as on_event:
+            changes = initctl.changes(made, threads=out.threads, on_event=on_event)
+    out.page(html, lambda pages: pages.plan_page(changes))
     if emit_recipe:
         recipe = made.recipe()
         out.result("plan", lambda: {**made.to_json(), "recipe": recipe}, recipe.rstrip)
-    elif diff:
-        with out.events("measuring") as on_event:
-            changes = initctl.changes(made, threads=out.threads, on_event=on_event)
-        out.result("plan", lambda: {**made.to_json(), **changes.to_json()}, lambda: changes.report(unfold=unfold))
+    elif shown := changes if diff else None:
+        out.result("plan", lambda: {**made.to_json(), **shown.to_json()}, lambda: shown.report(unfold=unfold))
     else:
         out.result("plan", made.to_json, lambda: made.report(unfold=unfold))

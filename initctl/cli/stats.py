@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, COMPONENT, ROOT, UNFOLD, flag, grouped
+from initctl.cli.options import CHECKPOINT, COMPONENT, HTML, ROOT, UNFOLD, flag, grouped
 from initctl.cli.output import Output
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def stats(
     digest: bool = flag("--digest", text="Also the SHA-256 of each tensor's bytes."),
     by_layer: bool = flag("--by-layer", text="Show how spread and norm change with depth."),
     unfold: bool = UNFOLD,
+    html: str | None = HTML,
     out: Output,
 ) -> None:
     """Show what tensors hold, in numbers.
@@ -48,4 +49,5 @@ def stats(
     def report() -> Report:
         return found.by_layer() if by_layer else found.report(unfold=unfold)
 
+    out.page(html, lambda pages: pages.statistics_page(found))
     out.result("stats", found.to_json, report)

@@ -4,6 +4,7 @@ staging.py        a file or a directory on its way to its target
 patching.py       an existing file, overwritten where its bytes lie
 reserving.py      room on the disk: blocks shared with the source, or reserved
 copying.py        bytes from file to file, moved by the kernel where it can
+places.py         where output can go
 exchange.py       two paths swapped in one step
 undisturbed.py    steps that a signal must not cut in two
 tree.py           what lies below a directory
@@ -13,6 +14,7 @@ failure.py        what the operating system refused, as an error of this package
 from initctl.commit.copying import copy_range, read_into, start_writeback, write_all, write_over_zeros
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
+from initctl.commit.places import check_parent, is_open_stream
 from initctl.commit.reserving import reserve, share
 from initctl.commit.staging import NewFile, StagedDirectory, StagedFile, write_file
 from initctl.commit.tree import tree
@@ -22,7 +24,9 @@ __all__ = [
     "PatchedFile",
     "StagedDirectory",
     "StagedFile",
+    "check_parent",
     "copy_range",
+    "is_open_stream",
     "read_into",
     "reserve",
     "share",

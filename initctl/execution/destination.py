@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.commit import tree
+from initctl.commit import check_parent, is_open_stream, tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _READ_AND_WRITE = 0o666
 _READ = 0o444
-_STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
-"""Paths of the process's own open files, which must not be replaced."""
 _ATTEMPTS = 100
 """Attempts to list a directory that another process keeps replacing."""
 _ELSEWHERE = "write to another file with -o"
@@ -42,14 +40,9 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     not a checkpoint stays unless `overwrite` is true, and everything if it is false.
     """
     path = os.path.realpath(output)
-    parent = os.path.dirname(path)
-    if os.path.abspath(output).startswith(_STREAMS):
+    if is_open_stream(output):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name one"))
-    if os.path.exists(parent) and not os.path.isdir(parent):
-        raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))
-    if not os.path.isdir(parent):
-        message = f"{shown(output)}: the directory {shown(parent)} does not exist"
-        raise StorageError(Problem("output.parent", message, "create it first"))
+    check_parent(path, output)
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
         raise UsageError(Problem("output.inside", f"{shown(output)}: is inside the input", "name a place outside"))
     if not os.path.lexists(path):

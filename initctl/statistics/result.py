@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.display.blocks import blocks
-from initctl.display.folding import FOLDED_ABOVE, Folded, fold
+from initctl.display.folding import FOLDED_ABOVE, fold
 from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.statistics.histogram import Histogram
+from initctl.statistics.layers import Layers, layers
 from initctl.stream.engines import Moments
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class _Group(NamedTuple):
         else:
             histogram = Histogram.merged(member.histogram for member in self.members)
         drawn = histogram.drawn() if histogram else ""
-        return self.name, *kind, *_numbers(moments), drawn, _besides(moments)
+        return self.name, *kind, *_numbers(moments), drawn, besides(moments)
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,13 +68,7 @@ class Statistics(Displayed):
 
     def by_layer(self) -> Report:
         """How the spread and the norm of tensors that only layer numbers tell apart change with depth."""
-        series: dict[tuple[str | None, ...], dict[tuple[int, ...], TensorStatistics]] = defaultdict(dict)
-        for found in self.tensors:
-            ((names, _),) = fold([(found.tensor.name, None)])
-            numbers = tuple(min(places) for places in names.numbers)
-            if numbers and found.moments.finite:
-                series[names.template][numbers] = found
-        rows = [_layers(template, layers) for template, layers in series.items() if len(layers) > 1]
+        rows = list(map(_layers_row, layers(self.tensors)))
         if not rows:
             return ["no two tensors differ by layer numbers only", *self._digests()]
         return [Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to")), *self._digests()]
@@ -94,27 +88,26 @@ class Statistics(Displayed):
             yield _Group(names.shown(), [by_name[name] for name in names.names()])
 
 
-def _layers(template: Sequence[str | None], layers: dict[tuple[int, ...], TensorStatistics]) -> tuple[str, ...]:
-    names = Folded(tuple(template), tuple(map(frozenset, zip(*layers, strict=True))))
-    in_order = [layers[numbers].moments for numbers in sorted(layers)]
+def _layers_row(found: Layers) -> tuple[str, ...]:
+    in_order = [layer.moments for layer in found.tensors]
     cells: list[str] = []
     for values in ([moments.std for moments in in_order], [moments.l2 for moments in in_order]):
         step = -(-len(values) // _DEEPEST)
-        cells += (blocks(values[::step]), _number(values[0]), _number(values[-1]))
-    return names.shown(), str(len(layers)), *cells
+        cells += (blocks(values[::step]), number(values[0]), number(values[-1]))
+    return found.names.shown(), str(len(in_order)), *cells
 
 
 def _numbers(moments: Moments) -> tuple[str, ...]:
     if not moments.finite:
         return ("-",) * 4
-    return tuple(map(_number, (moments.mean, moments.std, moments.least, moments.greatest)))
+    return tuple(map(number, (moments.mean, moments.std, moments.least, moments.greatest)))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _besides(moments: Moments) -> str:
+def besides(moments: Moments) -> str:
     """What is out of the ordinary, in words."""
     counts: Iterable[tuple[int, str]] = (
         (moments.nan, "NaN"),
@@ -122,4 +115,4 @@ def _besides(moments: Moments) -> str:
         (moments.zeros, "zero" if moments.zeros == 1 else "zeros"),
         (moments.subnormal, "subnormal"),
     )
-    return ", ".join(f"{number:,} {word}" for number, word in counts if number)
+    return ", ".join(f"{amount:,} {word}" for amount, word in counts if amount)

@@ -27,11 +27,11 @@ RULES = {
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {*OUTPUT, "--plan", "--diff", "--report", "--all", *RESET, *RULES, *FACE}),
-        ("plan", {"--save", "--force", "--emit-recipe", "--diff", "--all", *RESET, *RULES, *FACE}),
+        ("apply", {*OUTPUT, "--plan", "--diff", "--report", "--html", "--all", *RESET, *RULES, *FACE}),
+        ("plan", {"--save", "--force", "--emit-recipe", "--diff", "--html", "--all", *RESET, *RULES, *FACE}),
         ("verify", {"--plan", "--against", "--sample", "--report", "--all", *RESET, *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
-        ("stats", {"--all", "--digest", "--by-layer", *WHERE, *FACE}),
+        ("stats", {"--all", "--html", "--digest", "--by-layer", *WHERE, *FACE}),
         ("suggest", {"--activation", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),

@@ -1,0 +1,86 @@
+"""What a page is made of: plain data, whose texts are escaped when it is rendered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Fact(NamedTuple):
+    """A number or a word that sums the page up, and what it is of."""
+
+    name: str
+    value: str
+
+
+class Drawing(NamedTuple):
+    """A path of SVG in a cell of a table. `before` is the path of what was there earlier, which hangs below it."""
+
+    path: str
+    before: str = ""
+
+
+class Column(NamedTuple):
+    """The first column of a table names its rows. Numbers are aligned to the right; drawings are not sorted."""
+
+    title: str
+    kind: Literal["name", "text", "number", "drawing"] = "text"
+
+
+class Table(NamedTuple):
+    """Rows of one cell for each column. Programs and screen readers get from it all that charts show."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str | Drawing]]
+    note: str = ""
+
+
+class Chart(NamedTuple):
+    """A series of numbers as a line, drawn from 0 to the largest; `caption` says in words what the line shows."""
+
+    title: str
+    caption: str
+    line: str
+    before: str = ""
+
+
+class Charts(NamedTuple):
+    """Small charts of one kind, side by side."""
+
+    title: str
+    charts: Sequence[Chart]
+    note: str = ""
+
+
+class Entry(NamedTuple):
+    """One item of a list that opens: a rule, a finding, a warning. `kind` colors its badge."""
+
+    badge: str
+    title: str
+    aside: str = ""
+    details: Sequence[Fact] = ()
+    kind: Literal["plain", "info", "warning", "error"] = "plain"
+
+
+class Entries(NamedTuple):
+    """A list of entries, such as all rules."""
+
+    title: str
+    entries: Sequence[Entry]
+    note: str = ""
+
+
+Section = Table | Charts | Entries
+
+
+class Page(NamedTuple):
+    """All that a page shows. `command` made it, `subject` is the path of what it is about."""
+
+    command: str
+    subject: str
+    facts: Sequence[Fact]
+    sections: Sequence[Section]
+    summary: str = ""

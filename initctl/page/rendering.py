@@ -1,0 +1,63 @@
+"""Content → HTML: one document with its style and its script in it, and a policy that lets nothing else run or load."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from initctl.page.content import Table
+from initctl.page.drawing import HEIGHT, WIDTH
+
+if TYPE_CHECKING:
+    from initctl.page.content import Page
+
+_AT_ONCE = 12
+"""Charts that are shown at once; the others open."""
+
+
+def html(page: Page) -> str:
+    """`page` as a document. Every text in it is escaped: nothing that a file calls itself is markup or code."""
+    style, script = _own("page.css") + _alignment(page), _own("page.js")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters["breaking"] = _breaking
+    return environment.from_string(_own("page.html")).render(
+        page=page,
+        style=Markup(style),  # noqa: S704 - of this package, as the script is
+        script=Markup(script),  # noqa: S704
+        policy=_policy(style, script),
+        at_once=_AT_ONCE,
+        width=WIDTH,
+        height=HEIGHT,
+    )
+
+
+def _breaking(name: str) -> Markup:
+    """`name`, which may go on in a new line after each dot."""
+    return escape(name).replace(".", Markup(".<wbr>"))
+
+
+def _own(name: str) -> str:
+    return files("initctl.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _alignment(page: Page) -> str:
+    """The style that aligns numbers to the right: a class for each cell would make the page longer by a fifth."""
+    return "".join(
+        f"#section-{place}-table tr > :nth-child({number}) {{ text-align: right; }}\n"
+        for place, section in enumerate(page.sections, 1)
+        if isinstance(section, Table)
+        for number, column in enumerate(section.columns, 1)
+        if column.kind == "number"
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """What a browser may do with the page: run this script, apply this style, and nothing else."""
+    digests = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
+    allowed = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:".format(*digests)
+    return f"{allowed}; base-uri 'none'; form-action 'none'"

@@ -1,0 +1,94 @@
+"""`--html FILE`: a page beside the report; and if it cannot be written, nothing else is lost."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.cli.checkpoints import checkpoint
+from tests.cli.processes import messages, shell
+from tests.cli.test_hostile_names import HOSTILE, SHOWN
+from tests.hostile import is_safe
+from tests.page.documents import Document
+from tests.page.test_rendering import MARKUP
+
+COMMANDS = {
+    "stats": ("stats", "m.safetensors"),
+    "plan": ("plan", "m.safetensors", "-r", "*=normal"),
+    "apply": ("apply", "m.safetensors", "-o", "out.safetensors", "-r", "*=normal"),
+}
+
+
+@pytest.fixture
+def weights(folder):
+    torch.manual_seed(0)
+    names = [f"layers.{layer}.{name}" for layer in range(3) for name in ("fc.weight", "norm.weight")]
+    save_file({name: torch.randn(20, 30) for name in names} | {"fc.bias": torch.zeros(3)}, folder / "m.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
+class TestEveryCommand:
+    def test_writes_one_page_beside_its_report(self, weights, call, arguments):
+        plain = call(*arguments)
+        done = call(*arguments, "--html", "p.html")
+        assert (done.status, done.out, done.err) == (0, plain.out, "")
+        document = Document((weights / "p.html").read_text())
+        assert document.fetched == []
+        heading, *rows = document.rows
+        assert heading[0] == "tensor"
+        assert [row[0] for row in rows] == sorted(load_file("m.safetensors"))
+
+    def test_shows_hostile_names_as_they_are_shown_everywhere(self, folder, call, arguments):
+        names = [*HOSTILE, *MARKUP.values()]
+        checkpoint(folder / "m.safetensors", dict.fromkeys(names, ("F32", (2, 2))))
+        assert call(*arguments, "--html", "p.html").status == 0
+        text = (folder / "p.html").read_text()
+        assert is_safe(text.replace("::add", ""))
+        document = Document(text)
+        shown = [SHOWN.get(name, name).replace(r":\x3a", "::") for name in names]
+        assert {row[0] for row in document.rows[1:]} >= set(shown) - {"javascript:alert(1)"}
+        assert len(document.named("script")) == 1
+        assert not document.named("img")
+
+    @pytest.mark.parametrize("place", ["none/p.html", "m.safetensors/p.html", "."])
+    def test_refuses_a_place_that_cannot_be_written_before_it_begins(self, weights, call, arguments, place):
+        done = call(*arguments, "--html", place)
+        assert (done.status, done.out) == (5, "")
+        assert len(messages(done.err)) == 1
+        assert done.err.startswith(f"initctl: error: {place}: ")
+        assert not (weights / "out.safetensors").exists()
+
+    def test_refuses_to_replace_another_kind_of_file(self, weights, call, arguments):
+        before = (weights / "m.safetensors").read_bytes()
+        done = call(*arguments, "--html", "m.safetensors")
+        assert done.status == 6
+        assert "m.safetensors: exists and is not a page" in done.err
+        assert (weights / "m.safetensors").read_bytes() == before
+
+
+SMALL = "ulimit -f 4; "
+"""No file may grow beyond 4 kB: the checkpoint has room, and the page has not."""
+
+
+class TestAPageThatCannotBeWrittenToItsEnd:
+    def test_leaves_the_report(self, net, call):
+        plain = call("stats", "net.safetensors")
+        done = shell(f"{SMALL} initctl stats net.safetensors --html p.html")
+        assert (done.status, done.out) == (5, plain.out)
+        assert done.err == "initctl: error: p.html: cannot be written: File too large\n"
+        assert not net.with_name("p.html").exists()
+
+    def test_leaves_the_data(self, net, call):
+        plain = call("stats", "net.safetensors", "--json").document
+        document = shell(f"{SMALL} initctl stats net.safetensors --html p.html --json").document
+        assert (document["exit_code"], document["status"]) == (5, "error")
+        assert document["data"] == plain["data"]
+        assert [error["code"] for error in document["errors"]] == ["storage.failed"]
+
+    def test_leaves_the_result_which_the_status_says(self, net, call):
+        done = shell(f"{SMALL} initctl apply net.safetensors -o out.safetensors -r '*.weight=ones' --html p.html")
+        assert done.status == 7
+        assert done.out.endswith("wrote out.safetensors (1 file)\n")
+        assert (load_file(net.with_name("out.safetensors"))["fc1.weight"] == 1).all()
