@@ -58,7 +58,7 @@ def _shares(histogram: Histogram, low: float, high: float) -> NDArray[np.float64
     )  # no difference is infinite
     if first == last:
         place = int(BARS * (first - low) / (high - low)) if low < high else BARS // 2
-        return np.bincount([min(place, BARS - 1)], [1.0], BARS)
+        return np.asarray(np.eye(BARS)[min(place, BARS - 1)])
     edges, own = np.linspace(low, high, BARS + 1), np.linspace(first, last, len(histogram.counts) + 1)
     filled = np.interp(edges, own, [0, *np.cumsum(histogram.counts)])
     return np.asarray(np.diff(filled))
