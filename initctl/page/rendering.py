@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from initctl.page.content import Table
 from initctl.page.drawing import HEIGHT, WIDTH
@@ -16,8 +17,10 @@ from initctl.page.drawing import HEIGHT, WIDTH
 if TYPE_CHECKING:
     from initctl.page.content import Page
 
-_AT_ONCE = 12
-"""Charts that are shown at once; the others open."""
+_AT_ONCE = {"charts_at_once": 12, "rows_at_once": 500}
+"""What is shown before the rest is asked for."""
+_PARTS = re.compile(r".{9,}?\.|.+", re.DOTALL)
+"""Parts of a name: from one dot to another, and of some length."""
 
 
 def html(page: Page) -> str:
@@ -30,15 +33,15 @@ def html(page: Page) -> str:
         style=Markup(style),  # noqa: S704 - of this package, as the script is
         script=Markup(script),  # noqa: S704
         policy=_policy(style, script),
-        at_once=_AT_ONCE,
+        **_AT_ONCE,
         width=WIDTH,
         height=HEIGHT,
     )
 
 
 def _breaking(name: str) -> Markup:
-    """`name`, which may go on in a new line after each dot."""
-    return escape(name).replace(".", Markup(".<wbr>"))
+    """`name`, escaped, which may go on in a new line after some of its dots."""
+    return Markup("<wbr>").join(_PARTS.findall(name))
 
 
 def _own(name: str) -> str:

@@ -57,6 +57,20 @@ def test_a_table_is_complete_without_the_script():
     assert document.rows == [["tensor", "std"], ["a.b", "1"], ["c", "2"]]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("model.layers.0.self_attn.q_proj.weight", "model.layers.<wbr>0.self_attn.<wbr>q_proj.weight"),
+        ("a.b.c", "a.b.c"),
+        ("long_enough.<b>", "long_enough.<wbr>&lt;b&gt;"),
+        ("", ""),
+    ],
+)
+def test_a_name_may_go_on_in_a_new_line_after_some_dots(name, shown):
+    table = Table("All", [Column("tensor", "name")], [[name]])
+    assert f"<tr><th scope=row>{shown}\n" in html(Page("stats", "m", [], [table]))
+
+
 def test_a_drawing_shows_what_was_before_behind_what_is():
     table = Table("All", [Column("tensor", "name"), Column("", "drawing")], [["a", Drawing("M1 1", "M2 2")]])
     assert Document(html(Page("plan", "m", [], [table]))).paths == ["M2 2", "M1 1"]

@@ -55,7 +55,8 @@ class Opened:
     def column(self, number: int) -> list[str]:
         """The texts of a column, of the rows that are shown."""
         return self.page.evaluate(
-            "number => [...document.querySelectorAll('tbody tr:not([hidden])')].map(r => r.cells[number].textContent)",
+            "number => [...document.querySelectorAll('tbody tr')].filter(row => row.offsetParent)"
+            ".map(row => row.cells[number].textContent)",
             number,
         )
 
@@ -85,19 +86,21 @@ def open_page(browser: Browser):
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory) -> dict[str, Path]:
-    """A page of each kind, by name: `stats` and `plan` of a small network with layers, and `hostile` names."""
+    """Pages by name: `stats` and `plan` of a small network with layers, `hostile` names, a `long` list of tensors."""
     folder = tmp_path_factory.mktemp("pages")
     torch.manual_seed(0)
     weights = {f"layers.{n}.{name}.weight": torch.randn(6, 5) * (n + 1) for n in range(12) for name in ("q", "v")}
     save_file(weights | {"norm.weight": torch.ones(5), "odd": torch.tensor([torch.nan, 0])}, folder / "net.safetensors")
     names = [*HOSTILE, *MARKUP.values(), *(f"layers.{n}.<svg onload=alert(1)>" for n in range(2)), "long" * 99]
     save_file({name: torch.randn(3, 3) for name in names}, folder / "hostile.safetensors")
+    save_file({f"layers.{n}.w": torch.full((2,), float(n)) for n in range(1200)}, folder / "long.safetensors")
     rules = ["*=normal:std=sqrt(2/fan_in) where ndim == 2", "norm.weight=keep", "layers.0.q.weight[0:2]=zeros"]
     plan = initctl.plan(folder / "net.safetensors", rules=rules)
     made = {
         "stats": statistics_page(initctl.stats(folder / "net.safetensors")),
         "plan": plan_page(initctl.changes(plan)),
         "hostile": statistics_page(initctl.stats(folder / "hostile.safetensors")),
+        "long": statistics_page(initctl.stats(folder / "long.safetensors")),
     }
     for name, page in made.items():
         write_page(page, str(folder / f"{name}.html"))

@@ -110,6 +110,36 @@ class TestFiltering:
         assert len(opened.column(TENSOR)) == 12
 
 
+class TestALongTable:
+    @pytest.fixture
+    def opened(self, pages, open_page):
+        with open_page(pages["long"]) as opened:
+            yield opened
+
+    def test_shows_its_first_rows_until_it_is_asked_for_all(self, opened):
+        status = opened.page.get_by_role("status")
+        assert len(opened.column(TENSOR)) == 500
+        assert status.inner_text() == "1,200 of 1,200 rows, the first 500 shown"
+        opened.page.get_by_role("button", name="Show all rows").click()
+        assert len(opened.column(TENSOR)) == 1200
+        assert status.inner_text() == "1,200 of 1,200 rows"
+        assert not opened.page.get_by_role("button", name="Show all rows").is_visible()
+
+    def test_sorts_and_filters_all_rows(self, opened):
+        opened.page.get_by_role("button", name="mean").click(click_count=2)
+        assert opened.column(MEAN)[:2] == ["1199", "1198"]
+        opened.page.get_by_role("searchbox").fill("layers.11*")
+        assert len(opened.column(TENSOR)) == 111
+        assert opened.page.get_by_role("status").inner_text() == "111 of 1,200 rows"
+        assert not opened.page.get_by_role("button", name="Show all rows").is_visible()
+        opened.page.get_by_role("searchbox").fill("")
+        assert len(opened.column(TENSOR)) == 500
+
+    def test_is_printed_to_its_end(self, opened):
+        opened.page.emulate_media(media="print")
+        assert len(opened.column(TENSOR)) == 1200
+
+
 class TestTheKeyboard:
     def test_reaches_everything_in_order(self, pages, open_page):
         with open_page(pages["plan"]) as opened:
@@ -159,8 +189,8 @@ def test_hostile_names_are_shown_and_do_nothing(pages, open_page):
 
 
 def test_without_a_script_the_table_is_there_and_no_control_that_does_nothing(pages, open_page):
-    with open_page(pages["stats"], java_script_enabled=False) as opened:
-        assert opened.page.locator("tbody tr").count() == 26
+    with open_page(pages["long"], java_script_enabled=False) as opened:
+        assert opened.page.locator("tbody tr").count() == 1200
         assert opened.page.locator("tbody tr").last.is_visible()
         assert not opened.page.get_by_label("Filter").is_visible()
         assert opened.page.locator("thead button").count() == 0
