@@ -13,14 +13,15 @@ from markupsafe import Markup
 
 from initctl.page.content import Table
 from initctl.page.drawing import HEIGHT, WIDTH
+from initctl.version import __version__
 
 if TYPE_CHECKING:
     from initctl.page.content import Page
 
 _AT_ONCE = {"charts_at_once": 12, "rows_at_once": 500}
 """What is shown before the rest is asked for."""
-_PARTS = re.compile(r".{9,}?\.|.+", re.DOTALL)
-"""Parts of a name: from one dot to another, and of some length."""
+_PARTS = re.compile(r".{9,}?\.(?:\d+\.)*|.+", re.DOTALL)
+"""Parts of a name: from one dot to another, of some length, and with the number of the layer."""
 
 
 def html(page: Page) -> str:
@@ -33,6 +34,7 @@ def html(page: Page) -> str:
         style=Markup(style),  # noqa: S704 - of this package, as the script is
         script=Markup(script),  # noqa: S704
         policy=_policy(style, script),
+        version=__version__,
         **_AT_ONCE,
         width=WIDTH,
         height=HEIGHT,

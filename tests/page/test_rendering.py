@@ -60,7 +60,7 @@ def test_a_table_is_complete_without_the_script():
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("model.layers.0.self_attn.q_proj.weight", "model.layers.<wbr>0.self_attn.<wbr>q_proj.weight"),
+        ("model.layers.0.self_attn.q_proj.weight", "model.layers.0.<wbr>self_attn.<wbr>q_proj.weight"),
         ("a.b.c", "a.b.c"),
         ("long_enough.<b>", "long_enough.<wbr>&lt;b&gt;"),
         ("", ""),
