@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 Rest = TypeVar("Rest", bound=Hashable)
+Layer = TypeVar("Layer")
 
 Template = tuple[str | None, ...]
 """The parts of a name between its dots, with None where a number stands."""
@@ -69,9 +70,7 @@ def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:
     """Rows (name, rest) as rows (names, the rest that they share), in the order of each one's first name."""
     groups: dict[tuple[Template, Rest], dict[Numbers, int]] = defaultdict(dict)
     for position, (name, rest) in enumerate(rows):
-        parts = name.split(".")
-        template = tuple(None if _is_number(part) else part for part in parts)
-        numbers = tuple(int(part) for part, word in zip(parts, template, strict=True) if word is None)
+        template, numbers = _split(name)
         groups[template, rest][numbers] = position
     folded = [
         (position, Folded(template, numbers), rest)
@@ -79,6 +78,28 @@ def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:
         for numbers, position in _united(members).items()
     ]
     return [(names, rest) for _, names, rest in sorted(folded, key=lambda entry: entry[0])]
+
+
+def by_depth(rows: Iterable[tuple[str, Layer]]) -> list[tuple[Folded, list[Layer]]]:
+    """Rows (name, layer) whose names differ only in numbers as (names, layers from the first to the last), if they are
+    at least two; in the order of each one's first name.
+    """
+    groups: dict[Template, dict[Numbers, Layer]] = defaultdict(dict)
+    for name, layer in rows:
+        template, numbers = _split(name)
+        if numbers:
+            groups[template][numbers] = layer
+    return [
+        (Folded(template, tuple(map(frozenset, zip(*layers, strict=True)))), [layers[key] for key in sorted(layers)])
+        for template, layers in groups.items()
+        if len(layers) > 1
+    ]
+
+
+def _split(name: str) -> tuple[Template, Numbers]:
+    parts = name.split(".")
+    template = tuple(None if _is_number(part) else part for part in parts)
+    return template, tuple(int(part) for part, word in zip(parts, template, strict=True) if word is None)
 
 
 def _is_number(part: str) -> bool:

@@ -73,7 +73,15 @@ class Entries(NamedTuple):
     note: str = ""
 
 
-Section = Table | Charts | Entries
+class Command(NamedTuple):
+    """Lines for a shell, to be copied."""
+
+    title: str
+    lines: Sequence[str]
+    note: str = ""
+
+
+Section = Table | Charts | Entries | Command
 
 
 class Page(NamedTuple):

@@ -81,7 +81,10 @@ def _sections(changes: Changes, problems: Sequence[Problem]) -> list[Section]:
     parts = [*plan.parts, *plan.resets]
     by_action = {id(change.action): change for change in changes.changes}
     rows = [_row(part, by_action.get(id(part))) for part in parts]
-    depth = depth_charts([change.after for change in changes.changes], [change.before for change in changes.changes])
+    pairs = [(part_name(change.action), change) for change in changes.changes if change.after.moments.finite]
+    after = ((name, change.after.moments.std) for name, change in pairs)
+    before = {name: change.before.moments.std for name, change in pairs}
+    depth = depth_charts("Standard deviation by depth", after, before)
     rules = Entries("Rules", list(_entries(plan, parts)))
     return [*warnings(problems), rules, *depth, Table("Tensors", _COLUMNS, rows, _NOTE)]
 

@@ -40,7 +40,9 @@ def statistics_page(found: Statistics) -> Page:
     """One row a tensor, with its distribution; and the standard deviation by depth."""
     table = Table("Tensors", _COLUMNS, list(map(_row, found.tensors)), _NOTE)
     checkpoint = found.checkpoint
-    sections: list[Section] = [*warnings(checkpoint.warnings), *depth_charts(found.tensors), table]
+    spread = ((of.tensor.name, of.moments.std) for of in found.tensors if of.moments.finite)
+    depth = depth_charts("Standard deviation by depth", spread)
+    sections: list[Section] = [*warnings(checkpoint.warnings), *depth, table]
     return Page("stats", shown(checkpoint.path), list(_facts(found)), sections)
 
 

@@ -3,7 +3,6 @@
 measuring.py    tensors → what each holds
 tensor.py       what one holds: moments, counts, a histogram, a digest
 histogram.py    how many numbers are where, and that as blocks
-layers.py       tensors that only layer numbers tell apart
 result.py       what all hold, as a table, as layers, and as data
 """
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.display.blocks import blocks
-from initctl.display.folding import FOLDED_ABOVE, fold
+from initctl.display.folding import FOLDED_ABOVE, by_depth, fold
 from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.statistics.histogram import Histogram
-from initctl.statistics.layers import Layers, layers
 from initctl.stream.engines import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from initctl.display.folding import Folded
     from initctl.display.tables import Report
     from initctl.formats import Checkpoint
     from initctl.statistics.tensor import TensorStatistics
@@ -68,7 +68,8 @@ class Statistics(Displayed):
 
     def by_layer(self) -> Report:
         """How the spread and the norm of tensors that only layer numbers tell apart change with depth."""
-        rows = list(map(_layers_row, layers(self.tensors)))
+        finite = ((found.tensor.name, found.moments) for found in self.tensors if found.moments.finite)
+        rows = [_layers(names, moments) for names, moments in by_depth(finite)]
         if not rows:
             return ["no two tensors differ by layer numbers only", *self._digests()]
         return [Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to")), *self._digests()]
@@ -88,13 +89,12 @@ class Statistics(Displayed):
             yield _Group(names.shown(), [by_name[name] for name in names.names()])
 
 
-def _layers_row(found: Layers) -> tuple[str, ...]:
-    in_order = [layer.moments for layer in found.tensors]
+def _layers(names: Folded, layers: Sequence[Moments]) -> tuple[str, ...]:
     cells: list[str] = []
-    for values in ([moments.std for moments in in_order], [moments.l2 for moments in in_order]):
+    for values in ([moments.std for moments in layers], [moments.l2 for moments in layers]):
         step = -(-len(values) // _DEEPEST)
         cells += (blocks(values[::step]), number(values[0]), number(values[-1]))
-    return found.names.shown(), str(len(in_order)), *cells
+    return names.shown(), str(len(layers)), *cells
 
 
 def _numbers(moments: Moments) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.display.folding import FOLDED_ABOVE, fold, listing
+from initctl.display.folding import FOLDED_ABOVE, by_depth, fold, listing
 
 WORDS = st.sampled_from(["model", "layers", "experts", "w", "01", "x7", "-1", "٣"])
 PARTS = st.one_of(WORDS, st.integers(0, 12).map(str))
@@ -111,3 +111,17 @@ class TestAListing:
 def test_a_number_longer_than_python_reads_is_a_word():
     name = "x." + "1" * 5000
     assert patterns(name, "y.1") == [name, "y.1"]
+
+
+class TestByDepth:
+    def test_layers_are_in_the_order_of_their_numbers(self):
+        rows = [("h.10.w", "c"), ("h.2.w", "b"), ("norm", "x"), ("h.0.w", "a"), ("h.0.b", "y")]
+        assert [(names.pattern(), layers) for names, layers in by_depth(rows)] == [("h.{0,2,10}.w", ["a", "b", "c"])]
+
+    def test_two_numbers_count_from_the_left(self):
+        rows = [(f"l.{n}.e.{m}", (n, m)) for m in range(2) for n in range(2)]
+        ((names, layers),) = by_depth(rows)
+        assert (names.pattern(), layers) == ("l.{0,1}.e.{0,1}", [(0, 0), (0, 1), (1, 0), (1, 1)])
+
+    def test_one_layer_has_no_depth(self):
+        assert by_depth([("h.0.w", 1), ("h.0.b", 2), ("w", 3)]) == []
