@@ -9,8 +9,8 @@ import pytest
 
 from tests.cli.checkpoints import checkpoint
 
-HEAVY = {"torch", "transformers", "numba", "pydantic", "rich", "typer", "numpy", "safetensors", "scipy"}
-NEVER = {"torch", "transformers", "numba", "pydantic", "scipy"}
+HEAVY = {"torch", "transformers", "numba", "pydantic", "rich", "typer", "numpy", "safetensors", "scipy", "jinja2"}
+NEVER = {"torch", "transformers", "numba", "pydantic", "scipy", "jinja2"}
 """What no command needs."""
 DRAWS = {"rich"}
 """What a terminal needs; these tests write to pipes."""

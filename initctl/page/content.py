@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from initctl.display.tables import Listing
+
 
 class Fact(NamedTuple):
     """A number or a word that sums the page up, and what it is of."""
@@ -23,10 +25,12 @@ class Drawing(NamedTuple):
 
 
 class Column(NamedTuple):
-    """The first column of a table names its rows. Numbers are aligned to the right; drawings are not sorted."""
+    """The first column of a table names its rows. Numbers are aligned to the right; prose takes several lines; drawings
+    are not sorted.
+    """
 
     title: str
-    kind: Literal["name", "text", "number", "drawing"] = "text"
+    kind: Literal["name", "text", "prose", "number", "drawing"] = "text"
 
 
 class Table(NamedTuple):
@@ -36,6 +40,13 @@ class Table(NamedTuple):
     columns: Sequence[Column]
     rows: Sequence[Sequence[str | Drawing]]
     note: str = ""
+
+    @classmethod
+    def of(cls, title: str, listing: Listing, note: str = "") -> Table:
+        """The same as a terminal shows; what is beside its columns there are remarks."""
+        (first, *others), *rows = listing.cells()
+        columns = (Column(name or "remarks", "number" if name in listing.right else "text") for name in others)
+        return cls(title, [Column(first, "name"), *columns], rows, note)
 
 
 class Chart(NamedTuple):
@@ -56,7 +67,7 @@ class Charts(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One item of a list that opens: a rule, a finding, a warning. `kind` colors its badge."""
+    """One item of a list that opens: a rule, a finding, a warning. `kind` colors its badge; an error is open."""
 
     badge: str
     title: str

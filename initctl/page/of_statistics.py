@@ -39,6 +39,9 @@ _NOTE = (
 def statistics_page(found: Statistics) -> Page:
     """One row a tensor, with its distribution; and the standard deviation by depth."""
     table = Table("Tensors", _COLUMNS, list(map(_row, found.tensors)), _NOTE)
+    if any(of.digest for of in found.tensors):
+        rows = [(*row, of.digest or "") for row, of in zip(table.rows, found.tensors, strict=True)]
+        table = table._replace(columns=(*_COLUMNS, Column("SHA-256")), rows=rows)
     checkpoint = found.checkpoint
     spread = ((of.tensor.name, of.moments.std) for of in found.tensors if of.moments.finite)
     depth = depth_charts("Standard deviation by depth", spread)

@@ -39,7 +39,7 @@ function enliven(table, form, more) {
   let texts;
 
   function textOf(row) {
-    const cells = [...row.cells].filter((_, column) => ["name", "text"].includes(headings[column].dataset.kind));
+    const cells = [...row.cells].filter((_, column) => ["name", "text", "prose"].includes(headings[column].dataset.kind));
     return cells.map((cell) => cell.textContent).join("\n").toLowerCase();
   }
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = {"charts_at_once": 12, "rows_at_once": 500}
 """What is shown before the rest is asked for."""
+_STYLES = {"number": "text-align: right;", "prose": "white-space: normal; min-width: 20rem;"}
+"""Of columns, by their kinds."""
 _PARTS = re.compile(r".{9,}?\.(?:\d+\.)*|.+", re.DOTALL)
 """Parts of a name: from one dot to another, of some length, and with the number of the layer."""
 
@@ -51,13 +53,13 @@ def _own(name: str) -> str:
 
 
 def _alignment(page: Page) -> str:
-    """The style that aligns numbers to the right: a class for each cell would make the page longer by a fifth."""
+    """The style of whole columns: a class for each cell would make the page longer by a fifth."""
     return "".join(
-        f"#section-{place}-table tr > :nth-child({number}) {{ text-align: right; }}\n"
+        f"#section-{place}-table tr > :nth-child({number}) {{ {_STYLES[column.kind]} }}\n"
         for place, section in enumerate(page.sections, 1)
         if isinstance(section, Table)
         for number, column in enumerate(section.columns, 1)
-        if column.kind == "number"
+        if column.kind in _STYLES
     )
 
 

@@ -57,6 +57,13 @@ def test_a_tensor_that_is_not_measured_says_why(tmp_path):
     assert ("not measured", "1") in page.facts
 
 
+def test_digests_have_a_column_if_they_were_asked_for(save, tmp_path):
+    (plain,) = rows(statistics_page(save({"w": torch.ones(3)})))
+    found = initctl.stats(tmp_path / "m.safetensors", digest=True)
+    (row,) = rows(statistics_page(found))
+    assert row == {**plain, "SHA-256": found.tensors[0].digest}
+
+
 def test_facts_count_what_is_out_of_the_ordinary(save):
     facts = dict(statistics_page(save({"a": torch.tensor([torch.nan, torch.inf]), "b": torch.ones(3)})).facts)
     assert (facts["tensors"], facts["elements"], facts["NaN"], facts["infinite"]) == ("2", "5", "1", "1")
