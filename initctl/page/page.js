@@ -77,6 +77,9 @@ function enliven(table, form, more) {
     });
   });
 
+  /* Their numbers are beside them; in the markup, this would be a tenth of the page. */
+  for (const drawing of table.querySelectorAll("td svg")) drawing.setAttribute("aria-hidden", "true");
+
   more.addEventListener("click", () => {
     rest.classList.add("shown");
     show();

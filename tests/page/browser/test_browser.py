@@ -140,6 +140,17 @@ class TestALongTable:
         assert len(opened.column(TENSOR)) == 1200
 
 
+def test_a_screen_reader_gets_names_without_arrows_and_no_drawing_without_words(pages, open_page):
+    with open_page(pages["plan"]) as opened:
+        session = opened.page.context.new_cdp_session(opened.page)
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    named = [(node["role"]["value"], node["name"]["value"]) for node in nodes if not node["ignored"]]
+    assert ("columnheader", "std before") in named
+    images = [name for role, name in named if role == "image"]
+    assert {name.partition(":")[0] for name in images} == {"layers.{1..11}.q.weight ×11", "layers.{0..11}.v.weight ×12"}
+    assert ("status", "") in named
+
+
 class TestTheKeyboard:
     def test_reaches_everything_in_order(self, pages, open_page):
         with open_page(pages["plan"]) as opened:
