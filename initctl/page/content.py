@@ -46,7 +46,15 @@ class Table(NamedTuple):
         """The same as a terminal shows; what is beside its columns there are remarks."""
         (first, *others), *rows = listing.cells()
         columns = (Column(name or "remarks", "number" if name in listing.right else "text") for name in others)
-        return cls(title, [Column(first, "name"), *columns], rows, note)
+        return cls(title, [Column(first, "name"), *columns], rows, note).dense()
+
+    def dense(self) -> Table:
+        """The same without columns that are empty in every row."""
+        if not self.rows:
+            return self
+        kept = [number for number in range(len(self.columns)) if any(row[number] for row in self.rows)]
+        rows = [[row[number] for number in kept] for row in self.rows]
+        return self._replace(columns=[self.columns[number] for number in kept], rows=rows)
 
 
 class Chart(NamedTuple):

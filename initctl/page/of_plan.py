@@ -13,7 +13,7 @@ from initctl.page.charts import depth_charts
 from initctl.page.content import Column, Entries, Entry, Fact, Page, Table
 from initctl.page.drawing import before_and_after
 from initctl.page.problems import warnings
-from initctl.planning.action import Action
+from initctl.planning.action import RESET, Action
 from initctl.planning.overview import initializer_text, part_name
 from initctl.statistics.result import number
 from initctl.stream.engines import Moments
@@ -99,6 +99,8 @@ def _entries(plan: Plan, parts: Sequence[Action | Kept]) -> Iterator[Entry]:
 
 
 def _titles(rule: Rule | None) -> tuple[str, str]:
+    if rule and rule.source == RESET:  # each tensor has one of its own
+        return RESET, "what optimizers remember of filled tensors"
     return (rule.source, shown(rule.text)) if rule else ("no rule", "kept as it is")
 
 

@@ -28,7 +28,8 @@ _COLUMNS = (
     Column("norm", "number"),
     Column("shape"),
     Column("dtype"),
-    Column("remarks"),
+    Column("remarks", "prose"),
+    Column("SHA-256"),
 )
 _NOTE = (
     "A distribution is of a sample, from the mean up to four standard deviations to either side. Moments are of the "
@@ -38,10 +39,7 @@ _NOTE = (
 
 def statistics_page(found: Statistics) -> Page:
     """One row a tensor, with its distribution; and the standard deviation by depth."""
-    table = Table("Tensors", _COLUMNS, list(map(_row, found.tensors)), _NOTE)
-    if any(of.digest for of in found.tensors):
-        rows = [(*row, of.digest or "") for row, of in zip(table.rows, found.tensors, strict=True)]
-        table = table._replace(columns=(*_COLUMNS, Column("SHA-256")), rows=rows)
+    table = Table("Tensors", _COLUMNS, list(map(_row, found.tensors)), _NOTE).dense()
     checkpoint = found.checkpoint
     spread = ((of.tensor.name, of.moments.std) for of in found.tensors if of.moments.finite)
     depth = depth_charts("Standard deviation by depth", spread)
@@ -65,6 +63,6 @@ def _row(of: TensorStatistics) -> Sequence[str | Drawing]:
     tensor, moments, histogram = of.tensor, of.moments, of.histogram
     kind = shape_text(tensor.shape), tensor.dtype.name
     if of.unreadable or not histogram:
-        return shown(tensor.name), *([""] * 6), *kind, of.unreadable or besides(moments)
+        return shown(tensor.name), *([""] * 6), *kind, of.unreadable or besides(moments), of.digest or ""
     numbers = moments.mean, moments.std, moments.least, moments.greatest, moments.l2
-    return shown(tensor.name), distribution(histogram), *map(number, numbers), *kind, besides(moments)
+    return shown(tensor.name), distribution(histogram), *map(number, numbers), *kind, besides(moments), of.digest or ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = {"charts_at_once": 12, "rows_at_once": 500}
 """What is shown before the rest is asked for."""
-_STYLES = {"number": "text-align: right;", "prose": "white-space: normal; min-width: 20rem;"}
+_STYLES = {"number": "text-align: right;", "prose": "white-space: normal; min-width: 14rem;"}
 """Of columns, by their kinds."""
 _PARTS = re.compile(r".{9,}?\.(?:\d+\.)*|.+", re.DOTALL)
 """Parts of a name: from one dot to another, of some length, and with the number of the layer."""

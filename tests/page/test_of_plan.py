@@ -108,5 +108,6 @@ def test_a_reset_optimizer_is_a_part_of_it(tmp_path):
     optimizer.step()
     torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "m.pt")
     page = plan_page(planned(tmp_path / "m.pt", "*=ones", reset_optimizer=True))
-    assert "reset" in dict(page.facts)
+    assert dict(page.facts)["reset"] == "6 tensors"
+    assert [entry.badge for entry in rules(page)] == ["rule 1", "--reset-optimizer"]
     assert table(page)["optimizer.state.0.exp_avg"]["mean after"] == "0"
