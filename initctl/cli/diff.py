@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 import initctl
-from initctl.cli.options import COMPONENT, ROOT, UNFOLD, grouped
+from initctl.cli.options import COMPONENT, HTML, ROOT, UNFOLD, grouped
 from initctl.cli.output import Output
 
 
@@ -21,6 +21,7 @@ def diff(
     ),
     component: str | None = COMPONENT,
     unfold: bool = UNFOLD,
+    html: str | None = HTML,
     out: Output,
 ) -> None:
     """Show in what two checkpoints differ.
@@ -43,4 +44,5 @@ def diff(
             on_event=on_event,
         )
     out.warn((*found.a.warnings, *found.b.warnings))
+    out.page(html, lambda pages: pages.differences_page(found))
     out.result("diff", found.to_json, lambda: found.report(unfold=unfold), holds=not found.differ)

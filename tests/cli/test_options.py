@@ -33,6 +33,7 @@ RULES = {
         ("inspect", {"--all", *WHERE, *FACE}),
         ("stats", {"--all", "--html", "--digest", "--by-layer", *WHERE, *FACE}),
         ("suggest", {"--activation", *WHERE, *FACE}),
+        ("diff", {"--all", "--html", "--other-root", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
         ("recipe-schema", {"--help"}),
