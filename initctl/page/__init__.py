@@ -1,6 +1,6 @@
 """`--html FILE`: a result as one page for a browser, which fetches nothing and needs no other file.
 
-content.py        what a page is made of: facts, entries, charts, a table
+content.py        what a page is made of: facts, items, charts, a table
 of_statistics.py  the page of what tensors hold
 of_plan.py        the page of a plan, or of what was done
 of_differences.py the page of in what two checkpoints differ

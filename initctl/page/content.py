@@ -33,7 +33,7 @@ class Column(NamedTuple):
     kind: Literal["name", "text", "prose", "number", "drawing"] = "text"
 
 
-class Table(NamedTuple):
+class TensorTable(NamedTuple):
     """Rows of one cell for each column. Programs and screen readers get from it all that charts show."""
 
     title: str
@@ -42,13 +42,13 @@ class Table(NamedTuple):
     note: str = ""
 
     @classmethod
-    def of(cls, title: str, listing: Listing, note: str = "") -> Table:
+    def of(cls, title: str, listing: Listing, note: str = "") -> TensorTable:
         """The same as a terminal shows; what is beside its columns there are remarks."""
         (first, *others), *rows = listing.cells()
         columns = (Column(name or "remarks", "number" if name in listing.right else "text") for name in others)
         return cls(title, [Column(first, "name"), *columns], rows, note).dense()
 
-    def dense(self) -> Table:
+    def dense(self) -> TensorTable:
         """The same without columns that are empty in every row."""
         if not self.rows:
             return self
@@ -74,7 +74,7 @@ class Charts(NamedTuple):
     note: str = ""
 
 
-class Entry(NamedTuple):
+class Item(NamedTuple):
     """One item of a list that opens: a rule, a finding, a warning. `kind` colors its badge; an error is open."""
 
     badge: str
@@ -84,15 +84,15 @@ class Entry(NamedTuple):
     kind: Literal["plain", "info", "warning", "error"] = "plain"
 
 
-class Entries(NamedTuple):
-    """A list of entries, such as all rules."""
+class ItemList(NamedTuple):
+    """A list of items, such as all rules."""
 
     title: str
-    entries: Sequence[Entry]
+    items: Sequence[Item]
     note: str = ""
 
 
-class Command(NamedTuple):
+class ShellLines(NamedTuple):
     """Lines for a shell, to be copied."""
 
     title: str
@@ -100,7 +100,7 @@ class Command(NamedTuple):
     note: str = ""
 
 
-Section = Table | Charts | Entries | Command
+Section = TensorTable | Charts | ItemList | ShellLines
 
 
 class Page(NamedTuple):

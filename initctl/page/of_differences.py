@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.display.tables import size_text
 from initctl.errors import shown
 from initctl.page.charts import depth_charts
-from initctl.page.content import Entries, Entry, Fact, Page, Table
+from initctl.page.content import Fact, Item, ItemList, Page, TensorTable
 from initctl.page.problems import warnings
 from initctl.tensors import TensorPart, Totals
 
@@ -46,11 +46,11 @@ def _sections(found: Differences, report: Report) -> Iterator[Section]:
     """As the `report` lists it: tables, and lines about all that is not in them."""
     yield from warnings((*found.a.warnings, *found.b.warnings))
     if lines := [part for part in report if isinstance(part, str) and part]:
-        yield Entries("Beside the numbers", [Entry("", line) for line in lines])
+        yield ItemList("Beside the numbers", [Item("", line) for line in lines])
     norms = ((of.pair.name, of.changes.distance.relative) for of in found.changed if of.changes)
     yield from depth_charts("Relative norm of the difference by depth", norms)
     for listing in report:
         if not isinstance(listing, str):
             is_changed = "rel norm" in listing.heading
             title, note = ("Tensors that differ", _NOTE) if is_changed else ("Tensors that only one has", "")
-            yield Table.of(title, listing, note)
+            yield TensorTable.of(title, listing, note)

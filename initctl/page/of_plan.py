@@ -10,7 +10,7 @@ from initctl.display.tables import count, shape_text, size_text
 from initctl.errors import shown
 from initctl.initializers import KEEP
 from initctl.page.charts import depth_charts
-from initctl.page.content import Column, Entries, Entry, Fact, Page, Table
+from initctl.page.content import Column, Fact, Item, ItemList, Page, TensorTable
 from initctl.page.drawing import before_and_after
 from initctl.page.problems import warnings
 from initctl.planning.action import RESET, Action
@@ -85,17 +85,17 @@ def _sections(changes: Changes, problems: Sequence[Problem]) -> list[Section]:
     after = ((name, change.after.moments.std) for name, change in pairs)
     before = {name: change.before.moments.std for name, change in pairs}
     depth = depth_charts("Standard deviation by depth", after, before)
-    rules = Entries("Rules", list(_entries(plan, parts)))
-    return [*warnings(problems), rules, *depth, Table("Tensors", _COLUMNS, rows, _NOTE)]
+    rules = ItemList("Rules", list(_items(plan, parts)))
+    return [*warnings(problems), rules, *depth, TensorTable("Tensors", _COLUMNS, rows, _NOTE)]
 
 
-def _entries(plan: Plan, parts: Sequence[Action | Kept]) -> Iterator[Entry]:
+def _items(plan: Plan, parts: Sequence[Action | Kept]) -> Iterator[Item]:
     """One for each rule, in order, with what it decided; then what no rule decided."""
     decided: dict[tuple[str, str], list[Action | Kept]] = {_titles(bound.rule): [] for bound in plan.rules}
     for part in sorted(parts, key=lambda part: part.rule is None):
         decided.setdefault(_titles(part.rule), []).append(part)
     for (badge, title), its in decided.items():
-        yield _entry(badge, title, its)
+        yield _item(badge, title, its)
 
 
 def _titles(rule: Rule | None) -> tuple[str, str]:
@@ -104,15 +104,15 @@ def _titles(rule: Rule | None) -> tuple[str, str]:
     return (rule.source, shown(rule.text)) if rule else ("no rule", "kept as it is")
 
 
-def _entry(badge: str, title: str, parts: Sequence[Action | Kept]) -> Entry:
+def _item(badge: str, title: str, parts: Sequence[Action | Kept]) -> Item:
     if not parts:
-        return Entry(badge, title, "decides no tensor", kind="warning")
+        return Item(badge, title, "decides no tensor", kind="warning")
     totals = Totals.of(part.part for part in parts)
     aside = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}"
     rows = [Fact(names.shown(), text) for names, text in fold((part_name(part), _initializer(part)) for part in parts)]
     if len(rows) > _LISTED:
         rows = [*rows[:_LISTED], Fact("…", f"{len(rows) - _LISTED:,} more in the table")]
-    return Entry(badge, title, aside, rows)
+    return Item(badge, title, aside, rows)
 
 
 def _row(part: Action | Kept, change: Change | None) -> Sequence[str | Drawing]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.display.tables import shape_text, size_text
 from initctl.errors import shown
 from initctl.page.charts import depth_charts
-from initctl.page.content import Column, Fact, Page, Table
+from initctl.page.content import Column, Fact, Page, TensorTable
 from initctl.page.drawing import distribution
 from initctl.page.problems import warnings
 from initctl.statistics.result import besides, number
@@ -39,7 +39,7 @@ _NOTE = (
 
 def statistics_page(found: Statistics) -> Page:
     """One row a tensor, with its distribution; and the standard deviation by depth."""
-    table = Table("Tensors", _COLUMNS, list(map(_row, found.tensors)), _NOTE).dense()
+    table = TensorTable("Tensors", _COLUMNS, list(map(_row, found.tensors)), _NOTE).dense()
     checkpoint = found.checkpoint
     spread = ((of.tensor.name, of.moments.std) for of in found.tensors if of.moments.finite)
     depth = depth_charts("Standard deviation by depth", spread)

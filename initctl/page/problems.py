@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from initctl.page.content import Entries, Entry, Fact
+from initctl.page.content import Fact, Item, ItemList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from initctl.errors import Problem
 
 
-def warnings(problems: Iterable[Problem]) -> Iterator[Entries]:
+def warnings(problems: Iterable[Problem]) -> Iterator[ItemList]:
     """A list of `problems`, each with what to do about it; nothing if there are none."""
-    if entries := list(map(_entry, problems)):
-        yield Entries("Warnings", entries)
+    if items := list(map(_item, problems)):
+        yield ItemList("Warnings", items)
 
 
-def _entry(problem: Problem) -> Entry:
+def _item(problem: Problem) -> Item:
     hint = [Fact("hint", problem.hint)] if problem.hint else []
-    return Entry(problem.code, problem.message, details=hint, kind="warning")
+    return Item(problem.code, problem.message, details=hint, kind="warning")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from initctl.page.content import Table
+from initctl.page.content import TensorTable
 from initctl.page.drawing import HEIGHT, WIDTH
 from initctl.version import __version__
 
@@ -57,7 +57,7 @@ def _alignment(page: Page) -> str:
     return "".join(
         f"#section-{place}-table tr > :nth-child({number}) {{ {_STYLES[column.kind]} }}\n"
         for place, section in enumerate(page.sections, 1)
-        if isinstance(section, Table)
+        if isinstance(section, TensorTable)
         for number, column in enumerate(section.columns, 1)
         if column.kind in _STYLES
     )

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 import initctl
 from initctl.page import differences_page
-from initctl.page.content import Charts, Entries, Table
+from initctl.page.content import Charts, ItemList, TensorTable
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def tables(page):
             dict(zip((column.title for column in section.columns), row, strict=True)) for row in section.rows
         ]
         for section in page.sections
-        if isinstance(section, Table)
+        if isinstance(section, TensorTable)
     }
 
 
@@ -50,9 +50,9 @@ def test_a_row_holds_the_numbers_of_the_terminal(compared):
 
 def test_metadata_that_differs_is_listed(compared):
     page = compared({"w": torch.ones(1)}, {"w": torch.ones(1)}, {"note": "<b>"})
-    (entries,) = page.sections
-    assert isinstance(entries, Entries)
-    assert [entry.title for entry in entries.entries] == ["metadata note: B has <b>"]
+    (items,) = page.sections
+    assert isinstance(items, ItemList)
+    assert [item.title for item in items.items] == ["metadata note: B has <b>"]
 
 
 def test_the_relative_norm_is_drawn_by_depth(compared):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.page import applied_page, plan_page
-from initctl.page.content import Charts, Drawing, Entries, Entry
+from initctl.page.content import Charts, Drawing, Item, ItemList
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def planned(path, *rules, **options):
     return initctl.changes(initctl.plan(path, rules=list(rules), **options))
 
 
-def rules(page) -> list[Entry]:
-    (found,) = [section for section in page.sections if isinstance(section, Entries) and section.title == "Rules"]
-    return list(found.entries)
+def rules(page) -> list[Item]:
+    (found,) = [section for section in page.sections if isinstance(section, ItemList) and section.title == "Rules"]
+    return list(found.items)
 
 
 def table(page):
@@ -35,7 +35,7 @@ def table(page):
 
 def test_each_rule_names_what_it_decided(path):
     page = plan_page(planned(path, "*=normal:std=0.5", "layers.0.w[0:10]=zeros", "b=keep"))
-    assert [(entry.badge, entry.title, entry.aside) for entry in rules(page)] == [
+    assert [(item.badge, item.title, item.aside) for item in rules(page)] == [
         ("rule 1", "*=normal:std=0.5", "4 tensors, 3,302 elements"),
         ("rule 2", "layers.0.w[0:10]=zeros", "1 tensor, 300 elements"),
         ("rule 3", "b=keep", "1 tensor, 7 elements"),
@@ -50,18 +50,18 @@ def test_what_no_rule_decides_is_listed(path):
 
 def test_a_rule_that_decides_nothing_stands_out(path):
     page = plan_page(planned(path, "b=zeros", "c=ones", allow_unused=True))
-    assert [(entry.aside, entry.kind) for entry in rules(page)[:2]] == [
+    assert [(item.aside, item.kind) for item in rules(page)[:2]] == [
         ("1 tensor, 7 elements", "plain"),
         ("decides no tensor", "warning"),
     ]
     warnings = page.sections[0]
-    assert (warnings.title, [entry.badge for entry in warnings.entries]) == ("Warnings", ["rule.unused"])
+    assert (warnings.title, [item.badge for item in warnings.items]) == ("Warnings", ["rule.unused"])
 
 
 def test_a_loaded_plan_names_its_rules_too(path, tmp_path):
     initctl.plan(path, rules=["b=zeros"]).save(tmp_path / "plan.json")
     loaded = initctl.load_plan(tmp_path / "plan.json")
-    assert [entry.badge for entry in rules(plan_page(initctl.changes(loaded)))] == ["rule 1", "no rule"]
+    assert [item.badge for item in rules(plan_page(initctl.changes(loaded)))] == ["rule 1", "no rule"]
 
 
 def test_a_row_holds_numbers_before_and_after(path):
@@ -109,5 +109,5 @@ def test_a_reset_optimizer_is_a_part_of_it(tmp_path):
     torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "m.pt")
     page = plan_page(planned(tmp_path / "m.pt", "*=ones", reset_optimizer=True))
     assert dict(page.facts)["reset"] == "6 tensors"
-    assert [entry.badge for entry in rules(page)] == ["rule 1", "--reset-optimizer"]
+    assert [item.badge for item in rules(page)] == ["rule 1", "--reset-optimizer"]
     assert table(page)["optimizer.state.0.exp_avg"]["mean after"] == "0"

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 import initctl
 from initctl.page import statistics_page
-from initctl.page.content import Charts, Drawing, Table
+from initctl.page.content import Charts, Drawing, TensorTable
 from initctl.page.rendering import html
 
 
@@ -23,7 +23,7 @@ def save(tmp_path):
 
 def rows(page):
     table = page.sections[-1]
-    assert isinstance(table, Table)
+    assert isinstance(table, TensorTable)
     return [dict(zip((column.title for column in table.columns), row, strict=True)) for row in table.rows]
 
 

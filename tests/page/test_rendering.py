@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from initctl.page.content import Chart, Charts, Column, Drawing, Entries, Entry, Fact, Page, Table
+from initctl.page.content import Chart, Charts, Column, Drawing, Fact, Item, ItemList, Page, TensorTable
 from initctl.page.rendering import html
 from tests.page.documents import Document, digest
 
@@ -23,10 +23,10 @@ MARKUP = {
 
 def page_of(text: str) -> Page:
     """A page with `text` wherever a text can be."""
-    table = Table(text, [Column(text, "name"), Column(text), Column(text, "number")], [[text, text, text]], text)
+    table = TensorTable(text, [Column(text, "name"), Column(text), Column(text, "number")], [[text, text, text]], text)
     charts = Charts(text, [Chart(text, text, "M0 0")] * 13, text)
-    entries = Entries(text, [Entry(text, text, text, [Fact(text, text)], "error"), Entry(text, text)], text)
-    return Page(text, text, [Fact(text, text)], [table, charts, entries], text)
+    items = ItemList(text, [Item(text, text, text, [Fact(text, text)], "error"), Item(text, text)], text)
+    return Page(text, text, [Fact(text, text)], [table, charts, items], text)
 
 
 @pytest.mark.parametrize("text", MARKUP.values(), ids=MARKUP)
@@ -52,7 +52,7 @@ def test_nothing_is_fetched():
 
 
 def test_a_table_is_complete_without_the_script():
-    table = Table("All", [Column("tensor", "name"), Column("std", "number")], [["a.b", "1"], ["c", "2"]])
+    table = TensorTable("All", [Column("tensor", "name"), Column("std", "number")], [["a.b", "1"], ["c", "2"]])
     document = Document(html(Page("stats", "m", [], [table])))
     assert document.rows == [["tensor", "std"], ["a.b", "1"], ["c", "2"]]
 
@@ -67,17 +67,17 @@ def test_a_table_is_complete_without_the_script():
     ],
 )
 def test_a_name_may_go_on_in_a_new_line_after_some_dots(name, shown):
-    table = Table("All", [Column("tensor", "name")], [[name]])
+    table = TensorTable("All", [Column("tensor", "name")], [[name]])
     assert f"<tr><th scope=row>{shown}\n" in html(Page("stats", "m", [], [table]))
 
 
 def test_a_drawing_shows_what_was_before_behind_what_is():
-    table = Table("All", [Column("tensor", "name"), Column("", "drawing")], [["a", Drawing("M1 1", "M2 2")]])
+    table = TensorTable("All", [Column("tensor", "name"), Column("", "drawing")], [["a", Drawing("M1 1", "M2 2")]])
     assert Document(html(Page("plan", "m", [], [table]))).paths == ["M2 2", "M1 1"]
 
 
 def test_numbers_are_aligned_by_the_style():
-    table = Table("All", [Column("tensor", "name"), Column("std", "number")], [])
+    table = TensorTable("All", [Column("tensor", "name"), Column("std", "number")], [])
     assert "#section-1-table tr > :nth-child(2) { text-align: right; }" in html(Page("stats", "m", [], [table]))
 
 
