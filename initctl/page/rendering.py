@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from initctl.escaping import escape
 from initctl.page.content import TensorTable
 from initctl.page.drawing import HEIGHT, WIDTH
 from initctl.version import __version__
@@ -29,7 +30,9 @@ _PARTS = re.compile(r".{9,}?\.(?:\d+\.)*|.+", re.DOTALL)
 def html(page: Page) -> str:
     """`page` as a document. Every text in it is escaped: nothing that a file calls itself is markup or code."""
     style, script = _own("page.css") + _alignment(page), _own("page.js")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment = Environment(
+        autoescape=True, finalize=_plain, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
     environment.filters["breaking"] = _breaking
     return environment.from_string(_own("page.html")).render(
         page=page,
@@ -43,9 +46,14 @@ def html(page: Page) -> str:
     )
 
 
+def _plain(value: object) -> object:
+    """Each text without what could hide itself, or turn what follows around. Markup is the template's own."""
+    return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _breaking(name: str) -> Markup:
     """`name`, escaped, which may go on in a new line after some of its dots."""
-    return Markup("<wbr>").join(_PARTS.findall(name))
+    return Markup("<wbr>").join(_PARTS.findall(escape(name)))
 
 
 def _own(name: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from initctl.page.content import Chart, Charts, Column, Drawing, Fact, Item, ItemList, Page, TensorTable
+from initctl.page.content import Chart, Charts, Column, Drawing, Fact, Item, ItemList, Page, ShellLines, TensorTable
 from initctl.page.rendering import html
+from tests.hostile import TEXTS, is_safe
 from tests.page.documents import Document, digest
 
 MARKUP = {
@@ -26,7 +27,7 @@ def page_of(text: str) -> Page:
     table = TensorTable(text, [Column(text, "name"), Column(text), Column(text, "number")], [[text, text, text]], text)
     charts = Charts(text, [Chart(text, text, "M0 0")] * 13, text)
     items = ItemList(text, [Item(text, text, text, [Fact(text, text)], "error"), Item(text, text)], text)
-    return Page(text, text, [Fact(text, text)], [table, charts, items], text)
+    return Page(text, text, [Fact(text, text)], [table, charts, items, ShellLines(text, [f"x {text}"], text)], text)
 
 
 @pytest.mark.parametrize("text", MARKUP.values(), ids=MARKUP)
@@ -35,6 +36,16 @@ def test_no_text_is_markup(text):
     assert [tag for tag, _ in hostile.elements if tag != "wbr"] == [tag for tag, _ in plain.elements]
     assert [sorted(found) for _, found in hostile.elements] == [sorted(found) for _, found in plain.elements]
     assert hostile.text.count(text) == plain.text.count("x") - html(page_of("")).count("x") or text in hostile.text
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_no_text_hides_itself_or_breaks_a_line(text):
+    assert is_safe(html(page_of(text)))
+
+
+def test_lines_for_a_shell_stay_lines():
+    document = html(Page("doctor", "m", [], [ShellLines("To mend it", ["initctl apply <m> \\", "  -r 'a=b'"])]))
+    assert '<pre tabindex="0">\ninitctl apply &lt;m&gt; \\\n  -r &#39;a=b&#39;\n</pre>' in document
 
 
 def test_only_its_own_script_and_style_may_run():
