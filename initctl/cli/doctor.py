@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, COMPONENT, ROOT, UNFOLD, flag, grouped
+from initctl.cli.options import CHECKPOINT, COMPONENT, HTML, ROOT, UNFOLD, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
@@ -40,6 +40,7 @@ def doctor(
     ),
     form: str = typer.Option(TEXT, "--format", metavar="|".join(FORMATS), help="How findings are written."),
     unfold: bool = UNFOLD,
+    html: str | None = HTML,
     out: Output,
 ) -> None:
     """Look for faults of initialization.
@@ -70,6 +71,7 @@ def doctor(
             on_event=on_event,
         )
     out.warn(found.checkpoint.warnings)
+    out.page(html, lambda pages: pages.diagnosis_page(found))
     _write(found, worst, form, out, unfold=unfold)
 
 

@@ -68,7 +68,7 @@ class Diagnosis(Displayed):
             parts += [*(f"{_INDENT}{alike}" for alike in folded(findings, unfold=unfold)), ""]
         parts += [f"not read: {shown(name)}: {reason}" for name, reason in self.unreadable]
         if self.remedies:
-            parts += ["To mend it:", *self._command(), ""]
+            parts += ["To mend it:", *(f"{_INDENT}{line}" for line in self.command()), ""]
         return [*parts, self.summary()]
 
     def by_check(self) -> list[tuple[Check, list[Finding]]]:
@@ -76,13 +76,13 @@ class Diagnosis(Displayed):
         by_check = grouped((found.check, found) for found in self.findings)
         return sorted(by_check.items(), key=lambda group: -_rank(group[0].severity))
 
-    def _command(self) -> list[str]:
+    def command(self) -> list[str]:
         """The command line that mends all that rules can, a rule a line."""
         path = self.checkpoint.path
         ending = "" if os.path.isdir(path) else os.path.splitext(path)[1]
         words = ["initctl apply", shlex.quote(path), "-o", _OUTPUT + ending]
         lines = [" ".join(words), *(f"{_INDENT}-r {shlex.quote(rule)}" for rule in self.rules)]
-        return [f"{_INDENT}{line} \\" for line in lines[:-1]] + [_INDENT + lines[-1]]
+        return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
     def summary(self) -> str:
         """How much was found, and how weights were read, in a line."""
@@ -99,10 +99,14 @@ class Alike(NamedTuple):
     name: str
     findings: Sequence[Finding]
 
-    def __str__(self) -> str:
+    def said(self) -> tuple[str, str]:
+        """Which tensors they are about, and what is said of these."""
         first, is_same = self.findings[0], len({found.message for found in self.findings}) == 1
         mended = f"; {first.remedy}" if first.remedy else ""
-        return f"{self.name}{'' if is_same else ', the first'}: {first.message}{mended}"
+        return f"{self.name}{'' if is_same else ', the first'}", f"{first.message}{mended}"
+
+    def __str__(self) -> str:
+        return ": ".join(self.said())
 
 
 def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[Alike]:

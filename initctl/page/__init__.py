@@ -3,6 +3,7 @@
 content.py        what a page is made of: facts, items, charts, a table
 of_statistics.py  the page of what tensors hold
 of_plan.py        the page of a plan, or of what was done
+of_diagnosis.py   the page of the faults that were found
 of_differences.py the page of in what two checkpoints differ
 charts.py         how what tensors hold changes with depth
 problems.py       warnings
@@ -14,9 +15,18 @@ Template, style and script are `page.html`, `page.css` and `page.js`. A page of 
 to `Page`; nothing else here knows what a page is about.
 """
 
+from initctl.page.of_diagnosis import diagnosis_page
 from initctl.page.of_differences import differences_page
 from initctl.page.of_plan import applied_page, plan_page
 from initctl.page.of_statistics import statistics_page
 from initctl.page.writing import check_replaceable, write_page
 
-__all__ = ["applied_page", "check_replaceable", "differences_page", "plan_page", "statistics_page", "write_page"]
+__all__ = [
+    "applied_page",
+    "check_replaceable",
+    "diagnosis_page",
+    "differences_page",
+    "plan_page",
+    "statistics_page",
+    "write_page",
+]

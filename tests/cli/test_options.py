@@ -32,6 +32,11 @@ RULES = {
         ("verify", {"--plan", "--against", "--sample", "--report", "--all", *RESET, *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),
         ("stats", {"--all", "--html", "--digest", "--by-layer", *WHERE, *FACE}),
+        (
+            "doctor",
+            {"--trained", "--fresh", "--select", "--ignore", "--severity", "--format", "--preset"}
+            | {"--all", "--html", *WHERE, *FACE},
+        ),
         ("suggest", {"--activation", *WHERE, *FACE}),
         ("diff", {"--all", "--html", "--other-root", *WHERE, *FACE}),
         ("initializers", FACE),

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
-from initctl.page import differences_page, plan_page, statistics_page, write_page
+from initctl.page import diagnosis_page, differences_page, plan_page, statistics_page, write_page
 from tests.cli.test_hostile_names import HOSTILE
 from tests.page.test_rendering import MARKUP
 
@@ -86,8 +86,8 @@ def open_page(browser: Browser):
 
 @pytest.fixture(scope="session")
 def pages(browser, tmp_path_factory) -> dict[str, Path]:
-    """Pages by name: `stats`, `plan` and `diff` of a small network with layers, `hostile` names, and a `long` list
-    of tensors.
+    """Pages by name: `stats`, `plan` and `diff` of a small network with layers, `doctor` of a damaged one, `hostile`
+    names, and a `long` list of tensors.
     """
     folder = tmp_path_factory.mktemp("pages")
     torch.manual_seed(0)
@@ -98,11 +98,14 @@ def pages(browser, tmp_path_factory) -> dict[str, Path]:
     save_file({f"layers.{n}.w": torch.full((2,), float(n)) for n in range(1200)}, folder / "long.safetensors")
     rules = ["*=normal:std=sqrt(2/fan_in) where ndim == 2", "norm.weight=keep", "layers.0.q.weight[0:2]=zeros"]
     save_file({name: weight + 1 for name, weight in weights.items()}, folder / "other.safetensors")
+    damaged = {"fc1.weight": torch.zeros(30, 30), "fc2.weight": torch.randn(30, 30), "b": torch.tensor([torch.nan])}
+    save_file(damaged, folder / "damaged.safetensors")
     plan = initctl.plan(folder / "net.safetensors", rules=rules)
     made = {
         "stats": statistics_page(initctl.stats(folder / "net.safetensors")),
         "plan": plan_page(initctl.changes(plan)),
         "diff": differences_page(initctl.diff(folder / "net.safetensors", folder / "other.safetensors")),
+        "doctor": diagnosis_page(initctl.doctor(folder / "damaged.safetensors", trained=False)),
         "hostile": statistics_page(initctl.stats(folder / "hostile.safetensors")),
         "long": statistics_page(initctl.stats(folder / "long.safetensors")),
     }

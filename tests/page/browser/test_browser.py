@@ -8,7 +8,7 @@ from tests.cli.test_hostile_names import SHOWN
 from tests.page.browser.conftest import DESK, PHONE
 from tests.page.test_rendering import MARKUP
 
-KINDS = ["stats", "plan", "diff", "hostile"]
+KINDS = ["stats", "plan", "diff", "doctor", "hostile"]
 LOOKS = {
     "light": {**DESK, "color_scheme": "light"},
     "dark": {**DESK, "color_scheme": "dark"},
