@@ -6,14 +6,15 @@ import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _heeded = True
 """Whether a signal still ends the process."""
-_taken: list[int] = []
-"""The signals that `raise_on_signals` found not ignored."""
+_ignored: list[int] = []
+"""The signals that `ignore_signals` took from it."""
 
 
 class Ended(BaseException):
@@ -26,16 +27,20 @@ class Ended(BaseException):
 
 def raise_on_signals() -> None:
     """Let the first signal raise `Ended`, but for those that the caller ignores, as nohup and background jobs do."""
-    _taken[:] = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
-    heed_signals()
+    _raise_on([number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN])
 
 
 def heed_signals() -> None:
-    """Let these signals raise `Ended` again after `ignore_signals`: for work whose result can still be missing."""
+    """Undo `ignore_signals`: for work whose result can still be missing."""
+    _raise_on(_ignored)
+
+
+def _raise_on(numbers: Iterable[int]) -> None:
     global _heeded
     _heeded = True
-    for number in _taken:
+    for number in numbers:
         signal.signal(number, _end)
+    _ignored.clear()
 
 
 def ignore_signals() -> None:
@@ -49,6 +54,7 @@ def ignore_signals() -> None:
     for number in _ENDING:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
+            _ignored.append(number)
 
 
 def _end(number: int, _: FrameType | None) -> None:

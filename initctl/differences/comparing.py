@@ -72,7 +72,7 @@ class Comparing:
     def __init__(self, pairs: Sequence[Pair], one: TensorReader, other: TensorReader, workers: Workers) -> None:
         self.pairs, self.one, self.other, self.workers = pairs, one, other, workers
         self._small: dict[int, ElementChanges] = {}
-        self._large: dict[int, _Pieces] = {}
+        self._large: dict[int, _LargePair] = {}
         self._engine: Engine | None = None
         self._lock, self._thread = Lock(), local()
 
@@ -83,7 +83,7 @@ class Comparing:
             if not (pair.is_comparable and pair.one.numel):
                 continue
             if not _is_small(pair):
-                self._large[number] = pieces = _Pieces(self, pair)
+                self._large[number] = pieces = _LargePair(self, pair)
                 yield from pieces.tasks()
                 continue
             if batch and not _are_near(self.pairs[batch[0]], self.pairs[batch[-1]], pair):
@@ -154,7 +154,7 @@ class _Stretch(NamedTuple):
         return self.content[begin : begin + tensor.nbytes].copy()
 
 
-class _Pieces:
+class _LargePair:
     """Compares one pair piece by piece."""
 
     def __init__(self, comparing: Comparing, pair: Pair) -> None:

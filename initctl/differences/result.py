@@ -29,7 +29,7 @@ _LEAST_PERCENT = 0.1
 _RIGHT = ("max diff", "mean diff", "rel norm", "cosine", "changed")
 
 
-class _Group(NamedTuple):
+class _ChangedRow(NamedTuple):
     """Tensors that a row of the table stands for: called `name` there, of the same two shapes and dtypes."""
 
     name: str
@@ -161,13 +161,13 @@ class Differences(Displayed):
     def _changed_table(self, *, unfold: bool) -> Listing:
         return Listing(_HEADING, [group.cells() for group in self._groups(unfold=unfold)], right=_RIGHT)
 
-    def _groups(self, *, unfold: bool) -> Iterator[_Group]:
+    def _groups(self, *, unfold: bool) -> Iterator[_ChangedRow]:
         if unfold or len(self.changed) <= FOLDED_ABOVE:
-            yield from (_Group(shown(changed.pair.name), [changed]) for changed in self.changed)
+            yield from (_ChangedRow(shown(changed.pair.name), [changed]) for changed in self.changed)
             return
         by_name = {changed.pair.name: changed for changed in self.changed}
         for names, _ in fold((changed.pair.name, _alike(changed)) for changed in self.changed):
-            yield _Group(names.shown(), [by_name[name] for name in names.names()])
+            yield _ChangedRow(names.shown(), [by_name[name] for name in names.names()])
 
     def _only_table(self, *, unfold: bool) -> Listing:
         rows = [

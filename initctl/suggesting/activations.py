@@ -106,7 +106,7 @@ _KEYS = ("hidden_act", "hidden_activation", "activation_function", "activation")
 """Where config.json says it."""
 
 
-class Choice(NamedTuple):
+class ActivationChoice(NamedTuple):
     """An activation; who chose it, as a sentence goes on behind its name; and whether it was asked for."""
 
     name: str
@@ -114,7 +114,7 @@ class Choice(NamedTuple):
     is_asked: bool = False
 
 
-def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> Choice:
+def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> ActivationChoice:
     """The activation that was named, or the one in config.json, or the one that is assumed.
 
     Raises `UsageError` that proposes the nearest if the one that was named is not known.
@@ -123,9 +123,9 @@ def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> Cho
         if name not in ACTIVATIONS:
             hint = did_you_mean(str(name), ACTIVATIONS) or f"there are {', '.join(ACTIVATIONS)}"
             raise UsageError(Problem("usage.activation", f"activation: {shown(name)} is not known", hint))
-        return Choice(name, ", as was asked for", is_asked=True)
+        return ActivationChoice(name, ", as was asked for", is_asked=True)
     for said in (config[key] for key in _KEYS if config and key in config):
         for known, activation in ACTIVATIONS.items():
             if said in (known, *activation.called.split()):
-                return Choice(known, ", as config.json says")
-    return Choice(ASSUMED, " (assumed; --activation names another)")
+                return ActivationChoice(known, ", as config.json says")
+    return ActivationChoice(ASSUMED, " (assumed; --activation names another)")

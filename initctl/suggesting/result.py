@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from initctl.display.tables import Report
     from initctl.formats import Checkpoint
-    from initctl.suggesting.activations import Choice
+    from initctl.suggesting.activations import ActivationChoice
     from initctl.suggesting.suggestion import Suggestion
 
 
@@ -33,7 +33,7 @@ class Suggestions(Displayed):
 
     checkpoint: Checkpoint
     tensors: tuple[Suggestion, ...]
-    activation: Choice
+    activation: ActivationChoice
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, activation: str | None) -> Self:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from initctl.formats import Checkpoint
-    from initctl.suggesting.activations import Advice, Choice
+    from initctl.suggesting.activations import ActivationChoice, Advice
     from initctl.tensors import TensorSpec
 
 _OF_FAMILY = "The model's own code initializes it so"
@@ -46,7 +46,7 @@ class Suggesting:
         self,
         checkpoint: Checkpoint,
         config: Mapping[str, Any] | None,
-        activation: Choice,
+        activation: ActivationChoice,
         preset: str | None = None,
     ) -> None:
         self._activation = activation.name
