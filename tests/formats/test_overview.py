@@ -113,7 +113,7 @@ def test_it_shows_itself_in_a_repl_and_a_notebook(table):
 
 def test_a_narrow_terminal_gets_everything(table):
     narrow = "".join(on_terminal(table.report(), 12).split())
-    assert narrow.startswith("conv.weight[8,3,5,5]bfloat16752001.2kBbias")
+    assert narrow.startswith("conv.weight[8,3,5,5]bfloat16fan_in75fan_out200size1.2kBbias")
 
 
 class TestATrainingCheckpoint:
