@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,6 +21,28 @@ if TYPE_CHECKING:
 TEXT, JSON, GITHUB, JUNIT, SARIF = FORMATS = ("text", "json", "github", "junit", "sarif")
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """Which faults are looked for."""
+
+    trained: bool = flag("--trained", text="Leave out what only fresh weights must satisfy.")
+    fresh: bool = flag("--fresh", text="Look for all of it; default: as norms and biases look.")
+    select: list[str] = typer.Option(
+        [], "--select", metavar="CODE", help="Look for this only: values.nan, or all of values. Repeatable."
+    )
+    ignore: list[str] = typer.Option([], "--ignore", metavar="CODE", help="Do not look for this. Repeatable.")
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` if the flags contradict each other."""
+        if self.trained and self.fresh:
+            raise UsageError(Problem("usage.trained", "trained, fresh: both are given", "leave one of them out"))
+
+    @property
+    def reading(self) -> bool | None:
+        """Whether weights are to be read as trained ones; None if their numbers say."""
+        return True if self.trained else False if self.fresh else None
+
+
 @grouped
 def doctor(
     checkpoint: str = CHECKPOINT,
@@ -29,12 +52,7 @@ def doctor(
     preset: str | None = typer.Option(
         None, "--preset", "-p", metavar="NAME", help="The model family; default: that of config.json's model type."
     ),
-    trained: bool = flag("--trained", text="Leave out what only fresh weights must satisfy."),
-    fresh: bool = flag("--fresh", text="Look for all of it; default: as norms and biases look."),
-    select: list[str] = typer.Option(
-        [], "--select", metavar="CODE", help="Look for this only: values.nan, or all of values. Repeatable."
-    ),
-    ignore: list[str] = typer.Option([], "--ignore", metavar="CODE", help="Do not look for this. Repeatable."),
+    checks: CheckOptions,
     severity: str = typer.Option(
         "warning", "--severity", metavar="info|warning|error", help="The status is 1 if something this bad is found."
     ),
@@ -46,14 +64,12 @@ def doctor(
     """Look for faults of initialization.
 
     Each is listed with the reason why it matters and the rule that mends it; the last lines are a command with all of
-    these rules. What the model's own family does is no fault. Nothing is written.
+    these rules. A law that the model's own family uses is not reported. Nothing is written.
 
     Example: initctl doctor model.safetensors --ignore biases --severity error
     """
     from initctl.diagnosing.selection import as_severity
 
-    if trained and fresh:
-        raise UsageError(Problem("usage.trained", "trained, fresh: both are given", "leave one of them out"))
     if form not in FORMATS:
         hint = did_you_mean(form, FORMATS) or f"there are {', '.join(FORMATS)}"
         raise UsageError(Problem("usage.format", f"format: {shown(form)} is not known", hint))
@@ -64,9 +80,9 @@ def doctor(
             root=root,
             component=component,
             preset=preset,
-            trained=True if trained else False if fresh else None,
-            select=select,
-            ignore=ignore,
+            trained=checks.reading,
+            select=checks.select,
+            ignore=checks.ignore,
             threads=out.threads,
             on_event=on_event,
         )

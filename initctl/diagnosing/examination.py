@@ -30,7 +30,7 @@ LAYERS = frozenset({"linear", "conv", "attention", "recurrent", "recurrent_input
 class Examined(NamedTuple):
     """A tensor that was `measured`, what is suggested for it, and the numbers that this gives, if they are known.
 
-    `customary` is what torch's own layers start from, which is no fault either, if no preset is for the model.
+    `customary` is what torch's own layers start from. If no preset is for the model, that is not reported either.
     """
 
     measured: TensorStatistics

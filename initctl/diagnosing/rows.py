@@ -180,7 +180,7 @@ def _keys(count: int) -> Words:
 
 
 def _are_zero(words: Words, width: int) -> NDArray[np.bool_]:
-    """Which lines hold nothing but zeros, numbers of `width` bytes: the sign is no part of that."""
+    """Which lines hold zeros only, of either sign. Their numbers have `width` bytes each."""
     sign = sum(1 << (8 * width * (number + 1) - 1) for number in range(_WORD // width))
     magnitude = np.uint64((1 << 64) - 1 - sign)
     found: NDArray[np.bool_] = (words[:, 0] & magnitude) == 0

@@ -55,7 +55,10 @@ def check_replaceable(path: str) -> None:
 
 
 def holds_other(path: str, at_most: int, is_own: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Whether a file is at `path` that is neither empty nor a JSON document that `is_own`, of at most so many bytes."""
+    """Whether a file at `path` must not be replaced: it is not empty, and holds no JSON object that `is_own`.
+
+    A file of more than `at_most` bytes is not read, and must stay too.
+    """
     if not (os.path.isfile(path) and os.path.getsize(path)):
         return False
     with suppress(InputError, Malformed):

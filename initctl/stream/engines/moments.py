@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 class Moments(NamedTuple):
-    """What some `numbers` come to, of which there are so many. `mean`, `deviation` (the sum of squared distances from
-    it), `least` and `greatest` are those of the finite ones; `subnormal` ones are not 0, but smaller than the normal
-    numbers of their type.
+    """Moments, extremes and counts of so many `numbers`.
+
+    `mean`, `deviation` (the sum of squared distances from it), `least` and `greatest` are those of the finite ones.
+    `subnormal` ones are not 0, but smaller than the normal numbers of their type.
     """
 
     numbers: int = 0
