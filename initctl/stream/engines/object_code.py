@@ -37,6 +37,8 @@ _FROM_LIBC = {"memset", "memcpy", "memmove", "sqrtf", "fabsf"}
 _DIGEST_BYTES = 32
 _ROOT = 0
 _FILE_PREFIX = "kernels-"
+_SIDE_BY_SIDE, _AS_LLVM_CHOOSES = 4, 0
+"""Vectors of a loop that are computed side by side: eight gain no more, and cost short rows."""
 _NONE = b""
 """What is kept where compiling gave nothing that can be used, so that it is not tried each time."""
 _KEPT = 16
@@ -204,21 +206,39 @@ def _features() -> str:
 
 def _compiled() -> bytes:
     """The kernels as one object file, which calls nothing but the C library."""
-    from numba.core import config
-
-    before, config.CPU_FEATURES = config.CPU_FEATURES, _features()
-    try:
-        from initctl.stream.engines.kernels import KERNELS
-    finally:
-        config.CPU_FEATURES = before
     machine = _target_machine()
-    module = _linked({name: (kernel.native_name, kernel.inspect_llvm()) for name, kernel in KERNELS.items()})
-    _optimize(module, machine)
+    with _compiling():
+        from initctl.stream.engines.kernels import KERNELS
+
+        module = _linked({name: (kernel.native_name, kernel.inspect_llvm()) for name, kernel in KERNELS.items()})
+        _optimize(module, machine)
     needed = {value.name for value in (*module.functions, *module.global_variables) if value.is_declaration}
     if missing := [name for name in sorted(needed) if not name.startswith("llvm.") and name not in _FROM_LIBC]:
         raise NoCompiler(f"the code needs {', '.join(missing)}")
     code: bytes = machine.emit_object(module)
     return code
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Let Numba and LLVM make code for this processor, in which loops compute several vectors side by side.
+
+    The formulas are long chains, each step of which waits for the one before. A processor does not look far enough
+    ahead to fill the time with other passes of the loop. LLVM ignores a setting that it does not know.
+    """
+    import llvmlite.binding as llvm
+    from numba.core import config
+
+    def interleave(vectors: int) -> None:
+        llvm.set_option("", f"-force-vector-interleave={vectors}")
+
+    before, config.CPU_FEATURES = config.CPU_FEATURES, _features()
+    interleave(_SIDE_BY_SIDE)
+    try:
+        yield
+    finally:
+        interleave(_AS_LLVM_CHOOSES)
+        config.CPU_FEATURES = before
 
 
 def _linked(texts: dict[str, tuple[str, str]]) -> ModuleRef:
