@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from initctl.errors import ConflictError, Problem, UsageError, shown
+from initctl.errors import ConflictError, Problem, UsageError
 from initctl.integers import counting
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.events import Event
-    from initctl.execution import Conversion
-    from initctl.execution.output_format import FormatChoice
+    from initctl.execution import FormatChoice
     from initctl.formats import Checkpoint
     from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
     from initctl.request import Asked, Request
     from initctl.statistics import Statistics
     from initctl.suggesting import Suggestions
+    from initctl.target import Target
 
     Path = str | os.PathLike[str]
 
@@ -120,29 +120,12 @@ def apply(
         ConflictError: the checkpoint changed since it was read, or `output` must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
-    from initctl.applied import Applied
-    from initctl.execution import decide_stale, execute
+    from initctl.target import Target
 
     path = None if output is None else os.fspath(output)
-    _check_output(path, in_place=in_place, overwrite=overwrite, is_sharded=max_shard_size is not None)
+    target = Target(path, in_place, overwrite, max_shard_size, stale)
     threads = counting("threads", threads)
-    made, conversion, warnings = _to_write(plan, asked, path, max_shard_size)
-    decision = decide_stale(made.checkpoint, path, conversion=conversion, patch=in_place == "patch", stale=stale)
-    made = replace(made, warnings=decision.replacing(made.warnings))
-    if on_event:
-        on_event(made)
-    written = execute(
-        made,
-        path,
-        conversion=conversion,
-        patch=in_place == "patch",
-        overwrite=overwrite,
-        dropped=decision.dropped,
-        threads=threads,
-        on_event=on_event,
-    )
-    title = conversion.format.title if conversion else None
-    return Applied(made, written.path, written.files, title, warnings, written.engines)
+    return target.write(*_to_write(plan, asked, target), threads=threads, on_event=on_event)
 
 
 def verify(
@@ -383,31 +366,17 @@ def _request(asked: Mapping[str, Any]) -> Request:
     return Request.of(asked)
 
 
-def _to_write(
-    plan: Plan | Path, asked: Asked, output: str | None, max_shard_size: str | None
-) -> tuple[Plan, Conversion | None, tuple[Problem, ...]]:
-    """The plan, what the checkpoint is converted to, and warnings about `output`, which is checked before planning."""
+def _to_write(plan: Plan | Path, asked: Asked, target: Target) -> tuple[Plan, FormatChoice]:
+    """The plan, and the format of its result, which is checked before planning."""
     if not isinstance(plan, (str, os.PathLike)):
         made = _finished_plan(plan, asked)
-        return made, *_format(output, made.checkpoint, max_shard_size, is_reset=bool(made.resets))
+        return made, target.format_of(made.checkpoint, is_reset=bool(made.resets))
     request = _request(asked)
     checkpoint = request.read(plan)
-    conversion, warnings = _format(output, checkpoint, max_shard_size, is_reset=request.options.reset_optimizer)
-    if not conversion:
+    choice = target.format_of(checkpoint, is_reset=request.options.reset_optimizer)
+    if not choice.conversion:
         request.check_rules(_CONVERSIONS)
-    return request.plan(checkpoint), conversion, warnings
-
-
-def _format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None, *, is_reset: bool) -> FormatChoice:
-    """What becomes of `checkpoint`. Raises `UsageError` if an optimizer `is_reset`, and a conversion leaves it out."""
-    from initctl.execution import decide_format
-
-    found = decide_format(output, checkpoint, max_shard_size)
-    if found.conversion and is_reset:
-        fault = "reset-optimizer: a conversion writes the weights, and resets no optimizer"
-        hint = "reset it without a conversion, and convert the result; or leave the flag out, and train with a new one"
-        raise UsageError(Problem("output.reset_optimizer", fault, hint))
-    return found
+    return request.plan(checkpoint), choice
 
 
 def _finished_plan(plan: Plan, asked: Asked) -> Plan:
@@ -428,20 +397,3 @@ def _replanned_if_changed(plan: Plan) -> Plan:
         made = SavedPlan.of(plan).restored(plan.checkpoint.absolute, is_result=True)
         return replace(made, checkpoint=replace(made.checkpoint, path=plan.checkpoint.path))
     return plan
-
-
-def _check_output(
-    output: str | None, *, in_place: bool | Literal["patch"], overwrite: bool | None, is_sharded: bool
-) -> None:
-    """Raise `UsageError` if the output options contradict each other."""
-    if in_place not in (False, True, "patch"):
-        raise UsageError(Problem("output.patch", f"in_place: {shown(in_place)} is neither True, False nor 'patch'"))
-    if bool(in_place) == (output is not None):
-        raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
-    if in_place and overwrite is False:
-        fault = "no-clobber: in place the checkpoint itself is replaced"
-        raise UsageError(Problem("output.no_clobber", fault, "use -o"))
-    if in_place and overwrite:
-        raise UsageError(Problem("output.force", "force: in place the checkpoint itself is replaced", "leave it out"))
-    if in_place and is_sharded:
-        raise UsageError(Problem("output.shard_size", "max-shard-size: in place shards stay as they are", "use -o"))

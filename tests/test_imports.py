@@ -26,7 +26,7 @@ LAYERS = (
     {"cli"},
     {"demo"},
     {"__init__", "api"},
-    {"page"},
+    {"page", "target"},
     {"applied"},
     {"request"},
     {"manifest", "diagnosing"},

@@ -12,7 +12,7 @@ tasks.py          a file's content as tasks that can be run in any order
 """
 
 from initctl.execution.execute import execute
-from initctl.execution.output_format import Conversion, decide_format
+from initctl.execution.output_format import Conversion, FormatChoice, decide_format
 from initctl.execution.stale_files import decide_stale
 
-__all__ = ["Conversion", "decide_format", "decide_stale", "execute"]
+__all__ = ["Conversion", "FormatChoice", "decide_format", "decide_stale", "execute"]
