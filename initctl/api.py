@@ -63,6 +63,7 @@ def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None
     Raises:
         InputError: the file is not a plan, or is damaged; or the checkpoint cannot be read.
         ConflictError: the checkpoint has another table, or `result` other tensors, or values have changed.
+        FitError: an optimizer of it cannot be set back.
         UsageError: both `checkpoint` and `result` are given.
         StorageError: the device is not there.
     """
@@ -98,8 +99,8 @@ def apply(
         output: a file, or, if the checkpoint is a directory or an index, a directory. A different kind of output
             converts the checkpoint: `.safetensors` gives one safetensors file; `.pt`, `.pth`, `.bin` or `.ckpt` one
             torch.save file; a directory, or a path ending in a slash, safetensors shards. A conversion needs no rules.
-            In a directory `X.bin` becomes `X.safetensors`, with or without shards; `pytorch_model` becomes `model`. If
-            the ending is not known, there is a warning.
+            In a directory `X.bin` becomes `X.safetensors`, or shards of that name, and `pytorch_model.bin` becomes
+            `model.safetensors`. If the ending is not known, there is a warning.
         in_place: replace the checkpoint itself; then there is no `output`. "patch" overwrites only the bytes of ruled
             tensors, and costs what these cost, however large the rest is. It is not atomic: if interrupted, some
             tensors hold new values, and the same call completes it.
@@ -114,8 +115,8 @@ def apply(
             with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
 
     Raises:
-        UsageError, InputError, FitError: as for `initctl.plan`; and if `output` is the checkpoint itself, or rules are
-            given beside a plan.
+        UsageError, InputError, FitError: as for `initctl.plan`; and if `output` is the checkpoint itself, rules are
+            given beside a plan, files are `stale` without a decision, or the new format cannot hold a tensor.
         StorageError: the output cannot be written, memory does not suffice, or the device is not there.
         ConflictError: the checkpoint changed since it was read, or `output` must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
@@ -123,7 +124,7 @@ def apply(
     from initctl.target import Target
 
     path = None if output is None else os.fspath(output)
-    target = Target(path, in_place, overwrite, max_shard_size, stale)
+    target = Target(path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale)
     threads = counting("threads", threads)
     return target.write(*_to_write(plan, asked, target), threads=threads, on_event=on_event)
 
@@ -380,7 +381,7 @@ def _to_write(plan: Plan | Path, asked: Asked, target: Target) -> tuple[Plan, Fo
 
 
 def _finished_plan(plan: Plan, asked: Asked) -> Plan:
-    """`plan`. Raises `UsageError` if anything is asked for beside it."""
+    """`plan`. Raises `UsageError` if anything but a default is asked for beside it."""
     if _request(asked) != _request({}):
         fault = "plan: it already fixes the rules, the seed and all other options of `plan`"
         raise UsageError(Problem("usage.plan", fault, "leave them out, or leave out --plan"))

@@ -29,6 +29,7 @@ class Applied(Displayed):
 
     If the result is of another kind than the checkpoint, `converted_to` names its format as messages do. `warnings` are
     about the result; those about the plan are the plan's. `engines` are the names of those that computed, by device.
+    `dropped` are stale files of a directory that the result does not have.
     """
 
     plan: Plan
@@ -37,6 +38,7 @@ class Applied(Displayed):
     converted_to: str | None = None
     warnings: tuple[Problem, ...] = ()
     engines: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
 
     @property
     def converted(self) -> bool:
@@ -83,7 +85,8 @@ class Applied(Displayed):
 def written_text(applied: Applied) -> str:
     """Where the result is, how many files it has, and what it does not hold any more."""
     if not applied.files:
-        return f"{shown(applied.output)}: nothing to change, left as it is"
+        dropped = listed(list(map(shown, applied.dropped)), at_most=5)
+        return f"{shown(applied.output)}: " + (f"removed {dropped}" if dropped else "nothing to change, left as it is")
     wrote = f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"
     if not applied.converted_to:
         return wrote

@@ -72,8 +72,8 @@ class Request(NamedTuple):
     """What was asked, checked as far as no checkpoint is needed for that.
 
     `recipes` are that of a preset, if it is known already, and those of the caller. `texts` are the caller's own rules.
-    `rules` are those of `recipes`, bound, and of `texts`, unless they wait for an automatic preset, whose variables
-    they may use.
+    `rules` are those of `recipes`, bound, and of `texts`. If the preset is `auto`, `texts` are bound once it is known:
+    they may use its variables.
     """
 
     recipes: tuple[Recipe, ...]
@@ -195,8 +195,8 @@ def _read(preset: str | None, paths: Iterable[Path]) -> tuple[Recipe, ...]:
 
 
 def _check_together(recipes: Sequence[Recipe], seed: int | None) -> None:
-    """Refuse a document whose rules would count twice, the second time after exceptions to them; and, if no `seed` was
-    given, recipes that say different ones: which of them is meant, they do not say.
+    """Raise `RuleError` if two recipes include one document: its rules would count again, after their exceptions. Also
+    if no `seed` was given, and the recipes say different ones.
     """
     for one, other in combinations(recipes, 2):
         for shared in sorted(one.documents & other.documents)[:1]:

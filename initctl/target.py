@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from initctl.planning import Plan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The arguments of `initctl.apply` that are about its output: `path`, or `in_place`, and what goes with them."""
 
@@ -82,4 +82,4 @@ class Target:
             on_event=on_event,
         )
         title = conversion.format.title if conversion else None
-        return Applied(made, written.path, written.files, title, choice.warnings, written.engines)
+        return Applied(made, written.path, written.files, title, choice.warnings, written.engines, decision.dropped)

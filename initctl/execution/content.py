@@ -22,7 +22,8 @@ class Content(NamedTuple):
     """One new file: its `layout` and permissions `mode`.
 
     `targets` are computed; `kept` ranges of `source` are copied to the same offsets; `moved` are parts of tensors, with
-    the offset at which the tensor begins. The `checked` checksums of input files are verified first.
+    the offset at which the tensor begins. The `checked` checksums of input files are verified before the
+    result is committed.
     """
 
     layout: Layout
@@ -35,14 +36,19 @@ class Content(NamedTuple):
 
     @classmethod
     def rewritten(cls, filled: FilledFile, to_renew: Sequence[Checksum] = ()) -> Content:
-        """A file of the input, filled; then checksums `to_renew` are renewed. It may be damaged where it is filled."""
+        """A file of the input, filled; then checksums `to_renew` are renewed.
+
+        Those of what is filled as a whole are not verified: the input may be damaged there.
+        """
         file, checked = filled.file, [(filled.file, checksum) for checksum in filled.to_verify if checksum.value]
         layout = Layout((), {}, file.size, to_renew)
         return cls(layout, file.mode, filled.targets, file, filled.copied, checked=checked)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of tasks: those between elements that are kept first and filled then count twice."""
+        """Bytes of all tasks. What is between elements of a strided target is copied, and written once more: it counts
+        twice.
+        """
         moved = sum(part.nbytes for part, _ in self.moved)
         checked = sum(checksum.stop - checksum.start for _, checksum in self.checked)
         return total(self.kept) + moved + checked + sum(target.nbytes for target in self.targets)

@@ -65,7 +65,9 @@ def _naming(checkpoint: Checkpoint) -> shards.Naming:
 
 
 def _written(checkpoint: Checkpoint, format_: Format) -> list[TensorSpec]:
-    """What is to be written, in the checkpoint's order, of tied tensors the first, unless another name cannot be noted.
+    """What is to be written, in the checkpoint's order.
+
+    Of tied tensors it is the first; or one that is called `format`, which safetensors cannot note as an alias.
 
     Whoever reads a part of a model looks for the name that it has there, and state dicts list a model's inner parts
     before its heads. Raises `FitError` if the format cannot hold it.

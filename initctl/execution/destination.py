@@ -69,8 +69,8 @@ def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
     return mode | (mode & _READ) >> 2 if is_directory else mode
 
 
-def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:
-    """Refuse to replace `files` of `checkpoint` if they are also visible under other names. Raises `ConflictError`.
+def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, patch: bool) -> None:
+    """Refuse to replace or `patch` `files` of `checkpoint` if they have other names too. Raises `ConflictError`.
 
     A distributed checkpoint is never replaced: `UsageError`.
     """
@@ -81,7 +81,8 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> N
         path = real_path(checkpoint, file)
         check_not_cached(path)
         if os.stat(path).st_nlink > 1:
-            message = f"{shown(path)}: has other hard links, which would keep the old content"
+            others = "whose content would change too" if patch else "which would keep the old content"
+            message = f"{shown(path)}: has other hard links, {others}"
             raise ConflictError(Problem("output.hard_links", message, _ELSEWHERE))
 
 

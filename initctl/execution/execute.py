@@ -84,7 +84,7 @@ class _CallersError(Exception):
 
 @contextmanager
 def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callable[[Event], None] | None]:
-    """`on_event`, whose errors leave the body as they are."""
+    """What calls `on_event`. An `OSError` that it raises leaves the body unchanged: it is no error of the storage."""
 
     def guarded(event: Event) -> None:
         try:
@@ -106,25 +106,25 @@ def _to_new_path(
     checkpoint = writer.checkpoint
     kept_as_directory = checkpoint.is_directory or names_directory(output)
     is_directory = conversion.is_directory if conversion else kept_as_directory
-    target = destination(checkpoint, output, is_directory=is_directory, overwrite=overwrite)
+    place = destination(checkpoint, output, is_directory=is_directory, overwrite=overwrite)
     if conversion:
         from initctl.execution.converting import converted
 
-        draft = converted(writer.plan, conversion, os.path.basename(target.path), dropped)
+        draft = converted(writer.plan, conversion, os.path.basename(place.path), dropped)
     elif is_directory:
         others = (file for file in checkpoint.other_files if file.name not in dropped)
         draft = rewritten(writer, {file.name: file for file in (*checkpoint.files, *others)})
     else:
         (file,) = checkpoint.files
-        draft = rewritten(writer, {os.path.basename(target.path): file})
+        draft = rewritten(writer, {os.path.basename(place.path): file})
     names = tuple(draft.contents)
     if is_directory:
-        check = None if overwrite is False else partial(check_replaced, target.path, output, names)
-        if check and os.path.lexists(target.path):
+        check = None if overwrite is False else partial(check_replaced, place.path, output, names)
+        if check and os.path.lexists(place.path):
             check()
-        writer.new_directory(draft, target, check_before_replacing=check)
+        writer.new_directory(draft, place, check_before_replacing=check)
     else:
-        writer.new_file(draft, target, no_clobber=overwrite is False)
+        writer.new_file(draft, place, no_clobber=overwrite is False)
     return Written(output, names, writer.engines)
 
 
@@ -134,12 +134,12 @@ def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written
     if patch:
         fill_in_place(writer, touched)
     else:
-        check_in_place(checkpoint, touched)
-        if len(touched) > 1 or (touched and dropped):
+        check_in_place(checkpoint, touched, patch=False)
+        if len(touched) > 1 or dropped:
             _exchange(writer, touched, dropped)
         elif touched:
-            target = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
-            writer.new_file(rewritten(writer, {touched[0].name: touched[0]}), target)
+            place = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
+            writer.new_file(rewritten(writer, {touched[0].name: touched[0]}), place)
     return Written(checkpoint.path, tuple(file.name for file in touched), writer.engines)
 
 
@@ -148,6 +148,6 @@ def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequen
     checkpoint = writer.checkpoint
     check_not_here(checkpoint.target)
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
-    target = Destination(checkpoint.target, os.stat(checkpoint.target).st_mode)
+    place = Destination(checkpoint.target, os.stat(checkpoint.target).st_mode)
     check = partial(check_not_here, checkpoint.target)
-    writer.new_directory(rewritten(writer, names), target, check_before_replacing=check, without=dropped)
+    writer.new_directory(rewritten(writer, names), place, check_before_replacing=check, without=dropped)

@@ -118,8 +118,8 @@ def _decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: s
             raise UsageError(Problem("output.kind", message, "name a directory"))
         return FormatChoice(_to_shards(max_shard_size))
     if is_directory:
-        is_found = checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
-        is_kept = checkpoint.is_directory or is_found  # in a directory, under its own name
+        has_safetensors_name = checkpoint.is_safetensors and checkpoint.files[0].name.endswith(".safetensors")
+        is_kept = checkpoint.is_directory or has_safetensors_name  # in a directory, under its own name
         return FormatChoice(None if is_kept else _to_shards())
     if checkpoint.is_directory and found not in (*WRITABLE, *FOREIGN):
         if ending(output) in TEXTS:

@@ -47,7 +47,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         names = listed([shown(part.tensor.name) for part in writer.olds])
         message = f"patch: {names}: computed from old values, which a patch overwrites"
         raise UsageError(Problem("output.patch", message, "leave --patch out"))
-    check_in_place(checkpoint, touched)
+    check_in_place(checkpoint, touched, patch=True)
     check_not_linked(checkpoint, touched)
     writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
     _ = writer.computer  # fail now if no engine can be loaded, before anything is overwritten
@@ -69,16 +69,18 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
 
 
 def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable[[], None]) -> None:
-    """Fill a file that others may read, and that must be readable, and completed by the same steps, wherever they stop:
-    while a range is overwritten its checksum is at its last place alone. A zip archive has each checksum first in its
-    directory and last beside the record. What `sync` brings to the disk is there before the next step.
+    """Fill a file in place so that it can be read, and completed by the same steps, wherever they stop.
+
+    A checksum is in several places: in a zip archive first in the directory, and last beside the record. Before its
+    range is overwritten, `lift` takes it from all but the last; `renew` puts the new one there; `settle` copies it to
+    the others. `sync` brings each step to the disk before the next.
     """
     checksums = content.layout.checksums
     if checksums:
         writer.change(lift, descriptor, checksums)
         sync()
-    writer.fill_elements(descriptor, content.targets)
-    writer.fill_prepared((target, lambda: nullcontext(descriptor)) for target in content.targets)
+    writer.fill_ready(descriptor, content.targets)
+    writer.prepare_and_fill((target, lambda: nullcontext(descriptor)) for target in content.targets)
     writer.change(renew, descriptor, [c._replace(places=c.places[-1:]) for c in checksums])
     sync()
     if checksums:

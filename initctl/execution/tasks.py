@@ -1,4 +1,6 @@
-"""A file's content as tasks that can be run in any order: kept ranges, and elements of tensors to fill or to move."""
+"""A file's content as tasks: kept ranges, and elements of tensors to fill or to move. All may run in any order, except
+that strided blocks come after the kept ranges that are between their elements.
+"""
 
 from __future__ import annotations
 

@@ -71,30 +71,30 @@ class Writer:
         if self.on_event:
             self.on_event(Committed())
 
-    def new_file(self, draft: Draft, target: Destination, *, no_clobber: bool = False) -> None:
+    def new_file(self, draft: Draft, place: Destination, *, no_clobber: bool = False) -> None:
         """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` does."""
         (content,) = draft.contents.values()
-        with StagedFile(target.path) as staged:
-            self._write(draft, [(content._replace(mode=target.mode), staged)])
+        with StagedFile(place.path) as staged:
+            self._write(draft, [(content._replace(mode=place.mode), staged)])
             self._check_unchanged(draft)
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
     def new_directory(
         self,
         draft: Draft,
-        target: Destination,
+        place: Destination,
         *,
         check_before_replacing: Callable[[], None] | None,
         without: Container[str] | None = None,
     ) -> None:
-        """Write the files of `draft`. With `without`, all other files at the target are linked in, except these. Raises
+        """Write the files of `draft`. With `without`, all other files at the place are linked in, except these. Raises
         what `new_file` does, and what `check_before_replacing` does.
         """
-        with StagedDirectory(target.path) as staged:
+        with StagedDirectory(place.path) as staged:
             self._write(draft, [(content, staged.file(name)) for name, content in draft.contents.items()])
             if without is not None:
-                staged.link_rest(target.path, without=without)
-            staged.sync(target.mode, like=self.checkpoint.directory)
+                staged.link_rest(place.path, without=without)
+            staged.sync(place.mode, like=self.checkpoint.directory)
             self._check_unchanged(draft)
             staged.commit(check_before_replacing=check_before_replacing, on_commit=self.committed)
 
@@ -109,7 +109,7 @@ class Writer:
             outputs = [(self._prepared(content, new, reader), new, Sums()) for content, new in files]
             for output in outputs:
                 self._copy_and_fill(*output, reader)
-        self.fill_prepared((target, new.opened) for content, new, _ in outputs for target in content.targets)
+        self.prepare_and_fill((target, new.opened) for content, new, _ in outputs for target in content.targets)
         for content, new, sums in outputs:
             with new.opened() as descriptor, storage_errors(new.target):
                 self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
@@ -136,7 +136,7 @@ class Writer:
             _write_parts(descriptor, content.layout.parts)
             copying = content.copying(sources, descriptor)
             kept = merge(self._checks(content, reader), copying, key=attrgetter("offset"))
-            self.fill_elements(descriptor, content.targets, kept, sums)
+            self.fill_ready(descriptor, content.targets, kept, sums)
 
     def _checks(self, content: Content, reader: TensorReader) -> Iterator[Task]:
         """Tasks that raise `InputError` if the input is damaged: new checksums would hide it."""
@@ -144,7 +144,7 @@ class Writer:
             fail = partial(refuse, os.path.join(self.checkpoint.directory, file.name), checksum)
             yield check_task(checksum, partial(reader.opened, file.name), fail)
 
-    def fill_elements(
+    def fill_ready(
         self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = (), sums: Sums | None = None
     ) -> None:
         """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one, in
@@ -163,7 +163,7 @@ class Writer:
         yield from islice(kept, self.workers.ahead)
         yield from merge(kept, filling(), key=attrgetter("offset"))
 
-    def fill_prepared(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
+    def prepare_and_fill(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
         """Write those `targets` whose law must be prepared first, each to the file that it comes with.
 
         Their values depend on each other, or on old ones. A tensor is computed once, in however many files it is, and
@@ -175,7 +175,7 @@ class Writer:
                 law = self.computer.prepared(action)
                 for target, opened in parts:
                     with opened() as descriptor:
-                        self.fill_elements(descriptor, [target._replace(law=law)])
+                        self.fill_ready(descriptor, [target._replace(law=law)])
 
     def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
         """Apply `change` to each of `checksums`; this counts as no progress."""

@@ -30,10 +30,10 @@ class Located(NamedTuple):
 class Action(NamedTuple):
     """One tensor that a rule fills, or some `rows` of it.
 
-    `initializer` is the initializer's own name, `arguments` what it was called with, including defaults, except
-    of optional parameters, and `derived` the numbers that follow from them for this tensor (`fan_in`, `std`).
-    `law` computes the values, on `device`; `sources` are other tensors that it reads. Values derive from the tensor's
-    own name, or from `values_of`, the name of a tensor that this is a copy of.
+    `initializer` is the initializer's own name. `arguments` are what it was called with, defaults included; an optional
+    parameter that was not given is absent. `derived` are the numbers that follow from them for this tensor
+    (`fan_in`, `std`). `law` computes the values, on `device`; `sources` are other tensors that it reads. Values derive
+    from the tensor's own name, or from `values_of`, the name of a tensor that this is a copy of.
     """
 
     tensor: TensorSpec

@@ -8,7 +8,7 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, RuleError, listed, shown
 from initctl.initializers import KEEP, REGISTRY
 from initctl.initializers.fans import Arrangement, arrangement_of
-from initctl.planning.lookup import OF_A_NAME, OF_A_TENSOR, OF_ANY_TENSOR, SIBLING
+from initctl.planning.lookup import ALL_FACTS, NAME_FACTS, SHAPE_FACTS, SIBLING
 from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import did_you_mean
 
@@ -57,9 +57,9 @@ class BoundRule(NamedTuple):
         return found
 
     @property
-    def asks_of_name(self) -> tuple[str, ...]:
+    def name_dependent_names(self) -> tuple[str, ...]:
         """The names that it uses whose meaning depends on what a tensor is called."""
-        of_name = {*OF_A_NAME, *self.rule.selector.names.captures}
+        of_name = {*NAME_FACTS, *self.rule.selector.names.captures}
         return tuple(sorted(name for name in self.names if name in of_name or name.startswith(SIBLING)))
 
 
@@ -87,7 +87,7 @@ def _initializer(rule: Rule) -> BoundCall | None:
 
 def _check_names(expression: Expression, rule: Rule, place: str) -> None:
     """Raise `RuleError` if `expression`, which is at `place`, uses a name that is undefined for every tensor."""
-    known = (*OF_A_TENSOR, *rule.scope.vars, *rule.selector.names.captures)
+    known = (*ALL_FACTS, *rule.scope.vars, *rule.selector.names.captures)
     for name in sorted(expression.names.difference(known)):
         if not (name.startswith(CONFIG) or _is_of_sibling(name)):
             message = f"{place}{shown(expression.text)}: unknown name {shown(name)}"
@@ -97,13 +97,13 @@ def _check_names(expression: Expression, rule: Rule, place: str) -> None:
 def _is_of_sibling(name: str) -> bool:
     """Whether `name` asks for a fact of a sibling, or, as one word alone, whether it exists."""
     sibling, _, asked = name.removeprefix(SIBLING).rpartition(".")
-    is_fact = asked in OF_ANY_TENSOR
+    is_fact = asked in SHAPE_FACTS
     return name.startswith(SIBLING) and (is_fact if sibling else not is_fact)
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name.startswith(SIBLING):
-        return f"write for instance sibling.weight.fan_in; there are {', '.join(OF_ANY_TENSOR)}"
+        return f"write for instance sibling.weight.fan_in; there are {', '.join(SHAPE_FACTS)}"
     if name in BY_NAME:
         return f'write it in quotes: "{name}"'
     return did_you_mean(name, known) or f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"

@@ -53,13 +53,13 @@ class Claim(NamedTuple):
 
 
 def may_touch(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
-    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards takes plain floats only: nothing
-    whose name is closed to it, as the parts of a quantized weight are, and nothing that the model computes.
+    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards fills plain floats only: nothing
+    that must be named in full, as parts of a quantized weight, and nothing that the model computes. It may keep all.
     """
     if bound.initializer is None or not bound.rule.selector.names.has_wildcards:
         return True
     is_plain = tensor.dtype.is_floating and not tensor.unwritable
-    return is_plain and tensor.name not in around.closed and computed_kind(tensor) is None
+    return is_plain and tensor.name not in around.exact_name_only and computed_kind(tensor) is None
 
 
 def holds(condition: Expression, lookup: Lookup) -> bool:

@@ -40,11 +40,14 @@ class Decided(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """The decision for a tensor and all that look the same; each is appended to every list in `lists`."""
+    """What is done to a tensor and to all that look the same.
+
+    `collectors` are lists of coverages and of faults, to each of which every such tensor is to be appended.
+    """
 
     actions: Sequence[Action]
     kept: Sequence[Kept]
-    lists: Sequence[list[TensorSpec]]
+    collectors: Sequence[list[TensorSpec]]
     has_faults: bool
 
 
@@ -57,8 +60,8 @@ def decide(rules: Sequence[BoundRule], around: Surroundings) -> Decided:
         verdict = judge.verdict(tensor)
         actions += [action.of(tensor) for action in verdict.actions]
         kept += [left.of(tensor) for left in verdict.kept]
-        for noted in verdict.lists:
-            noted.append(tensor)
+        for collector in verdict.collectors:
+            collector.append(tensor)
     return Decided(actions, kept, judge.coverages, judge.unfits.problems(actions))
 
 
@@ -70,7 +73,7 @@ class _Judge:
         self.unfits = Unfits()
         self._around = around
         self._likeness = Likeness(rules, around)
-        self._names_siblings = any(name.startswith(SIBLING) for bound in rules for name in bound.asks_of_name)
+        self._names_siblings = any(name.startswith(SIBLING) for bound in rules for name in bound.name_dependent_names)
         self._verdicts: dict[Hashable, _Verdict] = {}
 
     def verdict(self, tensor: TensorSpec) -> _Verdict:
@@ -100,7 +103,7 @@ class _Judge:
                     rows = rule.selector.rows
                     claims.append(Claim(rows_of(rows, lookup) if rows else tensor.all_rows, coverage, lookup))
             except Unfit as fact:
-                faults += coverage.unfit, self.unfits.noting(rule, fact, str(fact))
+                faults += coverage.unfit, self.unfits.tensors_with(rule, fact, str(fact))
         segments = _segments(tensor, claims)
         lists += _noting(tensor, claims, segments)
         actions, kept = self._carried_out(tensor, segments, faults)
@@ -122,7 +125,7 @@ class _Judge:
                 call = claim.coverage.bound.initializer.evaluated(claim.lookup)
                 actions.append(action_of(rule, call, tensor, rows, self._around))
             except Unfit as fact:
-                faults.append(self.unfits.noting(rule, fact, f"{rule.call.name} does not fit: {fact}"))
+                faults.append(self.unfits.tensors_with(rule, fact, f"{rule.call.name} does not fit: {fact}"))
         return actions, kept
 
 

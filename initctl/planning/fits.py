@@ -135,7 +135,7 @@ class Unfits:
     def __init__(self) -> None:
         self._found: dict[tuple[Rule, str], tuple[Unfit, list[TensorSpec]]] = {}
 
-    def noting(self, rule: Rule, fact: Unfit, fault: str) -> list[TensorSpec]:
+    def tensors_with(self, rule: Rule, fact: Unfit, fault: str) -> list[TensorSpec]:
         """The list that collects the tensors on which `rule` has this `fault`."""
         return self._found.setdefault((rule, fault), (fact, []))[1]
 

@@ -25,7 +25,7 @@ class Likeness:
     """
 
     def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
-        self._closed = around.closed
+        self._closed = around.exact_name_only
         self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
 
     def of(self, tensor: TensorSpec) -> Hashable:
@@ -45,7 +45,7 @@ def _seen_by(bound: BoundRule, around: Surroundings) -> Callable[[TensorSpec], H
     """What a rule makes of a tensor's name, if it sees more in it than words: whether it matches, and what the names in
     its expressions stand for.
     """
-    names, asked = bound.rule.selector.names, bound.asks_of_name
+    names, asked = bound.rule.selector.names, bound.name_dependent_names
     highest = around.numbers_for(names)
     if asked:
         return lambda tensor: (

@@ -44,9 +44,9 @@ class Lookup:
             return self._config(name.removeprefix(CONFIG))
         if name.startswith(SIBLING):
             return self._of_sibling(name.removeprefix(SIBLING))
-        if name not in OF_A_TENSOR:
+        if name not in ALL_FACTS:
             raise KeyError(f"{shown(name)} is not known")
-        return OF_A_TENSOR[name](self)
+        return ALL_FACTS[name](self)
 
     def answer(self, name: str) -> str:
         """The value of `name` as text; empty if there is none."""
@@ -102,7 +102,7 @@ class Lookup:
             return sibling is not None
         if sibling is None:
             raise KeyError(f"there is no tensor {shown(name)}")
-        return OF_A_TENSOR[asked](Lookup(self.rule, sibling, self.around))
+        return ALL_FACTS[asked](Lookup(self.rule, sibling, self.around))
 
     def fan(self, name: str) -> int:
         """One fan, for the layout that the rule declares."""
@@ -115,7 +115,7 @@ class Lookup:
         return int(getattr(fans.pop(), name))
 
 
-OF_ANY_TENSOR: Mapping[str, Callable[[Lookup], Value]] = {
+SHAPE_FACTS: Mapping[str, Callable[[Lookup], Value]] = {
     "fan_in": lambda lookup: lookup.fan("fan_in"),
     "fan_out": lambda lookup: lookup.fan("fan_out"),
     "numel": lambda lookup: lookup.tensor.numel,
@@ -123,11 +123,11 @@ OF_ANY_TENSOR: Mapping[str, Callable[[Lookup], Value]] = {
     "shape": lambda lookup: lookup.tensor.shape,
     "dtype": lambda lookup: lookup.tensor.dtype.name,
 }
-OF_A_NAME: Mapping[str, Callable[[Lookup], Value]] = {
+NAME_FACTS: Mapping[str, Callable[[Lookup], Value]] = {
     "layer": lambda lookup: lookup.around.layer(lookup.tensor.name),
     "layers": lambda lookup: lookup.around.layers(lookup.tensor.name),
 }
-OF_A_TENSOR = {**OF_ANY_TENSOR, **OF_A_NAME}
+ALL_FACTS = {**SHAPE_FACTS, **NAME_FACTS}
 
 
 def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Value | None:

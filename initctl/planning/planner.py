@@ -1,4 +1,4 @@
-"""From a checkpoint's table and bound rules to a plan, or to every fault at once."""
+"""From a checkpoint's table and bound rules to a plan, or to the faults of the rules, all at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from initctl.planning.optimizers import Resets, old_values_kept, resets, with_op
 from initctl.planning.plan import PHILOX, TORCH, Plan
 from initctl.planning.sharing import shared
 from initctl.planning.surroundings import Surroundings
-from initctl.planning.torch_init import all_by_torch
+from initctl.planning.torch_init import all_by_torch, check_drawn_once
 from initctl.stream.devices import CPU
 from initctl.suggestions import did_you_mean
 
@@ -84,7 +84,7 @@ def make_plan(
     """What `rules` do to `checkpoint` under `seed`.
 
     `config` is what `config.json` says, if there is one; `preset` are those of the rules that come from a preset.
-    Raises `FitError` with every fault found.
+    Raises `FitError` with every fault of the rules; and if an optimizer cannot be set back, or torch cannot do it.
     """
     around = Surroundings(checkpoint, config)
     decided = decide(rules, around)
@@ -102,6 +102,7 @@ def make_plan(
     actions = with_devices(actions, options.device)
     if options.rng == TORCH:
         actions = all_by_torch(actions)
+        check_drawn_once(reset.actions)
     return Plan(
         checkpoint,
         seed,

@@ -8,7 +8,8 @@ ending is empty, and `fc.weight_scale_inv`.
 Names such as `scale` or `biases` are common, so a companion counts only beside its codes, and codes only if their dtype
 is one that codes have. Some companions have no codes beside them: another shard may hold those, and some scales belong
 to activations. They count if the checkpoint is known to follow the scheme, because config.json names it or other
-weights follow it: those with `!` behind them unless the module has a plain weight, those with `!!` beside that, too.
+weights follow it. One that ends in `!` counts then unless the module has an unquantized `.weight`; one that ends in
+`!!` counts even so.
 """
 
 from __future__ import annotations

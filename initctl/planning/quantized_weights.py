@@ -47,7 +47,7 @@ class _Companion(NamedTuple):
     codes: Mapping[str, tuple[Scheme, ...]]
 
     def stem(self, dotted: str) -> str | None:
-        """What its codes begin with, of a name with a dot before it; None if the name does not end so."""
+        """The stem of the codes that a name, with a dot before it, belongs to; None if it does not end like this."""
         if not self.ending.startswith(_ANY):
             return dotted.removesuffix(self.ending) if dotted.endswith(self.ending) else None
         module, _, last = dotted.rpartition(".")

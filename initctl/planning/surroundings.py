@@ -50,9 +50,9 @@ class Surroundings:
         return quantized_weights(self.checkpoint.tensors, self.checkpoint.home)
 
     @cached_property
-    def closed(self) -> frozenset[str]:
-        """The names of tensors that no pattern with wildcards may touch: parts of quantized weights, and what an
-        explicit root takes in though it is an optimizer's.
+    def exact_name_only(self) -> frozenset[str]:
+        """The names of tensors that no pattern with wildcards may touch: parts of quantized weights, and tensors of an
+        optimizer, if an explicit root makes them part of the state dict.
         """
         root = f"{self.checkpoint.root}." if self.checkpoint.root else ""
         names = of_optimizers(self.checkpoint.optimizers, self.checkpoint.masters)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from initctl.errors import FitError
+from initctl.errors import FitError, shown
 from initctl.initializers import REGISTRY, Unfit
 from initctl.planning.fits import Unfits
+from initctl.planning.optimizers.refusing import WEIGHTS_ALONE, refuse
 from initctl.stream import Constant
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _ARGUMENTS = {
     "sparse": ("sparsity", "std"),
 }
 """The initializers that draw in torch.nn.init, and what they take there."""
-_DRAWN_NOTHING = ("zeros", "ones", "constant", "eye", "dirac")
+_WITHOUT_RANDOM_NUMBERS = ("zeros", "ones", "constant", "eye", "dirac")
 _HALVES = ("float16", "bfloat16")
 _DTYPES = (*_HALVES, "float32", "float64")
 
@@ -40,16 +41,26 @@ def all_by_torch(actions: Iterable[Action]) -> list[Action]:
         try:
             found.append(by_torch(action))
         except Unfit as fact:
-            unfits.noting(action.rule, fact, f"{action.rule.call.name} does not fit: {fact}").append(action.tensor)
+            unfits.tensors_with(action.rule, fact, f"{action.rule.call.name} does not fit: {fact}").append(
+                action.tensor
+            )
     if problems := unfits.problems(found):
         raise FitError(*problems)
     return found
 
 
+def check_drawn_once(resets: Iterable[Action]) -> None:
+    """Refuse to set back an optimizer's copy of a weight with the weight's random numbers: torch draws them once."""
+    for action in resets:
+        if action.initializer in _ARGUMENTS:
+            copy = f"{shown(action.tensor.name)} is the optimizer's copy of {shown(action.value_name)}"
+            refuse(f"{copy}, and --rng torch draws the values of that once", WEIGHTS_ALONE)
+
+
 def by_torch(action: Action) -> Action:
     """`action` by torch.nn.init. Raises `Unfit` if that cannot do it."""
     name = action.initializer
-    if name in _DRAWN_NOTHING:
+    if name in _WITHOUT_RANDOM_NUMBERS:
         return action
     if name not in _ARGUMENTS:
         raise Unfit("torch.nn.init has no such initializer, and --rng torch needs one")

@@ -95,7 +95,7 @@ class TestIsRefusedWhereOthersSeeTheFileUnderAnotherName:
     def test_through_a_hard_link(self, tmp_path: Path):
         path = single(tmp_path / "model.safetensors")
         os.link(path, tmp_path / "other")
-        self.refused(path, tmp_path, "has other hard links")
+        self.refused(path, tmp_path, "has other hard links, whose content would change too")
 
     def test_through_a_symbolic_link(self, tmp_path: Path):
         path = single(tmp_path / "real.safetensors")

@@ -72,6 +72,15 @@ def test_dropped_they_are_left_out_and_the_result_verifies(tmp_path: Path, size:
     assert initctl.verify(source, tmp_path / "out", rules=RULES).holds
 
 
+def test_in_place_they_are_removed_even_if_nothing_is_filled(tmp_path: Path):
+    source = doubled(tmp_path / "model")
+    before = contents(source)
+    applied = initctl.apply(source, in_place=True, rules=["*=keep"], stale="drop")
+    assert contents(source) == {name: content for name, content in before.items() if name not in STALE}
+    removed = "model.fp16.safetensors, pytorch_model.bin, onnx/model.onnx"
+    assert str(applied.summary()[-1]) == f"{source}: removed {removed}"
+
+
 def test_kept_and_changed_they_are_a_difference(tmp_path: Path):
     source = doubled(tmp_path / "model")
     initctl.apply(source, tmp_path / "out", rules=RULES, stale="keep")

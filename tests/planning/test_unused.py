@@ -102,6 +102,11 @@ def test_a_wholly_overridden_rule_is_refused_and_names_what_overrides_it(tmp_pat
     )
 
 
+def test_what_a_condition_leaves_out_is_not_said_to_be_decided_by_later_rules(tmp_path: Path):
+    told = refusal(tmp_path, NET, "*.weight=ones where ndim == 2", "fc*=zeros")
+    assert "decides nothing: all that it matches under its condition is decided by later rules: rule 2 (fc*" in told
+
+
 def test_a_rule_that_is_written_twice_is_overridden_by_its_twin(tmp_path: Path):
     assert codes(refused(tmp_path, NET, "*=ones", "*=ones")) == ["rule.overridden"]
 
@@ -122,6 +127,11 @@ def test_a_pattern_that_reaches_integers_alone_decides_nothing(tmp_path: Path):
     told = refusal(tmp_path, NET, "step*=zeros")
     assert "decides nothing: it matches only steps (int64); a pattern with wildcards leaves integer, bool" in told
     assert told.endswith("name one in full to fill it")
+
+
+def test_what_a_condition_leaves_out_is_not_said_not_to_match(tmp_path: Path):
+    told = refusal(tmp_path, NET, '*=zeros where dtype == "int64"')
+    assert "decides nothing: under its condition it matches only steps (int64); a pattern" in told
 
 
 def test_a_pattern_that_reaches_what_no_rule_can_fill_is_not_told_to_name_it(tmp_path: Path):

@@ -44,15 +44,16 @@ def left_alone(decided: Decided, around: Surroundings) -> Iterator[Problem]:
 
 
 def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
-    """What is wrong with a rule that matches only tensors that a pattern may not touch."""
+    """What is wrong with a rule if a pattern may touch none of the tensors that it matches, under its condition."""
     reasons = list(_by_reason(coverage.left_alone, around))
     matched = " and ".join(left.names + left.why for left in reasons)
+    it_matches = "under its condition it matches" if coverage.left_out else "it matches"
     hints = [left.hint for left in reasons]
     if all(tensor.unwritable for tensor in coverage.left_alone):
         hints = ["no rule can fill these"]
     elif not any(_BY_FULL_NAME in hint for hint in hints):
         hints.append("name one in full to fill it")
-    return Problem("rule.unused", f"{coverage.rule}: decides nothing: it matches only {matched}", "; ".join(hints))
+    return Problem("rule.unused", f"{coverage.rule}: decides nothing: {it_matches} only {matched}", "; ".join(hints))
 
 
 def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:

@@ -28,7 +28,7 @@ _NOBODYS = "zzz.weight"
 
 
 class FromPreset(NamedTuple):
-    """The rules of a preset, or of a recipe that extends one; `name` is the preset's, if it was asked for by name."""
+    """The rules of a preset, or of a recipe that extends one; `name` is the preset's, if one was asked for."""
 
     source: str
     rules: Sequence[Rule]
@@ -36,7 +36,7 @@ class FromPreset(NamedTuple):
 
 
 def idle_preset(preset: FromPreset, decided: Decided, around: Surroundings) -> Problem | None:
-    """What is wrong with a preset that was asked for by name, if all that its rules decide is kept."""
+    """What is wrong with a preset that was asked for, if all that its rules decide is kept."""
     rules = {id(rule) for rule in preset.rules if rule.call.name != KEEP}
     if not preset.name or any(coverage.decided for coverage in decided.coverages if id(coverage.rule) in rules):
         return None

@@ -34,7 +34,8 @@ def _unused(coverage: Coverage, around: Surroundings) -> Problem:
     rule = coverage.rule
     if coverage.lost:
         later = listed(list(map(str, coverage.lost_to)))
-        message = f"{rule}: decides nothing: all that it matches is decided by later rules: {later}"
+        what = "all that it matches" + (" under its condition" if coverage.left_out else "")
+        message = f"{rule}: decides nothing: {what} is decided by later rules: {later}"
         return Problem("rule.overridden", message, "the last rule wins: remove it, or move it after them")
     if rule.where and not coverage.left_alone:
         message = f"{rule}: decides nothing: it matches {with_kinds(coverage.left_out)}"

@@ -76,7 +76,8 @@ def matched(
     """Which parameter of `optimizer` each tensor is, by the name that its values derive from, for at least those called
     `names`; and whether they are matched by names. Raises `FitError`.
 
-    Those called `whole` may be mistaken for each other, as nothing of them remains.
+    `whole` are names of tensors that rules fill completely. If all tensors of one shape are among them, it does not
+    matter which is which: the states of all are reset.
     """
     named = _names(optimizer)
     found = _by_name(optimizer, named, tensors) if named else _by_order(optimizer, tensors, names, frozenset(whole))
@@ -116,10 +117,10 @@ def _by_order(
 ) -> dict[str, ParameterKey]:
     """Parameters are numbered in the order in which the model lists them, group after group.
 
-    A tied one is where it comes first. One group of as many parameters as there are tensors is matched in this order.
-    Otherwise each shape is matched by itself, if its parameters are in one group, in the order of its tensors, and as
-    many as these. A shape that no parameter has is another optimizer's. Without an order, a shape is matched if one
-    tensor has it, or if all that have it are `whole`.
+    A tied parameter counts at its first place. If there is one group, with as many parameters as there are tensors,
+    they are matched in this order. Otherwise each shape is matched by itself: its parameters must be in one group, in
+    the order of its tensors, and as many as these. If the file keeps no order, only one tensor may have the shape, or
+    all that have it are `whole`. Tensors of a shape that no parameter has belong to another optimizer.
     """
     if not optimizer.groups:
         uncertain(optimizer, "it calls parameters by numbers, and does not say which tensors they are")

@@ -154,6 +154,16 @@ def test_rows_of_a_copy_are_filled_with_the_rows_of_the_parameter(tmp_path: Path
     assert torch.equal(after[1:].bfloat16(), load_file(out)["head.weight"][1:])
 
 
+def test_a_copy_of_what_torch_draws_is_refused_and_one_of_constants_is_filled(tmp_path: Path):
+    path, options = megatron(tmp_path / "in.safetensors", torch.float32), {"reset_optimizer": True, "rng": "torch"}
+    with pytest.raises(
+        initctl.FitError, match=r"the optimizer's copy of head\.weight, and --rng torch draws the values"
+    ):
+        initctl.plan(path, rules=["head.weight=normal"], **options)
+    initctl.apply(path, tmp_path / "out.safetensors", rules=["head.weight=ones"], **options)
+    assert (load_file(tmp_path / "out.safetensors")["optimizer.state.fp32_param.head.weight"] == 1).all()
+
+
 def test_a_copy_that_is_not_certain_is_refused(tmp_path: Path):
     path = megatron(tmp_path / "in.safetensors")
     assert "fp32_param is its copy, and scale depends on what was there" in refusal(path, "head.weight=scale:by=2")
