@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from initctl.execution import FormatChoice
     from initctl.formats import Checkpoint
     from initctl.manifest import Changes, Manifest
+    from initctl.output_options import OutputOptions
     from initctl.planning import Plan
     from initctl.request import Asked, Request
     from initctl.statistics import Statistics
     from initctl.suggesting import Suggestions
-    from initctl.target import Target
 
     Path = str | os.PathLike[str]
 
@@ -99,17 +99,15 @@ def apply(
         output: a file, or, if the checkpoint is a directory or an index, a directory. A different kind of output
             converts the checkpoint: `.safetensors` gives one safetensors file; `.pt`, `.pth`, `.bin` or `.ckpt` one
             torch.save file; a directory, or a path ending in a slash, safetensors shards. A conversion needs no rules.
-            In a directory `X.bin` becomes `X.safetensors`, or shards of that name, and `pytorch_model.bin` becomes
-            `model.safetensors`. If the ending is not known, there is a warning.
+            In a directory `X.bin` becomes `X.safetensors`, and `pytorch_model.bin` becomes `model.safetensors`.
         in_place: replace the checkpoint itself; then there is no `output`. "patch" overwrites only the bytes of ruled
             tensors, and costs what these cost, however large the rest is. It is not atomic: if interrupted, some
             tensors hold new values, and the same call completes it.
         overwrite: None replaces a file at `output` only if it is a checkpoint; True replaces any file; False replaces
             nothing.
         max_shard_size: convert to a directory of shards, each with tensors of at most this size: `500MB`, `5GB`.
-        stale: what to do with other files in the directory that hold the same model (another format, an export) with
-            its old values: `keep` carries them along unchanged, `drop` leaves them out, or removes them in place.
-            Without it, such a directory is refused.
+        stale: what becomes of other files that hold the same model with its old values: `keep` carries them along,
+            `drop` leaves them out, or removes them in place. Without it, such a directory is refused.
         threads: number of threads; by default one for each processor that the process may use.
         on_event: called with the plan before anything is written, then with each engine that is `Chosen`, now and then
             with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
@@ -121,12 +119,14 @@ def apply(
         ConflictError: the checkpoint changed since it was read, or `output` must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
-    from initctl.target import Target
+    from initctl.output_options import OutputOptions
 
     path = None if output is None else os.fspath(output)
-    target = Target(path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale)
+    options = OutputOptions(
+        path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale
+    )
     threads = counting("threads", threads)
-    return target.write(*_to_write(plan, asked, target), threads=threads, on_event=on_event)
+    return options.write(*_to_write(plan, asked, options), threads=threads, on_event=on_event)
 
 
 def verify(
@@ -367,14 +367,14 @@ def _request(asked: Mapping[str, Any]) -> Request:
     return Request.of(asked)
 
 
-def _to_write(plan: Plan | Path, asked: Asked, target: Target) -> tuple[Plan, FormatChoice]:
+def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[Plan, FormatChoice]:
     """The plan, and the format of its result, which is checked before planning."""
     if not isinstance(plan, (str, os.PathLike)):
         made = _finished_plan(plan, asked)
-        return made, target.format_of(made.checkpoint, is_reset=bool(made.resets))
+        return made, options.format_of(made.checkpoint, is_reset=bool(made.resets))
     request = _request(asked)
     checkpoint = request.read(plan)
-    choice = target.format_of(checkpoint, is_reset=request.options.reset_optimizer)
+    choice = options.format_of(checkpoint, is_reset=request.options.reset_optimizer)
     if not choice.conversion:
         request.check_rules(_CONVERSIONS)
     return request.plan(checkpoint), choice

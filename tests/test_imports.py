@@ -26,7 +26,7 @@ LAYERS = (
     {"cli"},
     {"demo"},
     {"__init__", "api"},
-    {"page", "target"},
+    {"page", "output_options"},
     {"applied"},
     {"request"},
     {"manifest", "diagnosing"},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class OutputOptions:
     """The arguments of `initctl.apply` that are about its output: `path`, or `in_place`, and what goes with them."""
 
     path: str | None
