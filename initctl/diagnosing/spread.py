@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from math import inf, log10, prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.diagnosing.check import Check, Fault
 from initctl.diagnosing.examination import LAYERS
 from initctl.diagnosing.values import is_lost, is_near_overflow
+from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from initctl.diagnosing.examination import Examination, Examined
 
@@ -32,6 +34,7 @@ _LARGE = 0.3
 """Standard deviation of embeddings from which on it is large."""
 _VANISHED = 1e-4
 """Share of the signal that is left, or one by the times that it has grown, from which on it is lost."""
+_LAST_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")
 _RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
 """Roles of tensors that a law with a spread fills."""
 _CENTERED = _RANDOM - {"positional", "token"}
@@ -133,29 +136,30 @@ def _uncut(examination: Examination) -> Iterator[Fault]:
 
 
 def _depth(examination: Examination) -> Iterator[Fault]:
-    """Each layer by what it multiplies the signal by, if no norm restores that in between."""
-    chain = _chain(examination)
-    product = sum(log10(ratio) for _, ratio in chain)
-    if len(chain) < 2 or abs(product) < -log10(_VANISHED):
-        return
-    becomes = (
-        f"the signal {'vanishes' if product < 0 else 'explodes'}: {len(chain)} layers multiply it by {10**product:.1g}"
-    )
-    for subject, ratio in chain:
-        if (ratio < 1) == (product < 0) and not 1 / _FROM_LAW < ratio < _FROM_LAW:
-            message = f"multiplies the signal by {ratio:.3g}, and {becomes}"
-            yield Fault(subject.name, message, subject.remedy)
-
-
-def _chain(examination: Examination) -> Sequence[tuple[Examined, float]]:
-    """Layers with their spread by the one that keeps the signal; none if there is a norm, or anything but layers."""
+    """Each layer of a chain by what it multiplies the signal by, if no norm restores that in between."""
     if not {subject.role for subject in examination.subjects} <= {"linear", "conv", "head", "bias"}:
-        return ()
-    return [
-        (subject, subject.moments.std / subject.expected.std)
-        for subject in _random(examination)
-        if subject.expected and 0 < subject.expected.std < inf
-    ]
+        return
+    for chain in grouped(_ratios(examination)).values():
+        product = sum(log10(ratio) for _, ratio in chain)
+        if len(chain) < 2 or abs(product) < -log10(_VANISHED):
+            continue
+        becomes = "vanishes" if product < 0 else "explodes"
+        for subject, ratio in chain:
+            if (ratio < 1) == (product < 0) and not 1 / _FROM_LAW < ratio < _FROM_LAW:
+                message = (
+                    f"multiplies the signal by {ratio:.3g}, and the signal {becomes}: "
+                    f"{len(chain)} layers multiply it by {10**product:.1g}"
+                )
+                yield Fault(subject.name, message, subject.remedy)
+
+
+def _ratios(examination: Examination) -> Iterator[tuple[str, tuple[Examined, float]]]:
+    """Each layer with its spread by the one that keeps the signal, under the name that a chain has in common: only the
+    last number in it differs. Other networks in the same file, and layers of a block, are not of this chain.
+    """
+    for subject in _random(examination):
+        if subject.expected and 0 < subject.expected.std < inf:
+            yield _LAST_NUMBER.sub("#", subject.name), (subject, subject.moments.std / subject.expected.std)
 
 
 _GLOROT = "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010)"

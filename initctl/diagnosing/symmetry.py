@@ -25,7 +25,9 @@ _BEGINS_AT_ZERO = re.compile(
 """In names of layers that begin at zero on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA, Deformable
 DETR's attention, codebooks that k-means fills, I-BERT's codes.
 """
-_DISTINCT = "Bengio: Practical recommendations for gradient-based training of deep architectures (2012), 6.1"
+_COPY = re.compile(rf"(?:^|[._])(?:{'|'.join(COPIES)})[._]")
+"""In names of networks that hold what others hold on purpose, as `critic_target`."""
+_DISTINCT = "Bengio: Practical recommendations for gradient-based training of deep architectures (2012), 3.2"
 
 
 def _constant(examination: Examination) -> Iterator[Fault]:
@@ -96,7 +98,7 @@ def _alike(examination: Examination) -> list[Examined]:
         ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
         for subject in examination.sound
         if subject.role in _COMPARED and not subject.is_constant and not subject.is_vector
-        if subject.name not in sure and not COPIES.keys() & set(subject.name.split("."))
+        if subject.name not in sure and not _COPY.search(subject.name)
     ]
     return [subject for group in grouped(candidates).values() if len(group) > 1 for subject in group]
 

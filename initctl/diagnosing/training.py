@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
     from initctl.diagnosing.examination import Examined
 
-_MOST = 0.5
 _FLOAT32 = 32
 _NOUNS = {"norms": NORM, "biases": BIAS}
+_AROUND_ZERO = 0.5
+"""Standard deviations from 0 within which the mean of a norm is if a law drew it; training keeps most norms on one side
+of 0.
+"""
 
 
 class Reading(NamedTuple):
@@ -25,37 +28,29 @@ class Reading(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """Tensors that training moves away from what they start from, and how many it has moved; `is_telling`, if it would
-    have moved them.
-    """
+    """Tensors of one role: training `moved` some, and surely not those that are `still`. Others say nothing."""
 
     noun: str
     number: int
     moved: int
-    is_telling: bool
+    still: int
 
     @classmethod
     def of(cls, noun: str, subjects: Sequence[Examined]) -> _Kind:
-        """Norms of less than float32 may stay at 1, since steps are too small for them; biases leave 0 in any dtype."""
-        is_telling = any(subject.role == BIAS or subject.tensor.dtype.bits >= _FLOAT32 for subject in subjects)
-        return cls(noun, len(subjects), sum(not is_as_made(subject) for subject in subjects), is_telling)
-
-    @property
-    def is_moved(self) -> bool:
-        return self.moved > _MOST * self.number
-
-    @property
-    def is_still(self) -> bool:
-        return self.is_telling and not self.is_moved
+        """One law may have drawn all of them by mistake: if most are around 0, these did not get there by training."""
+        moved = [subject for subject in subjects if not _is_one_number(subject) and not is_as_made(subject)]
+        elsewhere = [subject for subject in moved if not _is_drawn(subject)]
+        number = len(moved if 2 * len(elsewhere) >= len(moved) else elsewhere)
+        return cls(noun, len(subjects), number, len(subjects) - number - sum(map(_may_stay, subjects)))
 
     def __str__(self) -> str:
-        return f"{self.number - self.moved:,} of {self.number:,} {self.noun}"
+        return f"{self.moved:,} of {self.number:,} {self.noun}"
 
 
 def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
-    """What `given` says; or else trained, if most norms and most biases are not as they were made.
+    """What `given` says; or else trained, if training moved most norms and most biases.
 
-    Training moves both, and a mistake hardly ever does. If there are neither, weights are taken for fresh.
+    If there are neither, weights are taken for fresh.
     """
     if given is not None:
         return Reading(given, "as asked for")
@@ -63,5 +58,22 @@ def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     kinds = [_Kind.of(noun, of_role[role]) for noun, role in _NOUNS.items() if role in of_role]
     if not kinds:
         return Reading(is_trained=False, reason="it has no norms and no biases, which training would have moved")
-    is_trained = any(kind.is_moved for kind in kinds) and not any(kind.is_still for kind in kinds)
-    return Reading(is_trained, f"{' and '.join(map(str, kinds))} are as they were made")
+    is_trained = any(2 * kind.moved > kind.number for kind in kinds)
+    is_fresh = any(2 * kind.still >= kind.number for kind in kinds)
+    return Reading(is_trained and not is_fresh, f"{' and '.join(map(str, kinds))} look trained")
+
+
+def _is_one_number(subject: Examined) -> bool:
+    """Whether a constant filled it: training moves each number by itself."""
+    return subject.is_constant and subject.moments.numbers > 1
+
+
+def _is_drawn(subject: Examined) -> bool:
+    """Whether a norm that starts from 1 is around 0."""
+    starts_at_zero = subject.role == BIAS or (subject.expected is not None and subject.expected.mean == 0)
+    return not starts_at_zero and abs(subject.moments.mean) < _AROUND_ZERO * subject.moments.std
+
+
+def _may_stay(subject: Examined) -> bool:
+    """Norms of less than float32 may stay at 1, since steps are too small for them; biases leave 0 in any dtype."""
+    return subject.role == NORM and subject.tensor.dtype.bits < _FLOAT32 and is_as_made(subject)

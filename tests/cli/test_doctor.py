@@ -54,7 +54,7 @@ def test_a_sound_checkpoint_is_one_line_and_status_0(sound, call):
     done = call("doctor", sound)
     assert (done.status, done.err) == (0, "")
     assert done.out == (
-        "nothing found in 8 tensors; taken for fresh: 1 of 1 norms and 4 of 4 biases are as they were made\n"
+        "nothing found in 8 tensors; taken for fresh: 0 of 1 norms and 0 of 4 biases look trained\n"
     )
 
 

@@ -86,6 +86,16 @@ def test_a_signal_that_is_lost_over_depth_is_found_in_each_layer(gain: float, wo
     assert mended(found, tmp_path) == set()
 
 
+def test_gains_of_networks_beside_each_other_do_not_multiply(tmp_path: Path):
+    """As an actor and its critics in one file; each of them is short."""
+    assert not diagnosed(nn.ModuleDict({name: layers(*[64] * 5) for name in "abcd"}), tmp_path).findings
+
+
+def test_gains_of_residual_blocks_do_not_multiply(tmp_path: Path):
+    blocks = (nn.ModuleDict({"fc1": nn.Linear(64, 64), "fc2": nn.Linear(64, 64)}) for _ in range(8))
+    assert not diagnosed(nn.ModuleList(blocks), tmp_path).findings
+
+
 def test_gains_do_not_multiply_where_norms_are_in_between(tmp_path: Path):
     net = nn.Sequential(*(module for _ in range(12) for module in (nn.Linear(64, 64), nn.LayerNorm(64))))
     assert not diagnosed(net, tmp_path).findings
@@ -116,9 +126,10 @@ def test_layers_that_begin_at_zero_on_purpose_are_no_fault(name: str, tmp_path: 
     assert not initctl.doctor(tmp_path / "m.pt").findings
 
 
-def test_an_average_of_a_network_holds_the_same_on_purpose(tmp_path: Path):
+@pytest.mark.parametrize("name", ["ema", "net_target", "target_net", "encoder_k"])
+def test_a_copy_of_a_network_holds_the_same_on_purpose(name: str, tmp_path: Path):
     weights = {"net.fc.weight": torch.randn(64, 64) / 8, "net.out.weight": torch.randn(10, 64) / 8}
-    copies = {name.replace("net.", "ema."): weight.clone() for name, weight in weights.items()}
+    copies = {key.replace("net.", f"{name}."): weight.clone() for key, weight in weights.items()}
     torch.save({**weights, **copies}, tmp_path / "m.pt")
     assert not initctl.doctor(tmp_path / "m.pt").findings
 

@@ -56,11 +56,32 @@ def test_norms_of_bfloat16_that_stayed_at_one_say_nothing(norms: int, biases: in
 
 
 def test_the_reason_is_said(tmp_path: Path):
-    assert read(tmp_path, norms=4, biases=3)[1] == "0 of 4 norms and 1 of 4 biases are as they were made"
-    assert read(tmp_path, norms=0, biases=-1)[1] == "4 of 4 norms are as they were made"
+    assert read(tmp_path, norms=4, biases=3)[1] == "4 of 4 norms and 3 of 4 biases look trained"
+    assert read(tmp_path, norms=0, biases=-1)[1] == "0 of 4 norms look trained"
     assert read(tmp_path, norms=-1, biases=-1)[1] == "it has no norms and no biases, which training would have moved"
 
 
 def test_biases_that_all_became_random_by_mistake_are_found_beside_norms_of_one(tmp_path: Path):
     read(tmp_path, norms=0, biases=4)
     assert {one.check.code for one in initctl.doctor(tmp_path / "m.pt").findings} == {"biases.nonzero"}
+
+
+@pytest.mark.parametrize("law", ["normal:std=0.02", "uniform:a=-1,b=1", "constant:val=0.5", "zeros"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_law_for_all_tensors_does_not_look_trained(law: str, dtype: torch.dtype, tmp_path: Path):
+    for biases in (-1, 0):
+        read(tmp_path, norms=0, biases=biases, dtype=dtype)
+        filled = tmp_path / f"filled{biases}.pt"
+        initctl.apply(tmp_path / "m.pt", filled, rules=[f"*={law}"])
+        found = initctl.doctor(filled)
+        assert not found.reading.is_trained
+        assert found.findings
+
+
+def test_a_few_norms_around_zero_may_be_trained(tmp_path: Path):
+    """CHGNet's gates have such, beside others around 1."""
+    read(tmp_path, norms=4, biases=-1)
+    tensors = torch.load(tmp_path / "m.pt")
+    tensors["layers.1.norm.weight"] = torch.randn(64)
+    torch.save(tensors, tmp_path / "m.pt")
+    assert initctl.doctor(tmp_path / "m.pt").reading == (True, "4 of 4 norms look trained")
