@@ -78,9 +78,12 @@ class Diagnosis(Displayed):
 
     def command(self) -> list[str]:
         """The command line that mends all that rules can, a rule a line."""
-        path = self.checkpoint.path
-        ending = "" if os.path.isdir(path) else os.path.splitext(path)[1]
-        words = ["initctl apply", shlex.quote(path), "-o", _OUTPUT + ending]
+        checkpoint = self.checkpoint
+        ending = ".safetensors" if checkpoint.read_only else os.path.splitext(checkpoint.path)[1]
+        output = _OUTPUT if checkpoint.is_directory else _OUTPUT + ending
+        given = (("--root", checkpoint.root), ("--component", checkpoint.component))
+        words = ["initctl apply", shlex.quote(checkpoint.whole), "-o", output]
+        words += [f"{option} {shlex.quote(value)}" for option, value in given if value]
         lines = [" ".join(words), *(f"{_INDENT}-r {shlex.quote(rule)}" for rule in self.rules)]
         return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 

@@ -16,13 +16,13 @@ _SUITE = "initctl doctor"
 
 def report(diagnosis: Diagnosis, severity: Severity) -> str:
     """An XML document in ASCII. Findings of at least this `severity` are failures; others are noted in their case."""
-    failing = diagnosis.at_least(severity)
+    failing = set(map(id, diagnosis.at_least(severity)))
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", name=f"{_SUITE} {shown(diagnosis.checkpoint.path)}")
     for check in diagnosis.checks:
         findings = [found for found in diagnosis.findings if found.check is check]
         for found in findings:
-            _add(suite, found, is_failure=found in failing)
+            _add(suite, found, is_failure=id(found) in failing)
         if not findings:
             case = ET.SubElement(suite, "testcase", classname=_SUITE, name=check.code)
             if check.only_fresh and diagnosis.reading.is_trained:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from initctl.diagnosing.check import Check, Finding, Severity
     from initctl.diagnosing.diagnosis import Diagnosis
-    from initctl.formats import Checkpoint
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
@@ -23,7 +22,12 @@ def log(diagnosis: Diagnosis, version: str) -> str:
     """A JSON document in ASCII; `version` is that of the tool."""
     numbers = {check.code: number for number, check in enumerate(diagnosis.checks)}
     driver = {"name": "initctl doctor", "version": version, "rules": list(map(_rule, diagnosis.checks))}
-    results = [_result(found, numbers[found.check.code], diagnosis.checkpoint) for found in diagnosis.findings]
+    tensors, path = diagnosis.checkpoint.by_name, diagnosis.checkpoint.whole
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    results = [
+        _result(found, numbers[found.check.code], os.path.join(folder, *tensors[found.tensor].files[:1]))
+        for found in diagnosis.findings
+    ]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(document, indent=2).replace("##", "#\\u0023")
@@ -39,7 +43,7 @@ def _rule(check: Check) -> dict[str, Any]:
     }
 
 
-def _result(found: Finding, number: int, checkpoint: Checkpoint) -> dict[str, Any]:
+def _result(found: Finding, number: int, path: str) -> dict[str, Any]:
     name = shown(found.tensor)
     mended = f" Mend it with -r '{found.rule}'." if found.rule else ""
     return {
@@ -50,7 +54,7 @@ def _result(found: Finding, number: int, checkpoint: Checkpoint) -> dict[str, An
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": _uri(found.tensor, checkpoint)},
+                    "artifactLocation": {"uri": _uri(path)},
                     "region": {"startLine": 1},
                 },
                 "logicalLocations": [{"fullyQualifiedName": name, "kind": "variable"}],
@@ -61,13 +65,9 @@ def _result(found: Finding, number: int, checkpoint: Checkpoint) -> dict[str, An
     }
 
 
-def _uri(name: str, checkpoint: Checkpoint) -> str:
-    """The file that holds the tensor, relative to where the checkpoint was named from."""
+def _uri(path: str) -> str:
+    """Of a file; it is relative if the checkpoint was named so."""
     from pathlib import PurePath
     from urllib.parse import quote
 
-    path = checkpoint.path
-    if os.path.isdir(path):
-        tensor = next(tensor for tensor in checkpoint.tensors if tensor.name == name)
-        path = os.path.join(path, *tensor.files[:1])
     return PurePath(path).as_uri() if os.path.isabs(path) else quote(os.fsencode(path))

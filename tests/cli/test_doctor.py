@@ -53,9 +53,7 @@ def broken(folder):
 def test_a_sound_checkpoint_is_one_line_and_status_0(sound, call):
     done = call("doctor", sound)
     assert (done.status, done.err) == (0, "")
-    assert done.out == (
-        "nothing found in 8 tensors; taken for fresh: 0 of 1 norms and 0 of 4 biases look trained\n"
-    )
+    assert done.out == ("nothing found in 8 tensors; taken for fresh: 0 of 1 norms and 0 of 4 biases look trained\n")
 
 
 def test_each_finding_has_its_code_its_reason_and_what_mends_it(broken, call):
@@ -78,6 +76,26 @@ def test_the_command_that_is_proposed_mends_it(broken, call):
     assert call("doctor", "mended.safetensors").status == 0
     old, new = load_file(broken), load_file("mended.safetensors")
     assert torch.equal(old["layers_1.weight"], new["layers_1.weight"])
+
+
+def test_the_command_is_about_the_state_dict_that_was_asked_for(folder, call):
+    net = {"w": torch.randn(64, 64) / 8, "b": torch.zeros(64)}
+    torch.save({"model": net, "ema": {**net, "w": torch.zeros(64, 64)}}, folder / "m.pt")
+    out = call("doctor", "m.pt", "--root", "ema").out
+    assert "initctl apply m.pt -o mended.pt --root ema " in out
+    assert shell(out[out.index("initctl apply") :].partition("\n\n")[0]).status == 0
+    done = torch.load("mended.pt")
+    assert torch.equal(done["model"]["w"], net["w"])
+    assert done["ema"]["w"].any()
+
+
+def test_the_command_and_the_log_are_about_the_component_that_was_asked_for(folder, call):
+    (folder / "pipe" / "unet").mkdir(parents=True)
+    saved(folder / "pipe" / "unet" / "model.safetensors", norm__weight=lambda w: w.fill_(0.5))
+    asked = "doctor", "pipe", "--component", "unet"
+    assert "initctl apply pipe -o mended --component unet " in call(*asked).out
+    (result,) = json.loads(call(*asked, "--format", "sarif").out)["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "pipe/unet/model.safetensors"
 
 
 @pytest.mark.parametrize(
