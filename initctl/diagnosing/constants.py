@@ -72,7 +72,7 @@ def _norm(examination: Examination) -> Iterator[Fault]:
 
 def _bias(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
-        if subject.role == BIAS and not is_as_made(subject) and not _is_prior(subject, examination):
+        if subject.role == BIAS and not is_as_made(subject) and not _is_chosen(subject, examination):
             yield Fault(subject.name, _said(subject), subject.remedy)
 
 
@@ -86,10 +86,13 @@ def _said(subject: Examined) -> str:
     return f"is not {wanted}: it holds {moments.least:.3g} {held}"
 
 
-def _is_prior(subject: Examined, examination: Examination) -> bool:
-    """Whether it is a constant of the last layer: how likely each class is before anything is learned."""
+def _is_chosen(subject: Examined, examination: Examination) -> bool:
+    """Whether it is a constant of the last layer: how likely each class is before anything is learned; or the places
+    around a query that Deformable DETR looks at first.
+    """
     weight = examination.by_name.get(f"{subject.name.removesuffix('bias')}weight")
-    return subject.is_constant and weight is not None and weight.role == "head"
+    is_prior = subject.is_constant and weight is not None and weight.role == "head"
+    return is_prior or subject.name.endswith("sampling_offsets.bias")
 
 
 def _variance(examination: Examination) -> Iterator[Fault]:

@@ -20,10 +20,10 @@ _EMBEDDING = "embedding"
 _COMPARED = frozenset({*LAYERS, _EMBEDDING, "head"})
 """Roles of matrices of which no two are equal by chance."""
 _BEGINS_AT_ZERO = re.compile(
-    r"(?i)ada_?ln|modulation|zero|lora|adapter|sampling_offsets|attention_weights|codebook|_integer"
+    r"(?i)ada_?ln|modulation|zero|lora|adapter|sampling_offsets|attention_weights|bbox_embed|codebook|_integer"
 )
 """In names of layers that begin at zero on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA, Deformable
-DETR's attention, codebooks that k-means fills, I-BERT's codes.
+DETR's attention and boxes, codebooks that k-means fills, I-BERT's codes.
 """
 _COPY = re.compile(rf"(?:^|[._])(?:{'|'.join(COPIES)})[._]")
 """In names of networks that hold what others hold on purpose, as `critic_target`."""

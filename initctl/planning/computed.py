@@ -84,16 +84,27 @@ COMPUTED: tuple[Computed, ...] = (
     ),
     Computed(
         "the scale of inputs",
-        "detectron2, segment-anything, LPIPS",
-        ".pixel_mean .pixel_std .scaling_layer.shift .scaling_layer.scale",
+        "detectron2, segment-anything, LPIPS, transformers (RADIO)",
+        ".pixel_mean .pixel_std .scaling_layer.shift .scaling_layer.scale .norm_mean .norm_std",
     ),
     Computed(
         "an observer's range",
-        "torch.ao.quantization (observer.py, fake_quantize.py), TensorRT Model Optimizer (amax)",
+        "torch.ao.quantization (observer.py, fake_quantize.py), TensorRT Model Optimizer (amax), transformers (I-BERT)",
         ".activation_post_process.eps .activation_post_process.min_val .activation_post_process.max_val"
         " .activation_post_process.histogram .activation_post_process.scale .weight_fake_quant.scale"
         " .weight_fake_quant.eps .weight_fake_quant.min_val .weight_fake_quant.max_val _quantizer._amax"
-        " _quantizer._pre_quant_scale _quantizer._scale",
+        " _quantizer._pre_quant_scale _quantizer._scale .x_min .x_max .act_scaling_factor .fc_scaling_factor"
+        " .weight_scaling_factor",
+    ),
+    Computed(
+        "a limit of inputs or outputs",
+        "transformers (Gemma 4: Gemma4ClippableLinear)",
+        ".input_min .input_max .output_min .output_max",
+    ),
+    Computed(
+        "a table of decays",
+        "transformers (MiniMax: MiniMaxLightningAttention)",
+        ".slope_rate .query_decay .key_decay .diagonal_decay",
     ),
     Computed(
         "class weights of a loss",

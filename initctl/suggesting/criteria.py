@@ -46,7 +46,7 @@ _LOGITS = re.compile(r"logit_(scale|bias)(_\w+)?|temperature")
 _BRANCH = re.compile(
     r"gamma(_?\w+)?|lambda(_?\d)?|(\w+_)?gain|layer_scale(_\w+)?|ls_?\d?|skip_scale|scale_(mlp|attn|msa)"
 )
-_LAYER_SCALE = re.compile(r"layer_scale_?\d*|ls_?\d*")
+_LAYER_SCALE = re.compile(r"(\w+_)?layer_scale_?\d*|ls_?\d*")
 _STATES = frozenset({"a_log", "d", "a"})
 _BIAS = re.compile(r"(\w+_)?(bias|biases)(_\w+)?|beta|b")
 

@@ -120,7 +120,9 @@ def test_tied_tensors_are_one_finding_whose_rule_names_both(tmp_path: Path):
     assert mended(found, tmp_path) == set()
 
 
-@pytest.mark.parametrize("name", ["lora_B.weight", "adaLN_modulation.weight", "zero_conv.weight"])
+@pytest.mark.parametrize(
+    "name", ["lora_B.weight", "adaLN_modulation.weight", "zero_conv.weight", "bbox_embed.2.weight"]
+)
 def test_layers_that_begin_at_zero_on_purpose_are_no_fault(name: str, tmp_path: Path):
     torch.save({name: torch.zeros(64, 64), "fc.weight": torch.randn(64, 64) / 8}, tmp_path / "m.pt")
     assert not initctl.doctor(tmp_path / "m.pt").findings
@@ -141,6 +143,14 @@ def test_masks_and_tables_that_a_model_computes_are_not_judged(tmp_path: Path):
     }  # fmt: skip
     torch.save(tensors, tmp_path / "m.pt")
     assert not initctl.doctor(tmp_path / "m.pt").findings
+
+
+def test_biases_that_start_from_a_grid_or_a_prior_are_no_fault(tmp_path: Path):
+    net = nn.ModuleDict({"sampling_offsets": nn.Linear(64, 32), "head": nn.Linear(64, 10)})
+    with torch.no_grad():
+        net["sampling_offsets"].bias.copy_(torch.arange(32) % 4)
+        net["head"].bias.fill_(-4.6)
+    assert not diagnosed(net, tmp_path).findings
 
 
 def test_nothing_at_all_is_no_fault(tmp_path: Path):

@@ -31,6 +31,8 @@ TABLES = {
     "spectrogram.window": [400], "conv.resample_filter": [4, 4], "lpips.scaling_layer.shift": [1, 3, 1, 1],
     "pixel_mean": [3, 1, 1], "fc.activation_post_process.min_val": [], "fc.weight_fake_quant.scale": [8],
     "fc.input_quantizer._amax": [], "criterion.weight": [10], "loss_fn.pos_weight": [10], "encoder.version": [1],
+    "layers.0.self_attn.q_proj.input_max": [], "layers.1.self_attn.key_decay": [4, 256, 1],
+    "input_conditioner.norm_mean": [3, 1, 1], "output.ln_input_act.x_max": [1],
 }  # fmt: skip
 LEARNED = {
     "fc.bias": [4], "experts.bias": [4, 4], "attn.biases": [1, 1, 4, 4], "mask_token": [1, 1, 8],

@@ -188,6 +188,11 @@ TABLES = {
         norm.weight                192          norm
         head.weight                1000×192     head
     """,
+    "Mimi": """
+        layers.0.mlp_layer_scale.scale          64     scale
+        layers.0.self_attn_layer_scale.scale    64     scale
+        layers.0.self_attn.q_proj.weight        64×64  attention
+    """,
     "swin": """
         layers.0.blocks.0.attn.relative_position_bias_table  169×3    positional
         layers.0.blocks.0.attn.logit_scale                   3×1×1    scale
