@@ -75,5 +75,8 @@ def _is_drawn(subject: Examined) -> bool:
 
 
 def _may_stay(subject: Examined) -> bool:
-    """Norms of less than float32 may stay at 1, since steps are too small for them; biases leave 0 in any dtype."""
-    return subject.role == NORM and subject.tensor.dtype.bits < _FLOAT32 and is_as_made(subject)
+    """Whether training may leave it as it was made: steps are too small for norms of less than float32, and biases that
+    torch drew look the same after some steps. Others leave 0 in any dtype.
+    """
+    is_rough = subject.role == NORM and subject.tensor.dtype.bits < _FLOAT32
+    return (is_rough or not subject.is_constant) and is_as_made(subject)

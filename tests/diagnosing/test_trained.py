@@ -110,3 +110,14 @@ def test_nothing_is_found_in_a_model_that_was_trained(build: Any, loss_of: Loss,
     found = initctl.doctor(save(model, tmp_path / "model"))
     assert found.reading.is_trained
     assert not found.findings
+
+
+@pytest.mark.parametrize(("build", "loss_of"), TRAININGS.values(), ids=TRAININGS)
+def test_one_step_is_training(build: Any, loss_of: Loss, tmp_path: Path):
+    torch.manual_seed(0)
+    with quiet():
+        model = build()
+    train(model, loss_of, 1)
+    found = initctl.doctor(save(model, tmp_path / "model"))
+    assert found.reading.is_trained
+    assert not found.findings
