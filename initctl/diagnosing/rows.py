@@ -34,7 +34,7 @@ _TOGETHER, _SMALL = 64, 1 << 16
 _MOST = 1 << 22
 """Rows of a tensor that are looked at."""
 _SAMPLED = 64
-"""Rows by which columns are compared first."""
+"""Rows by which columns are compared first, and pairs of equal hashes that are compared at most."""
 _LONGEST = 1 << 20
 """Bytes of a row that is looked at."""
 _FEWEST = 16
@@ -46,9 +46,7 @@ _WORD = 8
 
 
 class Lines(NamedTuple):
-    """Of one weight: the numbers of rows that are zero, of two equal rows, and of two equal columns, if there are
-    such.
-    """
+    """Of one weight: which rows are zero, two equal rows that are not, and two equal columns, if there are such."""
 
     zero: NDArray[np.intp]
     equal_rows: tuple[int, int] | None
@@ -127,28 +125,18 @@ class _Weight:
 
     def _equal_rows(self) -> tuple[int, int] | None:
         """Two rows that are equal, and not zero."""
-        places = np.flatnonzero(~self.is_zero)
-        order = places[np.argsort(self.hashes[places], kind="stable")]
-        same = np.flatnonzero(self.hashes[order[1:]] == self.hashes[order[:-1]])
-        pairs = ((int(order[place]), int(order[place + 1])) for place in same[:_SAMPLED])
+        pairs = _alike(self.hashes, np.flatnonzero(~self.is_zero))
         return next((pair for pair in pairs if self._is_equal_row(*pair)), None)
 
     def _is_equal_row(self, one: int, other: int) -> bool:
         return np.array_equal(self._read(one, one + 1), self._read(other, other + 1))
 
     def _equal_columns(self) -> tuple[int, int] | None:
-        """Two columns that are equal, and not zero."""
         if self.rows < _FEWEST:
             return None
         words = _words(self._columns(range(0, self.rows, -(-self.rows // _SAMPLED))))
-        hashes = words @ _keys(words.shape[1])
-        _, places, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-        again = np.flatnonzero((counts[places] > 1) & ~_are_zero(words, self.tensor.dtype.width))
-        for place in again[:_SAMPLED]:
-            one, other = map(int, np.flatnonzero(hashes == hashes[place])[:2])
-            if self._are_equal_columns(one, other):
-                return one, other
-        return None
+        pairs = _alike(words @ _keys(words.shape[1]), np.arange(len(words)))
+        return next((pair for pair in pairs if self._are_equal_columns(*pair)), None)
 
     def _columns(self, rows: Sequence[int]) -> NDArray[np.uint8]:
         """The bytes that each column has in `rows`, each column a row of an array."""
@@ -164,6 +152,13 @@ class _Weight:
             if not np.array_equal(content[:, one], content[:, other]):
                 return False
         return True
+
+
+def _alike(hashes: Words, places: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """Pairs of `places` whose hashes are equal: some, if there are many."""
+    order = places[np.argsort(hashes[places], kind="stable")]
+    same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    return ((int(order[place]), int(order[place + 1])) for place in same[:_SAMPLED])
 
 
 def _words(lines: NDArray[np.uint8]) -> Words:

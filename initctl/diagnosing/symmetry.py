@@ -92,13 +92,13 @@ def _identical(examination: Examination) -> Iterator[Fault]:
 
 
 def _alike(examination: Examination) -> list[Examined]:
-    """Tensors of one shape with the same moments, of which no file says that they are one."""
-    sure = {name for tie in examination.around.ties if tie.sure for name in (tie.left_out, tie.kept)}
+    """Tensors of one shape with the same moments, unless they may be tied or one is a copy."""
+    tied = {name for tie in examination.around.ties for name in (tie.left_out, tie.kept)}
     candidates: list[tuple[Hashable, Examined]] = [
         ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
         for subject in examination.sound
         if subject.role in _COMPARED and not subject.is_constant and not subject.is_vector
-        if subject.name not in sure and not _COPY.search(subject.name)
+        if subject.name not in tied and not _COPY.search(subject.name)
     ]
     return [subject for group in grouped(candidates).values() if len(group) > 1 for subject in group]
 

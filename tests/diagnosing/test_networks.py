@@ -128,6 +128,12 @@ def test_layers_that_begin_at_zero_on_purpose_are_no_fault(name: str, tmp_path: 
     assert not initctl.doctor(tmp_path / "m.pt").findings
 
 
+def test_an_output_that_may_be_tied_to_the_embedding_holds_the_same_on_purpose(tmp_path: Path):
+    table = torch.randn(100, 64) / 50
+    torch.save({"wte.weight": table, "lm_head.weight": table.clone()}, tmp_path / "m.pt")
+    assert not initctl.doctor(tmp_path / "m.pt").findings
+
+
 @pytest.mark.parametrize("name", ["ema", "net_target", "target_net", "encoder_k"])
 def test_a_copy_of_a_network_holds_the_same_on_purpose(name: str, tmp_path: Path):
     weights = {"net.fc.weight": torch.randn(64, 64) / 8, "net.out.weight": torch.randn(10, 64) / 8}

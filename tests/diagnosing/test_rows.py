@@ -70,6 +70,12 @@ def test_a_transposed_weight_is_read_by_its_logical_rows(tmp_path: Path):
     assert (found.equal_rows, found.equal_columns) == ((3, 7), None)
 
 
+def test_columns_of_zeros_are_equal(tmp_path: Path):
+    drawn = weight(64, 64)
+    drawn[:, 32:] = 0
+    assert min(lines(drawn, tmp_path).equal_columns) >= 32
+
+
 def test_zeros_below_zero_are_zeros(tmp_path: Path):
     drawn = weight(30, 30)
     drawn[5] *= 0
