@@ -133,6 +133,11 @@ class TensorSpec:
         return self.numel * self.dtype.bits // 8
 
     @property
+    def is_vector(self) -> bool:
+        """Whether at most one dim has several places, as in a vector."""
+        return sum(size > 1 for size in self.shape) <= 1
+
+    @property
     def fans(self) -> Fans | None:
         """As torch computes them, from `[out, in, *kernel]`; None below two dims."""
         if len(self.shape) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
@@ -70,34 +71,25 @@ class Examined(NamedTuple):
         return self.moments.least == self.moments.greatest
 
     @property
-    def is_vector(self) -> bool:
-        """Whether at most one dim has several places: such a tensor has no units, whatever it is a part of."""
-        return sum(size > 1 for size in self.tensor.shape) <= 1
-
-    @property
     def is_sound(self) -> bool:
         """Whether all of its numbers are finite, and none is absurd: only then do spreads and rows mean anything."""
         return self.moments.finite == self.moments.numbers > 0 and self.moments.largest <= ABSURD
 
 
+@dataclass(frozen=True, kw_only=True)
 class Examination:
     """A checkpoint that was measured. What only some checks need is read when it is first asked for.
 
-    `subjects` are what numbers can be judged of: floating-point tensors that were read, and that no other computes.
+    `everything` are all tensors. `subjects` are those whose numbers can be judged: floating-point tensors that were
+    read, and that no model computes. `row_suggestions` are laws that some rows have of their own.
     """
 
-    def __init__(
-        self,
-        around: Surroundings,
-        everything: Sequence[TensorStatistics],
-        subjects: Sequence[Examined],
-        row_suggestions: Sequence[Suggestion],
-        *,
-        is_trained: bool,
-        threads: int,
-    ) -> None:
-        self.around, self.everything, self.subjects = around, everything, subjects
-        self.row_suggestions, self.is_trained, self._threads = row_suggestions, is_trained, threads
+    around: Surroundings
+    everything: Sequence[TensorStatistics]
+    subjects: Sequence[Examined]
+    row_suggestions: Sequence[Suggestion]
+    is_trained: bool
+    threads: int
 
     @cached_property
     def sound(self) -> Sequence[Examined]:
@@ -111,11 +103,11 @@ class Examination:
     def lines(self) -> Mapping[str, Lines]:
         """What rows and columns of weights have in common: reads these once more."""
         wanted = [s.tensor for s in self.sound if s.role in LAYERS | {"embedding"} and not s.is_constant]
-        return compared(self.around.checkpoint, wanted, self._threads)
+        return compared(self.around.checkpoint, wanted, self.threads)
 
     def digests(self, tensors: Iterable[TensorSpec]) -> Mapping[str, str | None]:
         """The SHA-256 of each of `tensors`, by name: reads them once more."""
-        found = measured(self.around.checkpoint, tuple(tensors), digest=True, threads=self._threads)
+        found = measured(self.around.checkpoint, tuple(tensors), digest=True, threads=self.threads)
         return {one.tensor.name: one.digest for one in found}
 
     def are_zero(self, tensor: TensorSpec, rows: RowRange) -> bool:

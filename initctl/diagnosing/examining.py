@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.diagnosing.check import Finding
 from initctl.diagnosing.diagnosis import Diagnosis
 from initctl.diagnosing.examination import Examination, Examined
-from initctl.diagnosing.laws import Laws, torch_laws
+from initctl.diagnosing.laws import given, torch_laws
 from initctl.diagnosing.remedies import together
 from initctl.diagnosing.training import read
 from initctl.planning.surroundings import Surroundings
@@ -47,13 +47,20 @@ def diagnosed(
     found = measured(checkpoint, checkpoint.tensors, digest=False, threads=threads, on_event=on_event)
     subjects = _subjects(around, found, suggested)
     reading = read([subject for subject in subjects if subject.is_sound], given=trained)
-    whole = {suggestion.tensor.name: suggestion.initializer for suggestion in suggested if not suggestion.rows}
+    whole = {one.tensor.name: one.initializer for one in suggested if not one.rows}
     by_rows = [
         one
         for one in suggested
         if one.rows and one.tensor.represents_ties and one.initializer != whole[one.tensor.name]
     ]
-    examination = Examination(around, found, subjects, by_rows, is_trained=reading.is_trained, threads=threads)
+    examination = Examination(
+        around=around,
+        everything=found,
+        subjects=subjects,
+        row_suggestions=by_rows,
+        is_trained=reading.is_trained,
+        threads=threads,
+    )
     asked = [check for check in checks if not (check.only_fresh and reading.is_trained)]
     findings = [Finding(check, *fault) for check in asked for fault in check.find(examination)]
     unreadable = tuple((one.tensor.name, one.unreadable) for one in found if one.unreadable)
@@ -71,12 +78,15 @@ def _subjects(
     around: Surroundings, found: Sequence[TensorStatistics], suggested: Sequence[Suggestion]
 ) -> list[Examined]:
     """What each floating-point tensor holds, with what is suggested for all of it."""
-    laws, is_of_family = Laws(), all(suggestion.preset for suggestion in suggested)
-    customary = {} if is_of_family else torch_laws(around)
+    customary = {} if all(suggestion.preset for suggestion in suggested) else torch_laws(around)
     by_name = {suggestion.tensor.name: suggestion for suggestion in suggested if not suggestion.rows}
-
     return [
-        Examined(one, suggestion, laws.of(suggestion), customary.get(one.tensor.name))
+        Examined(
+            one,
+            suggestion,
+            given(suggestion.initializer, one.tensor.dtype, one.tensor.shape),
+            customary.get(one.tensor.name),
+        )
         for one in found
         if (suggestion := by_name.get(one.tensor.name)) and suggestion.role not in _NOT_JUDGED
         if one.tensor.represents_ties and one.tensor.numel and not one.unreadable

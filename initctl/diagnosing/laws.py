@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.expected import LawNumbers, expected
@@ -16,34 +17,22 @@ from initctl.tensors import TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from initctl.dtypes import DType
     from initctl.planning.surroundings import Surroundings
-    from initctl.suggesting import Suggestion
+    from initctl.tensors import Shape
 
 _TORCH = "torch-default"
 
 
-class Laws:
-    """What suggestions give; tensors that are alike are looked at once."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str, tuple[int, ...]], LawNumbers | None] = {}
-
-    def of(self, suggestion: Suggestion) -> LawNumbers | None:
-        """What the suggested initializer gives; None if it keeps what is there, or if that is not known."""
-        tensor = suggestion.tensor
-        key = suggestion.initializer, tensor.dtype.name, tensor.shape
-        if key not in self._found:
-            self._found[key] = _given(suggestion)
-        return self._found[key]
-
-
-def _given(suggestion: Suggestion) -> LawNumbers | None:
-    tensor = suggestion.tensor
-    if suggestion.initializer == KEEP or tensor.dtype.kind != "float":
+@lru_cache(1024)
+def given(initializer: str, dtype: DType, shape: Shape) -> LawNumbers | None:
+    """What `initializer`, as a rule writes it, gives such a tensor; None if it keeps the values, or if that is not
+    known.
+    """
+    if initializer == KEEP or dtype.kind != "float":
         return None
     try:
-        call = REGISTRY.bind(parse_call(suggestion.initializer))
-        return expected(call.resolve(TensorSpec("", tensor.dtype, tensor.shape, ())).law)
+        return expected(REGISTRY.bind(parse_call(initializer)).resolve(TensorSpec("", dtype, shape, ())).law)
     except (RuleError, Unfit):
         return None
 

@@ -67,10 +67,10 @@ def _small(examination: Examination) -> Iterator[Fault]:
 def _random(examination: Examination) -> Iterator[Examined]:
     """Subjects whose spread can be judged: there are enough numbers, and the law of a family is known."""
     for subject in examination.sound:
-        is_known = subject.expected is not None or not subject.is_of_family
         is_random = subject.role in _RANDOM and not subject.is_constant and subject.moments.numbers >= _FEWEST
-        is_untold = (subject.is_vector and subject.role in LAYERS) or is_near_overflow(subject) or is_lost(subject)
-        if is_random and is_known and not is_untold:
+        is_known = subject.expected is not None or not subject.is_of_family
+        has_units = subject.role not in LAYERS or not subject.tensor.is_vector
+        if is_random and is_known and has_units and not (is_near_overflow(subject) or is_lost(subject)):
             yield subject
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Check, Fault
@@ -63,14 +64,6 @@ def _equal_columns(examination: Examination) -> Iterator[Fault]:
             yield Fault(name, f"has equal columns: {one} and {other}", examination.by_name[name].remedy)
 
 
-def _dead_rows(examination: Examination) -> Iterator[Fault]:
-    return _zero_rows(examination, of_embeddings=False)
-
-
-def _empty_rows(examination: Examination) -> Iterator[Fault]:
-    return _zero_rows(examination, of_embeddings=True)
-
-
 def _zero_rows(examination: Examination, *, of_embeddings: bool) -> Iterator[Fault]:
     lawful = grouped((s.tensor.name, s.rows) for s in examination.row_suggestions if s.rows)
     for name, lines in examination.lines.items():
@@ -97,7 +90,7 @@ def _alike(examination: Examination) -> list[Examined]:
     candidates: list[tuple[Hashable, Examined]] = [
         ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
         for subject in examination.sound
-        if subject.role in _COMPARED and not subject.is_constant and not subject.is_vector
+        if subject.role in _COMPARED and not subject.is_constant and not subject.tensor.is_vector
         if subject.name not in tied and not _COPY.search(subject.name)
     ]
     return [subject for group in grouped(candidates).values() if len(group) > 1 for subject in group]
@@ -136,7 +129,7 @@ SYMMETRY = (
         "rows of zeros",
         "A unit without weights gives the same for every input.",
         _DISTINCT,
-        _dead_rows,
+        partial(_zero_rows, of_embeddings=False),
         only_fresh=True,
     ),
     Check(
@@ -155,6 +148,6 @@ EMPTY_ROWS = Check(
     "embeddings of zero",
     "Rows that a vocabulary was filled up with are never taken; all others begin without a difference.",
     "transformers: resize_token_embeddings (pad_to_multiple_of)",
-    _empty_rows,
+    partial(_zero_rows, of_embeddings=True),
     only_fresh=True,
 )

@@ -69,14 +69,9 @@ def _any(pattern: re.Pattern[str], words: Iterable[str]) -> bool:
     return any(map(pattern.fullmatch, words))
 
 
-def _is_vector(seen: Seen) -> bool:
-    """Whether at most one dim has several places."""
-    return sum(size > 1 for size in seen.tensor.shape) <= 1
-
-
 def _is_norm(seen: Seen) -> bool:
     """What is called so; or a vector called weight, and not the single number of a PReLU."""
-    if not _is_vector(seen) or _BIAS.fullmatch(seen.last):
+    if not seen.tensor.is_vector or _BIAS.fullmatch(seen.last):
         return False
     if _any(_NORM, seen.module_words | seen.last_words) or "running_var" in seen.beside:
         return True
@@ -170,7 +165,7 @@ def _is_in_attention(seen: Seen) -> bool:
 
 
 def _is_linear(seen: Seen) -> bool:
-    return seen.ndim >= _MATRIX and (seen.last == "weight" or not _is_vector(seen))
+    return seen.ndim >= _MATRIX and (seen.last == "weight" or not seen.tensor.is_vector)
 
 
 def _recurrent(kind: str, *of: str) -> Callable[[Seen], bool]:

@@ -126,11 +126,6 @@ class Seen:
         return frozenset(_WORD.findall(self.last))
 
     @cached_property
-    def words(self) -> frozenset[str]:
-        """Those of the whole name."""
-        return frozenset(_WORD.findall(".".join(self.parts)))
-
-    @cached_property
     def beside(self) -> Mapping[str, TensorSpec]:
         """The tensors of the same module, this one among them, by the last parts of their names."""
         return self.neighbors.of_module(self.tensor.name.rpartition(".")[0])

@@ -12,7 +12,7 @@ from initctl.formats import read_config
 from initctl.recipes.presets import find_preset
 from initctl.suggesting.activations import choose_activation
 from initctl.suggesting.recipe import commented_recipe
-from initctl.suggesting.suggesting import Suggesting
+from initctl.suggesting.suggesting import suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,8 @@ class Suggestions(Displayed):
     @classmethod
     def of(cls, checkpoint: Checkpoint, activation: str | None) -> Self:
         """Raises what `suggestions` does, and `InputError` if there is no floating-point tensor."""
-        config = read_config(checkpoint.home)
-        chosen = choose_activation(activation, config)
-        found = tuple(Suggesting(checkpoint, config, chosen).suggestions())
+        chosen = choose_activation(activation, read_config(checkpoint.home))
+        found = suggestions(checkpoint, activation=chosen.name)
         if not found:
             fault = f"{shown(checkpoint.path)}: has no floating-point tensor, so there is nothing to suggest"
             raise InputError(Problem("suggest.nothing", fault))

@@ -14,11 +14,11 @@ from initctl.suggesting.roles import roles
 from initctl.suggesting.suggestion import Suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
-    from typing import Any
+    from collections.abc import Hashable, Iterator
 
     from initctl.formats import Checkpoint
-    from initctl.suggesting.activations import ActivationChoice, Advice
+    from initctl.suggesting.activations import Advice
+    from initctl.suggesting.families import Family
     from initctl.tensors import TensorSpec
 
 _OF_FAMILY = "The model's own code initializes it so"
@@ -29,31 +29,25 @@ def suggestions(
 ) -> tuple[Suggestion, ...]:
     """What each floating-point tensor of `checkpoint`, and each part of a quantized weight, should start from.
 
-    They are in the order of the table: the rule of the `preset`, by default of the one that is for the model which
-    `config.json` names, or else the law that its role asks for, if layers are followed by this `activation`; without
-    one, that of `config.json`, or ReLU.
+    They are in the order of the table. The rules of `preset` decide first: by default, of the preset for the model that
+    `config.json` names. Other tensors get the law of their role. `activation` is between layers: by default, the one in
+    `config.json`, or ReLU.
 
     Raises `UsageError` if the activation or the preset is not known, and `InputError` if config.json cannot be read.
     """
     config = read_config(checkpoint.home)
-    return tuple(Suggesting(checkpoint, config, choose_activation(activation, config), preset).suggestions())
+    chosen = choose_activation(activation, config)
+    return tuple(_Suggesting(checkpoint, family(checkpoint, config, preset), chosen.name).suggestions())
 
 
-class Suggesting:
+class _Suggesting:
     """Suggests for one tensor after another, for those of a kind once."""
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        config: Mapping[str, Any] | None,
-        activation: ActivationChoice,
-        preset: str | None = None,
-    ) -> None:
-        self._activation = activation.name
+    def __init__(self, checkpoint: Checkpoint, family: Family, activation: str) -> None:
+        self._family, self._activation = family, activation
         self._of_kind: dict[Hashable, Advice] = {}
         self._neighbors = Neighbors(checkpoint.tensors)
         self._roles = roles(self._neighbors, Surroundings(checkpoint).quantized)
-        self._family = family(checkpoint, config, preset)
 
     def suggestions(self) -> Iterator[Suggestion]:
         for tensor in self._neighbors.tensors:
