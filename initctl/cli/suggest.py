@@ -26,8 +26,8 @@ def suggest(
 ) -> None:
     """Suggest a recipe, with the reason beside each rule.
 
-    It decides every floating-point tensor: as the preset does that is for the model which config.json names, or else by
-    role, told from names, shapes and neighbors. No tensor is read. Edit the recipe, and apply it.
+    It decides every floating-point tensor: by the preset for the model that config.json names, or else by the role that
+    name, shape and neighbors show. No tensor is read. Edit the recipe, and apply it.
 
     Example: initctl suggest model.safetensors --activation gelu > recipe.toml
     """

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 NORM, BIAS, VARIANCE = "norm", "bias", "running_var"
 _CLOSE = 0.15
-"""Share by which a spread may be off, beside what chance does."""
+"""Share by which a spread may be off, apart from chance."""
 _NOISE = 6
 _SLACK = 0.01
 _FARTHEST = 0.5
-"""How far torch's even law for biases reaches, of 4 inputs: those of fewer are not told from others."""
+"""The bound of torch's uniform law for the biases of a layer with 4 inputs: fewer inputs are not expected."""
 _FEWEST = 16
-"""Numbers of a bias by which one law can be told from another."""
+"""Numbers that a bias has at least if its law can be recognized."""
 _NEARLY_ZERO = 1e-4
 """What biases may begin at instead of 0: JAX's ViT draws them with a standard deviation of 1e-6."""
 
@@ -124,7 +124,7 @@ CONSTANTS = (
         "biases.nonzero",
         "warning",
         "biases that are not zero",
-        "Random weights tell units apart already; a bias only shifts where their activation works.",
+        "Random weights already make units differ; a bias only shifts their activations.",
         "Goodfellow, Bengio, Courville: Deep Learning (2016), 8.4",
         _bias,
         only_fresh=True,

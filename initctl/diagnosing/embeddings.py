@@ -50,7 +50,7 @@ EMBEDDINGS = (
         "embeddings.padding",
         "warning",
         "a padding row that is not zero",
-        "Padding gets no gradient, so that what it holds is added to sums and means for ever.",
+        "Padding gets no gradient, so its values stay in all sums and means.",
         "torch.nn.Embedding: padding_idx",
         _padding,
         only_fresh=True,

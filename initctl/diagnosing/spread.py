@@ -1,4 +1,4 @@
-"""How far numbers are spread: beside the law of the model's family, or what Xavier and Kaiming give for the fans."""
+"""How far numbers are spread, compared with the family's law, or with what Xavier and Kaiming give for the fans."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from initctl.diagnosing.examination import Examination, Examined
 
 _FROM_LAW = 1.5
-"""How many times the spread of a family's law, or what part of it, is far."""
+"""A spread is far from a family's law if it is more than so many times larger or smaller."""
 _ABOVE, _BELOW = 4.5, 30
 """How many times what the largest of usual laws gives is far, and what part of the smallest: networks with norms take
 small weights, and residual layers are scaled down on purpose.
 """
 _NOISE = 6
-"""Standard errors that chance is granted."""
+"""Standard errors that chance may add."""
 _FEWEST = 64
 """Numbers whose spread can be judged."""
 _OFFSET = 0.3
-"""Share of the spread that a mean reaches at most."""
+"""A mean is off center from this share of the spread on."""
 _SLACK = 0.01
 """Share by which rounding may move a bound."""
 _LARGE = 0.3
-"""Standard deviation of embeddings from which on it is large."""
+"""Standard deviation from which on embeddings are large."""
 _VANISHED = 1e-4
-"""Share of the signal that is left, or one by the times that it has grown, from which on it is lost."""
+"""A signal vanishes if less than this share of it is left, and explodes if it grows by more than one over this."""
 _LAST_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")
 _RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
 """Roles of tensors that a law with a spread fills."""
@@ -42,7 +42,7 @@ _CENTERED = _RANDOM - {"positional", "token"}
 
 
 class _Range(NamedTuple):
-    """The spreads that are usual, and what gives them, as a sentence says it."""
+    """The spreads that are usual, and a clause that says what gives them."""
 
     low: float
     high: float
@@ -188,7 +188,7 @@ SPREAD = (
         "spread.mean",
         "warning",
         "weights that are not centered",
-        "All units share what a mean adds, which grows with the number of inputs and hides what tells them apart.",
+        "A mean adds the same to all units: it grows with the number of inputs, and hides how units differ.",
         "LeCun, Bottou, Orr, Müller: Efficient BackProp (1998), 4.6",
         _off_center,
         only_fresh=True,
@@ -216,7 +216,7 @@ LARGE_EMBEDDINGS = Check(
     "embeddings.large",
     "warning",
     "embeddings with a large spread",
-    "torch's nn.Embedding starts at a standard deviation of 1: large inputs, and, tied to the output, large logits.",
+    "torch's nn.Embedding starts at a standard deviation of 1: inputs are large, and so are logits if it is tied.",
     "Radford et al.: Language models are unsupervised multitask learners (2019); torch.nn.Embedding",
     _embedding,
     only_fresh=True,

@@ -146,7 +146,7 @@ EMPTY_ROWS = Check(
     "embeddings.empty_rows",
     "info",
     "embeddings of zero",
-    "Rows that a vocabulary was filled up with are never taken; all others begin without a difference.",
+    "Rows that pad a vocabulary are never used; other rows of zeros start equal.",
     "transformers: resize_token_embeddings (pad_to_multiple_of)",
     partial(_zero_rows, of_embeddings=True),
     only_fresh=True,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _FLOAT16 = 65504
 _HALF = 0.5
-"""Share of the largest float16 number from which on it is near, and of numbers that are subnormal from which on a
-tensor is lost.
+"""A number above this share of the largest one is near the end of float16; a tensor of which more than this share is
+subnormal is lost.
 """
 
 

@@ -4,7 +4,7 @@ content.py        what a page is made of: facts, items, charts, a table
 of_statistics.py  the page of what tensors hold
 of_plan.py        the page of a plan, or of what was done
 of_diagnosis.py   the page of the faults that were found
-of_differences.py the page of in what two checkpoints differ
+of_differences.py the page of the differences between two checkpoints
 charts.py         how what tensors hold changes with depth
 problems.py       warnings
 drawing.py        histograms and series as paths of SVG

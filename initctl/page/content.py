@@ -34,7 +34,7 @@ class Column(NamedTuple):
 
 
 class TensorTable(NamedTuple):
-    """Rows of one cell for each column. Programs and screen readers get from it all that charts show."""
+    """Rows of one cell for each column. It holds all that charts show, for programs and screen readers."""
 
     title: str
     columns: Sequence[Column]

@@ -26,7 +26,7 @@ _DEEPEST = 64
 
 
 def distribution(histogram: Histogram | None) -> Drawing | str:
-    """One histogram, from its own end to end; nothing if there is none."""
+    """One histogram over its own range; nothing if there is none."""
     return Drawing(histogram_path(histogram, histogram.low, histogram.high)) if histogram else ""
 
 

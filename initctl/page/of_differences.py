@@ -1,4 +1,4 @@
-"""The page of in what two checkpoints differ."""
+"""The page of the differences between two checkpoints."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What each tensor of a checkpoint is for, and the law that it should start from: the model family's, or by role.
 
 neighbors.py     a tensor among the others: its name in words, what is in its module, who takes its outputs
-criteria.py      what tells the role of one tensor
+criteria.py      what shows the role of one tensor
 roles.py         what the roles are, and which each tensor has
-arrangement.py   how a weight lies: which dim is out, which is in, how many it fuses
+arrangement.py   how a weight is laid out: which dim is out, which is in, how many it fuses
 activations.py   activations, and the law that each asks of layers
 laws.py          the law that each role asks for, with the reason and the source
 families.py      the rule of the preset that is for the model

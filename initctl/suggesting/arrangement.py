@@ -1,4 +1,4 @@
-"""How a weight lies: which dim is out and which is in, and how many weights it fuses."""
+"""How a weight is laid out: which dim is out and which is in, and how many weights it fuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def has_kernel(seen: Seen) -> bool:
 
 
 def layout(seen: Seen) -> str | None:
-    """The argument that says how a weight lies, unless it does so as in `torch.nn.Linear` and `Conv2d`."""
+    """The argument that says how a weight is laid out, unless it is as in `torch.nn.Linear` and `Conv2d`."""
     shape = seen.tensor.shape
     if len(shape) > _MATRIX and not has_kernel(seen):
         return f"layout={_stacked(seen)}" if len(shape) == _MATRIX + 1 else None
@@ -44,8 +44,8 @@ def layout(seen: Seen) -> str | None:
 
 
 def groups(seen: Seen) -> str | None:
-    """The argument that says that each channel has kernels of its own, as a convolution behind the first tells by one
-    input. A law of fan_in needs no such argument.
+    """The argument that says that each channel has kernels of its own: a convolution behind the first has one input
+    then. A law of fan_in needs no such argument.
     """
     is_behind = seen.neighbors.first_matrix is not seen.tensor
     is_depthwise = has_kernel(seen) and seen.tensor.shape[1] == 1 and not is_kernel(seen.tensor)

@@ -1,4 +1,4 @@
-"""What tells the role of one tensor: tests by name, shape and neighbors, of which the first that holds counts.
+"""What shows the role of one tensor: tests of its name, shape and neighbors. The first that holds decides.
 
 Names count by their words: `LayerNorm`, `pre_layrnorm` and `ln_1` are norms, `normalizer` is not.
 """
@@ -227,4 +227,4 @@ _TESTS: Sequence[tuple[str, Callable[[Seen], bool]]] = (
     ("conv", has_kernel),
     ("linear", _is_linear),
 )
-"""What each role is told by; the first that holds counts."""
+"""The test for each role; the first that holds decides."""

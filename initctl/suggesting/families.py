@@ -75,7 +75,7 @@ def _call(part: Action | Kept) -> str:
 
 
 def _formula(bound: BoundRule) -> str:
-    """The expressions that stand in the preset for numbers, and what the names in them are; empty without any."""
+    """The expressions that the preset has for numbers, and what the names in them are; empty if it has none."""
     expressions = bound.initializer.expressions if bound.initializer else {}
     said = [f"{key} = {expression.text}" for key, expression in expressions.items()]
     said += [f"{name} = {expression.text}" for name, expression in bound.variables.items()]

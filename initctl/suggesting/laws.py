@@ -135,7 +135,7 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     "head": _head,
     "embedding": Advice(
         _SMALL,
-        "An embedding has no fan, so that its vectors start small, however many there are.",
+        "An embedding has no fan: its vectors start small, however many there are.",
         "Radford et al. 2018, GPT; Devlin et al. 2018, BERT",
     ),
     "positional": Advice(

@@ -1,7 +1,7 @@
 """Names → globs that match all of them, and no other name of the checkpoint.
 
-What only some names end with stands for them, as `*.bias`; of others, those that differ in numbers only are one, as
-`h.{0..11}.attn.c_proj.weight`, and those that differ in one part.
+An ending that no other name has is a glob, as `*.bias`. Other names are one glob if they differ in numbers only, as
+`h.{0..11}.attn.c_proj.weight`, or in one part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WIDEST = 96
 _LONGEST = 2000
 """Characters of one that holds numbers: very many may need more than a glob can have."""
 _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]+(?:\.|$)")
-"""A number that a range takes for another one."""
+"""A number that a range would match as another one."""
 _NUMBER = re.compile("[0-9]+")
 _PLAIN_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 _EMPTY = "{,}"
