@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -14,10 +14,13 @@ from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from initctl.diagnosing import Diagnosis
     from initctl.diagnosing.check import Severity
     from initctl.display.tables import Report
 
+_Choice = TypeVar("_Choice", bound=str)
 TEXT, JSON, GITHUB, JUNIT, SARIF = FORMATS = ("text", "json", "github", "junit", "sarif")
 
 
@@ -68,12 +71,9 @@ def doctor(
 
     Example: initctl doctor model.safetensors --ignore biases --severity error
     """
-    from initctl.diagnosing.selection import as_severity
+    from initctl.diagnosing.check import SEVERITIES
 
-    if form not in FORMATS:
-        hint = did_you_mean(form, FORMATS) or f"there are {', '.join(FORMATS)}"
-        raise UsageError(Problem("usage.format", f"format: {shown(form)} is not known", hint))
-    worst = as_severity(severity)
+    form, worst = _one_of("format", form, FORMATS), _one_of("severity", severity, SEVERITIES)
     with out.events("reading") as on_event:
         found = initctl.doctor(
             checkpoint,
@@ -89,6 +89,13 @@ def doctor(
     out.warn(found.checkpoint.warnings)
     out.page(html, lambda pages: pages.diagnosis_page(found))
     _write(found, worst, form, out, unfold=unfold)
+
+
+def _one_of(option: str, given: str, choices: Sequence[_Choice]) -> _Choice:
+    if found := next((choice for choice in choices if choice == given), None):
+        return found
+    hint = did_you_mean(given, choices) or f"there are {', '.join(choices)}"
+    raise UsageError(Problem(f"usage.{option}", f"{option}: {shown(given)} is not known", hint))
 
 
 def _write(found: Diagnosis, severity: Severity, form: str, out: Output, *, unfold: bool) -> None:

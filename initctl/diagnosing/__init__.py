@@ -1,7 +1,6 @@
 """Faults of initialization in a checkpoint, each with the reason why it matters and the rule that mends it.
 
 check.py        a kind of fault, one that was found, and what mends it
-checks.py       all checks
 selection.py    which checks are asked for
 examining.py    a checkpoint → what checks find in it
 examination.py  what checks look at
@@ -25,8 +24,16 @@ A check is for one kind of fault, and is found under the code that it reports. W
 not looked for in trained ones.
 """
 
-from initctl.diagnosing.checks import CHECKS
+from initctl.diagnosing.constants import CONSTANTS
 from initctl.diagnosing.diagnosis import Diagnosis
+from initctl.diagnosing.embeddings import EMBEDDINGS
 from initctl.diagnosing.examining import diagnosed
+from initctl.diagnosing.quantized import QUANTIZED
+from initctl.diagnosing.spread import SPREAD
+from initctl.diagnosing.symmetry import SYMMETRY
+from initctl.diagnosing.values import VALUES
+
+CHECKS = (*VALUES, *SYMMETRY, *SPREAD, *CONSTANTS, *EMBEDDINGS, *QUANTIZED)
+"""All checks, in the order in which their findings are listed."""
 
 __all__ = ["CHECKS", "Diagnosis", "diagnosed"]

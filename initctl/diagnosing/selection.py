@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from initctl.diagnosing.check import SEVERITIES
 from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.diagnosing.check import Check, Severity
+    from initctl.diagnosing.check import Check
 
 
 def chosen(checks: Sequence[Check], select: Sequence[str], ignore: Sequence[str]) -> tuple[Check, ...]:
@@ -21,14 +20,6 @@ def chosen(checks: Sequence[Check], select: Sequence[str], ignore: Sequence[str]
     """
     wanted, unwanted = _codes(checks, "select", select), _codes(checks, "ignore", ignore)
     return tuple(c for c in checks if (c.code in wanted or not select) and c.code not in unwanted)
-
-
-def as_severity(given: str) -> Severity:
-    """`given`, if it is a severity. Raises `UsageError`."""
-    if given not in SEVERITIES:
-        hint = did_you_mean(given, SEVERITIES) or f"there are {', '.join(SEVERITIES)}"
-        raise UsageError(Problem("usage.severity", f"severity: {shown(given)} is not known", hint))
-    return given
 
 
 def _codes(checks: Sequence[Check], name: str, given: Sequence[str]) -> frozenset[str]:

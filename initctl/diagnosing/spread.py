@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _FROM_LAW = 1.5
 """A spread is far from a family's law if it is more than so many times larger or smaller."""
 _ABOVE, _BELOW = 4.5, 30
-"""How many times what the largest of usual laws gives is far, and what part of the smallest: networks with norms take
-small weights, and residual layers are scaled down on purpose.
+"""A spread is far if it is so many times larger than the largest of usual laws, or smaller than the smallest. Fresh
+models of transformers, of 404 types, are at most 4.1 times larger and 17 times smaller, but for a few whose standard
+deviation is 1 or 1e-10.
 """
 _NOISE = 6
 """Standard errors that chance may add."""
@@ -31,7 +32,7 @@ _OFFSET = 0.3
 _SLACK = 0.01
 """Share by which rounding may move a bound."""
 _LARGE = 0.3
-"""Standard deviation from which on embeddings are large."""
+"""Standard deviation from which on embeddings are large: those models have at most 0.13, but for T5 and its like."""
 _VANISHED = 1e-4
 """A signal vanishes if less than this share of it is left, and explodes if it grows by more than one over this."""
 _LAST_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")

@@ -37,10 +37,10 @@ class _Kind(NamedTuple):
 
     @classmethod
     def of(cls, noun: str, subjects: Sequence[Examined]) -> _Kind:
-        """One law may have drawn all of them by mistake: if most are around 0, these did not get there by training."""
-        moved = [subject for subject in subjects if not _is_one_number(subject) and not is_as_made(subject)]
-        elsewhere = [subject for subject in moved if not _is_drawn(subject)]
-        number = len(moved if 2 * len(elsewhere) >= len(moved) else elsewhere)
+        """Training moves each number by itself: it leaves no constant. And if most are around 0, a law drew these."""
+        moved = [s for s in subjects if not (s.is_constant and s.moments.numbers > 1) and not is_as_made(s)]
+        drawn = sum(map(_is_drawn, moved))
+        number = len(moved) - (drawn if 2 * drawn > len(moved) else 0)
         return cls(noun, len(subjects), number, len(subjects) - number - sum(map(_may_stay, subjects)))
 
     def __str__(self) -> str:
@@ -61,11 +61,6 @@ def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     is_trained = any(2 * kind.moved > kind.number for kind in kinds)
     is_fresh = any(2 * kind.still >= kind.number for kind in kinds)
     return Reading(is_trained and not is_fresh, f"{' and '.join(map(str, kinds))} look trained")
-
-
-def _is_one_number(subject: Examined) -> bool:
-    """Whether a constant filled it: training moves each number by itself."""
-    return subject.is_constant and subject.moments.numbers > 1
 
 
 def _is_drawn(subject: Examined) -> bool:

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 from initctl.display.folding import fold
 from initctl.dtypes import BY_NAME
 from initctl.suggesting.neighbors import Neighbors
-from initctl.suggesting.roles import ROLES, roles
+from initctl.suggesting.roles import roles
 from initctl.tensors import TensorSpec
 
 NORMS = ("norm", "bias", "running_mean", "running_var")
@@ -306,7 +306,3 @@ def test_tensors_that_are_one_have_the_role_of_the_embedding():
     tied = ("lm_head.weight", "wte.weight")
     specs = [TensorSpec(name, BY_NAME["float32"], (1000, 64), (), tied) for name in tied]
     assert roles(Neighbors(specs), {}) == dict.fromkeys(tied, "embedding")
-
-
-def test_every_role_is_described():
-    assert all(ROLES.values())
