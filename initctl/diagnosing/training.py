@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.diagnosing.constants import BIAS, NORM, is_as_made
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from initctl.diagnosing.examination import Examined
 
@@ -18,6 +19,10 @@ _AROUND_ZERO = 0.5
 """Standard deviations from 0 within which the mean of a norm is if a law drew it; training keeps most norms on one side
 of 0.
 """
+_UNUSUAL = 2
+"""How many times larger or smaller than torch's own law a spread is unusual."""
+_NOISE = 3
+"""Standard errors that chance may add."""
 
 
 class Reading(NamedTuple):
@@ -36,11 +41,13 @@ class _Kind(NamedTuple):
     still: int
 
     @classmethod
-    def of(cls, noun: str, subjects: Sequence[Examined]) -> _Kind:
-        """Training moves each number by itself: it leaves no constant. And if most are around 0, a law drew these."""
+    def of(cls, noun: str, subjects: Sequence[Examined], weights: Mapping[str, Examined]) -> _Kind:
+        """Training moves each number by itself, and leaves no constant. What one law seems to have drawn counts as moved
+        if it is less than half.
+        """
         moved = [s for s in subjects if not (s.is_constant and s.moments.numbers > 1) and not is_as_made(s)]
-        drawn = sum(map(_is_drawn, moved))
-        number = len(moved) - (drawn if 2 * drawn > len(moved) else 0)
+        drawn = sum(_is_drawn(subject, weights.get(f"{subject.name.removesuffix('bias')}weight")) for subject in moved)
+        number = len(moved) - (drawn if 2 * drawn >= len(moved) else 0)
         return cls(noun, len(subjects), number, len(subjects) - number - sum(map(_may_stay, subjects)))
 
     def __str__(self) -> str:
@@ -55,7 +62,8 @@ def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     if given is not None:
         return Reading(given, "as asked for")
     of_role = grouped((subject.role, subject) for subject in subjects)
-    kinds = [_Kind.of(noun, of_role[role]) for noun, role in _NOUNS.items() if role in of_role]
+    by_name = {subject.name: subject for subject in subjects}
+    kinds = [_Kind.of(noun, of_role[role], by_name) for noun, role in _NOUNS.items() if role in of_role]
     if not kinds:
         return Reading(is_trained=False, reason="it has no norms and no biases, which training would have moved")
     is_trained = any(2 * kind.moved > kind.number for kind in kinds)
@@ -63,10 +71,18 @@ def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     return Reading(is_trained and not is_fresh, f"{' and '.join(map(str, kinds))} look trained")
 
 
-def _is_drawn(subject: Examined) -> bool:
-    """Whether a norm that starts from 1 is around 0."""
-    starts_at_zero = subject.role == BIAS or (subject.expected is not None and subject.expected.mean == 0)
-    return not starts_at_zero and abs(subject.moments.mean) < _AROUND_ZERO * subject.moments.std
+def _is_drawn(subject: Examined, weight: Examined | None) -> bool:
+    """Whether one law drew it, as everything, by mistake: a norm that starts from 1 is around 0, or a bias is spread as
+    its weight is, which does not start so in torch.
+    """
+    moments, law = subject.moments, subject.expected
+    if subject.role == NORM:
+        return bool(law and law.mean) and abs(moments.mean) < _AROUND_ZERO * moments.std
+    if weight is None or not (weight.customary and weight.customary.std):
+        return False
+    is_usual = 1 / _UNUSUAL < weight.moments.std / weight.customary.std < _UNUSUAL
+    error = _NOISE / sqrt(2 * moments.numbers)
+    return not is_usual and abs(moments.std - weight.moments.std) < error * weight.moments.std
 
 
 def _may_stay(subject: Examined) -> bool:

@@ -69,9 +69,9 @@ def test_biases_that_all_became_random_by_mistake_are_found_beside_norms_of_one(
 @pytest.mark.parametrize("law", ["normal:std=0.02", "uniform:a=-1,b=1", "constant:val=0.5", "zeros"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_one_law_for_all_tensors_does_not_look_trained(law: str, dtype: torch.dtype, tmp_path: Path):
-    for biases in (-1, 0):
-        read(tmp_path, norms=0, biases=biases, dtype=dtype)
-        filled = tmp_path / f"filled{biases}.pt"
+    for norms, biases in ((0, -1), (0, 0), (-1, 0)):
+        read(tmp_path, norms=norms, biases=biases, dtype=dtype)
+        filled = tmp_path / f"filled{norms}{biases}.pt"
         initctl.apply(tmp_path / "m.pt", filled, rules=[f"*={law}"])
         found = initctl.doctor(filled)
         assert not found.reading.is_trained
