@@ -4,8 +4,7 @@ check.py        a kind of fault, one that was found, and what mends it
 selection.py    which checks are asked for
 examining.py    a checkpoint → what checks find in it
 examination.py  what checks look at
-expected.py     law → the numbers that it gives
-laws.py         the laws that are suggested, and those of torch's own layers
+expected.py     the numbers that laws give: those that are suggested, and those of torch's own layers
 training.py     whether weights are fresh or trained
 rows.py         rows and columns of weights that are equal or zero
 values.py       checks for numbers that no weight should hold

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.diagnosing.check import Finding
 from initctl.diagnosing.diagnosis import Diagnosis
 from initctl.diagnosing.examination import Examination, Examined
-from initctl.diagnosing.laws import given, torch_laws
+from initctl.diagnosing.expected import given, torch_laws
 from initctl.diagnosing.remedies import together
 from initctl.diagnosing.training import read
 from initctl.planning.surroundings import Surroundings

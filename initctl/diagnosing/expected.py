@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from math import erf, exp, inf, pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.errors import RuleError
+from initctl.initializers import KEEP, REGISTRY, Unfit
+from initctl.planning import bind
+from initctl.planning.deciding import decide
+from initctl.recipes.reading import read_preset
+from initctl.rules import parse_call
 from initctl.stream import Constant, Fused, Normal, TruncNormal, Uniform
+from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from initctl.stream import AnyLaw
+    from collections.abc import Mapping
 
+    from initctl.dtypes import DType
+    from initctl.planning.surroundings import Surroundings
+    from initctl.stream import AnyLaw
+    from initctl.tensors import Shape
+
+_TORCH = "torch-default"
 _CUTS_NOTHING = 1e-6
 """Share of a normal law beyond its bounds below which a cut cannot be measured."""
 
@@ -30,6 +44,26 @@ class LawNumbers(NamedTuple):
     def constant(self) -> float | None:
         """The one number that all are, if they are."""
         return self.mean if self.low == self.high else None
+
+
+@lru_cache(1024)
+def given(initializer: str, dtype: DType, shape: Shape) -> LawNumbers | None:
+    """What `initializer`, as a rule writes it, gives such a tensor; None if it keeps the values, or if that is not
+    known.
+    """
+    if initializer == KEEP or dtype.kind != "float":
+        return None
+    try:
+        return expected(REGISTRY.bind(parse_call(initializer)).resolve(TensorSpec("", dtype, shape, ())).law)
+    except (RuleError, Unfit):
+        return None
+
+
+def torch_laws(around: Surroundings) -> Mapping[str, LawNumbers]:
+    """What torch's own layers start from, by the names of their tensors."""
+    rules = [bind(rule) for rule in read_preset(_TORCH).rules]
+    found = ((action.tensor.name, expected(action.law)) for action in decide(rules, around).actions)
+    return {name: numbers for name, numbers in found if numbers}
 
 
 def expected(law: AnyLaw) -> LawNumbers | None:

@@ -42,8 +42,8 @@ class _Kind(NamedTuple):
 
     @classmethod
     def of(cls, noun: str, subjects: Sequence[Examined], weights: Mapping[str, Examined]) -> _Kind:
-        """Training moves each number by itself, and leaves no constant. What one law seems to have drawn counts as moved
-        if it is less than half.
+        """Training moves each number by itself, and leaves no constant. What one law may have drawn counts as moved if
+        it is less than half.
         """
         moved = [s for s in subjects if not (s.is_constant and s.moments.numbers > 1) and not is_as_made(s)]
         drawn = sum(_is_drawn(subject, weights.get(f"{subject.name.removesuffix('bias')}weight")) for subject in moved)
