@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.initializers import Unfit
 from initctl.planning.action import Action, Kept
+from initctl.planning.bound_rule import bind
 from initctl.planning.claims import Claim, Coverage, holds, may_touch, rows_of
 from initctl.planning.fits import Unfits, action_of
 from initctl.planning.likeness import Likeness
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from initctl.errors import Problem
     from initctl.planning.bound_rule import BoundRule
     from initctl.planning.surroundings import Surroundings
+    from initctl.rules import Rule
     from initctl.tensors import RowRange, TensorSpec
 
     Segments = Sequence[tuple[RowRange, Claim | None]]
@@ -63,6 +65,18 @@ def decide(rules: Sequence[BoundRule], around: Surroundings) -> Decided:
         for collector in verdict.collectors:
             collector.append(tensor)
     return Decided(actions, kept, judge.coverages, judge.unfits.problems(actions))
+
+
+def misfit(rule: Rule, tensor: TensorSpec, around: Surroundings) -> str | None:
+    """Why the initializer of `rule` does not fit `tensor`; None if it does, or keeps it. Raises `RuleError`."""
+    bound = bind(rule)
+    try:
+        if bound.initializer:
+            call = bound.initializer.evaluated(Lookup(rule, tensor, around, bound.arrangement))
+            action_of(rule, call, tensor, None, around)
+    except Unfit as fact:
+        return f"{rule.call.name} does not fit: {fact}"
+    return None
 
 
 class _Judge:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.formats import read_config
+from initctl.initializers import KEEP
+from initctl.planning.deciding import misfit
 from initctl.planning.surroundings import Surroundings
-from initctl.suggesting.activations import choose_activation
+from initctl.rules import parse_rule
+from initctl.suggesting.activations import Advice, choose_activation
 from initctl.suggesting.families import family
 from initctl.suggesting.laws import advice
 from initctl.suggesting.neighbors import Neighbors, Seen
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from initctl.formats import Checkpoint
-    from initctl.suggesting.activations import Advice
     from initctl.suggesting.families import Family
     from initctl.tensors import TensorSpec
 
@@ -46,8 +48,10 @@ class _Suggesting:
     def __init__(self, checkpoint: Checkpoint, family: Family, activation: str) -> None:
         self._family, self._activation = family, activation
         self._of_kind: dict[Hashable, Advice] = {}
+        self._faults: dict[Hashable, str | None] = {}
         self._neighbors = Neighbors(checkpoint.tensors)
-        self._roles = roles(self._neighbors, Surroundings(checkpoint).quantized)
+        self._around = Surroundings(checkpoint)
+        self._roles = roles(self._neighbors, self._around.quantized)
 
     def suggestions(self) -> Iterator[Suggestion]:
         for tensor in self._neighbors.tensors:
@@ -63,7 +67,8 @@ class _Suggesting:
             reason = f"{_OF_FAMILY}: {formula}." if formula else f"{_OF_FAMILY}."
             yield Suggestion(tensor, role, call, reason, self._family.source, self._family.preset, rows)
         if not decisions:
-            yield Suggestion(tensor, role, *self._advice(role, self._neighbors.by_name.get(names[0], tensor)))
+            found = self._advice(role, self._neighbors.by_name.get(names[0], tensor))
+            yield Suggestion(tensor, role, *self._fitting(found, tensor))
 
     def _advice(self, role: str, tensor: TensorSpec) -> Advice:
         """Tensors that look the same get the same."""
@@ -71,3 +76,13 @@ class _Suggesting:
         if kind not in self._of_kind:
             self._of_kind[kind] = advice(role, Seen(tensor, self._neighbors), self._activation)
         return self._of_kind[kind]
+
+    def _fitting(self, found: Advice, tensor: TensorSpec) -> Advice:
+        """`found`; or to keep `tensor` if it cannot take that, as if its elements share memory, or if it has none."""
+        if not tensor.numel:
+            return Advice(KEEP, "It has no elements.", "")
+        key = found.initializer, tensor.dtype.name, tensor.shape, tensor.is_expanded
+        if key not in self._faults:
+            rule = parse_rule(f"*={found.initializer}", found.initializer)
+            self._faults[key] = misfit(rule, tensor, self._around)
+        return Advice(KEEP, f"{self._faults[key]}.", "") if self._faults[key] else found

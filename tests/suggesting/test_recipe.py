@@ -158,6 +158,24 @@ def test_tied_and_computed_and_unreadable_tensors_have_their_place(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "tensor", "reason"),
+    [
+        ("fc.weight", torch.ones(1).expand(4, 4), "kaiming_normal does not fit: it is expanded"),
+        ("rnn.weight_hh_l0", torch.zeros(16, 4, dtype=torch.complex64), "orthogonal does not fit: it is complex"),
+        ("lora_A.weight", torch.zeros(4), "kaiming_uniform does not fit: it needs at least 2 dims"),
+        ("fc.weight", torch.zeros(0, 4), "It has no elements."),
+    ],
+    ids=["expanded", "complex", "vector", "empty"],
+)
+def test_a_tensor_that_the_law_of_its_role_does_not_fit_is_kept(name, tensor, reason, tmp_path):
+    torch.save({"head.weight": torch.zeros(2, 4), name: tensor}, tmp_path / "m.pt")
+    found, _ = planned(tmp_path / "m.pt", tmp_path)
+    (kept,) = (each for each in found.tensors if each.tensor.name == name)
+    assert kept.initializer == "keep"
+    assert kept.reason.startswith(reason)
+
+
 def test_names_of_every_kind_are_decided_each_by_itself(tmp_path):
     texts = [text for text in {**TEXTS, **PLANTED}.values() if "\ud800" not in text]
     names = [
