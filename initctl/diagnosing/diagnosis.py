@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from initctl.diagnosing.check import SEVERITIES
 from initctl.diagnosing.remedies import rules
 from initctl.display.folding import fold
-from initctl.display.tables import Displayed, count
+from initctl.display.tables import Displayed, Unwrapped, count
 from initctl.errors import shown
 from initctl.grouping import grouped
 
@@ -66,9 +66,10 @@ class Diagnosis(Displayed):
         for check, findings in self.by_check():
             parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
             parts += [*(f"{_INDENT}{alike}" for alike in folded(findings, unfold=unfold)), ""]
-        parts += [f"not read: {shown(name)}: {reason}" for name, reason in self.unreadable]
+        if self.unreadable:
+            parts += [*(f"not read: {shown(name)}: {reason}" for name, reason in self.unreadable), ""]
         if self.remedies:
-            parts += ["To mend it:", *(f"{_INDENT}{line}" for line in self.command()), ""]
+            parts += ["To mend it:", *(Unwrapped(f"{_INDENT}{line}") for line in self.command()), ""]
         return [*parts, self.summary()]
 
     def by_check(self) -> list[tuple[Check, list[Finding]]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from initctl.display.blocks import for_stream
-from initctl.display.tables import lines
+from initctl.display.tables import Unwrapped, lines, paragraph
 from initctl.escaping import as_line
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from initctl.display.tables import Report
     from initctl.events import Progress
+
+
+_WHOLE = 2**20
+"""Columns that no line of a report has."""
 
 
 def console(stream: TextIO, *, color: bool = True) -> Console:
@@ -41,13 +45,15 @@ def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> st
 
 
 def drawn(report: Report, terminal: Console) -> str:
-    """`report` as text that fits `terminal`, without the blanks that pad its lines."""
-    from rich.console import Group
+    """`report` as text that fits `terminal`, without blanks at the end of lines; what is `Unwrapped` may be wider."""
     from rich.segment import SegmentLines
 
+    fitting, whole = terminal.options, terminal.options.update_width(_WHOLE)
     with terminal.capture() as text:
-        lines = terminal.render_lines(Group(*report), pad=False)
-        terminal.print(SegmentLines(map(_safe, lines), new_lines=True), crop=False)
+        for part in report:
+            options = whole if isinstance(part, Unwrapped) else fitting
+            lines = terminal.render_lines(paragraph(part), options, pad=False)
+            terminal.print(SegmentLines(map(_safe, lines), new_lines=True), crop=False)
     return "\n".join(line.rstrip() for line in text.get().splitlines())
 
 

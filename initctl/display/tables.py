@@ -18,8 +18,15 @@ _GAP = 2
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
+class Unwrapped(str):
+    """A part of a report that is copied from a terminal, such as a command: its lines stay whole there."""
+
+    __slots__ = ()
+
+
 class Listing(NamedTuple):
-    """A heading and rows of cells, of which those named in `right` are aligned to the right.
+    """A heading and rows of cells. Those named in `right` are aligned to the right; those named in `charts` are
+    drawings that only their names explain.
 
     Cells are escaped here, so that none can be forgotten; what is escaped already stays as it is.
     """
@@ -27,6 +34,7 @@ class Listing(NamedTuple):
     heading: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Collection[str] = ()
+    charts: Collection[str] = ()
 
     def lines(self) -> list[str]:
         """The heading and each row, with aligned columns and no blanks at the end."""
@@ -43,7 +51,7 @@ class Listing(NamedTuple):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines if the terminal is wide enough; else each row's first cell, and below it the others, indented, with
-        the names of those that the heading alone explains: of what is aligned to the right.
+        the names of those that the heading alone explains: of charts, and of what is aligned to the right.
         """
         from rich.padding import Padding
         from rich.text import Text
@@ -56,16 +64,43 @@ class Listing(NamedTuple):
         indent = min(_GAP, options.max_width // 3)
         for first, *others in self.cells()[1:]:
             yield Text(first, style="bold")
-            yield Padding(Text((" " * _GAP).join(filter(None, self._named(others)))), (0, 0, 0, indent))
+            below = _packed(filter(None, self._named(others)), options.max_width - indent)
+            yield Padding(Text("\n".join(below)), (0, 0, 0, indent))
 
     def _named(self, cells: Sequence[str]) -> Iterator[str]:
         """All `cells` of a row but the first, each with the name of its column if the heading alone explains it."""
         for name, cell in zip(self.heading[1:], cells, strict=True):
-            yield f"{name} {cell}" if name in self.right else cell
+            yield f"{name} {cell}" if name in self.right or name in self.charts else cell
 
     def cells(self) -> list[Sequence[str]]:
         """The heading and each row, escaped."""
         return [self.heading, *([as_line(first), *map(escape, others)] for first, *others in self.rows)]
+
+
+def _packed(cells: Iterable[str], width: int) -> Iterator[str]:
+    """`cells` beside each other, in lines of at most `width` columns; one that is wider has a line of its own."""
+    line = ""
+    for cell in cells:
+        longer = f"{line}{' ' * _GAP}{cell}" if line else cell
+        if line and columns(longer.rstrip()) > width:
+            yield line
+            longer = cell
+        line = longer
+    yield line
+
+
+def paragraph(part: str | Listing) -> RenderableType:
+    """A `part` of a report for rich, which wraps sentences: each keeps the indent that it begins with."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if isinstance(part, Listing):
+        return part
+    if isinstance(part, Unwrapped):
+        return Text(part, no_wrap=True, overflow="ignore")
+    sentence = Text(part.lstrip(" "))
+    indent = len(part) - len(sentence)
+    return Padding(sentence, (0, 0, 0, indent)) if indent else sentence
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -88,9 +123,8 @@ class Displayed:
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
-        from rich.text import Text
 
-        return Group(*(Text(part) if isinstance(part, str) else part for part in self.report()))
+        return Group(*map(paragraph, self.report()))
 
     def _repr_html_(self) -> str:
         """For a notebook: every text is escaped, and nothing outside of it is asked for."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.filesize import decimal
 
-from initctl.display.tables import Listing, count, shape_text, size_text
+from initctl.display.tables import Listing, Unwrapped, count, shape_text, size_text
 from tests.display.text import on_terminal, piped
 
 HEADING = ("tensor", "shape", "size")
@@ -55,6 +55,26 @@ def test_a_narrower_terminal_gets_each_row_as_a_name_and_below_it_the_numbers_by
         "重み.bias",
         "  []  size 4B",
     ]
+
+
+def test_a_narrow_terminal_breaks_lines_between_cells_only():
+    heading, row = ("tensor", "std", "min", "distribution"), ("a" * 30, "0.1234", "-0.5", "█  █")
+    table = Listing(heading, [row], right=("std", "min"))
+    assert on_terminal([table], 16).splitlines()[2:] == ["  std 0.1234", "  min -0.5  █  █"]
+
+
+def test_a_narrow_terminal_names_the_charts_that_only_their_names_explain():
+    table = Listing(("tensor", "std", "norm"), [("a" * 30, "▁▂▃", "▃▂▁")], charts=("std", "norm"))
+    assert on_terminal([table], 30).splitlines()[1:] == ["  std ▁▂▃  norm ▃▂▁"]
+
+
+def test_a_sentence_keeps_its_indent_when_it_is_wrapped():
+    assert on_terminal(["  one two three"], 10).splitlines() == ["  one two", "  three"]
+
+
+def test_a_command_is_not_wrapped():
+    command = "  initctl apply a.safetensors -o b.safetensors"
+    assert on_terminal([Unwrapped(command)], 20) == command
 
 
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=4), st.integers(2, 60))
