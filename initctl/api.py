@@ -348,6 +348,7 @@ def doctor(
     Raises:
         UsageError, InputError: as for `inspect`; and if no check or preset is called so, or config.json cannot be
             read.
+        FitError: the preset fills no tensor of the checkpoint.
         ConflictError: the checkpoint changed while it was read.
         StorageError: the checkpoint cannot be read to its end.
     """

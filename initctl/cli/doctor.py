@@ -74,6 +74,9 @@ def doctor(
     from initctl.diagnosing.check import SEVERITIES
 
     form, worst = _one_of("format", form, FORMATS), _one_of("severity", severity, SEVERITIES)
+    if out.json and form not in (TEXT, JSON):
+        message = f"json, format: --format {form} writes another format than --json"
+        raise UsageError(Problem("usage.format", message, "leave one of them out"))
     with out.events("reading") as on_event:
         found = initctl.doctor(
             checkpoint,

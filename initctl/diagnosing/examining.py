@@ -39,8 +39,8 @@ def diagnosed(
     """What `checks` find in `checkpoint`, whose weights are `trained` or fresh, or as they look if that is None. They
     are compared with the laws of `preset`, or of the one that config.json asks for.
 
-    Raises `UsageError` if no preset is called so, and `InputError` if config.json cannot be read; `ConflictError` and
-    `StorageError` as `measured` does.
+    Raises `UsageError` if no preset is called so, `FitError` if it fills nothing, and `InputError` if config.json
+    cannot be read; `ConflictError` and `StorageError` as `measured` does.
     """
     around = Surroundings(checkpoint)
     suggested = suggestions(checkpoint, preset=preset)

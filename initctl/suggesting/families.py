@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.errors import UsageError
+from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.grouping import grouped
 from initctl.initializers import KEEP
 from initctl.planning import bind
@@ -40,7 +40,7 @@ class Family(NamedTuple):
 
 def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None, name: str | None = None) -> Family:
     """That of the preset called `name`; or of the model which `config`, the content of config.json, names, and an empty
-    one if no preset is for it. Raises `UsageError` if no preset is called `name`.
+    one if no preset is for it. Raises `UsageError` if no preset is called `name`, and `FitError` if that fills nothing.
     """
     try:
         preset = preset_for(config) if name is None else find_preset(name)
@@ -57,6 +57,9 @@ def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None, name: str |
     def decision(part: Action | Kept, rows: RowRange | None) -> Decision:
         return Decision(_call(part), formulas[id(part.rule)], rows)
 
+    if name is not None and not decided.actions:
+        message = f"preset {preset.name}: fills no tensor of {shown(checkpoint.path)}"
+        raise FitError(Problem("preset.unused", message, "its names are another family's"))
     entries: list[Action | Kept] = [*decided.actions, *decided.kept]
     found: dict[str, list[Decision]] = {}
     for name, parts in grouped((entry.tensor.name, entry) for entry in entries).items():

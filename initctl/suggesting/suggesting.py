@@ -35,7 +35,8 @@ def suggestions(
     `config.json` names. Other tensors get the law of their role. `activation` is between layers: by default, the one in
     `config.json`, or ReLU.
 
-    Raises `UsageError` if the activation or the preset is not known, and `InputError` if config.json cannot be read.
+    Raises `UsageError` if the activation or the preset is not known, `FitError` if the preset fills nothing, and
+    `InputError` if config.json cannot be read.
     """
     config = read_config(checkpoint.home)
     chosen = choose_activation(activation, config)

@@ -254,6 +254,7 @@ def test_a_narrow_terminal_gets_all_of_it(broken):
         (["--ignore", "xyz"], 2, "ignore: no check is called xyz; there are values, symmetry, spread, "),
         (["--severity", "warn"], 2, "severity: warn is not known; did you mean warning?"),
         (["--format", "xml"], 2, "format: xml is not known; there are text, json, "),
+        (["--preset", "gpt2"], 4, "preset gpt2: fills no tensor of "),
         (["--trained", "--fresh"], 2, "trained, fresh: both are given; leave one of them out"),
         (["--threads", "0"], 2, "threads: 0 is not a whole number of 1 or more"),
         (["--root", "nowhere"], 2, "sound.safetensors: there is no tensor under nowhere; "),
@@ -267,6 +268,12 @@ def test_each_failure_is_one_line_and_a_status(sound, call, arguments, status, m
     document = call("doctor", sound, *arguments, "--json").document
     assert (document["exit_code"], document["data"]) == (status, None)
     Draft202012Validator(SCHEMA).validate(document["data"])
+
+
+def test_json_and_another_format_contradict_each_other(sound, call):
+    done = call("doctor", sound, "--format", "junit", "--json")
+    assert done.document["exit_code"] == 2
+    assert "json, format: --format junit writes another format than --json; leave one of them out" in done.err
 
 
 def test_a_failure_under_format_json_is_a_document_too(folder, call):
