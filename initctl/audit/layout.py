@@ -59,7 +59,7 @@ def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
             yield FileDifference(name, "is not there")
         elif sizes[name] != size:
             yield FileDifference(name or first, f"has {sizes[name]:,} bytes, and had {size:,}")
-    yield from (FileDifference(name, "was not there") for name in sizes if name not in before)
+    yield from (FileDifference(name, "is new") for name in sizes if name not in before)
     if sizes == before:
         yield FileDifference(first, "has tensors in other places")
 
@@ -80,7 +80,7 @@ def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDiff
             was, now = expected.get(key), found.get(key)
             is_added = key == FORMAT and was is None
             if was != now and was not in names and now not in names and not is_added:
-                fault = "is not there" if now is None else "was not there" if was is None else "is another"
+                fault = "is not there" if now is None else "is new" if was is None else "is another"
                 yield FileDifference(file.name, f"metadata {shown(key)} {fault}")
 
 
@@ -148,7 +148,7 @@ def by_name(source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> Pl
             held[_key(tensor)] += (there,)
         else:
             lost.append(Lost(name, _fault(tensor, there)))
-    added = (Lost(name, "was not there") for name in inside if name not in wanted)
+    added = (Lost(name, "is new") for name in inside if name not in wanted)
     return Placement(held, (*lost, *added))
 
 

@@ -73,5 +73,5 @@ def _check_alone(rules: RuleOptions, *others: object) -> None:
     from initctl.request import Request
 
     if any(other is not None for other in others) or Request.of(vars(rules)) != Request.of({}):
-        fault = "report: it says by itself what CHECKPOINT must hold"
-        raise UsageError(Problem("usage.report", fault, "give nothing else but CHECKPOINT"))
+        fault = "report: it says what CHECKPOINT must hold"
+        raise UsageError(Problem("usage.report", fault, "leave out rules, plan, original and sample"))

@@ -62,7 +62,7 @@ class ManifestCheck(Displayed):
         """What differs, and what was compared; a long list cut unless `unfold`."""
         compared = f"compared {count(self.tensors, 'tensor')}"
         if self.files is None:
-            compared += "; it is in other files, which were not compared"
+            compared += "; its files are not those of the report, and were not compared"
         else:
             compared += f" and {count(self.files, 'file')}"
         path = shown(self.path)
@@ -148,7 +148,7 @@ def _tensor_faults(attested: Attested, checkpoint: Checkpoint, digests: Mapping[
     for name, tensor in attested.tensors.items():
         if fault := _fault(tensor, found.get(name), digests):
             yield Lost(name, fault)
-    yield from (Lost(name, "was not there") for name in found if name not in attested.tensors)
+    yield from (Lost(name, "is new") for name in found if name not in attested.tensors)
 
 
 def _fault(tensor: AttestedTensor, found: TensorSpec | None, digests: Mapping[str, str | None]) -> str | None:

@@ -179,7 +179,7 @@ def test_a_shard_that_was_added_is_told(tmp_path: Path):
     content["weight_map"]["more"] = "model-4.safetensors"
     index.write_text(json.dumps(content))
     found = initctl.verify(folder, tmp_path / "out", rules=["*.weight=normal"])
-    assert [(lost.tensor, lost.fault) for lost in found.lost] == [("more", "was not there")]
+    assert [(lost.tensor, lost.fault) for lost in found.lost] == [("more", "is new")]
 
 
 def test_a_result_in_another_format_of_torch_came_of_no_conversion(tmp_path: Path):
@@ -226,7 +226,7 @@ def test_many_shards_are_read_though_few_files_may_be_open(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("metadata", "fault"), [
-    ({"format": "pt", "note": "one", "more": "x"}, "metadata more was not there"),
+    ({"format": "pt", "note": "one", "more": "x"}, "metadata more is new"),
     ({"format": "pt", "note": "two"}, "metadata note is another"), ({"format": "pt"}, "metadata note is not there"),
 ])  # fmt: skip
 def test_metadata_of_a_file_in_a_directory_that_was_written_anew(tmp_path: Path, metadata: dict[str, str], fault: str):

@@ -74,7 +74,7 @@ def test_a_conversion_of_it_does_too(applied, call):
     call("apply", applied, "-o", "out.pt")
     done = call("verify", "out.pt", "--report", "r.json")
     assert (done.status, done.out.splitlines()[1]) == (
-        0, "compared 3 tensors; it is in other files, which were not compared",
+        0, "compared 3 tensors; its files are not those of the report, and were not compared",
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_what_differs_is_named_and_the_status_is_1(applied, call):
     assert done.out.splitlines() == [
         "tensor or file   difference",
         "w                holds other values",
-        "more             was not there",
+        "more             is new",
         "out.safetensors  holds other bytes",
         "",
         "out.safetensors: 2 tensors and 1 file differ",
@@ -178,7 +178,7 @@ class TestFailures:
         done = call("verify", applied, "--report", "r.json", *arguments)
         assert (done.status, done.out) == (2, "")
         assert done.err == (
-            "initctl: error: report: it says by itself what CHECKPOINT must hold; give nothing else but CHECKPOINT\n"
+            "initctl: error: report: it says what CHECKPOINT must hold; leave out rules, plan, original and sample\n"
         )
 
     @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ class TestChecking:
             ("norm.weight", "is [8] float64, and was [8] float32"),
             ("steps", "is [1, 1] int64, and was [1] int64"),
             ("layers.1.bias", "is not there"),
-            ("more", "was not there"),
+            ("more", "is new"),
         }
 
     def test_metadata_and_files_beside(self, manifest: initctl.Manifest, tmp_path: Path):
