@@ -110,6 +110,8 @@ DTYPES: tuple[DType, ...] = (
     DType("qint8", None, 8, "quantized"),
     DType("quint8", None, 8, "quantized"),
     DType("qint32", None, 32, "quantized"),
+    DType("quint4x2", None, 4, "quantized"),
+    DType("quint2x4", None, 2, "quantized"),
 )
 
 BY_TAG = {dtype.tag: dtype for dtype in DTYPES if dtype.tag}

@@ -29,7 +29,7 @@ def test_every_type_that_safetensors_stores_has_its_tag():
 
 def test_types_that_only_torch_save_stores_have_no_tag():
     assert {dtype.name for dtype in DTYPES if dtype.tag is None} == {
-        "complex32", "complex128", "qint8", "quint8", "qint32"
+        "complex32", "complex128", "qint8", "quint8", "qint32", "quint4x2", "quint2x4"
     }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_only_packed_types_are_unknown_to_torch_by_name():
 def test_a_name_is_torchs_type_of_the_same_width_and_kind(dtype):
     theirs = getattr(torch, dtype.name)
     assert isinstance(theirs, torch.dtype)
-    assert dtype.bits == 8 * theirs.itemsize
+    assert dtype.bits == {torch.quint4x2: 4, torch.quint2x4: 2}.get(theirs, 8 * theirs.itemsize)
     assert (dtype.is_floating or dtype.kind == "scale") == (theirs.is_floating_point or theirs.is_complex)
     assert (dtype.parts == 2) == theirs.is_complex
 

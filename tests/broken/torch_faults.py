@@ -200,7 +200,7 @@ def contents() -> Iterator[Fault]:
     yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "tensor w: ")
     many = b"(" + b"K\x01" * 2000 + b"t"
     yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size is not a tuple of numbers")
-    unknown = "tensor w: lies in a torch.FloatStoragf, of which nothing is known"
+    unknown = "tensor w: is in a torch.FloatStoragf, which initctl does not know"
     yield pickled("P00-unknown-storage-class", b"FloatStorage", b"FloatStoragf", unknown)
     yield pickled("N01-escape-in-a-dtype", *dtype_of_its_own(b"\x1b[31m"), "tensor w: has no known dtype")
     yield pickled(
@@ -250,7 +250,7 @@ def old_ones() -> Iterator[Fault]:
     yield of("P07-legacy-cut-in-the-count", OLD[:-28], "bytes short; get the file anew")
     yield of("P07-legacy-cut-in-the-pickle", OLD[:200], "its pickle breaks off, or is none")
     yield of("P07-legacy-trailing-byte", OLD + b"\0", "1 bytes after the last storage belong to none")
-    unknown = "lies in a torch.FloatStoragf, of which nothing is known"
+    unknown = "is in a torch.FloatStoragf, which initctl does not know"
     yield of("P00-legacy-unknown-storage-class", replaced(OLD, b"FloatStorage", b"FloatStoragf"), unknown)
     head, counted = OLD.rindex(b"\x80\x02]q\x00"), OLD[-32:]
     key = OLD[head + 5 : -32 - len(b"q\x01a.")]

@@ -14,7 +14,7 @@ from initctl.formats.opening import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, read_pickle
-from initctl.formats.torch_save.tensors import storage_of
+from initctl.formats.torch_save.tensors import storage_of, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,7 +81,7 @@ def _widths(named: Iterable[StorageRef]) -> Mapping[str, int]:
     widths: dict[str, int] = {}
     for ref in named:
         storage = storage_of(ref)
-        width = storage.dtype.bits // 8 if storage.dtype else 1
+        width = width_of(storage.dtype) if storage.dtype else 1
         if widths.setdefault(storage.key, width) != width:
             raise Malformed(f"storage {shown(storage.key)}: is of two types")
     return widths

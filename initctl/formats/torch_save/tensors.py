@@ -133,9 +133,14 @@ def storage_of(value: object) -> Storage:
     if kind.name in _UNTYPED:
         return Storage(key, numel, None, first)
     if kind.name not in _STORAGES:
-        raise Malformed(f"lies in a {shown(kind)}, of which nothing is known")
+        raise Malformed(f"is in a {shown(kind)}, which initctl does not know")
     dtype = _STORAGES[kind.name]
-    return Storage(key, numel * dtype.bits // 8, dtype, first)
+    return Storage(key, numel * width_of(dtype), dtype, first)
+
+
+def width_of(dtype: DType) -> int:
+    """Bytes of each element that a storage of this type counts: of elements smaller than a byte, it counts bytes."""
+    return max(dtype.bits, 8) // 8
 
 
 def _first_of(views: list[Any]) -> int:
@@ -374,7 +379,7 @@ _STORAGES = {
         "Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16", "Long": "int64",
         "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool",
         "ComplexDouble": "complex128", "ComplexFloat": "complex64", "QInt8": "qint8", "QUInt8": "quint8",
-        "QInt32": "qint32",
+        "QInt32": "qint32", "QUInt4x2": "quint4x2", "QUInt2x4": "quint2x4",
     }.items()
 }  # fmt: skip
 """torch's storage classes, of torch or of torch.cuda, by their names."""

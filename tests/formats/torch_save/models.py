@@ -91,6 +91,9 @@ def strange() -> dict[str, Callable[[], torch.Tensor]]:
         "quantized by channel": lambda: torch.quantize_per_channel(
             ones, torch.ones(2), torch.zeros(2), 0, torch.quint8
         ),
+        "quantized to 4 bits": lambda: torch.quantize_per_channel(
+            ones, torch.ones(2), torch.zeros(2), 0, torch.quint4x2
+        ),
         "shared elements": lambda: torch.arange(12.0).as_strided((5, 4), (2, 1)),
         "sub-byte": lambda: torch.zeros(2, 3, dtype=torch.float4_e2m1fn_x2),
     }
