@@ -1,18 +1,14 @@
-"""Threads: how many processors there are for them, and work that is handed to one."""
+"""Threads: how many processors there are for them, and how one is started."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
+    from threading import Thread
 
 
 def processors() -> int:
@@ -21,11 +17,9 @@ def processors() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def submit(
-    pool: ThreadPoolExecutor, function: Callable[_Given, _Result], *given: _Given.args, **named: _Given.kwargs
-) -> Future[_Result]:
-    """As `pool.submit`. Raises `StorageError` where the system starts no more threads, which is all that can fail."""
+def start(thread: Thread) -> None:
+    """Start `thread`. Raises `StorageError` if the system starts no more threads, which is all that can fail."""
     try:
-        return pool.submit(function, *given, **named)
+        thread.start()
     except RuntimeError as error:
         raise StorageError(Problem("storage.threads", "the system starts no more threads", "use fewer")) from error

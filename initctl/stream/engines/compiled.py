@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from initctl.stream.key import Key
 from initctl.stream.laws import Fused
 from initctl.stream.orthonormal import orthonormal
 from initctl.stream.philox import LANES
-from initctl.threads import submit
+from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -167,10 +166,8 @@ class CompiledDraws(Draws):
             words = np.empty(LANES * rows, np.uint32)
             self.engine.call("kth_smallest", *self.key, stream, rows, columns, first, last, k, words, found[first:last])
 
-        with ThreadPoolExecutor(self.engine.threads) as pool:
-            ranked = [submit(pool, rank_from, first) for first in range(0, columns, _COLUMNS_AT_ONCE)]
-            for future in ranked:
-                future.result()
+        with Workers(self.engine.threads) as workers:
+            workers.run(Task(0, partial(rank_from, first)) for first in range(0, columns, _COLUMNS_AT_ONCE))
         return found
 
 
