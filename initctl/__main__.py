@@ -23,7 +23,10 @@ def main() -> NoReturn:
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _SHORTEST_WAIT)
     from initctl.cli.main import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # nothing that is left needs to be walked before the process ends
 
 
 if __name__ == "__main__":
