@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
-from threading import Lock
+from threading import Lock, local
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import ConflictError, StorageError, shown
 from initctl.layout import boxes
 from initctl.layout.order import TileOrder
+from initctl.layout.pieces import AT_ONCE
 from initctl.stream import RevisingLaw
 from initctl.tensors import TensorSpec
 
@@ -75,7 +76,7 @@ class TensorReader:
             return np.empty(0, np.uint8)
         nbytes = (stop - start) * width
         found = np.empty(nbytes, np.uint8) if out is None else out[:nbytes]
-        if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
+        if tensor.is_in_order:
             (block,) = tensor.blocks
             with self.opened(block.file) as descriptor:
                 read_into(descriptor, found.data, block.offset + start * width)
@@ -87,14 +88,16 @@ class TensorReader:
             reached += nbytes
         return found
 
-    def read_range(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
-        """The bytes of a file from `start` to `stop`. Raises what `read` does."""
+    def read_range(self, file: str, start: int, stop: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """The bytes of a file from `start` to `stop`; in `out`, if it is given. Raises what `read` does."""
+        found = np.empty(stop - start, np.uint8) if out is None else out[: stop - start]
         with self.opened(file) as descriptor:
-            return read_array(descriptor, start, stop)
+            read_into(descriptor, found.data, start)
+        return found
 
     def read_rows(self, tensor: TensorSpec, order: Sequence[int], numel: int) -> NDArray[np.uint8]:
         """The bytes of the rows of `numel` elements that `order` lists, one after another. Raises what `read` does."""
-        if len(tensor.blocks) > 1 or not tensor.blocks[0].is_row_major:
+        if not tensor.is_in_order:
             return np.concatenate([self.read(tensor, row * numel, (row + 1) * numel) for row in order])
         (block,) = tensor.blocks
         nbytes = numel * tensor.dtype.bits // 8
@@ -143,6 +146,16 @@ class TensorReader:
                 os.close(descriptor)
 
 
+class Buffers(local):
+    """Memory for what is read at once of `count` tensors side by side: each thread has its own.
+
+    Memory that the system gives anew costs more than reading into it.
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        self.each = [np.empty(AT_ONCE[count], np.uint8) for _ in range(count)]
+
+
 def read_array(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
     """The bytes of a file from `start` to `stop`. Raises what `read_into` does."""
     content = np.empty(stop - start, np.uint8)
@@ -167,7 +180,7 @@ def in_numbers(tensor: TensorSpec) -> TensorSpec:
     match tensor.dtype.kind:
         case "quantized":
             return replace(tensor, dtype=BY_NAME["int32"] if tensor.dtype.bits > _BYTE.bits else _BYTE)
-        case "packed" if len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major:
+        case "packed" if tensor.is_in_order:
             (block,) = tensor.blocks
             return TensorSpec.contiguous(tensor.name, _BYTE, (tensor.nbytes,), block.file, block.offset)
     return tensor

@@ -166,6 +166,11 @@ class TensorSpec:
         return not self.tied or self.name == self.tied[0]
 
     @property
+    def is_in_order(self) -> bool:
+        """Whether the elements follow each other in one file as they do in the tensor."""
+        return len(self.blocks) == 1 and self.blocks[0].is_row_major
+
+    @property
     def in_file_order(self) -> TensorSpec:
         """The elements as they follow each other in a file, if they fill a range of it: as of a transposed one, whose
         rows are far apart there. Else the tensor itself.

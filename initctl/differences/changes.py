@@ -38,6 +38,9 @@ class ElementChanges(NamedTuple):
         return ElementChanges(self.elements + other.elements, min(firsts, default=None), self.distance + other.distance)
 
 
+_NONE = ElementChanges()
+
+
 class Stored(NamedTuple):
     """The bytes of elements of a `dtype`."""
 
@@ -46,17 +49,29 @@ class Stored(NamedTuple):
 
 
 def changes_of(
-    engine: Engine, one: Stored, other: Stored, start: int = 0, order: Block | None = None
+    engine: Engine,
+    one: Stored,
+    other: Stored,
+    before: ElementChanges = _NONE,
+    *,
+    run: int,
+    start: int = 0,
+    order: Block | None = None,
 ) -> ElementChanges:
-    """Between as many elements of both: from number `start` on, in the order of the tensor, or in that of a block."""
+    """`before`, and what changed between as many elements of both: from number `start` on, in the order of the tensor,
+    or in that of a block. Distances are added up by the `run`, and then in their order.
+    """
     numbers, others = one.content.view(one.dtype.numpy), other.content.view(other.dtype.numpy)
     if one.dtype == other.dtype:
         differ = _bits_differ(one.content, other.content, one.dtype.bits // 8)
     else:
         differ = _numbers_differ(as_doubles(numbers, one.dtype), as_doubles(others, other.dtype))
-    count = int(np.count_nonzero(differ))
-    first = _first(differ, start, order) if count else None
-    return ElementChanges(count, first, engine.distance(numbers, one.dtype, others, other.dtype))
+    count, first = int(np.count_nonzero(differ)), before.first
+    if count and (first is None or order):
+        here = _first(differ, start, order)
+        first = here if first is None else min(first, here)
+    distances = engine.distances(numbers, one.dtype, others, other.dtype, run)
+    return ElementChanges(before.elements + count, first, sum(distances, before.distance))
 
 
 def _first(differ: NDArray[np.bool_], start: int, order: Block | None) -> int:

@@ -7,36 +7,35 @@ that were equal before it are read once more, for the norms of the whole.
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock, local
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-import numpy as np
-
 from initctl.differences.changes import ElementChanges, Stored, changes_of
-from initctl.reading import TensorReader, equal, in_numbers, read_array
+from initctl.layout.pieces import Pieces, grouped
+from initctl.reading import Buffers, equal, in_numbers
 from initctl.stream.engines import Distance, Work, choose
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from initctl.differences.pairing import Pair
     from initctl.events import Progress
+    from initctl.reading import TensorReader
     from initctl.stream.engines import Engine
     from initctl.tensors import Block, TensorSpec
 
     Bytes = NDArray[np.uint8]
 
-_AT_ONCE = 256 << 10
-"""Bytes of either that stay in a core's own cache between being read and being compared."""
-_TASK = 4 << 20
-"""Bytes of either in one task."""
-_SCATTERED = 8 << 20
-"""Bytes of one task that are far apart in a file, and so are gathered at once: the more, the longer the runs there."""
-_SMALL = 64 << 10
-"""Bytes of a tensor up to which it is compared together with others."""
+_ADDED_UP = 256 << 10
+"""Bytes of either whose distances are added up by themselves: which they are decides how sums are rounded."""
+_SMALL = 1 << 14
+"""Numbers of a tensor up to which it is compared together with others."""
+_ALIGNED = 8
+"""Bytes: a number of any dtype may begin at a multiple of them."""
 _BESIDE_DRAWING = 0.35
 """What comparing two numbers costs NumPy, beside drawing one."""
 
@@ -74,24 +73,22 @@ class Comparing:
         self._small: dict[int, ElementChanges] = {}
         self._large: dict[int, _LargePair] = {}
         self._engine: Engine | None = None
-        self._lock, self._thread = Lock(), local()
+        self._lock, self.buffers = Lock(), Buffers(2)
 
     def tasks(self) -> Iterator[Task]:
         """Tensors that are small and near each other in both files are compared together, large ones in pieces."""
-        batch: list[int] = []
+        for numbers, is_small in grouped(self._comparable(), _SMALL):
+            if is_small:
+                yield Task(sum(self.pairs[number].one.nbytes for number in numbers), partial(self._compare, numbers))
+            else:
+                (number,) = numbers
+                self._large[number] = pair = _LargePair(self, self.pairs[number])
+                yield from pair.tasks()
+
+    def _comparable(self) -> Iterator[tuple[int, tuple[TensorSpec, TensorSpec]]]:
         for number, pair in enumerate(self.pairs):
-            if not (pair.is_comparable and pair.one.numel):
-                continue
-            if not _is_small(pair):
-                self._large[number] = pieces = _LargePair(self, pair)
-                yield from pieces.tasks()
-                continue
-            if batch and not _are_near(self.pairs[batch[0]], self.pairs[batch[-1]], pair):
-                yield self._together(batch)
-                batch = []
-            batch.append(number)
-        if batch:
-            yield self._together(batch)
+            if pair.is_comparable and pair.one.numel:
+                yield number, (pair.one, pair.other)
 
     def rest(self) -> Iterator[Task]:
         """What is to be measured yet, once all tasks have run."""
@@ -112,27 +109,18 @@ class Comparing:
                 self._engine = choose(Work(int(numbers * _BESIDE_DRAWING), 0), threads=1).engine
             return self._engine
 
-    @property
-    def buffers(self) -> tuple[Bytes, Bytes]:
-        """Memory for what is read at once of either: each thread has its own."""
-        if not hasattr(self._thread, "buffers"):
-            self._thread.buffers = np.empty(_AT_ONCE, np.uint8), np.empty(_AT_ONCE, np.uint8)
-        found: tuple[Bytes, Bytes] = self._thread.buffers
-        return found
-
-    def _together(self, batch: Sequence[int]) -> Task:
-        return Task(sum(self.pairs[number].one.nbytes for number in batch), partial(self._compare, batch))
-
-    def _compare(self, batch: Sequence[int]) -> None:
-        """Compare pairs that are near each other in one file of either."""
-        pairs = [self.pairs[number] for number in batch]
-        one = _Stretch.of(self.one, [pair.one for pair in pairs])
-        other = _Stretch.of(self.other, [pair.other for pair in pairs])
-        for number, pair in zip(batch, pairs, strict=True):
+    def _compare(self, numbers: Sequence[int]) -> None:
+        """Compare small tensors, which one call can read from either."""
+        pairs = [self.pairs[number] for number in numbers]
+        room, other_room = self.buffers.each
+        one = _Stretch.of(self.one, [pair.one for pair in pairs], room)
+        other = _Stretch.of(self.other, [pair.other for pair in pairs], other_room)
+        for number, pair in zip(numbers, pairs, strict=True):
             mine, theirs = one.bytes_of(pair.one), other.bytes_of(pair.other)
             if pair.kind == "dtype" or not equal(mine, theirs):
                 stored = Stored(mine, pair.one.dtype), Stored(theirs, pair.other.dtype)
-                self._small[number] = ElementChanges() if pair.is_of_bytes else changes_of(self.engine, *stored)
+                is_of_bytes, run = pair.is_of_bytes, pair.one.numel
+                self._small[number] = ElementChanges() if is_of_bytes else changes_of(self.engine, *stored, run=run)
 
 
 class _Stretch(NamedTuple):
@@ -142,16 +130,17 @@ class _Stretch(NamedTuple):
     content: Bytes
 
     @classmethod
-    def of(cls, reader: TensorReader, tensors: Sequence[TensorSpec]) -> Self:
-        """Those that the first to the last of `tensors` are in."""
+    def of(cls, reader: TensorReader, tensors: Sequence[TensorSpec], out: Bytes) -> Self:
+        """Those that the first to the last of `tensors` are in, read to `out`."""
         (first,), (last,) = tensors[0].blocks, tensors[-1].blocks
-        with reader.opened(first.file) as descriptor:
-            return cls(first.offset, read_array(descriptor, first.offset, last.offset + tensors[-1].nbytes))
+        stop = last.offset + tensors[-1].nbytes
+        return cls(first.offset, reader.read_range(first.file, first.offset, stop, out))
 
     def bytes_of(self, tensor: TensorSpec) -> Bytes:
         """Those of a tensor, in memory that is aligned."""
         begin = tensor.blocks[0].offset - self.start
-        return self.content[begin : begin + tensor.nbytes].copy()
+        content = self.content[begin : begin + tensor.nbytes]
+        return content.copy() if begin % _ALIGNED else content
 
 
 class _LargePair:
@@ -163,10 +152,11 @@ class _LargePair:
         if self._order:
             pair = pair._replace(one=pair.one.in_file_order, other=pair.other.in_file_order)
         self._one, self._other = in_numbers(pair.one), in_numbers(pair.other)
-        self._width = max(self._one.dtype.bits, self._other.dtype.bits) // 8
-        self._is_in_order = _is_in_order(pair.one) and _is_in_order(pair.other)
-        self._size = (_TASK if self._is_in_order else _SCATTERED) // self._width
-        self._found: list[ElementChanges | None] = [None] * -(-self._one.numel // self._size)
+        self._pieces = Pieces.of([self._one, self._other])
+        self._is_in_order = self._one.is_in_order and self._other.is_in_order
+        width = max(self._one.dtype.bits, self._other.dtype.bits) // 8
+        self._run = _ADDED_UP // width if self._is_in_order else self._pieces.size
+        self._found: list[ElementChanges | None] = [None] * self._pieces.number
         self.differs = pair.kind == "dtype"
 
     @property
@@ -197,46 +187,36 @@ class _LargePair:
         engine, found = self._comparing.engine, ElementChanges()
         for start, one, other in self._read(piece):
             stored = Stored(one, self._one.dtype), Stored(other, self._other.dtype)
-            found += changes_of(engine, *stored, start, self._order)
+            found = changes_of(engine, *stored, found, run=self._run, start=start, order=self._order)
         return found
 
     def _measure_equal(self, piece: int) -> None:
         """What is equal need not be read from both."""
         engine, dtype, distance = self._comparing.engine, self._one.dtype, Distance()
-        for start, stop in self._steps(piece):
+        for start, stop in self._pieces.steps(piece):
             numbers = self._comparing.one.read(self._one, start, stop, self._buffers[0]).view(dtype.numpy)
-            distance += engine.distance(numbers, dtype, numbers, dtype)
+            distance = sum(engine.distances(numbers, dtype, numbers, dtype, self._run), distance)
         self._found[piece] = ElementChanges(distance=distance)
 
     def _read(self, piece: int) -> Iterator[tuple[int, Bytes, Bytes]]:
         """The elements of a piece, some at once: the number of the first, and the bytes of both."""
         one, other = self._buffers
-        for start, stop in self._steps(piece):
+        for start, stop in self._pieces.steps(piece):
             mine = self._comparing.one.read(self._one, start, stop, one)
             yield start, mine, self._comparing.other.read(self._other, start, stop, other)
 
-    def _steps(self, piece: int) -> Iterator[tuple[int, int]]:
-        """What is read at once of a piece."""
-        last = min((piece + 1) * self._size, self._one.numel)
-        step = _AT_ONCE // self._width if self._is_in_order else self._size
-        for start in range(piece * self._size, last, step):
-            yield start, min(start + step, last)
-
     @property
-    def _buffers(self) -> tuple[Bytes | None, Bytes | None]:
-        return self._comparing.buffers if self._is_in_order else (None, None)
+    def _buffers(self) -> Sequence[Bytes | None]:
+        return self._comparing.buffers.each if self._is_in_order else (None, None)
 
     def _nbytes(self, piece: int) -> int:
-        return (min((piece + 1) * self._size, self._one.numel) - piece * self._size) * self._one.dtype.bits // 8
+        start, stop = self._pieces.bounds(piece)
+        return (stop - start) * self._one.dtype.bits // 8
 
 
 def _places(pair: Pair) -> object:
     """What tells pairs apart whose bytes are compared."""
     return pair.one.dtype, pair.one.blocks, pair.other.dtype, pair.other.blocks
-
-
-def _is_in_order(tensor: TensorSpec) -> bool:
-    return len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major
 
 
 def _common_order(pair: Pair) -> Block | None:
@@ -245,21 +225,3 @@ def _common_order(pair: Pair) -> Block | None:
         return None
     (one,), (other,) = pair.one.blocks, pair.other.blocks
     return one if one.strides == other.strides and not one.is_row_major else None
-
-
-def _is_small(pair: Pair) -> bool:
-    return all(tensor.nbytes <= _SMALL and _is_in_order(tensor) for tensor in (pair.one, pair.other))
-
-
-def _are_near(first: Pair, last: Pair, pair: Pair) -> bool:
-    """Whether `pair` can be read together with those from `first` to `last`, from either file."""
-    return _is_near(first.one, last.one, pair.one) and _is_near(first.other, last.other, pair.other)
-
-
-def _is_near(first: TensorSpec, last: TensorSpec, tensor: TensorSpec) -> bool:
-    (begin,), (end,), (block,) = first.blocks, last.blocks, tensor.blocks
-    return (
-        block.file == begin.file
-        and block.offset >= end.offset + last.nbytes
-        and block.offset + tensor.nbytes - begin.offset <= _AT_ONCE
-    )

@@ -93,14 +93,11 @@ def _over(
     lows, highs = np.array(ends, np.float64).T
     widths = (highs * 0.5 - lows * 0.5) / BINS  # halves: the largest doubles are farther apart than any double
     widths[widths == 0] = 1.0
-    is_below, is_above = numbers < lows[owner], numbers > highs[owner]
-    places = (numbers * 0.5 - (lows * 0.5)[owner]) / widths[owner]
-    bins = owner * BINS + np.clip(places, 0, BINS - 1).astype(np.int64)
-
-    def sums(chosen: NDArray[np.bool_], numbered: NDArray[np.int64], size: int) -> NDArray[np.uint32]:
-        weights = None if counts is None else counts[chosen]
-        return np.bincount(numbered[chosen], weights, size).astype(np.uint32)
-
-    inside = sums(~(is_below | is_above), bins, len(ends) * BINS).reshape(-1, BINS)
-    below, above = (sums(chosen, owner, len(ends)).tolist() for chosen in (is_below, is_above))
-    return [Histogram(*each) for each in zip(lows.tolist(), highs.tolist(), inside, below, above, strict=True)]
+    of = owner if len(ends) > 1 else 0
+    places = (numbers * 0.5 - (lows * 0.5)[of]) / widths[of]
+    bins = np.minimum(np.maximum(places, 0), BINS - 1).astype(np.int64) + 1
+    bins[numbers < lows[of]], bins[numbers > highs[of]] = 0, BINS + 1
+    found = np.bincount(owner * (BINS + 2) + bins, counts, len(ends) * (BINS + 2)).astype(np.uint32)
+    rows = found.reshape(-1, BINS + 2)
+    below, above = rows[:, 0].tolist(), rows[:, -1].tolist()
+    return [Histogram(*each) for each in zip(lows.tolist(), highs.tolist(), rows[:, 1:-1], below, above, strict=True)]

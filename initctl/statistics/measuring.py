@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from functools import partial
 from math import gcd
-from threading import Lock, local
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from initctl.reading import TensorReader
+from initctl.layout.pieces import Pieces, grouped
+from initctl.reading import Buffers, TensorReader
 from initctl.statistics.histogram import histograms
 from initctl.statistics.tensor import TensorStatistics
 from initctl.stream.engines import Moments, Work, choose
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from initctl.dtypes import DType
     from initctl.events import Progress
     from initctl.formats import Checkpoint
     from initctl.stream.engines import Engine
     from initctl.tensors import TensorSpec
 
-_AT_ONCE = 1024 << 10
-"""Bytes that stay in a core's own cache between being read and being measured."""
-_TASK = 4 << 20
-"""Bytes of one task."""
-_SCATTERED = 8 << 20
-"""Bytes of one task that are far apart in a file, and so are gathered at once: the more, the longer the runs there."""
+_ADDED_UP = 1 << 20
+"""Bytes whose moments are found by themselves, and then added up: which they are decides how sums are rounded."""
 _SAMPLED = 1 << 13
 """Numbers of a tensor that its histogram is made of at most."""
 _BESIDE_DRAWING = 0.8
@@ -72,7 +71,7 @@ class ElementSource(Protocol):
     ) -> NDArray[np.uint8]:
         """As `TensorReader.read` does."""
 
-    def read_range(self, file: str, start: int, stop: int) -> NDArray[np.uint8]:
+    def read_range(self, file: str, start: int, stop: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """As `TensorReader.read_range` does."""
 
 
@@ -89,7 +88,7 @@ class Measuring:
         is_digested: bool,
     ) -> None:
         self.source, self.engine, self.workers, self.is_digested = source, engine, workers, is_digested
-        self._thread = local()
+        self.buffers = Buffers()
         self.results = [TensorStatistics(tensor, Moments(), unreadable=_unreadable(tensor)) for tensor in tensors]
 
     @property
@@ -99,85 +98,77 @@ class Measuring:
 
     def tasks(self) -> Iterator[Task]:
         """Tensors that are small and near each other in one file are measured together, large ones in pieces."""
-        batch: list[int] = []
-        for number, (tensor, *_, unreadable) in enumerate(self.results):
-            if unreadable:
-                continue
-            if not tensor.numel:
-                self.results[number] = TensorStatistics(tensor, Moments(), digest=self.digest(b""))
-            elif not (len(tensor.blocks) == 1 and tensor.blocks[0].is_row_major and _numbers(tensor) <= _SAMPLED):
-                yield from _Pieces(self, number).tasks()
+        for numbers, is_small in grouped(self._measurable(), _SAMPLED):
+            if is_small:
+                yield Task(sum(self._tensor(number).nbytes for number in numbers), partial(self._measure, numbers))
             else:
-                if batch and not self._are_near(batch, tensor):
-                    yield self._batch_task(batch)
-                    batch = []
-                batch.append(number)
-        if batch:
-            yield self._batch_task(batch)
+                yield from _LargeTensor(self, *numbers).tasks()
 
-    @property
-    def buffer(self) -> NDArray[np.uint8]:
-        """Memory for what is read at once: each thread has its own."""
-        if not hasattr(self._thread, "buffer"):
-            self._thread.buffer = np.empty(_AT_ONCE, np.uint8)
-        found: NDArray[np.uint8] = self._thread.buffer
-        return found
+    def _measurable(self) -> Iterator[tuple[int, tuple[TensorSpec]]]:
+        """Tensors with elements that can be read; the results of those without any are put in their places."""
+        for number, (tensor, *_, unreadable) in enumerate(self.results):
+            if tensor.numel and not unreadable:
+                yield number, (tensor,)
+            elif not unreadable:
+                self.results[number] = TensorStatistics(tensor, Moments(), digest=self.digest(b""))
 
     def digest(self, content: bytes | memoryview) -> str | None:
         """The SHA-256 of `content`, if it is asked for."""
         return hashlib.sha256(content).hexdigest() if self.is_digested else None
 
-    def _are_near(self, batch: Sequence[int], tensor: TensorSpec) -> bool:
-        """Whether `tensor` can be read together with those of `batch`, and viewed as numbers in what is read."""
-        first, last = (self.results[number].tensor for number in (batch[0], batch[-1]))
-        (begin,), (end,), (block,) = first.blocks, last.blocks, tensor.blocks
-        distance = block.offset - begin.offset
-        return (
-            (block.file, tensor.dtype) == (begin.file, first.dtype)
-            and block.offset >= end.offset + last.nbytes
-            and distance % tensor.dtype.width == 0
-            and distance + tensor.nbytes <= _AT_ONCE
-        )
+    def _tensor(self, number: int) -> TensorSpec:
+        return self.results[number].tensor
 
-    def _batch_task(self, batch: Sequence[int]) -> Task:
-        return Task(sum(self.results[number].tensor.nbytes for number in batch), partial(self._measure, batch))
+    def _measure(self, numbers: Sequence[int]) -> None:
+        """Measure small tensors, which one call can read."""
+        first, last = self._tensor(numbers[0]), self._tensor(numbers[-1])
+        (begin,), (end,) = first.blocks, last.blocks
+        content = self.source.read_range(begin.file, begin.offset, end.offset + last.nbytes, *self.buffers.each)
+        starts = {number: self._tensor(number).blocks[0].offset - begin.offset for number in numbers}
+        kinds: dict[tuple[DType, int], dict[int, int]] = defaultdict(dict)
+        for number in numbers:
+            start = self._tensor(number).blocks[0].offset - begin.offset
+            dtype = self._tensor(number).dtype
+            beside = start % dtype.width
+            kinds[dtype, beside][number] = start - beside
+        for (dtype, beside), starts in kinds.items():
+            self._measure_alike(content[beside:].copy() if beside else content, dtype, starts)
 
-    def _measure(self, batch: Sequence[int]) -> None:
-        tensors = [self.results[number].tensor for number in batch]
-        dtype, (first,) = tensors[0].dtype, tensors[0].blocks
-        starts = [tensor.blocks[0].offset - first.offset for tensor in tensors]
-        content = self.source.read_range(first.file, first.offset, first.offset + starts[-1] + tensors[-1].nbytes)
-        numbers, width, sizes = content.view(dtype.numpy), dtype.width, list(map(_numbers, tensors))
-        bounds = [(start // width, start // width + size) for start, size in zip(starts, sizes, strict=True)]
-        moments = self.engine.measured(numbers, dtype, bounds)
-        sample = np.concatenate([numbers[start:stop] for start, stop in bounds])
-        found = zip(tensors, starts, moments, histograms(sample, sizes, moments), strict=True)
-        for number, (tensor, start, of, histogram) in zip(batch, found, strict=True):
+    def _measure_alike(self, content: NDArray[np.uint8], dtype: DType, starts: Mapping[int, int]) -> None:
+        """Measure small tensors of one dtype: they are in `content`, from the bytes on that `starts` says."""
+        width, sizes = dtype.width, [_numbers(self._tensor(number)) for number in starts]
+        stored = content[: content.size // width * width].view(dtype.numpy)
+        bounds = [(start // width, start // width + size) for start, size in zip(starts.values(), sizes, strict=True)]
+        moments = self.engine.measured(stored, dtype, bounds)
+        sample = np.concatenate([stored[start:stop] for start, stop in bounds])
+        found = zip(starts.items(), moments, histograms(sample, sizes, moments), strict=True)
+        for (number, start), of, histogram in found:
+            tensor = self._tensor(number)
             digest = self.digest(content[start : start + tensor.nbytes].data)
             self.results[number] = TensorStatistics(tensor, of, histogram, digest)
 
 
-class _Pieces:
+class _LargeTensor:
     """Measures one tensor piece by piece; the last task that ends puts together what all found."""
 
     def __init__(self, measuring: Measuring, number: int) -> None:
         self._measuring, self._number = measuring, number
         tensor = measuring.results[number].tensor
         self._tensor = tensor if measuring.is_digested else tensor.in_file_order
-        self._is_in_order = len(self._tensor.blocks) == 1 and self._tensor.blocks[0].is_row_major
-        self._step = (_TASK if self._is_in_order else _SCATTERED) * 8 // tensor.dtype.bits
-        self._found: list[tuple[Moments, NDArray[Any]] | None] = [None] * -(-tensor.numel // self._step)
-        self._left, self._lock = len(self._found), Lock()
+        self._pieces, self._spacing = Pieces.of([self._tensor]), _spacing(tensor)
+        self._found: list[tuple[Moments, NDArray[Any]] | None] = [None] * self._pieces.number
+        self._left, self._lock = self._pieces.number, Lock()
 
     def tasks(self) -> Iterator[Task]:
         """One for each piece; for all of them if a digest needs the bytes in their order."""
-        at_once = len(self._found) if self._measuring.is_digested else 1
-        for first in range(0, len(self._found), at_once):
-            pieces = range(first, first + at_once)
-            numel = min(pieces.stop * self._step, self._tensor.numel) - first * self._step
-            yield Task(numel * self._tensor.dtype.bits // 8, partial(self._measure, pieces))
+        if self._measuring.is_digested:
+            yield Task(self._tensor.nbytes, partial(self._measure, range(self._pieces.number)))
+            return
+        for piece in range(self._pieces.number):
+            start, stop = self._pieces.bounds(piece)
+            yield Task((stop - start) * self._tensor.dtype.bits // 8, partial(self._measure, [piece]))
 
-    def _measure(self, pieces: range) -> None:
+    def _measure(self, pieces: Sequence[int]) -> None:
         digest = hashlib.sha256() if self._measuring.is_digested else None
         for piece in pieces:
             if self._measuring.workers.is_stopping:
@@ -190,16 +181,17 @@ class _Pieces:
 
     def _measured(self, piece: int, digest: hashlib._Hash | None) -> tuple[Moments, NDArray[Any]]:
         """The moments of a piece and its share of the sample; its bytes are added to `digest`."""
-        tensor, dtype = self._tensor, self._tensor.dtype
+        tensor, dtype, spacing = self._tensor, self._tensor.dtype, self._spacing
         source, engine = self._measuring.source, self._measuring.engine
-        stop = min((piece + 1) * self._step, tensor.numel)
-        step, buffer = (_AT_ONCE * 8 // dtype.bits, self._measuring.buffer) if self._is_in_order else (self._step, None)
-        moments, sample, spacing = Moments(), [], _spacing(tensor)
-        for first in range(piece * self._step, stop, step):
-            content = source.read(tensor, first, min(first + step, stop), buffer)
+        buffers = self._measuring.buffers.each if tensor.is_in_order else []
+        run = _ADDED_UP // dtype.width if tensor.is_in_order else self._pieces.size * dtype.parts
+        moments, sample = Moments(), []
+        for start, stop in self._pieces.steps(piece):
+            content = source.read(tensor, start, stop, *buffers)
             numbers = content.view(dtype.numpy)
-            moments += engine.measured(numbers, dtype, [(0, numbers.size)])[0]
-            sample.append(numbers[-first * dtype.parts % spacing :: spacing].copy())
+            bounds = [(first, min(first + run, numbers.size)) for first in range(0, numbers.size, run)]
+            moments = sum(engine.measured(numbers, dtype, bounds), moments)
+            sample.append(numbers[-start * dtype.parts % spacing :: spacing].copy())
             if digest:
                 digest.update(content.data)
         return moments, np.concatenate(sample)

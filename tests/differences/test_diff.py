@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 
 import initctl
 from initctl.commit import read_into
-from initctl.differences.comparing import _AT_ONCE, _SMALL, _TASK
+from initctl.differences.comparing import _SMALL
 from initctl.events import Progress
+from initctl.layout.pieces import AT_ONCE, PIECE
 from tests.cli.checkpoints import checkpoint
 from tests.execution.checkpoints import METADATA, network, sharded, single
 from tests.execution.torch_files import FORMATS, bits, save
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SIZES = [_SMALL // 4 + 1, _AT_ONCE // 4 + 1, 3 * _TASK // 4 + 7]
+SIZES = [_SMALL + 1, AT_ONCE[2] // 4 + 1, 3 * PIECE // 4 + 7]
 """Elements of float32 that are compared at once, in a few steps, and in a few tasks."""
 
 
@@ -366,8 +367,8 @@ class TestMetadata:
 class TestOtherFiles:
     def test_of_two_directories_are_compared_by_their_bytes(self, tmp_path: Path):
         a, b = sharded(tmp_path / "a"), sharded(tmp_path / "b")
-        (a / "large").write_bytes(bytes(3 * _TASK))
-        (b / "large").write_bytes(bytes(3 * _TASK - 1) + b"\1")
+        (a / "large").write_bytes(bytes(3 * PIECE))
+        (b / "large").write_bytes(bytes(3 * PIECE - 1) + b"\1")
         (b / "config.json").write_text('{"model_type": "ones"}')
         (b / "extra" / "deep" / "notes.txt").write_bytes(b"longer notes")
         (a / "empty").unlink()
@@ -400,13 +401,13 @@ class TestOtherFiles:
 
 
 def test_progress_comes_to_the_bytes_of_all_tensors(tmp_path: Path):
-    one = torch.zeros(3 * _TASK // 4)
+    one = torch.zeros(3 * PIECE // 4)
     other = one.clone()
     other[-1] = 1
     paths = [saved(tmp_path / f"{n}.safetensors", {"w": t, "b": torch.zeros(5)}) for n, t in enumerate((one, other))]
     events: list[Any] = []
     initctl.diff(*paths, threads=1, on_event=events.append)
-    assert events[-1] == Progress(5 * _TASK + 20, 5 * _TASK + 20)  # all, and once more what was equal before the change
+    assert events[-1] == Progress(5 * PIECE + 20, 5 * PIECE + 20)  # all, and once more what was equal before the change
 
 
 def test_a_checkpoint_that_changes_meanwhile_is_a_conflict(tmp_path: Path):
@@ -440,7 +441,7 @@ def test_transposed_tensors_are_read_from_beginning_to_end(tmp_path: Path, reads
     paths = [save(tmp_path / name, {"w": matrix.T}) for name in ("a.pt", "b.pt")]
     assert not data(*paths)["differ"]
     assert sum(reads) == 2 * matrix.nbytes
-    assert len(reads) < 2 * matrix.nbytes / _AT_ONCE + 2
+    assert len(reads) < 2 * matrix.nbytes / AT_ONCE[2] + 2
 
 
 def test_a_hundred_thousand_small_tensors_are_read_together(tmp_path: Path, reads: list[int]):
@@ -451,7 +452,7 @@ def test_a_hundred_thousand_small_tensors_are_read_together(tmp_path: Path, read
         stream.write(b"\0\0\x80\x3f")  # 0 and 1
     (found,) = data(*paths)["changed"]
     assert (found["name"], found["first"], found["max_abs"]) == ("layers.99999.weight", [0, 1], 1)
-    assert len(reads) < 2 * (2_400_000 / _AT_ONCE + 2)
+    assert len(reads) < 2 * (2_400_000 / AT_ONCE[2] + 2)
 
 
 def test_a_large_tensor_takes_no_more_memory_than_a_small_one(tmp_path: Path):

@@ -34,6 +34,10 @@ def elements(stored: np.ndarray, dtype: DType) -> np.ndarray:
     return values.view(np.complex128) if dtype.parts == 2 else values
 
 
+def whole(engine: Engine, one: np.ndarray, dtype: DType, other: np.ndarray, other_dtype: DType) -> Distance:
+    return sum(engine.distances(one, dtype, other, other_dtype, 30_000), Distance())
+
+
 def check(found: Distance, one: np.ndarray, other: np.ndarray) -> None:
     """Whether `found` is what NumPy computes of elements in float64."""
     both = np.isfinite(one) & np.isfinite(other)
@@ -55,7 +59,7 @@ def check(found: Distance, one: np.ndarray, other: np.ndarray) -> None:
 @pytest.mark.parametrize("count", [1, 2049, 40_001])
 def test_an_engine_gives_what_numpy_gives(engine: Engine, dtype: DType, count: int):
     one, other = np.split(bits_of(dtype, 2 * count * dtype.parts), 2)
-    found = engine.distance(one, dtype, other, dtype)
+    found = whole(engine, one, dtype, other, dtype)
     check(found, elements(one, dtype), elements(other, dtype))
 
 
@@ -63,42 +67,48 @@ def test_an_engine_gives_what_numpy_gives(engine: Engine, dtype: DType, count: i
 def test_elements_of_two_dtypes_are_compared_as_numbers(engine: Engine, names: tuple[str, str]):
     one, other = (BY_NAME[name] for name in names)
     some, others = bits_of(one, 5000 * one.parts), bits_of(other, 5000 * other.parts)
-    check(engine.distance(some, one, others, other), elements(some, one), elements(others, other))
+    check(whole(engine, some, one, others, other), elements(some, one), elements(others, other))
 
 
 @pytest.mark.parametrize("pair", [*product(UNUSUAL, repeat=2)], ids=str)
 def test_what_is_not_finite_in_one_of_them_is_left_out(engine: Engine, pair: tuple[float, float]):
     one, other = (np.array([1.0, unusual, 2.0], np.float32) for unusual in pair)
-    check(engine.distance(one, FLOAT32, other, FLOAT32), elements(one, FLOAT32), elements(other, FLOAT32))
+    check(whole(engine, one, FLOAT32, other, FLOAT32), elements(one, FLOAT32), elements(other, FLOAT32))
 
 
 @pytest.mark.parametrize("start", [2**53, 2**62, -(2**63)])
 def test_integers_are_one_apart_however_large_they_are(engine: Engine, start: int):
     one, other = np.array([start, start + 1], np.int64), np.array([start + 1, start], np.int64)
-    found = engine.distance(one, INT64, other, INT64)
+    found = whole(engine, one, INT64, other, INT64)
     assert (found.largest, found.mean) == (1, 1)
 
 
 def test_the_smallest_and_the_largest_integer_are_all_their_bits_apart(engine: Engine):
     ends = np.array([-(2**63), 2**63 - 1], np.int64)
-    assert engine.distance(ends, INT64, ends[::-1].copy(), INT64).largest == 2.0**64
+    assert whole(engine, ends, INT64, ends[::-1].copy(), INT64).largest == 2.0**64
     ends = np.array([0, 2**64 - 1], np.uint64)
-    assert engine.distance(ends, UINT64, ends[::-1].copy(), UINT64).largest == 2.0**64
+    assert whole(engine, ends, UINT64, ends[::-1].copy(), UINT64).largest == 2.0**64
 
 
 def test_against_zeros_there_is_no_angle_and_no_share(engine: Engine):
     zeros, ones = np.zeros(5, np.float32), np.ones(5, np.float32)
-    found = engine.distance(zeros, FLOAT32, ones, FLOAT32)
+    found = whole(engine, zeros, FLOAT32, ones, FLOAT32)
     assert (found.largest, found.mean) == (1, 1)
     assert isnan(found.relative)
     assert isnan(found.cosine)
-    assert engine.distance(ones, FLOAT32, zeros, FLOAT32).relative == 1
+    assert whole(engine, ones, FLOAT32, zeros, FLOAT32).relative == 1
 
 
 def test_what_is_the_same_is_not_apart_and_in_one_direction(engine: Engine):
     numbers = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
-    found = engine.distance(numbers, FLOAT32, numbers, FLOAT32)
+    found = whole(engine, numbers, FLOAT32, numbers, FLOAT32)
     assert (found.largest, found.mean, found.relative, found.cosine) == (0, 0, 0, pytest.approx(1, abs=1e-15))
+
+
+def test_each_run_of_elements_has_its_own_distance(engine: Engine):
+    one, other = np.arange(10, dtype=np.float32), np.zeros(10, np.float32)
+    found = engine.distances(one, FLOAT32, other, FLOAT32, 4)
+    assert [(run.finite, run.largest, run.total) for run in found] == [(4, 3, 6), (4, 7, 22), (2, 9, 17)]
 
 
 @given(arrays(np.float32, st.tuples(st.just(2), st.integers(0, 60)), elements=st.floats(width=32)), st.integers(0, 60))

@@ -15,8 +15,10 @@ from safetensors.torch import save_file
 import initctl
 from initctl.commit import read_into
 from initctl.events import Progress
+from initctl.layout.pieces import PIECE
 from initctl.statistics.histogram import BINS
-from initctl.statistics.measuring import _SAMPLED, _TASK
+from initctl.statistics.measuring import _SAMPLED
+from tests.cli.checkpoints import checkpoint
 from tests.execution.checkpoints import raw_bytes, sharded, single
 from tests.execution.torch_files import FORMATS, bits, network, save
 from tests.formats.ranks import saved_alone
@@ -82,6 +84,24 @@ def test_views_ties_and_buffers_of_torch_save(tmp_path: Path, kind: str):
         check(found[name], tensor)
 
 
+def test_small_tensors_need_not_be_of_one_dtype_or_begin_at_a_multiple_of_their_width(tmp_path: Path):
+    tensors = {
+        "a": bits(torch.uint8, 3), "b": bits(torch.float32, 5), "c": bits(torch.bfloat16, 7), "d": bits(torch.uint8, 1),
+        "e": bits(torch.float64, 2), "f": bits(torch.float32, 2, 3), "g": bits(torch.complex64, 4),
+    }  # fmt: skip
+    tags = ("U8", "F32", "BF16", "U8", "F64", "F32", "C64")
+    shapes = {name: (tag, tuple(t.shape)) for (name, t), tag in zip(tensors.items(), tags, strict=True)}
+    path = checkpoint(tmp_path / "m.safetensors", shapes)
+    data = b"".join(map(raw_bytes, tensors.values()))
+    with path.open("r+b") as stream:
+        stream.seek(-len(data), os.SEEK_END)
+        stream.write(data)
+    found = by_name(path, digest=True)
+    for name, tensor in tensors.items():
+        check(found[name], tensor)
+        assert found[name]["digest"] == hashlib.sha256(raw_bytes(tensor)).hexdigest()
+
+
 def test_shards_are_one_checkpoint(tmp_path: Path):
     found = by_name(sharded(tmp_path / "m"))
     assert found["layers.1.bias"]["mean"] == 0.5
@@ -97,7 +117,7 @@ def test_a_directory_of_distributed_checkpoint_is_read(tmp_path: Path):
 
 
 def test_one_answer_whatever_the_number_of_threads(tmp_path: Path):
-    save_file({"w": torch.randn(3 * _TASK // 4 + 7), "v": torch.randn(1000, 1000)}, tmp_path / "m.safetensors")
+    save_file({"w": torch.randn(3 * PIECE // 4 + 7), "v": torch.randn(1000, 1000)}, tmp_path / "m.safetensors")
     one, two, seven = (by_name(tmp_path / "m.safetensors", threads=threads) for threads in (1, 2, 7))
     assert one == two == seven
 
@@ -226,7 +246,7 @@ def test_a_large_tensor_whose_digest_is_taken_is_left_when_the_rest_is(tmp_path:
 
 
 def test_a_digest_changes_no_number(tmp_path: Path):
-    save_file({"w": torch.randn(3 * _TASK // 4 + 7)}, tmp_path / "m.safetensors")
+    save_file({"w": torch.randn(3 * PIECE // 4 + 7)}, tmp_path / "m.safetensors")
     without, found = (by_name(tmp_path / "m.safetensors", digest=digest)["w"] for digest in (False, True))
     assert found | {"digest": None} == without
 
@@ -259,7 +279,7 @@ def test_layers_are_drawn_in_their_order(tmp_path: Path):
 
 def test_layers_of_the_largest_doubles_are_drawn(tmp_path: Path):
     values = torch.tensor([1.7e308, -1.7e308], dtype=torch.float64)
-    tensors = {"layers.0.w": values, "layers.1.w": values.repeat_interleave(_TASK), "layers.2.w": values / 1e200}
+    tensors = {"layers.0.w": values, "layers.1.w": values.repeat_interleave(PIECE), "layers.2.w": values / 1e200}
     save_file(tensors, tmp_path / "m.safetensors")
     result = initctl.stats(tmp_path / "m.safetensors")
     (listing,) = result.by_layer()

@@ -59,13 +59,13 @@ DISTANCE = np.dtype(
         *((name, _NUMBER) for name in ("largest", "total", "squares", "one", "other", "products")),
     ]
 )
-"""How far apart elements are: the fields of `Distance`."""
+"""How far apart the elements of a run are: the fields of `Distance`."""
 
 SIGNATURES = {
     "fill": "ipptpp",
     "added": "pippp",
     "measured": "pipppp",
-    "distance": "ppipppp",
+    "distances": "ppiipppp",
     "kth_smallest": "iiiiiiiipp",
 }
 """The kernels' parameters: whole numbers (`i`), addresses (`p`), and addresses of addresses (`t`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache, partial
 from math import nan
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ _FLOAT32 = BY_NAME["float32"]
 _NO_KEY = Key(0, 0)
 _HIGHEST = 0x7FFFFFFF
 """Of whole numbers of 32 bits."""
-_NOTHING_FOUND = nan, 0, 0, _HIGHEST, ~_HIGHEST, 0, 0, 0, 0
+_NOTHING_FOUND = np.array([(nan, 0, 0, _HIGHEST, ~_HIGHEST, 0, 0, 0, 0)], MOMENTS)
 """See `MOMENTS`."""
 _WIDEST = 8
 """Bytes of the widest part of an element."""
@@ -100,19 +101,20 @@ class CompiledEngine(Engine):
         if not dtype.is_floating or dtype.width > _FLOAT32.width:
             return super().measured(numbers, dtype, bounds)
         runs = np.array(bounds, np.int64)
-        found = np.full(len(runs), np.array(_NOTHING_FOUND, MOMENTS))
-        self.call("measured", numbers, len(runs), runs, np.array(dtype_fields(dtype), DTYPE), _scratch(), found)
-        ranks = np.stack([found["lowest"], found["highest"]], 1)
-        codes = np.where(ranks < 0, ranks ^ ((1 << (8 * dtype.width - 1)) - 1), ranks).astype(f"i{dtype.width}")
-        extremes = codes.view(dtype.numpy).astype(np.float64)
-        return list(map(_moments, (runs[:, 1] - runs[:, 0]).tolist(), found.tolist(), extremes.tolist()))
+        found = _NOTHING_FOUND.repeat(len(runs))
+        self.call("measured", numbers, len(runs), runs, _fields(dtype).address, _SCRATCH.address, found)
+        each = zip(bounds, found.tolist(), _extremes(found, dtype).tolist(), strict=True)
+        return [_moments(stop - start, *of) for (start, stop), *of in each]
 
-    def distance(self, one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType) -> Distance:
+    def distances(
+        self, one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType, run: int
+    ) -> list[Distance]:
         if not all(d.kind == "float" and d.width <= _FLOAT32.width for d in (dtype, other_dtype)):
-            return super().distance(one, dtype, other, other_dtype)
-        found = np.zeros((), DISTANCE)
-        self.call("distance", one, other, one.size, _fields(dtype), _fields(other_dtype), _scratch(), found)
-        return Distance(*found.item())
+            return super().distances(one, dtype, other, other_dtype, run)
+        found = np.zeros(-(-one.size // run), DISTANCE)
+        fields = _fields(dtype).address, _fields(other_dtype).address
+        self.call("distances", one, other, one.size, run, *fields, _SCRATCH.address, found)
+        return list(map(Distance._make, found.tolist()))
 
     def compute(self, form: Form, key: Key, start: int, stop: int, out: NDArray[Any], dtype: DType = _FLOAT32) -> None:
         """Write the numbers from `start` to `stop` of a law."""
@@ -122,9 +124,9 @@ class CompiledEngine(Engine):
 
     def _fill(self, batch: Batch, address: int) -> bool:
         """Whether what old values led to is finite."""
-        scratch = _scratch()
-        self.call("fill", *batch.arguments(), scratch, address)
-        return not scratch["is_beyond"]
+        _SCRATCH.content["is_beyond"] = False
+        self.call("fill", *batch.arguments(), _SCRATCH.address, address)
+        return not _SCRATCH.content["is_beyond"]
 
     def _proves(self, kernels: Kernels) -> bool:
         """Whether `kernels`, just compiled, compute the reference's bits."""
@@ -133,7 +135,7 @@ class CompiledEngine(Engine):
 
     def call(self, kernel: str, *arguments: int | NDArray[Any]) -> None:
         """Call a kernel with numbers and the addresses of contiguous arrays, which live as long as the call."""
-        self.kernels[kernel](*(a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments))
+        self.kernels[kernel](*[a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,8 @@ class CompiledDraws(Draws):
 
     def added(self, total: float, numbers: NDArray[Any], *, around: float | None = None) -> float:
         sums = np.array([total, nan if around is None else around], np.float64)
-        fields = np.array(dtype_fields(BY_NAME[numbers.dtype.name]), DTYPE)
-        self.engine.call("added", np.ascontiguousarray(numbers), numbers.size, fields, sums, _scratch())
+        fields = _fields(BY_NAME[numbers.dtype.name]).address
+        self.engine.call("added", np.ascontiguousarray(numbers), numbers.size, fields, sums, _SCRATCH.address)
         return float(sums[0])
 
     def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:
@@ -182,8 +184,16 @@ def _parts(runs: Iterable[LawRun]) -> Iterator[LawRun]:
             yield run
 
 
+def _extremes(found: NDArray[Any], dtype: DType) -> NDArray[np.float64]:
+    """The smallest and the largest number of each run, from their codes: see `abi.MOMENTS`."""
+    ranks = np.stack([found["lowest"], found["highest"]], 1)
+    codes = ranks ^ (ranks >> 63 & (1 << (8 * dtype.width - 1)) - 1)
+    extremes: NDArray[np.float64] = codes.astype(f"i{dtype.width}").view(dtype.numpy).astype(np.float64)
+    return extremes
+
+
 def _moments(count: int, found: tuple[Any, ...], extremes: tuple[float, float]) -> Moments:
-    """What a kernel found of `count` numbers, with the extremes as numbers: see `abi.MOMENTS`."""
+    """What a kernel found of `count` numbers, with the extremes as numbers."""
     around, total, squares, _, _, undefined, infinite, zeros, subnormal = found
     if not (finite := count - undefined - infinite):
         return Moments(count, nan=undefined, infinite=infinite)
@@ -192,13 +202,24 @@ def _moments(count: int, found: tuple[Any, ...], extremes: tuple[float, float]) 
     return Moments(count, around + distance, deviation, *extremes, undefined, infinite, zeros, subnormal)
 
 
+class _Memory:
+    """What the kernels are given again and again: finding the address of an array takes a microsecond."""
+
+    def __init__(self, content: NDArray[Any]) -> None:
+        self.content, self.address = content, content.ctypes.data
+
+
 @cache
-def _fields(dtype: DType) -> NDArray[Any]:
+def _fields(dtype: DType) -> _Memory:
     """`dtype` as the kernels know it."""
-    return np.array(dtype_fields(dtype), DTYPE)
+    return _Memory(np.array(dtype_fields(dtype), DTYPE))
 
 
-def _scratch() -> NDArray[Any]:
-    scratch = np.empty((), SCRATCH)
-    scratch["is_beyond"] = False
-    return scratch
+class _Scratch(local, _Memory):
+    """Memory that the kernels use while they run: each thread has its own."""
+
+    def __init__(self) -> None:
+        super().__init__(np.empty((), SCRATCH))
+
+
+_SCRATCH = _Scratch()

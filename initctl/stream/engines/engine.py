@@ -111,11 +111,28 @@ class Engine:
         """
         return [moments_of(numbers[start:stop], dtype) for start, stop in bounds]
 
-    def distance(self, one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType) -> Distance:
-        """How far apart two runs of stored numbers are, parts of as many elements of one dtype and of the other."""
-        found, step, other_step = Distance(), _AT_ONCE * dtype.parts, _AT_ONCE * other_dtype.parts
-        for place in range(-(-one.size // step)):
-            some, others = one[place * step :][:step], other[place * other_step :][:other_step]
+    def distances(
+        self, one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType, run: int
+    ) -> list[Distance]:
+        """How far apart stored numbers are, parts of as many elements of one dtype and of the other: of each `run` of
+        elements, and of what is left.
+        """
+        count = one.size // dtype.parts
+        return [
+            self._distance(one, dtype, other, other_dtype, range(start, min(start + run, count)))
+            for start in range(0, count, run)
+        ]
+
+    @staticmethod
+    def _distance(
+        one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType, elements: range
+    ) -> Distance:
+        found = Distance()
+        for first in elements[::_AT_ONCE]:
+            last = min(first + _AT_ONCE, elements.stop)
+            some, others = (
+                numbers[first * of.parts : last * of.parts] for numbers, of in ((one, dtype), (other, other_dtype))
+            )
             found += distance_of(some, dtype, others, other_dtype)
         return found
 

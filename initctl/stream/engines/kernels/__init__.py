@@ -12,8 +12,8 @@ Imported only where object code has to be made anew (see `object_code`).
 
 What makes them fast is that each loop is short and does one thing to a tile that fits the cache, so that the compiler
 turns it into vector instructions: words, then radius, then angle, then cast. Merged into one they run five times
-slower. What keeps the bits equal is that nothing is fused: no fastmath, and every step is cast back to 32 bits, since
-Numba computes small integers in 64.
+slower. What keeps the bits equal is that nothing is fused: no fastmath, except for sums with products that are exact,
+and every step is cast back to 32 bits, since Numba computes small integers in 64.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from numba import cfunc, types
 
 from initctl.stream.engines import abi
-from initctl.stream.engines.kernels.distances import distance
+from initctl.stream.engines.kernels.distances import distances
 from initctl.stream.engines.kernels.filling import fill
 from initctl.stream.engines.kernels.measuring import measured
 from initctl.stream.engines.kernels.ranking import kth_smallest
@@ -43,5 +43,5 @@ def _exported(kernel: Callable[..., None]) -> CFunc:
     return function
 
 
-KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, measured, distance, kth_smallest)}
+KERNELS = {kernel.__name__: _exported(kernel) for kernel in (fill, added, measured, distances, kth_smallest)}
 """Each kernel as a function with the calling convention of C."""

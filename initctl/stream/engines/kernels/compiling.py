@@ -21,6 +21,8 @@ MAGNITUDE, SIGN_BIT = u32(0x7FFFFFFF), u32(31)
 _ALONE = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python calls the kernels only
 loop = njit(**_ALONE)
 inlined = njit(**_ALONE, forceinline=True)  # a call would keep the loop around it from becoming vectors
+exact = njit(**_ALONE, forceinline=True, fastmath={"contract"})
+"""For steps whose result does not depend on whether they are fused."""
 
 
 @inlined

@@ -7,7 +7,7 @@ from numba import carray
 from initctl.stream.engines import abi
 from initctl.stream.engines.abi import TILE
 from initctl.stream.engines.kernels.casting import load
-from initctl.stream.engines.kernels.compiling import MAGNITUDE, f32, f64, i64, loop, u32, u64
+from initctl.stream.engines.kernels.compiling import MAGNITUDE, exact, f32, f64, i64, loop, u32, u64
 from initctl.stream.philox import LANES
 
 _INFINITE = u32(0x7F800000)
@@ -38,33 +38,34 @@ def _clear_unfinished(values, others):
     return count
 
 
+@exact
+def _plus_product(total, one, other):
+    """The product of two float32 numbers is exact in float64, and so nothing but the sum is rounded."""
+    return total + one * other
+
+
 @loop
-def _add_distances(values, others, largest, totals, squares):
-    """To each place the distances of eight pairs of numbers, which are far apart in the tile."""
-    for i in range(u64(_SIDE_BY_SIDE)):
+def _add_pairs(values, others, sums):
+    """To each place of `sums` what comes of eight pairs of numbers, which are far apart in the tile."""
+    n = u64(_SIDE_BY_SIDE)
+    largest, totals, squares = sums[:n], sums[n : 2 * n], sums[2 * n : 3 * n]
+    ones, twos, products = sums[3 * n : 4 * n], sums[4 * n : 5 * n], sums[5 * n : 6 * n]
+    for i in range(n):
         top, total, square = largest[i], f64(0), f64(0)
-        for step in range(8):
-            place = i + u64(step * _SIDE_BY_SIDE)
-            apart = abs(f64(values[place]) - f64(others[place]))
-            top = max(top, apart)
-            total += apart
-            square += apart * apart
-        largest[i] = top
-        totals[i] += total
-        squares[i] += square
-
-
-@loop
-def _add_products(values, others, ones, twos, products):
-    """To each place the squares and the products of the same pairs."""
-    for i in range(u64(_SIDE_BY_SIDE)):
         one, two, product = f64(0), f64(0), f64(0)
         for step in range(8):
             place = i + u64(step * _SIDE_BY_SIDE)
             a, b = f64(values[place]), f64(others[place])
-            one += a * a
-            two += b * b
-            product += a * b
+            apart = abs(a - b)
+            top = max(top, apart)
+            total += apart
+            square += apart * apart
+            one = _plus_product(one, a, a)
+            two = _plus_product(two, b, b)
+            product = _plus_product(product, a, b)
+        largest[i] = top
+        totals[i] += total
+        squares[i] += square
         ones[i] += one
         twos[i] += two
         products[i] += product
@@ -77,28 +78,34 @@ def _load_tile(stored, first, last, dtype, values):
     values[last - first :] = f32(0)
 
 
-def distance(one, other, count, dtype, other_dtype, scratch, found):
-    """How far apart `count` elements of at most 32 bits of either are: see `abi.DISTANCE`."""
-    dtype, other_dtype = carray(dtype, 1, abi.DTYPE)[0], carray(other_dtype, 1, abi.DTYPE)[0]
-    scratch, found = carray(scratch, 1, abi.SCRATCH)[0], carray(found, 1, abi.DISTANCE)[0]
-    values, others, sums = scratch.reals[0], scratch.reals[1], scratch.doubles[0]
-    n = _SIDE_BY_SIDE
-    largest, totals, squares = sums[:n], sums[n : 2 * n], sums[2 * n : 3 * n]
-    ones, twos, products = sums[3 * n : 4 * n], sums[4 * n : 5 * n], sums[5 * n : 6 * n]
+@loop
+def _distance(one, other, start, stop, dtype, other_dtype, scratch, found):
+    """How far apart the elements from number `start` to `stop` are."""
+    values, others, sums, n = scratch.reals[0], scratch.reals[1], scratch.doubles[0], _SIDE_BY_SIDE
     sums[: 6 * n] = 0.0
-    found.finite = i64(count)
-    for first in range(0, count, _WHOLE):
-        last = min(first + _WHOLE, count)
+    found.finite = i64(stop - start)
+    for first in range(start, stop, _WHOLE):
+        last = min(first + _WHOLE, stop)
         _load_tile(one, first, last, dtype, values)
         _load_tile(other, first, last, other_dtype, others)
         if _largest(values, others) >= _INFINITE:
             found.finite -= _clear_unfinished(values, others)
-        _add_distances(values, others, largest, totals, squares)
-        _add_products(values, others, ones, twos, products)
+        _add_pairs(values, others, sums)
     for i in range(n):
-        found.largest = max(found.largest, largest[i])
-        found.total += totals[i]
-        found.squares += squares[i]
-        found.one += ones[i]
-        found.other += twos[i]
-        found.products += products[i]
+        found.largest = max(found.largest, sums[i])
+        found.total += sums[n + i]
+        found.squares += sums[2 * n + i]
+        found.one += sums[3 * n + i]
+        found.other += sums[4 * n + i]
+        found.products += sums[5 * n + i]
+
+
+def distances(one, other, count, run, dtype, other_dtype, scratch, found):
+    """How far apart `count` elements of at most 32 bits of either are: see `abi.DISTANCE`. Each `run` of them, and what
+    is left, has its own in `found`.
+    """
+    dtype, other_dtype = carray(dtype, 1, abi.DTYPE)[0], carray(other_dtype, 1, abi.DTYPE)[0]
+    scratch, found = carray(scratch, 1, abi.SCRATCH)[0], carray(found, (count + run - 1) // run, abi.DISTANCE)
+    for number in range(found.size):
+        start = number * run
+        _distance(one, other, start, min(start + run, count), dtype, other_dtype, scratch, found[number])

@@ -106,18 +106,22 @@ def _extremes_of(signed):
     return extremes
 
 
-def _number_below(unsigned, counter):
-    """The loop that counts magnitudes below a limit, in numbers of type `counter`: it has room for those of a tile."""
+def _count_small(unsigned, counter):
+    """The loop that counts zeros, and all magnitudes below a limit, in numbers of type `counter`: it has room for those
+    of a tile.
+    """
     magnitudes = unsigned(np.iinfo(unsigned).max >> 1)
 
     @loop
-    def number_below(codes, limit):
-        count = counter(0)
+    def count_small(codes, limit):
+        zeros, small = counter(0), counter(0)
         for i in range(codes.size):
-            count = counter(count + counter(unsigned(codes[i] & magnitudes) < unsigned(limit)))
-        return i64(count)
+            magnitude = unsigned(codes[i] & magnitudes)
+            zeros = counter(zeros + counter(magnitude < unsigned(1)))
+            small = counter(small + counter(magnitude < unsigned(limit)))
+        return i64(zeros), i64(small)
 
-    return number_below
+    return count_small
 
 
 def _keep_finite(unsigned):
@@ -148,16 +152,16 @@ def _measuring(signed, unsigned, counter, as_reals):
 
     `as_reals` gives them as float32.
     """
-    extremes, number_below, keep_finite = _extremes_of(signed), _number_below(unsigned, counter), _keep_finite(unsigned)
+    extremes, count_small, keep_finite = _extremes_of(signed), _count_small(unsigned, counter), _keep_finite(unsigned)
 
     @loop
     def add_finite(codes, extent, dtype, scratch, found):
         """Add what the codes of finite numbers come to, whose extremes are `extent`."""
         lowest, highest, least = extent
         if least < 1 << dtype.mantissa:
-            zeros = number_below(codes, 1)
+            zeros, small = count_small(codes, 1 << dtype.mantissa)
             found.zeros += zeros
-            found.subnormal += number_below(codes, 1 << dtype.mantissa) - zeros
+            found.subnormal += small - zeros
         found.lowest, found.highest = min(found.lowest, lowest), max(found.highest, highest)
         values = as_reals(codes, dtype, scratch.reals[0][: codes.size])
         _add_values(values, _has_squares(max(highest, ~lowest), dtype), scratch, found)
