@@ -6,11 +6,11 @@ import os
 import shlex
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from initctl.diagnosing.check import SEVERITIES
 from initctl.diagnosing.remedies import rules
-from initctl.display.folding import fold
+from initctl.display.folding import folded_rows
 from initctl.display.tables import Displayed, Unwrapped, count
 from initctl.errors import shown
 from initctl.grouping import grouped
@@ -65,7 +65,7 @@ class Diagnosis(Displayed):
         parts: list[str] = []
         for check, findings in self.by_check():
             parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
-            parts += [*(f"{_INDENT}{alike}" for alike in folded(findings, unfold=unfold)), ""]
+            parts += [*(f"{_INDENT}{tensors}: {said}" for tensors, said in folded(findings, unfold=unfold)), ""]
         if self.unreadable:
             parts += [*(f"not read: {shown(name)}: {reason}" for name, reason in self.unreadable), ""]
         if self.remedies:
@@ -97,28 +97,19 @@ class Diagnosis(Displayed):
         return f"{said or 'nothing found'} in {tensors}; taken for {state}: {self.reading.reason}"
 
 
-class Alike(NamedTuple):
-    """Findings of one check that only layer numbers tell apart, called `name` together; the first stands for them."""
-
-    name: str
-    findings: Sequence[Finding]
-
-    def said(self) -> tuple[str, str]:
-        """Which tensors they are about, and what is said of these."""
-        first, is_same = self.findings[0], len({found.message for found in self.findings}) == 1
+def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[tuple[str, str]]:
+    """`findings` of one check: tensors, and what is said of them. Those that only layer numbers tell apart are
+    together, unless `unfold`; the first stands for them.
+    """
+    for tensors, alike in folded_rows(findings, lambda found: found.tensor, _call, unfold=unfold, above=0):
+        first, is_same = alike[0], len({found.message for found in alike}) == 1
         mended = f"; {first.remedy}" if first.remedy else ""
-        return f"{self.name}{'' if is_same else ', the first'}", f"{first.message}{mended}"
-
-    def __str__(self) -> str:
-        return ": ".join(self.said())
+        yield f"{tensors}{'' if is_same else ', the first'}", f"{first.message}{mended}"
 
 
-def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[Alike]:
-    """`findings` of one check, those of layers alike together, or each by itself if they are to `unfold`."""
-    by_name = {found.tensor: found for found in findings}
-    rows = [(found.tensor, found.tensor if unfold else found.remedy and found.remedy.call) for found in findings]
-    for names, _ in fold(rows):
-        yield Alike(names.shown(), [by_name[name] for name in names.names()])
+def _call(found: Finding) -> str | None:
+    """What mends it."""
+    return found.remedy and found.remedy.call
 
 
 def _counted(number: int, severity: Severity) -> str:

@@ -22,8 +22,8 @@ def workflow_commands(diagnosis: Diagnosis) -> Iterator[str]:
     All that a line holds is escaped already, so that no name ends it and none is a command of its own.
     """
     for check, findings in diagnosis.by_check():
-        for alike in folded(findings, unfold=False):
-            yield _command(check.severity, f"{check.code}: {check.title}", f"{alike}. {check.why}")
+        for tensors, said in folded(findings, unfold=False):
+            yield _command(check.severity, f"{check.code}: {check.title}", f"{tensors}: {said}. {check.why}")
     yield _command("info", "initctl doctor", diagnosis.summary())
 
 

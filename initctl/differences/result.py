@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from initctl.differences.changes import ElementChanges
 from initctl.differences.pairing import common_prefix
 from initctl.differences.tensor import ChangedTensor
-from initctl.display.folding import FOLDED_ABOVE, fold, listing
+from initctl.display.folding import folded_rows, listing
 from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.tensors import TensorPart, Totals
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from initctl.differences.metadata import ChangedText
     from initctl.differences.pairing import Pair, Paired
+    from initctl.display.folding import FoldedRow
     from initctl.display.tables import Report
     from initctl.formats import Checkpoint
 
@@ -27,38 +28,6 @@ _HEADING = ("tensor", "shape", "dtype", "max diff", "mean diff", "rel norm", "co
 _LEAST_PERCENT = 0.1
 """From here on a share is shown in percent; smaller numbers of elements speak for themselves."""
 _RIGHT = ("max diff", "mean diff", "rel norm", "cosine", "changed")
-
-
-class _ChangedRow(NamedTuple):
-    """Tensors that a row of the table stands for: called `name` there, of the same two shapes and dtypes."""
-
-    name: str
-    members: Sequence[ChangedTensor]
-
-    def cells(self) -> tuple[str, ...]:
-        pair = self.members[0].pair
-        shapes, dtypes = (
-            _change(*map(word, (pair.one, pair.other)))
-            for word in (lambda tensor: shape_text(tensor.shape), lambda tensor: tensor.dtype.name)
-        )
-        return self.name, shapes, dtypes, *self._numbers()
-
-    def _numbers(self) -> Iterator[str]:
-        first, *others = self.members
-        if first.changes is None:
-            yield from ("-",) * 5
-            yield ""
-            yield "" if first.pair.kind == "shape" else first.pair.unreadable or "bytes differ"
-            return
-        changes = sum((member.changes for member in self.members if member.changes), ElementChanges())
-        distance, numel = changes.distance, len(self.members) * first.pair.one.numel
-        yield f"{distance.largest:.4g}" if distance.finite else "-"
-        yield from map(_number, (distance.mean, distance.relative))
-        yield "-" if isnan(distance.cosine) else f"{distance.cosine:.6f}"
-        yield _share(changes.elements, numel)
-        yield shape_text(first.first) if first.first is not None and not others else ""
-        left_out = numel - distance.finite
-        yield f"{left_out:,} not finite" if left_out else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,15 +128,8 @@ class Differences(Displayed):
             yield f"{count(len(self.not_compared), 'tensor')} could not be compared"
 
     def _changed_table(self, *, unfold: bool) -> Listing:
-        return Listing(_HEADING, [group.cells() for group in self._groups(unfold=unfold)], right=_RIGHT)
-
-    def _groups(self, *, unfold: bool) -> Iterator[_ChangedRow]:
-        if unfold or len(self.changed) <= FOLDED_ABOVE:
-            yield from (_ChangedRow(shown(changed.pair.name), [changed]) for changed in self.changed)
-            return
-        by_name = {changed.pair.name: changed for changed in self.changed}
-        for names, _ in fold((changed.pair.name, _alike(changed)) for changed in self.changed):
-            yield _ChangedRow(names.shown(), [by_name[name] for name in names.names()])
+        rows = folded_rows(self.changed, lambda changed: changed.pair.name, _kind, unfold=unfold)
+        return Listing(_HEADING, list(map(_cells, rows)), right=_RIGHT)
 
     def _only_table(self, *, unfold: bool) -> Listing:
         rows = [
@@ -216,10 +178,37 @@ def _changed(pairs: Sequence[Pair], changes: Sequence[ElementChanges | None]) ->
             yield ChangedTensor(pair, (found or ElementChanges()) if is_measured else None)
 
 
-def _alike(changed: ChangedTensor) -> tuple[object, ...]:
+def _kind(changed: ChangedTensor) -> tuple[object, ...]:
     """What tensors of one row have in common."""
     one, other = changed.pair.one, changed.pair.other
     return one.shape, other.shape, one.dtype, other.dtype, changed.pair.unreadable
+
+
+def _cells(row: FoldedRow[ChangedTensor]) -> tuple[str, ...]:
+    pair = row.members[0].pair
+    shapes, dtypes = (
+        _change(*map(word, (pair.one, pair.other)))
+        for word in (lambda tensor: shape_text(tensor.shape), lambda tensor: tensor.dtype.name)
+    )
+    return row.name, shapes, dtypes, *_numbers(row.members)
+
+
+def _numbers(members: Sequence[ChangedTensor]) -> Iterator[str]:
+    first, *others = members
+    if first.changes is None:
+        yield from ("-",) * 5
+        yield ""
+        yield "" if first.pair.kind == "shape" else first.pair.unreadable or "bytes differ"
+        return
+    changes = sum((member.changes for member in members if member.changes), ElementChanges())
+    distance, numel = changes.distance, len(members) * first.pair.one.numel
+    yield f"{distance.largest:.4g}" if distance.finite else "-"
+    yield from map(_number, (distance.mean, distance.relative))
+    yield "-" if isnan(distance.cosine) else f"{distance.cosine:.6f}"
+    yield _share(changes.elements, numel)
+    yield shape_text(first.first) if first.first is not None and not others else ""
+    left_out = numel - distance.finite
+    yield f"{left_out:,} not finite" if left_out else ""
 
 
 def _number(value: float) -> str:

@@ -6,15 +6,17 @@ from collections import defaultdict
 from collections.abc import Hashable
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from initctl.errors import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Rest = TypeVar("Rest", bound=Hashable)
 Layer = TypeVar("Layer")
+Member = TypeVar("Member")
 
 Template = tuple[str | None, ...]
 """The parts of a name between its dots, with None where a number stands."""
@@ -59,11 +61,34 @@ class Folded(NamedTuple):
         return ".".join(_braced(next(places), longest) if part is None else part for part in self.template)
 
 
+class FoldedRow(NamedTuple, Generic[Member]):
+    """The `members` that a row of a table stands for, and what it calls them."""
+
+    name: str
+    members: Sequence[Member]
+
+
+def folded_rows(
+    members: Sequence[Member],
+    name: Callable[[Member], str],
+    kind: Callable[[Member], Hashable],
+    *,
+    unfold: bool,
+    above: int = FOLDED_ABOVE,
+) -> list[FoldedRow[Member]]:
+    """A row for each of `members`; if they are more than `above`, and not to `unfold`, one for those of one kind whose
+    names differ only in numbers, in the order of these.
+    """
+    if unfold or len(members) <= above:
+        return [FoldedRow(shown(name(member)), [member]) for member in members]
+    known = {(name(member), kind(member)): member for member in members}
+    return [FoldedRow(names.shown(), [known[each, rest] for each in names.names()]) for names, rest in fold(known)]
+
+
 def listing(rows: Sequence[tuple[str, Rest]], *, unfold: bool) -> list[tuple[str, Rest]]:
     """Rows (name, rest) with names as they are shown: a long list folded, unless `unfold`."""
-    if unfold or len(rows) <= FOLDED_ABOVE:
-        return [(shown(name), rest) for name, rest in rows]
-    return [(names.shown(), rest) for names, rest in fold(rows)]
+    folded = folded_rows(rows, itemgetter(0), itemgetter(1), unfold=unfold)
+    return [(name, members[0][1]) for name, members in folded]
 
 
 def fold(rows: Iterable[tuple[str, Rest]]) -> list[tuple[Folded, Rest]]:

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.display.blocks import ARROW
-from initctl.display.folding import FOLDED_ABOVE, fold
+from initctl.display.folding import folded_rows
 from initctl.display.tables import Displayed, Listing
-from initctl.errors import shown
 from initctl.planning.overview import initializer_text, part_name
 from initctl.stream.engines import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
+    from initctl.display.folding import FoldedRow
     from initctl.display.tables import Report
     from initctl.planning import Action, Plan
     from initctl.statistics import TensorStatistics
@@ -38,20 +36,6 @@ class Change(NamedTuple):
         return {**self.action.to_json(), "before": self.before.measures(), "after": self.after.measures()}
 
 
-class _Row(NamedTuple):
-    """Changes that a row of the table stands for: called `name` there, filled in one way."""
-
-    name: str
-    members: Sequence[Change]
-
-    def cells(self) -> tuple[str, ...]:
-        action = self.members[0].action
-        before = sum((change.before.moments for change in self.members), Moments())
-        after = sum((change.after.moments for change in self.members), Moments())
-        numbers = map(ARROW.join, zip(_numbers(before), _numbers(after), strict=True))
-        return self.name, *numbers, initializer_text(action)
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Changes(Displayed):
     """What `plan` changes: one `Change` for each of its actions, in their order, then for each of its resets."""
@@ -71,21 +55,21 @@ class Changes(Displayed):
         """One row for each part that is filled, if there are any; many are folded, and measured together, unless
         `unfold`.
         """
-        rows = [group.cells() for group in self._groups(unfold=unfold)]
-        return [Listing(_HEADING, rows, right=_NUMBERS), ""] if rows else []
-
-    def _groups(self, *, unfold: bool) -> Iterator[_Row]:
-        if unfold or len(self.changes) <= FOLDED_ABOVE:
-            yield from (_Row(shown(part_name(change.action)), [change]) for change in self.changes)
-            return
-        by_name = {(part_name(change.action), _kind(change.action)): change for change in self.changes}
-        for names, kind in fold(by_name):
-            yield _Row(names.shown(), [by_name[name, kind] for name in names.names()])
+        rows = folded_rows(self.changes, lambda change: part_name(change.action), _kind, unfold=unfold)
+        return [Listing(_HEADING, list(map(_cells, rows)), right=_NUMBERS), ""] if rows else []
 
 
-def _kind(action: Action) -> tuple[object, ...]:
-    """What actions of one row have in common."""
-    return action.tensor.shape, action.tensor.dtype, initializer_text(action)
+def _kind(change: Change) -> tuple[object, ...]:
+    """What changes of one row have in common."""
+    tensor = change.action.tensor
+    return tensor.shape, tensor.dtype, initializer_text(change.action)
+
+
+def _cells(row: FoldedRow[Change]) -> tuple[str, ...]:
+    before = sum((change.before.moments for change in row.members), Moments())
+    after = sum((change.after.moments for change in row.members), Moments())
+    numbers = map(ARROW.join, zip(_numbers(before), _numbers(after), strict=True))
+    return row.name, *numbers, initializer_text(row.members[0].action)
 
 
 def _numbers(moments: Moments) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def _sections(found: Diagnosis) -> Iterator[Section]:
 
 
 def _item(check: Check, findings: Sequence[Finding]) -> Item:
-    alike = [Fact(names, text) for names, text in (each.said() for each in folded(findings, unfold=False))]
+    alike = [Fact(*each) for each in folded(findings, unfold=False)]
     details = [Fact("why", check.why), Fact("source", check.source), *alike]
     return Item(check.severity, check.title, f"{check.code}, {count(len(findings), 'tensor')}", details, check.severity)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from initctl.display.blocks import blocks
-from initctl.display.folding import FOLDED_ABOVE, by_depth, fold
+from initctl.display.folding import by_depth, folded_rows
 from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.statistics.histogram import Histogram
 from initctl.stream.engines import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from initctl.display.folding import Folded
+    from initctl.display.folding import Folded, FoldedRow
     from initctl.display.tables import Report
     from initctl.formats import Checkpoint
     from initctl.statistics.tensor import TensorStatistics
@@ -25,26 +25,6 @@ _RIGHT = ("mean", "std", "min", "max")
 _LAYERS_HEADING = ("tensor", "layers", "std", "from", "to", "norm", "from", "to")
 _DEEPEST = 32
 """Blocks that a series is drawn with at most."""
-
-
-class _Group(NamedTuple):
-    """Tensors that a row of the table stands for: called `name` there, of one shape and dtype."""
-
-    name: str
-    members: Sequence[TensorStatistics]
-
-    def cells(self) -> tuple[str, ...]:
-        first = self.members[0]
-        kind = shape_text(first.tensor.shape), first.tensor.dtype.name
-        if first.unreadable:
-            return self.name, *kind, "-", "-", "-", "-", "", first.unreadable
-        moments = sum((member.moments for member in self.members), Moments())
-        if len(self.members) == 1:
-            histogram = first.histogram
-        else:
-            histogram = Histogram.merged(member.histogram for member in self.members)
-        drawn = histogram.drawn() if histogram else ""
-        return self.name, *kind, *_numbers(moments), drawn, besides(moments)
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,7 +40,7 @@ class Statistics(Displayed):
 
     def report(self, *, unfold: bool = False) -> Report:
         """One row a tensor, with its distribution; many are folded, and measured together, unless `unfold`."""
-        rows = [group.cells() for group in self._groups(unfold=unfold)]
+        rows = list(map(_cells, folded_rows(self.tensors, _name, _kind, unfold=unfold)))
         elements = sum(found.tensor.numel for found in self.tensors)
         nbytes = sum(found.tensor.nbytes for found in self.tensors)
         totals = f"{count(len(self.tensors), 'tensor')}, {count(elements, 'element')}, {size_text(nbytes)}"
@@ -80,14 +60,25 @@ class Statistics(Displayed):
         lines = [f"{found.digest}  {shown(found.tensor.name)}" for found in self.tensors if found.digest]
         return ["", *lines] if lines else []
 
-    def _groups(self, *, unfold: bool) -> Iterator[_Group]:
-        if unfold or len(self.tensors) <= FOLDED_ABOVE:
-            yield from (_Group(shown(found.tensor.name), [found]) for found in self.tensors)
-            return
-        by_name = {found.tensor.name: found for found in self.tensors}
-        rows = [(f.tensor.name, (f.tensor.shape, f.tensor.dtype, f.unreadable)) for f in self.tensors]
-        for names, _ in fold(rows):
-            yield _Group(names.shown(), [by_name[name] for name in names.names()])
+
+def _name(of: TensorStatistics) -> str:
+    return of.tensor.name
+
+
+def _kind(of: TensorStatistics) -> tuple[object, ...]:
+    """What tensors of one row have in common."""
+    return of.tensor.shape, of.tensor.dtype, of.unreadable
+
+
+def _cells(row: FoldedRow[TensorStatistics]) -> tuple[str, ...]:
+    first, *others = row.members
+    kind = shape_text(first.tensor.shape), first.tensor.dtype.name
+    if first.unreadable:
+        return row.name, *kind, "-", "-", "-", "-", "", first.unreadable
+    moments = sum((member.moments for member in row.members), Moments())
+    histogram = Histogram.merged(member.histogram for member in row.members) if others else first.histogram
+    drawn = histogram.drawn() if histogram else ""
+    return row.name, *kind, *_numbers(moments), drawn, besides(moments)
 
 
 def _layers(names: Folded, layers: Sequence[Moments]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.display.folding import FOLDED_ABOVE, by_depth, fold, listing
+from initctl.display.folding import FOLDED_ABOVE, by_depth, fold, folded_rows, listing
+from initctl.errors import shown
 
 WORDS = st.sampled_from(["model", "layers", "experts", "w", "01", "x7", "-1", "٣"])
 PARTS = st.one_of(WORDS, st.integers(0, 12).map(str))
@@ -86,6 +87,18 @@ def test_a_pattern_reads_like_the_names(names, expected):
 def test_names_whose_rows_differ_otherwise_are_not_folded():
     shapes = [("l.0.w", "[2]"), ("l.1.w", "[2]"), ("l.2.w", "[3]"), ("l.3.w", "[2]")]
     assert [(names.pattern(), rest) for names, rest in fold(shapes)] == [("l.{0,1,3}.w", "[2]"), ("l.2.w", "[3]")]
+
+
+@given(ROWS, st.booleans(), st.sampled_from([0, FOLDED_ABOVE]))
+def test_folded_rows_have_each_member_once_under_the_name_that_stands_for_it(rows, unfold, above):
+    folded = folded_rows(rows, lambda row: row[0], lambda row: row[1], unfold=unfold, above=above)
+    assert sorted(row for _, members in folded for row in members) == sorted(rows)
+    if unfold or len(rows) <= above:
+        assert folded == [(shown(name), [(name, rest)]) for name, rest in rows]
+    else:
+        assert [name for name, _ in folded] == [names.shown() for names, _ in fold(rows)]
+        assert [[name for name, _ in members] for _, members in folded] == [list(n.names()) for n, _ in fold(rows)]
+        assert all(len({rest for _, rest in members}) == 1 for _, members in folded)
 
 
 class TestAListing:
