@@ -7,7 +7,7 @@
     ├── FitError          4  the rules do not fit this checkpoint
     ├── StorageError      5  the environment failed; what was there is as it was
     ├── ConflictError     6  something else holds or changed the files
-    └── UncertainError    7  written, but durability or cleanup is uncertain
+    └── UncertainError    7  written, but durability, cleanup or what goes with it is uncertain
 
 An error carries one or more problems. A problem has a code that stays from version to version, a message
 that begins with the place (a file, a tensor, a rule), and may have a hint on what to do.
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "NO_MEMORY",
     "ConflictError",
     "Excerpt",
     "FitError",
@@ -105,8 +106,14 @@ class ConflictError(InitctlError):
     exit_status = 6
 
 
+NO_MEMORY = StorageError(Problem("storage.memory", "there is not enough memory", "use fewer --threads"))
+"""What a `MemoryError` is reported as."""
+
+
 class UncertainError(InitctlError):
-    """The result is in place but may not last, or something was left behind; or a patch is not finished."""
+    """The result is in place but may not last, something was left behind, or what goes with it could not be written; or
+    a patch is not finished.
+    """
 
     exit_status = 7
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, DIFF, HTML, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, DIFF, HTML, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped, place_of_report
 from initctl.cli.output import Output
-from initctl.cli.signals import Ended, heed_signals, ignore_signals
+from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
-from initctl.errors import InitctlError, Problem, UncertainError, UsageError, shown
+from initctl.errors import Problem, UsageError
 from initctl.events import Event
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.manifest import Changes
     from initctl.planning import Plan
+
+
+REPORT = typer.Option(
+    None,
+    "--report",
+    metavar="FILE",
+    callback=place_of_report,
+    help="Also write to FILE what was done, with digests, for verify --report.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +72,7 @@ def apply(
     plan: str | None = SAVED_PLAN,
     write: WriteOptions,
     diff: bool = DIFF,
-    report: str | None = typer.Option(
-        None, "--report", metavar="FILE", help="Also write to FILE what was done, with digests, for verify --report."
-    ),
+    report: str | None = REPORT,
     unfold: bool = UNFOLD,
     html: str | None = HTML,
     out: Output,
@@ -80,8 +87,6 @@ def apply(
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
     started = time.monotonic()
-    if report is not None:
-        _check_place(report)
     is_measured = diff or report is not None or html is not None
     with out.events("measuring, writing" if is_measured else "writing") as said:
         changes = _Changes(out, said, digest=report is not None)
@@ -99,15 +104,11 @@ def apply(
     ignore_signals()
     out.warn(applied.warnings)
     out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")
-    out.page(html, lambda pages: pages.applied_page(applied, changes.found), is_done=True)
+    if html is not None:
+        out.beside(applied.output, "page", lambda: _write_page(html, applied, changes.found))
     if report is not None:
-        _write_report(report, applied, changes.found, out)
-    if diff:
-        found = changes.found
-        rows = [*found.overview(unfold=unfold), *applied.summary()]
-        out.result("apply", lambda: {**applied.to_json(), **found.to_json()}, lambda: rows)
-    else:
-        out.result("apply", applied.to_json, lambda: applied.report(unfold=unfold))
+        out.beside(applied.output, "report", lambda: _write_report(report, applied, changes.found, out))
+    _show(applied, changes.found if diff else None, out, unfold=unfold)
 
 
 class _Changes:
@@ -124,22 +125,21 @@ class _Changes:
             self.found = initctl.changes(event, digest=self._digest, threads=self._out.threads, on_event=self._said)
 
 
-def _check_place(report: str) -> None:
-    """Notice now, before the work, if no report can be written there."""
-    from initctl.manifest.statement import check_place
+def _write_page(path: str, applied: Applied, changes: Changes) -> None:
+    from initctl.page import applied_page, write_page
 
-    check_place(report)
+    write_page(applied_page(applied, changes), path)
 
 
-def _write_report(report: str, applied: Applied, changes: Changes, out: Output) -> None:
-    """Raises what there is to raise. The result stays in any case, and the error says so."""
-    place = f"{shown(applied.output)}: is written, but its report is not: "
-    heed_signals()
-    try:
-        with out.events("hashing") as on_event:
-            applied.manifest(changes, threads=out.threads, on_event=on_event).save(report)
-    except InitctlError as error:
-        raise error.prefixed(place) from None
-    except Ended as end:
-        raise UncertainError(Problem("report.interrupted", f"{place}{end}")) from None
-    ignore_signals()
+def _write_report(path: str, applied: Applied, changes: Changes, out: Output) -> None:
+    with out.events("hashing") as on_event:
+        applied.manifest(changes, threads=out.threads, on_event=on_event).save(path)
+
+
+def _show(applied: Applied, changes: Changes | None, out: Output, *, unfold: bool) -> None:
+    """The result, with what changed if that is asked for."""
+    if changes is None:
+        out.result("apply", applied.to_json, lambda: applied.report(unfold=unfold))
+    else:
+        rows = [*changes.overview(unfold=unfold), *applied.summary()]
+        out.result("apply", lambda: {**applied.to_json(), **changes.to_json()}, lambda: rows)

@@ -13,7 +13,7 @@ import initctl
 from initctl.cli.commands import PLAIN, SUMMARIES, Commands
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import complain, open_streams, say
-from initctl.errors import InitctlError, Problem, StorageError, UncertainError, UsageError, escape
+from initctl.errors import NO_MEMORY, InitctlError, Problem, StorageError, UncertainError, UsageError, escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     except Ended as end:
         return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", str(end))])
     except MemoryError:
-        problem = Problem("storage.memory", "there is not enough memory", "use fewer --threads")
-        return _fail(arguments, StorageError.exit_status, [problem])
+        return _fail(arguments, NO_MEMORY.exit_status, NO_MEMORY.problems)
     except ImportError as error:
         fault = f"a package that initctl needs cannot be loaded: {escape(str(error))}"
         return _fail(arguments, StorageError.exit_status, [Problem("storage.import", fault, "install it anew")])

@@ -34,6 +34,15 @@ def place_of_page(path: str | None) -> str | None:
     return path
 
 
+def place_of_report(path: str | None) -> str | None:
+    """The same for a report of what was done."""
+    if path is not None:
+        from initctl.manifest.statement import check_replaceable
+
+        check_replaceable(path)
+    return path
+
+
 def flag(*names: str, text: str) -> Any:  # noqa: ANN401 - what a parameter has as its default
     """An option that is given or not."""
     return typer.Option(False, *names, help=text)  # noqa: FBT003

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from initctl.cli.options import flag, written
-from initctl.cli.signals import ignore_signals
+from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say
 from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import count
-from initctl.errors import InitctlError, UncertainError
+from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, shown
 from initctl.events import Chosen, Committed, Progress
 from initctl.integers import counting
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from initctl.display.tables import Report
-    from initctl.errors import Problem
     from initctl.events import Event
     from initctl.page.content import Page
     from initctl.planning import Plan
@@ -47,6 +46,7 @@ class Output:
     def __post_init__(self) -> None:
         self.warnings: list[Problem] = []
         self.failure: InitctlError | None = None
+        self._end: Ended | None = None
 
     def warn(self, warnings: Sequence[Problem]) -> None:
         """Tell `warnings` at once; a JSON document lists them too."""
@@ -54,11 +54,10 @@ class Output:
         for warning in warnings:
             complain("warning", warning)
 
-    def page(self, path: str | None, page: Callable[[Any], Page], *, is_done: bool = False) -> None:
+    def page(self, path: str | None, page: Callable[[Any], Page]) -> None:
         """Write what `page` makes with the package `initctl.page` to the file `path`, if that is given.
 
-        If it cannot be written, the result is shown all the same, and then the command ends with the status of that;
-        with 7 if its work `is_done`, and stays.
+        If it cannot be written, the result is shown all the same, and then the command ends with the status of that.
         """
         if path is None:
             return
@@ -67,9 +66,33 @@ class Output:
         try:
             pages.write_page(page(pages), path)
         except InitctlError as error:
-            self.failure = UncertainError(*error.problems) if is_done else error
-            for problem in error.problems:
-                complain("error", problem)
+            self._fail(error)
+
+    def beside(self, output: str, what: str, write: Callable[[], None]) -> None:
+        """Call `write`, which writes `what` goes with the result at `output`: that is in place, and stays.
+
+        If it fails, or a signal ends it, the result is shown all the same, and then the command ends with status 7.
+        After a signal, nothing else is begun.
+        """
+        place = f"{shown(output)}: is written, but its {what} is not: "
+        try:
+            if self._end:
+                raise self._end
+            with heeded_signals():
+                write()
+        except (InitctlError, MemoryError) as error:
+            problems = (error if isinstance(error, InitctlError) else NO_MEMORY).prefixed(place).problems
+            self._fail(UncertainError(*problems))
+        except Ended as end:
+            self._end = end
+            self._fail(UncertainError(Problem(f"{what}.interrupted", f"{place}{end}")))
+
+    def _fail(self, error: InitctlError) -> None:
+        """Report `error` at once, for `result` to end with its status."""
+        problems = self.failure.problems if self.failure else ()
+        self.failure = type(error)(*problems, *error.problems)
+        for problem in error.problems:
+            complain("error", problem)
 
     def result(
         self,
@@ -80,7 +103,7 @@ class Output:
         holds: bool = True,
     ) -> None:
         """Write the result of `command`: one JSON document or a report, as the flags say. If a check does not hold, the
-        command ends with status 1; if a page could not be written, with the status of that.
+        command ends with status 1; if a page or a report could not be written, with the status of that.
         """
         status = self.failure.exit_status if self.failure else 0 if holds else 1
         if self.json:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import FrameType
 
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -30,9 +31,14 @@ def raise_on_signals() -> None:
     _raise_on([number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN])
 
 
-def heed_signals() -> None:
-    """Undo `ignore_signals`: for work whose result can still be missing."""
-    _raise_on(_ignored)
+@contextmanager
+def heeded_signals() -> Iterator[None]:
+    """Undo `ignore_signals` for as long as this: for work whose result can still be missing."""
+    try:
+        _raise_on(_ignored)
+        yield
+    finally:
+        ignore_signals()
 
 
 def _raise_on(numbers: Iterable[int]) -> None:

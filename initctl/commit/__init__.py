@@ -14,7 +14,7 @@ failure.py        what the operating system refused, as an error of this package
 from initctl.commit.copying import copy_range, read_into, start_writeback, write_all, write_over_zeros
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
-from initctl.commit.places import check_parent, is_open_stream
+from initctl.commit.places import check_file_place, check_parent, is_open_stream
 from initctl.commit.reserving import reserve, share
 from initctl.commit.staging import NewFile, StagedDirectory, StagedFile, write_file
 from initctl.commit.tree import tree
@@ -24,6 +24,7 @@ __all__ = [
     "PatchedFile",
     "StagedDirectory",
     "StagedFile",
+    "check_file_place",
     "check_parent",
     "copy_range",
     "is_open_stream",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from initctl.commit.staging import StagedFile
 from initctl.errors import Problem, StorageError, shown
 
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
@@ -12,6 +13,16 @@ _STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
 def is_open_stream(path: str) -> bool:
     """Whether `path` is one of the process's own open files, which must not be replaced."""
     return os.path.abspath(path).startswith(_STREAMS)
+
+
+def check_file_place(path: str) -> None:
+    """Raise `StorageError` if no file can be made at `path`, or what is there is not a regular file."""
+    target = os.path.realpath(path)
+    if is_open_stream(path) or (os.path.exists(target) and not os.path.isfile(target)):
+        raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name one"))
+    check_parent(target, path)
+    with StagedFile(target):
+        pass  # it can be made beside its target: only trying proves that
 
 
 def check_parent(path: str, output: str) -> None:

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from initctl.commit import write_file
+from initctl.commit import check_file_place, write_file
 from initctl.display.json_rows import as_json
-from initctl.errors import ConflictError, Problem, StorageError, UsageError, shown
+from initctl.errors import ConflictError, Problem, shown
 from initctl.integers import counting
 from initctl.manifest.attested import Attested
 from initctl.planning.documents import holds_other
@@ -48,10 +48,10 @@ class Manifest:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to the file `path`, in one step. It says nothing of a file that is there.
 
-        Raises what `check_place` does, and `StorageError`.
+        Raises `StorageError`, and what `check_replaceable` does.
         """
         path = os.fspath(path)
-        check_place(path)
+        check_replaceable(path)
         place = os.path.realpath(path)
         subjects = [one for one in self.document["subject"] if not self._is_at(place, one["name"])]
         write_file(path, (as_json({**self.document, "subject": subjects}) + "\n").encode())
@@ -86,16 +86,11 @@ class Manifest:
         return checked(self.attested, os.fspath(checkpoint), self.path, threads=threads, on_event=on_event)
 
 
-def check_place(path: str) -> None:
-    """Raise `StorageError` if no file can be at `path`, and `ConflictError` if one is there that must stay: one that is
-    neither empty nor a manifest.
+def check_replaceable(path: str) -> None:
+    """Raise `StorageError` if no file can be made at `path`, and `ConflictError` if one is there that must stay: one
+    that is neither empty nor a manifest.
     """
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        message = f"{shown(path)}: the directory {shown(folder)} does not exist"
-        raise StorageError(Problem("output.parent", message, "create it first"))
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UsageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name one"))
+    check_file_place(path)
     if holds_other(path, LONGEST, lambda document: document.get("predicateType") == PREDICATE_TYPE):
         message = f"{shown(path)}: exists and is not a report of initctl"
         raise ConflictError(Problem("output.not_report", message, "name another file"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.commit import StagedFile, check_parent, is_open_stream, write_file
-from initctl.errors import ConflictError, Problem, StorageError, shown
+from initctl.commit import check_file_place, write_file
+from initctl.errors import ConflictError, Problem, shown
 
 if TYPE_CHECKING:
     from initctl.page.content import Page
@@ -20,14 +20,9 @@ def check_replaceable(path: str) -> None:
     Raises `StorageError` if no file can be made there, or what is there is not a regular file, and `ConflictError` for
     a file that is neither empty nor a page.
     """
-    target = os.path.realpath(path)
-    if is_open_stream(path) or (os.path.exists(target) and not os.path.isfile(target)):
-        raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name one"))
-    check_parent(target, path)
-    if os.path.exists(target) and not _is_page(target):
+    check_file_place(path)
+    if os.path.exists(path) and not _is_page(path):
         raise ConflictError(Problem("output.not_page", f"{shown(path)}: exists and is not a page", "name another file"))
-    with StagedFile(target):
-        pass  # it can be made beside its target: only trying proves that
 
 
 def write_page(page: Page, path: str) -> None:

@@ -134,9 +134,10 @@ class TestFailures:
         [
             ("none/r.json", 5, "none/r.json: the directory "),
             ("m.safetensors", 6, "m.safetensors: exists and is not a report of initctl; name another file"),
-            ("m.safetensors/r.json", 5, "m.safetensors/r.json: the directory "),
-            (".", 2, ".: is not a regular file"),
-            ("/dev/full", 2, "/dev/full: is not a regular file"),
+            ("m.safetensors/r.json", 5, "m.safetensors/r.json: "),
+            (".", 5, ".: is not a regular file"),
+            ("/dev/full", 5, "/dev/full: is not a regular file"),
+            ("/proc/r.json", 5, "/proc/r.json: cannot be written: "),
             ("notes.json", 6, "notes.json: exists and is not a report"),
         ],
     )
@@ -159,15 +160,37 @@ class TestFailures:
         names = [f"layer.{n}.weight" for n in range(60)]
         save_file({name: torch.ones(1) for name in names}, folder / "m.safetensors")
         done = shell("ulimit -f 20; initctl apply m.safetensors -o out.safetensors -r '*=zeros' --report r.json")
-        assert (done.status, done.out) == (5, "")
+        assert done.status == 7
+        assert done.out.endswith("\nwrote out.safetensors (1 file)\n")
         fault = "out.safetensors: is written, but its report is not: r.json: cannot be written: File too large"
         assert done.err == f"initctl: error: {fault}\n"
         assert not any(tensor.any() for tensor in load_file(folder / "out.safetensors").values())
         assert sorted(path.name for path in folder.iterdir()) == ["m.safetensors", "out.safetensors"]
 
+    def test_the_data_is_written_with_the_errors_of_the_page_and_of_the_report(self, folder):
+        checkpoint(folder / "m.safetensors", {f"layer.{n}.weight": ("F32", (1,)) for n in range(60)})
+        apply = "initctl apply m.safetensors -o out.safetensors -r '*=ones'"
+        document = shell(f"ulimit -f 20; {apply} --html p.html --report r.json --json").document
+        schema("apply").validate(document["data"])
+        assert (document["exit_code"], document["status"]) == (7, "error")
+        assert [error["message"] for error in document["errors"]] == [
+            f"out.safetensors: is written, but its {what}: cannot be written: File too large"
+            for what in ("page is not: p.html", "report is not: r.json")
+        ]
+
+    def test_the_result_is_shown_if_the_memory_has_no_room_for_the_report(self, weights, call, monkeypatch):
+        def exhausted(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr("initctl.manifest.making.read_result", exhausted)
+        done = call("apply", weights, *OUT, *RULES, "--report", "r.json")
+        assert (done.status, done.out.splitlines()[-1]) == (7, "wrote out.safetensors (1 file)")
+        assert "but its report is not: there is not enough memory; use fewer --threads" in done.err
+
     def test_a_result_at_the_place_of_its_report_stays(self, weights, call, folder):
         done = call("apply", weights, "-o", "out", *RULES, "--report", "out")
-        assert (done.status, done.out) == (6, "")
+        assert done.status == 7
+        assert done.out.endswith("\nwrote out (1 file)\n")
         assert "out: is written, but its report is not: out: exists and is not a report of initctl" in done.err
         assert load_file(folder / "out")["b"][2:].eq(1).all()
 

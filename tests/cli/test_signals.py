@@ -107,26 +107,45 @@ main()
 
 
 @pytest.mark.parametrize("place", [("-o", "out.safetensors"), ("--in-place",), ("--in-place", "--patch")], ids=str)
-def test_a_signal_while_a_report_is_made_leaves_the_result_without_it(folder, place):
-    checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
-    making = f"""
+class TestASignalOnceTheResultIsInPlace:
+    """Whatever is still to be written beside it is not, and the result is shown."""
+
+    def interrupted(self, folder, place, module, function, *flags):
+        """What `apply` says if a signal comes when `function` of `module` is called."""
+        checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
+        making = f"""
 import os, signal, sys
-from initctl.manifest import making
-hashed = making.file_digests
+from initctl.{module} import {function} as called
+import initctl.{module} as module
 def interrupted(*arguments, **options):
     os.kill(os.getpid(), signal.SIGINT)
-    return hashed(*arguments, **options)
-making.file_digests = interrupted
-sys.argv = ["initctl", "apply", "net.safetensors", *{place}, "-r", "w=ones", "--report", "r.json"]
+    return called(*arguments, **options)
+module.{function} = interrupted
+sys.argv = ["initctl", "apply", "net.safetensors", *{place}, "-r", "w=ones", *{flags}]
 from initctl.__main__ import main
 main()
 """
-    process = subprocess.Popen([sys.executable, "-c", making], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out = place[1] if place[0] == "-o" else "net.safetensors"
-    fault = f"{out}: is written, but its report is not: interrupted by SIGINT"
-    assert ended(process) == (7, "", f"initctl: error: {fault}\n")
-    assert {path.name for path in folder.iterdir()} == {"net.safetensors", out}
-    assert initctl.verify(folder / out, rules=["w=ones"])
+        process = subprocess.Popen([sys.executable, "-c", making], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        status, out, err = ended(process)
+        target = place[1] if place[0] == "-o" else "net.safetensors"
+        assert {path.name for path in folder.iterdir()} == {"net.safetensors", target}
+        assert initctl.verify(folder / target, rules=["w=ones"])
+        return status, out, err.replace(f"initctl: error: {target}: is written, but its ", "")
+
+    def test_while_a_report_is_made(self, folder, place):
+        flags = ("--report", "r.json")
+        status, out, err = self.interrupted(folder, place, "manifest.making", "file_digests", *flags)
+        assert (status, err) == (7, "report is not: interrupted by SIGINT\n")
+        assert "(1 file)\n" in out
+
+    def test_while_a_page_is_made_ends_what_follows_too(self, folder, place):
+        flags = ("--html", "p.html", "--report", "r.json", "--json")
+        status, out, err = self.interrupted(folder, place, "page.writing", "write_file", *flags)
+        faults = [f"{what} is not: interrupted by SIGINT" for what in ("page", "report")]
+        assert (status, err.splitlines()) == (7, faults)
+        document = json.loads(out)
+        assert (document["exit_code"], document["data"]["actions"][0]["tensor"]) == (7, "w")
+        assert [error["code"] for error in document["errors"]] == ["page.interrupted", "report.interrupted"]
 
 
 @pytest.mark.parametrize(
