@@ -31,7 +31,7 @@ from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from types import TracebackType
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -213,14 +213,19 @@ def _removed_on_a_signal(staged: StagedFile | StagedDirectory) -> Iterator[None]
         raise
 
 
-def write_file(path: str, content: bytes) -> None:
-    """Write `content` to the file `path`, in one step, with the permissions that a new file gets or the old one has."""
+def write_file(path: str, parts: Iterable[bytes]) -> None:
+    """Write `parts`, in order, to the file `path`: it appears in one step, with the permissions that a new file gets or
+    the old one has.
+    """
     target = os.path.realpath(path)
     with storage_errors(path):
         mode = os.stat(target).st_mode if os.path.exists(target) else _NEW_FILE & ~_umask()
     with StagedFile(target) as staged:
-        with storage_errors(path):
-            write_all(staged.descriptor, content, 0)
+        offset = 0
+        for part in parts:
+            with storage_errors(path):
+                write_all(staged.descriptor, part, offset)
+            offset += len(part)
         staged.sync(mode)
         staged.commit()
 

@@ -15,6 +15,15 @@ class AttestedTensor(NamedTuple):
     shape: tuple[int, ...]
     digest: str | None
 
+    @classmethod
+    def by(cls, said: Mapping[str, Any]) -> Self:
+        """What a tensor's row of a manifest says."""
+        return cls(said["dtype"], tuple(said["shape"]), said["digest"] and said["digest"]["sha256"])
+
+    def to_json(self, name: str) -> dict[str, Any]:
+        """The row of the tensor called `name`."""
+        return {"name": name, "dtype": self.dtype, "shape": list(self.shape), "digest": sha256(self.digest)}
+
 
 class Attested(NamedTuple):
     """The SHA-256 of each of the `files`, and the `tensors`, both by name; the `format`, and where the state dict was:
@@ -33,12 +42,13 @@ class Attested(NamedTuple):
         said = document["predicate"]
         return cls(
             {subject["name"]: subject["digest"]["sha256"] for subject in document["subject"]},
-            {tensor["name"]: _tensor(tensor) for tensor in said["tensors"]},
+            {tensor["name"]: AttestedTensor.by(tensor) for tensor in said["tensors"]},
             said["output"]["format"],
             said["plan"]["root"],
             said["plan"]["component"],
         )
 
 
-def _tensor(said: Mapping[str, Any]) -> AttestedTensor:
-    return AttestedTensor(said["dtype"], tuple(said["shape"]), said["digest"] and said["digest"]["sha256"])
+def sha256(digest: str | None) -> dict[str, str] | None:
+    """A `digest` as a manifest has it."""
+    return {"sha256": digest} if digest else None

@@ -7,13 +7,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from initctl.audit import read_result
+from initctl.display.json_rows import Rows
 from initctl.errors import Problem, UsageError
+from initctl.manifest.attested import AttestedTensor, sha256
 from initctl.manifest.digests import file_digests, tensor_digests
 from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from initctl.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from initctl.events import Progress
     from initctl.formats import Checkpoint
@@ -39,24 +41,26 @@ def manifest_of(
     if not all(change.after.digest or change.after.unreadable for change in changes.changes):
         raise UsageError(Problem("usage.changes", "changes: without digests", "take them with digest=True"))
     plan = changes.plan
+    said = _plan(plan)
     result = read_result(output, plan.checkpoint)
     beside = [file for file in result.other_files if file.name in written]
     digests = file_digests(result, (*result.files, *beside), threads=threads, on_event=on_event)
-    document = {
+    tensors = _tensors(result, changes, threads, on_event)
+    content = {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": _sha256(digest)} for name, digest in digests.items()],
+        "subject": [{"name": name, "digest": sha256(digest)} for name, digest in digests.items()],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "initctl": __version__,
-            "plan": _plan(plan),
+            "plan": said,
             "engines": dict(engines),
             "input": _input(plan.checkpoint),
             "output": {"format": result.format},
-            "tensors": list(_tensors(result, changes, threads, on_event)),
-            "changes": list(map(_change, changes.changes)),
+            "tensors": Rows(lambda: (tensor.to_json(name) for name, tensor in tensors.items())),
+            "changes": Rows(lambda: map(_change, changes.changes)),
         },
     }
-    return Manifest(document, result.directory)
+    return Manifest(content, result.directory)
 
 
 def plan_digest(plan: Plan) -> str:
@@ -67,7 +71,7 @@ def plan_digest(plan: Plan) -> str:
 
 def _plan(plan: Plan) -> dict[str, Any]:
     return {
-        "digest": _sha256(plan_digest(plan)),
+        "digest": sha256(plan_digest(plan)),
         "seed": plan.seed,
         "rng": plan.rng,
         "root": plan.checkpoint.root,
@@ -82,7 +86,7 @@ def _input(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _tensors(
     result: Checkpoint, changes: Changes, threads: int, on_event: Callable[[Progress], None] | None
-) -> Iterator[dict[str, Any]]:
+) -> dict[str, AttestedTensor]:
     """Each name of each tensor of `result`. A tensor that is filled as a whole has the digest of what was computed, the
     others that of what they hold.
     """
@@ -90,14 +94,10 @@ def _tensors(
     computed = {change.action.value_name: change.after.digest for change in filled}
     others = [tensor for tensor in result.tensors if tensor.value_name not in computed]
     held = tensor_digests(result, others, threads=threads, on_event=on_event)
-    for name, tensor in result.by_name.items():
-        digest = computed.get(tensor.value_name) or held[tensor.name]
-        yield {
-            "name": name,
-            "dtype": tensor.dtype.name,
-            "shape": list(tensor.shape),
-            "digest": _sha256(digest),
-        }
+    return {
+        name: AttestedTensor(tensor.dtype.name, tensor.shape, computed.get(tensor.value_name) or held[tensor.name])
+        for name, tensor in result.by_name.items()
+    }
 
 
 def _change(change: Change) -> dict[str, Any]:
@@ -106,10 +106,4 @@ def _change(change: Change) -> dict[str, Any]:
 
 def _numbers(found: TensorStatistics) -> dict[str, Any]:
     """What one tensor holds, without its distribution."""
-    left_out = ("histogram", "unreadable", "digest")
-    numbers = {key: value for key, value in found.measures().items() if key not in left_out}
-    return {**numbers, "digest": _sha256(found.digest)}
-
-
-def _sha256(digest: str | None) -> dict[str, str] | None:
-    return {"sha256": digest} if digest else None
+    return {**found.numbers(), "digest": sha256(found.digest)}

@@ -68,7 +68,7 @@ def _after(actions: Sequence[Action], computer: Computer, measure: _Measure) -> 
     order = sorted(range(len(actions)), key=kinds.__getitem__)
     files = ComputedFiles([actions[number] for number in order], computer)
     found = dict(zip(order, measure(files.tensors, files), strict=True))
-    return [found[number] for number in range(len(actions))]
+    return [found.pop(number)._replace(tensor=action.part.alone) for number, action in enumerate(actions)]
 
 
 def _for_each_name(
@@ -81,6 +81,6 @@ def _for_each_name(
     return Changes(plan, tuple(_change(action, *pair) for action, pair in found))
 
 
-def _change(action: Action, before: TensorStatistics, after: TensorStatistics) -> Change:
+def _change(action: Action, *both: TensorStatistics) -> Change:
     tensor = action.part.alone
-    return Change(action, before._replace(tensor=tensor), after._replace(tensor=tensor))
+    return Change(action, *(found if found.tensor is tensor else found._replace(tensor=tensor) for found in both))

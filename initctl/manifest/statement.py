@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from initctl.commit import check_file_place, write_file
-from initctl.display.json_rows import as_json
+from initctl.display.json_rows import json_parts, with_lists
 from initctl.errors import ConflictError, Problem, shown
 from initctl.integers import counting
 from initctl.manifest.attested import Attested
-from initctl.planning.documents import holds_other
 from initctl.threads import processors
 
 if TYPE_CHECKING:
@@ -24,26 +25,37 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:uuid:9e47d492-82b5-4290-844a-99c29abacd61#initctl-apply-1"
 """What says that a statement is initctl's. The project has no address of its own that could stand here."""
 
+_BEGINNING = f'{{\n  "_type": "{STATEMENT_TYPE}",\n  "subject": ['.encode()
+_KIND = f'\n  "predicateType": "{PREDICATE_TYPE}",'.encode()
+"""Lines of a manifest as it is saved."""
+_HEAD = 16 << 20
+"""Bytes of a manifest that have its kind: they list some 100,000 files."""
 LONGEST = 500_000_000
 """Bytes of a manifest: some 500,000 tensors."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
-    """What `apply` did, as a `document` in JSON: its subjects are the files of the result.
+    """What `apply` did, as JSON whose subjects are the files of the result: they are in a `directory`, if it was just
+    made; or it comes from the file at `path`.
 
-    See `initctl/schemas/report.schema.json` for what is in it. These are in a `directory`, if it was just made; or it
-    comes from the file at `path`.
+    Lists in its `content` may be `Rows`, which are made while they are written.
     """
 
-    document: Mapping[str, Any] = field(repr=False)
+    content: Mapping[str, Any] = field(repr=False)
     directory: str | None = None
     path: str | None = None
 
     @property
+    def document(self) -> dict[str, Any]:
+        """All of it: see `initctl/schemas/report.schema.json` for what is in it."""
+        document: dict[str, Any] = with_lists(self.content)
+        return document
+
+    @property
     def attested(self) -> Attested:
         """What it says of the result: its files and its tensors."""
-        return Attested.by(self.document)
+        return Attested.by(self.content)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to the file `path`, in one step. It says nothing of a file that is there.
@@ -53,8 +65,9 @@ class Manifest:
         path = os.fspath(path)
         check_replaceable(path)
         place = os.path.realpath(path)
-        subjects = [one for one in self.document["subject"] if not self._is_at(place, one["name"])]
-        write_file(path, (as_json({**self.document, "subject": subjects}) + "\n").encode())
+        subjects = [one for one in self.content["subject"] if not self._is_at(place, one["name"])]
+        parts = json_parts({**self.content, "subject": subjects})
+        write_file(path, (part.encode() for part in chain(parts, "\n")))
 
     def _is_at(self, place: str, name: str) -> bool:
         """Whether the subject called `name` is the file at the real path `place`."""
@@ -91,6 +104,14 @@ def check_replaceable(path: str) -> None:
     that is neither empty nor a manifest.
     """
     check_file_place(path)
-    if holds_other(path, LONGEST, lambda document: document.get("predicateType") == PREDICATE_TYPE):
+    if os.path.exists(path) and os.path.getsize(path) and not _is_manifest(path):
         message = f"{shown(path)}: exists and is not a report of initctl"
         raise ConflictError(Problem("output.not_report", message, "name another file"))
+
+
+def _is_manifest(path: str) -> bool:
+    """Whether the file at `path` begins as a manifest does that was saved. What cannot be read does not."""
+    with suppress(OSError), open(path, "rb") as stream:
+        head = stream.read(_HEAD)
+        return head.startswith(_BEGINNING) and _KIND in head
+    return False

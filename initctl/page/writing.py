@@ -30,7 +30,7 @@ def write_page(page: Page, path: str) -> None:
     from initctl.page.rendering import html
 
     check_replaceable(path)
-    write_file(path, html(page).encode())
+    write_file(path, [html(page).encode()])
 
 
 def _is_page(path: str) -> bool:

@@ -49,21 +49,16 @@ def read_document(path: str) -> dict[str, Any]:
 
 def check_replaceable(path: str) -> None:
     """Raise `ConflictError` if a file is at `path` that is neither empty nor a plan, of whatever version."""
-    if holds_other(path, LONGEST, lambda document: str(document.get("schema")).startswith(_ANY_SCHEMA)):
+    if os.path.isfile(path) and os.path.getsize(path) and not _is_plan(path):
         message = f"{shown(path)}: exists and is not a saved plan"
         raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
 
 
-def holds_other(path: str, at_most: int, is_own: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Whether a file at `path` must not be replaced: it is not empty, and holds no JSON object that `is_own`.
-
-    A file of more than `at_most` bytes is not read, and must stay too.
-    """
-    if not (os.path.isfile(path) and os.path.getsize(path)):
-        return False
+def _is_plan(path: str) -> bool:
+    """Whether the file at `path` holds a plan, of whatever version. What cannot be read does not."""
     with suppress(InputError, Malformed):
-        return not is_own(parse_object(read_small(path, at_most)))
-    return True
+        return str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(_ANY_SCHEMA)
+    return False
 
 
 def malformed(name: str, fault: str, hint: str | None = None) -> NoReturn:

@@ -119,7 +119,7 @@ class Plan(Displayed):
             raise UsageError(Problem("output.input", fault, "name another file"))
         if not overwrite:
             check_replaceable(path)
-        write_file(path, (json.dumps(self.to_document(), indent=1) + "\n").encode())
+        write_file(path, [(json.dumps(self.to_document(), indent=1) + "\n").encode()])
 
     def recipe(self) -> str:
         """All rules that count, and the seed, as the TOML text of one recipe that needs no other file: variables,

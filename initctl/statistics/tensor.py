@@ -29,7 +29,16 @@ class TensorStatistics(NamedTuple):
         return {"name": tensor.name, "dtype": tensor.dtype.name, "shape": list(tensor.shape), **self.measures()}
 
     def measures(self) -> dict[str, Any]:
-        """The numbers alone, as JSON has them."""
+        """All that was measured, as JSON has it."""
+        return {
+            **self.numbers(),
+            "histogram": self.histogram.to_json() if self.histogram else None,
+            "digest": self.digest,
+            "unreadable": self.unreadable,
+        }
+
+    def numbers(self) -> dict[str, Any]:
+        """What the moments say, as JSON has it."""
         moments, is_known = self.moments, self.moments.finite > 0
         return {
             "count": moments.numbers,
@@ -43,9 +52,6 @@ class TensorStatistics(NamedTuple):
             "inf": moments.infinite,
             "zeros": moments.zeros,
             "subnormal": moments.subnormal,
-            "histogram": self.histogram.to_json() if self.histogram else None,
-            "digest": self.digest,
-            "unreadable": self.unreadable,
         }
 
 

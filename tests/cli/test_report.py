@@ -150,6 +150,12 @@ class TestFailures:
         assert done.err.startswith(f"initctl: error: {message}")
         assert sorted(path.name for path in folder.iterdir()) == ["m.safetensors", "notes.json"]
 
+    def test_somebody_elses_statement_in_the_same_form_stays(self, applied, call, folder):
+        other = (folder / "r.json").read_text().replace(PREDICATE_TYPE, "https://slsa.dev/provenance/v1")
+        (folder / "r.json").write_text(other)
+        done = call("apply", applied, "--in-place", "-r", "w=ones", "--report", "r.json")
+        assert (done.status, done.out, (folder / "r.json").read_text()) == (6, "", other)
+
     def test_a_report_and_an_empty_file_are_replaced(self, weights, call, folder):
         (folder / "r.json").touch()
         for rule in ("w=ones", "w=zeros"):

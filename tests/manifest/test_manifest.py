@@ -211,7 +211,8 @@ def test_a_saved_plan_gives_the_same_manifest(tmp_path: Path):
     plan = initctl.plan(single(tmp_path / "m.safetensors"), rules=["*.weight=normal"])
     plan.save(tmp_path / "plan.json")
     one = applied(plan, tmp_path / "out.safetensors")
-    assert applied(initctl.load_plan(tmp_path / "plan.json"), tmp_path / "out.safetensors") == one
+    again = applied(initctl.load_plan(tmp_path / "plan.json"), tmp_path / "out.safetensors")
+    assert again.document == one.document
 
 
 @pytest.mark.parametrize("digest", [False, True])
