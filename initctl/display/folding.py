@@ -76,8 +76,8 @@ def folded_rows(
     unfold: bool,
     above: int = FOLDED_ABOVE,
 ) -> list[FoldedRow[Member]]:
-    """A row for each of `members`; if they are more than `above`, and not to `unfold`, one for those of one kind whose
-    names differ only in numbers, in the order of these.
+    """A row for each of `members`. If they are more than `above`, and not to `unfold`, those of one kind whose names
+    differ only in numbers share a row, the first numbers first.
     """
     if unfold or len(members) <= above:
         return [FoldedRow(shown(name(member)), [member]) for member in members]
