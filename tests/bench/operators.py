@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 ELEMENTWISE, READS_OLD, NEEDS_MOMENTS = 1.5, 2.5, 3.5
 """Limits: how many times as long as `normal` on the same tensors."""
-THREE_FUNCTIONS = 2.0
+THREE_FUNCTIONS = 2.5
 """The limit of a law that takes two exponentials and a logarithm in float64, half as many numbers at a time, where
 `normal` takes a logarithm, a sine and a cosine in float32.
 """
