@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, DIFF, HTML, SAVED_PLAN, UNFOLD, RuleOptions, flag, grouped, place_of_report
+from initctl.cli.options import (
+    CHECKPOINT,
+    DIFF,
+    HTML,
+    SAVED_PLAN,
+    UNFOLD,
+    RuleOptions,
+    check_apart,
+    flag,
+    grouped,
+    place_of_report,
+)
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
@@ -86,6 +97,7 @@ def apply(
 
     Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     """
+    check_apart(write.output, html, report)
     started = time.monotonic()
     is_measured = diff or report is not None or html is not None
     with out.events("measuring, writing" if is_measured else "writing") as said:

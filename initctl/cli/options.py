@@ -6,12 +6,15 @@ command's own options, and puts it together again for the call.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
+
+from initctl.errors import Problem, UsageError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +26,15 @@ _LONGEST = 20
 def written(text: str | None) -> int | str | None:
     """The number that is written, in decimal digits and nothing else; any other text as it is."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _LONGEST else text
+
+
+def check_apart(*paths: str | None) -> None:
+    """Raise `UsageError` if two of the `paths` that are given are one file: the second would replace the first."""
+    found: set[str] = set()
+    for path in filter(None, paths):
+        if (place := os.path.realpath(path)) in found:
+            raise UsageError(Problem("output.same", f"{shown(path)}: is given for two outputs", "name another file"))
+        found.add(place)
 
 
 def place_of_page(path: str | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
-from initctl.cli.options import CHECKPOINT, DIFF, HTML, UNFOLD, RuleOptions, flag, grouped
+from initctl.cli.options import CHECKPOINT, DIFF, HTML, UNFOLD, RuleOptions, check_apart, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
 
@@ -41,6 +41,7 @@ def plan(
         raise UsageError(Problem("output.force", "force: there is no file to replace", "give --save too"))
     if diff and emit_recipe:
         raise UsageError(Problem("usage.diff", "diff: a recipe is printed in its place", "leave out --emit-recipe"))
+    check_apart(save, html)
     made = initctl.plan(checkpoint, **vars(rules))
     out.warn(made.warnings)
     if save is not None:

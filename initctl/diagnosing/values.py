@@ -59,7 +59,8 @@ def _subnormal(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
         if is_lost(subject) and subject.role != "quantized":
             moments = subject.moments
-            said = f"{moments.subnormal:,} of {moments.numbers:,} numbers are subnormal, and {moments.zeros:,} are 0"
+            said = f"{moments.subnormal:,} of {moments.numbers:,} numbers are subnormal"
+            said += f", and {moments.zeros:,} are 0" if moments.zeros else ""
             yield Fault(subject.name, f"is lost in {subject.tensor.dtype.name}: {said}", subject.remedy)
 
 

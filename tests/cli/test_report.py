@@ -193,12 +193,15 @@ class TestFailures:
         assert (done.status, done.out.splitlines()[-1]) == (7, "wrote out.safetensors (1 file)")
         assert "but its report is not: there is not enough memory; use fewer --threads" in done.err
 
-    def test_a_result_at_the_place_of_its_report_stays(self, weights, call, folder):
-        done = call("apply", weights, "-o", "out", *RULES, "--report", "out")
-        assert done.status == 7
-        assert done.out.endswith("\nwrote out (1 file)\n")
-        assert "out: is written, but its report is not: out: exists and is not a report of initctl" in done.err
-        assert load_file(folder / "out")["b"][2:].eq(1).all()
+    @pytest.mark.parametrize(
+        "places",
+        [("-o", "out", "--report", "./out"), ("-o", "out", "--html", "out"), (*OUT, "--html", "x", "--report", "x")],
+    )
+    def test_one_place_for_two_outputs_is_refused_before_the_work(self, weights, call, folder, places):
+        done = call("apply", weights, *RULES, *places)
+        fault = f"{places[-1]}: is given for two outputs; name another file"
+        assert (done.status, done.out, done.err) == (2, "", f"initctl: error: {fault}\n")
+        assert [path.name for path in folder.iterdir()] == ["m.safetensors"]
 
     @pytest.mark.parametrize(
         "arguments", [RULES, ("--seed", "1"), ("--sample", "3"), ("--against", "m.safetensors"), ("--plan", "p.json")]
