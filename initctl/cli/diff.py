@@ -44,5 +44,6 @@ def diff(
             on_event=on_event,
         )
     out.warn((*found.a.warnings, *found.b.warnings))
-    out.page(html, lambda pages: pages.differences_page(found))
+    with out.events("measuring") as on_event:
+        out.page(html, lambda pages: pages.differences_page(found, threads=out.threads, on_event=on_event))
     out.result("diff", found.to_json, lambda: found.report(unfold=unfold), holds=not found.differ)

@@ -48,6 +48,12 @@ class TensorTable(NamedTuple):
         columns = (Column(name or "remarks", "number" if name in listing.right else "text") for name in others)
         return cls(title, [Column(first, "name"), *columns], rows, note).dense()
 
+    def with_drawings(self, name: str, drawings: Sequence[Drawing | str]) -> TensorTable:
+        """The same with a column called `name` after the first: a drawing, or a text, for each row."""
+        first, *others = self.columns
+        rows = [[row[0], drawing, *row[1:]] for row, drawing in zip(self.rows, drawings, strict=True)]
+        return self._replace(columns=[first, Column(name, "drawing"), *others], rows=rows)
+
     def dense(self) -> TensorTable:
         """The same without columns that are empty in every row."""
         if not self.rows:

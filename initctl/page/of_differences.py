@@ -8,27 +8,48 @@ from initctl.display.tables import size_text
 from initctl.errors import shown
 from initctl.page.charts import depth_charts
 from initctl.page.content import Fact, Item, ItemList, Page, TensorTable
+from initctl.page.drawing import before_and_after
 from initctl.page.problems import warnings
+from initctl.statistics import measured
 from initctl.tensors import TensorPart, Totals
+from initctl.threads import processors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from initctl.differences import Differences
     from initctl.display.tables import Report
-    from initctl.page.content import Section
+    from initctl.events import Progress
+    from initctl.page.content import Drawing, Section
 
 _NOTE = (
     "Distances are those of elements that are finite in both: the largest, the mean, and the L2 norm of B - A divided "
-    "by that of A. The cosine is of the angle between A and B. First is the index of the first element that changed."
+    "by that of A. The cosine is of the angle between A and B. First is the index of the first element that changed. "
+    "Bars above the line show what B holds, bars below it what A holds, on one axis: samples, up to four standard "
+    "deviations from the mean."
 )
 
 
-def differences_page(found: Differences) -> Page:
-    """A row for each tensor that differs, and how the relative norm of the differences changes with depth."""
+def differences_page(
+    found: Differences, *, threads: int | None = None, on_event: Callable[[Progress], None] | None = None
+) -> Page:
+    """A row for each tensor that differs, with what both hold, for which they are read once more; and how the relative
+    norm of the differences changes with depth.
+
+    Raises `ConflictError` if a checkpoint changes meanwhile, `StorageError` if it cannot be read.
+    """
     subject = f"{shown(found.a.path)} and {shown(found.b.path)}"
+    drawings = _drawings(found, threads or processors(), on_event)
     verdict, *report = found.report(unfold=True)
-    return Page("diff", subject, list(_facts(found)), list(_sections(found, report)), str(verdict))
+    return Page("diff", subject, list(_facts(found)), list(_sections(found, report, drawings)), str(verdict))
+
+
+def _drawings(found: Differences, threads: int, on_event: Callable[[Progress], None] | None) -> Sequence[Drawing | str]:
+    """What both hold of each tensor that differs."""
+    pairs = [of.pair for of in found.changed]
+    sides = (found.a, [pair.one for pair in pairs]), (found.b, [pair.other for pair in pairs])
+    held = (measured(table, side, digest=False, threads=threads, on_event=on_event) for table, side in sides)
+    return [before_and_after(one.histogram, other.histogram) for one, other in zip(*held, strict=True)]
 
 
 def _facts(found: Differences) -> Iterator[Fact]:
@@ -42,8 +63,8 @@ def _facts(found: Differences) -> Iterator[Fact]:
         yield Fact("not compared", f"{len(found.not_compared):,}")
 
 
-def _sections(found: Differences, report: Report) -> Iterator[Section]:
-    """As the `report` lists it: tables, and lines about all that is not in them."""
+def _sections(found: Differences, report: Report, drawings: Sequence[Drawing | str]) -> Iterator[Section]:
+    """As the `report` lists it: tables, and lines about all that is not in them. `drawings` are of what differs."""
     yield from warnings((*found.a.warnings, *found.b.warnings))
     if lines := [part for part in report if isinstance(part, str) and part]:
         yield ItemList("Beside the numbers", [Item("", line) for line in lines])
@@ -52,5 +73,7 @@ def _sections(found: Differences, report: Report) -> Iterator[Section]:
     for listing in report:
         if not isinstance(listing, str):
             is_changed = "rel norm" in listing.heading
-            title, note = ("Tensors that differ", _NOTE) if is_changed else ("Tensors that only one has", "")
-            yield TensorTable.of(title, listing, note)
+            if is_changed:
+                yield TensorTable.of("Tensors that differ", listing, _NOTE).with_drawings("A, B", drawings)
+            else:
+                yield TensorTable.of("Tensors that only one has", listing)

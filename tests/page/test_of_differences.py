@@ -48,6 +48,16 @@ def test_a_row_holds_the_numbers_of_the_terminal(compared):
     assert (facts["tensors in both"], facts["differ"], facts["only A"], facts["only B"]) == ("1", "1", "1", "1")
 
 
+def test_what_both_hold_is_drawn_on_one_axis_whatever_differs(compared):
+    one = {"w": torch.arange(8.0), "reshaped": torch.ones(2, 3), "cast": torch.ones(3), "same": torch.ones(2)}
+    other = {"w": torch.arange(8.0) * 2, "reshaped": torch.ones(6), "cast": torch.ones(3).half(), "same": torch.ones(2)}
+    rows = {row["tensor"]: row["A, B"] for row in tables(compared(one, other))["Tensors that differ"]}
+    assert rows.keys() == {"w", "reshaped", "cast"}
+    assert rows["w"].path.count("v") and rows["w"].before
+    assert rows["w"].path != rows["w"].before
+    assert rows["cast"].path == rows["cast"].before
+
+
 def test_metadata_that_differs_is_listed(compared):
     page = compared({"w": torch.ones(1)}, {"w": torch.ones(1)}, {"note": "<b>"})
     (items,) = page.sections
