@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from initctl.diagnosing.examination import Examination, Examined
 
 _FROM_LAW = 1.5
-"""A spread is far from a family's law if it is more than so many times larger or smaller."""
+"""A spread is far from a family's law if it is larger or smaller by more than this factor."""
 _ABOVE, _BELOW = 4.5, 30
-"""A spread is far if it is so many times larger than the largest of usual laws, or smaller than the smallest. Fresh
-models of transformers, of 404 types, are at most 4.1 times larger and 17 times smaller, but for a few whose standard
-deviation is 1 or 1e-10.
+"""Without a family, a spread is far if it is larger than the largest of usual laws by more than the first factor, or
+smaller than the smallest by more than the second. In fresh models of 404 types of transformers these factors are at
+most 4.1 and 17, except in a few that draw with a standard deviation of 1 or 1e-10.
 """
 _NOISE = 6
 """Standard errors that chance may add."""

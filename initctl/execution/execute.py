@@ -84,7 +84,9 @@ class _CallersError(Exception):
 
 @contextmanager
 def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callable[[Event], None] | None]:
-    """What calls `on_event`. An `OSError` that it raises leaves the body unchanged: it is no error of the storage."""
+    """Yield a function that calls `on_event`. If that raises an `OSError`, the caller gets it unchanged: it does not
+    come from the storage.
+    """
 
     def guarded(event: Event) -> None:
         try:

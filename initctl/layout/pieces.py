@@ -90,7 +90,7 @@ def _are_near(firsts: Aligned, lasts: Aligned, aligned: Aligned) -> bool:
 
 
 def _is_near(first: TensorSpec, last: TensorSpec, tensor: TensorSpec, within: int) -> bool:
-    """Whether `tensor` follows those from `first` to `last`, and is `within` so many bytes with them."""
+    """Whether `tensor` comes after those from `first` to `last` in their file, and at most `within` bytes hold all."""
     (begin,), (end,), (block,) = first.blocks, last.blocks, tensor.blocks
     return (
         block.file == begin.file

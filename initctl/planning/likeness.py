@@ -25,7 +25,7 @@ class Likeness:
     """
 
     def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
-        self._closed = around.exact_name_only
+        self._exact_name_only = around.exact_name_only
         self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
 
     def of(self, tensor: TensorSpec) -> Hashable:
@@ -35,7 +35,7 @@ class Likeness:
             tensor.shape,
             tensor.unwritable,
             tensor.is_expanded,
-            tensor.name in self._closed,
+            tensor.name in self._exact_name_only,
             computed_kind(tensor),
             *[seen(tensor) for seen in self._seen_by],
         )

@@ -41,9 +41,8 @@ def all_by_torch(actions: Iterable[Action]) -> list[Action]:
         try:
             found.append(by_torch(action))
         except Unfit as fact:
-            unfits.tensors_with(action.rule, fact, f"{action.rule.call.name} does not fit: {fact}").append(
-                action.tensor
-            )
+            fault = f"{action.rule.call.name} does not fit: {fact}"
+            unfits.tensors_with(action.rule, fact, fault).append(action.tensor)
     if problems := unfits.problems(found):
         raise FitError(*problems)
     return found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Moments(NamedTuple):
-    """Moments, extremes and counts of so many `numbers`.
+    """The moments, extremes and counts of a set of numbers, of which there are `numbers`.
 
     `mean`, `deviation` (the sum of squared distances from it), `least` and `greatest` are those of the finite ones.
     `subnormal` ones are not 0, but smaller than the normal numbers of their type.
