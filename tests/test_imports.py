@@ -38,7 +38,7 @@ LAYERS = (
     {"rules", "stream"},
     {"layout", "workers"},
     {"tensors"},
-    {"display", "schemas"},
+    {"display", "schemas", "topics"},
     {"dtypes", "threads", "events", "integers", "suggestions", "entry_points", "grouping"},
     {"errors"},
     {"excerpt"},

@@ -65,6 +65,7 @@ def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
         ("initializers orthogonal", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("presets gpt2", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("recipe-schema", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
+        ("help rules", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES, *READS}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 _WHOLE = 2**20
 """Columns that no line of a report has."""
+_MEASURE = 100
+"""Columns of a text that is read: longer lines are hard to follow."""
+_LANGUAGE = re.compile(r"^```[a-z]+$", re.MULTILINE)
+"""What follows the fence of a block of code; its lines are drawn as they are."""
+_CODE = "ansi_light"
+_STYLES = {"markdown.h1": "bold", "markdown.h2": "bold", "markdown.code": "cyan", "markdown.code_block": "none"}
+"""Colors of the terminal itself, which fit dark and light ones."""
 
 
 def console(stream: TextIO, *, color: bool = True) -> Console:
@@ -54,6 +62,20 @@ def drawn(report: Report, terminal: Console) -> str:
             options = whole if isinstance(part, Unwrapped) else fitting
             lines = terminal.render_lines(paragraph(part), options, pad=False)
             terminal.print(SegmentLines(map(_safe, lines), new_lines=True), crop=False)
+    return "\n".join(line.rstrip() for line in text.get().splitlines())
+
+
+def document_as_text(markdown: str, stream: TextIO) -> str:
+    """`markdown`, of the package itself, as text for `stream`: drawn for a terminal, as it is written for a pipe."""
+    if not stream.isatty():
+        return markdown.rstrip("\n")
+    from rich.markdown import Markdown
+    from rich.theme import Theme
+
+    terminal = console(stream)
+    content = Markdown(_LANGUAGE.sub("```", markdown), code_theme=_CODE, hyperlinks=False)
+    with terminal.use_theme(Theme(_STYLES)), terminal.capture() as text:
+        terminal.print(content, width=min(terminal.width, _MEASURE))
     return "\n".join(line.rstrip() for line in text.get().splitlines())
 
 
