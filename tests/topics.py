@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,13 +15,22 @@ from initctl.topics import TOPICS
 from tests.readme import README, rerun
 
 FOLDER = Path(initctl.topics.__file__).parent
+_NETWORK = "net.safetensors"
 
 
 def rerun_topic(name: str, directory: Path) -> str:
     """The text of a topic with the output of every console block as it is now."""
-    network = re.search(r"^```python\n.*?^```$", README.read_text(), re.MULTILINE | re.DOTALL)
-    rerun(network[0], directory)
+    (directory / _NETWORK).write_bytes(_network())
     return rerun((FOLDER / f"{name}.md").read_text(), directory)
+
+
+@cache
+def _network() -> bytes:
+    """The checkpoint that the README's first block of Python writes."""
+    block = re.search(r"^```python\n.*?^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    with TemporaryDirectory() as directory:
+        rerun(block[0], Path(directory))
+        return (Path(directory) / _NETWORK).read_bytes()
 
 
 if __name__ == "__main__":
