@@ -23,6 +23,7 @@ TOPICS = (
     "presets",
     "initializers",
     "fans",
+    "output",
     "torch",
     "sharded",
     "distributed",
