@@ -26,7 +26,12 @@ SUMMARIES = {
     "help": "Explain a topic, or list the topics.",
 }
 """What each command is for: the first line of its own help."""
-PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 """Settings of each `Typer`: it draws no boxes, and reports nothing in its own way."""
 
 
