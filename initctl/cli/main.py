@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from itertools import pairwise
@@ -40,6 +41,8 @@ def initctl_app(
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
+    if "--no-color" in sys.argv:
+        os.environ["NO_COLOR"] = "1"
     open_streams()
     raise_on_signals()
     sys.exit(run(sys.argv[1:]))

@@ -112,7 +112,7 @@ class Output:
             errors = self.failure.problems if self.failure else ()
             say(document(command, data(), exit_code=status, warnings=self.warnings, errors=errors), sys.stdout)
         elif not self.quiet:
-            print(rendered(report(), sys.stdout, color=not self.no_color))
+            print(rendered(report(), sys.stdout))
         if status:
             raise typer.Exit(status)
 
@@ -129,7 +129,7 @@ class Output:
     @contextmanager
     def events(self, doing: str) -> Iterator[Callable[[Plan | Event], None]]:
         """What is called with what the library informs of: warnings, a log, and, on a terminal, how far `doing` is."""
-        bar = progress_bar(sys.stderr, doing, color=not self.no_color)
+        bar = progress_bar(sys.stderr, doing)
         with nullcontext(lambda _: None) if self.quiet else bar as draw:
 
             def on_event(event: Plan | Event) -> None:

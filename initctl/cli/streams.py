@@ -9,11 +9,17 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from initctl.display.colors import has_colors
 from initctl.errors import Problem, UncertainError
 from initctl.escaping import as_line
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+_COLORS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m"}
+"""Bold red and yellow, of the terminal itself."""
+_PLAIN = "\x1b[0m"
 
 
 def open_streams() -> None:
@@ -24,7 +30,10 @@ def open_streams() -> None:
 
 def complain(kind: str, problem: Problem) -> None:
     """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, where a fault is in a text."""
-    say(f"initctl: {kind}: {problem}", sys.stderr)
+    line = as_line(f"initctl: {kind}: {problem}")
+    if has_colors(sys.stderr):
+        line = line.replace(f"{kind}:", f"{_COLORS[kind]}{kind}:{_PLAIN}", 1)
+    print(line, file=sys.stderr)
     for line in problem.excerpt.lines() if problem.excerpt else ():
         say(f"  {line}", sys.stderr)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from initctl.display.blocks import for_stream
+from initctl.display.colors import has_colors
 from initctl.display.tables import Unwrapped, lines, paragraph
 from initctl.escaping import as_line
 
@@ -32,23 +32,23 @@ _STYLES = {"markdown.h1": "bold", "markdown.h2": "bold", "markdown.code": "cyan"
 """Colors of the terminal itself, which fit dark and light ones."""
 
 
-def console(stream: TextIO, *, color: bool = True) -> Console:
-    """A console that draws on the terminal `stream`, in color only if nobody asks for none. Foreign names mean nothing
+def console(stream: TextIO, *, width: int | None = None) -> Console:
+    """A console that draws for `stream`, of the terminal's width or the one that is given. Foreign names mean nothing
     to it.
     """
     from rich.console import Console
 
-    system: Literal["auto"] | None = "auto" if color and not os.environ.get("NO_COLOR") else None
-    return Console(file=stream, color_system=system, markup=False, emoji=False, highlight=False)
+    system: Literal["auto"] | None = "auto" if has_colors(stream) else None
+    return Console(file=stream, color_system=system, markup=False, emoji=False, highlight=False, width=width)
 
 
-def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> str:
+def rendered(content: str | Report, stream: TextIO) -> str:
     """`content` as text for `stream`; nothing is written. A terminal gets a report that fits it, a pipe whole lines."""
     if isinstance(content, str):  # a document, whose lines stay as they are
         return "\n".join(map(as_line, content.split("\n")))
     report = for_stream(content, stream)
-    if stream.isatty():
-        return drawn(report, console(stream, color=color))
+    if stream.isatty() or has_colors(stream):
+        return drawn(report, console(stream, width=None if stream.isatty() else _WHOLE))
     return "\n".join(as_line(line).rstrip() for line in lines(report))
 
 
@@ -88,9 +88,9 @@ def _safe(line: list[Segment]) -> list[Segment]:
 
 
 @contextmanager
-def progress_bar(stream: TextIO, doing: str, *, color: bool = True) -> Iterator[Callable[[Progress], None]]:
+def progress_bar(stream: TextIO, doing: str) -> Iterator[Callable[[Progress], None]]:
     """What draws bytes and rate of `doing`, if `stream` is a terminal that can erase them again."""
-    if not stream.isatty() or (terminal := console(stream, color=color)).is_dumb_terminal:
+    if not stream.isatty() or (terminal := console(stream)).is_dumb_terminal:
         yield lambda _: None
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn

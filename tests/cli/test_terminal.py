@@ -32,8 +32,18 @@ class TestColour:
     def test_is_left_in_under_an_empty_no_color(self, net):
         assert "\x1b[1m" in on_terminal(*INSPECT, NO_COLOR="").out
 
-    def test_never_goes_to_a_pipe(self, net):
-        assert "\x1b" not in initctl(*INSPECT, FORCE_COLOR="1", CLICOLOR_FORCE="1").out
+    def test_goes_to_a_pipe_only_if_the_environment_asks_for_it(self, net):
+        assert "\x1b" not in initctl(*INSPECT).out
+        assert COLOUR.sub("", initctl(*INSPECT, FORCE_COLOR="1").out) == initctl(*INSPECT).out
+        assert "\x1b[1m" in initctl(*INSPECT, FORCE_COLOR="1").out
+        assert "\x1b" not in initctl(*INSPECT, "--no-color", FORCE_COLOR="1").out
+
+    def test_marks_errors_and_warnings(self, net):
+        refused = ("plan", "net.safetensors", "-r", "nothing=zeros")
+        assert "initctl: \x1b[1;31merror:\x1b[0m rule 1" in on_terminal(*refused).out
+        assert "initctl: \x1b[1;33mwarning:\x1b[0m rule 1" in on_terminal(*refused, "--allow-unused").out
+        assert "\x1b" not in on_terminal(*refused, NO_COLOR="1").out
+        assert "\x1b" not in initctl(*refused).err
 
 
 class TestProgress:
