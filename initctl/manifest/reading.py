@@ -27,10 +27,10 @@ def read_manifest(path: str) -> Manifest:
 
 
 def _document(path: str, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
-    with refusing(path, "report"):
+    with refusing(path, "report", "is not a report of initctl", "write one with initctl apply --report"):
         document = parse_object(read_small(path, LONGEST), made)
         if (document.get("_type"), document.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
-            raise Malformed("is not a report of initctl", "write one with initctl apply --report")
+            raise Malformed("its _type or its predicateType is another")
     return document
 
 
