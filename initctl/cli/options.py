@@ -68,7 +68,7 @@ ROOT = typer.Option(
     None, "--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."
 )
 COMPONENT = typer.Option(
-    None, "--component", metavar="NAME", help="Which folder of CHECKPOINT is meant: unet of a pipeline."
+    None, "--component", metavar="NAME", help="Which folder of a directory is meant: unet of a pipeline."
 )
 SAVED_PLAN = typer.Option(
     None, "--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."

@@ -21,7 +21,7 @@ def stats(
     *,
     root: str | None = ROOT,
     component: str | None = COMPONENT,
-    digest: bool = flag("--digest", text="Also the SHA-256 of each tensor's bytes."),
+    digest: bool = flag("--digest", text="Show the SHA-256 of each tensor's bytes, too."),
     by_layer: bool = flag("--by-layer", text="Show how spread and norm change with depth."),
     unfold: bool = UNFOLD,
     html: str | None = HTML,

@@ -129,7 +129,7 @@ class Differences(Displayed):
 
     def _changed_table(self, *, unfold: bool) -> Listing:
         rows = folded_rows(self.changed, lambda changed: changed.pair.name, _kind, unfold=unfold)
-        return Listing(_HEADING, list(map(_cells, rows)), right=_RIGHT)
+        return Listing(_HEADING, list(map(_cells, rows)), right=_RIGHT, named=("first",))
 
     def _only_table(self, *, unfold: bool) -> Listing:
         rows = [
@@ -138,7 +138,7 @@ class Differences(Displayed):
             for tensor in tensors
         ]
         cells = [(name, *rest) for name, rest in listing(rows, unfold=unfold)]
-        return Listing(("tensor", "shape", "dtype", "only in"), cells)
+        return Listing(("tensor", "shape", "dtype", "only in"), cells, named=("only in",))
 
     def _roots(self) -> Iterator[str]:
         """How to pair what has the same names below another root."""

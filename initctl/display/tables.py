@@ -25,8 +25,8 @@ class Unwrapped(str):
 
 
 class Listing(NamedTuple):
-    """A heading and rows of cells. Those named in `right` are aligned to the right; those named in `charts` are
-    drawings that only their names explain.
+    """A heading and rows of cells. Those named in `right` are aligned to the right. On a narrow terminal their names
+    are beside them, and beside those in `named`, such as drawings.
 
     Cells are escaped here, so that none can be forgotten; what is escaped already stays as it is.
     """
@@ -34,7 +34,7 @@ class Listing(NamedTuple):
     heading: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Collection[str] = ()
-    charts: Collection[str] = ()
+    named: Collection[str] = ()
 
     def lines(self) -> list[str]:
         """The heading and each row, with aligned columns and no blanks at the end."""
@@ -51,7 +51,7 @@ class Listing(NamedTuple):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines if the terminal is wide enough; else each row's first cell, and below it the others, indented, with
-        the names of those that the heading alone explains: of charts, and of what is aligned to the right.
+        the names of those that the heading alone explains.
         """
         from rich.padding import Padding
         from rich.text import Text
@@ -70,7 +70,7 @@ class Listing(NamedTuple):
     def _named(self, cells: Sequence[str]) -> Iterator[str]:
         """All `cells` of a row but the first, each with the name of its column if the heading alone explains it."""
         for name, cell in zip(self.heading[1:], cells, strict=True):
-            yield f"{name} {cell}" if name in self.right or name in self.charts else cell
+            yield f"{name} {cell}" if cell and (name in self.right or name in self.named) else cell
 
     def cells(self) -> list[Sequence[str]]:
         """The heading and each row, escaped."""

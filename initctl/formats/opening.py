@@ -23,12 +23,15 @@ class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpo
 
 
 @contextmanager
-def refusing(path: str, form: str) -> Iterator[None]:
-    """Raise `InputError` if what is read of the file at `path`, of a format called `form`, is malformed."""
+def refusing(path: str, form: str, fault: str | None = None, hint: str | None = None) -> Iterator[None]:
+    """Raise `InputError` if what is read of the file at `path`, of a format called `form`, is malformed; `fault` says
+    what that means, and `hint` what to do.
+    """
     try:
         yield
     except Malformed as fact:
-        raise InputError(Problem(f"{form}.malformed", f"{shown(path)}: {fact}", fact.hint)) from None
+        message = f"{fault}: {fact}" if fault else str(fact)
+        raise InputError(Problem(f"{form}.malformed", f"{shown(path)}: {message}", fact.hint or hint)) from None
 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:

@@ -6,23 +6,30 @@ import json
 import math
 from codecs import BOM_UTF8
 from collections import Counter
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import shown
 from initctl.formats.opening import Malformed
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def parse_object(data: bytes) -> dict[str, Any]:
+
+def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
     """The object that `data` writes in UTF-8. Raises `Malformed`.
+
+    What is `made` of each object, the inner ones first, is there in its place.
 
     Refused besides broken syntax: a name twice in one object, NaN and infinities, numbers beyond what fits,
     surrogates, nesting beyond what the parser can follow, a byte-order mark, and anything but an object at the top.
     """
     if data.startswith(BOM_UTF8):
         raise Malformed("begins with a byte-order mark")
-    pairs = _without_surrogates if b"\\ud" in data or b"\\uD" in data else _without_duplicates
+    checked = _without_surrogates if b"\\ud" in data or b"\\uD" in data else _without_duplicates
+    pairs = checked if made is None else lambda found: made(checked(found))
     try:
         text = data.decode("utf-8")
+        del data  # a caller that does not hold it either has its memory back
         value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise Malformed(f"not UTF-8 at byte {error.start}") from None

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from initctl.reading import TensorReader, in_numbers, read_array
-from initctl.statistics import measured
+from initctl.dtypes import BY_NAME
+from initctl.layout.pieces import Pieces, grouped
+from initctl.reading import Buffers, TensorReader, in_numbers
+from initctl.tensors import TensorSpec
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from initctl.events import Progress
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.tensors import TensorSpec
 
     OnEvent = Callable[[Progress], None] | None
 
-_AT_ONCE = 1 << 20
-"""Bytes that are read and hashed at a time."""
+_Key = TypeVar("_Key")
+
+_SMALL = 1 << 13
+"""Numbers of a tensor that others share a task with at most."""
 
 
 def tensor_digests(
@@ -32,9 +37,10 @@ def tensor_digests(
     """
     places = {tensor.name: (tensor.dtype, tensor.blocks) for tensor in tensors}
     distinct = {(tensor.dtype, tensor.blocks): in_numbers(tensor) for tensor in tensors}
-    found = measured(checkpoint, list(distinct.values()), digest=True, threads=threads, on_event=on_event)
-    by_place = dict(zip(distinct, (one.digest for one in found), strict=True))
-    return {name: by_place[place] for name, place in places.items()}
+    stored = {place: tensor for place, tensor in distinct.items() if _is_stored(tensor)}
+    found = _hashed(TensorReader(checkpoint), stored, threads, on_event)
+    checkpoint.check_unchanged(checkpoint.files)
+    return {name: found.get(place) for name, place in places.items()}
 
 
 def file_digests(
@@ -44,18 +50,45 @@ def file_digests(
 
     Raises `ConflictError` if one changed, `StorageError` if it cannot be read.
     """
-    found: dict[str, str] = {}
+    byte = BY_NAME["uint8"]
+    whole = {file.name: TensorSpec.contiguous(file.name, byte, (file.size,), file.name, 0) for file in files}
+    return _hashed(TensorReader(checkpoint, files), whole, threads, on_event)
 
-    def add(file: CheckpointFile) -> None:
-        digest = hashlib.sha256()
-        with reader.opened(file.name) as descriptor:
-            for start in range(0, file.size, _AT_ONCE):
+
+def _is_stored(tensor: TensorSpec) -> bool:
+    """Whether its elements are bytes of their own."""
+    return not tensor.unwritable and tensor.dtype.kind != "packed"
+
+
+def _hashed(
+    reader: TensorReader, tensors: Mapping[_Key, TensorSpec], threads: int, on_event: OnEvent
+) -> dict[_Key, str]:
+    """The SHA-256 of each of `tensors`, which `reader` reads, in their order."""
+    keys, numbered = list(tensors), list(tensors.values())
+    found = dict.fromkeys(keys, "")
+    buffers = Buffers()
+
+    def add(numbers: Sequence[int]) -> None:
+        for number in numbers:
+            digest = hashlib.sha256()
+            for part in _parts(numbered[number], reader, buffers):
                 if workers.is_stopping:
                     return
-                digest.update(read_array(descriptor, start, min(start + _AT_ONCE, file.size)).data)
-        found[file.name] = digest.hexdigest()
+                digest.update(part.data)
+            found[keys[number]] = digest.hexdigest()
 
-    with TensorReader(checkpoint, files) as reader, Workers(threads, on_event) as workers:
-        workers.total += sum(file.size for file in files)
-        workers.run(Task(file.size, partial(add, file)) for file in files)
-    return {file.name: found[file.name] for file in files}
+    with reader, Workers(threads, on_event) as workers:
+        workers.total += sum(tensor.nbytes for tensor in numbered)
+        workers.run(
+            Task(sum(numbered[number].nbytes for number in numbers), partial(add, numbers))
+            for numbers, _ in grouped(((number, (tensor,)) for number, tensor in enumerate(numbered)), _SMALL)
+        )
+    return found
+
+
+def _parts(tensor: TensorSpec, reader: TensorReader, buffers: Buffers) -> Iterator[NDArray[Any]]:
+    """The bytes of `tensor` in row-major order, some at a time."""
+    pieces = Pieces.of([tensor])
+    out = buffers.each if tensor.is_in_order else []
+    for piece in range(pieces.number):
+        yield from (reader.read(tensor, *step, *out) for step in pieces.steps(piece))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.audit import read_result
 from initctl.display.json_rows import Rows
 from initctl.errors import Problem, UsageError
-from initctl.manifest.attested import AttestedTensor, sha256
+from initctl.manifest.attested import Attested, AttestedTensor, sha256
 from initctl.manifest.digests import file_digests, tensor_digests
 from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from initctl.version import __version__
@@ -60,7 +60,8 @@ def manifest_of(
             "changes": Rows(lambda: map(_change, changes.changes)),
         },
     }
-    return Manifest(content, result.directory)
+    attested = Attested(digests, tensors, result.format, plan.checkpoint.root, plan.checkpoint.component)
+    return Manifest(lambda: content, attested, result.directory)
 
 
 def plan_digest(plan: Plan) -> str:

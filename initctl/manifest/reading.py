@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.opening import Malformed, read_small, refusing
 from initctl.formats.strict_json import parse_object
+from initctl.manifest.attested import Attested
 from initctl.manifest.statement import LONGEST, PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from initctl.tensors import are_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def read_manifest(path: str) -> Manifest:
     """The manifest in the file at `path`. Raises `InputError`."""
+    document = _document(path, _unless_change)
     with refusing(path, "report"):
-        document = parse_object(read_small(path, LONGEST))
-        if (document.get("_type"), document.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
-            raise Malformed("is not a report of initctl", "write one with initctl apply --report")
         _check(document)
-    return Manifest(document, path=path)
+    return Manifest(partial(_document, path), Attested.by(document), path=path)
+
+
+def _document(path: str, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
+    with refusing(path, "report", "is not a report of initctl", "write one with initctl apply --report"):
+        document = parse_object(read_small(path, LONGEST), made)
+        if (document.get("_type"), document.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
+            raise Malformed("its _type or its predicateType is another")
+    return document
+
+
+def _unless_change(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Changes are most of a manifest, and nothing is compared with them."""
+    return None if "before" in found else found
 
 
 def _check(document: dict[str, Any]) -> None:

@@ -12,13 +12,13 @@ from initctl.commit import check_file_place, write_file
 from initctl.display.json_rows import json_parts, with_lists
 from initctl.errors import ConflictError, Problem, shown
 from initctl.integers import counting
-from initctl.manifest.attested import Attested
 from initctl.threads import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from initctl.events import Event
+    from initctl.manifest.attested import Attested
     from initctl.manifest.checking import ManifestCheck
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -37,25 +37,21 @@ LONGEST = 500_000_000
 @dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
     """What `apply` did, as JSON whose subjects are the files of the result: they are in a `directory`, if it was just
-    made; or it comes from the file at `path`.
+    made; or it comes from the file at `path`. `attested` is what it says of the result.
 
-    Lists in its `content` may be `Rows`, which are made while they are written.
+    `content` gives all of it. Lists in that may be `Rows`, which are made while they are written.
     """
 
-    content: Mapping[str, Any] = field(repr=False)
+    content: Callable[[], Mapping[str, Any]] = field(repr=False)
+    attested: Attested = field(repr=False)
     directory: str | None = None
     path: str | None = None
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it: see `initctl/schemas/report.schema.json` for what is in it."""
-        document: dict[str, Any] = with_lists(self.content)
+        """All of it, read anew if it comes from a file: see `initctl/schemas/report.schema.json` for what is in it."""
+        document: dict[str, Any] = with_lists(self.content())
         return document
-
-    @property
-    def attested(self) -> Attested:
-        """What it says of the result: its files and its tensors."""
-        return Attested.by(self.content)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to the file `path`, in one step. It says nothing of a file that is there.
@@ -65,8 +61,9 @@ class Manifest:
         path = os.fspath(path)
         check_replaceable(path)
         place = os.path.realpath(path)
-        subjects = [one for one in self.content["subject"] if not self._is_at(place, one["name"])]
-        parts = json_parts({**self.content, "subject": subjects})
+        content = self.content()
+        subjects = [one for one in content["subject"] if not self._is_at(place, one["name"])]
+        parts = json_parts({**content, "subject": subjects})
         write_file(path, (part.encode() for part in chain(parts, "\n")))
 
     def _is_at(self, place: str, name: str) -> bool:

@@ -34,11 +34,11 @@ def signed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_document(path: str) -> dict[str, Any]:
     """The document in the file at `path`, as it was saved. Raises `InputError`."""
-    with refusing(path, "plan"):
+    fault, hint = "is not a saved plan", "save one with initctl plan --save"
+    with refusing(path, "plan", fault, hint):
         document = parse_object(read_small(path, LONGEST))
     if document.get("schema") != SCHEMA:
-        fault = f"is not a saved plan: its schema is not {SCHEMA}"
-        malformed(shown(path), fault, "save one with initctl plan --save")
+        malformed(shown(path), f"{fault}: its schema is not {SCHEMA}", hint)
     if document.get(_DIGEST) != signed(document)[_DIGEST]:
         malformed(shown(path), "is not as it was saved: its digest differs", "plan again")
     for key in ("checkpoint", "root", "component", "table", "tensors"):

@@ -52,7 +52,7 @@ class Statistics(Displayed):
         rows = [_layers(names, moments) for names, moments in by_depth(finite)]
         if not rows:
             return ["no two tensors differ by layer numbers only", *self._digests()]
-        table = Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to"), charts=("std", "norm"))
+        table = Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to"), named=("std", "norm"))
         return [table, *self._digests()]
 
     def _digests(self) -> list[str]:

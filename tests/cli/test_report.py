@@ -257,12 +257,17 @@ class TestHostileReports:
         [
             (b"", "line 1"), (b"\xff\xfe", "not UTF-8"), (b"[]", "not an object"), (b"{", "line 1"),
             (b"[" * 200_000, "nested too deeply"), (b'{"a": 1, "a": 2}', "twice"), (b'{"a": NaN}', "NaN"),
-            (b'{"a": ' + b"9" * 5000 + b"}", "digits"), (b"{}", "is not a report of initctl"),
-            (b'{"_type": "https://in-toto.io/Statement/v0.1"}', "is not a report of initctl"),
+            (b'{"a": ' + b"9" * 5000 + b"}", "digits"), (b"{}", "its _type"),
+            (b'{"_type": "https://in-toto.io/Statement/v0.1"}', "its _type"),
         ],
     )  # fmt: skip
     def test_that_are_none(self, applied, call, content, word):
-        self.check(call, content, word)
+        self.check(call, content, "is not a report of initctl: ", word, "; write one with initctl apply --report")
+
+    def test_a_checkpoint_in_the_place_of_the_report_is_named_as_no_report(self, applied, call):
+        done = call("verify", "r.json", "--report", applied)
+        assert done.status == 3
+        assert done.err.startswith(f"initctl: error: {applied}: is not a report of initctl: ")
 
     def test_of_somebody_elses_predicate(self, applied, call):
         self.check(call, json.dumps({"_type": STATEMENT_TYPE, "predicateType": PREDICATE_TYPE + "0"}), "write one with")

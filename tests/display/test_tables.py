@@ -64,7 +64,7 @@ def test_a_narrow_terminal_breaks_lines_between_cells_only():
 
 
 def test_a_narrow_terminal_names_the_charts_that_only_their_names_explain():
-    table = Listing(("tensor", "std", "norm"), [("a" * 30, "▁▂▃", "▃▂▁")], charts=("std", "norm"))
+    table = Listing(("tensor", "std", "norm"), [("a" * 30, "▁▂▃", "▃▂▁")], named=("std", "norm"))
     assert on_terminal([table], 30).splitlines()[1:] == ["  std ▁▂▃  norm ▃▂▁"]
 
 

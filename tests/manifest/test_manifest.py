@@ -215,6 +215,26 @@ def test_a_saved_plan_gives_the_same_manifest(tmp_path: Path):
     assert again.document == one.document
 
 
+def test_what_it_says_of_changes_is_in_its_file_and_not_in_memory(tmp_path: Path):
+    """They are nine tenths of it, and checking needs none of them."""
+    plan = initctl.plan(single(tmp_path / "m.safetensors"), rules=["*.weight=normal"])
+    manifest = reported(tmp_path / "r.json", plan, tmp_path / "out.safetensors")
+    assert manifest.document["predicate"]["changes"]
+    os.remove(tmp_path / "r.json")
+    assert manifest.verify(tmp_path / "out.safetensors")
+    with pytest.raises(initctl.InputError, match=r"r\.json: no such file"):
+        _ = manifest.document
+
+
+def test_it_can_be_written_in_other_lines(tmp_path: Path):
+    plan = initctl.plan(single(tmp_path / "m.safetensors"), rules=["*.weight=normal"])
+    manifest = reported(tmp_path / "r.json", plan, tmp_path / "out.safetensors")
+    (tmp_path / "other.json").write_text(json.dumps(manifest.document, indent=1, sort_keys=True))
+    assert initctl.load_manifest(tmp_path / "other.json").verify(tmp_path / "out.safetensors")
+    initctl.load_manifest(tmp_path / "other.json").save(tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text()) == manifest.document
+
+
 @pytest.mark.parametrize("digest", [False, True])
 def test_changes_of_another_plan_or_without_digests_are_refused(tmp_path: Path, digest: bool):
     path = single(tmp_path / "m.safetensors")

@@ -373,7 +373,7 @@ def test_a_document_that_was_edited_is_refused(tmp_path: Path, change: Callable[
 def test_what_is_no_document_is_refused(tmp_path: Path, text: bytes):
     source, document = small(tmp_path)
     document.write_bytes(text)
-    with pytest.raises(initctl.InputError, match=r"plan\.json"):
+    with pytest.raises(initctl.InputError, match=r"plan\.json: is not a saved plan: .*; save one with initctl plan"):
         initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
 
 
