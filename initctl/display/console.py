@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from initctl.display.blocks import for_stream
@@ -25,6 +26,8 @@ _WHOLE = 2**20
 """Columns that no line of a report has."""
 _MEASURE = 100
 """Columns of a text that is read: longer lines are hard to follow."""
+_UNSEEN = 1.0
+"""Seconds that work may take without being seen to go on."""
 _LANGUAGE = re.compile(r"^```[a-z]+$", re.MULTILINE)
 """What follows the fence of a block of code; its lines are drawn as they are."""
 _CODE = "ansi_light"
@@ -89,10 +92,27 @@ def _safe(line: list[Segment]) -> list[Segment]:
 
 @contextmanager
 def progress_bar(stream: TextIO, doing: str) -> Iterator[Callable[[Progress], None]]:
-    """What draws bytes and rate of `doing`, if `stream` is a terminal that can erase them again."""
+    """What draws bytes, rate and time left of `doing` once that has taken a second, if `stream` is a terminal that can
+    erase them again.
+    """
     if not stream.isatty() or (terminal := console(stream)).is_dumb_terminal:
         yield lambda _: None
         return
+    begun, draw = monotonic(), None
+    with ExitStack() as shown:
+
+        def update(progress: Progress) -> None:
+            nonlocal draw
+            if draw is None and monotonic() - begun >= _UNSEEN:
+                draw = shown.enter_context(_bar(terminal, doing))
+            if draw:
+                draw(progress)
+
+        yield update
+
+
+@contextmanager
+def _bar(terminal: Console, doing: str) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
 
