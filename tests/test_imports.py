@@ -24,7 +24,7 @@ PACKAGE = Path(initctl.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"demo"},
+    {"demo", "installation"},
     {"__init__", "api"},
     {"page", "output_options"},
     {"applied"},

@@ -23,6 +23,7 @@ SUMMARIES = {
     "presets": "List the presets, or print one as a recipe.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",
     "demo": "Initialize a small network, and verify it.",
+    "version": "Show versions, engine, cache and devices.",
     "help": "Explain a topic, or list the topics.",
 }
 """What each command is for: the first line of its own help."""

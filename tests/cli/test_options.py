@@ -42,6 +42,7 @@ RULES = {
         ("initializers", FACE),
         ("presets", FACE),
         ("recipe-schema", {"--help"}),
+        ("version", FACE),
         ("help", {"--help"}),
         ("demo", FACE),
     ],
