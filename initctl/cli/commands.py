@@ -21,6 +21,7 @@ SUMMARIES = {
     "doctor": "Look for faults of initialization.",
     "initializers": "List the initializers, or explain one.",
     "presets": "List the presets, or print one as a recipe.",
+    "recipe-check": "Check a recipe, and whether it fits a checkpoint.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",
     "demo": "Initialize a small network, and verify it.",
     "version": "Show versions, engine, cache and devices.",
