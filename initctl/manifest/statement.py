@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.commit import check_file_place, write_file
 from initctl.display.json_rows import json_parts, with_lists
 from initctl.errors import ConflictError, Problem, shown
-from initctl.integers import counting
-from initctl.threads import processors
+from initctl.threads import thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,7 +91,7 @@ class Manifest:
         """
         from initctl.manifest.checking import checked
 
-        threads = counting("threads", threads) or processors()
+        threads = thread_count(threads)
         return checked(self.attested, os.fspath(checkpoint), self.path, threads=threads, on_event=on_event)
 
 
