@@ -36,9 +36,8 @@ def refusing(path: str, form: str, fault: str | None = None, hint: str | None = 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:
     """A descriptor that reads the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
     status = os.fstat(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from initctl.errors import StorageError
@@ -44,10 +45,6 @@ def _has_cuda() -> bool:
 
     from initctl.stream.engines.device import torch_device
 
-    if not torch.cuda.is_available():
-        return False
-    try:
-        torch_device("cuda")
-    except StorageError:
-        return False
-    return True
+    with suppress(StorageError):
+        return torch.cuda.is_available() and torch_device("cuda").type == "cuda"
+    return False
