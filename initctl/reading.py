@@ -15,9 +15,9 @@ import numpy as np
 from initctl.commit import read_into
 from initctl.dtypes import BY_NAME
 from initctl.errors import ConflictError, StorageError, shown
-from initctl.layout import boxes
 from initctl.layout.order import TileOrder
 from initctl.layout.pieces import AT_ONCE
+from initctl.layout.runs import boxes
 from initctl.stream import RevisingLaw
 from initctl.tensors import TensorSpec
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.layout import Box
+    from initctl.layout.runs import Box
     from initctl.planning import Plan
     from initctl.stream import Source
     from initctl.tensors import Block, TensorPart

@@ -13,7 +13,7 @@ from initctl.audit.comparison import ranges
 from initctl.audit.verification import FileDifference
 from initctl.commit import read_into
 from initctl.filling import FilledFile, targets_by_file
-from initctl.layout import ByteRange, common, joined, overlap, uncovered
+from initctl.layout.ranges import ByteRange, common, joined, overlap, uncovered
 from initctl.reading import equal
 from initctl.workers import Task
 

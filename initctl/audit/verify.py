@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from initctl.audit.verification import Difference, FileDifference
     from initctl.events import Chosen, Progress
     from initctl.formats import Checkpoint
-    from initctl.layout import ByteRange
+    from initctl.layout.ranges import ByteRange
     from initctl.planning import Action, Plan
     from initctl.tensors import TensorSpec
     from initctl.workers import Task

@@ -11,7 +11,7 @@ from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
 from initctl.filling import FilledFile
-from initctl.layout import uncovered
+from initctl.layout.ranges import uncovered
 from initctl.reading import TensorReader
 
 if TYPE_CHECKING:

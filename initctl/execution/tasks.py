@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from initctl.commit import copy_range, start_writeback, write_all, write_over_zeros
 from initctl.filling import packed, range_of
-from initctl.layout import ByteRange, runs, tiles
 from initctl.layout.order import TileOrder
+from initctl.layout.ranges import ByteRange
+from initctl.layout.runs import runs, tiles
 from initctl.reading import read_array, read_tile
 from initctl.tensors import row_major
 from initctl.workers import Task

@@ -16,7 +16,7 @@ from initctl.events import Committed
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling import Computer, choose_engines, targets_by_file
 from initctl.grouping import grouped
-from initctl.layout import joined, total, uncovered
+from initctl.layout.ranges import joined, total, uncovered
 from initctl.reading import TensorReader
 from initctl.workers import Task
 

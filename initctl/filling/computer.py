@@ -10,7 +10,7 @@ import numpy as np
 
 from initctl.errors import FitError, Problem, shown
 from initctl.filling.targets import ElementRun, needs_preparing, packed, range_of
-from initctl.layout import runs
+from initctl.layout.runs import runs
 from initctl.stream import Overflow, WholeLaw
 from initctl.stream.engines import LawRun, Unusable
 from initctl.stream.key import stream_key

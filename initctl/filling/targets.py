@@ -7,7 +7,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.layout import ByteRange, covered, overlap, uncovered
+from initctl.layout.ranges import ByteRange, covered, overlap, uncovered
 from initctl.stream import RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
