@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
+from initctl.formats.checkpoint import STALE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +30,6 @@ class StaleDecision(NamedTuple):
 
     def replacing(self, warnings: Sequence[Problem]) -> tuple[Problem, ...]:
         """A plan's `warnings` with these: the decision on stale files is made by now."""
-        if not warnings:
-            return self.warnings
-        from initctl.formats.directories.companions import STALE
-
         return (*(problem for problem in warnings if problem.code != STALE), *self.warnings)
 
 
@@ -60,8 +57,6 @@ def decide_stale(
 
 
 def _undecided(checkpoint: Checkpoint, *, in_place: bool) -> InputError:
-    from initctl.formats.directories.companions import STALE
-
     names = listed([shown(name) for name in checkpoint.stale], at_most=5)
     fault = f"also holds {names}: the same model in another file, which would keep the old values"
     drop = "removes such files" if in_place else "leaves such files out"

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 
+STALE = "directory.stale"
+"""The code of the warning about stale files, which an answer to it makes needless."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Checkpoint(Displayed, Location):
     """What is at a location.
