@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from isal import isal_zlib
 
-from initctl.commit import read_into, write_all
+from initctl.commit.copying import read_into, write_all
 from initctl.errors import InputError, Problem, shown
 from initctl.workers import Task
 

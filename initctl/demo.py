@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import initctl
-from initctl.commit import storage_errors
+from initctl.commit.failure import storage_errors
 from initctl.display.tables import Displayed, Listing
 from initctl.errors import ConflictError, Problem, shown
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from initctl.commit import read_into
+from initctl.commit.copying import read_into
 from initctl.dtypes import BY_NAME
 from initctl.errors import ConflictError, StorageError, shown
 from initctl.layout.order import TileOrder

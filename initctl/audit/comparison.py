@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initctl.audit.verification import Difference
-from initctl.commit import read_into
-from initctl.filling import packed, range_of
+from initctl.commit.copying import read_into
+from initctl.filling.targets import packed, range_of
 from initctl.reading import equal
 from initctl.workers import Task
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from initctl.filling import Computer, ElementRun, TargetBlock
+    from initctl.filling.computer import Computer
+    from initctl.filling.targets import ElementRun, TargetBlock
     from initctl.reading import TensorReader
     from initctl.tensors import TensorPart, TensorSpec
 

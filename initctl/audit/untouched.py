@@ -11,8 +11,8 @@ import numpy as np
 
 from initctl.audit.comparison import ranges
 from initctl.audit.verification import FileDifference
-from initctl.commit import read_into
-from initctl.filling import FilledFile, targets_by_file
+from initctl.commit.copying import read_into
+from initctl.filling.targets import FilledFile, targets_by_file
 from initctl.layout.ranges import ByteRange, common, joined, overlap, uncovered
 from initctl.reading import equal
 from initctl.workers import Task

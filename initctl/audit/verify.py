@@ -15,7 +15,10 @@ from initctl.audit.layout import by_name, by_place, faults, is_laid_out_alike, m
 from initctl.audit.untouched import Untouched, within
 from initctl.audit.verification import Verification
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, in_turn
+from initctl.filling.computer import Computer
+from initctl.filling.engines import choose_engines
+from initctl.filling.memory import check_memory
+from initctl.filling.targets import TargetBlock, in_turn
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, in_numbers, olds
 from initctl.stream import RevisingLaw

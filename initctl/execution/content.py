@@ -11,7 +11,7 @@ from initctl.layout.ranges import total
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from initctl.filling import FilledFile, TargetBlock
+    from initctl.filling.targets import FilledFile, TargetBlock
     from initctl.formats import CheckpointFile, Checksum
     from initctl.layout.ranges import ByteRange
     from initctl.tensors import TensorPart

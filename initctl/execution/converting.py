@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, shown
 from initctl.execution.content import Content, Draft
-from initctl.filling import FilledFile, TargetBlock
+from initctl.filling.targets import FilledFile, TargetBlock
 from initctl.formats.directories import shards
 from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements

@@ -7,7 +7,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.commit import check_parent, is_open_stream, tree
+from initctl.commit.places import check_parent, is_open_stream
+from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.commit import storage_errors
+from initctl.commit.failure import storage_errors
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -20,7 +20,7 @@ from initctl.execution.destination import (
 from initctl.execution.output_format import names_directory
 from initctl.execution.rewriting import fill_in_place, rewritten
 from initctl.execution.writer import Writer
-from initctl.filling import check_memory
+from initctl.filling.memory import check_memory
 from initctl.reading import olds
 from initctl.threads import processors
 from initctl.workers import Workers

@@ -8,8 +8,8 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from initctl.commit import copy_range, start_writeback, write_all, write_over_zeros
-from initctl.filling import packed, range_of
+from initctl.commit.copying import copy_range, start_writeback, write_all, write_over_zeros
+from initctl.filling.targets import packed, range_of
 from initctl.layout.order import TileOrder
 from initctl.layout.ranges import ByteRange
 from initctl.layout.runs import runs, tiles
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from initctl.checksums import Sums
-    from initctl.filling import Computer, ElementRun, TargetBlock
+    from initctl.filling.computer import Computer
+    from initctl.filling.targets import ElementRun, TargetBlock
     from initctl.tensors import Block, Shape, TensorSpec
 
 COPIED_AT_ONCE = 16 << 20

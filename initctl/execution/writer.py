@@ -11,10 +11,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from initctl.checksums import Sums, check_task, refuse, renew
-from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_errors, write_all
+from initctl.commit.copying import write_all
+from initctl.commit.failure import storage_errors
+from initctl.commit.reserving import reserve, share
+from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.events import Committed
 from initctl.execution.tasks import fill_tasks, strided_tasks
-from initctl.filling import Computer, choose_engines, targets_by_file
+from initctl.filling.computer import Computer
+from initctl.filling.engines import choose_engines
+from initctl.filling.targets import targets_by_file
 from initctl.grouping import grouped
 from initctl.layout.ranges import joined, total, uncovered
 from initctl.reading import TensorReader
@@ -24,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from initctl.commit import NewFile
+    from initctl.commit.staging import NewFile
     from initctl.events import Event
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
-    from initctl.filling import TargetBlock
+    from initctl.filling.targets import TargetBlock
     from initctl.formats import Checksum
     from initctl.formats.writing.formats import Part
     from initctl.planning import Plan

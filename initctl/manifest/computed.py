@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initctl.filling import ElementRun, TargetBlock
+from initctl.filling.targets import ElementRun, TargetBlock
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from initctl.filling import Computer
+    from initctl.filling.computer import Computer
     from initctl.planning import Action
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.filling import Computer, check_memory, choose_engines, in_turn
+from initctl.filling.computer import Computer
+from initctl.filling.engines import choose_engines
+from initctl.filling.memory import check_memory
+from initctl.filling.targets import in_turn
 from initctl.manifest.changes import Change, Changes
 from initctl.manifest.computed import ComputedFiles
 from initctl.reading import TensorReader, olds

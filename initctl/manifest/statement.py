@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from initctl.commit import check_file_place, write_file
+from initctl.commit.places import check_file_place
+from initctl.commit.staging import write_file
 from initctl.display.json_rows import json_parts, with_lists
 from initctl.errors import ConflictError, Problem, shown
 from initctl.threads import thread_count

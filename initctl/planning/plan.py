@@ -110,7 +110,7 @@ class Plan(Displayed):
         otherwise it raises `ConflictError`. Raises `StorageError`, `UncertainError`, and `UsageError` if a file of the
         checkpoint is there.
         """
-        from initctl.commit import write_file
+        from initctl.commit.staging import write_file
 
         path = os.fspath(path)
         tables = (self.checkpoint, *other_checkpoints(self.actions).values())
