@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.tables import Displayed, count
+from initctl.display.tables import Displayed, Report, count
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.safetensors import SAFETENSORS
@@ -15,7 +15,6 @@ from initctl.threads import thread_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from initctl.display.tables import Report
     from initctl.events import Event
     from initctl.formats import Checkpoint
     from initctl.manifest import Changes, Manifest

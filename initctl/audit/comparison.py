@@ -12,8 +12,8 @@ import numpy as np
 
 from initctl.audit.verification import Difference
 from initctl.commit.copying import read_into
-from initctl.filling.targets import packed, range_of
-from initctl.reading import equal
+from initctl.filling.targets import ElementRun, TargetBlock, packed, range_of
+from initctl.reading import TensorReader, equal
 from initctl.workers import Task
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.filling.computer import Computer
-    from initctl.filling.targets import ElementRun, TargetBlock
-    from initctl.reading import TensorReader
     from initctl.tensors import TensorPart, TensorSpec
 
     Bytes = NDArray[np.uint8]

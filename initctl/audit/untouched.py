@@ -14,7 +14,7 @@ from initctl.audit.verification import FileDifference
 from initctl.commit.copying import read_into
 from initctl.filling.targets import FilledFile, targets_by_file
 from initctl.layout.ranges import ByteRange, common, joined, overlap, uncovered
-from initctl.reading import equal
+from initctl.reading import TensorReader, equal
 from initctl.workers import Task
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from initctl.formats import CheckpointFile
     from initctl.planning import Action
-    from initctl.reading import TensorReader
     from initctl.tensors import Block, TensorSpec
 
 _COMPARED_AT_ONCE = 16 << 20

@@ -13,7 +13,7 @@ from initctl.audit.comparison import Comparison, Expected, Place
 from initctl.audit.damage import Damage
 from initctl.audit.layout import by_name, by_place, faults, is_laid_out_alike, may_be_converted, metadata_faults
 from initctl.audit.untouched import Untouched, within
-from initctl.audit.verification import Verification
+from initctl.audit.verification import Difference, FileDifference, Verification
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
@@ -22,19 +22,16 @@ from initctl.filling.targets import TargetBlock, in_turn
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, in_numbers, olds
 from initctl.stream import RevisingLaw
-from initctl.tensors import TensorPart
-from initctl.workers import Workers
+from initctl.tensors import TensorPart, TensorSpec
+from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
-    from initctl.audit.verification import Difference, FileDifference
     from initctl.events import Chosen, Progress
     from initctl.formats import Checkpoint
     from initctl.layout.ranges import ByteRange
     from initctl.planning import Action, Plan
-    from initctl.tensors import TensorSpec
-    from initctl.workers import Task
 
 
 def verify_plan(

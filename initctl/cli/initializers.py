@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.cli.options import NAME, grouped
 from initctl.cli.output import Output
-from initctl.display.tables import Listing
-from initctl.initializers import REGISTRY
+from initctl.display.tables import Listing, Report
+from initctl.initializers import REGISTRY, Initializer, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from initctl.display.tables import Report
-    from initctl.initializers import Initializer, Parameter
 
 COMMAND = "initializers"
 _FACTS = ("name", "aliases", "summary", "formula", "source", "example")

@@ -13,16 +13,14 @@ from initctl.cli.options import flag, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say
 from initctl.display.console import progress_bar, rendered
-from initctl.display.tables import count
+from initctl.display.tables import Report, count
 from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, shown
-from initctl.events import Chosen, Committed, Progress
+from initctl.events import Chosen, Committed, Event, Progress
 from initctl.integers import counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from initctl.display.tables import Report
-    from initctl.events import Event
     from initctl.page.content import Page
     from initctl.planning import Plan
 

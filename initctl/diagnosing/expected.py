@@ -13,16 +13,14 @@ from initctl.planning import bind
 from initctl.planning.deciding import decide
 from initctl.recipes.reading import read_preset
 from initctl.rules import parse_call
-from initctl.stream import Constant, Fused, Normal, TruncNormal, Uniform
-from initctl.tensors import TensorSpec
+from initctl.stream import AnyLaw, Constant, Fused, Normal, TruncNormal, Uniform
+from initctl.tensors import Shape, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from initctl.dtypes import DType
     from initctl.planning.surroundings import Surroundings
-    from initctl.stream import AnyLaw
-    from initctl.tensors import Shape
 
 _TORCH = "torch-default"
 _CUTS_NOTHING = 1e-6

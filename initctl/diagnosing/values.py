@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.examination import ABSURD
+from initctl.diagnosing.examination import ABSURD, Examination, Examined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from initctl.diagnosing.examination import Examination, Examined
 
 _FLOAT16 = 65504
 _HALF = 0.5

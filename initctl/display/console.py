@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from initctl.display.blocks import for_stream
-from initctl.display.tables import Unwrapped, lines, paragraph
+from initctl.display.tables import Report, Unwrapped, lines, paragraph
 from initctl.escaping import as_line
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.segment import Segment
 
-    from initctl.display.tables import Report
     from initctl.events import Progress
 
 

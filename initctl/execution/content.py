@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.execution.tasks import copy_tasks, gather_tasks
 from initctl.formats.writing.formats import Layout
-from initctl.layout.ranges import total
+from initctl.layout.ranges import ByteRange, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from initctl.filling.targets import FilledFile, TargetBlock
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.layout.ranges import ByteRange
     from initctl.tensors import TensorPart
     from initctl.workers import Task
 

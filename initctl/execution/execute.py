@@ -17,7 +17,7 @@ from initctl.execution.destination import (
     destination,
     real_path,
 )
-from initctl.execution.output_format import names_directory
+from initctl.execution.output_format import Conversion, names_directory
 from initctl.execution.rewriting import fill_in_place, rewritten
 from initctl.execution.writer import Writer
 from initctl.filling.memory import check_memory
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from initctl.events import Event
-    from initctl.execution.output_format import Conversion
     from initctl.formats import CheckpointFile
     from initctl.planning import Plan
 

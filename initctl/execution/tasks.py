@@ -9,12 +9,12 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from initctl.commit.copying import copy_range, start_writeback, write_all, write_over_zeros
-from initctl.filling.targets import packed, range_of
+from initctl.filling.targets import ElementRun, TargetBlock, packed, range_of
 from initctl.layout.order import TileOrder
 from initctl.layout.ranges import ByteRange
 from initctl.layout.runs import runs, tiles
 from initctl.reading import read_array, read_tile
-from initctl.tensors import row_major
+from initctl.tensors import Block, Shape, TensorSpec, row_major
 from initctl.workers import Task
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from initctl.checksums import Sums
     from initctl.filling.computer import Computer
-    from initctl.filling.targets import ElementRun, TargetBlock
-    from initctl.tensors import Block, Shape, TensorSpec
 
 COPIED_AT_ONCE = 16 << 20
 """Bytes of a kept range that make one task."""

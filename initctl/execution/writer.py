@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
@@ -14,32 +14,27 @@ from initctl.checksums import Sums, check_task, refuse, renew
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.reserving import reserve, share
-from initctl.commit.staging import StagedDirectory, StagedFile
-from initctl.events import Committed
+from initctl.commit.staging import NewFile, StagedDirectory, StagedFile
+from initctl.events import Committed, Event
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
-from initctl.filling.targets import targets_by_file
+from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
 from initctl.layout.ranges import joined, total, uncovered
 from initctl.reading import TensorReader
-from initctl.workers import Task
+from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
 
-    from initctl.commit.staging import NewFile
-    from initctl.events import Event
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
-    from initctl.filling.targets import TargetBlock
     from initctl.formats import Checksum
     from initctl.formats.writing.formats import Part
     from initctl.planning import Plan
     from initctl.stream import Old
     from initctl.tensors import TensorPart
-    from initctl.workers import Workers
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""

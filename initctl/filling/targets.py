@@ -8,14 +8,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.layout.ranges import ByteRange, covered, overlap, uncovered
-from initctl.stream import RevisingLaw, WholeLaw
+from initctl.stream import AnyLaw, RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Action
-    from initctl.stream import AnyLaw
     from initctl.stream.engines import LawRun
     from initctl.tensors import Block
 

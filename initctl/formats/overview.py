@@ -10,7 +10,7 @@ from initctl.display.folding import listing
 from initctl.display.tables import Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.grouping import grouped
-from initctl.tensors import TensorSpec
+from initctl.tensors import Shape, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from initctl.dtypes import DType
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
-    from initctl.tensors import Shape
 
 _HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")
 

@@ -18,12 +18,11 @@ from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import Entry, FileTable
-from initctl.tensors import Block, TensorSpec, row_major
+from initctl.tensors import Block, Shape, TensorSpec, row_major
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.tensors import Shape
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000

@@ -6,12 +6,10 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.tensors import row_major
+from initctl.tensors import Block, Shape, row_major
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from initctl.tensors import Block, Shape
 
 
 class Run(NamedTuple):

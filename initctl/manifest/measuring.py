@@ -12,7 +12,7 @@ from initctl.filling.targets import in_turn
 from initctl.manifest.changes import Change, Changes
 from initctl.manifest.computed import ComputedFiles
 from initctl.reading import TensorReader, olds
-from initctl.statistics.measuring import Measuring, measuring_engine
+from initctl.statistics.measuring import ElementSource, Measuring, measuring_engine
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from initctl.events import Chosen, Progress
     from initctl.planning import Action, Plan
     from initctl.statistics import TensorStatistics
-    from initctl.statistics.measuring import ElementSource
     from initctl.stream.engines import Engine
     from initctl.tensors import TensorSpec
 

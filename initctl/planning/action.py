@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.stream.devices import CPU
-from initctl.tensors import TensorPart
+from initctl.tensors import RowRange, TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.rules import Rule
     from initctl.stream import AnyLaw, Source
-    from initctl.tensors import RowRange, TensorSpec
 
 RESET = "--reset-optimizer"
 """The source of a rule that sets back what an optimizer remembers."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.initializers import Unfit
 from initctl.planning.action import Action, Kept
-from initctl.planning.bound_rule import bind
+from initctl.planning.bound_rule import BoundRule, bind
 from initctl.planning.claims import Claim, Coverage, holds, may_touch, rows_of
 from initctl.planning.fits import Unfits, action_of
 from initctl.planning.likeness import Likeness
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from initctl.errors import Problem
-    from initctl.planning.bound_rule import BoundRule
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
     from initctl.tensors import RowRange, TensorSpec

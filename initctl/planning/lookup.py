@@ -10,7 +10,7 @@ from initctl.errors import shown
 from initctl.formats.config import dotted
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
-from initctl.rules import Circular, Undefined, needed
+from initctl.rules import Circular, Rule, Undefined, Value, needed
 from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import nearest
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from initctl.planning.surroundings import Surroundings
-    from initctl.rules import Rule, Value
     from initctl.tensors import TensorSpec
 
 SIBLING = "sibling."

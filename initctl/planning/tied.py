@@ -7,12 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats import read_config
+from initctl.formats import Checkpoint, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from initctl.formats import Checkpoint
 
 OUTPUTS = (
     "lm_head.weight",  # most decoders

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from initctl.errors import Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
-from initctl.recipes.positions import DocumentText, fault_position
+from initctl.recipes.positions import DocumentText, Path, fault_position
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
@@ -36,7 +36,6 @@ from initctl.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from initctl.recipes.positions import Path
     from initctl.rules import Expression, Selector, Value
 
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")

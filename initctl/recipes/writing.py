@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.escaping import is_visible
-from initctl.rules import Circular, Expression, needed
+from initctl.rules import Circular, Expression, Rule, Value, needed
 from initctl.rules.expressions.parser import LONGEST_EXPRESSION
 from initctl.rules.expressions.terms import CONFIG
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from initctl.initializers import BoundCall
-    from initctl.rules import Rule, Value
 
     ConfigValue = Callable[[Rule, str], Value | None]
     """What `config.json` says, or is taken to say by a rule, of a dotted key."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from initctl.stream.protocols import FromOld, Overflow
+from initctl.stream.protocols import FromOld, Law, Old, Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
-    from initctl.stream.protocols import Law, Old
 
 OVERFLOW = "it would make infinite values or NaN out of finite old values"
 

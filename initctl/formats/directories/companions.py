@@ -6,17 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats.checkpoint import STALE
+from initctl.formats.checkpoint import STALE, Checkpoint
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.nested import folders_with_weights
-from initctl.formats.directories.weight_names import FOLDERS, is_another_copy, twins, weight_name
+from initctl.formats.directories.weight_names import FOLDERS, WeightName, is_another_copy, twins, weight_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.directories.location import Location
-    from initctl.formats.directories.weight_names import WeightName
 
 _OTHER_WEIGHTS = "directory.other_weights"
 _WEIGHTS_BELOW = "directory.weights_below"

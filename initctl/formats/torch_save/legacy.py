@@ -13,13 +13,12 @@ from initctl.errors import shown
 from initctl.formats.opening import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, read_pickle
+from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, Pickle, read_pickle
 from initctl.formats.torch_save.tensors import storage_of, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from initctl.formats.torch_save.pickle import Pickle
     from initctl.formats.torch_save.standins import StorageRef
 
 MAGIC = 0x1950A86A20F9469CFC6C

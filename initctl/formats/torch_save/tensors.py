@@ -15,12 +15,11 @@ from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
 from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import DICT, Global, Made, MadeTensor, StorageRef, leading
-from initctl.tensors import LARGEST_SIZE, Block, TensorSpec, row_major
+from initctl.tensors import LARGEST_SIZE, Block, Shape, TensorSpec, row_major
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from initctl.tensors import Shape
 
 _MOST_DIMS = 64
 """torch and NumPy know no more."""

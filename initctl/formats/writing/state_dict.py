@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.formats.torch_save.tensors import STORAGE_NAMES
-from initctl.tensors import row_major
+from initctl.tensors import Shape, TensorSpec, row_major
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from initctl.tensors import Shape, TensorSpec
 
 _AT_ONCE = 1000
 """Items of a dict that one instruction sets."""

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt
 from initctl.rules.expressions.parser import parse_tree
-from initctl.rules.expressions.terms import identifiers
+from initctl.rules.expressions.terms import Tree, Value, ValueOf, identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
-
-    from initctl.rules.expressions.terms import Tree, Value, ValueOf
 
 
 class Expression(NamedTuple):

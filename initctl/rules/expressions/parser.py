@@ -10,7 +10,7 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from initctl.errors import Problem, RuleError, shown
+from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.expressions.terms import (
     CONSTANTS,
     FUNCTIONS,
@@ -28,7 +28,6 @@ from initctl.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from initctl.errors import Excerpt
     from initctl.rules.expressions.terms import Tree
 
 _Parsed = TypeVar("_Parsed")

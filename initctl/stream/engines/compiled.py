@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initctl.dtypes import BY_NAME
+from initctl.dtypes import BY_NAME, DType
 from initctl.stream.draws import Draws
 from initctl.stream.engines.abi import DISTANCE, DTYPE, GIVEN, MOMENTS, NORMAL, SCRATCH, UNDRAWN, WORDS
 from initctl.stream.engines.batch import Batch, Form, dtype_fields
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from initctl.dtypes import DType
     from initctl.stream.engines.object_code import Kernels
 
     Floats = NDArray[np.float32]

@@ -19,7 +19,7 @@ from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.stream import elementary
 from initctl.stream.draws import Draws
 from initctl.stream.elementary import rebuilt
-from initctl.stream.engines.engine import Engine
+from initctl.stream.engines.engine import Engine, LawRun
 from initctl.stream.engines.selfcheck import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, lanes
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from initctl.stream.engines.engine import LawRun
     from initctl.stream.key import Key
 
     Bytes = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from initctl.stream.draws import Draws
-from initctl.stream.engines.engine import Engine, encode
+from initctl.stream.engines.engine import Engine, LawRun, encode
 from initctl.stream.key import Key
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, words_of
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from initctl.stream.engines.engine import LawRun
 
     Bytes = NDArray[np.uint8]
 
