@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from initctl.planning.overview import overview
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from initctl.events import Event
     from initctl.formats import Checkpoint
     from initctl.manifest import Changes, Manifest

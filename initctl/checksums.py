@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from isal import isal_zlib
@@ -11,7 +12,6 @@ from initctl.errors import InputError, Problem, shown
 from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from initctl.formats import Checksum

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from itertools import combinations
@@ -19,8 +20,6 @@ from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from initctl.recipes.reading import Recipe
 
     Path = str | os.PathLike[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,6 @@ from initctl.checksums import check_task
 from initctl.layout.ranges import ByteRange, joined, overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from initctl.audit.comparison import Place
     from initctl.formats import Checkpoint, Checksum
     from initctl.reading import TensorReader

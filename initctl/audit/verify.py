@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -26,8 +27,6 @@ from initctl.tensors import TensorPart, TensorSpec
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
-
     from initctl.events import Chosen, Progress
     from initctl.formats import Checkpoint
     from initctl.layout.ranges import ByteRange

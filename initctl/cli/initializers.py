@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from initctl.cli.options import NAME, grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing, Report
 from initctl.initializers import REGISTRY, Initializer, Parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 COMMAND = "initializers"
 _FACTS = ("name", "aliases", "summary", "formula", "source", "example")

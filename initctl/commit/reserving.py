@@ -7,14 +7,12 @@ import errno
 import fcntl
 import os
 import struct
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from initctl.errors import Problem, StorageError, shown
 from initctl.layout.ranges import ByteRange
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _FICLONERANGE = 0x4020940D
 """Linux's request for two files to share blocks: the source, and where it begins, its length, where it goes."""

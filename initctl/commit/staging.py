@@ -18,6 +18,7 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from hashlib import blake2b
@@ -31,7 +32,6 @@ from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
     from types import TracebackType
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"

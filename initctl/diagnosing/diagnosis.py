@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,6 @@ from initctl.errors import shown
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.diagnosing.training import Reading
     from initctl.formats import Checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -13,8 +14,6 @@ from initctl.reading import TensorReader
 from initctl.statistics import TensorStatistics, measured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from initctl.diagnosing.expected import LawNumbers
     from initctl.planning.surroundings import Surroundings
     from initctl.stream.engines import Moments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Check, Finding
@@ -15,8 +16,6 @@ from initctl.statistics import TensorStatistics, measured
 from initctl.suggesting import Suggestion, suggestions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from initctl.events import Progress
     from initctl.formats import Checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from math import erf, exp, inf, pi, sqrt
@@ -17,8 +18,6 @@ from initctl.stream import AnyLaw, Constant, Fused, Normal, TruncNormal, Uniform
 from initctl.tensors import Shape, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.dtypes import DType
     from initctl.planning.surroundings import Surroundings
 

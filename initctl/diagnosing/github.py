@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.diagnosis import Diagnosis, folded
 from initctl.escaping import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from initctl.diagnosing.check import Severity
 
 _COMMANDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}

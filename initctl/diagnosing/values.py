@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from initctl.diagnosing.check import Check, Fault
 from initctl.diagnosing.examination import ABSURD, Examination, Examined
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 _FLOAT16 = 65504
 _HALF = 0.5

@@ -6,6 +6,7 @@ that were equal before it are read once more, for the norms of the whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -17,8 +18,6 @@ from initctl.stream.engines import Distance, Engine, Work, choose
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 

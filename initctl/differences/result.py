@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
@@ -16,8 +17,6 @@ from initctl.errors import shown
 from initctl.tensors import TensorPart, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.differences.metadata import ChangedText
     from initctl.formats import Checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.execution.tasks import copy_tasks, gather_tasks
@@ -9,8 +10,6 @@ from initctl.formats.writing.formats import Layout
 from initctl.layout.ranges import ByteRange, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from initctl.filling.targets import FilledFile, TargetBlock
     from initctl.formats import CheckpointFile, Checksum
     from initctl.tensors import TensorPart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, shown
@@ -16,8 +17,6 @@ from initctl.formats.writing.formats import Format, Layout
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Action, Plan

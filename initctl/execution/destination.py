@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,8 +15,6 @@ from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from initctl.planning import Plan
 
 _READ_AND_WRITE = 0o666

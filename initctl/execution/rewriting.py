@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,6 @@ from initctl.layout.ranges import uncovered
 from initctl.reading import TensorReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from initctl.execution.writer import Writer
     from initctl.formats import Checkpoint, CheckpointFile
 

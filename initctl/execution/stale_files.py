@@ -6,14 +6,13 @@ Without a decision nothing is written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
 from initctl.formats.checkpoint import STALE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint
 

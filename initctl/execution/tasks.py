@@ -4,6 +4,7 @@ that strided blocks come after the kept ranges that are between their elements.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from initctl.tensors import Block, Shape, TensorSpec, row_major
 from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from initctl.checksums import Sums
     from initctl.filling.computer import Computer
 

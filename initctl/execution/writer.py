@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property, partial
 from heapq import merge
@@ -26,8 +27,6 @@ from initctl.reading import TensorReader
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
     from initctl.formats import Checksum

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import local
 from typing import TYPE_CHECKING, cast
@@ -18,8 +19,6 @@ from initctl.stream.torch_generator import NotDrawn, TorchGenerator
 from initctl.tensors import TensorPart, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from initctl.planning import Action

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from initctl.events import Chosen
@@ -12,8 +13,6 @@ from initctl.stream.devices import CPU
 from initctl.stream.engines import Engine, Work, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from initctl.planning import Action
 
 _RANDOM = (Uniform, Normal, TruncNormal)

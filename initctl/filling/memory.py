@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, StorageError, shown
@@ -12,8 +13,6 @@ from initctl.stream import WholeLaw
 from initctl.stream.devices import CPU
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.planning import Action
 
 _MEMINFO = "/proc/meminfo"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,8 +14,6 @@ from initctl.formats.optimizers import Optimizer, optimizers
 from initctl.formats.optimizers.masters import Copies, masters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.table import FileTable
     from initctl.tensors import TensorSpec

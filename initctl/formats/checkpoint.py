@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,6 @@ from initctl.formats.opening import open_regular
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, shown
 from initctl.suggestions import did_you_mean_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpoint turns into an error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from initctl.grouping import grouped
 from initctl.tensors import Shape, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from initctl.dtypes import DType
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies

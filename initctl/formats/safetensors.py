@@ -7,8 +7,9 @@ the library lets pass and two readers could understand differently. Offsets come
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
@@ -19,10 +20,6 @@ from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import Entry, FileTable
 from initctl.tensors import Block, Shape, TensorSpec, row_major
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000

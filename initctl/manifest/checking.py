@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,6 @@ from initctl.errors import UsageError, shown
 from initctl.manifest.digests import file_digests, tensor_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from initctl.events import Progress
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.manifest.attested import Attested, AttestedTensor

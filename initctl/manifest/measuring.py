@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,8 +17,6 @@ from initctl.statistics.measuring import ElementSource, Measuring, measuring_eng
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from initctl.events import Chosen, Progress
     from initctl.planning import Action, Plan
     from initctl.statistics import TensorStatistics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -15,8 +16,6 @@ from initctl.errors import ConflictError, Problem, shown
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from initctl.events import Event
     from initctl.manifest.attested import Attested
     from initctl.manifest.checking import ManifestCheck

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import SEVERITIES, Check, Finding
@@ -13,8 +14,6 @@ from initctl.page.content import Column, Fact, Item, ItemList, Page, Section, Sh
 from initctl.page.problems import warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.diagnosing import Diagnosis
 
 _COLUMNS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.display.tables import Report, size_text
@@ -15,8 +16,6 @@ from initctl.tensors import TensorPart, Totals
 from initctl.threads import processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from initctl.differences import Differences
     from initctl.events import Progress
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.applied import Applied, written_text
@@ -20,8 +21,6 @@ from initctl.stream.engines import Moments
 from initctl.tensors import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.manifest import Change, Changes
     from initctl.planning import Plan
     from initctl.rules import Rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.display.tables import shape_text, size_text
@@ -13,8 +14,6 @@ from initctl.page.problems import warnings
 from initctl.statistics.result import besides, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.statistics import Statistics, TensorStatistics
 
 _COLUMNS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,8 +10,6 @@ from initctl.stream.devices import CPU
 from initctl.tensors import RowRange, TensorPart, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.formats import Checkpoint
     from initctl.rules import Rule
     from initctl.stream import AnyLaw, Source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,6 @@ from initctl.stream.devices import CPU, cuda_wins
 from initctl.threads import processors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.planning.action import Action
 
 AUTO = "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.initializers import Unfit
@@ -13,8 +14,6 @@ from initctl.planning.likeness import Likeness
 from initctl.planning.lookup import SIBLING, Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
-
     from initctl.errors import Problem
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule

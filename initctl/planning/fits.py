@@ -4,6 +4,7 @@ otherwise a problem shared by all tensors that fail for the same reason.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,6 @@ from initctl.stream import AnyLaw, Constant, Deterministic, Fused, RevisingLaw, 
 from initctl.tensors import RowRange, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from initctl.initializers.revising import CopiedTensor
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule

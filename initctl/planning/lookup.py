@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,6 @@ from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from initctl.planning.surroundings import Surroundings
     from initctl.tensors import TensorSpec
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,6 @@ from initctl.rules import Call, Glob, Origin, Rule, Selector, parse_rule, quoted
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from initctl.initializers.parameters import Argument
     from initctl.tensors import TensorSpec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,6 @@ from initctl.rules import Glob, highest_numbers
 from initctl.rules.elements import NO_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from initctl.rules.regex import Regex
     from initctl.tensors import TensorSpec
 

@@ -22,6 +22,7 @@ A table `[preset]` says what a preset is for, and changes nothing.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -34,8 +35,6 @@ from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from initctl.rules import Expression, Selector, Value
 
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from math import isfinite
@@ -20,8 +21,6 @@ from initctl.rules.expressions.parser import LONGEST_EXPRESSION
 from initctl.rules.expressions.terms import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from initctl.initializers import BoundCall
 
     ConfigValue = Callable[[Rule, str], Value | None]

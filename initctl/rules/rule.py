@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,8 +13,6 @@ from initctl.rules.expressions.expression import Expression, parse_condition
 from initctl.rules.selector import Selector, parse_selector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.rules.expressions.terms import Value
 
 

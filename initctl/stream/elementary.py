@@ -13,14 +13,13 @@ AS 241, PPND7 (M. J. Wichura, Applied Statistics 37, 1988).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     Floats = Any
     """float32 numbers."""
     Doubles = Any

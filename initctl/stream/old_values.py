@@ -5,14 +5,13 @@ What is only kept or moved stays as it is, to the bit. Arithmetic is in float32,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from initctl.stream.protocols import FromOld, Law, Old, Overflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import FitError, Problem, UsageError, shown
@@ -14,8 +15,6 @@ from initctl.planning.surroundings import Surroundings
 from initctl.recipes.presets import find_preset, preset_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from initctl.formats import Checkpoint
     from initctl.tensors import RowRange
 

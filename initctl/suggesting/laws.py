@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import log, sqrt
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ from initctl.suggesting.activations import ACTIVATIONS, GLOROT, HE, Activation, 
 from initctl.suggesting.arrangement import gates, groups, has_kernel, layout, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from initctl.suggesting.neighbors import Seen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,8 +16,6 @@ from initctl.suggesting.recipe import commented_recipe
 from initctl.suggesting.suggesting import suggestions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.suggesting.suggestion import Suggestion
 
 

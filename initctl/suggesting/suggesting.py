@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
 from initctl.formats import Checkpoint, read_config
@@ -17,8 +18,6 @@ from initctl.suggesting.roles import roles
 from initctl.suggesting.suggestion import Suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
-
     from initctl.tensors import TensorSpec
 
 _OF_FAMILY = "The model's own code initializes it so"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
@@ -12,8 +13,6 @@ from initctl.formats.directories.nested import folders_with_weights
 from initctl.formats.directories.weight_names import FOLDERS, WeightName, is_another_copy, twins, weight_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
     from initctl.formats.directories.location import Location
 
 _OTHER_WEIGHTS = "directory.other_weights"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
@@ -19,8 +20,6 @@ from initctl.grouping import grouped
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import Blocks
 

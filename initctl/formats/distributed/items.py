@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
@@ -14,8 +15,6 @@ from initctl.formats.torch_save.standins import MadeTensor
 from initctl.formats.torch_save.tensors import tensor_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from initctl.formats.distributed.metadata import Chunk
     from initctl.tensors import Block, Shape, TensorSpec
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,8 +24,6 @@ from initctl.formats.table import Entry, FileTable
 from initctl.tensors import Shape, TensorSpec, are_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.formats.torch_save.looks import Looks
 
 SHARDING = "DCP_SHARDING_INFO"

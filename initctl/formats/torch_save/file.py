@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,6 @@ from initctl.formats.torch_save.tensors import storage_of, tensor_at
 from initctl.tensors import Block, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from initctl.formats.torch_save.container import SavedObject
 
 

@@ -7,6 +7,7 @@ torch/serialization.py writes the records in this order; caffe2/serialize/inline
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from initctl.formats.opening import read_at
 from initctl.formats.writing.formats import Format, Layout, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.writing.archive import Archive
     from initctl.formats.writing.state_dict import Named

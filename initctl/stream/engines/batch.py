@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from math import copysign
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,8 +26,6 @@ from initctl.stream.old_values import Affine, EveryRow, Mixture
 from initctl.stream.protocols import FromOld, Law
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType

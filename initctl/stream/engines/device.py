@@ -7,6 +7,7 @@ processor; through float64 and back it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from queue import LifoQueue
@@ -26,7 +27,6 @@ from initctl.stream.philox import LANES, lanes
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import ModuleType
 
     from numpy.typing import NDArray

@@ -12,6 +12,7 @@ import ctypes
 import os
 import stat
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from glob import glob
@@ -23,8 +24,6 @@ from typing import TYPE_CHECKING, Any
 from initctl.stream.engines.abi import SIGNATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from llvmlite.binding import ModuleRef, TargetMachine
 
     Kernels = dict[str, Callable[..., None]]

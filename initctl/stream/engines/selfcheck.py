@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +16,6 @@ from initctl.stream.laws import InverseSoftplus, LogUniform, Normal, TruncNormal
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from initctl.stream.protocols import Law, Source
