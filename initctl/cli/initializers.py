@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from initctl.cli.options import NAME, grouped
 from initctl.cli.output import Output
-from initctl.display.tables import Listing
-from initctl.initializers import REGISTRY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from initctl.display.tables import Report
-    from initctl.initializers import Initializer, Parameter
+from initctl.display.tables import Listing, Report
+from initctl.initializers import REGISTRY, Initializer, Parameter
 
 COMMAND = "initializers"
 _FACTS = ("name", "aliases", "summary", "formula", "source", "example")
