@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from initctl.errors import ConflictError, Problem, UsageError
 from initctl.integers import counting
+from initctl.threads import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.diagnosing import Diagnosis
@@ -157,9 +157,8 @@ def verify(
         ConflictError: a checkpoint changed while it was read, or the plan's has changed since.
     """
     from initctl.audit import read_result, verify_plan
-    from initctl.threads import processors
 
-    threads = counting("threads", threads) or processors()
+    threads = thread_count(threads)
     sample = counting("sample", sample)
     if isinstance(plan, (str, os.PathLike)):
         request = _request(asked)
@@ -212,9 +211,8 @@ def stats(
     """
     from initctl.selecting import selected
     from initctl.statistics import Statistics, measured
-    from initctl.threads import processors
 
-    threads = counting("threads", threads) or processors()
+    threads = thread_count(threads)
     table = inspect(checkpoint, root=root, component=component)
     tensors = selected(table, patterns)
     return Statistics(table, measured(table, tensors, digest=digest, threads=threads, on_event=on_event))
@@ -252,9 +250,8 @@ def diff(
         StorageError: a checkpoint cannot be read to its end.
     """
     from initctl.differences import differences
-    from initctl.threads import processors
 
-    threads = counting("threads", threads) or processors()
+    threads = thread_count(threads)
     roots = root, root if other_root is None else other_root
     is_directory = os.path.isdir(a), os.path.isdir(b)
     one, other = (
@@ -287,9 +284,8 @@ def changes(
         ConflictError: the checkpoint changed since it was planned for.
     """
     from initctl.manifest import measured_changes
-    from initctl.threads import processors
 
-    threads = counting("threads", threads) or processors()
+    threads = thread_count(threads)
     return measured_changes(plan, digest=digest, threads=threads, on_event=on_event)
 
 
@@ -354,9 +350,8 @@ def doctor(
     """
     from initctl.diagnosing import CHECKS, diagnosed
     from initctl.diagnosing.selection import chosen
-    from initctl.threads import processors
 
-    threads = counting("threads", threads) or processors()
+    threads = thread_count(threads)
     checks = chosen(CHECKS, select, ignore)
     table = inspect(checkpoint, root=root, component=component)
     return diagnosed(table, checks, preset=preset, trained=trained, threads=threads, on_event=on_event)

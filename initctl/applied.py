@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.tables import Displayed, count
+from initctl.display.tables import Displayed, Report, count
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.safetensors import SAFETENSORS
-from initctl.integers import counting
 from initctl.planning.overview import overview
-from initctl.threads import processors
+from initctl.threads import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from initctl.display.tables import Report
     from initctl.events import Event
     from initctl.formats import Checkpoint
     from initctl.manifest import Changes, Manifest
@@ -63,7 +60,7 @@ class Applied(Displayed):
         """
         from initctl.manifest import manifest_of
 
-        threads = counting("threads", threads) or processors()
+        threads = thread_count(threads)
         if changes.plan.actions is not self.plan.actions:
             raise UsageError(Problem("usage.changes", "changes: of another plan", "take those of the plan applied"))
         return manifest_of(changes, self.output, self.files, self.engines, threads=threads, on_event=on_event)

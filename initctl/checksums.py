@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from isal import isal_zlib
 
-from initctl.commit import read_into, write_all
+from initctl.commit.copying import read_into, write_all
 from initctl.errors import InputError, Problem, shown
 from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from initctl.formats import Checksum

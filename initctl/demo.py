@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import initctl
-from initctl.commit import storage_errors
-from initctl.display.tables import Displayed, Listing
+from initctl.commit.failure import storage_errors
+from initctl.display.tables import Displayed, Listing, Report
 from initctl.errors import ConflictError, Problem, shown
 
 if TYPE_CHECKING:
     from initctl.applied import Applied
-    from initctl.display.tables import Report
 
 RULES = (
     "*.weight=kaiming_normal:nonlinearity=relu",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from typing import TypeVar
 
 from initctl.errors import Problem, UsageError, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Added = TypeVar("Added")
 

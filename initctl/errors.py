@@ -16,13 +16,11 @@ Warnings are problems too: they are collected in a plan instead of being raised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Self
 
 from initctl.escaping import as_line, escape, shown
 from initctl.excerpt import Excerpt
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     "NO_MEMORY",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
 _Key = TypeVar("_Key", bound="Hashable")
 _Value = TypeVar("_Value")

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from initctl.display.tables import Displayed, Listing
+from initctl.display.tables import Displayed, Listing, Report
 from initctl.errors import shown
 from initctl.threads import processors
 from initctl.version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from initctl.display.tables import Report
 
 PACKAGES = ("torch", "numpy", "safetensors", "ml_dtypes", "numba", "llvmlite", "typer", "rich", "transformers")
 """Those whose versions matter."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from initctl.applied import Applied
 from initctl.errors import Problem, UsageError, shown
-from initctl.execution import decide_format, decide_stale, execute
+from initctl.execution import FormatChoice, decide_format, decide_stale, execute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from initctl.events import Event
-    from initctl.execution import FormatChoice
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
 

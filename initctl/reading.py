@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from math import prod
 from threading import Lock, local
@@ -12,26 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from initctl.commit import read_into
+from initctl.commit.copying import read_into
 from initctl.dtypes import BY_NAME
 from initctl.errors import ConflictError, StorageError, shown
-from initctl.layout import boxes
 from initctl.layout.order import TileOrder
 from initctl.layout.pieces import AT_ONCE
-from initctl.stream import RevisingLaw
-from initctl.tensors import TensorSpec
+from initctl.layout.runs import Box, boxes
+from initctl.stream import RevisingLaw, Source
+from initctl.tensors import Block, TensorPart, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from contextlib import ExitStack
-
     from numpy.typing import NDArray
 
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.layout import Box
     from initctl.planning import Plan
-    from initctl.stream import Source
-    from initctl.tensors import Block, TensorPart
 
 _MOST_OPEN = 32
 """Files that stay open."""

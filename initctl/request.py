@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
 from initctl.errors import Problem, RuleError, UsageError, shown
-from initctl.formats import read_checkpoint, read_config
+from initctl.formats import Checkpoint, read_checkpoint, read_config
 from initctl.integers import as_integer
-from initctl.planning import Options, bind, make_plan
+from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
 from initctl.recipes.presets import AUTO, better_preset, preset_for
 from initctl.rules import Rule, Scope, parse_rule
@@ -19,10 +20,6 @@ from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from initctl.formats import Checkpoint
-    from initctl.planning import BoundRule, Plan
     from initctl.recipes.reading import Recipe
 
     Path = str | os.PathLike[str]

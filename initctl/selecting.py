@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, UsageError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
 

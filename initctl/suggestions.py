@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from initctl.errors import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
 
 ELSEWHERE = {
     "swish": "silu",  # TensorFlow, Keras

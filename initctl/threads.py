@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, StorageError
+from initctl.integers import counting
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -15,6 +16,11 @@ def processors() -> int:
     """The processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def thread_count(asked: object) -> int:
+    """How many threads a caller has `asked` for, by default one for each processor. Raises `UsageError`."""
+    return counting("threads", asked) or processors()
 
 
 def start(thread: Thread) -> None:

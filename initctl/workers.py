@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from initctl.events import Progress
 from initctl.threads import start
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 _WAITING_FOR_EACH = 2
 """Tasks handed out for each thread: enough to keep it busy, few enough to stop soon."""

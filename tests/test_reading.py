@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from initctl.formats import read_checkpoint
-from initctl.layout import boxes
+from initctl.layout.runs import boxes
 from initctl.reading import TensorReader
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from math import prod
@@ -11,18 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initctl.audit.verification import Difference
-from initctl.commit import read_into
-from initctl.filling import packed, range_of
-from initctl.reading import equal
+from initctl.commit.copying import read_into
+from initctl.filling.targets import ElementRun, TargetBlock, packed, range_of
+from initctl.reading import TensorReader, equal
 from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from numpy.typing import NDArray
 
-    from initctl.filling import Computer, ElementRun, TargetBlock
-    from initctl.reading import TensorReader
+    from initctl.filling.computer import Computer
     from initctl.tensors import TensorPart, TensorSpec
 
     Bytes = NDArray[np.uint8]

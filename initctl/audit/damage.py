@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.audit.untouched import within
 from initctl.audit.verification import FileDifference
 from initctl.checksums import check_task
-from initctl.layout import joined, overlap
+from initctl.layout.ranges import ByteRange, joined, overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from initctl.audit.comparison import Place
     from initctl.formats import Checkpoint, Checksum
-    from initctl.layout import ByteRange
     from initctl.reading import TensorReader
     from initctl.workers import Task
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.audit.verification import FileDifference, Lost
@@ -14,8 +15,6 @@ from initctl.formats.writing.torch_save import TORCH
 from initctl.reading import read_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
 

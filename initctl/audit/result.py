@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from initctl.formats import beside, read_checkpoint, with_beside
+from initctl.formats import Checkpoint, beside, read_checkpoint, with_beside
 from initctl.planning.documents import read_alike, tensors_digest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from initctl.formats import Checkpoint
 
 
 def read_result(path: str, original: Checkpoint) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,20 +12,17 @@ import numpy as np
 
 from initctl.audit.comparison import ranges
 from initctl.audit.verification import FileDifference
-from initctl.commit import read_into
-from initctl.filling import FilledFile, targets_by_file
-from initctl.layout import ByteRange, common, joined, overlap, uncovered
-from initctl.reading import equal
+from initctl.commit.copying import read_into
+from initctl.filling.targets import FilledFile, targets_by_file
+from initctl.layout.ranges import ByteRange, common, joined, overlap, uncovered
+from initctl.reading import TensorReader, equal
 from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from numpy.typing import NDArray
 
     from initctl.formats import CheckpointFile
     from initctl.planning import Action
-    from initctl.reading import TensorReader
     from initctl.tensors import Block, TensorSpec
 
 _COMPARED_AT_ONCE = 16 << 20

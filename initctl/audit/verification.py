@@ -7,11 +7,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.display.folding import FOLDED_ABOVE, listing
-from initctl.display.tables import Displayed, Listing, count
+from initctl.display.tables import Displayed, Listing, Report, count
 from initctl.errors import shown
 
 if TYPE_CHECKING:
-    from initctl.display.tables import Report
     from initctl.planning import Plan
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -13,25 +14,23 @@ from initctl.audit.comparison import Comparison, Expected, Place
 from initctl.audit.damage import Damage
 from initctl.audit.layout import by_name, by_place, faults, is_laid_out_alike, may_be_converted, metadata_faults
 from initctl.audit.untouched import Untouched, within
-from initctl.audit.verification import Verification
+from initctl.audit.verification import Difference, FileDifference, Verification
 from initctl.errors import Problem, UsageError, listed, shown
-from initctl.filling import Computer, TargetBlock, check_memory, choose_engines, in_turn
+from initctl.filling.computer import Computer
+from initctl.filling.engines import choose_engines
+from initctl.filling.memory import check_memory
+from initctl.filling.targets import TargetBlock, in_turn
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, in_numbers, olds
 from initctl.stream import RevisingLaw
-from initctl.tensors import TensorPart
-from initctl.workers import Workers
+from initctl.tensors import TensorPart, TensorSpec
+from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
-
-    from initctl.audit.verification import Difference, FileDifference
     from initctl.events import Chosen, Progress
     from initctl.formats import Checkpoint
-    from initctl.layout import ByteRange
+    from initctl.layout.ranges import ByteRange
     from initctl.planning import Action, Plan
-    from initctl.tensors import TensorSpec
-    from initctl.workers import Task
 
 
 def verify_plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,6 @@ from initctl.errors import Problem, UsageError
 from initctl.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from initctl.applied import Applied
     from initctl.manifest import Changes
     from initctl.planning import Plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,8 +15,6 @@ from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.diagnosing import Diagnosis
     from initctl.diagnosing.check import Severity
     from initctl.display.tables import Report

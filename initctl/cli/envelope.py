@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.json_rows import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.errors import Problem
 
 SCHEMA = "initctl/1"

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import typer
 
 from initctl.cli.options import grouped
 from initctl.cli.output import Output
-from initctl.display.tables import Listing
-from initctl.initializers import REGISTRY
-from initctl.suggesting.activations import ACTIVATIONS, known_activation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from initctl.display.tables import Report
-    from initctl.initializers import Initializer, Parameter
-    from initctl.suggesting.activations import Advice
+from initctl.display.tables import Listing, Report
+from initctl.initializers import REGISTRY, Initializer, Parameter
+from initctl.suggesting.activations import ACTIVATIONS, Advice, known_activation
 
 COMMAND = "initializers"
 NAME = typer.Argument(None, metavar="NAME", help="An initializer, or an activation such as relu.")

@@ -7,17 +7,15 @@ command's own options, and puts it together again for the call.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import typer
 
 from initctl.errors import Problem, UsageError, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _LONGEST = 20
 """Digits of 2^64."""

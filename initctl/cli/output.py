@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,12 @@ from initctl.cli.options import flag, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say
 from initctl.display.console import progress_bar, rendered
-from initctl.display.tables import count
+from initctl.display.tables import Report, count
 from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, shown
-from initctl.events import Chosen, Committed, Progress
+from initctl.events import Chosen, Committed, Event, Progress
 from initctl.integers import counting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from initctl.display.tables import Report
-    from initctl.events import Event
     from initctl.page.content import Page
     from initctl.planning import Plan
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from initctl.cli.options import NAME, grouped
 from initctl.cli.output import Output
-from initctl.display.tables import Listing
-from initctl.recipes.presets import find_preset
+from initctl.display.tables import Listing, Report
+from initctl.recipes.presets import Preset, find_preset
 from initctl.recipes.presets import presets as all_presets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from initctl.display.tables import Report
-    from initctl.recipes.presets import Preset
 
 COMMAND = "presets"
 

@@ -98,7 +98,7 @@ def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset
 
 @cache
 def _sync_file_range() -> Any:  # noqa: ANN401 - a foreign function
-    libc: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    libc: Any = ctypes.CDLL(None)
     function = getattr(libc, "sync_file_range", None)
     if function:
         function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)

@@ -16,7 +16,7 @@ _RENAME_SWAP = 2
 
 def exchange(one: str, other: str) -> None:
     """Swap two existing paths in one step. Raises `OSError`; ENOSYS where the system has no call for it."""
-    libc: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    libc: Any = ctypes.CDLL(None, use_errno=True)
     first, second = os.fsencode(one), os.fsencode(other)
     if hasattr(libc, "renameat2"):
         failed = libc.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _RENAME_EXCHANGE)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, StorageError, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

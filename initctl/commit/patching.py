@@ -18,7 +18,7 @@ class PatchedFile:
 
     def __enter__(self) -> Self:
         with storage_errors(self.path):
-            self.descriptor = os.open(self.path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+            self.descriptor = os.open(self.path, os.O_RDWR)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import struct
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from initctl.errors import Problem, StorageError, shown
-from initctl.layout import ByteRange
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from initctl.layout.ranges import ByteRange
 
 _FICLONERANGE = 0x4020940D
 """Linux's request for two files to share blocks: the source, and where it begins, its length, where it goes."""
@@ -71,17 +70,15 @@ def _full(descriptor: int, needed: int, path: str, code: int) -> StorageError:
 
 def _cloned(source: int, destination: int, start: int, stop: int) -> bool:
     try:
-        import fcntl
-
         fcntl.ioctl(destination, _FICLONERANGE, struct.pack("qQQQ", source, start, stop - start, start))
-    except (ImportError, OSError):
+    except OSError:
         return False
     return True
 
 
 @cache
 def _fallocate() -> Any:  # noqa: ANN401 - a foreign function
-    libc: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    libc: Any = ctypes.CDLL(None, use_errno=True)
     function = getattr(libc, "fallocate", None)
     if function:
         function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)

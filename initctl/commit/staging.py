@@ -18,6 +18,7 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from hashlib import blake2b
@@ -31,7 +32,6 @@ from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
     from types import TracebackType
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -55,11 +55,9 @@ class NewFile:
         self._made = False
 
     def __enter__(self) -> Self:
-        flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags = os.O_RDWR if self._made else os.O_RDWR | os.O_CREAT | os.O_EXCL
         with storage_errors(self.target):
-            self.descriptor = os.open(
-                self.path, flags if self._made else flags | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR
-            )
+            self.descriptor = os.open(self.path, flags, stat.S_IRUSR | stat.S_IWUSR)
         self._made = True
         return self
 
@@ -246,9 +244,7 @@ def _give_permissions(path: str, mode: int) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Bring the names in the directory `path` to the disk, on systems that can."""
-    if os.name == "nt":
-        return
+    """Bring the names in the directory `path` to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

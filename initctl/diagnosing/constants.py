@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,6 @@ from initctl.diagnosing.check import Check, Fault
 from initctl.diagnosing.expected import LawNumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.diagnosing.examination import Examination, Examined
     from initctl.stream.engines import Moments
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from initctl.diagnosing.check import SEVERITIES
-from initctl.diagnosing.remedies import rules
+from initctl.diagnosing.check import SEVERITIES, Check, Finding, Severity
+from initctl.diagnosing.remedies import Remedy, rules
 from initctl.display.folding import folded_rows
-from initctl.display.tables import Displayed, Unwrapped, count
+from initctl.display.tables import Displayed, Report, Unwrapped, count
 from initctl.errors import shown
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from initctl.diagnosing.check import Check, Finding, Severity
-    from initctl.diagnosing.remedies import Remedy
     from initctl.diagnosing.training import Reading
-    from initctl.display.tables import Report
     from initctl.formats import Checkpoint
 
 _OUTPUT = "mended"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Check, Fault
@@ -11,8 +12,6 @@ from initctl.diagnosing.symmetry import EMPTY_ROWS
 from initctl.errors import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.diagnosing.examination import Examination
 
 

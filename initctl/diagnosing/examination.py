@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -10,14 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.diagnosing.remedies import Remedy
 from initctl.diagnosing.rows import Lines, compared
 from initctl.reading import TensorReader
-from initctl.statistics import measured
+from initctl.statistics import TensorStatistics, measured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from initctl.diagnosing.expected import LawNumbers
     from initctl.planning.surroundings import Surroundings
-    from initctl.statistics import TensorStatistics
     from initctl.stream.engines import Moments
     from initctl.suggesting import Suggestion
     from initctl.tensors import RowRange, TensorSpec

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from initctl.diagnosing.check import Finding
+from initctl.diagnosing.check import Check, Finding
 from initctl.diagnosing.diagnosis import Diagnosis
 from initctl.diagnosing.examination import Examination, Examined
 from initctl.diagnosing.expected import given, torch_laws
 from initctl.diagnosing.remedies import together
 from initctl.diagnosing.training import read
 from initctl.planning.surroundings import Surroundings
-from initctl.statistics import measured
-from initctl.suggesting import suggestions
+from initctl.statistics import TensorStatistics, measured
+from initctl.suggesting import Suggestion, suggestions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from initctl.diagnosing.check import Check
     from initctl.events import Progress
     from initctl.formats import Checkpoint
-    from initctl.statistics import TensorStatistics
-    from initctl.suggesting import Suggestion
 
 _NOT_JUDGED = frozenset({"computed", "unwritable"})
 """Roles of tensors whose numbers follow from something else than a law."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from math import erf, exp, inf, pi, sqrt
@@ -13,16 +14,12 @@ from initctl.planning import bind
 from initctl.planning.deciding import decide
 from initctl.recipes.reading import read_preset
 from initctl.rules import parse_call
-from initctl.stream import Constant, Fused, Normal, TruncNormal, Uniform
-from initctl.tensors import TensorSpec
+from initctl.stream import AnyLaw, Constant, Fused, Normal, TruncNormal, Uniform
+from initctl.tensors import Shape, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.dtypes import DType
     from initctl.planning.surroundings import Surroundings
-    from initctl.stream import AnyLaw
-    from initctl.tensors import Shape
 
 _TORCH = "torch-default"
 _CUTS_NOTHING = 1e-6

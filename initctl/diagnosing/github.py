@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from initctl.diagnosing.diagnosis import folded
+from initctl.diagnosing.diagnosis import Diagnosis, folded
 from initctl.escaping import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from initctl.diagnosing.check import Severity
-    from initctl.diagnosing.diagnosis import Diagnosis
 
 _COMMANDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 

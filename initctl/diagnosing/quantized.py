@@ -5,6 +5,7 @@ No rule mends them: codes and scales follow from a weight that is gone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,6 @@ import numpy as np
 from initctl.diagnosing.check import Check, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.diagnosing.examination import Examination
     from initctl.planning.quantized_weights import QuantizedWeight
     from initctl.statistics import TensorStatistics

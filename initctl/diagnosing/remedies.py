@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.grouping import grouped
@@ -10,8 +11,6 @@ from initctl.rules import quoted
 from initctl.suggesting.patterns import Patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from initctl.suggesting import Suggestion
     from initctl.tensors import RowRange
 

@@ -6,6 +6,7 @@ are looked at.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from math import prod
@@ -18,8 +19,6 @@ from initctl.reading import TensorReader
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from initctl.formats import Checkpoint

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import escape, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.diagnosing.check import Check, Finding, Severity
     from initctl.diagnosing.diagnosis import Diagnosis
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from math import inf, log10, prod, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.examination import LAYERS
+from initctl.diagnosing.examination import LAYERS, Examination, Examined
 from initctl.diagnosing.values import is_lost, is_near_overflow
 from initctl.grouping import grouped
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from initctl.diagnosing.examination import Examination, Examined
 
 _FROM_LAW = 1.5
 """A spread is far from a family's law if it is larger or smaller by more than this factor."""

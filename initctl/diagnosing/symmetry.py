@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.examination import LAYERS
+from initctl.diagnosing.examination import LAYERS, Examination, Examined
 from initctl.errors import shown
 from initctl.grouping import grouped
 from initctl.planning.advice.averages import COPIES
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
-
-    from initctl.diagnosing.examination import Examination, Examined
 
 _EMBEDDING = "embedding"
 _COMPARED = frozenset({*LAYERS, _EMBEDDING, "head"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,8 +10,6 @@ from initctl.diagnosing.constants import BIAS, NORM, is_as_made
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from initctl.diagnosing.examination import Examined
 
 _FLOAT32 = 32

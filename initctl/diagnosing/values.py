@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.examination import ABSURD
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from initctl.diagnosing.examination import Examination, Examined
+from initctl.diagnosing.examination import ABSURD, Examination, Examined
 
 _FLOAT16 = 65504
 _HALF = 0.5

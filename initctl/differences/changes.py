@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from initctl.stream.engines import Distance
+from initctl.stream.engines import Distance, Engine
 from initctl.stream.engines.distances import as_doubles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
-    from initctl.stream.engines import Engine
     from initctl.tensors import Block
 
     Bytes = NDArray[np.uint8]

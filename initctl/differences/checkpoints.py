@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.differences.comparing import compared
@@ -11,8 +12,6 @@ from initctl.differences.result import Differences
 from initctl.reading import TensorReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from initctl.events import Progress
     from initctl.formats import Checkpoint, CheckpointFile
 

@@ -6,26 +6,23 @@ that were equal before it are read once more, for the norms of the whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from initctl.differences.changes import ElementChanges, Stored, changes_of
 from initctl.layout.pieces import Pieces, grouped
-from initctl.reading import Buffers, equal, in_numbers
-from initctl.stream.engines import Distance, Work, choose
+from initctl.reading import Buffers, TensorReader, equal, in_numbers
+from initctl.stream.engines import Distance, Engine, Work, choose
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
     from initctl.differences.pairing import Pair
     from initctl.events import Progress
-    from initctl.reading import TensorReader
-    from initctl.stream.engines import Engine
     from initctl.tensors import Block, TensorSpec
 
     Bytes = NDArray[np.uint8]

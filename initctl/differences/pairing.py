@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from operator import add
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -10,8 +11,6 @@ from initctl.selecting import selected_names
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from initctl.formats import Checkpoint
 
     Kind = Literal["values", "dtype", "shape"]

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from initctl.differences.changes import ElementChanges
-from initctl.differences.pairing import common_prefix
+from initctl.differences.pairing import Pair, Paired, common_prefix
 from initctl.differences.tensor import ChangedTensor
-from initctl.display.folding import folded_rows, listing
-from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
+from initctl.display.folding import FoldedRow, folded_rows, listing
+from initctl.display.tables import Displayed, Listing, Report, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.tensors import TensorPart, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.differences.metadata import ChangedText
-    from initctl.differences.pairing import Pair, Paired
-    from initctl.display.folding import FoldedRow
-    from initctl.display.tables import Report
     from initctl.formats import Checkpoint
 
 _HEADING = ("tensor", "shape", "dtype", "max diff", "mean diff", "rel norm", "cosine", "changed", "first", "")

@@ -4,12 +4,11 @@ lacks them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.display.tables import Listing, Report
 
 ARROW = " → "

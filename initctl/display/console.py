@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from initctl.display.blocks import for_stream
 from initctl.display.colors import has_colors
-from initctl.display.tables import Unwrapped, lines, paragraph
+from initctl.display.tables import Report, Unwrapped, lines, paragraph
 from initctl.escaping import as_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rich.console import Console
     from rich.segment import Segment
 
-    from initctl.display.tables import Report
     from initctl.events import Progress
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.escaping import as_line, columns, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-
-    Report = Sequence[str | "Listing"]
 
 _GAP = 2
 """Blanks between columns, and before what is said of a row on a narrow terminal."""
@@ -75,6 +72,10 @@ class Listing(NamedTuple):
     def cells(self) -> list[Sequence[str]]:
         """The heading and each row, escaped."""
         return [self.heading, *([as_line(first), *map(escape, others)] for first, *others in self.rows)]
+
+
+Report = Sequence[str | Listing]
+"""What a result shows: sentences and tables, one after another."""
 
 
 def _packed(cells: Iterable[str], width: int) -> Iterator[str]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.execution.tasks import copy_tasks, gather_tasks
 from initctl.formats.writing.formats import Layout
-from initctl.layout import total
+from initctl.layout.ranges import ByteRange, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from initctl.filling import FilledFile, TargetBlock
+    from initctl.filling.targets import FilledFile, TargetBlock
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.layout import ByteRange
     from initctl.tensors import TensorPart
     from initctl.workers import Task
 

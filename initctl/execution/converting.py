@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import FitError, Problem, shown
 from initctl.execution.content import Content, Draft
-from initctl.filling import FilledFile, TargetBlock
+from initctl.filling.targets import FilledFile, TargetBlock
 from initctl.formats.directories import shards
 from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.formats import Layout
+from initctl.formats.writing.formats import Format, Layout
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.formats.writing.formats import Format
     from initctl.planning import Action, Plan
 
 _LARGEST_FILE = 2**63

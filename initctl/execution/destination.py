@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.commit import check_parent, is_open_stream, tree
+from initctl.commit.places import check_parent, is_open_stream
+from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
-from initctl.formats import check_is_checkpoint
+from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Plan
 
 _READ_AND_WRITE = 0o666

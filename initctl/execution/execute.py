@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.commit import storage_errors
+from initctl.commit.failure import storage_errors
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -17,19 +18,16 @@ from initctl.execution.destination import (
     destination,
     real_path,
 )
-from initctl.execution.output_format import names_directory
+from initctl.execution.output_format import Conversion, names_directory
 from initctl.execution.rewriting import fill_in_place, rewritten
 from initctl.execution.writer import Writer
-from initctl.filling import check_memory
+from initctl.filling.memory import check_memory
 from initctl.reading import olds
 from initctl.threads import processors
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from initctl.events import Event
-    from initctl.execution.output_format import Conversion
     from initctl.formats import CheckpointFile
     from initctl.planning import Plan
 

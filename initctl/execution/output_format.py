@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
@@ -10,8 +11,6 @@ from initctl.formats.writing.safetensors import SAFETENSORS
 from initctl.formats.writing.torch_save import TORCH
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from initctl.formats import Checkpoint
     from initctl.formats.writing.formats import Format
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from initctl.checksums import is_computed, lift, renew, settle
-from initctl.commit import PatchedFile, reserve
+from initctl.commit.patching import PatchedFile
+from initctl.commit.reserving import reserve
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
-from initctl.filling import FilledFile
-from initctl.layout import uncovered
+from initctl.filling.targets import FilledFile
+from initctl.layout.ranges import uncovered
 from initctl.reading import TensorReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from initctl.execution.writer import Writer
     from initctl.formats import Checkpoint, CheckpointFile
 

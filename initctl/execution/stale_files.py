@@ -6,13 +6,13 @@ Without a decision nothing is written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
+from initctl.formats.checkpoint import STALE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint
 
@@ -29,10 +29,6 @@ class StaleDecision(NamedTuple):
 
     def replacing(self, warnings: Sequence[Problem]) -> tuple[Problem, ...]:
         """A plan's `warnings` with these: the decision on stale files is made by now."""
-        if not warnings:
-            return self.warnings
-        from initctl.formats.directories.companions import STALE
-
         return (*(problem for problem in warnings if problem.code != STALE), *self.warnings)
 
 
@@ -60,8 +56,6 @@ def decide_stale(
 
 
 def _undecided(checkpoint: Checkpoint, *, in_place: bool) -> InputError:
-    from initctl.formats.directories.companions import STALE
-
     names = listed([shown(name) for name in checkpoint.stale], at_most=5)
     fault = f"also holds {names}: the same model in another file, which would keep the old values"
     drop = "removes such files" if in_place else "leaves such files out"

@@ -4,24 +4,23 @@ that strided blocks come after the kept ranges that are between their elements.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from initctl.commit import copy_range, start_writeback, write_all, write_over_zeros
-from initctl.filling import packed, range_of
-from initctl.layout import ByteRange, runs, tiles
+from initctl.commit.copying import copy_range, start_writeback, write_all, write_over_zeros
+from initctl.filling.targets import ElementRun, TargetBlock, packed, range_of
 from initctl.layout.order import TileOrder
+from initctl.layout.ranges import ByteRange
+from initctl.layout.runs import runs, tiles
 from initctl.reading import read_array, read_tile
-from initctl.tensors import row_major
+from initctl.tensors import Block, Shape, TensorSpec, row_major
 from initctl.workers import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from initctl.checksums import Sums
-    from initctl.filling import Computer, ElementRun, TargetBlock
-    from initctl.tensors import Block, Shape, TensorSpec
+    from initctl.filling.computer import Computer
 
 COPIED_AT_ONCE = 16 << 20
 """Bytes of a kept range that make one task."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
@@ -11,30 +12,28 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from initctl.checksums import Sums, check_task, refuse, renew
-from initctl.commit import StagedDirectory, StagedFile, reserve, share, storage_errors, write_all
-from initctl.events import Committed
+from initctl.commit.copying import write_all
+from initctl.commit.failure import storage_errors
+from initctl.commit.reserving import reserve, share
+from initctl.commit.staging import NewFile, StagedDirectory, StagedFile
+from initctl.events import Committed, Event
 from initctl.execution.tasks import fill_tasks, strided_tasks
-from initctl.filling import Computer, choose_engines, targets_by_file
+from initctl.filling.computer import Computer
+from initctl.filling.engines import choose_engines
+from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
-from initctl.layout import joined, total, uncovered
+from initctl.layout.ranges import joined, total, uncovered
 from initctl.reading import TensorReader
-from initctl.workers import Task
+from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-
-    from initctl.commit import NewFile
-    from initctl.events import Event
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
-    from initctl.filling import TargetBlock
     from initctl.formats import Checksum
     from initctl.formats.writing.formats import Part
     from initctl.planning import Plan
     from initctl.stream import Old
     from initctl.tensors import TensorPart
-    from initctl.workers import Workers
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""

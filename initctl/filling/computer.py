@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import local
 from typing import TYPE_CHECKING, cast
@@ -9,24 +10,18 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from initctl.errors import FitError, Problem, shown
-from initctl.filling.targets import ElementRun, needs_preparing, packed, range_of
-from initctl.layout import runs
-from initctl.stream import Overflow, WholeLaw
-from initctl.stream.engines import LawRun, Unusable
+from initctl.filling.targets import ElementRun, TargetBlock, needs_preparing, packed, range_of
+from initctl.layout.runs import runs
+from initctl.stream import Law, Old, Overflow, RevisingLaw, WholeLaw
+from initctl.stream.engines import Engine, LawRun, Unusable
 from initctl.stream.key import stream_key
 from initctl.stream.torch_generator import NotDrawn, TorchGenerator
-from initctl.tensors import row_major
+from initctl.tensors import TensorPart, row_major
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from numpy.typing import NDArray
 
-    from initctl.filling.targets import TargetBlock
     from initctl.planning import Action
-    from initctl.stream import Law, Old, RevisingLaw
-    from initctl.stream.engines import Engine
-    from initctl.tensors import TensorPart
 
     Bytes = NDArray[np.uint8]
 

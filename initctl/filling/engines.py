@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from initctl.events import Chosen
 from initctl.filling.targets import needs_preparing
 from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
 from initctl.stream.devices import CPU
-from initctl.stream.engines import Work, choose
+from initctl.stream.engines import Engine, Work, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from initctl.planning import Action
-    from initctl.stream.engines import Engine
 
 _RANDOM = (Uniform, Normal, TruncNormal)
 

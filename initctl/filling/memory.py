@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, StorageError, shown
@@ -11,8 +13,6 @@ from initctl.stream import WholeLaw
 from initctl.stream.devices import CPU
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.planning import Action
 
 _MEMINFO = "/proc/meminfo"
@@ -98,10 +98,6 @@ def _room_in(group: str, version: _Version) -> Iterator[int]:
 
 def _process() -> Iterator[int]:
     """The limit on the address space, less what is in use."""
-    try:
-        import resource
-    except ImportError:
-        return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     used = _first("/proc/self/statm")
     if limit != resource.RLIM_INFINITY and used:

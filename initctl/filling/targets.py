@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.layout import ByteRange, covered, overlap, uncovered
-from initctl.stream import RevisingLaw, WholeLaw
+from initctl.layout.ranges import ByteRange, covered, overlap, uncovered
+from initctl.stream import AnyLaw, RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning import Action
-    from initctl.stream import AnyLaw
     from initctl.stream.engines import LawRun
     from initctl.tensors import Block
 

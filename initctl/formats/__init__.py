@@ -25,7 +25,7 @@ opening.py          opening and reading files that may be anything
 
 from initctl.formats.beside import Beside, beside, with_beside
 from initctl.formats.checkpoint import Checkpoint
-from initctl.formats.checkpoint_file import CheckpointFile, Checksum, Identity
+from initctl.formats.checkpoint_file import CheckpointFile, Checksum
 from initctl.formats.config import read_config
 from initctl.formats.file_formats import check_is_checkpoint
 from initctl.formats.resolve import read_checkpoint
@@ -35,7 +35,6 @@ __all__ = [
     "Checkpoint",
     "CheckpointFile",
     "Checksum",
-    "Identity",
     "beside",
     "check_is_checkpoint",
     "read_checkpoint",

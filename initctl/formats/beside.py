@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats.file_formats import read_table
-from initctl.formats.optimizers import optimizers
-from initctl.formats.optimizers.masters import masters
+from initctl.formats.optimizers import Optimizer, optimizers
+from initctl.formats.optimizers.masters import Copies, masters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.optimizers import Optimizer
-    from initctl.formats.optimizers.masters import Copies
     from initctl.formats.table import FileTable
     from initctl.tensors import TensorSpec
 

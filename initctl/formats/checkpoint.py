@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.tables import Displayed, count, size_text
+from initctl.display.tables import Displayed, Report, count, size_text
 from initctl.errors import ConflictError, Problem, shown
-from initctl.formats.checkpoint_file import Identity
-from initctl.formats.directories.folder import files_below
+from initctl.formats.checkpoint_file import CheckpointFile, Identity
+from initctl.formats.directories.folder import Below, files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
 from initctl.formats.opening import open_regular
-from initctl.tensors import TensorPart, Totals
+from initctl.tensors import TensorPart, TensorSpec, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from initctl.display.tables import Report
-    from initctl.formats.checkpoint_file import CheckpointFile
-    from initctl.formats.directories.folder import Below
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
-    from initctl.tensors import TensorSpec
+
+
+STALE = "directory.stale"
+"""The code of the warning about stale files, which an answer to it makes needless."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from initctl.formats.opening import read_small, refusing
 from initctl.formats.strict_json import parse_object
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 CONFIG = "config.json"
 LONGEST = 10_000_000

@@ -7,6 +7,7 @@ Built-in formats and plugins come through the same door. A package adds a format
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,8 +17,6 @@ from initctl.errors import Problem, UsageError, shown
 from initctl.formats.opening import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from initctl.formats.table import FileTable
 
 SAFETENSORS = "safetensors"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from initctl.errors import InputError, Problem, shown
 from initctl.suggestions import did_you_mean_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpoint turns into an error
@@ -36,9 +33,8 @@ def refusing(path: str, form: str, fault: str | None = None, hint: str | None = 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:
     """A descriptor that reads the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
     status = os.fstat(descriptor)

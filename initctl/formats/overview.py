@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,12 @@ from initctl.display.folding import listing
 from initctl.display.tables import Listing, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.grouping import grouped
-from initctl.tensors import TensorSpec
+from initctl.tensors import Shape, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from initctl.dtypes import DType
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
-    from initctl.tensors import Shape
 
 _HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.formats.file_formats import first_bytes, is_index
-from initctl.formats.together import together
+from initctl.formats.together import Found, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.formats.checkpoint import Checkpoint
-    from initctl.formats.together import Found
 
 
 @contextmanager

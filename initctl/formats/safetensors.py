@@ -7,8 +7,9 @@ the library lets pass and two readers could understand differently. Offsets come
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from initctl.dtypes import BY_TAG, DType
 from initctl.errors import ConflictError, InputError, Problem, shown
@@ -18,12 +19,7 @@ from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import Entry, FileTable
-from initctl.tensors import Block, TensorSpec, row_major
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from initctl.tensors import Shape
+from initctl.tensors import Block, Shape, TensorSpec, row_major
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
@@ -34,10 +30,6 @@ METADATA = "__metadata__"
 _FIELDS = itemgetter("dtype", "shape", "data_offsets")
 _ASKED_ABOUT = (b"\\", b"-0")
 """What the library may understand in another way than Python: escapes, and a zero with a sign."""
-_LONG_KNOWN = frozenset(
-    ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2")
-)
-"""The dtypes that each version of the library knows."""
 _INTEGER = frozenset((int,))
 """Neither a bool nor a float, which are equal to some."""
 _LARGEST_SIZE = 2**64
@@ -166,7 +158,6 @@ class _Reader:
             if not isinstance(tag, str) or tag not in BY_TAG:
                 self.refuse_tensor(name, f"dtype {shown(tag)} is not one of {', '.join(BY_TAG)}")
             dtype = BY_TAG[tag]
-            self.is_plain &= tag in _LONG_KNOWN
             found = _Alike(dtype, shape, self.nbytes(name, dtype, shape), (0,) * len(shape), row_major(shape))
             self._alike[tag, shape] = found
         return found

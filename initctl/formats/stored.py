@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, shown
@@ -15,9 +16,6 @@ from initctl.formats.file_formats import FileFormat
 from initctl.formats.opening import Malformed, open_regular, refusing
 from initctl.formats.table import Entry, FileTable
 from initctl.tensors import LARGEST_SIZE, Block, TensorSpec, are_sizes, row_major
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 
 class StoredTensor(NamedTuple):

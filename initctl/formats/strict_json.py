@@ -6,13 +6,11 @@ import json
 import math
 from codecs import BOM_UTF8
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from initctl.errors import shown
 from initctl.formats.opening import Malformed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:

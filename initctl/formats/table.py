@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.errors import Problem
     from initctl.formats.checkpoint_file import CheckpointFile
     from initctl.formats.optimizers import OptimizerFacts

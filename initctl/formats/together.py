@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,14 +11,11 @@ from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.optimizers import optimizers
 from initctl.formats.optimizers.masters import masters, of_optimizers
 from initctl.formats.parts.placeholders import weights_elsewhere
-from initctl.formats.state_dicts.roots import rooted
+from initctl.formats.state_dicts.roots import Rooted, rooted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.formats.directories.location import Location
     from initctl.formats.directories.weight_names import WeightName
-    from initctl.formats.state_dicts.roots import Rooted
     from initctl.formats.table import FileTable
 
 

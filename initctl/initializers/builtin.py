@@ -5,17 +5,15 @@ Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; wha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from initctl.initializers import random, scaling
 from initctl.initializers.fans import check_arrangement, check_equal_parts
 from initctl.initializers.initializer import Initializer
 from initctl.initializers.parameters import LAYOUT, SLICE, SPLIT, Number, Parameter, Text, Whole, Word
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class _Later:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from initctl.initializers.initializer import Unfit
 from initctl.initializers.revising import CopiedTensor, PermutedRows
 from initctl.initializers.structured import Sparse
-from initctl.stream import Deterministic, Fused, Normal, Uniform
+from initctl.stream import AnyLaw, Deterministic, Fused, Law, Normal, Uniform
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from initctl.stream import AnyLaw, Law
     from initctl.stream.draws import Draws
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ from initctl.stream import Constant
 from initctl.stream.deterministic_laws import CountedLog, Diagonals, Hadamard, Interval, Sinusoid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.tensors import TensorSpec
 
 _LARGEST_WHOLE = 2**64

@@ -15,14 +15,11 @@ Groups and equal parts are a batch dim of their own; unequal parts are weights o
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
 from initctl.errors import Problem, RuleError
-from initctl.initializers.initializer import Unfit
+from initctl.initializers.initializer import Arguments, Unfit
 from initctl.tensors import Fans
-
-if TYPE_CHECKING:
-    from initctl.initializers.initializer import Arguments
 
 _MANY = {"o": "outputs", "i": "inputs"}
 

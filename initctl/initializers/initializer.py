@@ -6,16 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from initctl.errors import RuleError, shown
-from initctl.initializers.parameters import Refused
-from initctl.rules import Expression, Undefined
-from initctl.stream import RevisingLaw, WholeLaw
+from initctl.errors import Excerpt, RuleError, shown
+from initctl.initializers.parameters import Argument, Parameter, Refused
+from initctl.rules import Expression, Undefined, Value
+from initctl.stream import AnyLaw, RevisingLaw, WholeLaw
 
 if TYPE_CHECKING:
-    from initctl.errors import Excerpt
-    from initctl.initializers.parameters import Argument, Parameter
-    from initctl.rules import Value
-    from initctl.stream import AnyLaw
     from initctl.tensors import TensorSpec
 
 Arguments = Mapping[str, "Argument"]

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from initctl.errors import Problem, RuleError, shown
-from initctl.rules import Undefined, parse_expression
+from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules import Expression, Undefined, Value, parse_expression
 from initctl.suggestions import did_you_mean
-
-if TYPE_CHECKING:
-    from initctl.errors import Excerpt
-    from initctl.rules import Expression, Value
 
 Argument = int | float | str
 

@@ -5,18 +5,16 @@ A package adds an initializer by an entry point in the group `initctl.initialize
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from initctl.entry_points import added
-from initctl.errors import Problem, RuleError, UsageError, shown
+from initctl.errors import Excerpt, Problem, RuleError, UsageError, shown
 from initctl.initializers.builtin import BUILTIN
 from initctl.initializers.initializer import BoundCall, Initializer
 from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from initctl.errors import Excerpt
     from initctl.initializers.parameters import Argument
     from initctl.rules import Call, Expression
 

@@ -11,14 +11,13 @@ from math import isfinite, prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from initctl.initializers.initializer import Resolved, Unfit
-from initctl.stream import Normal, Overflow, RevisingLaw, Source
+from initctl.stream import Law, Normal, Old, Overflow, RevisingLaw, Source
 from initctl.stream.laws import LARGEST_FLOAT32, LARGEST_NORMAL
 from initctl.stream.old_values import OVERFLOW, Affine, Checked, EveryRow, Mixture, RowsInOrder, Same
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from initctl.stream import Law, Old
     from initctl.stream.draws import Draws
     from initctl.tensors import TensorSpec
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import sqrt
 from typing import TYPE_CHECKING, Unpack
@@ -11,8 +12,6 @@ from initctl.initializers.initializer import Resolved
 from initctl.stream import Fused, Law, Normal, TruncNormal, Uniform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from initctl.tensors import Fans, TensorSpec
 
     _Scaled = tuple[Law, dict[str, float]]

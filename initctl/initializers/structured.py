@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from initctl.initializers.fans import Arrangement, Weight, layout_of, weights
 from initctl.initializers.initializer import Resolved, Unfit, check_dims
-from initctl.stream import Normal, Table, WholeLaw, ZeroedNormal
+from initctl.stream import Law, Normal, Table, WholeLaw, ZeroedNormal
 from initctl.stream.laws import LARGEST_NORMAL
 from initctl.stream.orthonormal import flops
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from initctl.stream import Law
     from initctl.stream.draws import Draws
     from initctl.tensors import TensorSpec
 

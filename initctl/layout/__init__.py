@@ -5,21 +5,3 @@ runs.py    elements that follow each other: in a tensor and in its file, or in a
 pieces.py  what of tensors is read at once: small ones together, large ones in pieces
 order.py   how the elements of a tile follow each other in its file; needs NumPy, and is imported where it is used
 """
-
-from initctl.layout.ranges import ByteRange, common, covered, joined, overlap, total, uncovered
-from initctl.layout.runs import Box, Run, boxes, runs, tiles
-
-__all__ = [
-    "Box",
-    "ByteRange",
-    "Run",
-    "boxes",
-    "common",
-    "covered",
-    "joined",
-    "overlap",
-    "runs",
-    "tiles",
-    "total",
-    "uncovered",
-]

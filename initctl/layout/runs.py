@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from initctl.tensors import row_major
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from initctl.tensors import Block, Shape
+from initctl.tensors import Block, Shape, row_major
 
 
 class Run(NamedTuple):

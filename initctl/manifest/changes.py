@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.display.blocks import ARROW
-from initctl.display.folding import folded_rows
-from initctl.display.tables import Displayed, Listing
+from initctl.display.folding import FoldedRow, folded_rows
+from initctl.display.tables import Displayed, Listing, Report
 from initctl.planning.overview import initializer_text, part_name
 from initctl.stream.engines import Moments
 
 if TYPE_CHECKING:
-    from initctl.display.folding import FoldedRow
-    from initctl.display.tables import Report
     from initctl.planning import Action, Plan
     from initctl.statistics import TensorStatistics
 

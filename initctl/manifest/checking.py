@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 from initctl.audit import FileDifference, Lost
 from initctl.audit.result import read_like
 from initctl.display.folding import FOLDED_ABOVE
-from initctl.display.tables import Displayed, Listing, count
+from initctl.display.tables import Displayed, Listing, Report, count
 from initctl.errors import UsageError, shown
 from initctl.manifest.digests import file_digests, tensor_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from initctl.display.tables import Report
     from initctl.events import Progress
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.manifest.attested import Attested, AttestedTensor

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from initctl.filling import ElementRun, TargetBlock
+from initctl.filling.targets import ElementRun, TargetBlock
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from numpy.typing import NDArray
 
-    from initctl.filling import Computer
+    from initctl.filling.computer import Computer
     from initctl.planning import Action
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from initctl.audit import read_result
@@ -15,8 +16,6 @@ from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from initctl.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
     from initctl.events import Progress
     from initctl.formats import Checkpoint
     from initctl.manifest.changes import Change, Changes

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.filling import Computer, check_memory, choose_engines, in_turn
+from initctl.filling.computer import Computer
+from initctl.filling.engines import choose_engines
+from initctl.filling.memory import check_memory
+from initctl.filling.targets import in_turn
 from initctl.manifest.changes import Change, Changes
 from initctl.manifest.computed import ComputedFiles
 from initctl.reading import TensorReader, olds
-from initctl.statistics.measuring import Measuring, measuring_engine
+from initctl.statistics.measuring import ElementSource, Measuring, measuring_engine
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from initctl.events import Chosen, Progress
     from initctl.planning import Action, Plan
     from initctl.statistics import TensorStatistics
-    from initctl.statistics.measuring import ElementSource
     from initctl.stream.engines import Engine
     from initctl.tensors import TensorSpec
 

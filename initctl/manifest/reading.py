@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from initctl.formats.opening import Malformed, read_small, refusing
 from initctl.formats.strict_json import parse_object
 from initctl.manifest.attested import Attested
 from initctl.manifest.statement import LONGEST, PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from initctl.tensors import are_sizes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from initctl.commit import check_file_place, write_file
+from initctl.commit.places import check_file_place
+from initctl.commit.staging import write_file
 from initctl.display.json_rows import json_parts, with_lists
 from initctl.errors import ConflictError, Problem, shown
-from initctl.integers import counting
-from initctl.threads import processors
+from initctl.threads import thread_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from initctl.events import Event
     from initctl.manifest.attested import Attested
     from initctl.manifest.checking import ManifestCheck
@@ -92,7 +91,7 @@ class Manifest:
         """
         from initctl.manifest.checking import checked
 
-        threads = counting("threads", threads) or processors()
+        threads = thread_count(threads)
         return checked(self.attested, os.fspath(checkpoint), self.path, threads=threads, on_event=on_event)
 
 

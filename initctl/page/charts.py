@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from initctl.display.folding import by_depth
 from initctl.page.content import Chart, Charts
 from initctl.page.drawing import series_path
 from initctl.statistics.result import number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _NOTE = "From the first layer to the last, each from 0 to its largest value. What is always 0 has no chart."
 _BEFORE = " The dashed line shows what was there before."

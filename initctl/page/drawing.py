@@ -5,6 +5,7 @@ Paths are drawn in boxes of `BARS` by `BAR_HEIGHT` and of `WIDTH` by `HEIGHT` un
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,6 @@ import numpy as np
 from initctl.page.content import Drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from initctl.statistics.histogram import Histogram

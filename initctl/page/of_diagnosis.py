@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from initctl.diagnosing.check import SEVERITIES
+from initctl.diagnosing.check import SEVERITIES, Check, Finding
 from initctl.diagnosing.diagnosis import folded
 from initctl.display.tables import count
 from initctl.errors import shown
-from initctl.page.content import Column, Fact, Item, ItemList, Page, ShellLines, TensorTable
+from initctl.page.content import Column, Fact, Item, ItemList, Page, Section, ShellLines, TensorTable
 from initctl.page.problems import warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.diagnosing import Diagnosis
-    from initctl.diagnosing.check import Check, Finding
-    from initctl.page.content import Section
 
 _COLUMNS = (
     Column("tensor", "name"),

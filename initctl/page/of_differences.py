@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from initctl.display.tables import size_text
+from initctl.display.tables import Report, size_text
 from initctl.errors import shown
 from initctl.page.charts import depth_charts
-from initctl.page.content import Fact, Item, ItemList, Page, TensorTable
+from initctl.page.content import Drawing, Fact, Item, ItemList, Page, Section, TensorTable
 from initctl.page.drawing import before_and_after
 from initctl.page.problems import warnings
 from initctl.statistics import measured
@@ -15,12 +16,8 @@ from initctl.tensors import TensorPart, Totals
 from initctl.threads import processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from initctl.differences import Differences
-    from initctl.display.tables import Report
     from initctl.events import Progress
-    from initctl.page.content import Drawing, Section
 
 _NOTE = (
     "Distances are those of elements that are finite in both: the largest, the mean, and the L2 norm of B - A divided "

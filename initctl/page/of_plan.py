@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from initctl.applied import written_text
+from initctl.applied import Applied, written_text
 from initctl.display.folding import fold
 from initctl.display.tables import count, shape_text, size_text
-from initctl.errors import shown
+from initctl.errors import Problem, shown
 from initctl.initializers import KEEP
 from initctl.page.charts import depth_charts
-from initctl.page.content import Column, Fact, Item, ItemList, Page, TensorTable
+from initctl.page.content import Column, Drawing, Fact, Item, ItemList, Page, Section, TensorTable
 from initctl.page.drawing import before_and_after
 from initctl.page.problems import warnings
-from initctl.planning.action import RESET, Action
+from initctl.planning.action import RESET, Action, Kept
 from initctl.planning.overview import initializer_text, part_name
 from initctl.statistics.result import number
 from initctl.stream.engines import Moments
 from initctl.tensors import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from initctl.applied import Applied
-    from initctl.errors import Problem
     from initctl.manifest import Change, Changes
-    from initctl.page.content import Drawing, Section
     from initctl.planning import Plan
-    from initctl.planning.action import Kept
     from initctl.rules import Rule
 
 _COLUMNS = (

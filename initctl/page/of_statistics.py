@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.display.tables import shape_text, size_text
 from initctl.errors import shown
 from initctl.page.charts import depth_charts
-from initctl.page.content import Column, Fact, Page, TensorTable
+from initctl.page.content import Column, Drawing, Fact, Page, Section, TensorTable
 from initctl.page.drawing import distribution
 from initctl.page.problems import warnings
 from initctl.statistics.result import besides, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from initctl.page.content import Drawing, Section
     from initctl.statistics import Statistics, TensorStatistics
 
 _COLUMNS = (

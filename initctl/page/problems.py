@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from initctl.page.content import Fact, Item, ItemList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.errors import Problem
 
 

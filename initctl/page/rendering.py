@@ -6,18 +6,14 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from initctl.escaping import escape
-from initctl.page.content import TensorTable
+from initctl.page.content import Page, TensorTable
 from initctl.page.drawing import HEIGHT, WIDTH
 from initctl.version import __version__
-
-if TYPE_CHECKING:
-    from initctl.page.content import Page
 
 _AT_ONCE = {"charts_at_once": 12, "rows_at_once": 500}
 """What is shown before the rest is asked for."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from initctl.commit import check_file_place, write_file
+from initctl.commit.places import check_file_place
+from initctl.commit.staging import write_file
 from initctl.errors import ConflictError, Problem, shown
 
 if TYPE_CHECKING:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.stream.devices import CPU
-from initctl.tensors import TensorPart
+from initctl.tensors import RowRange, TensorPart, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.formats import Checkpoint
     from initctl.rules import Rule
     from initctl.stream import AnyLaw, Source
-    from initctl.tensors import RowRange, TensorSpec
 
 RESET = "--reset-optimizer"
 """The source of a rule that sets back what an optimizer remembers."""

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, RuleError, listed, shown
-from initctl.initializers import KEEP, REGISTRY
+from initctl.initializers import KEEP, REGISTRY, BoundCall
 from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.lookup import ALL_FACTS, NAME_FACTS, SHAPE_FACTS, SIBLING
 from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from initctl.initializers import BoundCall
     from initctl.rules import Expression, Rule
 
 

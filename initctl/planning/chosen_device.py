@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from initctl.errors import StorageError
@@ -10,8 +12,6 @@ from initctl.stream.devices import CPU, cuda_wins
 from initctl.threads import processors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.planning.action import Action
 
 AUTO = "auto"
@@ -44,10 +44,6 @@ def _has_cuda() -> bool:
 
     from initctl.stream.engines.device import torch_device
 
-    if not torch.cuda.is_available():
-        return False
-    try:
-        torch_device("cuda")
-    except StorageError:
-        return False
-    return True
+    with suppress(StorageError):
+        return torch.cuda.is_available() and torch_device("cuda").type == "cuda"
+    return False

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.errors import shown
 from initctl.initializers import Unfit
 from initctl.planning.computed import computed_kind
-from initctl.rules import Undefined
+from initctl.rules import Expression, Rows, Rule, Undefined, Value
 
 if TYPE_CHECKING:
     from initctl.planning.bound_rule import BoundRule
     from initctl.planning.lookup import Lookup
     from initctl.planning.surroundings import Surroundings
-    from initctl.rules import Expression, Rows, Rule, Value
     from initctl.tensors import RowRange, TensorSpec
 
 

@@ -7,12 +7,11 @@ by training, but a random variance can be negative. Integers and booleans are no
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from initctl.tensors import Shape, TensorSpec
 
 

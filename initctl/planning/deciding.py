@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.initializers import Unfit
 from initctl.planning.action import Action, Kept
-from initctl.planning.bound_rule import bind
+from initctl.planning.bound_rule import BoundRule, bind
 from initctl.planning.claims import Claim, Coverage, holds, may_touch, rows_of
 from initctl.planning.fits import Unfits, action_of
 from initctl.planning.likeness import Likeness
 from initctl.planning.lookup import SIBLING, Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
-
     from initctl.errors import Problem
-    from initctl.planning.bound_rule import BoundRule
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
     from initctl.tensors import RowRange, TensorSpec

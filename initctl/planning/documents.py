@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,8 +15,6 @@ from initctl.formats.opening import Malformed, read_small, refusing
 from initctl.formats.strict_json import parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
 

@@ -4,27 +4,22 @@ otherwise a problem shared by all tensors that fail for the same reason.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from initctl.dtypes import BY_NAME, every_float_holds
+from initctl.dtypes import BY_NAME, DType, every_float_holds
 from initctl.errors import Problem, shown
-from initctl.initializers import Resolved, Unfit
+from initctl.initializers import BoundCall, Resolved, Unfit
 from initctl.planning.action import Action, Located
 from initctl.planning.near_misses import nearest_names
-from initctl.stream import Constant, Deterministic, Fused, RevisingLaw
-from initctl.tensors import TensorSpec
+from initctl.stream import AnyLaw, Constant, Deterministic, Fused, RevisingLaw, Source
+from initctl.tensors import RowRange, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from initctl.dtypes import DType
-    from initctl.initializers import BoundCall
     from initctl.initializers.revising import CopiedTensor
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule
-    from initctl.stream import AnyLaw, Source
-    from initctl.tensors import RowRange
 
 _COMPUTED = BY_NAME["float32"]
 """The type that random values are computed in, whatever the tensor's."""

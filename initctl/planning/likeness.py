@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.planning.computed import computed_kind
 from initctl.planning.lookup import Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
-
     from initctl.planning.bound_rule import BoundRule
     from initctl.planning.surroundings import Surroundings
     from initctl.tensors import TensorSpec

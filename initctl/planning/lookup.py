@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,12 @@ from initctl.errors import shown
 from initctl.formats.config import dotted
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
-from initctl.rules import Circular, Undefined, needed
+from initctl.rules import Circular, Rule, Undefined, Value, needed
 from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from initctl.planning.surroundings import Surroundings
-    from initctl.rules import Rule, Value
     from initctl.tensors import TensorSpec
 
 SIBLING = "sibling."

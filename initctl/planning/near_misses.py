@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
 from initctl.formats.state_dicts.names import WRAPPER_PREFIXES
@@ -13,9 +13,6 @@ from initctl.rules.elements import NO_NUMBERS
 from initctl.rules.regex import PREFIX as REGEX
 from initctl.rules.regex import Regex
 from initctl.suggestions import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 _PROPOSED = 3
 _SIMILARITY = 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.display.folding import listing
@@ -13,8 +14,6 @@ from initctl.planning.action import RESET, Action, Kept
 from initctl.stream.devices import CPU
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
-
     from initctl.rules import Rule
     from initctl.tensors import Totals
 

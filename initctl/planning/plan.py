@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.tables import Displayed, count
+from initctl.display.tables import Displayed, Report, count
 from initctl.errors import Problem, UsageError, shown
 from initctl.grouping import grouped
 from initctl.initializers import KEEP
-from initctl.planning.action import Kept
+from initctl.planning.action import Action, Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
 from initctl.planning.lookup import config_value
 from initctl.planning.overview import amount, on_devices, overview
-from initctl.tensors import TensorPart, Totals
+from initctl.tensors import TensorPart, TensorSpec, Totals
 
 PHILOX, TORCH = "philox", "torch"
 """Where random numbers come from: value stream v1, or torch's own generator."""
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from initctl.display.tables import Report
     from initctl.formats import Checkpoint
-    from initctl.planning.action import Action
     from initctl.planning.bound_rule import BoundRule
-    from initctl.tensors import TensorSpec
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -110,7 +106,7 @@ class Plan(Displayed):
         otherwise it raises `ConflictError`. Raises `StorageError`, `UncertainError`, and `UsageError` if a file of the
         checkpoint is there.
         """
-        from initctl.commit import write_file
+        from initctl.commit.staging import write_file
 
         path = os.fspath(path)
         tables = (self.checkpoint, *other_checkpoints(self.actions).values())

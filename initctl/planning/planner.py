@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,10 @@ from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.planning.advice.averages import copies_out_of_step
 from initctl.planning.advice.left_alone import left_alone, undecided_weights
 from initctl.planning.advice.surprises import idle_truncations, masks_as_biases, random_averages, split_weights
-from initctl.planning.advice.unfit_presets import Left, idle_preset, partial_preset
+from initctl.planning.advice.unfit_presets import FromPreset, Left, idle_preset, partial_preset
 from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
 from initctl.planning.chosen_device import with_devices
-from initctl.planning.deciding import decide
+from initctl.planning.deciding import Decided, decide
 from initctl.planning.optimizers import Resets, old_values_kept, resets, with_optimizers_beside
 from initctl.planning.plan import PHILOX, TORCH, Plan
 from initctl.planning.sharing import shared
@@ -22,12 +23,8 @@ from initctl.stream.devices import CPU
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
     from initctl.formats import Checkpoint
-    from initctl.planning.advice.unfit_presets import FromPreset
     from initctl.planning.bound_rule import BoundRule
-    from initctl.planning.deciding import Decided
 
     Findings = tuple[list[Problem], list[Problem]]
     """Problems that refuse the plan, and problems that only warn."""

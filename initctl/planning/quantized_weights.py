@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,8 +14,6 @@ from initctl.grouping import grouped
 from initctl.planning.quantization_schemes import SCHEMES, Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-
     from initctl.dtypes import DType
     from initctl.tensors import TensorSpec
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import ConflictError, Problem, RuleError, UsageError, escape, shown
-from initctl.formats import read_checkpoint
-from initctl.initializers import REGISTRY, BoundCall, Refused, Unfit
-from initctl.planning.action import Kept
+from initctl.formats import Checkpoint, read_checkpoint
+from initctl.initializers import REGISTRY, BoundCall, Initializer, Refused, Unfit
+from initctl.planning.action import Action, Kept
 from initctl.planning.chosen_device import AUTO, with_devices
 from initctl.planning.documents import malformed, read_alike, read_document, table_digest, tensors_digest
 from initctl.planning.fits import action_of
@@ -23,12 +24,7 @@ from initctl.rules import Call, Glob, Origin, Rule, Selector, parse_rule, quoted
 from initctl.stream.key import SEED_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from initctl.formats import Checkpoint
-    from initctl.initializers import Initializer
     from initctl.initializers.parameters import Argument
-    from initctl.planning.action import Action
     from initctl.tensors import TensorSpec
 
 _parsed = lru_cache(maxsize=1024)(parse_rule)

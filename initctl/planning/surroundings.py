@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from initctl.formats import read_checkpoint
+from initctl.formats import Checkpoint, read_checkpoint
 from initctl.formats.optimizers.masters import of_optimizers
-from initctl.planning.quantized_weights import quantized_weights
-from initctl.planning.tied import ties
-from initctl.rules import highest_numbers
+from initctl.planning.quantized_weights import QuantizedWeight, quantized_weights
+from initctl.planning.tied import Tie, ties
+from initctl.rules import Glob, highest_numbers
 from initctl.rules.elements import NO_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from initctl.formats import Checkpoint
-    from initctl.planning.quantized_weights import QuantizedWeight
-    from initctl.planning.tied import Tie
-    from initctl.rules import Glob
     from initctl.rules.regex import Regex
     from initctl.tensors import TensorSpec
 

@@ -4,15 +4,11 @@ tied to the embedding, and embeddings that are one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats import read_config
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from initctl.formats import Checkpoint
+from initctl.formats import Checkpoint, read_config
 
 OUTPUTS = (
     "lm_head.weight",  # most decoders

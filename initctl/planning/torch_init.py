@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,6 @@ from initctl.planning.optimizers.refusing import WEIGHTS_ALONE, refuse
 from initctl.stream import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from initctl.planning.action import Action
 
 _ARGUMENTS = {

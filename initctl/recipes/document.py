@@ -22,21 +22,19 @@ A table `[preset]` says what a preset is for, and changes nothing.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from initctl.errors import Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
-from initctl.recipes.positions import DocumentText, fault_position
+from initctl.recipes.positions import DocumentText, Path, fault_position
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from initctl.recipes.positions import Path
     from initctl.rules import Expression, Selector, Value
 
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")

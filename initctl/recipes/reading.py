@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 from codecs import BOM_UTF8
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.opening import read_small
-from initctl.recipes.document import parse_document
+from initctl.recipes.document import Document, Seed, parse_document
 from initctl.recipes.positions import DocumentText
 from initctl.recipes.presets import PRESET, find_preset, preset_names
-from initctl.rules import Scope
-
-if TYPE_CHECKING:
-    from initctl.recipes.document import Document, Seed
-    from initctl.rules import Expression, Rule, Value
+from initctl.rules import Expression, Rule, Scope, Value
 
 LONGEST = 1 << 20
 """Bytes of a file."""

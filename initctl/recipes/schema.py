@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from initctl.initializers import KEEP, REGISTRY, Number, Whole, Word
+from initctl.initializers import KEEP, REGISTRY, Number, Parameter, Whole, Word
 from initctl.recipes.document import PRESET_KEYS, RULE_KEYS
 from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from initctl.initializers import Parameter
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "minLength": 1}

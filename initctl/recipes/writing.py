@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from math import isfinite
@@ -15,15 +16,12 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, RuleError, shown
 from initctl.escaping import is_visible
-from initctl.rules import Circular, Expression, needed
+from initctl.rules import Circular, Expression, Rule, Value, needed
 from initctl.rules.expressions.parser import LONGEST_EXPRESSION
 from initctl.rules.expressions.terms import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from initctl.initializers import BoundCall
-    from initctl.rules import Rule, Value
 
     ConfigValue = Callable[[Rule, str], Value | None]
     """What `config.json` says, or is taken to say by a rule, of a dotted key."""

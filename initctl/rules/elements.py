@@ -7,6 +7,7 @@ more steps than the pattern has elements, whatever they are.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, reduce
 from itertools import groupby, islice
 from operator import or_
@@ -14,8 +15,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     Places = int
     """A set of places: bit n stands for the place before character n."""
 

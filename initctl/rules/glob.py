@@ -12,6 +12,7 @@ same beginning in any name of the checkpoint.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,6 @@ from initctl.rules.elements import (
 from initctl.rules.pattern import parse_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from initctl.rules.elements import Element, Elements
 
 _DIGITS = frozenset("0123456789")

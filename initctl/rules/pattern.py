@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from initctl.errors import Problem, RuleError, shown
+from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, Alternatives, AnyChar, AnyRun, Characters, CharSet, NumberRange
 from initctl.rules.expressions.terms import RESERVED
 
 if TYPE_CHECKING:
-    from initctl.errors import Excerpt
     from initctl.rules.elements import Element, Elements
 
 LONGEST_PATTERN = 4096

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.elements import LONGEST_NUMBER, NO_NUMBERS
 from initctl.rules.expressions.terms import RESERVED
 from initctl.rules.pattern import LONGEST_PATTERN
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 PREFIX = "re:"
 """What a selector begins with that is not a glob."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Excerpt, RuleError, shown
 from initctl.rules.call import Call, parse_call, syntax_error
-from initctl.rules.expressions.expression import parse_condition
+from initctl.rules.expressions.expression import Expression, parse_condition
 from initctl.rules.selector import Selector, parse_selector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from initctl.rules.expressions.expression import Expression
     from initctl.rules.expressions.terms import Value
 
 

@@ -13,14 +13,13 @@ AS 241, PPND7 (M. J. Wichura, Applied Statistics 37, 1988).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     Floats = Any
     """float32 numbers."""
     Doubles = Any
@@ -115,7 +114,7 @@ def natural_log(x: Floats) -> Floats:
     f = i32(bits - i32(exponent << MANTISSA_BITS)).view(FLOAT32) - _UNIT
     power = f32(exponent)
     square = f * f
-    rest = _polynomial(LN_SERIES, f) * f * square
+    rest = polynomial(LN_SERIES, f) * f * square
     rest = rest + power * LN2_LOW
     rest = rest - square * _HALF
     return (f + rest) + power * LN2_HIGH
@@ -129,8 +128,8 @@ def sin_cos(turns: Words) -> tuple[Floats, Floats]:
     quarter = u32(u32(turns + EIGHTH_TURN) >> QUARTER_TURN)
     x = f32(i32(turns - u32(quarter << QUARTER_TURN))) * RADIANS
     square = x * x
-    sine = _polynomial(SIN_SERIES, square) * square * x + x
-    cosine = _polynomial(COS_SERIES, square) * square * square - square * _HALF + _UNIT
+    sine = polynomial(SIN_SERIES, square) * square * x + x
+    cosine = polynomial(COS_SERIES, square) * square * square - square * _HALF + _UNIT
     is_odd = (quarter & _ONE) == _ONE
     sine, cosine = where(is_odd, cosine, sine), where(is_odd, sine, cosine)
     sine = where(quarter >= _TWO, -sine, sine)
@@ -162,7 +161,7 @@ def inner_or(centred: Floats, outer: Floats) -> Floats:
     return where(abs(centred) <= CENTRAL, central, outer)
 
 
-def _polynomial(coefficients: Sequence[np.float32], x: Floats) -> Floats:
+def polynomial(coefficients: Sequence[float | np.float32], x: Floats) -> Floats:
     """Horner's rule, highest power first."""
     result = x * coefficients[0] + coefficients[1]
     for coefficient in coefficients[2:]:
@@ -172,7 +171,7 @@ def _polynomial(coefficients: Sequence[np.float32], x: Floats) -> Floats:
 
 def _ratio(coefficients: tuple[Sequence[np.float32], Sequence[np.float32]], x: Floats) -> Floats:
     numerator, denominator = coefficients
-    return _polynomial(numerator, x) / _polynomial(denominator, x)
+    return polynomial(numerator, x) / polynomial(denominator, x)
 
 
 def rebuilt(module: ModuleType, own: Mapping[str, object], *, by: Callable[[FunctionType], Any]) -> ModuleType:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from initctl.stream.elementary import polynomial
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -58,7 +58,7 @@ def natural_log(x: Floats) -> Floats:
     f, exponent = log_parts(x)
     s = f / (2.0 + f)
     square = s * s
-    rest: Floats = 2.0 * (s + s * square * _polynomial(LN_SERIES, square))
+    rest: Floats = 2.0 * (s + s * square * polynomial(LN_SERIES, square))
     return exponent * LN2_HIGH + (exponent * LN2_LOW + rest)
 
 
@@ -75,7 +75,8 @@ def exponential(x: Floats) -> Floats:
     power = shifted - _TO_WHOLE
     rest = (x - power * LN2_HIGH) - power * LN2_LOW
     scale: Floats = i64((f64(shifted).view(INT64) << _MANTISSA_BITS) + _ONE_BITS).view(FLOAT64)
-    return (1.0 + rest * _polynomial(EXP_SERIES, rest)) * scale
+    near: Floats = 1.0 + rest * polynomial(EXP_SERIES, rest)
+    return near * scale
 
 
 def one_minus_exponential(x: Floats) -> Floats:
@@ -86,7 +87,8 @@ def one_minus_exponential(x: Floats) -> Floats:
 
 def near_one_minus_exponential(x: Floats) -> Floats:
     """The same for positive x up to `NEAR_0`."""
-    return x * _polynomial(EXP_SERIES, -x)
+    series: Floats = polynomial(EXP_SERIES, -x)
+    return x * series
 
 
 def sin_cos(x: Floats) -> tuple[Floats, Floats]:
@@ -95,19 +97,11 @@ def sin_cos(x: Floats) -> tuple[Floats, Floats]:
     quarters = shifted - _TO_WHOLE
     rest = ((x - quarters * QUARTER_TURN[0]) - quarters * QUARTER_TURN[1]) - quarters * QUARTER_TURN[2]
     square = rest * rest
-    sine = rest + rest * square * _polynomial(SIN_SERIES, square)
-    cosine = 1.0 - (square / 2.0 - square * square * _polynomial(COS_SERIES, square))
+    sine = rest + rest * square * polynomial(SIN_SERIES, square)
+    cosine = 1.0 - (square / 2.0 - square * square * polynomial(COS_SERIES, square))
     quarter = f64(shifted).view(INT64)
     is_odd = (quarter & _ONE) == _ONE
     sine, cosine = where(is_odd, cosine, sine), where(is_odd, sine, cosine)
     sine = where((quarter & _TWO) == _TWO, -sine, sine)
     cosine = where(((quarter + _ONE) & _TWO) == _TWO, -cosine, cosine)
     return sine, cosine
-
-
-def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:
-    """Horner's rule, highest power first."""
-    result = x * coefficients[0] + coefficients[1]
-    for coefficient in coefficients[2:]:
-        result = result * x + coefficient
-    return result

@@ -5,19 +5,17 @@ What is only kept or moved stays as it is, to the bit. Arithmetic is in float32,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from initctl.stream.protocols import FromOld, Overflow
+from initctl.stream.protocols import FromOld, Law, Old, Overflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
-    from initctl.stream.protocols import Law, Old
 
 OVERFLOW = "it would make infinite values or NaN out of finite old values"
 

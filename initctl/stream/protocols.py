@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from initctl.stream.draws import Draws
@@ -52,24 +51,15 @@ class WholeLaw(ABC):
         """What fills the tensor, once all that its values share is known."""
 
 
-class Deterministic(ABC):
+class Deterministic(Law):
     """What fills a tensor with values that follow from their indices alone: nothing is drawn."""
 
     __slots__ = ()
 
     @property
-    @abstractmethod
-    def largest(self) -> float:
-        """A bound on the magnitude of every value."""
-
-    @property
     def exact(self) -> tuple[float, ...]:
         """All values that there are, if a tensor must hold them exactly: then it may be one of integers."""
         return ()
-
-    @abstractmethod
-    def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
-        """As those of `Law`."""
 
 
 class Old(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,6 @@ from initctl.stream.protocols import WholeLaw
 from initctl.stream.torch_generator import NotDrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.stream.draws import Draws
 
 _COPIES = 3

@@ -6,13 +6,12 @@ for tensor in tensors: torch.nn.init.normal_(tensor, …)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 
@@ -41,7 +40,9 @@ class TorchGenerator:
             if self._states is None:
                 torch.manual_seed(self.seed)
             else:
-                self._restore(is_cuda=is_cuda)
+                torch.set_rng_state(self._states[0])
+                if is_cuda and self._states[1] is not None:
+                    torch.cuda.set_rng_state_all(self._states[1])
             try:
                 tensor = torch.empty(shape, dtype=getattr(torch, dtype), device=device)
                 getattr(torch.nn.init, function)(tensor, **arguments)
@@ -50,11 +51,3 @@ class TorchGenerator:
             self._states = torch.get_rng_state(), torch.cuda.get_rng_state_all() if is_cuda else None
         wide = tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
         return np.asarray(wide.cpu().numpy())
-
-    def _restore(self, *, is_cuda: bool) -> None:
-        import torch
-
-        if self._states is not None:
-            torch.set_rng_state(self._states[0])
-            if is_cuda and self._states[1] is not None:
-                torch.cuda.set_rng_state_all(self._states[1])

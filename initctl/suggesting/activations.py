@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.initializers.scaling import GELU_GAIN, SILU_GAIN, calculate_gain
 from initctl.suggestions import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
 
 HE = "He et al. 2015"
 GLOROT = "Glorot and Bengio 2010"

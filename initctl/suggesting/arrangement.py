@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from initctl.suggesting.neighbors import is_kernel
-
-if TYPE_CHECKING:
-    from initctl.suggesting.neighbors import Seen
+from initctl.suggesting.neighbors import Seen, is_kernel
 
 _MATRIX = 2
 _FUSED = frozenset({"in_proj_weight", "qkv", "qkv_proj", "c_attn", "query_key_value", "to_qkv", "wqkv", "kqv"})

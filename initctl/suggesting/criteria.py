@@ -6,14 +6,13 @@ Names count by their words: `LayerNorm`, `pre_layrnorm` and `ln_1` are norms, `n
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.planning.computed import computed_kind, measured_kind
 from initctl.suggesting.arrangement import gates, has_kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from initctl.suggesting.neighbors import Seen
 
 _MATRIX = 2

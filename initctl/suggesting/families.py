@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.grouping import grouped
 from initctl.initializers import KEEP
-from initctl.planning import bind
-from initctl.planning.action import Action
+from initctl.planning import BoundRule, bind
+from initctl.planning.action import Action, Kept
 from initctl.planning.deciding import decide
 from initctl.planning.surroundings import Surroundings
 from initctl.recipes.presets import find_preset, preset_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from initctl.formats import Checkpoint
-    from initctl.planning import BoundRule
-    from initctl.planning.action import Kept
     from initctl.tensors import RowRange
 
 

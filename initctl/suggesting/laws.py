@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import log, sqrt
 from typing import TYPE_CHECKING
 
 from initctl.planning.computed import computed_kind
-from initctl.suggesting.activations import ACTIVATIONS, GLOROT, HE, Advice
+from initctl.suggesting.activations import ACTIVATIONS, GLOROT, HE, Activation, Advice
 from initctl.suggesting.arrangement import gates, groups, has_kernel, layout, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from initctl.suggesting.activations import Activation
     from initctl.suggesting.neighbors import Seen
 
 

@@ -7,6 +7,7 @@ An ending that no other name has is a glob, as `*.bias`. Other names are one glo
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.display.folding import Folded, fold
@@ -15,8 +16,6 @@ from initctl.rules import quoted
 from initctl.rules.elements import MOST_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     Parts = tuple[str, ...]
     """Of a glob, between its dots."""
 

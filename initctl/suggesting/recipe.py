@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.grouping import grouped
@@ -11,8 +12,6 @@ from initctl.rules import quoted
 from initctl.suggesting.patterns import Patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from initctl.suggesting.suggestion import Suggestion
     from initctl.tensors import RowRange, TensorSpec
 

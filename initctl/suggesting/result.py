@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from initctl.display.folding import listing
-from initctl.display.tables import Displayed, Listing
+from initctl.display.tables import Displayed, Listing, Report
 from initctl.errors import InputError, Problem, shown
-from initctl.formats import read_config
+from initctl.formats import Checkpoint, read_config
 from initctl.recipes.presets import find_preset
-from initctl.suggesting.activations import choose_activation
+from initctl.suggesting.activations import ActivationChoice, choose_activation
 from initctl.suggesting.recipe import commented_recipe
 from initctl.suggesting.suggesting import suggestions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from initctl.display.tables import Report
-    from initctl.formats import Checkpoint
-    from initctl.suggesting.activations import ActivationChoice
     from initctl.suggesting.suggestion import Suggestion
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.suggesting.criteria import role_of
-from initctl.suggesting.neighbors import Seen
+from initctl.suggesting.neighbors import Neighbors, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
-
-    from initctl.suggesting.neighbors import Neighbors
     from initctl.tensors import TensorSpec
 
 ROLES: Mapping[str, str] = {

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from initctl.formats import read_config
+from initctl.formats import Checkpoint, read_config
 from initctl.initializers import KEEP
 from initctl.planning.deciding import misfit
 from initctl.planning.surroundings import Surroundings
 from initctl.rules import parse_rule
 from initctl.suggesting.activations import Advice, choose_activation
-from initctl.suggesting.families import family
+from initctl.suggesting.families import Family, family
 from initctl.suggesting.laws import advice
 from initctl.suggesting.neighbors import Neighbors, Seen
 from initctl.suggesting.roles import roles
 from initctl.suggesting.suggestion import Suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
-
-    from initctl.formats import Checkpoint
-    from initctl.suggesting.families import Family
     from initctl.tensors import TensorSpec
 
 _OF_FAMILY = "The model's own code initializes it so"

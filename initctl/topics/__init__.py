@@ -7,13 +7,11 @@ examples use the checkpoint that `initctl demo` leaves.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 TOPICS = (
     "rules",

@@ -90,7 +90,7 @@ def test_a_signal_once_the_result_is_in_place_comes_too_late(folder):
     checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
     leaving = """
 import os, signal, sys
-from initctl.commit import StagedFile
+from initctl.commit.staging import StagedFile
 leave = StagedFile.__exit__
 def interrupted(self, *error):
     os.kill(os.getpid(), signal.SIGTERM)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from initctl.commit import copy_range, write_all, write_over_zeros
+from initctl.commit.copying import copy_range, write_all, write_over_zeros
 from initctl.errors import ConflictError, StorageError
 from tests.commit.folders import refusing
 

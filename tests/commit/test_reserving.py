@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from initctl.commit import copying, reserve, reserving, share, start_writeback
+from initctl.commit import copying, reserving
+from initctl.commit.copying import start_writeback
+from initctl.commit.reserving import reserve, share
 from tests.bench.checkpoints import language_model
 from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import sharded

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import StagedDirectory, StagedFile, staging
+from initctl.commit import staging
+from initctl.commit.staging import StagedDirectory, StagedFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import StagedDirectory
+from initctl.commit.staging import StagedDirectory
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
 
@@ -249,7 +249,7 @@ def test_a_file_below_a_subdirectory_changes_in_its_place(model: Path):
 AS_NOBODY = """
 import os, sys, tempfile
 from pathlib import Path
-from initctl.commit import StagedDirectory
+from initctl.commit.staging import StagedDirectory
 if os.getuid() == 0:  # who may write everywhere
     os.setuid(65534)
 with tempfile.TemporaryDirectory() as folder:

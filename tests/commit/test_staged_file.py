@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import StagedFile, staging
+from initctl.commit import staging
+from initctl.commit.staging import StagedFile
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
 

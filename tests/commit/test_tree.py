@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import tree
+from initctl.commit.tree import tree
 from tests.commit.folders import refusing
 
 if TYPE_CHECKING:

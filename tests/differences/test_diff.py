@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
-from initctl.commit import read_into
+from initctl.commit.copying import read_into
 from initctl.differences.comparing import _SMALL
 from initctl.events import Progress
 from initctl.layout.pieces import AT_ONCE, PIECE

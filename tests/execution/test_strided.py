@@ -21,8 +21,9 @@ from initctl.dtypes import BY_NAME
 from initctl.events import Progress
 from initctl.execution import tasks
 from initctl.execution.tasks import gather_tasks, strided_tasks
-from initctl.filling import Computer, TargetBlock
-from initctl.layout import tiles
+from initctl.filling.computer import Computer
+from initctl.filling.targets import TargetBlock
+from initctl.layout.runs import tiles
 from initctl.planning import Action
 from initctl.rules import parse_rule
 from initctl.stream import Constant, Law, Normal, Uniform

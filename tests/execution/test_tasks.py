@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 import initctl
 from initctl.dtypes import BY_NAME
 from initctl.execution.tasks import COPIED_AT_ONCE, FILLED_AT_ONCE, copy_tasks, fill_tasks
-from initctl.filling import Computer, TargetBlock, packed, range_of
+from initctl.filling.computer import Computer
+from initctl.filling.targets import TargetBlock, packed, range_of
 from initctl.formats import read_checkpoint
-from initctl.layout import ByteRange, covered, total, uncovered
+from initctl.layout.ranges import ByteRange, covered, total, uncovered
 from initctl.planning import Action
 from initctl.rules import parse_rule
 from initctl.stream import Constant

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initctl.layout import ByteRange, common, joined, overlap, total, uncovered
+from initctl.layout.ranges import ByteRange, common, joined, overlap, total, uncovered
 
 RANGES = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: ByteRange(*sorted(pair))))
 

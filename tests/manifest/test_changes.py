@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.events import Chosen, Progress
-from initctl.filling import Computer, memory
+from initctl.filling import memory
+from initctl.filling.computer import Computer
 from tests.execution.checkpoints import SHARDS, sharded, single
 from tests.execution.torch_files import FORMATS, RULES, bits, network, save
 from tests.planning.optimizers.networks import by_adamw

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
-from initctl.commit import read_into
+from initctl.commit.copying import read_into
 from initctl.events import Progress
 from initctl.layout.pieces import PIECE
 from initctl.statistics.histogram import BINS

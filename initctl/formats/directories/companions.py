@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
+from initctl.formats.checkpoint import STALE, Checkpoint
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.nested import folders_with_weights
-from initctl.formats.directories.weight_names import FOLDERS, is_another_copy, twins, weight_name
+from initctl.formats.directories.weight_names import FOLDERS, WeightName, is_another_copy, twins, weight_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.directories.location import Location
-    from initctl.formats.directories.weight_names import WeightName
 
-STALE = "directory.stale"
-"""The code of the warning about stale twins, which an answer to it makes needless."""
 _OTHER_WEIGHTS = "directory.other_weights"
 _WEIGHTS_BELOW = "directory.weights_below"
 _LEFT_OUT = "directory.left_out"

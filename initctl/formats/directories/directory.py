@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
@@ -27,8 +28,6 @@ from initctl.formats.together import Found
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from initctl.formats.directories.weight_names import WeightName
     from initctl.formats.table import FileTable
 

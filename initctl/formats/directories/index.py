@@ -6,8 +6,9 @@ import json
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.directories.folder import is_within, plain_name
@@ -19,9 +20,6 @@ from initctl.formats.opening import opened, read_at, refusing
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import FileTable
 from initctl.formats.together import Found
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LONGEST = 100_000_000
 """Bytes."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, FOREIGN, weight_name
 from initctl.formats.opening import read_small
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 LOOKED_AT = 20_000
 """Names that are read at most: more would take noticeable time, and a list of folders needs no certainty."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from initctl.errors import Problem, UsageError, shown
 from initctl.formats.directories.weight_names import CONVERTED, SAFETENSORS, weight_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from initctl.tensors import TensorSpec
 
 LARGEST = "5GB"

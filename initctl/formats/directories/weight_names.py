@@ -6,10 +6,8 @@ Endings and names are knowledge of the libraries that write them: each row names
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 SAFETENSORS = ".safetensors"
 DISTRIBUTED_METADATA, DISTRIBUTED_CHUNKS = ".metadata", ".distcp"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
 from initctl.formats.directories.weight_names import DISTRIBUTED_CHUNKS, DISTRIBUTED_METADATA
 from initctl.formats.distributed.items import read_chunks
-from initctl.formats.distributed.metadata import read_metadata
+from initctl.formats.distributed.metadata import Metadata, read_metadata
 from initctl.formats.file_formats import DISTRIBUTED
 from initctl.formats.opening import Malformed, refusing, unreadable
 from initctl.formats.optimizers import OptimizerFacts
@@ -19,11 +20,8 @@ from initctl.grouping import grouped
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.formats.directories.location import Location
     from initctl.formats.distributed.items import Blocks
-    from initctl.formats.distributed.metadata import Metadata
 
 _LOADER = "torch.distributed.checkpoint"
 _GROUPS = ".param_groups."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
 from initctl.formats import safetensors
-from initctl.formats.checkpoint_file import CheckpointFile
+from initctl.formats.checkpoint_file import CheckpointFile, Checksum
 from initctl.formats.file_formats import SNIFFED, is_safetensors
 from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.torch_save import archive
@@ -14,9 +15,6 @@ from initctl.formats.torch_save.standins import MadeTensor
 from initctl.formats.torch_save.tensors import tensor_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from initctl.formats.checkpoint_file import Checksum
     from initctl.formats.distributed.metadata import Chunk
     from initctl.tensors import Block, Shape, TensorSpec
 

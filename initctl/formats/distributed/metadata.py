@@ -5,6 +5,7 @@ It is a pickle, read as data only. torch/distributed/checkpoint/metadata.py and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import shown
@@ -17,8 +18,6 @@ from initctl.formats.torch_save.standins import Global, Made, PatchableInt
 from initctl.formats.torch_save.tensors import dtype_of, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.dtypes import DType
     from initctl.formats.table import Keys
     from initctl.formats.torch_save.calls import CalledNames

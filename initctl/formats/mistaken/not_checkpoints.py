@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, shown
@@ -13,8 +14,6 @@ from initctl.formats.mistaken import known
 from initctl.formats.opening import opened, read_at
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
     from initctl.formats.directories.folder import Folder
 
 _WEIGHTS = (SAFETENSORS, *TORCH)

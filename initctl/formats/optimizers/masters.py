@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.formats.optimizers.kinds import MASTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from initctl.formats.optimizers.optimizer import Optimizer
 
 KEYS = {

@@ -13,16 +13,14 @@ none. A module of a model may be called `optimizer` or `state`: kinds of states 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.formats.optimizers.kinds import BY_NAME, DISTINCT, FULL
-from initctl.formats.optimizers.optimizer import Optimizer
+from initctl.formats.optimizers.optimizer import Optimizer, OptimizerFacts, ParameterKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from initctl.formats.optimizers.optimizer import OptimizerFacts, ParameterKey
     from initctl.tensors import Shape, TensorSpec
 
     Entries = Iterable[tuple[tuple[object, ...], TensorSpec]]

@@ -8,13 +8,12 @@ large ones are placeholders there, while small ones, which ZeRO-3 does not parti
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.formats.checkpoint import Checkpoint
     from initctl.tensors import TensorSpec
 

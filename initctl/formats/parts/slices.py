@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,15 +20,11 @@ from initctl.formats.file_formats import SLICES
 from initctl.formats.opening import Malformed
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import parse_object
-from initctl.formats.table import Entry
-from initctl.tensors import are_sizes
+from initctl.formats.table import Entry, FileTable
+from initctl.tensors import Shape, TensorSpec, are_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from initctl.formats.table import FileTable
     from initctl.formats.torch_save.looks import Looks
-    from initctl.tensors import Shape, TensorSpec
 
 SHARDING = "DCP_SHARDING_INFO"
 _VERSION = "DCP_VERSION"

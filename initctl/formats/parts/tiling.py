@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from initctl.tensors import LARGEST_SIZE
+from initctl.tensors import LARGEST_SIZE, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from initctl.tensors import Shape
-
     Rectangle = tuple[Shape, Shape]
     """The index of the first element of a part, and how many there are along each dim."""
 

@@ -7,6 +7,7 @@ them, and whatever goes on from the checkpoint may read another.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,8 +17,6 @@ from initctl.formats.state_dicts.ties import with_sure_aliases, with_ties
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
     from initctl.formats.table import Entry, Keys
     from initctl.tensors import Shape, TensorSpec
 

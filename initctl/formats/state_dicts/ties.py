@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from initctl.tensors import TensorSpec
 
 FORMAT = "format"

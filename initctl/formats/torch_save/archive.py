@@ -11,8 +11,9 @@ import re
 import stat
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import Checksum
@@ -20,9 +21,6 @@ from initctl.formats.mistaken.not_checkpoints import zip_of
 from initctl.formats.opening import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.pickle import LONGEST_PICKLE, MOST_STORAGES, read_pickle
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 SIGNATURE = b"PK\x03\x04"
 LONGEST_DIRECTORY = 100_000_000

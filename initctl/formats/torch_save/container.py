@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from initctl.formats.checkpoint_file import Checksum
     from initctl.formats.torch_save.pickle import Pickle
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from initctl.formats.torch_save.looks import MAPPINGS
+from initctl.formats.torch_save.looks import MAPPINGS, Looks
 from initctl.formats.torch_save.standins import Global, Made, MadeTensor
 from initctl.formats.torch_save.tensors import is_part
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from initctl.formats.torch_save.looks import Looks
 
 _OF_A_WORD = 20
 """What it takes to note a word, as a look at an entry takes one: most of it is memory."""

@@ -7,13 +7,12 @@ need not be complete. They are of what scanners of pickles look for, or were byp
 from __future__ import annotations
 
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.formats.torch_save.calls import CalledNames
     from initctl.formats.torch_save.standins import Global
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.file_formats import TORCH, TORCH_LEGACY
 from initctl.formats.opening import Malformed, opened, read_at, refusing
-from initctl.formats.table import Entry, FileTable
+from initctl.formats.table import Entry, FileTable, Keys
 from initctl.formats.torch_save import archive, legacy
 from initctl.formats.torch_save.contents import contents_of, in_a_word, of_one_rank
 from initctl.formats.torch_save.dangers import dangers
@@ -20,14 +21,10 @@ from initctl.formats.torch_save.looks import Looks
 from initctl.formats.torch_save.standins import CONTAINERS, Global, Made, MadeTensor, PatchableInt
 from initctl.formats.torch_save.states import optimizers_in
 from initctl.formats.torch_save.tensors import storage_of, tensor_at
-from initctl.tensors import TensorSpec
+from initctl.tensors import Block, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from initctl.formats.table import Keys
     from initctl.formats.torch_save.container import SavedObject
-    from initctl.tensors import Block
 
 
 def read_table(path: str, name: str) -> FileTable:

@@ -7,6 +7,7 @@ is made of, what a module keeps beside its state dict.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -17,8 +18,6 @@ from initctl.formats.torch_save.standins import DICT, PARTS, Made, MadeTensor, S
 from initctl.formats.torch_save.tensors import behind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-
     from initctl.formats.table import Keys
     from initctl.formats.torch_save.looks import Looks, Pairs
 

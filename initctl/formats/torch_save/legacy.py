@@ -6,6 +6,7 @@ of these keys follow the storages, each after the number of its elements in eigh
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,10 @@ from initctl.errors import shown
 from initctl.formats.opening import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, read_pickle
+from initctl.formats.torch_save.pickle import LONGEST_PICKLE, BreaksOff, Pickle, read_pickle
 from initctl.formats.torch_save.tensors import storage_of, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from initctl.formats.torch_save.pickle import Pickle
     from initctl.formats.torch_save.standins import StorageRef
 
 MAGIC = 0x1950A86A20F9469CFC6C

@@ -6,14 +6,13 @@ counted, and there is a limit to them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import DICT, Global, Made
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     Pairs = Sequence[tuple[Any, Any]]
 
 MOST_LOOKS = 10_000_000

@@ -13,6 +13,7 @@ import pickletools
 import struct
 import sys
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,9 +35,6 @@ from initctl.formats.torch_save.standins import (
 )
 from initctl.formats.torch_save.tensor_arguments import tensor_arguments
 from initctl.formats.torch_save.tensors import REBUILDING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MOST_INSTRUCTIONS = 6_000_000
 """Those that make something count as two. A state dict takes some thirty for each tensor, which count as fifty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ from initctl.formats.torch_save.standins import Made, MadeTensor, PatchableInt
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.formats.torch_save.graph import Container, Graph
     from initctl.formats.torch_save.looks import Looks
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.formats.torch_save.standins import Global, Made, StorageRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from initctl.tensors import Shape
 
     Arguments = tuple[StorageRef, int, Shape, Shape, bool, Made]

@@ -6,21 +6,17 @@ torch/_utils.py and torch/_tensor.py define the functions, torch/serialization.p
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice, pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from initctl.dtypes import BY_NAME, DType
 from initctl.errors import shown
 from initctl.formats.opening import Malformed
 from initctl.formats.torch_save.standins import DICT, Global, Made, MadeTensor, StorageRef, leading
-from initctl.tensors import LARGEST_SIZE, Block, TensorSpec, row_major
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from initctl.tensors import Shape
+from initctl.tensors import LARGEST_SIZE, Block, Shape, TensorSpec, row_major
 
 _MOST_DIMS = 64
 """torch and NumPy know no more."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from initctl.formats.checkpoint_file import Checksum
 from initctl.formats.torch_save.archive import (
@@ -29,9 +30,6 @@ from initctl.formats.torch_save.archive import (
     STORED,
     ZIP64,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 ALIGNMENT = 64
 """Bytes; torch's own default."""

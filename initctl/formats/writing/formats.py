@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.checkpoint_file import Checksum
     from initctl.tensors import TensorSpec

@@ -6,6 +6,7 @@ The library's own writer needs every tensor in memory, and orders several metada
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
@@ -15,8 +16,6 @@ from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import Format, Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from initctl.formats.checkpoint import Checkpoint
     from initctl.tensors import TensorSpec
 

@@ -6,15 +6,11 @@ its storage is called. Python's pickle notes each value under a number, to refer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from initctl.formats.torch_save.tensors import STORAGE_NAMES
-from initctl.tensors import row_major
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from initctl.tensors import Shape, TensorSpec
+from initctl.tensors import Shape, TensorSpec, row_major
 
 _AT_ONCE = 1000
 """Items of a dict that one instruction sets."""

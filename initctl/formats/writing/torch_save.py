@@ -7,6 +7,7 @@ torch/serialization.py writes the records in this order; caffe2/serialize/inline
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -15,14 +16,11 @@ from zlib import crc32
 from initctl.errors import shown
 from initctl.formats.file_formats import TORCH as NAME
 from initctl.formats.opening import read_at
-from initctl.formats.writing.formats import Format, Layout
+from initctl.formats.writing.formats import Format, Layout, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from initctl.formats.checkpoint import Checkpoint
     from initctl.formats.writing.archive import Archive
-    from initctl.formats.writing.formats import Part
     from initctl.formats.writing.state_dict import Named
     from initctl.tensors import TensorSpec
 

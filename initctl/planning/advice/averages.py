@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, shown
 from initctl.stream import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from initctl.planning.action import Action
     from initctl.planning.deciding import Decided
     from initctl.planning.surroundings import Surroundings

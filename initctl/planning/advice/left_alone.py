@@ -4,6 +4,7 @@ integers), or no rule decides them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
@@ -11,8 +12,6 @@ from initctl.planning.advice.quantized_names import by_weight, make_up
 from initctl.planning.computed import computed_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided
     from initctl.planning.surroundings import Surroundings

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import listed, shown
 from initctl.grouping import grouped, shared_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from initctl.planning.quantized_weights import QuantizedWeight
 
 _MODULES = 3

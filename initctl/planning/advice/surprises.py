@@ -4,6 +4,7 @@ quantized weights of which a part is left.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
@@ -12,8 +13,6 @@ from initctl.planning.computed import measured_kind
 from initctl.stream import Deterministic, RevisingLaw, TruncNormal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.planning.action import Action
     from initctl.planning.deciding import Decided
     from initctl.planning.surroundings import Surroundings

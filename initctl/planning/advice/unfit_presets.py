@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
@@ -11,8 +12,6 @@ from initctl.planning.advice.quantized_names import by_weight, make_up
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from initctl.planning.deciding import Decided
     from initctl.planning.surroundings import Surroundings
     from initctl.rules import Rule

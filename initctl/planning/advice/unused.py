@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, escape, listed, shown
@@ -13,8 +14,6 @@ from initctl.planning.near_misses import hint_for
 from initctl.rules import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from initctl.formats import Checkpoint
     from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided

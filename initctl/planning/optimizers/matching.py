@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from initctl.planning.optimizers.refusing import uncertain
 from initctl.rules import Glob
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Group, Optimizer, ParameterKey
     from initctl.tensors import Shape, TensorSpec

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats import beside, with_beside
+from initctl.formats import Beside, Checkpoint, beside, with_beside
 from initctl.grouping import grouped
 from initctl.planning.optimizers.refusing import WEIGHTS_ALONE, refuse, without_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from initctl.formats import Beside, Checkpoint
 
 _MOMENTS = "the moments of the tensors that are initialized here"
 _WAYS_OUT = "resets them if it can match them; or train with a new optimizer"

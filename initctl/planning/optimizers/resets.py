@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initctl.dtypes import BY_NAME
@@ -18,8 +19,6 @@ from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
 from initctl.stream import Constant, RevisingLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from initctl.formats import Checkpoint
     from initctl.formats.optimizers import Optimizer
     from initctl.tensors import TensorSpec

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Container, Iterator, Mapping
+from typing import NamedTuple
 
 from initctl.errors import Excerpt
 from initctl.rules.expressions.parser import parse_tree
-from initctl.rules.expressions.terms import identifiers
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
-
-    from initctl.rules.expressions.terms import Tree, Value, ValueOf
+from initctl.rules.expressions.terms import Tree, Value, ValueOf, identifiers
 
 
 class Expression(NamedTuple):

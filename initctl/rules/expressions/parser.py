@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from initctl.errors import Problem, RuleError, shown
+from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules.expressions.terms import (
     CONSTANTS,
     FUNCTIONS,
@@ -26,9 +27,6 @@ from initctl.rules.expressions.terms import (
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from initctl.errors import Excerpt
     from initctl.rules.expressions.terms import Tree
 
 _Parsed = TypeVar("_Parsed")

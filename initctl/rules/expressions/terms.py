@@ -8,15 +8,13 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from initctl.excerpt import Excerpt
 
 Value = int | float | str | bool | tuple["Value", ...]

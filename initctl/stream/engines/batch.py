@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from math import copysign
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from initctl.stream.deterministic_laws import Constant, CountedLog, Hadamard, Sinusoid
 from initctl.stream.engines import abi
-from initctl.stream.engines.engine import encode
+from initctl.stream.engines.engine import LawRun, encode
 from initctl.stream.laws import (
     LARGEST_FLOAT32,
     InverseSoftplus,
@@ -22,17 +23,13 @@ from initctl.stream.laws import (
     inner_bounds,
 )
 from initctl.stream.old_values import Affine, EveryRow, Mixture
-from initctl.stream.protocols import FromOld
+from initctl.stream.protocols import FromOld, Law
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
-    from initctl.stream.engines.engine import LawRun
     from initctl.stream.key import Key
-    from initctl.stream.protocols import Law
 
 _PATTERNS = 1024
 """Constants whose bytes are remembered."""

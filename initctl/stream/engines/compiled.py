@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from math import nan
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from initctl.dtypes import BY_NAME
+from initctl.dtypes import BY_NAME, DType
 from initctl.stream.draws import Draws
 from initctl.stream.engines.abi import DISTANCE, DTYPE, GIVEN, MOMENTS, NORMAL, SCRATCH, UNDRAWN, WORDS
 from initctl.stream.engines.batch import Batch, Form, dtype_fields
@@ -26,11 +27,8 @@ from initctl.stream.philox import LANES
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from numpy.typing import NDArray
 
-    from initctl.dtypes import DType
     from initctl.stream.engines.object_code import Kernels
 
     Floats = NDArray[np.float32]

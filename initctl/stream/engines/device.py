@@ -7,6 +7,7 @@ processor; through float64 and back it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from queue import LifoQueue
@@ -19,20 +20,18 @@ from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.stream import elementary
 from initctl.stream.draws import Draws
 from initctl.stream.elementary import rebuilt
-from initctl.stream.engines.engine import Engine
+from initctl.stream.engines.engine import Engine, LawRun
 from initctl.stream.engines.selfcheck import gives_reference_bits
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, lanes
 from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import ModuleType
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from initctl.stream.engines.engine import LawRun
     from initctl.stream.key import Key
 
     Bytes = NDArray[np.uint8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -9,19 +10,15 @@ import numpy as np
 from initctl.stream.deterministic_laws import Constant, Diagonals
 from initctl.stream.draws import Draws
 from initctl.stream.engines.distances import Distance, distance_of
-from initctl.stream.engines.moments import moments_of
+from initctl.stream.engines.moments import Moments, moments_of
 from initctl.stream.orthonormal import orthonormal
-from initctl.stream.protocols import FromOld, Overflow
+from initctl.stream.protocols import FromOld, Law, Overflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
     from initctl.dtypes import DType
-    from initctl.stream.engines.moments import Moments
     from initctl.stream.key import Key
-    from initctl.stream.protocols import Law
 
     Floats = NDArray[np.float32]
     Bytes = NDArray[np.uint8]

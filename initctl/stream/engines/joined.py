@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from initctl.stream.draws import Draws
-from initctl.stream.engines.engine import Engine, encode
+from initctl.stream.engines.engine import Engine, LawRun, encode
 from initctl.stream.key import Key
 from initctl.stream.laws import Normal, TruncNormal, Uniform
 from initctl.stream.philox import LANES, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
-
-    from initctl.stream.engines.engine import LawRun
 
     Bytes = NDArray[np.uint8]
 

@@ -12,6 +12,7 @@ import ctypes
 import os
 import stat
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from glob import glob
@@ -23,8 +24,6 @@ from typing import TYPE_CHECKING, Any
 from initctl.stream.engines.abi import SIGNATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from llvmlite.binding import ModuleRef, TargetMachine
 
     Kernels = dict[str, Callable[..., None]]
@@ -146,15 +145,12 @@ def _read(path: str | None) -> bytes | None:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _is_trusted(status: os.stat_result) -> bool:
-    if not stat.S_ISREG(status.st_mode):
-        return False
-    if os.name != "posix":  # there a home directory keeps others out
-        return True
-    return status.st_uid in (os.geteuid(), _ROOT) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    is_own = status.st_uid in (os.geteuid(), _ROOT) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return is_own and stat.S_ISREG(status.st_mode)
 
 
 def _write(path: str | None, code: bytes) -> None:

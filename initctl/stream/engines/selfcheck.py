@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from initctl.dtypes import DTYPES
+from initctl.dtypes import DTYPES, DType
 from initctl.stream.deterministic_laws import CountedLog, Hadamard, Sinusoid
 from initctl.stream.engines.engine import Engine, LawRun
-from initctl.stream.key import stream_key
+from initctl.stream.key import Key, stream_key
 from initctl.stream.laws import InverseSoftplus, LogUniform, Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from initctl.dtypes import DType
-    from initctl.stream.key import Key
     from initctl.stream.protocols import Law, Source
 
 _ROUNDING = 1e-6
