@@ -23,7 +23,7 @@ SUMMARIES = {
     "presets": "List the presets, or print one as a recipe.",
     "recipe-check": "Check a recipe, and whether it fits a checkpoint.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",
-    "demo": "Initialize a small network, and verify it.",
+    "demo": "Show the commands at work on a small network.",
     "version": "Show versions, engine, cache and devices.",
     "help": "Explain a topic, or list the topics.",
 }

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from initctl.cli.commands import SUMMARIES, loaded
-from initctl.cli.streams import say
+from initctl.cli.streams import say, show
 from initctl.display.console import document_as_text, rendered
 from initctl.display.tables import Listing
 from initctl.topics import TOPICS, find_topic, topics
@@ -22,11 +22,11 @@ def help(context: typer.Context, topic: str | None = TOPIC) -> None:  # noqa: A0
     """
     if topic is None:
         rows = [(found.name, found.summary) for found in topics()]
-        print(rendered([Listing(("topic", "in one sentence"), rows)], sys.stdout))
+        show(rendered([Listing(("topic", "in one sentence"), rows)], sys.stdout))
     elif topic in SUMMARIES and topic not in TOPICS:
         say(_help_of(topic, context), sys.stdout)
     else:
-        print(document_as_text(find_topic(topic, SUMMARIES).text, sys.stdout))
+        show(document_as_text(find_topic(topic, SUMMARIES).text, sys.stdout))
 
 
 def _help_of(command: str, context: typer.Context) -> str:

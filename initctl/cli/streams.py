@@ -39,11 +39,13 @@ def complain(kind: str, problem: Problem) -> None:
 
 
 def say(text: str, stream: TextIO) -> None:
-    """Write the lines of `text`: at once, since there may be many.
-
-    The only way to a stream but for reports, which know which of their escapes color them.
-    """
+    """Write the lines of `text`, made safe: at once, since there may be many."""
     print("\n".join(map(as_line, text.split("\n"))), file=stream)
+
+
+def show(text: str) -> None:
+    """Write to stdout what was made safe and drawn for it: reports know which of their escapes color them."""
+    print(text)
 
 
 class Lenient(io.FileIO):
