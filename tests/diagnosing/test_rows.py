@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DTYPES = (
     torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.float8_e5m2,
-    torch.complex64,
+    torch.complex64, torch.complex128,
 )  # fmt: skip
 FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
@@ -76,11 +76,14 @@ def test_columns_of_zeros_are_equal(tmp_path: Path):
     assert min(lines(drawn, tmp_path).equal_columns) >= 32
 
 
-def test_zeros_below_zero_are_zeros(tmp_path: Path):
-    drawn = weight(30, 30)
-    drawn[5] *= 0
-    assert torch.signbit(drawn[5]).any()
-    assert lines(drawn, tmp_path).zero.tolist() == [5]
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_zeros_below_zero_are_zeros_in_each_part_of_an_element(dtype: torch.dtype, tmp_path: Path):
+    zeros = torch.full((30, 60), -0.0, dtype=torch.float64)
+    zeros[:, ::3] = 0
+    elements = torch.view_as_complex(zeros.view(30, 30, 2)) if dtype.is_complex else zeros
+    kept = torch.arange(30) == 5
+    drawn = torch.where(kept[:, None], elements, weight(*elements.shape, dtype=elements.dtype))
+    assert lines(drawn.to(dtype), tmp_path).zero.tolist() == [5]
 
 
 def test_columns_that_differ_in_one_row_that_is_not_sampled_are_not_equal(tmp_path: Path):
