@@ -34,15 +34,15 @@ def weight(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return drawn.to(dtype)
 
 
-@pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few rows at once, so that several tasks share a weight."""
-    monkeypatch.setattr(rows, "_PIECE", 1 << 10)
+@pytest.fixture(params=[1 << 10, 1 << 22])
+def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rows at once, so that several tasks share a weight; or several weights."""
+    monkeypatch.setattr(rows, "_PIECE", request.param)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(70, 33), (40, 7, 3, 3)], ids=str)
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("pieces")
 def test_all_of_them_are_found(dtype: torch.dtype, shape: tuple[int, ...], tmp_path: Path):
     drawn = weight(*shape, dtype=dtype)
     bits = drawn.view(torch.uint8) if dtype in FLOAT8 else drawn
@@ -56,13 +56,13 @@ def test_all_of_them_are_found(dtype: torch.dtype, shape: tuple[int, ...], tmp_p
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("pieces")
 def test_nothing_is_found_in_random_weights(dtype: torch.dtype, tmp_path: Path):
     found = lines(weight(300, 65, dtype=dtype), tmp_path)
     assert (found.zero.size, found.equal_rows, found.equal_columns) == (0, None, None)
 
 
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("pieces")
 def test_a_transposed_weight_is_read_by_its_logical_rows(tmp_path: Path):
     drawn = weight(90, 60)
     drawn[:, 7] = drawn[:, 3]
@@ -74,6 +74,20 @@ def test_columns_of_zeros_are_equal(tmp_path: Path):
     drawn = weight(64, 64)
     drawn[:, 32:] = 0
     assert min(lines(drawn, tmp_path).equal_columns) >= 32
+
+
+def test_of_many_small_weights_only_those_that_have_something_in_common_are_named(tmp_path: Path):
+    torch.manual_seed(0)
+    tensors = {f"{number}": torch.randn(32, 16) for number in range(5000)}
+    tensors["3"][:, 6] = tensors["3"][:, 2]
+    tensors["2000"][31] = tensors["2000"][4]
+    tensors["4999"][9] = 0
+    torch.save(tensors, tmp_path / "m.pt")
+    table = initctl.inspect(tmp_path / "m.pt")
+    found = compared(table, table.tensors, threads=2)
+    assert len(found) == 5000
+    named = {name: (of.zero.tolist(), *of[1:]) for name, of in found.items() if of.zero.size or any(of[1:])}
+    assert named == {"3": ([], None, (2, 6)), "2000": ([], (4, 31), None), "4999": ([9], None, None)}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
