@@ -22,8 +22,17 @@ if TYPE_CHECKING:
 
 ABSURD = 1e30
 """No weight is larger: beyond are bytes that nobody wrote."""
+FLOAT16 = 65504
+_HALF = 0.5
+"""A number above this share of the largest one is near the end of float16; a tensor of which more than this share is
+subnormal is lost.
+"""
+_FEWEST = 64
+"""Numbers whose spread can be judged."""
 LAYERS = frozenset({"linear", "conv", "attention", "recurrent", "recurrent_input"})
 """Roles of matrices whose units must differ from each other."""
+RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
+"""Roles of tensors that a law with a spread fills."""
 
 
 class Examined(NamedTuple):
@@ -73,6 +82,28 @@ class Examined(NamedTuple):
         """Whether all of its numbers are finite, and none is absurd: only then do spreads and rows mean anything."""
         return self.moments.finite == self.moments.numbers > 0 and self.moments.largest <= ABSURD
 
+    @property
+    def lawful_stds(self) -> list[float]:
+        """The spreads that its own laws give."""
+        return [law.std for law in (self.expected, self.customary) if law and law.std]
+
+    @property
+    def is_near_overflow(self) -> bool:
+        return self.tensor.dtype.name == "float16" and self.moments.largest > _HALF * FLOAT16
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether most numbers other than 0 are smaller than the normal ones of the dtype."""
+        return self.moments.subnormal > _HALF * (self.moments.numbers - self.moments.zeros)
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether its spread can be judged: there are enough numbers, and the law of a family is known."""
+        is_random = self.role in RANDOM and not self.is_constant and self.moments.numbers >= _FEWEST
+        is_known = self.expected is not None or not self.is_of_family
+        has_units = self.role not in LAYERS or not self.tensor.is_vector
+        return is_random and is_known and has_units and not (self.is_near_overflow or self.is_lost)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
@@ -92,6 +123,11 @@ class Examination:
     @cached_property
     def sound(self) -> Sequence[Examined]:
         return [subject for subject in self.subjects if subject.is_sound]
+
+    @cached_property
+    def random(self) -> Sequence[Examined]:
+        """Those whose spread can be judged."""
+        return [subject for subject in self.sound if subject.is_spread]
 
     @cached_property
     def by_name(self) -> Mapping[str, Examined]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from initctl.stream.engines import Moments
 
 _FLOAT32 = 32
-_NOUNS = {"norms": NORM, "biases": BIAS}
+_NOUNS = {NORM: "norms", BIAS: "biases"}
 _AROUND_ZERO = 0.5
 """Standard deviations from 0 within which the mean of a norm is if a law drew it; training keeps most norms on one side
 of 0.
@@ -48,7 +48,7 @@ class _Drawn(NamedTuple):
 
     @classmethod
     def of(cls, weights: Sequence[Examined]) -> _Drawn | None:
-        judged = [(weight.moments, stds) for weight in weights if (stds := _lawful(weight))]
+        judged = [(weight.moments, stds) for weight in weights if (stds := weight.lawful_stds)]
         strange = [moments for moments, stds in judged if not _is_usual(moments, stds)]
         if not strange:
             return None
@@ -90,18 +90,13 @@ def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     if given is not None:
         return Reading(given, "as asked for")
     of_role = grouped((subject.role, subject) for subject in subjects)
-    by_mistake = _Drawn.of([subject for subject in subjects if subject.role in LAYERS])
-    kinds = [_Kind.of(noun, of_role[role], by_mistake) for noun, role in _NOUNS.items() if role in of_role]
-    if not kinds:
+    if not of_role.keys() & _NOUNS.keys():
         return Reading(is_trained=False, reason="it has no norms and no biases, which training would have moved")
+    by_mistake = _Drawn.of([subject for subject in subjects if subject.role in LAYERS])
+    kinds = [_Kind.of(noun, of_role[role], by_mistake) for role, noun in _NOUNS.items() if role in of_role]
     is_trained = any(2 * kind.moved > kind.number for kind in kinds)
     is_fresh = any(2 * kind.still >= kind.number for kind in kinds)
     return Reading(is_trained and not is_fresh, f"{' and '.join(map(str, kinds))} look trained")
-
-
-def _lawful(weight: Examined) -> list[float]:
-    """The spreads that its own laws give."""
-    return [law.std for law in (weight.expected, weight.customary) if law and law.std]
 
 
 def _is_usual(moments: Moments, stds: Sequence[float]) -> bool:

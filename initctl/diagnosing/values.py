@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.examination import ABSURD, Examination, Examined
-
-_FLOAT16 = 65504
-_HALF = 0.5
-"""A number above this share of the largest one is near the end of float16; a tensor of which more than this share is
-subnormal is lost.
-"""
+from initctl.diagnosing.examination import ABSURD, FLOAT16, Examination
 
 
 def _nan(examination: Examination) -> Iterator[Fault]:
@@ -34,25 +28,16 @@ def _absurd(examination: Examination) -> Iterator[Fault]:
             yield Fault(subject.name, message, subject.remedy)
 
 
-def is_near_overflow(subject: Examined) -> bool:
-    return subject.tensor.dtype.name == "float16" and subject.moments.largest > _HALF * _FLOAT16
-
-
-def is_lost(subject: Examined) -> bool:
-    """Whether most numbers other than 0 are smaller than the normal ones of the dtype."""
-    return subject.moments.subnormal > _HALF * (subject.moments.numbers - subject.moments.zeros)
-
-
 def _near_overflow(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
-        if is_near_overflow(subject):
-            message = f"reaches {subject.moments.largest:,.0f}, and float16 ends at {_FLOAT16:,}"
+        if subject.is_near_overflow:
+            message = f"reaches {subject.moments.largest:,.0f}, and float16 ends at {FLOAT16:,}"
             yield Fault(subject.name, message, subject.remedy)
 
 
 def _subnormal(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
-        if is_lost(subject) and subject.role != "quantized":
+        if subject.is_lost and subject.role != "quantized":
             moments = subject.moments
             said = f"{moments.subnormal:,} of {moments.numbers:,} numbers are subnormal"
             said += f", and {moments.zeros:,} are 0" if moments.zeros else ""
