@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from math import inf, log10, prod, sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.diagnosing.check import Check, Fault
 from initctl.diagnosing.examination import LAYERS, RANDOM, Examination, Examined
 from initctl.grouping import grouped
-from initctl.tensors import Fans
+
+if TYPE_CHECKING:
+    from initctl.tensors import Fans
 
 _FROM_LAW = 1.5
 """A spread is far from a family's law if it is larger or smaller by more than this factor."""
