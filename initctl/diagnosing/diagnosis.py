@@ -6,12 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from initctl.diagnosing.check import SEVERITIES, Check, Finding, Severity
 from initctl.diagnosing.remedies import Remedy, rules
-from initctl.display.folding import folded_rows
+from initctl.display.folding import folded_rows, listing
 from initctl.display.tables import Displayed, Report, Unwrapped, count
 from initctl.escaping import shell_word
 from initctl.grouping import grouped
@@ -65,7 +64,10 @@ class Diagnosis(Displayed):
             parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
             parts += [*(f"{_INDENT}{tensors}: {said}" for tensors, said in folded(findings, unfold=unfold)), ""]
         if self.unreadable:
-            parts += [*(f"not read: {tensors}: {reason}" for tensors, reason in self.unread(unfold=unfold)), ""]
+            parts += [
+                *(f"not read: {tensors}: {reason}" for tensors, reason in listing(self.unreadable, unfold=unfold)),
+                "",
+            ]
         if self.remedies:
             parts += [f"{self.purpose}:", *(Unwrapped(f"{_INDENT}{line}") for line in self.command()), ""]
         return [*parts, self.summary()]
@@ -74,13 +76,6 @@ class Diagnosis(Displayed):
         """The findings of each check that has some, the worst first."""
         by_check = grouped((found.check, found) for found in self.findings)
         return sorted(by_check.items(), key=lambda group: -_rank(group[0].severity))
-
-    def unread(self, *, unfold: bool) -> Iterator[tuple[str, str]]:
-        """Tensors that could not be read, and why. Those that only layer numbers tell apart are together, unless
-        `unfold`.
-        """
-        rows = folded_rows(self.unreadable, itemgetter(0), itemgetter(1), unfold=unfold, above=0)
-        return ((tensors, alike[0][1]) for tensors, alike in rows)
 
     @property
     def purpose(self) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
+from operator import setitem
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.checksums import check_task
 from initctl.diagnosing.remedies import Remedy
 from initctl.diagnosing.rows import Lines, compared
 from initctl.reading import TensorReader
 from initctl.statistics import TensorStatistics, measured
+from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from initctl.diagnosing.expected import LawNumbers
+    from initctl.formats import Checksum
     from initctl.planning.surroundings import Surroundings
     from initctl.stream.engines import Moments
     from initctl.suggesting import Suggestion
@@ -138,6 +142,16 @@ class Examination:
         """What rows and columns of weights have in common: reads these once more."""
         wanted = [s.tensor for s in self.sound if s.role in LAYERS | {"embedding"} and not s.is_constant]
         return compared(self.around.checkpoint, wanted, self.threads)
+
+    @cached_property
+    def damaged(self) -> list[tuple[str, Checksum]]:
+        """The checksums that are not those of what their files hold, in order: reads the files once more."""
+        files = self.around.checkpoint.files
+        known = [(file.name, c) for file in files for c in file.checksums if c.value or c.unfinished]
+        wrong: dict[tuple[str, Checksum], int | None] = {}
+        with TensorReader(self.around.checkpoint) as reader, Workers(self.threads) as workers:
+            workers.run(check_task(c, partial(reader.opened, f), partial(setitem, wrong, (f, c))) for f, c in known)
+        return sorted(wrong)
 
     def digests(self, tensors: Iterable[TensorSpec]) -> Mapping[str, str | None]:
         """The SHA-256 of each of `tensors`, by name: reads them once more."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.diagnosis import Diagnosis, folded
+from initctl.display.folding import listing
 from initctl.escaping import escape
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def workflow_commands(diagnosis: Diagnosis) -> Iterator[str]:
     for check, findings in diagnosis.by_check():
         for tensors, said in folded(findings, unfold=False):
             yield _command(check.severity, f"{check.code}: {check.title}", f"{tensors}: {said}. {check.why}")
-    for tensors, reason in diagnosis.unread(unfold=False):
+    for tensors, reason in listing(diagnosis.unreadable, unfold=False):
         yield _command("info", "not read", f"{tensors}: {reason}")
     yield _command("info", "initctl doctor", diagnosis.summary())
 

@@ -160,8 +160,7 @@ class _Weight:
 
     def _columns(self, rows: Sequence[int]) -> NDArray[np.uint8]:
         """The bytes that each column has in `rows`, each column a row of an array."""
-        is_small = self.rows <= self.step
-        content = self._read(0, self.rows)[rows] if is_small else self.reader.read_rows(self.tensor, rows, self.width)
+        content = self.reader.read_rows(self.tensor, rows, self.width)
         cells = content.reshape(len(rows), self.tensor.shape[1], -1)
         return np.ascontiguousarray(cells.transpose(1, 0, 2)).reshape(self.tensor.shape[1], -1)
 

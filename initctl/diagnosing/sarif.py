@@ -27,19 +27,16 @@ def log(diagnosis: Diagnosis, version: str) -> str:
         _result(found, numbers[found.check.code], os.path.join(folder, *tensors[found.tensor].files[:1]))
         for found in diagnosis.findings
     ]
-    unread = [_notification(f"not read: {shown(name)}: {reason}") for name, reason in diagnosis.unreadable]
+    unread = (escape(f"not read: {shown(name)}: {reason}") for name, reason in diagnosis.unreadable)
+    notes = [{"level": "note", "message": {"text": text}} for text in unread]
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": unread}],
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notes}],
         "results": results,
     }
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(document, indent=2).replace("##", "#\\u0023")
-
-
-def _notification(text: str) -> dict[str, Any]:
-    return {"level": "note", "message": {"text": escape(text)}}
 
 
 def _rule(check: Check) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator
 
 from initctl.diagnosing.check import Check, Fault
@@ -26,6 +27,15 @@ def _absurd(examination: Examination) -> Iterator[Fault]:
         if subject.moments.finite and subject.moments.largest > ABSURD:
             message = f"holds absurd numbers, as large as {subject.moments.largest:.3g}"
             yield Fault(subject.name, message, subject.remedy)
+
+
+def _damaged(examination: Examination) -> Iterator[Fault]:
+    wrong = examination.damaged
+    starts = [(file, checksum.start) for file, checksum in wrong]
+    for tensor in (one.tensor for one in examination.everything) if wrong else ():
+        places = ((block, bisect(starts, (block.file, block.offset)) - 1) for block in tensor.blocks)
+        if any(at >= 0 and wrong[at][0] == block.file and block.offset < wrong[at][1].stop for block, at in places):
+            yield Fault(tensor.name, "is damaged: its bytes do not match the CRC-32 in the archive", None)
 
 
 def _near_overflow(examination: Examination) -> Iterator[Fault]:
@@ -68,6 +78,14 @@ VALUES = (
         "No law gives such numbers: this is memory that was allocated and never filled, as torch.empty leaves it.",
         "torch.empty: the tensor is filled with uninitialized data",
         _absurd,
+    ),
+    Check(
+        "values.damaged",
+        "error",
+        "bytes that are not those that were saved",
+        "The file was damaged on its way, or a patch stopped halfway: get it anew, or complete the patch.",
+        "PKWARE: .ZIP file format specification, 4.4.7",
+        _damaged,
     ),
     Check(
         "values.float16",
