@@ -135,8 +135,8 @@ class _Weight:
             self._left -= 1
             is_last = not self._left
         if is_last:
-            lines = Lines(np.flatnonzero(self.is_zero), self._equal_rows(), self._equal_columns())
-            self.found[self.tensor.name] = lines
+            zero = np.flatnonzero(self.is_zero)
+            self.found[self.tensor.name] = Lines(zero, self._equal_rows(), self._equal_columns())
 
     def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """The bytes of some rows, each a row of an array."""
@@ -154,15 +154,10 @@ class _Weight:
     def _equal_columns(self) -> tuple[int, int] | None:
         if self.rows < _FEWEST:
             return None
-        words = _words(self._columns(range(0, self.rows, -(-self.rows // _SAMPLED))))
-        pairs = _alike(_hashes(words), np.arange(len(words)))
+        rows, columns = range(0, self.rows, -(-self.rows // _SAMPLED)), self.tensor.shape[1]
+        cells = self.reader.read_rows(self.tensor, rows, self.width).reshape(len(rows), columns, -1)
+        pairs = _alike(_hashes(_words(cells.swapaxes(0, 1).reshape(columns, -1))), np.arange(columns))
         return next((pair for pair in pairs if self._are_equal_columns(*pair)), None)
-
-    def _columns(self, rows: Sequence[int]) -> NDArray[np.uint8]:
-        """The bytes that each column has in `rows`, each column a row of an array."""
-        content = self.reader.read_rows(self.tensor, rows, self.width)
-        cells = content.reshape(len(rows), self.tensor.shape[1], -1)
-        return np.ascontiguousarray(cells.transpose(1, 0, 2)).reshape(self.tensor.shape[1], -1)
 
     def _are_equal_columns(self, one: int, other: int) -> bool:
         for start in range(0, self.rows, self.step):

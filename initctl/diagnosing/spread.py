@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf, log10, prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,19 +45,17 @@ class _Range(NamedTuple):
     source: str
 
 
-def _large(examination: Examination) -> Iterator[Fault]:
+def _far(examination: Examination, *, is_large: bool) -> Iterator[Fault]:
     for subject in examination.random:
-        usual = _usual(subject)
-        if usual and subject.moments.std > usual.high * _noise(subject):
-            yield Fault(subject.name, f"has a spread that is too large: {_said(subject, usual)}", subject.remedy)
-
-
-def _small(examination: Examination) -> Iterator[Fault]:
-    for subject in examination.random:
-        usual = _usual(subject)
-        is_judged = subject.is_of_family or subject.role != "head"  # a head may begin near zero on purpose
-        if usual and is_judged and subject.moments.std < usual.low / _noise(subject):
-            yield Fault(subject.name, f"has a spread that is too small: {_said(subject, usual)}", subject.remedy)
+        std, usual = subject.moments.std, _usual(subject)
+        is_judged = is_large or subject.is_of_family or subject.role != "head"  # a head may begin near zero on purpose
+        if (
+            usual
+            and is_judged
+            and (std > usual.high * _noise(subject) if is_large else std < usual.low / _noise(subject))
+        ):
+            size = "large" if is_large else "small"
+            yield Fault(subject.name, f"has a spread that is too {size}: {_said(subject, usual)}", subject.remedy)
 
 
 def _usual(subject: Examined) -> _Range | None:
@@ -155,7 +153,7 @@ SPREAD = (
         "a spread far above the law",
         "Outputs grow with every such layer: activations saturate or overflow, and training diverges.",
         _HE,
-        _large,
+        partial(_far, is_large=True),
         only_fresh=True,
     ),
     Check(
@@ -164,7 +162,7 @@ SPREAD = (
         "a spread far below the law",
         "Outputs shrink with every such layer, and with them the gradients of all layers before.",
         _GLOROT,
-        _small,
+        partial(_far, is_large=False),
         only_fresh=True,
     ),
     Check(

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterator
+from functools import partial
 
 from initctl.diagnosing.check import Check, Fault
 from initctl.diagnosing.examination import ABSURD, FLOAT16, Examination
 
 
-def _nan(examination: Examination) -> Iterator[Fault]:
+def _not_finite(examination: Examination, *, kind: str, noun: str) -> Iterator[Fault]:
     for subject in examination.subjects:
-        if found := subject.moments.nan:
-            yield Fault(subject.name, f"holds NaN: {found:,} of {subject.moments.numbers:,} numbers", subject.remedy)
-
-
-def _infinite(examination: Examination) -> Iterator[Fault]:
-    for subject in examination.subjects:
-        if found := subject.moments.infinite:
-            message = f"holds infinite numbers: {found:,} of {subject.moments.numbers:,}"
-            yield Fault(subject.name, message, subject.remedy)
+        if found := getattr(subject.moments, kind):
+            yield Fault(subject.name, f"holds {noun}: {found:,} of {subject.moments.numbers:,} numbers", subject.remedy)
 
 
 def _absurd(examination: Examination) -> Iterator[Fault]:
@@ -61,7 +55,7 @@ VALUES = (
         "NaN",
         "One NaN spreads to all outputs in the first forward pass.",
         "IEEE 754, 6.2",
-        _nan,
+        partial(_not_finite, kind="nan", noun="NaN"),
     ),
     Check(
         "values.infinite",
@@ -69,7 +63,7 @@ VALUES = (
         "infinite numbers",
         "Infinite weights give infinite outputs, and NaN once they are subtracted or multiplied by 0.",
         "IEEE 754, 7.2",
-        _infinite,
+        partial(_not_finite, kind="infinite", noun="infinity"),
     ),
     Check(
         "values.absurd",
