@@ -354,7 +354,7 @@ def doctor(
     threads = thread_count(threads)
     checks = chosen(CHECKS, select, ignore)
     table = inspect(checkpoint, root=root, component=component)
-    return diagnosed(table, checks, preset=preset, trained=trained, threads=threads, on_event=on_event)
+    return diagnosed(table, checks, root=root, preset=preset, trained=trained, threads=threads, on_event=on_event)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

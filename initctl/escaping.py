@@ -21,6 +21,8 @@ _IGNORED = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-
 """What Unicode calls default ignorable, and Python printable: letters and marks that show nothing."""
 _ON_THE_LAST = ("Mn", "Me")
 """Categories of marks, which share the column of the character before them."""
+_IN_QUOTES = "\\'#"
+"""What means something in `$'…'`, and what makes a command of a line."""
 _BACKSLASHES = re.compile(r"\\+")
 _LIKE_AN_ESCAPE = re.compile(r"x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]+\}")
 """What a backslash before it would make an escape of."""
@@ -59,6 +61,17 @@ def as_line(text: str) -> str:
     safe = escape(text)
     command = _COMMAND_AT_START.match(safe)
     return f"{safe[: command.start(1)]}{_code_point(':')}{safe[command.end() :]}" if command else safe
+
+
+def shell_word(text: str) -> str:
+    r"""`text` as a word of a command line that can be pasted into a shell. If it holds anything dangerous, it is in
+    `$'…'`, with `\xNN` for the bytes of that, as bash, ksh and zsh read it.
+    """
+    import shlex
+
+    if escape(text) == text:
+        return shlex.quote(text)
+    return f"$'{''.join(char if escape(char) == char and char not in _IN_QUOTES else _bytes(char) for char in text)}'"
 
 
 def forms(text: str, *, begins_line: bool = False) -> list[str]:
@@ -104,6 +117,14 @@ def _needs_quotes(text: str) -> bool:
             return False
         text = text[1:-1]
     return True
+
+
+def _bytes(char: str) -> str:
+    """Each byte as `$'…'` has it: of a file's name as it is there, and of half a surrogate pair as of a character."""
+    is_of_file = "\udc80" <= char <= "\udcff"
+    return "".join(
+        f"\\x{byte:02x}" for byte in char.encode(errors="surrogateescape" if is_of_file else "surrogatepass")
+    )
 
 
 def _code_point(char: str) -> str:

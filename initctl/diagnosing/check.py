@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from initctl.escaping import shell_word
+
 if TYPE_CHECKING:
     from initctl.diagnosing.examination import Examination
     from initctl.diagnosing.remedies import Remedy
@@ -56,6 +58,11 @@ class Finding(NamedTuple):
     def rule(self) -> str | None:
         """The rule that mends it, if one can."""
         return self.remedy and self.remedy.rule
+
+    @property
+    def mending(self) -> str:
+        """How it is mended: a sentence."""
+        return f"Mend it with -r {shell_word(self.rule)}." if self.rule else "No rule mends it."
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -63,15 +64,9 @@ def _is_within(law: LawNumbers, moments: Moments) -> bool:
     return moments.least >= law.low - slack and moments.greatest <= law.high + slack
 
 
-def _norm(examination: Examination) -> Iterator[Fault]:
+def _moved(examination: Examination, *, role: str) -> Iterator[Fault]:
     for subject in examination.sound:
-        if subject.role == NORM and not is_as_made(subject):
-            yield Fault(subject.name, _said(subject), subject.remedy)
-
-
-def _bias(examination: Examination) -> Iterator[Fault]:
-    for subject in examination.sound:
-        if subject.role == BIAS and not is_as_made(subject) and not _is_chosen(subject, examination):
+        if subject.role == role and not is_as_made(subject) and not _is_chosen(subject, examination):
             yield Fault(subject.name, _said(subject), subject.remedy)
 
 
@@ -86,8 +81,8 @@ def _said(subject: Examined) -> str:
 
 
 def _is_chosen(subject: Examined, examination: Examination) -> bool:
-    """Whether it is a constant of the last layer: how likely each class is before anything is learned; or the places
-    around a query that Deformable DETR looks at first.
+    """Whether it is a bias of the last layer that is one constant: how likely each class is before anything is learned;
+    or the places around a query that Deformable DETR looks at first.
     """
     weight = examination.by_name.get(f"{subject.name.removesuffix('bias')}weight")
     is_prior = subject.is_constant and weight is not None and weight.role == "head"
@@ -108,7 +103,7 @@ CONSTANTS = (
         "a norm that is not one, or zero if one is added",
         "A norm starts by passing on what it has normalized; any other number scales every layer behind it.",
         "torch.nn.LayerNorm.reset_parameters; transformers: GemmaRMSNorm multiplies by 1 + weight",
-        _norm,
+        partial(_moved, role=NORM),
         only_fresh=True,
     ),
     Check(
@@ -125,7 +120,7 @@ CONSTANTS = (
         "biases that are not zero",
         "Random weights already make units differ; a bias only shifts their activations.",
         "Goodfellow, Bengio, Courville: Deep Learning (2016), 8.4",
-        _bias,
+        partial(_moved, role=BIAS),
         only_fresh=True,
     ),
 )

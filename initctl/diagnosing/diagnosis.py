@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.diagnosing.check import SEVERITIES, Check, Finding, Severity
 from initctl.diagnosing.remedies import Remedy, rules
-from initctl.display.folding import folded_rows
+from initctl.display.folding import folded_rows, listing
 from initctl.display.tables import Displayed, Report, Unwrapped, count
-from initctl.errors import shown
+from initctl.escaping import shell_word
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ _INDENT = "  "
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Displayed):
     """The `findings` of `checks` in a `checkpoint`, in the order of the checks; how it was read; what could not be
-    read, names with reasons; and `remedies` that mend all findings together, in this order.
+    read, names with reasons; `remedies` that mend all findings together, in this order; and the `root` that was asked
+    for.
     """
 
     checkpoint: Checkpoint
@@ -36,6 +36,7 @@ class Diagnosis(Displayed):
     findings: tuple[Finding, ...]
     unreadable: tuple[tuple[str, str], ...]
     remedies: tuple[Remedy, ...]
+    root: str | None
 
     @property
     def rules(self) -> list[str]:
@@ -63,9 +64,12 @@ class Diagnosis(Displayed):
             parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
             parts += [*(f"{_INDENT}{tensors}: {said}" for tensors, said in folded(findings, unfold=unfold)), ""]
         if self.unreadable:
-            parts += [*(f"not read: {shown(name)}: {reason}" for name, reason in self.unreadable), ""]
+            parts += [
+                *(f"not read: {tensors}: {reason}" for tensors, reason in listing(self.unreadable, unfold=unfold)),
+                "",
+            ]
         if self.remedies:
-            parts += ["To mend it:", *(Unwrapped(f"{_INDENT}{line}") for line in self.command()), ""]
+            parts += [f"{self.purpose}:", *(Unwrapped(f"{_INDENT}{line}") for line in self.command()), ""]
         return [*parts, self.summary()]
 
     def by_check(self) -> list[tuple[Check, list[Finding]]]:
@@ -73,15 +77,20 @@ class Diagnosis(Displayed):
         by_check = grouped((found.check, found) for found in self.findings)
         return sorted(by_check.items(), key=lambda group: -_rank(group[0].severity))
 
+    @property
+    def purpose(self) -> str:
+        """What the command is for."""
+        return "To mend it" if all(found.remedy for found in self.findings) else "To mend what rules can mend"
+
     def command(self) -> list[str]:
         """The command line that mends all that rules can, a rule a line."""
         checkpoint = self.checkpoint
         ending = ".safetensors" if checkpoint.read_only else os.path.splitext(checkpoint.path)[1]
         output = _OUTPUT if checkpoint.is_directory else _OUTPUT + ending
-        given = (("--root", checkpoint.root), ("--component", checkpoint.component))
-        words = ["initctl apply", shlex.quote(checkpoint.whole), "-o", output]
-        words += [f"{option} {shlex.quote(value)}" for option, value in given if value]
-        lines = [" ".join(words), *(f"{_INDENT}-r {shlex.quote(rule)}" for rule in self.rules)]
+        given = (("--root", checkpoint.root or self.root), ("--component", checkpoint.component or None))
+        words = ["initctl apply", shell_word(checkpoint.whole), "-o", output]
+        words += [f"{option} {shell_word(value)}" for option, value in given if value is not None]
+        lines = [" ".join(words), *(f"{_INDENT}-r {shell_word(rule)}" for rule in self.rules)]
         return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
     def summary(self) -> str:
@@ -99,8 +108,7 @@ def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[tuple[str, 
     """
     for tensors, alike in folded_rows(findings, lambda found: found.tensor, _call, unfold=unfold, above=0):
         first, is_same = alike[0], len({found.message for found in alike}) == 1
-        mended = f"; {first.remedy}" if first.remedy else ""
-        yield f"{tensors}{'' if is_same else ', the first'}", f"{first.message}{mended}"
+        yield f"{tensors}{'' if is_same else ', the first'}", f"{first.message}; {first.remedy or 'no rule mends it'}"
 
 
 def _call(found: Finding) -> str | None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
+from operator import setitem
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.checksums import check_task
 from initctl.diagnosing.remedies import Remedy
 from initctl.diagnosing.rows import Lines, compared
 from initctl.reading import TensorReader
 from initctl.statistics import TensorStatistics, measured
+from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from initctl.diagnosing.expected import LawNumbers
+    from initctl.formats import Checksum
     from initctl.planning.surroundings import Surroundings
     from initctl.stream.engines import Moments
     from initctl.suggesting import Suggestion
@@ -22,8 +26,17 @@ if TYPE_CHECKING:
 
 ABSURD = 1e30
 """No weight is larger: beyond are bytes that nobody wrote."""
+FLOAT16 = 65504
+_HALF = 0.5
+"""A number above this share of the largest one is near the end of float16; a tensor of which more than this share is
+subnormal is lost.
+"""
+_FEWEST = 64
+"""Numbers whose spread can be judged."""
 LAYERS = frozenset({"linear", "conv", "attention", "recurrent", "recurrent_input"})
 """Roles of matrices whose units must differ from each other."""
+RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
+"""Roles of tensors that a law with a spread fills."""
 
 
 class Examined(NamedTuple):
@@ -73,6 +86,28 @@ class Examined(NamedTuple):
         """Whether all of its numbers are finite, and none is absurd: only then do spreads and rows mean anything."""
         return self.moments.finite == self.moments.numbers > 0 and self.moments.largest <= ABSURD
 
+    @property
+    def lawful_stds(self) -> list[float]:
+        """The spreads that its own laws give."""
+        return [law.std for law in (self.expected, self.customary) if law and law.std]
+
+    @property
+    def is_near_overflow(self) -> bool:
+        return self.tensor.dtype.name == "float16" and self.moments.largest > _HALF * FLOAT16
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether most numbers other than 0 are smaller than the normal ones of the dtype."""
+        return self.moments.subnormal > _HALF * (self.moments.numbers - self.moments.zeros)
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether its spread can be judged: there are enough numbers, and the law of a family is known."""
+        is_random = self.role in RANDOM and not self.is_constant and self.moments.numbers >= _FEWEST
+        is_known = self.expected is not None or not self.is_of_family
+        has_units = self.role not in LAYERS or not self.tensor.is_vector
+        return is_random and is_known and has_units and not (self.is_near_overflow or self.is_lost)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
@@ -94,6 +129,11 @@ class Examination:
         return [subject for subject in self.subjects if subject.is_sound]
 
     @cached_property
+    def random(self) -> Sequence[Examined]:
+        """Those whose spread can be judged."""
+        return [subject for subject in self.sound if subject.is_spread]
+
+    @cached_property
     def by_name(self) -> Mapping[str, Examined]:
         return {subject.name: subject for subject in self.subjects}
 
@@ -102,6 +142,16 @@ class Examination:
         """What rows and columns of weights have in common: reads these once more."""
         wanted = [s.tensor for s in self.sound if s.role in LAYERS | {"embedding"} and not s.is_constant]
         return compared(self.around.checkpoint, wanted, self.threads)
+
+    @cached_property
+    def damaged(self) -> list[tuple[str, Checksum]]:
+        """The checksums that are not those of what their files hold, in order: reads the files once more."""
+        files = self.around.checkpoint.files
+        known = [(file.name, c) for file in files for c in file.checksums if c.value or c.unfinished]
+        wrong: dict[tuple[str, Checksum], int | None] = {}
+        with TensorReader(self.around.checkpoint) as reader, Workers(self.threads) as workers:
+            workers.run(check_task(c, partial(reader.opened, f), partial(setitem, wrong, (f, c))) for f, c in known)
+        return sorted(wrong)
 
     def digests(self, tensors: Iterable[TensorSpec]) -> Mapping[str, str | None]:
         """The SHA-256 of each of `tensors`, by name: reads them once more."""

@@ -27,13 +27,14 @@ def diagnosed(
     checkpoint: Checkpoint,
     checks: Sequence[Check],
     *,
+    root: str | None,
     preset: str | None,
     trained: bool | None,
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> Diagnosis:
-    """What `checks` find in `checkpoint`, whose weights are `trained` or fresh, or as they look if that is None. They
-    are compared with the laws of `preset`, or of the one that config.json asks for.
+    """What `checks` find in `checkpoint`, whose weights are `trained` or fresh, or as they look if that is None. `root`
+    is what was asked for. They are compared with the laws of `preset`, or of the one that config.json asks for.
 
     Raises `UsageError` if no preset is called so, `FitError` if it fills nothing, and `InputError` if config.json
     cannot be read; `ConflictError` and `StorageError` as `measured` does.
@@ -67,6 +68,7 @@ def diagnosed(
         tuple(findings),
         unreadable,
         together([one.remedy for one in findings if one.remedy], by_rows),
+        root,
     )
 
 

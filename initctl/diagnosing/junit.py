@@ -1,4 +1,6 @@
-"""Findings as a JUnit report: a test case for each finding, and for each check that found nothing."""
+"""Findings as a JUnit report: a test case for each finding, for each check that found nothing, and for each tensor
+that cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,9 @@ def report(diagnosis: Diagnosis, severity: Severity) -> str:
             case = ET.SubElement(suite, "testcase", classname=_SUITE, name=check.code)
             if check.only_fresh and diagnosis.reading.is_trained:
                 ET.SubElement(case, "skipped", message="for fresh weights only")
+    for name, reason in diagnosis.unreadable:
+        case = ET.SubElement(suite, "testcase", classname=_SUITE, name=shown(name))
+        ET.SubElement(case, "skipped", message=escape(f"not read: {reason}"))
     skipped = len(suite.findall("testcase/skipped"))
     numbers = {"tests": len(suite), "failures": len(failing), "errors": 0, "skipped": skipped}
     suite.attrib |= {name: str(number) for name, number in numbers.items()}
@@ -45,5 +50,4 @@ def _add(suite: ET.Element, found: Finding, *, is_failure: bool) -> None:
 
 
 def _text(found: Finding) -> str:
-    mended = f" Mend it with -r '{found.rule}'." if found.rule else ""
-    return escape(f"{found.check.why} [{found.check.source}]{mended}")
+    return escape(f"{found.check.why} [{found.check.source}] {found.mending}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from initctl.diagnosing.examination import Examination
     from initctl.planning.quantized_weights import QuantizedWeight
     from initctl.statistics import TensorStatistics
+    from initctl.statistics.histogram import Histogram
 
 _SIGNED = frozenset({"MLX", "HIGGS", "AQLM", "VPTQ", "EXL3", "QuIP#"})
 """Schemes whose scales may be negative."""
@@ -43,7 +44,8 @@ def _codes(examination: Examination) -> Iterator[Fault]:
         if found.tensor.name != weight.parts[0] or len(weight.parts) == 1 or found.moments.numbers < _FEWEST:
             continue
         dtype, largest = found.tensor.dtype, found.moments.largest
-        if dtype.kind == "integer" and weight.scheme in _UNEVEN and _is_even(found):
+        is_uneven = dtype.kind == "integer" and weight.scheme in _UNEVEN
+        if is_uneven and found.histogram and _is_even(found.histogram):
             yield Fault(found.tensor.name, f"holds codes that are spread evenly ({weight.scheme})", None)
         elif dtype.kind == "float" and dtype.bits == 8 and largest < _REACH * dtype.largest:
             message = (
@@ -57,10 +59,9 @@ def _parts(examination: Examination) -> Iterator[tuple[QuantizedWeight, TensorSt
     return ((quantized[f.tensor.name], f) for f in examination.everything if f.tensor.name in quantized)
 
 
-def _is_even(found: TensorStatistics) -> bool:
-    if not found.histogram:
-        return False
-    counts = found.histogram.counts.astype(np.float64)
+def _is_even(histogram: Histogram) -> bool:
+    """Whether chance explains how much the counts of its bins differ: the chi-squared test."""
+    counts = histogram.counts.astype(np.float64)
     even = counts.mean()
     return bool(np.square(counts - even).sum() / even < _EVEN * (len(counts) - 1))
 

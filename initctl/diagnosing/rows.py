@@ -6,15 +6,15 @@ are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import islice
 from math import prod
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from initctl.grouping import grouped
 from initctl.reading import TensorReader
 from initctl.workers import Task, Workers
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _PIECE = 4 << 20
 """Bytes that are read at once, or one row if it is longer."""
-_TOGETHER, _SMALL = 64, 1 << 16
-"""Tasks that are handed out together, and the bytes that one of them has at most."""
+_TOGETHER = 64
+"""Weights of which so many are read at once are looked at together."""
 _MOST = 1 << 22
 """Rows of a tensor that are looked at."""
 _SAMPLED = 64
@@ -52,6 +52,9 @@ class Lines(NamedTuple):
     equal_columns: tuple[int, int] | None
 
 
+_NOTHING = Lines(np.empty(0, np.intp), None, None)
+
+
 def compared(checkpoint: Checkpoint, tensors: Sequence[TensorSpec], threads: int) -> dict[str, Lines]:
     """What rows and columns of `tensors` have in common, by name. Rows run along the first dim, columns along the
     second; of a convolution, these are its outputs and its inputs.
@@ -60,23 +63,41 @@ def compared(checkpoint: Checkpoint, tensors: Sequence[TensorSpec], threads: int
     """
     found: dict[str, Lines] = {}
     with TensorReader(checkpoint) as reader, Workers(threads) as workers:
-        weights = (_Weight(tensor, reader, found) for tensor in tensors if _is_comparable(tensor))
-        workers.run(_batches(task for weight in weights for task in weight.tasks()))
+        workers.run(_tasks([tensor for tensor in tensors if _is_comparable(tensor)], reader, found))
     return found
 
 
-def _batches(tasks: Iterator[Task]) -> Iterator[Task]:
-    """Small tasks together: handing one out takes longer than hashing a few rows."""
-    while batch := list(islice(tasks, _TOGETHER)):
-        large = [task for task in batch if task.nbytes > _SMALL]
-        small = [task for task in batch if task.nbytes <= _SMALL]
-        yield from large
-        yield Task(sum(task.nbytes for task in small), partial(_run_all, small))
+def _tasks(tensors: Sequence[TensorSpec], reader: TensorReader, found: dict[str, Lines]) -> Iterator[Task]:
+    """Small weights of one shape and dtype are looked at together: each alone takes longer than hashing a few rows."""
+    small: list[tuple[Hashable, TensorSpec]] = []
+    for tensor in tensors:
+        if tensor.nbytes * _TOGETHER > _PIECE:
+            yield from _Weight(tensor, reader, found).tasks()
+        else:
+            small.append(((tensor.shape, tensor.dtype.name), tensor))
+    for alike in grouped(small).values():
+        count = _PIECE // alike[0].nbytes
+        for start in range(0, len(alike), count):
+            batch = alike[start : start + count]
+            yield Task(len(batch) * batch[0].nbytes, partial(_compare_alike, batch, reader, found))
 
 
-def _run_all(tasks: Sequence[Task]) -> None:
-    for task in tasks:
-        task.run()
+def _compare_alike(tensors: Sequence[TensorSpec], reader: TensorReader, found: dict[str, Lines]) -> None:
+    """Compare small weights of one shape and dtype: one by one only those that may have something in common."""
+    count, (rows, columns, *_) = len(tensors), tensors[0].shape
+    content = np.empty((count, tensors[0].nbytes), np.uint8)
+    for tensor, room in zip(tensors, content, strict=True):
+        reader.read(tensor, 0, tensor.numel, room)
+    words = _words(content.reshape(count * rows, -1))
+    may_have = _are_zero(words, tensors[0].dtype.width).reshape(count, rows).any(1)
+    may_have |= _have_equal(_hashes(words).reshape(count, rows))
+    if rows >= _FEWEST:
+        cells = content.reshape(count, rows, columns, -1)[:, :: -(-rows // _SAMPLED)].swapaxes(1, 2)
+        may_have |= _have_equal(_hashes(_words(cells.reshape(count * columns, -1))).reshape(count, columns))
+    for tensor, is_suspect in zip(tensors, may_have.tolist(), strict=True):
+        found[tensor.name] = _NOTHING
+        for task in _Weight(tensor, reader, found).tasks() if is_suspect else ():
+            task.run()
 
 
 def _is_comparable(tensor: TensorSpec) -> bool:
@@ -108,14 +129,14 @@ class _Weight:
 
     def _hash(self, start: int, stop: int) -> None:
         words = _words(self._read(start, stop))
-        self.hashes[start:stop] = words @ _keys(words.shape[1])
+        self.hashes[start:stop] = _hashes(words)
         self.is_zero[start:stop] = _are_zero(words, self.tensor.dtype.width)
         with self._lock:
             self._left -= 1
             is_last = not self._left
         if is_last:
-            lines = Lines(np.flatnonzero(self.is_zero), self._equal_rows(), self._equal_columns())
-            self.found[self.tensor.name] = lines
+            zero = np.flatnonzero(self.is_zero)
+            self.found[self.tensor.name] = Lines(zero, self._equal_rows(), self._equal_columns())
 
     def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """The bytes of some rows, each a row of an array."""
@@ -133,16 +154,10 @@ class _Weight:
     def _equal_columns(self) -> tuple[int, int] | None:
         if self.rows < _FEWEST:
             return None
-        words = _words(self._columns(range(0, self.rows, -(-self.rows // _SAMPLED))))
-        pairs = _alike(words @ _keys(words.shape[1]), np.arange(len(words)))
+        rows, columns = range(0, self.rows, -(-self.rows // _SAMPLED)), self.tensor.shape[1]
+        cells = self.reader.read_rows(self.tensor, rows, self.width).reshape(len(rows), columns, -1)
+        pairs = _alike(_hashes(_words(cells.swapaxes(0, 1).reshape(columns, -1))), np.arange(columns))
         return next((pair for pair in pairs if self._are_equal_columns(*pair)), None)
-
-    def _columns(self, rows: Sequence[int]) -> NDArray[np.uint8]:
-        """The bytes that each column has in `rows`, each column a row of an array."""
-        is_small = self.rows <= self.step
-        content = self._read(0, self.rows)[rows] if is_small else self.reader.read_rows(self.tensor, rows, self.width)
-        cells = content.reshape(len(rows), self.tensor.shape[1], -1)
-        return np.ascontiguousarray(cells.transpose(1, 0, 2)).reshape(self.tensor.shape[1], -1)
 
     def _are_equal_columns(self, one: int, other: int) -> bool:
         for start in range(0, self.rows, self.step):
@@ -167,9 +182,22 @@ def _words(lines: NDArray[np.uint8]) -> Words:
     return np.ascontiguousarray(lines).view(np.uint64)
 
 
+def _have_equal(hashes: Words) -> NDArray[np.bool_]:
+    """Which lines of hashes hold one twice."""
+    in_order = np.sort(hashes, 1)
+    found: NDArray[np.bool_] = (in_order[:, 1:] == in_order[:, :-1]).any(1)
+    return found
+
+
+def _hashes(words: Words) -> Words:
+    """One of each line: equal lines have equal ones, others hardly ever."""
+    found: Words = words @ _keys(words.shape[1])
+    return found
+
+
 @lru_cache(16)
 def _keys(count: int) -> Words:
-    """An odd number for each word of a line: equal lines have equal sums, others hardly ever."""
+    """An odd number for each word of a line."""
     return np.random.default_rng(0).integers(0, 1 << 64, count, np.uint64) | np.uint64(1)
 
 

@@ -27,7 +27,14 @@ def log(diagnosis: Diagnosis, version: str) -> str:
         _result(found, numbers[found.check.code], os.path.join(folder, *tensors[found.tensor].files[:1]))
         for found in diagnosis.findings
     ]
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    unread = (escape(f"not read: {shown(name)}: {reason}") for name, reason in diagnosis.unreadable)
+    notes = [{"level": "note", "message": {"text": text}} for text in unread]
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notes}],
+        "results": results,
+    }
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(document, indent=2).replace("##", "#\\u0023")
 
@@ -44,12 +51,11 @@ def _rule(check: Check) -> dict[str, Any]:
 
 def _result(found: Finding, number: int, path: str) -> dict[str, Any]:
     name = shown(found.tensor)
-    mended = f" Mend it with -r '{found.rule}'." if found.rule else ""
     return {
         "ruleId": found.check.code,
         "ruleIndex": number,
         "level": _LEVELS[found.severity],
-        "message": {"text": escape(f"{name} {found.message}.{mended}")},
+        "message": {"text": escape(f"{name} {found.message}. {found.mending}")},
         "locations": [
             {
                 "physicalLocation": {

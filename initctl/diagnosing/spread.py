@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache, partial
 from math import inf, log10, prod, sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.examination import LAYERS, Examination, Examined
-from initctl.diagnosing.values import is_lost, is_near_overflow
+from initctl.diagnosing.examination import LAYERS, RANDOM, Examination, Examined
 from initctl.grouping import grouped
+
+if TYPE_CHECKING:
+    from initctl.tensors import Fans
 
 _FROM_LAW = 1.5
 """A spread is far from a family's law if it is larger or smaller by more than this factor."""
@@ -21,8 +24,6 @@ most 4.1 and 17, except in a few that draw with a standard deviation of 1 or 1e-
 """
 _NOISE = 6
 """Standard errors that chance may add."""
-_FEWEST = 64
-"""Numbers whose spread can be judged."""
 _OFFSET = 0.3
 """A mean is off center from this share of the spread on."""
 _SLACK = 0.01
@@ -32,9 +33,7 @@ _LARGE = 0.3
 _VANISHED = 1e-4
 """A signal vanishes if less than this share of it is left, and explodes if it grows by more than one over this."""
 _LAST_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*$)")
-_RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
-"""Roles of tensors that a law with a spread fills."""
-_CENTERED = _RANDOM - {"positional", "token"}
+_CENTERED = RANDOM - {"positional", "token"}
 """Those of them whose law is around 0: positions may be sines, and masks of speech begin between 0 and 1."""
 
 
@@ -46,29 +45,17 @@ class _Range(NamedTuple):
     source: str
 
 
-def _large(examination: Examination) -> Iterator[Fault]:
-    for subject in _random(examination):
-        usual = _usual(subject)
-        if usual and subject.moments.std > usual.high * _noise(subject):
-            yield Fault(subject.name, f"has a spread that is too large: {_said(subject, usual)}", subject.remedy)
-
-
-def _small(examination: Examination) -> Iterator[Fault]:
-    for subject in _random(examination):
-        usual = _usual(subject)
-        is_judged = subject.is_of_family or subject.role != "head"  # a head may begin near zero on purpose
-        if usual and is_judged and subject.moments.std < usual.low / _noise(subject):
-            yield Fault(subject.name, f"has a spread that is too small: {_said(subject, usual)}", subject.remedy)
-
-
-def _random(examination: Examination) -> Iterator[Examined]:
-    """Subjects whose spread can be judged: there are enough numbers, and the law of a family is known."""
-    for subject in examination.sound:
-        is_random = subject.role in _RANDOM and not subject.is_constant and subject.moments.numbers >= _FEWEST
-        is_known = subject.expected is not None or not subject.is_of_family
-        has_units = subject.role not in LAYERS or not subject.tensor.is_vector
-        if is_random and is_known and has_units and not (is_near_overflow(subject) or is_lost(subject)):
-            yield subject
+def _far(examination: Examination, *, is_large: bool) -> Iterator[Fault]:
+    for subject in examination.random:
+        std, usual = subject.moments.std, _usual(subject)
+        is_judged = is_large or subject.is_of_family or subject.role != "head"  # a head may begin near zero on purpose
+        if (
+            usual
+            and is_judged
+            and (std > usual.high * _noise(subject) if is_large else std < usual.low / _noise(subject))
+        ):
+            size = "large" if is_large else "small"
+            yield Fault(subject.name, f"has a spread that is too {size}: {_said(subject, usual)}", subject.remedy)
 
 
 def _usual(subject: Examined) -> _Range | None:
@@ -78,19 +65,16 @@ def _usual(subject: Examined) -> _Range | None:
         if law is None or not law.std:
             return None
         return _Range(law.std / _FROM_LAW, law.std * _FROM_LAW, f"{subject.suggestion.initializer} gives {law.std:.3g}")
-    if subject.role not in (*LAYERS, "head") or not (spreads := _by_fans(subject)):
-        return None
+    fans = subject.tensor.fans if subject.role in (*LAYERS, "head") else None
+    return _by_fans(fans, *subject.lawful_stds) if fans and prod(fans) else None
+
+
+@lru_cache(1024)
+def _by_fans(fans: Fans, *stds: float) -> _Range:
+    """From what Xavier, LeCun and Kaiming give, and what is suggested, and torch's own."""
+    spreads = [*stds, sqrt(2 / sum(fans)), *(sqrt(gain / fan) for fan in fans for gain in (1, 2))]
     low, high = min(spreads), max(spreads)
     return _Range(low / _BELOW, high * _ABOVE, f"laws for its fans give {low:.3g} to {high:.3g}")
-
-
-def _by_fans(subject: Examined) -> list[float]:
-    """What Xavier, LeCun and Kaiming give, and what is suggested, and torch's own."""
-    fans = subject.tensor.fans
-    if not fans or not prod(fans):
-        return []
-    given = [law.std for law in (subject.expected, subject.customary) if law and law.std]
-    return [*given, sqrt(2 / sum(fans)), *(sqrt(gain / fan) for fan in fans for gain in (1, 2))]
 
 
 def _said(subject: Examined, usual: _Range) -> str:
@@ -105,7 +89,7 @@ def _noise(subject: Examined) -> float:
 
 
 def _off_center(examination: Examination) -> Iterator[Fault]:
-    for subject in _random(examination):
+    for subject in examination.random:
         moments, center = subject.moments, subject.expected.mean if subject.expected else 0
         allowed = moments.std * (_OFFSET + _NOISE / sqrt(moments.numbers))
         if subject.role in _CENTERED and abs(moments.mean - center) > allowed:
@@ -114,14 +98,14 @@ def _off_center(examination: Examination) -> Iterator[Fault]:
 
 
 def _embedding(examination: Examination) -> Iterator[Fault]:
-    for subject in _random(examination):
+    for subject in examination.random:
         std = subject.moments.std
         if subject.role == "embedding" and not subject.is_of_family and std > _LARGE:
             yield Fault(subject.name, f"is large for an embedding: its standard deviation is {std:.3g}", subject.remedy)
 
 
 def _uncut(examination: Examination) -> Iterator[Fault]:
-    for subject in _random(examination):
+    for subject in examination.random:
         law, moments = subject.expected, subject.moments
         slack = _SLACK * law.std if law else 0
         if law and law.is_cut and (moments.least < law.low - slack or moments.greatest > law.high + slack):
@@ -154,7 +138,7 @@ def _ratios(examination: Examination) -> Iterator[tuple[str, tuple[Examined, flo
     """Each layer with its spread by the one that keeps the signal, under the name that a chain has in common: only the
     last number in it differs. Other networks in the same file, and layers of a block, are not of this chain.
     """
-    for subject in _random(examination):
+    for subject in examination.random:
         if subject.expected and 0 < subject.expected.std < inf:
             yield _LAST_NUMBER.sub("#", subject.name), (subject, subject.moments.std / subject.expected.std)
 
@@ -169,7 +153,7 @@ SPREAD = (
         "a spread far above the law",
         "Outputs grow with every such layer: activations saturate or overflow, and training diverges.",
         _HE,
-        _large,
+        partial(_far, is_large=True),
         only_fresh=True,
     ),
     Check(
@@ -178,7 +162,7 @@ SPREAD = (
         "a spread far below the law",
         "Outputs shrink with every such layer, and with them the gradients of all layers before.",
         _GLOROT,
-        _small,
+        partial(_far, is_large=False),
         only_fresh=True,
     ),
     Check(

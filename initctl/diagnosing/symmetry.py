@@ -45,18 +45,12 @@ def _must_vary(subject: Examined) -> bool:
     )
 
 
-def _equal_rows(examination: Examination) -> Iterator[Fault]:
+def _equal(examination: Examination, *, of: str) -> Iterator[Fault]:
+    """Of `rows` or `columns`."""
     for name, lines in examination.lines.items():
-        if lines.equal_rows:
-            one, other = lines.equal_rows
-            yield Fault(name, f"has equal rows: {one} and {other}", examination.by_name[name].remedy)
-
-
-def _equal_columns(examination: Examination) -> Iterator[Fault]:
-    for name, lines in examination.lines.items():
-        if lines.equal_columns:
-            one, other = lines.equal_columns
-            yield Fault(name, f"has equal columns: {one} and {other}", examination.by_name[name].remedy)
+        if pair := getattr(lines, f"equal_{of}"):
+            message = "has equal {}: {} and {}".format(of, *pair)
+            yield Fault(name, message, examination.by_name[name].remedy)
 
 
 def _zero_rows(examination: Examination, *, of_embeddings: bool) -> Iterator[Fault]:
@@ -106,7 +100,7 @@ SYMMETRY = (
         "equal rows",
         "Two units with the same weights compute the same; if what follows treats them alike, they stay alike.",
         _DISTINCT,
-        _equal_rows,
+        partial(_equal, of="rows"),
         only_fresh=True,
     ),
     Check(
@@ -115,7 +109,7 @@ SYMMETRY = (
         "equal columns",
         "Two inputs with the same weights cannot be told apart: the layer sees only their sum.",
         _DISTINCT,
-        _equal_columns,
+        partial(_equal, of="columns"),
         only_fresh=True,
     ),
     Check(

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from initctl.diagnosing.constants import BIAS, NORM, is_as_made
+from initctl.diagnosing.examination import LAYERS
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
     from initctl.diagnosing.examination import Examined
+    from initctl.stream.engines import Moments
 
 _FLOAT32 = 32
-_NOUNS = {"norms": NORM, "biases": BIAS}
+_NOUNS = {NORM: "norms", BIAS: "biases"}
 _AROUND_ZERO = 0.5
 """Standard deviations from 0 within which the mean of a norm is if a law drew it; training keeps most norms on one side
 of 0.
 """
+_FAR = 0.3
+"""Spread from which on a norm that starts from 0 is taken for drawn if its mean is 0: training moves the mean as well.
+"""
 _UNUSUAL = 2
-"""How many times larger or smaller than torch's own law a spread is unusual."""
+"""How many times larger or smaller than a law's a spread is unusual."""
 _NOISE = 3
 """Standard errors that chance may add."""
 
@@ -31,6 +38,28 @@ class Reading(NamedTuple):
     reason: str
 
 
+class _Drawn(NamedTuple):
+    """The mean and spread that most matrices have in common and that no law of theirs gives: one law drew all of them,
+    by mistake. Training makes each another.
+    """
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, weights: Sequence[Examined]) -> _Drawn | None:
+        judged = [(weight.moments, stds) for weight in weights if (stds := weight.lawful_stds)]
+        strange = [moments for moments, stds in judged if not _is_usual(moments, stds)]
+        if not strange:
+            return None
+        found = cls(*np.median([(moments.mean, moments.std) for moments in strange], 0).tolist())
+        return found if 2 * sum(map(found.is_of, strange)) > len(judged) else None
+
+    def is_of(self, moments: Moments) -> bool:
+        error = _NOISE * self.std / sqrt(moments.numbers)
+        return abs(moments.mean - self.mean) < error and abs(moments.std - self.std) < error / sqrt(2)
+
+
 class _Kind(NamedTuple):
     """Tensors of one role: training `moved` some, and surely not those that are `still`. Others say nothing."""
 
@@ -40,12 +69,12 @@ class _Kind(NamedTuple):
     still: int
 
     @classmethod
-    def of(cls, noun: str, subjects: Sequence[Examined], weights: Mapping[str, Examined]) -> _Kind:
+    def of(cls, noun: str, subjects: Sequence[Examined], by_mistake: _Drawn | None) -> _Kind:
         """Training moves each number by itself, and leaves no constant. What one law may have drawn counts as moved if
         it is less than half.
         """
         moved = [s for s in subjects if not (s.is_constant and s.moments.numbers > 1) and not is_as_made(s)]
-        drawn = sum(_is_drawn(subject, weights.get(f"{subject.name.removesuffix('bias')}weight")) for subject in moved)
+        drawn = sum(_is_drawn(subject, by_mistake) for subject in moved)
         number = len(moved) - (drawn if 2 * drawn >= len(moved) else 0)
         return cls(noun, len(subjects), number, len(subjects) - number - sum(map(_may_stay, subjects)))
 
@@ -61,27 +90,32 @@ def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     if given is not None:
         return Reading(given, "as asked for")
     of_role = grouped((subject.role, subject) for subject in subjects)
-    by_name = {subject.name: subject for subject in subjects}
-    kinds = [_Kind.of(noun, of_role[role], by_name) for noun, role in _NOUNS.items() if role in of_role]
-    if not kinds:
+    if not of_role.keys() & _NOUNS.keys():
         return Reading(is_trained=False, reason="it has no norms and no biases, which training would have moved")
+    by_mistake = _Drawn.of([subject for subject in subjects if subject.role in LAYERS])
+    kinds = [_Kind.of(noun, of_role[role], by_mistake) for role, noun in _NOUNS.items() if role in of_role]
     is_trained = any(2 * kind.moved > kind.number for kind in kinds)
     is_fresh = any(2 * kind.still >= kind.number for kind in kinds)
     return Reading(is_trained and not is_fresh, f"{' and '.join(map(str, kinds))} look trained")
 
 
-def _is_drawn(subject: Examined, weight: Examined | None) -> bool:
-    """Whether one law drew it, as everything, by mistake: a norm that starts from 1 is around 0, or a bias is spread as
-    its weight is, which does not start so in torch.
+def _is_usual(moments: Moments, stds: Sequence[float]) -> bool:
+    """Whether the numbers of a matrix are centered, and spread as a law of its own spreads them."""
+    is_spread = any(1 / _UNUSUAL < moments.std / std < _UNUSUAL for std in stds)
+    return is_spread and abs(moments.mean) < moments.std
+
+
+def _is_drawn(subject: Examined, by_mistake: _Drawn | None) -> bool:
+    """Whether a law drew it that is not its own: that of most weights, or a norm is around 0; very closely if it starts
+    from 0.
     """
     moments, law = subject.moments, subject.expected
-    if subject.role == NORM:
-        return bool(law and law.mean) and abs(moments.mean) < _AROUND_ZERO * moments.std
-    if weight is None or not (weight.customary and weight.customary.std):
+    if by_mistake and by_mistake.is_of(moments):
+        return True
+    if subject.role != NORM or not law:
         return False
-    is_usual = 1 / _UNUSUAL < weight.moments.std / weight.customary.std < _UNUSUAL
-    error = _NOISE / sqrt(2 * moments.numbers)
-    return not is_usual and abs(moments.std - weight.moments.std) < error * weight.moments.std
+    bound = _AROUND_ZERO if law.mean else moments.std > _FAR and _NOISE / sqrt(moments.numbers)
+    return abs(moments.mean) < bound * moments.std
 
 
 def _may_stay(subject: Examined) -> bool:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator
+from functools import partial
 
 from initctl.diagnosing.check import Check, Fault
-from initctl.diagnosing.examination import ABSURD, Examination, Examined
-
-_FLOAT16 = 65504
-_HALF = 0.5
-"""A number above this share of the largest one is near the end of float16; a tensor of which more than this share is
-subnormal is lost.
-"""
+from initctl.diagnosing.examination import ABSURD, FLOAT16, Examination
 
 
-def _nan(examination: Examination) -> Iterator[Fault]:
+def _not_finite(examination: Examination, *, kind: str, noun: str) -> Iterator[Fault]:
     for subject in examination.subjects:
-        if found := subject.moments.nan:
-            yield Fault(subject.name, f"holds NaN: {found:,} of {subject.moments.numbers:,} numbers", subject.remedy)
-
-
-def _infinite(examination: Examination) -> Iterator[Fault]:
-    for subject in examination.subjects:
-        if found := subject.moments.infinite:
-            message = f"holds infinite numbers: {found:,} of {subject.moments.numbers:,}"
-            yield Fault(subject.name, message, subject.remedy)
+        if found := getattr(subject.moments, kind):
+            yield Fault(subject.name, f"holds {noun}: {found:,} of {subject.moments.numbers:,} numbers", subject.remedy)
 
 
 def _absurd(examination: Examination) -> Iterator[Fault]:
@@ -34,25 +23,25 @@ def _absurd(examination: Examination) -> Iterator[Fault]:
             yield Fault(subject.name, message, subject.remedy)
 
 
-def is_near_overflow(subject: Examined) -> bool:
-    return subject.tensor.dtype.name == "float16" and subject.moments.largest > _HALF * _FLOAT16
-
-
-def is_lost(subject: Examined) -> bool:
-    """Whether most numbers other than 0 are smaller than the normal ones of the dtype."""
-    return subject.moments.subnormal > _HALF * (subject.moments.numbers - subject.moments.zeros)
+def _damaged(examination: Examination) -> Iterator[Fault]:
+    wrong = examination.damaged
+    starts = [(file, checksum.start) for file, checksum in wrong]
+    for tensor in (one.tensor for one in examination.everything) if wrong else ():
+        places = ((block, bisect(starts, (block.file, block.offset)) - 1) for block in tensor.blocks)
+        if any(at >= 0 and wrong[at][0] == block.file and block.offset < wrong[at][1].stop for block, at in places):
+            yield Fault(tensor.name, "is damaged: its bytes do not match the CRC-32 in the archive", None)
 
 
 def _near_overflow(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
-        if is_near_overflow(subject):
-            message = f"reaches {subject.moments.largest:,.0f}, and float16 ends at {_FLOAT16:,}"
+        if subject.is_near_overflow:
+            message = f"reaches {subject.moments.largest:,.0f}, and float16 ends at {FLOAT16:,}"
             yield Fault(subject.name, message, subject.remedy)
 
 
 def _subnormal(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
-        if is_lost(subject) and subject.role != "quantized":
+        if subject.is_lost and subject.role != "quantized":
             moments = subject.moments
             said = f"{moments.subnormal:,} of {moments.numbers:,} numbers are subnormal"
             said += f", and {moments.zeros:,} are 0" if moments.zeros else ""
@@ -66,7 +55,7 @@ VALUES = (
         "NaN",
         "One NaN spreads to all outputs in the first forward pass.",
         "IEEE 754, 6.2",
-        _nan,
+        partial(_not_finite, kind="nan", noun="NaN"),
     ),
     Check(
         "values.infinite",
@@ -74,7 +63,7 @@ VALUES = (
         "infinite numbers",
         "Infinite weights give infinite outputs, and NaN once they are subtracted or multiplied by 0.",
         "IEEE 754, 7.2",
-        _infinite,
+        partial(_not_finite, kind="infinite", noun="infinity"),
     ),
     Check(
         "values.absurd",
@@ -83,6 +72,14 @@ VALUES = (
         "No law gives such numbers: this is memory that was allocated and never filled, as torch.empty leaves it.",
         "torch.empty: the tensor is filled with uninitialized data",
         _absurd,
+    ),
+    Check(
+        "values.damaged",
+        "error",
+        "bytes that are not those that were saved",
+        "The file was damaged on its way, or a patch stopped halfway: get it anew, or complete the patch.",
+        "PKWARE: .ZIP file format specification, 4.4.7",
+        _damaged,
     ),
     Check(
         "values.float16",

@@ -45,7 +45,7 @@ def _sections(found: Diagnosis) -> Iterator[Section]:
     if found.findings:
         yield ItemList("Findings", [_item(check, findings) for check, findings in found.by_check()])
     if found.remedies:
-        yield ShellLines("To mend it", found.command())
+        yield ShellLines(found.purpose, found.command())
     if found.findings:
         yield TensorTable("By tensor", _COLUMNS, list(map(_row, found.findings)))
     if found.unreadable:

@@ -28,27 +28,36 @@ class Likeness:
         self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
 
     def of(self, tensor: TensorSpec) -> Hashable:
+        words = tensor.name.encode(errors="surrogatepass").translate(_DIGITS)
         return (
-            tensor.name.encode(errors="surrogatepass").translate(_DIGITS),
+            words,
             tensor.dtype.name,
             tensor.shape,
             tensor.unwritable,
             tensor.is_expanded,
             tensor.name in self._exact_name_only,
             computed_kind(tensor),
-            *[seen(tensor) for seen in self._seen_by],
+            *[seen(tensor, words) for seen in self._seen_by],
         )
 
 
-def _seen_by(bound: BoundRule, around: Surroundings) -> Callable[[TensorSpec], Hashable] | None:
+def _seen_by(bound: BoundRule, around: Surroundings) -> Callable[[TensorSpec, bytes], Hashable] | None:
     """What a rule makes of a tensor's name, if it sees more in it than words: whether it matches, and what the names in
     its expressions stand for.
     """
     names, asked = bound.rule.selector.names, bound.name_dependent_names
     highest = around.numbers_for(names)
+    known: dict[bytes, bool] = {}
+
+    def matches(tensor: TensorSpec, words: bytes) -> bool:
+        if names.tells_digits_apart:
+            return names.matches(tensor.name, highest)
+        if words not in known:
+            known[words] = names.matches(tensor.name, highest)
+        return known[words]
+
     if asked:
-        return lambda tensor: (
-            names.matches(tensor.name, highest)
-            and tuple(map(Lookup(bound.rule, tensor, around, bound.arrangement).answer, asked))
+        return lambda tensor, words: (
+            matches(tensor, words) and tuple(map(Lookup(bound.rule, tensor, around, bound.arrangement).answer, asked))
         )
-    return (lambda tensor: names.matches(tensor.name, highest)) if names.tells_digits_apart else None
+    return matches if names.tells_digits_apart else None

@@ -34,7 +34,7 @@ _SPECIAL = re.compile(r"[*?\[\]{},\\=]")
 def quoted(name: str) -> str:
     """The pattern that matches `name` and nothing else."""
     text = _SPECIAL.sub(r"\\\g<0>", name)
-    return f"\\{text}" if text.startswith("re:") else text
+    return f"\\{text}" if text.startswith("re:") or text[:1].isspace() else text
 
 
 def parse_pattern(source: Excerpt) -> Elements:

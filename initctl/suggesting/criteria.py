@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MATRIX = 2
 _NORM = re.compile(r"\w*norms?|\w*nrm|ln|lnf|bn|gn")
 """A word of a normalization's name."""
+_LETTERS = re.compile("[a-z]+")
 _ATTENTION = re.compile(r"[a-z]*(attn|attention)s?|att|mha|mhsa|msa|xca")
 _QUERIES = re.compile(r"([qkv]|qkv|kqv)_(proj|lin)(_weight)?|to_(q|k|v|qkv)|w?qkv|w[qkv]|query_key_value|c_attn")
 """A matrix of attention, whatever the module is called that it is in."""
@@ -46,6 +47,10 @@ _BRANCH = re.compile(
     r"gamma(_?\w+)?|lambda(_?\d)?|(\w+_)?gain|layer_scale(_\w+)?|ls_?\d?|skip_scale|scale_(mlp|attn|msa)"
 )
 _LAYER_SCALE = re.compile(r"(\w+_)?layer_scale_?\d*|ls_?\d*")
+_SOFTMAX = frozenset({"softmax_scaling", "ssmax_scaling"})
+"""Modules that multiply queries by a number that grows with the length of the text."""
+_OF_ITS_OWN = frozenset({"balancing_biases", "temp"})
+"""What Zaya starts from numbers of its own: one router class below the others, and logarithms."""
 _STATES = frozenset({"a_log", "d", "a"})
 _BIAS = re.compile(r"(\w+_)?(bias|biases)(_\w+)?|beta|b")
 
@@ -69,8 +74,13 @@ def _any(pattern: re.Pattern[str], words: Iterable[str]) -> bool:
 
 
 def _is_norm(seen: Seen) -> bool:
-    """What is called so; or a vector called weight, and not the single number of a PReLU."""
-    if not seen.tensor.is_vector or _BIAS.fullmatch(seen.last):
+    """What is called so; or a vector called weight, and not the single number of a PReLU. A norm that heads have of
+    their own has a row for each.
+    """
+    if not seen.tensor.is_vector:
+        *_, noun = ("", *_LETTERS.findall(seen.module))
+        return seen.last in ("weight", "scale") and seen.ndim == _MATRIX and bool(_NORM.fullmatch(noun))
+    if _BIAS.fullmatch(seen.last):
         return False
     if _any(_NORM, seen.module_words | seen.last_words) or "running_var" in seen.beside:
         return True
@@ -80,7 +90,12 @@ def _is_norm(seen: Seen) -> bool:
 def _is_scale(seen: Seen) -> bool:
     is_branch = bool(_BRANCH.fullmatch(seen.last)) and not _any(_NORM, seen.module_words)
     is_in_module = seen.module == "grn" or bool(_LAYER_SCALE.fullmatch(seen.module))
-    return bool(_LOGITS.fullmatch(seen.last)) or is_branch or (is_in_module and seen.last in ("weight", "scale"))
+    return (
+        bool(_LOGITS.fullmatch(seen.last))
+        or is_branch
+        or seen.module in _SOFTMAX
+        or (is_in_module and seen.last in ("weight", "scale"))
+    )
 
 
 def _is_slope(seen: Seen) -> bool:
@@ -213,6 +228,7 @@ _TESTS: Sequence[tuple[str, Callable[[Seen], bool]]] = (
     ("forget_bias", _opens_forget_gate),
     ("time_steps", _gives_time_steps),
     ("states", _is_state),
+    ("unknown", lambda seen: seen.last in _OF_ITS_OWN),
     ("scale", _is_scale),
     ("positional", _is_positional),
     ("slope", _is_slope),

@@ -58,6 +58,8 @@ def _scale(seen: Seen, _: Activation) -> Advice:
         return _TENFOLD if is_tenfold and seen.last == "logit_scale" else logits
     if seen.module == "grn":
         return _GRN
+    if seen.module.endswith("max_scaling"):
+        return _SOFTMAX_BIAS if seen.last.startswith("b") else _SOFTMAX_SCALE
     return _GAIN if seen.last.endswith("gain") else _LAYER_SCALE
 
 
@@ -79,6 +81,7 @@ _BY_HEADS = "ioo"
 """Inputs, heads, and the width of each, as in XLNet; of outputs the other way round, which makes no difference here."""
 _GLOROT = f"{GLOROT}, eq. 12"
 _ZEROS, _ONES, _KEEP = "zeros", "ones", "keep"
+_SOFTMAX = "transformers: MistralLarge4TextSoftmaxScaling; Nakanishi 2025, Scalable-Softmax"
 _SMALL = "normal:std=0.02"
 _ATTENTION = Advice(
     "xavier_normal",
@@ -96,6 +99,10 @@ _LAYER_SCALE = Advice(
     "Touvron et al. 2021, Going deeper with Image Transformers; timm.layers.LayerScale",
 )
 _GRN = Advice(_ZEROS, "At 0, the normalization starts as the identity.", "Woo et al. 2023, ConvNeXt V2")
+_SOFTMAX_SCALE, _SOFTMAX_BIAS = (
+    Advice(law, "Queries are multiplied by scale · log(position) + bias, which starts as 1.", _SOFTMAX)
+    for law in (_ZEROS, _ONES)
+)
 _MAGNITUDE = (
     "Weight normalization keeps the length of each vector here: this is what the law of the layer gives on average.",
     "Salimans and Kingma 2016; torch.nn.utils.weight_norm",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from initctl.display.folding import Folded, fold
@@ -100,6 +101,7 @@ class Patterns:
         return not self._folds or len(_NUMBER.findall(name)) > MOST_NUMBERS
 
 
+@lru_cache(1 << 12)
 def _quoted(part: str) -> str:
     """A part of a name as a glob; half a surrogate pair is any character, since no recipe can hold it."""
     return _SURROGATE.sub("?", quoted(part))

@@ -17,7 +17,7 @@ import initctl
 from initctl.diagnosing import CHECKS
 from tests.cli.processes import initctl as run
 from tests.cli.processes import on_terminal, shell
-from tests.hostile import PLANTED, is_safe
+from tests.hostile import PLANTED, TEXTS, is_safe
 
 SCHEMA = json.loads((files("initctl.schemas") / "doctor.schema.json").read_text(encoding="utf-8"))
 CODES = [check.code for check in CHECKS]
@@ -87,6 +87,37 @@ def test_the_command_is_about_the_state_dict_that_was_asked_for(folder, call):
     done = torch.load("mended.pt")
     assert torch.equal(done["model"]["w"], net["w"])
     assert done["ema"]["w"].any()
+
+
+def test_the_command_is_about_the_whole_file_if_that_was_asked_for(folder, call):
+    torch.save({"model": {"fc": {"weight": torch.full((64, 64), 1e35)}}}, folder / "m.pt")
+    out = call("doctor", "m.pt", "--root", "").out
+    assert "initctl apply m.pt -o mended.pt --root '' " in out
+    assert shell(out[out.index("initctl apply") :].partition("\n\n")[0]).status == 0
+    assert torch.load("mended.pt")["model"]["fc"]["weight"].max() < 1
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS.values() if "\ud800" not in name])
+def test_the_command_can_be_pasted_whatever_names_hold(folder, call, name):
+    weights = {f"{name} it's.weight": torch.full((32, 32), 1e35), "other.weight": torch.eye(32)}
+    torch.save(weights, folder / "a\x1b[31m.pt")
+    done = call("doctor", "a\x1b[31m.pt")
+    command = done.out[done.out.index("initctl apply") :].partition("\n\n")[0]
+    assert is_safe(command)
+    assert shell(command).status == 0
+    mended = torch.load("mended.pt")
+    assert mended[f"{name} it's.weight"].max() < 2
+    assert torch.equal(mended["other.weight"], weights["other.weight"])
+
+
+def test_what_no_rule_mends_is_said(folder, call):
+    hopeless = {"thing": torch.full((8,), float("nan"))}
+    torch.save({**hopeless, "fc.weight": torch.full((64, 64), 1e35)}, folder / "m.pt")
+    out = call("doctor", "m.pt").out
+    assert "thing: holds NaN: 8 of 8 numbers; no rule mends it\n" in out
+    assert "\nTo mend what rules can mend:\n  initctl apply m.pt " in out
+    torch.save(hopeless, folder / "m.pt")
+    assert "initctl apply" not in call("doctor", "m.pt").out
 
 
 def test_the_command_and_the_log_are_about_the_component_that_was_asked_for(folder, call):
@@ -209,7 +240,7 @@ def test_hostile_names_are_inert_in_every_format(folder, form):
     assert done.status == 1
     if form == "github":
         lines = done.out.splitlines()
-        assert len(lines) == found + 1
+        assert len(lines) == found + 2
         assert all(re.match(r"::(error|notice) title=[^:]*::", line) for line in lines)
         assert all(is_safe(f"data: {line.removeprefix('::').partition('::')[2]}") for line in lines)
         return
@@ -227,6 +258,12 @@ def test_what_cannot_be_read_is_listed_and_does_not_end_it(folder, call):
     assert done.out.splitlines()[0].startswith("not read: w: ")
     (unread,) = call("doctor", "m.pt", "--json").document["data"]["unreadable"]
     assert unread["tensor"] == "w"
+    assert call("doctor", "m.pt", "--format", "github").out.startswith("::notice title=not read::w: it is sparse\n")
+    case = ET.fromstring(call("doctor", "m.pt", "--format", "junit").out).find(".//*[@name='w']")
+    assert case.find("skipped").get("message") == "not read: it is sparse"
+    (of_run,) = json.loads(call("doctor", "m.pt", "--format", "sarif").out)["runs"]
+    (note,) = of_run["invocations"][0]["toolExecutionNotifications"]
+    assert note["message"]["text"] == "not read: w: it is sparse"
 
 
 def test_layers_alike_are_folded_unless_all_are_asked_for(folder, call):

@@ -11,7 +11,8 @@ from initctl.diagnosing.check import SEVERITIES, Check
 from initctl.topics import find_topic
 
 CODES = {
-    "values.nan", "values.infinite", "values.absurd", "values.float16", "values.subnormal", "symmetry.constant",
+    "values.nan", "values.infinite", "values.absurd", "values.damaged", "values.float16", "values.subnormal",
+    "symmetry.constant",
     "symmetry.equal_rows", "symmetry.equal_columns", "symmetry.dead_rows", "symmetry.identical", "spread.large",
     "spread.small", "spread.mean", "spread.depth", "spread.truncation", "norms.weight", "norms.running_var",
     "biases.nonzero", "embeddings.tie", "embeddings.padding", "embeddings.large", "embeddings.empty_rows",

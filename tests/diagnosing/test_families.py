@@ -32,3 +32,10 @@ def test_a_damage_is_found_alone_and_its_rule_mends_it(fresh: Path, damage: Dama
     if found is None:
         pytest.skip(f"the model has no {damage.needs}")
     assert found == Outcome({damage.code}, set())
+
+
+@pytest.mark.parametrize("name", ["UMT5Model", "LongT5", "SwitchTransformers", "Udop"])
+def test_relatives_of_t5_draw_embeddings_as_large_as_t5_does_and_that_is_no_fault(name: str, tmp_path: Path):
+    found = initctl.doctor(save(name if name == "UMT5Model" else f"{name}ForConditionalGeneration", tmp_path / name))
+    assert not found.findings
+    assert not found.reading.is_trained

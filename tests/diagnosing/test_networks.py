@@ -191,3 +191,15 @@ def test_vectors_of_a_layer_have_no_units(tmp_path: Path):
     mix["blocks.1.attention.time_mix_key"] = mix["blocks.0.attention.time_mix_key"].clone()
     torch.save({**mix, "fc.weight": torch.randn(64, 64) / 8}, tmp_path / "m.pt")
     assert not initctl.doctor(tmp_path / "m.pt").findings
+
+
+def test_what_was_damaged_on_its_way_is_found_by_the_checksum_of_the_archive(tmp_path: Path):
+    tensors = {name: torch.randn(64, 64) / 8 for name in ("a.weight", "b.weight", "c.weight")}
+    torch.save(tensors | {"part": tensors["b.weight"][3]}, tmp_path / "m.pt")
+    content = bytearray((tmp_path / "m.pt").read_bytes())
+    content[content.index(tensors["b.weight"].numpy().tobytes()[800:900]) + 8] ^= 1
+    (tmp_path / "m.pt").write_bytes(content)
+    found = initctl.doctor(tmp_path / "m.pt")
+    assert [(one.tensor, one.check.code, one.rule) for one in found.findings] == [
+        ("b.weight", "values.damaged", None), ("part", "values.damaged", None),
+    ]  # fmt: skip

@@ -73,6 +73,21 @@ def test_random_codes_are_found_and_no_rule_mends_them(kind: str, name: str, low
     assert found(tensors, tmp_path) == [("quantized.codes", name, None)]
 
 
+@pytest.mark.parametrize("numbers", [1024, 1 << 16])
+def test_codes_are_told_from_random_ones_however_few_they_are(numbers: int, tmp_path: Path):
+    """Those of weights that are cut at two standard deviations are nearest to random ones."""
+    torch.manual_seed(0)
+    tensors: Tensors = {}
+    for number in range(40):
+        weight = torch.nn.init.trunc_normal_(torch.empty(numbers // 32, 32), std=1)
+        tensors |= {f"h.{number}.{name}": part for name, part in _int8(weight).items()}
+        if number % 2:
+            codes = torch.randint(-128, 128, weight.shape, dtype=torch.int8)
+            tensors[f"h.{number}.fc.weight"] = codes
+    random = {f"h.{number}.fc.weight" for number in range(1, 40, 2)}
+    assert {name for _, name, _ in found(tensors, tmp_path)} == random
+
+
 def test_a_plain_law_in_float8_with_a_scale_is_found(tmp_path: Path):
     tensors = quantized("float8")
     tensors["fc.weight"] = (torch.randn(128, 256) / 16).to(torch.float8_e4m3fn)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DTYPES = (
     torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.float8_e5m2,
-    torch.complex64,
+    torch.complex64, torch.complex128,
 )  # fmt: skip
 FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
@@ -34,15 +34,15 @@ def weight(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return drawn.to(dtype)
 
 
-@pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few rows at once, so that several tasks share a weight."""
-    monkeypatch.setattr(rows, "_PIECE", 1 << 10)
+@pytest.fixture(params=[1 << 10, 1 << 22])
+def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rows at once, so that several tasks share a weight; or several weights."""
+    monkeypatch.setattr(rows, "_PIECE", request.param)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(70, 33), (40, 7, 3, 3)], ids=str)
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("pieces")
 def test_all_of_them_are_found(dtype: torch.dtype, shape: tuple[int, ...], tmp_path: Path):
     drawn = weight(*shape, dtype=dtype)
     bits = drawn.view(torch.uint8) if dtype in FLOAT8 else drawn
@@ -56,13 +56,13 @@ def test_all_of_them_are_found(dtype: torch.dtype, shape: tuple[int, ...], tmp_p
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("pieces")
 def test_nothing_is_found_in_random_weights(dtype: torch.dtype, tmp_path: Path):
     found = lines(weight(300, 65, dtype=dtype), tmp_path)
     assert (found.zero.size, found.equal_rows, found.equal_columns) == (0, None, None)
 
 
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("pieces")
 def test_a_transposed_weight_is_read_by_its_logical_rows(tmp_path: Path):
     drawn = weight(90, 60)
     drawn[:, 7] = drawn[:, 3]
@@ -76,11 +76,28 @@ def test_columns_of_zeros_are_equal(tmp_path: Path):
     assert min(lines(drawn, tmp_path).equal_columns) >= 32
 
 
-def test_zeros_below_zero_are_zeros(tmp_path: Path):
-    drawn = weight(30, 30)
-    drawn[5] *= 0
-    assert torch.signbit(drawn[5]).any()
-    assert lines(drawn, tmp_path).zero.tolist() == [5]
+def test_of_many_small_weights_only_those_that_have_something_in_common_are_named(tmp_path: Path):
+    torch.manual_seed(0)
+    tensors = {f"{number}": torch.randn(32, 16) for number in range(5000)}
+    tensors["3"][:, 6] = tensors["3"][:, 2]
+    tensors["2000"][31] = tensors["2000"][4]
+    tensors["4999"][9] = 0
+    torch.save(tensors, tmp_path / "m.pt")
+    table = initctl.inspect(tmp_path / "m.pt")
+    found = compared(table, table.tensors, threads=2)
+    assert len(found) == 5000
+    named = {name: (of.zero.tolist(), *of[1:]) for name, of in found.items() if of.zero.size or any(of[1:])}
+    assert named == {"3": ([], None, (2, 6)), "2000": ([], (4, 31), None), "4999": ([9], None, None)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_zeros_below_zero_are_zeros_in_each_part_of_an_element(dtype: torch.dtype, tmp_path: Path):
+    zeros = torch.full((30, 60), -0.0, dtype=torch.float64)
+    zeros[:, ::3] = 0
+    elements = torch.view_as_complex(zeros.view(30, 30, 2)) if dtype.is_complex else zeros
+    kept = torch.arange(30) == 5
+    drawn = torch.where(kept[:, None], elements, weight(*elements.shape, dtype=elements.dtype))
+    assert lines(drawn.to(dtype), tmp_path).zero.tolist() == [5]
 
 
 def test_columns_that_differ_in_one_row_that_is_not_sampled_are_not_equal(tmp_path: Path):

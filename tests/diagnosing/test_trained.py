@@ -71,6 +71,7 @@ def _of_family(name: str) -> Callable[[], nn.Module]:
 TRAININGS: dict[str, tuple[Callable[[], nn.Module], Loss]] = {
     "GPT-2": (_of_family("GPT2LMHeadModel"), _language),
     "Llama": (_of_family("LlamaForCausalLM"), _language),
+    "Gemma": (_of_family("Gemma2ForCausalLM"), _language),
     "BERT": (_of_family("BertForMaskedLM"), _language),
     "ViT": (_of_family("ViTForImageClassification"), _images),
     "LSTM": (Recurrent, _next_token),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import initctl
+from tests.diagnosing.fresh import save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ def test_biases_that_all_became_random_by_mistake_are_found_beside_norms_of_one(
     assert {one.check.code for one in initctl.doctor(tmp_path / "m.pt").findings} == {"biases.nonzero"}
 
 
-@pytest.mark.parametrize("law", ["normal:std=0.02", "uniform:a=-1,b=1", "constant:val=0.5", "zeros"])
+@pytest.mark.parametrize("law", ["normal:std=0.02", "uniform", "uniform:a=-1,b=1", "constant:val=0.5", "zeros"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_one_law_for_all_tensors_does_not_look_trained(law: str, dtype: torch.dtype, tmp_path: Path):
     for norms, biases in ((0, -1), (0, 0), (-1, 0)):
@@ -76,6 +77,22 @@ def test_one_law_for_all_tensors_does_not_look_trained(law: str, dtype: torch.dt
         found = initctl.doctor(filled)
         assert not found.reading.is_trained
         assert found.findings
+
+
+@pytest.mark.parametrize("law", ["normal", "uniform", "uniform:a=-1,b=1"])
+@pytest.mark.parametrize("family", ["GPT2LMHeadModel", "Gemma2ForCausalLM", "ResNetForImageClassification"])
+def test_a_family_whose_tensors_all_got_one_law_does_not_look_trained(family: str, law: str, tmp_path: Path):
+    """Gemma's norms start from 0, so they are around it anyway."""
+    initctl.apply(save(family, tmp_path / family), tmp_path / "filled", rules=[f"*={law}"])
+    found = initctl.doctor(tmp_path / "filled")
+    assert not found.reading.is_trained
+    assert {"spread.large", "norms.weight"} <= {one.check.code for one in found.findings}
+
+
+def test_norms_of_gemma_that_were_drawn_alone_do_not_look_trained(tmp_path: Path):
+    initctl.apply(save("Gemma2ForCausalLM", tmp_path / "model"), tmp_path / "filled", rules=["*norm.weight=normal"])
+    found = initctl.doctor(tmp_path / "filled")
+    assert {one.check.code for one in found.findings} == {"norms.weight"}
 
 
 def test_a_few_norms_around_zero_may_be_trained(tmp_path: Path):

@@ -122,6 +122,7 @@ def models() -> Iterator[Model]:
     gated = {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
     yield Model("t5", "T5ForConditionalGeneration", "T5Config", gated, "1.1")
     yield Model("t5", "MT5ForConditionalGeneration", "MT5Config", gated)
+    yield from _like_t5()
     vit = {**VISION, "initializer_range": RANGE, "num_labels": 48, "encoder_stride": 8}
     yield from _several("vit", "ViT", "Model ForImageClassification ForMaskedImageModeling", **vit)
     yield from _clips()
@@ -179,6 +180,16 @@ def _gemma3s(text: dict[str, Any]) -> Iterator[Model]:
         text_config=Model("", "", "Gemma3TextConfig", text), num_labels=48, initializer_range=0.04,
         vision_config=Model("", "", "SiglipVisionConfig", VISION), mm_tokens_per_image=4,
     )  # fmt: skip
+
+
+def _like_t5() -> Iterator[Model]:
+    yield from _several("t5", "UMT5", "Model ForTokenClassification ForQuestionAnswering", **T5)
+    for attention in ("local", "transient-global"):
+        settings = {**T5, "encoder_attention_type": attention}
+        yield Model("t5", "LongT5ForConditionalGeneration", "LongT5Config", settings, attention)
+    experts = {**T5, "num_experts": 3, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}
+    yield from _several("t5", "SwitchTransformers", "ForConditionalGeneration", **experts)
+    yield from _several("t5", "Udop", "ForConditionalGeneration EncoderModel", **T5, image_size=32, patch_size=8)
 
 
 def _berts() -> Iterator[Model]:

@@ -157,6 +157,14 @@ def test_each_gate_of_a_recurrent_layer_is_a_weight_of_its_own(tmp_path):
     assert suggested(nn.RNN(8, 16).state_dict(), tmp_path)["weight_hh_l0"] == "orthogonal"
 
 
+@pytest.mark.parametrize(
+    ("scale", "bias"), [("ssmax_scaling.s", "ssmax_scaling.b"), ("softmax_scaling.scale", "softmax_scaling.bias")]
+)
+def test_queries_start_as_they_are_if_softmax_scales_them(scale, bias, tmp_path):
+    state = {scale: torch.rand(8), bias: torch.rand(8), "wq.weight": torch.randn(64, 64)}
+    assert (suggested(state, tmp_path)[scale], suggested(state, tmp_path)[bias]) == ("zeros", "ones")
+
+
 def test_an_lstm_begins_with_its_forget_gate_open_once(tmp_path):
     state = filled(nn.LSTM(8, 16).state_dict(), tmp_path)
     both = state["bias_ih_l0"] + state["bias_hh_l0"]

@@ -268,6 +268,22 @@ TABLES = {
         h.0.mlp.c_proj.kernel  256×64    linear
         head.kernel            64×10     head
     """,
+    "norms of heads": """
+        layers.0.self_attn.q_proj.norm.scale    48×128  norm
+        layers.0.self_attn.q_norm.weight        8×64    norm
+        layers.0.self_attn.layernorm_qkv.weight 192×64  attention
+    """,
+    "scales of softmax": """
+        layers.0.attention.ssmax_scaling.s        8   scale
+        layers.0.attention.ssmax_scaling.b        8   scale
+        layers.0.self_attn.softmax_scaling.scale  8   scale
+        layers.0.self_attn.softmax_scaling.bias   8   scale
+    """,
+    "Zaya": """
+        layers.0.mlp.gate.balancing_biases           17        unknown
+        layers.0.self_attn.qk_norm.temp              2         unknown
+        layers.0.self_attn.qkv_proj.v_proj_a.weight  16×64     attention
+    """,
     "a norm with an activation": """
         bn_act.weight  64  norm
         act.weight     64  slope
