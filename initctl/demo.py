@@ -1,91 +1,86 @@
-"""A small checkpoint of a real network, initialized by rules, and read back to see what changed."""
+"""A tour of the commands on a small network: each does real work, and shows what it would show by itself."""
 
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import initctl
 from initctl.commit.failure import storage_errors
-from initctl.display.tables import Displayed, Listing, Report
+from initctl.display.tables import Displayed, Report
 from initctl.errors import ConflictError, Problem, shown
 
-if TYPE_CHECKING:
-    from initctl.applied import Applied
-
-RULES = (
-    "*.weight=kaiming_normal:nonlinearity=relu",
-    "*.bias=zeros",
-    "conv.weight=normal:std=0.1",
-    "embedding.weight=normal:std=0.02",
-    "norm.weight=ones",
-    "head.weight=trunc_normal:std=0.02,cut=2",
-    "fc1.*=keep",
-)
-_HEADING = ("tensor", "mean", "mean after", "std", "std after", "bytes")
+CHECKPOINT, OUTPUT = "net.safetensors", "init.safetensors"
+RULES = ("fc*.weight=kaiming_normal:nonlinearity=relu", "*.bias=zeros")
 
 
-class DemoChange(NamedTuple):
-    """One tensor: its mean and standard deviation before and after, whether its bytes changed, and whether they are
-    what they should be.
-    """
+class Step(NamedTuple):
+    """Why a command is called, the command, and what it gave."""
 
-    tensor: str
-    mean: tuple[float, float]
-    std: tuple[float, float]
-    changed: bool
-    verified: bool
+    reason: str
+    command: tuple[str, ...]
+    result: Displayed
+
+    def report(self) -> Report:
+        """The reason, the command as it is typed, and what it shows."""
+        command = shlex.join(("initctl", *self.command))
+        return [f"# {self.reason}", f"$ {command}", *self.result.report(), ""]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Demo(Displayed):
-    """The checkpoint of a demonstration, what was applied to it, and each tensor before and after."""
+    """The steps of a tour whose files are in `directory`, and whether the result was `verified`."""
 
-    checkpoint: str
-    applied: Applied
-    changes: tuple[DemoChange, ...]
-
-    @property
-    def wrong(self) -> list[str]:
-        """The tensors that do not hold what they should."""
-        return [change.tensor for change in self.changes if not change.verified]
+    directory: str
+    steps: tuple[Step, ...]
+    verified: bool
 
     def to_json(self) -> dict[str, Any]:
-        changes = [change._asdict() for change in self.changes]
-        return {**self.applied.to_json(), "verified": not self.wrong, "changes": changes}
+        steps = [{"command": ["initctl", *step.command]} for step in self.steps]
+        return {"directory": self.directory, "verified": self.verified, "steps": steps}
 
-    def report(self, *, unfold: bool = False) -> Report:
-        """The commands, what they did, and each tensor before and after."""
-        rules = [f"      -r '{rule}'" for rule in RULES]
-        command = " \\\n".join((f"$ initctl plan {shown(self.checkpoint)}", *rules))
-        changes = Listing(_HEADING, list(map(_row, self.changes)), right=_HEADING[1:-1])
-        apply = f"$ initctl apply {shown(self.checkpoint)} -o {shown(self.applied.output)} …"
-        planned = (command, "", *self.applied.plan.report(unfold=unfold), "")
-        read_back = "ruled tensors hold the values of their rules, all others are the same to the byte"
-        if self.wrong:
-            read_back = f"{', '.join(map(shown, self.wrong))} is not what it should be"
-        return [*planned, apply, "", *self.applied.summary(), "", changes, "", f"read back: {read_back}"]
-
-
-def _row(change: DemoChange) -> tuple[str, ...]:
-    numbers = (f"{value:.4f}" for value in (*change.mean, *change.std))
-    return shown(change.tensor), *numbers, "changed" if change.changed else "the same"
+    def report(self, *, unfold: bool = False) -> Report:  # noqa: ARG002 - a small network is not folded
+        """Every step, and where the files are."""
+        steps = [part for step in self.steps for part in step.report()]
+        return [
+            *steps,
+            f"The files are in {shown(self.directory)}: go there and try more. `initctl help` lists topics.",
+        ]
 
 
 def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
-    """Write a checkpoint into `directory`, plan and apply `RULES`, and verify the result by reading it back.
+    """Write a checkpoint into `directory`, and call one command after another on it.
 
-    Raises `ConflictError` where one of its files is there already: it may be somebody's model.
+    Raises `ConflictError` if one of its files is there already: it may be somebody's model.
     """
-    checkpoint, output = (os.path.join(directory, name) for name in ("model.safetensors", "initialized.safetensors"))
+    checkpoint, output = (os.path.join(directory, name) for name in (CHECKPOINT, OUTPUT))
     if taken := next(filter(os.path.lexists, (checkpoint, output)), None):
         raise ConflictError(Problem("output.exists", f"{shown(taken)}: exists", "name another directory"))
     with storage_errors(directory):
         os.makedirs(directory, exist_ok=True)
         _write_network(checkpoint)
-    applied = initctl.apply(checkpoint, output, rules=RULES, threads=threads)
-    return Demo(checkpoint, applied, _changes(checkpoint, applied))
+    steps = tuple(_steps(checkpoint, output, threads))
+    return Demo(directory, steps, bool(steps[-1].result))
+
+
+def _steps(checkpoint: str, output: str, threads: int | None) -> Iterator[Step]:
+    """Each as soon as the one before is done."""
+    rules = [word for rule in RULES for word in ("-r", rule)]
+    plan = initctl.plan(checkpoint, rules=RULES)
+    yield Step("Which tensors are there?", ("inspect", CHECKPOINT), plan.checkpoint)
+    yield Step("What would these rules do? Nothing is written.", ("plan", CHECKPOINT, *rules), plan)
+    applied = initctl.apply(plan, output, threads=threads)
+    yield Step("Do it.", ("apply", CHECKPOINT, "-o", OUTPUT, *rules), applied)
+    yield Step("What is there now?", ("stats", OUTPUT), initctl.stats(output, threads=threads))
+    yield Step("Is anything wrong with it?", ("doctor", OUTPUT), initctl.doctor(output, threads=threads))
+    differences = initctl.diff(checkpoint, output, threads=threads)
+    yield Step("What changed?", ("diff", CHECKPOINT, OUTPUT), differences)
+    verification = initctl.verify(plan, output, threads=threads)
+    command = ("verify", OUTPUT, *rules, "--against", CHECKPOINT)
+    yield Step("Does it hold what the rules give, and is all else as it was?", command, verification)
 
 
 def _write_network(path: str) -> None:
@@ -94,34 +89,7 @@ def _write_network(path: str) -> None:
     from torch import nn
 
     torch.manual_seed(0)
-    network = nn.ModuleDict(
-        {
-            "embedding": nn.Embedding(1000, 64),
-            "conv": nn.Conv2d(3, 16, kernel_size=3),
-            "norm": nn.BatchNorm2d(16),
-            "fc1": nn.Linear(64, 128),
-            "fc2": nn.Linear(128, 64),
-            "head": nn.Linear(64, 10),
-        }
-    )
+    network = nn.ModuleDict({"fc1": nn.Linear(100, 50), "norm": nn.LayerNorm(50), "fc2": nn.Linear(50, 10)})
     content = save(network.state_dict(), metadata={"format": "pt"})
     with open(path, "xb") as stream:
         stream.write(content)
-
-
-def _changes(checkpoint: str, applied: Applied) -> tuple[DemoChange, ...]:
-    """Each tensor as the safetensors library reads it from both files, and whether verifying it finds it right."""
-    from safetensors.numpy import load_file
-
-    before, after = load_file(checkpoint), load_file(applied.output)
-    wrong = {found.tensor for found in initctl.verify(applied.plan, applied.output).differences}
-    return tuple(
-        DemoChange(
-            name,
-            (float(values.mean()), float(after[name].mean())),
-            (float(values.std()), float(after[name].std())),
-            changed=values.tobytes() != after[name].tobytes(),
-            verified=name not in wrong,
-        )
-        for name, values in before.items()
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable
 from itertools import islice
 
@@ -24,6 +25,7 @@ ELSEWHERE = {
     "pytorch": "torch",
 }
 """What other tools call what is known here."""
+_OF_SHAPES = re.compile(r"shape|resize|size|rows?|num_?(labels|classes)|(in|out)_?(features|channels)|vocab(_?size)?")
 _SIMILARITY = 0.6
 _MOST_NAMES = 10_000
 """Entries of a folder that are looked at."""
@@ -51,6 +53,13 @@ def did_you_mean(word: str, known: Iterable[str], *, n: int = 1, behind: str = "
     """The question whether one of the nearest `known` words was meant, with what stood `behind` it, if one is near."""
     found = [shown(name + behind) for name in nearest(word, known, n=n)]
     return f"did you mean {' or '.join(found)}?" if found else None
+
+
+def about_shapes(word: str) -> str | None:
+    """What to do instead, if `word` asks for another shape, as `num_labels` does."""
+    if not _OF_SHAPES.fullmatch(word.strip("-").replace("-", "_").lower()):
+        return None
+    return "initctl fills tensors and keeps their shapes; change the shape in the model, and save that first"
 
 
 def did_you_mean_path(path: str) -> str | None:

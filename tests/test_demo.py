@@ -1,75 +1,58 @@
-"""What a demonstration shows: the command, what it did, and each tensor before and after."""
+"""A tour shows commands, and what each of them shows."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import shlex
+import subprocess
 
 import pytest
 
 import initctl
-from initctl.demo import RULES, demonstrate
+from initctl.demo import CHECKPOINT, OUTPUT, demonstrate
 from tests.display.text import piped
+from tests.readme import environment
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    return demonstrate(str(tmp_path_factory.mktemp("demo") / "new"))
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo") / "new"
 
 
 @pytest.fixture(scope="module")
-def report(demo):
-    return piped(demo.report())
+def demo(folder):
+    return demonstrate(str(folder))
 
 
-def test_a_demonstration_does_what_it_says(demo):
-    assert not demo.wrong
-    changed = {change.tensor for change in demo.changes if change.changed}
-    assert {"embedding.weight", "conv.weight", "fc2.weight", "head.weight"} <= changed
-    assert not {"fc1.weight", "fc1.bias", "norm.running_var"} & changed
+def test_its_result_is_verified(demo):
+    assert demo.verified
+    assert [step.command[0] for step in demo.steps] == ["inspect", "plan", "apply", "stats", "doctor", "diff", "verify"]
 
 
-def test_its_values_have_the_spread_that_its_rules_ask_for(demo):
-    std = {change.tensor: change.std[1] for change in demo.changes}
-    assert std["embedding.weight"] == pytest.approx(0.02, rel=0.02)
-    assert std["conv.weight"] == pytest.approx(0.1, rel=0.15)
-    assert std["fc2.weight"] == pytest.approx((2 / 128) ** 0.5, rel=0.05)
+def test_each_command_shows_by_itself_what_the_tour_shows(demo, folder):
+    for step in demo.steps:
+        command = shlex.join(("initctl", *step.command))
+        run = subprocess.run(["bash", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True)
+        assert (run.returncode, run.stderr) == (step.command[0] == "diff", "")
+        assert run.stdout == repr(step.result).replace(f"{folder}/", "") + "\n"
 
 
-def test_it_shows_the_command_that_does_the_same(demo, report):
-    rules = [line.strip().removeprefix("-r '").partition("'")[0] for line in report.splitlines() if " -r '" in line]
-    assert rules == list(RULES)
-    again = initctl.plan(demo.checkpoint, rules=rules)
-    assert [action.params for action in again.actions] == [action.params for action in demo.applied.plan.actions]
+def test_it_shows_each_command_below_a_reason_and_ends_with_the_place_of_the_files(demo, folder):
+    lines = piped(demo.report()).splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    assert commands == [shlex.join(("initctl", *step.command)) for step in demo.steps]
+    assert [line.removeprefix("# ") for line in lines if line.startswith("# ")] == [s.reason for s in demo.steps]
+    assert lines[-1].startswith(f"The files are in {folder}: ")
 
 
-def test_it_shows_every_tensor_before_and_after(demo, report):
-    rows = {line.split()[0]: line for line in report.partition("mean after")[2].splitlines() if line}
-    for change in demo.changes:
-        assert f"{change.std[0]:.4f}" in rows[change.tensor]
-        assert rows[change.tensor].endswith("changed" if change.changed else "the same")
-
-
-def test_it_ends_with_what_was_read_back(report):
-    assert report.splitlines()[-1].startswith("read back: ruled tensors hold the values of their rules")
-
-
-def test_a_value_that_is_not_what_it_should_be_is_named(demo):
-    first, *others = demo.changes
-    wrong = replace(demo, changes=(first._replace(verified=False), *others))
-    assert wrong.wrong == [first.tensor]
-    assert piped(wrong.report()).endswith(f"read back: {first.tensor} is not what it should be")
-    assert wrong.to_json()["verified"] is False
-
-
-def test_its_json_is_that_of_apply_and_the_changes(demo):
+def test_its_json_names_the_directory_and_the_commands(demo, folder):
     data = json.loads(json.dumps(demo.to_json(), allow_nan=False))
-    assert list(data) == [*demo.applied.to_json(), "verified", "changes"]
-    assert data["verified"] is True
-    assert all(list(change) == ["tensor", "mean", "std", "changed", "verified"] for change in data["changes"])
+    assert list(data) == ["directory", "verified", "steps"]
+    assert (data["directory"], data["verified"]) == (str(folder), True)
+    assert data["steps"][0] == {"command": ["initctl", "inspect", CHECKPOINT]}
 
 
-@pytest.mark.parametrize("taken", ["model.safetensors", "initialized.safetensors"])
+@pytest.mark.parametrize("taken", [CHECKPOINT, OUTPUT])
 def test_a_model_that_is_there_is_not_replaced_by_a_demonstration(tmp_path, taken):
     (tmp_path / taken).write_bytes(b"precious")
     with pytest.raises(initctl.ConflictError, match=f"{taken}: exists"):

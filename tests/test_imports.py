@@ -24,7 +24,7 @@ PACKAGE = Path(initctl.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"demo"},
+    {"demo", "installation"},
     {"__init__", "api"},
     {"page", "output_options"},
     {"applied"},
@@ -38,7 +38,7 @@ LAYERS = (
     {"rules", "stream"},
     {"layout", "workers"},
     {"tensors"},
-    {"display", "schemas"},
+    {"display", "schemas", "topics"},
     {"dtypes", "threads", "events", "suggestions", "entry_points", "grouping"},
     {"integers"},
     {"errors"},

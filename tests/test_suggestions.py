@@ -10,7 +10,7 @@ import pytest
 
 import initctl
 from initctl.recipes.presets import find_preset
-from initctl.suggestions import did_you_mean_path, nearest
+from initctl.suggestions import about_shapes, did_you_mean_path, nearest
 from tests.planning.tables import checkpoint_of, refusal
 
 if TYPE_CHECKING:
@@ -143,3 +143,17 @@ def test_nothing_else_compares_words():
     package = Path(initctl.__file__).parent
     users = [path.name for path in package.rglob("*.py") if "get_close_matches" in path.read_text()]
     assert users == ["suggestions.py"]
+
+
+@pytest.mark.parametrize(
+    "word", ["shape", "--num-labels", "num_classes", "--resize", "out_features", "vocab_size", "rows"]
+)
+def test_a_word_that_asks_for_another_shape_is_answered(word):
+    assert about_shapes(word) == (
+        "initctl fills tensors and keeps their shapes; change the shape in the model, and save that first"
+    )
+
+
+@pytest.mark.parametrize("word", ["std", "--seed", "reshape_it", "sparsity"])
+def test_another_word_does_not_ask_for_a_shape(word):
+    assert about_shapes(word) is None

@@ -21,11 +21,19 @@ SUMMARIES = {
     "doctor": "Look for faults of initialization.",
     "initializers": "List the initializers, or explain one.",
     "presets": "List the presets, or print one as a recipe.",
+    "recipe-check": "Check a recipe, and whether it fits a checkpoint.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",
-    "demo": "Initialize a small network, and verify it.",
+    "demo": "Show the commands at work on a small network.",
+    "version": "Show versions, engine, cache and devices.",
+    "help": "Explain a topic, or list the topics.",
 }
 """What each command is for: the first line of its own help."""
-PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 """Settings of each `Typer`: it draws no boxes, and reports nothing in its own way."""
 
 
@@ -51,7 +59,7 @@ class Commands(_AsTyped, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
         name, summary, rest = super().resolve_command(ctx, args)
-        return name, _loaded(name) if name else summary, rest
+        return name, loaded(name) if name else summary, rest
 
 
 class Command(_AsTyped, TyperCommand):
@@ -66,7 +74,7 @@ def _processed(parameter: Any, context: Any, value: Any) -> Any:  # noqa: ANN401
     return parameter.callback(context, parameter, value) if parameter.callback else value
 
 
-def _loaded(name: str) -> Command:
+def loaded(name: str) -> Command:
     """The command called `name`, with its parameters."""
     function = name.replace("-", "_")
     app = Typer(**PLAIN)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from initctl.cli.options import NAME, grouped
+import typer
+
+from initctl.cli.options import grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing, Report
 from initctl.initializers import REGISTRY, Initializer, Parameter
+from initctl.suggesting.activations import ACTIVATIONS, Advice, known_activation
 
 COMMAND = "initializers"
+NAME = typer.Argument(None, metavar="NAME", help="An initializer, or an activation such as relu.")
 _FACTS = ("name", "aliases", "summary", "formula", "source", "example")
 
 
@@ -18,11 +22,17 @@ _FACTS = ("name", "aliases", "summary", "formula", "source", "example")
 def initializers(name: str | None = NAME, *, out: Output) -> None:
     """List the initializers, or explain one.
 
-    An explanation has formula, parameters, an example, and the source.
+    An explanation has formula, parameters, an example, and the source. For an
+    activation, it is the initializer for the layers before it, and the reason.
+
+    Example: initctl initializers relu
     """
     if name is None:
         known = list(REGISTRY)
         out.result(COMMAND, lambda: {COMMAND: list(map(initializer_json, known))}, lambda: initializers_report(known))
+    elif activation := known_activation(name):
+        advice = ACTIVATIONS[activation].advice
+        out.result(COMMAND, lambda: {"activation": activation, **advice._asdict()}, lambda: advice_report(name, advice))
     else:
         found = REGISTRY.find(name)
         out.result(COMMAND, lambda: initializer_json(found), lambda: initializer_report(found))
@@ -48,6 +58,12 @@ def initializer_report(initializer: Initializer) -> Report:
         parameters = [(p.name, _default(p), p.type.accepts) for p in initializer.parameters]
         parts += ["", Listing(("parameter", "default", "takes"), parameters)]
     return parts
+
+
+def advice_report(activation: str, advice: Advice) -> Report:
+    """Which initializer layers before an activation start from, and why."""
+    facts = [("initializer", advice.initializer), ("reason", advice.reason), ("source", advice.source)]
+    return [Listing((activation, ""), facts)]
 
 
 def initializer_json(initializer: Initializer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from initctl.cli.commands import PLAIN, SUMMARIES, Commands
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import complain, open_streams, say
 from initctl.errors import NO_MEMORY, InitctlError, Problem, StorageError, UncertainError, UsageError, escape
+from initctl.suggestions import about_shapes
 
 BUG = 70
 _SIGNALLED = 128
@@ -38,6 +40,8 @@ def initctl_app(
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
+    if "--no-color" in sys.argv:
+        os.environ["NO_COLOR"] = "1"
     open_streams()
     raise_on_signals()
     sys.exit(run(sys.argv[1:]))
@@ -51,11 +55,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, error.exit_status, error.problems)
     except typer.TyperException as error:
         fault = escape(error.format_message().rstrip("."))
-        names = " ".join(filter(None, ("initctl", _command(arguments))))
-        hint = None if fault.endswith(("?", ")")) else f"see {names} --help"  # it proposes something itself
-        if fault.startswith("Got unexpected extra argument") and "=" in fault:
-            hint = "give each rule with -r"
-        return _fail(arguments, UsageError.exit_status, [Problem("usage.command_line", fault, hint)])
+        problem = Problem("usage.command_line", fault, _instead(error, fault, _command(arguments)))
+        return _fail(arguments, UsageError.exit_status, [problem])
     except Ended as end:
         return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", str(end))])
     except MemoryError:
@@ -70,6 +71,17 @@ def run(arguments: Sequence[str]) -> int:
             say(traceback.format_exc().rstrip(), sys.stderr)
         fault = f"this is a bug in initctl: {type(error).__name__}: {escape(str(error))}"
         return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
+
+
+def _instead(error: typer.TyperException, fault: str, command: str | None) -> str | None:
+    """What to do about a `fault` of the command line, unless it says so itself."""
+    if hint := about_shapes(getattr(error, "option_name", None) or ""):
+        return hint
+    if fault.startswith("Got unexpected extra argument") and "=" in fault:
+        return "give each rule with -r"
+    if fault.endswith(("?", ")")):
+        return None
+    return f"see {' '.join(filter(None, ('initctl', command)))} --help"
 
 
 def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) -> int:

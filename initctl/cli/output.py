@@ -12,7 +12,7 @@ import typer
 
 from initctl.cli.options import flag, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
-from initctl.cli.streams import complain, say
+from initctl.cli.streams import complain, say, show
 from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import Report, count
 from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, shown
@@ -109,14 +109,14 @@ class Output:
             errors = self.failure.problems if self.failure else ()
             say(document(command, data(), exit_code=status, warnings=self.warnings, errors=errors), sys.stdout)
         elif not self.quiet:
-            print(rendered(report(), sys.stdout, color=not self.no_color))
+            show(rendered(report(), sys.stdout))
         if status:
             raise typer.Exit(status)
 
     def commands(self, lines: Iterable[str]) -> None:
         """Write commands for a CI system, which are escaped where they are made, and begin as no other line may."""
         if not self.quiet:
-            print("\n".join(lines))
+            show("\n".join(lines))
 
     def log(self, line: str) -> None:
         """A line on stderr, under `--verbose`."""
@@ -126,7 +126,7 @@ class Output:
     @contextmanager
     def events(self, doing: str) -> Iterator[Callable[[Plan | Event], None]]:
         """What is called with what the library informs of: warnings, a log, and, on a terminal, how far `doing` is."""
-        bar = progress_bar(sys.stderr, doing, color=not self.no_color)
+        bar = progress_bar(sys.stderr, doing)
         with nullcontext(lambda _: None) if self.quiet else bar as draw:
 
             def on_event(event: Plan | Event) -> None:

@@ -9,11 +9,17 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from initctl.display.colors import has_colors
 from initctl.errors import Problem, UncertainError
 from initctl.escaping import as_line
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+_COLORS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m"}
+"""Bold red and yellow, of the terminal itself."""
+_PLAIN = "\x1b[0m"
 
 
 def open_streams() -> None:
@@ -24,17 +30,22 @@ def open_streams() -> None:
 
 def complain(kind: str, problem: Problem) -> None:
     """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, where a fault is in a text."""
-    say(f"initctl: {kind}: {problem}", sys.stderr)
+    line = as_line(f"initctl: {kind}: {problem}")
+    if has_colors(sys.stderr):
+        line = line.replace(f"{kind}:", f"{_COLORS[kind]}{kind}:{_PLAIN}", 1)
+    print(line, file=sys.stderr)
     for line in problem.excerpt.lines() if problem.excerpt else ():
         say(f"  {line}", sys.stderr)
 
 
 def say(text: str, stream: TextIO) -> None:
-    """Write the lines of `text`: at once, since there may be many.
-
-    The only way to a stream but for reports, which know which of their escapes color them.
-    """
+    """Write the lines of `text`, made safe: at once, since there may be many."""
     print("\n".join(map(as_line, text.split("\n"))), file=stream)
+
+
+def show(text: str) -> None:
+    """Write to stdout what was made safe and drawn for it: reports know which of their escapes color them."""
+    print(text)
 
 
 class Lenient(io.FileIO):

@@ -4,6 +4,7 @@
     folding.py     many rows that differ in layer numbers as one
     json_rows.py   JSON with a line for each row of a table
     blocks.py      numbers as a line of blocks
+    colors.py      whether anybody wants colors
     console.py     what is drawn on a terminal, and what a pipe gets instead
 
 What a table says is decided by the result that makes it. rich is loaded only if it draws.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from initctl.display.blocks import for_stream
+from initctl.display.colors import has_colors
 from initctl.display.tables import Report, Unwrapped, lines, paragraph
 from initctl.escaping import as_line
 
@@ -20,25 +22,34 @@ if TYPE_CHECKING:
 
 _WHOLE = 2**20
 """Columns that no line of a report has."""
+_MEASURE = 100
+"""Columns of a text that is read: longer lines are hard to follow."""
+_UNSEEN = 1.0
+"""Seconds that work may take without being seen to go on."""
+_LANGUAGE = re.compile(r"^```[a-z]+$", re.MULTILINE)
+"""What follows the fence of a block of code; its lines are drawn as they are."""
+_CODE = "ansi_light"
+_STYLES = {"markdown.h1": "bold", "markdown.h2": "bold", "markdown.code": "cyan", "markdown.code_block": "none"}
+"""Colors of the terminal itself, which fit dark and light ones."""
 
 
-def console(stream: TextIO, *, color: bool = True) -> Console:
-    """A console that draws on the terminal `stream`, in color only if nobody asks for none. Foreign names mean nothing
+def console(stream: TextIO, *, width: int | None = None) -> Console:
+    """A console that draws for `stream`, of the terminal's width or the one that is given. Foreign names mean nothing
     to it.
     """
     from rich.console import Console
 
-    system: Literal["auto"] | None = "auto" if color and not os.environ.get("NO_COLOR") else None
-    return Console(file=stream, color_system=system, markup=False, emoji=False, highlight=False)
+    system: Literal["auto"] | None = "auto" if has_colors(stream) else None
+    return Console(file=stream, color_system=system, markup=False, emoji=False, highlight=False, width=width)
 
 
-def rendered(content: str | Report, stream: TextIO, *, color: bool = True) -> str:
+def rendered(content: str | Report, stream: TextIO) -> str:
     """`content` as text for `stream`; nothing is written. A terminal gets a report that fits it, a pipe whole lines."""
     if isinstance(content, str):  # a document, whose lines stay as they are
         return "\n".join(map(as_line, content.split("\n")))
     report = for_stream(content, stream)
-    if stream.isatty():
-        return drawn(report, console(stream, color=color))
+    if stream.isatty() or has_colors(stream):
+        return drawn(report, console(stream, width=None if stream.isatty() else _WHOLE))
     return "\n".join(as_line(line).rstrip() for line in lines(report))
 
 
@@ -55,6 +66,20 @@ def drawn(report: Report, terminal: Console) -> str:
     return "\n".join(line.rstrip() for line in text.get().splitlines())
 
 
+def document_as_text(markdown: str, stream: TextIO) -> str:
+    """`markdown`, of the package itself, as text for `stream`: drawn for a terminal, as it is written for a pipe."""
+    if not stream.isatty():
+        return markdown.rstrip("\n")
+    from rich.markdown import Markdown
+    from rich.theme import Theme
+
+    terminal = console(stream)
+    content = Markdown(_LANGUAGE.sub("```", markdown), code_theme=_CODE, hyperlinks=False)
+    with terminal.use_theme(Theme(_STYLES)), terminal.capture() as text:
+        terminal.print(content, width=min(terminal.width, _MEASURE))
+    return "\n".join(line.rstrip() for line in text.get().splitlines())
+
+
 def _safe(line: list[Segment]) -> list[Segment]:
     """`line` as a log may get it: what wrapping or two cells beside each other made of it is seen only now."""
     from rich.segment import Segment
@@ -64,11 +89,28 @@ def _safe(line: list[Segment]) -> list[Segment]:
 
 
 @contextmanager
-def progress_bar(stream: TextIO, doing: str, *, color: bool = True) -> Iterator[Callable[[Progress], None]]:
-    """What draws bytes and rate of `doing`, if `stream` is a terminal that can erase them again."""
-    if not stream.isatty() or (terminal := console(stream, color=color)).is_dumb_terminal:
+def progress_bar(stream: TextIO, doing: str) -> Iterator[Callable[[Progress], None]]:
+    """What draws bytes, rate and time left of `doing` once that has taken a second, if `stream` is a terminal that can
+    erase them again.
+    """
+    if not stream.isatty() or (terminal := console(stream)).is_dumb_terminal:
         yield lambda _: None
         return
+    begun, draw = monotonic(), None
+    with ExitStack() as shown:
+
+        def update(progress: Progress) -> None:
+            nonlocal draw
+            if draw is None and monotonic() - begun >= _UNSEEN:
+                draw = shown.enter_context(_bar(terminal, doing))
+            if draw:
+                draw(progress)
+
+        yield update
+
+
+@contextmanager
+def _bar(terminal: Console, doing: str) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
 

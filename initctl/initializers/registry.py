@@ -12,7 +12,7 @@ from initctl.entry_points import added
 from initctl.errors import Excerpt, Problem, RuleError, UsageError, shown
 from initctl.initializers.builtin import BUILTIN
 from initctl.initializers.initializer import BoundCall, Initializer
-from initctl.suggestions import did_you_mean, nearest
+from initctl.suggestions import about_shapes, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from initctl.initializers.parameters import Argument
@@ -92,7 +92,11 @@ def _parse(initializer: Initializer, key: str, text: str, call: Call) -> Argumen
 def _meant(initializer: Initializer, key: str, call: Call) -> str:
     names = [parameter.name for parameter in initializer.parameters]
     if not (of_rule := nearest(key, _OF_A_RULE)):
-        return did_you_mean(key, names) or (f"did you mean {' or '.join(names)}?" if names else "it takes none")
+        return (
+            about_shapes(key)
+            or did_you_mean(key, names)
+            or (f"did you mean {' or '.join(names)}?" if names else "it takes none")
+        )
     if call.places and of_rule[0] == "where":
         return "write it behind the initializer: '… where ndim >= 2'"
     return f"in a recipe, did you mean {of_rule[0]}?"

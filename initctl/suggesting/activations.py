@@ -111,6 +111,11 @@ class ActivationChoice(NamedTuple):
     is_asked: bool = False
 
 
+def known_activation(word: object) -> str | None:
+    """Which of `ACTIVATIONS` is called `word`, here or in other programs."""
+    return next((name for name, known in ACTIVATIONS.items() if word in (name, *known.called.split())), None)
+
+
 def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> ActivationChoice:
     """The activation that was named, or the one in config.json, or the one that is assumed.
 
@@ -122,7 +127,6 @@ def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> Act
             raise UsageError(Problem("usage.activation", f"activation: {shown(name)} is not known", hint))
         return ActivationChoice(name, ", as was asked for", is_asked=True)
     for said in (config[key] for key in _KEYS if config and key in config):
-        for known, activation in ACTIVATIONS.items():
-            if said in (known, *activation.called.split()):
-                return ActivationChoice(known, ", as config.json says")
+        if known := known_activation(said):
+            return ActivationChoice(known, ", as config.json says")
     return ActivationChoice(ASSUMED, " (assumed; --activation names another)")

@@ -10,6 +10,7 @@ from initctl.cli.initializers import initializer_json, initializer_report, initi
 from initctl.initializers import REGISTRY
 from initctl.planning import bind
 from initctl.rules import parse_rule
+from initctl.suggesting.activations import ACTIVATIONS, known_activation
 from tests.display.text import on_terminal, piped
 
 EACH = pytest.mark.parametrize("initializer", list(REGISTRY), ids=lambda initializer: initializer.name)
@@ -72,3 +73,17 @@ def test_the_list_leaves_out_what_is_seldom_needed_and_the_page_has_it():
     assert row.split()[0] == "xavier_normal:gain=1"
     page = piped(initializer_report(REGISTRY.find("xavier_normal")))
     assert "groups 1 a whole number of 1 or more" in " ".join(page.split())
+
+
+@pytest.mark.parametrize("word", ["relu", "tanh", "gelu", "swish", "selu", "quick_gelu"])
+def test_an_activation_is_answered_with_the_initializer_for_the_layers_before_it(call, word):
+    advice = ACTIVATIONS[known_activation(word)].advice
+    done = call("initializers", word)
+    assert done.status == 0
+    assert done.out.splitlines()[0] == word
+    assert advice.initializer in done.out
+    assert advice.reason in done.out
+    assert call("initializers", word, "--json").document["data"] == {
+        "activation": known_activation(word),
+        **advice._asdict(),
+    }

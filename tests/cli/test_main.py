@@ -105,6 +105,7 @@ def test_progress_is_drawn_where_stderr_is_a_terminal(net, call, monkeypatch):
     controller, terminal = os.openpty()
     with open(terminal, "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr("initctl.display.console._UNSEEN", 0)
         done = call(*APPLY, "fc1.weight=normal")
         stream.flush()
         drawn = os.read(controller, 1 << 16).decode()

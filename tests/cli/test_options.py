@@ -41,7 +41,10 @@ RULES = {
         ("diff", {"--all", "--html", "--other-root", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
+        ("recipe-check", FACE),
         ("recipe-schema", {"--help"}),
+        ("version", FACE),
+        ("help", {"--help"}),
         ("demo", FACE),
     ],
 )

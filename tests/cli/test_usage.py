@@ -44,6 +44,8 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["plan"], "Missing argument 'CHECKPOINT'; see initctl plan --help"),
         (["recipe-schema", "x"], "; see initctl recipe-schema --help"),
         (["--nonsense-of-any-kind"], "No such option: --nonsense-of-any-kind; see initctl --help"),
+        (["plan", "x", "--num-labels", "5"], "keeps their shapes; change the shape in the model"),
+        (["apply", "x", "--resize", "5"], "keeps their shapes; change the shape in the model"),
         (["plan", "x", "y"], "unexpected extra argument"),
         (["plan", "x", "-r"], "'-r' requires an argument; see initctl plan --help"),
         (["plan", "x", "--seed", "many"], "seed"),

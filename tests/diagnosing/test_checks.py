@@ -1,4 +1,4 @@
-"""The table of checks: stable codes, whole sentences, and the README lists each."""
+"""The table of checks: stable codes, whole sentences, and `initctl help doctor` lists each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from initctl.diagnosing import CHECKS
 from initctl.diagnosing.check import SEVERITIES, Check
-from tests.readme import README
+from initctl.topics import find_topic
 
 CODES = {
     "values.nan", "values.infinite", "values.absurd", "values.damaged", "values.float16", "values.subnormal",
@@ -37,6 +37,6 @@ def test_an_error_is_one_of_trained_weights_too():
     assert not [check.code for check in CHECKS if check.severity == "error" and check.only_fresh]
 
 
-def test_the_readme_lists_every_check():
+def test_the_topic_lists_every_check():
     rows = [f"| `{c.code}` | {c.severity} | {c.title} | {'' if c.only_fresh else 'yes'} |" for c in CHECKS]
-    assert "\n".join(rows) in README.read_text()
+    assert "\n".join(rows) in find_topic("doctor").text

@@ -38,17 +38,17 @@ def test_the_environment_can_ask_for_no_colour(terminal, monkeypatch, variable, 
     assert rendered(BOLD, terminal) == "bold"
 
 
-def test_the_caller_can_ask_for_no_colour(terminal):
-    assert rendered(BOLD, terminal, color=False) == "bold"
-
-
-def test_a_pipe_is_never_written_to_in_colour(monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
+def test_a_pipe_is_written_to_in_color_only_if_that_is_asked_for(monkeypatch):
     assert rendered(BOLD, StringIO()) == "bold"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert rendered(BOLD, StringIO()) == "\x1b[1mbold\x1b[0m"
 
 
-def test_a_pipe_is_wide_whatever_the_environment_says_of_columns(monkeypatch):
+@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}])
+def test_a_pipe_is_wide_whatever_the_environment_says_of_columns(monkeypatch, variables):
     monkeypatch.setenv("COLUMNS", "20")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     assert rendered(["word " * 100 + "end"], StringIO()) == "word " * 100 + "end"
 
 

@@ -15,8 +15,13 @@ from initctl.events import Progress
 
 
 @pytest.fixture
-def drawn():
+def drawn(monkeypatch):
     """What drawing some progress writes to a terminal of 100 columns."""
+    monkeypatch.setattr("initctl.display.console._UNSEEN", 0)
+    return _drawn()
+
+
+def _drawn():
     controller, descriptor = os.openpty()
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     with open(descriptor, "w") as stream, progress_bar(stream, "writing") as update:
@@ -35,6 +40,10 @@ def _until_closed(terminal):
 def test_progress_says_how_many_bytes_of_how_many(drawn):
     assert "writing" in drawn
     assert "4.0/4.0 GB" in drawn
+
+
+def test_nothing_is_drawn_of_what_takes_less_than_a_second():
+    assert _drawn() == ""
 
 
 def test_progress_is_erased_at_its_end_and_the_cursor_shown(drawn):

@@ -1,0 +1,49 @@
+"""`initctl recipe-check`: whether a recipe is valid, and whether it fits a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from initctl.cli.options import grouped
+from initctl.cli.output import Output
+from initctl.display.tables import count
+from initctl.errors import shown
+from initctl.request import Request
+
+if TYPE_CHECKING:
+    from initctl.planning import Plan
+
+FILE = typer.Argument(..., metavar="FILE", help="The recipe: a TOML file of rules.")
+CHECKPOINT = typer.Argument(None, metavar="CHECKPOINT", help="What it is for; if given, it must fit that.")
+
+
+@grouped
+def recipe_check(file: str = FILE, checkpoint: str | None = CHECKPOINT, *, out: Output) -> None:
+    """Check a recipe, and whether it fits a checkpoint.
+
+    Without CHECKPOINT: keys, patterns, conditions, expressions, initializers and
+    their parameters, and all recipes that it extends. With CHECKPOINT, also all
+    that plan checks: each rule must decide something.
+
+    Example: initctl recipe-check recipe.toml net.safetensors
+    """
+    request = Request.of({"recipes": [file]})
+    plan = request.plan(request.read(checkpoint)) if checkpoint is not None else None
+    if plan:
+        out.warn(plan.warnings)
+    out.result("recipe-check", lambda: _data(file, request, plan), lambda: _report(file, request, plan))
+
+
+def _data(file: str, request: Request, plan: Plan | None) -> dict[str, Any]:
+    filled = plan and {"tensors": plan.initialized.tensors, "elements": plan.initialized.elements}
+    return {"recipe": file, "rules": len(request.rules), "seed": request.seed, "fills": filled}
+
+
+def _report(file: str, request: Request, plan: Plan | None) -> list[str]:
+    lines = [f"{shown(file)}: is valid: {count(len(request.rules), 'rule')}"]
+    if plan:
+        filled = plan.initialized
+        lines.append(f"{shown(plan.checkpoint.path)}: fits: {count(filled.tensors, 'tensor')} would be filled")
+    return lines

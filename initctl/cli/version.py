@@ -1,0 +1,17 @@
+"""`initctl version`: what is installed here, for a bug report."""
+
+from __future__ import annotations
+
+from initctl.cli.options import grouped
+from initctl.cli.output import Output
+from initctl.installation import installation
+
+
+@grouped
+def version(*, out: Output) -> None:
+    """Show versions, engine, cache and devices.
+
+    Put this into a bug report. initctl --version shows its own version only.
+    """
+    found = installation()
+    out.result("version", found.to_json, found.report)

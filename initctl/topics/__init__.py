@@ -1,0 +1,72 @@
+"""The topics of `initctl help`: one Markdown file each, in this folder.
+
+A file is a title, a sentence that says what the topic is about, and then the text. Each file reads on its own; its
+examples use the checkpoint that `initctl demo` leaves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from initctl.errors import Problem, UsageError, shown
+from initctl.suggestions import did_you_mean
+
+TOPICS = (
+    "rules",
+    "patterns",
+    "expressions",
+    "recipes",
+    "presets",
+    "initializers",
+    "fans",
+    "output",
+    "torch",
+    "sharded",
+    "distributed",
+    "suggest",
+    "verify",
+    "stats",
+    "diff",
+    "doctor",
+    "reports",
+    "pipelines",
+    "python",
+    "plugins",
+    "security",
+    "performance",
+    "reproducibility",
+    "statuses",
+)
+"""In the order in which they are listed."""
+
+
+class Topic(NamedTuple):
+    """What `initctl help NAME` shows: Markdown."""
+
+    name: str
+    text: str
+
+    @property
+    def summary(self) -> str:
+        """What it is about: the sentence below the title."""
+        return self.text.split("\n\n")[1].replace("\n", " ")
+
+
+def topics() -> Iterator[Topic]:
+    """All of them, in their order."""
+    return map(_read, TOPICS)
+
+
+def find_topic(name: str, others: Iterable[str] = ()) -> Topic:
+    """The topic called `name`. Raises `UsageError` that proposes the nearest name, or one of the `others` there are."""
+    if name not in TOPICS:
+        hint = did_you_mean(name, [*TOPICS, *others]) or "`initctl help` lists the topics"
+        raise UsageError(Problem("topic.unknown", f"{shown(name)} is neither a topic nor a command", hint))
+    return _read(name)
+
+
+def _read(name: str) -> Topic:
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.md"), encoding="utf-8") as stream:
+        return Topic(name, stream.read())

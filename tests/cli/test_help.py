@@ -1,0 +1,54 @@
+"""`initctl help` lists topics, draws one on a terminal, writes one plainly to a pipe, and knows commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from initctl.cli.commands import SUMMARIES
+from initctl.topics import TOPICS, find_topic
+from tests.cli.processes import initctl, on_terminal
+
+
+def test_without_a_topic_all_topics_are_listed_each_with_its_sentence(call):
+    heading, *rows = call("help").out.splitlines()
+    assert heading.split() == ["topic", "in", "one", "sentence"]
+    assert [row.split(maxsplit=1) for row in rows] == [[name, find_topic(name).summary] for name in TOPICS]
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_a_pipe_gets_a_topic_as_it_is_written(call, name):
+    assert call("help", name).out == find_topic(name).text
+
+
+@pytest.mark.parametrize("name", TOPICS)
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_terminal_gets_a_topic_that_fits_it(folder, name, columns):
+    done = on_terminal("help", name, columns=columns, NO_COLOR="1")
+    assert (done.status, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= min(columns, 100)
+    assert "```" not in done.out
+
+
+def test_a_topic_is_colored_on_a_terminal_unless_the_environment_asks_for_no_color(folder):
+    assert "\x1b[36mkeep\x1b[0m" in on_terminal("help", "rules").out
+    assert "\x1b" not in on_terminal("help", "rules", NO_COLOR="1").out
+    assert "\x1b" not in initctl("help", "rules", FORCE_COLOR="1").out
+
+
+@pytest.mark.parametrize("command", sorted({*SUMMARIES} - {*TOPICS}))
+def test_help_of_a_command_without_a_topic_is_what_the_command_says_of_itself(call, command):
+    assert call("help", command) == call(command, "--help")
+
+
+@pytest.mark.parametrize(
+    ("topic", "hint"),
+    [
+        ("paterns", "did you mean patterns?"),
+        ("aply", "did you mean apply?"),
+        ("zzz", "`initctl help` lists the topics"),
+    ],
+)
+def test_an_unknown_topic_is_refused_with_the_nearest_topic_or_command(call, topic, hint):
+    done = call("help", topic)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"initctl: error: {topic} is neither a topic nor a command; {hint}\n"

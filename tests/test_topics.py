@@ -1,0 +1,35 @@
+"""The topics of `initctl help` are complete, and what they show is what happens."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from initctl.cli.commands import SUMMARIES
+from initctl.topics import TOPICS, find_topic
+from tests.topics import FOLDER, rerun_topic
+
+
+def test_each_file_is_a_topic_and_each_topic_has_a_file():
+    assert sorted(path.stem for path in FOLDER.glob("*.md")) == sorted(TOPICS)
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_every_block_of_a_topic_runs_and_prints_what_it_shows(name, tmp_path):
+    assert rerun_topic(name, tmp_path) == find_topic(name).text
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_a_topic_is_a_title_then_one_sentence_then_the_text(name):
+    title, summary, *rest = find_topic(name).text.split("\n\n")
+    assert re.fullmatch(r"# [A-Z][A-Za-z. ]+", title)
+    assert summary.endswith(".")
+    assert rest
+    assert max(map(len, find_topic(name).summary.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_whatever_a_topic_refers_to_is_there(name):
+    for referred in re.findall(r"initctl help ([a-z]+)", find_topic(name).text):
+        assert referred in {*TOPICS, *SUMMARIES}
