@@ -4,7 +4,8 @@ tied to the embedding, and embeddings that are one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from typing import NamedTuple
 
 from initctl.errors import InputError
@@ -53,7 +54,7 @@ ALWAYS = (
     ("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ("lm_head.decoder.bias", "lm_head.bias"),
 )
-"""Tied whatever the config says, and to what."""
+"""Tied to what, whatever the config says, if the file omits them."""
 BEFORE = ("", "model.", "transformer.", "language_model.", "text_model.", "bert.", "decoder.")
 """Prefixes that these names may have."""
 FAMILIES = frozenset((
@@ -89,12 +90,18 @@ class Tie(NamedTuple):
 def ties(checkpoint: Checkpoint) -> list[Tie]:
     """What `checkpoint` may have left out since something else in it holds the same, the likeliest first."""
     names = [tensor.name for tensor in checkpoint.tensors]
-    found = [(left_out, holder, True) for left_out, kept in ALWAYS if (holder := _ending(kept, names))]
+    others = [(left_out, holder) for left_out, kept in ALWAYS if (holder := _ending(kept, names))]
     embedding = next((holder for kept in EMBEDDINGS if (holder := _ending(kept, names))), None)
-    is_tied = _is_tied(checkpoint.home) if embedding else False
+    is_tied = _is_tied(checkpoint.home) if embedding or others else False
+    found = [(name, kept, is_tied is not False or name not in names) for name, kept in _placed(others)]
     if embedding and is_tied is not False:
-        found += [(output, embedding, is_tied is True) for output in OUTPUTS]
-    return [Tie(before + left_out, kept, sure) for left_out, kept, sure in found for before in BEFORE]
+        found += [(name, kept, is_tied is True) for name, kept in _placed([(output, embedding) for output in OUTPUTS])]
+    return list(starmap(Tie, found))
+
+
+def _placed(ties: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The same with each prefix that the first of two names may have."""
+    return ((before + left_out, kept) for left_out, kept in ties for before in BEFORE)
 
 
 def _ending(kept: str, names: Sequence[str]) -> str | None:

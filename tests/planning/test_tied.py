@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
+from initctl.planning.tied import ties
 from tests.planning.tables import checkpoint_of, refusal
 
 if TYPE_CHECKING:
@@ -121,6 +122,18 @@ def test_other_typos_are_answered_as_before(tmp_path: Path, names: list[str], ru
 )
 def test_what_is_always_tied_is_told_whatever_the_config_says(tmp_path: Path, left_out: str, kept: str):
     assert told(tmp_path, {"tie_word_embeddings": False}, [kept, "x.weight"], left_out) == tied(left_out, kept)
+
+
+@pytest.mark.parametrize(("is_tied", "sure"), [(True, True), (None, True), (False, False)])
+def test_what_is_in_the_file_by_both_names_is_not_tied_if_the_config_says_so(
+    tmp_path: Path, is_tied: bool | None, sure: bool
+):
+    names = ["model.shared.weight", "model.encoder.embed_tokens.weight"]
+    config = {} if is_tied is None else {"tie_word_embeddings": is_tied}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    checkpoint = initctl.inspect(checkpoint_of(tmp_path, {name: ("F32", [4, 4]) for name in names}))
+    found = {tie.left_out: tie for tie in ties(checkpoint)}
+    assert found["model.encoder.embed_tokens.weight"] == (*reversed(names), sure)
 
 
 def test_a_config_that_cannot_be_read_changes_nothing(tmp_path: Path):
