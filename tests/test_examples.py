@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
 
+import initctl
 from tests.readme import environment
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -90,16 +96,89 @@ def test_the_recipe_starts_the_last_layer_small(net):
     assert not tensors["fc2.bias"].any()
 
 
+def steps_of(path, *keys):
+    """The shell of each named step of a workflow, an action or a job, in order."""
+    found = yaml.safe_load((EXAMPLES / path).read_text())
+    for key in keys:
+        found = found[key]
+    return {step["name"]: step["run"] for step in found if "run" in step}
+
+
 def test_the_workflow_carries_out_the_plan_that_it_saved_and_checks_it(net):
-    workflow = yaml.safe_load((EXAMPLES / "workflow.yml").read_text())
-    steps = {step["name"]: step["run"] for step in workflow["jobs"]["initialize"]["steps"] if "run" in step}
-    assert list(steps) == ["Install", "Plan", "Apply", "Verify"]
+    steps = steps_of("workflow.yml", "jobs", "initialize", "steps")
+    assert list(steps) == ["Install", "Check the recipe", "Plan", "Apply", "Verify", "Doctor"]
     shutil.copy(EXAMPLES / "recipe.toml", net)
+    assert "fits" in run("bash", "-ec", steps["Check the recipe"], cwd=net)
     assert "fc1.weight" in run("bash", "-ec", steps["Plan"], cwd=net, SEED="0")
     assert not (net / "init.safetensors").exists()
     run("bash", "-ec", steps["Apply"], cwd=net)
     assert "holds what the rules give" in run("bash", "-ec", steps["Verify"], cwd=net)
     assert load_file(net / "init.safetensors")["fc1.weight"].std() == pytest.approx((2 / 100) ** 0.5, rel=0.05)
+    assert (net / "page.html").read_text().startswith("<!doctype html>")
+    assert not run("bash", "-ec", steps["Doctor"], cwd=net).count("::error")
+
+
+def test_the_action_initializes_verifies_and_looks_for_faults(net):
+    steps = steps_of("action/action.yml", "runs", "steps")
+    shutil.copy(EXAMPLES / "recipe.toml", net)
+    given = {"CHECKPOINT": "net.safetensors", "OUTPUT": "out.safetensors", "RECIPE": "recipe.toml", "SEED": "3"}
+    assert "holds what the rules give" in run("bash", "-ec", steps["Initialize"], cwd=net, **given)
+    action = yaml.safe_load((EXAMPLES / "action" / "action.yml").read_text())
+    for step in action["runs"]["steps"]:
+        for value in step["env"].values():
+            assert value.removeprefix("${{ inputs.").removesuffix(" }}") in action["inputs"]
+
+
+def test_the_gitlab_job_reports_what_it_finds_as_tests(net):
+    job = yaml.safe_load((EXAMPLES / "gitlab-ci.yml").read_text())["initialize"]
+    shutil.copy(EXAMPLES / "recipe.toml", net)
+    for line in job["script"]:
+        run("bash", "-ec", line, cwd=net)
+    assert ET.parse(net / job["artifacts"]["reports"]["junit"]).getroot().tag == "testsuites"
+    assert all((net / path).exists() for path in job["artifacts"]["paths"])
+
+
+def test_the_slurm_job_makes_one_baseline_for_each_seed_and_verifies_those_that_are_there(net):
+    shutil.copy(EXAMPLES / "recipe.toml", net)
+    for seed in ("0", "1", "0"):
+        shown = run(EXAMPLES / "slurm.sh", cwd=net, SLURM_ARRAY_TASK_ID=seed, SLURM_CPUS_PER_TASK="1")
+        assert f"baseline-{seed}.safetensors: holds what the rules give" in shown
+    one, other = (load_file(net / f"baseline-{seed}.safetensors")["fc1.weight"] for seed in (0, 1))
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize(
+    ("hook", "file"), [("initctl-recipe-check", "recipe.toml"), ("initctl-doctor", "x.safetensors")]
+)
+def test_a_hook_of_pre_commit_fails_if_one_of_its_files_does(net, hook, file):
+    hooks = {found["id"]: found for found in yaml.safe_load((EXAMPLES.parent / ".pre-commit-hooks.yaml").read_text())}
+    shutil.copy(EXAMPLES / "recipe.toml", net)
+    run("initctl", "apply", "net.safetensors", "-o", "x.safetensors", "-f", "recipe.toml", cwd=net)
+    assert re.search(hooks[hook]["files"], file)
+    entry = shlex.split(hooks[hook]["entry"])
+    run(*entry, file, file, cwd=net)
+    (net / "broken").write_text("[[")
+    failed = subprocess.run([*entry, "broken", file], cwd=net, env=environment(), capture_output=True, check=False)
+    assert failed.returncode in (2, 3)
+
+
+def test_the_image_installs_everything_that_the_package_asks_for_but_torch():
+    image = (EXAMPLES / "Dockerfile").read_text()
+    project = tomllib.loads((EXAMPLES.parent / "pyproject.toml").read_text())["project"]
+    asked = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    (without_torch,) = re.findall(r"&& pip install --no-cache-dir ([\w\- ]+);", image)
+    assert set(without_torch.split()) == asked - {"torch"}
+
+
+def test_the_notebook_runs_from_its_first_cell_to_its_last(net, monkeypatch):
+    monkeypatch.chdir(net)
+    notebook = json.loads((EXAMPLES / "tour.ipynb").read_text())
+    names = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            exec("".join(cell["source"]), names)
+    assert initctl.verify(names["plan"], "init.safetensors")
 
 
 def installed(package, net):

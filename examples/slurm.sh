@@ -1,0 +1,19 @@
+#!/bin/bash
+# A Slurm job array: one baseline for each seed, from one checkpoint. Submit it with `sbatch slurm.sh`.
+# A baseline that is there already is verified instead of made anew, so that a job can be run again.
+#SBATCH --job-name=baselines
+#SBATCH --array=0-4
+#SBATCH --cpus-per-task=4
+#SBATCH --mem=2G
+#SBATCH --time=00:30:00
+set -euo pipefail
+
+checkpoint=${CHECKPOINT:-net.safetensors}
+recipe=${RECIPE:-recipe.toml}
+seed=$SLURM_ARRAY_TASK_ID
+output=baseline-$seed.safetensors
+
+if [ ! -e "$output" ]; then
+    initctl apply "$checkpoint" -o "$output" -f "$recipe" --seed "$seed" --threads "$SLURM_CPUS_PER_TASK" --quiet
+fi
+initctl verify "$output" -f "$recipe" --seed "$seed" --against "$checkpoint" --threads "$SLURM_CPUS_PER_TASK"
