@@ -32,7 +32,13 @@ class OutputOptions:
             fault = f"in_place: {shown(self.in_place)} is neither True, False nor 'patch'"
             raise UsageError(Problem("output.patch", fault))
         if bool(self.in_place) == (self.path is not None):
-            raise UsageError(Problem("output.choice", "the output: give either OUT with -o, or --in-place"))
+            raise UsageError(
+                Problem(
+                    "output.choice",
+                    "no output" if self.path is None else "two outputs",
+                    "give either -o OUT or --in-place",
+                )
+            )
         if self.in_place and self.overwrite is False:
             fault = "no-clobber: in place the checkpoint itself is replaced"
             raise UsageError(Problem("output.no_clobber", fault, "use -o"))

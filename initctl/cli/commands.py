@@ -12,7 +12,7 @@ from typer.main import get_command
 
 SUMMARIES = {
     "apply": "Initialize tensors and write the checkpoint.",
-    "plan": "Show what apply would do, to the tensor.",
+    "plan": "Show what apply would do, tensor by tensor.",
     "verify": "Check that a checkpoint holds exactly what the rules give.",
     "inspect": "List the tensors of a checkpoint.",
     "stats": "Show what tensors hold, in numbers.",

@@ -106,7 +106,7 @@ class RuleOptions:
         "--seed",
         metavar="N",
         callback=written,
-        help="Random values follow from it; 0 ≤ N < 2^64; default: 0.",
+        help="The random seed, from 0 to 2^64 - 1; default: 0.",
     )
     allow_unused: bool = flag("--allow-unused", text="Only warn about a rule that decides no tensor.")
     require_all: bool = flag("--require-all", text="Refuse if no rule decides a floating-point or quantized weight.")

@@ -37,7 +37,7 @@ class Output:
         "--threads",
         metavar="N",
         callback=lambda text: counting("threads", written(text)),
-        help="Threads that work; default: one for each processor.",
+        help="Number of worker threads; default: one for each processor.",
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`initctl plan`: what apply would do, to the tensor."""
+"""`initctl plan`: what apply would do, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plan(
     html: str | None = HTML,
     out: Output,
 ) -> None:
-    """Show what apply would do, to the tensor.
+    """Show what apply would do, tensor by tensor.
 
     No checkpoint is written. No tensor is read, except for --diff and --html, which show what the rules
     give, too.

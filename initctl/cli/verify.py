@@ -25,7 +25,7 @@ def verify(
         None,
         "--against",
         metavar="CHECKPOINT",
-        help="What the rules were applied to: all that they keep must be as there.",
+        help="The original checkpoint: what the rules keep must match it.",
     ),
     sample: int | None = typer.Option(
         None, "--sample", metavar="N", callback=written, help="Compare N elements of each tensor only."

@@ -69,7 +69,7 @@ class Lookup:
                 text = f"{needs_no_other} = {shown(variables[needs_no_other].text)}"
                 self._variables[needs_no_other] = variables[needs_no_other].value(self)
         except Circular as fact:
-            raise KeyError(f"{fact}: variables that need each other") from None
+            raise KeyError(f"the variables {fact} refer to themselves") from None
         except Undefined as fact:
             raise KeyError(f"{text}: {fact}") from None
         return self._variables[name]

@@ -31,7 +31,7 @@ def recipe_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "seed": {"description": "Random values follow from it.", "type": "integer", **_SEEDS},
+            "seed": {"description": "The random seed.", "type": "integer", **_SEEDS},
             "extends": {"description": "Recipes, or presets as preset:NAME, whose rules come first.", **_TEXTS},
             "optional": {"description": "Whether rules here may decide nothing.", "type": "boolean"},
             "vars": {

@@ -82,7 +82,7 @@ class _Writer:
                     meaning = _written(self.renamed(rule, variables[name], names))
                     names[name] = _named(self.vars, name, meaning, rule.selector.names.captures.__contains__)
         except Circular as fact:
-            message = f"{rule}: {shown(expression.text)}: {fact}: variables that need each other"
+            message = f"{rule}: {shown(expression.text)}: the variables {fact} refer to themselves"
             raise RuleError(Problem("rule.name", message)) from None
         return self.renamed(rule, expression, names)
 

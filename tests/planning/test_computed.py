@@ -83,7 +83,7 @@ def test_a_full_name_fills_it_and_a_pattern_may_keep_it(tmp_path: Path, name: st
 
 def test_a_rule_that_matches_only_what_a_model_computes_is_refused(tmp_path: Path):
     assert refusal(tmp_path, floats({"rope.freqs": [4]}), "*=normal") == (
-        "rule 1 (*=normal): decides nothing: it matches only rope.freqs (a rotary table): "
+        "rule 1 (*=normal): has no effect: it matches only rope.freqs (a rotary table): "
         "the model computes this and does not learn it; name a tensor in full to fill it"
     )
 

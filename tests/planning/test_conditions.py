@@ -44,7 +44,7 @@ def test_a_condition_leaves_out_what_it_does_not_hold_for(tmp_path: Path, rule: 
 
 def test_a_rule_whose_condition_never_holds_is_refused(tmp_path: Path):
     assert refusal(tmp_path, NET, "norm.*=zeros where ndim > 1") == (
-        "rule 1 (norm.*=zeros where ndim > 1): decides nothing: it matches norm.weight (float32); "
+        "rule 1 (norm.*=zeros where ndim > 1): has no effect: it matches norm.weight (float32); "
         "its condition holds for none of them: ndim > 1"
     )
 

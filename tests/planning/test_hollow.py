@@ -49,10 +49,10 @@ def refusals(source: Path, *rules: str, **options: Any) -> list[str]:
 def test_a_rule_for_zero3_s_empty_tensors_is_refused_and_says_where_the_weights_are(tmp_path: Path):
     path = zero3(tmp_path / "zero_pp_rank_0_mp_rank_00_model_states.pt")
     assert refusals(path, "head.weight=normal:std=0.02") == [
-        f"rule 1 (head.weight=normal:std=0.02): decides nothing: head.weight has no elements; {ZERO}"
+        f"rule 1 (head.weight=normal:std=0.02): has no effect: head.weight has no elements; {ZERO}"
     ]
     assert refusals(path, "body.*=zeros") == [
-        f"rule 1 (body.*=zeros): decides nothing: body.weight, body.bias have no elements; {ZERO}"
+        f"rule 1 (body.*=zeros): has no effect: body.weight, body.bias have no elements; {ZERO}"
     ]
 
 
@@ -85,8 +85,7 @@ def test_what_transformers_saves_under_zero3_without_gathering_is_refused_for_it
     (warning,) = initctl.inspect(path).warnings
     assert str(warning).endswith(f"and {more} more have no elements: their weights are kept elsewhere; {NOT_GATHERED}")
     assert refusals(path, "classifier.weight=normal:std=0.02") == [
-        "rule 1 (classifier.weight=normal:std=0.02): decides nothing: classifier.weight has no elements; "
-        + NOT_GATHERED
+        "rule 1 (classifier.weight=normal:std=0.02): has no effect: classifier.weight has no elements; " + NOT_GATHERED
     ]
     plan = initctl.plan(path, rules=["*=zeros"])
     assert "tensor.placeholder" in [w.code for w in plan.warnings]
@@ -127,7 +126,7 @@ def test_the_warning_for_empty_tensors_is_not_given_for_integers_and_shapes(tmp_
 
 def test_nothing_but_empty_tensors_is_refused_whatever_their_shapes(tmp_path: Path):
     path = saved(tmp_path / "in.pt", {"a": torch.empty(0, 4), "b": torch.empty(0, 4)})
-    assert refusals(path, "a=zeros") == ["rule 1 (a=zeros): decides nothing: a has no elements"]
+    assert refusals(path, "a=zeros") == ["rule 1 (a=zeros): has no effect: a has no elements"]
 
 
 def test_an_unused_rule_for_empty_tensors_may_be_allowed_and_keep_is_no_fault(tmp_path: Path):

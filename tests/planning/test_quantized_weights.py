@@ -252,7 +252,7 @@ def test_a_rule_that_matches_only_quantized_weights_is_refused_and_says_what_the
         "model.layers.0.mlp.gate.weight": ("F32", [2, 8]),
     }  # fmt: skip
     assert refusal(tmp_path, table, "*.experts.*=perturb:std=0.1,rel=true", "*.gate.weight=normal:std=0.02") == (
-        "rule 1 (*.experts.*=perturb:std=0.1,rel=true): decides nothing: it matches only "
+        "rule 1 (*.experts.*=perturb:std=0.1,rel=true): has no effect: it matches only "
         f"{expert}.{{weight,weight_scale_inv}}: they make up a quantized weight (float8_e4m3fn with a scale); "
         "dequantize the model first, or name a tensor in full to fill it"
     )

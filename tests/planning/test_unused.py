@@ -97,14 +97,14 @@ def test_a_set_that_makes_no_sense_as_a_name_is_not_taken_for_one(tmp_path: Path
 def test_a_wholly_overridden_rule_is_refused_and_names_what_overrides_it(tmp_path: Path):
     told = refusal(tmp_path, NET, "*.weight=ones", "fc*=zeros", "norm.*=keep")
     assert told == (
-        "rule 1 (*.weight=ones): decides nothing: all that it matches is decided by later rules: "
-        "rule 2 (fc*=zeros), rule 3 (norm.*=keep); the last rule wins: remove it, or move it after them"
+        "rule 1 (*.weight=ones): has no effect: later rules override all its matches: "
+        "rule 2 (fc*=zeros), rule 3 (norm.*=keep); move this rule after them, or delete it"
     )
 
 
 def test_what_a_condition_leaves_out_is_not_said_to_be_decided_by_later_rules(tmp_path: Path):
     told = refusal(tmp_path, NET, "*.weight=ones where ndim == 2", "fc*=zeros")
-    assert "decides nothing: all that it matches under its condition is decided by later rules: rule 2 (fc*" in told
+    assert "has no effect: later rules override all its matches under its condition: rule 2 (fc*" in told
 
 
 def test_a_rule_that_is_written_twice_is_overridden_by_its_twin(tmp_path: Path):
@@ -125,13 +125,13 @@ def test_a_rule_that_decides_one_tensor_may_lose_all_others(tmp_path: Path):
 
 def test_a_pattern_that_reaches_integers_alone_decides_nothing(tmp_path: Path):
     told = refusal(tmp_path, NET, "step*=zeros")
-    assert "decides nothing: it matches only steps (int64); a pattern with wildcards leaves integer, bool" in told
+    assert "has no effect: it matches only steps (int64); a pattern with wildcards leaves integer, bool" in told
     assert told.endswith("name one in full to fill it")
 
 
 def test_what_a_condition_leaves_out_is_not_said_not_to_match(tmp_path: Path):
     told = refusal(tmp_path, NET, '*=zeros where dtype == "int64"')
-    assert "decides nothing: under its condition it matches only steps (int64); a pattern" in told
+    assert "has no effect: under its condition it matches only steps (int64); a pattern" in told
 
 
 def test_a_pattern_that_reaches_what_no_rule_can_fill_is_not_told_to_name_it(tmp_path: Path):

@@ -52,7 +52,7 @@ def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
         hints = ["no rule can fill these"]
     elif not any(_BY_FULL_NAME in hint for hint in hints):
         hints.append("name one in full to fill it")
-    return Problem("rule.unused", f"{coverage.rule}: decides nothing: {it_matches} only {matched}", "; ".join(hints))
+    return Problem("rule.unused", f"{coverage.rule}: has no effect: {it_matches} only {matched}", "; ".join(hints))
 
 
 def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:

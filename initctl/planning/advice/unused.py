@@ -33,11 +33,11 @@ def _unused(coverage: Coverage, around: Surroundings) -> Problem:
     rule = coverage.rule
     if coverage.lost:
         later = listed(list(map(str, coverage.lost_to)))
-        what = "all that it matches" + (" under its condition" if coverage.left_out else "")
-        message = f"{rule}: decides nothing: {what} is decided by later rules: {later}"
-        return Problem("rule.overridden", message, "the last rule wins: remove it, or move it after them")
+        under = " under its condition" if coverage.left_out else ""
+        message = f"{rule}: has no effect: later rules override all its matches{under}: {later}"
+        return Problem("rule.overridden", message, "move this rule after them, or delete it")
     if rule.where and not coverage.left_alone:
-        message = f"{rule}: decides nothing: it matches {with_kinds(coverage.left_out)}"
+        message = f"{rule}: has no effect: it matches {with_kinds(coverage.left_out)}"
         return Problem(_UNUSED, message, f"its condition holds for none of them: {shown(rule.where.text)}")
     return only_left_alone(coverage, around)
 
@@ -80,7 +80,7 @@ def hollow_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     if not hollow:
         return
     rules = [c for c in decided.coverages if not c.rule.optional and c.rule.call.name != KEEP]
-    by_rule = [(f"{coverage.rule}: decides nothing", coverage.decided) for coverage in rules]
+    by_rule = [(f"{coverage.rule}: has no effect", coverage.decided) for coverage in rules]
     together = [("the rules fill nothing", [action.tensor for action in decided.actions])]
     for found in (by_rule, together):
         if faults := [fault for fault in found if fault[1] and hollow.issuperset(map(id, fault[1]))]:

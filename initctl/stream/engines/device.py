@@ -168,8 +168,8 @@ def torch_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         kind, colon, number = name.partition(":")
-        hint = did_you_mean(kind, _KINDS, behind=colon + number) or "write cpu, cuda, cuda:N or auto"
-        fault = f"device: {shown(name)} is not one that torch knows"
+        hint = did_you_mean(kind, _KINDS, behind=colon + number) or "use cpu, cuda, cuda:N or auto"
+        fault = f"device: {shown(name)} is unknown"
         raise UsageError(Problem("usage.device", fault, hint)) from None
     with device_errors(f"device {shown(name)}"):
         torch.zeros(1, device=device).item()

@@ -145,7 +145,7 @@ class Engine:
         out[...] = encode(values, dtype)
         stored = out.view(dtype.numpy)
         if values.dtype != stored.dtype and (np.isfinite(values) & ~np.isfinite(stored)).any():
-            raise Overflow(f"it comes to values that overflow {dtype.numpy.name}")
+            raise Overflow(f"its values overflow {dtype.numpy.name}")
 
 
 def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:

@@ -37,7 +37,7 @@ def record(names: Iterable[str], checkpoint: str = "", root: str = "", *, warned
 def jobs(companion: str, output: str = "out") -> tuple[Job, ...]:
     """Wildcards over and beside what is quantized; `companion` is a word of the name that the warning must say."""
     return (
-        Job("a wildcard over projections", ("-r", "*_proj*=normal:std=0.02"), output=output, refused="decides nothing"),
+        Job("a wildcard over projections", ("-r", "*_proj*=normal:std=0.02"), output=output, refused="has no effect"),
         Job(
             "a wildcard over all",
             ("-r", "*=normal:std=0.02"),

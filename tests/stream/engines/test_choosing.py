@@ -98,7 +98,7 @@ class TestADevice:
 
     def test_that_torch_does_not_know_is_a_usage_error(self):
         with pytest.raises(
-            UsageError, match="device: quantum is not one that torch knows; write cpu, cuda, cuda:N or auto"
+            UsageError, match="device: quantum is unknown; use cpu, cuda, cuda:N or auto"
         ):
             torch_device("quantum")
 
