@@ -25,7 +25,7 @@ COMMANDS = {
 @pytest.fixture
 def weights(folder):
     torch.manual_seed(0)
-    names = [f"layers.{layer}.{name}" for layer in range(3) for name in ("fc.weight", "norm.weight")]
+    names = [f"layers.{layer}.{name}" for layer in range(3) for name in ("fc.weight", "out.weight")]
     weights = {name: torch.randn(20, 30) for name in names} | {"fc.bias": torch.zeros(3)}
     weights["layers.0.fc.weight"][0, 0] = torch.nan
     save_file(weights, folder / "m.safetensors")
