@@ -97,9 +97,7 @@ class TestADevice:
         assert isinstance(engine.host.orthonormal, partial)
 
     def test_that_torch_does_not_know_is_a_usage_error(self):
-        with pytest.raises(
-            UsageError, match="device: quantum is unknown; use cpu, cuda, cuda:N or auto"
-        ):
+        with pytest.raises(UsageError, match="device: quantum is unknown; use cpu, cuda, cuda:N or auto"):
             torch_device("quantum")
 
     @pytest.mark.parametrize("name", ["cuda:99", "xpu", "mps"])
