@@ -66,6 +66,7 @@ def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
         ("presets gpt2", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("recipe-check recipe.toml", 2, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("recipe-schema", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
+        ("completion bash", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES, *READS}),
         ("help rules", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES, *READS}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -3,6 +3,7 @@
 main.py       the app; errors and interrupts to exit statuses
 commands.py   the commands by name, each loaded when it is called
 options.py    options that commands share
+candidates.py what the last word of a command line may become
 output.py     how a command talks: tables or JSON, quiet or verbose
 signals.py    what a signal does, before and after the work is done
 envelope.py   the JSON document that every command writes

@@ -24,6 +24,7 @@ SUMMARIES = {
     "recipe-check": "Check a recipe, and whether it fits a checkpoint.",
     "recipe-schema": "Print the JSON Schema of recipes, for editors.",
     "demo": "Show the commands at work on a small network.",
+    "completion": "Print a script that completes command lines.",
     "version": "Show versions, engine, cache and devices.",
     "help": "Explain a topic, or list the topics.",
 }

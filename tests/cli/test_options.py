@@ -43,6 +43,7 @@ RULES = {
         ("presets", FACE),
         ("recipe-check", FACE),
         ("recipe-schema", {"--help"}),
+        ("completion", {"--line", "--word", "--help"}),
         ("version", FACE),
         ("help", {"--help"}),
         ("demo", FACE),

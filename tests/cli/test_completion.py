@@ -1,0 +1,140 @@
+"""Completion, as a shell asks for it, and in a real bash."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+
+import pytest
+
+from initctl.cli.candidates import Typed, candidates
+from initctl.cli.commands import SUMMARIES
+from initctl.cli.completion import SCRIPTS
+from initctl.topics import TOPICS
+from tests.cli.checkpoints import checkpoint
+from tests.readme import environment
+
+APPLY = "initctl apply net.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("line", "before", "word"),
+    [
+        ("initctl ", ("initctl",), ""),
+        ("initctl  ap", ("initctl",), "ap"),
+        ("initctl plan a\\ b -r 'x y", ("initctl", "plan", "a b", "-r"), "x y"),
+        ('initctl plan "a b" ', ("initctl", "plan", "a b"), ""),
+        ("initctl plan '' x", ("initctl", "plan", ""), "x"),
+    ],
+)
+def test_a_line_is_read_as_a_shell_reads_it(line, before, word):
+    assert Typed.of(line) == (before, word)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("initctl ", [f"{name} " for name in sorted(SUMMARIES)]),
+        ("initctl ver", ["verify ", "version "]),
+        ("initctl nothing -", []),
+        (f"{APPLY} --st", ["--stale "]),
+        (f"{APPLY} --stale ", ["drop ", "keep "]),
+        (f"{APPLY} --rng t", ["torch "]),
+        (f"{APPLY} -p gpt", ["gpt2 ", "gpt_neox ", "gpt_oss "]),
+        (f"{APPLY} -p au", ["auto "]),
+        (f"{APPLY} -r fc1", ["fc1.bias=", "fc1.weight="]),
+        (f"{APPLY} --seed 3 -r fc1.b", ["fc1.bias="]),
+        (f"{APPLY} -r fc1.bias=z", ["fc1.bias=zero_hadamard", "fc1.bias=zeros"]),
+        (f"{APPLY} -r fc1.bias=ke", ["fc1.bias=keep"]),
+        (f"{APPLY} -r *=normal:", ["*=normal:mean=", "*=normal:std="]),
+        (f"{APPLY} -r *=normal:mean=0,", ["*=normal:mean=0,std="]),
+        (f"{APPLY} -r *=kaiming_normal:mode=", ["*=kaiming_normal:mode=fan_in", "*=kaiming_normal:mode=fan_out"]),
+        (f"{APPLY} -r *=nothing:", []),
+        ("initctl apply missing.safetensors -r fc", []),
+        ("initctl stats net.safetensors fc1.", ["fc1.bias ", "fc1.weight "]),
+        ("initctl diff a.safetensors ", []),
+        ("initctl diff net.safetensors b.safetensors fc1.w", ["fc1.weight "]),
+        ("initctl doctor net.safetensors --select values.n", ["values.nan "]),
+        ("initctl doctor net.safetensors --format s", ["sarif "]),
+        ("initctl suggest net.safetensors --activation t", ["tanh "]),
+        ("initctl presets ll", ["llama "]),
+        ("initctl initializers rel", ["relu "]),
+        ("initctl help pat", ["patterns "]),
+        ("initctl completion b", ["bash "]),
+        (f"{APPLY} -o ", []),
+        (f"{APPLY} another ", []),
+    ],
+)
+def test_the_last_word_is_completed_by_what_may_come_there(net, line, found):
+    assert candidates(line) == found
+
+
+def test_every_topic_and_command_is_explained_by_help(net):
+    assert candidates("initctl help ") == sorted(f"{name} " for name in {*TOPICS, *SUMMARIES})
+
+
+def test_many_names_are_completed_up_to_the_next_dot(folder):
+    names = [f"model.layers.{layer}.{part}.weight" for layer in range(40) for part in ("q", "k")]
+    checkpoint(folder / "many.safetensors", {name: ("F32", (2, 2)) for name in [*names, "head"]})
+    assert candidates("initctl stats many.safetensors ") == ["head ", "model."]
+    assert candidates("initctl stats many.safetensors model.layers.3") == [
+        f"model.layers.{layer}.{part}.weight " for layer in sorted([3, *range(30, 40)], key=str) for part in "kq"
+    ]
+    assert "many.safetensors" not in candidates("initctl apply many.safetensors -r model.")[0]
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_there_is_a_script_for_each_shell(call, shell):
+    assert call("completion", shell).out == SCRIPTS[shell]
+    if shell != "powershell" and (program := shutil.which(shell)):
+        subprocess.run([program, "-n"], input=SCRIPTS[shell], text=True, check=True)
+
+
+def test_an_unknown_shell_is_refused(call):
+    assert call("completion", "bsh").err == "initctl: error: shell: bsh is not known; did you mean bash?\n"
+    assert call("completion").status == 2
+
+
+@pytest.fixture
+def bash(net):
+    """Runs what is typed, tabs and all, in an interactive bash, and gives all that its terminal shows."""
+
+    def bash(*lines: str) -> str:
+        controller, terminal = pty.openpty()
+        shell = ["bash", "--norc", "--noprofile", "-i"]
+        variables = {**environment(), "PS1": "", "TERM": "dumb", "COLUMNS": "400"}
+        streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+        with subprocess.Popen(shell, **streams, env=variables, start_new_session=True) as process:
+            os.close(terminal)
+            os.write(controller, "\n".join(["bind 'set enable-bracketed-paste off'", *lines, "exit", ""]).encode())
+            shown = b""
+            try:
+                while part := os.read(controller, 1 << 16):
+                    shown += part
+            except OSError:  # the terminal is closed
+                pass
+        os.close(controller)
+        assert process.returncode == 0
+        return shown.decode()
+
+    return bash
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+@pytest.mark.parametrize(
+    ("typed", "row"),
+    [
+        ("initctl pla\tnet.safetensors -r fc1.w\tzeros", "fc1.weight"),
+        ("initctl plan net.safetensors -r 'fc1.w\tzeros'", "fc1.weight"),
+        ("initctl plan net.saf\t -r fc1.bias=zeros", "fc1.bias"),
+        ("initctl plan net.safetensors -r fc1.bias=constant:v\t3", "constant val=3"),
+        ("initctl plan net.safetensors --allow-u\t-r fc1.bias=zero\ts", "fc1.bias"),
+    ],
+)
+def test_in_bash_a_tab_completes_a_command_that_then_runs(bash, typed, row):
+    shown = bash('eval "$(initctl completion bash)"', typed)
+    assert row in shown
+    assert "seed 0" in shown
+    assert "error" not in shown
