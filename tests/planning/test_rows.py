@@ -158,7 +158,7 @@ def test_a_later_slice_takes_its_rows_from_a_whole_tensor_and_from_another_slice
 def test_a_later_whole_rule_takes_all_rows_back(tmp_path: Path):
     problems = refused(tmp_path, TABLE, "emb.weight[2:6]=ones", "emb.weight=zeros")
     assert codes(problems) == ["rule.overridden"]
-    assert "later rules: rule 2 (emb.weight=zeros)" in str(problems[0])
+    assert "all its matches: rule 2 (emb.weight=zeros)" in str(problems[0])
 
 
 def test_a_rule_that_several_slices_override_together_is_told_all_of_them(tmp_path: Path):
