@@ -41,7 +41,7 @@ class Typed(NamedTuple):
 
 
 def candidates(line: str) -> list[str]:
-    """What the last word of `line` may become; what ends with a blank is whole. None if it may be the name of a file."""
+    """What the last word of `line` may become; what ends with a blank is whole. None if it may be a file."""
     (_, *before), word = Typed.of(line)
     if not before:
         return _begun(word, [f"{name} " for name in SUMMARIES])
@@ -59,7 +59,7 @@ def _begun(word: str, found: Iterable[str]) -> list[str]:
 
 
 def _of_command(name: str, given: list[str], word: str) -> Iterable[str]:
-    parameters = loaded(name).params
+    parameters: list[Any] = list(loaded(name).params)
     options = {spelled: p for p in parameters for spelled in p.opts if p.param_type_name == "option"}
     takes = [option for option in options if not options[option].is_flag]
     if given and given[-1] in takes:
@@ -117,7 +117,11 @@ def _rule(checkpoint: str, word: str) -> Iterable[str]:
     key, is_given, _ = last.partition("=")
     if not is_given:
         return [f"{start}{name}=" for name in parameters if f"{name}=" not in f"{written},"]
-    return [f"{start}{key}={choice}" for choice in getattr(parameters[key].type, "choices", ())] if key in parameters else []
+    return (
+        [f"{start}{key}={choice}" for choice in getattr(parameters[key].type, "choices", ())]
+        if key in parameters
+        else []
+    )
 
 
 def _presets() -> Iterable[str]:

@@ -49,7 +49,9 @@ Register-ArgumentCompleter -Native -CommandName initctl -ScriptBlock {
 """,
 }
 SHELL = typer.Argument(None, metavar="SHELL", help="bash, zsh, fish or powershell.")
-LINE = typer.Option(None, "--line", metavar="TEXT", help="List what the last word of TEXT may become: scripts call this.")
+LINE = typer.Option(
+    None, "--line", metavar="TEXT", help="List what the last word of TEXT may become: scripts call this."
+)
 WORD = typer.Option("", "--word", metavar="TEXT", help="The part of that word that the shell replaces.")
 _BREAKS = ("=", ":")
 """What bash takes for words of their own."""

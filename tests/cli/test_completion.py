@@ -77,7 +77,7 @@ def test_every_topic_and_command_is_explained_by_help(net):
 
 def test_many_names_are_completed_up_to_the_next_dot(folder):
     names = [f"model.layers.{layer}.{part}.weight" for layer in range(40) for part in ("q", "k")]
-    checkpoint(folder / "many.safetensors", {name: ("F32", (2, 2)) for name in [*names, "head"]})
+    checkpoint(folder / "many.safetensors", dict.fromkeys([*names, "head"], ("F32", (2, 2))))
     assert candidates("initctl stats many.safetensors ") == ["head ", "model."]
     assert candidates("initctl stats many.safetensors model.layers.3") == [
         f"model.layers.{layer}.{part}.weight " for layer in sorted([3, *range(30, 40)], key=str) for part in "kq"
