@@ -70,9 +70,9 @@ def drawn(folder: Path) -> str:
     return console.export_svg(title="initctl", theme=_THEME, code_format=_FORMAT, unique_id="initctl")
 
 
-def texts(svg: str) -> list[str]:
-    """What is written in a picture."""
-    return [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
+def words(svg: str) -> list[str]:
+    """What is written in a picture: versions of rich cut it into texts in their own ways."""
+    return html.unescape("".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))).split()
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tests.picture import PICTURE, drawn, texts
+from tests.picture import PICTURE, drawn, words
 from tests.readme import README
 
 
 def test_the_picture_shows_what_its_commands_print(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert texts(drawn(tmp_path)) == texts(PICTURE.read_text())
+    assert words(drawn(tmp_path)) == words(PICTURE.read_text())
 
 
 def test_the_picture_is_in_the_readme_and_fetches_nothing():
