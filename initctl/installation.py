@@ -41,7 +41,7 @@ class Installation(Displayed):
             ("python", f"{self.python}, {self.system}"),
             *((name, found or "not installed") for name, found in self.packages.items()),
             ("engine", self.engine),
-            ("cache", shown(self.cache) if self.cache else "none: there is no home directory"),
+            ("cache", shown(self.cache) if self.cache else "not used, because there is no home directory"),
             ("processors", f"{self.processors}"),
             ("devices", ", ".join(self.devices)),
         ]

@@ -8,6 +8,7 @@ import pytest
 
 from initctl.cli.commands import SUMMARIES
 from initctl.topics import TOPICS, find_topic
+from tests.readme import README
 from tests.topics import FOLDER, rerun_topic
 
 
@@ -33,3 +34,10 @@ def test_a_topic_is_a_title_then_one_sentence_then_the_text(name):
 def test_whatever_a_topic_refers_to_is_there(name):
     for referred in re.findall(r"initctl help ([a-z]+)", find_topic(name).text):
         assert referred in {*TOPICS, *SUMMARIES}
+
+
+def test_the_readme_names_every_topic_and_says_how_many_there_are():
+    (table,) = re.findall(r"^## Read on\n(.*?)^\[examples\]", README.read_text(), re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| \w[^|]* \| ([^|]*) \|$", table, re.MULTILINE)
+    assert sorted(", ".join(rows).split(", ")) == sorted(TOPICS)
+    assert f"explains {len(TOPICS)} topics" in table

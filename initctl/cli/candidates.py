@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,10 @@ from initctl.errors import InitctlError
 
 _MOST = 60
 """Names of tensors that are listed in full; of more, only what is up to the next dot."""
+_HARMLESS = re.compile(r"\w[\w.,:/@%+-]*")
+"""A name that means nothing to a shell. No other is listed: a name comes from whoever wrote the file, and a shell would
+run what it says.
+"""
 
 
 class Typed(NamedTuple):
@@ -42,10 +47,10 @@ class Typed(NamedTuple):
 
 def candidates(line: str) -> list[str]:
     """What the last word of `line` may become; what ends with a blank is whole. None if it may be a file."""
-    (_, *before), word = Typed.of(line)
-    if not before:
+    before, word = Typed.of(line)
+    if len(before) <= 1:  # the program's own name
         return _begun(word, [f"{name} " for name in SUMMARIES])
-    name, *given = before
+    _, name, *given = before
     if name not in SUMMARIES:
         return []
     try:
@@ -93,7 +98,8 @@ def _names(checkpoint: str, word: str) -> Iterable[str]:
     """Names of tensors; of many, what is up to the next dot."""
     from initctl.formats import read_checkpoint
 
-    names = [tensor.name for tensor in read_checkpoint(checkpoint).tensors if tensor.name.startswith(word)]
+    begun = (tensor.name for tensor in read_checkpoint(checkpoint).tensors if tensor.name.startswith(word))
+    names = list(filter(_HARMLESS.fullmatch, begun))
     if len(names) <= _MOST:
         return [f"{name} " for name in names]
     ends = ((name, name.find(".", len(word)) + 1) for name in names)
@@ -117,11 +123,8 @@ def _rule(checkpoint: str, word: str) -> Iterable[str]:
     key, is_given, _ = last.partition("=")
     if not is_given:
         return [f"{start}{name}=" for name in parameters if f"{name}=" not in f"{written},"]
-    return (
-        [f"{start}{key}={choice}" for choice in getattr(parameters[key].type, "choices", ())]
-        if key in parameters
-        else []
-    )
+    choices = getattr(parameters[key].type, "choices", ()) if key in parameters else ()
+    return [f"{start}{key}={choice}" for choice in choices]
 
 
 def _presets() -> Iterable[str]:

@@ -13,8 +13,11 @@ from initctl.suggestions import did_you_mean
 SCRIPTS = {
     "bash": """\
 _initctl() {
-    local IFS=$'\\n'
-    COMPREPLY=($("$1" completion --line "${COMP_LINE:0:COMP_POINT}" --word "${COMP_WORDS[COMP_CWORD]}" 2>/dev/null))
+    local found
+    COMPREPLY=()
+    while IFS= read -r found; do
+        [[ -n $found ]] && COMPREPLY+=("$found")
+    done < <("$1" completion --line "${COMP_LINE:0:COMP_POINT}" --word "${COMP_WORDS[COMP_CWORD]}" 2>/dev/null)
 }
 complete -o bashdefault -o default -o nospace -F _initctl initctl
 """,
@@ -49,10 +52,8 @@ Register-ArgumentCompleter -Native -CommandName initctl -ScriptBlock {
 """,
 }
 SHELL = typer.Argument(None, metavar="SHELL", help="bash, zsh, fish or powershell.")
-LINE = typer.Option(
-    None, "--line", metavar="TEXT", help="List what the last word of TEXT may become: scripts call this."
-)
-WORD = typer.Option("", "--word", metavar="TEXT", help="The part of that word that the shell replaces.")
+LINE = typer.Option(None, "--line", metavar="TEXT", help="For scripts: list what the last word of TEXT may become.")
+WORD = typer.Option("", "--word", metavar="TEXT", help="For scripts: the part of that word that the shell replaces.")
 _BREAKS = ("=", ":")
 """What bash takes for words of their own."""
 _QUOTES = ("'", '"')

@@ -40,7 +40,7 @@ def initctl_app(
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
-    if "--no-color" in sys.argv:
+    if "--no-color" in sys.argv:  # before any command reads it: errors and warnings obey it, too
         os.environ["NO_COLOR"] = "1"
     open_streams()
     raise_on_signals()

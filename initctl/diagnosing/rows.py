@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PIECE = 4 << 20
 """Bytes that are read at once, or one row if it is longer."""
 _TOGETHER = 64
-"""Weights of which so many are read at once are looked at together."""
+"""How many small weights fit into one read, at least, for them to be compared together."""
 _MOST = 1 << 22
 """Rows of a tensor that are looked at."""
 _SAMPLED = 64

@@ -82,7 +82,15 @@ def test_many_names_are_completed_up_to_the_next_dot(folder):
     assert candidates("initctl stats many.safetensors model.layers.3") == [
         f"model.layers.{layer}.{part}.weight " for layer in sorted([3, *range(30, 40)], key=str) for part in "kq"
     ]
-    assert "many.safetensors" not in candidates("initctl apply many.safetensors -r model.")[0]
+    assert candidates("initctl apply many.safetensors -r mod") == ["model."]
+    assert candidates("initctl apply many.safetensors -r he") == ["head="]
+
+
+def test_a_name_that_a_shell_would_run_or_expand_is_not_listed(folder):
+    hostile = ["a$(touch x)", "a`touch x`", "a;x", "a b", "a*", "a'", 'a"', "a\\", "a\nb", "a&", "a|b", "a>x", "a~"]
+    checkpoint(folder / "hostile.safetensors", dict.fromkeys([*hostile, "-a", "a.fine", "é.fine"], ("F32", (1,))))
+    assert candidates("initctl stats hostile.safetensors ") == ["a.fine ", "é.fine "]
+    assert candidates("initctl apply hostile.safetensors -r a") == ["a.fine="]
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
@@ -129,6 +137,7 @@ def bash(net):
         ("initctl pla\tnet.safetensors -r fc1.w\tzeros", "fc1.weight"),
         ("initctl plan net.safetensors -r 'fc1.w\tzeros'", "fc1.weight"),
         ("initctl plan net.saf\t -r fc1.bias=zeros", "fc1.bias"),
+        ("initctl plan net.safetensors -r '*.bias=zero\ts'", "fc1.bias"),
         ("initctl plan net.safetensors -r fc1.bias=constant:v\t3", "constant val=3"),
         ("initctl plan net.safetensors --allow-u\t-r fc1.bias=zero\ts", "fc1.bias"),
     ],
