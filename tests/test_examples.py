@@ -181,6 +181,28 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(net, monkeypatch):
     assert initctl.verify(names["plan"], "init.safetensors")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check-jsonschema --builtin-schema vendor.github-workflows workflow.yml",
+        "check-jsonschema --builtin-schema vendor.github-actions action/action.yml",
+        "check-jsonschema --builtin-schema vendor.gitlab-ci gitlab-ci.yml",
+        "pre-commit validate-manifest ../.pre-commit-hooks.yaml",
+        "hadolint Dockerfile",
+    ],
+)
+def test_the_program_that_a_part_is_for_finds_no_fault_in_it(command, tmp_path):
+    program, *arguments = command.split()
+    if not (found := shutil.which(program)):
+        pytest.skip(f"no {program}: pip install '.[lint]' gets it")
+    run(found, *arguments, cwd=EXAMPLES, XDG_CACHE_HOME=str(tmp_path))
+
+
+def test_the_notebook_is_one_that_jupyter_reads():
+    nbformat = pytest.importorskip("nbformat", reason="pip install '.[lint]' gets it")
+    nbformat.validate(nbformat.read(EXAMPLES / "tour.ipynb", as_version=4))
+
+
 def installed(package, net):
     """The folder that the example `package` is installed into, for PYTHONPATH."""
     site = net / "site"
