@@ -81,13 +81,20 @@ def common_prefix(longer: Sequence[TensorSpec], shorter: Sequence[TensorSpec]) -
 def paired_tensors(one: Checkpoint, other: Checkpoint, patterns: Sequence[str]) -> Paired:
     """Tensors by their names: those that match one of `patterns`; or all, if there are no patterns.
 
-    If both have tensors outside of their roots, these are compared by their whole names. Raises what `selected_names`
-    does: a pattern must match a name of either.
+    If both have tensors outside of their roots, these are compared by their whole names, except for those that are at
+    the root of the other checkpoint. Raises what `selected_names` does: a pattern must match a name of either.
     """
     found = _paired(one.tensors, other.tensors)
     if patterns:
         return found.taking(selected_names(found.names, patterns))
-    return found + _paired(one.outside, other.outside) if one.outside and other.outside else found
+    if not (one.outside and other.outside):
+        return found
+    return found + _paired(_outside_of_both(one, other.root), _outside_of_both(other, one.root))
+
+
+def _outside_of_both(checkpoint: Checkpoint, root: str) -> list[TensorSpec]:
+    """What is neither at the checkpoint's own root nor at `root`."""
+    return [tensor for tensor in checkpoint.outside if not tensor.name.startswith(f"{root}.")]
 
 
 def paired_files(one: Checkpoint, other: Checkpoint) -> Paired:

@@ -53,6 +53,16 @@ class Differences(Displayed):
         return tuple(changed.pair.name for changed in _changed(self.files.pairs, self.file_changes))
 
     @property
+    def only_a(self) -> tuple[str, ...]:
+        """The names of tensors that only `a` has."""
+        return tuple(tensor.name for tensor in self.tensors.only_one)
+
+    @property
+    def only_b(self) -> tuple[str, ...]:
+        """The names of tensors that only `b` has."""
+        return tuple(tensor.name for tensor in self.tensors.only_other)
+
+    @property
     def not_compared(self) -> tuple[Pair, ...]:
         """The tensors of both that may differ: their elements cannot be read."""
         return tuple(pair for pair in self.tensors.pairs if pair.kind == "values" and pair.unreadable)
@@ -69,8 +79,8 @@ class Differences(Displayed):
             "b": _checkpoint_json(self.b),
             "differ": self.differ,
             "changed": [changed.to_json() for changed in self.changed],
-            "only_a": [tensor.name for tensor in self.tensors.only_one],
-            "only_b": [tensor.name for tensor in self.tensors.only_other],
+            "only_a": list(self.only_a),
+            "only_b": list(self.only_b),
             "not_compared": [{"name": pair.name, "reason": pair.unreadable} for pair in self.not_compared],
             "metadata": [{"key": text.key, "a": text.one, "b": text.other} for text in self.metadata],
             "files": {

@@ -303,6 +303,13 @@ class TestRoots:
         assert list(changed(training, training, root="model", other_root="ema")) == ["w"]
         assert not data(training, training, root="ema")["differ"]
 
+    def test_two_of_one_file_that_are_equal_are_the_same_beside_whatever_else_it_holds(self, tmp_path: Path):
+        state = {"w": torch.ones(3)}
+        path = save(tmp_path / "run.ckpt", {"model": state, "ema": state, "moments": {"w": torch.zeros(3)}})
+        found = initctl.diff(path, path, root="model", other_root="ema")
+        assert (found.differ, found.only_a, found.only_b) == (False, (), ())
+        assert [pair.name for pair in found.tensors.pairs] == ["w", "moments.w"]
+
     def test_names_are_relative_to_each_ones_root(self, training: Path, tmp_path: Path):
         b = saved(tmp_path / "b.safetensors", {"w": torch.ones(3), "b": torch.zeros(2)})
         found = data(training, b)
