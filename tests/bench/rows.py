@@ -90,7 +90,7 @@ def _peak_of_whole(call: str) -> Row:
         (action,) = initctl.plan(path, rules=[f"*={call}"]).actions
         assert isinstance(action.law, WholeLaw)
         workspace = action.law.workspace / 1e6
-        against = f"{MEMORY_LIMIT} MB, and {workspace:.0f} that are made sure of beforehand"
+        against = f"{MEMORY_LIMIT} MB, and {workspace:.0f} that are checked to be free first"
         work = f"peak memory, {call.partition(':')[0]}, 4096 × 4096"
         return Result(work, against, [bench.peak(path, f"*={call}")], [], MEMORY_LIMIT + workspace, "MB")
 
