@@ -1,4 +1,4 @@
-"""Bytes from one open file to another, moved by the kernel where it can, and on their way to the disk."""
+"""Copy bytes from one open file to another, by the kernel if possible, and send them to the disk."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SYNC_FILE_RANGE_WRITE = 2
-"""Of Linux's sync_file_range."""
+"""A flag of Linux's sync_file_range."""
 _READ_AT_ONCE = 1 << 20
-"""Bytes that pass through memory at a time where the kernel cannot copy."""
+"""Bytes that are copied through memory at a time if the kernel cannot copy."""
 _PROBED = 4 << 10
-"""Bytes that are looked at first, to tell at once that a piece is not zero."""
+"""Bytes that are checked first: most pieces that are not zero differ from zero there."""
 
 
 def copy_range(source: int, destination: int, start: int, stop: int, offset: int) -> None:
     """Copy the bytes from `start` to `stop` of descriptor `source` to `offset` of `destination`.
 
-    Raises `ConflictError` where the source ends before `stop`, `StorageError` where it cannot be read, and `OSError`
-    where writing fails.
+    Raises `ConflictError` if the source ends before `stop`, `StorageError` if it cannot be read, and `OSError` if
+    writing fails.
     """
     reached = _copy_in_kernel(source, destination, start, stop, offset)
     room = memoryview(bytearray(min(_READ_AT_ONCE, stop - reached)))
@@ -37,9 +37,9 @@ def copy_range(source: int, destination: int, start: int, stop: int, offset: int
 
 
 def read_into(source: int, room: memoryview, offset: int) -> None:
-    """Fill `room` with the bytes of descriptor `source` from `offset` on.
+    """Fill `room` with the bytes of descriptor `source`, starting at `offset`.
 
-    Raises `ConflictError` if the source ends before, `StorageError` if it cannot be read.
+    Raises `ConflictError` if the source ends too early, `StorageError` if it cannot be read.
     """
     while room:
         try:
@@ -54,7 +54,7 @@ def read_into(source: int, room: memoryview, offset: int) -> None:
 
 
 def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of `data` at `offset`, however little the system takes at a time."""
+    """Write all of `data` at `offset`, in several calls if the system accepts only a part at a time."""
     rest = memoryview(data).cast("B")
     while rest:
         written = os.pwrite(destination, rest, offset)
@@ -63,15 +63,15 @@ def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
 
 
 def write_over_zeros(destination: int, data: NDArray[np.uint8], offset: int) -> None:
-    """Write all of `data` at `offset` of a range that reads as zeros: nothing, if that is what `data` is."""
+    """Write `data` at `offset` of a range that reads as zeros. If `data` is all zeros, write nothing."""
     if data[:_PROBED].max(initial=0) or data[_PROBED:].max(initial=0):
         write_all(destination, data.data, offset)
 
 
 def start_writeback(descriptor: int, start: int, stop: int) -> None:
-    """Let the system begin to write the bytes from `start` to `stop` to the disk, while others are still computed.
+    """Ask the system to start writing the bytes from `start` to `stop` to the disk, while others are computed.
 
-    Only a hint, if the system has a call for it: the `fsync` that follows reports what went wrong on the way.
+    This is only a hint, and does nothing if the system has no such call. The later `fsync` reports any error.
     """
     if function := _sync_file_range():
         function(descriptor, start, stop - start, _SYNC_FILE_RANGE_WRITE)
@@ -80,7 +80,7 @@ def start_writeback(descriptor: int, start: int, stop: int) -> None:
 def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset: int) -> int:
     """How far the kernel copied: to `stop`, unless it cannot copy between these files, or something failed.
 
-    It does not say which side failed. Reading and writing the rest does, where the fault remains.
+    The kernel does not say whether reading or writing failed. Copying the rest through memory does, if it fails again.
     """
     if not hasattr(os, "copy_file_range"):
         return start

@@ -1,4 +1,4 @@
-"""Two paths swapped in one step, where the system can."""
+"""Swap two paths in one step, if the system can."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-"""Of Linux's renameat2."""
+"""A flag of Linux's renameat2."""
 _RENAME_SWAP = 2
-"""Of macOS's renamex_np."""
+"""A flag of macOS's renamex_np."""
 
 
 def exchange(one: str, other: str) -> None:
-    """Swap two existing paths in one step. Raises `OSError`; ENOSYS where the system has no call for it."""
+    """Swap two existing paths in one step. Raises `OSError`, with ENOSYS if the system has no call for it."""
     libc: Any = ctypes.CDLL(None, use_errno=True)
     first, second = os.fsencode(one), os.fsencode(other)
     if hasattr(libc, "renameat2"):

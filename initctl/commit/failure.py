@@ -1,4 +1,4 @@
-"""What the operating system refused, as an error of this package."""
+"""Errors of the operating system as errors of this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An existing file whose bytes are overwritten where they lie."""
+"""An existing file whose bytes are overwritten in place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from initctl.errors import ConflictError, Problem, shown
 
 
 class PatchedFile:
-    """The file at `path`, to be overwritten through `descriptor` and brought to the disk by `sync`."""
+    """The file at `path`: write to `descriptor`, then call `sync` to flush it to the disk."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -25,9 +25,9 @@ class PatchedFile:
         os.close(self.descriptor)
 
     def sync(self) -> None:
-        """Bring what was overwritten to the disk. Raises `ConflictError` where the path has come to lead elsewhere."""
+        """Flush what was overwritten to the disk. Raises `ConflictError` if `path` is another file by now."""
         with storage_errors(self.path):
             os.fsync(self.descriptor)
             if not os.path.samestat(os.stat(self.path), os.fstat(self.descriptor)):
-                message = f"{shown(self.path)}: another file has taken its place"
+                message = f"{shown(self.path)}: was replaced by another file during the patch"
                 raise ConflictError(Problem("patch.replaced", message))

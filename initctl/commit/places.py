@@ -1,4 +1,4 @@
-"""Where output can go: asked before any work is done for it."""
+"""Where output can go, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def is_open_stream(path: str) -> bool:
 
 
 def check_file_place(path: str) -> None:
-    """Raise `StorageError` if no file can be made at `path`, or what is there is not a regular file."""
+    """Raise `StorageError` if no file can be created at `path`, or if something else than a regular file is there."""
     target = os.path.realpath(path)
     if is_open_stream(path) or (os.path.exists(target) and not os.path.isfile(target)):
-        raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name one"))
+        raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
     check_parent(target, path)
     with StagedFile(target):
-        pass  # it can be made beside its target: only trying proves that
+        pass  # only creating a file beside the target proves that it is possible
 
 
 def check_parent(path: str, output: str) -> None:
-    """Raise `StorageError` if the real `path`, which messages call `output`, is in no directory."""
+    """Raise `StorageError` if the directory of the real `path` does not exist. Messages call the path `output`."""
     parent = os.path.dirname(path)
     if os.path.exists(parent) and not os.path.isdir(parent):
         raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))

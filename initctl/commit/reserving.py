@@ -1,4 +1,4 @@
-"""Room on the disk, taken before anything is computed: shared with the source where that is possible, else reserved."""
+"""Disk space, taken before anything is computed: shared with the source if possible, else reserved."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from initctl.errors import Problem, StorageError, shown
 from initctl.layout.ranges import ByteRange
 
 _FICLONERANGE = 0x4020940D
-"""Linux's request for two files to share blocks: the source, and where it begins, its length, where it goes."""
+"""Linux's ioctl that makes two files share blocks. It takes the source, its offset, the length, and the destination's
+offset.
+"""
 _UNSHARE_RANGE = 0x40
-"""fallocate's mode that gives a file its own copy of blocks it shares."""
+"""The mode of fallocate that gives a file its own copy of shared blocks."""
 _SHARED_FROM = 1 << 20
-"""Bytes from which on sharing is worth asking for."""
+"""Ranges of fewer bytes are not shared: it is not worth a system call."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def share(source: int, destination: int, ranges: Iterable[ByteRange]) -> list[ByteRange]:
-    """Let `destination` share the bytes of `ranges` with `source`, where the file system can; returns the rest of them.
+    """Let `destination` share the bytes of `ranges` with `source`. Returns the ranges that could not be shared.
 
-    Whole blocks can be shared only, so that the edges of a range are left.
+    The file system may not support sharing, and can share only whole blocks. So the edges of a range are left over.
     """
     rest: list[ByteRange] = []
     block = os.fstatvfs(destination).f_bsize
@@ -42,9 +44,9 @@ def share(source: int, destination: int, ranges: Iterable[ByteRange]) -> list[By
 
 
 def reserve(descriptor: int, ranges: Iterable[ByteRange], path: str, *, unshare: bool = False) -> None:
-    """Take room for the bytes of `ranges`, where the file system can; under `unshare` for shared ones too.
+    """Reserve disk space for the bytes of `ranges`, if the file system can. With `unshare`, for shared blocks too.
 
-    Raises `StorageError` that names `path`.
+    Raises a `StorageError` that names `path` if there is not enough space.
     """
     if not (function := _fallocate()):
         return
@@ -56,13 +58,13 @@ def reserve(descriptor: int, ranges: Iterable[ByteRange], path: str, *, unshare:
                 raise _full(descriptor, stop - start, path, code)
             if code == errno.EOPNOTSUPP and mode:
                 mode = 0
-            elif code != errno.EINTR:  # it cannot reserve: then writing tells
+            elif code != errno.EINTR:  # the file system cannot reserve: a write reports a full disk
                 return
 
 
 def _full(descriptor: int, needed: int, path: str, code: int) -> StorageError:
     message = f"{shown(path)}: cannot be written: {os.strerror(code)}: {needed:,} bytes are needed"
-    if code == errno.ENOSPC:  # a quota or a limit says nothing of what is free
+    if code == errno.ENOSPC:  # with a quota or a limit, free space is not what is missing
         free = os.fstatvfs(descriptor)
         message += f", {free.f_bavail * free.f_frsize:,} are free"
     return StorageError(Problem("storage.space", message))

@@ -1,14 +1,14 @@
-"""A file or a directory on its way to its target: invisible until it is complete, gone if it never is.
+"""A new file or directory that becomes visible at its target only when it is complete.
 
 Both are used in the same way:
 
     with StagedFile(target) as staged:
         ...                      # write to staged.descriptor
-        staged.sync(mode)        # on the disk, but not yet seen
+        staged.sync(mode)        # on the disk, but not yet visible
         ...                      # last checks
-        staged.commit()          # seen, whole
+        staged.commit()          # visible and complete
 
-Leaving without a commit removes what was staged. The staged name stands beside the target, so that the last step is a
+Leaving without a commit removes what was staged. The staged file is beside the target, so that the last step is a
 rename within one directory.
 """
 
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NEW_FILE = 0o666
 _COPIED = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
-"""The permissions that a result gets if its source has them."""
+"""The permission bits that are copied from the source."""
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
-"""What a rename of a directory answers where the new name is a file's, or a directory's that is not empty."""
+"""Error codes of renaming a directory to the name of a file, or of a directory that is not empty."""
 
 
 class NewFile:
-    """A file that did not exist, to be written through `descriptor`; messages call it `target`.
+    """A new file, to be written through `descriptor`. Messages call it `target`.
 
-    It is made when it is entered first; entered again, it is written further.
+    The first `with` creates it; a later one opens it again.
     """
 
     def __init__(self, path: str, target: str) -> None:
@@ -62,12 +62,12 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what is to stay was closed by `sync`
+        with suppress(OSError):  # a file that is kept was closed by `sync`, which reports errors
             self._close()
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """The descriptor. If the file is not entered, it is, for as long as that."""
+        """The descriptor. If the file is not open, it is opened for the body of the `with`."""
         with nullcontext() if self.descriptor >= 0 else self:
             yield self.descriptor
 
@@ -85,7 +85,7 @@ class NewFile:
 
 
 class StagedFile(NewFile):
-    """A new file that takes the place of `target`."""
+    """A new file that replaces `target`."""
 
     def __init__(self, target: str) -> None:
         super().__init__(_staged_path(target), target)
@@ -100,9 +100,9 @@ class StagedFile(NewFile):
             os.unlink(self.path)
 
     def commit(self, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None) -> None:
-        """Take the target's place, and call `on_commit` before anything else can happen.
+        """Replace the target, and call `on_commit` before anything else can happen.
 
-        Raises `ConflictError` under `no_clobber` where something is there.
+        With `no_clobber`, raises `ConflictError` if the target exists.
         """
         with undisturbed():
             with storage_errors(self.target):
@@ -114,7 +114,7 @@ class StagedFile(NewFile):
 
 
 class StagedDirectory:
-    """A new directory that becomes `target`, or takes its place."""
+    """A new directory that becomes `target`, or replaces it."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -140,9 +140,9 @@ class StagedDirectory:
         return NewFile(path, target)
 
     def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
-        """Give every file of the directory `source` that has no namesake here a second name here.
+        """Hard-link every file of the directory `source` into this one, unless a file of its name is here.
 
-        Those `without` one are left behind; their names are relative to the directory.
+        Files in `without` are not linked. Their names are relative to `source`.
         """
         with storage_errors(self.target):
             for parent, names in tree(source):
@@ -155,7 +155,7 @@ class StagedDirectory:
                         os.link(os.path.join(parent, name), here, follow_symlinks=False)
 
     def sync(self, mode: int, *, like: str) -> None:
-        """Bring all names to the disk, with the permissions `mode`; subdirectories get those they have in `like`."""
+        """Flush all names to the disk, with the permissions `mode`. Subdirectories get those they have in `like`."""
         with storage_errors(self.target):
             for directory, _ in tree(self.path):
                 below = os.path.relpath(directory, self.path)
@@ -166,10 +166,10 @@ class StagedDirectory:
     def commit(
         self, *, check_before_replacing: Callable[[], None] | None = None, on_commit: Callable[[], None] = lambda: None
     ) -> None:
-        """Become the target, or take its place, in one step. Then call `on_commit`.
+        """Become the target, or replace it, in one step. Then call `on_commit`.
 
-        What is there by then is replaced, and removed, once `check_before_replacing` was called and did not refuse.
-        Without it, what is there stays: `ConflictError`.
+        If the target exists by then, `check_before_replacing` is called first; it raises an error to prevent the
+        replacement. The old directory is removed. Without that function, an existing target is a `ConflictError`.
         """
         with undisturbed():
             while not self._took_place(check_before_replacing):
@@ -177,7 +177,7 @@ class StagedDirectory:
             _committed(self.target, on_commit)
 
     def _took_place(self, check_before_replacing: Callable[[], None] | None) -> bool:
-        """Whether it is at the target now. If not, what was there was removed meanwhile."""
+        """Whether it is at the target now. If not, another process removed the target meanwhile: try again."""
         with storage_errors(self.target):
             if _renamed_to(self.path, self.target):
                 return True
@@ -201,7 +201,7 @@ class StagedDirectory:
 
 @contextmanager
 def _removed_on_a_signal(staged: StagedFile | StagedDirectory) -> Iterator[None]:
-    """Remove what is being made where a signal ends it: Python hears of that when the system has made it."""
+    """Remove what the body creates if a signal interrupts it: Python raises only after the file exists."""
     try:
         yield
     except Exception:
@@ -212,8 +212,8 @@ def _removed_on_a_signal(staged: StagedFile | StagedDirectory) -> Iterator[None]
 
 
 def write_file(path: str, parts: Iterable[bytes]) -> None:
-    """Write `parts`, in order, to the file `path`: it appears in one step, with the permissions that a new file gets or
-    the old one has.
+    """Write `parts`, in order, to the file `path`, in one step. It keeps the permissions of the old file, if there is
+    one.
     """
     target = os.path.realpath(path)
     with storage_errors(path):
@@ -235,16 +235,16 @@ def _umask() -> int:
 
 
 def _give_permissions(path: str, mode: int) -> None:
-    """Let owner, group and others read, write and execute `path` as `mode` says; nothing else of `mode` is taken over.
+    """Give `path` the read, write and execute permissions of `mode`, and nothing else.
 
-    Set-user-ID, set-group-ID and sticky bits are never copied. The result belongs to whoever runs initctl, so somebody
-    else's set-user-ID program would run as them. Every permission of a result is set here.
+    Set-user-ID, set-group-ID and sticky bits are never copied: the result belongs to the user who runs initctl, and
+    somebody else's set-user-ID program would run with that user's rights. All permissions of results are set here.
     """
     os.chmod(path, mode & _COPIED)
 
 
 def sync_directory(path: str) -> None:
-    """Bring the names in the directory `path` to the disk."""
+    """Flush the names in the directory `path` to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -253,7 +253,7 @@ def sync_directory(path: str) -> None:
 
 
 def _committed(target: str, on_commit: Callable[[], None]) -> None:
-    """Tell that `target` is in place, and bring its name to the disk whatever comes of telling."""
+    """Call `on_commit`, then flush the name `target` to the disk, even if the call raises an error."""
     try:
         on_commit()
     finally:
@@ -269,7 +269,7 @@ def _sync_committed(directory: str) -> None:
 
 
 def _link_as(path: str, target: str) -> None:
-    """Give the file `path` the name `target` unless that is taken, in one step."""
+    """Give the file `path` the name `target` in one step, unless that name is taken."""
     try:
         os.link(path, target)
     except FileExistsError:
@@ -277,7 +277,7 @@ def _link_as(path: str, target: str) -> None:
 
 
 def _renamed_to(path: str, target: str) -> bool:
-    """Give the directory `path` the name `target`, in one step; False if a file or a directory with entries has it."""
+    """Rename the directory `path` to `target` in one step. False if a file or a non-empty directory is there."""
     try:
         os.rename(path, target)
     except OSError as error:
@@ -288,7 +288,7 @@ def _renamed_to(path: str, target: str) -> bool:
 
 
 def _remove(path: str) -> None:
-    """Remove the directory `path`, as far as that is possible, with subdirectories that nobody may write into."""
+    """Remove the directory `path` as far as possible, read-only subdirectories included."""
     with suppress(OSError):
         for directory, _ in tree(path):
             os.chmod(directory, stat.S_IRWXU)
@@ -300,7 +300,7 @@ def _taken(target: str) -> ConflictError:
 
 
 def _staged_path(target: str) -> str:
-    """A name beside `target` that says who made it: boot, process, and a random part."""
+    """A name beside `target` that identifies its process: boot, process ID, and a random part."""
     name = f".initctl-{_boot()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
     return os.path.join(os.path.dirname(target), name)
 

@@ -1,4 +1,4 @@
-"""What lies below a directory."""
+"""Everything below a directory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NoReturn
 
 
 def tree(top: str) -> Iterator[tuple[str, list[str]]]:
-    """Each directory, from the deepest to `top` itself, with the names in it that are not directories'.
+    """Each directory, from the deepest to `top` itself, with the names of the other files in it.
 
-    Links are not followed: one to a directory is a name. Raises `OSError` where a directory cannot be read, since what
-    is overlooked would be lost.
+    Links are not followed: a link to a directory counts as a file. Raises `OSError` if a directory cannot be read: a
+    file that is overlooked would be lost.
     """
     for parent, directories, files in os.walk(top, topdown=False, onerror=_raise):
         yield parent, files + [name for name in directories if os.path.islink(os.path.join(parent, name))]

@@ -1,4 +1,4 @@
-"""Steps that a signal must not cut in two."""
+"""Steps that a signal must not interrupt."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let signals that ask the process to end wait for the body; where it succeeds they come too late, and are dropped.
+    """Hold back signals that ask the process to end until the body is done. If it succeeds, they are dropped.
 
-    Python handles signals in its main thread; in any other nothing needs to wait.
+    Python handles signals in its main thread only, so other threads need no protection.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,14 +1,14 @@
-"""Plan → bytes in place: kept bytes copied, ruled bytes computed, in tasks, by several threads; then one commit.
+"""Carry out a plan: copy what is kept, compute what rules fill, in tasks by several threads; then commit in one step.
 
 execute.py        chooses how the result is written, and starts the workers
-output_format.py  in which format a result is written, by the ending of its path
-destination.py    the real path and the permissions of a result; refuses to replace what must stay
+output_format.py  the format of a result, by the ending of its path
+destination.py    the real path and the permissions of a result; what must not be replaced
 stale_files.py    which other files of a directory are copied too
 content.py        what the files of a result are made of
 rewriting.py      the input's own files, written anew or patched
-converting.py     another format, or other shards: new files
-writer.py         what writes any of these
-tasks.py          a file's content as tasks that can be run in any order
+converting.py     new files in another format, or in other shards
+writer.py         writes any of these
+tasks.py          a file's content as tasks that can run in any order
 """
 
 from initctl.execution.execute import execute

@@ -1,4 +1,4 @@
-"""What the files of a result are made of: bytes of the input, blocks that rules fill, and what goes around tensors."""
+"""What the files of a result consist of: bytes of the input, blocks that rules fill, headers and records."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 class Content(NamedTuple):
     """One new file: its `layout` and permissions `mode`.
 
-    `targets` are computed; `kept` ranges of `source` are copied to the same offsets; `moved` are parts of tensors, with
-    the offset at which the tensor begins. The `checked` checksums of input files are verified before the
-    result is committed.
+    `targets` are computed. `kept` ranges of `source` are copied to the same offsets. `moved` are parts of tensors, each
+    with the offset at which its tensor begins. The `checked` checksums of input files are verified before the commit.
     """
 
     layout: Layout
@@ -34,9 +33,9 @@ class Content(NamedTuple):
 
     @classmethod
     def rewritten(cls, filled: FilledFile, to_renew: Sequence[Checksum] = ()) -> Content:
-        """A file of the input, filled; then checksums `to_renew` are renewed.
+        """A file of the input with its targets filled; then the checksums `to_renew` are computed again.
 
-        Those of what is filled as a whole are not verified: the input may be damaged there.
+        Checksums of ranges that are overwritten as a whole are not verified: the input may be damaged there.
         """
         file, checked = filled.file, [(filled.file, checksum) for checksum in filled.to_verify if checksum.value]
         layout = Layout((), {}, file.size, to_renew)
@@ -44,8 +43,8 @@ class Content(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tasks. What is between elements of a strided target is copied, and written once more: it counts
-        twice.
+        """Bytes of all tasks. Bytes between the elements of a strided target count twice: they are copied, and written
+        back with the elements.
         """
         moved = sum(part.nbytes for part, _ in self.moved)
         checked = sum(checksum.stop - checksum.start for _, checksum in self.checked)
@@ -53,12 +52,12 @@ class Content(NamedTuple):
 
     @property
     def files(self) -> set[str]:
-        """The files of the input that it is copied from, by name."""
+        """The names of the input's files that it copies from."""
         own = {self.source.name} if self.source else set()
         return own.union(*(part.tensor.files for part, _ in self.moved))
 
     def copying(self, sources: Mapping[str, int], destination: int) -> Iterator[Task]:
-        """Tasks that copy what is kept and what is moved, from descriptors of `sources` by name to `destination`."""
+        """Tasks that copy the kept and the moved bytes to `destination`; `sources` are descriptors by name."""
         if self.source:
             yield from copy_tasks(sources[self.source.name], self.kept, destination)
         for part, begin in self.moved:
@@ -69,7 +68,7 @@ class Content(NamedTuple):
 class Draft(NamedTuple):
     """A result before it is written: the `contents` of its files, by name.
 
-    They are made of `sources`, files of the input, which must not change meanwhile.
+    `sources` are the files of the input that it reads. They must not change meanwhile.
     """
 
     contents: Mapping[str, Content]

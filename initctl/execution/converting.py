@@ -25,10 +25,10 @@ _LARGEST_FILE = 2**63
 
 
 def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[str]) -> Draft:
-    """The checkpoint's tensors, each tied tensor once, each in one piece in row-major order: in one file called `name`;
-    or in shards, and with them the input's other files but those `dropped`.
+    """The checkpoint's tensors in one file called `name`; or in shards, with the input's other files but those
+    `dropped`. Tied tensors are written once. Each tensor is in one piece in row-major order.
 
-    Raises `FitError` if the format cannot hold them.
+    Raises `FitError` if the format cannot hold a tensor.
     """
     checkpoint, form = plan.checkpoint, conversion.format
     tensors = _written(checkpoint, form)
@@ -49,26 +49,25 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
 
 
 def _draft(checkpoint: Checkpoint, contents: dict[str, Content], others: Sequence[CheckpointFile] = ()) -> Draft:
-    """A draft that is not written if anything of the checkpoint is damaged, as far as its files tell."""
+    """A draft that is not committed if a checksum of the checkpoint's files is wrong."""
     first = next(iter(contents))
     checked = [(file, checksum) for file in checkpoint.files for checksum in file.checksums if checksum.value]
     return Draft(contents | {first: contents[first]._replace(checked=checked)}, (*checkpoint.files, *others))
 
 
 def _naming(checkpoint: Checkpoint) -> shards.Naming:
-    """What the new files are called: as the index or the one file that the checkpoint was read by."""
-    if checkpoint.format in (DISTRIBUTED, SLICES):  # their files are called by ranks
+    """The names of the new files: they follow the index, or the one file, that the checkpoint was read from."""
+    if checkpoint.format in (DISTRIBUTED, SLICES):  # their files are named after ranks
         return shards.Naming()
     return shards.Naming.after(os.path.basename(checkpoint.described_by or checkpoint.files[0].name))
 
 
 def _written(checkpoint: Checkpoint, format_: Format) -> list[TensorSpec]:
-    """What is to be written, in the checkpoint's order.
+    """The tensors to write, in the checkpoint's order. Raises `FitError` if the format cannot hold one.
 
-    Of tied tensors it is the first; or one that is called `format`, which safetensors cannot note as an alias.
-
-    Whoever reads a part of a model looks for the name that it has there, and state dicts list a model's inner parts
-    before its heads. Raises `FitError` if the format cannot hold it.
+    Of tied tensors, the first is written: a reader of only a part of the model looks for the name in that part, and
+    state dicts list a model's inner parts before its heads. But if one is called `format`, it is written: safetensors
+    cannot note that name as an alias.
     """
     problems = []
     for tensor in checkpoint.tensors:
@@ -86,21 +85,21 @@ def _written(checkpoint: Checkpoint, format_: Format) -> list[TensorSpec]:
 
 
 def _nothing(checkpoint: Checkpoint) -> Iterator[Problem]:
-    """What is wrong if a conversion would write no element."""
+    """The problem if a conversion would write no elements."""
     place, tensors = shown(checkpoint.path), checkpoint.tensors
     if not tensors:
-        yield Problem("convert.empty", f"{place}: holds no tensors to convert")
+        yield Problem("convert.empty", f"{place}: has no tensors to convert")
     elif not any(tensor.numel for tensor in tensors):
         fault = f"{place}: there is nothing to convert: {without_elements(tensors)}"
         yield Problem("convert.empty", fault, where_they_are(checkpoint))
 
 
 def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpec]) -> Content:
-    """A file called `name` with some of the checkpoint's tensors: those that stay are moved, the others computed."""
+    """A file called `name` with some of the checkpoint's tensors: kept ones are copied, the others computed."""
     layout = format_.layout(name, tensors, plan.checkpoint)
     if layout.size >= _LARGEST_FILE:
         place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)
-        raise FitError(Problem("convert.unfit", f"tensor {place}: takes more bytes than a file can hold"))
+        raise FitError(Problem("convert.unfit", f"tensor {place}: is too large for one file"))
     offsets = layout.offsets
     places = {tensor.value_name: offsets[tensor.name] for tensor in tensors}
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
@@ -110,7 +109,7 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
 
 
 def _target(action: Action, offset: int) -> TargetBlock:
-    """What `action` fills of its tensor if that begins at `offset`."""
+    """The block that `action` fills, in a tensor that begins at `offset`."""
     tensor = action.tensor
     moved = TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset)
     (block,) = TensorPart(moved, action.rows).blocks

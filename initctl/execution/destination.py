@@ -1,4 +1,4 @@
-"""The real path and the permissions of a result; refuses to replace what must stay."""
+"""The real path and the permissions of a result; what must not be replaced."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ _ELSEWHERE = "write to another file with -o"
 
 
 class Destination(NamedTuple):
-    """Where the output goes: the real path of a file or directory, and the permissions that it gets."""
+    """The real path of the output, a file or a directory, and its permissions."""
 
     path: str
     mode: int
 
 
 def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, overwrite: bool | None) -> Destination:
-    """Where `output` is, for a result of `checkpoint` that is a file or a directory.
+    """The destination of a result of `checkpoint` at `output`.
 
-    A symbolic link is followed, so that it still points to the result. Raises `UsageError` if it is the input,
-    `StorageError` if its directory is missing, and `ConflictError` if something is there that must stay: a file that is
-    not a checkpoint stays unless `overwrite` is true, and everything if it is false.
+    A symbolic link is followed, so that it still points to the result. Raises `UsageError` if `output` is the input,
+    `StorageError` if its directory is missing, and `ConflictError` if it must not be replaced: a file that is not a
+    checkpoint unless `overwrite` is true, and any file or directory if `overwrite` is false.
     """
     path = os.path.realpath(output)
     if is_open_stream(output):
-        raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name one"))
+        raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name a regular file"))
     check_parent(path, output)
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
-        raise UsageError(Problem("output.inside", f"{shown(output)}: is inside the input", "name a place outside"))
+        message = f"{shown(output)}: is inside the input directory"
+        raise UsageError(Problem("output.inside", message, "name a path outside of it"))
     if not os.path.lexists(path):
         return Destination(path, _mode(checkpoint, is_directory=is_directory))
     _check_is_other(checkpoint, path, output)
@@ -61,7 +62,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
-    """The input's permissions, or the equivalent if one is a file and the other a directory."""
+    """The input's permissions, or the equivalent if one is a file and the other is a directory."""
     if checkpoint.is_directory == is_directory:
         return os.stat(checkpoint.target).st_mode
     mode = checkpoint.files[0].mode & _READ_AND_WRITE
@@ -69,12 +70,12 @@ def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
 
 
 def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, patch: bool) -> None:
-    """Refuse to replace or `patch` `files` of `checkpoint` if they have other names too. Raises `ConflictError`.
+    """Raise `ConflictError` if `files` of `checkpoint`, to be replaced or patched, have other hard links.
 
-    A distributed checkpoint is never replaced: `UsageError`.
+    Raises `UsageError` for a distributed checkpoint.
     """
     if checkpoint.is_distributed:
-        message = f"{shown(checkpoint.path)}: a distributed checkpoint is not replaced in place"
+        message = f"{shown(checkpoint.path)}: a distributed checkpoint cannot be replaced in place"
         raise UsageError(Problem("output.distributed", message, "write to a new directory with -o"))
     for file in files:
         path = real_path(checkpoint, file)
@@ -86,67 +87,68 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
 
 
 def check_not_linked(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:
-    """Refuse to overwrite `files` of `checkpoint` through symbolic links. Raises `ConflictError`."""
+    """Raise `ConflictError` if `files` of `checkpoint` would be overwritten through symbolic links."""
     for file in files:
         path = os.path.join(checkpoint.directory, file.name)
         if os.path.islink(path):
-            message = f"{shown(path)}: is a symbolic link; its target would be overwritten"
-            raise ConflictError(Problem("output.link", message, f"name {shown(os.path.realpath(path))}"))
+            message = f"{shown(path)}: is a symbolic link, and its target would be overwritten"
+            raise ConflictError(Problem("output.link", message, f"name {shown(os.path.realpath(path))} instead"))
 
 
 def real_path(checkpoint: Checkpoint, file: CheckpointFile) -> str:
-    """The real path of `file`, if its name in the directory of `checkpoint` is a link."""
+    """The real path of `file`, whose name in the directory of `checkpoint` may be a link."""
     return os.path.realpath(os.path.join(checkpoint.directory, file.name))
 
 
 def check_not_here(path: str) -> None:
-    """Refuse to replace the working directory: a shell would stay in the deleted one."""
+    """Raise `ConflictError` for the working directory: a shell would stay in the deleted one."""
     here = os.path.realpath(os.getcwd())
     if os.path.commonpath([here, path]) == path:
-        message = f"{shown(path)}: is the working directory, or holds it, and would be replaced by a new directory"
-        raise ConflictError(Problem("output.working_directory", message, "run from elsewhere"))
+        message = f"{shown(path)}: is or contains the working directory, and would be replaced by a new directory"
+        raise ConflictError(Problem("output.working_directory", message, "run initctl from another directory"))
 
 
 def check_not_cached(path: str) -> None:
-    """Refuse a file of Hugging Face's cache, whose name is the hash of its content."""
+    """Raise `ConflictError` for a file of Hugging Face's cache, whose name is the hash of its content."""
     if in_hub_cache(path):
-        message = f"{shown(path)}: is in the Hugging Face cache, where each file is named by the hash of its content"
+        message = f"{shown(path)}: is in the Hugging Face cache, whose files must not change: their names are hashes"
         raise ConflictError(Problem("output.cached", message, _ELSEWHERE))
 
 
 def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:
     sources = [checkpoint.target, *(os.path.join(checkpoint.directory, file.name) for file in checkpoint.files)]
     if any(os.path.samefile(path, source) for source in sources):
-        hint = "name another" if checkpoint.is_distributed else "use --in-place to replace it"
+        hint = "name another directory" if checkpoint.is_distributed else "use --in-place to replace it"
         raise UsageError(Problem("output.is_input", f"{shown(output)}: is the input", hint))
 
 
 def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
     mode = os.stat(path).st_mode
     if is_directory and not stat.S_ISDIR(mode):
-        message = f"{shown(output)}: is a file, and the result is a directory"
+        message = f"{shown(output)}: is a file, but the result is a directory"
         raise UsageError(Problem("output.kind", message, "name a directory"))
     if not is_directory and not stat.S_ISREG(mode):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file"))
 
 
 def check_replaced(path: str, output: str, names: Iterable[str]) -> None:
-    """Refuse to put a directory of `names` in the place of what is at `path`, which messages call `output`.
+    """Check that a directory of `names` may replace `path`, which messages call `output`.
 
-    Raises `ConflictError` if that holds other files, since it is replaced whole, and `UsageError` if a file is there.
+    Raises `ConflictError` if the directory there contains other files, which would be removed, and `UsageError` if a
+    file is there.
     """
     _check_kind(path, output, is_directory=True)
     check_not_here(path)
     belonging = set(map(os.path.normpath, names))
     if strangers := sorted(_names_below(path) - belonging):
         named = listed([shown(name) for name in strangers])
-        message = f"{shown(path)}: holds files that are not part of the result: {named}"
-        hint = "name a new directory, or remove them; --force only replaces files"
+        message = f"{shown(path)}: contains files that are not part of the result: {named}"
+        hint = "name a new directory, or remove them; --force replaces files only"
         raise ConflictError(Problem("output.strangers", message, hint))
 
 
 def _check_is_checkpoint(path: str, output: str) -> None:
-    """Refuse to replace a file that is something else. Raises `ConflictError`."""
+    """Raise `ConflictError` if the file at `path` is not a checkpoint."""
     try:
         check_is_checkpoint(path)
     except InputError as error:
@@ -155,7 +157,7 @@ def _check_is_checkpoint(path: str, output: str) -> None:
 
 
 def _fault(path: str, error: InputError) -> str:
-    """What is said of a file that is not read as a checkpoint, by the `error` that reading it gives."""
+    """What to say of a file that cannot be read as a checkpoint, from the `error` that reading it raised."""
     (problem,) = error.problems
     fault = problem.message.removeprefix(f"{shown(path)}: ")
     if problem.code == "file.format":
@@ -166,7 +168,7 @@ def _fault(path: str, error: InputError) -> str:
 
 
 def check_not_source(plan: Plan, output: str) -> None:
-    """Refuse to replace another checkpoint that `plan` fills tensors from. Raises `UsageError`."""
+    """Raise `UsageError` if `output` is another checkpoint that `plan` copies tensors from."""
     places = [place.checkpoint for action in plan.actions for place in action.sources.values()]
     sources = {id(source): source for source in places if source is not plan.checkpoint}.values()
     paths = [os.path.join(source.directory, file.name) for source in sources for file in source.files]
@@ -177,8 +179,8 @@ def check_not_source(plan: Plan, output: str) -> None:
 
 
 def _names_below(path: str) -> set[str]:
-    """The names of all files below the directory at `path`, whole: another process may exchange it meanwhile."""
+    """The names of all files below the directory at `path`. Starts over if another process replaces it meanwhile."""
     for _ in range(_ATTEMPTS):
         with suppress(FileNotFoundError):
             return {os.path.relpath(os.path.join(parent, name), path) for parent, names in tree(path) for name in names}
-    raise StorageError(Problem("output.unsteady", f"{shown(path)}: changes while it is read", "run again"))
+    raise StorageError(Problem("output.unsteady", f"{shown(path)}: keeps changing while it is listed", "run again"))

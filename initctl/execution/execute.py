@@ -1,4 +1,4 @@
-"""Plan → bytes: chooses how the result is written, and starts the workers."""
+"""Carry out a plan: choose how the result is written, and start the workers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """What was written: the path, and the files, by their names in the result.
+    """What was written: the path, and the names of the files in the result.
 
-    `files` is empty if nothing was to be changed in place. `engines` are the names of those that computed, by device.
+    `files` is empty if nothing had to change in place. `engines` are the names of the engines that computed, by device.
     """
 
     path: str
@@ -54,15 +54,16 @@ def execute(
     dropped: Sequence[str] = (),
     on_event: Callable[[Event], None] | None = None,
 ) -> Written:
-    """Carry out `plan` and write the checkpoint to `output`, or, without one, in place.
+    """Carry out `plan` and write the checkpoint to `output`; in place if `output` is None.
 
     By default a file at `output` is replaced only if it is a checkpoint; `overwrite=True` replaces any file, False
-    none. `conversion` is what the output becomes if that is another kind than the input. Files of a directory that are
-    `dropped` do not go along. Memory does not grow with the checkpoint, except that one whole tensor is held for
-    initializers that need it. After an exception the old content is unchanged and nothing is left behind, with two
-    exceptions: after `UncertainError`, and after anything that `on_event` raises on `Committed`, the result is in
-    place. In place, `patch` overwrites only the ruled bytes: then `UncertainError` also says that some of them hold new
-    values and some do not.
+    none. `conversion` is the output's kind if it differs from the input's. Files of a directory that are `dropped` are
+    not copied. Memory does not grow with the checkpoint, except that one whole tensor is held for initializers that
+    need it.
+
+    After an exception, the old content is unchanged and nothing is left behind. There are two exceptions: after
+    `UncertainError`, and after anything that `on_event` raises on `Committed`, the result is in place. `patch`
+    overwrites only the bytes that rules fill: then `UncertainError` can also mean that only some of them are new.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     if output is not None:
@@ -77,14 +78,12 @@ def execute(
 
 
 class _CallersError(Exception):
-    """Holds an `OSError` that the caller's own function raised: it says nothing about the storage."""
+    """Wraps an `OSError` that the caller's own function raised, so that it is not taken for an error of the storage."""
 
 
 @contextmanager
 def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callable[[Event], None] | None]:
-    """Yield a function that calls `on_event`. If that raises an `OSError`, the caller gets it unchanged: it does not
-    come from the storage.
-    """
+    """Yield a function that calls `on_event`. If that raises an `OSError`, the caller gets it unchanged."""
 
     def guarded(event: Event) -> None:
         try:
@@ -102,7 +101,7 @@ def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callab
 def _to_new_path(
     writer: Writer, output: str, conversion: Conversion | None, dropped: Sequence[str], *, overwrite: bool | None
 ) -> Written:
-    """Write to `output`: as `conversion` says; else a new directory if the checkpoint is one or `output` names one."""
+    """Write to `output` as `conversion` says; or else a directory if the checkpoint is one or `output` names one."""
     checkpoint = writer.checkpoint
     kept_as_directory = checkpoint.is_directory or names_directory(output)
     is_directory = conversion.is_directory if conversion else kept_as_directory
@@ -144,7 +143,7 @@ def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written
 
 
 def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> None:
-    """A directory that shares all files that stay takes the old one's place: shards change, or files are dropped."""
+    """Replace the directory in one step, because several shards change or files are dropped. Other files are linked."""
     checkpoint = writer.checkpoint
     check_not_here(checkpoint.target)
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}

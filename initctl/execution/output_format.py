@@ -1,4 +1,4 @@
-"""In which format a result is written, by the ending of its path: the input's own, or another one."""
+"""The format of a result, by the ending of its path: the input's own, or another one."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ FOREIGN: dict[str, str] = {
     ".csv": "CSV",
     ".parquet": "Parquet",
 }
-"""Endings of formats that other programs read and initctl does not write."""
+"""Endings of formats that initctl does not write, because other programs read them."""
 
 TEXTS = (
     ".txt", ".md", ".rst", ".log", ".html", ".pdf", ".ini", ".cfg", ".py", ".ipynb", ".sh", ".c", ".cpp", ".h", ".rs",
 )  # fmt: skip
-"""Endings of files that hold no weights. No directory is called so."""
+"""Endings of files without weights. No directory has such a name."""
 
 _NAME_ANOTHER = "name a .safetensors file, a .pt file, or a directory"
 
 
 class Conversion(NamedTuple):
-    """To a `format`: to one file, or to a directory of shards with at most `largest` bytes of tensors."""
+    """A conversion to `format`: one file, or a directory of shards with at most `largest` bytes of tensors each."""
 
     format: Format
     largest: int | None = None
@@ -86,18 +86,18 @@ class Conversion(NamedTuple):
 
 
 class FormatChoice(NamedTuple):
-    """What a checkpoint is converted to, if it is, and warnings about the name of the result."""
+    """What a checkpoint is converted to, or None, and warnings about the name of the result."""
 
     conversion: Conversion | None = None
     warnings: tuple[Problem, ...] = ()
 
 
 def decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: str | None) -> FormatChoice:
-    """What `checkpoint` is converted to, if anything, when written to `output` or in place.
+    """What `checkpoint` is converted to, or None, when it is written to `output` or in place.
 
-    The ending of `output` decides which format a file has. A file of torch.save becomes a directory if `output` is one,
-    or ends like one; any checkpoint does if shards have a `max_shard_size`. One file of safetensors is put into a
-    directory as it is. Raises `UsageError` if initctl cannot write it.
+    The ending of `output` decides the format of a file. A file of torch.save becomes a directory if `output` is one or
+    ends like one; any checkpoint does if `max_shard_size` is given. One file of safetensors is put into a directory
+    unchanged. Raises `UsageError` if initctl cannot write the format.
     """
     found = _decide_format(output, checkpoint, max_shard_size)
     if checkpoint.read_only and not found.conversion:
@@ -122,7 +122,7 @@ def _decide_format(output: str | None, checkpoint: Checkpoint, max_shard_size: s
         return FormatChoice(None if is_kept else _to_shards())
     if checkpoint.is_directory and found not in (*WRITABLE, *FOREIGN):
         if ending(output) in TEXTS:
-            message = f"{shown(output)}: names a file, and the result is a directory"
+            message = f"{shown(output)}: names a file, but the result is a directory"
             raise UsageError(Problem("output.ending", message, _NAME_ANOTHER))
         return FormatChoice()
     return _file_at(output, checkpoint)
@@ -140,7 +140,7 @@ def _file_at(output: str, checkpoint: Checkpoint) -> FormatChoice:
     if wanted := WRITABLE.get(found):
         return FormatChoice(Conversion(wanted) if checkpoint.is_directory or wanted is not own else None)
     if not checkpoint.is_directory and found == ending(checkpoint.target):
-        return FormatChoice()  # same ending as the input: keep its format
+        return FormatChoice()  # the input's ending keeps the input's format
     if found in FOREIGN:
         hint = "name the directory of the shards" if found == ".json" and "index" in output else _NAME_ANOTHER
         message = f"{shown(output)}: initctl does not write {FOREIGN[found]} files"
@@ -151,12 +151,12 @@ def _file_at(output: str, checkpoint: Checkpoint) -> FormatChoice:
 
 
 def names_directory(output: str) -> bool:
-    """Whether `output` is a directory, or is to be one."""
+    """Whether `output` is a directory, or ends like one."""
     return os.path.isdir(output) or output.endswith(("/", os.sep))
 
 
 def ending(path: str, known: Collection[str] = ()) -> str:
-    """The longest of the `known` endings that `path` has, in whatever case; else what follows its last dot."""
+    """The longest of the `known` endings that `path` has, ignoring case; or else its extension."""
     name = os.path.basename(path).lower()
     found = max((end for end in known if name.endswith(end)), key=len, default="")
     return found or os.path.splitext(name)[1]

@@ -1,4 +1,4 @@
-"""The checkpoint with some tensors filled, in its own format: its files written anew, or patched."""
+"""The checkpoint with some tensors filled, in its own format: files are written anew, or patched."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def rewritten(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:
-    """`files` under the names that they get, filled."""
+    """The draft of `files`, by their new names, with their targets filled."""
     return Draft({name: _content(writer, file) for name, file in files.items()}, tuple(files.values()))
 
 
 def _content(writer: Writer, file: CheckpointFile) -> Content:
-    """One of the checkpoint's files, filled. Checksums are renewed; zeros in place of one stay zero."""
+    """One of the checkpoint's files, filled. Checksums are computed again. A checksum of 0 means none, and stays 0."""
     filled = FilledFile.of(file, writer.targets.get(file.name, ()))
     to_renew = filled.to_renew
     if not all(checksum.value for checksum in to_renew):
@@ -37,20 +37,20 @@ def _content(writer: Writer, file: CheckpointFile) -> Content:
 
 
 def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
-    """Patch the files that are `touched`: overwrite what is filled of them.
+    """Patch the `touched` files: overwrite the bytes that rules fill.
 
-    Does not verify checksums: an interrupted patch leaves some unfinished. Raises `UsageError` if new values
-    depend on old ones: the same command could not complete it.
+    Checksums are not verified, because an interrupted patch leaves some unfinished. Raises `UsageError` if new values
+    depend on old ones: running the command again could not complete an interrupted patch.
     """
     checkpoint = writer.checkpoint
     if writer.olds:
         names = listed([shown(part.tensor.name) for part in writer.olds])
-        message = f"patch: {names}: computed from old values, which a patch overwrites"
-        raise UsageError(Problem("output.patch", message, "leave --patch out"))
+        message = f"patch: new values depend on old ones, which a patch overwrites: {names}"
+        raise UsageError(Problem("output.patch", message, "leave out --patch"))
     check_in_place(checkpoint, touched, patch=True)
     check_not_linked(checkpoint, touched)
     writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
-    _ = writer.computer  # fail now if no engine can be loaded, before anything is overwritten
+    _ = writer.computer  # if no engine can be loaded, fail before anything is overwritten
     overwriting = False
     try:
         for file in touched:
@@ -69,11 +69,11 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
 
 
 def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable[[], None]) -> None:
-    """Fill a file in place so that it can be read, and completed by the same steps, wherever they stop.
+    """Fill a file in place. If it is interrupted, the file can be read, and the same steps complete it.
 
-    A checksum is in several places: in a zip archive first in the directory, and last beside the record. Before its
-    range is overwritten, `lift` takes it from all but the last; `renew` puts the new one there; `settle` copies it to
-    the others. `sync` brings each step to the disk before the next.
+    A checksum is in several places. In a zip archive, the first is in the directory and the last is beside the record.
+    Before its range is overwritten, `lift` removes the checksum from all places but the last. `renew` writes the new
+    one to the last place, and `settle` copies it to the others. `sync` flushes each step to the disk before the next.
     """
     checksums = content.layout.checksums
     if checksums:
@@ -90,6 +90,6 @@ def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable
 
 def _unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
     why = str(reason) or type(reason).__name__
-    message = f"{shown(checkpoint.path)}: holds new values in a part of its tensors and old ones in the rest: {why}"
+    message = f"{shown(checkpoint.path)}: the patch is incomplete, some values are new and some are old: {why}"
     hint = "fix the cause, then run the same command to complete it"
     return UncertainError(Problem("patch.unfinished", message, hint))

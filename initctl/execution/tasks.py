@@ -1,5 +1,5 @@
-"""A file's content as tasks: kept ranges, and elements of tensors to fill or to move. All may run in any order, except
-that strided blocks come after the kept ranges that are between their elements.
+"""A file's content as tasks: ranges to copy, and elements of tensors to fill or to move. They can run in any order,
+except that a strided block comes after the kept ranges between its elements.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 COPIED_AT_ONCE = 16 << 20
 """Bytes of a kept range that make one task."""
 FILLED_AT_ONCE = 4 << 20
-"""Bytes of tensors that make one task, computed and written in as many parts as its engine likes."""
+"""Bytes of tensors that make one task. Its engine decides in how many parts they are computed and written."""
 TILE = 4 << 20
-"""Bytes of a tile of a block whose elements are in another order than the tensor's, or with gaps: runs of a thousand
-elements or so either way.
+"""Bytes of a tile of a block whose elements have gaps, or another order than the tensor's. Runs are of about a thousand
+elements in both orders.
 """
 _WRITTEN_BACK = 1 << 20
-"""Bytes from which on a task sends to the disk what it has written."""
+"""A task that wrote at least as many bytes starts sending them to the disk."""
 
 
 def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift: int = 0) -> Iterator[Task]:
-    """Tasks that copy `ranges` of the descriptor `source` to `destination`, `shift` bytes further on."""
+    """Tasks that copy `ranges` of the descriptor `source` to `destination`; `shift` is added to their offsets."""
     for start, stop in ranges:
         for first in range(start, stop, COPIED_AT_ONCE):
             last, offset = min(first + COPIED_AT_ONCE, stop), first + shift
@@ -45,9 +45,9 @@ def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift
 def fill_tasks(
     targets: Iterable[TargetBlock], computer: Computer, destination: int, sums: Sums | None = None
 ) -> Iterator[Task]:
-    """Tasks that fill row-major blocks by offset, small ones together, large ones cut.
+    """Tasks that fill row-major blocks, in order of their offsets. Small blocks are put together, large ones are cut.
 
-    A new file, which reads as zeros where nothing is written, comes with `sums`, to which they are added.
+    `sums` are given for a new file, whose unwritten bytes are zeros. The tasks add what they write to `sums`.
     """
     ordered = sorted(targets, key=lambda target: target.block.offset)
     for group in packed(computer.runs(ordered), FILLED_AT_ONCE):
@@ -56,7 +56,7 @@ def fill_tasks(
 
 
 def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
-    """Tasks that fill blocks whose elements are in any order. No other writer may be at work in the file."""
+    """Tasks that fill blocks whose elements are in any order. Nothing else may write to the file meanwhile."""
     alone = Lock()
     for target in targets:
         for block in tiles(target.block, target.width, TILE):
@@ -65,8 +65,8 @@ def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destinatio
 
 
 def gather_tasks(tensor: TensorSpec, block: Block, source: int, destination: int, begin: int) -> Iterator[Task]:
-    """Tasks that bring a block of `tensor`, read from `source`, to where the tensor begins at byte `begin`."""
-    if tensor.dtype.bits % 8:  # as safetensors has them: in one piece
+    """Tasks that copy a block of `tensor` from `source` to `destination`, where the tensor begins at byte `begin`."""
+    if tensor.dtype.bits % 8:  # only safetensors has such dtypes, and stores each tensor in one piece
         whole = ByteRange(block.offset, block.offset + tensor.nbytes)
         yield from copy_tasks(source, [whole], destination, begin - block.offset)
         return
@@ -99,7 +99,9 @@ def _fill(group: Sequence[ElementRun], computer: Computer, destination: int, sum
 
 
 def _fill_tile(tile: TargetBlock, computer: Computer, destination: int, alone: Lock) -> None:
-    """Fill a tile, alone: what is between its elements, maybe another tile's, is written back as it is."""
+    """Fill a tile while no other task writes: bytes between its elements, which may be another tile's, are written back
+    unchanged.
+    """
     order = TileOrder.of(tile.block, tile.width)
     content = order.as_in_file(computer.values(tile))
     for near in order.near_runs:
@@ -112,7 +114,7 @@ def _fill_tile(tile: TargetBlock, computer: Computer, destination: int, alone: L
 
 
 def _gather(tile: Block, shape: Shape, width: int, source: int, destination: int, begin: int) -> None:
-    """Bring a tile of a tensor of `shape` to the tensor's order."""
+    """Copy a tile of a tensor of `shape`, in the tensor's order."""
     values = read_tile(source, tile, width)
     in_memory = tile._replace(offset=0, strides=row_major(tile.shape))
     for start, numel, reached in runs(in_memory, shape, width):

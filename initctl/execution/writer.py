@@ -1,4 +1,4 @@
-"""What writes any result: engines, threads, tasks, and files of the input to read."""
+"""Writes any result: it connects engines, threads, tasks and the input's files."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Writer:
 
     @cached_property
     def computer(self) -> Computer:
-        """The computer. The first use chooses, loads or compiles engines, which takes time."""
+        """Computes values. The first use takes time: it chooses engines, and loads or compiles them."""
         engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
         self.engines = {device: engine.name for device, engine in engines.items()}
         return Computer(self.plan.seed, engines, self.olds)
 
     @cached_property
     def targets(self) -> dict[str, list[TargetBlock]]:
-        """What is filled of each of the checkpoint's own files, by name."""
+        """The blocks that are filled in each of the checkpoint's own files, by name."""
         return targets_by_file(self.written)
 
     def committed(self) -> None:
@@ -71,7 +71,7 @@ class Writer:
             self.on_event(Committed())
 
     def new_file(self, draft: Draft, place: Destination, *, no_clobber: bool = False) -> None:
-        """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` does."""
+        """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` raises."""
         (content,) = draft.contents.values()
         with StagedFile(place.path) as staged:
             self._write(draft, [(content._replace(mode=place.mode), staged)])
@@ -86,8 +86,8 @@ class Writer:
         check_before_replacing: Callable[[], None] | None,
         without: Container[str] | None = None,
     ) -> None:
-        """Write the files of `draft`. With `without`, all other files at the place are linked in, except these. Raises
-        what `new_file` does, and what `check_before_replacing` does.
+        """Write the files of `draft`. If `without` is given, all other files at the place are linked in, except these.
+        Raises what `new_file` and `check_before_replacing` raise.
         """
         with StagedDirectory(place.path) as staged:
             self._write(draft, [(content, staged.file(name)) for name, content in draft.contents.items()])
@@ -102,7 +102,7 @@ class Writer:
         self.plan.check_sources()
 
     def _write(self, draft: Draft, files: Iterable[tuple[Content, NewFile]]) -> None:
-        """Write new files, and bring them to the disk; space for all of them is reserved first."""
+        """Write new files, and flush them to the disk. Disk space for all of them is reserved first."""
         self.workers.total += sum(content.nbytes for content in draft.contents.values())
         with TensorReader(self.checkpoint, draft.sources) as reader:
             outputs = [(self._prepared(content, new, reader), new, Sums()) for content, new in files]
@@ -116,7 +116,9 @@ class Writer:
                 new.sync(content.mode)
 
     def _prepared(self, content: Content, new: NewFile, reader: TensorReader) -> Content:
-        """Give `new` its size and space. Returns `content` with the kept ranges that its source could not share."""
+        """Set the size of `new` and reserve its space. Returns `content` with only the kept ranges that must be copied,
+        because the source could not share them.
+        """
         size, rest = content.layout.size, content.kept
         with new.opened() as descriptor, storage_errors(new.target):
             os.ftruncate(descriptor, size)
@@ -128,7 +130,7 @@ class Writer:
         return content._replace(kept=rest)
 
     def _copy_and_fill(self, content: Content, new: NewFile, sums: Sums, reader: TensorReader) -> None:
-        """Write what does not depend on a whole tensor, and note its checksums in `sums`; check what is copied."""
+        """Write everything that does not depend on a whole tensor, and verify what is copied. `sums` gets checksums."""
         with ExitStack() as stack, storage_errors(new.target):
             descriptor = stack.enter_context(new.opened())
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
@@ -146,10 +148,10 @@ class Writer:
     def fill_ready(
         self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = (), sums: Sums | None = None
     ) -> None:
-        """Run the tasks that write what is `kept`, and those `targets` whose elements are computed one by one, in
-        `sums` if they adjoin each other in the file.
+        """Run the tasks that write what is `kept`, and fill those `targets` whose elements are computed one by one.
+        Row-major targets are added to `sums`.
 
-        What is between the elements of a target may be among the kept: that is written first.
+        Kept bytes are written before strided targets, because they may be between the elements of one.
         """
         ready = [target for target in targets if target.is_ready]
         row_major = [target for target in ready if target.block.is_row_major]
@@ -158,15 +160,15 @@ class Writer:
         self.workers.run(strided_tasks(strided, self.computer, descriptor))
 
     def _tasks(self, kept: Iterator[Task], filling: Callable[[], Iterable[Task]]) -> Iterator[Task]:
-        """Tasks in order of offset, but some that copy first: threads run these while engines are loaded."""
+        """Tasks in order of offset. Some that copy come first: threads run them while engines are loaded."""
         yield from islice(kept, self.workers.ahead)
         yield from merge(kept, filling(), key=attrgetter("offset"))
 
     def prepare_and_fill(self, targets: Iterable[tuple[TargetBlock, Opened]]) -> None:
-        """Write those `targets` whose law must be prepared first, each to the file that it comes with.
+        """Write those `targets` whose law must be prepared first, each to its own file.
 
-        Their values depend on each other, or on old ones. A tensor is computed once, in however many files it is, and
-        is gone when the next one begins; all of them in the order of the plan.
+        Their values depend on each other, or on old ones. Each tensor is computed once, even if it is in several files,
+        in the order of the plan. Its memory is freed before the next one.
         """
         by_action = grouped((id(pair[0].action), pair) for pair in targets if not pair[0].is_ready)
         for action in self.written if by_action else ():
@@ -177,7 +179,7 @@ class Writer:
                         self.fill_ready(descriptor, [target._replace(law=law)])
 
     def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
-        """Apply `change` to each of `checksums`; this counts as no progress."""
+        """Apply `change` to each of `checksums`. This does not count as progress."""
         self.workers.run(Task(0, partial(change, descriptor, checksum)) for checksum in checksums)
 
 

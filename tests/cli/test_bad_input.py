@@ -64,7 +64,7 @@ ROWS = [
     Row("output equal to input, spelled otherwise", 2, "output.is_input", "is the input", output="./net.safetensors"),
     Row("output that links to the input", 2, "output.is_input", "is the input", output="link"),
     Row("output that is another name of the input", 2, "output.is_input", "is the input", output="hard"),
-    Row("file as the output of shards", 2, "output.kind", "and the result is a directory", "a=ones", "model", "empty"),
+    Row("file as the output of shards", 2, "output.kind", "but the result is a directory", "a=ones", "model", "empty"),
     Row("directory with more as the output of a file", 6, "output.strangers", "not part of the result", output="model"),
 ]  # fmt: skip
 

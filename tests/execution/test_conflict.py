@@ -128,7 +128,7 @@ def test_what_changed_since_it_was_planned_is_a_conflict(
 
 @pytest.mark.parametrize(
     ("overwrite", "words"),
-    [(False, "out: exists"), (None, "out: holds files that are not part of the result: theirs")],
+    [(False, "out: exists"), (None, "out: contains files that are not part of the result: theirs")],
 )
 def test_a_directory_of_others_that_appears_at_the_output_stays(tmp_path: Path, overwrite: bool | None, words: str):
     folder, out = sharded(tmp_path / "model"), tmp_path / "out"
@@ -153,7 +153,7 @@ def test_the_same_result_that_appears_at_the_output_is_replaced(tmp_path: Path):
 
 def test_a_file_that_appears_at_the_output_of_a_directory_is_not_replaced(tmp_path: Path):
     folder, out = sharded(tmp_path / "model"), tmp_path / "out"
-    with pytest.raises(initctl.UsageError, match="out: is a file, and the result is a directory"):
+    with pytest.raises(initctl.UsageError, match="out: is a file, but the result is a directory"):
         initctl.apply(folder, out, rules=RULES, on_event=once(lambda: out.write_text("theirs")))
     assert out.read_text() == "theirs"
 
@@ -192,7 +192,7 @@ def test_a_stranger_that_appears_in_a_directory_that_is_to_be_replaced_saves_it(
     folder, out = sharded(tmp_path / "model"), tmp_path / "out"
     initctl.apply(folder, out, rules=["*.bias=zeros"])
     before = contents(out)
-    with pytest.raises(initctl.ConflictError, match="holds files that are not part of the result: theirs"):
+    with pytest.raises(initctl.ConflictError, match="contains files that are not part of the result: theirs"):
         initctl.apply(folder, out, rules=RULES, on_event=once(lambda: (out / "theirs").write_text("theirs")))
     assert contents(out) == before | {"theirs": b"theirs"}
 

@@ -106,7 +106,7 @@ def test_a_directory_that_holds_anything_is_not_replaced_by_the_shards_of_a_file
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes").touch()
     problem = refuse(path, tmp_path / "out", initctl.ConflictError, "output.strangers")
-    assert problem.message == f"{tmp_path}/out: holds files that are not part of the result: notes"
+    assert problem.message == f"{tmp_path}/out: contains files that are not part of the result: notes"
 
 
 def test_a_file_in_the_place_of_a_directory_is_refused(tmp_path: Path):
@@ -114,7 +114,7 @@ def test_a_file_in_the_place_of_a_directory_is_refused(tmp_path: Path):
     (tmp_path / "out").touch()
     for source, output in ((folder, tmp_path / "out"), (path, f"{tmp_path}/out/")):
         problem = refuse(source, output, initctl.UsageError, "output.kind")
-        assert problem.message == f"{output}: is a file, and the result is a directory"
+        assert problem.message == f"{output}: is a file, but the result is a directory"
         assert problem.hint == "name a directory"
 
 
@@ -161,7 +161,7 @@ def test_a_directory_that_holds_files_of_others_is_not_replaced(tmp_path: Path, 
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).touch()
     problem = refuse(folder, out, initctl.ConflictError, "output.strangers")
-    assert problem.message == f"{out}: holds files that are not part of the result: {listed}"
+    assert problem.message == f"{out}: contains files that are not part of the result: {listed}"
 
 
 def test_links_to_directories_and_pipes_are_strangers_too(tmp_path: Path):
@@ -191,10 +191,10 @@ def test_a_directory_that_the_process_works_in_is_not_exchanged(tmp_path: Path, 
     (out / "inner").mkdir()
     for here in (out, out / "inner"):
         monkeypatch.chdir(here)
-        with pytest.raises(initctl.ConflictError, match="is the working directory"):
+        with pytest.raises(initctl.ConflictError, match="is or contains the working directory"):
             initctl.apply(folder, out, rules=RULES)
     monkeypatch.chdir(folder)
-    with pytest.raises(initctl.ConflictError, match="is the working directory"):
+    with pytest.raises(initctl.ConflictError, match="is or contains the working directory"):
         initctl.apply(".", in_place=True, rules=["layers.*=ones"])
 
 

@@ -121,7 +121,7 @@ def test_a_directory_may_be_called_as_it_likes(tmp_path: Path, kind: str, out: s
 @pytest.mark.parametrize("ending", TEXTS)
 def test_no_directory_gets_the_ending_of_a_text(tmp_path: Path, ending: str):
     problem = refused(sharded(tmp_path / "in"), tmp_path / f"out{ending}")
-    assert problem.message == f"{tmp_path}/out{ending}: names a file, and the result is a directory"
+    assert problem.message == f"{tmp_path}/out{ending}: names a file, but the result is a directory"
 
 
 @pytest.mark.parametrize("out", ["x.pt/", "x.safetensors/", "x.gguf/", "x.md/"])

@@ -123,7 +123,7 @@ def test_no_directory_is_replaced_by_force(tmp_path: Path):
             initctl.apply(source, f"{tmp_path}/out/", rules=RULES, overwrite=True)
         (problem,) = raised.value.problems
         assert problem.code == "output.strangers"
-        assert problem.hint == "name a new directory, or remove them; --force only replaces files"
+        assert problem.hint == "name a new directory, or remove them; --force replaces files only"
 
 
 @pytest.mark.parametrize("overwrite", [None, True])

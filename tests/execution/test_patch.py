@@ -101,7 +101,7 @@ class TestIsRefusedWhereOthersSeeTheFileUnderAnotherName:
         path = single(tmp_path / "real.safetensors")
         (tmp_path / "link").symlink_to(path)
         self.refused(
-            tmp_path / "link", tmp_path, r"link: is a symbolic link; its target would be overwritten; name .*real"
+            tmp_path / "link", tmp_path, r"link: is a symbolic link, and its target would be overwritten; name .*real"
         )
 
     def test_in_the_hub_cache(self, tmp_path: Path):
@@ -140,7 +140,7 @@ class TestWhatStopsIt:
         with pytest.raises(initctl.UncertainError) as raised:
             patch(folder, on_event=on(Progress, stop))
         assert str(raised.value) == (
-            f"{folder}: holds new values in a part of its tensors and old ones in the rest: {reason}; "
+            f"{folder}: the patch is incomplete, some values are new and some are old: {reason}; "
             "fix the cause, then run the same command to complete it"
         )
         assert before != contents(folder) != contents(tmp_path / "new")
@@ -166,7 +166,9 @@ class TestWhatStopsIt:
             if other.exists():
                 other.replace(path)
 
-        with pytest.raises(initctl.UncertainError, match=r"model.safetensors: another file has taken its place"):
+        with pytest.raises(
+            initctl.UncertainError, match=r"model.safetensors: was replaced by another file during the patch"
+        ):
             patch(path, on_event=on(Progress, replace))
         assert path.read_bytes() == before
 

@@ -38,10 +38,10 @@ def test_a_directory_with_them_is_refused_and_nothing_is_written(tmp_path: Path)
         (problem,) = raised.value.problems
         assert problem.code == "directory.stale"
         named = "model.fp16.safetensors, pytorch_model.bin, onnx/model.onnx"
-        fault = "the same model in another file, which would keep the old values"
-        assert problem.message == f"{source}: also holds {named}: {fault}"
-        verb = "removes such files" if "in_place" in given else "leaves such files out"
-        assert problem.hint == f"--stale drop {verb}; --stale keep keeps them unchanged"
+        fault = "the same model in another file, with the old values"
+        assert problem.message == f"{source}: also contains {named}: {fault}"
+        verb = "remove such files" if "in_place" in given else "leave such files out"
+        assert problem.hint == f"use --stale drop to {verb}, or --stale keep to keep them unchanged"
     assert snapshot(tmp_path) == before
 
 
@@ -113,7 +113,7 @@ def test_kept_in_place_they_are_not_touched(tmp_path: Path, rules: list[str]):
 
 def test_a_patch_removes_no_file(tmp_path: Path):
     source = doubled(tmp_path / "model")
-    with pytest.raises(initctl.UsageError, match="stale: --patch overwrites weights only, and does not remove"):
+    with pytest.raises(initctl.UsageError, match="stale: --patch only overwrites weights, and cannot remove"):
         initctl.apply(source, in_place="patch", rules=RULES, stale="drop")
     initctl.apply(source, in_place="patch", rules=RULES, stale="keep")
 
@@ -121,7 +121,7 @@ def test_a_patch_removes_no_file(tmp_path: Path):
 @pytest.mark.parametrize("decision", ["", "Drop", "all"])
 def test_another_decision_is_refused(tmp_path: Path, decision: str):
     source = single(tmp_path / "model.safetensors")
-    with pytest.raises(initctl.UsageError, match=r"stale: .* is neither keep nor drop"):
+    with pytest.raises(initctl.UsageError, match=r"stale: unknown value .*; use keep or drop"):
         initctl.apply(source, tmp_path / "out", rules=RULES, stale=decision)
 
 

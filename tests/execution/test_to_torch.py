@@ -241,7 +241,7 @@ def test_elements_below_a_byte_are_refused(tmp_path: Path, dtype: str, name: str
 
 def test_an_empty_checkpoint_is_refused(tmp_path: Path):
     save_file({}, tmp_path / "in.safetensors")
-    with pytest.raises(initctl.FitError, match="holds no tensors to convert"):
+    with pytest.raises(initctl.FitError, match="has no tensors to convert"):
         initctl.apply(tmp_path / "in.safetensors", tmp_path / "out.pt")
 
 

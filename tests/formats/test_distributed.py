@@ -145,7 +145,7 @@ def test_a_damaged_tensor_that_stays_is_refused_by_its_name(saved: Path, tmp_pat
 @pytest.mark.parametrize("in_place", [True, "patch"])
 def test_in_place_is_refused(saved: Path, in_place: Any):
     before = {path: path.read_bytes() for path in (saved / "pickled-2").iterdir()}
-    with pytest.raises(initctl.UsageError, match="a distributed checkpoint is not replaced in place"):
+    with pytest.raises(initctl.UsageError, match="a distributed checkpoint cannot be replaced in place"):
         initctl.apply(saved / "pickled-2", rules=SOME, in_place=in_place)
     assert {path: path.read_bytes() for path in (saved / "pickled-2").iterdir()} == before
 
