@@ -1,12 +1,12 @@
-"""What a checkpoint holds, looked at and never changed.
+"""Check what a checkpoint holds. Nothing is changed.
 
 verify.py         whether it holds exactly what rules give
-verification.py   the outcome, and what is not as it should be
-comparison.py     elements of tensors as they should be and as they are
-result.py         a checkpoint that came of another, read as that was
-layout.py         how its files are laid out beside those that they were made from, and where its tensors are
-untouched.py      what files hold beside what is filled
-damage.py         checksums that are wrong though the content is right
+verification.py   the outcome, and the differences
+comparison.py     elements of tensors, compared with the expected ones
+result.py         reads a checkpoint in the same way as the one that it was made from
+layout.py         compares the layout of its files with the original's, and finds its tensors
+untouched.py      bytes that no rule fills
+damage.py         checksums that are wrong although the content is right
 """
 
 from initctl.audit.result import read_result

@@ -1,4 +1,4 @@
-"""Elements of tensors as they should be and as they are, compared by several threads."""
+"""Elements of tensors, compared with the expected ones by several threads."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 _COMPARED_AT_ONCE = 4 << 20
 """Bytes of tensors that one task compares."""
 _SAMPLED_TOGETHER, _MOST_RANGES = 16, 16
-"""A sample is taken in ranges. This is the least number of elements in each, and about the most ranges."""
+"""A sample consists of ranges: the smallest number of elements in one, and about the largest number of ranges."""
 
 
 class Place(NamedTuple):
-    """A part of a `tensor`, and where the tensor is held now."""
+    """A part of a `tensor`, and `held`, the same tensor in the result."""
 
     tensor: TensorSpec
     part: TensorPart
@@ -40,14 +40,14 @@ class Place(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What gives the bytes that elements should have, from one number to another, and where they are held."""
+    """A function that returns the expected bytes of a range of elements, and the place of their tensor."""
 
     place: Place
     read: Callable[[int, int], Bytes]
 
 
 class Comparison:
-    """What was handed out to be compared of what `reader` reads, and the first element of each tensor that differs.
+    """Compares what `reader` reads, and keeps the first element of each tensor that differs.
 
     Its tasks run in several threads.
     """
@@ -60,7 +60,7 @@ class Comparison:
         self._lock = Lock()
 
     def of_targets(self, targets: Iterable[TargetBlock], computer: Computer) -> Iterator[Task]:
-        """What compares row-major blocks with what is computed for them; blocks of one file follow each other."""
+        """Tasks that compare row-major blocks with the values computed for them, file by file."""
         ordered = sorted(targets, key=lambda target: (target.block.file, target.block.offset))
         self.compared += sum(target.block.numel for target in ordered)
         for file, group in groupby(ordered, lambda target: target.block.file):
@@ -69,8 +69,8 @@ class Comparison:
                 yield Task(stop - start, partial(self._compare_runs, runs, file, computer))
 
     def of_elements(self, expected: Expected, sample: int | None = None) -> Iterator[Task]:
-        """What compares a part with what is expected of it, in whatever order its elements are. `sample` is the number
-        of elements that are compared; None compares all.
+        """Tasks that compare a part of a tensor with the expected elements. A file may have them in any order.
+        `sample` is the number of elements to compare; None compares all.
         """
         _, part, held = expected.place
         width = held.dtype.bits // 8
@@ -83,7 +83,7 @@ class Comparison:
                 yield Task((end - begin) * width, partial(self._compare_elements, expected, begin, end))
 
     def _compare_runs(self, runs: Sequence[ElementRun], file: str, computer: Computer) -> None:
-        """Compare adjacent runs of one or more tensors: looks at each only if some byte differs."""
+        """Compare adjacent runs of one or more tensors. Only if a byte differs, each run is compared by itself."""
         room = np.empty(0, np.uint8)
         with self.reader.opened(file) as descriptor:
             for part, wanted in computer.parts(runs):
@@ -105,7 +105,7 @@ class Comparison:
         self._compare(tensor, held, start, expected.read(start, stop), self.reader.read(held, start, stop))
 
     def _compare(self, tensor: TensorSpec, held: TensorSpec, start: int, wanted: Bytes, found: Bytes) -> None:
-        """Compare the elements of a tensor from number `start` on: the bytes that are `wanted`, and those `found`."""
+        """Compare bytes of elements of a tensor, the first of which has the number `start`."""
         width = held.dtype.bits // 8
         if equal(wanted, found):
             return
@@ -119,17 +119,17 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing that was compared differs."""
+        """Whether everything that was compared is equal."""
         return not self._found
 
     def difference(self, tensor: TensorSpec) -> Difference | None:
-        """The first of `tensor`, if there is one."""
+        """The first difference in `tensor`, or None."""
         _, found = self._found.get(id(tensor), (0, None))
         return found
 
 
 def ranges(start: int, stop: int, sample: int | None) -> Iterator[tuple[int, int]]:
-    """All of `start` to `stop` as one range, or some ranges of it that make up a sample, spread evenly."""
+    """The range from `start` to `stop`; or evenly spread parts of it with `sample` numbers in all."""
     if sample is None or sample >= stop - start:
         yield start, stop
         return
@@ -146,7 +146,7 @@ def ranges(start: int, stop: int, sample: int | None) -> Iterator[tuple[int, int
 
 
 def _number(content: Bytes, tensor: TensorSpec) -> complex:
-    """The element that `content` stores: whole numbers as such."""
+    """The one element in `content`; an int if the dtype is of integers."""
     kind = tensor.dtype.kind
     parts: Sequence[Any] = content.view(np.uint8 if kind == "bool" else tensor.dtype.numpy).tolist()
     if tensor.dtype.parts == 2:

@@ -1,4 +1,4 @@
-"""Checksums of what is filled that are wrong though the content is right."""
+"""Checksums that are wrong although the filled content is right."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class Damage:
-    """What is wrong with checksums of bytes that hold `places` of what `reader` reads, or of all bytes if it `is_new`;
-    none are looked at if the original had none either.
+    """Verifies the checksums in what `reader` reads: those of bytes at `places`, or all of them if the file `is_new`.
+    Checksums that the original did not have are not expected.
     """
 
     def __init__(self, reader: TensorReader, places: Iterable[Place], original: Checkpoint, *, is_new: bool) -> None:
@@ -37,7 +37,7 @@ class Damage:
                     self.tasks.append(check_task(checksum, partial(reader.opened, file.name), fail))
 
     def wrong(self, differing: Mapping[str, Iterable[ByteRange]]) -> Iterator[FileDifference]:
-        """Checksums that are wrong though their bytes are right: the `differing` ranges of the file are elsewhere."""
+        """Wrong checksums of bytes that are right, because the `differing` ranges of the file are elsewhere."""
         ranges = {file: joined(found) for file, found in differing.items()}
         for file, checksum in sorted(self._wrong):
             if not overlap(ranges.get(file, ()), checksum.start, checksum.stop):

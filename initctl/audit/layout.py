@@ -1,4 +1,4 @@
-"""How a result is laid out beside what it came of: its files, what is wrong with them, and where its tensors are."""
+"""Compare the layout of a result with its original's: files, what is wrong with them, and where tensors are."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
-    """Whether a conversion of `source` gives what is of the kind of `result`.
+    """Whether a conversion of `source` can give the kind of `result`.
 
-    Safetensors come of all else, and are spread anew over shards. One file of torch.save comes of all else, too. No
-    conversion rewrites files of optimizers beside the weights.
+    Any other format can be converted to safetensors or to one file of torch.save, and safetensors to other shards. But
+    a checkpoint with optimizer files beside its weights cannot be converted.
     """
     is_directory = source.is_directory or result.is_directory
     is_other = source.is_safetensors or source.read_only is not None
@@ -35,8 +35,8 @@ def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
 
 
 def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:
-    """Whether they are of a format, of files of the same sizes (and names, in a directory), with tensors in the same
-    places, whatever these are called. Shards may have been made anew: these need the same headers.
+    """Whether both have the same format, files of the same sizes (and names, in a directory), and tensors at the same
+    offsets. Names of tensors may differ. Shards that a conversion may have written also need the same headers.
     """
     if source is result:
         return True
@@ -46,26 +46,26 @@ def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:
 
 
 def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
-    """What is wrong with the files of what was not converted, and is laid out otherwise."""
+    """What is wrong with the files of a result that was not converted, but has another layout than its original."""
     first = result.files[0].name if result.files else ""
     if _kind(source) != _kind(result):
         kinds = [f"{c.format}{', a directory' if c.is_directory else ''}" for c in (result, source)]
-        yield FileDifference(first, "is {}, and was {}".format(*kinds))
+        yield FileDifference(first, "is {} instead of {}".format(*kinds))
         return
     sizes, before = _sizes(result), _sizes(source)
     for name, size in before.items():
         if name not in sizes:
-            yield FileDifference(name, "is not there")
+            yield FileDifference(name, "is missing")
         elif sizes[name] != size:
-            yield FileDifference(name or first, f"has {sizes[name]:,} bytes, and had {size:,}")
+            yield FileDifference(name or first, f"has {sizes[name]:,} bytes instead of {size:,}")
     yield from (FileDifference(name, "is new") for name in sizes if name not in before)
     if sizes == before:
-        yield FileDifference(first, "has tensors in other places")
+        yield FileDifference(first, "has tensors at other offsets")
 
 
 def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
-    """Where the metadata of what was made of safetensors anew is not that of its source: each file has all of it, and
-    notes of ties, and for which library it is. A file of torch.save has no place for it.
+    """Differences in metadata between safetensors and what they were converted to. Each new file has the metadata of
+    all source files; notes about ties and about the library may be added. A file of torch.save cannot hold metadata.
     """
     if not (source.is_safetensors and result.is_safetensors):
         return
@@ -79,7 +79,7 @@ def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDiff
             was, now = expected.get(key), found.get(key)
             is_added = key == FORMAT and was is None
             if was != now and was not in names and now not in names and not is_added:
-                fault = "is not there" if now is None else "is new" if was is None else "is another"
+                fault = "is missing" if now is None else "is new" if was is None else "differs"
                 yield FileDifference(file.name, f"metadata {shown(key)} {fault}")
 
 
@@ -118,20 +118,20 @@ class Placement(NamedTuple):
     lost: tuple[Lost, ...] = ()
 
     def find(self, tensor: TensorSpec) -> tuple[TensorSpec, ...]:
-        """Where it is, under its own name first; those that it was tied to may be apart."""
+        """The tensors of the result that hold it, its own name first. Tensors that were tied to it may be apart now."""
         return self.held.get(_key(tensor), ())
 
 
 def by_place(source: Checkpoint, result: Checkpoint) -> Placement:
-    """In the same places of the same files, as `apply` leaves all that it does not convert."""
+    """Tensors at the same offsets of the same files, as in a result that was not converted."""
     before, after = ((*table.tensors, *table.outside) for table in (source, result))
     return Placement({_key(was): (now,) for was, now in zip(before, after, strict=True)})
 
 
 def by_name(source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> Placement:
-    """Wherever tensors of the same names are: as many as there were, and no more. A name that a file only notes counts.
+    """Tensors of the same names. None may be lost or added. A name that a file only notes, of a tied tensor, counts.
 
-    If the result `is_converted`, it has none of those outside of the root.
+    If the result `is_converted`, it has no tensors from outside the root.
     """
     inside = {alias: tensor for tensor in result.tensors for alias in tensor.aliases}
     inside |= {tensor.name: tensor for tensor in result.tensors}
@@ -152,12 +152,12 @@ def by_name(source: Checkpoint, result: Checkpoint, *, is_converted: bool) -> Pl
 
 
 def _key(tensor: TensorSpec) -> object:
-    """What tells `tensor` apart from the others of its checkpoint, in an optimizer's table too."""
+    """A key that identifies `tensor` within its checkpoint, optimizer states included."""
     return tensor.name, tensor.blocks
 
 
 def _fault(tensor: TensorSpec, there: TensorSpec | None) -> str:
     if there is None:
-        return "is not there"
+        return "is missing"
     was, now = (f"{list(t.shape)} {shown(t.dtype.name)}" for t in (tensor, there))
-    return f"is {now}, and was {was}"
+    return f"is {now} instead of {was}"

@@ -1,4 +1,4 @@
-"""A checkpoint that came of another, read as that was: at its root, and with what belongs to it."""
+"""Read a checkpoint in the same way as the one that it was made from: at the same root, with the same other files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def read_result(path: str, original: Checkpoint) -> Checkpoint:
 def read_like(
     path: str, root: str, component: str, digest_of: Callable[[Checkpoint], object], wanted: object
 ) -> Checkpoint:
-    """The checkpoint at `path`, at whatever of the likely roots `digest_of` it is the `wanted` one; else at its own.
+    """The checkpoint at `path`, read at the likely root at which `digest_of` gives `wanted`; or else at its own root.
 
-    A directory is read at its `component`. Raises `InputError`.
+    If it is a directory, its `component` is read. Raises `InputError`.
     """
     folder = component if os.path.isdir(path) else ""
 

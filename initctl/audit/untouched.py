@@ -1,4 +1,4 @@
-"""All bytes of a result that a plan does not write, held against the checkpoint that the plan is for."""
+"""Compare the bytes of a result that a plan does not write with the plan's checkpoint."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _COMPARED_AT_ONCE = 16 << 20
 _READ_AT_ONCE = 512 << 10
 """Bytes of either file that stay in a core's own cache until they are compared."""
 _CHECKSUM = 4
-"""Bytes of one."""
+"""Bytes of a checksum."""
 
 
 class Untouched:
-    """What the actions of a plan, `written`, leave as it is in a result of the checkpoint that they are for.
+    """Compares the bytes that the actions of a plan, `written`, do not fill: they must be equal in both checkpoints.
 
-    If both are laid out alike, that is every byte but those of filled elements and their checksums. `sample` is the
-    number of elements that are compared of each tensor. Its tasks run in several threads.
+    If both have the same layout, that is every byte except filled elements and their checksums. `sample` is the number
+    of elements to compare of each tensor. Its tasks run in several threads.
     """
 
     def __init__(self, written: Iterable[Action], before: TensorReader, held: TensorReader, sample: int | None) -> None:
@@ -48,7 +48,7 @@ class Untouched:
         self._lost: list[str] = []
         self._pairs: dict[str, tuple[CheckpointFile, CheckpointFile]] = {}
         self._pieces: dict[str, list[ByteRange]] = defaultdict(list)
-        """Where bytes differ, from the first to the last that were compared at once, by file of the source."""
+        """Ranges with bytes that differ, by file of the source: of each piece, from the first to the last such byte."""
         self._lock = Lock()
         self._tensors = [tensor for tensor in (*self.source.tensors, *self.source.outside) if tensor.represents_ties]
         self._filled = targets_by_file(written)
@@ -57,7 +57,7 @@ class Untouched:
         }
 
     def tasks(self) -> Iterator[Task]:
-        """What compares it, if both are laid out alike."""
+        """Tasks that compare all such bytes, if both have the same layout."""
         sampled = self._sampled(self.sample) if self.sample else {}
         for was, now in zip(self.source.files, self.result.files, strict=True):
             filled = FilledFile.of(was, self._filled.get(was.name, ()))
@@ -68,7 +68,7 @@ class Untouched:
         yield from self.of_others(self.source.other_files)
 
     def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[Task]:
-        """What compares `files` of the source that hold no tensors. Those with the same model once more may be gone."""
+        """Tasks that compare `files` of the source without tensors. Stale copies of the model may be missing."""
         there = {file.name: file for file in self.result.other_files}
         for was in files:
             if now := there.get(was.name):
@@ -81,7 +81,7 @@ class Untouched:
 
     @property
     def suspects(self) -> list[TensorSpec]:
-        """Tensors within whose ranges something may differ."""
+        """Tensors that may differ, because a differing range is within theirs."""
         pieces = {file: joined(found) for file, found in self._pieces.items()}
         return [
             tensor
@@ -96,8 +96,8 @@ class Untouched:
         return {self._pairs[file][1].name: list(pieces) for file, pieces in self._pieces.items()}
 
     def differences(self, explained: Callable[[TensorSpec], object]) -> Iterator[FileDifference]:
-        """What is wrong with each file: it is lost, or its first byte that differs beside `explained` tensors."""
-        yield from (FileDifference(file, "is not there") for file in self._lost)
+        """What is wrong with each file: it is missing, or a byte differs. Bytes of `explained` tensors do not count."""
+        yield from (FileDifference(file, "is missing") for file in self._lost)
         elsewhere = within(filter(explained, self._tensors if self._pieces else ()))
         for file, pieces in sorted(self._pieces.items()):
             was, now = self._pairs[file]
@@ -106,7 +106,7 @@ class Untouched:
                 yield FileDifference(now.name, f"byte {at:,} differs", at)
 
     def _sampled(self, sample: int) -> dict[str, list[ByteRange]]:
-        """What is beside tensors, and of each tensor a sample, by file of the source."""
+        """The bytes between tensors, and a sample of each tensor, by file of the source."""
         places = within(self._tensors)
         found = {file.name: uncovered(file.size, joined(places[file.name])) for file in self.source.files}
         for tensor in self._tensors:
@@ -128,7 +128,7 @@ class Untouched:
                 self._pieces[was.name] += found
 
     def _first(self, was: CheckpointFile, now: CheckpointFile, ranges: Iterable[ByteRange]) -> int | None:
-        """The first byte in `ranges` of a file that differs. What is beyond the end of the other does."""
+        """The first byte in `ranges` of a file that differs. A byte beyond the end of the other file differs."""
         end = min(was.size, now.size)
         for start, stop in ranges:
             if piece := next(self._differing(was, now, start, min(stop, end)), None):
@@ -138,8 +138,8 @@ class Untouched:
         return None
 
     def _differing(self, was: CheckpointFile, now: CheckpointFile, start: int, stop: int) -> Iterator[ByteRange]:
-        """Where bytes from `start` to `stop` differ, but for those that are filled: in each piece that is read at once
-        from the first to the last.
+        """Ranges from `start` to `stop` with bytes that differ and are not filled: of each piece that is read at once,
+        from the first such byte to the last.
         """
         one, other = (np.empty(max(0, min(_READ_AT_ONCE, stop - start)), np.uint8) for _ in range(2))
         with self.before.opened(was.name) as before, self.held.opened(now.name) as held:
@@ -157,7 +157,7 @@ class Untouched:
 
 
 def within(tensors: Iterable[TensorSpec]) -> dict[str, list[ByteRange]]:
-    """Ranges of files that the elements of `tensors` are within, by file."""
+    """The ranges of files that contain the elements of `tensors`, by file."""
     found: dict[str, list[ByteRange]] = defaultdict(list)
     for tensor in tensors:
         for block in tensor.blocks if tensor.numel else ():
@@ -167,7 +167,7 @@ def within(tensors: Iterable[TensorSpec]) -> dict[str, list[ByteRange]]:
 
 
 def _leave_out(differing: NDArray[np.bool_], start: int, block: Block, width: int) -> None:
-    """Clear the places of a block's elements in what is known of the bytes from `start` on."""
+    """Clear the places of a block's elements in `differing`, whose first byte is number `start` of the file."""
     first, last = block.offset - start, block.offset + block.extent * width - start
     if last <= 0 or first >= differing.size:
         return

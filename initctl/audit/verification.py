@@ -1,4 +1,4 @@
-"""What verifying a checkpoint came to, and what is not as it should be: an element, a tensor, a file."""
+"""The outcome of verifying a checkpoint, and what differs: an element, a tensor, a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first element of a tensor, at `index`, that is not as it should be. The numbers are as they are stored."""
+    """The first element of a tensor that differs, at `index`. The numbers are those that are stored."""
 
     tensor: str
     index: tuple[int, ...]
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class FileDifference:
-    """What is wrong with a `file`. If bytes differ, `at` is the number of the first."""
+    """What is wrong with a `file`. If bytes differ, `at` is the offset of the first."""
 
     file: str
     fault: str
@@ -45,7 +45,7 @@ class FileDifference:
 
 
 class Lost(NamedTuple):
-    """A tensor that the result holds as another, or not at all, or has no reason to hold; `fault` says which."""
+    """A tensor that is missing from the result, is new in it, or has another shape or dtype; `fault` says which."""
 
     tensor: str
     fault: str
@@ -53,14 +53,16 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Verification(Displayed):
-    """What comparing the checkpoint at `path` with `plan` came to. It is true if everything `holds`, so that
+    """The outcome of comparing the checkpoint at `path` with `plan`. It is true if everything `holds`, so that
     `assert initctl.verify(…)` fails if anything differs.
 
-    So many elements were `compared`, and `differences` are the first of each tensor that is not as it should be;
-    `lost` are tensors that are not there any more. `sample` is how many elements were compared of each tensor at most,
-    where not all were. `against` is the path of what the rules were applied to, if that was given: then `rest` bytes
-    more were compared with it, and `rest_differences` are the first of each file. Where it `is_converted`, these are of
-    files that go along.
+    `compared` is the number of elements that were compared, and `differences` has the first of each tensor that
+    differs. `lost` are tensors that are missing, new, or of another shape or dtype. `sample` is the largest number of
+    elements that were compared of each tensor; None if all were.
+
+    `against` is the path of the original, if it was given. Then `rest` is the number of other bytes that were compared
+    with it, and `rest_differences` has the first of each file. If the checkpoint `is_converted`, these are of files
+    that are copied along.
     """
 
     path: str
@@ -97,17 +99,17 @@ class Verification(Displayed):
         }
 
     def report(self, *, unfold: bool = False) -> Report:
-        """The first element of each tensor that differs, and what was compared; a long list cut unless `unfold`."""
+        """The first element of each tensor that differs, and what was compared. A long list is cut, unless `unfold`."""
         path = shown(self.path)
         rest = f" and {count(self.rest, 'other byte')}" if self.rest else ""
         ruled = count(len({action.tensor.name for action in self.plan.actions}), "tensor")
-        lines = [f"compared {count(self.compared, 'element')}{rest}; {ruled} by rule; seed {self.plan.seed}"]
+        lines = [f"compared {count(self.compared, 'element')}{rest}; rules fill {ruled}; seed {self.plan.seed}"]
         if self.is_converted and not self.plan.checkpoint.is_safetensors:
-            lines.append("it was converted: what is outside of the root was not compared")
+            lines.append("it was converted: everything outside the root was not compared")
+        whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"
         if self.holds:
-            where = "" if self.sample is None else ", as far as was compared"
-            whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"
-            return [f"{path}: holds what {whose}{where}", *lines]
+            how_far = "" if self.sample is None else ", as far as compared"
+            return [f"{path}: holds what {whose}{how_far}", *lines]
         rows = [
             *((name, fault, "", "") for name, fault in listing(self.lost, unfold=unfold)),
             *map(_row, self.differences),
@@ -119,8 +121,8 @@ class Verification(Displayed):
         heading = ("tensor or file" if files else "tensor", "first difference at", "expected", "found")
         verb = "differs" if len(self.lost) + len(self.differences) + len(self.rest_differences) == 1 else "differ"
         listed = rows if unfold else rows[:FOLDED_ABOVE]
-        more = [f"and {len(rows) - len(listed):,} more, which --all lists"] if len(listed) < len(rows) else []
-        return [Listing(heading, listed), *more, "", f"{path}: {differing} {verb}", *lines]
+        more = [f"and {len(rows) - len(listed):,} more; --all lists them"] if len(listed) < len(rows) else []
+        return [Listing(heading, listed), *more, "", f"{path}: {differing} {verb} from what {whose}", *lines]
 
 
 def _row(difference: Difference) -> tuple[str, str, str, str]:
@@ -129,7 +131,7 @@ def _row(difference: Difference) -> tuple[str, str, str, str]:
 
 
 def _told_apart(one: complex, other: complex) -> tuple[str, str]:
-    """Two numbers in as few digits as float32 takes, or in all of them where these do not tell them apart."""
+    """Two numbers with as many digits as float32 needs, or with all digits if they would look equal."""
     if isinstance(one, int) and isinstance(other, int):
         return str(one), str(other)
     short = f"{one:.9g}", f"{other:.9g}"

@@ -1,4 +1,4 @@
-"""Whether a checkpoint holds exactly what a plan gives: every value computed once more, and compared."""
+"""Whether a checkpoint holds exactly what a plan gives: every value is computed once more and compared."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def verify_plan(
     """Compare the checkpoint of `plan` with what the plan gives; or the `result` of carrying it out, if that is given.
 
     If `result` is given, everything else must match the plan's checkpoint. If nothing was converted, every byte is
-    compared, but checksums of what is filled, which must be right. After a conversion, the tensors that rules reach,
-    metadata of safetensors and companion files are compared. `sample` is the number of elements that are compared of
-    each tensor, or of each part that rules decide apart: they are spread evenly, and include the first and the last.
-    Checksums are not compared then.
+    compared, and the checksums of filled bytes must be right. After a conversion, the tensors that rules reach,
+    metadata of safetensors and companion files are compared. `sample` is the number of elements to compare of each
+    tensor, or of each part that a rule decides: they are spread evenly, and include the first and the last. With
+    `sample`, checksums are not verified.
 
-    Raises `UsageError` if values depend on old ones and `result` is not given, or if an optimizer is to be compared
-    with a conversion, which has none.
+    Raises `UsageError` if values depend on old ones and `result` is not given, or if the plan resets an optimizer and
+    `result` was converted, so that it has none.
     """
     _check_comparable(plan, result)
     check_memory(plan.actions)
@@ -66,7 +66,7 @@ def verify_plan(
 
 
 class _Audit:
-    """One comparison of a result, or of the plan's own checkpoint, where there is none, with what the plan gives."""
+    """Compares a result, or the plan's own checkpoint if there is no result, with what the plan gives."""
 
     def __init__(self, plan: Plan, result: Checkpoint | None, sample: int | None, stack: ExitStack) -> None:
         self.plan, self.source, self.result, self.sample = plan, plan.checkpoint, result or plan.checkpoint, sample
@@ -101,9 +101,9 @@ class _Audit:
         return sum(place.part.nbytes for place in places) + sum(task.nbytes for task in tasks)
 
     def batches(self, computer: Computer) -> Iterator[Iterable[Task]]:
-        """The tasks of each batch depend on no other of it, and each batch on those before: they find what it names.
+        """Batches of tasks. Tasks of one batch do not depend on each other, but a batch may depend on those before.
 
-        What is computed as a whole comes alone, lest two of them are in memory at once.
+        A tensor that is computed as a whole is in a batch of its own, so that only one is in memory at once.
         """
         for actions in in_turn(self.written):
             yield self._computed(actions, computer)
@@ -115,7 +115,7 @@ class _Audit:
             yield chain.from_iterable(map(self.suspected.of_elements, self._kept(suspects)))
 
     def check_unchanged(self) -> None:
-        """Raise `ConflictError` where a file changed meanwhile."""
+        """Raise `ConflictError` if a file changed meanwhile."""
         for checkpoint in (self.source, self.result):
             checkpoint.check_unchanged((*checkpoint.files, *(checkpoint.other_files if self.untouched else ())))
         self.plan.check_sources()
@@ -138,7 +138,7 @@ class _Audit:
         )
 
     def _differences(self) -> Iterator[Difference]:
-        """The first of each tensor: of those that rules reach, then of the others, each name once."""
+        """The first difference in each tensor: first in those that rules reach, then in the others, each name once."""
         yield from filter(None, map(self._difference, self.source.tensors))
         outside: dict[str, Difference] = {}
         for tensor in (*(action.tensor for action in self.plan.resets), *self.source.outside):
@@ -147,12 +147,12 @@ class _Audit:
         yield from outside.values()
 
     def _difference(self, tensor: TensorSpec) -> Difference | None:
-        """The first of `tensor`, whether in what is filled or in what is kept of it."""
+        """The first difference in `tensor`, in filled and kept elements alike."""
         found = filter(None, (self.comparison.difference(tensor), self.suspected.difference(tensor)))
         return min(found, key=attrgetter("index"), default=None)
 
     def _rest(self, *, is_alike: bool) -> Iterator[Task]:
-        """What compares all that no rule fills, where nothing was converted; else the files that went along."""
+        """Tasks that compare everything that no rule fills; after a conversion, only the files that were copied."""
         if self.untouched and is_alike:
             yield from self.untouched.tasks()
         elif self.untouched and self.source.is_directory and self.result.is_directory:
@@ -161,7 +161,7 @@ class _Audit:
             )
 
     def _places(self) -> dict[object, list[Place]]:
-        """Where the result holds what is filled, by what fills it: tied tensors may be apart there."""
+        """The places of filled parts in the result, by action. Tied tensors may be apart there."""
         found: dict[object, list[Place]] = defaultdict(list)
         for action in (*self.plan.actions, *self.plan.resets):
             part = action.part
@@ -172,8 +172,8 @@ class _Audit:
         return found
 
     def _computed(self, actions: Iterable[Action], computer: Computer) -> Iterator[Task]:
-        """What compares what is filled: row-major blocks together, if their laws are ready; parts in another order, and
-        samples, by elements.
+        """Tasks that compare filled parts. Row-major blocks whose laws are ready are compared together; samples, and
+        parts in another order, by elements.
         """
         together: list[TargetBlock] = []
         for action in actions:
@@ -192,9 +192,8 @@ class _Audit:
         yield from self.comparison.of_targets(together, computer)
 
     def _kept(self, suspects: Container[int] | None = None) -> Iterator[Expected]:
-        """What is kept of tensors that the result holds, ties once, if both are tied; or of `suspects`, by identity.
-
-        Only what holds elements that can be compared one by one.
+        """The kept parts of tensors that the result holds; or of `suspects` only, by identity. Tensors tied in both are
+        listed once. Only tensors whose elements can be compared one by one are listed.
         """
         outside = () if self.is_converted else untouched(self.source.outside, self.plan.resets)
         seen: set[object] = set()
@@ -210,7 +209,7 @@ class _Audit:
                     yield Expected(Place(tensor, whole, in_numbers(held)), partial(self.before.read, numbers))
 
     def _differing(self) -> dict[str, list[ByteRange]]:
-        """Ranges of the result's files with bytes that are not as they should be."""
+        """Ranges of the result's files with bytes that differ from the expected ones."""
         places = () if self.comparison.is_equal else chain.from_iterable(self.places.values())
         found = within(place.held for place in places if self.comparison.difference(place.tensor))
         for file, pieces in self.untouched.differing.items() if self.untouched else ():
@@ -219,15 +218,15 @@ class _Audit:
 
 
 def _same(action: Action) -> object:
-    """What tied tensors have in common that are filled alike."""
+    """A key that is equal for tied tensors that are filled alike."""
     return action.tensor.blocks, action.rows
 
 
 def _check_comparable(plan: Plan, result: Checkpoint | None) -> None:
     revised = [shown(action.tensor.name) for action in plan.actions if isinstance(action.law, RevisingLaw)]
     if revised and result is None:
-        message = f"{listed(revised)}: filled from what was there before"
-        raise UsageError(Problem("verify.against", message, "name the original with --against"))
+        message = f"new values depend on old ones: {listed(revised)}"
+        raise UsageError(Problem("verify.against", message, "name the original checkpoint with --against"))
     if plan.resets and result and not result.optimizers and may_be_converted(plan.checkpoint, result):
-        message = f"reset-optimizer: {shown(result.path)} was converted, and holds no optimizer"
-        raise UsageError(Problem("verify.reset_optimizer", message, "leave it out"))
+        message = f"reset-optimizer: {shown(result.path)} was converted, and has no optimizer"
+        raise UsageError(Problem("verify.reset_optimizer", message, "leave out --reset-optimizer"))

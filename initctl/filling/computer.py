@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Computer:
-    """Computes runs under a seed, each by the engine of its device, in a buffer that each thread has of its own.
+    """Computes runs under a seed, each by the engine of its device. Each thread has its own buffer.
 
     `olds` are the old values that laws read, by the part that is filled.
     """
@@ -38,10 +38,10 @@ class Computer:
         self._thread = local()
 
     def prepared(self, action: Action) -> Law:
-        """What fills the tensor of `action` element by element, once all that its values share is known.
+        """The law that fills the tensor of `action` element by element, once its shared values are computed.
 
         Actions that draw from torch's own generator must be prepared in the order of the plan. Raises `FitError` if
-        torch refuses.
+        torch raises an error.
         """
         law = action.law
         if not needs_preparing(type(law)):
@@ -65,8 +65,8 @@ class Computer:
                 yield ElementRun(numbers, action, offset, numel * width)
 
     def parts(self, runs: Sequence[ElementRun]) -> Iterator[tuple[Sequence[ElementRun], Bytes]]:
-        """Consecutive parts of `runs` with their bytes, which are valid until the next part. The runs are of one
-        device, without a gap.
+        """Consecutive parts of `runs` with their bytes, which are valid until the next part. The runs have no gaps, and
+        are of one device.
         """
         engine = self.engines[runs[0].action.device]
         buffer = self._buffer(engine)
@@ -77,7 +77,7 @@ class Computer:
             yield part, out
 
     def values(self, target: TargetBlock) -> Bytes:
-        """The bytes of the elements of a block in row-major order, in whatever order a file has them."""
+        """The bytes of the elements of a block in row-major order, even if the file has them in another order."""
         in_memory = target.block._replace(offset=0, strides=row_major(target.block.shape))
         return self.filled(tuple(self.runs([target._replace(block=in_memory)])), np.empty(target.nbytes, np.uint8))
 
@@ -89,7 +89,7 @@ class Computer:
         return self.filled([ElementRun(numbers, action, 0, nbytes)], np.empty(nbytes, np.uint8))
 
     def filled(self, runs: Sequence[ElementRun], out: Bytes) -> Bytes:
-        """`out` with the bytes of `runs` of one device, one after another: it has room for exactly that."""
+        """`out`, filled with the bytes of `runs` of one device, one after another. They fit exactly."""
         if runs:
             self._fill(self.engines[runs[0].action.device], runs, out)
         return out
@@ -101,7 +101,7 @@ class Computer:
         except (Unusable, Overflow) as fact:
             if len(runs) == 1:
                 raise _unfit(runs[0].action, fact) from None
-            for run in runs:  # which of them it is
+            for run in runs:  # find the one that failed
                 self._fill(engine, [run], out[: run.nbytes])
             raise
 
@@ -113,7 +113,7 @@ class Computer:
 
 
 def _unfit(action: Action, fact: Exception) -> FitError:
-    """The error for values of `action` that no tensor can hold, or that torch does not give."""
+    """The error for values of `action` that the tensor cannot hold, or that torch does not compute."""
     place = f"tensor {shown(action.tensor.name)}"
     match fact:
         case Unusable():
@@ -123,5 +123,5 @@ def _unfit(action: Action, fact: Exception) -> FitError:
             place = f"{action.rule}: {place} {list(action.tensor.shape)}"
             problem = Problem("rule.overflow", f"{place}: {action.initializer}: {fact}")
         case _:
-            problem = Problem("rng.torch", f"{action.rule}: {place}: torch refuses: {shown(fact)}")
+            problem = Problem("rng.torch", f"{action.rule}: {place}: torch raised an error: {shown(fact)}")
     return FitError(problem)

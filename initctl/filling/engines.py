@@ -1,4 +1,4 @@
-"""The engines that a plan's actions need, one a device."""
+"""The engines that a plan's actions need, one for each device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RANDOM = (Uniform, Normal, TruncNormal)
 def choose_engines(
     actions: Iterable[Action], *, threads: int, on_event: Callable[[Chosen], None] | None = None
 ) -> dict[str, Engine]:
-    """An engine for each device that an action is planned for. Raises `StorageError` if one is not there."""
+    """An engine for each device that an action is planned for. Raises `StorageError` if a device is missing."""
     by_device: dict[str, list[Action]] = defaultdict(list)
     for action in actions:
         by_device[action.device].append(action)
@@ -35,7 +35,7 @@ def choose_engines(
 
 
 def _work(actions: Iterable[Action], device: str) -> Work:
-    """What the processor has to do: another device computes random laws itself."""
+    """The work of the CPU. Other devices compute random laws themselves."""
     free = (Constant,) if device == CPU else (Constant, *_RANDOM)
     computed = [action for action in actions if type(action.law) not in free]
     laws = [action.law for action in computed if needs_preparing(type(action.law))]

@@ -1,4 +1,4 @@
-"""Whether what must be computed at once fits the memory that this process can still get."""
+"""Whether tensors that are computed as a whole fit into the memory that this process can still get."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GIGABYTE = 1e9
 
 
 class _Version(NamedTuple):
-    """Where a version of control groups keeps what it says about memory, and how names of statistics begin."""
+    """Where a version of control groups keeps its files about memory, and the prefix of names in memory.stat."""
 
     folder: str
     limit: str
@@ -34,18 +34,18 @@ _VERSIONS = {
     "": _Version("", "memory.max", "memory.current", ""),
     "memory": _Version("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
 }
-"""By the controllers that a line of /proc/self/cgroup names: none in version 2."""
+"""By the controllers that a line of /proc/self/cgroup names. Version 2 names none."""
 _RECLAIMABLE = ("active_file", "inactive_file", "slab_reclaimable")
-"""What counts as used, and is given back when memory is short. Version 1 does not say the last."""
+"""Memory that counts as used, but is freed when memory is short. Version 1 does not list the last."""
 
 
 def check_memory(actions: Iterable[Action]) -> None:
-    """Refuse, before anything is written, an action that takes more memory than there is. Raises `StorageError`."""
+    """Raise `StorageError` if an action needs more memory than there is. Call it before anything is written."""
     waiting = (action for action in actions if needs_preparing(type(action.law)))
     whole = [(action, action.law) for action in waiting if isinstance(action.law, WholeLaw)]
     here = min(_limits(), default=None) if whole else None
     for action, law in whole:
-        _check_fits(action, law, here, "available", "run it where there is more")
+        _check_fits(action, law, here, "available", "run it on a machine with more memory")
         if law.flops and action.device != CPU:
             from initctl.stream.engines.device import free_memory
 
@@ -74,7 +74,7 @@ def _machine() -> Iterator[int]:
 
 
 def _control_groups() -> Iterator[int]:
-    """A group is subject to its own limit and those of all its parents."""
+    """The memory left in the group of this process, and in each of its parents: all their limits apply."""
     for line in _lines(_OWN_GROUP):
         _, controllers, path = line.strip().split(":", 2)
         version = _VERSIONS.get("memory" if "memory" in controllers.split(",") else controllers)
@@ -88,7 +88,7 @@ def _control_groups() -> Iterator[int]:
 
 
 def _room_in(group: str, version: _Version) -> Iterator[int]:
-    """What a group may still use."""
+    """The bytes that a group may still use."""
     limit, used = (_first(os.path.join(group, name)) for name in (version.limit, version.used))
     if limit.isdigit() and used.isdigit():
         counts = dict(line.split() for line in _lines(os.path.join(group, "memory.stat")))
@@ -97,7 +97,7 @@ def _room_in(group: str, version: _Version) -> Iterator[int]:
 
 
 def _process() -> Iterator[int]:
-    """The limit on the address space, less what is in use."""
+    """The limit of the address space minus what is in use."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     used = _first("/proc/self/statm")
     if limit != resource.RLIM_INFINITY and used:

@@ -1,4 +1,4 @@
-"""What is computed: blocks of tensors in files, and the runs of elements that they are made of."""
+"""What is computed: blocks of tensors in files, and their runs of elements."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @cache
 def needs_preparing(kind: type) -> bool:
-    """Whether laws of a `kind` must be prepared before any element is computed. Asked for each of many tensors."""
+    """Whether laws of a `kind` must be prepared before any element is computed. Cached: it is called very often."""
     return issubclass(kind, (WholeLaw, RevisingLaw))
 
 
 class TargetBlock(NamedTuple):
-    """A block that `action` fills by `law`: the action's own, or what that is once it is prepared."""
+    """A block that `action` fills by `law`: the action's law, or the prepared one."""
 
     action: Action
     block: Block
@@ -33,7 +33,7 @@ class TargetBlock(NamedTuple):
 
     @property
     def is_ready(self) -> bool:
-        """Whether its elements can be computed one by one: the law needs no preparation, or had it."""
+        """Whether its elements can be computed one by one: the law needs no preparation, or is prepared."""
         return not needs_preparing(type(self.law))
 
     @property
@@ -47,10 +47,10 @@ class TargetBlock(NamedTuple):
 
 
 class FilledFile(NamedTuple):
-    """The `file` of a checkpoint with `targets` filled and all else as it is; then checksums `to_renew` are renewed.
+    """The `file` of a checkpoint with `targets` filled. Then the checksums `to_renew` are computed again.
 
-    `copied` are the bytes that stay: what is between the elements of targets with gaps is among them. Checksums
-    `to_verify` are of ranges that are not overwritten as a whole: what they are of must be as they say.
+    `copied` are the ranges that stay, including those between the elements of targets with gaps. Checksums `to_verify`
+    are of ranges that are not overwritten as a whole: they must be right before.
     """
 
     file: CheckpointFile
@@ -69,7 +69,7 @@ class FilledFile(NamedTuple):
 
 
 class ElementRun(NamedTuple):
-    """The `numbers` that are elements of the tensor that `action` fills: `nbytes` from byte `offset` of a file."""
+    """A run of elements of the tensor that `action` fills. Their `numbers` are at `offset` of a file, in `nbytes`."""
 
     numbers: LawRun
     action: Action
@@ -77,7 +77,7 @@ class ElementRun(NamedTuple):
     nbytes: int
 
     def cut(self, limit: int) -> Iterator[ElementRun]:
-        """The same in parts of at most `limit` bytes."""
+        """Cut into parts of at most `limit` bytes."""
         first, width = self.numbers.start, self.numbers.dtype.width
         step = limit // width
         for start in range(first, self.numbers.stop, step):
@@ -87,12 +87,12 @@ class ElementRun(NamedTuple):
 
 
 def range_of(runs: Sequence[ElementRun]) -> ByteRange:
-    """The bytes of `runs`, which adjoin each other in their order."""
+    """The bytes of `runs`, which follow each other without gaps."""
     return ByteRange(runs[0].offset, runs[-1].offset + runs[-1].nbytes)
 
 
 def targets_by_file(actions: Iterable[Action]) -> dict[str, list[TargetBlock]]:
-    """What `actions` fill of each file that they reach, each byte once."""
+    """The blocks that `actions` fill, by file. No byte is in two blocks."""
     found: dict[str, list[TargetBlock]] = defaultdict(list)
     for action in actions:
         for block in action.part.blocks if action.rows else action.tensor.blocks:
@@ -102,17 +102,17 @@ def targets_by_file(actions: Iterable[Action]) -> dict[str, list[TargetBlock]]:
 
 
 def in_turn(actions: Iterable[Action]) -> Iterator[Iterator[Action]]:
-    """`actions` in their order, in groups of what may be in memory at once: what is computed as a whole is alone."""
+    """`actions` in their order, in groups that may be in memory at once. A tensor computed as a whole is alone."""
     return (group for _, group in groupby(actions, _alone))
 
 
 def _alone(action: Action) -> int:
-    """What tells actions apart that must not be in memory at once."""
+    """A key that differs for actions that must not be in memory at once."""
     return id(action) if needs_preparing(type(action.law)) and isinstance(action.law, WholeLaw) else 0
 
 
 def packed(runs: Iterable[ElementRun], limit: int) -> Iterator[list[ElementRun]]:
-    """`runs` in groups of at most `limit` bytes, each without a gap and of one device; longer runs are cut."""
+    """`runs` in groups of at most `limit` bytes. A group has no gaps and one device; longer runs are cut."""
     group: list[ElementRun] = []
     end = room = 0
     for run in runs:

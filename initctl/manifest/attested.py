@@ -1,4 +1,4 @@
-"""What a manifest says of a result that a checkpoint can be compared with."""
+"""The part of a manifest that a checkpoint is compared with."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class AttestedTensor(NamedTuple):
 
     @classmethod
     def by(cls, said: Mapping[str, Any]) -> Self:
-        """What a tensor's row of a manifest says."""
+        """From a tensor's row in a manifest."""
         return cls(said["dtype"], tuple(said["shape"]), said["digest"] and said["digest"]["sha256"])
 
     def to_json(self, name: str) -> dict[str, Any]:
-        """The row of the tensor called `name`."""
+        """The row of a tensor called `name`."""
         return {"name": name, "dtype": self.dtype, "shape": list(self.shape), "digest": sha256(self.digest)}
 
 
 class Attested(NamedTuple):
-    """The SHA-256 of each of the `files`, and the `tensors`, both by name; the `format`, and where the state dict was:
-    at the `root` in the folder `component`.
+    """The SHA-256 of each of the `files`, and the `tensors`, both by name; the `format`; and the `root` of the state
+    dict in the folder `component`.
     """
 
     files: Mapping[str, str]
@@ -36,7 +36,7 @@ class Attested(NamedTuple):
 
     @classmethod
     def by(cls, document: Mapping[str, Any]) -> Self:
-        """What the `document` of a manifest says."""
+        """From the `document` of a manifest."""
         said = document["predicate"]
         return cls(
             {subject["name"]: subject["digest"]["sha256"] for subject in document["subject"]},
@@ -48,5 +48,5 @@ class Attested(NamedTuple):
 
 
 def sha256(digest: str | None) -> dict[str, str] | None:
-    """A `digest` as a manifest has it."""
+    """A `digest` as it is written in a manifest."""
     return {"sha256": digest} if digest else None

@@ -1,4 +1,4 @@
-"""What a plan changes: what each tensor that it fills holds before and after, as a table and as data."""
+"""What a plan changes: statistics of each tensor that it fills, before and after, as a table and as data."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _HEADING = ("tensor", *_NUMBERS, "initializer")
 
 
 class Change(NamedTuple):
-    """What the tensor of an `action`, or the rows of it that are filled, holds `before` and `after`.
+    """Statistics of the part of a tensor that an `action` fills, `before` and `after`.
 
-    Both are of the same elements: `tensor` of both is the part that is filled, as a tensor of its own.
+    Both are of the same elements: their `tensor` is the filled part, as a separate tensor.
     """
 
     action: Action
@@ -30,13 +30,13 @@ class Change(NamedTuple):
     after: TensorStatistics
 
     def to_json(self) -> dict[str, Any]:
-        """The action's, and the numbers."""
+        """The action's data, and the numbers."""
         return {**self.action.to_json(), "before": self.before.measures(), "after": self.after.measures()}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Changes(Displayed):
-    """What `plan` changes: one `Change` for each of its actions, in their order, then for each of its resets."""
+    """What `plan` changes: one `Change` for each of its actions, and then for each of its resets, in their order."""
 
     plan: Plan
     changes: tuple[Change, ...]
@@ -50,15 +50,15 @@ class Changes(Displayed):
         return [*self.overview(unfold=unfold), self.plan.summary()]
 
     def overview(self, *, unfold: bool = False) -> Report:
-        """One row for each part that is filled, if there are any; many are folded, and measured together, unless
-        `unfold`.
+        """One row for each filled part, if there are any. Parts that differ only in layer numbers share a row, with
+        common numbers, unless `unfold`.
         """
         rows = folded_rows(self.changes, lambda change: part_name(change.action), _kind, unfold=unfold)
         return [Listing(_HEADING, list(map(_cells, rows)), right=_NUMBERS), ""] if rows else []
 
 
 def _kind(change: Change) -> tuple[object, ...]:
-    """What changes of one row have in common."""
+    """A key that is equal for changes that may share a row."""
     tensor = change.action.tensor
     return tensor.shape, tensor.dtype, initializer_text(change.action)
 

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is as a manifest says, without rules and without the original."""
+"""Whether a checkpoint matches a manifest. Neither the rules nor the original are needed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ManifestCheck(Displayed):
-    """What comparing the checkpoint at `path` with a manifest, in the file `manifest` if it is in one, came to. It is
-    true if everything `holds`.
+    """The outcome of comparing the checkpoint at `path` with a manifest. It is true if everything `holds`.
 
-    So many `tensors` and `files` were compared; `differences` and `file_differences` are what is not as it should be.
-    If tensors are in other files now, since it was converted or sharded anew, `files` is None.
+    `manifest` is the path of the manifest's file, if it has one. `tensors` and `files` are the numbers of those that
+    were compared; `differences` and `file_differences` are those that differ. `files` is None if the checkpoint was
+    converted or sharded anew, so that its files are other ones.
     """
 
     path: str
@@ -39,7 +39,7 @@ class ManifestCheck(Displayed):
 
     @property
     def holds(self) -> bool:
-        """Whether everything is as the manifest says."""
+        """Whether everything matches the manifest."""
         return not (self.differences or self.file_differences)
 
     def __bool__(self) -> bool:
@@ -57,23 +57,25 @@ class ManifestCheck(Displayed):
         }
 
     def report(self, *, unfold: bool = False) -> Report:
-        """What differs, and what was compared; a long list cut unless `unfold`."""
+        """What differs, and what was compared. A long list is cut, unless `unfold`."""
         compared = f"compared {count(self.tensors, 'tensor')}"
         if self.files is None:
-            compared += "; its files are not those of the report, and were not compared"
+            compared += "; its files were not compared, since the report lists other files"
         else:
             compared += f" and {count(self.files, 'file')}"
         path = shown(self.path)
+        manifest = shown(self.manifest or "the manifest")
         if self.holds:
-            return [f"{path}: holds what {shown(self.manifest or 'the manifest')} says", compared]
+            return [f"{path}: holds what {manifest} says", compared]
         rows = [(shown(found.tensor), found.fault) for found in self.differences]
         rows += [(shown(found.file), found.fault) for found in self.file_differences]
         listed = rows if unfold else rows[:FOLDED_ABOVE]
-        more = [f"and {len(rows) - len(listed):,} more, which --all lists"] if len(listed) < len(rows) else []
+        more = [f"and {len(rows) - len(listed):,} more; --all lists them"] if len(listed) < len(rows) else []
         counts = (len(self.differences), "tensor"), (len(self.file_differences), "file")
         differing = " and ".join(count(number, noun) for number, noun in counts if number)
         verb = "differs" if len(rows) == 1 else "differ"
-        return [Listing(("tensor or file", "difference"), listed), *more, "", f"{path}: {differing} {verb}", compared]
+        verdict = f"{path}: {differing} {verb} from what {manifest} says"
+        return [Listing(("tensor or file", "difference"), listed), *more, "", verdict, compared]
 
 
 def checked(
@@ -84,9 +86,9 @@ def checked(
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> ManifestCheck:
-    """The checkpoint at `path`, compared with what is `attested` by the `manifest` of that path.
+    """Compare the checkpoint at `path` with what is `attested` in the file `manifest`.
 
-    Raises `InputError`, `ConflictError`.
+    Raises `InputError` and `ConflictError`.
     """
     checkpoint = _read(attested, path)
     held = tensor_digests(checkpoint, checkpoint.tensors, threads=threads, on_event=on_event)
@@ -103,7 +105,9 @@ def checked(
 
 
 def _read(attested: Attested, path: str) -> Checkpoint:
-    """The checkpoint at `path`, at the root that these tensors are at. What was a component may be alone now."""
+    """The checkpoint at `path`, at the root of the attested tensors. What was a component may be a directory by itself
+    now.
+    """
     wanted = {name: (tensor.dtype, tensor.shape) for name, tensor in attested.tensors.items()}
     with suppress(UsageError):
         return read_like(path, attested.root, attested.component, _kinds, wanted)
@@ -111,14 +115,14 @@ def _read(attested: Attested, path: str) -> Checkpoint:
 
 
 def _kinds(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """What tells tensors apart without reading them: dtype and shape, by name."""
+    """Dtype and shape of each tensor by name: all that is known without reading tensors."""
     return {name: (tensor.dtype.name, tensor.shape) for name, tensor in checkpoint.by_name.items()}
 
 
 def _files(attested: Attested, checkpoint: Checkpoint) -> dict[str, CheckpointFile] | None:
-    """The files of `checkpoint` that are attested, by the names that they had. A single file may be renamed.
+    """The attested files of `checkpoint`, by their names in the manifest. A single file may have been renamed.
 
-    None if tensors are in files that are not: then these are of another format, or other shards.
+    None if tensors are in files that are not attested: it has another format, or other shards.
     """
     names = attested.files
     if checkpoint.format != attested.format:
@@ -133,12 +137,12 @@ def _files(attested: Attested, checkpoint: Checkpoint) -> dict[str, CheckpointFi
 def _file_faults(
     attested: Attested, checkpoint: Checkpoint, files: Mapping[str, CheckpointFile], digests: Mapping[str, str]
 ) -> Iterator[FileDifference]:
-    """A file by itself says nothing of the others of its directory."""
+    """Files that differ or are missing. If the checkpoint is a single file, no other file is expected."""
     for name, digest in attested.files.items():
         if name in files and digests[files[name].name] != digest:
-            yield FileDifference(files[name].name, "holds other bytes")
+            yield FileDifference(files[name].name, "has other bytes")
         elif name not in files and checkpoint.is_directory:
-            yield FileDifference(name, "is not there")
+            yield FileDifference(name, "is missing")
 
 
 def _tensor_faults(attested: Attested, checkpoint: Checkpoint, digests: Mapping[str, str | None]) -> Iterator[Lost]:
@@ -151,8 +155,8 @@ def _tensor_faults(attested: Attested, checkpoint: Checkpoint, digests: Mapping[
 
 def _fault(tensor: AttestedTensor, found: TensorSpec | None, digests: Mapping[str, str | None]) -> str | None:
     if found is None:
-        return "is not there"
+        return "is missing"
     if (found.dtype.name, found.shape) != (tensor.dtype, tensor.shape):
         now, was = f"{list(found.shape)} {found.dtype.name}", f"{list(tensor.shape)} {shown(tensor.dtype)}"
-        return f"is {now}, and was {was}"
-    return "holds other values" if tensor.digest not in (None, digests[found.name]) else None
+        return f"is {now} instead of {was}"
+    return "has other values" if tensor.digest not in (None, digests[found.name]) else None

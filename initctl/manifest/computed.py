@@ -1,4 +1,4 @@
-"""What a plan fills, read as if it were in files: values are computed when they are asked for."""
+"""The values of a plan, read as if they were in files: they are computed when they are read."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class ComputedFiles:
-    """What `actions` fill, end to end in files that are nowhere: one for each device, and called as it is.
+    """The values of `actions`, one after another in imaginary files: one file for each device, with the device's name.
 
-    `tensors` are where each action's own is there, or the rows that it fills, in the order of `actions`. Safe to use
-    from several threads at once. Whole tensors that are computed at once stay in memory as long as this does.
+    `tensors` has the filled part of each action as a tensor in these files, in the order of `actions`. Several threads
+    may read at once. Tensors that are computed as a whole stay in memory as long as this object.
     """
 
     def __init__(self, actions: Iterable[Action], computer: Computer) -> None:
@@ -33,7 +33,7 @@ class ComputedFiles:
         self._starts = {file: [run.offset for run in runs] for file, runs in self._runs.items()}
 
     def _placed(self, action: Action) -> TensorSpec:
-        """What `action` fills, after all that its device computes already."""
+        """The filled part of `action`, behind everything that is in its device's file already."""
         part, runs, law = action.part, self._runs[action.device], self._computer.prepared(action)
         offset = runs[-1].offset + runs[-1].nbytes if runs else 0
         alone = part.alone
@@ -47,12 +47,12 @@ class ComputedFiles:
     def read(
         self, tensor: TensorSpec, start: int, stop: int, out: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8]:
-        """The bytes of the elements from number `start` to `stop` of one of the `tensors`; in `out`, if it is given."""
+        """The bytes of the elements from number `start` to `stop` of one of the `tensors`; in `out` if it is given."""
         (block,), width = tensor.blocks, tensor.dtype.bits // 8
         return self.read_range(block.file, block.offset + start * width, block.offset + stop * width, out)
 
     def read_range(self, file: str, start: int, stop: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """The bytes of a file from `start` to `stop`, both between two elements. Raises what `Computer` does."""
+        """The bytes of a file from `start` to `stop`, both between two elements. Raises what `Computer` raises."""
         room = np.empty(stop - start, np.uint8) if out is None else out[: stop - start]
         return self._computer.filled(list(self._between(file, start, stop)), room)
 

@@ -1,4 +1,4 @@
-"""SHA-256 of tensors, whatever files they are in, and of files."""
+"""SHA-256 of tensors and of files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _Key = TypeVar("_Key")
 
 _SMALL = 1 << 13
-"""Numbers of a tensor that others share a task with at most."""
+"""Tensors with at most so many numbers share a task with others."""
 
 
 def tensor_digests(
@@ -32,7 +32,7 @@ def tensor_digests(
 ) -> dict[str, str | None]:
     """The SHA-256 of each of `tensors` by name: of its bytes in row-major order, as `initctl.stats` gives it.
 
-    None if its elements are not stored as such: of a sparse or a meta tensor.
+    None for a tensor whose elements are not stored one by one, such as a sparse or a meta tensor.
     """
     places = {tensor.name: (tensor.dtype, tensor.blocks) for tensor in tensors}
     distinct = {(tensor.dtype, tensor.blocks): in_numbers(tensor) for tensor in tensors}
@@ -55,14 +55,14 @@ def file_digests(
 
 
 def _is_stored(tensor: TensorSpec) -> bool:
-    """Whether its elements are bytes of their own."""
+    """Whether its elements are stored one by one."""
     return not tensor.unwritable and tensor.dtype.kind != "packed"
 
 
 def _hashed(
     reader: TensorReader, tensors: Mapping[_Key, TensorSpec], threads: int, on_event: OnEvent
 ) -> dict[_Key, str]:
-    """The SHA-256 of each of `tensors`, which `reader` reads, in their order."""
+    """The SHA-256 of each of `tensors`, which `reader` reads."""
     keys, numbered = list(tensors), list(tensors.values())
     found = dict.fromkeys(keys, "")
     buffers = Buffers()
@@ -86,7 +86,7 @@ def _hashed(
 
 
 def _parts(tensor: TensorSpec, reader: TensorReader, buffers: Buffers) -> Iterator[NDArray[Any]]:
-    """The bytes of `tensor` in row-major order, some at a time."""
+    """The bytes of `tensor` in row-major order, in pieces."""
     pieces = Pieces.of([tensor])
     out = buffers.each if tensor.is_in_order else []
     for piece in range(pieces.number):

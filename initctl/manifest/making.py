@@ -32,13 +32,13 @@ def manifest_of(
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> Manifest:
-    """What `engines` have made by the plan of `changes`: the result at `output`. Its tensors, and the files `written`,
-    are read.
+    """The manifest of the result at `output`, which `engines` computed by the plan of `changes`. Its tensors, and the
+    files `written`, are read.
 
-    Raises `UsageError` if `changes` are without digests.
+    Raises `UsageError` if `changes` have no digests.
     """
     if not all(change.after.digest or change.after.unreadable for change in changes.changes):
-        raise UsageError(Problem("usage.changes", "changes: without digests", "take them with digest=True"))
+        raise UsageError(Problem("usage.changes", "changes: have no digests", "call initctl.changes with digest=True"))
     plan = changes.plan
     said = _plan(plan)
     result = read_result(output, plan.checkpoint)
@@ -64,7 +64,7 @@ def manifest_of(
 
 
 def plan_digest(plan: Plan) -> str:
-    """SHA-256 of what `plan` does, as a saved plan says it, wherever the checkpoint is."""
+    """SHA-256 of what `plan` does, as a saved plan says it. It does not depend on the checkpoint's path."""
     document = {key: value for key, value in plan.to_document().items() if key not in ("checkpoint", "digest")}
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -87,8 +87,8 @@ def _input(checkpoint: Checkpoint) -> dict[str, Any]:
 def _tensors(
     result: Checkpoint, changes: Changes, threads: int, on_event: Callable[[Progress], None] | None
 ) -> dict[str, AttestedTensor]:
-    """Each name of each tensor of `result`. A tensor that is filled as a whole has the digest of what was computed, the
-    others that of what they hold.
+    """Each tensor of `result`, by each of its names. The digest of a tensor that is filled as a whole is that of the
+    computed values; others are read.
     """
     filled = [change for change in changes.changes[: len(changes.plan.actions)] if not change.action.rows]
     computed = {change.action.value_name: change.after.digest for change in filled}
@@ -105,5 +105,5 @@ def _change(change: Change) -> dict[str, Any]:
 
 
 def _numbers(found: TensorStatistics) -> dict[str, Any]:
-    """What one tensor holds, without its distribution."""
+    """Statistics of one tensor, without its histogram."""
     return {**found.numbers(), "digest": sha256(found.digest)}

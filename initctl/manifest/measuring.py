@@ -1,4 +1,4 @@
-"""A plan → what tensors hold before and after it is carried out. Nothing is written."""
+"""A plan → statistics of its tensors before and after. Nothing is written."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 def measured_changes(
     plan: Plan, *, digest: bool, threads: int, on_event: Callable[[Chosen | Progress], None] | None = None
 ) -> Changes:
-    """What each tensor that `plan` fills holds now, and what it will hold; with `digest`, the SHA-256 of its bytes too.
+    """Statistics of each tensor that `plan` fills, now and after; with `digest`, the SHA-256 of its bytes too.
 
     Memory does not grow with the checkpoint, except that one whole tensor is held for initializers that need it. Raises
-    what carrying out the plan does, except for what is about an output.
+    the same errors as carrying out the plan, except those about the output.
     """
     check_memory(plan.actions)
     distinct = plan.distinct_actions
@@ -51,7 +51,7 @@ def measured_changes(
 
 
 class _Measure(NamedTuple):
-    """Measures tensors of any source in the same way."""
+    """Measures tensors of checkpoints and computed values in the same way."""
 
     engine: Engine
     workers: Workers
@@ -64,7 +64,7 @@ class _Measure(NamedTuple):
 
 
 def _after(actions: Sequence[Action], computer: Computer, measure: _Measure) -> list[TensorStatistics]:
-    """What each of `actions` gives. Those of a dtype and of a size are computed one after another, many at once."""
+    """Statistics of what each of `actions` gives. Tensors of the same dtype and size are computed together."""
     kinds = [(action.tensor.dtype.name, action.part.nbytes) for action in actions]
     order = sorted(range(len(actions)), key=kinds.__getitem__)
     files = ComputedFiles([actions[number] for number in order], computer)
@@ -75,7 +75,9 @@ def _after(actions: Sequence[Action], computer: Computer, measure: _Measure) -> 
 def _for_each_name(
     plan: Plan, distinct: Sequence[Action], pairs: Sequence[tuple[TensorStatistics, TensorStatistics]]
 ) -> Changes:
-    """The changes by what was measured of `distinct` actions, and then of resets: tied tensors hold the same."""
+    """The changes of all actions. `pairs` has the statistics of `distinct` actions, which tied tensors share, and then
+    of resets.
+    """
     by_key = {(action.value_name, action.rows): pair for action, pair in zip(distinct, pairs, strict=False)}
     found = [(action, by_key[action.value_name, action.rows]) for action in plan.actions]
     found += zip(plan.resets, pairs[len(distinct) :], strict=True)

@@ -1,4 +1,4 @@
-"""The file of a manifest → its document, once all of it that is used is proven."""
+"""The file of a manifest → its document. Everything that is used of it is validated."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def read_manifest(path: str) -> Manifest:
 
 
 def _document(path: str, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
-    with refusing(path, "report", "is not a report of initctl", "write one with initctl apply --report"):
+    with refusing(path, "report", "is not an initctl report", "write one with initctl apply --report"):
         document = parse_object(read_small(path, LONGEST), made)
         if (document.get("_type"), document.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
-            raise Malformed("its _type or its predicateType is another")
+            raise Malformed("its _type or predicateType is wrong")
     return document
 
 
 def _unless_change(found: dict[str, Any]) -> dict[str, Any] | None:
-    """Changes are most of a manifest, and nothing is compared with them."""
+    """Drop changes: they are most of a manifest, and nothing is compared with them."""
     return None if "before" in found else found
 
 
 def _check(document: dict[str, Any]) -> None:
-    """Raise `Malformed` unless all that a checkpoint is compared with is there, and of the right type."""
+    """Raise `Malformed` if a value that a checkpoint is compared with is missing or has the wrong type."""
     predicate = _field(document, "predicate", dict)
     plan = _field(predicate, "plan", dict)
     for place, key in ((plan, "root"), (plan, "component"), (_field(predicate, "output", dict), "format")):
@@ -57,9 +57,9 @@ def _check(document: dict[str, Any]) -> None:
 
 
 def _field(place: Any, key: str, kind: type) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """What `place` has under `key`, of that `kind`."""
+    """The value of `key` in `place`. Raises `Malformed` unless it is of that `kind`."""
     if not isinstance(place, dict) or not isinstance(found := place.get(key), kind):
-        raise Malformed(f"is damaged: {key} is not there, or is of another type")
+        raise Malformed(f"is damaged: {key} is missing or has the wrong type")
     return found
 
 
@@ -71,4 +71,4 @@ def _check_digest(digest: dict[str, Any]) -> None:
 def _check_names(entries: Iterable[dict[str, Any]]) -> None:
     names = [_field(entry, "name", str) for entry in entries]
     if len(set(names)) < len(names):
-        raise Malformed("is damaged: a name is there twice")
+        raise Malformed("is damaged: a name occurs twice")

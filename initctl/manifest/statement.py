@@ -22,23 +22,24 @@ if TYPE_CHECKING:
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:uuid:9e47d492-82b5-4290-844a-99c29abacd61#initctl-apply-1"
-"""What says that a statement is initctl's. The project has no address of its own that could stand here."""
+"""Identifies statements of initctl. The project has no web address that could be used instead."""
 
 _BEGINNING = f'{{\n  "_type": "{STATEMENT_TYPE}",\n  "subject": ['.encode()
 _KIND = f'\n  "predicateType": "{PREDICATE_TYPE}",'.encode()
-"""Lines of a manifest as it is saved."""
+"""Lines of a saved manifest."""
 _HEAD = 16 << 20
-"""Bytes of a manifest that have its kind: they list some 100,000 files."""
+"""The kind of a manifest is within so many bytes of its beginning, behind the files: about 100,000 of them."""
 LONGEST = 500_000_000
-"""Bytes of a manifest: some 500,000 tensors."""
+"""The largest size of a manifest in bytes: about 500,000 tensors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
-    """What `apply` did, as JSON whose subjects are the files of the result: they are in a `directory`, if it was just
-    made; or it comes from the file at `path`. `attested` is what it says of the result.
+    """What `apply` did, as JSON whose subjects are the files of the result.
 
-    `content` gives all of it. Lists in that may be `Rows`, which are made while they are written.
+    If it was just made, these files are in `directory`; if it was read, `path` is its file. `attested` is the part that
+    a checkpoint is compared with. `content` returns all of it; lists in it may be `Rows`, which are made while they are
+    written.
     """
 
     content: Callable[[], Mapping[str, Any]] = field(repr=False)
@@ -48,14 +49,14 @@ class Manifest:
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of it, read anew if it comes from a file: see `initctl/schemas/report.schema.json` for what is in it."""
+        """All of it, as in `initctl/schemas/report.schema.json`. If it comes from a file, the file is read again."""
         document: dict[str, Any] = with_lists(self.content())
         return document
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to the file `path`, in one step. It says nothing of a file that is there.
+        """Write it to the file `path`, in one step. A file of the result at `path` is replaced and not listed.
 
-        Raises `StorageError`, and what `check_replaceable` does.
+        Raises `StorageError`, and what `check_replaceable` raises.
         """
         path = os.fspath(path)
         check_replaceable(path)
@@ -76,10 +77,10 @@ class Manifest:
         threads: int | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> ManifestCheck:
-        """Whether `checkpoint` is as it says: it needs neither the rules nor the original.
+        """Whether `checkpoint` matches this manifest. Neither the rules nor the original are needed.
 
         Names, dtypes, shapes and digests of all tensors must be the same. So must the files, unless the checkpoint was
-        converted or sharded anew. The returned object is true if all of it matches.
+        converted or sharded anew. The returned object is true if everything matches.
 
         Args:
             checkpoint: a path, as for `initctl.inspect`.
@@ -96,17 +97,17 @@ class Manifest:
 
 
 def check_replaceable(path: str) -> None:
-    """Raise `StorageError` if no file can be made at `path`, and `ConflictError` if one is there that must stay: one
-    that is neither empty nor a manifest.
+    """Raise `StorageError` if no file can be created at `path`, and `ConflictError` if there is a file that is neither
+    empty nor a manifest.
     """
     check_file_place(path)
     if os.path.exists(path) and os.path.getsize(path) and not _is_manifest(path):
-        message = f"{shown(path)}: exists and is not a report of initctl"
+        message = f"{shown(path)}: exists and is not an initctl report"
         raise ConflictError(Problem("output.not_report", message, "name another file"))
 
 
 def _is_manifest(path: str) -> bool:
-    """Whether the file at `path` begins as a manifest does that was saved. What cannot be read does not."""
+    """Whether the file at `path` begins like a saved manifest. False if it cannot be read."""
     with suppress(OSError), open(path, "rb") as stream:
         head = stream.read(_HEAD)
         return head.startswith(_BEGINNING) and _KIND in head

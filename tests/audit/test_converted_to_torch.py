@@ -161,7 +161,7 @@ class TestTies:
         found = torch.load(tmp_path / "out.pt")
         torch.save({name: found[name] for name in ("a", "k")}, tmp_path / "less.pt")
         (lost,) = initctl.verify(before, tmp_path / "less.pt").lost
-        assert (lost.tensor, lost.fault) == ("b", "is not there")
+        assert (lost.tensor, lost.fault) == ("b", "is missing")
 
 
 def test_a_file_of_another_format_than_the_conversion_gives_is_found(tmp_path: Path):
@@ -169,4 +169,4 @@ def test_a_file_of_another_format_than_the_conversion_gives_is_found(tmp_path: P
     torch.save(network(), tmp_path / "out.pt", _use_new_zipfile_serialization=False)
     found = initctl.verify(before, tmp_path / "out.pt", rules=["*.bias=constant:val=0.5"])
     assert not zipfile.is_zipfile(tmp_path / "out.pt")
-    assert [fault.fault for fault in found.rest_differences] == ["is torch-legacy, and was safetensors"]
+    assert [fault.fault for fault in found.rest_differences] == ["is torch-legacy instead of safetensors"]

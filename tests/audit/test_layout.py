@@ -140,7 +140,7 @@ def test_a_conversion_has_no_optimizer_to_compare(tmp_path: Path):
     optimizer.step()
     state = {"model": net.state_dict(), "optimizer": optimizer.state_dict()}
     before, after = converted(tmp_path, state, "weight=zeros")
-    with pytest.raises(initctl.UsageError, match="was converted, and holds no optimizer"):
+    with pytest.raises(initctl.UsageError, match="was converted, and has no optimizer"):
         initctl.verify(before, after, rules=["weight=zeros"], reset_optimizer=True)
 
 
@@ -188,7 +188,7 @@ def test_a_result_in_another_format_of_torch_came_of_no_conversion(tmp_path: Pat
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["a=normal"])
     save(tmp_path / "again.pt", {**torch.load(tmp_path / "out.pt"), "more": 1}, "legacy")
     found = initctl.verify(tmp_path / "in.pt", tmp_path / "again.pt", rules=["a=normal"])
-    assert [d.fault for d in found.rest_differences] == ["is torch-legacy, and was torch"]
+    assert [d.fault for d in found.rest_differences] == ["is torch-legacy instead of torch"]
     assert not found.differences
 
 
@@ -227,7 +227,7 @@ def test_many_shards_are_read_though_few_files_may_be_open(tmp_path: Path):
 
 @pytest.mark.parametrize(("metadata", "fault"), [
     ({"format": "pt", "note": "one", "more": "x"}, "metadata more is new"),
-    ({"format": "pt", "note": "two"}, "metadata note is another"), ({"format": "pt"}, "metadata note is not there"),
+    ({"format": "pt", "note": "two"}, "metadata note differs"), ({"format": "pt"}, "metadata note is missing"),
 ])  # fmt: skip
 def test_metadata_of_a_file_in_a_directory_that_was_written_anew(tmp_path: Path, metadata: dict[str, str], fault: str):
     for name in ("in", "out"):

@@ -158,7 +158,7 @@ def test_a_converted_result_is_found_at_no_root_and_only_its_tensors_are_compare
     assert (found.compared, found.rest, found.is_converted) == (5, 0, True)
     arguments = ["verify", str(result), "-r", rules[0], "--root", "ema", "--against", str(tmp_path / "in.pt")]
     assert run(arguments) == 0
-    assert "it was converted: what is outside of the root was not compared" in capsys.readouterr().out
+    assert "it was converted: everything outside the root was not compared" in capsys.readouterr().out
     initctl.plan(tmp_path / "in.pt", rules=rules, root="ema").save(tmp_path / "plan.json")
     assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", tmp_path / "in.pt"), result).holds
     with pytest.raises(initctl.UsageError, match="there is no tensor under emma"):

@@ -186,7 +186,7 @@ def test_what_started_from_old_values_is_verified_against_them(tmp_path: Path, c
     initctl.apply(tmp_path / "in.safetensors", tmp_path / "out.safetensors", rules=[f"a={call}"])
     with pytest.raises(initctl.UsageError) as raised:
         initctl.verify(tmp_path / "out.safetensors", rules=[f"a={call}"])
-    assert str(raised.value) == "a: filled from what was there before; name the original with --against"
+    assert str(raised.value) == "new values depend on old ones: a; name the original checkpoint with --against"
     against = tmp_path / "in.safetensors"
     assert initctl.verify(against, tmp_path / "out.safetensors", rules=[f"a={call}"]).holds
     path = flipped(tmp_path / "out.safetensors", tmp_path, "a", 4 * 20)
@@ -204,9 +204,9 @@ def test_a_copy_of_what_was_filled_too_is_verified_against_the_original(tmp_path
 @pytest.mark.parametrize(
     ("other", "tensor", "fault"),
     [
-        ({"a": torch.ones(3)}, "b", "is not there"),
-        ({"a": torch.ones(4), "b": torch.ones(2)}, "a", "is [4] float32, and was [3] float32"),
-        ({"a": torch.ones(3), "b": torch.ones(2, dtype=torch.float16)}, "b", "is [2] float16, and was [2] float32"),
+        ({"a": torch.ones(3)}, "b", "is missing"),
+        ({"a": torch.ones(4), "b": torch.ones(2)}, "a", "is [4] float32 instead of [3] float32"),
+        ({"a": torch.ones(3), "b": torch.ones(2, dtype=torch.float16)}, "b", "is [2] float16 instead of [2] float32"),
     ],
 )
 @pytest.mark.parametrize("converted", [False, True])

@@ -47,7 +47,7 @@ def test_a_tensor_that_does_not_fit_is_refused_before_anything_is_written(large:
     assert told.startswith(
         "storage.memory rule 1 (w=orthogonal): tensor w: orthogonal needs about 47.2 GB of memory at"
     )
-    assert told.endswith("is available; run it where there is more\n")
+    assert told.endswith("is available; run it on a machine with more memory\n")
     assert list(tmp_path.iterdir()) == [large]
     assert (large.stat().st_ino, large.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 

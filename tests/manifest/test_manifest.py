@@ -240,7 +240,7 @@ def test_changes_of_another_plan_or_without_digests_are_refused(tmp_path: Path, 
     path = single(tmp_path / "m.safetensors")
     plan, other = (initctl.plan(path, rules=["*.weight=ones"]) for _ in "12")
     changes = initctl.changes(other if digest else plan, digest=digest)
-    with pytest.raises(initctl.UsageError, match="of another plan" if digest else "without digests"):
+    with pytest.raises(initctl.UsageError, match="of another plan" if digest else "have no digests"):
         initctl.apply(plan, tmp_path / "out.safetensors").manifest(changes)
 
 
@@ -262,8 +262,8 @@ class TestChecking:
         assert found.to_json() == {
             "checkpoint": str(tmp_path / "out"), "report": None, "converted": False, "compared": 7,
             "compared_files": 7,
-            "differences": [{"tensor": "layers.0.weight", "fault": "holds other values"}],
-            "differences_files": [{"file": "model-1.safetensors", "fault": "holds other bytes"}],
+            "differences": [{"tensor": "layers.0.weight", "fault": "has other values"}],
+            "differences_files": [{"file": "model-1.safetensors", "fault": "has other bytes"}],
         }  # fmt: skip
 
     def test_a_dtype_a_shape_a_name_less_and_one_more(self, manifest: initctl.Manifest, tmp_path: Path):
@@ -274,9 +274,9 @@ class TestChecking:
         tensors["more"] = tensors.pop("layers.1.bias")
         save_file(tensors, path)
         assert {(found.tensor, found.fault) for found in manifest.verify(path).differences} == {
-            ("norm.weight", "is [8] float64, and was [8] float32"),
-            ("steps", "is [1, 1] int64, and was [1] int64"),
-            ("layers.1.bias", "is not there"),
+            ("norm.weight", "is [8] float64 instead of [8] float32"),
+            ("steps", "is [1, 1] int64 instead of [1] int64"),
+            ("layers.1.bias", "is missing"),
             ("more", "is new"),
         }
 
@@ -289,9 +289,9 @@ class TestChecking:
         found = manifest.verify(tmp_path / "out")
         assert not found.differences
         assert {(one.file, one.fault) for one in found.file_differences} == {
-            ("config.json", "holds other bytes"),
-            ("empty", "is not there"),
-            ("model-3.safetensors", "holds other bytes"),
+            ("config.json", "has other bytes"),
+            ("empty", "is missing"),
+            ("model-3.safetensors", "has other bytes"),
         }
 
     def test_a_single_file_may_be_renamed(self, tmp_path: Path):
@@ -304,7 +304,7 @@ class TestChecking:
 
     def test_one_shard_by_itself_lacks_the_tensors_of_the_others(self, manifest: initctl.Manifest, tmp_path: Path):
         found = manifest.verify(tmp_path / "out" / "model-3.safetensors")
-        assert {one.fault for one in found.differences} == {"is not there"}
+        assert {one.fault for one in found.differences} == {"is missing"}
 
     def test_one_file_of_a_directory_says_nothing_of_the_others(self, tmp_path: Path):
         (tmp_path / "m").mkdir()
