@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 _WIDEST = 8
-"""Bytes of the widest whole number that NumPy has."""
+"""Bytes of NumPy's widest integer."""
 
 
 class ElementChanges(NamedTuple):
     """How many `elements` changed, the number of the `first` of them in row-major order, and the `distance` between
-    what was and what is, of all elements.
+    both, over all elements.
 
-    An element changed if its bits did. Of different dtypes, it changed if the number did: then NaN is NaN, and -0 is 0.
+    An element changed if its bits did. If the dtypes differ, it changed if the number did: NaN equals NaN, and -0
+    equals 0.
     """
 
     elements: int = 0
@@ -57,8 +58,8 @@ def changes_of(
     start: int = 0,
     order: Block | None = None,
 ) -> ElementChanges:
-    """`before`, and what changed between as many elements of both: from number `start` on, in the order of the tensor,
-    or in that of a block. Distances are added up by the `run`, and then in their order.
+    """`before`, and what changed between as many elements of both. The first element has the number `start`, in the
+    order of the tensor, or of the block `order`. Distances are summed over each `run` elements, and then in order.
     """
     numbers, others = one.content.view(one.dtype.numpy), other.content.view(other.dtype.numpy)
     if one.dtype == other.dtype:

@@ -1,4 +1,4 @@
-"""Two checkpoints → all that differs."""
+"""Two checkpoints → all differences."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def differences(
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> Differences:
-    """In what `b` differs from `a`. With `patterns`, it is only tensors whose names match one of them.
+    """The differences between `a` and `b`. With `patterns`, only tensors whose names match one of them are compared.
 
-    Raises what `selected_names` and `compared` do.
+    Raises what `selected_names` and `compared` raise.
     """
     tensors = paired_tensors(a, b, patterns)
     files, metadata = (Paired(), ()) if patterns else (paired_files(a, b), changed_metadata(a, b))

@@ -1,7 +1,7 @@
-"""Pairs → what changed in each: read in pieces by several threads, in memory that does not grow with them.
+"""Pairs → what changed in each. They are read in pieces by several threads, so that memory does not grow with them.
 
-Bytes are compared first. Numbers are computed from the first piece on that differs; once all pieces are known, those
-that were equal before it are read once more, for the norms of the whole.
+Bytes are compared first. Distances are computed from the first piece that differs on. The pieces before it are read
+once more afterwards, for the norms of the whole tensor.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 _ADDED_UP = 256 << 10
-"""Bytes of either whose distances are added up by themselves: which they are decides how sums are rounded."""
+"""Distances are summed over pieces of so many bytes. The size affects how sums are rounded."""
 _SMALL = 1 << 14
-"""Numbers of a tensor up to which it is compared together with others."""
+"""Tensors with at most so many numbers are compared together with others."""
 _ALIGNED = 8
-"""Bytes: a number of any dtype may begin at a multiple of them."""
+"""Memory at a multiple of so many bytes is aligned for every dtype."""
 _BESIDE_DRAWING = 0.35
-"""What comparing two numbers costs NumPy, beside drawing one."""
+"""The cost of comparing two numbers with NumPy, relative to drawing one."""
 
 
 def compared(
@@ -45,12 +45,12 @@ def compared(
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> list[ElementChanges | None]:
-    """What changed in each of `pairs`, whose bytes the readers read; None if nothing did, or it is not comparable.
+    """What changed in each of `pairs`, which the readers read; None if nothing changed, or it cannot be compared.
 
-    Of pairs that are of bytes, it says no more than that they changed. Raises `ConflictError` if a file changes
-    meanwhile, `StorageError` if it cannot be read.
+    For pairs of bytes, the result only says that they changed. Raises `ConflictError` if a file changes meanwhile, and
+    `StorageError` if it cannot be read.
     """
-    distinct = {_places(pair): pair for pair in pairs}  # tied tensors are in the same places
+    distinct = {_places(pair): pair for pair in pairs}  # tied tensors are compared once
     with Workers(threads, on_event) as workers:
         comparing = Comparing(list(distinct.values()), one, other, workers)
         workers.total += sum(pair.one.nbytes for pair in comparing.pairs if pair.is_comparable)
@@ -73,7 +73,7 @@ class Comparing:
         self._lock, self.buffers = Lock(), Buffers(2)
 
     def tasks(self) -> Iterator[Task]:
-        """Tensors that are small and near each other in both files are compared together, large ones in pieces."""
+        """Small tensors that are near each other in both files are compared together, large ones in pieces."""
         for numbers, is_small in grouped(self._comparable(), _SMALL):
             if is_small:
                 yield Task(sum(self.pairs[number].one.nbytes for number in numbers), partial(self._compare, numbers))
@@ -88,18 +88,18 @@ class Comparing:
                 yield number, (pair.one, pair.other)
 
     def rest(self) -> Iterator[Task]:
-        """What is to be measured yet, once all tasks have run."""
+        """What still has to be measured after all `tasks` have run."""
         for pieces in self._large.values():
             yield from pieces.rest()
 
     def results(self) -> list[ElementChanges | None]:
-        """What changed in each pair, once all has run."""
+        """What changed in each pair, after all tasks have run."""
         found = self._small | {number: pieces.changes for number, pieces in self._large.items() if pieces.differs}
         return [found.get(number) for number in range(len(self.pairs))]
 
     @property
     def engine(self) -> Engine:
-        """What computes distances, chosen when the first is needed: what is equal needs none."""
+        """Computes distances. It is chosen at the first difference, since equal tensors need no distances."""
         with self._lock:
             if self._engine is None:
                 numbers = sum(pair.one.numel * pair.one.dtype.parts for pair in self.pairs if pair.is_comparable)
@@ -107,7 +107,7 @@ class Comparing:
             return self._engine
 
     def _compare(self, numbers: Sequence[int]) -> None:
-        """Compare small tensors, which one call can read from either."""
+        """Compare small tensors, which one call reads from each file."""
         pairs = [self.pairs[number] for number in numbers]
         room, other_room = self.buffers.each
         one = _Stretch.of(self.one, [pair.one for pair in pairs], room)
@@ -121,20 +121,20 @@ class Comparing:
 
 
 class _Stretch(NamedTuple):
-    """The bytes of a file from `start` on."""
+    """A part of a file: `content`, at the offset `start`."""
 
     start: int
     content: Bytes
 
     @classmethod
     def of(cls, reader: TensorReader, tensors: Sequence[TensorSpec], out: Bytes) -> Self:
-        """Those that the first to the last of `tensors` are in, read to `out`."""
+        """The part from the first to the last of `tensors`, read into `out`."""
         (first,), (last,) = tensors[0].blocks, tensors[-1].blocks
         stop = last.offset + tensors[-1].nbytes
         return cls(first.offset, reader.read_range(first.file, first.offset, stop, out))
 
     def bytes_of(self, tensor: TensorSpec) -> Bytes:
-        """Those of a tensor, in memory that is aligned."""
+        """The bytes of a tensor, in aligned memory."""
         begin = tensor.blocks[0].offset - self.start
         content = self.content[begin : begin + tensor.nbytes]
         return content.copy() if begin % _ALIGNED else content
@@ -158,7 +158,7 @@ class _LargePair:
 
     @property
     def changes(self) -> ElementChanges:
-        """Of all pieces, once they are known."""
+        """The changes in all pieces, once all are compared."""
         return sum(filter(None, self._found), ElementChanges())
 
     def tasks(self) -> Iterator[Task]:
@@ -167,7 +167,7 @@ class _LargePair:
             yield Task(self._nbytes(piece), partial(self._compare, piece))
 
     def rest(self) -> Iterator[Task]:
-        """One for each piece that was found equal, if another was not."""
+        """One for each piece that was equal, if another piece was not."""
         if self.differs and not self._pair.is_of_bytes:
             for piece, found in enumerate(self._found):
                 if found is None:
@@ -188,7 +188,7 @@ class _LargePair:
         return found
 
     def _measure_equal(self, piece: int) -> None:
-        """What is equal need not be read from both."""
+        """Measure a piece that is equal in both, and so is read from one of them only."""
         engine, dtype, distance = self._comparing.engine, self._one.dtype, Distance()
         for start, stop in self._pieces.steps(piece):
             numbers = self._comparing.one.read(self._one, start, stop, self._buffers[0]).view(dtype.numpy)
@@ -196,7 +196,7 @@ class _LargePair:
         self._found[piece] = ElementChanges(distance=distance)
 
     def _read(self, piece: int) -> Iterator[tuple[int, Bytes, Bytes]]:
-        """The elements of a piece, some at once: the number of the first, and the bytes of both."""
+        """The elements of a piece, step by step: the number of the first one, and the bytes of both."""
         one, other = self._buffers
         for start, stop in self._pieces.steps(piece):
             mine = self._comparing.one.read(self._one, start, stop, one)
@@ -212,12 +212,12 @@ class _LargePair:
 
 
 def _places(pair: Pair) -> object:
-    """What tells pairs apart whose bytes are compared."""
+    """A key that is equal for pairs of the same bytes."""
     return pair.one.dtype, pair.one.blocks, pair.other.dtype, pair.other.blocks
 
 
 def _common_order(pair: Pair) -> Block | None:
-    """A block of either, if the elements follow each other alike in both files, but not as they do in the tensor."""
+    """The block of either, if both files have the elements in the same order, but not in row-major order."""
     if any(len(tensor.blocks) != 1 or not tensor.blocks[0].is_dense for tensor in (pair.one, pair.other)):
         return None
     (one,), (other,) = pair.one.blocks, pair.other.blocks

@@ -1,4 +1,4 @@
-"""What the files of two checkpoints say beside tensors."""
+"""Metadata, and other contents of files beside tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ChangedText(NamedTuple):
-    """What the `one` and the `other` say under `key`; None if they say nothing."""
+    """The texts of `one` and `other` under `key`; None if the key is missing."""
 
     key: str
     one: str | None
@@ -19,9 +19,9 @@ class ChangedText(NamedTuple):
 
 
 def changed_metadata(one: Checkpoint, other: Checkpoint) -> tuple[ChangedText, ...]:
-    """What differs in metadata, and in what is beside tensors in files of torch.save, whatever file it is in.
+    """The differences in metadata, and in other contents of files of torch.save, whichever file has them.
 
-    Checkpoints of different formats hold other things there: nothing is compared.
+    Nothing is compared if the formats differ, since each has other contents.
     """
     if one.format != other.format and not (one.is_safetensors and other.is_safetensors):
         return ()
@@ -31,7 +31,7 @@ def changed_metadata(one: Checkpoint, other: Checkpoint) -> tuple[ChangedText, .
 
 
 def _texts(checkpoint: Checkpoint) -> dict[str, str]:
-    """By key; what files say differently is put together."""
+    """The texts by key. If files have different texts under a key, they are joined."""
     found: dict[str, set[str]] = defaultdict(set)
     for entries in chain(checkpoint.metadata.values(), checkpoint.contents.values()):
         for key, text in entries.items():

@@ -1,4 +1,4 @@
-"""Which tensors of two checkpoints, and which of their other files, are held against each other."""
+"""Which tensors of two checkpoints, and which of their other files, are compared with each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OF_CODES = ("packed", "quantized")
 
 
 class Pair(NamedTuple):
-    """What is called `name` in both: the `one`, and the `other`. If it `is_of_bytes`, these are not numbers."""
+    """The tensors called `name` in both checkpoints. If `is_of_bytes`, their elements are not numbers."""
 
     name: str
     one: TensorSpec
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """What differs, if anything does: the shape, else the dtype, else only values."""
+        """What differs: the shape; or else the dtype; or else at most the values."""
         if self.one.shape != self.other.shape:
             return "shape"
         return "values" if self.one.dtype == self.other.dtype else "dtype"
@@ -40,17 +40,17 @@ class Pair(NamedTuple):
         if self.kind == "dtype":
             codes = [tensor.dtype.name for tensor in (self.one, self.other) if tensor.dtype.kind in _OF_CODES]
             if codes:
-                return f"{codes[0]}: its bytes are codes"
+                return f"{codes[0]} holds codes, not numbers"
         return self.one.unwritable or self.other.unwritable
 
     @property
     def is_comparable(self) -> bool:
-        """Whether elements can be held against each other, one by one."""
+        """Whether elements can be compared one by one."""
         return self.kind != "shape" and not self.unreadable
 
 
 class Paired(NamedTuple):
-    """What two checkpoints have in common, in the order of the first, and what is in one of them only."""
+    """The tensors of two checkpoints: those in both, in the order of the first one, and those in only one."""
 
     pairs: tuple[Pair, ...] = ()
     only_one: tuple[TensorSpec, ...] = ()
@@ -64,14 +64,14 @@ class Paired(NamedTuple):
         return [each.name for group in self for each in group]
 
     def taking(self, names: set[str]) -> Paired:
-        """What of it has one of `names`."""
+        """Only those that have one of `names`."""
         pairs = tuple(pair for pair in self.pairs if pair.name in names)
         one, other = (tuple(tensor for tensor in group if tensor.name in names) for group in self[1:])
         return Paired(pairs, one, other)
 
 
 def common_prefix(longer: Sequence[TensorSpec], shorter: Sequence[TensorSpec]) -> str | None:
-    """The keys before the names of `shorter` that make them names of `longer`, if there are such keys for all."""
+    """The keys that, put before all names of `shorter`, make them names of `longer`; None if there are no such keys."""
     names = {tensor.name for tensor in longer}
     ending = f".{shorter[0].name}" if shorter else "\0"
     prefixes = (name.removesuffix(ending) for name in sorted(names) if name.endswith(ending))
@@ -79,10 +79,10 @@ def common_prefix(longer: Sequence[TensorSpec], shorter: Sequence[TensorSpec]) -
 
 
 def paired_tensors(one: Checkpoint, other: Checkpoint, patterns: Sequence[str]) -> Paired:
-    """Tensors by their names: those that match one of `patterns`; or all, if there are no patterns.
+    """Tensors paired by their names: those that match one of `patterns`; or all, if there are no patterns.
 
-    If both have tensors outside of their roots, these are compared by their whole names, except for those that are at
-    the root of the other checkpoint. Raises what `selected_names` does: a pattern must match a name of either.
+    If both have tensors outside their roots, these are paired by their full names, except for those that are at the
+    root of the other checkpoint. A pattern must match a name of either checkpoint. Raises what `selected_names` raises.
     """
     found = _paired(one.tensors, other.tensors)
     if patterns:
@@ -98,7 +98,7 @@ def _outside_of_both(checkpoint: Checkpoint, root: str) -> list[TensorSpec]:
 
 
 def paired_files(one: Checkpoint, other: Checkpoint) -> Paired:
-    """The other files of two directories, as tensors of bytes. Hidden ones are left out.
+    """The other files of two directories, as tensors of bytes. Hidden files are left out.
 
     Raises `InputError` if a folder cannot be read.
     """
@@ -108,7 +108,7 @@ def paired_files(one: Checkpoint, other: Checkpoint) -> Paired:
 
 
 def _paired(one: Sequence[TensorSpec], other: Sequence[TensorSpec], *, are_bytes: bool = False) -> Paired:
-    """By name. A name that a file only notes, of a tied tensor, counts where the other has a tensor of that name."""
+    """Pair by name. A tied tensor's name that a file only notes counts if the other file has a tensor of that name."""
     ones, others = _by_name(one), _by_name(other)
     names = dict.fromkeys(tensor.name for tensor in (*one, *other))
     return Paired(

@@ -1,4 +1,4 @@
-"""In what two checkpoints differ, as a table and as data."""
+"""The differences between two checkpoints, as a table and as data."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 _HEADING = ("tensor", "shape", "dtype", "max diff", "mean diff", "rel norm", "cosine", "changed", "first", "")
 _LEAST_PERCENT = 0.1
-"""From here on a share is shown in percent; smaller numbers of elements speak for themselves."""
+"""Shares below this are not shown in percent."""
 _RIGHT = ("max diff", "mean diff", "rel norm", "cosine", "changed")
 
 
 @dataclass(frozen=True, repr=False)
 class Differences(Displayed):
-    """In what checkpoint `b` differs from checkpoint `a`.
+    """The differences between checkpoint `b` and checkpoint `a`.
 
-    `tensors` and `files` are paired by their names; `tensor_changes` and `file_changes` say for each pair what changed,
-    as `compared` does. `metadata` is what their files say beside tensors, if that differs.
+    `tensors` and `files` are paired by their names. `tensor_changes` and `file_changes` say what changed in each pair,
+    as `compared` returns it. `metadata` has the texts of metadata that differ.
     """
 
     a: Checkpoint
@@ -44,7 +44,7 @@ class Differences(Displayed):
 
     @cached_property
     def changed(self) -> tuple[ChangedTensor, ...]:
-        """The tensors of both that differ."""
+        """The tensors in both that differ."""
         return tuple(_changed(self.tensors.pairs, self.tensor_changes))
 
     @cached_property
@@ -64,12 +64,12 @@ class Differences(Displayed):
 
     @property
     def not_compared(self) -> tuple[Pair, ...]:
-        """The tensors of both that may differ: their elements cannot be read."""
+        """The tensors in both that may differ, because their elements cannot be read."""
         return tuple(pair for pair in self.tensors.pairs if pair.kind == "values" and pair.unreadable)
 
     @property
     def differ(self) -> bool:
-        """Whether anything differs that was compared."""
+        """Whether anything that was compared differs."""
         return bool(self.changed or self.changed_files or self.metadata or any(self.tensors[1:]) or any(self.files[1:]))
 
     def to_json(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Differences(Displayed):
         }
 
     def report(self, *, unfold: bool = False) -> Report:
-        """The verdict; then what differs, long lists folded unless `unfold`."""
+        """The verdict, and then what differs. Long lists are folded unless `unfold`."""
         parts: list[str | Listing] = [self._verdict()]
         for table in (self._changed_table(unfold=unfold), self._only_table(unfold=unfold)):
             parts += ["", table] if table.rows else []
@@ -101,7 +101,7 @@ class Differences(Displayed):
 
     @property
     def _totals(self) -> Totals:
-        """Of what was compared."""
+        """The totals of what was compared."""
         return Totals.of(TensorPart(pair.one) for pair in self.tensors.pairs if pair.is_comparable)
 
     def _verdict(self) -> str:
@@ -112,7 +112,7 @@ class Differences(Displayed):
         return f"identical: {', '.join([tensors, size_text(self._totals.bytes), *files])}"
 
     def _of_tensors(self) -> str:
-        """What of the tensors of both differs, in words."""
+        """The differences of tensors in both, in words."""
         number = len(self.tensors.pairs)
         if not number:
             return "no tensor has the same name in both"
@@ -122,7 +122,7 @@ class Differences(Displayed):
         return f"{count(equal, 'tensor')} {_verb(equal, 'is', 'are')} identical, {size_text(self._totals.bytes)}"
 
     def _of_others(self) -> Iterator[str]:
-        """What else differs, in words, and how much is not known."""
+        """What else differs, in words, and what could not be compared."""
         for tensors, letter in ((self.tensors.only_one, "A"), (self.tensors.only_other, "B")):
             if tensors:
                 yield f"{len(tensors):,} only in {letter}"
@@ -147,7 +147,7 @@ class Differences(Displayed):
         return Listing(("tensor", "shape", "dtype", "only in"), cells, named=("only in",))
 
     def _roots(self) -> Iterator[str]:
-        """How to pair what has the same names below another root."""
+        """How to pair tensors that have the same names below another root."""
         roots = self.a.root, self.b.root
         if prefix := common_prefix(self.tensors.only_one, self.tensors.only_other):
             roots, whole, part = (_below(roots[0], prefix), roots[1]), "A", "B"
@@ -156,7 +156,7 @@ class Differences(Displayed):
         else:
             return
         options = "--root {} --other-root {}".format(*map(shown, roots))
-        yield f"{whole} has the tensors of {part} under {shown(prefix)}: compare them with {options}"
+        yield f"{whole} has the tensors of {part} under {shown(prefix)}: to compare them, use {options}"
 
     def _beside(self) -> Iterator[str]:
         """A line for each text of the metadata, and for each file, that differs."""
@@ -174,7 +174,7 @@ class Differences(Displayed):
         one, other = len(self.a.outside), len(self.b.outside)
         if bool(one) != bool(other):
             letter, number = ("A", one) if one else ("B", other)
-            yield f"not compared: {count(number, 'tensor')} outside of the root, only in {letter}"
+            yield f"not compared: {count(number, 'tensor')} outside the root, only in {letter}"
 
 
 def _changed(pairs: Sequence[Pair], changes: Sequence[ElementChanges | None]) -> Iterator[ChangedTensor]:
@@ -185,7 +185,7 @@ def _changed(pairs: Sequence[Pair], changes: Sequence[ElementChanges | None]) ->
 
 
 def _kind(changed: ChangedTensor) -> tuple[object, ...]:
-    """What tensors of one row have in common."""
+    """A key that is equal for tensors that may share a row."""
     one, other = changed.pair.one, changed.pair.other
     return one.shape, other.shape, one.dtype, other.dtype, changed.pair.unreadable
 

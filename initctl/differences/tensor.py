@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class ChangedTensor(NamedTuple):
-    """A `pair` that differs; `changes` say how far, if elements of both are numbers and there are as many of them."""
+    """A `pair` that differs. `changes` are None unless both have numbers, and the same shape."""
 
     pair: Pair
     changes: ElementChanges | None
 
     @property
     def first(self) -> Shape | None:
-        """The index of the first element that changed, in row-major order, if one did."""
+        """The index of the first element that changed, in row-major order; None if none did."""
         if self.changes is None or self.changes.first is None:
             return None
         index, rest = [], self.changes.first
@@ -59,5 +59,5 @@ def _kind_json(tensor: TensorSpec) -> dict[str, Any]:
 
 
 def _finite(number: float) -> float | None:
-    """As JSON has it, which knows no other numbers."""
+    """`number`, or None if JSON cannot hold it."""
     return number if isfinite(number) else None

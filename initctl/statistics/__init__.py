@@ -1,9 +1,9 @@
-"""What tensors hold, in numbers: measured piece by piece, in memory that does not grow with them.
+"""Statistics of tensors, measured piece by piece, so that memory does not grow with them.
 
-measuring.py    tensors → what each holds
-tensor.py       what one holds: moments, counts, a histogram, a digest
-histogram.py    how many numbers are where, and that as blocks
-result.py       what all hold, as a table, as layers, and as data
+measuring.py    tensors → statistics of each
+tensor.py       statistics of one tensor: moments, counts, a histogram, a digest
+histogram.py    histograms, also drawn as blocks
+result.py       statistics of all tensors, as a table, by layer, and as data
 """
 
 from initctl.statistics.measuring import measured

@@ -1,4 +1,4 @@
-"""How many numbers are where."""
+"""Histograms."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 BINS = 32
 _REACH = 4
-"""Standard deviations from the mean to which bins reach at most: what lies farther out is counted beside them."""
+"""Bins reach at most so many standard deviations from the mean. Numbers farther away are counted separately."""
 
 
 class Histogram(NamedTuple):
-    """How many of the finite numbers of a sample are in each of `BINS` bins of one width from `low` to `high`, and how
-    many are `below` and `above`. A number on the edge of two bins is in the upper one, and `high` itself in the last.
+    """The counts of a sample's finite numbers in each of `BINS` bins of equal width from `low` to `high`, and of those
+    `below` and `above`. A number on the edge of two bins is in the upper one, and `high` itself is in the last.
     """
 
     low: float
@@ -34,7 +34,7 @@ class Histogram(NamedTuple):
 
     @classmethod
     def merged(cls, parts: Iterable[Histogram | None]) -> Histogram | None:
-        """One of all numbers that `parts` are of, each taken for the center of its bin."""
+        """One histogram of all `parts`. Each number counts as the center of its bin."""
         known = [part for part in parts if part]
         if not known:
             return None
@@ -51,7 +51,7 @@ class Histogram(NamedTuple):
         return self.low * (1 - share) + self.high * share
 
     def drawn(self, width: int = BINS // 2) -> str:
-        """`width` blocks, a divisor of `BINS`: each as high as its bins are full, beside the fullest."""
+        """`width` blocks, a divisor of `BINS`. The height of each is its count, relative to the largest."""
         return blocks(self.counts.reshape(width, -1).sum(1).tolist())
 
     def to_json(self) -> dict[str, Any]:
@@ -65,8 +65,10 @@ class Histogram(NamedTuple):
 
 
 def histograms(sample: NDArray[Any], sizes: Sequence[int], moments: Sequence[Moments]) -> list[Histogram | None]:
-    """Of samples of the finite numbers that each of `moments` is of, `sizes` of them one after another in `sample`."""
-    with np.errstate(invalid="ignore"):  # NaN that signals
+    """A histogram for each of `moments`, of its finite numbers. `sample` has the samples one after another, with
+    `sizes`.
+    """
+    with np.errstate(invalid="ignore"):  # signaling NaN
         numbers = np.asarray(sample, np.float64)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     if any(found.finite < found.numbers for found in moments):
@@ -77,21 +79,21 @@ def histograms(sample: NDArray[Any], sizes: Sequence[int], moments: Sequence[Mom
 
 
 def _reach(moments: Moments) -> tuple[float, float]:
-    """From where to where bins reach."""
+    """The lower and the upper end of the bins."""
     if not moments.finite:
         return 0.0, 0.0
-    reach = _REACH * moments.std or inf  # of the smallest doubles, the squares are 0
+    reach = _REACH * moments.std or inf  # std is 0 if the squares of tiny doubles underflow
     return max(moments.least, moments.mean - reach), min(moments.greatest, moments.mean + reach)
 
 
 def _over(
     numbers: NDArray[Any], owner: NDArray[np.int64], counts: NDArray[Any] | None, ends: Sequence[tuple[float, float]]
 ) -> list[Histogram]:
-    """A histogram between each of `ends`, of the `numbers` whose `owner` it is. Each counts as often as `counts` says,
-    or once.
+    """A histogram between each of `ends`. `owner` says for each of `numbers` which histogram counts it, and `counts`
+    how often: once if it is None.
     """
     lows, highs = np.array(ends, np.float64).T
-    widths = (highs * 0.5 - lows * 0.5) / BINS  # halves: the largest doubles are farther apart than any double
+    widths = (highs * 0.5 - lows * 0.5) / BINS  # halved, because the difference of two doubles can overflow
     widths[widths == 0] = 1.0
     of = owner if len(ends) > 1 else 0
     places = (numbers * 0.5 - (lows * 0.5)[of]) / widths[of]

@@ -1,4 +1,4 @@
-"""Tensors → what each holds: read in pieces by several threads, in memory that does not grow with them."""
+"""Tensors → statistics of each. They are read in pieces by several threads, so that memory does not grow with them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _ADDED_UP = 1 << 20
-"""Bytes whose moments are found by themselves, and then added up: which they are decides how sums are rounded."""
+"""Moments are computed for pieces of so many bytes, and then added up. The size affects how sums are rounded."""
 _SAMPLED = 1 << 13
-"""Numbers of a tensor that its histogram is made of at most."""
+"""The largest number of a tensor's numbers in its histogram."""
 _BESIDE_DRAWING = 0.8
-"""What measuring a number costs NumPy, beside drawing one."""
+"""The cost of measuring a number with NumPy, relative to drawing one."""
 
 
 def measured(
@@ -45,9 +45,9 @@ def measured(
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> tuple[TensorStatistics, ...]:
-    """What each of `tensors` of `checkpoint` holds; with `digest`, the SHA-256 of its bytes too.
+    """Statistics of each of `tensors` of `checkpoint`; with `digest`, the SHA-256 of its bytes too.
 
-    Raises `ConflictError` if the checkpoint changes meanwhile, `StorageError` if it cannot be read.
+    Raises `ConflictError` if the checkpoint changes meanwhile, and `StorageError` if it cannot be read.
     """
     with TensorReader(checkpoint) as reader, Workers(threads, on_event) as workers:
         measuring = Measuring(tensors, reader, measuring_engine(tensors), workers, is_digested=digest)
@@ -58,25 +58,25 @@ def measured(
 
 
 def measuring_engine(tensors: Iterable[TensorSpec]) -> Engine:
-    """What measures `tensors`: the same for any number of threads, because each engine rounds differently."""
+    """The engine that measures `tensors`. Engines round differently, so it does not depend on the number of threads."""
     work = Work(int(sum(map(_numbers, tensors)) * _BESIDE_DRAWING), 0)
     return choose(work, threads=1).engine
 
 
 class ElementSource(Protocol):
-    """What tensors are read from: a `TensorReader` of a checkpoint, or what has values that are in no file yet."""
+    """Tensors are read from it: a `TensorReader`, or something with values that are not in a file yet."""
 
     def read(
         self, tensor: TensorSpec, start: int, stop: int, out: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8]:
-        """As `TensorReader.read` does."""
+        """Like `TensorReader.read`."""
 
     def read_range(self, file: str, start: int, stop: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """As `TensorReader.read_range` does."""
+        """Like `TensorReader.read_range`."""
 
 
 class Measuring:
-    """Measures tensors. The tasks may run in several threads: each puts what it finds among the `results`."""
+    """Measures tensors. Its tasks may run in several threads, and put what they find into `results`."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Measuring:
         return sum(found.tensor.nbytes for found in self.results if not found.unreadable)
 
     def tasks(self) -> Iterator[Task]:
-        """Tensors that are small and near each other in one file are measured together, large ones in pieces."""
+        """Small tensors that are near each other in one file are measured together, large ones in pieces."""
         for numbers, is_small in grouped(self._measurable(), _SAMPLED):
             if is_small:
                 yield Task(sum(self._tensor(number).nbytes for number in numbers), partial(self._measure, numbers))
@@ -105,7 +105,7 @@ class Measuring:
                 yield from _LargeTensor(self, *numbers).tasks()
 
     def _measurable(self) -> Iterator[tuple[int, tuple[TensorSpec]]]:
-        """Tensors with elements that can be read; the results of those without any are put in their places."""
+        """Tensors with elements that can be read. Sets the results of tensors without elements."""
         for number, (tensor, *_, unreadable) in enumerate(self.results):
             if tensor.numel and not unreadable:
                 yield number, (tensor,)
@@ -113,14 +113,14 @@ class Measuring:
                 self.results[number] = TensorStatistics(tensor, Moments(), digest=self.digest(b""))
 
     def digest(self, content: bytes | memoryview) -> str | None:
-        """The SHA-256 of `content`, if it is asked for."""
+        """The SHA-256 of `content`; None if digests are not wanted."""
         return hashlib.sha256(content).hexdigest() if self.is_digested else None
 
     def _tensor(self, number: int) -> TensorSpec:
         return self.results[number].tensor
 
     def _measure(self, numbers: Sequence[int]) -> None:
-        """Measure small tensors, which one call can read."""
+        """Measure small tensors, which one call reads."""
         first, last = self._tensor(numbers[0]), self._tensor(numbers[-1])
         (begin,), (end,) = first.blocks, last.blocks
         content = self.source.read_range(begin.file, begin.offset, end.offset + last.nbytes, *self.buffers.each)
@@ -135,7 +135,7 @@ class Measuring:
             self._measure_alike(content[beside:].copy() if beside else content, dtype, starts)
 
     def _measure_alike(self, content: NDArray[np.uint8], dtype: DType, starts: Mapping[int, int]) -> None:
-        """Measure small tensors of one dtype: they are in `content`, from the bytes on that `starts` says."""
+        """Measure small tensors of one dtype in `content`. `starts` has the offset of each."""
         width, sizes = dtype.width, [_numbers(self._tensor(number)) for number in starts]
         stored = content[: content.size // width * width].view(dtype.numpy)
         bounds = [(start // width, start // width + size) for start, size in zip(starts.values(), sizes, strict=True)]
@@ -149,7 +149,7 @@ class Measuring:
 
 
 class _LargeTensor:
-    """Measures one tensor piece by piece; the last task that ends puts together what all found."""
+    """Measures one tensor piece by piece. The last task to end puts the results together."""
 
     def __init__(self, measuring: Measuring, number: int) -> None:
         self._measuring, self._number = measuring, number
@@ -160,7 +160,7 @@ class _LargeTensor:
         self._left, self._lock = self._pieces.number, Lock()
 
     def tasks(self) -> Iterator[Task]:
-        """One for each piece; for all of them if a digest needs the bytes in their order."""
+        """One for each piece. With a digest, which needs the bytes in order, one for all pieces."""
         if self._measuring.is_digested:
             yield Task(self._tensor.nbytes, partial(self._measure, range(self._pieces.number)))
             return
@@ -180,7 +180,7 @@ class _LargeTensor:
                 self._put_together(digest.hexdigest() if digest else None)
 
     def _measured(self, piece: int, digest: hashlib._Hash | None) -> tuple[Moments, NDArray[Any]]:
-        """The moments of a piece and its share of the sample; its bytes are added to `digest`."""
+        """The moments of a piece, and its part of the sample. Its bytes are added to `digest`."""
         tensor, dtype, spacing = self._tensor, self._tensor.dtype, self._spacing
         source, engine = self._measuring.source, self._measuring.engine
         buffers = self._measuring.buffers.each if tensor.is_in_order else []
@@ -197,7 +197,7 @@ class _LargeTensor:
         return moments, np.concatenate(sample)
 
     def _put_together(self, digest: str | None) -> None:
-        """In order: sums do not depend on which task was first."""
+        """Add up in order, so that sums do not depend on which task was first."""
         parts, samples = zip(*filter(None, self._found), strict=True)
         self._found.clear()
         moments, sample = sum(parts, Moments()), np.concatenate(samples)
@@ -211,7 +211,7 @@ def _numbers(tensor: TensorSpec) -> int:
 
 
 def _spacing(tensor: TensorSpec) -> int:
-    """How far apart sampled numbers are: no factor of it divides a dim, so that every column is sampled."""
+    """The distance between sampled numbers. No factor of it divides a dimension, so that every column is sampled."""
     numbers = _numbers(tensor)
     spacing = -(-numbers // _SAMPLED)
     while gcd(spacing, numbers) > 1:
@@ -220,9 +220,9 @@ def _spacing(tensor: TensorSpec) -> int:
 
 
 def _unreadable(tensor: TensorSpec) -> str | None:
-    """Why a tensor's elements cannot be read as numbers, if they cannot."""
+    """Why a tensor's elements cannot be read as numbers; None if they can."""
     if tensor.unwritable:
         return tensor.unwritable
     if tensor.dtype.kind in ("packed", "quantized"):
-        return f"{tensor.dtype.name}: its bytes are codes"
+        return f"{tensor.dtype.name} holds codes, not numbers"
     return None

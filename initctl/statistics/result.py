@@ -1,4 +1,4 @@
-"""What tensors hold, as a table, by layers, and as data."""
+"""Statistics of tensors, as a table, by layer, and as data."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _HEADING = ("tensor", "shape", "dtype", "mean", "std", "min", "max", "distributi
 _RIGHT = ("mean", "std", "min", "max")
 _LAYERS_HEADING = ("tensor", "layers", "std", "from", "to", "norm", "from", "to")
 _DEEPEST = 32
-"""Blocks that a series is drawn with at most."""
+"""The largest number of blocks in the drawing of a series."""
 
 
 @dataclass(frozen=True, repr=False)
 class Statistics(Displayed):
-    """What `tensors` of a `checkpoint` hold, each by itself."""
+    """Statistics of each of the `tensors` of a `checkpoint`."""
 
     checkpoint: Checkpoint
     tensors: tuple[TensorStatistics, ...]
@@ -39,7 +39,7 @@ class Statistics(Displayed):
         return {"tensors": [found.to_json() for found in self.tensors]}
 
     def report(self, *, unfold: bool = False) -> Report:
-        """One row a tensor, with its distribution; many are folded, and measured together, unless `unfold`."""
+        """One row for each tensor, with its distribution. Many tensors share a row and its numbers, unless `unfold`."""
         rows = list(map(_cells, folded_rows(self.tensors, _name, _kind, unfold=unfold)))
         elements = sum(found.tensor.numel for found in self.tensors)
         nbytes = sum(found.tensor.nbytes for found in self.tensors)
@@ -47,16 +47,16 @@ class Statistics(Displayed):
         return [Listing(_HEADING, rows, right=_RIGHT), *self._digests(), "", totals]
 
     def by_layer(self) -> Report:
-        """How the spread and the norm of tensors that only layer numbers tell apart change with depth."""
+        """How the spread and the norm change with depth, for tensors whose names differ only in layer numbers."""
         finite = ((found.tensor.name, found.moments) for found in self.tensors if found.moments.finite)
         rows = [_layers(names, moments) for names, moments in by_depth(finite)]
         if not rows:
-            return ["no two tensors differ by layer numbers only", *self._digests()]
+            return ["no two tensors differ only in their layer numbers", *self._digests()]
         table = Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to"), named=("std", "norm"))
         return [table, *self._digests()]
 
     def _digests(self) -> list[str]:
-        """A blank line, and one for each digest, if there are any."""
+        """A blank line and one line for each digest, if there are any."""
         lines = [f"{found.digest}  {shown(found.tensor.name)}" for found in self.tensors if found.digest]
         return ["", *lines] if lines else []
 
@@ -66,7 +66,7 @@ def _name(of: TensorStatistics) -> str:
 
 
 def _kind(of: TensorStatistics) -> tuple[object, ...]:
-    """What tensors of one row have in common."""
+    """A key that is equal for tensors that may share a row."""
     return of.tensor.shape, of.tensor.dtype, of.unreadable
 
 
@@ -100,7 +100,7 @@ def number(value: float) -> str:
 
 
 def besides(moments: Moments) -> str:
-    """What is out of the ordinary, in words."""
+    """The counts of unusual numbers, in words."""
     counts: Iterable[tuple[int, str]] = (
         (moments.nan, "NaN"),
         (moments.infinite, "Inf"),

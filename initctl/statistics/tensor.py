@@ -1,4 +1,4 @@
-"""What one tensor holds, in numbers."""
+"""Statistics of one tensor."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class TensorStatistics(NamedTuple):
-    """The `moments` of a `tensor`, and the `histogram` of a sample of it, if it holds a finite number.
+    """The `moments` of a `tensor`, and the `histogram` of a sample of it, if it has a finite number.
 
-    Numbers are its elements; of complex ones, the real and the imaginary parts. `digest` is the SHA-256 of its bytes in
-    row-major order, if it was asked for. If it could not be measured, `unreadable` says why.
+    Numbers are its elements, or the real and imaginary parts of complex elements. `digest` is the SHA-256 of its bytes
+    in row-major order, if it was requested. If the tensor could not be measured, `unreadable` says why.
     """
 
     tensor: TensorSpec
@@ -29,7 +29,7 @@ class TensorStatistics(NamedTuple):
         return {"name": tensor.name, "dtype": tensor.dtype.name, "shape": list(tensor.shape), **self.measures()}
 
     def measures(self) -> dict[str, Any]:
-        """All that was measured, as JSON has it."""
+        """Everything that was measured, for JSON."""
         return {
             **self.numbers(),
             "histogram": self.histogram.to_json() if self.histogram else None,
@@ -38,7 +38,7 @@ class TensorStatistics(NamedTuple):
         }
 
     def numbers(self) -> dict[str, Any]:
-        """What the moments say, as JSON has it."""
+        """The moments, for JSON."""
         moments, is_known = self.moments, self.moments.finite > 0
         return {
             "count": moments.numbers,
@@ -56,5 +56,5 @@ class TensorStatistics(NamedTuple):
 
 
 def _finite(number: float) -> float | None:
-    """As JSON has it, which knows no other numbers."""
+    """`number`, or None if JSON cannot hold it."""
     return number if isfinite(number) else None

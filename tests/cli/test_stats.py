@@ -90,7 +90,7 @@ def test_by_layer_shows_digests_too(weights, call):
 
 
 def test_without_layers_by_layer_says_so(weights, call):
-    assert call("stats", weights, "--by-layer").out == "no two tensors differ by layer numbers only\n"
+    assert call("stats", weights, "--by-layer").out == "no two tensors differ only in their layer numbers\n"
 
 
 @pytest.mark.parametrize(

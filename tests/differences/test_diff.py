@@ -315,7 +315,7 @@ class TestRoots:
         found = data(training, b)
         assert (found["differ"], found["a"]["root"], found["b"]["root"]) == (False, "model", "")
         assert (found["a"]["outside"], found["b"]["outside"]) == (2, 0)
-        assert initctl.diff(training, b).report()[-1] == "not compared: 2 tensors outside of the root, only in A"
+        assert initctl.diff(training, b).report()[-1] == "not compared: 2 tensors outside the root, only in A"
         assert list(changed(training, b, root="ema", other_root="")) == ["w"]
 
     @pytest.mark.parametrize("order", [1, -1])
@@ -325,7 +325,7 @@ class TestRoots:
         paths = [saved(tmp_path / "a.safetensors", nested), saved(tmp_path / "b.safetensors", tensors)][::order]
         whole, part, roots = ("A", "B", ("model", "")) if order == 1 else ("B", "A", ("", "model"))
         options = "--root {} --other-root {}".format(*(root or "''" for root in roots))
-        line = f"{whole} has the tensors of {part} under model: compare them with {options}"
+        line = f"{whole} has the tensors of {part} under model: to compare them, use {options}"
         assert initctl.diff(*paths).report()[-1] == line
         assert not data(*paths, root=roots[0], other_root=roots[1])["changed"]
 
