@@ -1,26 +1,26 @@
-"""Faults of initialization in a checkpoint, each with the reason why it matters and the rule that mends it.
+"""Faults of initialization in a checkpoint, each with the reason why it matters and the rule that fixes it.
 
-check.py        a kind of fault, one that was found, and what mends it
-selection.py    which checks are asked for
+check.py        a kind of fault, and one that was found
+selection.py    which checks run
 examining.py    a checkpoint → what checks find in it
-examination.py  what checks look at
-expected.py     the numbers that laws give: those that are suggested, and those of torch's own layers
+examination.py  the data that checks look at
+expected.py     the numbers that laws give: the suggested laws, and those of torch's own layers
 training.py     whether weights are fresh or trained
 rows.py         rows and columns of weights that are equal or zero
-values.py       checks for numbers that no weight should hold
+values.py       checks for numbers that no weight should have
 symmetry.py     checks for units that are equal
-spread.py       checks for how far numbers are spread
+spread.py       checks for standard deviations and means
 constants.py    checks for norms, biases and running variances
 embeddings.py   checks for embeddings: ties, padding, spread
 quantized.py    checks for codes and scales
-remedies.py     what mends findings: rules
+remedies.py     rules that fix findings
 diagnosis.py    all findings, as a report and as data
 github.py       findings as annotations of GitHub Actions
 junit.py        findings as a JUnit report
 sarif.py        findings as a SARIF log
 
-A check is for one kind of fault, and is found under the code that it reports. What is a fault of fresh weights only is
-not looked for in trained ones.
+A check looks for one kind of fault, and reports it under its own code. Some faults are faults of fresh weights only;
+they are not looked for in trained weights.
 """
 
 from initctl.diagnosing.constants import CONSTANTS

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
-"""From the least to the worst. An error is a fault whatever was meant, a warning is very likely one."""
+"""From the least to the worst. An error is always a fault; a warning is very likely one."""
 
 
 class Fault(NamedTuple):
-    """What is wrong with the tensor called `tensor`: a sentence that follows its name; and what mends it, if a rule
-    can.
+    """A fault of the tensor called `tensor`. The message is a sentence that follows its name. The remedy is None if no
+    rule can fix it.
     """
 
     tensor: str
@@ -27,10 +27,10 @@ class Fault(NamedTuple):
 
 
 class Check(NamedTuple):
-    """Looks for one kind of fault, called by a `code` that stays from version to version.
+    """Looks for one kind of fault, with a `code` that does not change between versions.
 
-    `title` names the fault, `why` says why it matters, and `source` who says so. What is `only_fresh` is a fault of
-    fresh weights, and none of trained ones.
+    `title` names the fault, `why` says why it matters, and `source` is the paper or library that says so. A check that
+    is `only_fresh` does not apply to trained weights.
     """
 
     code: str
@@ -56,13 +56,13 @@ class Finding(NamedTuple):
 
     @property
     def rule(self) -> str | None:
-        """The rule that mends it, if one can."""
+        """The rule that fixes it; None if no rule can."""
         return self.remedy and self.remedy.rule
 
     @property
     def mending(self) -> str:
-        """How it is mended: a sentence."""
-        return f"Mend it with -r {shell_word(self.rule)}." if self.rule else "No rule mends it."
+        """How to fix it: a sentence."""
+        return f"Fix it with -r {shell_word(self.rule)}." if self.rule else "No rule fixes it."
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Tensors that start from one number: norms from one or zero, biases from zero, running variances above zero."""
+"""Tensors that start as constants: norms at one or zero, biases at zero, running variances above zero."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 NORM, BIAS, VARIANCE = "norm", "bias", "running_var"
 _CLOSE = 0.15
-"""Share by which a spread may be off, apart from chance."""
+"""The relative error that a standard deviation may have, apart from chance."""
 _NOISE = 6
 _SLACK = 0.01
 _FARTHEST = 0.5
-"""The bound of torch's uniform law for the biases of a layer with 4 inputs: fewer inputs are not expected."""
+"""The bound of torch's uniform law for biases of a layer with 4 inputs. Layers with fewer inputs are not expected."""
 _FEWEST = 16
-"""Numbers that a bias has at least if its law can be recognized."""
+"""The law of a bias with fewer numbers cannot be recognized."""
 _NEARLY_ZERO = 1e-4
-"""What biases may begin at instead of 0: JAX's ViT draws them with a standard deviation of 1e-6."""
+"""Biases up to this size count as 0: JAX's ViT draws them with a standard deviation of 1e-6."""
 
 
 def is_as_made(subject: Examined) -> bool:
-    """Whether a norm or a bias holds what it starts from: by its family's law, or else by any that is in use. Complex
-    ones are not judged.
+    """Whether a norm or a bias has its initial values, by the law of its family or else by any usual law. Always true
+    for complex ones, which are not judged.
     """
     if subject.tensor.dtype.kind != "float" or (subject.expected and _gives(subject.expected, subject)):
         return True
@@ -43,13 +43,13 @@ def is_as_made(subject: Examined) -> bool:
 
 
 def _even(moments: Moments) -> LawNumbers:
-    """A law that is even as far as the numbers reach: torch's for a bias, whatever the fan of its weight is."""
+    """The uniform law with the range of the numbers: torch's law for a bias, if the fan of its weight is not known."""
     reach = min(moments.largest, _FARTHEST)
     return LawNumbers(0, reach / sqrt(3), -reach, reach)
 
 
 def _gives(law: LawNumbers, subject: Examined) -> bool:
-    """Whether such numbers may come from `law`."""
+    """Whether the numbers of `subject` may come from `law`."""
     moments = subject.moments
     if law.constant is not None:
         return subject.is_constant and moments.least == subject.tensor.dtype.rounded(law.constant)
@@ -71,18 +71,19 @@ def _moved(examination: Examination, *, role: str) -> Iterator[Fault]:
 
 
 def _said(subject: Examined) -> str:
-    """What it should hold, and what it holds."""
+    """The expected and the actual values."""
     moments, law = subject.moments, subject.expected
-    wanted = f"as {subject.suggestion.initializer} gives it"
+    wanted = f"what {subject.suggestion.initializer} gives"
     if law and law.constant is not None:
         wanted = f"{law.constant:g}"
-    held = "everywhere" if subject.is_constant else f"to {moments.greatest:.3g}"
-    return f"is not {wanted}: it holds {moments.least:.3g} {held}"
+    least = f"{moments.least:.3g}"
+    held = f"is {least} everywhere" if subject.is_constant else f"ranges from {least} to {moments.greatest:.3g}"
+    return f"is not {wanted}: it {held}"
 
 
 def _is_chosen(subject: Examined, examination: Examination) -> bool:
-    """Whether it is a bias of the last layer that is one constant: how likely each class is before anything is learned;
-    or the places around a query that Deformable DETR looks at first.
+    """Whether a bias is set on purpose: a constant in the last layer, as the prior of each class; or the places around
+    a query that Deformable DETR looks at first.
     """
     weight = examination.by_name.get(f"{subject.name.removesuffix('bias')}weight")
     is_prior = subject.is_constant and weight is not None and weight.role == "head"
@@ -93,15 +94,15 @@ def _variance(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
         least, is_zero = subject.moments.least, subject.is_constant and subject.moments.least == 0
         if subject.role == VARIANCE and (least < 0 or is_zero or (least == 0 and not examination.is_trained)):
-            yield Fault(subject.name, f"holds variances of {least:.3g}", subject.remedy)
+            yield Fault(subject.name, f"holds a variance of {least:.3g}", subject.remedy)
 
 
 CONSTANTS = (
     Check(
         "norms.weight",
         "warning",
-        "a norm that is not one, or zero if one is added",
-        "A norm starts by passing on what it has normalized; any other number scales every layer behind it.",
+        "norm weights that are not 1, or not 0 if the norm adds 1",
+        "A norm should start by passing on normalized values unchanged; other weights scale every later layer.",
         "torch.nn.LayerNorm.reset_parameters; transformers: GemmaRMSNorm multiplies by 1 + weight",
         partial(_moved, role=NORM),
         only_fresh=True,
@@ -109,8 +110,8 @@ CONSTANTS = (
     Check(
         "norms.running_var",
         "error",
-        "a running variance that is not above zero",
-        "The layer divides by its square root: that is NaN, or multiplies what comes in by hundreds.",
+        "a running variance that is not positive",
+        "The layer divides by its square root: a negative one gives NaN, and 0 multiplies inputs by hundreds.",
         "Ioffe, Szegedy: Batch normalization (2015); torch.nn.BatchNorm2d.reset_running_stats",
         _variance,
     ),

@@ -1,4 +1,4 @@
-"""What was found in a checkpoint, as a report and as data."""
+"""The findings in a checkpoint, as a report and as data."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from initctl.diagnosing.training import Reading
     from initctl.formats import Checkpoint
 
-_OUTPUT = "mended"
+_OUTPUT = "fixed"
 _INDENT = "  "
 
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Displayed):
-    """The `findings` of `checks` in a `checkpoint`, in the order of the checks; how it was read; what could not be
-    read, names with reasons; `remedies` that mend all findings together, in this order; and the `root` that was asked
-    for.
+    """The `findings` of `checks` in a `checkpoint`, in the order of the checks.
+
+    `reading` says whether weights count as trained. `unreadable` has the names of tensors that could not be read, with
+    reasons. `remedies` fix all findings together, in this order. `root` is the one that was given.
     """
 
     checkpoint: Checkpoint
@@ -40,11 +41,11 @@ class Diagnosis(Displayed):
 
     @property
     def rules(self) -> list[str]:
-        """What mends all findings that rules can mend: for `apply`, in this order."""
+        """The rules that fix all findings that rules can fix: for `apply`, in this order."""
         return list(rules(self.remedies, (tensor.name for tensor in self.checkpoint.tensors)))
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings of this severity, or of a worse one."""
+        """The findings of this severity or a worse one."""
         return tuple(found for found in self.findings if _rank(found.severity) >= _rank(severity))
 
     def to_json(self) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Diagnosis(Displayed):
         }
 
     def report(self, *, unfold: bool = False) -> Report:
-        """A paragraph for each check that found something, the command that mends it, and totals."""
+        """A paragraph for each check that found something, the command that fixes it, and totals."""
         parts: list[str] = []
         for check, findings in self.by_check():
             parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
@@ -73,17 +74,17 @@ class Diagnosis(Displayed):
         return [*parts, self.summary()]
 
     def by_check(self) -> list[tuple[Check, list[Finding]]]:
-        """The findings of each check that has some, the worst first."""
+        """The findings of each check that found something, the worst first."""
         by_check = grouped((found.check, found) for found in self.findings)
         return sorted(by_check.items(), key=lambda group: -_rank(group[0].severity))
 
     @property
     def purpose(self) -> str:
         """What the command is for."""
-        return "To mend it" if all(found.remedy for found in self.findings) else "To mend what rules can mend"
+        return "To fix it" if all(found.remedy for found in self.findings) else "To fix what rules can fix"
 
     def command(self) -> list[str]:
-        """The command line that mends all that rules can, a rule a line."""
+        """The command line that fixes everything that rules can fix, with one rule a line."""
         checkpoint = self.checkpoint
         ending = ".safetensors" if checkpoint.read_only else os.path.splitext(checkpoint.path)[1]
         output = _OUTPUT if checkpoint.is_directory else _OUTPUT + ending
@@ -94,25 +95,25 @@ class Diagnosis(Displayed):
         return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
     def summary(self) -> str:
-        """How much was found, and how weights were read, in a line."""
+        """How much was found, and whether weights count as trained, in a line."""
         numbers = Counter(found.severity for found in self.findings)
         said = ", ".join(_counted(numbers[each], each) for each in reversed(SEVERITIES) if numbers[each])
         state = "trained" if self.reading.is_trained else "fresh"
         tensors = count(len(self.checkpoint.tensors), "tensor")
-        return f"{said or 'nothing found'} in {tensors}; taken for {state}: {self.reading.reason}"
+        return f"{said or 'nothing found'} in {tensors}; treated as {state}: {self.reading.reason}"
 
 
 def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[tuple[str, str]]:
-    """`findings` of one check: tensors, and what is said of them. Those that only layer numbers tell apart are
-    together, unless `unfold`; the first stands for them.
+    """`findings` of one check: tensors, and their message. Tensors that differ only in layer numbers are together, with
+    the message of the first one, unless `unfold`.
     """
     for tensors, alike in folded_rows(findings, lambda found: found.tensor, _call, unfold=unfold, above=0):
         first, is_same = alike[0], len({found.message for found in alike}) == 1
-        yield f"{tensors}{'' if is_same else ', the first'}", f"{first.message}; {first.remedy or 'no rule mends it'}"
+        yield f"{tensors}{'' if is_same else ', the first'}", f"{first.message}; {first.remedy or 'no rule fixes it'}"
 
 
 def _call(found: Finding) -> str | None:
-    """What mends it."""
+    """The initializer that fixes it."""
     return found.remedy and found.remedy.call
 
 

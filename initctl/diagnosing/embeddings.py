@@ -1,4 +1,4 @@
-"""Embeddings: ties that are broken, padding rows, large spreads, and rows of zeros."""
+"""Checks for embeddings: broken ties, padding rows, large spreads, and rows of zeros."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _broken_ties(examination: Examination) -> Iterator[Fault]:
             continue
         digests = examination.digests((one, other))
         if digests[one.name] != digests[other.name]:
-            message = f"is not {shown(other.name)}, to which config.json ties it"
+            message = f"differs from {shown(other.name)}, to which config.json ties it"
             yield Fault(one.name, message, Remedy((one.name,), f"copy:from={other.name}"))
 
 
@@ -32,7 +32,7 @@ def _padding(examination: Examination) -> Iterator[Fault]:
         tensor, rows = suggestion.tensor, suggestion.rows
         if suggestion.initializer == "zeros" and rows and not examination.are_zero(tensor, rows):
             which = f"row {rows[0]}" if rows[1] - rows[0] == 1 else f"rows {rows[0]} to {rows[1] - 1}"
-            message = f"does not hold zeros for padding, in {which}"
+            message = f"is not zero in the padding {which}"
             yield Fault(tensor.name, message, Remedy.of(suggestion))
 
 
@@ -40,8 +40,8 @@ EMBEDDINGS = (
     Check(
         "embeddings.tie",
         "warning",
-        "a tie that is broken",
-        "Loaders keep one of the two and drop the other: the model is not the one that was saved.",
+        "a broken tie",
+        "A loader keeps one of the two tensors and drops the other, so it loads another model than was saved.",
         "transformers: PreTrainedModel.tie_weights; Press, Wolf: Using the output embedding (2017)",
         _broken_ties,
     ),

@@ -1,4 +1,4 @@
-"""What checks look at: each floating-point tensor with what it holds, what it is for, and what it should start from."""
+"""The data that checks look at: for each floating-point tensor, its statistics, its role, and its suggested law."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ if TYPE_CHECKING:
     from initctl.tensors import RowRange, TensorSpec
 
 ABSURD = 1e30
-"""No weight is larger: beyond are bytes that nobody wrote."""
+"""No weight is larger. Larger numbers are memory that was never written."""
 FLOAT16 = 65504
 _HALF = 0.5
-"""A number above this share of the largest one is near the end of float16; a tensor of which more than this share is
-subnormal is lost.
+"""A number above this share of float16's maximum is near overflow. A tensor is lost if more than this share of it is
+subnormal.
 """
 _FEWEST = 64
-"""Numbers whose spread can be judged."""
+"""The spread of fewer numbers is not judged."""
 LAYERS = frozenset({"linear", "conv", "attention", "recurrent", "recurrent_input"})
 """Roles of matrices whose units must differ from each other."""
 RANDOM = frozenset({*LAYERS, "head", "embedding", "positional", "token", "gate"})
-"""Roles of tensors that a law with a spread fills."""
+"""Roles of tensors that random laws fill."""
 
 
 class Examined(NamedTuple):
-    """A tensor that was `measured`, what is suggested for it, and the numbers that this gives, if they are known.
+    """The statistics of a tensor, the suggestion for it, and the numbers that the suggestion gives, if they are known.
 
-    `customary` is what torch's own layers start from. If no preset is for the model, that is not reported either.
+    `customary` are the numbers that torch's own layers start from. They are given if a part of the model has no preset,
+    and are not a fault then.
     """
 
     measured: TensorStatistics
@@ -68,27 +69,27 @@ class Examined(NamedTuple):
 
     @property
     def is_of_family(self) -> bool:
-        """Whether a preset for this model decides it."""
+        """Whether the preset of this model decides it."""
         return self.suggestion.preset is not None
 
     @property
     def remedy(self) -> Remedy | None:
-        """What starts it over, if a rule can."""
+        """The rule that initializes it again; None if no rule can."""
         return Remedy.of(self.suggestion)
 
     @property
     def is_constant(self) -> bool:
-        """Whether all of its numbers are one."""
+        """Whether all its numbers are equal."""
         return self.moments.least == self.moments.greatest
 
     @property
     def is_sound(self) -> bool:
-        """Whether all of its numbers are finite, and none is absurd: only then do spreads and rows mean anything."""
+        """Whether all its numbers are finite and none is absurd. Otherwise spreads and rows mean nothing."""
         return self.moments.finite == self.moments.numbers > 0 and self.moments.largest <= ABSURD
 
     @property
     def lawful_stds(self) -> list[float]:
-        """The spreads that its own laws give."""
+        """The standard deviations of its own laws."""
         return [law.std for law in (self.expected, self.customary) if law and law.std]
 
     @property
@@ -97,12 +98,12 @@ class Examined(NamedTuple):
 
     @property
     def is_lost(self) -> bool:
-        """Whether most numbers other than 0 are smaller than the normal ones of the dtype."""
+        """Whether most of its nonzero numbers are subnormal in its dtype."""
         return self.moments.subnormal > _HALF * (self.moments.numbers - self.moments.zeros)
 
     @property
     def is_spread(self) -> bool:
-        """Whether its spread can be judged: there are enough numbers, and the law of a family is known."""
+        """Whether its spread can be judged: it has enough numbers, and the law of its family is known."""
         is_random = self.role in RANDOM and not self.is_constant and self.moments.numbers >= _FEWEST
         is_known = self.expected is not None or not self.is_of_family
         has_units = self.role not in LAYERS or not self.tensor.is_vector
@@ -111,10 +112,10 @@ class Examined(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """A checkpoint that was measured. What only some checks need is read when it is first asked for.
+    """A checkpoint that was measured. Data that only some checks need is read when it is first used.
 
-    `everything` are all tensors. `subjects` are those whose numbers can be judged: floating-point tensors that were
-    read, and that no model computes. `row_suggestions` are laws that some rows have of their own.
+    `everything` has all tensors. `subjects` has those whose numbers can be judged: floating-point tensors that could be
+    read and that the model does not compute. `row_suggestions` are laws for single rows.
     """
 
     around: Surroundings
@@ -130,7 +131,7 @@ class Examination:
 
     @cached_property
     def random(self) -> Sequence[Examined]:
-        """Those whose spread can be judged."""
+        """The subjects whose spread can be judged."""
         return [subject for subject in self.sound if subject.is_spread]
 
     @cached_property
@@ -139,13 +140,13 @@ class Examination:
 
     @cached_property
     def lines(self) -> Mapping[str, Lines]:
-        """What rows and columns of weights have in common: reads these once more."""
+        """Equal and zero rows and columns of weights. Reads the weights once more."""
         wanted = [s.tensor for s in self.sound if s.role in LAYERS | {"embedding"} and not s.is_constant]
         return compared(self.around.checkpoint, wanted, self.threads)
 
     @cached_property
     def damaged(self) -> list[tuple[str, Checksum]]:
-        """The checksums that are not those of what their files hold, in order: reads the files once more."""
+        """The checksums that are wrong, in order. Reads the files once more."""
         files = self.around.checkpoint.files
         known = [(file.name, c) for file in files for c in file.checksums if c.value or c.unfinished]
         wrong: dict[tuple[str, Checksum], int | None] = {}
@@ -154,12 +155,12 @@ class Examination:
         return sorted(wrong)
 
     def digests(self, tensors: Iterable[TensorSpec]) -> Mapping[str, str | None]:
-        """The SHA-256 of each of `tensors`, by name: reads them once more."""
+        """The SHA-256 of each of `tensors`, by name. Reads the tensors once more."""
         found = measured(self.around.checkpoint, tuple(tensors), digest=True, threads=self.threads)
         return {one.tensor.name: one.digest for one in found}
 
     def are_zero(self, tensor: TensorSpec, rows: RowRange) -> bool:
-        """Whether some rows of `tensor` hold nothing but zeros: reads them."""
+        """Whether all of `rows` in `tensor` are zero. Reads these rows."""
         width = prod(tensor.shape[1:])
         with TensorReader(self.around.checkpoint) as reader:
             content = reader.read(tensor, rows[0] * width, rows[1] * width)

@@ -1,4 +1,4 @@
-"""A checkpoint → everything that checks look at, and what they find."""
+"""A checkpoint → the data that checks look at, and what they find."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
 
 _NOT_JUDGED = frozenset({"computed", "unwritable"})
-"""Roles of tensors whose numbers follow from something else than a law."""
+"""Roles of tensors whose numbers do not come from a law."""
 
 
 def diagnosed(
@@ -33,11 +33,11 @@ def diagnosed(
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> Diagnosis:
-    """What `checks` find in `checkpoint`, whose weights are `trained` or fresh, or as they look if that is None. `root`
-    is what was asked for. They are compared with the laws of `preset`, or of the one that config.json asks for.
+    """What `checks` find in `checkpoint`. Its weights are `trained` or fresh; if None, their numbers decide.
 
-    Raises `UsageError` if no preset is called so, `FitError` if it fills nothing, and `InputError` if config.json
-    cannot be read; `ConflictError` and `StorageError` as `measured` does.
+    They are compared with the laws of `preset`, or of the preset for config.json's model. `root` is the one that was
+    given. Raises `UsageError` if the preset does not exist, `FitError` if it fills nothing, `InputError` if config.json
+    cannot be read, and `ConflictError` and `StorageError` as `measured` does.
     """
     around = Surroundings(checkpoint)
     suggested = suggestions(checkpoint, preset=preset)
@@ -75,7 +75,7 @@ def diagnosed(
 def _subjects(
     around: Surroundings, found: Sequence[TensorStatistics], suggested: Sequence[Suggestion]
 ) -> list[Examined]:
-    """What each floating-point tensor holds, with what is suggested for all of it."""
+    """The statistics of each floating-point tensor, and the suggestion for all of it."""
     customary = {} if all(suggestion.preset for suggestion in suggested) else torch_laws(around)
     by_name = {suggestion.tensor.name: suggestion for suggestion in suggested if not suggestion.rows}
     return [

@@ -1,4 +1,4 @@
-"""What numbers a law gives: their mean, spread and bounds, as far as they follow from it."""
+"""The numbers that a law gives: their mean, standard deviation and bounds."""
 
 from __future__ import annotations
 
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 
 _TORCH = "torch-default"
 _CUTS_NOTHING = 1e-6
-"""Share of a normal law beyond its bounds below which a cut cannot be measured."""
+"""If the bounds cut off less than this share of a normal law, the cut cannot be measured."""
 
 
 class LawNumbers(NamedTuple):
-    """Numbers of this `mean` and `std`, none below `low` or above `high`. They are `cut` if the bounds are those of a
-    law that would reach farther.
-    """
+    """The `mean` and `std` of numbers from `low` to `high`. If `is_cut`, the bounds cut off a wider law."""
 
     mean: float
     std: float
@@ -39,13 +37,13 @@ class LawNumbers(NamedTuple):
 
     @property
     def constant(self) -> float | None:
-        """The one number that all are, if they are."""
+        """The number that all are equal to; None if they differ."""
         return self.mean if self.low == self.high else None
 
 
 @lru_cache(1024)
 def given(initializer: str, dtype: DType, shape: Shape) -> LawNumbers | None:
-    """What `initializer`, as a rule writes it, gives such a tensor; None if it keeps the values, or if that is not
+    """The numbers that `initializer`, as written in a rule, gives; None if it keeps the values, or if they are not
     known.
     """
     if initializer == KEEP or dtype.kind != "float":
@@ -57,14 +55,14 @@ def given(initializer: str, dtype: DType, shape: Shape) -> LawNumbers | None:
 
 
 def torch_laws(around: Surroundings) -> Mapping[str, LawNumbers]:
-    """What torch's own layers start from, by the names of their tensors."""
+    """The numbers that torch's own layers start from, by tensor name."""
     rules = [bind(rule) for rule in read_preset(_TORCH).rules]
     found = ((action.tensor.name, expected(action.law)) for action in decide(rules, around).actions)
     return {name: numbers for name, numbers in found if numbers}
 
 
 def expected(law: AnyLaw) -> LawNumbers | None:
-    """What `law` gives; None if that is not a matter of mean and spread, or not known here."""
+    """The numbers that `law` gives; None if mean and spread do not describe them, or are not known here."""
     match law:
         case Constant(value):
             return LawNumbers(value, 0, value, value)
@@ -92,7 +90,7 @@ def _truncated(law: TruncNormal) -> LawNumbers:
 
 
 def _mixed(laws: tuple[AnyLaw, ...], sizes: list[int]) -> LawNumbers | None:
-    """Of several laws side by side, each with its share of the numbers."""
+    """The numbers of several laws side by side. `sizes` are how many numbers each law gives."""
     parts = [part for law in laws if (part := expected(law))]
     if len(parts) < len(laws):
         return None

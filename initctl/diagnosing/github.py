@@ -16,10 +16,10 @@ _COMMANDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "in
 
 
 def workflow_commands(diagnosis: Diagnosis) -> Iterator[str]:
-    """A command for each finding, those of layers alike together, for what is not read, and for the summary: a
-    line each.
+    """A command, in one line, for each finding, for each tensor that cannot be read, and for the summary. Tensors that
+    differ only in layer numbers are together.
 
-    All that a line holds is escaped already, so that no name ends it and none is a command of its own.
+    Everything in a line is escaped, so that a name cannot end the line or begin a command.
     """
     for check, findings in diagnosis.by_check():
         for tensors, said in folded(findings, unfold=False):

@@ -17,7 +17,7 @@ _SUITE = "initctl doctor"
 
 
 def report(diagnosis: Diagnosis, severity: Severity) -> str:
-    """An XML document in ASCII. Findings of at least this `severity` are failures; others are noted in their case."""
+    """An XML document in ASCII. Findings of at least this `severity` are failures; others are output of their cases."""
     failing = set(map(id, diagnosis.at_least(severity)))
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", name=f"{_SUITE} {shown(diagnosis.checkpoint.path)}")

@@ -1,6 +1,6 @@
-"""Quantized weights that were filled like plain ones.
+"""Checks for quantized weights that were filled like plain ones.
 
-No rule mends them: codes and scales follow from a weight that is gone.
+No rule fixes them: codes and scales are computed from the original weight, which is gone.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 _SIGNED = frozenset({"MLX", "HIGGS", "AQLM", "VPTQ", "EXL3", "QuIP#"})
 """Schemes whose scales may be negative."""
 _UNEVEN = ("GPTQ", "AWQ", "bitsandbytes 8-bit", "compressed-tensors", "quanto", "int8 with a scale")
-"""Schemes whose codes are most often near the middle: those of normal weights, in steps of one size."""
+"""Schemes whose codes are mostly near the middle: they divide the range of normal weights into equal steps."""
 _SCALES = ("absmax", "SCB")
 _EVEN = 3.0
-"""What the chi-squared statistic of even bins exceeds by chance hardly ever, over its degrees of freedom."""
+"""If the codes are uniform, chi-squared divided by its degrees of freedom is hardly ever larger than this."""
 _FEWEST = 1024
 _REACH = 0.25
-"""Share of the range of float8 that codes reach at least: the largest of each scale is at its end."""
+"""Codes reach at least this share of the range of float8: a scale is chosen so that its largest code is at the end."""
 
 
 def _scales(examination: Examination) -> Iterator[Fault]:
@@ -46,11 +46,9 @@ def _codes(examination: Examination) -> Iterator[Fault]:
         dtype, largest = found.tensor.dtype, found.moments.largest
         is_uneven = dtype.kind == "integer" and weight.scheme in _UNEVEN
         if is_uneven and found.histogram and _is_even(found.histogram):
-            yield Fault(found.tensor.name, f"holds codes that are spread evenly ({weight.scheme})", None)
+            yield Fault(found.tensor.name, f"holds codes that are uniformly distributed ({weight.scheme})", None)
         elif dtype.kind == "float" and dtype.bits == 8 and largest < _REACH * dtype.largest:
-            message = (
-                f"holds codes up to {largest:.3g}, of the {dtype.largest:g} that {dtype.name} has ({weight.scheme})"
-            )
+            message = f"holds no code above {largest:.3g}, but {dtype.name} reaches {dtype.largest:g} ({weight.scheme})"
             yield Fault(found.tensor.name, message, None)
 
 
@@ -71,15 +69,15 @@ QUANTIZED = (
         "quantized.scale",
         "warning",
         "negative scales of a quantized weight",
-        "Scales are sizes: random ones turn the signs of whole groups of weights. Quantize the model anew.",
+        "Scales are magnitudes: a negative one flips the signs of a whole group of weights. Quantize the model again.",
         "GPTQModel, AutoAWQ, compressed-tensors: scales follow from the range of a group",
         _scales,
     ),
     Check(
         "quantized.codes",
         "warning",
-        "codes of a quantized weight that are random",
-        "Codes mean something only together with their scales. Quantize the model anew.",
+        "random codes of a quantized weight",
+        "Codes are meaningful only together with their scales. Quantize the model again.",
         "GPTQModel, compressed-tensors, DeepSeek-V3: codes use the range that their scale gives them",
         _codes,
     ),

@@ -1,4 +1,4 @@
-"""What mends findings: rules."""
+"""Rules that fix findings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Remedy(NamedTuple):
-    """What mends a tensor, or some `rows` of it: a `call` as in a rule behind the `=`.
+    """Fixes a tensor, or some `rows` of it, with `call`: an initializer, as in a rule behind the `=`.
 
     A tied tensor has several `names`, which one rule must decide.
     """
@@ -27,30 +27,30 @@ class Remedy(NamedTuple):
 
     @classmethod
     def of(cls, suggestion: Suggestion) -> Remedy | None:
-        """What is suggested, for all names that the tensor has; None if that is to keep what is there."""
+        """The suggestion, for all names of the tensor; None if it is to keep the values."""
         if suggestion.initializer == KEEP:
             return None
         return cls(suggestion.tensor.tied or (suggestion.tensor.name,), suggestion.initializer, suggestion.rows)
 
     @property
     def rule(self) -> str:
-        """As `-r` takes it."""
+        """The rule, as for `-r`."""
         first, *others = map(quoted, self.names)
         return self.rule_for(f"{{{','.join((first, *others))}}}" if others else first)
 
     def __str__(self) -> str:
-        """As a clause says it."""
+        """The remedy as a clause of a sentence."""
         return f"fill {'rows [{}:{}]'.format(*self.rows) if self.rows else 'it'} with {self.call}"
 
     def rule_for(self, pattern: str) -> str:
-        """The same for what `pattern` matches."""
+        """The same rule for `pattern`."""
         rows = "[{}:{}]".format(*self.rows) if self.rows else ""
         return f"{pattern}{rows}={self.call}"
 
 
 def together(remedies: Iterable[Remedy], by_rows: Iterable[Suggestion]) -> tuple[Remedy, ...]:
-    """`remedies` that are carried out together: one for each tensor, or rows of it. If a tensor starts over as a whole,
-    the rows that have a law of their own (`by_rows`) follow it.
+    """`remedies` without duplicates, whole tensors first. If a whole tensor is filled, the suggestions `by_rows` for
+    its single rows are added.
     """
     found = {(remedy.names, remedy.rows): remedy for remedy in remedies}
     whole = {names for names, rows in found if rows is None}
@@ -61,8 +61,8 @@ def together(remedies: Iterable[Remedy], by_rows: Iterable[Suggestion]) -> tuple
 
 
 def rules(remedies: Sequence[Remedy], names: Iterable[str]) -> Iterator[str]:
-    """The rules of `remedies`, in order: one for tensors that start over alike, and that matches nothing else among all
-    `names` of the checkpoint.
+    """The rules of `remedies`, in order. Tensors with the same remedy share rules, which match no other of the `names`
+    in the checkpoint.
     """
     alike = grouped(((remedy.call, remedy.rows), remedy) for remedy in remedies)
     single = [[remedy for remedy in group if len(remedy.names) == 1] for group in alike.values()]

@@ -1,7 +1,6 @@
-"""Rows and columns of weights that are equal, and rows of zeros: found by a hash of each, and then compared.
+"""Rows and columns of weights that are equal, and rows of zeros. Lines with equal hashes are compared.
 
-Memory does not grow with a tensor's bytes: a hash takes 8 bytes a row, and of more than `_MOST` rows only the first
-are looked at.
+Memory does not grow with a tensor's bytes: a hash takes 8 bytes a row, and only the first `_MOST` rows are checked.
 """
 
 from __future__ import annotations
@@ -27,25 +26,25 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
 
 _PIECE = 4 << 20
-"""Bytes that are read at once, or one row if it is longer."""
+"""Bytes that are read at once. A longer row is read as a whole."""
 _TOGETHER = 64
-"""How many small weights fit into one read, at least, for them to be compared together."""
+"""Weights are compared together if at least so many of them fit into one read."""
 _MOST = 1 << 22
-"""Rows of a tensor that are looked at."""
+"""The largest number of rows that are checked."""
 _SAMPLED = 64
-"""Rows by which columns are compared first, and pairs of equal hashes that are compared at most."""
+"""The number of rows by which columns are compared first, and the largest number of pairs that are compared fully."""
 _LONGEST = 1 << 20
-"""Bytes of a row that is looked at."""
+"""Longer rows, in bytes, are not checked."""
 _FEWEST = 16
-"""Numbers that a row, or a column, has at least: shorter ones may be equal by chance."""
+"""Shorter rows and columns are not checked: they may be equal by chance."""
 _MATRIX = 2
-"""Dims of what has rows and columns."""
+"""Dimensions that a tensor with rows and columns has at least."""
 _WORD = 8
-"""Bytes of a word: rows are hashed as words, whatever their dtype."""
+"""Bytes of a word. Rows of every dtype are hashed as words."""
 
 
 class Lines(NamedTuple):
-    """Of one weight: which rows are zero, two equal rows that are not, and two equal columns, if there are such."""
+    """Of one weight: its rows of zeros, a pair of other equal rows, and a pair of equal columns, or None."""
 
     zero: NDArray[np.intp]
     equal_rows: tuple[int, int] | None
@@ -56,10 +55,10 @@ _NOTHING = Lines(np.empty(0, np.intp), None, None)
 
 
 def compared(checkpoint: Checkpoint, tensors: Sequence[TensorSpec], threads: int) -> dict[str, Lines]:
-    """What rows and columns of `tensors` have in common, by name. Rows run along the first dim, columns along the
-    second; of a convolution, these are its outputs and its inputs.
+    """Equal and zero rows and columns of `tensors`, by name. Rows are the first dimension, columns the second; in a
+    convolution, these are the outputs and the inputs.
 
-    Raises what `TensorReader.read` does.
+    Raises what `TensorReader.read` raises.
     """
     found: dict[str, Lines] = {}
     with TensorReader(checkpoint) as reader, Workers(threads) as workers:
@@ -68,7 +67,7 @@ def compared(checkpoint: Checkpoint, tensors: Sequence[TensorSpec], threads: int
 
 
 def _tasks(tensors: Sequence[TensorSpec], reader: TensorReader, found: dict[str, Lines]) -> Iterator[Task]:
-    """Small weights of one shape and dtype are looked at together: each alone takes longer than hashing a few rows."""
+    """Small weights of one shape and dtype share tasks: a task for each would take longer than hashing a few rows."""
     small: list[tuple[Hashable, TensorSpec]] = []
     for tensor in tensors:
         if tensor.nbytes * _TOGETHER > _PIECE:
@@ -83,7 +82,7 @@ def _tasks(tensors: Sequence[TensorSpec], reader: TensorReader, found: dict[str,
 
 
 def _compare_alike(tensors: Sequence[TensorSpec], reader: TensorReader, found: dict[str, Lines]) -> None:
-    """Compare small weights of one shape and dtype: one by one only those that may have something in common."""
+    """Compare the lines of small weights of one shape and dtype. Only suspects are then compared one by one."""
     count, (rows, columns, *_) = len(tensors), tensors[0].shape
     content = np.empty((count, tensors[0].nbytes), np.uint8)
     for tensor, room in zip(tensors, content, strict=True):
@@ -101,7 +100,7 @@ def _compare_alike(tensors: Sequence[TensorSpec], reader: TensorReader, found: d
 
 
 def _is_comparable(tensor: TensorSpec) -> bool:
-    """Whether it has several rows, of enough numbers; each input of a depthwise convolution has its own row."""
+    """Whether it has several rows with enough numbers, and several columns. A depthwise convolution has one column."""
     if len(tensor.shape) < _MATRIX:
         return False
     rows, columns, *kernel = tensor.shape
@@ -110,7 +109,7 @@ def _is_comparable(tensor: TensorSpec) -> bool:
 
 
 class _Weight:
-    """One weight, whose rows are hashed by several tasks; the last one compares them."""
+    """One weight. Several tasks hash its rows, and the last one compares them."""
 
     def __init__(self, tensor: TensorSpec, reader: TensorReader, found: dict[str, Lines]) -> None:
         self.tensor, self.reader, self.found = tensor, reader, found
@@ -139,12 +138,12 @@ class _Weight:
             self.found[self.tensor.name] = Lines(zero, self._equal_rows(), self._equal_columns())
 
     def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """The bytes of some rows, each a row of an array."""
+        """The bytes of some rows, as rows of an array."""
         content = self.reader.read(self.tensor, start * self.width, stop * self.width)
         return content.reshape(stop - start, self.nbytes)
 
     def _equal_rows(self) -> tuple[int, int] | None:
-        """Two rows that are equal, and not zero."""
+        """Two rows that are equal and not zero; None if there are none."""
         pairs = _alike(self.hashes, np.flatnonzero(~self.is_zero))
         return next((pair for pair in pairs if self._is_equal_row(*pair)), None)
 
@@ -169,28 +168,28 @@ class _Weight:
 
 
 def _alike(hashes: Words, places: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-    """Pairs of `places` whose hashes are equal: some, if there are many."""
+    """Pairs of `places` whose hashes are equal. If there are many, only some."""
     order = places[np.argsort(hashes[places], kind="stable")]
     same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
     return ((int(order[place]), int(order[place + 1])) for place in same[:_SAMPLED])
 
 
 def _words(lines: NDArray[np.uint8]) -> Words:
-    """Lines of bytes as words; the last one is filled up with zeros."""
+    """Lines of bytes as words. The last word of a line is padded with zeros."""
     if lines.shape[1] % _WORD:
         lines = np.pad(lines, ((0, 0), (0, -lines.shape[1] % _WORD)))
     return np.ascontiguousarray(lines).view(np.uint64)
 
 
 def _have_equal(hashes: Words) -> NDArray[np.bool_]:
-    """Which lines of hashes hold one twice."""
+    """Which lines of hashes contain equal ones."""
     in_order = np.sort(hashes, 1)
     found: NDArray[np.bool_] = (in_order[:, 1:] == in_order[:, :-1]).any(1)
     return found
 
 
 def _hashes(words: Words) -> Words:
-    """One of each line: equal lines have equal ones, others hardly ever."""
+    """A hash of each line. Equal lines have equal hashes; other lines hardly ever."""
     found: Words = words @ _keys(words.shape[1])
     return found
 
@@ -202,7 +201,7 @@ def _keys(count: int) -> Words:
 
 
 def _are_zero(words: Words, width: int) -> NDArray[np.bool_]:
-    """Which lines hold zeros only, of either sign. Their numbers have `width` bytes each."""
+    """Which lines have only zeros, of either sign. Their numbers have `width` bytes each."""
     sign = sum(1 << (8 * width * (number + 1) - 1) for number in range(_WORD // width))
     magnitude = np.uint64((1 << 64) - 1 - sign)
     found: NDArray[np.bool_] = (words[:, 0] & magnitude) == 0

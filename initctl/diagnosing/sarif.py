@@ -18,7 +18,7 @@ _LEVELS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info
 
 
 def log(diagnosis: Diagnosis, version: str) -> str:
-    """A JSON document in ASCII; `version` is that of the tool."""
+    """A JSON document in ASCII. `version` is the version of initctl."""
     numbers = {check.code: number for number, check in enumerate(diagnosis.checks)}
     driver = {"name": "initctl doctor", "version": version, "rules": list(map(_rule, diagnosis.checks))}
     tensors, path = diagnosis.checkpoint.by_name, diagnosis.checkpoint.whole
@@ -71,7 +71,7 @@ def _result(found: Finding, number: int, path: str) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
-    """Of a file; it is relative if the checkpoint was named so."""
+    """The URI of a file. It is relative if the checkpoint's path is."""
     from pathlib import PurePath
     from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Which checks are asked for: by their codes, or by what these begin with."""
+"""Which checks run: by their codes, or by the part before the dot."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def chosen(checks: Sequence[Check], select: Sequence[str], ignore: Sequence[str]) -> tuple[Check, ...]:
-    """Those of `checks` that `select` takes, or all if it is empty, without those that `ignore` takes.
+    """The `checks` that `select` names, or all if it is empty, without those that `ignore` names.
 
-    Each is a code, or the part of one before its dot. Raises `UsageError` if one is neither.
+    A name is a code, or the part of a code before its dot. Raises `UsageError` for an unknown one.
     """
     wanted, unwanted = _codes(checks, "select", select), _codes(checks, "ignore", ignore)
     return tuple(c for c in checks if (c.code in wanted or not select) and c.code not in unwanted)
@@ -23,14 +23,14 @@ def chosen(checks: Sequence[Check], select: Sequence[str], ignore: Sequence[str]
 
 def _codes(checks: Sequence[Check], name: str, given: Sequence[str]) -> frozenset[str]:
     if isinstance(given, str):
-        raise UsageError(Problem("usage.checks", f"{name}: one was given", "give a list of them"))
+        raise UsageError(Problem("usage.checks", f"{name}: is a string", "give a list of codes"))
     codes = [check.code for check in checks]
     groups = list(dict.fromkeys(code.partition(".")[0] for code in codes))
     found: set[str] = set()
     for text in given:
         taken = [code for code in codes if text in (code, code.partition(".")[0])]
         if not taken:
-            hint = did_you_mean(text, [*codes, *groups]) or f"there are {', '.join(groups)}"
-            raise UsageError(Problem("usage.checks", f"{name}: no check is called {shown(text)}", hint))
+            hint = did_you_mean(text, [*codes, *groups]) or f"use a code, or a group: {', '.join(groups)}"
+            raise UsageError(Problem("usage.checks", f"{name}: unknown check {shown(text)}", hint))
         found.update(taken)
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""Units that are equal, and so compute and learn the same."""
+"""Checks for units that are equal, so that they compute and learn the same."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from initctl.planning.advice.averages import COPIES
 
 _EMBEDDING = "embedding"
 _COMPARED = frozenset({*LAYERS, _EMBEDDING, "head"})
-"""Roles of matrices of which no two are equal by chance."""
+"""Roles of matrices that are never equal by chance."""
 _BEGINS_AT_ZERO = re.compile(
     r"(?i)ada_?ln|modulation|zero|lora|adapter|sampling_offsets|attention_weights|bbox_embed|codebook|_integer"
 )
-"""In names of layers that begin at zero on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA, Deformable
+"""Names of layers that begin at zero on purpose: DiT's adaLN-Zero, ControlNet's zero convolutions, LoRA, Deformable
 DETR's attention and boxes, codebooks that k-means fills, I-BERT's codes.
 """
 _COPY = re.compile(rf"(?:^|[._])(?:{'|'.join(COPIES)})[._]")
-"""In names of networks that hold what others hold on purpose, as `critic_target`."""
+"""Names of networks that are copies of others on purpose, such as `critic_target`."""
 _DISTINCT = "Bengio: Practical recommendations for gradient-based training of deep architectures (2012), 3.2"
 
 
@@ -30,11 +30,11 @@ def _constant(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
         if subject.is_constant and _must_vary(subject):
             value = subject.moments.least
-            yield Fault(subject.name, "is all zero" if not value else f"holds {value:g} everywhere", subject.remedy)
+            yield Fault(subject.name, f"is {value:g} everywhere" if value else "is all zero", subject.remedy)
 
 
 def _must_vary(subject: Examined) -> bool:
-    """Whether a tensor has units that a constant makes alike, and neither its law nor its name says that it is one."""
+    """Whether a constant makes units of the tensor equal, and neither its law nor its name says that it is constant."""
     rows, columns = (*subject.tensor.shape, 1, 1)[:2]
     is_lawful = subject.expected is not None and subject.expected.constant is not None
     begins_at_zero = subject.moments.least == 0 and _BEGINS_AT_ZERO.search(subject.name)
@@ -46,7 +46,7 @@ def _must_vary(subject: Examined) -> bool:
 
 
 def _equal(examination: Examination, *, of: str) -> Iterator[Fault]:
-    """Of `rows` or `columns`."""
+    """Equal `rows` or `columns`."""
     for name, lines in examination.lines.items():
         if pair := getattr(lines, f"equal_{of}"):
             message = "has equal {}: {} and {}".format(of, *pair)
@@ -74,7 +74,7 @@ def _identical(examination: Examination) -> Iterator[Fault]:
 
 
 def _alike(examination: Examination) -> list[Examined]:
-    """Tensors of one shape with the same moments, unless they may be tied or one is a copy."""
+    """Tensors of the same shape and moments, except for ties and copies on purpose."""
     tied = {name for tie in examination.around.ties for name in (tie.left_out, tie.kept)}
     candidates: list[tuple[Hashable, Examined]] = [
         ((subject.tensor.shape, subject.tensor.dtype.name, subject.moments), subject)
@@ -90,7 +90,7 @@ SYMMETRY = (
         "symmetry.constant",
         "warning",
         "a constant weight matrix",
-        "All units compute the same, get the same gradient, and stay alike: the layer is as wide as one unit.",
+        "All units compute the same, get the same gradient, and stay equal: the layer acts like one unit.",
         _DISTINCT,
         _constant,
     ),
@@ -98,7 +98,7 @@ SYMMETRY = (
         "symmetry.equal_rows",
         "warning",
         "equal rows",
-        "Two units with the same weights compute the same; if what follows treats them alike, they stay alike.",
+        "Two units with the same weights compute the same. If the next layer treats them equally, they stay equal.",
         _DISTINCT,
         partial(_equal, of="rows"),
         only_fresh=True,
@@ -107,7 +107,7 @@ SYMMETRY = (
         "symmetry.equal_columns",
         "warning",
         "equal columns",
-        "Two inputs with the same weights cannot be told apart: the layer sees only their sum.",
+        "The layer cannot distinguish two inputs with the same weights: it sees only their sum.",
         _DISTINCT,
         partial(_equal, of="columns"),
         only_fresh=True,
@@ -116,7 +116,7 @@ SYMMETRY = (
         "symmetry.dead_rows",
         "warning",
         "rows of zeros",
-        "A unit without weights gives the same for every input.",
+        "A unit whose weights are all zero gives the same output for every input.",
         _DISTINCT,
         partial(_zero_rows, of_embeddings=False),
         only_fresh=True,
@@ -125,7 +125,7 @@ SYMMETRY = (
         "symmetry.identical",
         "warning",
         "the same numbers in two tensors",
-        "One seed was used twice, or one layer was copied, as nn.TransformerEncoder copies its own: both begin alike.",
+        "A seed was used twice, or a layer was copied, as nn.TransformerEncoder does: both start equal.",
         "torch.nn.TransformerEncoder: all layers are initialized with the same parameters",
         _identical,
         only_fresh=True,
@@ -134,7 +134,7 @@ SYMMETRY = (
 EMPTY_ROWS = Check(
     "embeddings.empty_rows",
     "info",
-    "embeddings of zero",
+    "embedding rows of zeros",
     "Rows that pad a vocabulary are never used; other rows of zeros start equal.",
     "transformers: resize_token_embeddings (pad_to_multiple_of)",
     partial(_zero_rows, of_embeddings=True),

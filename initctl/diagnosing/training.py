@@ -1,4 +1,4 @@
-"""Whether a checkpoint was trained, as far as its numbers say so."""
+"""Whether a checkpoint was trained, judged by its numbers."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 _FLOAT32 = 32
 _NOUNS = {NORM: "norms", BIAS: "biases"}
 _AROUND_ZERO = 0.5
-"""Standard deviations from 0 within which the mean of a norm is if a law drew it; training keeps most norms on one side
-of 0.
+"""If the mean of a norm is within so many standard deviations of 0, a random law drew it: training keeps most norms on
+one side of 0.
 """
 _FAR = 0.3
-"""Spread from which on a norm that starts from 0 is taken for drawn if its mean is 0: training moves the mean as well.
+"""A norm that starts from 0 was drawn if its spread is larger than this and its mean is 0: training moves the mean too.
 """
 _UNUSUAL = 2
-"""How many times larger or smaller than a law's a spread is unusual."""
+"""A spread is unusual if it is so many times larger or smaller than that of the law."""
 _NOISE = 3
 """Standard errors that chance may add."""
 
 
 class Reading(NamedTuple):
-    """Whether weights are taken for trained ones, and why."""
+    """Whether weights count as trained, and why."""
 
     is_trained: bool
     reason: str
 
 
 class _Drawn(NamedTuple):
-    """The mean and spread that most matrices have in common and that no law of theirs gives: one law drew all of them,
-    by mistake. Training makes each another.
+    """A mean and a spread that most matrices share, but that their laws do not give: one wrong law drew all of them.
+    Training would make each of them different.
     """
 
     mean: float
@@ -61,7 +61,9 @@ class _Drawn(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """Tensors of one role: training `moved` some, and surely not those that are `still`. Others say nothing."""
+    """Tensors of one role. Training has `moved` some of them, and surely not those that are `still`. The rest may be
+    either.
+    """
 
     noun: str
     number: int
@@ -70,8 +72,8 @@ class _Kind(NamedTuple):
 
     @classmethod
     def of(cls, noun: str, subjects: Sequence[Examined], by_mistake: _Drawn | None) -> _Kind:
-        """Training moves each number by itself, and leaves no constant. What one law may have drawn counts as moved if
-        it is less than half.
+        """Training moves each number separately, so constants are not moved. Tensors that one law may have drawn count
+        as moved if they are less than half.
         """
         moved = [s for s in subjects if not (s.is_constant and s.moments.numbers > 1) and not is_as_made(s)]
         drawn = sum(_is_drawn(subject, by_mistake) for subject in moved)
@@ -83,15 +85,15 @@ class _Kind(NamedTuple):
 
 
 def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
-    """What `given` says; or else trained, if training moved most norms and most biases.
+    """What `given` says. If None, trained if training has moved most norms or most biases, and neither is mostly still.
 
-    If there are neither, weights are taken for fresh.
+    Without norms and biases, weights count as fresh.
     """
     if given is not None:
-        return Reading(given, "as asked for")
+        return Reading(given, "as requested")
     of_role = grouped((subject.role, subject) for subject in subjects)
     if not of_role.keys() & _NOUNS.keys():
-        return Reading(is_trained=False, reason="it has no norms and no biases, which training would have moved")
+        return Reading(is_trained=False, reason="there are no norms or biases, which would show training")
     by_mistake = _Drawn.of([subject for subject in subjects if subject.role in LAYERS])
     kinds = [_Kind.of(noun, of_role[role], by_mistake) for role, noun in _NOUNS.items() if role in of_role]
     is_trained = any(2 * kind.moved > kind.number for kind in kinds)
@@ -100,14 +102,14 @@ def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
 
 
 def _is_usual(moments: Moments, stds: Sequence[float]) -> bool:
-    """Whether the numbers of a matrix are centered, and spread as a law of its own spreads them."""
+    """Whether the numbers of a matrix are centered, and have the spread of one of its laws."""
     is_spread = any(1 / _UNUSUAL < moments.std / std < _UNUSUAL for std in stds)
     return is_spread and abs(moments.mean) < moments.std
 
 
 def _is_drawn(subject: Examined, by_mistake: _Drawn | None) -> bool:
-    """Whether a law drew it that is not its own: that of most weights, or a norm is around 0; very closely if it starts
-    from 0.
+    """Whether a wrong law drew it: the one that drew most weights; or it is a norm whose mean is near 0. A norm that
+    should start from 0 must be very near.
     """
     moments, law = subject.moments, subject.expected
     if by_mistake and by_mistake.is_of(moments):
@@ -119,8 +121,8 @@ def _is_drawn(subject: Examined, by_mistake: _Drawn | None) -> bool:
 
 
 def _may_stay(subject: Examined) -> bool:
-    """Whether training may leave it as it was made: steps are too small for norms of less than float32, and biases that
-    torch drew look the same after some steps. Others leave 0 in any dtype.
+    """Whether a trained tensor may still look fresh: steps are too small for norms in less than float32, and biases
+    that torch drew look the same after some steps. Biases that start at 0 move in every dtype.
     """
     is_rough = subject.role == NORM and subject.tensor.dtype.bits < _FLOAT32
     return (is_rough or not subject.is_constant) and is_as_made(subject)

@@ -1,4 +1,4 @@
-"""Numbers that no weight should hold, whatever it is for."""
+"""Checks for numbers that no weight should have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _not_finite(examination: Examination, *, kind: str, noun: str) -> Iterator[F
 def _absurd(examination: Examination) -> Iterator[Fault]:
     for subject in examination.subjects:
         if subject.moments.finite and subject.moments.largest > ABSURD:
-            message = f"holds absurd numbers, as large as {subject.moments.largest:.3g}"
+            message = f"holds numbers as large as {subject.moments.largest:.3g}"
             yield Fault(subject.name, message, subject.remedy)
 
 
@@ -35,7 +35,7 @@ def _damaged(examination: Examination) -> Iterator[Fault]:
 def _near_overflow(examination: Examination) -> Iterator[Fault]:
     for subject in examination.sound:
         if subject.is_near_overflow:
-            message = f"reaches {subject.moments.largest:,.0f}, and float16 ends at {FLOAT16:,}"
+            message = f"reaches {subject.moments.largest:,.0f}, and the maximum of float16 is {FLOAT16:,}"
             yield Fault(subject.name, message, subject.remedy)
 
 
@@ -45,7 +45,7 @@ def _subnormal(examination: Examination) -> Iterator[Fault]:
             moments = subject.moments
             said = f"{moments.subnormal:,} of {moments.numbers:,} numbers are subnormal"
             said += f", and {moments.zeros:,} are 0" if moments.zeros else ""
-            yield Fault(subject.name, f"is lost in {subject.tensor.dtype.name}: {said}", subject.remedy)
+            yield Fault(subject.name, f"is too small for {subject.tensor.dtype.name}: {said}", subject.remedy)
 
 
 VALUES = (
@@ -69,22 +69,22 @@ VALUES = (
         "values.absurd",
         "error",
         "numbers beyond 1e30",
-        "No law gives such numbers: this is memory that was allocated and never filled, as torch.empty leaves it.",
+        "No initializer gives such numbers: this is memory that was allocated and never filled, as by torch.empty.",
         "torch.empty: the tensor is filled with uninitialized data",
         _absurd,
     ),
     Check(
         "values.damaged",
         "error",
-        "bytes that are not those that were saved",
-        "The file was damaged on its way, or a patch stopped halfway: get it anew, or complete the patch.",
+        "damaged bytes",
+        "The file was damaged in transit, or a patch was interrupted: get the file again, or complete the patch.",
         "PKWARE: .ZIP file format specification, 4.4.7",
         _damaged,
     ),
     Check(
         "values.float16",
         "warning",
-        "numbers near the end of float16",
+        "numbers near the maximum of float16",
         "The next product or sum overflows to infinity.",
         "Micikevicius et al.: Mixed precision training (2018)",
         _near_overflow,

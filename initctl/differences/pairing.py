@@ -93,7 +93,7 @@ def paired_tensors(one: Checkpoint, other: Checkpoint, patterns: Sequence[str]) 
 
 
 def _outside_of_both(checkpoint: Checkpoint, root: str) -> list[TensorSpec]:
-    """What is neither at the checkpoint's own root nor at `root`."""
+    """Tensors outside the root of `checkpoint` and outside `root`."""
     return [tensor for tensor in checkpoint.outside if not tensor.name.startswith(f"{root}.")]
 
 

@@ -1,18 +1,18 @@
-"""`--html FILE`: a result as one page for a browser, which fetches nothing and needs no other file.
+"""`--html FILE`: a result as one page for a browser. It loads nothing and needs no other file.
 
-content.py        what a page is made of: facts, items, charts, a table
-of_statistics.py  the page of what tensors hold
-of_plan.py        the page of a plan, or of what was done
-of_diagnosis.py   the page of the faults that were found
+content.py        the parts of a page: facts, items, charts, a table
+of_statistics.py  the page of statistics
+of_plan.py        the page of a plan, or of an applied plan
+of_diagnosis.py   the page of findings
 of_differences.py the page of the differences between two checkpoints
-charts.py         how what tensors hold changes with depth
+charts.py         charts of numbers by depth
 problems.py       warnings
 drawing.py        histograms and series as paths of SVG
 rendering.py      content → HTML, and a policy that lets nothing else run
-writing.py        the page as a file, which replaces no file of another kind
+writing.py        the page as a file; other files are not replaced
 
-Template, style and script are `page.html`, `page.css` and `page.js`. A page of something new needs a function from that
-to `Page`; nothing else here knows what a page is about.
+Template, style and script are `page.html`, `page.css` and `page.js`. A page for a new kind of result needs a function
+that returns a `Page`; no other module here depends on the kind.
 """
 
 from initctl.page.of_diagnosis import diagnosis_page

@@ -1,4 +1,4 @@
-"""How numbers change with depth, as charts."""
+"""Charts of numbers by depth."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from initctl.page.content import Chart, Charts
 from initctl.page.drawing import series_path
 from initctl.statistics.result import number
 
-_NOTE = "From the first layer to the last, each from 0 to its largest value. What is always 0 has no chart."
-_BEFORE = " The dashed line shows what was there before."
+_NOTE = "From the first layer to the last, and from 0 to the largest value. Series of zeros have no chart."
+_BEFORE = " The dashed line shows the values before."
 
 
 def depth_charts(
     title: str, values: Iterable[tuple[str, float]], before: Mapping[str, float] | None = None
 ) -> Iterator[Charts]:
-    """Charts of the `values` of tensors that only layer numbers tell apart, by name, none of them negative; and of what
-    was `before`. Nothing if there is nothing to draw.
+    """Charts of `values`, which are not negative, for tensors whose names differ only in layer numbers; also of the
+    values `before`, by name. Yields nothing if there is nothing to draw.
     """
     groups = by_depth((name, (value, before[name] if before else 0.0)) for name, value in values)
     charts = [_chart(names.shown(), *zip(*layers, strict=True), is_pair=before is not None) for names, layers in groups]

@@ -1,4 +1,4 @@
-"""What a page is made of: plain data, whose texts are escaped when it is rendered."""
+"""The parts of a page, as plain data. Texts are escaped when the page is rendered."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
 
 class Fact(NamedTuple):
-    """A number or a word that sums the page up, and what it is of."""
+    """A name and a value, such as a number that sums up the page."""
 
     name: str
     value: str
 
 
 class Drawing(NamedTuple):
-    """A path of SVG in a cell of a table. `before` is the path of what was there earlier, which hangs below it."""
+    """A path of SVG in a cell of a table. `before` is the path of the earlier values, drawn below it."""
 
     path: str
     before: str = ""
 
 
 class Column(NamedTuple):
-    """The first column of a table names its rows. Numbers are aligned to the right; prose takes several lines; drawings
-    are not sorted.
+    """A column of a table. The first one names the rows. Numbers are aligned to the right, prose may take several
+    lines, and drawings cannot be sorted.
     """
 
     title: str
@@ -33,7 +33,7 @@ class Column(NamedTuple):
 
 
 class TensorTable(NamedTuple):
-    """Rows of one cell for each column. It holds all that charts show, for programs and screen readers."""
+    """Rows with one cell for each column. It has everything that charts show, for programs and screen readers."""
 
     title: str
     columns: Sequence[Column]
@@ -42,19 +42,19 @@ class TensorTable(NamedTuple):
 
     @classmethod
     def of(cls, title: str, listing: Listing, note: str = "") -> TensorTable:
-        """The same as a terminal shows; what is beside its columns there are remarks."""
+        """The table that a terminal shows. A column without a heading is called remarks."""
         (first, *others), *rows = listing.cells()
         columns = (Column(name or "remarks", "number" if name in listing.right else "text") for name in others)
         return cls(title, [Column(first, "name"), *columns], rows, note).dense()
 
     def with_drawings(self, name: str, drawings: Sequence[Drawing | str]) -> TensorTable:
-        """The same with a column called `name` after the first: a drawing, or a text, for each row."""
+        """Insert a column called `name` after the first one, with a drawing or a text for each row."""
         first, *others = self.columns
         rows = [[row[0], drawing, *row[1:]] for row, drawing in zip(self.rows, drawings, strict=True)]
         return self._replace(columns=[first, Column(name, "drawing"), *others], rows=rows)
 
     def dense(self) -> TensorTable:
-        """The same without columns that are empty in every row."""
+        """Remove columns that are empty in every row."""
         if not self.rows:
             return self
         kept = [number for number in range(len(self.columns)) if any(row[number] for row in self.rows)]
@@ -80,7 +80,7 @@ class Charts(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One item of a list that opens: a rule, a finding, a warning. `kind` colors its badge; an error is open."""
+    """One item of a list: a rule, a finding, a warning. It can be opened; an error is open. `kind` colors its badge."""
 
     badge: str
     title: str
@@ -98,7 +98,7 @@ class ItemList(NamedTuple):
 
 
 class ShellLines(NamedTuple):
-    """Lines for a shell, to be copied."""
+    """Lines to copy into a shell."""
 
     title: str
     lines: Sequence[str]
@@ -109,7 +109,7 @@ Section = TensorTable | Charts | ItemList | ShellLines
 
 
 class Page(NamedTuple):
-    """All that a page shows. `command` made it, `subject` is the path of what it is about."""
+    """Everything that a page shows. `command` made it; `subject` is the path of the checkpoint."""
 
     command: str
     subject: str

@@ -1,6 +1,6 @@
-"""Histograms and series as paths of SVG: short, in whole numbers, without a library.
+"""Histograms and series as short paths of SVG, in whole numbers.
 
-Paths are drawn in boxes of `BARS` by `BAR_HEIGHT` and of `WIDTH` by `HEIGHT` units, from the top left.
+Their boxes have `BARS` by `BAR_HEIGHT` and `WIDTH` by `HEIGHT` units. The origin is at the top left.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 BARS, BAR_HEIGHT = 16, 16
 WIDTH, HEIGHT = 160, 40
 _DEEPEST = 64
-"""Points of a series that are drawn at most."""
+"""The largest number of points that are drawn of a series."""
 
 
 def distribution(histogram: Histogram | None) -> Drawing | str:
-    """One histogram over its own range; nothing if there is none."""
+    """One histogram over its own range; an empty text if it is None."""
     return Drawing(histogram_path(histogram, histogram.low, histogram.high)) if histogram else ""
 
 
 def before_and_after(before: Histogram | None, after: Histogram | None) -> Drawing | str:
-    """Both on one axis."""
+    """Both histograms on one axis."""
     if not before or not after:
         return distribution(after or before)
     low, high = min(before.low, after.low), max(before.high, after.high)
@@ -38,7 +38,7 @@ def before_and_after(before: Histogram | None, after: Histogram | None) -> Drawi
 
 
 def histogram_path(histogram: Histogram, low: float, high: float) -> str:
-    """Bars between `low` and `high`, which hold the whole histogram, each as high as it is full beside the fullest."""
+    """Bars between `low` and `high`, which contain the whole histogram. Heights are relative to the highest bar."""
     shares = _shares(histogram, low, high)
     heights = np.ceil(shares / (shares.max() or 1) * BAR_HEIGHT).astype(int).tolist()
     path, level = [f"M0 {BAR_HEIGHT}"], 0
@@ -51,10 +51,10 @@ def histogram_path(histogram: Histogram, low: float, high: float) -> str:
 
 
 def _shares(histogram: Histogram, low: float, high: float) -> NDArray[np.float64]:
-    """What is in each bar, if the numbers of a bin are spread evenly over it."""
+    """The count of each bar. Numbers in a bin are taken as evenly spread over it."""
     first, last, low, high = (
         end / 2 for end in (histogram.low, histogram.high, low, high)
-    )  # no difference is infinite
+    )  # halved, because the difference of two doubles can overflow
     if first == last:
         place = int(BARS * (first - low) / (high - low)) if low < high else BARS // 2
         return np.asarray(np.eye(BARS)[min(place, BARS - 1)])
@@ -64,7 +64,7 @@ def _shares(histogram: Histogram, low: float, high: float) -> NDArray[np.float64
 
 
 def series_path(values: Sequence[float], largest: float) -> str:
-    """A line through `values`, none of them negative, from the left to the right; `largest` is at the top."""
+    """A line through `values`, which are not negative, from left to right. `largest` is at the top."""
     shown = values[:: -(-len(values) // _DEEPEST)]
     across = WIDTH / max(len(shown) - 1, 1)
     up = HEIGHT / (largest or 1)

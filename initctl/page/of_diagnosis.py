@@ -1,4 +1,4 @@
-"""The page of the faults that were found in a checkpoint."""
+"""The page of the findings in a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _COLUMNS = (
     Column("severity"),
     Column("code"),
     Column("finding", "prose"),
-    Column("rule that mends it"),
+    Column("rule that fixes it"),
 )
 
 
 def diagnosis_page(found: Diagnosis) -> Page:
-    """The findings of each check, with the reason why they matter; the command that mends them; and a row for each."""
+    """The findings of each check, with the reason why they matter; the command that fixes them; and a row for each."""
     return Page("doctor", shown(found.checkpoint.path), list(_facts(found)), list(_sections(found)), found.summary())
 
 
@@ -35,7 +35,7 @@ def _facts(found: Diagnosis) -> Iterator[Fact]:
     for severity, name in zip(reversed(SEVERITIES), ("errors", "warnings", "infos"), strict=True):
         yield Fact(name, f"{numbers[severity]:,}")
     yield Fact("tensors", f"{len(found.checkpoint.tensors):,}")
-    yield Fact("taken for", "trained" if found.reading.is_trained else "fresh")
+    yield Fact("treated as", "trained" if found.reading.is_trained else "fresh")
     if found.unreadable:
         yield Fact("not read", f"{len(found.unreadable):,}")
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from initctl.events import Progress
 
 _NOTE = (
-    "Distances are those of elements that are finite in both: the largest, the mean, and the L2 norm of B - A divided "
-    "by that of A. The cosine is of the angle between A and B. First is the index of the first element that changed. "
-    "Bars above the line show what B holds, bars below it what A holds, on one axis: samples, up to four standard "
+    "Distances are of elements that are finite in both: the largest, the mean, and the L2 norm of B - A divided by "
+    "that of A. The cosine is that of the angle between A and B. First is the index of the first element that changed. "
+    "Bars above the line show B, bars below it show A, on one axis. They are of samples, up to four standard "
     "deviations from the mean."
 )
 
@@ -30,10 +30,10 @@ _NOTE = (
 def differences_page(
     found: Differences, *, threads: int | None = None, on_event: Callable[[Progress], None] | None = None
 ) -> Page:
-    """A row for each tensor that differs, with what both hold, for which they are read once more; and how the relative
-    norm of the differences changes with depth.
+    """A row for each tensor that differs, with histograms of both, for which the tensors are read once more; and charts
+    of the relative norm of the differences by depth.
 
-    Raises `ConflictError` if a checkpoint changes meanwhile, `StorageError` if it cannot be read.
+    Raises `ConflictError` if a checkpoint changes meanwhile, and `StorageError` if it cannot be read.
     """
     subject = f"{shown(found.a.path)} and {shown(found.b.path)}"
     drawings = _drawings(found, threads or processors(), on_event)
@@ -42,7 +42,7 @@ def differences_page(
 
 
 def _drawings(found: Differences, threads: int, on_event: Callable[[Progress], None] | None) -> Sequence[Drawing | str]:
-    """What both hold of each tensor that differs."""
+    """The histograms of both, for each tensor that differs."""
     pairs = [of.pair for of in found.changed]
     sides = (found.a, [pair.one for pair in pairs]), (found.b, [pair.other for pair in pairs])
     held = (measured(table, side, digest=False, threads=threads, on_event=on_event) for table, side in sides)
@@ -61,10 +61,10 @@ def _facts(found: Differences) -> Iterator[Fact]:
 
 
 def _sections(found: Differences, report: Report, drawings: Sequence[Drawing | str]) -> Iterator[Section]:
-    """As the `report` lists it: tables, and lines about all that is not in them. `drawings` are of what differs."""
+    """The tables of the `report`, and its lines about everything else. `drawings` are of the tensors that differ."""
     yield from warnings((*found.a.warnings, *found.b.warnings))
     if lines := [part for part in report if isinstance(part, str) and part]:
-        yield ItemList("Beside the numbers", [Item("", line) for line in lines])
+        yield ItemList("Notes", [Item("", line) for line in lines])
     norms = ((of.pair.name, of.changes.distance.relative) for of in found.changed if of.changes)
     yield from depth_charts("Relative norm of the difference by depth", norms)
     for listing in report:
@@ -73,4 +73,4 @@ def _sections(found: Differences, report: Report, drawings: Sequence[Drawing | s
             if is_changed:
                 yield TensorTable.of("Tensors that differ", listing, _NOTE).with_drawings("A, B", drawings)
             else:
-                yield TensorTable.of("Tensors that only one has", listing)
+                yield TensorTable.of("Tensors in only one of them", listing)

@@ -1,4 +1,4 @@
-"""The page of a plan, or of what applying one did."""
+"""The page of a plan, or of an applied plan."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ _COLUMNS = (
     Column("dtype"),
 )
 _NOTE = (
-    "Bars above the line show what is there after, bars below it what was there before, on one axis: samples, up to "
-    "four standard deviations from the mean. Numbers are those of the rows that are filled."
+    "Bars above the line show the values after, bars below it those before, on one axis. They are of samples, up to "
+    "four standard deviations from the mean. If only some rows of a tensor are filled, all numbers are of these rows."
 )
 _LISTED = 50
-"""Rows that are listed of what one rule decides, at most; the table has all."""
+"""The largest number of rows that are listed for one rule. The table has all."""
 
 
 def plan_page(changes: Changes) -> Page:
-    """What `apply` would do, by rules and by tensors, and what that changes."""
+    """What `apply` would do and change, by rule and by tensor."""
     plan = changes.plan
     facts = _facts(plan, ("initialize", "keep", "reset", "write"))
     return Page("plan", shown(plan.checkpoint.path), list(facts), _sections(changes, plan.warnings))
 
 
 def applied_page(applied: Applied, changes: Changes) -> Page:
-    """What was done, by rules and by tensors, and what that changed."""
+    """What `apply` did and changed, by rule and by tensor."""
     facts = _facts(applied.plan, ("initialized", "kept", "reset", "written"))
     sections = _sections(changes, [*applied.plan.warnings, *applied.warnings])
     return Page("apply", shown(applied.output), list(facts), sections, written_text(applied))
@@ -85,7 +85,7 @@ def _sections(changes: Changes, problems: Sequence[Problem]) -> list[Section]:
 
 
 def _items(plan: Plan, parts: Sequence[Action | Kept]) -> Iterator[Item]:
-    """One for each rule, in order, with what it decided; then what no rule decided."""
+    """An item for each rule, in order, with the tensors that it decides; then one for tensors that no rule decides."""
     decided: dict[tuple[str, str], list[Action | Kept]] = {_titles(bound.rule): [] for bound in plan.rules}
     for part in sorted(parts, key=lambda part: part.rule is None):
         decided.setdefault(_titles(part.rule), []).append(part)
@@ -94,9 +94,9 @@ def _items(plan: Plan, parts: Sequence[Action | Kept]) -> Iterator[Item]:
 
 
 def _titles(rule: Rule | None) -> tuple[str, str]:
-    if rule and rule.source == RESET:  # each tensor has one of its own
-        return RESET, "what optimizers remember of filled tensors"
-    return (rule.source, shown(rule.text)) if rule else ("no rule", "kept as it is")
+    if rule and rule.source == RESET:  # each tensor has its own such rule
+        return RESET, "optimizer states of filled tensors"
+    return (rule.source, shown(rule.text)) if rule else ("no rule", "kept unchanged")
 
 
 def _item(badge: str, title: str, parts: Sequence[Action | Kept]) -> Item:

@@ -1,4 +1,4 @@
-"""The page of what tensors hold."""
+"""The page of statistics."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _COLUMNS = (
     Column("SHA-256"),
 )
 _NOTE = (
-    "A distribution is of a sample, from the mean up to four standard deviations to either side. Moments are of the "
-    "finite numbers; std has ddof 0; norm is the L2 norm."
+    "A distribution is that of a sample, up to four standard deviations from the mean. Mean, std, min, max and norm "
+    "are of the finite numbers. Std has ddof 0; norm is the L2 norm."
 )
 
 
 def statistics_page(found: Statistics) -> Page:
-    """One row a tensor, with its distribution; and the standard deviation by depth."""
+    """One row for each tensor, with its distribution; and charts of the standard deviation by depth."""
     table = TensorTable("Tensors", _COLUMNS, list(map(_row, found.tensors)), _NOTE).dense()
     checkpoint = found.checkpoint
     spread = ((of.tensor.name, of.moments.std) for of in found.tensors if of.moments.finite)

@@ -1,7 +1,7 @@
 "use strict";
 
-/* Sorts and filters each table. Of a long one it shows the first rows, and the others once they are asked for. Without
-   this script a page is complete, and its rows stay in their order. */
+/* Sorts and filters each table. Of a long table, it shows the first rows, and the others on request. Without this script
+   the page is complete, and its rows stay in their order. */
 
 const byText = new Intl.Collator("en", { numeric: true }).compare;
 const counted = (number) => number.toLocaleString("en");
@@ -18,7 +18,7 @@ function compared(rows, column, isNumber, direction) {
   };
 }
 
-/* Whether the parts that a `*` separates are in `text` one after another. */
+/* Whether `text` has all `parts` of a pattern, which are separated by `*`, one after another. */
 function matches(text, parts) {
   let from = 0;
   return parts.every((part) => {
@@ -77,7 +77,8 @@ function enliven(table, form, more) {
     });
   });
 
-  /* Their numbers are beside them; in the markup, this would be a tenth of the page. */
+  /* Drawings are hidden from screen readers: their numbers are beside them. In the markup, this would be a tenth of the
+     page. */
   for (const drawing of table.querySelectorAll("td svg")) drawing.setAttribute("aria-hidden", "true");
 
   more.addEventListener("click", () => {

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def warnings(problems: Iterable[Problem]) -> Iterator[ItemList]:
-    """A list of `problems`, each with what to do about it; nothing if there are none."""
+    """A list of `problems`, each with its hint. Yields nothing if there are none."""
     if items := list(map(_item, problems)):
         yield ItemList("Warnings", items)
 

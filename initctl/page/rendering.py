@@ -1,4 +1,4 @@
-"""Content → HTML: one document with its style and its script in it, and a policy that lets nothing else run or load."""
+"""Content → HTML: one document with its style and script, and a policy that lets nothing else run or load."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from initctl.page.drawing import HEIGHT, WIDTH
 from initctl.version import __version__
 
 _AT_ONCE = {"charts_at_once": 12, "rows_at_once": 500}
-"""What is shown before the rest is asked for."""
+"""How many charts and rows are shown until the reader wants to see the rest."""
 _STYLES = {"number": "text-align: right;", "prose": "white-space: normal; min-width: 14rem;"}
-"""Of columns, by their kinds."""
+"""Styles of columns, by their kinds."""
 _PARTS = re.compile(r".{9,}?\.(?:\d+\.)*|.+", re.DOTALL)
-"""Parts of a name: from one dot to another, of some length, and with the number of the layer."""
+"""Parts of a name between which a line may break: they end with a dot, are not too short, and keep layer numbers."""
 
 
 def html(page: Page) -> str:
-    """`page` as a document. Every text in it is escaped: nothing that a file calls itself is markup or code."""
+    """`page` as a document. All texts in it are escaped, so that a name in a file cannot become markup or code."""
     style, script = _own("page.css") + _alignment(page), _own("page.js")
     environment = Environment(
         autoescape=True, finalize=_plain, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
@@ -32,7 +32,7 @@ def html(page: Page) -> str:
     environment.filters["breaking"] = _breaking
     return environment.from_string(_own("page.html")).render(
         page=page,
-        style=Markup(style),  # noqa: S704 - of this package, as the script is
+        style=Markup(style),  # noqa: S704 - style and script are files of this package
         script=Markup(script),  # noqa: S704
         policy=_policy(style, script),
         version=__version__,
@@ -43,12 +43,12 @@ def html(page: Page) -> str:
 
 
 def _plain(value: object) -> object:
-    """Each text without what could hide itself, or turn what follows around. Markup is the template's own."""
+    """A text without characters that are invisible or reverse the text after them. Markup is from the template."""
     return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _breaking(name: str) -> Markup:
-    """`name`, escaped, which may go on in a new line after some of its dots."""
+    """`name`, escaped. A line may break after some of its dots."""
     return Markup("<wbr>").join(_PARTS.findall(escape(name)))
 
 
@@ -57,7 +57,7 @@ def _own(name: str) -> str:
 
 
 def _alignment(page: Page) -> str:
-    """The style of whole columns: a class for each cell would make the page longer by a fifth."""
+    """The styles of whole columns. A class for each cell would make the page longer by a fifth."""
     return "".join(
         f"#section-{place}-table tr > :nth-child({number}) {{ {_STYLES[column.kind]} }}\n"
         for place, section in enumerate(page.sections, 1)
@@ -68,7 +68,7 @@ def _alignment(page: Page) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """What a browser may do with the page: run this script, apply this style, and nothing else."""
+    """A browser may run this script and apply this style, and nothing else."""
     digests = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
     allowed = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:".format(*digests)
     return f"{allowed}; base-uri 'none'; form-action 'none'"

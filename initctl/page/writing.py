@@ -1,4 +1,4 @@
-"""The page as a file, which appears in one step and replaces no file of another kind."""
+"""Write a page to a file, in one step. Files that are not pages are not replaced."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BEGINNING = b"<!doctype html>"
 
 
 def check_replaceable(path: str) -> None:
-    """Raise an error if no page can be written to `path`, before the work that it would show.
+    """Raise an error if no page can be written to `path`. Call it before the work that the page shows.
 
-    Raises `StorageError` if no file can be made there, or what is there is not a regular file, and `ConflictError` for
-    a file that is neither empty nor a page.
+    Raises `StorageError` if no file can be created there, or if something else than a regular file is there, and
+    `ConflictError` for a file that is neither empty nor a page.
     """
     check_file_place(path)
     if os.path.exists(path) and not _is_page(path):
@@ -27,7 +27,7 @@ def check_replaceable(path: str) -> None:
 
 
 def write_page(page: Page, path: str) -> None:
-    """Write `page` to the file `path`. Raises `StorageError`, and what `check_replaceable` does."""
+    """Write `page` to the file `path`. Raises `StorageError`, and what `check_replaceable` raises."""
     from initctl.page.rendering import html
 
     check_replaceable(path)
@@ -35,7 +35,7 @@ def write_page(page: Page, path: str) -> None:
 
 
 def _is_page(path: str) -> bool:
-    """Whether an empty file or a page is there. What cannot be read is neither."""
+    """Whether the file at `path` is empty or a page. False if it cannot be read."""
     try:
         with open(path, "rb") as stream:
             beginning = stream.read(len(_BEGINNING))

@@ -53,10 +53,10 @@ def broken(folder):
 def test_a_sound_checkpoint_is_one_line_and_status_0(sound, call):
     done = call("doctor", sound)
     assert (done.status, done.err) == (0, "")
-    assert done.out == ("nothing found in 8 tensors; taken for fresh: 0 of 1 norms and 0 of 4 biases look trained\n")
+    assert done.out == ("nothing found in 8 tensors; treated as fresh: 0 of 1 norms and 0 of 4 biases look trained\n")
 
 
-def test_each_finding_has_its_code_its_reason_and_what_mends_it(broken, call):
+def test_each_finding_has_its_code_its_reason_and_what_fixes_it(broken, call):
     done = call("doctor", broken)
     assert (done.status, done.err) == (1, "")
     lines = done.out.splitlines()
@@ -65,16 +65,16 @@ def test_each_finding_has_its_code_its_reason_and_what_mends_it(broken, call):
     assert lines[2] == (
         "  layers_0.weight: holds NaN: 64 of 4,096 numbers; fill it with kaiming_normal:nonlinearity=relu"
     )
-    assert "  norm.weight: is not 1: it holds 0.5 everywhere; fill it with ones" in lines
-    assert lines[-1].startswith("1 error, 1 warning in 8 tensors; taken for fresh: ")
+    assert "  norm.weight: is not 1: it is 0.5 everywhere; fill it with ones" in lines
+    assert lines[-1].startswith("1 error, 1 warning in 8 tensors; treated as fresh: ")
 
 
-def test_the_command_that_is_proposed_mends_it(broken, call):
+def test_the_command_that_is_proposed_fixes_it(broken, call):
     out = call("doctor", broken).out
     command = out[out.index("initctl apply") :].partition("\n\n")[0]
     assert shell(command).status == 0
-    assert call("doctor", "mended.safetensors").status == 0
-    old, new = load_file(broken), load_file("mended.safetensors")
+    assert call("doctor", "fixed.safetensors").status == 0
+    old, new = load_file(broken), load_file("fixed.safetensors")
     assert torch.equal(old["layers_1.weight"], new["layers_1.weight"])
 
 
@@ -82,9 +82,9 @@ def test_the_command_is_about_the_state_dict_that_was_asked_for(folder, call):
     net = {"w": torch.randn(64, 64) / 8, "b": torch.zeros(64)}
     torch.save({"model": net, "ema": {**net, "w": torch.zeros(64, 64)}}, folder / "m.pt")
     out = call("doctor", "m.pt", "--root", "ema").out
-    assert "initctl apply m.pt -o mended.pt --root ema " in out
+    assert "initctl apply m.pt -o fixed.pt --root ema " in out
     assert shell(out[out.index("initctl apply") :].partition("\n\n")[0]).status == 0
-    done = torch.load("mended.pt")
+    done = torch.load("fixed.pt")
     assert torch.equal(done["model"]["w"], net["w"])
     assert done["ema"]["w"].any()
 
@@ -92,9 +92,9 @@ def test_the_command_is_about_the_state_dict_that_was_asked_for(folder, call):
 def test_the_command_is_about_the_whole_file_if_that_was_asked_for(folder, call):
     torch.save({"model": {"fc": {"weight": torch.full((64, 64), 1e35)}}}, folder / "m.pt")
     out = call("doctor", "m.pt", "--root", "").out
-    assert "initctl apply m.pt -o mended.pt --root '' " in out
+    assert "initctl apply m.pt -o fixed.pt --root '' " in out
     assert shell(out[out.index("initctl apply") :].partition("\n\n")[0]).status == 0
-    assert torch.load("mended.pt")["model"]["fc"]["weight"].max() < 1
+    assert torch.load("fixed.pt")["model"]["fc"]["weight"].max() < 1
 
 
 @pytest.mark.parametrize("name", [name for name in TEXTS.values() if "\ud800" not in name])
@@ -105,17 +105,17 @@ def test_the_command_can_be_pasted_whatever_names_hold(folder, call, name):
     command = done.out[done.out.index("initctl apply") :].partition("\n\n")[0]
     assert is_safe(command)
     assert shell(command).status == 0
-    mended = torch.load("mended.pt")
-    assert mended[f"{name} it's.weight"].max() < 2
-    assert torch.equal(mended["other.weight"], weights["other.weight"])
+    fixed = torch.load("fixed.pt")
+    assert fixed[f"{name} it's.weight"].max() < 2
+    assert torch.equal(fixed["other.weight"], weights["other.weight"])
 
 
-def test_what_no_rule_mends_is_said(folder, call):
+def test_what_no_rule_fixes_is_said(folder, call):
     hopeless = {"thing": torch.full((8,), float("nan"))}
     torch.save({**hopeless, "fc.weight": torch.full((64, 64), 1e35)}, folder / "m.pt")
     out = call("doctor", "m.pt").out
-    assert "thing: holds NaN: 8 of 8 numbers; no rule mends it\n" in out
-    assert "\nTo mend what rules can mend:\n  initctl apply m.pt " in out
+    assert "thing: holds NaN: 8 of 8 numbers; no rule fixes it\n" in out
+    assert "\nTo fix what rules can fix:\n  initctl apply m.pt " in out
     torch.save(hopeless, folder / "m.pt")
     assert "initctl apply" not in call("doctor", "m.pt").out
 
@@ -124,7 +124,7 @@ def test_the_command_and_the_log_are_about_the_component_that_was_asked_for(fold
     (folder / "pipe" / "unet").mkdir(parents=True)
     saved(folder / "pipe" / "unet" / "model.safetensors", norm__weight=lambda w: w.fill_(0.5))
     asked = "doctor", "pipe", "--component", "unet"
-    assert "initctl apply pipe -o mended --component unet " in call(*asked).out
+    assert "initctl apply pipe -o fixed --component unet " in call(*asked).out
     (result,) = json.loads(call(*asked, "--format", "sarif").out)["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "pipe/unet/model.safetensors"
 
@@ -168,8 +168,8 @@ def test_the_library_can_be_asked_twice(sound):
 
 def test_a_reading_that_is_asked_for_is_taken(broken, call):
     trained = call("doctor", broken, "--trained")
-    assert trained.out.splitlines()[-1] == "1 error in 8 tensors; taken for trained: as asked for"
-    assert "taken for fresh: as asked for" in call("doctor", broken, "--fresh").out
+    assert trained.out.splitlines()[-1] == "1 error in 8 tensors; treated as trained: as requested"
+    assert "treated as fresh: as requested" in call("doctor", broken, "--fresh").out
 
 
 def test_annotations_are_commands_of_github(broken, call):
@@ -269,8 +269,8 @@ def test_what_cannot_be_read_is_listed_and_does_not_end_it(folder, call):
 def test_layers_alike_are_folded_unless_all_are_asked_for(folder, call):
     save_file({f"layers.{n}.fc.weight": torch.full((32, 32), 1e35) for n in range(4)}, folder / "m.safetensors")
     out = call("doctor", "m.safetensors").out
-    assert "  layers.{0..3}.fc.weight ×4: holds absurd numbers, as large as 1e+35; " in out
-    assert call("doctor", "m.safetensors", "--all").out.count("holds absurd numbers") == 4
+    assert "  layers.{0..3}.fc.weight ×4: holds numbers as large as 1e+35; " in out
+    assert call("doctor", "m.safetensors", "--all").out.count("holds numbers as large as") == 4
     assert len(call("doctor", "m.safetensors", "--format", "github").out.splitlines()) == 2
 
 
@@ -286,9 +286,9 @@ def test_a_narrow_terminal_gets_all_of_it(broken):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--select", "values.nam"], 2, "select: no check is called values.nam; did you mean values.nan?"),
-        (["--ignore", "bias"], 2, "ignore: no check is called bias; did you mean biases?"),
-        (["--ignore", "xyz"], 2, "ignore: no check is called xyz; there are values, symmetry, spread, "),
+        (["--select", "values.nam"], 2, "select: unknown check values.nam; did you mean values.nan?"),
+        (["--ignore", "bias"], 2, "ignore: unknown check bias; did you mean biases?"),
+        (["--ignore", "xyz"], 2, "ignore: unknown check xyz; use a code, or a group: values, symmetry, spread, "),
         (["--severity", "warn"], 2, "severity: warn is not known; did you mean warning?"),
         (["--format", "xml"], 2, "format: xml is not known; there are text, json, "),
         (["--preset", "gpt2"], 4, "preset gpt2: fills no tensor of "),
@@ -328,5 +328,5 @@ def test_a_checkpoint_or_a_config_that_cannot_be_read_is_3(folder, call):
 
 
 def test_one_code_without_a_list_is_an_error(sound):
-    with pytest.raises(initctl.UsageError, match="select: one was given; give a list of them"):
+    with pytest.raises(initctl.UsageError, match="select: is a string; give a list of codes"):
         initctl.doctor(sound, select="values")

@@ -49,9 +49,9 @@ def fresh_models(folder: Path) -> Iterator[Path]:
 
 def damaged_table(folder: Path) -> Iterator[str]:
     """What was found in each model as it was made, and after each damage; then each damage over all models."""
-    yield "| model | fresh: errors, warnings | damages | found alone | mended |"
+    yield "| model | fresh: errors, warnings | damages | found alone | fixed |"
     yield "|---|---|---|---|---|"
-    tried, alone, mended = Counter[str](), Counter[str](), Counter[str]()
+    tried, alone, fixed = Counter[str](), Counter[str](), Counter[str]()
     for model in fresh_models(folder):
         numbers = Counter(found.severity for found in initctl.doctor(model).findings)
         found: dict[str, Outcome] = {}
@@ -63,17 +63,17 @@ def damaged_table(folder: Path) -> Iterator[str]:
         clean = [name for name, of_damage in found.items() if not of_damage.left]
         tried.update(found.keys())
         alone.update(sure)
-        mended.update(clean)
+        fixed.update(clean)
         said = f"{numbers['error']}, {numbers['warning']}"
         yield f"| {model.name} | {said} | {len(found)} | {len(sure)} | {len(clean)} |"
         for name, (codes, left) in found.items():
             if name not in sure or left:
                 yield f"|   {name}: found {', '.join(sorted(codes))}; left {', '.join(sorted(left)) or 'nothing'} |"
     yield ""
-    yield "| damage | code | models | found alone | mended |"
+    yield "| damage | code | models | found alone | fixed |"
     yield "|---|---|---|---|---|"
     for damage in DAMAGES:
-        counts = (counter[damage.name] for counter in (tried, alone, mended))
+        counts = (counter[damage.name] for counter in (tried, alone, fixed))
         yield f"| {damage.name} | {damage.code} | {' | '.join(map(str, counts))} |"
 
 

@@ -1,4 +1,4 @@
-"""Fresh models as libraries make them, saved; and damaged, diagnosed, mended."""
+"""Fresh models as libraries make them, saved; and damaged, diagnosed, fixed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def outcome(fresh: Path, damage: Damage, path: Path) -> Outcome | None:
     at = Places.of(initctl.inspect(fresh))._replace(tie=_TIES.get(fresh.name))
     if getattr(at, damage.needs) is None:
         return None
-    damaged, mended = path / "damaged", path / "mended"
+    damaged, fixed = path / "damaged", path / "fixed"
     shutil.copytree(fresh, damaged)
     tensors = load_file(fresh / FILE)
     torch.manual_seed(0)
@@ -61,5 +61,5 @@ def outcome(fresh: Path, damage: Damage, path: Path) -> Outcome | None:
     found = initctl.doctor(damaged)
     if not found.rules:
         return Outcome(codes(damaged), codes(damaged))
-    initctl.apply(damaged, mended, rules=found.rules, seed=1)
-    return Outcome({one.check.code for one in found.findings}, codes(mended))
+    initctl.apply(damaged, fixed, rules=found.rules, seed=1)
+    return Outcome({one.check.code for one in found.findings}, codes(fixed))

@@ -1,4 +1,4 @@
-"""Fresh models of transformers have no fault; damaged ones have that one, and its rule mends it."""
+"""Fresh models of transformers have no fault; damaged ones have that one, and its rule fixes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_nothing_is_found_in_a_fresh_model(fresh: Path):
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
-def test_a_damage_is_found_alone_and_its_rule_mends_it(fresh: Path, damage: Damage, tmp_path: Path):
+def test_a_damage_is_found_alone_and_its_rule_fixes_it(fresh: Path, damage: Damage, tmp_path: Path):
     found = outcome(fresh, damage, tmp_path)
     if found is None:
         pytest.skip(f"the model has no {damage.needs}")

@@ -47,10 +47,10 @@ def codes(found: initctl.Diagnosis) -> set[str]:
     return {one.check.code for one in found.findings}
 
 
-def mended(found: initctl.Diagnosis, path: Path) -> set[str]:
+def fixed(found: initctl.Diagnosis, path: Path) -> set[str]:
     """What is found once all rules were applied."""
-    initctl.apply(path / "m.pt", path / "mended.pt", rules=found.rules, seed=3)
-    return codes(initctl.doctor(path / "mended.pt"))
+    initctl.apply(path / "m.pt", path / "fixed.pt", rules=found.rules, seed=3)
+    return codes(initctl.doctor(path / "fixed.pt"))
 
 
 @pytest.mark.parametrize("build", SOUND.values(), ids=SOUND)
@@ -65,13 +65,13 @@ def test_layers_that_a_transformer_encoder_copies_are_found(tmp_path: Path):
     layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True)
     found = diagnosed(nn.TransformerEncoder(layer, 3), tmp_path)
     assert codes(found) == {"symmetry.identical"}
-    assert mended(found, tmp_path) == set()
+    assert fixed(found, tmp_path) == set()
 
 
 def test_torchs_embeddings_are_large(tmp_path: Path):
     found = diagnosed(nn.ModuleDict({"embed": nn.Embedding(1000, 64), "out": nn.Linear(64, 1000)}), tmp_path)
     assert [(one.check.code, one.tensor) for one in found.findings] == [("embeddings.large", "embed.weight")]
-    assert mended(found, tmp_path) == set()
+    assert fixed(found, tmp_path) == set()
 
 
 @pytest.mark.parametrize(("gain", "word"), [(0.2, "vanishes"), (4.0, "explodes")])
@@ -83,7 +83,7 @@ def test_a_signal_that_is_lost_over_depth_is_found_in_each_layer(gain: float, wo
     assert codes(found) == {"spread.depth"}
     assert len(found.findings) == 12
     assert f"the signal {word}: 12 layers multiply it by" in found.findings[0].message
-    assert mended(found, tmp_path) == set()
+    assert fixed(found, tmp_path) == set()
 
 
 def test_gains_of_networks_beside_each_other_do_not_multiply(tmp_path: Path):
@@ -107,7 +107,7 @@ def test_ones_everywhere_are_a_spread_that_is_too_large_with_its_gain(tmp_path: 
     found = diagnosed(net, tmp_path)
     assert codes(found) == {"spread.large"}
     assert "(gain 16 at fan_in 256)" in found.findings[0].message
-    assert mended(found, tmp_path) == set()
+    assert fixed(found, tmp_path) == set()
 
 
 def test_tied_tensors_are_one_finding_whose_rule_names_both(tmp_path: Path):
@@ -117,7 +117,7 @@ def test_tied_tensors_are_one_finding_whose_rule_names_both(tmp_path: Path):
         net["embed"].weight.mul_(0.02)[3, 4] = float("nan")
     found = diagnosed(net, tmp_path)
     assert [one.rule for one in found.findings] == ["{embed.weight,out.weight}=normal:std=0.02"]
-    assert mended(found, tmp_path) == set()
+    assert fixed(found, tmp_path) == set()
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def test_a_normal_where_the_preset_cuts_at_three_sigma_is_found(tmp_path: Path):
     torch.save(net.state_dict(), tmp_path / "m.pt")
     found = initctl.doctor(tmp_path / "m.pt", preset="olmo2")
     assert codes(found) == {"spread.truncation"}
-    assert "ends at -0.06 and 0.06" in found.findings[0].message
-    initctl.apply(tmp_path / "m.pt", tmp_path / "mended.pt", rules=found.rules)
-    assert not initctl.doctor(tmp_path / "mended.pt", preset="olmo2").findings
+    assert "is cut at -0.06 and 0.06" in found.findings[0].message
+    initctl.apply(tmp_path / "m.pt", tmp_path / "fixed.pt", rules=found.rules)
+    assert not initctl.doctor(tmp_path / "fixed.pt", preset="olmo2").findings
 
 
 def test_what_a_preset_does_is_no_fault_if_it_is_named(tmp_path: Path):

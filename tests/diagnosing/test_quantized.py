@@ -67,7 +67,7 @@ def test_a_quantized_weight_is_no_fault(kind: str, tmp_path: Path):
     ("kind", "name", "low", "high"),
     [("int8", "fc.weight", -128, 128), ("GPTQ", "fc.qweight", -(2**31), 2**31)],
 )
-def test_random_codes_are_found_and_no_rule_mends_them(kind: str, name: str, low: int, high: int, tmp_path: Path):
+def test_random_codes_are_found_and_no_rule_fixes_them(kind: str, name: str, low: int, high: int, tmp_path: Path):
     tensors = quantized(kind)
     tensors[name] = torch.randint(low, high, tensors[name].shape, dtype=tensors[name].dtype)
     assert found(tensors, tmp_path) == [("quantized.codes", name, None)]

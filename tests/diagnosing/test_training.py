@@ -59,7 +59,7 @@ def test_norms_of_bfloat16_that_stayed_at_one_say_nothing(norms: int, biases: in
 def test_the_reason_is_said(tmp_path: Path):
     assert read(tmp_path, norms=4, biases=3)[1] == "4 of 4 norms and 3 of 4 biases look trained"
     assert read(tmp_path, norms=0, biases=-1)[1] == "0 of 4 norms look trained"
-    assert read(tmp_path, norms=-1, biases=-1)[1] == "it has no norms and no biases, which training would have moved"
+    assert read(tmp_path, norms=-1, biases=-1)[1] == "there are no norms or biases, which would show training"
 
 
 def test_biases_that_all_became_random_by_mistake_are_found_beside_norms_of_one(tmp_path: Path):

@@ -45,17 +45,17 @@ def test_each_check_that_found_something_says_why_it_matters(diagnosed):
         assert item.details[:2] == [("why", check.why), ("source", check.source)]
 
 
-def test_each_finding_has_a_row_with_the_rule_that_mends_it(diagnosed):
+def test_each_finding_has_a_row_with_the_rule_that_fixes_it(diagnosed):
     found, page = diagnosed(fc1_weight=torch.zeros(40, 40))
     (table,) = sections(page, TensorTable)
     (finding,) = found.findings
     assert table.rows == [("fc1.weight", "warning", "symmetry.constant", finding.message, finding.rule)]
 
 
-def test_the_command_mends_it(diagnosed):
+def test_the_command_fixes_it(diagnosed):
     found, page = diagnosed(fc1_weight=torch.zeros(40, 40))
     (command,) = sections(page, ShellLines)
-    assert command.lines[0] == "initctl apply net.safetensors -o mended.safetensors \\"
+    assert command.lines[0] == "initctl apply net.safetensors -o fixed.safetensors \\"
     assert command.lines[1:] == [f"  -r {rule}" for rule in found.rules]
 
 

@@ -42,7 +42,7 @@ def test_a_row_holds_the_numbers_of_the_terminal(compared):
     found = tables(page)
     (row,) = found["Tensors that differ"]
     assert (row["tensor"], row["max diff"], row["mean diff"], row["first"]) == ("w", "1", "0.25", "[3]")
-    only = [(row["tensor"], row["only in"]) for row in found["Tensors that only one has"]]
+    only = [(row["tensor"], row["only in"]) for row in found["Tensors in only one of them"]]
     assert only == [("x", "A"), ("y", "B")]
     facts = dict(page.facts)
     assert (facts["tensors in both"], facts["differ"], facts["only A"], facts["only B"]) == ("1", "1", "1", "1")

@@ -44,7 +44,7 @@ def test_no_text_hides_itself_or_breaks_a_line(text):
 
 
 def test_lines_for_a_shell_stay_lines():
-    document = html(Page("doctor", "m", [], [ShellLines("To mend it", ["initctl apply <m> \\", "  -r 'a=b'"])]))
+    document = html(Page("doctor", "m", [], [ShellLines("To fix it", ["initctl apply <m> \\", "  -r 'a=b'"])]))
     assert '<pre tabindex="0">\ninitctl apply &lt;m&gt; \\\n  -r &#39;a=b&#39;\n</pre>' in document
 
 
