@@ -1,4 +1,4 @@
-"""A network of two linear layers: each weight by a rule of its own, all biases zero.
+"""A network of two linear layers: each weight has its own rule, and all biases are zero.
 
 python custom_net.py
 """

@@ -1,4 +1,4 @@
-"""What each kind of layer is usually given: a convolution, an embedding, norms, a head, and a free tensor.
+"""Usual rules for each kind of layer: a convolution, an embedding, norms, a head, and a free parameter.
 
 python layer_kinds.py
 """
@@ -26,7 +26,7 @@ RULES = [
     "conv.weight=normal:std=0.1",
     "embedding.weight=normal:std=0.02",
     "norm*.weight=ones",
-    "head.weight=trunc_normal:std=0.02,cut=2",  # cut: at two standard deviations; torch's a and b are absolute
+    "head.weight=trunc_normal:std=0.02,cut=2",  # cut counts standard deviations; torch's a and b are absolute
     "temperature=normal:std=0.5",
 ]
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# A Slurm job array: one baseline for each seed, from one checkpoint. Submit it with `sbatch slurm.sh`.
-# A baseline that is there already is verified instead of made anew, so that a job can be run again.
+# A Slurm job array that makes one baseline for each seed from one checkpoint. Submit it with `sbatch slurm.sh`.
+# An existing baseline is only verified, so you can run a job again.
 #SBATCH --job-name=baselines
 #SBATCH --array=0-4
 #SBATCH --cpus-per-task=4

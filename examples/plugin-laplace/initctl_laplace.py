@@ -1,11 +1,10 @@
 """The Laplace distribution as an initializer.
 
-An initializer resolves to a law for each tensor; a law computes the values at a range of element indices from the
-tensor's draws. Whatever range it is asked for, a value at an index must be the same: then shards, threads and pieces
-cannot change it.
+An initializer resolves to a law for each tensor. A law computes the values in a range of element indices from the
+tensor's draws. The value at an index must not depend on the range: then shards, threads and pieces cannot change it.
 
-The logarithm is `initctl.plugins.natural_log`, and not `numpy.log`: NumPy's differs in the last digit between machines,
-and one seed must have one answer everywhere. Multiplication, subtraction and `abs` are exactly rounded on all of them.
+The logarithm is `initctl.plugins.natural_log`, not `numpy.log`. NumPy's differs in the last digit between machines, but
+a seed must give the same values everywhere. Multiplication, subtraction and `abs` are rounded exactly on all machines.
 """
 
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ LN_2 = 0.6931471805599453
 
 @dataclass(frozen=True)
 class Laplace:
-    """Density exp(-|x| / scale) / (2 · scale), by inversion of 32 random bits."""
+    """Density exp(-|x| / scale) / (2 · scale), by inverting the distribution function, from 32 random bits."""
 
     scale: float
 
     @property
     def largest(self) -> float:
-        """A bound on the magnitude of every value: a dtype that it would overflow is refused beforehand."""
+        """An upper bound of all magnitudes. initctl refuses dtypes that it would overflow."""
         return self.scale * 33 * LN_2
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[np.float32]:

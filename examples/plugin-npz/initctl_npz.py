@@ -1,8 +1,8 @@
-"""Checkpoints that `numpy.savez` wrote, as JAX users have them: an .npz file is a zip archive of .npy arrays.
+"""Checkpoints written by `numpy.savez`, as JAX users have them: an .npz file is a zip archive of .npy arrays.
 
-https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html describes them. An array that is not compressed
-is at one place of the file, behind a small header with its dtype, its shape and its order. Only such headers are read,
-and no array of Python objects, which would be a pickle.
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html describes them. An uncompressed array is in one
+piece, behind a small header with its dtype, shape and order. Only these headers are read. Arrays of Python objects are
+refused, because they are pickles.
 """
 
 from math import prod
@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from initctl.plugins import FileContents, Malformed, StoredTensor, file_format
 
 LOCAL_HEADER = 30
-"""Bytes before a record's name; the last four are the lengths of the name and of what is between it and the content."""
+"""Bytes before a record's name. The last four are the lengths of the name and of the extra field behind it."""
 ENCRYPTED = 1
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -27,7 +27,7 @@ def is_npz(content: bytes) -> bool:
 
 
 def read(file: BinaryIO) -> FileContents:
-    """Every array of the archive, called as its record is without `.npy`."""
+    """All arrays of the archive. Their names are those of the records without `.npy`."""
     with ZipFile(file) as archive:
         return FileContents([tensor(file, record) for record in archive.infolist()])
 
@@ -49,12 +49,12 @@ def tensor(file: BinaryIO, record: ZipInfo) -> StoredTensor:
         hint = "save it as float32: numpy.savez forgets what bfloat16 is" if dtype.kind == "V" else None
         raise Malformed(f"{name!r} has elements of type {dtype.str}", hint)
     if offset + dtype.itemsize * prod(shape) != begin + record.file_size:
-        raise Malformed(f"{name!r} has another size than its header says")
+        raise Malformed(f"the size of {name!r} does not match its header")
     return StoredTensor(name, dtype.name, shape, offset, column_major(shape) if is_transposed else None)
 
 
 def column_major(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Elements between neighbors along each dim if the first dim varies fastest, as in Fortran."""
+    """The stride of each dimension in elements, if the first dimension varies fastest, as in Fortran."""
     return tuple(prod(shape[:dim]) for dim in range(len(shape)))
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PIECE = 4 << 20
 """Bytes that are read at once. A longer row is read as a whole."""
 _TOGETHER = 64
-"""Weights are compared together if at least so many of them fit into one read."""
+"""Weights are compared together if at least this many of them fit into one read."""
 _MOST = 1 << 22
 """The largest number of rows that are checked."""
 _SAMPLED = 64

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _FLOAT32 = 32
 _NOUNS = {NORM: "norms", BIAS: "biases"}
 _AROUND_ZERO = 0.5
-"""If the mean of a norm is within so many standard deviations of 0, a random law drew it: training keeps most norms on
-one side of 0.
+"""If the mean of a norm is within this many standard deviations of 0, a random law drew it: training keeps most norms
+on one side of 0.
 """
 _FAR = 0.3
 """A norm that starts from 0 was drawn if its spread is larger than this and its mean is 0: training moves the mean too.
 """
 _UNUSUAL = 2
-"""A spread is unusual if it is so many times larger or smaller than that of the law."""
+"""A spread is unusual if it is this many times larger or smaller than that of the law."""
 _NOISE = 3
 """Standard errors that chance may add."""
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 _ADDED_UP = 256 << 10
-"""Distances are summed over pieces of so many bytes. The size affects how sums are rounded."""
+"""Distances are summed over pieces of this many bytes. The size affects how sums are rounded."""
 _SMALL = 1 << 14
-"""Tensors with at most so many numbers are compared together with others."""
+"""Tensors with at most this many numbers are compared together with others."""
 _ALIGNED = 8
-"""Memory at a multiple of so many bytes is aligned for every dtype."""
+"""Memory at a multiple of this many bytes is aligned for every dtype."""
 _BESIDE_DRAWING = 0.35
 """The cost of comparing two numbers with NumPy, relative to drawing one."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _Key = TypeVar("_Key")
 
 _SMALL = 1 << 13
-"""Tensors with at most so many numbers share a task with others."""
+"""Tensors with at most this many numbers share a task with others."""
 
 
 def tensor_digests(

@@ -28,7 +28,7 @@ _BEGINNING = f'{{\n  "_type": "{STATEMENT_TYPE}",\n  "subject": ['.encode()
 _KIND = f'\n  "predicateType": "{PREDICATE_TYPE}",'.encode()
 """Lines of a saved manifest."""
 _HEAD = 16 << 20
-"""The kind of a manifest is within so many bytes of its beginning, behind the files: about 100,000 of them."""
+"""The kind of a manifest is within this many bytes of its beginning, behind the files: about 100,000 of them."""
 LONGEST = 500_000_000
 """The largest size of a manifest in bytes: about 500,000 tensors."""
 

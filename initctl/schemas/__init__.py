@@ -1,3 +1,3 @@
-"""JSON Schemas: a file `COMMAND.schema.json` for what each command writes as `data` under `--json`, and
-`report.schema.json` for what `apply --report` writes. They refer to each other as files of one directory.
+"""JSON Schemas: `COMMAND.schema.json` for the `data` that each command writes with `--json`, and `report.schema.json`
+for the file that `apply --report` writes. They refer to each other as files of one directory.
 """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BINS = 32
 _REACH = 4
-"""Bins reach at most so many standard deviations from the mean. Numbers farther away are counted separately."""
+"""Bins reach at most this many standard deviations from the mean. Numbers farther away are counted separately."""
 
 
 class Histogram(NamedTuple):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _ADDED_UP = 1 << 20
-"""Moments are computed for pieces of so many bytes, and then added up. The size affects how sums are rounded."""
+"""Moments are computed for pieces of this many bytes, and then added up. The size affects how sums are rounded."""
 _SAMPLED = 1 << 13
 """The largest number of a tensor's numbers in its histogram."""
 _BESIDE_DRAWING = 0.8
