@@ -1,26 +1,26 @@
-"""Checkpoints as tables: which files, and where in them each tensor is. No tensor byte is read.
+"""Checkpoints as tables: which files they have, and where in them each tensor is. No tensor byte is read.
 
 checkpoint.py       the table itself
-overview.py         the table as people and programs read it
+overview.py         the table as text and as JSON
 checkpoint_file.py  one of its files, and its checksums
 resolve.py          the checkpoint at a path
 file_formats.py     which format a file is in, by its content
-table.py            what a reader makes of one file
+table.py            the table of one file
 stored.py           formats that packages add
-together.py         the checkpoint that tables of files make up
+together.py         one checkpoint from the tables of its files
 safetensors.py      a .safetensors file
 torch_save/         a file of torch.save
 distributed/        a directory of torch.distributed.checkpoint
-directories/        what a directory holds, and which of its files are the checkpoint
-parts/              files that hold a part of a model only
+directories/        what a directory contains, and which of its files are the checkpoint
+parts/              files that contain only a part of a model
 state_dicts/        where in a file the state dict is, and the names of its tensors
-optimizers/         optimizers' states, and copies of parameters that training goes on from
+optimizers/         optimizers' states, and copies of parameters that training continues from
 beside.py           files of optimizers beside the weights
-writing/            new files: what goes around the bytes of tensors
-mistaken/           what people name by mistake
+writing/            new files: everything in them but the bytes of tensors
+mistaken/           paths that users give by mistake
 config.py           config.json beside a checkpoint
-strict_json.py      JSON as a hostile file may write it
-opening.py          opening and reading files that may be anything
+strict_json.py      JSON from a file that may be hostile
+opening.py          opening and reading files that may contain anything
 """
 
 from initctl.formats.beside import Beside, beside, with_beside

@@ -1,4 +1,4 @@
-"""Files beside a checkpoint's weights that hold optimizers, or copies of parameters: resuming loads them too."""
+"""Files beside a checkpoint's weights with optimizers or copies of parameters. A resumed training loads them too."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _TORCH = r"\.(?:pt|pth|bin|ckpt|pkl)"
 
 
 class Trainer(NamedTuple):
-    """Who writes files whose names match `pattern`, relative to the directory of the weights.
+    """The program `name` writes files whose names match `pattern`, relative to the directory of the weights.
 
-    Copies of parameters are in each of them, whatever it is seen to hold, if it `has_copies`.
+    If it `has_copies`, each such file contains copies of parameters, even if its table shows none.
     """
 
     pattern: str
@@ -43,15 +43,15 @@ TRAINERS = (
     Trainer(rf"(?:\w+[-_.])?optim(?:izer)?s?(?:[-_.]\w+)*(?:{_TORCH}|\.safetensors)", "a trainer"),
     Trainer(r"(?:\.\./)?optim(?:izer)?s?(?:_\d+)?/", "accelerate with FSDP"),
 )
-"""A name that ends with a slash is that of a folder. The first one that matches counts."""
+"""A pattern that ends with a slash is for folders. The first pattern that matches counts."""
 _OPENED = r"(?:global_step\d+|recipe_state)/"
-"""Folders of a directory that are looked into: of DeepSpeed below a Trainer's checkpoint, and of torchtune."""
+"""Folders of a directory whose files are listed: DeepSpeed's below a Trainer's checkpoint, and torchtune's."""
 _MOST_READ = 8
-"""Files of one trainer that are read; many ranks write one each. Of a further one it is not known what it holds."""
+"""How many files of one trainer are read, since each of many ranks may write one. Further ones are listed, not read."""
 
 
 class Beside(NamedTuple):
-    """A file or a folder `name`, which messages call `path`, with what the file holds, if it can be read."""
+    """A file or a folder `name`; messages call it `path`. If the file can be read, its table and contents."""
 
     name: str
     path: str
@@ -62,20 +62,20 @@ class Beside(NamedTuple):
 
     @property
     def matters(self) -> bool:
-        """Whether it holds, or may hold, anything that training goes on from."""
+        """Whether it contains, or may contain, anything that training continues from."""
         remembers = any(optimizer.kinds for optimizer in self.optimizers)
         return self.table is None or self.trainer.has_copies or remembers or bool(self.copies)
 
     @property
     def has_copies(self) -> str | None:
-        """Who writes the copies of parameters that it holds, if it holds any."""
+        """The program that wrote its copies of parameters; None if it has none."""
         return self.copies[0].writer if self.copies else self.trainer.name if self.trainer.has_copies else None
 
 
 def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
-    """Those beside the weights of `checkpoint` that matter.
+    """The files and folders beside the weights of `checkpoint` that matter.
 
-    If a single file has an optimizer of its own, only copies of parameters beside it matter.
+    If a single file contains an optimizer itself, only copies of parameters beside it matter.
     """
     has_own = not checkpoint.is_directory and any(optimizer.kinds for optimizer in checkpoint.optimizers)
     base = checkpoint.path if os.path.isdir(checkpoint.path) else os.path.dirname(checkpoint.path)
@@ -86,7 +86,7 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
         path = os.path.normpath(os.path.join(base, name)) + ("/" if name.endswith("/") else "")
         if read[trainer] <= _MOST_READ:
             found.append(_read(os.path.join(checkpoint.home, name), path, checkpoint.named(name), trainer))
-        elif not trainer.has_copies:  # the first ones say that there are copies
+        elif not trainer.has_copies:  # if it has copies, the files that were read show that already
             found.append(Beside(checkpoint.named(name), path, trainer))
     return tuple(one for one in found if one.matters and (one.has_copies or not has_own))
 
@@ -100,7 +100,7 @@ def _matching(checkpoint: Checkpoint) -> Iterator[tuple[str, Trainer]]:
 
 
 def _names(checkpoint: Checkpoint) -> Iterator[str]:
-    """What is beside the weights: files by their names, folders by theirs and a slash."""
+    """The names of files and folders beside the weights; a folder's name ends with a slash."""
     for name in _listed(checkpoint.home):
         yield name
         if checkpoint.is_directory and re.fullmatch(_OPENED, name):
@@ -118,7 +118,7 @@ def _listed(directory: str) -> Iterator[str]:
 
 
 def _read(place: str, path: str, name: str, trainer: Trainer) -> Beside:
-    """What is in the file at `place`, which messages call `path`."""
+    """The file or folder at `place`; messages call it `path`."""
     if name.endswith("/"):
         return Beside(name, path, trainer)
     try:
@@ -131,7 +131,7 @@ def _read(place: str, path: str, name: str, trainer: Trainer) -> Beside:
 
 
 def with_beside(checkpoint: Checkpoint, found: Iterable[Beside]) -> Checkpoint:
-    """`checkpoint` with files of optimizers: their tensors are outside of the state dict, called by file and name."""
+    """`checkpoint` with files of optimizers. Their tensors are outside of the state dict, and are named `FILE:NAME`."""
     tables = [(one, one.table) for one in found if one.table]
     names = {one.name for one, _ in tables}
     return replace(

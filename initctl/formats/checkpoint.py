@@ -1,4 +1,4 @@
-"""A checkpoint's table: its files and its tensors, frozen at the moment of reading."""
+"""A checkpoint's table: its files and its tensors, as they were when it was read."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ if TYPE_CHECKING:
 
 
 STALE = "directory.stale"
-"""The code of the warning about stale files, which an answer to it makes needless."""
+"""The code of the warning about stale files. It is dropped if an option already answers it."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Checkpoint(Displayed, Location):
-    """What is at a location.
+    """The checkpoint at a location.
 
-    `tensors` keep the order of their names in the files, shard after shard. Of a directory's other files, those that
-    are `stale` hold the same model once more, by name; the directory may be `described_by` one of them, which says
-    where tensors are.
+    `tensors` are in the order of the files: shard after shard. Their names are relative to `root`, the dotted keys that
+    lead to the state dict. `outside` are the tensors outside of it, under their full names; no rule reaches them.
+    `unlisted` are bytes that belong to no named tensor; they are named after the keys near them.
 
-    Names of `tensors` are relative to `root`, the dotted keys that lead to the state dict. `outside` of it are tensors
-    that no rule reaches, under their whole names; `unlisted` are bytes that something other than a tensor with a name
-    leads to, called by the keys near it. `contents` say, for each file, what it holds beside tensors. Some of the
-    `files` may be `beside` the weights, and of another format: they hold optimizers. `masters` are copies of
-    parameters. If initctl does not write the format, `read_only` is what messages call it: it can only be converted.
+    `stale` are other files of the directory that contain the same model, judging by their names. `described_by` is the
+    file that says where tensors are, if there is one. `contents` say, for each file, what it contains besides tensors.
+    `beside` are those of the `files` that contain optimizers; their format may be another one. `masters` are copies of
+    parameters. If initctl cannot write the format, `read_only` is its name in messages: it can only be converted.
     """
 
     format: str
@@ -59,7 +58,7 @@ class Checkpoint(Displayed, Location):
 
     @property
     def absolute(self) -> str:
-        """The path that it was read by, whatever the working directory is now."""
+        """The path that it was read by, independent of the working directory."""
         name = os.path.basename(self.path)
         is_file = not self.is_directory or self.named(name) == self.described_by
         return os.path.join(self.home, name) if is_file else self.directory
@@ -76,27 +75,27 @@ class Checkpoint(Displayed, Location):
     def below(self) -> Below:
         """Everything below the directory. Raises `InputError` if a folder cannot be read, since a copy would lose it.
 
-        It is read when it is first asked for: only a copy and `verify` need it.
+        It is read at the first access, since only a copy and `verify` need it.
         """
         return files_below(self.directory)
 
     @property
     def other_files(self) -> tuple[CheckpointFile, ...]:
-        """The files that belong to the directory but hold no tensors; they go along with a copy of it.
+        """The files of the directory without tensors; a copy of the directory contains them too.
 
-        Raises what `below` does.
+        Raises the errors of `below`.
         """
         own = {file.name for file in self.files}
         return tuple(file for file in self.below.files if file.name not in own) if self.is_directory else ()
 
     @property
     def side_files(self) -> tuple[CheckpointFile, ...]:
-        """The other files that go along when it is converted: all but the one that says where tensors are."""
+        """The other files that a conversion copies: all but the one that says where tensors are."""
         return tuple(file for file in self.other_files if file.name != self.described_by)
 
     @property
     def by_name(self) -> dict[str, TensorSpec]:
-        """Each of `tensors` by its name, and then by those that a file only notes."""
+        """Each of `tensors` by its name, and by its aliases, which files only note in their metadata."""
         found = {tensor.name: tensor for tensor in self.tensors}
         for tensor in self.tensors:
             for alias in tensor.aliases:
@@ -105,11 +104,11 @@ class Checkpoint(Displayed, Location):
 
     @property
     def totals(self) -> Totals:
-        """Of all tensors that rules reach."""
+        """The totals of all tensors that rules reach."""
         return Totals.of(map(TensorPart, self.tensors))
 
     def to_json(self) -> dict[str, Any]:
-        """The table as the `data` of a JSON document."""
+        """The table as the `data` of initctl's JSON output."""
         from initctl.formats.overview import tensor_json
 
         return {
@@ -131,7 +130,7 @@ class Checkpoint(Displayed, Location):
         }
 
     def report(self, *, unfold: bool = False) -> Report:
-        """One row a tensor, what else there is, and totals; long lists folded unless `unfold`."""
+        """One row for each tensor, remarks, and totals. Long lists are folded unless `unfold`."""
         from initctl.formats.overview import table
 
         totals = self.totals
@@ -140,7 +139,7 @@ class Checkpoint(Displayed, Location):
         return [table(self.tensors, unfold=unfold), "", *self._besides(), f"{sums}; {files}"]
 
     def _besides(self) -> Iterator[str]:
-        """A line for each thing to know besides the table of tensors."""
+        """The lines below the table of tensors: root, remarks, optimizers, metadata."""
         from initctl.formats.optimizers.masters import of_optimizers
         from initctl.formats.overview import described, optimizing, outside_of_root, remarks
 
@@ -154,7 +153,7 @@ class Checkpoint(Displayed, Location):
         yield from described(self.metadata)
 
     def holds(self, path: str) -> bool:
-        """Whether the file at `path` is one of its own, or in its directory."""
+        """Whether the file at `path` is one of its files, or in its directory."""
         if any(os.path.samefile(path, os.path.join(self.directory, file.name)) for file in self.files):
             return True
         parent, name = os.path.split(path)
@@ -173,7 +172,7 @@ class Checkpoint(Displayed, Location):
         return descriptor
 
     def check_opened(self, file: CheckpointFile, descriptor: int) -> None:
-        """Raise `ConflictError` unless what `descriptor` has open is still the `file` that was read."""
+        """Raise `ConflictError` unless the file open at `descriptor` is still the `file` that was read."""
         if Identity.of(os.fstat(descriptor)) != file.identity:
             raise self.changed(file)
 
@@ -190,4 +189,4 @@ class Checkpoint(Displayed, Location):
     def changed(self, file: CheckpointFile) -> ConflictError:
         """The error for a file that is no longer the one that was read."""
         path = shown(os.path.join(self.directory, file.name))
-        return ConflictError(Problem("input.changed", f"{path}: was changed while it was read", "run again"))
+        return ConflictError(Problem("input.changed", f"{path}: changed while it was read", "run again"))

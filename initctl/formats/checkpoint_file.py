@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Identity(NamedTuple):
-    """A file is still the one that was read if this is the same."""
+    """Values that stay equal as long as nobody changes or replaces the file."""
 
     device: int
     inode: int
@@ -25,10 +25,10 @@ class Identity(NamedTuple):
 
 
 class Checksum(NamedTuple):
-    """The CRC-32 of a file's bytes from `start` to `stop`, which `name` are: `value`, stored at each of `places`.
+    """The CRC-32 of a file's bytes from `start` to `stop`: the record `name`. `value` is stored at each of `places`.
 
-    It is `unfinished` if it is at the last place alone, and the others hold zeros: while a patch is at work. If the
-    `value` is 0 there may be none: no content is held to it.
+    It is `unfinished` if only the last place has it and the others have zeros, as during a patch. A `value` of 0 may
+    mean that the file has no checksum: then no content is compared with it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`config.json` beside a checkpoint: what transformers writes down about a model."""
+"""`config.json` beside a checkpoint: transformers writes a model's configuration there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 10_000_000
 
 
 def dotted(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The values in `table`, however deep its own tables are, by dotted keys, in order."""
+    """Each value in `table` and in its nested tables, with its dotted key, in order."""
     waiting = list(table.items())[::-1]
     while waiting:
         name, value = waiting.pop()
@@ -26,7 +26,7 @@ def dotted(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def read_config(directory: str) -> Mapping[str, Any] | None:
-    """The content of `config.json` in `directory`; None if that file does not exist. Raises `InputError`."""
+    """The content of `config.json` in `directory`; None if there is no such file. Raises `InputError`."""
     path = os.path.join(directory, CONFIG)
     if not os.path.lexists(path):
         return None

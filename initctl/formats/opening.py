@@ -1,4 +1,4 @@
-"""Opening and reading files that may be anything, and the fact that readers raise if one is not what it should be."""
+"""Opening and reading files that may contain anything, and `Malformed`, which readers raise for a damaged file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from initctl.suggestions import did_you_mean_path
 
 
 class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpoint turns into an error
-    """A file is not what its format demands: the message says why, `hint` what to do if there is something."""
+    """A file violates its format: the message says how; `hint` says what to do, if anything can be done."""
 
     def __init__(self, fault: str, hint: str | None = None) -> None:
         super().__init__(fault)
@@ -21,8 +21,9 @@ class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpo
 
 @contextmanager
 def refusing(path: str, form: str, fault: str | None = None, hint: str | None = None) -> Iterator[None]:
-    """Raise `InputError` if what is read of the file at `path`, of a format called `form`, is malformed; `fault` says
-    what that means, and `hint` what to do.
+    """Turn `Malformed` into an `InputError` about the file at `path` in the format `form`.
+
+    `fault` is put before the message, and `hint` is used if `Malformed` has none.
     """
     try:
         yield
@@ -32,7 +33,7 @@ def refusing(path: str, form: str, fault: str | None = None, hint: str | None = 
 
 
 def open_regular(path: str) -> tuple[int, os.stat_result]:
-    """A descriptor that reads the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
+    """A read-only descriptor of the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
@@ -47,7 +48,7 @@ def open_regular(path: str) -> tuple[int, os.stat_result]:
 
 @contextmanager
 def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
-    """The same as long as it is needed, then closed."""
+    """The same, closed at the end of the block."""
     descriptor, status = open_regular(path)
     try:
         yield descriptor, status
@@ -56,7 +57,7 @@ def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
 
 
 def read_at(descriptor: int, length: int, offset: int) -> bytes:
-    """`length` bytes from `offset`, or as many as there are."""
+    """`length` bytes from `offset`, or fewer if the file ends before."""
     parts: list[bytes] = []
     while length and (part := os.pread(descriptor, length, offset)):
         parts.append(part)

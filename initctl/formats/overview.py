@@ -1,4 +1,4 @@
-"""A checkpoint's table as people and programs read it: tensors with their fans, and what there is besides."""
+"""A checkpoint's table as text and as JSON: tensors with their fans, and everything besides tensors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")
 
 
 def table(tensors: Iterable[TensorSpec], *, unfold: bool) -> Listing:
-    """One row a tensor; a long list folded unless `unfold`."""
+    """One row for each tensor. A long list is folded unless `unfold`."""
     rows = listing([(tensor.name, _rest(tensor)) for tensor in tensors], unfold=unfold)
     return Listing(_HEADING, [(name, *rest) for name, rest in rows], right=("fan_in", "fan_out", "size"))
 
 
 def remarks(tensors: Iterable[TensorSpec]) -> Iterator[str]:
-    """A line for tensors that are tied, and for each that no rule can fill."""
+    """A line for each group of tied tensors, and for each tensor that no rule can fill."""
     for tied in dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied):
         yield f"tied: {', '.join(map(shown, tied))}"
     for tensor in tensors:
@@ -37,7 +37,7 @@ def remarks(tensors: Iterable[TensorSpec]) -> Iterator[str]:
 
 
 def optimizing(optimizers: Iterable[Optimizer], masters: Iterable[Copies]) -> Iterator[str]:
-    """A line for each optimizer, and for copies of parameters that belong to none."""
+    """A line for each optimizer, and for copies of parameters that belong to no optimizer."""
     for optimizer in optimizers:
         kinds = f": {', '.join(map(shown, optimizer.kinds))}" if optimizer.kinds else ""
         yield f"optimizer at {shown(optimizer.label)}: {count(len(optimizer.tensors), 'tensor')}{kinds}"
@@ -46,13 +46,13 @@ def optimizing(optimizers: Iterable[Optimizer], masters: Iterable[Copies]) -> It
 
 
 def outside_of_root(names: Iterable[str]) -> Iterator[str]:
-    """A line for each key that tensors with these `names` are below."""
+    """A line for each first key of `names`, with the number of tensors below it."""
     for key, number in Counter(name.partition(".")[0] for name in names).items():
         yield f"outside of the root: {shown(key)}: {count(number, 'tensor')}"
 
 
 def described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """A line for each key and value; files that say the same are counted."""
+    """A line for each key and value. Files with the same entry share a line, which counts them."""
     files = grouped((entry, file) for file, entries in entries_of.items() for entry in entries.items())
     for (key, value), found in files.items():
         place = shown(found[0]) if len(found) == 1 else count(len(found), "file")
@@ -71,7 +71,7 @@ def tensor_json(tensor: TensorSpec) -> dict[str, Any]:
 
 @cache
 def _kind_json(dtype: DType, shape: Shape) -> dict[str, Any]:
-    """What all tensors of a dtype and a shape have in common."""
+    """The JSON fields that follow from a dtype and a shape."""
     kind = TensorSpec("", dtype, shape, ())
     fan_in, fan_out = kind.fans or (None, None)
     return {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Collect no garbage: looking through what is read, which is all kept, would take a third of the time."""
+    """Pause garbage collection: all objects that are read are kept, and scanning them takes a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -34,9 +34,9 @@ def read_checkpoint(
 ) -> Checkpoint:
     """The table of the checkpoint at `path`: a file, an index of shards, or a directory.
 
-    `root` are the dotted keys that lead to the state dict: by default where training frameworks put it. A `component`
-    is a folder of the directory at `path`: then its tensors are read, as a part of the whole directory. Raises
-    `InputError`; `UsageError` if no tensor is at `root`, or there is no such folder.
+    `root` are the dotted keys that lead to the state dict; by default it is searched where training frameworks put it.
+    `component` is a folder of the directory at `path`: then only the tensors in this folder are read. Raises
+    `InputError`; `UsageError` if no tensor is at `root`, or if there is no such folder.
     """
     return together(_found(os.fspath(path), component), root)
 
@@ -47,8 +47,8 @@ def _found(path: str, component: str | None) -> Found:
 
         return read_directory(path, component)
     if component is not None:
-        fault = f"component: {shown(path)} is not a directory, and only a directory has components"
-        raise UsageError(Problem("usage.component", fault, "leave --component out"))
+        fault = f"component: {shown(path)} is a file; only a directory has components"
+        raise UsageError(Problem("usage.component", fault, "remove --component"))
     if not os.path.lexists(path):
         from initctl.formats.mistaken.remote import refuse_missing
 

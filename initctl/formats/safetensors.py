@@ -1,8 +1,8 @@
 """The safetensors format: eight bytes of length, a JSON header, then the tensors' bytes without gaps.
 
-https://github.com/huggingface/safetensors describes it. The `safetensors` library has the last word on what is valid,
-and is asked about all but the plainest headers; the checks here come first, to say what is wrong, and to refuse what
-the library lets pass and two readers could understand differently. Offsets come from this table.
+https://github.com/huggingface/safetensors describes it. The checks here run first: their messages say what is wrong,
+and they also refuse files that two readers could interpret differently, such as one that names a tensor twice. Then the
+`safetensors` library decides whether the file is valid; it is not called if the header is plain.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from initctl.tensors import Block, Shape, TensorSpec, row_major
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
-_TRUNCATED = "a truncated download? get the file anew"
-_NO_SAFETENSORS = "a truncated download, or not a safetensors file"
+_TRUNCATED = "if the download was truncated, download the file again"
+_NO_SAFETENSORS = "the download was truncated, or this is not a safetensors file"
 METADATA = "__metadata__"
 _FIELDS = itemgetter("dtype", "shape", "data_offsets")
 _ASKED_ABOUT = (b"\\", b"-0")
-"""What the library may understand in another way than Python: escapes, and a zero with a sign."""
+"""Texts that the library may parse differently from Python: escapes, and a zero with a sign."""
 _INTEGER = frozenset((int,))
-"""Neither a bool nor a float, which are equal to some."""
+"""Neither bool nor float, whose values can equal an int."""
 _LARGEST_SIZE = 2**64
 """The library counts elements and bits in 64 bits."""
 
 
 def read_table(path: str, name: str) -> FileTable:
-    """The header of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
+    """The table of the file at `path`, from its header; the checkpoint calls it `name`. Raises `InputError`."""
     reader = _Reader(path, name)
     with opened(path) as (descriptor, status):
         tensors, metadata = reader.read(descriptor, 0, status.st_size)
@@ -48,13 +48,13 @@ def read_table(path: str, name: str) -> FileTable:
 
 
 def read_part(path: str, name: str, descriptor: int, start: int, stop: int) -> tuple[TensorSpec, ...]:
-    """The tensors of what makes up bytes `start` to `stop` of a file, as `read_table` calls it. Raises `InputError`."""
+    """The tensors of a safetensors file that is bytes `start` to `stop` of another file. Raises `InputError`."""
     tensors, _ = _Reader(path, name).read(descriptor, start, stop)
     return tensors
 
 
 class _Alike(NamedTuple):
-    """What tensors of one dtype and shape have in common: bytes, the index of the first element, strides."""
+    """Values that tensors of one dtype and shape share: bytes, the index of the first element, strides."""
 
     dtype: DType
     shape: Shape
@@ -64,16 +64,16 @@ class _Alike(NamedTuple):
 
 
 class _Reader:
-    """Reads one file; every error names it by its `path`, every tensor by its `name`."""
+    """Reads one file. Errors name it by its `path`, blocks of tensors by its `name`."""
 
     def __init__(self, path: str, name: str) -> None:
         self.path = path
         self.name = name
         self.is_plain = True
-        """Whether the checks here leave nothing that the library could refuse. Asking it loads NumPy."""
+        """Whether the library could find nothing more to refuse. Calling it imports NumPy."""
         self._alike: dict[tuple[object, Shape], _Alike] = {}
         self._places: list[tuple[int, int, int]] = []
-        """Where each tensor begins and ends, and its number."""
+        """The offsets at which each tensor begins and ends, and its number."""
 
     def read(self, descriptor: int, start: int, stop: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
         """Tensors and metadata of bytes `start` to `stop`."""
@@ -132,13 +132,13 @@ class _Reader:
         shape = self.integers(name, "shape", sizes)
         offsets = self.integers(name, "data_offsets", places)
         if len(offsets) != 2 or offsets[0] > offsets[1]:
-            self.refuse_tensor(name, "data_offsets must be two numbers, the first not greater")
+            self.refuse_tensor(name, "data_offsets must be two numbers, the first not larger than the second")
         start, stop = offsets
         if start < 0 or stop >= _LARGEST_SIZE:
             self.refuse_numbers(name, "data_offsets")
         kind = self.kind(name, tag, tuple(shape))
         if kind.nbytes != stop - start:
-            self.refuse_tensor(name, f"its shape takes {kind.nbytes} bytes, its data_offsets span {stop - start}")
+            self.refuse_tensor(name, f"its shape needs {kind.nbytes} bytes, but its data_offsets span {stop - start}")
         offset = begin + start
         self._places.append((offset, begin + stop, len(self._places)))
         block = Block(self.name, offset, kind.start, kind.shape, kind.strides)
@@ -150,7 +150,7 @@ class _Reader:
         return value
 
     def kind(self, name: str, tag: Any, shape: Shape) -> _Alike:  # noqa: ANN401
-        """Of a dtype and a shape: most tensors of a large file share theirs with others."""
+        """The values for a dtype and a shape, computed once: most tensors of a large file share theirs with others."""
         found = self._alike.get((tag, shape)) if isinstance(tag, str) else None
         if found is None:
             if shape and not 0 <= min(shape) <= max(shape) < _LARGEST_SIZE:
@@ -164,19 +164,19 @@ class _Reader:
 
     def nbytes(self, name: str, dtype: DType, shape: Shape) -> int:
         numel = 1
-        for dim in shape:  # as the library counts; stopping early, since a product of many large numbers is slow
+        for dim in shape:  # as the library counts; stops early, since a product of many large numbers is slow
             numel *= dim
             if numel >= _LARGEST_SIZE:
                 break
         bits = numel * dtype.bits
         if bits >= _LARGEST_SIZE:
-            self.refuse_tensor(name, "its shape holds more elements than a file can")
+            self.refuse_tensor(name, "its shape has more elements than a file can hold")
         if bits % 8:
             self.refuse_tensor(name, f"{numel} elements of {dtype.tag} do not fill whole bytes")
         return bits // 8
 
     def check_coverage(self, tensors: Sequence[TensorSpec], end: int, size: int) -> None:
-        """Every byte after the header, whose `end` that is, belongs to exactly one tensor."""
+        """Check that every byte after the header, which ends at `end`, belongs to exactly one tensor."""
         for start, stop, number in sorted(self._places):
             if start != end:
                 fault = "overlaps another tensor" if start < end else f"leaves a hole of {start - end} bytes"
@@ -185,7 +185,7 @@ class _Reader:
         if end > size:
             self.refuse(f"file is too short: {end - size:,} of {end:,} bytes are missing", _TRUNCATED)
         if end < size:
-            self.refuse(f"{size - end} bytes after the last tensor belong to none")
+            self.refuse(f"{size - end} bytes after the last tensor belong to no tensor")
 
     def ask_library(self, path: str) -> None:
         from safetensors import SafetensorError, safe_open

@@ -1,4 +1,4 @@
-"""Formats that packages add: what their readers find in a file is proven before it counts."""
+"""Formats that packages add. The tensors that their readers find are checked before they are used."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from initctl.tensors import LARGEST_SIZE, Block, TensorSpec, are_sizes, row_majo
 class StoredTensor(NamedTuple):
     """A tensor in a file, little-endian.
 
-    `dtype` is torch's name for the type of its elements: `float32`, `bfloat16`. The first one begins at byte `offset`
-    of the file, and neighbors along each dim are `strides` elements apart: without them, the order is row-major.
+    `dtype` is torch's name for it: `float32`, `bfloat16`. The first element begins at byte `offset` of the file.
+    `strides` are in elements, one for each dimension; None means row-major order.
     """
 
     name: str
@@ -33,7 +33,7 @@ class StoredTensor(NamedTuple):
 
 
 class FileContents(NamedTuple):
-    """What a file holds: tensors, and texts that describe it."""
+    """The content of a file: tensors, and texts that describe it."""
 
     tensors: Sequence[StoredTensor]
     metadata: Mapping[str, str] = {}
@@ -42,14 +42,14 @@ class FileContents(NamedTuple):
 def file_format(
     name: str, title: str, *, is_at: Callable[[bytes], bool], read: Callable[[BinaryIO], FileContents]
 ) -> FileFormat:
-    """A format of files that initctl reads and does not write: `name` is a word for JSON, `title` is for messages.
+    """A format that initctl reads but does not write. JSON calls it `name`, an identifier; messages call it `title`.
 
-    `is_at(content)` says whether a file with these first 4096 bytes, or fewer, is in it. `read(file)` lists what such a
-    file holds, and raises `Malformed` if the file is damaged. Files that list a tensor outside of the file, or two
-    tensors in overlapping places, are refused; equal places make tensors tied.
+    `is_at(content)` says whether a file that begins with these 4096 bytes, or fewer, is in the format. `read(file)`
+    gives its contents, and raises `Malformed` if the file is damaged. A file is refused if a tensor reaches beyond its
+    end, or if two tensors overlap; two tensors at the same place are tied.
     """
     if not name.isidentifier():
-        raise ValueError(f"the name of a format is a word, and not {name!r}")
+        raise ValueError(f"the name of a format must be an identifier, but is {name!r}")
     return FileFormat(name, is_at, partial(_read_table, name, title, read))
 
 
@@ -71,37 +71,38 @@ def _read_table(form: str, title: str, read: Callable[[BinaryIO], FileContents],
 
 
 def _proven(found: StoredTensor, file: str, size: int) -> TensorSpec:
-    """The tensor that is `found` in `file` of `size` bytes. Raises `Malformed`."""
+    """The tensor `found` in `file`, which has `size` bytes. Raises `Malformed`."""
     name, shape = str(found.name), tuple(found.shape)
     called = f"tensor {shown(name)}"
     dtype = BY_NAME.get(found.dtype)
     if dtype is None or dtype.bits % 8:
-        raise Malformed(f"{called}: is of dtype {shown(found.dtype)}")
+        raise Malformed(f"{called}: dtype {shown(found.dtype)} is not supported")
     strides = row_major(shape) if found.strides is None else tuple(found.strides)
     if len(strides) != len(shape) or not are_sizes((found.offset, *shape, *strides)):
-        raise Malformed(f"{called}: its shape, strides and offset are not whole numbers, 0 or more")
+        raise Malformed(f"{called}: its shape, strides and offset must be whole numbers, 0 or more")
     if prod(shape) >= LARGEST_SIZE:
-        raise Malformed(f"{called}: its shape holds more elements than a file can")
+        raise Malformed(f"{called}: its shape has more elements than a file can hold")
     block = Block(file, found.offset, (0,) * len(shape), shape, strides)
     if block.numel and block.overlaps_itself:
         raise Malformed(f"{called}: its elements overlap each other")
     spec = TensorSpec(name, dtype, shape, (block,))
     if _stop(spec) > size:
-        raise Malformed(f"{called}: reaches beyond the end of the file", "a truncated download? get the file anew")
+        hint = "if the download was truncated, download the file again"
+        raise Malformed(f"{called}: reaches beyond the end of the file", hint)
     return spec
 
 
 def _stop(tensor: TensorSpec) -> int:
-    """The byte behind the last one of the tensor."""
+    """The offset after the last byte of the tensor."""
     block = tensor.blocks[0]
     return block.offset + (block.extent * tensor.dtype.bits // 8 if block.numel else 0)
 
 
 def _check_apart(tensors: Sequence[TensorSpec]) -> None:
-    """Raise `Malformed` if two tensors have one name, or overlap without being the same."""
+    """Raise `Malformed` if two tensors have the same name, or overlap without being equal."""
     for name, count in Counter(tensor.name for tensor in tensors).items():
         if count > 1:
-            raise Malformed(f"tensor {shown(name)}: is there twice")
+            raise Malformed(f"tensor {shown(name)}: is listed twice")
     reached, last = 0, None
     for tensor in sorted((t for t in tensors if t.numel), key=lambda tensor: tensor.blocks[0].offset):
         place = (tensor.dtype, tensor.blocks)

@@ -1,4 +1,4 @@
-"""JSON from files that nobody has checked: what Python's parser lets through and a checkpoint must not hold."""
+"""JSON from unchecked files. Refuses some texts that Python's parser accepts and a checkpoint must not contain."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from initctl.formats.opening import Malformed
 
 
 def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
-    """The object that `data` writes in UTF-8. Raises `Malformed`.
+    """The object in `data`, JSON in UTF-8. Raises `Malformed`.
 
-    What is `made` of each object, the inner ones first, is there in its place.
+    If `made` is given, each object is replaced with what it returns for it, inner objects first.
 
-    Refused besides broken syntax: a name twice in one object, NaN and infinities, numbers beyond what fits,
-    surrogates, nesting beyond what the parser can follow, a byte-order mark, and anything but an object at the top.
+    Refuses, besides broken syntax: a name twice in one object, NaN and infinities, numbers that are too large, halves
+    of surrogate pairs, nesting too deep for the parser, a byte-order mark, and anything but an object at the top.
     """
     if data.startswith(BOM_UTF8):
         raise Malformed("begins with a byte-order mark")
@@ -27,7 +27,7 @@ def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = Non
     pairs = checked if made is None else lambda found: made(checked(found))
     try:
         text = data.decode("utf-8")
-        del data  # a caller that does not hold it either has its memory back
+        del data  # frees its memory, if the caller has no reference to it either
         value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise Malformed(f"not UTF-8 at byte {error.start}") from None
@@ -41,7 +41,7 @@ def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = Non
     except ValueError:
         raise Malformed("a number has too many digits") from None
     if not isinstance(value, dict):
-        raise Malformed("not an object")
+        raise Malformed("not a JSON object")
     return value
 
 
@@ -54,11 +54,11 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _without_surrogates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The same for a text that may hold halves of surrogate pairs: it writes them as escapes."""
+    """The same for JSON that may contain halves of surrogate pairs, written as escapes."""
     result = _without_duplicates(pairs)
     for text in (text for pair in pairs for text in pair if isinstance(text, str)):
         if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            raise Malformed(f"{shown(text)} holds half a surrogate pair")
+            raise Malformed(f"{shown(text)} contains half a surrogate pair")
     return result
 
 
@@ -69,5 +69,5 @@ def _no_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise Malformed("a number overflows")
+        raise Malformed("a number is too large")
     return value

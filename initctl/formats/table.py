@@ -1,4 +1,4 @@
-"""What a reader makes of one file: its tensors by the keys that lead to them, and what else it holds."""
+"""The table of one file, which its reader makes: tensors by the keys that lead to them, and other contents."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 Keys = tuple[object, ...]
-"""The keys of dicts and numbers of lists that lead to a tensor, one inside the other."""
+"""The keys of nested dicts, and indices of nested lists, that lead to a tensor: the outermost first."""
 
 
 class Entry(NamedTuple):
-    """A tensor, under its whole name, and the keys that lead to it."""
+    """A tensor, under its full name, and the keys that lead to it."""
 
     keys: Keys
     tensor: TensorSpec
@@ -25,13 +25,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileTable:
-    """One file's table, of a format.
+    """The table of one file.
 
-    `metadata` are texts that describe the file; `contents` say in a word or two what it holds beside tensors, by key.
-    `optimizers` are what it says of optimizers' parameters, by the dotted keys of their states. `unlisted` are bytes
-    that something other than a tensor with a name leads to, called by the keys near it. `of_one_rank` says, as ends of
-    sentences about the file, what in it shows that it is one rank's part. `read_only` is
-    what messages call a format that initctl does not write.
+    `metadata` are texts that describe the file. `contents` say in a word or two, by key, what it contains besides
+    tensors. `optimizers` are facts about optimizers' parameters, by the dotted keys of their states. `unlisted` are
+    bytes that belong to no named tensor; they are named after the keys near them. `of_one_rank` are the signs that the
+    file is one rank's part; each ends a sentence about the file. If initctl cannot write the format, `read_only` is its
+    name in messages.
     """
 
     format: str

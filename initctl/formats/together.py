@@ -1,4 +1,4 @@
-"""The checkpoint that tables of files make up."""
+"""One checkpoint from the tables of its files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """The tables of the files at a `location` that make up a checkpoint in a `format`.
+    """The tables of the files at a `location` that are a checkpoint in a `format`.
 
-    A `description` is the table of one of the other files, which says where tensors are, as an index does. `chosen` is
-    the name that the checkpoint in a directory is read by, if it is one of weights.
+    `description` is the table of another file that says where tensors are, such as an index. `chosen` is the file of
+    weights, or the index, that was chosen in a directory.
     """
 
     location: Location
@@ -35,7 +35,7 @@ class Found(NamedTuple):
 
 
 def together(found: Found, root: str | None) -> Checkpoint:
-    """The checkpoint that is `found`. Raises `InputError`; `UsageError` if no tensor is at `root`."""
+    """The checkpoint of `found`. Raises `InputError`; `UsageError` if no tensor is at `root`."""
     location, tables = found.location, found.tables
     files = tuple(table.file for table in tables)
     own = frozenset(file.name for file in files)
@@ -77,5 +77,5 @@ def together(found: Found, root: str | None) -> Checkpoint:
 def _several_roots(path: str, found: Rooted) -> Iterator[Problem]:
     if found.others:
         others = listed([shown(other) for other in found.others])
-        message = f"{shown(path)}: holds several state dicts: {shown(found.root)} is taken, not {others}"
-        yield Problem("root.several", message, "--root chooses another")
+        message = f"{shown(path)}: contains several state dicts; using {shown(found.root)}, not {others}"
+        yield Problem("root.several", message, "use --root to choose another")

@@ -1,7 +1,7 @@
-"""Which bytes of a file hold which elements of a tensor: arithmetic on places, without a file.
+"""Which bytes of a file contain which elements of a tensor: arithmetic on offsets; no file is read.
 
 ranges.py  ranges of a file's bytes
-runs.py    elements that follow each other: in a tensor and in its file, or in a tensor alone; tiles of a block
-pieces.py  what of tensors is read at once: small ones together, large ones in pieces
-order.py   how the elements of a tile follow each other in its file; needs NumPy, and is imported where it is used
+runs.py    consecutive elements, in a tensor and in its file; tiles of a block
+pieces.py  how tensors are read: small ones together, large ones in pieces
+order.py   the order of a tile's elements in its file; imports NumPy, so import it inside a function
 """

@@ -1,4 +1,4 @@
-"""What of tensors is read at once: small ones that are near each other in a file together, large ones in pieces."""
+"""How tensors are read: small ones that are near each other in a file together, large ones in pieces."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
     Aligned = tuple[TensorSpec, ...]
-    """Tensors of as many elements, which are read side by side."""
+    """Tensors with the same number of elements, which are read side by side."""
 
 PIECE = 4 << 20
 """Bytes of one task."""
 AT_ONCE = {1: PIECE, 2: 512 << 10}
-"""Bytes that are read at once of each tensor, by how many are read side by side. Between two calls a core forgets the
-interpreter: less at once costs more than what it takes to fetch the bytes from a farther cache.
+"""Bytes that are read at once of each tensor, by how many tensors are read side by side. During a read, the core's
+caches lose the interpreter's data: smaller reads would cost more than fetching the bytes from a farther cache.
 """
 _TOGETHER = 1 << 20
 """Bytes of small tensors that are read at once."""
 _SCATTERED = 8 << 20
-"""Bytes of one task that are far apart in a file, and so are gathered at once: the more, the longer the runs there."""
+"""Bytes of one task if elements are scattered in a file. Larger tasks find longer runs there."""
 
 
 class Group(NamedTuple):
-    """The numbers of tensors that one call can read; or of one tensor, if it is not small."""
+    """The numbers of small tensors that one call can read, or of one large tensor."""
 
     numbers: list[int]
     is_small: bool
 
 
 def grouped(tensors: Iterable[tuple[int, Aligned]], most: int) -> Iterator[Group]:
-    """Numbered tensors in their order, small ones together if they are near each other in one file, or in one file for
-    each of those that are read side by side. A small one holds at most `most` numbers, in their order.
+    """Groups of numbered tensors, in order: small ones are together if they are near each other in a file.
+
+    Of tensors that are read side by side, each must be near the previous one in its file. A small tensor has at most
+    `most` numbers, in row-major order.
     """
     near: list[tuple[int, Aligned]] = []
     for number, aligned in tensors:
@@ -48,7 +50,7 @@ def grouped(tensors: Iterable[tuple[int, Aligned]], most: int) -> Iterator[Group
 
 
 class Pieces(NamedTuple):
-    """How `numel` elements are cut: each piece has `size` of them, which are read in steps of `step`."""
+    """How `numel` elements are divided: into pieces of `size` elements, which are read in steps of `step`."""
 
     numel: int
     size: int
@@ -56,7 +58,7 @@ class Pieces(NamedTuple):
 
     @classmethod
     def of(cls, tensors: Sequence[TensorSpec]) -> Self:
-        """Of tensors that are read side by side. What is not in its order in a file is read piece by piece."""
+        """The pieces of tensors that are read side by side. If one is not in row-major order, a piece is one step."""
         width = max(tensor.dtype.bits for tensor in tensors) // 8
         if all(tensor.is_in_order for tensor in tensors):
             return cls(tensors[0].numel, PIECE // width, AT_ONCE[len(tensors)] // width)
@@ -64,15 +66,15 @@ class Pieces(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many pieces there are."""
+        """The number of pieces."""
         return -(-self.numel // self.size)
 
     def bounds(self, piece: int) -> tuple[int, int]:
-        """The number of a piece's first element, and of the one after its last."""
+        """The index of a piece's first element, and the index after its last."""
         return piece * self.size, min((piece + 1) * self.size, self.numel)
 
     def steps(self, piece: int) -> Iterator[tuple[int, int]]:
-        """The same of each step of a piece."""
+        """The same for each step of a piece."""
         first, last = self.bounds(piece)
         for start in range(first, last, self.step):
             yield start, min(start + self.step, last)
@@ -89,7 +91,7 @@ def _are_near(firsts: Aligned, lasts: Aligned, aligned: Aligned) -> bool:
 
 
 def _is_near(first: TensorSpec, last: TensorSpec, tensor: TensorSpec, within: int) -> bool:
-    """Whether `tensor` comes after those from `first` to `last` in their file, and at most `within` bytes hold all."""
+    """Whether `tensor` follows those from `first` to `last` in their file, and all span at most `within` bytes."""
     (begin,), (end,), (block,) = first.blocks, last.blocks, tensor.blocks
     return (
         block.file == begin.file

@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 class ByteRange(NamedTuple):
-    """Bytes of a file: where they begin, and where they end."""
+    """The bytes of a file from `start` to `stop` (exclusive)."""
 
     start: int
     stop: int
 
 
 def covered(blocks: Iterable[tuple[Block, int]]) -> list[ByteRange]:
-    """The bytes of blocks, each with the size of its elements, in order; gaps within a block are counted in."""
+    """The bytes of blocks, each given with its element size, as joined ranges. Gaps within a block are included."""
     return joined(ByteRange(block.offset, block.offset + block.extent * width) for block, width in blocks)
 
 
 def uncovered(size: int, ranges: Iterable[ByteRange]) -> list[ByteRange]:
-    """What `ranges`, in order and apart, leave of a file of `size` bytes."""
+    """The bytes of a file of `size` bytes that are not in `ranges`, which are sorted and disjoint."""
     rest, reached = [], 0
     for start, stop in [*ranges, ByteRange(size, size)]:
         if reached < start:
@@ -33,7 +33,7 @@ def uncovered(size: int, ranges: Iterable[ByteRange]) -> list[ByteRange]:
 
 
 def joined(ranges: Iterable[ByteRange]) -> list[ByteRange]:
-    """`ranges` in order, those that touch or overlap as one, empty ones left out."""
+    """`ranges`, sorted. Ranges that touch or overlap are joined, empty ones are left out."""
     result: list[ByteRange] = []
     begin = end = -1
     for start, stop in sorted(ranges):
@@ -48,12 +48,12 @@ def joined(ranges: Iterable[ByteRange]) -> list[ByteRange]:
 
 
 def total(ranges: Iterable[ByteRange]) -> int:
-    """Bytes in all."""
+    """The total number of bytes."""
     return sum(stop - start for start, stop in ranges)
 
 
 def overlap(ranges: Sequence[ByteRange], start: int, stop: int) -> int:
-    """How many bytes from `start` to `stop` are in `ranges`, which are in order and apart."""
+    """How many bytes from `start` to `stop` are in `ranges`, which are sorted and disjoint."""
     found = 0
     for number in range(max(0, bisect_right(ranges, (start, start)) - 1), len(ranges)):
         begin, end = ranges[number]
@@ -64,7 +64,7 @@ def overlap(ranges: Sequence[ByteRange], start: int, stop: int) -> int:
 
 
 def common(ranges: Sequence[ByteRange], others: Sequence[ByteRange]) -> list[ByteRange]:
-    """What two sequences of ranges, each in order and apart, have in common."""
+    """The bytes in both of two sequences of ranges, each sorted and disjoint."""
     found, place = [], 0
     for start, stop in ranges:
         while place < len(others) and others[place].stop <= start:

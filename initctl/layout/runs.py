@@ -1,4 +1,4 @@
-"""Elements that follow each other: in a tensor and in its file, or in a tensor alone."""
+"""Consecutive elements: in a tensor and in its file, or only in a tensor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from initctl.tensors import Block, Shape, row_major
 
 
 class Run(NamedTuple):
-    """`numel` elements, from number `start` of the tensor in row-major order, and from byte `offset` of the file."""
+    """`numel` elements: from index `start` of the tensor in row-major order, and from byte `offset` of the file."""
 
     start: int
     numel: int
@@ -19,7 +19,7 @@ class Run(NamedTuple):
 
 
 def runs(block: Block, shape: Shape, width: int) -> Iterator[Run]:
-    """The runs of a row-major `block` of a tensor of `shape`, whose elements take `width` bytes."""
+    """The runs of a row-major `block` of a tensor of `shape` with elements of `width` bytes."""
     if not (numel := block.numel):
         return
     if block.shape == shape:
@@ -35,7 +35,7 @@ def runs(block: Block, shape: Shape, width: int) -> Iterator[Run]:
 
 
 def tiles(block: Block, width: int, limit: int) -> Iterator[Block]:
-    """`block` in rectangles of at most `limit` bytes, none of them much longer than wide."""
+    """`block` cut into rectangles of at most `limit` bytes. The longest dimension is halved each time."""
     if block.numel * width <= limit:
         yield block
         return
@@ -46,14 +46,14 @@ def tiles(block: Block, width: int, limit: int) -> Iterator[Block]:
 
 
 class Box(NamedTuple):
-    """The elements of a tensor from index `start` on, `shape` of them."""
+    """A rectangle of a tensor: it begins at index `start` and has `shape`."""
 
     start: Shape
     shape: Shape
 
 
 def boxes(shape: Shape, start: int, stop: int) -> Iterator[Box]:
-    """Elements `start` ≤ i < `stop` of a tensor of `shape`, in row-major order, as boxes in their order."""
+    """Elements `start` ≤ i < `stop` of a tensor of `shape`, in row-major order, as boxes in order."""
     if not shape:
         yield Box((), ())
         return

@@ -1,4 +1,4 @@
-"""What a directory holds beside a checkpoint's tensors: what goes along with a copy, and what is said about it."""
+"""Other files in a checkpoint's directory: which are stale, which a copy leaves out, and the warnings about them."""
 
 from __future__ import annotations
 
@@ -20,32 +20,31 @@ _WEIGHTS_BELOW = "directory.weights_below"
 _LEFT_OUT = "directory.left_out"
 _WARNINGS = {
     STALE: (
-        "also holds {}: the same model in another file, which no rule reaches",
-        "apply needs --stale drop, which leaves such files out, or --stale keep",
+        "also contains the same model in {}, which no rule changes",
+        "apply requires --stale drop, which leaves such files out, or --stale keep",
     ),
     _OTHER_WEIGHTS: (
-        "also holds {}, which no rule reaches",
-        "remove what is out of date: another reader may prefer it",
+        "also contains {}, left unchanged",
+        "delete stale files, since a loader may prefer them",
     ),
     _WEIGHTS_BELOW: (
-        "also holds weights in {}, which no rule reaches",
-        "they stay as they are, even with --require-all; --component FOLDER initializes one such folder",
+        "also contains weights in {}, left unchanged",
+        "use --component FOLDER to initialize one such folder; --require-all does not cover them",
     ),
     _LEFT_OUT: (
         "a copy leaves out {}",
-        "only regular files and links to files in the directory go along; put the file itself in place of a link",
+        "only regular files and links to files in the directory are copied; replace a link with the file itself",
     ),
 }
-"""By their codes: what is wrong with some names, and what to do."""
+"""By code: the fault of some files, and what to do."""
 
 
 def companions(
     location: Location, own: Collection[str], chosen: WeightName | None
 ) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-    """What is around the files `own` of the checkpoint in the directory at `location`: the files that are stale, since
-    they hold the same model once more; and warnings.
+    """The stale files in the directory at `location`, which contain the same model as the checkpoint, and warnings.
 
-    `chosen` is the name that it was read by, if that is one of weights.
+    `own` are the checkpoint's files. `chosen` is the file of weights, or the index, that was chosen.
     """
     path, here = location.path, location.folder
     beside = [name for name in here.files if location.named(name) not in own]
@@ -65,13 +64,13 @@ def companions(
 
 
 def left_out_below(checkpoint: Checkpoint) -> tuple[Problem, ...]:
-    """A warning about what a copy of the directory leaves out, beyond what is directly in the checkpoint's folder."""
+    """A warning about files that a copy leaves out, except those directly in the checkpoint's folder."""
     names = checkpoint.below.left_out
     return _warning(_LEFT_OUT, checkpoint.whole, [n for n in names if os.path.dirname(n) != checkpoint.component])
 
 
 def _in_folders(location: Location) -> Iterator[str]:
-    """Files in folders that hold the same model once more."""
+    """Files in folders that contain the same model."""
     for folder in location.folder.folders:
         if folder in FOLDERS:
             names = read_folder(os.path.join(location.home, folder), location.directory).files

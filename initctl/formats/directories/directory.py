@@ -1,4 +1,4 @@
-"""A directory that holds a checkpoint: which of its files are the checkpoint, and what to say if none are."""
+"""A directory with a checkpoint: which of its files are the checkpoint, and the errors if none are."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from initctl.formats.table import FileTable
 
 _TORCH_MODEL = "pytorch_model.bin"
-"""What transformers calls a model beside other files of torch.save."""
+"""The name that transformers gives a model; other files of torch.save may be beside it."""
 
 
 def read_directory(path: str, component: str | None = None) -> Found:
-    """The checkpoint that the directory at `path` holds, or that its folder `component` does, as a part of the whole.
+    """The checkpoint in the directory at `path`, or in its folder `component`.
 
     Raises `InputError`, and `UsageError` if the folder does not exist.
     """
@@ -62,18 +62,19 @@ def _location(path: str, component: str | None) -> Location:
     component = component.rstrip("/")
     home = os.path.join(directory, component)
     if plain_name(component) or os.path.realpath(home) != home or not os.path.isdir(home):
-        hint = did_you_mean(component, folders_with_weights(directory), n=3) or "name a folder below it"
+        hint = did_you_mean(component, folders_with_weights(directory), n=3) or "name a folder below the directory"
         fault = f"component: {shown(path)} has no folder {shown(component)}"
         raise UsageError(Problem("usage.component", fault, hint))
     return Location(os.path.join(path, component), directory, directory, component)
 
 
 def entrance(names: Iterable[str], path: str) -> list[str]:
-    """By which of `names`, those of the files directly in the folder at `path`, its checkpoint is read: an index, or
-    files of weights, whose content says whether they belong together. Empty if there is nothing to choose from.
+    """The files to read as the checkpoint: an index, or files of weights. Empty if there are none.
 
-    Safetensors are preferred to files of torch.save, an index to files without one, and weights without a variant to
-    those with one, as transformers and diffusers do. Raises `InputError` if names leave it open.
+    `names` are those of the files directly in the folder at `path`. The order of preference is that of transformers and
+    diffusers: safetensors before files of torch.save, an index before files without one, and weights without a variant
+    before those with one. Several files may be one checkpoint; their content decides. Raises `InputError` if the names
+    are ambiguous.
     """
     names = list(names)
     found = [weights for name in names if (weights := weight_name(name))]
@@ -81,13 +82,13 @@ def entrance(names: Iterable[str], path: str) -> list[str]:
         if fitting := [weights for weights in found if weights.suffix in suffixes]:
             return _chosen(_plain(fitting), path)
     if any(name.endswith(DISTRIBUTED_CHUNKS) for name in names):
-        fault = f"holds {DISTRIBUTED_CHUNKS} files and no {DISTRIBUTED_METADATA}"
-        _refuse(path, "incomplete", fault, "saving was interrupted? take another checkpoint")
+        fault = f"contains {DISTRIBUTED_CHUNKS} files but no {DISTRIBUTED_METADATA}"
+        _refuse(path, "incomplete", fault, "saving may have been interrupted; use another checkpoint")
     return []
 
 
 def _plain(found: Sequence[WeightName]) -> list[WeightName]:
-    """Without the variants of what is there without one, and without other copies of what is there."""
+    """`found` without variants of weights that are there without one, and without other copies of the model."""
     plain = {weights.stem for weights in found if not weights.variant}
     plainer = [weights for weights in found if not weights.variant or weights.stem not in plain]
     return [weights for weights in plainer if not is_another_copy(weights.name)] or plainer
@@ -97,12 +98,12 @@ def _chosen(found: Sequence[WeightName], path: str) -> list[str]:
     names = [weights.name for weights in found]
     indexes = [weights.name for weights in found if weights.is_index]
     if len(indexes) > 1:
-        _refuse(path, "ambiguous", f"holds several indexes: {_listed(indexes)}", "name one of them")
+        _refuse(path, "ambiguous", f"contains several indexes: {_listed(indexes)}", "name one of them")
     return indexes or ([_TORCH_MODEL] if _TORCH_MODEL in names else names)
 
 
 def _without_index(location: Location, names: Sequence[str]) -> list[FileTable]:
-    """The tables of the files `names` that a directory holds without an index: one, or the slices of ranks."""
+    """The tables of the files `names` of a directory without an index: one file, or the slices of ranks."""
     if len(names) > 1 and not names[0].endswith(SAFETENSORS):
         _refuse_several(location.path, names)
     first = _table(location, names[0])
@@ -118,38 +119,38 @@ def _table(location: Location, name: str) -> FileTable:
 
 
 def _refuse_several(path: str, names: Sequence[str]) -> NoReturn:
-    """The files `names` do not say how they belong together."""
+    """Refuse the files `names`, since nothing says how they belong together."""
     if ranks := ranks_among(names):
-        fault = f"holds {_listed(names)}, in which each rank of {ranks.writer} saved its part of the tensors"
+        fault = f"contains {_listed(names)}: each rank of {ranks.writer} saved its own part of the tensors"
         _refuse(path, "ranks", fault, ranks.remedy)
-    _refuse(path, "ambiguous", f"holds {_listed(names)} and no index", "name one of them, or restore the index")
+    _refuse(path, "ambiguous", f"contains {_listed(names)} but no index", "name one of them, or restore the index")
 
 
 def _refuse_empty(location: Location) -> NoReturn:
-    """There is nothing of weights directly in the folder: say where there is, if it can be seen."""
+    """Refuse a folder without weights directly in it. The message says where weights are, if any are found."""
     path, home = location.path, location.home
     if outside := [name for name in location.folder.left_out if weight_name(name)]:
-        fault = f"{_listed(outside)}: is not a regular file, nor a link to one in the directory"
-        _refuse(path, "escape", fault, "if a link leads to the weights elsewhere, name the file there")
+        fault = f"{_listed(outside)}: not a regular file, or a link to a file in the directory"
+        _refuse(path, "escape", fault, "if it is a link to weights elsewhere, name the file that it leads to")
     if folders := folders_with_weights(home):
         _refuse_below(location, folders)
     if orbax := folders_of_orbax(home):
         named = _listed([folder or "." for folder in newest_first(home, orbax)[0]])
-        fault = f"holds checkpoints of orbax, which initctl does not read: {named}"
+        fault = f"contains orbax checkpoints, which initctl cannot read: {named}"
         _refuse(path, "orbax", fault, "save the parameters as safetensors")
     refuse_directory(path, location.folder)
     kinds = " or ".join(suffixes[0] for suffixes in READ)
-    _refuse(path, "empty", f"holds no {kinds} file, and no index of such files", "name a folder that holds weights")
+    _refuse(path, "empty", f"contains no {kinds} file, and no index of such files", "name a folder with weights")
 
 
 def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
     parent = next((kind for kind in PARENTS if os.path.exists(os.path.join(location.home, kind.marker))), None)
     ordered, is_known = newest_first(location.home, folders)
-    kind = f"is {parent.words}; its" if parent else "holds no weights itself; the"
-    order = ", the newest first" if is_known else ""
+    kind = f"is {parent.words}; its" if parent else "contains no weights itself; the"
+    order = ", newest first" if is_known else ""
     fault = f"{kind} weights are in {_listed([f'{folder}/' for folder in ordered])}{order}"
     first = ordered[0]
-    whole = f"add --component {shown(first)}, which writes the whole directory"
+    whole = f"add --component {shown(first)} to write the whole directory"
     hint = f"name a folder, such as {shown(os.path.join(location.path, first))}, or {whole}"
     _refuse(location.path, "below", fault, hint)
 

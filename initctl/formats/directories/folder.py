@@ -1,4 +1,4 @@
-"""What is in a folder: the names directly in it, and, when a copy needs them, all files below."""
+"""The contents of a folder: the names directly in it, and all files below, if a copy needs them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import unreadable
 
 _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-"""Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of what Git LFS holds."""
+"""Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of a file in Git LFS."""
 
 
 class Folder(NamedTuple):
-    """The names directly in a folder, sorted: its files, its folders, and what is neither for a checkpoint."""
+    """The names directly in a folder, sorted: its files, its folders, and other entries, which initctl ignores."""
 
     files: tuple[str, ...]
     folders: tuple[str, ...]
@@ -24,17 +24,17 @@ class Folder(NamedTuple):
 
 
 class Below(NamedTuple):
-    """What is below a directory, sorted by names relative to it: the files, and the names of what a copy leaves out."""
+    """Everything below a directory, sorted by relative name: the files, and the entries that a copy leaves out."""
 
     files: tuple[CheckpointFile, ...]
     left_out: tuple[str, ...]
 
 
 def read_folder(folder: str, directory: str) -> Folder:
-    """What is directly in `folder`, which is in `directory` or is it. Raises `InputError` if it cannot be read.
+    """The entries directly in `folder`, which is `directory` or below it. Raises `InputError` if it cannot be read.
 
-    Links count as the files that they lead to, if these are in the directory, which is a real path. Links that leave it
-    are left out, and so are links to folders, which may lead in a circle, links to nothing, pipes, sockets and devices.
+    A link to a file in `directory`, a real path, counts as this file. All other links are left out: those that leave
+    the directory, those to folders, which may lead in a circle, and broken ones. So are pipes, sockets and devices.
     """
     files: list[str] = []
     folders: list[str] = []
@@ -49,7 +49,7 @@ def read_folder(folder: str, directory: str) -> Folder:
 
 
 def files_below(directory: str) -> Below:
-    """Everything below `directory`, a real path, as `read_folder` sorts it. Raises what that does."""
+    """Everything below `directory`, a real path; `read_folder` says which links count. Raises `InputError`."""
     files: list[CheckpointFile] = []
     left_out: list[str] = []
     folders = [""]
@@ -67,15 +67,15 @@ def files_below(directory: str) -> Below:
 
 
 def status_within(path: str, directory: str) -> os.stat_result | None:
-    """The status of the regular file that `path`, a name in `directory`, leads to; None if there is no such file, or it
-    is outside of the directory.
+    """The status of the regular file at `path`, a name in `directory`, after following links.
 
-    The status is of the place that was found to be inside. So a link that is changed afterwards leads to another file
-    than the one with this status. Hugging Face's cache is built of links that leave a directory: these are followed.
+    None if there is no such file, or if it is outside of the directory; links into Hugging Face's cache are allowed.
+    The status belongs to the resolved path that was checked. If somebody changes the link afterwards, it leads to a
+    file with another status.
     """
     try:
         real = os.path.realpath(path)
-    except OSError:  # a link that may not be followed, as those of another user's processes
+    except OSError:  # a link without permission to follow it, such as those of another user's processes
         return None
     return _regular(real) if is_within(real, directory) else None
 
@@ -86,20 +86,20 @@ def is_within(path: str, directory: str) -> bool:
 
 
 def in_hub_cache(path: str) -> bool:
-    """Whether the file at `path` (not a link to it) is one of Hugging Face's cache, named by its content's hash."""
+    """Whether the file at `path`, a real path, is in Hugging Face's cache, named by its content's hash."""
     blobs, name = os.path.split(path)
     return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
 
 
 def plain_name(name: str) -> tuple[str, str] | None:
-    """What is wrong with `name` as that of a file below a directory, if anything is: a code, and the fault in words."""
+    """None if `name` is a plain name of a file below a directory; otherwise a code, and the fault in words."""
     from pathlib import PureWindowsPath
 
     plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
     if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
         return "escape", "leads out of the directory"
     if "/".join(plain.parts) != name:
-        return "malformed", f"is not written plainly, as {shown('/'.join(plain.parts))}"
+        return "malformed", f"must be written as {shown('/'.join(plain.parts))}"
     return None
 
 
@@ -108,10 +108,10 @@ def _status(entry: os.DirEntry[str], directory: str) -> os.stat_result | None:
 
 
 def _regular(path: str) -> os.stat_result | None:
-    """The status of the regular file at `path`, if there is one; of a link there is none."""
+    """The status of the regular file at `path`; None if it is something else, such as a link, or does not exist."""
     try:
         status = os.lstat(path)
-    except OSError:  # it is gone; or a link led to nothing, or to itself
+    except OSError:  # the file is gone; or a link leads to nothing, or to itself
         return None
     return status if stat.S_ISREG(status.st_mode) else None
 

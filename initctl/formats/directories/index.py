@@ -1,4 +1,4 @@
-"""A checkpoint in shards, by its index: `*.safetensors.index.json` or `*.bin.index.json`, some with a variant."""
+"""A sharded checkpoint, read by its index: `*.safetensors.index.json` or `*.bin.index.json`, some with a variant."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from initctl.formats.together import Found
 
 LONGEST = 100_000_000
 """Bytes."""
-_OF_ONE_SAVE = "index and shards are of different saves: get all files of one of them"
+_OF_ONE_SAVE = "the index and the shards are from different saves; get all files from the same save"
 
 
 def read_index(path: str, location: Location | None = None) -> Found:
-    """The checkpoint whose index is at `path`, at `location` if that is known to be a directory.
+    """The checkpoint whose index is at `path`. `location` is given if the user named its directory.
 
     Raises `InputError`.
     """
@@ -40,7 +40,7 @@ def read_index(path: str, location: Location | None = None) -> Found:
     tables = [read_table(os.path.join(location.home, shard), location.named(shard)) for shard in index.shards]
     kinds = sorted({table.format for table in tables})
     if len(kinds) > 1:
-        index.refuse("mixed", f"its shards are of several formats: {', '.join(kinds)}")
+        index.refuse("mixed", f"its shards have different formats: {', '.join(kinds)}")
     index.check_tensors(tables)
     kind, own = f"{kinds[0]}-sharded", location.file(os.path.basename(path))
     description = FileTable(kind, own, (), {}) if own else None
@@ -49,42 +49,42 @@ def read_index(path: str, location: Location | None = None) -> Found:
 
 
 class Index:
-    """An index file: the shard of each tensor, every shard proven to name a file below the index's directory."""
+    """An index file: the shard of each tensor. Every shard is checked: it is below the index's directory."""
 
     def __init__(self, path: str) -> None:
         """Read the index at `path`. Raises `InputError`."""
         self.path = path
         name = weight_name(os.path.basename(path))
         self.name = name if name and name.is_index else None
-        """Its parts, if it is called as an index is."""
+        """The parts of its name, if the name is an index's."""
         self.weight_map = self._weight_map()
         self.shards = list(dict.fromkeys(self.weight_map.values()))
         """Names relative to the index's directory, in order of first mention."""
         for shard in self.shards:
             self._check_name(shard)
         if len({unicodedata.normalize("NFC", shard).casefold() for shard in self.shards}) < len(self.shards):
-            self.refuse("malformed", "two shards' names differ only in spelling")
+            self.refuse("malformed", "the names of two shards differ only in case or Unicode form")
 
     def check_shards(self, location: Location) -> None:
-        """They are there, and in the directory: a link that leaves it is followed into Hugging Face's cache alone."""
+        """Check that all shards exist, and are in the directory. Only links into Hugging Face's cache may leave it."""
         paths = {shard: os.path.join(location.home, shard) for shard in self.shards}
         if missing := [shard for shard, path in paths.items() if not os.path.exists(path)]:
             named = listed([shown(shard) for shard in missing], at_most=5)
-            self.refuse("shard_missing", f"{named}: named by the index, but not there")
+            self.refuse("shard_missing", f"lists shards that are missing: {named}")
         for shard, path in paths.items():
             if not is_within(os.path.realpath(path), location.directory):
-                self.refuse("escape", f"{shown(shard)}: is a link that leaves the directory of the index")
+                self.refuse("escape", f"{shown(shard)}: is a link to a file outside of the index's directory")
 
     def check_no_rival(self, location: Location) -> None:
-        """`model.safetensors` beside `model.safetensors.index.json` is loaded by some readers in its place."""
+        """Refuse `model.safetensors` beside `model.safetensors.index.json`: some loaders prefer it to the shards."""
         rival = self.name.whole if self.name else ""
         if rival in location.folder.files and rival not in self.shards:
-            hint = "remove the one that is out of date"
-            message = f"{shown(self.path)}: {shown(rival)} is beside it, and holds the model too"
+            hint = "delete the stale one"
+            message = f"{shown(self.path)}: {shown(rival)} beside the index contains the same model"
             raise InputError(Problem("directory.ambiguous", message, hint))
 
     def check_tensors(self, tables: Sequence[FileTable]) -> None:
-        """Index and shards, which have `tables`, list the same tensors in the same places."""
+        """Check that the index and the shards, which have `tables`, list the same tensors in the same files."""
         found: dict[str, str] = {}
         for shard, table in zip(self.shards, tables, strict=True):
             for _, tensor in table.entries:
@@ -94,7 +94,7 @@ class Index:
                 found[tensor.name] = shard
         for name, shard in self.weight_map.items():
             if found.get(name) != shard:
-                place = f"it is in {shown(found[name])}" if name in found else "no shard holds it"
+                place = f"it is in {shown(found[name])}" if name in found else "no shard contains it"
                 self._refuse_entry("tensor_missing", name, f"is not in {shown(shard)}; {place}")
         if unlisted := [name for name in found if name not in self.weight_map]:
             self._refuse_entry("unlisted", unlisted[0], f"is in {shown(found[unlisted[0]])} but not in the index")
@@ -103,12 +103,12 @@ class Index:
         raise InputError(Problem(f"index.{code}", f"{shown(self.path)}: {fault}", hint))
 
     def _refuse_entry(self, code: str, name: str, fault: str) -> NoReturn:
-        """Raise `InputError` for a `fault` of tensor `name`, with the line of its entry, if it has one."""
+        """Raise `InputError` for a `fault` of tensor `name`, with the line of its entry if there is one."""
         line = self._line_of(name)
         self.refuse(code, f"{f'line {line}: ' if line else ''}tensor {shown(name)} {fault}", _OF_ONE_SAVE)
 
     def _line_of(self, name: str) -> int | None:
-        """The line of the entry of tensor `name`, if there is one, written as Python's or Rust's JSON writers do."""
+        """The line of the entry of tensor `name`, if it is written as Python's or Rust's JSON writers do."""
         if name not in self.weight_map:
             return None
         for key in (json.dumps(name), json.dumps(name, ensure_ascii=False)):
@@ -120,7 +120,7 @@ class Index:
     def _content(self) -> bytes:
         with opened(self.path) as (descriptor, status):
             if status.st_size > LONGEST:
-                self.refuse("malformed", f"longer than {LONGEST} bytes")
+                self.refuse("malformed", f"is longer than {LONGEST:,} bytes")
             return read_at(descriptor, status.st_size, 0)
 
     def _weight_map(self) -> dict[str, str]:

@@ -12,9 +12,10 @@ from initctl.formats.directories.folder import Folder, read_folder, status_withi
 
 @dataclass(frozen=True)
 class Location:
-    """Where a checkpoint is: the `path` that messages call it by, the `directory` of its files, and the `target` that a
-    rewrite replaces: the one file, or the directory. A `component` is the folder below the directory that the
-    checkpoint is in.
+    """Where a checkpoint is.
+
+    Messages call it `path`. `directory` contains its files. A rewrite replaces `target`: a file or the directory.
+    `component` is the folder below the directory with the checkpoint, if the user named one.
     """
 
     path: str
@@ -29,24 +30,24 @@ class Location:
 
     @property
     def home(self) -> str:
-        """The folder that the checkpoint is in: that of its `config.json`."""
+        """The folder with the checkpoint and its `config.json`."""
         return os.path.join(self.directory, self.component)
 
     @property
     def whole(self) -> str:
-        """What messages call the directory, of which the checkpoint may be one component."""
+        """The path of the whole directory in messages, without the component."""
         return self.path.removesuffix(f"/{self.component}") if self.component else self.path
 
     def named(self, name: str) -> str:
-        """The name relative to the directory of what is called `name` in the checkpoint's folder."""
+        """The name, relative to the directory, of `name` in the checkpoint's folder."""
         return f"{self.component}/{name}" if self.component else name
 
     @cached_property
     def folder(self) -> Folder:
-        """What is directly in the checkpoint's folder. Raises `InputError` if that cannot be read."""
+        """The entries directly in the checkpoint's folder. Raises `InputError` if it cannot be read."""
         return read_folder(self.home, self.directory)
 
     def file(self, name: str) -> CheckpointFile | None:
-        """The file called `name` in the checkpoint's folder, if it is there, and in the directory."""
+        """The file `name` in the checkpoint's folder; None if it does not exist or is outside of the directory."""
         status = status_within(os.path.join(self.home, name), self.directory)
         return CheckpointFile.of(self.named(name), status) if status else None

@@ -1,4 +1,4 @@
-"""Checkpoints in folders below a directory: which folders hold weights, without reading all that is there."""
+"""Folders below a directory that contain checkpoints. Only a limited number of names is read."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, FOREI
 from initctl.formats.opening import read_small
 
 LOOKED_AT = 20_000
-"""Names that are read at most: more would take noticeable time, and a list of folders needs no certainty."""
+"""The most names that are read, since more would take noticeable time. The list of folders may be incomplete."""
 DEEPEST = 4
-"""Folders within each other: `models--org--name/snapshots/HASH/unet` has three below the first."""
+"""The most levels of nested folders: `models--org--name/snapshots/HASH/unet` has three below the first."""
 PIPELINE = "model_index.json"
-"""What diffusers writes beside the folders of a pipeline's models."""
+"""A file that diffusers writes beside the folders of a pipeline's models."""
 _LONGEST = 1000
-"""Bytes of a file that names the newest checkpoint."""
+"""The most bytes of a file that names the newest checkpoint."""
 
 
 class Parent(NamedTuple):
-    """A directory of checkpoints: what is found in it, what it is called, and which folder the text there means."""
+    """A kind of directory of checkpoints. It contains `marker`, and messages call it `words`.
+
+    `newest` turns the text in `marker` into the folder of the newest checkpoint.
+    """
 
     marker: str
     words: str
@@ -41,23 +44,23 @@ PARENTS = (
     Parent("snapshots", "a repository in Hugging Face's cache"),
 )
 ORBAX = ("_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt")
-"""What orbax writes into a checkpoint's folder, or into that of one item of it."""
+"""Files that orbax writes to the folder of a checkpoint, or of one item of it."""
 _NUMBERED = re.compile(r"(?:.*/)?(?:checkpoint|iter|global_step|step|epoch)?[-_]?(\d+)(?:/.*)?", re.DOTALL)
-"""Folders that trainers number as they go on: Trainer, Megatron, DeepSpeed, orbax."""
+"""Folders with the number of a step, as Trainer, Megatron, DeepSpeed and orbax name them."""
 
 
 def folders_with_weights(directory: str) -> list[str]:
-    """The folders below `directory` that hold weights, by their names relative to it, sorted; none within another."""
+    """The folders below `directory` that contain weights, by relative name, sorted. None of them is inside another."""
     return _folders(directory, _holds_weights)
 
 
 def folders_of_orbax(directory: str) -> list[str]:
-    """The folders below `directory`, or "" for itself, that orbax wrote, sorted."""
+    """The folders below `directory` that orbax wrote, sorted; "" if it wrote `directory` itself."""
     return [""] if _is_orbax(os.listdir(directory)) else _folders(directory, _is_orbax)
 
 
 def newest_first(directory: str, folders: Sequence[str]) -> tuple[list[str], bool]:
-    """`folders`, and whether it is known which are newer: then these come first."""
+    """`folders` with the newest first, and whether it is known which are newer."""
     newest = _newest(directory)
     numbers = {folder: int(found[1]) for folder in folders if (found := _NUMBERED.fullmatch(folder))}
     ordered = sorted(folders, key=lambda folder: (not _is_in(folder, newest), -numbers.get(folder, -1), folder))
@@ -80,7 +83,10 @@ def _newest(directory: str) -> str | None:
 
 
 def _folders(directory: str, holds: Callable[[Sequence[str]], bool]) -> list[str]:
-    """The folders below `directory` whose names it `holds`; what cannot be read is passed over, and much of it too."""
+    """The folders below `directory` for whose names `holds` is true.
+
+    Folders that cannot be read are skipped. The search stops after `LOOKED_AT` names and `DEEPEST` levels.
+    """
     found: list[str] = []
     waiting = deque([("", 0)])
     looked_at = 0
@@ -99,7 +105,7 @@ def _folders(directory: str, holds: Callable[[Sequence[str]], bool]) -> list[str
 
 
 def _holds_weights(names: Sequence[str]) -> bool:
-    """Whether a folder with these `names` in it holds weights in a format that initctl reads."""
+    """Whether a folder with the entries `names` contains weights in a format that initctl reads."""
     found = filter(None, map(weight_name, names))
     is_read = any(weights.is_of_model and weights.suffix not in FOREIGN for weights in found)
     return is_read or DISTRIBUTED_METADATA in names or PIPELINE in names

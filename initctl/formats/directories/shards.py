@@ -1,6 +1,6 @@
-"""How tensors are spread over new shards: file names, index and limits as Hugging Face writes them.
+"""How tensors are distributed over new shards: file names, index and limits of Hugging Face's libraries.
 
-huggingface_hub's `serialization/_base.py` is what others follow.
+The model is `serialization/_base.py` of huggingface_hub.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 LARGEST = "5GB"
-"""The library's own default."""
+"""The default of huggingface_hub."""
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([KMGT]?B)?", re.IGNORECASE)
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 @dataclass(frozen=True)
 class Naming:
-    """What new files of weights are called: `stem.variant.safetensors`, as transformers and diffusers save them."""
+    """Names of new files of weights: `stem.variant.safetensors`, as in transformers and diffusers."""
 
     stem: str = "model"
     variant: str | None = None
 
     @classmethod
     def after(cls, name: str) -> Naming:
-        """The names of what the file or the index called `name` becomes: a loader looks for the same stem."""
+        """The names of new files made from the file or index `name`. They keep its stem, since loaders expect it."""
         found = weight_name(name)
         if found is None:
             return cls(name.lstrip(".") or "model")
@@ -43,7 +43,7 @@ class Naming:
 
     @property
     def file(self) -> str:
-        """One file with all of it."""
+        """The name of a single file with all tensors."""
         return f"{self._begin}{SAFETENSORS}"
 
     @property
@@ -60,19 +60,19 @@ class Naming:
 
 
 def parse_size(text: str) -> int:
-    """Bytes, from a number with or without a unit: `500MB`, `5GB`, with 1 KB = 1000 bytes. Raises `UsageError`."""
+    """The bytes of a size such as `500MB`, `5GB` or `1000`, with 1 KB = 1000 bytes. Raises `UsageError`."""
     match = _SIZE.fullmatch(text.strip())
     size = int(float(match[1]) * _UNITS[(match[2] or "B").upper()]) if match else 0
     if not size:
-        hint = "write for instance 500MB or 5GB"
+        hint = "for example, 500MB or 5GB"
         raise UsageError(Problem("usage.shard_size", f"max-shard-size: {shown(text)} is not a size", hint))
     return size
 
 
 def spread(tensors: Sequence[TensorSpec], largest: int, naming: Naming) -> dict[str, list[TensorSpec]]:
-    """Which of `tensors` go to which file: in their order, and a new one if the last would get larger than `largest`.
+    """The `tensors` of each file, in order. A new file begins if the last one would become larger than `largest` bytes.
 
-    A tensor that is larger by itself has a file of its own.
+    A tensor that is larger than `largest` gets a separate file.
     """
     shards: list[list[TensorSpec]] = []
     current: list[TensorSpec] = []

@@ -1,6 +1,6 @@
-"""What files of weights are called, what other files of the same endings are, and which files hold the same model.
+"""Names of files of weights, of other files with the same endings, and of files that contain the same model.
 
-Endings and names are knowledge of the libraries that write them: each row names one.
+Endings and names are conventions of the libraries that write them: each row names a library.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 SAFETENSORS = ".safetensors"
 DISTRIBUTED_METADATA, DISTRIBUTED_CHUNKS = ".metadata", ".distcp"
-"""Of torch.distributed.checkpoint: the file that describes all others in its directory, and the ending of these."""
+"""Files of torch.distributed.checkpoint: the one that describes all others, and the ending of the others."""
 TORCH = (".bin", ".pt", ".pth", ".ckpt")
 READ: tuple[tuple[str, ...], ...] = ((SAFETENSORS,), TORCH)
-"""Endings of weights that initctl reads, of one format each: a directory is searched for these, in this order."""
+"""Endings of weights that initctl reads, one group for each format. A directory is searched in this order."""
 INDEXED = (SAFETENSORS, ".bin")
-"""Endings of weights that an index can list: before `.index.json`."""
+"""Endings of weights that an index can list. In its name they are before `.index.json`."""
 FOREIGN = {
     ".h5": "Keras; transformers, TensorFlow models: tf_model.h5",
     ".keras": "Keras 3",
@@ -32,7 +32,7 @@ EXPORTS = {
     ".gguf": "llama.cpp",
     ".tflite": "TensorFlow Lite",
 }
-"""Endings of whole models for other programs: made of the weights, whatever the files are called."""
+"""Endings of models exported for other programs. They are made from the weights, whatever their names are."""
 NO_WEIGHTS = {
     r"training_args\.bin": "transformers, Trainer",
     r"(optimizer|scheduler|scaler|lr_scheduler)(_\d+)?\.(pt|bin)": "transformers, Trainer; accelerate, save_state",
@@ -40,37 +40,37 @@ NO_WEIGHTS = {
     r"rng_state(_\d+)?\.pth": "transformers, Trainer",
     r".*_optim_states\.pt": "DeepSpeed",
     r"recipe_state\.pt": "torchtune",
-    r"common\.pt": "Megatron-core, dist_checkpointing: all that is not a sharded tensor",
+    r"common\.pt": "Megatron-core, dist_checkpointing: everything but sharded tensors",
     r"(latest_)?train_state\.pt": "Megatron-Bridge",
 }
-"""Files of torch.save that are beside weights and hold the state of training. `formats/beside.py` knows more names of
-optimizers' files, but some of those hold weights too, as Megatron-LM's `model_optim_rng.pt` does.
+"""Files of torch.save beside weights with the state of training. `formats/beside.py` has more names of optimizers'
+files; some of those contain weights too, such as Megatron-LM's `model_optim_rng.pt`.
 """
 CONVERTED = {
     "pytorch_model": "model",  # transformers
     "open_clip_pytorch_model": "open_clip_model",  # open_clip
 }
-"""Stems that a library's loader expects to be others in safetensors."""
+"""Stems that a library replaces with another one for safetensors."""
 FOLDERS = {
-    "original": "Meta and OpenAI: the model as its makers saved it",
+    "original": "Meta and OpenAI: the model as they saved it",
     "metal": "gpt-oss",
     "onnx": "optimum, sentence-transformers",
     "openvino": "optimum-intel, sentence-transformers",
     "coreml": "transformers, exporters",
     "gguf": "llama.cpp",
 }
-"""Folders beside a model that hold just this model once more."""
+"""Folders beside a model that contain another copy of this model."""
 COPIES = {
     r"consolidated(\.\d+)?\.(safetensors|pth|pt)": "Mistral, Meta",
     r"openvino_model.*\.(bin|xml)": "optimum-intel",
     r"model\.ckpt\.(index|meta|data-\d+-of-\d+)": "TensorFlow 1; Google's BERT",
 }
-"""Files beside a model that hold it once more, though their names have another stem."""
+"""Files beside a model that contain another copy of it, though their names have another stem."""
 _OF_A_MODEL = ("model", "weights")
-"""What stems of `.bin` files with weights have in them: data sets have this ending, too."""
+"""Words in the stems of `.bin` files with weights: data sets have this ending, too."""
 _SUFFIXES = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS)
 _VARIANT = r"[A-Za-z0-9_]*[A-Za-z][A-Za-z0-9_]*"
-"""As in transformers and diffusers, `_add_variant`: `fp16`, `non_ema`, `8bit`; a number alone is a rank's."""
+"""As in transformers and diffusers, `_add_variant`: `fp16`, `non_ema`, `8bit`. Digits alone are a rank's number."""
 _FILE = re.compile(
     rf"(?P<stem>.+?)(?:\.(?P<variant>{_VARIANT}))?(?:-\d+-of-(?P<shards>\d+))?(?:\.(?P<late>{_VARIANT}))?"
     rf"(?P<suffix>{'|'.join(map(re.escape, _SUFFIXES))})",
@@ -87,7 +87,7 @@ _LIBRARY = re.compile(r"(^|_)(pytorch|tf|flax|rust)_(?=model)")
 
 
 class WeightName(NamedTuple):
-    """A name in parts: `stem.variant-00001-of-SHARDS.suffix`, or that of an index: `stem.suffix.index.variant.json`."""
+    """The parts of a name `stem.variant-00001-of-SHARDS.suffix`, or of an index: `stem.suffix.index.variant.json`."""
 
     name: str
     stem: str
@@ -98,12 +98,12 @@ class WeightName(NamedTuple):
 
     @property
     def family(self) -> str:
-        """The stem without the library in it: the same for one model in the formats of several libraries."""
+        """The stem without the library's name: it is the same for a model in the formats of several libraries."""
         return _LIBRARY.sub(r"\1", self.stem)
 
     @property
     def whole(self) -> str:
-        """What one file with all of it would be called."""
+        """The name of a single file with all tensors."""
         return f"{self.stem}.{self.variant}{self.suffix}" if self.variant else self.stem + self.suffix
 
     @property
@@ -113,15 +113,15 @@ class WeightName(NamedTuple):
 
     @property
     def is_of_model(self) -> bool:
-        """Whether a file called so holds a model for training, and neither an export of one nor, maybe, data."""
+        """Whether a file with this name contains a model, and not an export of one or possibly a data set."""
         may_be_data = self.suffix == ".bin" and not any(word in self.stem for word in _OF_A_MODEL)
         return self.suffix not in EXPORTS and not may_be_data
 
 
 def weight_name(name: str) -> WeightName | None:
-    """The parts of `name`, that of a file in its folder, if it is one of weights or of their index.
+    """The parts of the file name `name`; None if it is not the name of weights or of an index.
 
-    What is hidden is none: macOS leaves `._model.safetensors` beside files on drives of other systems.
+    Hidden files never are: macOS leaves `._model.safetensors` beside files on drives of other systems.
     """
     if name.startswith(".") or _NO_WEIGHTS.fullmatch(name):
         return None
@@ -134,11 +134,11 @@ def weight_name(name: str) -> WeightName | None:
 
 
 def twins(names: Iterable[str], chosen: WeightName) -> Iterator[str]:
-    """Those of `names`, directly in the folder of a checkpoint, that hold the same model as the `chosen` one.
+    """Each of `names` that contains the same model as the `chosen` file: it has stale values after a rewrite.
 
-    They hold older values once the checkpoint is rewritten, and a reader that prefers them would undo the work. They
-    have the same stem, in another format, variant or set of shards; or they are exports. Another model's weights, such
-    as an adapter's, and the state of training are not meant. The files of the checkpoint are not among `names`.
+    `names` are the other files directly in the folder of the checkpoint. Twins have the same stem, in another format,
+    variant or set of shards; or they are exports. Weights of another model, such as an adapter's, and the state of
+    training are not twins.
     """
     for name in names:
         found = weight_name(name)
@@ -148,5 +148,5 @@ def twins(names: Iterable[str], chosen: WeightName) -> Iterator[str]:
 
 
 def is_another_copy(name: str) -> bool:
-    """Whether a file called so holds the model beside it once more."""
+    """Whether a file with this name contains a copy of the model beside it."""
     return bool(_COPIES.fullmatch(name))

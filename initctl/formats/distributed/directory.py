@@ -34,7 +34,7 @@ def read_distributed(location: Location) -> Found:
         metadata = read_metadata(described)
         chunks = grouped((chunk.file, chunk) for tensor in metadata.tensors.values() for chunk in tensor.chunks)
         if missing := [shown(name) for name in chunks if not location.file(name)]:
-            raise Malformed(f"{listed(missing)}: named there, but not in the directory")
+            raise Malformed(f"lists files that are missing: {listed(missing)}")
     read = []
     for name in sorted(chunks):
         path = os.path.join(location.path, name)
@@ -58,7 +58,7 @@ def read_distributed(location: Location) -> Found:
 
 
 def _entries(metadata: Metadata, read: Iterable[Blocks]) -> Iterator[Entry]:
-    """Every tensor, its chunks as blocks."""
+    """Each tensor, with its chunks as blocks."""
     blocks = {place: block for found in read for place, block in found.items()}
     for name, tensor in metadata.tensors.items():
         parts = [(chunk, *blocks[name, chunk.start]) for chunk in tensor.chunks]
@@ -68,8 +68,8 @@ def _entries(metadata: Metadata, read: Iterable[Blocks]) -> Iterator[Entry]:
 
 
 def _strays(location: Location, metadata: Metadata) -> Iterator[Problem]:
-    """A warning if there is a file of chunks that nothing names."""
+    """A warning if there is a file of chunks that `.metadata` does not list."""
     chunks = (name for name in location.folder.files if name.endswith(DISTRIBUTED_CHUNKS))
     if strays := [shown(name) for name in chunks if name not in metadata.files]:
-        message = f"{shown(location.path)}: also holds {listed(strays)}, which {DISTRIBUTED_METADATA} does not name"
-        yield Problem("directory.stray", message, "another save may have been interrupted; remove what is out of date")
+        message = f"{shown(location.path)}: also contains {listed(strays)}, not listed in {DISTRIBUTED_METADATA}"
+        yield Problem("directory.stray", message, "another save may have been interrupted; delete stale files")

@@ -1,4 +1,4 @@
-"""The files of chunks: each chunk is a torch.save archive of its own, or one tensor of a safetensors file."""
+"""The files of chunks: each chunk is a separate torch.save archive, or one tensor of a safetensors file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from initctl.tensors import Block, Shape, TensorSpec
 
     Blocks = Mapping[tuple[str, Shape], tuple[Block, str | None]]
-    """Each chunk's block, by tensor and start, and why no rule can fill the tensor, if none can."""
+    """The block of each chunk, by tensor and start, and the reason if no rule can fill the tensor."""
 
 
 def read_chunks(path: str, name: str, chunks: Iterable[Chunk]) -> tuple[CheckpointFile, Blocks]:
-    """The file at `path`, which `.metadata` calls `name`, and what it holds of `chunks`.
+    """The file at `path`, which `.metadata` calls `name`, and the blocks of its `chunks`.
 
     Raises `InputError`, and `Malformed`.
     """
@@ -34,7 +34,7 @@ def read_chunks(path: str, name: str, chunks: Iterable[Chunk]) -> tuple[Checkpoi
 
 
 class _Items:
-    """Reads the items of one file, each once, however many chunks are said to be there."""
+    """Reads the items of one file. Each item is read once, even if `.metadata` puts many chunks there."""
 
     def __init__(self, path: str, name: str, descriptor: int, size: int) -> None:
         self.path = path
@@ -46,10 +46,10 @@ class _Items:
         self._parts: dict[int, dict[str, TensorSpec]] = {}
 
     def block(self, chunk: Chunk) -> tuple[Block, str | None]:
-        """Where the elements of `chunk` are, and why no rule can fill them. Raises `Malformed`."""
+        """The block of `chunk`, and the reason if no rule can fill it. Raises `Malformed`."""
         place = f"tensor {shown(chunk.name)}: its chunk at {list(chunk.start)}"
         if chunk.offset + chunk.length > self.size:
-            raise Malformed(f"{place} reaches beyond the end", "get the file anew")
+            raise Malformed(f"{place} reaches beyond the end of the file", "copy or download the file again")
         content = read_at(self.descriptor, SNIFFED, chunk.offset)
         tensor = None
         if content.startswith(archive.SIGNATURE):
@@ -57,7 +57,7 @@ class _Items:
         elif is_safetensors(content):
             tensor = self._of_safetensors(chunk)
         if tensor is None or not tensor.blocks or (tensor.dtype, tensor.shape) != (chunk.dtype, chunk.shape):
-            raise Malformed(f"{place} holds something else")
+            raise Malformed(f"{place} does not match .metadata")
         return tensor.blocks[0]._replace(start=chunk.start), tensor.unwritable
 
     def _of_archive(self, chunk: Chunk) -> TensorSpec | None:
@@ -71,7 +71,7 @@ class _Items:
         return self._archives[place]
 
     def _of_safetensors(self, chunk: Chunk) -> TensorSpec | None:
-        """All that is behind the first item is one safetensors file."""
+        """A tensor of the safetensors file that begins at the chunk and ends with the file."""
         if chunk.offset not in self._parts:
             tensors = safetensors.read_part(self.path, self.name, self.descriptor, chunk.offset, self.size)
             self._parts[chunk.offset] = {tensor.name: tensor for tensor in tensors}

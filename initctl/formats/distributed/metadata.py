@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 _TENSOR, _BYTES = "TensorStorageMetadata", "BytesStorageMetadata"
 _Places = dict[tuple[str, "Shape"], tuple[str, int, int]]
-"""By its tensor and start: the file that holds a chunk, the byte that it begins at, and how many bytes it is."""
+"""By tensor and start of a chunk: its file, its offset in bytes, and its length in bytes."""
 _STEPS = 20
-"""What a chunk takes, as a look at an entry takes one step."""
+"""The steps for reading a chunk; a look at an entry is one step."""
 
 
 class Chunk(NamedTuple):
-    """A rectangle of the tensor `name`, from index `start`; it is held by `length` bytes from `offset` of `file`."""
+    """A rectangle of the tensor `name`, from index `start`. It is in `length` bytes from `offset` of `file`."""
 
     name: str
     dtype: DType
@@ -52,7 +52,7 @@ class ChunkedTensor(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """What `.metadata` says: all tensors and runs of bytes by name, their files, and what its pickle would call."""
+    """The content of `.metadata`: tensors and byte entries by name, their files, and what its pickle would call."""
 
     tensors: Mapping[str, ChunkedTensor]
     others: tuple[str, ...]
@@ -61,7 +61,7 @@ class Metadata(NamedTuple):
 
 
 def read_metadata(path: str) -> Metadata:
-    """What the file at `path` says, which is called `.metadata`. Raises `InputError`, and `Malformed`."""
+    """The content of the `.metadata` file at `path`. Raises `InputError`, and `Malformed`."""
     pickle, looks = read_pickle(_content(path)), Looks()
     fields = _attributes(pickle.value, looks)
     places, files = _places(fields, looks)
@@ -70,13 +70,13 @@ def read_metadata(path: str) -> Metadata:
     others: list[str] = []
     for name, made in _pairs(fields, "state_dict_metadata", looks):
         if not (isinstance(name, str) and isinstance(made, Made) and isinstance(made.called, Global)):
-            raise Malformed("state_dict_metadata: lists what is neither a tensor nor bytes")
+            raise Malformed("state_dict_metadata: lists an entry that is neither a tensor nor bytes")
         if made.called.name == _TENSOR:
             tensors[name] = _whole(name, keys.get(name, (name,)), made, places, looks)
         elif made.called.name == _BYTES:
             others.append(name)
         else:
-            raise Malformed(f"{shown(name)}: is kept as {shown(made.called)}, of which nothing is known")
+            raise Malformed(f"{shown(name)}: is a {shown(made.called)}, which initctl does not know")
     return Metadata(tensors, tuple(others), frozenset(files), pickle.names)
 
 
@@ -88,7 +88,7 @@ def _content(path: str) -> bytes:
 
 
 def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
-    """The keys that lead to each tensor, by name, if the writer noted them down."""
+    """The keys that lead to each tensor, by name, if the writer saved them."""
     noted = fields.get("planner_data")
     pairs = noted.pairs or [] if isinstance(noted, Made) else []
     return {
@@ -101,7 +101,7 @@ def _keys(fields: Mapping[str, Any]) -> dict[str, Keys]:
 
 
 def _places(fields: Mapping[str, Any], looks: Looks) -> tuple[_Places, set[str]]:
-    """Where each chunk is, by its tensor and start; and all files that are named."""
+    """The place of each chunk, and all files that are named."""
     places: _Places = {}
     files: set[str] = set()
     for key, made in _pairs(fields, "storage_data", looks):
@@ -111,9 +111,9 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> tuple[_Places, set[str]]
         if isinstance(file, str):
             files.add(file)
         if not isinstance(name, str) or start is None:
-            continue  # bytes, which stay as they are
+            continue  # bytes, which are kept
         if not isinstance(file, str) or type(offset) is not int or type(length) is not int or offset < 0 or length < 0:
-            raise Malformed(f"tensor {shown(name)}: no place in a file is given")
+            raise Malformed(f"tensor {shown(name)}: has no valid place in a file")
         if fault := plain_name(file):
             raise Malformed(f"{shown(file)}: {fault[1]}")
         if info.get("transform_descriptors"):
@@ -121,7 +121,7 @@ def _places(fields: Mapping[str, Any], looks: Looks) -> tuple[_Places, set[str]]
             raise Malformed(f"tensor {shown(name)}: is compressed or transformed", hint)
         begin = sizes_of(start, "offset")
         if (name, begin) in places:
-            raise Malformed(f"tensor {shown(name)}: the chunk at {list(begin)} is there twice")
+            raise Malformed(f"tensor {shown(name)}: the chunk at {list(begin)} is listed twice")
         places[name, begin] = file, offset, length
     return places, files
 
@@ -142,7 +142,7 @@ def _whole(name: str, keys: Keys, made: Made, places: _Places, looks: Looks) -> 
         start, size = sizes_of(of_chunk.get("offsets"), "offsets"), sizes_of(of_chunk.get("sizes"), "sizes")
         place = places.get((name, start))
         if place is None:
-            raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} is in no file")
+            raise Malformed(f"tensor {shown(name)}: the chunk at {list(start)} has no place in a file")
         found.append(Chunk(name, dtype, start, size, *place))
     if fault := tiling_fault(shape, [(c.start, c.shape) for c in found], looks.spend, called="chunk"):
         raise Malformed(f"tensor {shown(name)}: {fault}")
@@ -156,6 +156,7 @@ def _attributes(value: Any, looks: Looks) -> dict[str, Any]:  # noqa: ANN401 - w
 def _pairs(fields: Mapping[str, Any], name: str, looks: Looks) -> list[tuple[Any, Any]]:
     value = fields.get(name)
     if not isinstance(value, Made):
-        raise Malformed(f"holds no {name}", "it is not torch.distributed.checkpoint's, or of a version not known")
+        hint = "torch.distributed.checkpoint did not write it, or this version of its format is not supported"
+        raise Malformed(f"has no {name}", hint)
     looks.spend(len(value.pairs or ()))
     return value.pairs or []

@@ -1,4 +1,4 @@
-"""What is known of files that are not checkpoints: how each kind is recognized, what is wrong with it, what to do."""
+"""Files that are not checkpoints: for each kind, how to recognize it, a sentence that names it, and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = tuple[str, str, str]
 BINARY: tuple[tuple[bytes, str, str], ...] = (
     (
         rb"version https://git-lfs\.github\.com/spec/",
-        "this is a Git LFS pointer, not the file it stands for",
+        "is a Git LFS pointer, not the file itself",
         "run git lfs pull",
     ),
     (
@@ -22,7 +22,7 @@ BINARY: tuple[tuple[bytes, str, str], ...] = (
     (
         rb"\x93NUMPY",
         "is a NumPy array (.npy), which is not supported",
-        "give it a name: safetensors.numpy.save_file({'weight': array}, FILE)",
+        "convert it: safetensors.numpy.save_file({'weight': array}, FILE)",
     ),
     (rb"PAR1|ARROW1", "is a Parquet or Arrow table, which is not supported", NAME_WEIGHTS),
     *(
@@ -30,13 +30,13 @@ BINARY: tuple[tuple[bytes, str, str], ...] = (
         for pattern, what in (
             (rb"GGUF", "a GGUF file"),
             (rb"lmgg|fmgg|tjgg|algg", "a GGML file of llama.cpp before GGUF"),
-            (rb"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and h5py write it"),
+            (rb"\x89HDF\r\n\x1a\n", "an HDF5 file of Keras or h5py"),
             (rb"\x08[\x01-\x1f](?:\x12(.)[\x20-\x7e]{3,}|:|B\x02|B\x04)", "an ONNX model"),
             (rb"\x08[\x01-\x1f]\x12.{1,5}\x0a", "a Core ML model or a TensorFlow SavedModel"),
             (rb".{4}TFL3", "a TensorFlow Lite model"),
             (
                 rb"(?:[\x81-\x8f]|\xde..|\xdf....)(?:[\xa1-\xbf]|\xd9.)[\x20-\x7e]",
-                "a msgpack file, as Flax writes it",
+                "a msgpack file of Flax",
             ),
             (rb"MATLAB 5\.0 MAT-file", "a MATLAB file"),
         )
@@ -64,7 +64,7 @@ BINARY: tuple[tuple[bytes, str, str], ...] = (
         )
     ),
 )
-"""How files begin. The first row that fits counts, here and below."""
+"""Patterns of the beginning of a file. The first row that matches counts, here and below."""
 
 ZIPS: tuple[Row, ...] = (
     (
@@ -74,7 +74,7 @@ ZIPS: tuple[Row, ...] = (
     ),
     (
         r"(?:archive_format|serialized_exported_program\.json)$",
-        "is a program of torch.export (.pt2), which is not supported",
+        "is a torch.export program (.pt2), which is not supported",
         "save its state_dict() with torch.save",
     ),
     (r"/constants\.pkl$", "is a TorchScript archive", "load it with torch.jit.load, and save its state_dict()"),
@@ -85,26 +85,26 @@ ZIPS: tuple[Row, ...] = (
         NAME_WEIGHTS,
     ),
 )
-"""What the names of a zip archive's records, each on a line, are searched for."""
+"""Patterns of the names of a zip archive's records, each on a line."""
 
 TARS: tuple[Row, ...] = (
     (
         r"^(?:pickle|storages)$",
-        "is a tar archive, as torch.save wrote it before 0.1.12, which is not supported",
+        "is a tar archive of torch.save before 0.1.12, which is not supported",
         "load it with an old torch and save it again",
     ),
     (
         r"^model_weights\.ckpt$",
-        "is a tar archive, as NeMo writes it (.nemo)",
+        "is a tar archive of NeMo (.nemo)",
         "extract it and name model_weights.ckpt",
     ),
 )
-"""The same for a tar archive's members."""
+"""Patterns of the names of a tar archive's members."""
 
 TEXTS: tuple[Row, ...] = (
     (
         r"\A(?:\(dp\d|\(lp\d|\(i?\w*c?copy_reg\n|ccopy_reg\n|c[\w.]+\n\w+\np\d|\(d(?:q|p))",  # protocol 0 is text
-        "is a pickle, but not one that torch.save wrote",
+        "is a pickle that torch.save did not write",
         "save a model's state_dict() with torch.save",
     ),
     (
@@ -114,30 +114,30 @@ TEXTS: tuple[Row, ...] = (
     ),
     ("", "is plain text, not a checkpoint", NAME_WEIGHTS),
 )
-"""What texts other than JSON are searched for."""
+"""Patterns of texts other than JSON."""
 
 ERROR_PAGE = (
     r"(?:\d{3}:? )?(?:Entry|Repository|Revision|Page|File|Object)? ?Not Found\b|Invalid (?:username|credentials|token)"
     r"|Access (?:denied|to model|to this)|Unauthorized|Forbidden|Bad Gateway|Service Unavailable|Internal Server Error"
     r"|Too Many Requests|Gateway Time-?out|Cannot access gated repo"
 )
-"""What Hugging Face, GitHub and web servers answer instead of a file."""
+"""The beginning of error messages that Hugging Face, GitHub and web servers send instead of a file."""
 KEYS_OF_AN_ERROR = {"error", "errors", "detail", "message"}
-"""The same as JSON."""
+"""Keys of such messages in JSON."""
 
 JSON: tuple[Row, ...] = (
     ("schema table actions", "is a saved plan, not a checkpoint", "name the checkpoint, and pass the plan with --plan"),
-    ("schema command exit_code", "is a report of initctl, not a checkpoint", NAME_WEIGHTS),
-    ("peft_type", "is the configuration of an adapter", "name the weights beside it: adapter_model.safetensors"),
-    ("_class_name _diffusers_version", "is a configuration of diffusers, which holds no weights", NAME_WEIGHTS),
+    ("schema command exit_code", "is JSON output of initctl, not a checkpoint", NAME_WEIGHTS),
+    ("peft_type", "is an adapter's configuration, not weights", "name the file beside it: adapter_model.safetensors"),
+    ("_class_name _diffusers_version", "is a configuration of diffusers, not weights", NAME_WEIGHTS),
     ("model_type", f"is a model's configuration: {FROM_CONFIG}", NAME_WEIGHTS),
     ("architectures", f"is a model's configuration: {FROM_CONFIG}", NAME_WEIGHTS),
-    ("quant_method", "is a configuration of quantization, which holds no weights", NAME_WEIGHTS),
-    ("added_tokens", "is a tokenizer, which holds no weights", NAME_WEIGHTS),
-    ("tokenizer_class", "is a tokenizer's configuration, which holds no weights", NAME_WEIGHTS),
-    ("log_history global_step", "is the state of a Trainer, which holds no weights", NAME_WEIGHTS),
+    ("quant_method", "is a configuration of quantization, not weights", NAME_WEIGHTS),
+    ("added_tokens", "is a tokenizer, not weights", NAME_WEIGHTS),
+    ("tokenizer_class", "is a tokenizer's configuration, not weights", NAME_WEIGHTS),
+    ("log_history global_step", "is the state of a Trainer, not weights", NAME_WEIGHTS),
     ("weightsManifest", "is a TensorFlow.js model, which is not supported", CONVERT),
     ("nbformat cells", "is a Jupyter notebook, not a checkpoint", NAME_WEIGHTS),
-    ("class_name config", "is a Keras model's configuration, which holds no weights", NAME_WEIGHTS),
+    ("class_name config", "is a Keras model's configuration, not weights", NAME_WEIGHTS),
 )
-"""Keys that only such a document has all of."""
+"""Keys that together identify such a document."""

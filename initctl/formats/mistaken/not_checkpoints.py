@@ -1,4 +1,4 @@
-"""Files that people name by mistake, recognized by their content: what each is, then what to do about it."""
+"""Files and directories that are not checkpoints, recognized by their content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WEIGHTS = (SAFETENSORS, *TORCH)
 _OTHER_WEIGHTS = (*FOREIGN, *EXPORTS, ".npy", ".pb", ".nemo", ".zip")
 _LONGEST_CHARACTER = 3
-"""Bytes of a character of UTF-8 that may be cut off."""
+"""The most bytes of a UTF-8 character that may be cut off."""
 _SHOWN = 80
 """Characters of an error message."""
 _TAR_RECORD = 512
@@ -27,12 +27,12 @@ _MOST_MEMBERS = 1000
 _TAR_NAME, _TAR_SIZE, _TAR_MAGIC = slice(0, 100), slice(124, 136), slice(257, 262)
 """Fields of a member's header, in POSIX's ustar format and GNU's."""
 _BINARY = 0x80
-"""A flag of the size's first byte: the others are a number, not octal digits."""
+"""A flag in the first byte of the size: the other bytes are a binary number, not octal digits."""
 _KEY = r'"([^"\\]{1,60})"\s*:'
 
 
 class NotCheckpoint(NamedTuple):
-    """What a file is, as a sentence says it of the file, and what to do."""
+    """The end of a sentence about a file, such as "is a tokenizer, not weights", and what to do."""
 
     fault: str
     hint: str
@@ -48,20 +48,20 @@ def refuse(path: str, content: bytes) -> None:
 
 
 def refuse_json(path: str, document: Mapping[str, object], content: bytes) -> None:
-    """Raise `InputError` if `document`, which is all `content` of a file, is not meant as an index of shards."""
+    """Raise `InputError` if `document`, parsed from the whole `content` of a file, is not meant as an index."""
     found = _json_of(document.keys(), content) or (None if path.endswith(".index.json") else _ANY_JSON)
     if "weight_map" not in document and found:
         raise InputError(Problem("file.format", f"{shown(path)}: {found.fault}", found.hint))
 
 
 def refuse_directory(path: str, folder: Folder) -> None:
-    """Raise `InputError` if the files of a directory without a checkpoint say what it is instead."""
+    """Raise `InputError` if the files of a directory without a checkpoint show what the directory is."""
     if found := _directory_of(path, folder):
         raise InputError(Problem("directory.empty", f"{shown(path)}: {found.fault}", found.hint))
 
 
 def zip_of(names: Iterable[str]) -> NotCheckpoint | None:
-    """What a zip archive of the records `names` is, if it is known and not what torch.save writes."""
+    """What a zip archive with the records `names` is, if it is known and not a file of torch.save."""
     return _searched(known.ZIPS, "\n".join(names))
 
 
@@ -113,18 +113,18 @@ def _searched(rows: Iterable[known.Row], text: str) -> NotCheckpoint | None:
 def _directory_of(path: str, folder: Folder) -> NotCheckpoint | None:
     names = list(folder.files)
     if not (names or folder.left_out):
-        fault = "holds only folders, and no weights were found in them" if folder.folders else "holds no files"
+        fault = "contains only folders, and no weights were found in them" if folder.folders else "contains no files"
         return NotCheckpoint(fault, "check that the download or the save is complete")
     for name in names:
         if name.endswith(_OTHER_WEIGHTS) and (found := _recognized(first_bytes(os.path.join(path, name)))):
-            return NotCheckpoint(f"holds {shown(name)}, which {found.fault}", found.hint)
+            return NotCheckpoint(f"contains {shown(name)}: it {found.fault}", found.hint)
     if "config.json" in names:
-        return NotCheckpoint(f"holds a config.json and no weights: {known.FROM_CONFIG}", known.NAME_WEIGHTS)
+        return NotCheckpoint(f"contains config.json but no weights: {known.FROM_CONFIG}", known.NAME_WEIGHTS)
     return None
 
 
 def _text_of(content: bytes) -> NotCheckpoint | None:
-    """What a text is; its last character may be cut off."""
+    """What a text is. Its last character may be cut off."""
     text = content.decode("utf-8", "ignore")
     if not text.strip() or len(content) - len(text.encode()) > _LONGEST_CHARACTER or not _is_text(text):
         return None
@@ -141,7 +141,7 @@ def _is_text(text: str) -> bool:
 
 
 def _json_of(keys: Collection[str], content: bytes) -> NotCheckpoint | None:
-    """What JSON with `keys` is, by the first row of the table that fits."""
+    """What a JSON document with `keys` is, by the first row of the table that matches."""
     for all_of, fault, hint in known.JSON:
         if set(all_of.split()) <= set(keys):
             return NotCheckpoint(fault, hint)
@@ -152,6 +152,6 @@ def _json_of(keys: Collection[str], content: bytes) -> NotCheckpoint | None:
 
 def _error_page(text: str) -> NotCheckpoint:
     return NotCheckpoint(
-        f"is an error message of a server, not the file: {shown(' '.join(text.split())[:_SHOWN])}",
-        "check the name and your access, and download it again",
+        f"is a server's error message, not the file: {shown(' '.join(text.split())[:_SHOWN])}",
+        "check the name and your access, then download it again",
     )

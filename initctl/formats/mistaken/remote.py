@@ -8,15 +8,15 @@ import re
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 
-_LOCAL_ONLY = "initctl reads local checkpoints"
+_LOCAL_ONLY = "initctl reads only local checkpoints"
 _HUB = re.compile(
     r"(?:hf://(?:models/)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)(?P<name>[\w.-]+/[\w.-]+|[\w.-]+)(?P<rest>[/@?].*)?"
 )
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-"""`org/name`, as huggingface_hub/utils/_validators.py has it."""
+"""`org/name`, as in huggingface_hub/utils/_validators.py."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://.+")
 _ENDINGS = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS, ".json", ".toml", ".pt2")
-"""A name that ends so is a file's, not a model's."""
+"""A name with one of these endings is a file's, not a model's."""
 _COPY = {
     "http": "curl -LO URL",
     "https": "curl -LO URL",
@@ -24,19 +24,19 @@ _COPY = {
     "gs": "gcloud storage cp --recursive URL DIRECTORY",
     "az": "azcopy copy URL DIRECTORY --recursive",
 }
-"""What downloads a URL, by its scheme."""
+"""The command that downloads a URL, by its scheme."""
 
 
 def refuse_missing(path: str) -> None:
-    """Raise `InputError` if `path`, which leads to nothing here, names a model somewhere else."""
+    """Raise `InputError` if `path`, which does not exist, names a model on a hub, a server or in a bucket."""
     if found := _HUB.fullmatch(path):
-        message = f"{shown(path)}: is on the Hugging Face Hub, and {_LOCAL_ONLY}"
+        message = f"{shown(path)}: is on the Hugging Face Hub, but {_LOCAL_ONLY}"
         raise InputError(Problem("file.remote", message, f"download it first: hf download {shown(found['name'])}"))
     if found := _URL.fullmatch(path):
         copy = _COPY.get(found["scheme"].lower())
-        message = f"{shown(path)}: is a URL, and {_LOCAL_ONLY}"
+        message = f"{shown(path)}: is a URL, but {_LOCAL_ONLY}"
         raise InputError(Problem("file.remote", message, f"download it first{f': {copy}' if copy else ''}"))
     if _HUB_NAME.fullmatch(path) and not path.endswith(_ENDINGS) and not os.path.isdir(os.path.dirname(path)):
-        message = f"{shown(path)}: no such file or directory, and {_LOCAL_ONLY}"
+        message = f"{shown(path)}: no such file or directory; {_LOCAL_ONLY}"
         hint = f"if it is a model on the Hugging Face Hub, run hf download {path} first"
         raise InputError(Problem("file.missing", message, hint))

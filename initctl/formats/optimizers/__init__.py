@@ -1,8 +1,8 @@
-"""Optimizers' states in a checkpoint, in whatever spelling: they are not part of the state dict.
+"""Optimizers' states in a checkpoint. They are not part of the state dict.
 
-optimizer.py   an optimizer's state: what is kept for each parameter, and how parameters are called
-kinds.py       what optimizers keep for a parameter, and what each kind of it begins at
-masters.py     copies of parameters that training goes on from
+optimizer.py   an optimizer's state: tensors for each parameter, and how it names parameters
+kinds.py       kinds of state that optimizers keep for a parameter, and their initial values
+masters.py     copies of parameters that training continues from
 spellings.py   finding states by the names of tensors
 """
 

@@ -1,4 +1,4 @@
-"""Copies of parameters that resuming puts in the place of the parameters themselves, and who writes them."""
+"""Copies of parameters that a resumed training loads instead of the parameters themselves."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ KEYS = {
     "master_weights": "Apex",
     "shadow_params": "diffusers EMAModel, torch_ema",
 }
-"""Keys that such copies are below, and who writes them there. Copies that an optimizer keeps for each parameter have
-rows among its kinds instead.
+"""Keys with such copies below them, and the programs that write them. Copies that an optimizer keeps for each parameter
+are among its kinds instead.
 """
 
 
 class Copies(NamedTuple):
-    """Copies of parameters at `place`, which have the whole names `tensors`.
+    """Copies of parameters at `place`, with the full names `tensors`.
 
     They are `of_states` if an optimizer keeps them with its other states, parameter by parameter.
     """
@@ -41,7 +41,7 @@ class Copies(NamedTuple):
 
 
 def masters(names: Iterable[str], optimizers: Iterable[Optimizer]) -> tuple[Copies, ...]:
-    """Those among tensors with `names`, and among the states of `optimizers`."""
+    """The copies among tensors with `names`, and among the states of `optimizers`."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in names:
         parts = name.split(".")
@@ -60,6 +60,6 @@ def _of_states(optimizer: Optimizer) -> Iterator[Copies]:
 
 
 def of_optimizers(optimizers: Iterable[Optimizer], copies: Iterable[Copies]) -> frozenset[str]:
-    """The whole names of all tensors that are an optimizer's, or copies of parameters: none is of the state dict."""
+    """The full names of all tensors that belong to an optimizer, or are copies of parameters."""
     states = (name for optimizer in optimizers for name in optimizer.tensors)
     return frozenset(chain(states, (name for found in copies for name in found.tensors)))

@@ -1,4 +1,4 @@
-"""An optimizer's state: what is kept for each parameter, and how parameters are called."""
+"""An optimizer's state: tensors for each parameter, and how the optimizer names parameters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 ParameterKey = int | str
-"""What a parameter is called in an optimizer: a number, or the tensor's name."""
+"""How an optimizer names a parameter: by a number, or by the tensor's name."""
 
 
 class Group(NamedTuple):
-    """A group of parameters in the order that the optimizer was given, their names if it knows them, and the group's
-    options: one that is not a number is NaN.
+    """A group of parameters in the optimizer's order, with their names if they are saved, and the group's options.
+
+    An option that is not a number is NaN.
     """
 
     parameters: tuple[ParameterKey, ...]
@@ -25,11 +26,11 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """An optimizer's state, found at the keys `name`: for each parameter, tensors by what they are called.
+    """An optimizer's state at the dotted keys `name`: for each parameter, its tensors by kind.
 
-    `numbers` are what a parameter has beside tensors, each as a scalar if its bytes can be found. There are no
-    `groups` if the checkpoint keeps them sealed. `tensors` are the whole names of all that is the optimizer's. One in
-    a `file` of its own has that file's name.
+    `numbers` are numbers that a parameter has besides tensors, each as a scalar if its bytes can be found. `groups` are
+    empty if initctl cannot read them. `tensors` are the full names of all tensors of the optimizer. `file` is the name
+    of its file, if that is another one than the weights'.
     """
 
     name: str
@@ -41,17 +42,17 @@ class Optimizer:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return self.name or self.file or "state"
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What it keeps for parameters, in alphabetical order."""
+        """The names of the states that it keeps for parameters, sorted."""
         return tuple(sorted({kind for kept in (*self.state.values(), *self.numbers.values()) for kind in kept}))
 
 
 class OptimizerFacts(NamedTuple):
-    """What a pickle says of an optimizer beside its tensors."""
+    """Facts about an optimizer in a pickle, besides its tensors."""
 
     groups: tuple[Group, ...]
     numbers: Mapping[ParameterKey, Mapping[str, TensorSpec | None]]

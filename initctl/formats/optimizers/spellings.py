@@ -1,13 +1,13 @@
-"""Finding optimizers' states by the names of tensors, in every spelling that trainers write.
+"""Finding optimizers' states by the names of tensors, in each spelling that trainers use.
 
     optimizer.state.0.exp_avg               torch: a number for each parameter
     optimizer.state.fc.weight.exp_avg       torch.distributed.checkpoint.state_dict, nested or flattened; FSDP
     optimizer.state.exp_avg.fc.weight       Megatron-core, also below chained_0 and the like
     optim.fc.weight.exp_avg                 the tensor's own name, then the kind of state
-    optim.exp_avg.fc.weight                 the other way round
+    optim.exp_avg.fc.weight                 the kind of state, then the tensor's own name
 
-The keys before that are anything: `app.optim`, `optimizer_states.0`, `optimizer_state_dict.base_optimizer_state`, or
-none. A module of a model may be called `optimizer` or `state`: kinds of states decide.
+Any keys may precede that: `app.optim`, `optimizer_states.0`, `optimizer_state_dict.base_optimizer_state`. A module of a
+model may also be named `optimizer` or `state`, so the kinds of states decide.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 _STATE, _GROUPS = "state", "param_groups"
 _AN_OPTIMIZER = "optim"
-"""What trainers' keys for optimizers have in common: `optim`, `optimizer_g`, `last_optimizer_state`."""
+"""A part of all keys that trainers use for optimizers: `optim`, `optimizer_g`, `last_optimizer_state`."""
 _DEEPEST = 3
-"""Keys that may lead to a state dict whose names an optimizer uses."""
+"""The most keys that lead to a state dict whose names an optimizer uses."""
 
 
 class _Place(NamedTuple):
-    """One state: whose it is, of which parameter, and its kind."""
+    """One state: its optimizer, its parameter, and its kind."""
 
     owner: str
     parameter: str
@@ -42,8 +42,8 @@ class _Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Spelled:
-    """What is found of one optimizer. It `is_sure` if anything proves that it is one, and `is_nested` if its states are
-    below a key `state`.
+    """The states found of one optimizer. It `is_sure` if something proves that it is an optimizer, and `is_nested` if
+    its states are below a key `state`.
     """
 
     state: dict[ParameterKey, dict[str, TensorSpec]] = field(default_factory=lambda: defaultdict(dict))
@@ -59,7 +59,7 @@ class _Spelled:
 def optimizers(entries: Entries, facts: Mapping[str, OptimizerFacts]) -> tuple[Optimizer, ...]:
     """The optimizers whose states are among `entries`, tensors by the keys that lead to them.
 
-    `facts` are what pickles say of some of them, by their dotted keys.
+    `facts` are facts from pickles about some of them, by their dotted keys.
     """
     found: dict[str, _Spelled] = {name: _Spelled(is_sure=True, is_nested=True) for name in facts}
     suspects: list[TensorSpec] = []
@@ -87,7 +87,7 @@ def _optimizer(name: str, found: _Spelled, facts: OptimizerFacts | None) -> Opti
 def _place_all(
     suspects: Sequence[TensorSpec], others: Sequence[TensorSpec], found: dict[str, _Spelled]
 ) -> Iterator[TensorSpec]:
-    """Add `suspects` to the optimizers whose states they are. Yields those that are not a state."""
+    """Add each of `suspects` to its optimizer. Yields the tensors that are not an optimizer's state."""
     if not suspects:
         return
     known = dict(_relative(others))
@@ -115,7 +115,7 @@ def _relative(tensors: Iterable[TensorSpec]) -> Iterator[tuple[str, Shape]]:
 
 
 def _place(parts: list[str], known: Mapping[str, Shape]) -> _Place | None:
-    """What the tensor is whose name consists of `parts`; `known` are the names of others."""
+    """The place of the tensor whose name consists of `parts`; `known` are names of other tensors."""
     below_state = [*_below_state(parts)]
     for place in below_state:
         if place.parameter in known or place.parameter.isdecimal():
@@ -129,7 +129,7 @@ def _place(parts: list[str], known: Mapping[str, Shape]) -> _Place | None:
 
 
 def _below_state(parts: list[str]) -> Iterator[_Place]:
-    """What it may be below each key `state`, with the kind at the end, or at the beginning."""
+    """The possible places below each key `state`, with the kind at the end or at the beginning."""
     for at, part in enumerate(parts):
         inner = parts[at + 1 :]
         if part == _STATE and len(inner) > 1:
@@ -141,7 +141,7 @@ def _below_state(parts: list[str]) -> Iterator[_Place]:
 
 
 def _by_kind(before: list[str], kind: str, after: list[str], known: Mapping[str, Shape]) -> _Place | None:
-    """What it may be without a key `state`: the `kind` beside the name of a tensor, or below a key for optimizers."""
+    """A possible place without a key `state`: the `kind` beside the name of a tensor, or below an optimizer's key."""
     if after and ".".join(after) in known:
         return _Place(".".join(before), ".".join(after), kind)
     for start in range(len(before) if not after else 0):
@@ -154,7 +154,7 @@ def _by_kind(before: list[str], kind: str, after: list[str], known: Mapping[str,
 
 
 def _claim(tensors: Iterable[TensorSpec], found: Mapping[str, _Spelled]) -> None:
-    """Add to each optimizer what else it holds: states of kinds that are not known, options, scales of gradients."""
+    """Add its other tensors to each optimizer: states of unknown kinds, options, gradient scales."""
     prefixes = {prefix: one for name, one in found.items() for prefix in _prefixes(name, one)}
     if not prefixes:
         return
@@ -171,7 +171,7 @@ def _claim(tensors: Iterable[TensorSpec], found: Mapping[str, _Spelled]) -> None
 
 
 def _prefixes(name: str, found: _Spelled) -> Iterator[str]:
-    """What begins the names of an optimizer's tensors."""
+    """The prefixes of the names of an optimizer's tensors."""
     if found.is_nested:
         yield _below(name, _STATE)
         yield _below(name, _GROUPS)
@@ -180,7 +180,7 @@ def _prefixes(name: str, found: _Spelled) -> Iterator[str]:
 
 
 def _below(name: str, key: str) -> str:
-    """What begins the names of tensors at a `key` of an optimizer."""
+    """The prefix of the names of tensors below a `key` of an optimizer."""
     return f"{name}.{key}." if name else f"{key}."
 
 

@@ -1,4 +1,4 @@
-"""A file that is read by itself, and may be no more than a part of a checkpoint: one shard, or what one rank wrote."""
+"""A single file, which may be only a part of a checkpoint: one shard, or one rank's file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_file(path: str) -> Found:
 def alone(path: str, table: FileTable) -> FileTable:
     """The `table` of the file at `path`, with warnings if it is one shard, or one rank's file.
 
-    Raises `InputError` if it holds slices of tensors only.
+    Raises `InputError` if it contains only slices of tensors.
     """
     refuse_lone_slices(path, table)
     warnings = (*_lone_shard(path), *lone_rank(path, table.of_one_rank))
@@ -48,11 +48,11 @@ def _lone_shard(path: str) -> tuple[Problem, ...]:
         fault = f"is one of the shards that {shown(os.path.basename(index))} lists"
         hint = f"name {shown(index)} instead"
     elif numbered and int(numbered["shards"]) > 1:
-        fault = f"is one of {int(numbered['shards'])} shards, and their index is not there"
-        hint = "restore the index, and name that instead"
+        fault = f"is one of {int(numbered['shards'])} shards, but their index is missing"
+        hint = "restore the index, and name it instead"
     else:
         return ()
-    within = "layers are counted within this file, as by {-1}, and no rule reaches the other shards"
+    within = "rules reach only this file, and {-1} counts only its layers"
     return (Problem("file.shard", f"{shown(path)}: {fault}: {within}", hint),)
 
 

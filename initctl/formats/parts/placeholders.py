@@ -1,8 +1,8 @@
-"""Tensors without elements, in the place of weights that are somewhere else.
+"""Tensors without elements, in place of weights that are somewhere else.
 
-DeepSpeed ZeRO-3 puts `torch.empty(0)` in the place of each parameter (deepspeed/runtime/zero/partition_parameters.py).
-`*_model_states.pt` holds these, and so does what transformers or accelerate save if they do not gather the weights:
-large ones are placeholders there, while small ones, which ZeRO-3 does not partition, are whole.
+DeepSpeed ZeRO-3 replaces each parameter with `torch.empty(0)` (deepspeed/runtime/zero/partition_parameters.py).
+`*_model_states.pt` contains these, and so do files of transformers or accelerate if they do not gather the weights.
+Small parameters are whole there, since ZeRO-3 does not partition them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _ZERO_FILES = r"(?:.*/)?(?:bf16_|fp16_)?zero_pp_rank_\d+_mp_rank_\d+_(?:model|optim)_states\.pt"
 _ZERO_KEYS = frozenset(("param_shapes", "ds_version", "ds_config"))
-"""What DeepSpeed saves beside a model (deepspeed/runtime/engine.py: save_checkpoint)."""
+"""Keys that DeepSpeed saves beside a model (deepspeed/runtime/engine.py: save_checkpoint)."""
 _SURELY = 2
-"""So many placeholders are not an accident: a model may have one empty tensor of its own."""
+"""This many empty tensors are certainly placeholders: a model may have one empty tensor itself."""
 
 
 def placeholders(checkpoint: Checkpoint) -> list[TensorSpec]:
-    """The tensors that stand for weights: even the shape is lost, whereas a weight may be [0, 8]."""
+    """The tensors in place of weights. Their shape is [0], since the weight's shape is lost; a weight may be [0, 8]."""
     found = [tensor for tensor in checkpoint.tensors if tensor.shape == (0,) and tensor.dtype.is_floating]
     surely = len(found) >= _SURELY or len(found) == len(checkpoint.tensors) or (found and _is_deepspeed(checkpoint))
     return found if surely else []
@@ -40,14 +40,12 @@ def weights_elsewhere(checkpoint: Checkpoint) -> Iterator[Problem]:
 
 
 def where_they_are(checkpoint: Checkpoint) -> str | None:
-    """What to do to get the weights, if there are placeholders for them."""
+    """What to do to get the weights; None if there are no placeholders."""
     if not placeholders(checkpoint):
         return None
     if _is_deepspeed(checkpoint):
         return "ZeRO-3 keeps the weights in *_optim_states.pt: run zero_to_fp32.py first"
-    return (
-        "the weights were not gathered when it was saved: under ZeRO-3, run zero_to_fp32.py on DeepSpeed's checkpoint"
-    )
+    return "the weights were not gathered before saving; with ZeRO-3, run zero_to_fp32.py on DeepSpeed's checkpoint"
 
 
 def _is_deepspeed(checkpoint: Checkpoint) -> bool:
@@ -56,6 +54,6 @@ def _is_deepspeed(checkpoint: Checkpoint) -> bool:
 
 
 def without_elements(tensors: Sequence[TensorSpec]) -> str:
-    """`a, b and 3 more have no elements`."""
+    """A sentence: `a, b and 3 more have no elements`."""
     names = listed([shown(tensor.name) for tensor in tensors])
     return f"{names} {'have' if len(tensors) > 1 else 'has'} no elements"

@@ -1,7 +1,7 @@
-"""Files in which each rank of a parallel training job saved its own part of the tensors, under names that all share.
+"""Files in which each rank of a parallel training job saved its own part of the tensors, under the same names.
 
-A value depends on the tensor's name and the element's index, so the same rules give the files of all ranks the same
-values, and a matrix put together of them would repeat itself.
+A value depends on the tensor's name and the element's index. So the same rules give the same values to the files of all
+ranks, and a matrix merged from them would repeat these values.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from initctl.grouping import grouped
 class Ranks(NamedTuple):
     """How a `writer` names the files of ranks, and what to do about them.
 
-    `path` matches the last part of a path, or the last two. Its groups are what differs from rank to rank, but for
-    those called `of…`, which say how many ranks there are.
+    `path` matches the last part of a path, or the last two. Its groups differ from rank to rank, except those named
+    `of…`, which are the number of ranks.
     """
 
     writer: str
@@ -28,17 +28,17 @@ class Ranks(NamedTuple):
 
     @property
     def depth(self) -> int:
-        """Parts of a path that are looked at."""
+        """How many parts of a path `path` matches."""
         return 2 if "/" in self.path else 1
 
     def match(self, path: str) -> re.Match[str] | None:
-        """The last parts of `path`, if they name a file of a rank: these have a number."""
+        """The match with the last parts of `path`, if they name a file of a rank, which has a number."""
         place = "/".join(path.split("/")[-self.depth :])
         return re.fullmatch(self.path, place, re.DOTALL) if any(map(str.isdigit, place)) else None
 
 
 class _File(NamedTuple):
-    """A file of a rank: which layout it is of, what is the same for all ranks, and what is not."""
+    """A file of a rank: its layout, the part of its name that all ranks share, and its own numbers."""
 
     ranks: Ranks
     alike: str
@@ -51,14 +51,14 @@ LAYOUTS = (
     Ranks(
         "DeepSpeed ZeRO",
         r"(?:bf16_|fp16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_(?:model|optim)_states\.pt",
-        "run zero_to_fp32.py, which DeepSpeed puts beside them, and name what it writes",
+        "run zero_to_fp32.py, which DeepSpeed puts beside these files, and name its output",
     ),
     Ranks(
         "DeepSpeed",
         r"mp_rank_(\d+)_model_states\.pt",
         "merge the ranks first, as tools/convert_checkpoint of Megatron-DeepSpeed does",
     ),
-    # deepspeed/runtime/pipe/module.py: ckpt_layer_path, for pipelines (GPT-NeoX): the layer is in the file's name alone
+    # deepspeed/runtime/pipe/module.py: ckpt_layer_path, for pipelines (GPT-NeoX): only the file's name has the layer
     Ranks(
         "DeepSpeed's pipelines",
         r"layer_(\d+)-model_(\d+)-model_states\.pt",
@@ -101,7 +101,7 @@ LAYOUTS = (
         r"model_tp(\d+)(?:_wp(\d+))?_pp(\d+)\.pt",
         "merge the ranks first, as convert2hf.py of InternEvo does",
     ),
-    # nanotron/serialize/utils.py: each tensor has a file of its own, and is called `data` in all of them
+    # nanotron/serialize/utils.py: each tensor has a separate file, and is named `data` there
     Ranks(
         "nanotron",
         r".+_pp-rank-(\d+)-of-(?P<of>\d+)_tp-rank-(\d+)-of-(?P<of_tp>\d+)\.safetensors",
@@ -111,7 +111,7 @@ LAYOUTS = (
     Ranks(
         "vLLM's sharded state",
         r"model-rank-(\d+)-part-\d+\.safetensors",
-        "initialize the checkpoint that save_sharded_state was given",
+        "initialize the original checkpoint, the input of save_sharded_state",
     ),
     # fairseq/checkpoint_utils.py and metaseq: model parallel parts, and FSDP shards of each
     Ranks(
@@ -120,17 +120,21 @@ LAYOUTS = (
         "merge the parts first, as consolidate_fsdp_shards and reshard_mp of metaseq do",
     ),
     # tensorrt_llm/models/modeling_utils.py
-    Ranks("TensorRT-LLM", r"rank(\d+)\.safetensors", "initialize the checkpoint that convert_checkpoint.py was given"),
+    Ranks(
+        "TensorRT-LLM",
+        r"rank(\d+)\.safetensors",
+        "initialize the original checkpoint, the input of convert_checkpoint.py",
+    ),
     Ranks(
         "a training job",
         r"(?:.*[._-])?rank[._-]?(\d+)(?:[._-].*)?\.(?:pt|pth|bin|ckpt|safetensors)",
-        "merge the ranks first, unless each of them holds the whole model",
+        "merge the ranks first, unless each of them contains the whole model",
     ),
 )
-"""The first row that fits is taken. Each is what its writer's source says."""
+"""The first row that matches is used. Each follows the source code of its writer."""
 _MERGE = "merge the ranks first, or save the full state dict"
 _CHUNKS = r"__\d+_\d+\.distcp"
-"""Files of torch.distributed.checkpoint, which mean nothing without `.metadata`."""
+"""Files of torch.distributed.checkpoint, which cannot be read without `.metadata`."""
 
 
 def refuse_chunks(path: str) -> None:
@@ -142,9 +146,9 @@ def refuse_chunks(path: str) -> None:
 
 
 def lone_rank(path: str, signs: Sequence[str]) -> tuple[Problem, ...]:
-    """A warning if the file at `path` holds one rank's part: others are beside it, or its name or content says so.
+    """A warning if the file at `path` contains one rank's part: others are beside it, or its name or content says so.
 
-    `signs` are what in its content says so, as ends of sentences.
+    `signs` are the signs in its content, as ends of sentences about the file.
     """
     place = os.path.abspath(path)
     own = _file(place)
@@ -154,18 +158,18 @@ def lone_rank(path: str, signs: Sequence[str]) -> tuple[Problem, ...]:
         sign, remedy = f"(it {listed(signs)})", _MERGE
     else:
         return ()
-    message = f"{shown(path)}: is one rank's file {sign}: every rank would get the same values"
+    message = f"{shown(path)}: is one rank's file {sign}; all ranks would get the same values"
     return (Problem("file.rank", message, remedy),)
 
 
 def ranks_among(names: Collection[str]) -> Ranks | None:
-    """The layout of files of ranks that several of `names`, files of one directory, are in, if there is one."""
+    """The layout of ranks' files that several of `names`, files of one directory, follow; None if there is none."""
     found = grouped(((file.ranks.writer, file.alike), file) for file in filter(None, map(_file, names)))
     return next((files[0].ranks for files in found.values() if _are_of_ranks(files)), None)
 
 
 def _are_of_ranks(files: Collection[_File]) -> bool:
-    """Whether files that differ in numbers only are those of several ranks, which are counted from 0."""
+    """Whether files that differ only in numbers are those of several ranks, which are numbered from 0."""
     numbers = {file.numbers for file in files}
     return len(numbers) > 1 and all(min(map(int, of)) == 0 for of in zip(*numbers, strict=True))
 

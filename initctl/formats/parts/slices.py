@@ -1,9 +1,9 @@
-"""Files in which each rank wrote its slice of each tensor as safetensors: together they are one checkpoint.
+"""Files in which each rank wrote its slice of each tensor as safetensors. Together they are one checkpoint.
 
 `HuggingFaceStorageWriter(save_distributed=True)` of torch.distributed.checkpoint writes them if it does not consolidate
-(torch/distributed/checkpoint/hf_storage.py): `shard-00002-model-00001-of-00001.safetensors` is what rank 1 holds. The
-metadata of each file say under `DCP_SHARDING_INFO` where its slices begin (filesystem.py). The size of a tensor follows
-from its slices alone, as in torch's own reader.
+(torch/distributed/checkpoint/hf_storage.py): `shard-00002-model-00001-of-00001.safetensors` is the file of rank 1. The
+metadata of each file says under `DCP_SHARDING_INFO` where its slices begin (filesystem.py). The size of a tensor
+follows from its slices, as in torch's reader.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHARDING = "DCP_SHARDING_INFO"
 _VERSION = "DCP_VERSION"
 _OFFSETS = "saved_offsets"
 _OF_A_RANK = r"shard-(?P<rank>\d+)-model-\d+-of-\d+\.safetensors"
-"""What the writer calls a file."""
+"""The name that the writer gives a file."""
 
 
 def are_slices(table: FileTable) -> bool:
@@ -39,14 +39,14 @@ def are_slices(table: FileTable) -> bool:
 
 
 def refuse_lone_slices(path: str, table: FileTable) -> None:
-    """Raise `InputError` if the file at `path`, named by itself, holds only parts of tensors."""
+    """Raise `InputError` if the single file at `path` contains only parts of tensors."""
     if not are_slices(table):
         return
     directory, name = os.path.split(path)
     if not _files_of_other_ranks(directory, name) and not any(map(any, _starts(path, table).values())):
         return
-    message = f"{shown(path)}: holds one rank's slices of tensors ({SHARDING})"
-    hint = f"name the directory, which is read as one checkpoint: {shown(directory or '.')}"
+    message = f"{shown(path)}: contains only one rank's slices of tensors ({SHARDING})"
+    hint = f"name the directory to read all ranks as one checkpoint: {shown(directory or '.')}"
     raise InputError(Problem("file.slices", message, hint))
 
 
@@ -57,15 +57,15 @@ def _files_of_other_ranks(directory: str, name: str) -> list[str]:
 
 
 def put_together(path: str, tables: Sequence[FileTable]) -> list[FileTable]:
-    """`tables` of the files in the directory at `path`, each tensor whole, with the file that its first slice is in.
+    """`tables` of the files in the directory at `path` with whole tensors. Each is in the table of its first slice.
 
-    Their metadata no longer say where slices begin. Raises `InputError`.
+    Their metadata no longer says where slices begin. Raises `InputError`.
     """
     from initctl.formats.torch_save.looks import Looks
 
     if plain := [shown(table.file.name) for table in tables if not are_slices(table)]:
-        hint = "move other checkpoints elsewhere"
-        _refuse(path, f"holds slices of ranks, and {listed(plain)} without {SHARDING}", hint)
+        hint = "move other checkpoints to another directory"
+        _refuse(path, f"contains slices of ranks, but also {listed(plain)} without {SHARDING}", hint)
     slices: dict[str, list[TensorSpec]] = defaultdict(list)
     for table in tables:
         starts = _starts(os.path.join(path, table.file.name), table)
@@ -78,7 +78,7 @@ def put_together(path: str, tables: Sequence[FileTable]) -> list[FileTable]:
 
 
 def _starts(path: str, table: FileTable) -> dict[str, Shape]:
-    """The index at which each tensor's slice begins, as the file at `path` says. Raises `InputError`."""
+    """The index at which each tensor's slice begins, from the metadata of the file at `path`. Raises `InputError`."""
     try:
         noted = parse_object(table.metadata[SHARDING].encode())
     except Malformed as error:
@@ -88,7 +88,7 @@ def _starts(path: str, table: FileTable) -> dict[str, Shape]:
         place = noted.get(tensor.name)
         start = place.get(_OFFSETS) if isinstance(place, dict) else None
         if not (isinstance(start, list) and are_sizes(start)) or len(start) != len(tensor.shape):
-            _refuse(path, f"{SHARDING}: does not say where the slice of tensor {shown(tensor.name)} begins")
+            _refuse(path, f"{SHARDING}: has no valid {_OFFSETS} for tensor {shown(tensor.name)}")
         starts[tensor.name] = tuple(start)
     return starts
 
@@ -96,7 +96,7 @@ def _starts(path: str, table: FileTable) -> dict[str, Shape]:
 def _whole(path: str, slices: Sequence[TensorSpec], looks: Looks) -> TensorSpec:
     first = slices[0]
     if len({(tensor.dtype, len(tensor.shape)) for tensor in slices}) > 1:
-        _refuse(path, f"tensor {shown(first.name)}: its slices differ in dtype or number of dims")
+        _refuse(path, f"tensor {shown(first.name)}: its slices differ in dtype or number of dimensions")
     blocks = [block for tensor in slices for block in tensor.blocks]
     ends = ((b + size for b, size in zip(block.start, block.shape, strict=True)) for block in blocks)
     shape = tuple(max(reached) for reached in zip(*ends, strict=True))
@@ -106,17 +106,17 @@ def _whole(path: str, slices: Sequence[TensorSpec], looks: Looks) -> TensorSpec:
     except Malformed as fact:
         fault = str(fact)
     if fault:
-        _refuse(path, f"tensor {shown(first.name)}: {fault}", "get the files of all ranks, of one save")
+        _refuse(path, f"tensor {shown(first.name)}: {fault}", "get the files of all ranks from the same save")
     return replace(first, shape=shape, blocks=filled, unwritable=_reason(first, filled))
 
 
 def _reason(tensor: TensorSpec, blocks: Sequence[object]) -> str | None:
     in_bits = tensor.dtype.bits % 8 and len(blocks) > 1
-    return "it is in slices, and an element takes less than a byte" if in_bits else tensor.unwritable
+    return "it is stored in slices, and its elements are smaller than a byte" if in_bits else tensor.unwritable
 
 
 def _with_wholes(table: FileTable, whole: dict[str, TensorSpec]) -> FileTable:
-    """`table` with those of the tensors that are not taken from `whole` yet."""
+    """`table` with its tensors from `whole`, which are removed there, so that each is in one table."""
     entries = tuple(Entry(keys, whole.pop(t.name)) for keys, t in table.entries if t.name in whole)
     metadata = {key: text for key, text in table.metadata.items() if key not in (SHARDING, _VERSION)}
     return replace(table, format=SLICES, entries=entries, metadata=metadata)

@@ -1,6 +1,6 @@
-"""The state dict in what a file holds, and the names of its tensors.
+"""The state dict in a file, and the names of its tensors.
 
-roots.py  where in a saved object it is: the root, which names are relative to; and others with its names
-names.py  names without what wrappers put before them
+roots.py  where in a saved object it is (the root, which names are relative to), and other state dicts like it
+names.py  names without the prefixes of wrappers
 ties.py   names that lead to the same bytes
 """

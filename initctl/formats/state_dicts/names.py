@@ -1,4 +1,4 @@
-"""Names relative to the root: without the wrappers' prefixes that every name of a checkpoint carries."""
+"""Names relative to the root, without a wrapper's prefix if every name of a checkpoint begins with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
-"""Put before every name by DistributedDataParallel and by torch.compile."""
+"""DistributedDataParallel and torch.compile put these before every name."""
 
 
 def relative_names(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """`tensors` under their names relative to the root; a name that the file only notes counts as one."""
+    """`tensors` under their names relative to the root. Aliases count as names too."""
     tensors = tuple(tensors)
     prefix = wrapper_prefix([name for tensor in tensors for name in (tensor.name, *tensor.aliases)])
     return tuple(without_prefix(tensor, prefix) for tensor in tensors)
@@ -28,7 +28,7 @@ def without_prefix(tensor: TensorSpec, prefix: str) -> TensorSpec:
 
 
 def wrapper_prefix(names: Collection[str]) -> str:
-    """The run of wrapper prefixes that begins every one of `names`; empty where one lacks it."""
+    """The wrapper prefixes, joined, that every one of `names` begins with; empty if there are none."""
     length = 0
     while names:
         found = next((wrapper for wrapper in WRAPPER_PREFIXES if _all_continue(names, wrapper, length)), None)
@@ -39,5 +39,5 @@ def wrapper_prefix(names: Collection[str]) -> str:
 
 
 def _all_continue(names: Collection[str], wrapper: str, at: int) -> bool:
-    """Whether each name has `wrapper` at `at`, and a name of its own after that."""
+    """Whether each name has `wrapper` at index `at`, and something after that."""
     return all(name.startswith(wrapper, at) and len(name) > at + len(wrapper) for name in names)

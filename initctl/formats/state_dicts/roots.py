@@ -1,7 +1,7 @@
 """Where in a saved object the state dict is: the root, which names are relative to.
 
-Beside it there may be others that have its names: an average of it, a target, a copy of the best. Rules reach one of
-them, and whatever goes on from the checkpoint may read another.
+Beside it there may be other state dicts with the same names: an average, a target network, a copy of the best model.
+Rules reach only one of them, and a program that loads the checkpoint may read another.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ KEYS = (
     "generator", "params_ema", "ema", "ema_state_dict", "state_dict_ema", "model_ema", "net_ema", "g_ema",
     "discriminator",
 )  # fmt: skip
-"""Keys under which training frameworks save a state dict; where several hold tensors, the first is taken."""
+"""Keys under which training frameworks save a state dict. The first one with tensors below it is used."""
 _DEEPEST = 10
-"""Keys that a root consists of, at most."""
+"""The most keys that a root consists of."""
 _DEEPEST_TWIN = 6
-"""Keys that lead to a state dict beside it."""
+"""The most keys that lead to another state dict beside it."""
 _OPTIMIZERS = ("optim", "opt_")
-"""How keys begin under which optimizers keep moments, and copies of parameters, by the parameters' names."""
+"""Beginnings of keys under which optimizers keep moments, or copies of parameters, by the parameters' names."""
 
 
 class Rooted(NamedTuple):
-    """The tensors of the state dict at `root`, named relative to it, and the others under their whole names.
+    """The tensors of the state dict at `root`, named relative to it, and those `outside`, under their full names.
 
-    `others` are roots that might have been taken.
+    `others` are roots that could have been used instead.
     """
 
     root: str
@@ -47,10 +47,10 @@ class Rooted(NamedTuple):
 
 
 def rooted(entries: Sequence[Entry], root: str | None, path: str, left_out: Collection[str] = ()) -> Rooted:
-    """Tell what belongs to the state dict at `root`; without one, where training frameworks put it.
+    """Find the state dict at `root`; if `root` is None, where training frameworks put it.
 
-    Tensors `left_out`, by their whole names, belong there only if there is a `root` that says so. Raises `UsageError`,
-    which calls the checkpoint `path`, where no tensor lies at `root`.
+    Tensors named in `left_out`, by their full names, belong to it only if `root` is given. Raises `UsageError` about
+    the checkpoint `path` if no tensor is at `root`.
     """
     eligible = [e for e in entries if e.tensor.name not in left_out] if left_out and root is None else entries
     candidates = root_keys([entry.keys for entry in eligible]) if root is None else [root]
@@ -70,10 +70,10 @@ def rooted(entries: Sequence[Entry], root: str | None, path: str, left_out: Coll
 
 
 def root_keys(paths: Collection[Keys]) -> list[str]:
-    """The roots that there may be, dotted, the likeliest first; none if the object is the state dict itself.
+    """The possible roots, dotted, the likeliest first; none if the object is the state dict itself.
 
-    Without a known key, the only one that leads to tensors is the root. Below one there may be another
-    (`{"model": {"state_dict": …}}`), if it holds all that the first does.
+    If no key is a known one, the root is the only key that leads to tensors. A root may continue below a known key
+    (`{"model": {"state_dict": …}}`) if the inner key leads to all tensors of the outer one.
     """
     first, *others = _known_keys(paths, 0) or [""]
     root = [first] if first else list(_only_keys(paths))
@@ -88,9 +88,9 @@ def root_keys(paths: Collection[Keys]) -> list[str]:
 
 
 def _only_keys(paths: Collection[Keys]) -> Iterator[str]:
-    """The keys that lead to all of `paths`, of which none is known, up to a state dict: names of modules have dots.
+    """The keys that all of `paths` share, up to a state dict, which has dots in its names. No key is a known one.
 
-    Without dots, `{"fc": {"weight": …, "bias": …}}` is a module of the state dict rather than a state dict.
+    Without dots, as in `{"fc": {"weight": …, "bias": …}}`, the inner dict is a module rather than a state dict.
     """
     if not any("." in key for path in paths for key in path[-1:] if isinstance(key, str)):
         return
@@ -103,13 +103,13 @@ def _only_keys(paths: Collection[Keys]) -> Iterator[str]:
 
 
 def _known_keys(paths: Iterable[Keys], depth: int) -> list[str]:
-    """Those of `KEYS` that stand at `depth` of `paths` and have something below them."""
+    """The `KEYS` that are at `depth` of `paths` and have something below them."""
     found = {path[depth] for path in paths if len(path) > depth + 1 and isinstance(path[depth], str)}
     return [key for key in KEYS if key in found]
 
 
 def _told_apart(tensors: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """`tensors`, those that no rule could name closed to rules."""
+    """`tensors`; those that no rule can name are marked as unwritable."""
     often = Counter(tensor.name for tensor in tensors)
     closed = {name: reason for name in often if (reason := _unnameable(name, often))}
     return [replace(t, unwritable=t.unwritable or closed[t.name]) if t.name in closed else t for t in tensors]
@@ -117,9 +117,9 @@ def _told_apart(tensors: Sequence[TensorSpec]) -> list[TensorSpec]:
 
 def _unnameable(name: str, often: Mapping[str, int]) -> str | None:
     if often[name] > 1:
-        return "another tensor has the same name, and a rule could not tell them apart"
+        return "another tensor has the same name, and a rule could not distinguish them"
     if not name.isascii() and any("\ud800" <= char <= "\udfff" for char in name):
-        return "its name holds half a surrogate pair, and is not a text"
+        return "its name contains half a surrogate pair, and is not valid text"
     return None
 
 
@@ -127,13 +127,14 @@ def _no_root(root: str, entries: Sequence[Entry], path: str) -> UsageError:
     found = list(dict.fromkeys(entry.tensor.name.rpartition(".")[0] for entry in entries))
     above = list(dict.fromkeys(name.partition(".")[0] for name in found if name))
     named = f"there are tensors under {listed([shown(name) for name in above])}"
-    hint = named if above else "give none: names have no dots"
+    hint = named if above else "remove --root: names of tensors have no dots"
     return UsageError(Problem("root.missing", f"{shown(path)}: there is no tensor under {shown(root)}", hint))
 
 
 def _twins(tensors: Sequence[TensorSpec], outside: Iterable[Entry]) -> list[str]:
-    """The dotted keys under which most of `tensors` are once more, with the same names and shapes; or the same shapes
-    in the same order, in a list, as torch_ema and diffusers keep `shadow_params`.
+    """The dotted keys of other state dicts with most of the names and shapes of `tensors`.
+
+    Also of lists with most of the shapes in the same order, such as the `shadow_params` of torch_ema and diffusers.
     """
     shapes = {tensor.name: tensor.shape for tensor in tensors}
     beside = [entry for entry in outside if all(map(_may_lead_to_twins, entry.keys[:_DEEPEST_TWIN]))]
@@ -143,12 +144,12 @@ def _twins(tensors: Sequence[TensorSpec], outside: Iterable[Entry]) -> list[str]
 
 
 def _may_lead_to_twins(key: object) -> bool:
-    """Whether `key` can be given as a part of a root, and is not an optimizer's."""
+    """Whether `key` can be a part of a root, and is not an optimizer's."""
     return isinstance(key, int) or (isinstance(key, str) and not key.startswith(_OPTIMIZERS))
 
 
 def _prefixes(entry: Entry, shapes: Mapping[str, Shape]) -> Iterator[str]:
-    """The keys that lead to a state dict which has the tensor of `entry` under a name of `shapes`, with its shape."""
+    """The keys below which the tensor of `entry` has a name in `shapes`, and the same shape."""
     for depth in range(1, min(len(entry.keys), _DEEPEST_TWIN + 1)):
         name = _dotted(entry.keys[depth:])
         for wrapper in WRAPPER_PREFIXES:
@@ -164,7 +165,7 @@ def _lists(entries: Iterable[Entry]) -> dict[str, list[Shape]]:
 
 
 def _is_in_order(found: Sequence[Shape], shapes: Sequence[Shape]) -> bool:
-    """Whether `found` are most of `shapes` in their order: buffers may be left out."""
+    """Whether `found` are most of `shapes`, in their order. Some may be missing, such as those of buffers."""
     waiting = iter(shapes)
     return len(found) > 1 and 2 * len(found) > len(shapes) and all(shape in waiting for shape in found)
 

@@ -1,4 +1,4 @@
-"""Tensors that are one: names that lead to the same bytes."""
+"""Tied tensors: names that lead to the same bytes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 FORMAT = "format"
-"""What every file's metadata holds: the library that it is for, `pt`. No tie can be noted under this name."""
+"""A key of every file's metadata: the library that the file is for, `pt`. So a tie cannot be noted under this name."""
 
 
 def with_aliases(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> tuple[TensorSpec, ...]:
-    """`tensors`, each with the names of those that it was tied to and that were left out of the file.
+    """`tensors`, each with its aliases: names of tensors tied to it that were not written to the file.
 
-    `safetensors.torch.save_model`, huggingface_hub and the converter here note them as metadata: left out → kept.
+    `safetensors.torch.save_model`, huggingface_hub and initctl's conversion note them in metadata: alias → kept name.
     """
     names = {tensor.name for tensor in tensors}
     noted = metadata.items()
@@ -28,7 +28,7 @@ def with_aliases(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> 
 
 
 def with_sure_aliases(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """`tensors` of all files together, without aliases that are the name of a tensor, or noted of several."""
+    """`tensors` of all files, without aliases that are also the name of a tensor, or of several tensors."""
     noted = Counter(alias for tensor in tensors for alias in tensor.aliases)
     taken = {tensor.name for tensor in tensors} | {alias for alias, count in noted.items() if count > 1}
     return tuple(
@@ -38,7 +38,7 @@ def with_sure_aliases(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 
 def with_ties(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """`tensors`, each with the names of those that it is tied to: same bytes, same dtype, same order of elements."""
+    """`tensors`, each with the names that it is tied to: same bytes, same dtype, same order of elements."""
     places = [(tensor.dtype.name, tensor.blocks) if tensor.numel and tensor.blocks else None for tensor in tensors]
     names = grouped((place, tensor.name) for tensor, place in zip(tensors, places, strict=True) if place)
     tied = {place: tuple(sorted(group)) for place, group in names.items() if len(group) > 1}

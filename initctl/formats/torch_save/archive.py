@@ -1,8 +1,8 @@
 """The zip archives of torch.save: stored records one after another, then a directory of them.
 
-Read more strictly than by most, so that no two readers can see different content: the records fill the file from its
-first byte to the directory, the directory and each record's own header agree, and nothing is compressed, encrypted,
-twice there, behind the end, or marked as anything but a file.
+The checks are stricter than most readers', so that no two readers can see different content. The records fill the file
+from its first byte to the directory. The directory agrees with each record's header. No record is compressed,
+encrypted, listed twice, or marked as anything but a file. No bytes follow the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIGNATURE = b"PK\x03\x04"
 LONGEST_DIRECTORY = 100_000_000
 """Bytes."""
 _MOST_RECORDS = MOST_STORAGES + 1000
-"""A storage is one; of others there are few."""
+"""Each storage is a record; there are only a few others."""
 
 LOCAL = struct.Struct("<4s5H3I2H")
 CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -38,22 +38,22 @@ DESCRIPTOR_64 = struct.Struct("<4sIQQ")
 CRC_IN_LOCAL, CRC_IN_CENTRAL, CRC_IN_DESCRIPTOR = 14, 16, 4
 _ENCRYPTED, HAS_DESCRIPTOR = 1, 8
 END_64_LENGTH = END_64.size - 12
-"""What it says of itself: without its signature and this number."""
+"""The length in its own field: without its signature and this field."""
 _IS_DIRECTORY = 0x10
-"""A file attribute of DOS, which some readers go by whatever the system that wrote the entry."""
+"""A file attribute of DOS. Some readers obey it for every system that wrote the entry."""
 STORED = 0
 IN_EXTRA = 0xFFFFFFFF
-"""Stands for a size or an offset that a Zip64 field holds."""
+"""A size or an offset with this value is in a Zip64 field instead."""
 ZIP64 = 1
 
 
 _LONGEST_TEXT = 100
-_OTHER_ZIP = "is a zip archive, but not one that torch.save wrote", "save a model's state_dict()"
+_OTHER_ZIP = "is a zip archive that torch.save did not write", "save a model's state_dict() with torch.save"
 _STORAGES = "data/"
 
 
 class _Listed(NamedTuple):
-    """A record as the directory lists it: where its header begins, and the place of its CRC-32 there."""
+    """A record as the directory lists it: `header` is the offset of its header, `place` that of its CRC-32."""
 
     header: int
     name: str
@@ -66,7 +66,7 @@ class _Listed(NamedTuple):
 
 
 class _Window:
-    """Reads a file here and there, ahead of what is asked for: records are short, and follow one another."""
+    """Reads parts of a file, and always some bytes ahead: many records are short and follow one another."""
 
     def __init__(self, descriptor: int, ahead: int) -> None:
         self._descriptor = descriptor
@@ -75,7 +75,7 @@ class _Window:
         self._content = b""
 
     def read(self, length: int, offset: int) -> bytes:
-        """`length` bytes from `offset`, or as many as there are."""
+        """`length` bytes from `offset`, or fewer if the file ends before."""
         begin = offset - self._start
         if not 0 <= begin <= len(self._content) - length:
             self._content = read_at(self._descriptor, max(length, self._ahead), offset)
@@ -84,14 +84,14 @@ class _Window:
 
 
 def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
-    """What torch.save wrote to an archive from byte `start` to `stop` of a file. Raises `Malformed`."""
+    """The saved object in the archive from byte `start` to `stop` of a file. Raises `Malformed`."""
     records = read_archive(descriptor, start, stop)
     if "version" not in records:
-        raise Malformed("holds no version", _ANEW)
+        raise Malformed("has no version record", _ANEW)
     order = _text(descriptor, records["byteorder"]) if "byteorder" in records else "little"
     if order != "little":
-        hint = "load it and save it on a machine of the usual byte order" if order == "big" else None
-        raise Malformed(f"its byte order is {shown(order)}", hint)
+        hint = "load it and save it again on a little-endian machine" if order == "big" else None
+        raise Malformed(f"its byte order is {shown(order)}, not little", hint)
     pickle = read_pickle(read_record(descriptor, records["data.pkl"], at_most=LONGEST_PICKLE))
     storages = {
         name.removeprefix(_STORAGES): (record.start, record.stop)
@@ -105,12 +105,12 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
 
 
 def read_record(descriptor: int, record: Checksum, *, at_most: int) -> bytes:
-    """The content of a record, which its checksum must fit, unless a patch has begun on it. Raises `Malformed`."""
+    """The content of a record. Raises `Malformed` if its checksum does not match, unless a patch was interrupted."""
     if record.stop - record.start > at_most:
         raise Malformed(f"{record.name}: is larger than {at_most:,} bytes")
     content = read_at(descriptor, record.stop - record.start, record.start)
     if record.value and not record.unfinished and zlib.crc32(content) != record.value:
-        raise Malformed(f"{record.name}: is damaged: its CRC-32 does not fit", _ANEW)
+        raise Malformed(f"{record.name}: is damaged: its CRC-32 does not match", _ANEW)
     return content
 
 
@@ -119,16 +119,16 @@ def _text(descriptor: int, record: Checksum) -> str:
 
 
 def read_archive(descriptor: int, start: int, stop: int) -> dict[str, Checksum]:
-    """The records of the archive from byte `start` to `stop` of a file, by their names below its one folder.
+    """The records of the archive from byte `start` to `stop` of a file, by their names below its only folder.
 
     Raises `Malformed`.
     """
     first, last, count = _directory(descriptor, start, stop)
     if count > _MOST_RECORDS:
-        raise Malformed(f"holds more than {_MOST_RECORDS:,} records")
+        raise Malformed(f"has more than {_MOST_RECORDS:,} records")
     listed = list(islice(_entries(read_at(descriptor, last - first, first), start, first), count + 1))
     if len(listed) != count:
-        raise Malformed("its directory has another number of records than it says")
+        raise Malformed("the number of records in its directory is wrong")
     _check_torch([entry.name for entry in listed])
     folder = listed[0].name.partition("/")[0]
     listed.sort()
@@ -142,26 +142,26 @@ def read_archive(descriptor: int, start: int, stop: int) -> dict[str, Checksum]:
             raise Malformed(f"{shown(entry.name)}: does not begin where the record before it ends")
         record = _record(window, entry, end, folder)
         if record.name in records:
-            raise Malformed(f"{shown(entry.name)}: is there twice")
+            raise Malformed(f"{shown(entry.name)}: is listed twice")
         records[record.name] = record
         reached = end
     return records
 
 
 def _check_torch(names: Sequence[str]) -> None:
-    """Refuse an archive of something else."""
+    """Raise `Malformed` if torch.save did not write the archive with the records `names`."""
     inner = {name.partition("/")[2] for name in names}
     if "data.pkl" not in inner or "constants.pkl" in inner:
         raise Malformed(*(zip_of(names) or _OTHER_ZIP))
 
 
 def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
-    """Where the directory begins and ends, and how many records it lists."""
+    """The offsets at which the directory begins and ends, and the number of records that it lists."""
     if stop - start < END.size:
-        raise Malformed("breaks off", _ANEW)
+        raise Malformed("is truncated", _ANEW)
     signature, *numbers, comment = END.unpack(read_at(descriptor, END.size, stop - END.size))
     if signature != b"PK\x05\x06" or comment:
-        raise Malformed("does not end as a zip archive does", _ANEW)
+        raise Malformed("does not end like a zip archive", _ANEW)
     *disks, here, count, size, offset = numbers
     end = stop - END.size
     locator = read_at(descriptor, LOCATOR_64.size, end - LOCATOR_64.size) if end - start >= LOCATOR_64.size else b""
@@ -169,7 +169,7 @@ def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
         _, disk, place, parts = LOCATOR_64.unpack(locator)
         end -= LOCATOR_64.size + END_64.size
         if start + place != end:
-            raise Malformed("its Zip64 end does not stand where it is said to")
+            raise Malformed("its Zip64 end is not at the offset given for it")
         signature, length, _, _, *wide_disks, here, wide, wide_size, wide_offset = END_64.unpack(
             read_at(descriptor, END_64.size, end)
         )
@@ -177,7 +177,7 @@ def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
         if (signature, length) != (b"PK\x06\x06", END_64_LENGTH) or any(
             number not in (limit, full) for number, limit, full in narrow
         ):
-            raise Malformed("its two ends do not agree")
+            raise Malformed("its zip end and its Zip64 end disagree")
         disks += [disk, parts - 1, *wide_disks]
         count, size, offset = wide, wide_size, wide_offset
     if any(disks) or here != count:
@@ -185,23 +185,23 @@ def _directory(descriptor: int, start: int, stop: int) -> tuple[int, int, int]:
     if size > LONGEST_DIRECTORY:
         raise Malformed(f"its directory is longer than {LONGEST_DIRECTORY:,} bytes")
     if start + offset + size != end:
-        raise Malformed("its directory does not stand where it is said to", _ANEW)
+        raise Malformed("its directory is not at the offset given for it", _ANEW)
     return start + offset, end, count
 
 
 def _entries(directory: bytes, start: int, place: int) -> Iterator[_Listed]:
-    """The entries of `directory`, which begins at `place` of the file, of an archive from `start`."""
+    """The entries of `directory`, which is at offset `place` of the file, for an archive that begins at `start`."""
     reached = 0
     while reached < len(directory):
         if len(directory) - reached < CENTRAL.size:
-            raise Malformed("its directory breaks off")
+            raise Malformed("its directory is truncated")
         fields = CENTRAL.unpack_from(directory, reached)
         signature, _, _, flags, method, _, _, crc, packed, size, n_name, n_extra, n_comment, *last = fields
         disk, _, attributes, header = last
         begin = reached + CENTRAL.size
         end = begin + n_name + n_extra + n_comment
         if signature != b"PK\x01\x02" or end > len(directory):
-            raise Malformed("its directory breaks off")
+            raise Malformed("its directory is damaged or truncated")
         name = _decoded(directory[begin : begin + n_name])
         if disk:
             raise Malformed(_IN_SEVERAL)
@@ -209,13 +209,13 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Listed]:
             extra = directory[begin + n_name : begin + n_name + n_extra]
             size, packed, header = _wide(name, extra, (size, packed, header))
         if method == STORED and size != packed:
-            raise Malformed(f"{shown(name)}: has two sizes")
+            raise Malformed(f"{shown(name)}: has two different sizes")
         yield _Listed(start + header, name, flags, method, attributes, crc, size, place + reached + CRC_IN_CENTRAL)
         reached = end
 
 
 def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, int, int]:
-    """`numbers`, those that do not fit 32 bits from a Zip64 field."""
+    """`numbers`; those that do not fit into 32 bits are read from the Zip64 field."""
     missing = sum(number == IN_EXTRA for number in numbers)
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
@@ -224,7 +224,7 @@ def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, 
             wide = iter(struct.unpack_from(f"<{missing}Q", content))
             size, packed, header = (next(wide) if number == IN_EXTRA else number for number in numbers)
             return size, packed, header
-    raise Malformed(f"{shown(name)}: lacks the Zip64 field that it needs")
+    raise Malformed(f"{shown(name)}: has no Zip64 field, but needs one")
 
 
 def _check_stored(entry: _Listed) -> None:
@@ -233,19 +233,19 @@ def _check_stored(entry: _Listed) -> None:
     if entry.method != STORED:
         raise Malformed(f"{shown(entry.name)}: is compressed, which torch.save never does", _RESAVE)
     if entry.attributes & _IS_DIRECTORY or stat.S_IFMT(entry.attributes >> 16) not in (0, stat.S_IFREG):
-        raise Malformed(f"{shown(entry.name)}: is marked as a directory, a link or the like, not as a file")
+        raise Malformed(f"{shown(entry.name)}: is marked as a directory, a link or the like, not as a regular file")
 
 
 def _record(window: _Window, entry: _Listed, end: int, folder: str) -> Checksum:
-    """The content of `entry`, by its name below `folder`. It must fill the file up to `end` with what belongs to it."""
+    """The content of `entry`, by its name below `folder`. The record must fill the file up to `end`."""
     encoded = entry.name.encode()
     content = window.read(LOCAL.size + len(encoded), entry.header)
     if len(content) < LOCAL.size:
-        raise Malformed(f"{shown(entry.name)}: lies beyond the end", _ANEW)
+        raise Malformed(f"{shown(entry.name)}: is beyond the end of the file", _ANEW)
     signature, _, flags, method, _, _, crc, _, size, n_name, n_extra = LOCAL.unpack_from(content)
     is_same = signature == SIGNATURE and flags == entry.flags and n_name == len(encoded)
     if not is_same or method != STORED or content[LOCAL.size :] != encoded:
-        raise Malformed(f"{shown(entry.name)}: its own header and the directory do not agree")
+        raise Malformed(f"{shown(entry.name)}: its header and the directory disagree")
     begin = entry.header + LOCAL.size + n_name + n_extra
     stop = begin + entry.size
     places, values = [entry.place], [entry.crc]
@@ -262,7 +262,7 @@ def _record(window: _Window, entry: _Listed, end: int, folder: str) -> Checksum:
 
 
 def _described(window: _Window, entry: _Listed, stop: int, end: int) -> int:
-    """The CRC-32 that the descriptor between the content of `entry` and the next record gives it."""
+    """The CRC-32 in the descriptor between the content of `entry` and the next record."""
     form = _DESCRIPTORS.get(end - stop)
     content = window.read(form.size, stop) if form else b""
     if not form or len(content) < form.size:
@@ -274,7 +274,10 @@ def _described(window: _Window, entry: _Listed, stop: int, end: int) -> int:
 
 
 def _is_unfinished(entry: _Listed, values: Sequence[int]) -> bool:
-    """Whether a patch is at work on a checksum that has several `values`: bytes of all but the last may be 0."""
+    """True, since `values` of one checksum differ: a patch was interrupted. Raises `Malformed` if that cannot be.
+
+    A patch leaves zeros in bytes of all values but the last.
+    """
     own = values[-1].to_bytes(4, "little") * len(values)
     if any(byte not in (0, right) for byte, right in zip(struct.pack(f"<{len(values)}I", *values), own, strict=True)):
         raise Malformed(f"{shown(entry.name)}: {_DISAGREE}")
@@ -285,11 +288,11 @@ def _decoded(name: bytes) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError:
-        raise Malformed(f"{shown(name.decode(errors='replace'))}: is not a name in UTF-8") from None
+        raise Malformed(f"{shown(name.decode(errors='replace'))}: its name is not UTF-8") from None
 
 
 def _below(folder: str, name: str) -> str:
-    """`name` below the one `folder` of an archive. A name that would lead out of it is refused."""
+    """`name` relative to the only `folder` of an archive. Raises `Malformed` if it leads out of it."""
     first, slash, rest = name.partition("/")
     if not slash or first != folder or _LEADS_OUT.search(rest):
         raise Malformed(f"{shown(name)}: is not a name below {shown(folder)}/")
@@ -297,11 +300,11 @@ def _below(folder: str, name: str) -> str:
 
 
 _LEADS_OUT = re.compile(r"[\\\0]|(?:\A|(?<=/))\.{0,2}(?=/|\Z)")
-"""A character that no name has, or a part of a path that is empty, `.` or `..`."""
+"""A character that is not allowed in names, or a part of a path that is empty, `.` or `..`."""
 _DESCRIPTORS = {form.size: form for form in (DESCRIPTOR, DESCRIPTOR_64)}
 _SHORT, _AHEAD, _FAR_AHEAD = 1 << 12, 1 << 9, 1 << 16
-"""Bytes: of a short record with its header, and how far is read ahead, if they are not short and if they are."""
-_IN_SEVERAL = "is one part of an archive in several"
-_DISAGREE = "its size or checksum is not what the directory says"
-_ANEW = "a truncated download? get the file anew"
+"""Bytes: the size of a short record with its header; and the bytes read ahead for long records, and for short ones."""
+_IN_SEVERAL = "is one part of a multi-part archive"
+_DISAGREE = "its size or checksum differs from the directory's"
+_ANEW = "if the download was truncated, download the file again"
 _RESAVE = "load it and save it with torch.save"

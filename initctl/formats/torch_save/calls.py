@@ -1,7 +1,7 @@
-"""What loading a pickle would call, noted while it is read as data.
+"""The functions that loading a pickle would call, noted while it is read as data.
 
-REDUCE, OBJ and INST call what they are given. NEWOBJ calls `__new__` of a class, and BUILD `__setstate__` of what it
-made: the class's own code, but not a function of the file's choice, so a class that is only rebuilt is not noted.
+REDUCE, OBJ and INST call a function that the file chooses. NEWOBJ calls `__new__` of a class, and BUILD calls
+`__setstate__` of an object. This runs only the code of the class, so a class that is only rebuilt is not noted.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ HANDING_ON: dict[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]] = {
     ("numpy.random._pickle", "__randomstate_ctor"): ((1,), (0,)),
     ("copyreg", "_reconstructor"): ((1,), ()),  # `__init__` of the base
 }
-"""The arguments, by position, that each of these calls in its turn; and those that it calls if they are classes, and
-takes as they are otherwise.
+"""Functions that call their arguments: the positions of arguments that are always called, and of those that are called
+if they are classes or functions.
 """
 
 
 class CalledNames(NamedTuple):
-    """What a pickle names, what of it is called, and that whose results are called in their turn."""
+    """The classes and functions that a pickle names, those that it calls, and those whose results it calls."""
 
     named: frozenset[Global]
     called: frozenset[Global]
     returning: frozenset[Global]
 
     def together(self, *others: CalledNames) -> CalledNames:
-        """The names of several pickles, which are loaded one after another."""
+        """These names and those of other pickles, which are loaded one after another."""
         return CalledNames(*(one.union(*more) for one, *more in zip(self, *others, strict=True)))
 
 
 class CallLog:
-    """Notes what is called. It compares nothing but identities: a pickle's globals are unique objects."""
+    """Notes each call. It compares only identities: a pickle's globals are unique objects."""
 
     def __init__(self) -> None:
         self.settled: set[int] = set()
-        """The identities of functions of which a further call says nothing new."""
+        """The identities of functions whose further calls add nothing new."""
         self._called: dict[int, Global] = {}
         self._returning: dict[int, Global] = {}
         self._handing_on: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        """Which arguments each function calls, and which only if they are classes or functions."""
+        """The rows of `HANDING_ON`, by the identities of functions."""
         self._anything = False
 
     def name(self, named: Global) -> None:
-        """Take note of a class or function that the pickle names for the first time."""
+        """Note a class or function that the pickle names for the first time."""
         key = named.module, named.name
         if key in HANDING_ON:
             self._handing_on[id(named)] = HANDING_ON[key]
 
     def call(self, called: Any, arguments: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
-        """REDUCE, OBJ, INST: `called` is called."""
+        """Note that `called` is called, by REDUCE, OBJ or INST."""
         if isinstance(called, Global):
             self._called[id(called)] = called
             if id(called) not in self._handing_on:
@@ -65,14 +65,14 @@ class CallLog:
             self._returning[id(root)] = root
 
     def rebuild(self, kind: Any) -> None:  # noqa: ANN401
-        """NEWOBJ: a class that is named makes an object; one that was made must be called to be there."""
+        """Note that NEWOBJ creates an object of `kind`. If this class is the result of a call, the call is noted."""
         if not isinstance(kind, Global):
             self.call(kind, ())
 
     def change(self, made: Made) -> None:
-        """What has attributes already is given more: one of them may be a function that is called for that.
+        """Note that the pickle changes an object. If it has attributes already, any of them may be called for that.
 
-        Pickles as Python writes them set attributes last, and once.
+        Pickles that Python writes set attributes last, and once.
         """
         self._anything |= made.state is not None
 
@@ -90,7 +90,7 @@ class CallLog:
 
 
 def _root(value: Any) -> Global | None:  # noqa: ANN401
-    """What was called first to make `value`."""
+    """The first function in the chain of calls that makes `value`."""
     while isinstance(value, Made):
         value = value.called
     return value if isinstance(value, Global) else None

@@ -1,4 +1,4 @@
-"""What a file of torch.save holds, in either container: a pickle, and the storages that it names."""
+"""The content of a file of torch.save, in either container: a pickle, and the storages that it names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 class SavedObject(NamedTuple):
-    """What torch.save wrote: the object's pickle and the byte of the file that places in it count from, the bytes where
-    each storage begins and ends, by its key, and what the file says of it.
+    """An object that torch.save wrote: its `pickle`, which begins at byte `origin` of the file, and its `storages`.
+
+    `storages` are the offsets at which each storage begins and ends, by key. `metadata` describes the file.
     """
 
     pickle: Pickle

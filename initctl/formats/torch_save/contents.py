@@ -1,4 +1,4 @@
-"""What a saved object says beside its tensors: values in a word or two, and that it is one rank's part."""
+"""Contents of a saved object besides tensors: values in a word or two, and signs that it is one rank's part."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from initctl.formats.torch_save.standins import Global, Made, MadeTensor
 from initctl.formats.torch_save.tensors import is_part
 
 _OF_A_WORD = 20
-"""What it takes to note a word, as a look at an entry takes one: most of it is memory."""
+"""The steps for keeping a word, mostly for its memory; a look at an entry is one step."""
 _SHOWN_TEXT = 80
 _SHOWN_BITS = 64
 _PLACES = ("args", "hyper_parameters", "cfg", "config")
-"""Where numbers of ranks are, beside the top: Megatron-LM saves `args`, Lightning `hyper_parameters` (NeMo: `cfg`)."""
+"""Keys below which numbers of ranks may be: Megatron-LM saves `args`, Lightning `hyper_parameters` (NeMo: `cfg`)."""
 _DEEPEST = 2
 _MOST_RANKS = 2**31
 _NUMBERS = (
@@ -26,7 +26,7 @@ _NUMBERS = (
 
 
 def contents_of(value: Any, looks: Looks) -> dict[str, str]:  # noqa: ANN401 - whatever a pickle holds
-    """What is at the top of `value` beside tensors, by its keys, in a word or two."""
+    """The values at the top of `value` that are not tensors, in a word or two, by their keys."""
     contents: dict[str, str] = {}
     for key, held in looks.pairs_of(value):
         if not isinstance(held, MadeTensor) and isinstance(key, str):
@@ -36,7 +36,7 @@ def contents_of(value: Any, looks: Looks) -> dict[str, str]:  # noqa: ANN401 - w
 
 
 def in_a_word(value: Any) -> str:  # noqa: ANN401
-    """A number or a text itself, anything else by the name of its type, without looking the type up."""
+    """A number or a text as it is, anything else by the name of its type. The type is not imported."""
     match value:
         case int() if value.bit_length() > _SHOWN_BITS:
             return f"a number of {value.bit_length()} bits"
@@ -47,7 +47,7 @@ def in_a_word(value: Any) -> str:  # noqa: ANN401
         case bytes() | bytearray() | list() | tuple():
             return f"{type(value).__name__} of {len(value)}"
         case MadeTensor():
-            return "one bare tensor"
+            return "a single tensor"
         case Made(called=Global() as called, arguments=arguments):
             match arguments:
                 case (list() as entries,) if called in MAPPINGS and value.pairs is None:
@@ -61,7 +61,7 @@ def in_a_word(value: Any) -> str:  # noqa: ANN401
 
 
 def of_one_rank(value: Any, named: Iterable[Global], looks: Looks) -> tuple[str, ...]:  # noqa: ANN401
-    """What in `value`, whose pickle has `named` these, shows that it is one rank's part: ends of sentences about it."""
+    """The signs that `value` is one rank's part, as ends of sentences about it. Its pickle names `named`."""
     said = ((name, fields[name]) for fields in _said(value, looks, _DEEPEST) for name in _NUMBERS if name in fields)
     numbers = [
         f"was saved with {name}={int(number)}"
@@ -69,11 +69,11 @@ def of_one_rank(value: Any, named: Iterable[Global], looks: Looks) -> tuple[str,
         if isinstance(number, int) and 1 < number < _MOST_RANKS
     ]
     held = sorted({kind.name for kind in named if is_part(kind)})
-    return (*numbers, *(f"holds a {name}, of which each rank saved a part" for name in held))
+    return (*numbers, *(f"contains a {name}, of which each rank saved a part" for name in held))
 
 
 def _said(value: Any, looks: Looks, deepest: int) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-    """What `value` says, and what its arguments do."""
+    """The fields of `value`, and those below `_PLACES`."""
     fields = looks.texts_of(value)
     if isinstance(value, Made) and value.state is not None:
         fields = {**fields, **looks.texts_of(value.state)}

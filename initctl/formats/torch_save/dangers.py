@@ -1,7 +1,7 @@
-"""Warnings about what loading a pickle would call: what runs commands or code, and what nobody here knows.
+"""Warnings about functions that loading a pickle would call: those that run commands or code, and unknown ones.
 
-Whatever is not `KNOWN` and is called is named in a warning. The lists of what runs code decide its wording only: they
-need not be complete. They are of what scanners of pickles look for, or were bypassed with.
+A warning names every called function that is not in `KNOWN`. The lists of functions that run code decide only how the
+warning is worded, so they need not be complete. They come from scanners of pickles, and from attacks on such scanners.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def dangers(path: str, names: CalledNames, loader: str = TORCH_LOAD) -> tuple[Pr
     unknown = sorted(set(_unknown(names)))
     problems = []
     if running:
-        can = f"its pickle names {listed(running, at_most=_MOST_LISTED)}, which can run any command or code"
-        message = f"{shown(path)}: {can}: {loader} may call {'it' if len(running) == 1 else 'them'}"
-        hint = "initctl ran nothing; do not load the file unless you trust its maker"
+        called = listed(running, at_most=_MOST_LISTED)
+        message = f"{shown(path)}: its pickle can run any command or code: {loader} may call {called}"
+        hint = "initctl ran nothing; load the file only if you trust its source"
         problems.append(Problem("torch.runs_code", message, hint))
     if unknown:
         called = listed(unknown, at_most=_MOST_LISTED)
         message = f"{shown(path)}: {loader} may call {called}, which initctl does not know"
-        hint = "initctl ran nothing; load the file if you know what this code does"
+        hint = "initctl ran nothing; load the file only if you know what this code does"
         problems.append(Problem("torch.unknown_calls", message, hint))
     return tuple(problems)
 
@@ -44,11 +44,11 @@ def _unknown(names: CalledNames) -> Iterator[str]:
             yield shown(called)
     for called in names.returning:
         if not runs_code(called):
-            yield f"what {shown(called)} returns"
+            yield f"the result of {shown(called)}"
 
 
 def runs_code(named: Global) -> bool:
-    """Whether `named` is known to run commands or code, to load it, or to lead to what does."""
+    """Whether `named` is known to run commands or code, to load code, or to give access to such functions."""
     module, name = resolved(named)
     parts = name.split(".")
     reaches = any(_is_listed(".".join(parts[at:-1]), parts[-1]) for at in range(len(parts) - 1))
@@ -63,7 +63,7 @@ def _is_listed(module: str, name: str) -> bool:
 
 
 def resolved(named: Global) -> tuple[str, str]:
-    """The module and the name that the pickle module looks up: protocol 2, which torch.save writes, has Python 2's."""
+    """The Python 3 module and name of `named`: protocol 2, which torch.save writes, uses those of Python 2."""
     module, name = NAME_MAPPING.get((named.module, named.name), (named.module, named.name))
     return IMPORT_MAPPING.get(module, module), name
 
@@ -75,7 +75,7 @@ _MODULES = frozenset(
         "os posix nt subprocess _posixsubprocess _winapi pty popen2 signal webbrowser antigravity sh",
         "asyncio.* concurrent.* multiprocessing.* distutils.* setuptools.* pip.* ensurepip.* venv.*",
         "pexpect.* plumbum.* paramiko.* torch.multiprocessing.*",
-        # code: from text, from files, later, or by tools that run some
+        # code: from text, from files, later, or by tools that run it
         "runpy imp pkgutil zipimport zipapp code codeop py_compile compileall site importlib.* idlelib.* lib2to3.*",
         "bdb pdb cProfile profile timeit trace doctest cgitb pydoc unittest.* IPython.* ptpython.* _pyrepl.*",
         "numpy.ctypeslib gc sys inspect atexit threading _thread sched logging.config tkinter.* sqlite3.*",
@@ -90,7 +90,7 @@ _MODULES = frozenset(
     )
     for module in row.split()
 )
-"""Modules, and packages with all that is in them."""
+"""Modules, and packages with all their modules (`.*`)."""
 _FUNCTIONS = frozenset(
     (module, name)
     for module, names in (
@@ -144,12 +144,12 @@ _ROWS: tuple[tuple[str, str], ...] = (
     ("datetime", "date datetime time timedelta timezone"),
     ("decimal", "Decimal"),
     ("fractions", "Fraction"),
-    ("functools", "partial"),  # what it holds is not called; if the partial is, that is noted
+    ("functools", "partial"),  # does not call its function; a call of the partial is noted
     ("io", "BytesIO StringIO"),
     ("_io", "BytesIO StringIO"),
     ("itertools", "chain count cycle repeat"),
     ("logging", "getLogger"),
-    ("operator", "getitem"),  # typing.Optional[int], as omegaconf keeps it
+    ("operator", "getitem"),  # typing.Optional[int], as omegaconf saves it
     ("_operator", "getitem"),
     *((module, "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath")
       for module in ("pathlib", "pathlib._local")),
@@ -158,7 +158,7 @@ _ROWS: tuple[tuple[str, str], ...] = (
     ("types", "GenericAlias MappingProxyType SimpleNamespace"),
     ("uuid", "UUID"),
     ("zoneinfo", "ZoneInfo ZoneInfo._unpickle"),
-    # torch, as torch/_weights_only_unpickler.py allows it, and what it does not
+    # torch: functions that torch/_weights_only_unpickler.py allows, and others
     ("torch", "Generator Size Tensor device finfo iinfo"),
     ("torch._tensor", "_rebuild_from_type _rebuild_from_type_v2"),
     ("torch._utils",
@@ -188,7 +188,7 @@ _ROWS: tuple[tuple[str, str], ...] = (
     ("numpy.random._philox", "Philox"),
     ("numpy.random._sfc64", "SFC64"),
     ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"),
-    # enums, which are called by their value
+    # enums, which are called with their value
     ("accelerate.utils.dataclasses",
      ("ComputeEnvironment CustomDtype DDPCommunicationHookType DistributedType DynamoBackend FP8BackendType LoggerType "
      "PrecisionType RNGType SageMakerDistributedType")),
@@ -209,6 +209,6 @@ _ROWS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 KNOWN = frozenset((module, name) for module, names in _ROWS for name in names.split())
-"""What pickles of checkpoints are known to call, and do no harm with: by REDUCE as a rule, since a class that is only
-rebuilt needs no row. Pairs of a module and a name, which is Python 3's: `resolved` gives it for Python 2's.
+"""Harmless functions that pickles of checkpoints are known to call, as pairs of a module and a name of Python 3.
+Most are called by REDUCE; a class that is only rebuilt needs no row. `resolved` turns names of Python 2 into these.
 """

@@ -1,4 +1,4 @@
-"""One file that torch.save wrote, as a table. Which of its two containers it is, its first bytes say."""
+"""One file of torch.save as a table. The first bytes show which of the two containers it is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def read_table(path: str, name: str) -> FileTable:
-    """The table of the file at `path`, which the checkpoint calls `name`. Raises `InputError`."""
+    """The table of the file at `path`; the checkpoint calls it `name`. Raises `InputError`."""
     with refusing(path, "torch"), opened(path) as (descriptor, status):
         zipped = _is_zipped(descriptor)
         read = archive.read_saved if zipped else legacy.read_saved
@@ -49,7 +49,7 @@ def read_table(path: str, name: str) -> FileTable:
 
 
 def check_saved(path: str) -> None:
-    """Raise `InputError` unless torch.save wrote the file at `path`. Of an archive, only the directory is read."""
+    """Raise `InputError` unless torch.save wrote the file at `path`. Reads only the directory of an archive."""
     with refusing(path, "torch"), opened(path) as (descriptor, status):
         read = archive.read_archive if _is_zipped(descriptor) else legacy.read_saved
         read(descriptor, 0, status.st_size)
@@ -60,10 +60,10 @@ def _is_zipped(descriptor: int) -> bool:
 
 
 def _graph(saved: SavedObject) -> Graph:
-    """What is in the object. Raises `Malformed` if tensors have no names in it."""
+    """The graph of the object. Raises `Malformed` if its tensors have no names."""
     value = saved.pickle.value
     if isinstance(value, MadeTensor) or not isinstance(value, CONTAINERS):
-        raise Malformed(f"holds {shown(in_a_word(value))}, and no tensors with names", "save a state_dict()")
+        raise Malformed(f"contains only {shown(in_a_word(value))}, no named tensors", "save a state_dict() instead")
     return Graph(value, Looks(), saved.pickle.discarded)
 
 
@@ -74,12 +74,12 @@ def _entry(keys: Keys, tensor: MadeTensor, storages: Mapping[str, tuple[int, int
     except Malformed as fact:
         raise Malformed(f"tensor {shown(name)}: {fact}", fact.hint) from None
     if not _NAMED.issuperset(map(type, keys)):
-        found = replace(found, unwritable="a key that leads to it is not a text")
+        found = replace(found, unwritable="a key that leads to it is not text")
     return Entry(keys, found)
 
 
 def _unlisted(graph: Graph, storages: Mapping[str, tuple[int, int]], file: str) -> Iterator[TensorSpec]:
-    """What something leads to beside tensors that are listed: the bytes of other tensors, and whole storages."""
+    """The bytes of unlisted tensors and of whole storages, which something other than a named tensor refers to."""
     told: set[tuple[Block, ...]] = set()
     for keys, found in graph.unlisted():
         with suppress(Malformed):  # a tensor that could not be loaded
@@ -94,14 +94,14 @@ def _unlisted(graph: Graph, storages: Mapping[str, tuple[int, int]], file: str) 
 
 
 def _place_of(keys: Keys | None) -> str:
-    """Where something is kept that has no name."""
+    """The keys that lead near something without a name, as text."""
     if keys is None:
         return "a place without a name"
     return ".".join(_text_of(key)[:_SHOWN_KEY] for key in keys)[:_SHOWN_KEYS] or "the top"
 
 
 def _text_of(key: Any) -> str:  # noqa: ANN401 - whatever a pickle holds
-    """A key as a part of a name; what is neither text nor a number is named by its type."""
+    """A key as a part of a name. A key that is neither text nor a number is named by its type."""
     if isinstance(key, str):
         return key
     if type(key) in _NAMED and key.bit_length() <= _LONGEST_NUMBER:
@@ -111,7 +111,7 @@ def _text_of(key: Any) -> str:  # noqa: ANN401 - whatever a pickle holds
 
 _ZIP = b"PK"
 _NAMED = frozenset((str, int, PatchableInt))
-"""Keys that rules could name."""
+"""Types of keys that rules can name."""
 _SHOWN_KEY, _SHOWN_KEYS = 40, 120
 """Characters."""
 _LONGEST_NUMBER = 64

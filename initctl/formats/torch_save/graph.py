@@ -1,8 +1,8 @@
-"""The graph of a saved object: what is in what, walked once.
+"""The graph of a saved object: which containers contain which values. It is walked once.
 
-A container has *entries*, which have keys: what is in a dict, a list, an object or a module. Tensors are named by the
-keys that lead to them. What leads to bytes in any other way is unlisted: keys that are parts themselves, what a tensor
-is made of, what a module keeps beside its state dict.
+A container has *entries* with keys: those of a dict, a list, an object or a module. Tensors are named by the keys that
+lead to them. Bytes that are reached in any other way are unlisted: through keys of dicts that are containers
+themselves, through other arguments of a tensor, or through attributes of a module outside of its state dict.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from initctl.formats.torch_save.looks import Looks, Pairs
 
 _OF_A_PART, _OF_A_CONTAINER = 8, 16
-"""What it takes to note a part, and a container or a tensor, as a look at an entry takes one: much of it is memory."""
+"""The steps for keeping a part, and a container or a tensor, mostly for memory; a look at an entry is one step."""
 _OF_A_STEP = 10
-"""What it takes to go one step further on a way to tensors."""
+"""The steps for following a path to tensors by one key."""
 _DEEPEST_PLACE = 20
-"""Keys that tell a place."""
+"""The most keys in the name of a place without a tensor."""
 _DEEPEST = 100
-"""Keys that lead to a tensor."""
+"""The most keys that lead to a tensor."""
 _MOST_TENSORS = 200_000
-"""On all ways to them: no pickle that is read to its end describes more on plain ways."""
+"""The most paths to tensors. A pickle that is within the other limits describes fewer tensors."""
 _MOST_BYTES = 50_000_000
-"""Of the names of all tensors together, and of the keys that they consist of."""
-_TOO_MANY = f"leads to tensors on more than {_MOST_TENSORS:,} ways, over more than {_DEEPEST} keys, or by endless names"
+"""The most bytes of the names of all tensors, and of their keys."""
+_TOO_MANY = f"has more than {_MOST_TENSORS:,} paths to tensors, paths of more than {_DEEPEST} keys, or too long names"
 
 
 @dataclass(slots=True, eq=False)
 class Container:
-    """What has `entries`: keys and values, as far as these are tensors, containers or storages.
+    """A value with `entries`: keys, and values that are tensors, containers or storages.
 
-    It is in its `holders`, with its keys there: the first is the way that led to it. Of the entries, those `to_tensors`
-    lead to some, however deep.
+    `holders` are the containers that contain it, with its keys there; the first one is on the path that was walked.
+    `to_tensors` are the entries that lead to tensors, directly or not.
     """
 
     value: Any
@@ -51,11 +51,11 @@ class Container:
     is_module: bool = False
     """Whether it is a module that was saved whole."""
     is_entered: bool = False
-    """Whether it is on the way that is being walked."""
+    """Whether it is on the path that is being walked."""
 
 
 class _Way(NamedTuple):
-    """Keys, about how many bytes they take, and from which of them on they are in a module that was saved whole."""
+    """A path of keys, their approximate size in bytes, and the number of the first key inside a whole saved module."""
 
     keys: Keys = ()
     size: int = 0
@@ -68,12 +68,12 @@ class _Way(NamedTuple):
         return _Way((*self.keys, key), self.size + size, self.module)
 
     def into(self, container: Container) -> _Way:
-        """The same, which is that to `container`."""
+        """The same path, which leads to `container`."""
         return self._replace(module=len(self.keys)) if container.is_module and self.module is None else self
 
     @property
     def names(self) -> Keys:
-        """The keys, but those in a module as one, as `state_dict` names what is there, if all of them are texts."""
+        """The keys. If those inside a module are all text, they are joined into one, as `state_dict` names tensors."""
         if self.module is None:
             return self.keys
         parts = [key for key in self.keys[self.module :] if isinstance(key, str)]
@@ -85,9 +85,9 @@ _OF_A_PLACE, _OF_A_NUMBER = 9, 30
 
 
 class Graph:
-    """The containers below `value` in which other parts are, by their identities; each is looked into once.
+    """The containers below `value`, by identity. Each is read once.
 
-    What was `discarded` is in none of them. Raises `Malformed` if there are too many.
+    `discarded` are values of the pickle that are in none of them. Raises `Malformed` if there are too many containers.
     """
 
     def __init__(self, value: Any, looks: Looks, discarded: Sequence[Any] = ()) -> None:  # noqa: ANN401 - whatever a pickle holds
@@ -95,7 +95,7 @@ class Graph:
         self._discarded = discarded
         self._tensors: set[int] = set()
         self._behind: list[tuple[Container, Any, Any]] = []
-        """Parts that tensors lead to, and where the tensors are."""
+        """Values that tensors refer to, each with the container and the key of the tensor."""
         self.root = self._container(value)
         self.containers = {id(value): self.root}
         waiting = [self.root]
@@ -103,7 +103,7 @@ class Graph:
             waiting += reversed(self._looked_into(waiting.pop()))
 
     def _looked_into(self, here: Container) -> list[Container]:
-        """Note what is in `here`. Gives the containers that were not seen before."""
+        """Note the entries of `here`. Returns the containers that were not seen before."""
         found = []
         for key, part in here.entries:
             if isinstance(part, MadeTensor):
@@ -120,7 +120,7 @@ class Graph:
         return found
 
     def _worth_it(self, value: Any) -> Container | None:  # noqa: ANN401
-        """A container, unless it holds no parts and costs nearly nothing: it is looked into again then, if it must."""
+        """A container; None if it has no entries and is cheap to read: then it may be read again."""
         left = self.looks.left
         found = self._container(value)
         if not found.entries and left - self.looks.left < _OF_A_CONTAINER:
@@ -129,47 +129,47 @@ class Graph:
         return found
 
     def _container(self, value: Any) -> Container:  # noqa: ANN401
-        """A module's entries are those that `state_dict` lists; any other object's are what it was filled with, its
-        attributes, in slots or not, and what it was made from.
+        """The container `value`. The entries of a module are those that `state_dict` lists. The entries of any other
+        object are its items, its attributes, in slots or not, and the arguments of the call that makes it.
         """
         if not isinstance(value, Made):
             return Container(value, self._kept(self._pairs(value)))
         if inner := self._module(value):
-            self.looks.spend(_OF_A_PART)  # for what it keeps beside them
+            self.looks.spend(_OF_A_PART)  # for its other attributes
             return Container(value, self._kept(self._listed(value.state, inner)), is_module=True)
         arguments = value.arguments if isinstance(value.arguments, tuple) else ()
         layers = (value.items, *(_slots(value.state) or (value.state,)), arguments)
         return Container(value, self._kept(chain(self.looks.pairs_of(value), *map(self._pairs, layers))))
 
     def _kept(self, pairs: Iterable[tuple[Any, Any]]) -> Pairs:
-        """Those of `pairs` whose values may hold others, or are tensors or storages."""
+        """The `pairs` whose values are containers, tensors or storages."""
         parts = (pair for pair in pairs if isinstance(pair[1], PARTS))
         found = list(islice(parts, self.looks.left // _OF_A_PART + 1))
         self.looks.spend(_OF_A_PART * len(found))
         return found
 
     def _pairs(self, layer: Any) -> Iterable[tuple[Any, Any]]:  # noqa: ANN401
-        """What is in a dict by its keys, or in a list by numbers."""
+        """The entries of a dict with their keys, or of a list with their indices."""
         if isinstance(layer, (list, tuple)):
             self.looks.spend(len(layer) + 1)
             return enumerate(layer)
         return self.looks.pairs_of(layer)
 
     def _module(self, value: Made) -> Sequence[Made]:
-        """The parameters, the buffers and the modules in a module that was saved whole, or nothing if it is not one."""
+        """The parameters, buffers and submodules of a module that was saved whole; nothing if `value` is not one."""
         attributes = self.looks.texts_of(value.state)
         inner = [part for name in _OF_A_MODULE if isinstance(part := attributes.get(name), Made)]
         return inner if len(inner) == len(_OF_A_MODULE) else ()
 
     def _listed(self, state: Made, inner: Sequence[Made]) -> Iterator[tuple[Any, Any]]:
-        """What is in the `inner` dicts of a module, but for buffers that `state_dict` leaves out."""
+        """The entries of the `inner` dicts of a module, except buffers that `state_dict` leaves out."""
         left_out = self._names(self.looks.texts_of(state).get("_non_persistent_buffers_set"))
         for key, part in chain.from_iterable(map(self.looks.pairs_of, inner)):
             if not (isinstance(key, str) and key in left_out):
                 yield key, part
 
     def _names(self, value: Any) -> frozenset[str]:  # noqa: ANN401
-        """The texts in a set, as either protocol writes it."""
+        """The texts in a set, in the form of any pickle protocol."""
         if not isinstance(value, Made):
             return frozenset()
         match value.arguments:
@@ -183,8 +183,8 @@ class Graph:
     def named(self) -> Iterator[tuple[Keys, MadeTensor]]:
         """Each tensor with the keys that lead to it, in order. Raises `Malformed` if there are too many.
 
-        A tensor that several ways lead to comes once for each of them; a way that leads back into itself is not taken.
-        The parts of a module that was saved whole are one key together, as `state_dict` names them.
+        A tensor is listed once for each path that leads to it. Circular paths are not followed. Keys inside a module
+        that was saved whole are joined into one, as `state_dict` names tensors.
         """
         self._find_ways()
         size = 0
@@ -195,7 +195,7 @@ class Graph:
             yield way.names, tensor
 
     def _find_ways(self) -> None:
-        """Note in each container which entries lead to tensors."""
+        """Set `to_tensors` of each container that leads to tensors."""
         reaching: set[int] = set()
         waiting = [c for c in self.containers.values() if any(isinstance(part, MadeTensor) for _, part in c.entries)]
         while waiting:
@@ -223,11 +223,11 @@ class Graph:
         here.is_entered = False
 
     def unlisted(self) -> Iterator[tuple[Keys | None, MadeTensor | StorageRef]]:
-        """Tensors and bare storages that are listed nowhere and something leads to, each with keys that lead near.
+        """Unlisted tensors and bare storages, each with keys that lead near it.
 
-        What leads back to what is listed is that itself: a module keeps its parameters in other places too, and an
-        optimizer's state has them as keys. But if a tensor is made of a listed one, its own content is at stake; and
-        what was discarded may have set one as an attribute.
+        Paths that lead back to a listed tensor are skipped: a module keeps its parameters in other places too, and an
+        optimizer's state may have them as keys. They are not skipped from a tensor that is made of a listed one, since
+        its values depend on it; nor from discarded values, which may have set a tensor as an attribute.
         """
         seen: set[int] = set()
         containers = self.containers.keys()
@@ -245,7 +245,7 @@ class Graph:
     def _reached(
         self, parts: Iterable[Any], known: Collection[int], seen: set[int]
     ) -> Iterator[MadeTensor | StorageRef]:
-        """Tensors and storages that `parts` are or lead to, but for those that are `known`, and those `seen` before."""
+        """Tensors and storages that `parts` are or lead to, without those `known`, and those `seen` before."""
         waiting = _leading(parts, known)
         while waiting:
             found = waiting.pop()
@@ -262,7 +262,7 @@ class Graph:
     def _led(
         way: Callable[[], Keys | None], found: Iterable[MadeTensor | StorageRef]
     ) -> Iterator[tuple[Keys | None, MadeTensor | StorageRef]]:
-        """What is `found`, each with the keys of the `way` to it, which is looked for once."""
+        """Each of `found` with the keys that `way` returns. It is called at most once."""
         if reached := list(found):
             keys = way()
             yield from ((keys, one) for one in reached)
@@ -272,7 +272,7 @@ class Graph:
         return None if keys is None else (*keys, key)
 
     def is_alone(self, container: Container) -> bool:
-        """Whether a container, and all that it is in, are in one place each."""
+        """Whether a container, and each container around it, is in only one place."""
         while container is not self.root:
             if len(container.holders) > 1:
                 return False
@@ -280,7 +280,7 @@ class Graph:
         return True
 
     def way_to(self, container: Container, at_most: int = _DEEPEST_PLACE) -> Keys | None:
-        """The keys that led to a container first, unless they are more than `at_most`."""
+        """The keys of the first path to a container; None if there are more than `at_most`."""
         keys: list[Any] = []
         while container is not self.root:
             container, key = container.holders[0]
@@ -291,7 +291,7 @@ class Graph:
 
 
 def _steps(value: Any) -> Iterable[Any]:  # noqa: ANN401
-    """All that a container leads to in one step."""
+    """All values that a container contains directly."""
     if isinstance(value, (list, tuple)):
         return value
     keys_and_values = chain.from_iterable(value.pairs or ())
@@ -299,12 +299,12 @@ def _steps(value: Any) -> Iterable[Any]:  # noqa: ANN401
 
 
 def _leading(parts: Iterable[Any], known: Collection[int]) -> list[Any]:
-    """Those of `parts` that may lead to storages, but for those that are `known`."""
+    """The `parts` that may lead to storages, without those `known`."""
     return leading(part for part in parts if isinstance(part, PARTS) and id(part) not in known)
 
 
 def _slots(state: Any) -> tuple[Made, ...]:  # noqa: ANN401
-    """The dicts that an object's attributes are in, the last of those in slots, if its state is such."""
+    """The dicts of an object's attributes, if its state is made for a class with slots; those in slots are last."""
     match state:
         case (None, Made(called=called) as slots) if called == DICT:
             return (slots,)

@@ -1,7 +1,7 @@
 """The format of torch.save before 1.6: five pickles one after another, then the storages.
 
-The pickles are a magic number, a protocol, the writer's machine, the object, and the keys of its storages. In the order
-of these keys follow the storages, each after the number of its elements in eight bytes.
+The pickles are a magic number, a protocol, the writer's machine, the object, and the keys of its storages. Then the
+storages follow, in the order of these keys, each after the number of its elements in eight bytes.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _COUNT_BYTES = 8
 _BEGINNING = 1 << 20
-"""Bytes that are read first: as a rule the pickles are complete there."""
+"""Bytes that are read first: they usually contain all pickles."""
 _FEW, _OF_A_KEY = 1000, 6
-"""Instructions that the pickles around the object's take, and that the last takes for each key."""
+"""The most instructions of the pickles around the object's, and of the last pickle for each key."""
 _NOT_OURS = "save a model's state_dict() with torch.save"
 
 
 def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
-    """What torch.save wrote to bytes `start` to `stop` of a file, which is all of it. Raises `Malformed`."""
+    """The saved object in bytes `start` to `stop`, which must be the whole file. Raises `Malformed`."""
     pickle, keys = _described(descriptor, stop)
     storages = _storages(descriptor, keys.value, _widths(pickle.storages), keys.stop, stop)
     return SavedObject(pickle, start, storages, (), {})
 
 
 def _described(descriptor: int, size: int) -> tuple[Pickle, Pickle]:
-    """The pickle of the object, with the calls of those around it, and that of the keys.
+    """The pickle of the object, with the calls of the pickles around it, and the pickle of the keys.
 
-    Of a file's beginning no more is read than it takes.
+    Reads only a part of the file if that is enough.
     """
     if size > _BEGINNING:
         with suppress(BreaksOff):
@@ -52,10 +52,10 @@ def _pickles(data: bytes) -> tuple[Pickle, Pickle]:
     magic = _magic(data)
     protocol = read_pickle(data, magic.stop, at_most=_FEW)
     if protocol.value != _PROTOCOL:
-        raise Malformed("is of a version of torch's format that is not known")
+        raise Malformed("has an unknown version of torch's format")
     machine = read_pickle(data, protocol.stop, at_most=_FEW)
     if Looks().texts_of(machine.value).get("little_endian") is not True:
-        raise Malformed("its byte order is not little", "load it and save it on a machine of the usual byte order")
+        raise Malformed("its byte order is not little", "load it and save it again on a little-endian machine")
     pickle = read_pickle(data, machine.stop)
     keys = read_pickle(data, pickle.stop, at_most=_FEW + _OF_A_KEY * len(pickle.storages))
     others = (other.names for other in (magic, protocol, machine, keys))
@@ -70,37 +70,38 @@ def _magic(data: bytes) -> Pickle:
     except Malformed:
         magic = None
     if magic is None or magic.value != MAGIC:
-        raise Malformed("is a pickle, but not one that torch.save wrote", _NOT_OURS)
+        raise Malformed("is a pickle that torch.save did not write", _NOT_OURS)
     return magic
 
 
 def _widths(named: Iterable[StorageRef]) -> Mapping[str, int]:
-    """Bytes of an element of each storage that the object names."""
+    """The bytes of an element of each storage that the object names."""
     widths: dict[str, int] = {}
     for ref in named:
         storage = storage_of(ref)
         width = width_of(storage.dtype) if storage.dtype else 1
         if widths.setdefault(storage.key, width) != width:
-            raise Malformed(f"storage {shown(storage.key)}: is of two types")
+            raise Malformed(f"storage {shown(storage.key)}: has two different types")
     return widths
 
 
 def _storages(
     descriptor: int, keys: object, widths: Mapping[str, int], start: int, size: int
 ) -> Mapping[str, tuple[int, int]]:
-    """The bytes of each storage, by its key, of those that follow from byte `start` on."""
+    """The offsets at which each storage begins and ends, by its key; the first one is at byte `start`."""
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in widths for key in keys):
-        raise Malformed("does not say which storages follow")
+        raise Malformed("has no valid list of its storages")
     storages: dict[str, tuple[int, int]] = {}
     for key in keys:
         count = int.from_bytes(read_at(descriptor, _COUNT_BYTES, start), "little")
         begin = start + _COUNT_BYTES
         start = begin + count * widths[key]
         if start > size:
-            raise Malformed(f"storage {shown(key)}: the file is {start - size} bytes short", "get the file anew")
+            hint = "if the download was truncated, download the file again"
+            raise Malformed(f"storage {shown(key)}: the last {start - size} bytes are missing", hint)
         storages[key] = begin, start
     if start < size:
-        raise Malformed(f"{size - start} bytes after the last storage belong to none")
+        raise Malformed(f"{size - start} bytes after the last storage belong to no storage")
     if len(storages) < len(keys):
-        raise Malformed("a storage is there twice")
+        raise Malformed("a storage is listed twice")
     return storages

@@ -1,7 +1,7 @@
-"""What dicts in a pickle hold, and a budget for looking at it.
+"""Entries of dicts in a pickle, and a budget for reading them.
 
-A pickle can name one value in a million places, so that a small file holds a large thing: every look at an entry is
-counted, and there is a limit to them.
+A pickle can refer to one value in a million places, so a small file can describe a huge object. Therefore every look at
+an entry is counted, and their number is limited.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     Pairs = Sequence[tuple[Any, Any]]
 
 MOST_LOOKS = 10_000_000
-"""Four million or so are what a hundred thousand tensors with an optimizer take."""
+"""A hundred thousand tensors with an optimizer need about four million."""
 MAPPINGS = (DICT, Global("__builtin__", "dict"), Global("collections", "OrderedDict"))
 
 
 class Looks:
-    """Counts looks at the values of one file. All raise `Malformed` if there are too many."""
+    """Counts looks at the values of one file. All methods raise `Malformed` if there are too many."""
 
     def __init__(self) -> None:
         self.left = MOST_LOOKS
 
     def spend(self, looks: int) -> None:
-        """Count looks at entries; or what takes as long."""
+        """Count looks at entries, or other steps that take as long."""
         self.left -= looks
         if self.left < 0:
-            raise Malformed(f"takes more than {MOST_LOOKS:,} looks: it has too many parts, or names them too often")
+            raise Malformed(f"needs more than {MOST_LOOKS:,} steps: it has too many parts, or repeats them too often")
 
     def pairs_of(self, value: Any) -> Pairs:  # noqa: ANN401 - whatever a pickle holds
-        """The entries of a dict, an OrderedDict, or any other class that was filled as one."""
+        """The entries of a dict, an OrderedDict, or an object of any other class that was filled like a dict."""
         if not isinstance(value, Made):
             return ()
         if value.pairs is not None:
@@ -46,5 +46,5 @@ class Looks:
         return ()
 
     def texts_of(self, value: Any) -> dict[str, Any]:  # noqa: ANN401
-        """The entries of a dict, or of what stands in for one, whose keys are texts."""
+        """The entries of a dict, or of a stand-in for one, whose keys are text."""
         return {key: held for key, held in self.pairs_of(value) if isinstance(key, str)}

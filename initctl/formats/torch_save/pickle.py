@@ -1,10 +1,10 @@
 """A pickle read as data: nothing that it names is looked up, imported or called.
 
-`pickletools` knows the instructions; here they are followed on a stack, as in the pickle module, but with stand-ins in
-place of what they ask for. Numbers, texts, lists and tuples are themselves; a class or function is a `Global`;
-everything else, dicts among it, is `Made` by one. No value is hashed or compared on the way (a dict is a list of
-pairs), and nothing recurs, so that no content can make this slow or deep. It costs time and memory in proportion to the
-pickle; what takes more memory than its bytes is bounded.
+`pickletools` defines the instructions. They are executed on a stack, as in the pickle module, but stand-ins replace the
+objects that they would create. Numbers, texts, lists and tuples are themselves; a class or function is a `Global`;
+everything else, including dicts, is a `Made`. No value is hashed or compared (a dict is a list of pairs), and nothing
+is recursive, so no content can make this slow or overflow the stack. Time and memory are proportional to the pickle;
+there is a limit on everything that needs more memory than its bytes in the pickle.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from initctl.formats.torch_save.tensor_arguments import tensor_arguments
 from initctl.formats.torch_save.tensors import REBUILDING
 
 MOST_INSTRUCTIONS = 6_000_000
-"""Those that make something count as two. A state dict takes some thirty for each tensor, which count as fifty."""
+"""Instructions that create a value count twice. A state dict has about thirty for each tensor, which count as fifty."""
 MOST_STORAGES = 250_000
-"""A tensor names one, or shares it."""
+"""Each tensor refers to one storage; tensors may share it."""
 LONGEST_PICKLE = 100_000_000
 """Bytes."""
 _MOST_GLOBALS, _LONGEST_NAME = 10_000, 1000
 _MOST_WIDE = 100_000_000
-"""Bytes that all texts take which are not ASCII: up to four for each character."""
+"""The most bytes of memory of all non-ASCII texts: up to four for each character."""
 _LONGEST_TEXT = 1 << 20
-"""Bytes. What is longer is no name, and stays undecoded; so long a line is refused."""
+"""Bytes. A longer text is not a name, and is not decoded. A longer line is refused."""
 _PROTOCOL = 5
 _MEMO_LIMIT = 2**32
-"""No pickle has larger numbers, and they could be chosen to make the memo slow."""
+"""Real pickles have smaller numbers. A hostile file could choose larger ones to make the memo slow."""
 
 
 class Pickle(NamedTuple):
-    """What a pickle holds, where it ends, what it names and would call, and the storages that it leaves to its reader.
+    """The value in a pickle, the offset of its end, the names that it uses, and the storages that it refers to.
 
-    `discarded` is what it makes and then puts nowhere: calls made for what they do to their arguments.
+    `discarded` are values that it creates and does not use, such as calls made for their side effects.
     """
 
     value: Any
@@ -66,13 +66,13 @@ class Pickle(NamedTuple):
 
 
 class BreaksOff(Malformed):
-    """There may be more of a pickle behind its end."""
+    """The pickle is truncated: it may continue after the end of the data."""
 
 
 def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> Pickle:
-    """The pickle at `start` of `data`, of at most so many instructions. Raises `Malformed`.
+    """The pickle at `start` of `data`, with at most `at_most` instructions. Raises `Malformed`.
 
-    A whole number in 1, 2 or 4 bytes that follows the text `step` is a `PatchableInt`, as many as tensors may be.
+    A whole number in 1, 2 or 4 bytes after the text `step` becomes a `PatchableInt`, up to `MOST_STORAGES` of them.
     """
     machine = _Machine(data, MOST_INSTRUCTIONS if at_most is None else at_most)
     try:
@@ -81,23 +81,23 @@ def read_pickle(data: bytes, start: int = 0, *, at_most: int | None = None) -> P
     except Malformed:
         raise
     except (ValueError, OverflowError) as error:
-        raise BreaksOff(f"its pickle breaks off, or is none: {shown(error)}") from None
+        raise BreaksOff(f"its pickle is truncated or invalid: {shown(error)}") from None
     except IndexError:
-        raise Malformed("its pickle takes more than it has put down") from None
+        raise Malformed("its pickle takes a value from an empty stack") from None
     machine.discard(*machine.stack, *chain.from_iterable(machine.outer))
     names = machine.log.names(frozenset(machine.globals.values()))
     return Pickle(value, stop, names, machine.storages, machine.discarded)
 
 
 def _run(machine: _Machine, at: int) -> int:
-    """Follow the instructions from byte `at` on up to the last, and say where that ends. The last counts too."""
+    """Execute the instructions from byte `at` to the last one, which counts too. Returns the offset of the end."""
     data = machine.data
     try:
         while (code := data[at]) != _STOP:
             follow, cost = _TABLE[code]
             machine.left -= cost
             if machine.left <= 0:
-                raise Malformed(f"its pickle holds more than {machine.at_most:,} instructions")
+                raise Malformed(f"its pickle has more than {machine.at_most:,} instructions")
             at += 1
             at = follow(machine, at) or at
     except IndexError:
@@ -110,27 +110,27 @@ def _run(machine: _Machine, at: int) -> int:
 
 
 class _Lines(BytesIO):
-    """A pickle's bytes, of which no line is longer than a text may be."""
+    """A pickle's bytes. It reads at most `_LONGEST_TEXT` bytes of a line."""
 
     def readline(self, _: int | None = None) -> bytes:
         return super().readline(_LONGEST_TEXT)
 
 
 class _Machine:
-    """The stack, the memo, and what instructions do to them.
+    """The stack and the memo, and methods for instructions.
 
-    Each instruction is a function of the machine and of the byte after its code. It returns where the next one begins,
-    if it brings any bytes with it.
+    Each instruction is a function of the machine and of the offset after its code. It returns the offset of the next
+    instruction if it has an argument in the pickle, and None otherwise.
     """
 
     def __init__(self, data: bytes, at_most: int) -> None:
         self.data = data
         self.at_most = self.left = at_most
-        """Instructions, as they count."""
+        """The limit of instructions, and how many are left."""
         self.lines = _Lines(data)
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
-        """What was on the stack at each mark."""
+        """The stack at each mark."""
         self.memo: dict[int, Any] = {}
         self.globals: dict[tuple[str, str], Global] = {}
         self.rebuilding: set[int] = set()
@@ -140,7 +140,7 @@ class _Machine:
         self.discarded: list[Any] = []
         self.patchable = 0
         self.wide = 0
-        """Bytes that texts take which are not ASCII."""
+        """Bytes of memory of all non-ASCII texts."""
 
     def push(self, value: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
         self.stack.append(value)
@@ -149,7 +149,7 @@ class _Machine:
         if not value.isascii():
             self.wide += sys.getsizeof(value)
             if self.wide > _MOST_WIDE:
-                raise Malformed(f"its pickle holds texts that take more than {_MOST_WIDE:,} bytes of memory")
+                raise Malformed(f"the texts in its pickle need more than {_MOST_WIDE:,} bytes of memory")
         self.stack.append(value)
 
     def number(self, value: int, position: int, width: int) -> None:
@@ -161,7 +161,7 @@ class _Machine:
         stack.append(value)
 
     def pop(self, _: int) -> None:
-        """A mark is on the stack like a value."""
+        """Discard the last value, or the last mark."""
         if self.stack:
             self.discard(self.stack.pop())
         else:
@@ -179,13 +179,13 @@ class _Machine:
         return taken
 
     def shared(self) -> Any:  # noqa: ANN401
-        """The last value, which may be in several places: so a number cannot be changed in the file."""
+        """The last value, which will be in several places. So its number cannot be patched in the file."""
         if type(self.stack[-1]) is PatchableInt:
             self.stack[-1] = int(self.stack[-1])
         return self.stack[-1]
 
     def mark(self, at: int) -> int | None:
-        """Begin a tuple or the like; a tensor's arguments as torch writes them are taken at once."""
+        """Push a mark. If a tensor's arguments follow as torch writes them, read them in one step instead."""
         found = tensor_arguments(self.data, at, self.memo, self.made)
         if found is None:
             self.outer.append(self.stack)
@@ -204,7 +204,7 @@ class _Machine:
 
     def get(self, number: int) -> None:
         if number not in self.memo:
-            raise Malformed(f"its pickle reads number {number} of its memo, which it has not written")
+            raise Malformed(f"its pickle reads entry {number} of its memo before writing it")
         found = self.memo[number]
         if isinstance(found, Made):
             found.is_shared = True
@@ -218,7 +218,7 @@ class _Machine:
 
     def put_anywhere(self, number: int) -> None:
         if not 0 <= number < _MEMO_LIMIT:
-            raise Malformed("its pickle numbers its memo as no pickle does")
+            raise Malformed("its pickle uses an invalid number of a memo entry")
         self.put(number)
 
     def add(self, values: list[Any]) -> None:
@@ -230,12 +230,12 @@ class _Machine:
                 made.items = made.items or []
                 made.items += values
             case _:
-                raise Malformed("its pickle adds items to what takes none")
+                raise Malformed("its pickle adds items to a value that cannot have any")
 
     def set_items(self, values: list[Any]) -> None:
         made = self.stack[-1]
         if not isinstance(made, Made):
-            raise Malformed("its pickle sets items of what takes none")
+            raise Malformed("its pickle sets items of a value that cannot have any")
         self.log.change(made)
         if made.pairs is None:
             made.pairs = []
@@ -244,14 +244,14 @@ class _Machine:
     def stack_global(self, _: int) -> None:
         module, name = self.top(2)
         if not (isinstance(module, str) and isinstance(name, str)):
-            raise Malformed("its pickle names a class by something other than text")
+            raise Malformed("its pickle names a class with a value that is not text")
         self.name(module, name)
 
     def name(self, module: str, name: str) -> None:
         found = self.globals.get((module, name))
         if found is None:
             if len(module) + len(name) > _LONGEST_NAME:
-                raise Malformed(f"its pickle names a class by more than {_LONGEST_NAME:,} characters")
+                raise Malformed(f"its pickle names a class with more than {_LONGEST_NAME:,} characters")
             if len(self.globals) == _MOST_GLOBALS:
                 raise Malformed(f"its pickle names more than {_MOST_GLOBALS:,} classes and functions")
             found = self.globals[module, name] = Global(module, name)
@@ -261,7 +261,7 @@ class _Machine:
         self.stack.append(found)
 
     def leave(self, number: Any) -> None:  # noqa: ANN401
-        """What is left to the reader is a storage, or a class that torch saved with its source: the class's name."""
+        """A persistent id names a storage, or a class that torch saved with its source code: then take its name."""
         if type(number) is tuple and len(number) > 1 and number[0] == "module" and isinstance(number[1], Global):
             self.stack.append(number[1])
             return
@@ -275,7 +275,7 @@ class _Machine:
         self.storages.append(storage)
 
     def made(self, called: Any, arguments: Any) -> Made:  # noqa: ANN401
-        """What stands for a call, which is noted."""
+        """A stand-in for the result of a call. The call is noted."""
         if id(called) not in self.log.settled:
             self.log.call(called, arguments)
         return self.instance(called, arguments)
@@ -309,14 +309,14 @@ class _Machine:
     def build(self, _: int) -> None:
         made, state = self.stack[-2], self.stack.pop()
         if not isinstance(made, Made):
-            raise Malformed("its pickle sets attributes of what has none")
+            raise Malformed("its pickle sets attributes of a value that cannot have any")
         self.log.change(made)
         self.discard(made.state)
         made.state = state
 
     def proto(self, protocol: int) -> None:
         if protocol > _PROTOCOL:
-            raise Malformed(f"its pickle is of protocol {protocol}; the highest that there is is {_PROTOCOL}")
+            raise Malformed(f"its pickle has protocol {protocol}; the highest known protocol is {_PROTOCOL}")
 
 
 def _paired(values: list[Any]) -> list[tuple[Any, Any]]:
@@ -326,27 +326,27 @@ def _paired(values: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _read_name(lines: _Lines) -> str:
-    """A name on a line of its own: as the pickle module reads it, without escapes."""
+    """A name on a separate line, without escapes, as the pickle module reads it."""
     line = lines.readline()
     if not line.endswith(b"\n"):
-        raise ValueError("no newline found where a name ends")
+        raise ValueError("a name does not end with a newline")
     return line[:-1].decode("utf-8")
 
 
 def _read_names(lines: _Lines) -> list[str]:
-    """A module, and a name in it."""
+    """A module, and a name in the module."""
     return [_read_name(lines), _read_name(lines)]
 
 
 def _read_quoted(lines: _Lines) -> str:
-    """A text of Python 2, whatever follows its backslashes."""
+    """A text of Python 2. Invalid escapes give no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return str(pickletools.read_stringnl(lines))
 
 
 def _with_value(read: Callable[[Any], Any], take: Callable[[_Machine, Any], None] = _Machine.push) -> _Follow:
-    """An instruction that brings a value with it, which `read` reads and the machine takes."""
+    """An instruction with a value: `read` reads it, and `take` passes it to the machine."""
 
     def follow(machine: _Machine, at: int) -> int:
         machine.lines.seek(at)
@@ -357,8 +357,9 @@ def _with_value(read: Callable[[Any], Any], take: Callable[[_Machine, Any], None
 
 
 def _with_number(form: str, take: Callable[[_Machine, int], None] | None = None) -> _Follow:
-    """The same with a whole number, of a form of `struct`: the instructions that there are most of. One that nothing
-    takes may be a step.
+    """An instruction with a whole number in the `struct` format `form`; these are the most frequent ones.
+
+    Without `take`, the number is pushed, and may be a step.
     """
     unpack, width = struct.Struct(form).unpack_from, struct.calcsize(form)
 
@@ -374,14 +375,16 @@ def _with_number(form: str, take: Callable[[_Machine, int], None] | None = None)
 
 
 def _with_text(form: str) -> _Follow:
-    """A text in UTF-8 after its length, of a form of `struct`; one that is too long is left out."""
+    """An instruction with a text in UTF-8, after its length in the `struct` format `form`. A stand-in replaces a text
+    that is too long.
+    """
     unpack, width = struct.Struct(form).unpack_from, struct.calcsize(form)
 
     def follow(machine: _Machine, at: int) -> int:
         (length,) = unpack(machine.data, at)
         begin = at + width
         if length > len(machine.data) - begin:
-            raise ValueError("a text is longer than all of it")
+            raise ValueError("a text is longer than the pickle")
         if length > _LONGEST_TEXT:
             machine.push(Made(LONG_TEXT, (length,)))
         else:
@@ -459,18 +462,18 @@ _MAKING_NOTHING: dict[str, _Follow] = {
     "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
     "BUILD": _Machine.build,
 }
-"""Instructions that put nothing new into memory, or a number at most."""
+"""Instructions that create no value, or only a number."""
 _STEP = "step"
-"""What torch's optimizers call the one number that they once kept beside tensors."""
+"""The only number that torch's optimizers once kept besides tensors."""
 _STOP = ord(".")
 
 
 def _unknown(machine: _Machine, at: int) -> None:
-    raise ValueError(f"no instruction is {machine.data[at - 1 : at]!r}")
+    raise ValueError(f"{machine.data[at - 1 : at]!r} is not an instruction")
 
 
 def _table() -> list[tuple[_Follow, int]]:
-    """What follows each instruction, by its code, and what it counts as."""
+    """The function of each instruction, by its code, and how many instructions it counts as."""
     table: list[tuple[_Follow, int]] = [(_unknown, 0)] * 256
     codes = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
     for instructions, cost in ((_MAKING, 2), (_MAKING_NOTHING, 1)):

@@ -1,4 +1,4 @@
-"""What stands in a pickle for what it would make: nothing of it is looked up, imported or called."""
+"""Stand-ins for the values that a pickle would create. Nothing is looked up, imported or called for them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Global:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Made:
-    """What calling `called` with `arguments` would give, and what it is given afterwards.
+    """The result of calling `called` with `arguments`, and values that are added to it afterwards.
 
-    `pairs` are keys and values as a dict takes them, in order, `items` are elements as a list or set takes them, and
-    `state` is what its attributes are set from. It `is_shared` if it may be in several places.
+    `pairs` are keys and values of a dict, in order, `items` are elements of a list or set, and `state` contains the
+    attributes. It `is_shared` if it may be in several places.
     """
 
     called: Any
@@ -35,14 +35,14 @@ class Made:
 
 
 class MadeTensor(Made):
-    """The call of a function that rebuilds a tensor: what `tensors.py` knows how to describe."""
+    """The result of a function that rebuilds a tensor; `tensors.py` describes it."""
 
     __slots__ = ()
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class StorageRef:
-    """What the pickle leaves to its reader: the bytes of a tensor, kept elsewhere in the file."""
+    """A persistent id: the bytes of a tensor elsewhere in the file."""
 
     id: Any
 
@@ -55,7 +55,7 @@ class PatchableInt(int):
 
 
 def leading(values: Iterable[Any]) -> list[Any]:
-    """Those of `values` that are storages, or hold anything."""
+    """The `values` that are storages, or contain anything."""
     return [value for value in values if isinstance(value, PARTS) and _leads_on(value)]
 
 
@@ -68,7 +68,7 @@ def _leads_on(value: Any) -> bool:  # noqa: ANN401 - whatever a pickle holds
 
 CONTAINERS = (list, tuple, Made)
 PARTS = (*CONTAINERS, StorageRef)
-"""What a container is made of, as far as it leads to storages."""
+"""Types of values that may lead to storages."""
 DICT = Global("builtins", "dict")
 SET = Global("builtins", "set")
 FROZENSET = Global("builtins", "frozenset")

@@ -1,4 +1,4 @@
-"""What a saved object says of optimizers beside their tensors: groups of parameters, and numbers."""
+"""Facts about optimizers in a saved object, besides their tensors: groups of parameters, and numbers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 _KEYS = ("param_groups", "state")
 _LARGEST_KEY = 2**32
 _DEEPEST = 4
-"""Keys that lead to an optimizer's state at most."""
+"""The most keys that lead to an optimizer's state."""
 _OF_A_NUMBER = 20
-"""What it takes to note an option or a number, as a look at an entry takes one: most of it is memory."""
+"""The steps for keeping an option or a number, mostly for its memory; a look at an entry is one step."""
 _DTYPES = {1: BY_NAME["uint8"], 2: BY_NAME["uint16"], 4: BY_NAME["int32"]}
-"""What numbers inside a pickle are, by their bytes."""
+"""The dtypes of numbers in a pickle, by their size in bytes."""
 
 
 def optimizers_in(graph: Graph, file: str, origin: int) -> dict[str, OptimizerFacts]:
-    """What is said of each optimizer beside its tensors, by the dotted keys that lead to it.
+    """Facts about each optimizer besides its tensors, by the dotted keys that lead to it.
 
-    A number in the pickle, which begins at byte `origin` of `file`, is a tensor of one element if it can be changed.
+    The pickle begins at byte `origin` of `file`. A number in it is a tensor of one element if it can be patched.
     """
     found: dict[str, OptimizerFacts] = {}
     for container, groups, state in _states(graph):
@@ -57,7 +57,7 @@ def _tensor(name: str, value: object, file: str, origin: int) -> TensorSpec | No
 
 
 def _states(graph: Graph) -> Iterator[tuple[Container, list[Any], Made]]:
-    """The containers that are the states of optimizers, with their groups and what they keep for each parameter."""
+    """The containers that are optimizers' states, each with its groups and its states by parameter."""
     for container in graph.containers.values():
         named = {key: part for key, part in container.entries if isinstance(key, str) and key in _KEYS}
         groups, state = named.get("param_groups"), named.get("state")
@@ -66,7 +66,7 @@ def _states(graph: Graph) -> Iterator[tuple[Container, list[Any], Made]]:
 
 
 def _groups(param_groups: list[Any], looks: Looks) -> tuple[Group, ...]:
-    """The groups, or none if one is not as torch writes it: then nothing can be said of their order."""
+    """The groups; empty if one of them is not in torch's form, since then their order is not known."""
     groups: list[Group] = []
     known: set[int | str] = set()
     count = 0
@@ -82,7 +82,7 @@ def _groups(param_groups: list[Any], looks: Looks) -> tuple[Group, ...]:
         known.update(parameters)
         count += len(parameters)
         if len(known) < count:
-            raise Malformed("an optimizer has a parameter twice")
+            raise Malformed("an optimizer lists a parameter twice")
         texts = tuple(name for name in names if isinstance(name, str))
         options = {key: _as_float(held) for key, held in fields.items()}
         groups.append(Group(tuple(parameters), texts if len(texts) == len(parameters) else None, options))
@@ -98,7 +98,7 @@ def _as_float(held: object) -> float:
 
 
 def _numbers(state: Made, looks: Looks) -> dict[int | str, dict[str, Any]]:
-    """What each parameter has beside tensors, but for what is empty."""
+    """The values of each parameter that are neither tensors nor None."""
     numbers: dict[int | str, dict[str, Any]] = {}
     for parameter, kept in looks.pairs_of(state):
         if is_plain(parameter):
@@ -114,5 +114,5 @@ def _numbers(state: Made, looks: Looks) -> dict[int | str, dict[str, Any]]:
 
 
 def is_plain(key: object) -> bool:
-    """Whether `key` is a text, or a number that nobody chose to make dicts slow."""
+    """Whether `key` is text, or a number in the usual range. A hostile file could choose others to make dicts slow."""
     return type(key) is str or (isinstance(key, int) and type(key) in (int, PatchableInt) and 0 <= key < _LARGEST_KEY)

@@ -1,7 +1,7 @@
-"""The arguments of a tensor as torch.save writes them: some thirty instructions, which are nearly always the same.
+"""The arguments of a tensor as torch.save writes them: about thirty instructions, which are nearly always the same.
 
-The machine that reads a pickle takes them in one step instead of one by one, in a third of the time. Whatever differs
-in anything is left to it: what is taken here is what it would make of the same bytes.
+The machine that reads a pickle reads them in one step here, in a third of the time. The result is the same. If anything
+differs from the usual form, the machine executes the instructions one by one.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _ARGUMENTS = re.compile(
     rf"({_NUMBER}){_SIZES}{_SIZES}([\x88\x89]){_GET}\)R{_PUT}t{_PUT}".encode("latin-1"),
     re.DOTALL,
 )
-"""What follows a mark: ("storage", type, key, device, elements), offset, size, stride, requires_grad, hooks()."""
+"""The bytes after a mark: ("storage", type, key, device, elements), offset, size, stride, requires_grad, hooks()."""
 _COST = 32
-"""What the instructions count as, but for sizes."""
+"""How many instructions they count as, without those of sizes."""
 _LONG = struct.Struct("<" + 6 * "xI")
 
 
 def tensor_arguments(
     data: bytes, at: int, memo: dict[int, Any], make: Callable[[Global, tuple[()]], Made]
 ) -> tuple[Arguments, int, int] | None:
-    """The arguments that follow a mark before byte `at`, if they are such: the byte behind their instructions, and what
-    these count as. What they put into `memo` is there then. `make` gives what stands for a call.
+    """The arguments after a mark that ends at byte `at`, the offset of their end, and how many instructions they count
+    as; None if the bytes have another form. Adds their entries to `memo`. `make` gives the stand-in for a call.
     """
     found = _ARGUMENTS.match(data, at)
     if found is None:
@@ -47,7 +47,7 @@ def tensor_arguments(
     ) = found.groups()  # fmt: skip
     places = _places((of_key, of_id, of_size, of_stride, of_hooks, of_all))
     if not memo.keys().isdisjoint(places):
-        return None  # what is read from there could be either
+        return None  # an instruction could read the old or the new value
     name, of_type, where, function = map(memo.get, map(_number, (tag, kind, device, hooks)))
     (shape, cost), (strides, more) = _sizes(size), _sizes(stride)
     if not _are_usual(name, of_type, where) or type(function) is not Global:
@@ -63,7 +63,7 @@ def tensor_arguments(
 
 
 def _are_usual(name: object, of_type: object, device: object) -> bool:
-    """Whether values of the memo are what names a storage. A number after `step` is another."""
+    """Whether values of the memo are the usual ones of a storage. After `step`, a number would be patchable."""
     are_texts = type(name) is str and name == "storage" and type(device) is str and device != "step"
     return are_texts and type(of_type) is Global
 
@@ -80,7 +80,7 @@ def _number(instruction: bytes) -> int:
 
 @lru_cache(maxsize=256)
 def _sizes(instructions: bytes) -> tuple[Shape, int]:
-    """A tuple of numbers, and what its instructions count as: nothing if they make another one."""
+    """A tuple of numbers, and how many instructions it counts as: 0 if the instructions do not make this tuple."""
     numbers = tuple(map(_number, _NUMBERS.findall(instructions)))
     if instructions.endswith(b"t") and instructions.startswith(b"("):
         return numbers, len(numbers) + 4

@@ -1,6 +1,6 @@
-"""What torch's pickles say of a tensor: by which function it is rebuilt, from which storage, in which shape.
+"""Tensors as torch's pickles describe them: the function that rebuilds a tensor, its storage, and its shape.
 
-torch/_utils.py and torch/_tensor.py define the functions, torch/serialization.py how a storage is named.
+torch/_utils.py and torch/_tensor.py define the functions; torch/serialization.py defines how a storage is named.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from initctl.formats.torch_save.standins import DICT, Global, Made, MadeTensor, 
 from initctl.tensors import LARGEST_SIZE, Block, Shape, TensorSpec, row_major
 
 _MOST_DIMS = 64
-"""torch and NumPy know no more."""
+"""The limit of torch and NumPy."""
 
 
 class Storage(NamedTuple):
-    """A run of bytes that tensors are in: the key of its record, how many bytes it is said to hold, and its dtype, if
-    it has one. A view of it begins at element `first`.
+    """A run of bytes with tensors: the key of its record, its bytes according to the pickle, and its dtype, if it has
+    one. A view of it begins at element `first`.
     """
 
     key: str
@@ -34,7 +34,7 @@ class Storage(NamedTuple):
 
 
 class _Wrapped(NamedTuple):
-    """What a wrapper is made from: the call of the tensor in it, what it carries beside that, and its subclass."""
+    """The parts of a wrapper: the tensor inside it, other values that it `carried`, and its subclass."""
 
     inner: Any
     carried: list[Any]
@@ -42,9 +42,9 @@ class _Wrapped(NamedTuple):
 
 
 class TensorView(NamedTuple):
-    """A tensor as it is described: `offset` and `strides` count elements of the storage.
+    """A tensor as the pickle describes it. `offset` and `strides` count elements of the storage.
 
-    Without a storage there are no bytes, and `unwritable` says why.
+    If there is no storage, there are no bytes, and `unwritable` says why.
     """
 
     dtype: DType
@@ -56,19 +56,18 @@ class TensorView(NamedTuple):
 
 
 def tensor_at(value: MadeTensor, storages: Mapping[str, tuple[int, int]], file: str, name: str = "") -> TensorSpec:
-    """The tensor that `value` describes, called `name`.
+    """The tensor that `value` describes, under `name`.
 
-    Its bytes are in one of the `storages`, which each are from one byte of `file` to another. Raises `Malformed`.
+    Its bytes are in one of `storages`: the offsets in `file` at which each begins and ends. Raises `Malformed`.
     """
     dtype, shape, storage, offset, strides, unwritable = described(value)
     if storage is None:
         return TensorSpec(name, dtype, shape, (), unwritable=unwritable)
     if storage.key not in storages:
-        raise Malformed(f"its storage {shown(storage.key)} is not there")
+        raise Malformed(f"its storage {shown(storage.key)} is missing")
     start, stop = storages[storage.key]
     if stop - start != storage.nbytes:
-        held = f"{stop - start} bytes, and is said to have {storage.nbytes}"
-        raise Malformed(f"its storage {shown(storage.key)} has {held}")
+        raise Malformed(f"its storage {shown(storage.key)} has {stop - start} bytes instead of {storage.nbytes}")
     begin, strides, overlaps = _arranged(shape, strides)
     if overlaps and not unwritable:
         unwritable = "its elements share memory with each other"
@@ -84,10 +83,10 @@ def described(value: MadeTensor) -> TensorView:
             break
         subclass = subclass or wrapped.subclass
         if not isinstance(wrapped.inner, MadeTensor):
-            return _unknown(wrapped.inner, f"it is a tensor subclass, {subclass or 'of no known name'}")
+            return _unknown(wrapped.inner, f"it is a tensor subclass, {subclass or 'name unknown'}")
         value = wrapped.inner
     else:
-        raise Malformed("is wrapped too often")
+        raise Malformed("has too many wrappers")
     found = _DESCRIBED[_function(value)](value)
     if subclass and not found.unwritable:
         found = found._replace(unwritable=f"it is a tensor subclass, {subclass}")
@@ -95,7 +94,7 @@ def described(value: MadeTensor) -> TensorView:
 
 
 def behind(value: MadeTensor) -> list[Any]:
-    """What a tensor is made of or carries that may lead to storages, but for the one that it is described to be in."""
+    """Values that a tensor is made of or carries, and that may lead to storages, without its own storage."""
     found: list[Any] = []
     for _ in range(_MOST_WRAPPERS):
         if value.state or value.pairs or value.items:
@@ -129,18 +128,18 @@ def storage_of(value: object) -> Storage:
     if kind.name in _UNTYPED:
         return Storage(key, numel, None, first)
     if kind.name not in _STORAGES:
-        raise Malformed(f"is in a {shown(kind)}, which initctl does not know")
+        raise Malformed(f"is in a {shown(kind)}, a storage type that initctl does not know")
     dtype = _STORAGES[kind.name]
     return Storage(key, numel * width_of(dtype), dtype, first)
 
 
 def width_of(dtype: DType) -> int:
-    """Bytes of each element that a storage of this type counts: of elements smaller than a byte, it counts bytes."""
+    """The bytes of each element that a storage counts. If elements are smaller than a byte, it counts bytes."""
     return max(dtype.bits, 8) // 8
 
 
 def _first_of(views: list[Any]) -> int:
-    """The element of its storage that a view begins at, which old files have."""
+    """The element of the storage at which a view begins. Only old files have views."""
     match views:
         case [None]:
             return 0
@@ -154,11 +153,11 @@ def dtype_of(value: object) -> DType:
         return BY_NAME[value.name]
     if isinstance(value, Global) and value.module == "torch" and _DTYPE_NAME.fullmatch(value.name):
         return DType(value.name, None, 8, "packed")
-    raise Malformed("has no known dtype")
+    raise Malformed("has an unknown dtype")
 
 
 def sizes_of(value: object, name: str = "size") -> Shape:
-    """A tuple of sizes, also if it is wrapped into a `torch.Size`."""
+    """A tuple of sizes, or the tuple in a `torch.Size`."""
     if not isinstance(value, tuple):
         match value:
             case Made(called=Global("torch", "Size"), arguments=(tuple() as inner,)):
@@ -169,12 +168,12 @@ def sizes_of(value: object, name: str = "size") -> Shape:
         raise Malformed(f"its {name} is not a tuple of numbers")
     for size in value:
         if type(size) is not int or not 0 <= size < LARGEST_SIZE:
-            raise Malformed(f"its {name} holds what is not a whole number, 0 or more, below 2^63")
+            raise Malformed(f"its {name} must contain whole numbers, 0 or more, below 2^63")
     return value
 
 
 def _strided(value: Made) -> TensorView:
-    """`_rebuild_tensor(storage, storage_offset, size, stride, …)`, and versions of it that say more."""
+    """`_rebuild_tensor(storage, storage_offset, size, stride, …)`, and versions of it with more arguments."""
     named, offset, size, stride, *rest = _arguments(value, 4)
     storage = storage_of(named)
     dtype = storage.dtype
@@ -186,24 +185,24 @@ def _strided(value: Made) -> TensorView:
     if dtype is None:
         raise Malformed("has no dtype")
     if type(offset) is not int or not 0 <= offset < LARGEST_SIZE:
-        raise Malformed("its offset is no whole number, 0 or more, below 2^63")
+        raise Malformed("its offset must be a whole number, 0 or more, below 2^63")
     if len(shape) != len(strides):
-        raise Malformed(f"has {len(shape)} dims and {len(strides)} strides")
+        raise Malformed(f"has {len(shape)} dimensions but {len(strides)} strides")
     offset += storage.first
     if reach := _reach(shape, strides):
         stop = (offset + reach) * dtype.bits // 8
         if stop > storage.nbytes:
             fault = f"reaches byte {stop} of storage {shown(storage.key)}"
-            raise Malformed(f"{fault}, which has {storage.nbytes}")
+            raise Malformed(f"{fault}, which has {storage.nbytes} bytes")
     return TensorView(dtype, shape, storage, offset, strides, _reason(dtype, rest[2:]))
 
 
-@lru_cache(maxsize=64)  # a model has few shapes; so few that no content can make this slow
+@lru_cache(maxsize=64)  # a model has few shapes; the limit is small so that no content can make this slow
 def _reach(shape: Shape, strides: Shape) -> int:
-    """Elements from the first to the last, gaps included."""
+    """The number of elements from the first to the last, including gaps."""
     numel = prod(shape)
     if numel >= LARGEST_SIZE:
-        raise Malformed("holds more elements than there can be")
+        raise Malformed("has more elements than is possible")
     return numel and 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
 
 
@@ -211,7 +210,8 @@ def _reach(shape: Shape, strides: Shape) -> int:
 def _arranged(shape: Shape, strides: Shape) -> tuple[Shape, Shape, bool]:
     """The first index of a tensor, its strides, and whether its elements share memory with each other.
 
-    In dims of one element torch leaves any strides: these become the usual ones, so that equal layouts are equal.
+    In dimensions of one element torch allows any stride; it is replaced with the usual one, so that equal layouts have
+    equal strides.
     """
     triples = zip(shape, strides, row_major(shape), strict=True)
     plain = tuple(usual if size == 1 else stride for size, stride, usual in triples)
@@ -221,21 +221,21 @@ def _arranged(shape: Shape, strides: Shape) -> tuple[Shape, Shape, bool]:
 
 
 def _reason(dtype: DType, metadata: list[Any]) -> str | None:
-    """Why a strided tensor cannot be filled, if it cannot."""
+    """The reason if a strided tensor cannot be filled."""
     if dtype.kind == "packed":
-        return f"nothing is known of its dtype, {dtype.name}"
+        return f"initctl does not know its dtype, {dtype.name}"
     for extra in metadata:
         flags = extra.pairs or () if isinstance(extra, Made) and extra.called == DICT else ()
         if len(flags) > _MOST_ARGUMENTS:
-            raise Malformed("is told more of than torch has to say")
+            raise Malformed("has more metadata entries than torch ever writes")
         for bit in ("conj", "neg"):
             if any(key == bit and value is True for key, value in flags if isinstance(key, str)):
-                return f"it is stored with torch's {bit} bit, which changes its values as they are read"
+                return f"it is stored with torch's {bit} bit, which changes its values on loading"
     return None
 
 
 def _without_bytes(value: Made, at: int, why: str) -> TensorView:
-    """A tensor whose dtype and size are arguments number `at` and the next."""
+    """A tensor whose dtype and size are the arguments at position `at` and after it."""
     dtype, size, *_ = _arguments(value, at + 2)[at:]
     return TensorView(dtype_of(dtype), sizes_of(size), unwritable=why)
 
@@ -251,7 +251,7 @@ def _sparse(value: Made) -> TensorView:
 
 
 def _unknown(value: object, unwritable: str) -> TensorView:
-    """A tensor of a kind that is not known, of the dtype of the first tensor that it is made of, if any is found."""
+    """A tensor of an unknown kind. It has the dtype of the first tensor that it is made of, if one is found."""
     for part in islice(_made_of(value), _MOST_PARTS):
         if _is_strided(found := _unwrapped(part)):
             return TensorView(_strided(found).dtype, (), unwritable=unwritable)
@@ -259,7 +259,7 @@ def _unknown(value: object, unwritable: str) -> TensorView:
 
 
 def _made_of(value: object) -> Iterator[Any]:
-    """What `value` is made of, one by one or in a dict."""
+    """The arguments that `value` is made of, and the values of dicts among them."""
     parts = value.arguments if isinstance(value, Made) else ()
     for part in parts if isinstance(parts, tuple) else ():
         if isinstance(part, Made) and part.pairs:
@@ -269,7 +269,7 @@ def _made_of(value: object) -> Iterator[Any]:
 
 
 def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - whatever a pickle holds
-    """`value` without the wrappers around it, as far as there may be any."""
+    """`value` without the wrappers around it; there are at most `_WRAPPED`."""
     for _ in range(_WRAPPED):
         if not (isinstance(value, MadeTensor) and (wrapped := _wrapped(value))):
             break
@@ -282,18 +282,18 @@ def _is_strided(value: object) -> TypeGuard[MadeTensor]:
 
 
 def is_part(kind: object) -> bool:
-    """Whether `kind` is a class of tensors that each rank holds a part of: a DTensor, or FSDP's ShardedTensor."""
+    """Whether `kind` is a class of tensors in parts, one for each rank: a DTensor, or FSDP's ShardedTensor."""
     return isinstance(kind, Global) and kind.name in _PARTS and kind.module.startswith("torch.distributed.")
 
 
 def _type_name(kind: object) -> str:
     if not isinstance(kind, Global):
-        return "of no known name"
+        return "name unknown"
     return f"{shown(kind)}, and each rank saved a part of it" if is_part(kind) else shown(kind)
 
 
 def _wrapped(value: MadeTensor) -> _Wrapped | None:
-    """What is in a wrapper, if `value` is one: a parameter, a subclass, or a tensor with attributes."""
+    """The parts of `value` if it is a wrapper: a parameter, a subclass, or a tensor with attributes."""
     function = _function(value)
     if function in _PARAMETERS:  # (data, requires_grad, backward_hooks), and attributes
         inner, *carried = _arguments(value, 1)
@@ -316,7 +316,7 @@ def _function(value: MadeTensor) -> tuple[str, str]:
 
 def _arguments(value: Made, at_least: int) -> tuple[Any, ...]:
     if not isinstance(value.arguments, tuple) or not at_least <= len(value.arguments) <= _MOST_ARGUMENTS:
-        raise Malformed(f"is rebuilt by {shown(value.called)} in no known way")
+        raise Malformed(f"is rebuilt by {shown(value.called)} with unknown arguments")
     return value.arguments
 
 
@@ -334,14 +334,14 @@ _IN_STORAGES = _STRIDED | {(_UTILS, "_rebuild_qtensor")}
 _DESCRIBED: dict[tuple[str, str], Callable[[Made], TensorView]] = {
     **dict.fromkeys(_STRIDED, _strided),
     (_UTILS, "_rebuild_qtensor"): lambda value: _strided(value)._replace(
-        unwritable="it is quantized: its numbers mean nothing without its scale"
+        unwritable="it is quantized: its numbers have no meaning without its scale"
     ),
     (_UTILS, "_rebuild_meta_tensor_no_storage"): lambda value: _without_bytes(
-        value, 0, "it is on the meta device, and has no bytes"
+        value, 0, "it is on the meta device, so it has no bytes"
     ),
     (_UTILS, "_rebuild_sparse_tensor"): _sparse,
     (_UTILS, "_rebuild_sparse_csr_tensor"): _sparse,
-    (_UTILS, "_rebuild_nested_tensor"): lambda value: _unknown(value, "it is nested: it has no shape of its own"),
+    (_UTILS, "_rebuild_nested_tensor"): lambda value: _unknown(value, "it is nested: it has no single shape"),
     (_UTILS, "_rebuild_wrapper_subclass"): lambda value: _without_bytes(
         value, 1, f"it is a tensor subclass, {_type_name(_arguments(value, 3)[0])}"
     ),
@@ -349,7 +349,7 @@ _DESCRIBED: dict[tuple[str, str], Callable[[Made], TensorView]] = {
 REBUILDING = _PARAMETERS | _TYPES | _DESCRIBED.keys()
 """The functions that rebuild tensors: pairs of a module and a name."""
 _PARTS = ("DTensor", "ShardedTensor")
-"""Torch has moved them from module to module."""
+"""Only names, since torch has moved these classes from module to module."""
 _PLAIN = (
     Global("torch", "Tensor"),
     Global("torch._tensor", "Tensor"),
@@ -357,16 +357,16 @@ _PLAIN = (
     Global("torch.nn.parameter", "Buffer"),
 )
 _DTYPE_NAME = re.compile(r"[a-z0-9_]{1,40}")
-"""What torch may call a dtype that is not known here."""
-_IN_NO_KNOWN_WAY = "names its storage in no known way"
+"""The form of a torch dtype's name, for dtypes that initctl does not know."""
+_IN_NO_KNOWN_WAY = "names its storage in an unknown way"
 _MOST_WRAPPERS, _WRAPPED = 8, 2
 """A parameter of a subclass is wrapped twice."""
 _MOST_PARTS = 4
-"""Of a tensor that is made of others: the first tells its dtype."""
+"""How many parts of a tensor that is made of others are searched for its dtype."""
 _MOST_ARGUMENTS = 16
-"""Of a function that rebuilds a tensor, or bits that it is told of: none has so many."""
+"""The limit for arguments of a function that rebuilds a tensor, and for its metadata entries. Real files have fewer."""
 _LONGEST_ID = 6
-"""What a storage is named by: its kind, type, key, device and size, and in old files a view of it."""
+"""The parts of a storage's id: its kind, type, key, device and size, and in old files a view of it."""
 _NO_DTYPE = DType("unknown", None, 8, "packed")
 _UNTYPED = ("UntypedStorage", "_UntypedStorage")
 _STORAGES = {
@@ -378,6 +378,6 @@ _STORAGES = {
         "QInt32": "qint32", "QUInt4x2": "quint4x2", "QUInt2x4": "quint2x4",
     }.items()
 }  # fmt: skip
-"""torch's storage classes, of torch or of torch.cuda, by their names."""
+"""The dtypes of storage classes, in torch or torch.cuda, by name."""
 STORAGE_NAMES = {dtype.name: name for name, dtype in _STORAGES.items()}
-"""By dtype. Tensors of newer dtypes are in untyped storages."""
+"""Names of storage classes, by dtype. Tensors of newer dtypes are in untyped storages."""

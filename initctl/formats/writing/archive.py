@@ -1,8 +1,8 @@
-"""A new zip archive, byte for byte as torch.save lays one out.
+"""A new zip archive, byte for byte as torch.save writes it.
 
 caffe2/serialize/inline_container.cc writes it with miniz: stored records, whose content begins at multiples of 64
-bytes, each with its CRC-32 behind it; a directory; and always the end that Zip64 has. Numbers that do not fit 32 bits
-are in Zip64 fields, as miniz has them.
+bytes, each followed by its CRC-32; a directory; and always the end of a Zip64 archive. Numbers that do not fit into 32
+bits are in Zip64 fields, as in miniz.
 """
 
 from __future__ import annotations
@@ -32,17 +32,20 @@ from initctl.formats.torch_save.archive import (
 )
 
 ALIGNMENT = 64
-"""Bytes; torch's own default."""
+"""Bytes; torch's default."""
 _IN_UTF_8 = 0x800
 _PADDING = b"FB"
-"""What the field is called that fills up a record's header."""
+"""The name of the field that pads a record's header."""
 _MOST_LISTED = 0xFFFF
 _MADE_BY, _NEEDED = 0x031E, 45
-"""As miniz says it: version 3.0 of the format on Unix wrote this, and 4.5 reads it."""
+"""miniz's values: version 3.0 of the format on Unix wrote this, and 4.5 is needed to read it."""
 
 
 class Record(NamedTuple):
-    """A record of `size` bytes. Its `content` may follow; an archive sets where `header` and content `begin`."""
+    """A record of `size` bytes. `content` is None if it is written later.
+
+    An `Archive` sets the offsets of the header and of the content: `header` and `begin`.
+    """
 
     name: str
     size: int
@@ -69,20 +72,22 @@ class Record(NamedTuple):
 
     @property
     def descriptor(self) -> bytes:
-        """What follows the content."""
+        """The data descriptor, which follows the content."""
         form = DESCRIPTOR_64 if self.is_wide else DESCRIPTOR
         return form.pack(b"PK\x07\x08", self.crc, self.size, self.size) if self.size else b""
 
     def wide(self, packed: int) -> bytes:
-        """The Zip64 field, if there is one, where `packed` is said to be the size in the archive."""
+        """The Zip64 field, empty if none is needed. It gives `packed` as the compressed size."""
         size, header = self.size, self.header
         numbers = [*((size, packed) if size >= IN_EXTRA else ()), *((header,) if header >= IN_EXTRA else ())]
         return struct.pack(f"<2H{len(numbers)}Q", ZIP64, 8 * len(numbers), *numbers) if numbers else b""
 
 
 class Archive:
-    """What is around the contents of records that follow later, as `parts` with their places; and what is known of
-    these: where each begins, and its checksum, by the names of records.
+    """A new archive without the contents that are written later.
+
+    `parts` are all other bytes, with their offsets. `begins` and `checksums` say, by the names of records, where each
+    content begins, and its checksum.
     """
 
     def __init__(self, folder: str, records: Iterable[Record]) -> None:
@@ -106,10 +111,10 @@ class Archive:
         return entry
 
     def _header(self, record: Record) -> Record:
-        """Write the header of a record, filled up so that the content begins at a multiple of the alignment."""
+        """Write the header of a record, padded so that the content begins at a multiple of the alignment."""
         name = self._path(record).encode()
         entry = record._replace(header=self.size)
-        wide = entry.wide(0)  # the size in the archive is not known yet, says miniz
+        wide = entry.wide(0)  # miniz does not know the compressed size yet
         begin = self.size + LOCAL.size + len(name) + len(wide) + 4
         padding = -begin % ALIGNMENT
         extra = wide + _PADDING + padding.to_bytes(2, "little") + b"Z" * padding
@@ -118,7 +123,7 @@ class Archive:
         return entry._replace(begin=begin + padding)
 
     def _end(self, entries: list[Record]) -> None:
-        """Write the directory and what ends the archive."""
+        """Write the directory and the end of the archive."""
         start = self.size
         for entry in entries:
             self._list(entry)
@@ -148,7 +153,7 @@ class Archive:
         self.size += len(content)
 
     def _flush(self) -> None:
-        """Make one part of all that is adjacent."""
+        """Make one part of all adjacent bytes."""
         if self._pending:
             self.parts.append((self.size - len(self._pending), bytes(self._pending)))
             self._pending.clear()

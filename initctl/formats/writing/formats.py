@@ -1,4 +1,4 @@
-"""What a new file is made of, and what a format has to say for that."""
+"""The layout of a new file, and what a format must define for it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 Part = tuple[int, bytes]
-"""Bytes of a file, and where they begin."""
+"""The offset of some bytes in a file, and the bytes."""
 
 
 class Layout(NamedTuple):
     """A new file of `size` bytes, before the bytes of its tensors are known.
 
-    `parts` are around the tensors. The tensor of each name in `offsets` begins there, in row-major order. Once all that
-    is written, and the `checksums` are computed, `closing` reads the file's descriptor and gives the parts that depend
-    on it.
+    `parts` are the bytes around the tensors. `offsets` says where each tensor begins, by name; tensors are in row-major
+    order. After all these and the `checksums` are written, `closing` reads from the file's descriptor and gives the
+    parts that depend on them.
     """
 
     parts: Sequence[Part]
@@ -31,10 +31,10 @@ class Layout(NamedTuple):
 
 
 class Format(NamedTuple):
-    """A format that new files can have. `name` is what a `Checkpoint` read from one says, `title` what messages say.
+    """A format that initctl writes. A `Checkpoint` calls it `name`; messages call it `title`.
 
-    `unfit(tensor)` says why a file of this format cannot hold a tensor, if it cannot. `layout(file, tensors, source)`
-    is that of a new file called `file`, of some `tensors` of `source`: of those that are tied, one.
+    `unfit(tensor)` says why a file in this format cannot contain a tensor; None if it can. `layout(file, tensors,
+    source)` is the layout of a new file named `file` with `tensors` of `source`; of tied tensors only one is given.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""A new safetensors file: as the library writes it, but the same every time.
+"""A new safetensors file, as the library writes it, but reproducible.
 
-The library's own writer needs every tensor in memory, and orders several metadata keys at random.
+The library's writer needs all tensors in memory, and writes metadata keys in random order.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _ORDER = (
     "U64", "I64", "F64", "C64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16", "F8_E5M2FNUZ", "F8_E4M3FNUZ",
     "F8_E8M0", "F8_E4M3", "F8_E5M2", "I8", "U8", "F6_E3M2", "F6_E2M3", "F4", "BOOL",
 )  # fmt: skip
-"""The library writes tensors of wider dtypes first, then by name."""
+"""The library's order: by dtype, wider ones first, then by name."""
 
 
 def _unfit(tensor: TensorSpec) -> str | None:
     if tensor.name == METADATA:
         return "safetensors uses this name for metadata"
-    return None if tensor.dtype.tag else f"it is of dtype {shown(tensor.dtype.name)}"
+    return None if tensor.dtype.tag else f"dtype {shown(tensor.dtype.name)} is not supported"
 
 
 def _layout(_: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout:
-    """A header before the tensors. Metadata is that of all files of `source`, and notes ties as Hugging Face does: the
-    other names of a tensor.
+    """A header, then the tensors. Its metadata contains that of all files of `source`, and the other names of each
+    tensor, as Hugging Face notes ties.
     """
     metadata = {FORMAT: "pt"}
     names = {tensor.name for tensor in source.tensors}
     for kept in source.metadata.values() if source.is_safetensors else ():
-        metadata |= {key: text for key, text in kept.items() if text not in names}  # such note ties: those follow
+        metadata |= {key: text for key, text in kept.items() if text not in names}  # others note ties, which follow
     for tensor in tensors:
         metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
     entries: dict[str, object] = {METADATA: dict(sorted(metadata.items()))}

@@ -1,7 +1,7 @@
-"""The pickle of a plain state dict, byte for byte as torch.save writes it, with no tensor and no torch.
+"""The pickle of a plain state dict, byte for byte as torch.save writes it, without torch and without tensors.
 
-torch/serialization.py pickles by protocol 2; torch/_tensor.py says how a tensor is rebuilt, and torch/storage.py what
-its storage is called. Python's pickle notes each value under a number, to refer to it later.
+torch/serialization.py uses pickle protocol 2; torch/_tensor.py says how a tensor is rebuilt, and torch/storage.py how
+its storage is named. Python's pickle memoizes each value under a number, to refer to it later.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from initctl.formats.torch_save.tensors import STORAGE_NAMES
 from initctl.tensors import Shape, TensorSpec, row_major
 
 _AT_ONCE = 1000
-"""Items of a dict that one instruction sets."""
+"""The most items of a dict that one instruction sets."""
 _MARK, _TUPLE, _REDUCE, _STOP = b"(", b"t", b"R", b"."
 _EMPTY_TUPLE, _FALSE, _PERSISTENT = b")", b"\x89", b"Q"
 _SHORT_TUPLES = (b"\x85", b"\x86", b"\x87")
-"""Of one to three elements."""
+"""Tuples of one to three elements."""
 
 
 class Named(NamedTuple):
-    """A tensor under a name, and the key of the storage that it fills, alone or with those it is tied to."""
+    """A tensor under a name, and the key of its storage, which tied tensors share."""
 
     name: str
     tensor: TensorSpec
@@ -29,7 +29,7 @@ class Named(NamedTuple):
 
 
 def state_dict(entries: Iterable[Named]) -> bytes:
-    """The pickle of an `OrderedDict` of tensors, each in one piece in row-major order."""
+    """The pickle of an `OrderedDict` of contiguous tensors."""
     pickle = _Pickle()
     pickle.imported("collections", "OrderedDict")
     pickle.called(_EMPTY_TUPLE)
@@ -40,7 +40,7 @@ def state_dict(entries: Iterable[Named]) -> bytes:
 
 
 class _Pickle:
-    """A pickle on its way, and under which numbers values were noted."""
+    """A pickle that is being written, and the memo's numbers of values."""
 
     def __init__(self) -> None:
         self._written = bytearray(b"\x80\x02")
@@ -51,7 +51,7 @@ class _Pickle:
         return bytes(self._written + _STOP)
 
     def items(self, entries: Sequence[Named]) -> None:
-        """Set `entries` of the dict that came last."""
+        """Set `entries` of the dict that was written last."""
         if len(entries) > 1:
             self._written += _MARK
         for entry in entries:
@@ -66,7 +66,7 @@ class _Pickle:
             self._note(module, name)
 
     def called(self, arguments: bytes) -> None:
-        """What came last, called with `arguments`."""
+        """Call the function that was written last with `arguments`."""
         self._written += arguments + _REDUCE
         self._note()
 
@@ -89,7 +89,7 @@ class _Pickle:
         self.called(b"")
 
     def _storage(self, entry: Named, kind: str | None) -> None:
-        """What names the storage of a tensor. Those of newer dtypes are of no `kind`: they count bytes."""
+        """Write the reference to a tensor's storage. Newer dtypes have no `kind`: their storage is untyped bytes."""
         self._written += _MARK
         self._text("storage", once=True)
         self.imported(*(("torch", kind) if kind else ("torch.storage", "UntypedStorage")))
@@ -101,7 +101,7 @@ class _Pickle:
         self._written += _PERSISTENT
 
     def _text(self, text: str, *, once: bool = False) -> None:
-        """`text`; if it is written `once`, later uses refer to it."""
+        """Write `text`; if `once`, later uses refer to the first one."""
         if not (once and self._again("", text)):
             content = text.encode(errors="surrogatepass")
             self._written += b"X" + len(content).to_bytes(4, "little") + content
@@ -127,14 +127,14 @@ class _Pickle:
         self._written += b"\x8a" + bytes([width]) + number.to_bytes(width, "little")
 
     def _note(self, *called: str) -> None:
-        """Note what came last, and under what it is found again, if it is."""
+        """Memoize the last value, and remember its number if it is `called` something."""
         if called:
             self._noted[called[0], called[1]] = self._count
         self._written += self._numbered(b"q", b"r", self._count)
         self._count += 1
 
     def _again(self, module: str, name: str) -> bool:
-        """Refer to what was noted, if it was."""
+        """Write a reference to a memoized value. Returns whether there is one."""
         number = self._noted.get((module, name))
         if number is not None:
             self._written += self._numbered(b"h", b"j", number)

@@ -1,5 +1,4 @@
-"""A new file of torch.save: a plain state dict in a zip archive, byte for byte as torch 2.13 writes it, but for half of
-its id.
+"""A new file of torch.save: a plain state dict in a zip archive. Only half of its id differs from torch 2.13's bytes.
 
 torch/serialization.py writes the records in this order; caffe2/serialize/inline_container.cc adds the last two.
 """
@@ -29,22 +28,22 @@ _STORAGES = "data/"
 _ID, _ID_DIGITS = ".data/serialization_id", 20
 """Two numbers of this many digits each: a hash of the names of records, and one of their CRC-32s."""
 _NO_STEM = "archive"
-"""What torch calls an archive that it writes to no path."""
+"""The name that torch gives an archive without a path."""
 _CRC_BYTES = 4
 _64_BITS = (1 << 64) - 1
 
 
 def _unfit(tensor: TensorSpec) -> str | None:
     if tensor.dtype.bits % 8:
-        dtype = f"{tensor.dtype.bits} bits, as {shown(tensor.dtype.name)}"
+        dtype = f"{tensor.dtype.bits} bits ({shown(tensor.dtype.name)})"
         return f"torch has no dtype for single elements of {dtype}"
     return None
 
 
 def _layout(file: str, tensors: Sequence[TensorSpec], _: Checkpoint) -> Layout:
-    """Each tensor is a storage of its own; what is tied to it is another tensor on that storage.
+    """Each tensor has a separate storage; tensors tied to it use the same storage.
 
-    The folder in the archive is called as `file`, without its ending. Metadata of safetensors has no place.
+    The folder in the archive is named after `file`, without its ending. Metadata of safetensors is not written.
     """
     from initctl.formats.writing.archive import ALIGNMENT, Archive, Record
     from initctl.formats.writing.state_dict import state_dict
@@ -68,7 +67,7 @@ def _layout(file: str, tensors: Sequence[TensorSpec], _: Checkpoint) -> Layout:
 
 
 def _named(tensors: Iterable[TensorSpec], storages: Mapping[str, str]) -> Iterator[Named]:
-    """Each of `tensors` by its name, and then by its other names."""
+    """Each of `tensors` under its name, and then under its other names."""
     from initctl.formats.writing.state_dict import Named
 
     for tensor in tensors:
@@ -77,15 +76,17 @@ def _named(tensors: Iterable[TensorSpec], storages: Mapping[str, str]) -> Iterat
 
 
 def _folder(file: str) -> str:
-    """What torch calls the folder in the archive that it writes to `file`: the stem, if that is ASCII."""
+    """The folder in the archive that torch writes to `file`: the stem, if that is ASCII."""
     name = re.split(r"[/\\]", file)[-1]
     stem = name.rpartition(".")[0] if "." in name else name
     return stem if stem.isascii() and stem.strip(".") else _NO_STEM
 
 
 def _identified(archive: Archive, descriptor: int) -> Sequence[Part]:
-    """The id of an archive that is complete but for it. Its second half is torch's; the first is a hash of the same
-    names, in torch another one with each C++ library.
+    """The id of an archive that is otherwise complete, and its checksums.
+
+    The second half is equal to torch's. The first half hashes the same names, but torch uses the hash function of its
+    C++ library there, which differs from system to system.
     """
     *records, own = archive.checksums.values()
     combined = 0
