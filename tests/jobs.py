@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import warnings
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,19 @@ import transformers
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.readme import environment
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _COMMANDS = re.compile(r"^ {4,6}((?:initctl|for seed in) (?:.*\\\n)*.*)", re.MULTILINE)
+
+
+_PREPARED = (
+    "initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros' --report report.json",
+    "initctl suggest net.safetensors > recipe.toml",
+)
+"""What makes the files that examples look at."""
 
 
 def commands(text: str) -> list[str]:
@@ -24,7 +34,7 @@ def commands(text: str) -> list[str]:
 
 
 def make_checkpoints(folder: Path) -> None:
-    """Write all of them."""
+    """Write all of them, and what some commands made of one."""
     network(folder / "net.safetensors")
     small = {"num_hidden_layers": 3, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
     transformers.BertModel(transformers.BertConfig(vocab_size=50, **small)).save_pretrained(folder / "bert")
@@ -43,6 +53,8 @@ def make_checkpoints(folder: Path) -> None:
     save_file(weights, folder / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors")
     with warnings.catch_warnings(action="ignore"):  # that there is one process
         dcp.save({"output.weight": torch.ones(8, 8)}, checkpoint_id=folder / "step-500", no_dist=True)
+    for command in _PREPARED:
+        subprocess.run(["bash", "-c", command], cwd=folder, env=environment(), check=True, capture_output=True)
 
 
 def network(path: Path) -> None:

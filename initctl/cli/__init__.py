@@ -2,6 +2,8 @@
 
 main.py       the app; errors and interrupts to exit statuses
 commands.py   the commands by name, each loaded when it is called
+explanation.py what `--help` says
+panels.py     what options are about, as --help groups them
 options.py    options that commands share
 candidates.py what the last word of a command line may become
 output.py     how a command talks: tables or JSON, quiet or verbose

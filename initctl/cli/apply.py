@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
+from initctl.cli import panels
 from initctl.cli.options import (
     CHECKPOINT,
     DIFF,
@@ -39,7 +40,8 @@ REPORT = typer.Option(
     "--report",
     metavar="FILE",
     callback=place_of_report,
-    help="Also write to FILE what was done, with digests, for verify --report.",
+    rich_help_panel=panels.REPORTING,
+    help="Also write a report with digests to FILE, for verify --report.",
 )
 
 
@@ -48,20 +50,34 @@ class WriteOptions:
     """Where the result goes, and what it replaces."""
 
     output: str | None = typer.Option(
-        None, "--output", "-o", metavar="OUT", help="Where the result goes: a file, or a directory for shards."
+        None,
+        "--output",
+        "-o",
+        metavar="OUT",
+        rich_help_panel=panels.OUTPUT,
+        help="Write the result to OUT: a file, or a directory for shards.",
     )
-    in_place: bool = flag("--in-place", text="Replace the checkpoint itself, in one step.")
-    patch: bool = flag("--patch", text="With --in-place: overwrite only the ruled bytes, not in one step.")
-    no_clobber: bool = flag("--no-clobber", text="Refuse if OUT exists.")
-    force: bool = flag("--force", text="Replace a file at OUT even if it is not a checkpoint.")
+    in_place: bool = flag("--in-place", panel=panels.OUTPUT, text="Replace the checkpoint itself, in one step.")
+    patch: bool = flag(
+        "--patch",
+        panel=panels.OUTPUT,
+        text="With --in-place: overwrite only the bytes that rules fill. This is fast, but not one step.",
+    )
+    no_clobber: bool = flag("--no-clobber", panel=panels.OUTPUT, text="Fail if OUT exists.")
+    force: bool = flag("--force", panel=panels.OUTPUT, text="Replace the file OUT even if it is not a checkpoint.")
     max_shard_size: str | None = typer.Option(
         None,
         "--max-shard-size",
         metavar="SIZE",
-        help="Convert to a directory of shards, each of at most SIZE: 500MB, 5GB.",
+        rich_help_panel=panels.OUTPUT,
+        help="Write a directory of shards, each of at most SIZE, such as 500MB or 5GB.",
     )
     stale: str | None = typer.Option(
-        None, "--stale", metavar="keep|drop", help="Keep or leave out files with the same model in another format."
+        None,
+        "--stale",
+        metavar="keep|drop",
+        rich_help_panel=panels.OUTPUT,
+        help="Keep or drop files that hold the same model in another format.",
     )
 
     def __post_init__(self) -> None:
@@ -89,12 +105,15 @@ def apply(
 ) -> None:
     """Initialize tensors and write the checkpoint.
 
-    Tensors that no rule decides, and all else in the file, stay the same to the byte. OUT appears complete, in one
-    step. The ending of OUT decides the format: .safetensors, or .pt, .pth, .bin or .ckpt as torch.save writes it. If
-    that is not CHECKPOINT's own format, it is converted, and rules are optional. In a directory, a directory keeps its
-    format, and a file of torch.save becomes safetensors.
+    Everything that no rule fills stays byte-for-byte identical. OUT appears in one step, complete. Its ending decides
+    the format: .safetensors, or .pt, .pth, .bin or .ckpt for torch.save. If that is not the checkpoint's own format,
+    the checkpoint is converted, and rules are optional.
 
-    Example: initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
+    Examples:
+    initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
+    initctl apply gpt2/ -o fresh/ -p auto --require-all
+
+    See: rules, output, initializers
     """
     check_apart(write.output, html, report)
     started = time.monotonic()

@@ -168,7 +168,6 @@ _WORDS: dict[str, Callable[[], Iterable[str]]] = {
     "ignore": _codes,
     "topic": _topics,
     "device": lambda: ("cpu", "cuda", "auto"),
-    "rng": lambda: ("philox", "torch"),
     "shell": lambda: ("bash", "zsh", "fish", "powershell"),
 }
 """Parameters that take one of some words, by their names, or by command and name."""

@@ -10,24 +10,36 @@ from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-SUMMARIES = {
-    "apply": "Initialize tensors and write the checkpoint.",
-    "plan": "Show what apply would do, tensor by tensor.",
-    "verify": "Check that a checkpoint holds exactly what the rules give.",
-    "inspect": "List the tensors of a checkpoint.",
-    "stats": "Show what tensors hold, in numbers.",
-    "diff": "Show in what two checkpoints differ.",
-    "suggest": "Suggest a recipe, with the reason beside each rule.",
-    "doctor": "Look for faults of initialization.",
-    "initializers": "List the initializers, or explain one.",
-    "presets": "List the presets, or print one as a recipe.",
-    "recipe-check": "Check a recipe, and whether it fits a checkpoint.",
-    "recipe-schema": "Print the JSON Schema of recipes, for editors.",
-    "demo": "Show the commands at work on a small network.",
-    "completion": "Print a script that completes command lines.",
-    "version": "Show versions, engine, cache and devices.",
-    "help": "Explain a topic, or list the topics.",
+from initctl.cli.explanation import Explanation, Section
+
+GROUPS = {
+    "Initialize": {
+        "plan": "Show what apply would do, tensor by tensor.",
+        "apply": "Initialize tensors and write the checkpoint.",
+        "suggest": "Suggest a recipe, with the reason beside each rule.",
+        "recipe-check": "Check a recipe, and whether it fits a checkpoint.",
+    },
+    "Look and check": {
+        "inspect": "List the tensors of a checkpoint.",
+        "stats": "Show what tensors hold, in numbers.",
+        "diff": "Show in what two checkpoints differ.",
+        "doctor": "Look for faults of initialization.",
+        "verify": "Check that a checkpoint holds exactly what the rules give.",
+    },
+    "Learn": {
+        "demo": "Show the commands at work on a small network.",
+        "help": "Explain a topic, or list the topics.",
+        "initializers": "List the initializers, or explain one.",
+        "presets": "List the presets, or print one as a recipe.",
+    },
+    "Set up": {
+        "completion": "Print a script that completes command lines.",
+        "recipe-schema": "Print the JSON Schema of recipes, for editors.",
+        "version": "Show versions, engine, cache and devices.",
+    },
 }
+"""The commands by what they are for."""
+SUMMARIES = {name: summary for group in GROUPS.values() for name, summary in group.items()}
 """What each command is for: the first line of its own help."""
 PLAIN: dict[str, Any] = {
     "add_completion": False,
@@ -36,10 +48,11 @@ PLAIN: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
 """Settings of each `Typer`: it draws no boxes, and reports nothing in its own way."""
+_READ_ON = "`initctl COMMAND --help` shows what a command takes, and `initctl help` lists topics to read."
 
 
 class _AsTyped:
-    """Parameters whose values are taken as they are typed, and given to their callbacks.
+    """Parameters whose values are taken as they are typed, and given to their callbacks; and help drawn in our own way.
 
     Typer converts values with pydantic: loading it takes longer than loading Typer, and it changes no text and no flag.
     """
@@ -50,6 +63,13 @@ class _AsTyped:
             parameter.process_value = partial(_processed, parameter)
         return parameters
 
+    def get_help(self, ctx: Any) -> str:  # noqa: ANN401
+        return self.explanation(ctx).drawn()
+
+    def explanation(self, ctx: Any) -> Explanation:  # noqa: ANN401
+        """What help says of it."""
+        return Explanation.of(ctx)
+
 
 class Commands(_AsTyped, TyperGroup):
     """Known by their summaries only; the one that is called takes the place of its own."""
@@ -57,6 +77,14 @@ class Commands(_AsTyped, TyperGroup):
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, help=summary) for name, summary in SUMMARIES.items()}
+
+    def explanation(self, ctx: Any) -> Explanation:  # noqa: ANN401
+        """The commands in their groups, too."""
+        explained = super().explanation(ctx)
+        groups = [Section(heading, tuple(group.items())) for heading, group in GROUPS.items()]
+        return explained._replace(
+            usage=f"{explained.usage} COMMAND [ARGS]...", sections=(*groups, *explained.sections), see=_READ_ON
+        )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
         name, summary, rest = super().resolve_command(ctx, args)
@@ -73,6 +101,16 @@ def _processed(parameter: Any, context: Any, value: Any) -> Any:  # noqa: ANN401
     if value is None and parameter.multiple:
         value = ()
     return parameter.callback(context, parameter, value) if parameter.callback else value
+
+
+def explanation(name: str, parent: Any = None) -> Explanation:  # noqa: ANN401
+    """What the help of the command called `name` says; if it has a `parent`, in the words that the user called that."""
+    command: Any = loaded(name)
+    called = name if parent else f"initctl {name}"
+    explained: Explanation = command.explanation(
+        command.make_context(called, [], parent=parent, resilient_parsing=True)
+    )
+    return explained
 
 
 def loaded(name: str) -> Command:

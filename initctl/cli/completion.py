@@ -51,7 +51,7 @@ Register-ArgumentCompleter -Native -CommandName initctl -ScriptBlock {
 }
 """,
 }
-SHELL = typer.Argument(None, metavar="SHELL", help="bash, zsh, fish or powershell.")
+SHELL = typer.Argument(None, metavar="SHELL", help="The shell: bash, zsh, fish or powershell.")
 LINE = typer.Option(None, "--line", metavar="TEXT", help="For scripts: list what the last word of TEXT may become.")
 WORD = typer.Option("", "--word", metavar="TEXT", help="For scripts: the part of that word that the shell replaces.")
 _BREAKS = ("=", ":")
@@ -62,11 +62,13 @@ _QUOTES = ("'", '"')
 def completion(shell: str | None = SHELL, line: str | None = LINE, word: str = WORD) -> None:
     """Print a script that completes command lines.
 
-    It completes commands, options, presets, initializers and their parameters,
-    topics, and the names of tensors of the checkpoint on the line.
+    It completes commands, options, presets, initializers and their parameters, topics, and the names of tensors of the
+    checkpoint on the line. Add the line below to ~/.bashrc, or write the script for another shell to a file that this
+    shell reads.
 
-    For bash, add this line to ~/.bashrc:
+    Examples:
     eval "$(initctl completion bash)"
+    initctl completion fish > ~/.config/fish/completions/initctl.fish
     """
     if line is not None:
         say("\n".join(_replacements(line, word)), sys.stdout)

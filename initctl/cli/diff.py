@@ -5,19 +5,27 @@ from __future__ import annotations
 import typer
 
 import initctl
+from initctl.cli import panels
 from initctl.cli.options import COMPONENT, HTML, ROOT, UNFOLD, grouped
 from initctl.cli.output import Output
 
 
 @grouped
 def diff(
-    a: str = typer.Argument(..., metavar="A", help="A checkpoint."),
-    b: str = typer.Argument(..., metavar="B", help="Another one, in any format."),
-    patterns: list[str] = typer.Argument(None, metavar="PATTERN", help="Which tensors; default: all, and other files."),
+    a: str = typer.Argument(..., metavar="A", help="A checkpoint, in any format."),
+    b: str = typer.Argument(..., metavar="B", help="The checkpoint to compare it with, in any format."),
+    patterns: list[str] = typer.Argument(
+        None, metavar="PATTERN", show_default="all, and other files", help="Names of the tensors to compare."
+    ),
     *,
     root: str | None = ROOT,
     other_root: str | None = typer.Option(
-        None, "--other-root", metavar="KEYS", help="Where the state dict of B is; default: as --root says."
+        None,
+        "--other-root",
+        metavar="KEYS",
+        rich_help_panel=panels.CHECKPOINT,
+        show_default="as --root",
+        help="The same for B.",
     ),
     component: str | None = COMPONENT,
     unfold: bool = UNFOLD,
@@ -27,10 +35,14 @@ def diff(
     """Show in what two checkpoints differ.
 
     Tensors are compared by name, whatever files they are in: first their bytes, then the numbers of those that differ.
-    Metadata is compared too if the formats are the same, and other files if both are directories. If anything differs,
-    the status is 1.
+    Metadata is compared if the formats are the same, and other files if both are directories. If anything differs, the
+    status is 1. Nothing is written.
 
-    Example: initctl diff before.safetensors after.safetensors '*.weight'
+    Examples:
+    initctl diff net.safetensors init.safetensors
+    initctl diff net.safetensors init.safetensors '*.bias' --html diff.html
+
+    See: diff, reports
     """
     with out.events("comparing") as on_event:
         found = initctl.diff(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 import initctl
+from initctl.cli import panels
 from initctl.cli.options import CHECKPOINT, COMPONENT, HTML, ROOT, UNFOLD, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError, shown
@@ -27,12 +28,27 @@ TEXT, JSON, GITHUB, JUNIT, SARIF = FORMATS = ("text", "json", "github", "junit",
 class CheckOptions:
     """Which faults are looked for."""
 
-    trained: bool = flag("--trained", text="Leave out what only fresh weights must satisfy.")
-    fresh: bool = flag("--fresh", text="Look for all of it; default: as norms and biases look.")
-    select: list[str] = typer.Option(
-        [], "--select", metavar="CODE", help="Look for this only: values.nan, or all of values. Repeatable."
+    trained: bool = flag("--trained", panel=panels.CHECKS, text="Skip faults that only fresh weights can have.")
+    fresh: bool = flag(
+        "--fresh",
+        panel=panels.CHECKS,
+        text="Skip none. If neither flag is given, norms and biases show whether the weights are fresh.",
     )
-    ignore: list[str] = typer.Option([], "--ignore", metavar="CODE", help="Do not look for this. Repeatable.")
+    select: list[str] = typer.Option(
+        [],
+        "--select",
+        metavar="CODE",
+        rich_help_panel=panels.CHECKS,
+        show_default="all",
+        help="Look only for this fault, such as values.nan, or for this group, such as values. Repeatable.",
+    )
+    ignore: list[str] = typer.Option(
+        [],
+        "--ignore",
+        metavar="CODE",
+        rich_help_panel=panels.CHECKS,
+        help="Do not look for this fault or group. Repeatable.",
+    )
 
     def __post_init__(self) -> None:
         """Raises `UsageError` if the flags contradict each other."""
@@ -52,23 +68,39 @@ def doctor(
     root: str | None = ROOT,
     component: str | None = COMPONENT,
     preset: str | None = typer.Option(
-        None, "--preset", "-p", metavar="NAME", help="The model family; default: that of config.json's model type."
+        None,
+        "--preset",
+        "-p",
+        metavar="NAME",
+        rich_help_panel=panels.CHECKS,
+        show_default="what config.json names",
+        help="The model family whose laws weights are compared with.",
     ),
     checks: CheckOptions,
     severity: str = typer.Option(
-        "warning", "--severity", metavar="info|warning|error", help="The status is 1 if something this bad is found."
+        "warning",
+        "--severity",
+        metavar="info|warning|error",
+        rich_help_panel=panels.CHECKS,
+        help="End with status 1 if a finding is this bad or worse.",
     ),
-    form: str = typer.Option(TEXT, "--format", metavar="|".join(FORMATS), help="How findings are written."),
+    form: str = typer.Option(
+        TEXT, "--format", metavar="|".join(FORMATS), rich_help_panel=panels.REPORTING, help="How findings are written."
+    ),
     unfold: bool = UNFOLD,
     html: str | None = HTML,
     out: Output,
 ) -> None:
     """Look for faults of initialization.
 
-    Each is listed with the reason why it matters and the rule that mends it; the last lines are a command with all of
-    these rules. A law that the model's own family uses is not reported. Nothing is written.
+    Each fault is listed with the reason why it matters and the rule that mends it. The last lines are a command with
+    all of these rules. A law that the model's own family uses is not a fault. Nothing is written.
 
-    Example: initctl doctor model.safetensors --ignore biases --severity error
+    Examples:
+    initctl doctor net.safetensors
+    initctl doctor gpt2/ --ignore biases --severity error
+
+    See: doctor, pipelines
     """
     from initctl.diagnosing.check import SEVERITIES
 

@@ -14,7 +14,9 @@ from initctl.initializers import REGISTRY, Initializer, Parameter
 from initctl.suggesting.activations import ACTIVATIONS, Advice, known_activation
 
 COMMAND = "initializers"
-NAME = typer.Argument(None, metavar="NAME", help="An initializer, or an activation such as relu.")
+NAME = typer.Argument(
+    None, metavar="NAME", show_default="list all", help="An initializer, or an activation such as relu."
+)
 _FACTS = ("name", "aliases", "summary", "formula", "source", "example")
 
 
@@ -22,10 +24,14 @@ _FACTS = ("name", "aliases", "summary", "formula", "source", "example")
 def initializers(name: str | None = NAME, *, out: Output) -> None:
     """List the initializers, or explain one.
 
-    An explanation has formula, parameters, an example, and the source. For an
-    activation, it is the initializer for the layers before it, and the reason.
+    An explanation has the formula, the parameters, an example and the source. For an activation, it names the
+    initializer for the layers before it, and says why.
 
-    Example: initctl initializers relu
+    Examples:
+    initctl initializers kaiming_normal
+    initctl initializers relu
+
+    See: initializers, fans
     """
     if name is None:
         known = list(REGISTRY)

@@ -18,7 +18,13 @@ def inspect(
 ) -> None:
     """List the tensors of a checkpoint.
 
-    For each its name, shape, dtype, fans and size; then the metadata. No tensor is read.
+    Each has a line with its name, shape, dtype, fans and size. The metadata follows. No tensor is read.
+
+    Examples:
+    initctl inspect net.safetensors
+    initctl inspect training.ckpt --root model
+
+    See: fans, torch, sharded
     """
     table = initctl.inspect(checkpoint, root=root, component=component)
     out.warn(table.warnings)

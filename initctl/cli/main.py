@@ -14,7 +14,7 @@ import typer
 import initctl
 from initctl.cli.commands import PLAIN, SUMMARIES, Commands
 from initctl.cli.signals import Ended, raise_on_signals
-from initctl.cli.streams import complain, open_streams, say
+from initctl.cli.streams import complain, open_streams, say, show
 from initctl.errors import NO_MEMORY, InitctlError, Problem, StorageError, UncertainError, UsageError, escape
 from initctl.suggestions import about_shapes
 
@@ -34,7 +34,7 @@ def initctl_app(
         say(f"initctl {initctl.__version__}", sys.stdout)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        say(context.get_help(), sys.stdout)
+        show(context.get_help())
         raise typer.Exit(UsageError.exit_status)
 
 

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 import typer
 
+from initctl.cli import panels
 from initctl.errors import Problem, UsageError, shown
 
 _LONGEST = 20
@@ -53,33 +54,46 @@ def place_of_report(path: str | None) -> str | None:
     return path
 
 
-def flag(*names: str, text: str) -> Any:  # noqa: ANN401 - what a parameter has as its default
+def flag(*names: str, panel: str, text: str) -> Any:  # noqa: ANN401 - what a parameter has as its default
     """An option that is given or not."""
-    return typer.Option(False, *names, help=text)  # noqa: FBT003
+    return typer.Option(False, *names, rich_help_panel=panel, help=text)  # noqa: FBT003
 
 
 CHECKPOINT = typer.Argument(
-    ..., metavar="CHECKPOINT", help="A file of safetensors or torch.save, an index of shards, or their directory."
+    ..., metavar="CHECKPOINT", help="A safetensors or torch.save file, an index of shards, or a directory."
 )
-NAME = typer.Argument(None, metavar="NAME", help="The one to show.")
 ROOT = typer.Option(
-    None, "--root", metavar="KEYS", help="Where the state dict is, as in model.state_dict; '' takes all."
+    None,
+    "--root",
+    metavar="KEYS",
+    rich_help_panel=panels.CHECKPOINT,
+    show_default="detected",
+    help="Where the state dict is in a torch.save file, as in model.state_dict; '' takes the whole file.",
 )
 COMPONENT = typer.Option(
-    None, "--component", metavar="NAME", help="Which folder of a directory is meant: unet of a pipeline."
+    None,
+    "--component",
+    metavar="NAME",
+    rich_help_panel=panels.CHECKPOINT,
+    help="Which folder of a directory to use, such as unet of a pipeline.",
 )
 SAVED_PLAN = typer.Option(
-    None, "--plan", metavar="FILE", help="Do what plan --save wrote to FILE: it fixes rules and seed."
+    None,
+    "--plan",
+    metavar="FILE",
+    rich_help_panel=panels.RULES,
+    help="Use the rules and the seed of the plan that plan --save wrote to FILE.",
 )
-DIFF = flag("--diff", text="Show what tensors hold before and after, in numbers.")
+DIFF = flag("--diff", panel=panels.REPORTING, text="Show what tensors hold before and after, in numbers.")
 HTML = typer.Option(
     None,
     "--html",
     metavar="FILE",
     callback=place_of_page,
-    help="Also write FILE: one page for a browser, with charts, that fetches nothing.",
+    rich_help_panel=panels.REPORTING,
+    help="Also write a page with charts to FILE, for a browser.",
 )
-UNFOLD = flag("--all", text="List every tensor; do not fold layer numbers.")
+UNFOLD = flag("--all", panel=panels.REPORTING, text="List every tensor; do not fold layers into one line.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,42 +104,74 @@ class RuleOptions:
         [],
         "--rule",
         "-r",
-        metavar="PATTERN=INIT[:KEY=VALUE,…] [where CONDITION]",
-        help="Fill the tensors whose names match; the last rule that matches decides. Repeatable.",
+        metavar="PATTERN=INIT",
+        rich_help_panel=panels.RULES,
+        help="Fill the tensors whose names match PATTERN. INIT is an initializer, as in zeros or normal:std=0.02. "
+        "The last rule that matches a tensor decides it. Repeatable.",
     )
     recipes: list[str] = typer.Option(
-        [], "--recipe", "-f", metavar="FILE", help="A TOML file of rules, before those of -r. Repeatable."
+        [],
+        "--recipe",
+        "-f",
+        metavar="FILE",
+        rich_help_panel=panels.RULES,
+        help="Read rules from a TOML file. Rules of -r come after them. Repeatable.",
     )
     preset: str | None = typer.Option(
-        None, "--preset", "-p", metavar="NAME", help="A model family's rules, before all others; or auto."
+        None,
+        "--preset",
+        "-p",
+        metavar="NAME",
+        rich_help_panel=panels.RULES,
+        help="Start from the rules of a model family: a NAME of `initctl presets`, or auto (what config.json names). "
+        "Rules of -f and -r come after them.",
     )
-    root: str | None = ROOT
-    component: str | None = COMPONENT
     seed: int | None = typer.Option(
         None,
         "--seed",
         metavar="N",
         callback=written,
-        help="The random seed, from 0 to 2^64 - 1; default: 0.",
-    )
-    allow_unused: bool = flag("--allow-unused", text="Only warn about a rule that decides no tensor.")
-    require_all: bool = flag("--require-all", text="Refuse if no rule decides a floating-point or quantized weight.")
-    allow_partial: bool = flag("--allow-partial", text="Only warn about a preset that leaves most of the weights.")
-    reset_optimizer: bool = flag("--reset-optimizer", text="Set back what optimizers remember of filled tensors.")
-    buffers: list[str] = typer.Option(
-        [],
-        "--buffers",
-        metavar="PATTERN",
-        help="With --reset-optimizer: buffers, which no optimizer was given. Repeatable.",
-    )
-    device: str = typer.Option(
-        "cpu", "--device", metavar="DEVICE", help="What computes: cpu, cuda, cuda:N, or auto: a GPU if it is faster."
+        rich_help_panel=panels.RULES,
+        show_default="0",
+        help="The random seed, from 0 to 2^64 - 1.",
     )
     rng: str = typer.Option(
         "philox",
         "--rng",
-        metavar="RNG",
-        help="Where random numbers come from: philox, or torch: as a script with torch.manual_seed.",
+        metavar="philox|torch",
+        rich_help_panel=panels.RULES,
+        help="Where random numbers come from. With torch, values are those of a script with torch.manual_seed.",
+    )
+    require_all: bool = flag(
+        "--require-all", panel=panels.RULES, text="Fail if a floating-point or quantized weight has no rule."
+    )
+    allow_unused: bool = flag(
+        "--allow-unused", panel=panels.RULES, text="If a rule decides no tensor, only warn about it."
+    )
+    allow_partial: bool = flag(
+        "--allow-partial", panel=panels.RULES, text="If a preset leaves most of the weights undecided, only warn."
+    )
+    root: str | None = ROOT
+    component: str | None = COMPONENT
+    reset_optimizer: bool = flag(
+        "--reset-optimizer",
+        panel=panels.CHECKPOINT,
+        text="Reset what an optimizer in the checkpoint remembers of the tensors that are filled.",
+    )
+    buffers: list[str] = typer.Option(
+        [],
+        "--buffers",
+        metavar="PATTERN",
+        rich_help_panel=panels.CHECKPOINT,
+        help="With --reset-optimizer: tensors that match PATTERN are buffers, and an optimizer has no state for them. "
+        "Repeatable.",
+    )
+    device: str = typer.Option(
+        "cpu",
+        "--device",
+        metavar="DEVICE",
+        rich_help_panel=panels.PERFORMANCE,
+        help="What computes: cpu, cuda, cuda:N, or auto (a GPU if it is faster).",
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from initctl.cli import panels
 from initctl.cli.options import flag, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say, show
@@ -28,16 +29,24 @@ if TYPE_CHECKING:
 class Output:
     """The flags that mean the same in every command, and how it talks under them."""
 
-    json: bool = flag("--json", text="Write one JSON document to stdout.")
-    quiet: bool = flag("--quiet", "-q", text="Write no report and no progress; warnings and errors remain.")
-    verbose: bool = flag("--verbose", "-v", text="Log to stderr; show a bug's traceback.")
-    no_color: bool = flag("--no-color", text="No colors; NO_COLOR does the same.")
+    json: bool = flag("--json", panel=panels.REPORTING, text="Write one JSON document to stdout.")
+    quiet: bool = flag(
+        "--quiet", "-q", panel=panels.REPORTING, text="Write no report and no progress, only warnings and errors."
+    )
+    verbose: bool = flag(
+        "--verbose", "-v", panel=panels.REPORTING, text="Log to stderr, and show the traceback of a bug."
+    )
+    no_color: bool = flag(
+        "--no-color", panel=panels.REPORTING, text="Use no colors. The variable NO_COLOR does the same."
+    )
     threads: int | None = typer.Option(
         None,
         "--threads",
         metavar="N",
         callback=lambda text: counting("threads", written(text)),
-        help="Number of worker threads; default: one for each processor.",
+        rich_help_panel=panels.PERFORMANCE,
+        show_default="one for each processor",
+        help="Number of worker threads.",
     )
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
+from initctl.cli import panels
 from initctl.cli.options import CHECKPOINT, DIFF, HTML, UNFOLD, RuleOptions, check_apart, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
@@ -21,10 +22,16 @@ def plan(
     *,
     rules: RuleOptions,
     save: str | None = typer.Option(
-        None, "--save", metavar="FILE", help="Also write the plan to FILE, for apply --plan."
+        None,
+        "--save",
+        metavar="FILE",
+        rich_help_panel=panels.OUTPUT,
+        help="Also write the plan to FILE, for apply --plan and verify --plan.",
     ),
-    force: bool = flag("--force", text="With --save: replace FILE even if it is not a plan."),
-    emit_recipe: bool = flag("--emit-recipe", text="Print all rules that count as one recipe, not the plan."),
+    force: bool = flag("--force", panel=panels.OUTPUT, text="With --save: replace FILE even if it is not a plan."),
+    emit_recipe: bool = flag(
+        "--emit-recipe", panel=panels.OUTPUT, text="Print all rules that count as one recipe, in place of the plan."
+    ),
     diff: bool = DIFF,
     unfold: bool = UNFOLD,
     html: str | None = HTML,
@@ -32,10 +39,14 @@ def plan(
 ) -> None:
     """Show what apply would do, tensor by tensor.
 
-    No checkpoint is written. No tensor is read, except for --diff and --html, which show what the rules
-    give, too.
+    Nothing is written to the checkpoint. Tensors are read only for --diff and --html, which also show the numbers that
+    the rules give.
 
-    Example: initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02'
+    Examples:
+    initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02' -r '*.bias=zeros'
+    initctl plan gpt2/ -p auto --save plan.json
+
+    See: rules, patterns, pipelines
     """
     if force and save is None:
         raise UsageError(Problem("output.force", "force: there is no file to replace", "give --save too"))

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from initctl.cli.options import NAME, grouped
+import typer
+
+from initctl.cli.options import grouped
 from initctl.cli.output import Output
 from initctl.display.tables import Listing, Report
 from initctl.recipes.presets import Preset, find_preset
 from initctl.recipes.presets import presets as all_presets
 
 COMMAND = "presets"
+NAME = typer.Argument(None, metavar="NAME", show_default="list all", help="The preset to print.")
 
 
 @grouped
 def presets(name: str | None = NAME, *, out: Output) -> None:
     """List the presets, or print one as a recipe.
 
-    A preset is the rules of a model family: apply it with --preset NAME, or let a recipe extend it.
+    A preset is the rules of a model family. Apply it with --preset NAME, or let a recipe extend it.
+
+    Examples:
+    initctl presets
+    initctl presets gpt2 > recipe.toml
+
+    See: presets, recipes
     """
     if name is None:
         known = list(all_presets().values())

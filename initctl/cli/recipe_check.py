@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from initctl.planning import Plan
 
 FILE = typer.Argument(..., metavar="FILE", help="The recipe: a TOML file of rules.")
-CHECKPOINT = typer.Argument(None, metavar="CHECKPOINT", help="What it is for; if given, it must fit that.")
+CHECKPOINT = typer.Argument(None, metavar="CHECKPOINT", help="The checkpoint that the recipe is for.")
 
 
 @grouped
 def recipe_check(file: str = FILE, checkpoint: str | None = CHECKPOINT, *, out: Output) -> None:
     """Check a recipe, and whether it fits a checkpoint.
 
-    Without CHECKPOINT: keys, patterns, conditions, expressions, initializers and
-    their parameters, and all recipes that it extends. With CHECKPOINT, also all
-    that plan checks: each rule must decide something.
+    Without CHECKPOINT, the recipe itself is checked: keys, patterns, conditions, expressions, initializers and their
+    parameters, and all recipes that it extends. With CHECKPOINT, everything that plan checks is checked, too: each rule
+    must decide something.
 
-    Example: initctl recipe-check recipe.toml net.safetensors
+    Examples:
+    initctl recipe-check recipe.toml
+    initctl recipe-check recipe.toml net.safetensors
+
+    See: recipes, pipelines
     """
     request = Request.of({"recipes": [file]})
     plan = request.plan(request.read(checkpoint)) if checkpoint is not None else None

@@ -11,7 +11,12 @@ from initctl.cli.streams import say
 def recipe_schema() -> None:
     """Print the JSON Schema of recipes, for editors.
 
-    Example: initctl recipe-schema > recipe.schema.json
+    Editors complete and check recipes with it.
+
+    Examples:
+    initctl recipe-schema > recipe.schema.json
+
+    See: recipes
     """
     from initctl.recipes.schema import recipe_schema as schema
 

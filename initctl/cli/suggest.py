@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 import initctl
+from initctl.cli import panels
 from initctl.cli.options import CHECKPOINT, COMPONENT, ROOT, grouped
 from initctl.cli.output import Output
 
@@ -17,8 +18,9 @@ def suggest(
         None,
         "--activation",
         metavar="NAME",
-        help="What is between layers: relu, leaky_relu, tanh, sigmoid, gelu, silu or selu; default: as config.json "
-        "says, or relu.",
+        rich_help_panel=panels.RULES,
+        show_default="what config.json names, or relu",
+        help="The activation between layers: relu, leaky_relu, tanh, sigmoid, gelu, silu or selu.",
     ),
     root: str | None = ROOT,
     component: str | None = COMPONENT,
@@ -26,10 +28,15 @@ def suggest(
 ) -> None:
     """Suggest a recipe, with the reason beside each rule.
 
-    It decides every floating-point tensor: by the preset for the model that config.json names, or else by the role that
-    name, shape and neighbors show. No tensor is read. Edit the recipe, and apply it.
+    The recipe decides every floating-point tensor. If config.json names a model family that has a preset, its rules are
+    used. Otherwise each tensor's role decides, which its name, its shape and its neighbors show. No tensor is read.
+    Edit the recipe, and use it with -f.
 
-    Example: initctl suggest model.safetensors --activation gelu > recipe.toml
+    Examples:
+    initctl suggest net.safetensors > recipe.toml
+    initctl suggest net.safetensors --activation gelu
+
+    See: suggest, initializers, recipes
     """
     found = initctl.suggest(checkpoint, activation=activation, root=root, component=component)
     out.warn(found.warnings)

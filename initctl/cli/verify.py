@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import initctl
+from initctl.cli import panels
 from initctl.cli.options import CHECKPOINT, SAVED_PLAN, UNFOLD, RuleOptions, grouped, written
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
@@ -25,23 +26,38 @@ def verify(
         None,
         "--against",
         metavar="CHECKPOINT",
-        help="The original checkpoint: what the rules keep must match it.",
+        rich_help_panel=panels.COMPARISON,
+        help="The original checkpoint. Everything that no rule fills must match it.",
     ),
     sample: int | None = typer.Option(
-        None, "--sample", metavar="N", callback=written, help="Compare N elements of each tensor only."
+        None,
+        "--sample",
+        metavar="N",
+        callback=written,
+        rich_help_panel=panels.COMPARISON,
+        show_default="all",
+        help="Compare only N elements of each tensor.",
     ),
     report: str | None = typer.Option(
-        None, "--report", metavar="FILE", help="Check what apply --report wrote to FILE, without rules or the original."
+        None,
+        "--report",
+        metavar="FILE",
+        rich_help_panel=panels.COMPARISON,
+        help="Compare with the report that apply --report wrote to FILE, without rules and without the original.",
     ),
     unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
     """Check that a checkpoint holds exactly what the rules give.
 
-    Every value is computed once more and compared; nothing is written. If one differs, the status is 1. With --report,
-    digests are compared.
+    Every value is computed again and compared. With --report, digests are compared instead. If anything differs, the
+    status is 1. Nothing is written.
 
-    Example: initctl verify init.safetensors -r '*.bias=zeros' --against net.safetensors
+    Examples:
+    initctl verify init.safetensors -r '*.bias=zeros' --against net.safetensors
+    initctl verify init.safetensors --report report.json
+
+    See: verify, reports, reproducibility
     """
     if report is not None:
         _check_alone(rules, plan, against, sample)

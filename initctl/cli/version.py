@@ -11,7 +11,13 @@ from initctl.installation import installation
 def version(*, out: Output) -> None:
     """Show versions, engine, cache and devices.
 
-    Put this into a bug report. initctl --version shows its own version only.
+    Put this into a bug report. `initctl --version` shows only the version of initctl.
+
+    Examples:
+    initctl version
+    initctl version --json
+
+    See: performance
     """
     found = installation()
     out.result("version", found.to_json, found.report)

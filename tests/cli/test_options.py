@@ -12,7 +12,7 @@ import typer
 from initctl.cli.options import RuleOptions, grouped
 from initctl.request import Asked
 
-OPTION = re.compile(r"^  (?:-\w, )?(--[a-z-]+)", re.MULTILINE)
+OPTION = re.compile(r"^  (?:-\w, |    )(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
 OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--force", "--max-shard-size", "--stale"}

@@ -1,0 +1,13 @@
+"""What options are about: the headings that `--help` shows them under, in this order."""
+
+from __future__ import annotations
+
+PANELS = RULES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
+    "Rules",
+    "Comparison",
+    "Checks",
+    "Checkpoint",
+    "Output",
+    "Reporting",
+    "Performance",
+)
