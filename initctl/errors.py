@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from initctl.escaping import as_line, escape, shown
-from initctl.excerpt import Excerpt
+from initctl.excerpt import Excerpt, Place
 
 __all__ = [
     "NO_MEMORY",
@@ -29,6 +29,7 @@ __all__ = [
     "FitError",
     "InitctlError",
     "InputError",
+    "Place",
     "Problem",
     "RuleError",
     "StorageError",
@@ -44,13 +45,15 @@ __all__ = [
 class Problem(NamedTuple):
     """One fault or warning: a stable code, a message that names the place, and what to do about it.
 
-    `excerpt` shows where in a text the fault is, if it is in one.
+    `excerpt` shows where in a text the fault is, if it is in one. `place` is the file, line and column that the message
+    begins with, if it begins so.
     """
 
     code: str
     message: str
     hint: str | None = None
     excerpt: Excerpt | None = None
+    place: Place | None = None
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

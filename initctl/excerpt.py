@@ -1,21 +1,37 @@
-"""A part of a text, and how a fault in it is shown: the text around it, and carets below."""
+"""A part of a text, where it is in a file, and how a fault in it is shown: the text around it, and carets below."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from initctl.escaping import columns, forms
+from initctl.escaping import columns, forms, shown
 
 _AROUND = 40
 """Characters before a fault that an excerpt shows; of the fault and what follows it, twice as many."""
 
 
+class Place(NamedTuple):
+    """A character of a text file: its line and its column in that, both counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        """As compilers write it, and editors follow it."""
+        return f"{shown(self.file)}:{self.line}:{self.column}"
+
+
 class Excerpt(NamedTuple):
-    """The characters of `text` from `start` to `stop`: what a parser reads, or where a fault is."""
+    """The characters of `text` from `start` to `stop`: what a parser reads, or where a fault is.
+
+    `file` is the file that holds `text`, and nothing else, if there is one.
+    """
 
     text: str
     start: int
     stop: int
+    file: str | None = None
 
     @classmethod
     def of(cls, text: str | Excerpt) -> Excerpt:
@@ -28,7 +44,7 @@ class Excerpt(NamedTuple):
 
     def part(self, start: int, stop: int) -> Excerpt:
         """Its own characters from `start` to `stop`."""
-        return Excerpt(self.text, self.start + start, self.start + stop)
+        return self._replace(start=self.start + start, stop=self.start + stop)
 
     def stripped(self) -> Excerpt:
         """The same without the blanks around it."""
@@ -38,13 +54,32 @@ class Excerpt(NamedTuple):
 
     def up_to(self, other: Excerpt) -> Excerpt:
         """From its start to the end of another of the same text."""
-        return Excerpt(self.text, self.start, other.stop)
+        return self._replace(stop=other.stop)
+
+    @property
+    def place(self) -> Place | None:
+        """Where it begins in its file, if it is in one."""
+        if self.file is None:
+            return None
+        return Place(self.file, self.text.count("\n", 0, self.start) + 1, self.start - self._line_start + 1)
+
+    @property
+    def _line_start(self) -> int:
+        return self.text.rfind("\n", 0, self.start) + 1
+
+    def _on_its_line(self) -> Excerpt:
+        """The same, in the line of the file at which it begins."""
+        begin = self._line_start
+        line = self.text[begin:].partition("\n")[0].removesuffix("\r")
+        return Excerpt(line, self.start - begin, self.stop - begin)
 
     def lines(self) -> tuple[str, str]:
         """The text around the fault, and carets under it.
 
         It is escaped as a whole, and what each character is shown as is counted: carets are where the fault is seen.
         """
+        if self.file is not None:
+            return self._on_its_line().lines()
         first = max(0, min(self.start, len(self.text) - 1) - _AROUND)
         last = min(len(self.text), self.start + 2 * _AROUND)
         lead, tail = "…" if first else "", "…" if last < len(self.text) else ""

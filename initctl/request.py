@@ -150,8 +150,7 @@ def _idle_variables(request: Request) -> Iterator[Problem]:
     idle = ((recipe, name) for recipe in request.recipes for name in recipe.scope.vars if name not in used)
     for number, (recipe, name) in enumerate(idle):
         known = sorted(used & recipe.scope.vars.keys()) if number < _MOST_PROPOSALS else ()
-        message = f"{shown(recipe.source)}: vars.{name}: no rule uses it"
-        yield Problem("recipe.unused", message, did_you_mean(name, known))
+        yield recipe.variable_problem(name, "no rule uses it", did_you_mean(name, known))
 
 
 def _check_known(asked: Mapping[str, Any]) -> None:
@@ -196,7 +195,7 @@ def _check_together(recipes: Sequence[Recipe], seed: int | None) -> None:
     if no `seed` was given, and the recipes say different ones.
     """
     for one, other in combinations(recipes, 2):
-        for shared in sorted(one.documents & other.documents)[:1]:
+        for shared in sorted(one.documents.keys() & other.documents.keys())[:1]:
             fault = f"{shown(one.source)} and {shown(other.source)}: {shown(shared)} is in both, and would count twice"
             raise RuleError(Problem("recipe.twice", fault, "let one of them extend the other, and give that alone"))
     seeds = [said for recipe in recipes for said in recipe.seeds] if seed is None else []

@@ -23,6 +23,9 @@ ELSEWHERE = {
     "msra": "kaiming_normal",  # Caffe, fvcore
     "numpy": "philox",
     "pytorch": "torch",
+    "pattern": "match",  # keys of a rule
+    "initializer": "init",
+    "condition": "where",
 }
 """What other tools call what is known here."""
 _OF_SHAPES = re.compile(r"shape|resize|size|rows?|num_?(labels|classes)|(in|out)_?(features|channels)|vocab(_?size)?")

@@ -104,29 +104,64 @@ def steps_of(path, *keys):
     return {step["name"]: step["run"] for step in found if "run" in step}
 
 
-def test_the_workflow_carries_out_the_plan_that_it_saved_and_checks_it(net):
+@pytest.fixture
+def step(net):
+    """What runs the shell of a step in GitHub's way, with the files and folders that it offers."""
+    (net / "temp").mkdir()
+    offered = {"GITHUB_STEP_SUMMARY": str(net / "summary.md"), "RUNNER_TEMP": str(net / "temp")}
+    shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")
+    return lambda script, **given: run(*shell, script, cwd=net, **offered, **given)
+
+
+def test_the_workflow_carries_out_the_plan_that_it_saved_and_checks_it(net, step):
     steps = steps_of("workflow.yml", "jobs", "initialize", "steps")
     assert list(steps) == ["Install", "Check the recipe", "Plan", "Apply", "Verify", "Doctor"]
     shutil.copy(EXAMPLES / "recipe.toml", net)
-    assert "fits" in run("bash", "-ec", steps["Check the recipe"], cwd=net)
-    assert "fc1.weight" in run("bash", "-ec", steps["Plan"], cwd=net, SEED="0")
+    assert "fits" in step(steps["Check the recipe"])
+    assert "fc1.weight" in step(steps["Plan"], SEED="0")
     assert not (net / "init.safetensors").exists()
-    run("bash", "-ec", steps["Apply"], cwd=net)
-    assert "holds what the rules give" in run("bash", "-ec", steps["Verify"], cwd=net)
+    shown = step(steps["Apply"])
+    assert (net / "summary.md").read_text() == "".join(f"    {line}\n" for line in shown.splitlines())
+    assert re.search("^    fc1.bias .* → 0 ", (net / "summary.md").read_text(), re.MULTILINE)
+    assert "holds what the rules give" in step(steps["Verify"])
     assert load_file(net / "init.safetensors")["fc1.weight"].std() == pytest.approx((2 / 100) ** 0.5, rel=0.05)
     assert (net / "page.html").read_text().startswith("<!doctype html>")
-    assert not run("bash", "-ec", steps["Doctor"], cwd=net).count("::error")
+    assert not step(steps["Doctor"]).count("::error")
 
 
-def test_the_action_initializes_verifies_and_looks_for_faults(net):
+def test_the_action_initializes_verifies_and_looks_for_faults(net, step):
     steps = steps_of("action/action.yml", "runs", "steps")
     shutil.copy(EXAMPLES / "recipe.toml", net)
     given = {"CHECKPOINT": "net.safetensors", "OUTPUT": "out.safetensors", "RECIPE": "recipe.toml", "SEED": "3"}
-    assert "holds what the rules give" in run("bash", "-ec", steps["Initialize"], cwd=net, **given)
+    assert "holds what the rules give" in step(steps["Initialize"], **given)
+    assert (net / "summary.md").read_text().endswith("    wrote out.safetensors (1 file)\n")
+    package = shlex.split(steps["Install"])[-1]
+    path = step(f'echo "{package}"', GITHUB_ACTION_PATH=str(EXAMPLES / "action"), PACKAGE="").strip()
+    assert (Path(path) / "pyproject.toml").exists()
     action = yaml.safe_load((EXAMPLES / "action" / "action.yml").read_text())
-    for step in action["runs"]["steps"]:
-        for value in step["env"].values():
+    for part in action["runs"]["steps"]:
+        for value in part["env"].values():
             assert value.removeprefix("${{ inputs.").removesuffix(" }}") in action["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("path", "keys", "name"),
+    [
+        ("workflow.yml", ("jobs", "initialize", "steps"), "Check the recipe"),
+        ("action/action.yml", ("runs", "steps"), "Initialize"),
+    ],
+)
+def test_a_fault_of_the_recipe_fails_the_job_and_is_an_annotation_at_its_line(net, path, keys, name):
+    (net / "recipe.toml").write_text('[[rule]]\nmatch = "fc3.weight"\ninit = "zeros"\n')
+    given = {"CHECKPOINT": "net.safetensors", "OUTPUT": "out.safetensors", "RECIPE": "recipe.toml", "SEED": "3"}
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", steps_of(path, *keys)[name]],
+        cwd=net, env={**environment(), **given}, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert done.stdout.startswith(
+        f"::error file={net}/recipe.toml,line=2,col=10,title=rule.unused::rule 1 (fc3.weight="
+    )
 
 
 def test_the_gitlab_job_reports_what_it_finds_as_tests(net):

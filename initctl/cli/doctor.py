@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import typer
 
 import initctl
 from initctl.cli import panels
-from initctl.cli.options import CHECKPOINT, COMPONENT, HTML, ROOT, UNFOLD, flag, grouped
-from initctl.cli.output import Output
-from initctl.errors import Problem, UsageError, shown
-from initctl.suggestions import did_you_mean
+from initctl.cli.options import CHECKPOINT, COMPONENT, HTML, ROOT, UNFOLD, flag, grouped, one_of
+from initctl.cli.output import JSON, TEXT, Output
+from initctl.errors import Problem, UsageError
 
 if TYPE_CHECKING:
     from initctl.diagnosing import Diagnosis
     from initctl.diagnosing.check import Severity
     from initctl.display.tables import Report
 
-_Choice = TypeVar("_Choice", bound=str)
-TEXT, JSON, GITHUB, JUNIT, SARIF = FORMATS = ("text", "json", "github", "junit", "sarif")
+GITHUB, JUNIT, SARIF = "github", "junit", "sarif"
+FORMATS = (TEXT, JSON, GITHUB, JUNIT, SARIF)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +102,7 @@ def doctor(
     """
     from initctl.diagnosing.check import SEVERITIES
 
-    form, worst = _one_of("format", form, FORMATS), _one_of("severity", severity, SEVERITIES)
-    if out.json and form not in (TEXT, JSON):
-        message = f"json, format: --format {form} writes another format than --json"
-        raise UsageError(Problem("usage.format", message, "leave one of them out"))
+    form, worst = out.form(form, FORMATS), one_of("severity", severity, SEVERITIES)
     with out.events("reading") as on_event:
         found = initctl.doctor(
             checkpoint,
@@ -123,13 +118,6 @@ def doctor(
     out.warn(found.checkpoint.warnings)
     out.page(html, lambda pages: pages.diagnosis_page(found))
     _write(found, worst, form, out, unfold=unfold)
-
-
-def _one_of(option: str, given: str, choices: Sequence[_Choice]) -> _Choice:
-    if found := next((choice for choice in choices if choice == given), None):
-        return found
-    hint = did_you_mean(given, choices) or f"there are {', '.join(choices)}"
-    raise UsageError(Problem(f"usage.{option}", f"{option}: {shown(given)} is not known", hint))
 
 
 def _write(found: Diagnosis, severity: Severity, form: str, out: Output, *, unfold: bool) -> None:
@@ -149,5 +137,4 @@ def _write(found: Diagnosis, severity: Severity, form: str, out: Output, *, unfo
 
         out.commands(workflow_commands(found))
         out.quiet = True
-    out.json = out.json or form == JSON
     out.result("doctor", found.to_json, report, holds=not found.at_least(severity))

@@ -35,5 +35,6 @@ def document(
     return as_json(content).replace("##", "#\\u0023")
 
 
-def _problem(problem: Problem) -> dict[str, str | None]:
-    return {"code": problem.code, "message": problem.message, "hint": problem.hint}
+def _problem(problem: Problem) -> dict[str, Any]:
+    place = problem.place and problem.place._asdict()
+    return {"code": problem.code, "message": problem.message, "hint": problem.hint, "place": place}

@@ -7,17 +7,19 @@ command's own options, and puts it together again for the call.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import typer
 
 from initctl.cli import panels
 from initctl.errors import Problem, UsageError, shown
+from initctl.suggestions import did_you_mean
 
+_Choice = TypeVar("_Choice", bound=str)
 _LONGEST = 20
 """Digits of 2^64."""
 
@@ -25,6 +27,14 @@ _LONGEST = 20
 def written(text: str | None) -> int | str | None:
     """The number that is written, in decimal digits and nothing else; any other text as it is."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _LONGEST else text
+
+
+def one_of(option: str, given: str, choices: Sequence[_Choice]) -> _Choice:
+    """The one of `choices` that is `given`. Raises `UsageError` if none is."""
+    if found := next((choice for choice in choices if choice == given), None):
+        return found
+    hint = did_you_mean(given, choices) or f"there are {', '.join(choices)}"
+    raise UsageError(Problem(f"usage.{option}", f"{option}: {shown(given)} is not known", hint))
 
 
 def check_apart(*paths: str | None) -> None:

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from initctl.cli import panels
-from initctl.cli.options import flag, written
+from initctl.cli.options import flag, one_of, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say, show
 from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import Report, count
-from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, shown
+from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, UsageError, shown
 from initctl.events import Chosen, Committed, Event, Progress
 from initctl.integers import counting
 
 if TYPE_CHECKING:
     from initctl.page.content import Page
     from initctl.planning import Plan
+
+
+TEXT, JSON = "text", "json"
+"""Formats of every command that has several."""
 
 
 @dataclass(kw_only=True)
@@ -53,6 +57,18 @@ class Output:
         self.warnings: list[Problem] = []
         self.failure: InitctlError | None = None
         self._end: Ended | None = None
+
+    def form(self, given: str, known: Sequence[str]) -> str:
+        """The format that --format gives, one of those `known`, or that --json asks for; both may ask for JSON.
+
+        Raises `UsageError` if it is not known, or they contradict each other.
+        """
+        form = one_of("format", given, known)
+        if self.json and form not in (TEXT, JSON):
+            message = f"json, format: --format {form} writes another format than --json"
+            raise UsageError(Problem("usage.format", message, "leave one of them out"))
+        self.json = self.json or form == JSON
+        return form
 
     def warn(self, warnings: Sequence[Problem]) -> None:
         """Tell `warnings` at once; a JSON document lists them too."""

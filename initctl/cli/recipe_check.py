@@ -7,25 +7,34 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from initctl.cli.options import grouped
-from initctl.cli.output import Output
+from initctl.cli.output import JSON, TEXT, Output
+from initctl.display.annotations import of_problems
 from initctl.display.tables import count
-from initctl.errors import shown
+from initctl.errors import InitctlError, shown
 from initctl.request import Request
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
 
+GITHUB = "github"
+FORMATS = (TEXT, JSON, GITHUB)
 FILE = typer.Argument(..., metavar="FILE", help="The recipe: a TOML file of rules.")
 CHECKPOINT = typer.Argument(None, metavar="CHECKPOINT", help="The checkpoint that the recipe is for.")
 
 
 @grouped
-def recipe_check(file: str = FILE, checkpoint: str | None = CHECKPOINT, *, out: Output) -> None:
+def recipe_check(
+    file: str = FILE,
+    checkpoint: str | None = CHECKPOINT,
+    *,
+    form: str = typer.Option(TEXT, "--format", metavar="|".join(FORMATS), help="How faults are written, too."),
+    out: Output,
+) -> None:
     """Check a recipe, and whether it fits a checkpoint.
 
     Without CHECKPOINT, the recipe itself is checked: keys, patterns, conditions, expressions, initializers and their
     parameters, and all recipes that it extends. With CHECKPOINT, everything that plan checks is checked, too: each rule
-    must decide something.
+    must decide something. With --format github, errors and warnings are also annotations at their lines.
 
     Examples:
     initctl recipe-check recipe.toml
@@ -33,10 +42,18 @@ def recipe_check(file: str = FILE, checkpoint: str | None = CHECKPOINT, *, out: 
 
     See: recipes, pipelines
     """
-    request = Request.of({"recipes": [file]})
-    plan = request.plan(request.read(checkpoint)) if checkpoint is not None else None
+    is_annotated = out.form(form, FORMATS) == GITHUB
+    try:
+        request = Request.of({"recipes": [file]})
+        plan = request.plan(request.read(checkpoint)) if checkpoint is not None else None
+    except InitctlError as error:
+        if is_annotated:
+            out.commands(of_problems("error", error.problems))
+        raise
     if plan:
         out.warn(plan.warnings)
+        if is_annotated and plan.warnings:
+            out.commands(of_problems("warning", plan.warnings))
     out.result("recipe-check", lambda: _data(file, request, plan), lambda: _report(file, request, plan))
 
 

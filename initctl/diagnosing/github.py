@@ -1,4 +1,4 @@
-"""Findings as annotations: workflow commands, which GitHub Actions reads from a step's output."""
+"""Findings as annotations of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -6,34 +6,22 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from initctl.diagnosing.diagnosis import Diagnosis, folded
+from initctl.display.annotations import Kind, annotation
 from initctl.display.folding import listing
-from initctl.escaping import escape
 
 if TYPE_CHECKING:
     from initctl.diagnosing.check import Severity
 
-_COMMANDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
+_KINDS: Mapping[Severity, Kind] = {"error": "error", "warning": "warning", "info": "notice"}
 
 
 def workflow_commands(diagnosis: Diagnosis) -> Iterator[str]:
-    """A command, in one line, for each finding, for each tensor that cannot be read, and for the summary. Tensors that
-    differ only in layer numbers are together.
-
-    Everything in a line is escaped, so that a name cannot end the line or begin a command.
+    """An annotation for each finding, for each tensor that cannot be read, and for the summary. Tensors that differ only
+    in layer numbers are together.
     """
     for check, findings in diagnosis.by_check():
         for tensors, said in folded(findings, unfold=False):
-            yield _command(check.severity, f"{check.code}: {check.title}", f"{tensors}: {said}. {check.why}")
+            yield annotation(_KINDS[check.severity], f"{check.code}: {check.title}", f"{tensors}: {said}. {check.why}")
     for tensors, reason in listing(diagnosis.unreadable, unfold=False):
-        yield _command("info", "not read", f"{tensors}: {reason}")
-    yield _command("info", "initctl doctor", diagnosis.summary())
-
-
-def _command(severity: Severity, title: str, message: str) -> str:
-    """`::warning title=…::…`, as actions/toolkit (packages/core/src/command.ts) writes it."""
-    name = _data(title).replace(":", "%3A").replace(",", "%2C")
-    return f"::{_COMMANDS[severity]} title={name}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    return escape(text).replace("%", "%25")
+        yield annotation("notice", "not read", f"{tensors}: {reason}")
+    yield annotation("notice", "initctl doctor", diagnosis.summary())

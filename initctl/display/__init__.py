@@ -4,6 +4,7 @@
     folding.py     many rows that differ in layer numbers as one
     json_rows.py   JSON with a line for each row of a table
     blocks.py      numbers as a line of blocks
+    annotations.py what GitHub Actions shows beside a line of a file
     colors.py      whether anybody wants colors
     console.py     what is drawn on a terminal, and what a pipe gets instead
 

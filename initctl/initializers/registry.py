@@ -97,7 +97,8 @@ def _meant(initializer: Initializer, key: str, call: Call) -> str:
             or did_you_mean(key, names)
             or (f"did you mean {' or '.join(names)}?" if names else "it takes none")
         )
-    if call.places and of_rule[0] == "where":
+    of_key, _ = call.places.get(key, (None, None))
+    if of_key and not of_key.file and of_rule[0] == "where":
         return "write it behind the initializer: '… where ndim >= 2'"
     return f"in a recipe, did you mean {of_rule[0]}?"
 

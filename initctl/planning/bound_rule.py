@@ -72,7 +72,7 @@ def bind(rule: Rule) -> BoundRule:
             if name not in rule.selector.names.captures:
                 _check_names(expression, rule, f"variable {name}: ")
     except RuleError as error:
-        raise error.prefixed(f"{rule}: ") from None
+        raise rule.error(error) from None
     return bound
 
 

@@ -148,7 +148,7 @@ def _problem(rule: Rule, fault: str, fact: Unfit, tensors: Sequence[TensorSpec],
     more = f" (and {len(names) - 1} more like it)" if len(names) > 1 else ""
     place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
     hint = _way_out(rule, fact.needs) if fact.needs and fits_others else None
-    return Problem("rule.unfit", f"{rule}: {place}: {fault}", hint, fact.excerpt)
+    return rule.problem("rule.unfit", f"{place}: {fault}", hint, fact.excerpt)
 
 
 def _way_out(rule: Rule, needs: str) -> str:

@@ -201,11 +201,11 @@ def _alternatives(names: Sequence[str]) -> str:
 def _overlap(alike: Sequence[tuple[_Extent, _Extent]]) -> Problem:
     """What is wrong with pairs that are decided in the same way."""
     one, other = alike[0]
-    rule = one.action.rule if one.action else None
     name = ("something that is kept at " if other.place == "unlisted" else "") + shown(other.tensor.name)
     more = f" (and {len(alike) - 1} more like it)" if len(alike) > 1 else ""
-    message = f"{rule}: tensor {shown(one.tensor.name)}{more} shares memory with {name}, which {_whose(other)}"
-    return Problem("rule.overlap", message, _hint(one, other))
+    fault = f"tensor {shown(one.tensor.name)}{more} shares memory with {name}, which {_whose(other)}"
+    problem = one.action.rule.problem if one.action else Problem
+    return problem("rule.overlap", fault, _hint(one, other))
 
 
 def _whose(extent: _Extent) -> str:

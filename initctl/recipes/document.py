@@ -26,15 +26,15 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from initctl.errors import Problem, RuleError, escape, shown
+from initctl.errors import Excerpt, Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
-from initctl.recipes.positions import DocumentText, Path, fault_position
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
-from initctl.suggestions import did_you_mean
+from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
+    from initctl.recipes.positions import DocumentText, Path
     from initctl.rules import Expression, Selector, Value
 
 KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")
@@ -42,6 +42,8 @@ _WHERE = "where"
 _FLAG = "must be true or false"
 RULE_KEYS = ("match", "init", _WHERE, "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
+_MEANT = {"Invalid value": "write texts in quotes", "Illegal character '\\n'": "close the quotes"}
+"""What to do about faults that the parser of TOML says in these words."""
 _Parsed = TypeVar("_Parsed")
 _Kind = TypeVar("_Kind")
 
@@ -54,9 +56,9 @@ class Seed(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What one document says: `source` is what messages call it, and `tables` are its rules, without a scope."""
+    """What one document says in its `text`: `tables` are its rules, without a scope."""
 
-    source: str
+    text: DocumentText
     seeds: tuple[Seed, ...]
     extends: tuple[str, ...]
     vars: Mapping[str, Expression]
@@ -77,7 +79,7 @@ def parse_document(text: DocumentText) -> Document:
     document.inner("preset", {}).check_keys(PRESET_KEYS)
     variables, config = document.inner("vars", {}), document.inner("config", {})
     return Document(
-        text.source,
+        text,
         document.inner("seed").seeds(),
         tuple(document.inner("extends", []).texts()),
         {name: variables.inner(name).variable(name) for name in variables.table()},
@@ -88,16 +90,15 @@ def parse_document(text: DocumentText) -> Document:
 
 
 def _content(text: DocumentText) -> dict[str, Any]:
-    place = shown(text.source)
     try:
         return tomllib.loads(text.text)
     except RecursionError:
-        raise RuleError(Problem("recipe.malformed", f"{place}: is not TOML: nested too deeply")) from None
+        raise RuleError(text.located(Problem("recipe.malformed", "is not TOML: nested too deeply"))) from None
     except ValueError as error:  # also a number of too many digits
-        fault, found = fault_position(text.text, str(error))
-        at, excerpt = found or ("", None)
-        message = f"{place}{at and f':{at}'}: is not TOML: {escape(fault)}"
-        raise RuleError(Problem("recipe.malformed", message, None, excerpt)) from None
+        fault, excerpt = text.fault(str(error))
+        hint = next((hint for beginning, hint in _MEANT.items() if fault.startswith(beginning)), None)
+        problem = Problem("recipe.malformed", f"is not TOML: {escape(fault)}", hint, excerpt)
+        raise RuleError(text.located(problem)) from None
 
 
 class _Field(NamedTuple):
@@ -111,8 +112,8 @@ class _Field(NamedTuple):
     def name(self) -> str:
         """What messages call it."""
         match self.path:
-            case ("rule", int(number), str(key)):
-                return f"rule {number + 1}: {shown(key)}"
+            case ("rule", int(number), *keys):
+                return ": ".join((f"rule {number + 1}", *(shown(key) for key in keys if isinstance(key, str))))
             case (str(table), *keys) if keys:
                 return f"{table}.{shown('.'.join(map(str, keys)))}"
         return str(self.path[-1])
@@ -126,19 +127,25 @@ class _Field(NamedTuple):
         for key in self.table():
             if key not in known:
                 hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
+                if key in RULE_KEYS:
+                    hint = f"{key} is a key of a rule: write [[rule]] above it"
                 place = "".join(f"{at}: " for at in self.path)
                 raise self.document.error((*self.path, key), f"{place}no key {shown(key)} is known", hint)
 
     def error(self, fault: str, hint: str | None = None) -> RuleError:
         return self.document.error(self.path, f"{self.name}: {fault}", hint)
 
-    def parsed(self, parse: Callable[[str], _Parsed], text: str) -> _Parsed:
-        """What `parse` reads in `text`."""
+    def source(self, text: str) -> Excerpt:
+        """Its value as `text`, and where that is written."""
+        return self.document.value(self.path, text)
+
+    def parsed(self, parse: Callable[[Excerpt], _Parsed], text: str) -> _Parsed:
+        """What `parse` reads in its value as `text`."""
         try:
-            return parse(text)
+            return parse(self.source(text))
         except RuleError as error:
-            place, _ = self.document.place(self.path)
-            raise error.prefixed(f"{place}: {self.name}: ") from None
+            named = error.prefixed(f"{self.name}: ").problems
+            raise RuleError(*(self.document.located(problem, self.path) for problem in named)) from None
 
     def call(self) -> Call:
         text = self.text()
@@ -149,11 +156,14 @@ class _Field(NamedTuple):
                 raise
         raise self.error(f"{shown(text)} holds a condition", 'write where = "…" as a key of its own')
 
-    def selectors(self) -> list[tuple[str, Selector]]:
+    def selectors(self) -> Iterator[tuple[Excerpt, Selector]]:
+        """Each selector, and where it is written."""
         texts = self.texts()
         if not texts:
             raise self.error("is empty")
-        return [(text, self.parsed(parse_selector, text)) for text in texts]
+        for number, text in enumerate(texts):
+            item = self._replace(path=(*self.path, number)) if isinstance(self.value, list) else self
+            yield item.source(text), item.parsed(parse_selector, text)
 
     def argument(self) -> str:
         """A parameter's value as a rule on the command line would write it."""
@@ -207,29 +217,39 @@ class _Field(NamedTuple):
 
 def _rules(table: _Field, scope: Scope, *, optional: bool) -> Iterator[Rule]:
     """The rules that one `[[rule]]` gives. Raises `RuleError`."""
-    origin = table.document.origin(int(table.path[-1]))
     for key, example in (("match", "*.bias"), ("init", "zeros")):
         if key not in table.value:
-            message, hint = f"{origin.place}: {key} is missing", f'write for instance {key} = "{example}"'
-            raise RuleError(Problem("recipe.malformed", message, hint))
+            raise _missing(table, key, example)
     call = _call(table)
     where = table.inner(_WHERE)
     condition = where.parsed(parse_condition, where.text()) if _WHERE in table.value else None
     optional = table.inner("optional", optional).of(bool, _FLAG)
-    for text, selector in table.inner("match").selectors():
-        yield Rule(f"{text}={call}", origin, selector, call, condition, optional, scope)
+    for source, selector in table.inner("match").selectors():
+        origin = table.document.origin(int(table.path[-1]), source)
+        yield Rule(f"{source}={call}", origin, selector, call, condition, optional, scope)
+
+
+def _missing(table: _Field, key: str, example: str) -> RuleError:
+    """The error about a rule without a `key`, or about the key that may have been meant to be that."""
+    for other in table.value:
+        if other not in RULE_KEYS and nearest(other, (key,)):
+            fault = f"{table.name}: {shown(other)} is not a key of a rule"
+            return table.document.error((*table.path, other), fault, f"did you mean {key}?")
+    return table.error(f"{key} is missing", f'write for instance {key} = "{example}"')
 
 
 def _call(table: _Field) -> Call:
     """What `init` calls, with the table's further keys as parameters."""
     call = table.inner("init").call()
-    given = dict(call.arguments)
+    given, places = dict(call.arguments), dict(call.places)
     for key in table.value:
+        field = table.inner(key)
         if key in dict(call.arguments):
-            raise table.inner(key).error("init gives it too", "give it once")
+            raise field.error("init gives it too", "give it once")
         if key not in RULE_KEYS:
-            given[key] = table.inner(key).argument()
-    return Call(call.name, tuple(given.items()))
+            given[key] = field.argument()
+            places[key] = table.document.key(field.path) or Excerpt.of(key), field.source(given[key])
+    return Call(call.name, tuple(given.items()), call.place, places)
 
 
 def _config_value(text: DocumentText, name: str, value: Any) -> Value:  # noqa: ANN401 - whatever the document holds

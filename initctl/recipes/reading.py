@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from codecs import BOM_UTF8
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from initctl.errors import InputError, Problem, RuleError, UsageError, shown
@@ -23,19 +25,24 @@ class Recipe(NamedTuple):
     """Rules in the order in which they count, under one `scope`, and the seeds that it says: its own, or else those of
     the documents that it extends, which may contradict each other.
 
-    `documents` are the identities of itself and of all that it extends.
+    `documents` are itself, which comes last, and all that it extends, by their identities.
     """
 
     source: str
     rules: tuple[Rule, ...]
     scope: Scope
     seeds: tuple[Seed, ...] = ()
-    documents: frozenset[str] = frozenset()
+    documents: Mapping[str, Document] = MappingProxyType({})
 
     @property
     def extends_preset(self) -> bool:
         """Whether it is a preset, or extends one."""
-        return any(document.startswith(PRESET) for document in self.documents)
+        return any(identity.startswith(PRESET) for identity in self.documents)
+
+    def variable_problem(self, name: str, fault: str, hint: str | None) -> Problem:
+        """The problem that the variable `name` has this `fault`, where it is given."""
+        texts = [document.text for document in self.documents.values() if name in document.vars]
+        return texts[-1].located(Problem("recipe.unused", f"vars.{name}: {fault}", hint), ("vars", name))
 
 
 def read_preset(name: str) -> Recipe:
@@ -55,8 +62,10 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     scope = Scope(variables, config)
     rules = tuple(rule for document in documents.values() for rule in document.rules(scope))
     if not rules:
-        raise RuleError(Problem("recipe.empty", f"{shown(last.source)}: has no rules", "write [[rule]] above each"))
-    return Recipe(last.source, rules, scope, last.seeds, frozenset(documents))
+        raise RuleError(
+            Problem("recipe.empty", f"{shown(last.text.source)}: has no rules", "write [[rule]] above each")
+        )
+    return Recipe(last.text.source, rules, scope, last.seeds, documents)
 
 
 def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> Document:
@@ -73,10 +82,24 @@ def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]
             fault = f"{shown(origin)}: extends more than {MOST_DOCUMENTS} documents"
             raise RuleError(Problem("recipe.malformed", fault))
         document = _read(origin)
-        extended = [_collect(_beside(origin, other), documents, (*chain, identity)) for other in document.extends]
+        extended = [
+            _extended(origin, document, number, documents, (*chain, identity))
+            for number in range(len(document.extends))
+        ]
         seeds = document.seeds or tuple(seed for other in extended for seed in other.seeds)
         documents[identity] = document._replace(seeds=seeds)
     return documents[identity]
+
+
+def _extended(
+    origin: str, document: Document, number: int, documents: dict[str, Document], chain: tuple[str, ...]
+) -> Document:
+    """The document that `document`, which is at `origin`, extends as its one of this `number`."""
+    try:
+        return _collect(_beside(origin, document.extends[number]), documents, chain)
+    except UsageError as error:
+        at = (p if p.place else document.text.located(p, ("extends", number)) for p in error.problems)
+        raise type(error)(*at) from None
 
 
 def _real_path(path: str) -> str:
@@ -91,10 +114,10 @@ def _beside(origin: str, other: str) -> str:
     if other.startswith(PRESET):
         return other
     if origin.startswith(PRESET):
-        raise RuleError(Problem("recipe.malformed", f"{shown(origin)}: extends {shown(other)}, which is not a preset"))
+        raise RuleError(Problem("recipe.malformed", f"extends {shown(other)}, which is not a preset"))
     path = os.path.join(os.path.dirname(origin), other)
     if other in preset_names() and not os.path.isfile(path):
-        fault = f"{shown(origin)}: extends {shown(other)}, which is not a file"
+        fault = f"extends {shown(other)}, which is not a file"
         raise RuleError(Problem("recipe.unreadable", fault, f"write {PRESET}{other} for the preset"))
     return path
 

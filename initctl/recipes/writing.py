@@ -14,7 +14,7 @@ from itertools import count
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from initctl.errors import Problem, RuleError, shown
+from initctl.errors import RuleError, shown
 from initctl.escaping import is_visible
 from initctl.rules import Circular, Expression, Rule, Value, needed
 from initctl.rules.expressions.parser import LONGEST_EXPRESSION
@@ -82,8 +82,8 @@ class _Writer:
                     meaning = _written(self.renamed(rule, variables[name], names))
                     names[name] = _named(self.vars, name, meaning, rule.selector.names.captures.__contains__)
         except Circular as fact:
-            message = f"{rule}: {shown(expression.text)}: the variables {fact} refer to themselves"
-            raise RuleError(Problem("rule.name", message)) from None
+            fault = f"{shown(expression.text)}: the variables {fact} refer to themselves"
+            raise RuleError(rule.problem("rule.name", fault)) from None
         return self.renamed(rule, expression, names)
 
     def renamed(self, rule: Rule, expression: Expression, names: Mapping[str, str]) -> str:
@@ -93,7 +93,7 @@ class _Writer:
         text = expression.renamed({**names, **keys})
         if len(text) > LONGEST_EXPRESSION:
             fault = f"is longer than {LONGEST_EXPRESSION} characters once names are told apart: {shown(text)}"
-            raise RuleError(Problem("recipe.unwritable", f"{rule}: {shown(expression.text)}: {fault}"))
+            raise RuleError(rule.problem("recipe.unwritable", f"{shown(expression.text)}: {fault}"))
         return text
 
     def key(self, rule: Rule, key: str) -> str:

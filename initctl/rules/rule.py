@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import Excerpt, RuleError, shown
+from initctl.errors import Excerpt, Place, Problem, RuleError, shown
 from initctl.rules.call import Call, parse_call, syntax_error
 from initctl.rules.expressions.expression import Expression, parse_condition
 from initctl.rules.selector import Selector, parse_selector
@@ -36,13 +36,13 @@ class Scope:
 class Origin(NamedTuple):
     """Where a rule comes from: its `name` there (`rule 2`), and the file of the recipe, or the preset, that has it.
 
-    `line` is the line of the file at which it begins, if that is certain.
+    `source` is its pattern in a recipe or a preset.
     """
 
     name: str
     recipe: str | None = None
     preset: str | None = None
-    line: int | None = None
+    source: Excerpt | None = None
 
     @property
     def is_table(self) -> bool:
@@ -50,12 +50,12 @@ class Origin(NamedTuple):
         return self.recipe is not None or self.preset is not None
 
     @property
-    def place(self) -> str:
-        """With the line."""
-        return f"{shown(self.recipe)}:{self.line}: {self.name}" if self.line else str(self)
+    def place(self) -> Place | None:
+        """That of its pattern, if it is in a file."""
+        return self.source and self.source.place
 
     def __str__(self) -> str:
-        """Without the line, which changes with all that is written before it."""
+        """Without line and column, which change with all that is written before them."""
         if not self.is_table:
             return self.name
         return f"{shown(self.recipe or f'preset {self.preset}')}: {self.name}"
@@ -81,8 +81,22 @@ class Rule:
         """Where it comes from, as plans name it."""
         return str(self.origin)
 
+    def problem(self, code: str, fault: str, hint: str | None = None, excerpt: Excerpt | None = None) -> Problem:
+        """The problem that the rule has this `fault`, at the part of it that `excerpt` shows, or at its pattern."""
+        place = excerpt.place if excerpt and excerpt.file else self.origin.place
+        return Problem(code, f"{self._at(place)}: {fault}", hint, excerpt, place)
+
+    def error(self, error: RuleError) -> RuleError:
+        """`error` as one of this rule."""
+        return RuleError(*(self.problem(*problem[:4]) for problem in error.problems))
+
     def __str__(self) -> str:
-        return f"{self.origin.place} ({shown(self.text)})"
+        return self._at(self.origin.place)
+
+    def _at(self, place: Place | None) -> str:
+        """What messages call it, with the place of what they are about."""
+        name = self.origin.name if place and place.file == self.origin.recipe else str(self.origin)
+        return f"{place}: {name} ({shown(self.text)})" if place else f"{name} ({shown(self.text)})"
 
 
 def parse_rule(text: str, name: str, scope: Scope | None = None) -> Rule:

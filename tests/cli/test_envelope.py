@@ -7,9 +7,9 @@ import json
 import pytest
 
 from initctl.cli.envelope import document
-from initctl.errors import Problem
+from initctl.errors import Place, Problem
 
-WARNING = Problem("rule.unused", "rule 1: matches no tensor", "did you mean fc1?")
+WARNING = Problem("rule.unused", "rule 1: matches no tensor", "did you mean fc1?", place=Place("r.toml", 4, 9))
 ERROR = Problem("file.missing", "x: no such file")
 
 
@@ -28,6 +28,7 @@ def test_the_keys_and_their_order_are_those_of_version_1():
                     ("code", "rule.unused"),
                     ("message", "rule 1: matches no tensor"),
                     ("hint", "did you mean fc1?"),
+                    ("place", [("file", "r.toml"), ("line", 4), ("column", 9)]),
                 ]
             ],
         ),
@@ -38,7 +39,7 @@ def test_the_keys_and_their_order_are_those_of_version_1():
 def test_a_failure_has_no_data_and_says_why():
     content = json.loads(document("plan", None, exit_code=3, errors=[ERROR]))
     assert (content["status"], content["exit_code"], content["data"]) == ("error", 3, None)
-    assert content["errors"] == [{"code": "file.missing", "message": "x: no such file", "hint": None}]
+    assert content["errors"] == [{"code": "file.missing", "message": "x: no such file", "hint": None, "place": None}]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def told_once(done, status, code, command):
     assert (document["schema"], document["command"]) == ("initctl/1", command)
     assert (document["status"], document["exit_code"], document["data"]) == ("error", status, None)
     (error,) = document["errors"]
-    assert list(error) == ["code", "message", "hint"]
+    assert list(error) == ["code", "message", "hint", "place"]
     assert error["code"] == code
     hint = f"; {error['hint']}" if error["hint"] else ""
     return line.removeprefix("initctl: error: ").removesuffix(hint)

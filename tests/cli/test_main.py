@@ -72,7 +72,9 @@ def test_a_signal_while_values_are_computed_ends_it(process, net, initializer, n
     name = signal.Signals(number).name
     done = process(*APPLY, "fc1.weight=signalling", "--json")
     assert (done.status, done.err) == (128 + number, f"initctl: error: interrupted by {name}\n")
-    assert done.document["errors"] == [{"code": "interrupted", "message": f"interrupted by {name}", "hint": None}]
+    assert done.document["errors"] == [
+        {"code": "interrupted", "message": f"interrupted by {name}", "hint": None, "place": None}
+    ]
     assert os.listdir() == ["net.safetensors"]
     assert [signal.getsignal(other) for other in SIGNALS] == [signal.SIG_IGN] * 3
 

@@ -69,7 +69,7 @@ def test_a_variable_that_no_rule_uses(checkpoint: Path, tmp_path: Path):
     recipe = tmp_path / "r.toml"
     recipe.write_text('extends = "base.toml"\n[vars]\nstd_of_al = 0.5\n')
     (warning,) = initctl.plan(checkpoint, recipes=[recipe]).warnings
-    assert warning.message == f"{recipe}: vars.std_of_al: no rule uses it"
+    assert warning.message == f"{recipe}:3:1: vars.std_of_al: no rule uses it"
     assert warning.hint == "did you mean std_of_all?"
 
 

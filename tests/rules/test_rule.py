@@ -49,7 +49,11 @@ def test_a_rule_shows_its_source_and_its_text():
 
 ORIGINS = [
     (Origin("rule 2"), "rule 2", "rule 2"),
-    (Origin("rule 2", "a/r.toml", line=7), "a/r.toml: rule 2", "a/r.toml:7: rule 2"),
+    (
+        Origin("rule 2", "a/r.toml", source=Excerpt("\n\nx *.bias", 4, 10, "a/r.toml")),
+        "a/r.toml: rule 2",
+        "a/r.toml:3:3: rule 2",
+    ),
     (Origin("rule 2", "a\x1b.toml"), "a\\x1b.toml: rule 2", "a\\x1b.toml: rule 2"),
     (Origin("rule 2", preset="gpt2"), "preset gpt2: rule 2", "preset gpt2: rule 2"),
 ]

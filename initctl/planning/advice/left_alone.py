@@ -39,7 +39,7 @@ def left_alone(decided: Decided, around: Surroundings) -> Iterator[Problem]:
         tensors = [tensor for tensor in coverage.left_alone if tensor.name in undecided]
         for left in _by_reason(tensors, around):
             they = "they are" if len(left.tensors) > 1 else "it is"
-            yield Problem("rule.left_alone", f"{coverage.rule}: leaves {left.names} as {they}{left.why}", left.hint)
+            yield coverage.rule.problem("rule.left_alone", f"leaves {left.names} as {they}{left.why}", left.hint)
 
 
 def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
@@ -52,7 +52,7 @@ def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
         hints = ["no rule can fill these"]
     elif not any(_BY_FULL_NAME in hint for hint in hints):
         hints.append("name one in full to fill it")
-    return Problem("rule.unused", f"{coverage.rule}: has no effect: {it_matches} only {matched}", "; ".join(hints))
+    return coverage.rule.problem("rule.unused", f"has no effect: {it_matches} only {matched}", "; ".join(hints))
 
 
 def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:

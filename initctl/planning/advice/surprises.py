@@ -33,8 +33,8 @@ def masks_as_biases(decided: Decided, around: Surroundings) -> Iterator[Problem]
     ends = (action for action in decided.actions if action.tensor.name.endswith(_BIAS))
     for rule, (action, *_) in grouped((a.rule, a) for a in ends if _has_many_dims(a, around)).items():
         dims = len(action.tensor.shape)
-        message = f"{rule}: tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
-        yield Problem("rule.bias_dims", message, "if it is a mask, add a rule that keeps it")
+        fault = f"tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
+        yield rule.problem("rule.bias_dims", fault, "if it is a mask, add a rule that keeps it")
 
 
 def _has_many_dims(action: Action, around: Surroundings) -> bool:
@@ -57,8 +57,8 @@ def idle_truncations(decided: Decided, _: Surroundings) -> Iterator[Problem]:
         if law.outside < _NOTHING_CUT:
             idle.setdefault(rule, law)
     for rule, law in idle.items():
-        message = f"{rule}: trunc_normal at std={law.std:g} cuts nothing: a={law.a:g} and b={law.b:g} are absolute"
-        yield Problem("rule.nothing_cut", message, "write cut=2 for two standard deviations")
+        fault = f"trunc_normal at std={law.std:g} cuts nothing: a={law.a:g} and b={law.b:g} are absolute"
+        yield rule.problem("rule.nothing_cut", fault, "write cut=2 for two standard deviations")
 
 
 def random_averages(decided: Decided, _: Surroundings) -> Iterator[Problem]:
@@ -66,7 +66,7 @@ def random_averages(decided: Decided, _: Surroundings) -> Iterator[Problem]:
     measured = (action for action in decided.actions if measured_kind(action.tensor) and _is_random(action))
     for rule, filled in grouped((a.rule, a) for a in measured if a.rule.selector.names.has_wildcards).items():
         names = listed([f"{shown(action.tensor.name)} ({measured_kind(action.tensor)})" for action in filled])
-        yield Problem("rule.measured", f"{rule}: fills {names} with random numbers", _NO_RANDOM_VARIANCE)
+        yield rule.problem("rule.measured", f"fills {names} with random numbers", _NO_RANDOM_VARIANCE)
 
 
 def _is_random(action: Action) -> bool:
@@ -82,6 +82,6 @@ def split_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
         name, weight = action.tensor.name, around.quantized[action.tensor.name]
         module = name[: name.rfind(".") + 1]
         others = listed([shown(part.removeprefix(module)) for part in weight.parts if part not in filled])
-        message = f"{rule}: fills {shown(name)}, but not {others}"
+        fault = f"fills {shown(name)}, but not {others}"
         hint = f"its values follow from all of these parts ({weight.scheme}): dequantize the model first"
-        yield Problem("rule.split_weight", message, hint)
+        yield rule.problem("rule.split_weight", fault, hint)

@@ -34,31 +34,31 @@ def _unused(coverage: Coverage, around: Surroundings) -> Problem:
     if coverage.lost:
         later = listed(list(map(str, coverage.lost_to)))
         under = " under its condition" if coverage.left_out else ""
-        message = f"{rule}: has no effect: later rules override all its matches{under}: {later}"
-        return Problem("rule.overridden", message, "move this rule after them, or delete it")
+        fault = f"has no effect: later rules override all its matches{under}: {later}"
+        return rule.problem("rule.overridden", fault, "move this rule after them, or delete it")
     if rule.where and not coverage.left_alone:
-        message = f"{rule}: has no effect: it matches {with_kinds(coverage.left_out)}"
-        return Problem(_UNUSED, message, f"its condition holds for none of them: {shown(rule.where.text)}")
+        fault = f"has no effect: it matches {with_kinds(coverage.left_out)}"
+        return rule.problem(_UNUSED, fault, f"its condition holds for none of them: {shown(rule.where.text)}")
     return only_left_alone(coverage, around)
 
 
 def _unmatched(coverage: Coverage, around: Surroundings) -> Problem:
     rule, checkpoint = coverage.rule, around.checkpoint
-    fault, matches = f"{rule}: matches no tensor", rule.selector.names.matches
+    fault, matches = "matches no tensor", rule.selector.names.matches
     for tensor in checkpoint.tensors:
         if alias := next(filter(matches, tensor.aliases), None):
             kept = f"{shown(alias)} is kept as {shown(tensor.name)}, which it is tied to"
-            return Problem(_UNUSED, f"{fault}: {kept}", f"write '{escape(quoted(tensor.name))}'")
+            return rule.problem(_UNUSED, f"{fault}: {kept}", f"write '{escape(quoted(tensor.name))}'")
     outside = next((tensor.name for tensor in checkpoint.outside if matches(tensor.name)), None)
     if outside is not None:
         at = f" at {shown(checkpoint.root)}" if checkpoint.root else ""
-        return Problem(_UNUSED, f"{fault} of the state dict{at}", _outside(outside, checkpoint))
+        return rule.problem(_UNUSED, f"{fault} of the state dict{at}", _outside(outside, checkpoint))
     if tie := next((tie for tie in around.ties if matches(tie.left_out)), None):
         is_tied, instead = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}", f"write '{escape(quoted(tie.kept))}'"
         if tie.sure:
-            return Problem(_UNUSED, f"{fault}: {is_tied}, which is kept in its place", instead)
-        return Problem(_UNUSED, fault, f"if {is_tied}, {instead}")
-    return Problem(_UNUSED, fault, hint_for(rule.selector.names.pattern, list(around.tensors)))
+            return rule.problem(_UNUSED, f"{fault}: {is_tied}, which is kept in its place", instead)
+        return rule.problem(_UNUSED, fault, f"if {is_tied}, {instead}")
+    return rule.problem(_UNUSED, fault, hint_for(rule.selector.names.pattern, list(around.tensors)))
 
 
 def _outside(name: str, checkpoint: Checkpoint) -> str:
@@ -80,12 +80,13 @@ def hollow_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     if not hollow:
         return
     rules = [c for c in decided.coverages if not c.rule.optional and c.rule.call.name != KEEP]
-    by_rule = [(f"{coverage.rule}: has no effect", coverage.decided) for coverage in rules]
-    together = [("the rules fill nothing", [action.tensor for action in decided.actions])]
+    by_rule = [(coverage.rule.problem, "has no effect", coverage.decided) for coverage in rules]
+    together = [(Problem, "the rules fill nothing", [action.tensor for action in decided.actions])]
     for found in (by_rule, together):
-        if faults := [fault for fault in found if fault[1] and hollow.issuperset(map(id, fault[1]))]:
+        if faults := [fault for fault in found if fault[2] and hollow.issuperset(map(id, fault[2]))]:
             where = where_they_are(checkpoint)
-            yield from (Problem(_UNUSED, f"{fault}: {without_elements(filled)}", where) for fault, filled in faults)
+            for problem, fault, filled in faults:
+                yield problem(_UNUSED, f"{fault}: {without_elements(filled)}", where)
             return
 
 
@@ -100,4 +101,4 @@ def idle_alternatives(decided: Decided, around: Surroundings) -> Iterator[Proble
         idle = pattern.idle_alternatives(names, highest)
         if idle and (tied := [tie.left_out for tie in around.ties if tie.sure]):
             idle = pattern.idle_alternatives([*names, *tied], highest)
-        yield from (Problem("rule.alternative", f"{coverage.rule}: {shown(text)} matches no tensor") for text in idle)
+        yield from (coverage.rule.problem("rule.alternative", f"{shown(text)} matches no tensor") for text in idle)
