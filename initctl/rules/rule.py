@@ -54,6 +54,11 @@ class Origin(NamedTuple):
         """With the line."""
         return f"{shown(self.recipe)}:{self.line}: {self.name}" if self.line else str(self)
 
+    @property
+    def brief(self) -> str:
+        """In as few words as lead there."""
+        return f"{shown(self.recipe)}:{self.line}" if self.line else str(self)
+
     def __str__(self) -> str:
         """Without the line, which changes with all that is written before it."""
         if not self.is_table:
