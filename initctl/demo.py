@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import initctl
 from initctl.commit.failure import storage_errors
-from initctl.display.tables import Displayed, Report
+from initctl.display.colors import HEADING
+from initctl.display.tables import Displayed, Report, Toned
 from initctl.errors import ConflictError, Problem, shown
 
 CHECKPOINT, OUTPUT = "net.safetensors", "init.safetensors"
@@ -27,7 +28,7 @@ class Step(NamedTuple):
     def report(self) -> Report:
         """The reason, the command as it is typed, and what it shows."""
         command = shlex.join(("initctl", *self.command))
-        return [f"# {self.reason}", f"$ {command}", *self.result.report(), ""]
+        return [f"# {self.reason}", Toned(f"$ {command}", HEADING), *self.result.report(), ""]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

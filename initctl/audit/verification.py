@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from initctl.display.colors import BAD, GOOD
 from initctl.display.folding import FOLDED_ABOVE, listing
-from initctl.display.tables import Displayed, Listing, Report, count
+from initctl.display.tables import Displayed, Listing, Report, Toned, count
 from initctl.errors import shown
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Verification(Displayed):
         whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"
         if self.holds:
             how_far = "" if self.sample is None else ", as far as compared"
-            return [f"{path}: holds what {whose}{how_far}", *lines]
+            return [Toned(f"{path}: holds what {whose}{how_far}", GOOD), *lines]
         rows = [
             *((name, fault, "", "") for name, fault in listing(self.lost, unfold=unfold)),
             *map(_row, self.differences),
@@ -122,7 +123,8 @@ class Verification(Displayed):
         verb = "differs" if len(self.lost) + len(self.differences) + len(self.rest_differences) == 1 else "differ"
         listed = rows if unfold else rows[:FOLDED_ABOVE]
         more = [f"and {len(rows) - len(listed):,} more; --all lists them"] if len(listed) < len(rows) else []
-        return [Listing(heading, listed), *more, "", f"{path}: {differing} {verb} from what {whose}", *lines]
+        verdict = Toned(f"{path}: {differing} {verb} from what {whose}", BAD)
+        return [Listing(heading, listed), *more, "", verdict, *lines]
 
 
 def _row(difference: Difference) -> tuple[str, str, str, str]:

@@ -40,7 +40,7 @@ def presets(name: str | None = NAME, *, out: Output) -> None:
 def presets_report(presets: Iterable[Preset]) -> Report:
     """One row each: its name, what it gives, and the model types that `auto` takes it for."""
     rows = [(preset.name, preset.summary, ", ".join(preset.model_types) or "-") for preset in presets]
-    return [Listing(("preset", "gives", "model_type"), rows)]
+    return [Listing(("preset", "gives", "model_type"), rows, wrapped=("gives", "model_type"), spare=(("model_type",),))]
 
 
 def preset_json(preset: Preset) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.diagnosing.check import SEVERITIES, Check, Finding, Severity
 from initctl.diagnosing.remedies import Remedy, rules
+from initctl.display.colors import BAD, GOOD, HEADING, WARNED
 from initctl.display.folding import folded_rows, listing
-from initctl.display.tables import Displayed, Report, Unwrapped, count
+from initctl.display.tables import Displayed, Report, Toned, Unwrapped, count
 from initctl.escaping import shell_word
 from initctl.grouping import grouped
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _OUTPUT = "fixed"
 _INDENT = "  "
+_STYLES: dict[Severity, str] = {"error": BAD, "warning": WARNED, "info": HEADING}
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +64,8 @@ class Diagnosis(Displayed):
         """A paragraph for each check that found something, the command that fixes it, and totals."""
         parts: list[str] = []
         for check, findings in self.by_check():
-            parts += [f"{check.severity}: {check.title} ({check.code})", f"{_INDENT}{check.why} [{check.source}]"]
+            title = Toned(f"{check.severity}: {check.title} ({check.code})", _STYLES[check.severity])
+            parts += [title, f"{_INDENT}{check.why} [{check.source}]"]
             parts += [*(f"{_INDENT}{tensors}: {said}" for tensors, said in folded(findings, unfold=unfold)), ""]
         if self.unreadable:
             parts += [
@@ -71,7 +74,7 @@ class Diagnosis(Displayed):
             ]
         if self.remedies:
             parts += [f"{self.purpose}:", *(Unwrapped(f"{_INDENT}{line}") for line in self.command()), ""]
-        return [*parts, self.summary()]
+        return [*parts, self.summary() if self.findings else Toned(self.summary(), GOOD)]
 
     def by_check(self) -> list[tuple[Check, list[Finding]]]:
         """The findings of each check that found something, the worst first."""

@@ -16,8 +16,8 @@ _KINDS: Mapping[Severity, Kind] = {"error": "error", "warning": "warning", "info
 
 
 def workflow_commands(diagnosis: Diagnosis) -> Iterator[str]:
-    """An annotation for each finding, for each tensor that cannot be read, and for the summary. Tensors that differ only
-    in layer numbers are together.
+    """An annotation for each finding, for each tensor that cannot be read, and for the summary. Tensors that differ
+    only in layer numbers are together.
     """
     for check, findings in diagnosis.by_check():
         for tensors, said in folded(findings, unfold=False):

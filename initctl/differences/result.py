@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from initctl.differences.changes import ElementChanges
 from initctl.differences.pairing import Pair, Paired, common_prefix
 from initctl.differences.tensor import ChangedTensor
+from initctl.display.colors import BAD, GOOD, WARNED
 from initctl.display.folding import FoldedRow, folded_rows, listing
-from initctl.display.tables import Displayed, Listing, Report, count, shape_text, size_text
+from initctl.display.tables import Displayed, Listing, Report, Toned, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.tensors import TensorPart, Totals
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HEADING = ("tensor", "shape", "dtype", "max diff", "mean diff", "rel norm", "cosine", "changed", "first", "")
 _LEAST_PERCENT = 0.1
 """Shares below this are not shown in percent."""
+_SPARE = (("dtype",), ("shape",), ("first",), ("mean diff",), ("cosine",))
 _RIGHT = ("max diff", "mean diff", "rel norm", "cosine", "changed")
 
 
@@ -93,7 +95,7 @@ class Differences(Displayed):
 
     def report(self, *, unfold: bool = False) -> Report:
         """The verdict, and then what differs. Long lists are folded unless `unfold`."""
-        parts: list[str | Listing] = [self._verdict()]
+        parts: list[str | Listing] = [Toned(self._verdict(), WARNED if self.differ or self.not_compared else GOOD)]
         for table in (self._changed_table(unfold=unfold), self._only_table(unfold=unfold)):
             parts += ["", table] if table.rows else []
         lines = [*self._roots(), *self._beside(), *self._left_out(unfold=unfold)]
@@ -135,7 +137,7 @@ class Differences(Displayed):
 
     def _changed_table(self, *, unfold: bool) -> Listing:
         rows = folded_rows(self.changed, lambda changed: changed.pair.name, _kind, unfold=unfold)
-        return Listing(_HEADING, list(map(_cells, rows)), right=_RIGHT, named=("first",))
+        return Listing(_HEADING, list(map(_cells, rows)), right=_RIGHT, spare=_SPARE)
 
     def _only_table(self, *, unfold: bool) -> Listing:
         rows = [
@@ -144,7 +146,8 @@ class Differences(Displayed):
             for tensor in tensors
         ]
         cells = [(name, *rest) for name, rest in listing(rows, unfold=unfold)]
-        return Listing(("tensor", "shape", "dtype", "only in"), cells, named=("only in",))
+        styles = [BAD if letter == "A" else GOOD for *_, letter in cells]
+        return Listing(("tensor", "shape", "dtype", "only in"), cells, spare=_SPARE[:2], styles=styles)
 
     def _roots(self) -> Iterator[str]:
         """How to pair tensors that have the same names below another root."""

@@ -1,4 +1,4 @@
-"""Whether anybody wants colors."""
+"""Whether anybody wants colors, and what they mean: few, and of the terminal itself, which fit dark and light ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import TextIO
+
+HEADING = "bold"
+DIM = "dim"
+"""What stays as it is, and what is said besides."""
+GOOD, WARNED, BAD = "green", "yellow", "red"
 
 
 def has_colors(stream: TextIO) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from sys import maxsize
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from initctl.escaping import as_line, columns, escape
+from initctl.display.colors import DIM, HEADING
+from initctl.display.fitting import GAP, Column, below, beside, packed, together
+from initctl.escaping import as_line, escape
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-_GAP = 2
-"""Blanks between columns, and before what is said of a row on a narrow terminal."""
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -21,9 +23,23 @@ class Unwrapped(str):
     __slots__ = ()
 
 
+class Toned(str):
+    """A part of a report that has a `style`, one of `colors`, on a terminal."""
+
+    __slots__ = ("style",)
+    style: str
+
+    def __new__(cls, text: str, style: str) -> Self:
+        toned = super().__new__(cls, text)
+        toned.style = style
+        return toned
+
+
 class Listing(NamedTuple):
-    """A heading and rows of cells. Those named in `right` are aligned to the right. On a narrow terminal their names
-    are beside them, and beside those in `named`, such as drawings.
+    """A heading and rows of cells. Columns named in `right` are aligned to the right. `styles` are one a row.
+
+    On a terminal that is too narrow, cells get their forms in `brief`; columns in `wrapped` (default: the last one) are
+    wrapped; names are above their rows; and columns in `spare` leave, those of its first item first.
 
     Cells are escaped here, so that none can be forgotten; what is escaped already stays as it is.
     """
@@ -31,43 +47,65 @@ class Listing(NamedTuple):
     heading: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Collection[str] = ()
-    named: Collection[str] = ()
+    wrapped: Collection[str] | None = None
+    brief: Mapping[str, str] = MappingProxyType({})
+    spare: Sequence[Sequence[str]] = ()
+    styles: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         """The heading and each row, with aligned columns and no blanks at the end."""
-        rows = self.cells()
-        widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
-        return [self._line(row, widths) for row in rows]
-
-    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
-        padded = (
-            " " * (width - columns(cell)) + cell if name in self.right else cell + " " * (width - columns(cell))
-            for name, cell, width in zip(self.heading, row, widths, strict=True)
-        )
-        return (" " * _GAP).join(padded).rstrip()
+        return [line for row in beside(self._columns(), maxsize) or () for line in row]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The lines if the terminal is wide enough; else each row's first cell, and below it the others, indented, with
-        the names of those that the heading alone explains.
+        """The lines if the terminal is wide enough; else as much as fits, and what is cut; else each row's first cell,
+        and below it the others with their names.
         """
+        from rich.text import Text
+
+        width = options.max_width
+        rows, cut = self._fitted(width)
+        if rows is None:
+            yield from self._stacked(width)
+            return
+        for lines, style in zip(rows, (HEADING, *self._styles()), strict=True):
+            yield from (Text(line, style=style) for line in lines)
+        if cut:
+            yield Text(f"cut to fit {width} columns: {', '.join(cut)}; `| less -S` shows all", style=DIM)
+
+    def _fitted(self, width: int) -> tuple[list[list[str]] | None, list[str]]:
+        """The lines of the heading and of each row, if they fit `width`, and the columns that are not whole."""
+        whole = self._columns()
+        if together(whole) <= width:
+            return beside(whole, width), []
+        columns = [column.briefly(self.brief) for column in whole]
+        shortened = [column.name for column, before in zip(columns, whole, strict=True) if column is not before]
+        for number in range(len(self.spare) + 1):
+            gone = [name for names in self.spare[:number] for name in names]
+            left = [column for column in columns if column.name not in gone]
+            if rows := beside(left, width) or below(left, width):
+                return rows, list(dict.fromkeys((*shortened, *gone)))
+        return None, []
+
+    def _stacked(self, width: int) -> RenderResult:
         from rich.padding import Padding
         from rich.text import Text
 
-        heading, *lines = self.lines()
-        if max(map(columns, (heading, *lines))) <= options.max_width:
-            yield Text(heading, style="bold")
-            yield from map(Text, lines)
-            return
-        indent = min(_GAP, options.max_width // 3)
-        for first, *others in self.cells()[1:]:
-            yield Text(first, style="bold")
-            below = _packed(filter(None, self._named(others)), options.max_width - indent)
-            yield Padding(Text("\n".join(below)), (0, 0, 0, indent))
+        indent = min(GAP, width // 3)
+        yield Text(self.heading[0], style=HEADING)
+        for (first, *others), style in zip(self.cells()[1:], self._styles(), strict=True):
+            yield Text(first, style=style)
+            cells = (_named(*cell) for cell in zip(self.heading[1:], others, strict=True) if cell[1])
+            yield Padding(Text("\n".join(packed(cells, width - indent)), style=style), (0, 0, 0, indent))
 
-    def _named(self, cells: Sequence[str]) -> Iterator[str]:
-        """All `cells` of a row but the first, each with the name of its column if the heading alone explains it."""
-        for name, cell in zip(self.heading[1:], cells, strict=True):
-            yield f"{name} {cell}" if cell and (name in self.right or name in self.named) else cell
+    def _styles(self) -> Sequence[str]:
+        return self.styles or [""] * len(self.rows)
+
+    def _columns(self) -> list[Column]:
+        wrapped = self.heading[-1:] if self.wrapped is None else self.wrapped
+        return [
+            Column(cells, name in self.right, name in wrapped and name not in self.right)
+            for name, cells in zip(self.heading, zip(*self.cells(), strict=True), strict=True)
+        ]
 
     def cells(self) -> list[Sequence[str]]:
         """The heading and each row, escaped."""
@@ -78,16 +116,9 @@ Report = Sequence[str | Listing]
 """What a result shows: sentences and tables, one after another."""
 
 
-def _packed(cells: Iterable[str], width: int) -> Iterator[str]:
-    """`cells` beside each other, in lines of at most `width` columns; one that is wider has a line of its own."""
-    line = ""
-    for cell in cells:
-        longer = f"{line}{' ' * _GAP}{cell}" if line else cell
-        if line and columns(longer.rstrip()) > width:
-            yield line
-            longer = cell
-        line = longer
-    yield line
+def _named(name: str, cell: str) -> str:
+    """`cell` with the name of its column, unless it begins with that."""
+    return cell if cell.startswith(name) else f"{name} {cell}"
 
 
 def paragraph(part: str | Listing) -> RenderableType:
@@ -99,7 +130,7 @@ def paragraph(part: str | Listing) -> RenderableType:
         return part
     if isinstance(part, Unwrapped):
         return Text(part, no_wrap=True, overflow="ignore")
-    sentence = Text(part.lstrip(" "))
+    sentence = Text(part.lstrip(" "), style=part.style if isinstance(part, Toned) else "")
     indent = len(part) - len(sentence)
     return Padding(sentence, (0, 0, 0, indent)) if indent else sentence
 

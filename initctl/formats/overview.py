@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from initctl.formats.optimizers.masters import Copies
 
 _HEADING = ("tensor", "shape", "dtype", "fan_in", "fan_out", "size")
+_RIGHT = ("fan_in", "fan_out", "size")
 
 
 def table(tensors: Iterable[TensorSpec], *, unfold: bool) -> Listing:
     """One row for each tensor. A long list is folded unless `unfold`."""
     rows = listing([(tensor.name, _rest(tensor)) for tensor in tensors], unfold=unfold)
-    return Listing(_HEADING, [(name, *rest) for name, rest in rows], right=("fan_in", "fan_out", "size"))
+    return Listing(_HEADING, [(name, *rest) for name, rest in rows], right=_RIGHT, spare=(("dtype",), ("size",)))
 
 
 def remarks(tensors: Iterable[TensorSpec]) -> Iterator[str]:

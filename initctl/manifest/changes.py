@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from initctl.statistics import TensorStatistics
 
 _NUMBERS = ("mean", "std", "min", "max")
+_SPARE = (("min", "max"), ("mean",))
 _HEADING = ("tensor", *_NUMBERS, "initializer")
 
 
@@ -54,7 +55,7 @@ class Changes(Displayed):
         common numbers, unless `unfold`.
         """
         rows = folded_rows(self.changes, lambda change: part_name(change.action), _kind, unfold=unfold)
-        return [Listing(_HEADING, list(map(_cells, rows)), right=_NUMBERS), ""] if rows else []
+        return [Listing(_HEADING, list(map(_cells, rows)), right=_NUMBERS, spare=_SPARE), ""] if rows else []
 
 
 def _kind(change: Change) -> tuple[object, ...]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.audit import FileDifference, Lost
 from initctl.audit.result import read_like
+from initctl.display.colors import BAD, GOOD
 from initctl.display.folding import FOLDED_ABOVE
-from initctl.display.tables import Displayed, Listing, Report, count
+from initctl.display.tables import Displayed, Listing, Report, Toned, count
 from initctl.errors import UsageError, shown
 from initctl.manifest.digests import file_digests, tensor_digests
 
@@ -66,7 +67,7 @@ class ManifestCheck(Displayed):
         path = shown(self.path)
         manifest = shown(self.manifest or "the manifest")
         if self.holds:
-            return [f"{path}: holds what {manifest} says", compared]
+            return [Toned(f"{path}: holds what {manifest} says", GOOD), compared]
         rows = [(shown(found.tensor), found.fault) for found in self.differences]
         rows += [(shown(found.file), found.fault) for found in self.file_differences]
         listed = rows if unfold else rows[:FOLDED_ABOVE]
@@ -74,7 +75,7 @@ class ManifestCheck(Displayed):
         counts = (len(self.differences), "tensor"), (len(self.file_differences), "file")
         differing = " and ".join(count(number, noun) for number, noun in counts if number)
         verb = "differs" if len(rows) == 1 else "differ"
-        verdict = f"{path}: {differing} {verb} from what {manifest} says"
+        verdict = Toned(f"{path}: {differing} {verb} from what {manifest} says", BAD)
         return [Listing(("tensor or file", "difference"), listed), *more, "", verdict, compared]
 
 

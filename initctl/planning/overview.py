@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from initctl.display.colors import DIM
 from initctl.display.folding import listing
 from initctl.display.tables import Listing, count, shape_text, size_text
 from initctl.errors import shown
@@ -18,19 +19,24 @@ if TYPE_CHECKING:
     from initctl.tensors import Totals
 
 _HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
+_SPARE = (("dtype",), ("shape",), ("rule",))
 
 
 def overview(parts: Sequence[Action | Kept], *, unfold: bool) -> Listing:
     """One row a part, in order; a long list folded unless `unfold`."""
     known: dict[Hashable, tuple[str, ...]] = {}  # tensors that are alike have all but the name in common
     rows: list[tuple[str, tuple[str, ...]]] = []
+    brief: dict[str, str] = {}  # rules without what they take
     for part in parts:
         law = (id(part.arguments), id(part.derived)) if isinstance(part, Action) else None
         key = (part.tensor.shape, part.tensor.dtype.name, id(part.rule), law)
         if key not in known:
             known[key] = _rest(part)
+            brief[rule_text(part.rule)] = part.rule.origin.brief if part.rule else "-"
         rows.append((part_name(part), known[key]))
-    return Listing(_HEADING, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])
+    listed = [(name, *rest) for name, rest in listing(rows, unfold=unfold)]
+    styles = [DIM if initializer == KEEP else "" for *_, initializer in listed]
+    return Listing(_HEADING, listed, brief=brief, spare=_SPARE, styles=styles)
 
 
 def amount(totals: Totals, in_part: int = 0) -> str:

@@ -54,6 +54,11 @@ class Origin(NamedTuple):
         """That of its pattern, if it is in a file."""
         return self.source and self.source.place
 
+    @property
+    def brief(self) -> str:
+        """In as few words as lead there."""
+        return f"{shown(self.recipe)}:{self.place.line}" if self.recipe and self.place else str(self)
+
     def __str__(self) -> str:
         """Without line and column, which change with all that is written before them."""
         if not self.is_table:

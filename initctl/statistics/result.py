@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.blocks import blocks
+from initctl.display.colors import BAD, WARNED
 from initctl.display.folding import by_depth, folded_rows
-from initctl.display.tables import Displayed, Listing, count, shape_text, size_text
+from initctl.display.tables import Displayed, Listing, Unwrapped, count, shape_text, size_text
 from initctl.errors import shown
 from initctl.statistics.histogram import Histogram
 from initctl.stream.engines import Moments
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HEADING = ("tensor", "shape", "dtype", "mean", "std", "min", "max", "distribution", "")
 _RIGHT = ("mean", "std", "min", "max")
+_SPARE = (("dtype",), ("shape",), ("min", "max"), ("mean",))
 _LAYERS_HEADING = ("tensor", "layers", "std", "from", "to", "norm", "from", "to")
 _DEEPEST = 32
 """The largest number of blocks in the drawing of a series."""
@@ -40,11 +42,12 @@ class Statistics(Displayed):
 
     def report(self, *, unfold: bool = False) -> Report:
         """One row for each tensor, with its distribution. Many tensors share a row and its numbers, unless `unfold`."""
-        rows = list(map(_cells, folded_rows(self.tensors, _name, _kind, unfold=unfold)))
+        rows = folded_rows(self.tensors, _name, _kind, unfold=unfold)
+        table = Listing(_HEADING, list(map(_cells, rows)), _RIGHT, spare=_SPARE, styles=list(map(_style, rows)))
         elements = sum(found.tensor.numel for found in self.tensors)
         nbytes = sum(found.tensor.nbytes for found in self.tensors)
         totals = f"{count(len(self.tensors), 'tensor')}, {count(elements, 'element')}, {size_text(nbytes)}"
-        return [Listing(_HEADING, rows, right=_RIGHT), *self._digests(), "", totals]
+        return [table, *self._digests(), "", totals]
 
     def by_layer(self) -> Report:
         """How the spread and the norm change with depth, for tensors whose names differ only in layer numbers."""
@@ -52,12 +55,12 @@ class Statistics(Displayed):
         rows = [_layers(names, moments) for names, moments in by_depth(finite)]
         if not rows:
             return ["no two tensors differ only in their layer numbers", *self._digests()]
-        table = Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to"), named=("std", "norm"))
+        table = Listing(_LAYERS_HEADING, rows, right=("layers", "from", "to"))
         return [table, *self._digests()]
 
     def _digests(self) -> list[str]:
         """A blank line and one line for each digest, if there are any."""
-        lines = [f"{found.digest}  {shown(found.tensor.name)}" for found in self.tensors if found.digest]
+        lines = [Unwrapped(f"{found.digest}  {shown(found.tensor.name)}") for found in self.tensors if found.digest]
         return ["", *lines] if lines else []
 
 
@@ -79,6 +82,13 @@ def _cells(row: FoldedRow[TensorStatistics]) -> tuple[str, ...]:
     histogram = Histogram.merged(member.histogram for member in row.members) if others else first.histogram
     drawn = histogram.drawn() if histogram else ""
     return row.name, *kind, *_numbers(moments), drawn, besides(moments)
+
+
+def _style(row: FoldedRow[TensorStatistics]) -> str:
+    """What cannot be read, and what is not finite, can be seen."""
+    if row.members[0].unreadable:
+        return WARNED
+    return BAD if any(member.moments.nan or member.moments.infinite for member in row.members) else ""
 
 
 def _layers(names: Folded, layers: Sequence[Moments]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.checkpoints import checkpoint
+from tests.cli.checkpoints import NET, checkpoint
 from tests.cli.processes import SCRIPT, Outcome, environment, initctl, on_terminal
 
 INSPECT = ("inspect", "net.safetensors")
@@ -38,6 +38,20 @@ class TestColour:
         assert COLOUR.sub("", initctl(*INSPECT, FORCE_COLOR="1").out) == initctl(*INSPECT).out
         assert "\x1b[1m" in initctl(*INSPECT, FORCE_COLOR="1").out
         assert "\x1b" not in initctl(*INSPECT, "--no-color", FORCE_COLOR="1").out
+
+    def test_dims_what_is_kept(self, net):
+        rows = on_terminal("plan", "net.safetensors", "-r", "*.bias=ones").out.splitlines()
+        kept = {row for row in rows if row.endswith("keep\x1b[0m")}
+        assert kept
+        assert {row for row in rows if row.startswith("\x1b[2m")} == kept
+
+    def test_tells_what_holds_from_what_differs(self, net):
+        rules = ("-r", "*.bias=ones")
+        assert initctl(*APPLY).status == 0
+        assert "\x1b[32mout.safetensors: holds" in on_terminal("verify", "out.safetensors", *rules).out
+        assert "\x1b[31mnet.safetensors: " in on_terminal("verify", "net.safetensors", *rules).out
+        assert on_terminal("diff", "net.safetensors", "net.safetensors").out.startswith("\x1b[32midentical")
+        assert on_terminal("diff", "net.safetensors", "out.safetensors").out.startswith("\x1b[33m")
 
     def test_marks_errors_and_warnings(self, net):
         refused = ("plan", "net.safetensors", "-r", "nothing=zeros")
@@ -106,6 +120,21 @@ class TestWidth:
         assert max(map(len, narrow.splitlines())) <= 20
         heading, rows = wide.split("\n", 1)
         assert [word for word in narrow.split() if word not in heading.split()] == rows.split()
+
+    def test_shortens_rules_before_anything_else(self, net):
+        drawn = on_terminal("plan", "net.safetensors", "-r", "fc1.weight=normal", "--no-color", columns=60).out
+        heading, *rows = drawn.splitlines()
+        assert heading.split() == ["tensor", "shape", "dtype", "rule", "initializer"]
+        assert [row for row in rows if "rule 1  normal mean=0 std=1" in row]
+        assert "cut to fit 60 columns: rule; `| less -S` shows all" in rows
+
+    def test_of_40_columns_is_enough_for_a_plan_with_a_heading(self, net):
+        drawn = on_terminal("plan", "net.safetensors", "-r", "*.weight=normal", "--no-color", columns=40).out
+        assert drawn.split()[:4] == ["tensor", "shape", "rule", "initializer"]
+
+    def test_never_breaks_a_digest(self, net):
+        narrow = on_terminal("stats", "net.safetensors", "--digest", "--no-color", columns=60).out
+        assert len(re.findall("^[0-9a-f]{64}  ", narrow, re.MULTILINE)) == len(NET)
 
     def test_can_be_told_by_the_environment(self, net):
         assert on_terminal(*INSPECT, COLUMNS="20").out == on_terminal(*INSPECT, columns=20).out

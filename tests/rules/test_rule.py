@@ -66,6 +66,12 @@ def test_a_plan_names_where_a_rule_comes_from_and_a_message_the_line_too(origin:
     assert str(rule) == f"{place} (*.bias=zeros)"
 
 
+def test_a_narrow_table_names_a_rule_by_its_line_if_that_is_known():
+    assert Origin("rule 2", "a/r.toml", line=7).brief == "a/r.toml:7"
+    assert Origin("rule 2", "a/r.toml").brief == "a/r.toml: rule 2"
+    assert Origin("rule 2").brief == "rule 2"
+
+
 ERRORS = [
     ("", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
     ("*.bias", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
