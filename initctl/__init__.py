@@ -1,4 +1,4 @@
-"""Initialize the weights of a saved checkpoint, reproducibly, and leave everything else as it is.
+"""Initialize the weights of a saved checkpoint, reproducibly, and leave everything else unchanged.
 
     import initctl
 
@@ -6,7 +6,7 @@
     initctl.apply(plan, "out.safetensors")
     assert initctl.verify(plan, "out.safetensors")
 
-Importing it imports neither torch nor rich, and the classes of what these functions return only once they are named.
+`import initctl` does not import torch or rich. The classes of results are imported on first use.
 """
 
 from importlib import import_module

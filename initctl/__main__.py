@@ -1,4 +1,4 @@
-"""`initctl`, and `python -m initctl`. A signal that comes while the command line is loaded ends it without a word."""
+"""`initctl` and `python -m initctl`. A signal that arrives while the command line loads ends it silently."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import signal
 from typing import NoReturn
 
 _COLLECTED_AFTER = 100_000
-"""New objects: modules and tables of many tensors hold hardly a cycle, and each collection would walk all of them."""
+"""New objects: modules and tables of tensors have hardly any cycles, and each collection would walk all of them."""
 _SHORTEST_WAIT = "4"
-"""The logarithm of what NumPy's threads wait for work in a loop, in clock cycles: by default that is 26, and takes a
-processor from the start of every command, long before there is work for them.
+"""The logarithm of the clock cycles that NumPy's threads wait for work in a loop. With the default, 26, they occupy
+processors from the start of every command, long before there is work for them.
 """
 
 
@@ -26,7 +26,7 @@ def main() -> NoReturn:
     try:
         run()
     finally:
-        gc.freeze()  # nothing that is left needs to be walked before the process ends
+        gc.freeze()  # the process ends: no need to walk what is left
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The library's face; the command line is a thin layer over it."""
+"""The public functions; the command line is a thin layer over them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     Path = str | os.PathLike[str]
 
 _CONVERSIONS = "; a conversion alone needs no rules: -o for another format, or --max-shard-size 5GB for shards"
-"""What goes without rules, as a hint says it."""
+"""The end of a hint: what is possible without rules."""
 
 
 def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
-    """What `apply` would do to `checkpoint`, tensor by tensor. No tensor values are read; nothing is written.
+    """The plan of what `apply` would do to `checkpoint`, tensor by tensor. Reads no tensor values and writes nothing.
 
     Args:
-        checkpoint: a file of safetensors or of torch.save, an index of shards, a directory that holds one of them, or
-            one of torch.distributed.checkpoint.
-        asked: rules, and how to plan: see `initctl.request.Asked`.
+        checkpoint: a file of safetensors or of torch.save, an index of shards, a directory with one of them, or a
+            directory of torch.distributed.checkpoint.
+        asked: rules and options: see `initctl.request.Asked`.
 
     Raises:
-        UsageError: the seed, the device, or the text of a rule (`RuleError`).
+        UsageError: the seed, the device, or the text of a rule (`RuleError`) is wrong.
         InputError: the checkpoint cannot be read.
         FitError: the rules do not fit the checkpoint.
-        StorageError: the device is not there.
+        StorageError: the device is not available.
     """
     request = _request(asked)
     request.check_rules()
@@ -56,21 +56,21 @@ def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None
 
     Args:
         path: the file.
-        checkpoint: the path of that checkpoint, if it was moved or copied. By default the path that it had then.
-        result: a checkpoint that this plan produced, in any format. The plan is restored for it; `verify` needs this
-            if the original is gone.
+        checkpoint: the path of that checkpoint, if it was moved or copied; by default its original path.
+        result: a checkpoint that this plan produced, in any format. The plan is loaded for it; `verify` needs this if
+            the original is gone.
 
     Raises:
         InputError: the file is not a plan, or is damaged; or the checkpoint cannot be read.
-        ConflictError: the checkpoint has another table, or `result` other tensors, or values have changed.
-        FitError: an optimizer of it cannot be set back.
+        ConflictError: the checkpoint or `result` has other tensors than planned, or an initializer has changed.
+        FitError: an optimizer of the checkpoint cannot be reset.
         UsageError: both `checkpoint` and `result` are given.
-        StorageError: the device is not there.
+        StorageError: the device is not available.
     """
     from initctl.planning.saved import SavedPlan
 
     if checkpoint is not None and result is not None:
-        raise UsageError(Problem("usage.plan", "checkpoint, result: both are given", "leave one of them out"))
+        raise UsageError(Problem("usage.plan", "checkpoint and result are both given", "leave one of them out"))
     saved = SavedPlan.at(os.fspath(path))
     if result is not None:
         return saved.restored(os.fspath(result), is_result=True)
@@ -89,33 +89,33 @@ def apply(
     on_event: Callable[[Plan | Event], None] | None = None,
     **asked: Unpack[Asked],
 ) -> Applied:
-    """Initialize the tensors that a plan fills, and write the checkpoint to `output`, or back `in_place`.
+    """Initialize the tensors that a plan fills, and write the checkpoint to `output` or `in_place`.
 
-    Tensors that no rule decides stay identical, byte for byte. `output` appears complete, in one step, and replaces
-    what was there; after an error the old content is unchanged.
+    Tensors that no rule fills stay identical, byte for byte. `output` appears complete, in one step, and replaces an
+    older file; after an error the old content is unchanged.
 
     Args:
-        plan: a plan; or a checkpoint, which is planned for first, with what is `asked` as for `initctl.plan`.
+        plan: a plan; or a checkpoint, which is planned for first, with `asked` as for `initctl.plan`.
         output: a file, or, if the checkpoint is a directory or an index, a directory. A different kind of output
             converts the checkpoint: `.safetensors` gives one safetensors file; `.pt`, `.pth`, `.bin` or `.ckpt` one
             torch.save file; a directory, or a path ending in a slash, safetensors shards. A conversion needs no rules.
             In a directory `X.bin` becomes `X.safetensors`, and `pytorch_model.bin` becomes `model.safetensors`.
-        in_place: replace the checkpoint itself; then there is no `output`. "patch" overwrites only the bytes of ruled
-            tensors, and costs what these cost, however large the rest is. It is not atomic: if interrupted, some
+        in_place: replace the checkpoint itself, without an `output`. "patch" overwrites only the bytes of filled
+            tensors, so its cost does not depend on the size of the rest. It is not atomic: if interrupted, some
             tensors hold new values, and the same call completes it.
         overwrite: None replaces a file at `output` only if it is a checkpoint; True replaces any file; False replaces
             nothing.
         max_shard_size: convert to a directory of shards, each with tensors of at most this size: `500MB`, `5GB`.
-        stale: what becomes of other files that hold the same model with its old values: `keep` carries them along,
-            `drop` leaves them out, or removes them in place. Without it, such a directory is refused.
+        stale: how to treat other files that hold the same model with its old values: `keep` copies them, `drop` leaves
+            them out, or deletes them in place. Without it, such a directory is refused.
         threads: number of threads; by default one for each processor that the process may use.
-        on_event: called with the plan before anything is written, then with each engine that is `Chosen`, now and then
-            with `Progress`: the bytes written and their total; and with `Committed` once the result is in place.
+        on_event: called with the plan before anything is written, then with `Chosen` for each engine, repeatedly with
+            `Progress` (the bytes written and their total), and with `Committed` when the result is in place.
 
     Raises:
         UsageError, InputError, FitError: as for `initctl.plan`; and if `output` is the checkpoint itself, rules are
-            given beside a plan, files are `stale` without a decision, or the new format cannot hold a tensor.
-        StorageError: the output cannot be written, memory does not suffice, or the device is not there.
+            given with a plan, stale files exist and `stale` is not given, or the new format cannot hold a tensor.
+        StorageError: the output cannot be written, memory is too small, or the device is not available.
         ConflictError: the checkpoint changed since it was read, or `output` must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
     """
@@ -141,13 +141,13 @@ def verify(
     """Whether `result` is exactly what a plan produces: every value is computed again and compared.
 
     Everything that the plan keeps must be unchanged: byte for byte, unless `result` was converted. The returned object
-    is true if all of it matches, so `assert initctl.verify(…)` is a check.
+    is true if everything matches, so `assert initctl.verify(…)` is a check.
 
     Args:
-        plan: a plan; or a checkpoint, which is planned for first, with what is `asked` as for `initctl.plan`.
-            Comparing two checkpoints needs no rules.
-        result: the checkpoint to verify; by default the plan's own, as it is now. Then only filled values are checked:
-            the rest has no original to be compared with.
+        plan: a plan; or a checkpoint, which is planned for first, with `asked` as for `initctl.plan`. Comparing two
+            checkpoints needs no rules.
+        result: the checkpoint to verify; by default the plan's own, as it is now. Then only filled values are checked,
+            because there is no original to compare the rest with.
         sample: compare only this many elements of each tensor.
         threads, on_event: as for `apply`.
 
@@ -175,9 +175,10 @@ def verify(
 
 
 def inspect(checkpoint: Path, *, root: str | None = None, component: str | None = None) -> Checkpoint:
-    """The table of `checkpoint`: its files, tensors and metadata, names relative to `root` as in `plan`.
+    """The table of `checkpoint`: its files, tensors and metadata, with names relative to `root` as in `plan`.
 
-    No tensor is read. Raises `InputError`; `UsageError` if no tensor is at `root`, or no folder is called `component`.
+    Reads no tensor values. Raises `InputError`, and `UsageError` if no tensor is at `root`, or there is no folder
+    `component`.
     """
     from initctl.formats import read_checkpoint
 
@@ -194,8 +195,8 @@ def stats(
     threads: int | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Statistics:
-    """What tensors of `checkpoint` hold, in numbers: moments, extremes, counts of what is out of the ordinary, and a
-    histogram of a sample. Every element is read once; nothing is written.
+    """Statistics of tensors of `checkpoint`: moments, extremes, counts of unusual values, and a histogram of a sample.
+    Reads every element once and writes nothing.
 
     Args:
         checkpoint, root, component: as for `inspect`.
@@ -204,7 +205,7 @@ def stats(
         threads, on_event: as for `apply`.
 
     Raises:
-        UsageError, InputError: as for `inspect`; and if a pattern takes rows, or is not a pattern (`RuleError`).
+        UsageError, InputError: as for `inspect`; and if a pattern selects rows, or is not a pattern (`RuleError`).
         FitError: a pattern matches no tensor.
         ConflictError: the checkpoint changed while it was read.
         StorageError: the checkpoint cannot be read to its end.
@@ -229,19 +230,19 @@ def diff(
     threads: int | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Differences:
-    """In what checkpoint `b` differs from checkpoint `a`, whatever their formats and shards are: tensors, metadata and,
-    of two directories, other files. Nothing is written.
+    """The differences between checkpoints `a` and `b`, in any formats and shards: tensors, metadata and, of two
+    directories, other files. Writes nothing.
 
-    Tensors are held against each other by their names. Bytes are compared first; the numbers of what differs are
-    computed in float64. An element changed if its bits did, so -0 is not 0; if the dtype changed, numbers are compared.
+    Tensors are paired by name. Bytes are compared first; differences are measured in float64. An element changed if its
+    bits changed, so -0 is not 0; if the dtype changed, numbers are compared.
 
     Args:
         a, b: as for `inspect`.
         patterns: as for `stats`; each must match a tensor of either. Without them, tensors outside of the roots are
-            compared as well, if both have any.
+            compared too, if both checkpoints have any.
         root: as for `inspect`, for both.
-        other_root: the root of `b`, if that is another.
-        component: as for `inspect`, for those of both that are directories.
+        other_root: the root of `b`, if it differs.
+        component: as for `inspect`, for `a` and `b` if they are directories.
         threads, on_event: as for `apply`.
 
     Raises:
@@ -268,20 +269,20 @@ def changes(
     threads: int | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Changes:
-    """What each tensor that `plan` fills holds before and after, in numbers, as `stats` gives them. The old values are
-    read and the new ones computed; nothing is written.
+    """Statistics, as from `stats`, of each tensor that `plan` fills, before and after. Reads the old values and
+    computes the new ones; writes nothing.
 
-    If a rule fills some rows of a tensor, the numbers are those of these rows.
+    If a rule fills some rows of a tensor, the statistics are of these rows.
 
     Args:
-        plan: from `initctl.plan` or `initctl.load_plan`. Its checkpoint must be as it was then: in
-            place, this comes before `apply`.
+        plan: from `initctl.plan` or `initctl.load_plan`. Its checkpoint must be unchanged: if you apply the plan in
+            place, call this before.
         digest: also the SHA-256 of the bytes, in row-major order.
-        threads, on_event: as for `apply`; progress is what was measured.
+        threads, on_event: as for `apply`; progress counts bytes measured.
 
     Raises:
-        UsageError, FitError, StorageError: as for `apply`, except for what is about an output.
-        ConflictError: the checkpoint changed since it was planned for.
+        UsageError, FitError, StorageError: as for `apply`, without the errors about an output.
+        ConflictError: the checkpoint changed since the plan was made.
     """
     from initctl.manifest import measured_changes
 
@@ -299,18 +300,18 @@ def load_manifest(path: Path) -> Manifest:
 def suggest(
     checkpoint: Path, *, activation: str | None = None, root: str | None = None, component: str | None = None
 ) -> Suggestions:
-    """What each floating-point tensor of `checkpoint` should start from, and why; `recipe()` gives that as a recipe.
+    """The law that each floating-point tensor of `checkpoint` should start from, and why; `recipe()` returns a recipe.
 
-    If `config.json` names a model that a preset is for, its rules count; else the role of each tensor, which names,
-    shapes and neighbors show. No tensor is read.
+    If there is a preset for the model in `config.json`, its rules decide; else the role of each tensor, found from its
+    name, its shape and its neighbors. Reads no tensor values.
 
     Args:
         checkpoint, root, component: as for `inspect`.
-        activation: what is between layers: `relu`, `leaky_relu`, `tanh`, `sigmoid`, `gelu`, `silu` or `selu`; by
-            default what `config.json` says, or `relu`.
+        activation: the activation between layers: `relu`, `leaky_relu`, `tanh`, `sigmoid`, `gelu`, `silu` or `selu`;
+            by default the one in `config.json`, or `relu`.
 
     Raises:
-        UsageError: the activation is not known; or as for `inspect`.
+        UsageError: the activation is unknown; or as for `inspect`.
         InputError: the checkpoint or its config.json cannot be read, or it has no floating-point tensor.
     """
     from initctl.suggesting import Suggestions
@@ -331,18 +332,18 @@ def doctor(
     on_event: Callable[[Event], None] | None = None,
 ) -> Diagnosis:
     """Faults of initialization in `checkpoint`, each with a stable code, a severity, the reason why it matters, and the
-    rule that mends it. Every element is read once, and weights of fresh models once more; nothing is written.
+    rule that repairs it. Reads every element once, and weights of fresh models once more; writes nothing.
 
     Args:
         checkpoint, root, component: as for `inspect`.
-        preset: the model family whose laws are no fault; by default that of config.json's model type.
-        trained: True leaves out what only fresh weights must satisfy; by default the numbers decide.
+        preset: the model family whose laws are correct; by default the family of config.json's model type.
+        trained: True leaves out checks that only fresh weights must pass; by default the values decide.
         select: the codes of checks, or the parts before their dots (`values`); by default all checks.
-        ignore: what is left out of them.
+        ignore: the codes, or parts of codes, to leave out.
         threads, on_event: as for `apply`.
 
     Raises:
-        UsageError, InputError: as for `inspect`; and if no check or preset is called so, or config.json cannot be
+        UsageError, InputError: as for `inspect`; and if a check or the preset is unknown, or config.json cannot be
             read.
         FitError: the preset fills no tensor of the checkpoint.
         ConflictError: the checkpoint changed while it was read.
@@ -377,15 +378,15 @@ def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[
 
 
 def _finished_plan(plan: Plan, asked: Asked) -> Plan:
-    """`plan`. Raises `UsageError` if anything but a default is asked for beside it."""
+    """`plan`. Raises `UsageError` if an option other than a default is given with it."""
     if _request(asked) != _request({}):
-        fault = "plan: it already fixes the rules, the seed and all other options of `plan`"
+        fault = "a plan already fixes the rules, the seed and all other options, so none of them can be given with it"
         raise UsageError(Problem("usage.plan", fault, "leave them out, or leave out --plan"))
     return plan
 
 
 def _replanned_if_changed(plan: Plan) -> Plan:
-    """`plan`, restored for its checkpoint as it is now, if that was written to after planning."""
+    """`plan`, loaded for its checkpoint as it is now, if the checkpoint was written after planning."""
     from initctl.planning.saved import SavedPlan
 
     try:

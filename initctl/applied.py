@@ -1,4 +1,4 @@
-"""What applying a plan did."""
+"""The result of applying a plan."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Applied(Displayed):
-    """What `apply` did: the plan, where the result is, and the files written, by their names there.
+    """The result of `apply`: the plan, the path of the result, and the names of the files written there.
 
-    If the result is of another kind than the checkpoint, `converted_to` names its format as messages do. `warnings` are
-    about the result; those about the plan are the plan's. `engines` are the names of those that computed, by device.
-    `dropped` are stale files of a directory that the result does not have.
+    If the result has another format than the checkpoint, `converted_to` is its title. `warnings` are about the result;
+    warnings about the plan are in the plan. `engines` are the names of the engines used, by device. `dropped` are stale
+    files of a directory that the result does not have.
     """
 
     plan: Plan
@@ -39,51 +39,52 @@ class Applied(Displayed):
 
     @property
     def converted(self) -> bool:
-        """Whether the result is of another kind than the checkpoint."""
+        """Whether the result has another format than the checkpoint."""
         return self.converted_to is not None
 
     def manifest(
         self, changes: Changes, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
     ) -> Manifest:
-        """What was done, for a file by which anybody can check the result: `initctl.load_manifest(path).verify(…)`.
+        """A manifest of what was done, by which anybody can check the result: `initctl.load_manifest(path).verify(…)`.
 
-        Files that were written are read, and tensors that are not filled as a whole.
+        Reads the files that were written, and tensors that are not filled as a whole.
 
         Args:
-            changes: `initctl.changes(plan, digest=True)` of the plan that was applied, taken before.
+            changes: `initctl.changes(plan, digest=True)` of the applied plan, from before it was applied.
             threads, on_event: as for `initctl.apply`.
 
         Raises:
-            UsageError: `changes` are of another plan, or without digests.
-            InputError, ConflictError: the result is not there any more, or changes meanwhile.
-            StorageError: it cannot be read.
+            UsageError: `changes` belong to another plan, or have no digests.
+            InputError, ConflictError: the result is gone, or changes while it is read.
+            StorageError: the result cannot be read.
         """
         from initctl.manifest import manifest_of
 
         threads = thread_count(threads)
         if changes.plan.actions is not self.plan.actions:
-            raise UsageError(Problem("usage.changes", "changes: of another plan", "take those of the plan applied"))
+            fault = "changes: belong to another plan"
+            raise UsageError(Problem("usage.changes", fault, "use the changes of the applied plan"))
         return manifest_of(changes, self.output, self.files, self.engines, threads=threads, on_event=on_event)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan's data, and what was written."""
+        """The plan's data, and the files written."""
         return {**self.plan.to_json(), "output": self.output, "files": list(self.files), "converted": self.converted}
 
     def report(self, *, unfold: bool = False) -> Report:
-        """The rows of what was filled, totals, and where the result is; long lists folded unless `unfold`."""
+        """A row for each filled tensor, totals, and the path of the result; long lists folded unless `unfold`."""
         filled = (*self.plan.actions, *self.plan.resets)
         return [*((overview(filled, unfold=unfold), "") if filled else ()), *self.summary()]
 
     def summary(self) -> Report:
-        """How much was filled, and where the result is."""
+        """Totals, and the path of the result."""
         return [self.plan.summary(is_done=True), written_text(self)]
 
 
 def written_text(applied: Applied) -> str:
-    """Where the result is, how many files it has, and what it does not hold any more."""
+    """The path of the result, its number of files, and what a conversion left out."""
     if not applied.files:
         dropped = listed(list(map(shown, applied.dropped)), at_most=5)
-        return f"{shown(applied.output)}: " + (f"removed {dropped}" if dropped else "nothing to change, left as it is")
+        return f"{shown(applied.output)}: " + (f"removed {dropped}" if dropped else "nothing to change")
     wrote = f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"
     if not applied.converted_to:
         return wrote
@@ -94,7 +95,7 @@ def written_text(applied: Applied) -> str:
 
 
 def _metadata(checkpoint: Checkpoint) -> list[str]:
-    """The keys of safetensors metadata that say more than ties, and which library the file is for."""
+    """The keys of safetensors metadata, without ties and the name of the library."""
     if not checkpoint.is_safetensors:
         return []
     said = {key for entries in checkpoint.metadata.values() for key in entries}
@@ -102,7 +103,7 @@ def _metadata(checkpoint: Checkpoint) -> list[str]:
 
 
 def _beside(checkpoint: Checkpoint) -> list[str]:
-    """The keys of what is outside of the state dict."""
+    """The keys of everything outside of the state dict."""
     outside = [tensor.name.partition(".")[0] for tensor in checkpoint.outside]
     contents = [key for entries in checkpoint.contents.values() for key in entries if checkpoint.root]
     root = checkpoint.root.partition(".")[0]

@@ -1,4 +1,4 @@
-"""CRC-32 checksums that a file holds of its own content: compared with it, renewed, and set aside during a patch."""
+"""CRC-32 checksums that a file holds of its own content: checked, updated, and suspended during a patch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from initctl.formats import Checksum
 
 _READ_AT_ONCE = 256 << 10
-"""Bytes that stay in a core's own cache between being read and being summed."""
+"""Bytes that stay in a core's cache between reading and summing."""
 _WIDTH = 4
 """Bytes of a CRC-32."""
 _NONE = b"\xff" * _WIDTH
-"""What stands for a checksum of 0 while it is unfinished."""
+"""Represents a checksum of 0 while a patch is unfinished."""
 
 
 def check_task(
     checksum: Checksum, opened: Callable[[], AbstractContextManager[int]], fail: Callable[[int | None], object]
 ) -> Task:
-    """What compares `checksum` with what a file holds, which is `opened` for that.
+    """A task that compares `checksum` with the content of a file, which it opens by `opened`.
 
-    Calls `fail` if they differ, with what it should be; or with None, if a patch has not finished.
+    Calls `fail` with the right checksum if they differ, or with None if a patch is unfinished.
     """
 
     def check() -> None:
@@ -42,18 +42,18 @@ def check_task(
 
 
 class Sums:
-    """The checksums of pieces of a file, taken when they are written, so that they need not be read again."""
+    """The checksums of pieces of a file, computed while they are written, so that they need not be read again."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, tuple[int, int]] = {}
-        """Where each piece stops, and its checksum, by where it starts."""
+        """The end and the checksum of each piece, by its start."""
 
     def add(self, start: int, content: memoryview) -> None:
-        """Take note of `content`, which the file holds from `start` on for good. Several threads may do so at once."""
+        """Add `content`, which is final, at `start` of the file. Safe to call from several threads."""
         self._pieces[start] = (start + content.nbytes, isal_zlib.crc32(content))
 
     def of(self, start: int, stop: int) -> int | None:
-        """The checksum of a range, if it is made of pieces."""
+        """The checksum of a range, if pieces cover it exactly."""
         value = 0
         while start < stop:
             if start not in self._pieces:
@@ -64,7 +64,7 @@ class Sums:
 
 
 def renew(destination: int, checksum: Checksum, sums: Sums | None = None) -> None:
-    """Bring `checksum` up to date with what was written, at each of its places. What is in `sums` is not read again."""
+    """Update `checksum` at each of its places to the written content, which is read unless `sums` has it."""
     value = sums.of(checksum.start, checksum.stop) if sums else None
     if value is None:
         value = crc32(destination, checksum)
@@ -72,18 +72,18 @@ def renew(destination: int, checksum: Checksum, sums: Sums | None = None) -> Non
 
 
 def lift(destination: int, checksum: Checksum) -> None:
-    """Leave `checksum` at its last place alone, so that what it is of may be overwritten step by step.
+    """Keep `checksum` only at its last place, so that its content may be overwritten step by step.
 
-    Whenever that stops, the file can be read: see `Checksum.unfinished`.
+    The file can be read at every moment: see `Checksum.unfinished`.
     """
     *others, last = checksum.places
     _write(destination, others, bytes(_WIDTH))
-    if not checksum.value:  # else it could not be told from one that was never computed
+    if not checksum.value:  # 0 would mean that it was never computed
         _write(destination, [last], _NONE)
 
 
 def settle(destination: int, checksum: Checksum) -> None:
-    """Put what is at the last place of `checksum` at the others again."""
+    """Copy the last place of `checksum` back to the others."""
     *others, last = checksum.places
     value = bytearray(_WIDTH)
     read_into(destination, memoryview(value), last)
@@ -91,12 +91,12 @@ def settle(destination: int, checksum: Checksum) -> None:
 
 
 def is_computed(checksum: Checksum, source: int) -> bool:
-    """Whether `checksum` is what `source` holds, or was that once, rather than zeros in its place."""
+    """Whether `checksum` was computed at all: writers may leave zeros in its place."""
     return bool(checksum.value) or crc32(source, checksum) == 0
 
 
 def crc32(descriptor: int, checksum: Checksum) -> int:
-    """What `checksum` should be, by what `descriptor` holds."""
+    """The right value of `checksum`, from the content of `descriptor`."""
     value, room = 0, memoryview(bytearray(min(_READ_AT_ONCE, checksum.stop - checksum.start)))
     for start in range(checksum.start, checksum.stop, _READ_AT_ONCE):
         part = room[: checksum.stop - start]
@@ -106,13 +106,15 @@ def crc32(descriptor: int, checksum: Checksum) -> int:
 
 
 def refuse(path: str, checksum: Checksum, found: int | None) -> NoReturn:
-    """Raise `InputError`: `checksum` of the file at `path` should be what was `found`, or a patch has not finished."""
+    """Raise `InputError`: `checksum` of the file at `path` should be `found`, or, if that is None, a patch is
+    unfinished.
+    """
     place = f"{shown(path)}: {shown(checksum.name)}"
     if found is None:
-        message = f"{place}: a patch began to overwrite it, and stopped"
+        message = f"{place}: a patch that overwrites it was interrupted"
         raise InputError(Problem("archive.unfinished", message, "complete it with the same command"))
-    message = f"{place}: is damaged: its CRC-32 is {found:08x}, and {checksum.value:08x} was written down"
-    raise InputError(Problem("archive.checksum", message, "get the file anew"))
+    message = f"{place}: is damaged: its CRC-32 is {found:08x}, but the file says {checksum.value:08x}"
+    raise InputError(Problem("archive.checksum", message, "download or copy the file again"))
 
 
 def _write(destination: int, places: Sequence[int], value: bytes) -> None:

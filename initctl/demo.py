@@ -1,4 +1,4 @@
-"""A tour of the commands on a small network: each does real work, and shows what it would show by itself."""
+"""A tour of the commands on a small network: each does real work and shows its real output."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RULES = ("fc*.weight=kaiming_normal:nonlinearity=relu", "*.bias=zeros")
 
 
 class Step(NamedTuple):
-    """Why a command is called, the command, and what it gave."""
+    """The reason for a command, the command, and its result."""
 
     reason: str
     command: tuple[str, ...]
     result: Displayed
 
     def report(self) -> Report:
-        """The reason, the command as it is typed, and what it shows."""
+        """The reason, the command as typed, and its output."""
         command = shlex.join(("initctl", *self.command))
         return [f"# {self.reason}", Toned(f"$ {command}", HEADING), *self.result.report(), ""]
 
@@ -44,18 +44,18 @@ class Demo(Displayed):
         return {"directory": self.directory, "verified": self.verified, "steps": steps}
 
     def report(self, *, unfold: bool = False) -> Report:  # noqa: ARG002 - a small network is not folded
-        """Every step, and where the files are."""
+        """Every step, and the directory of the files."""
         steps = [part for step in self.steps for part in step.report()]
         return [
             *steps,
-            f"The files are in {shown(self.directory)}: go there and try more. `initctl help` lists topics.",
+            f"The files are in {shown(self.directory)}: go there and try more. `initctl help` lists the topics.",
         ]
 
 
 def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
-    """Write a checkpoint into `directory`, and call one command after another on it.
+    """Write a checkpoint into `directory`, and run one command after another on it.
 
-    Raises `ConflictError` if one of its files is there already: it may be somebody's model.
+    Raises `ConflictError` if one of its files exists: it may be somebody's model.
     """
     checkpoint, output = (os.path.join(directory, name) for name in (CHECKPOINT, OUTPUT))
     if taken := next(filter(os.path.lexists, (checkpoint, output)), None):
@@ -68,7 +68,7 @@ def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
 
 
 def _steps(checkpoint: str, output: str, threads: int | None) -> Iterator[Step]:
-    """Each as soon as the one before is done."""
+    """One step after another, each when the one before is done."""
     rules = [word for rule in RULES for word in ("-r", rule)]
     plan = initctl.plan(checkpoint, rules=RULES)
     yield Step("Which tensors are there?", ("inspect", CHECKPOINT), plan.checkpoint)
@@ -81,7 +81,7 @@ def _steps(checkpoint: str, output: str, threads: int | None) -> Iterator[Step]:
     yield Step("What changed?", ("diff", CHECKPOINT, OUTPUT), differences)
     verification = initctl.verify(plan, output, threads=threads)
     command = ("verify", OUTPUT, *rules, "--against", CHECKPOINT)
-    yield Step("Does it hold what the rules give, and is all else as it was?", command, verification)
+    yield Step("Are all values right, and is everything else unchanged?", command, verification)
 
 
 def _write_network(path: str) -> None:

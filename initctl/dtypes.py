@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 ElementKind = Literal["float", "complex", "integer", "bool", "scale", "packed", "quantized"]
-"""`scale` holds powers of two only; `packed` puts several elements into a byte, and `quantized` is torch's, whose scale
-is kept elsewhere: no rule can write them."""
+"""`scale` holds only powers of two. No rule can write `packed`, which puts several elements into a byte, and
+`quantized`, torch's types, whose scale is elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class DType:
     """An element type: torch's name for it, its tag in a safetensors header, if it has one, its width.
 
-    `largest` is the largest finite number it holds, of a complex one in either part; 0 if no rule can write it.
+    `largest` is its largest finite number, for a complex type in each part; 0 if no rule can write it.
     """
 
     name: str
@@ -30,7 +30,7 @@ class DType:
 
     @property
     def is_floating(self) -> bool:
-        """Whether random values make sense here."""
+        """Whether random values make sense."""
         return self.kind in ("float", "complex")
 
     @property
@@ -40,12 +40,12 @@ class DType:
 
     @property
     def is_double(self) -> bool:
-        """Whether it holds more than float32, so that constants need not pass through it."""
+        """Whether it is more precise than float32, so that constants are not rounded to float32 first."""
         return self.name in ("float64", "complex128")
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The NumPy type of one part of an element, from ml_dtypes where NumPy has none.
+        """The NumPy type of one part of an element, from ml_dtypes if NumPy has none.
 
         Raises `TypeError` for a packed type, whose elements no array can address, and for a quantized one.
         """
@@ -75,7 +75,7 @@ class DType:
         return stored == value if self.kind == "scale" else math.isfinite(stored) and (stored != 0 or value == 0)
 
     def rounded(self, value: float) -> float:
-        """`value` through float32 to this type and back: what a computed value becomes. Infinite or NaN on overflow."""
+        """`value` rounded to float32 and to this type, as computed values are. Infinite or NaN on overflow."""
         import numpy as np
 
         with np.errstate(over="ignore", under="ignore"):
@@ -123,9 +123,9 @@ _PARTS = {"complex32": "float16", "complex64": "float32", "complex128": "float64
 
 
 def every_float_holds(size: float) -> bool:
-    """Whether numbers of this `size` round to neither 0 nor infinity in any float type.
+    """Whether a number of this `size` rounds to a finite number other than 0 in every float type.
 
-    What most rules give is: for it, planning need not load NumPy to round.
+    Most values of rules do, and then planning need not load NumPy to round.
     """
     return size == 0 or 2.0**-9 <= size <= 240
 

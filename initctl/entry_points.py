@@ -1,4 +1,4 @@
-"""What other packages add to this one, by entry points."""
+"""Plugins: entry points of other packages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Added = TypeVar("Added")
 
 
 def added(group: str, kind: type[Added], code: str) -> Iterator[Added]:
-    """What the entry points in `group` name, one after another: each is of `kind`.
+    """The objects of the entry points in `group`, each of type `kind`.
 
-    Raises `UsageError` with `code` for one that cannot be loaded, or is something else.
+    Raises `UsageError` with `code` for one that cannot be loaded or has another type.
     """
     from importlib.metadata import entry_points
 
@@ -28,4 +28,4 @@ def added(group: str, kind: type[Added], code: str) -> Iterator[Added]:
 
 
 def _broken(entry: str, fault: str, code: str) -> UsageError:
-    return UsageError(Problem(code, f"plugin {shown(entry)} {fault}", "mend or uninstall the package that adds it"))
+    return UsageError(Problem(code, f"plugin {shown(entry)} {fault}", "repair or uninstall the package that adds it"))

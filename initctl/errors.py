@@ -1,17 +1,16 @@
-"""What can go wrong, and how it is reported.
+"""Errors and warnings: their classes, problems and exit statuses.
 
     InitctlError
     ├── UsageError        2  a flag or an argument
-    │   └── RuleError     2  the text of a rule, an unknown initializer, a parameter out of its range
+    │   └── RuleError     2  the text of a rule, an unknown initializer, a parameter out of range
     ├── InputError        3  the checkpoint: missing, malformed, unsafe, unsupported
     ├── FitError          4  the rules do not fit this checkpoint
-    ├── StorageError      5  the environment failed; what was there is as it was
-    ├── ConflictError     6  something else holds or changed the files
-    └── UncertainError    7  written, but durability, cleanup or what goes with it is uncertain
+    ├── StorageError      5  the environment failed; existing files are unchanged
+    ├── ConflictError     6  another program holds or changed the files
+    └── UncertainError    7  written, but durability, cleanup or a file beside it is uncertain
 
-An error carries one or more problems. A problem has a code that stays from version to version, a message
-that begins with the place (a file, a tensor, a rule), and may have a hint on what to do.
-Warnings are problems too: they are collected in a plan instead of being raised.
+An error has one or more problems. A problem has a stable code, a message that begins with the place (a file, a tensor,
+a rule), and maybe a hint on what to do. Warnings are problems too, collected in a plan instead of raised.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ __all__ = [
     "listed",
     "shown",
 ]
-"""All that a message is made of, foreign text among it."""
+"""Everything that a message needs, including the escaping of foreign text."""
 
 
 class Problem(NamedTuple):
-    """One fault or warning: a stable code, a message that names the place, and what to do about it.
+    """One fault or warning: a stable code, a message that names the place, and a hint on what to do.
 
-    `excerpt` shows where in a text the fault is, if it is in one. `place` is the file, line and column that the message
-    begins with, if it begins so.
+    `excerpt` shows the place in a text, if the fault is in one. `place` is the file, line and column at the beginning
+    of the message, if it has them.
     """
 
     code: str
@@ -60,7 +59,7 @@ class Problem(NamedTuple):
 
 
 class InitctlError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
     exit_status: ClassVar[int]
 
@@ -69,7 +68,7 @@ class InitctlError(Exception):
         self.problems = problems
 
     def prefixed(self, place: str) -> Self:
-        """The same error with `place` before each message."""
+        """The error with `place` before each message."""
         return type(self)(*(p._replace(message=place + p.message) for p in self.problems))
 
 
@@ -80,7 +79,7 @@ class UsageError(InitctlError):
 
 
 class RuleError(UsageError):
-    """The text of a rule cannot be understood, whatever the checkpoint."""
+    """The text of a rule is wrong for every checkpoint."""
 
 
 class InputError(InitctlError):
@@ -96,30 +95,30 @@ class FitError(InitctlError):
 
 
 class StorageError(InitctlError):
-    """The environment failed; every file that was there is as it was."""
+    """The environment failed; every existing file is unchanged."""
 
     exit_status = 5
 
 
 class ConflictError(InitctlError):
-    """Another process or an existing file stands in the way."""
+    """Another process or an existing file is in the way."""
 
     exit_status = 6
 
 
 NO_MEMORY = StorageError(Problem("storage.memory", "there is not enough memory", "use fewer --threads"))
-"""What a `MemoryError` is reported as."""
+"""The report of a `MemoryError`."""
 
 
 class UncertainError(InitctlError):
-    """The result is in place but may not last, something was left behind, or what goes with it could not be written; or
-    a patch is not finished.
+    """The result is in place but may not last, something was left behind, or a file beside it could not be written; or
+    a patch is unfinished.
     """
 
     exit_status = 7
 
 
 def listed(texts: Sequence[str], *, at_most: int = 3) -> str:
-    """`a, b, c and 4 more`; the texts are shown as they are."""
+    """`a, b, c and 4 more`; the texts are not escaped here."""
     more = f" and {len(texts) - at_most} more" if len(texts) > at_most else ""
     return ", ".join(texts[:at_most]) + more

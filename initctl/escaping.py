@@ -1,8 +1,8 @@
-r"""Foreign text as terminals and logs get it: printable, on one line, and nothing that a CI system reads as a command.
+r"""Foreign text for terminals and logs: printable, on one line, and without commands to a CI system.
 
-Text of foreign origin (a tensor's name, a path, a rule) goes into a sentence as `Shown`. Whoever prints passes each
-whole line through `as_line`, which is the last defense: it sees what a line's parts make only together. Both write an
-escape in place of a dangerous character: `\xNN`, or `\u{…}` from 0x100 on. All else reads as it was written.
+Foreign text (a tensor's name, a path, a rule) goes into a sentence as `Shown`. Code that prints passes each whole line
+through `as_line`, the last defense, which also sees commands that span several parts. Both replace a dangerous
+character by an escape: `\xNN`, or `\u{…}` from 0x100 on. All other text stays unchanged.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import re
 from unicodedata import category, east_asian_width
 
 SHOWN_LENGTH = 256
-"""Characters of a foreign string that a message shows at most."""
+"""The most characters of a foreign string that a message shows."""
 
 _COMMAND = re.compile(r"#(#)(?=\w*\[)")
 """`##[…]` of GitHub Actions and Azure Pipelines, `##vso[…]` of Azure, `##teamcity[…]`: anywhere in a line."""
 _COMMAND_AT_START = re.compile(r" *:(:)")
 """`::error::` of GitHub Actions, which ignores blanks before it."""
 _IGNORED = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-"""What Unicode calls default ignorable, and Python printable: letters and marks that show nothing."""
+"""Characters that are default ignorable in Unicode but printable for Python: letters and marks that show nothing."""
 _ON_THE_LAST = ("Mn", "Me")
 """Categories of marks, which share the column of the character before them."""
 _IN_QUOTES = "\\'#"
-"""What means something in `$'…'`, and what makes a command of a line."""
+"""Characters that are special in `$'…'`, or make a line a command."""
 _BACKSLASHES = re.compile(r"\\+")
 _LIKE_AN_ESCAPE = re.compile(r"x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]+\}")
-"""What a backslash before it would make an escape of."""
+"""Text that a backslash before it would turn into an escape."""
 
 
 class Shown(str):
-    """A foreign string as sentences and tables show it. `shown` makes it, and makes it once."""
+    """A foreign string as sentences and tables show it. `shown` makes it, and does not escape it twice."""
 
     __slots__ = ()
 
@@ -37,8 +37,8 @@ class Shown(str):
 def shown(text: object) -> Shown:
     r"""A foreign string (a tensor name, a path, a rule) as sentences and tables show it.
 
-    Backslashes before an escape, or before what looks like one, are doubled, so that every string is shown in its own
-    way. What is empty or could be overlooked is quoted; what is long is cut.
+    Backslashes before an escape, or before text like an escape, are doubled, so that different strings are shown
+    differently. A string that is empty or easily overlooked is quoted; a long one is cut.
     """
     if isinstance(text, Shown):
         return text
@@ -49,23 +49,23 @@ def shown(text: object) -> Shown:
 
 
 def escape(text: str) -> str:
-    """`text` without what could move a cursor, break a line, hide itself or command a CI system anywhere in a line.
+    """`text` with escapes for characters that move a cursor, break a line, hide, or command a CI system.
 
-    Backslashes stay, so that what is escaped already stays as it is.
+    Backslashes stay, so that escaped text stays unchanged.
     """
     return text if _is_harmless(text) else "".join(_escaped(text))
 
 
 def as_line(text: str) -> str:
-    """`text` as a whole line, or the beginning of one: as `escape` has it, and no command at its start."""
+    """`text` as a whole line, or the beginning of one: escaped, and without a command at its start."""
     safe = escape(text)
     command = _COMMAND_AT_START.match(safe)
     return f"{safe[: command.start(1)]}{_code_point(':')}{safe[command.end() :]}" if command else safe
 
 
 def shell_word(text: str) -> str:
-    r"""`text` as a word of a command line that can be pasted into a shell. If it holds anything dangerous, it is in
-    `$'…'`, with `\xNN` for the bytes of that, as bash, ksh and zsh read it.
+    r"""`text` as a word of a command line that can be pasted into a shell. Dangerous text becomes `$'…'`, with `\xNN`
+    for the dangerous bytes, as bash, ksh and zsh read it.
     """
     import shlex
 
@@ -75,7 +75,7 @@ def shell_word(text: str) -> str:
 
 
 def forms(text: str, *, begins_line: bool = False) -> list[str]:
-    """What each character of `text` is shown as, which `begins_line` or follows something else."""
+    """The shown form of each character of `text`; `begins_line` says whether it is at the start of a line."""
     found = _escaped(text)
     for run in _BACKSLASHES.finditer(text):
         follows = run.end()
@@ -87,12 +87,12 @@ def forms(text: str, *, begins_line: bool = False) -> list[str]:
 
 
 def is_visible(char: str) -> bool:
-    """Whether `char` takes a place of its own in a line, and does nothing else."""
+    """Whether `char` is visible and has no side effect."""
     return char.isprintable() and not _IGNORED.match(char)
 
 
 def columns(text: str) -> int:
-    """Columns of a terminal that `text`, which is escaped, takes."""
+    """The columns of a terminal that `text`, which is escaped, occupies."""
     if text.isascii():
         return len(text)
     return sum(0 if category(char) in _ON_THE_LAST else 2 if east_asian_width(char) in "WF" else 1 for char in text)
@@ -111,7 +111,7 @@ def _is_harmless(text: str) -> bool:
 
 
 def _needs_quotes(text: str) -> bool:
-    """Whether `text` could be overlooked, or taken for something quoted that could be."""
+    """Whether `text` is easily overlooked, or looks like such a text in quotes."""
     while text and text == text.strip() and not text.startswith("-"):
         if len(text) == 1 or not text[0] == text[-1] == "'":
             return False
@@ -120,7 +120,7 @@ def _needs_quotes(text: str) -> bool:
 
 
 def _bytes(char: str) -> str:
-    """Each byte as `$'…'` has it: of a file's name as it is there, and of half a surrogate pair as of a character."""
+    """The bytes of `char` as in `$'…'`: for a file's name the original ones, else those of the character."""
     is_of_file = "\udc80" <= char <= "\udcff"
     return "".join(
         f"\\x{byte:02x}" for byte in char.encode(errors="surrogateescape" if is_of_file else "surrogatepass")

@@ -1,4 +1,4 @@
-"""What a caller is informed of while a plan is carried out, or a checkpoint verified."""
+"""Events that are reported while a plan is applied or a checkpoint is verified."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Chosen(NamedTuple):
-    """Before anything is computed: the engine that does what is planned for `device`, and why it is that one."""
+    """The engine that computes for `device`, and why; reported before anything is computed."""
 
     device: str
     engine: str
@@ -14,14 +14,14 @@ class Chosen(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Bytes done so far, and in all: written, and compared."""
+    """Bytes done so far, and in total: written or compared."""
 
     done: int
     total: int
 
 
 class Committed(NamedTuple):
-    """The result is in place, and stays whatever happens next."""
+    """The result is in place, and stays there even if a later step fails."""
 
 
 Event = Chosen | Progress | Committed

@@ -1,4 +1,4 @@
-"""A part of a text, where it is in a file, and how a fault in it is shown: the text around it, and carets below."""
+"""A part of a text, and its place in a file. A fault is shown as the text around it, with carets below."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import NamedTuple
 from initctl.escaping import columns, forms, shown
 
 _AROUND = 40
-"""Characters before a fault that an excerpt shows; of the fault and what follows it, twice as many."""
+"""The characters before a fault that an excerpt shows; from the fault on, it shows twice this many."""
 
 
 class Place(NamedTuple):
-    """A character of a text file: its line and its column in that, both counted from 1."""
+    """A character of a text file: its line and its column, both counted from 1."""
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        """As compilers write it, and editors follow it."""
+        """In the form that compilers print and editors understand."""
         return f"{shown(self.file)}:{self.line}:{self.column}"
 
 
 class Excerpt(NamedTuple):
-    """The characters of `text` from `start` to `stop`: what a parser reads, or where a fault is.
+    """The characters of `text` from `start` to `stop`: a parser's input, or the place of a fault.
 
-    `file` is the file that holds `text`, and nothing else, if there is one.
+    `file` is the file with exactly this `text`, if there is one.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Excerpt(NamedTuple):
 
     @classmethod
     def of(cls, text: str | Excerpt) -> Excerpt:
-        """All of `text`, which may be an excerpt already."""
+        """The whole `text`; an excerpt stays the same."""
         return text if isinstance(text, Excerpt) else cls(text, 0, len(text))
 
     def __str__(self) -> str:
@@ -43,11 +43,11 @@ class Excerpt(NamedTuple):
         return self.text[self.start : self.stop]
 
     def part(self, start: int, stop: int) -> Excerpt:
-        """Its own characters from `start` to `stop`."""
+        """Its characters from `start` to `stop`."""
         return self._replace(start=self.start + start, stop=self.start + stop)
 
     def stripped(self) -> Excerpt:
-        """The same without the blanks around it."""
+        """It without surrounding blanks."""
         chars = str(self)
         start = len(chars) - len(chars.lstrip())
         return self.part(start, start + len(chars.strip()))
@@ -76,7 +76,7 @@ class Excerpt(NamedTuple):
     def lines(self) -> tuple[str, str]:
         """The text around the fault, and carets under it.
 
-        It is escaped as a whole, and what each character is shown as is counted: carets are where the fault is seen.
+        The carets are below the fault as shown, so the columns of escapes count.
         """
         if self.file is not None:
             return self._on_its_line().lines()

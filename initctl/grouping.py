@@ -1,4 +1,4 @@
-"""What values have in common."""
+"""Values with the same key, and sequences with the same beginning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Value = TypeVar("_Value")
 
 
 def grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
-    """The values of each key, keys and values in the order of `pairs`; none for any other key."""
+    """The values of each key, in the order of `pairs`. Other keys give an empty list."""
     found: dict[_Key, list[_Value]] = defaultdict(list)
     for key, value in pairs:
         found[key].append(value)
@@ -20,5 +20,5 @@ def grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
 
 
 def shared_start(sequences: Iterable[Sequence[str]]) -> int:
-    """How many items all `sequences` begin with."""
+    """The number of first items that all `sequences` share."""
     return sum(1 for _ in takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False)))

@@ -1,4 +1,4 @@
-"""What is installed here and what it can use, for a bug report."""
+"""Installed versions and available devices, for a bug report."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from initctl.threads import processors
 from initctl.version import __version__
 
 PACKAGES = ("torch", "numpy", "safetensors", "ml_dtypes", "numba", "llvmlite", "typer", "rich", "transformers")
-"""Those whose versions matter."""
+"""The packages whose versions matter."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Installation(Displayed):
-    """The version of initctl, of Python and of `packages` (None: not installed); which `engine` computes, and where it
-    keeps its compiled code; how many processors there are, and the devices that torch can use.
+    """The versions of initctl, Python and `packages` (None: not installed); the `engine` and the `cache` of its
+    compiled code; the number of processors, and the devices that torch can use.
     """
 
     version: str
@@ -49,7 +49,7 @@ class Installation(Displayed):
 
 
 def installation() -> Installation:
-    """What is installed here."""
+    """The facts about this machine."""
     from initctl.stream.engines.object_code import cache_directory
 
     packages = {name: _version(name) for name in PACKAGES}
@@ -76,7 +76,7 @@ def _engine() -> str:
     from initctl.stream.engines.object_code import NoCompiler, is_cached
 
     try:
-        return "compiled" if is_cached() else "compiled, whose code is made as soon as there is enough work"
+        return "compiled" if is_cached() else "compiled (not compiled yet: that happens when there is enough work)"
     except NoCompiler as error:
         return f"numpy: {error}"
 

@@ -1,4 +1,4 @@
-"""Where the result of `apply` goes, and what it may replace there."""
+"""The output of `apply`, and what it may replace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
-    """The arguments of `initctl.apply` that are about its output: `path`, or `in_place`, and what goes with them."""
+    """The arguments of `initctl.apply` about its output: `path` or `in_place`, and their options."""
 
     path: str | None
     in_place: bool | Literal["patch"]
@@ -29,35 +29,35 @@ class OutputOptions:
     def __post_init__(self) -> None:
         """Raises `UsageError` if they contradict each other."""
         if self.in_place not in (False, True, "patch"):
-            fault = f"in_place: {shown(self.in_place)} is neither True, False nor 'patch'"
+            fault = f"in_place: {shown(self.in_place)} is not True, False or 'patch'"
             raise UsageError(Problem("output.patch", fault))
         if bool(self.in_place) == (self.path is not None):
             raise UsageError(
                 Problem(
                     "output.choice",
-                    "no output" if self.path is None else "two outputs",
-                    "give either -o OUT or --in-place",
+                    "no output given" if self.path is None else "two outputs given",
+                    "use -o OUT or --in-place" + ("" if self.path is None else ", not both"),
                 )
             )
         if self.in_place and self.overwrite is False:
-            fault = "no-clobber: in place the checkpoint itself is replaced"
+            fault = "--in-place and --no-clobber exclude each other: in place, the checkpoint is replaced"
             raise UsageError(Problem("output.no_clobber", fault, "use -o"))
         if self.in_place and self.overwrite:
-            fault = "force: in place the checkpoint itself is replaced"
+            fault = "--force has no effect with --in-place, which always replaces the checkpoint"
             raise UsageError(Problem("output.force", fault, "leave it out"))
         if self.in_place and self.max_shard_size is not None:
-            fault = "max-shard-size: in place shards stay as they are"
+            fault = "--max-shard-size has no effect with --in-place, which keeps the shards"
             raise UsageError(Problem("output.shard_size", fault, "use -o"))
 
     def format_of(self, checkpoint: Checkpoint, *, is_reset: bool) -> FormatChoice:
-        """What `checkpoint` is converted to, if anything.
+        """The format that `checkpoint` is converted to, if any.
 
-        Raises `UsageError` if initctl cannot write that; or if an optimizer `is_reset`, and a conversion leaves it out.
+        Raises `UsageError` if initctl cannot write it, or if `is_reset` and a conversion would leave out the optimizer.
         """
         found = decide_format(self.path, checkpoint, self.max_shard_size)
         if found.conversion and is_reset:
-            fault = "reset-optimizer: a conversion writes the weights, and resets no optimizer"
-            hint = "reset it without a conversion, and convert the result; or leave it out, and train with a new one"
+            fault = "--reset-optimizer cannot be used in a conversion, which writes only the weights"
+            hint = "reset it first and convert the result; or leave the flag out and train with a new optimizer"
             raise UsageError(Problem("output.reset_optimizer", fault, hint))
         return found
 
@@ -69,7 +69,7 @@ class OutputOptions:
         threads: int | None,
         on_event: Callable[[Plan | Event], None] | None,
     ) -> Applied:
-        """Do what `plan` says, and write the result in the format of `choice`."""
+        """Apply `plan`, and write the result in the format of `choice`."""
         conversion, is_patch = choice.conversion, self.in_place == "patch"
         decision = decide_stale(plan.checkpoint, self.path, conversion=conversion, patch=is_patch, stale=self.stale)
         made = replace(plan, warnings=decision.replacing(plan.warnings))

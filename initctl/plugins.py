@@ -1,4 +1,4 @@
-"""What a package needs that adds an initializer or a format. Nothing else of initctl is promised to stay.
+"""The interface for packages that add an initializer or a format. Only this part of initctl is stable for them.
 
 An initializer is added by an entry point in the group `initctl.initializers` that names an `Initializer`:
 
@@ -20,23 +20,22 @@ An initializer is added by an entry point in the group `initctl.initializers` th
                               (Parameter("mean", Number(above=0), 1),), example="w=exponential:mean=0.1")
 
 - `Initializer(name, build, parameters, …)`: `build(tensor, **arguments)` gets a `TensorSpec` (name, dtype, shape) and
-  every parameter by name. It gives `Resolved(law, numbers)`, or raises `Unfit(why)` for a tensor that it cannot serve.
+  every parameter by name. It returns `Resolved(law, numbers)`, or raises `Unfit(why)` for a tensor that it cannot fill.
   A plan shows the `numbers`, such as a fan that the law was computed from.
-- `Parameter(name, type, default)`: its type is `Number`, `Whole` or `Word`. An expression of the rule is a number by
-  the time `build` gets it.
+- `Parameter(name, type, default)`: its type is `Number`, `Whole` or `Word`. `build` gets the value of an expression,
+  not the expression.
 - A law is a frozen value with `largest`, a bound on the magnitude of all values, and `values(draws, start, stop)`, the
-  float32 values at a range of element indices. The same index must give the same value in whatever range it is asked
-  for: then pieces, shards and threads cannot change it.
+  float32 values at a range of element indices. An index must have the same value in every range that contains it:
+  then pieces, shards and threads cannot change it.
 - `Draws` has a tensor's random numbers by element index: `words` (32 bits, uint32), `uniform01` (float32, [0, 1)),
   `fraction01` (float64, (0, 1)), `normal01` (float32).
-- `Constant`, `Normal` and `Uniform` are laws that are there already. `WholeLaw` is the base of laws
-  whose values depend on each other: it has a `workspace` in bytes, and `prepared(draws)` gives a law, such as
-  `Table(values)`.
+- `Constant`, `Normal` and `Uniform` are existing laws. `WholeLaw` is the base class of laws whose values depend on
+  each other: it has a `workspace` in bytes, and `prepared(draws)` returns a law, such as `Table(values)`.
 - `natural_log`, `exponential` and `sin_cos` compute in float64, within 5e-16, with the same bits on every machine.
-  Those of NumPy and of the math module do not: they differ in the last digit between machines, and so would a
-  checkpoint of one seed. Addition, multiplication, division and square roots are the same everywhere.
+  The functions of NumPy and of the math module do not: their last digits differ between machines, and so would the
+  checkpoints of one seed. Addition, multiplication, division and square roots are the same everywhere.
 
-A format of files is added by an entry point in the group `initctl.formats` that names what `file_format` gives:
+A file format is added by an entry point in the group `initctl.formats` that names a result of `file_format`:
 
     import json
     from initctl.plugins import FileContents, Malformed, StoredTensor, file_format
@@ -52,14 +51,14 @@ A format of files is added by an entry point in the group `initctl.formats` that
     TOY = file_format("toy", "a toy's checkpoint", is_at=lambda content: content.startswith(b"TOYMODEL"), read=read)
 
 - `file_format(name, title, is_at, read)`: `is_at` gets the first 4096 bytes of a file that no built-in format
-  recognizes. `read` gets the file, open for reading in binary, and gives `FileContents(tensors, metadata)`.
-- `StoredTensor(name, dtype, shape, offset, strides)`: where the elements of a tensor are in the file, which holds them
-  little-endian and not compressed. Tensors that reach beyond the file or overlap are refused.
-- `Malformed(fault, hint)` is raised for a file that cannot be read, with what to do about it, if anything. Any other
+  recognizes. `read` gets the file, open for reading in binary, and returns `FileContents(tensors, metadata)`.
+- `StoredTensor(name, dtype, shape, offset, strides)`: the place of a tensor's elements in the file, little-endian and
+  not compressed. Tensors that overlap or extend beyond the end of the file are refused.
+- Raise `Malformed(fault, hint)` for a file that cannot be read; the hint says what to do, if anything. Any other
   exception also refuses the file.
 
-Such files are inspected, planned for, and compared with; `apply` writes what becomes of them to another format, such as
-`-o out.safetensors`. A reader must not run what a file says: read a pickle as data, or not at all.
+All commands read such files; `apply` writes the result in another format, such as `-o out.safetensors`. A reader must
+not execute anything from a file: read a pickle as data, or not at all.
 """
 
 from initctl.formats.opening import Malformed

@@ -1,4 +1,4 @@
-"""What tensors of a checkpoint hold, by element index: as bytes, wherever these are in files, or as numbers."""
+"""The values of a checkpoint's tensors by element index: as bytes, from any places in files, or as numbers."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 _MOST_OPEN = 32
 """Files that stay open."""
 _NATIVE = ("integer", "bool")
-"""Kinds of dtypes whose numbers are read as they are: float32 could not hold them all."""
+"""Kinds of dtypes whose numbers are not converted: float32 could not hold all of them."""
 _BYTE = BY_NAME["uint8"]
 _memcmp = ctypes.CDLL(None).memcmp
-"""C's: it is twice as fast as NumPy, and runs without Python's lock."""
+"""C's memcmp is twice as fast as NumPy, and runs without Python's lock."""
 _memcmp.argtypes = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
 
 
 class TensorReader:
-    """Reads tensors of one checkpoint; its files are opened as they are needed, and closed at the end at the latest.
+    """Reads tensors of one checkpoint; opens files when they are needed, and closes them at the end.
 
-    `others` are files without tensors that are read as well. Safe to use from several threads at once.
+    `others` are files without tensors that are read too. Safe to use from several threads at once.
     """
 
     def __init__(self, checkpoint: Checkpoint, others: Iterable[CheckpointFile] = ()) -> None:
@@ -61,8 +61,8 @@ class TensorReader:
     def read(
         self, tensor: TensorSpec, start: int, stop: int, out: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8]:
-        """The bytes of the elements from number `start` to `stop` of `tensor`, in row-major order; in `out`, if it is
-        given, which has room for them.
+        """The bytes of elements `start` to `stop` of `tensor`, in row-major order; in `out`, if given, which must be
+        large enough.
 
         Raises `ConflictError` if a file changed, `StorageError` if it cannot be read.
         """
@@ -84,14 +84,14 @@ class TensorReader:
         return found
 
     def read_range(self, file: str, start: int, stop: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """The bytes of a file from `start` to `stop`; in `out`, if it is given. Raises what `read` does."""
+        """The bytes of a file from `start` to `stop`; in `out`, if given. Raises as `read` does."""
         found = np.empty(stop - start, np.uint8) if out is None else out[: stop - start]
         with self.opened(file) as descriptor:
             read_into(descriptor, found.data, start)
         return found
 
     def read_rows(self, tensor: TensorSpec, order: Sequence[int], numel: int) -> NDArray[np.uint8]:
-        """The bytes of the rows of `numel` elements that `order` lists, one after another. Raises what `read` does."""
+        """The bytes of the rows of `numel` elements that `order` lists, one after another. Raises as `read` does."""
         if not tensor.is_in_order:
             return np.concatenate([self.read(tensor, row * numel, (row + 1) * numel) for row in order])
         (block,) = tensor.blocks
@@ -104,7 +104,7 @@ class TensorReader:
         return found
 
     def _gather(self, tensor: TensorSpec, box: Box, out: NDArray[np.uint8]) -> None:
-        """Put the elements of a `box` together from the blocks that hold them."""
+        """Copy the elements of a `box` from their blocks into `out`."""
         width = tensor.dtype.bits // 8
         elements = out.reshape(*box.shape, width)
         for block in tensor.blocks:
@@ -121,7 +121,7 @@ class TensorReader:
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:
-        """A descriptor of a file. The first ones stay open; a process may have only so many.
+        """A descriptor of a file. The first files stay open; the number is limited, as a process may not open many.
 
         Raises `ConflictError` if the file changed.
         """
@@ -142,9 +142,9 @@ class TensorReader:
 
 
 class Buffers(local):
-    """Memory for what is read at once of `count` tensors side by side: each thread has its own.
+    """Memory for reading pieces of `count` tensors side by side: each thread has its own.
 
-    Memory that the system gives anew costs more than reading into it.
+    Getting new memory from the system costs more than reading into it.
     """
 
     def __init__(self, count: int = 1) -> None:
@@ -152,7 +152,7 @@ class Buffers(local):
 
 
 def read_array(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
-    """The bytes of a file from `start` to `stop`. Raises what `read_into` does."""
+    """The bytes of a file from `start` to `stop`. Raises as `read_into` does."""
     content = np.empty(stop - start, np.uint8)
     read_into(descriptor, content.data, start)
     return content
@@ -166,12 +166,12 @@ def read_tile(descriptor: int, tile: Block, width: int) -> NDArray[np.uint8]:
 
 
 def equal(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Whether two contiguous arrays of as many bytes are equal. It ends at the first difference."""
+    """Whether two contiguous arrays of the same size are equal. Stops at the first difference."""
     return not _memcmp(one.ctypes.data, other.ctypes.data, one.size)
 
 
 def in_numbers(tensor: TensorSpec) -> TensorSpec:
-    """`tensor`; if its elements are not numbers by themselves, as the whole numbers that are stored for them."""
+    """`tensor`; if its elements are packed or quantized, as the integers that are stored for them."""
     match tensor.dtype.kind:
         case "quantized":
             return replace(tensor, dtype=BY_NAME["int32"] if tensor.dtype.bits > _BYTE.bits else _BYTE)
@@ -182,7 +182,7 @@ def in_numbers(tensor: TensorSpec) -> TensorSpec:
 
 
 class OldTensor(NamedTuple):
-    """What `tensor` holds, as numbers. `others` are tensors that it may be filled from."""
+    """The values of `tensor` as numbers. `others` are tensors that it may be filled from."""
 
     tensor: TensorSpec
     reader: TensorReader
@@ -193,19 +193,19 @@ class OldTensor(NamedTuple):
         return self.tensor.shape
 
     def values(self, start: int, stop: int) -> NDArray[Any]:
-        """The numbers at indices `start` ≤ i < `stop`, two for each element that is complex."""
+        """The numbers at indices `start` ≤ i < `stop`, two for each complex element."""
         dtype, stored = self.tensor.dtype, self.stored(start, stop)
         return stored if dtype.kind in _NATIVE or dtype.is_double else stored.astype(np.float32)
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
-        """The same numbers in the tensor's own type."""
+        """The same numbers in the tensor's own dtype."""
         dtype = self.tensor.dtype
         content = self.reader.read(self.tensor, start // dtype.parts, -(-stop // dtype.parts))
         skipped = start % dtype.parts
         return content.view(dtype.numpy)[skipped : skipped + stop - start]
 
     def rows(self, order: Sequence[int], width: int) -> NDArray[Any]:
-        """Those rows of `width` numbers that `order` lists, one after another, as `stored` gives them."""
+        """The rows of `width` numbers that `order` lists, one after another, in the tensor's own dtype."""
         dtype = self.tensor.dtype
         return self.reader.read_rows(self.tensor, order, width // dtype.parts).view(dtype.numpy)
 
@@ -214,7 +214,7 @@ class OldTensor(NamedTuple):
 
 
 def olds(plan: Plan, stack: ExitStack) -> dict[TensorPart, OldTensor]:
-    """What tensors hold that `plan` fills from that, by the parts it fills; it is read until `stack` is closed."""
+    """The old values that `plan` needs, by the parts that it fills; readable until `stack` is closed."""
     readers: dict[int, TensorReader] = {}
 
     def old(checkpoint: Checkpoint, tensor: TensorSpec) -> OldTensor:

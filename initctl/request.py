@@ -1,4 +1,4 @@
-"""What a caller asks for: the rules of a preset, of recipes and of their own, in this order, a seed, and options."""
+"""A caller's request: the rules of a preset, of recipes and single ones, in this order, a seed, and options."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Path = str | os.PathLike[str]
 
 _MOST_PROPOSALS = 20
-"""Idle variables that others are proposed for: similarity is slow to compute."""
+"""The most unused variables that get a proposal: similarity is slow to compute."""
 
 
 class Asked(TypedDict, total=False):
@@ -34,20 +34,21 @@ class Asked(TypedDict, total=False):
     rules: `SELECTOR=INITIALIZER[:KEY=VALUE,…]`; for each element the last rule that covers it decides.
     recipes: TOML files of rules, which come before `rules`.
     preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model type.
-    root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" takes all.
-    component: the folder of a directory whose checkpoint is meant, as `unet` of a diffusers pipeline; `config.json` is
-        the one there. The result is the whole directory.
-    seed: 0 ≤ seed < 2^64; by default that of the recipes, or 0. A value depends on it, on the tensor's name and
-        on the element's index alone.
+    root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" means all.
+    component: the folder of a directory to work on, such as `unet` in a diffusers pipeline, with its own
+        `config.json`. The result is the whole directory.
+    seed: 0 ≤ seed < 2^64; by default the seed of the recipes, or 0. A value depends only on the seed, the tensor's
+        name and the element's index.
     allow_unused: only warn about a rule that decides no tensor.
     require_all: refuse if no rule decides some floating-point tensor, or a part of a quantized weight.
     allow_partial: only warn about a preset that leaves most of the weights undecided.
-    reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
-    buffers: patterns for the names of buffers that have a parameter's shape, for `reset_optimizer`: no optimizer was
-        given them.
-    device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
-    rng: `philox`; or `torch`, which gives what a script gives that calls `torch.manual_seed(seed)` and then, for each
-        ruled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and device.
+    reset_optimizer: reset the optimizer state of the tensors that rules fill: moments and steps.
+    buffers: for `reset_optimizer`, patterns for the names of buffers with the shape of a parameter; no optimizer has
+        them.
+    device: the device that computes: `cpu`, a device of torch (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
+    rng: `philox`; or `torch`, which gives the values of a script that calls `torch.manual_seed(seed)` and then, for
+        each filled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and
+        device.
     """
 
     rules: Iterable[str]
@@ -66,11 +67,11 @@ class Asked(TypedDict, total=False):
 
 
 class Request(NamedTuple):
-    """What was asked, checked as far as no checkpoint is needed for that.
+    """The request, checked as far as possible without a checkpoint.
 
-    `recipes` are that of a preset, if it is known already, and those of the caller. `texts` are the caller's own rules.
-    `rules` are those of `recipes`, bound, and of `texts`. If the preset is `auto`, `texts` are bound once it is known:
-    they may use its variables.
+    `recipes` are the recipe of a preset, if it is known already, and the caller's recipes. `texts` are the caller's
+    single rules. `rules` are the bound rules of `recipes` and `texts`. If the preset is `auto`, `texts` are bound when
+    it is known: they may use its variables.
     """
 
     recipes: tuple[Recipe, ...]
@@ -84,7 +85,7 @@ class Request(NamedTuple):
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> Self:
-        """Raises `UsageError`: of rules and recipes, `RuleError`; and `TypeError` for an argument that is not known."""
+        """Raises `UsageError`, for faults of rules and recipes `RuleError`, and `TypeError` for an unknown argument."""
         _check_known(asked)
         texts, paths = _several(asked, "rules"), _several(asked, "recipes")
         preset, seed = asked.get("preset"), _seed(asked.get("seed"))
@@ -95,24 +96,24 @@ class Request(NamedTuple):
 
     @property
     def seed(self) -> int:
-        """The seed that was given, or else that of the recipes, or 0."""
+        """The given seed, or else the seed of the recipes, or 0."""
         said = (seed.value for recipe in self.recipes for seed in recipe.seeds)
         return next(said, 0) if self.given_seed is None else self.given_seed
 
     def check_rules(self, otherwise: str = "") -> None:
-        """Raise `UsageError` unless there are rules, or will be; `otherwise` is what the hint says beside rules."""
+        """Raise `UsageError` unless there are rules, or will be; `otherwise` ends the hint."""
         if not self.rules and self.preset != AUTO:
-            hint = f"give one with -r, as in -r '*.bias=zeros', a recipe with -f, or a preset with -p{otherwise}"
-            raise UsageError(Problem("usage.no_rules", "rules: none given, so there is nothing to do", hint))
+            hint = f"give a rule (-r '*.bias=zeros'), a recipe (-f FILE) or a preset (-p NAME){otherwise}"
+            raise UsageError(Problem("usage.no_rules", "no rules given, so there is nothing to do", hint))
 
     def read(self, path: Path) -> Checkpoint:
-        """The checkpoint at `path`, as it was asked for. Raises `InputError` and `UsageError`."""
+        """The checkpoint at `path`, with this root and component. Raises `InputError` and `UsageError`."""
         return read_checkpoint(path, root=self.root, component=self.component)
 
     def plan(self, checkpoint: Checkpoint) -> Plan:
-        """The plan for `checkpoint`, whose `config.json` is read only if something may ask for it.
+        """The plan for `checkpoint`, whose `config.json` is read only if it may be needed.
 
-        Raises what `make_plan` does; `InputError`, and `UsageError` if an automatic preset finds none that fits.
+        Raises as `make_plan` does; `InputError`, and `UsageError` if there is no preset for `auto`.
         """
         asks_config = self.preset or any(rule.uses_config for rule in self.rules)
         config = read_config(checkpoint.home) if asks_config else None
@@ -129,7 +130,7 @@ class Request(NamedTuple):
         return replace(made, warnings=(*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings))
 
     def _with_preset(self, name: str) -> Self:
-        """The same with the rules of the preset called `name` before all others, and the caller's own after them."""
+        """The request with the rules of the preset `name` before all others, and the caller's single rules last."""
         preset = _read(name, ())
         recipes = (*preset, *self.recipes)
         _check_together(recipes, self.given_seed)
@@ -140,8 +141,9 @@ class Request(NamedTuple):
 def _other_family(preset: str | None, config: Mapping[str, Any] | None) -> Iterator[Problem]:
     """A problem if another preset is for the model type that `config` names."""
     if better := preset and better_preset(preset, config):
-        message = f"preset {preset}: the model_type in config.json is one that preset {better.name} is for"
-        yield Problem("preset.model_type", message, f"consider -p {better.name} ({better.summary})")
+        kind = config and config.get("model_type")
+        message = f"preset {preset}: config.json says model_type={shown(kind)}"
+        yield Problem("preset.model_type", message, f"did you mean -p {better.name}? ({better.summary})")
 
 
 def _idle_variables(request: Request) -> Iterator[Problem]:
@@ -156,14 +158,14 @@ def _idle_variables(request: Request) -> Iterator[Problem]:
 def _check_known(asked: Mapping[str, Any]) -> None:
     for name in asked.keys() - Asked.__annotations__.keys():
         hint = did_you_mean(name, Asked.__annotations__)
-        raise TypeError(f"there is no argument {name!r}" + (f"; {hint}" if hint else ""))
+        raise TypeError(f"unknown argument {name!r}" + (f"; {hint}" if hint else ""))
 
 
 def _several(asked: Mapping[str, Any], name: str, code: str = "usage.rules") -> tuple[Any, ...]:
-    """The items of an argument that takes several. Raises `UsageError` if it is a single one."""
+    """The items of an argument that is a list. Raises `UsageError` if it is a string or a path."""
     given = asked.get(name, ())
     if isinstance(given, (str, os.PathLike)):
-        raise UsageError(Problem(code, f"{name}: one was given", "give a list of them"))
+        raise UsageError(Problem(code, f"{name}: must be a list", f"write {name}=[…]"))
     return tuple(given)
 
 
@@ -173,7 +175,7 @@ def _options(asked: Mapping[str, Any]) -> Options:
 
 
 def _seed(given: object) -> int | None:
-    """A seed as a caller gives it, an integer of any kind. Raises `UsageError`."""
+    """The caller's seed, an integer of any type, as an int. Raises `UsageError`."""
     seed = as_integer(given)
     if given is not None and (seed is None or not 0 <= seed < SEED_LIMIT):
         raise UsageError(Problem("usage.seed", f"seed: {shown(given)} is not a whole number from 0 to 2^64 - 1"))
@@ -181,7 +183,7 @@ def _seed(given: object) -> int | None:
 
 
 def _read(preset: str | None, paths: Iterable[Path]) -> tuple[Recipe, ...]:
-    """The recipe of a preset that is named, and those at `paths`."""
+    """The recipe of the preset, unless it is `auto`, and those at `paths`."""
     if preset is None and not paths:
         return ()
     from initctl.recipes.reading import read_preset, read_recipe
@@ -191,13 +193,13 @@ def _read(preset: str | None, paths: Iterable[Path]) -> tuple[Recipe, ...]:
 
 
 def _check_together(recipes: Sequence[Recipe], seed: int | None) -> None:
-    """Raise `RuleError` if two recipes include one document: its rules would count again, after their exceptions. Also
-    if no `seed` was given, and the recipes say different ones.
+    """Raise `RuleError` if two recipes include the same document: its rules would apply twice, the second time after
+    their exceptions. Also if no `seed` is given and the recipes have different ones.
     """
     for one, other in combinations(recipes, 2):
         for shared in sorted(one.documents.keys() & other.documents.keys())[:1]:
-            fault = f"{shown(one.source)} and {shown(other.source)}: {shown(shared)} is in both, and would count twice"
-            raise RuleError(Problem("recipe.twice", fault, "let one of them extend the other, and give that alone"))
+            fault = f"{shown(one.source)} and {shown(other.source)}: both include {shown(shared)}"
+            raise RuleError(Problem("recipe.twice", fault, "let one of them extend the other, and give only that one"))
     seeds = [said for recipe in recipes for said in recipe.seeds] if seed is None else []
     if differing := next((said for said in seeds if said.value != seeds[0].value), None):
         both = " and ".join(f"{shown(said.source)} says seed = {said.value}" for said in (seeds[0], differing))
@@ -205,9 +207,9 @@ def _check_together(recipes: Sequence[Recipe], seed: int | None) -> None:
 
 
 def _bound(recipes: Iterable[Recipe], texts: Iterable[str] = (), known: Iterable[Recipe] = ()) -> tuple[BoundRule, ...]:
-    """The rules of `recipes`, and after them the caller's own `texts`, which know the variables of all `known` recipes.
+    """The rules of `recipes`, then the rules `texts`, which may use the variables of all `known` recipes.
 
-    Raises `RuleError` with the faults of all of them.
+    Raises `RuleError` with all their faults.
     """
     scopes = [recipe.scope for recipe in known]
     variables = {name: value for scope in scopes for name, value in scope.vars.items()}

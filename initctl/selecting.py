@@ -1,4 +1,4 @@
-"""Which tensors patterns take."""
+"""Tensors by patterns."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 def selected(checkpoint: Checkpoint, patterns: Sequence[str]) -> tuple[TensorSpec, ...]:
     """The tensors whose names match one of `patterns`, in order; all of them if there are no patterns.
 
-    Raises what `selected_names` does.
+    Raises as `selected_names` does.
     """
     found = selected_names([tensor.name for tensor in checkpoint.tensors], patterns)
     return tuple(tensor for tensor in checkpoint.tensors if tensor.name in found)
 
 
 def selected_names(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    """Those of `names` that match one of `patterns`; all of them if there are no patterns.
+    """The `names` that match one of `patterns`; all names if there are no patterns.
 
-    Raises `RuleError` if one is not a pattern, `UsageError` if it takes rows or is given without a list, and `FitError`
-    if it matches nothing.
+    Raises `RuleError` if one is not a pattern, `UsageError` if one selects rows or `patterns` is a string, and
+    `FitError` if one matches nothing.
     """
     if isinstance(patterns, str):
-        raise UsageError(Problem("usage.patterns", "patterns: one was given", "give a list of them"))
+        raise UsageError(Problem("usage.patterns", "patterns: must be a list", "write patterns=[…]"))
     if not patterns:
         return set(names)
     from initctl.planning.near_misses import hint_for
@@ -39,7 +39,7 @@ def selected_names(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
     for pattern in patterns:
         selector = parse_selector(pattern)
         if selector.rows:
-            raise UsageError(Problem("pattern.rows", f"pattern {shown(pattern)}: takes rows", "name whole tensors"))
+            raise UsageError(Problem("pattern.rows", f"pattern {shown(pattern)}: selects rows", "name whole tensors"))
         matching = [name for name in names if selector.names.matches(name, highest)]
         if not matching:
             raise FitError(

@@ -1,4 +1,4 @@
-"""What a word, or a path, that is not known may have been meant as."""
+"""Proposals for an unknown word or path: did you mean …?"""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ ELSEWHERE = {
     "initializer": "init",
     "condition": "where",
 }
-"""What other tools call what is known here."""
+"""Names in other tools, and the names here."""
 _OF_SHAPES = re.compile(r"shape|resize|size|rows?|num_?(labels|classes)|(in|out)_?(features|channels)|vocab(_?size)?")
 _SIMILARITY = 0.6
 _MOST_NAMES = 10_000
-"""Entries of a folder that are looked at."""
+"""The most entries of a folder that are compared."""
 
 
 def nearest(word: str, known: Iterable[str], *, n: int = 1, similarity: float = _SIMILARITY) -> list[str]:
-    """Up to `n` of the `known` words that `word` may have been meant as, the likeliest first; letters count alike,
-    large or small. One that differs in nothing else, or that other tools call by this word, comes alone; and words
-    that begin with this one come before others.
+    """Up to `n` of the `known` words that `word` may mean, the likeliest first; case does not matter. A word that
+    differs only in case, or that other tools call `word`, is returned alone. Words that begin with `word` precede
+    others.
     """
     by_fold: dict[str, str] = {}
     for name in known:
@@ -53,21 +53,21 @@ def nearest(word: str, known: Iterable[str], *, n: int = 1, similarity: float = 
 
 
 def did_you_mean(word: str, known: Iterable[str], *, n: int = 1, behind: str = "") -> str | None:
-    """The question whether one of the nearest `known` words was meant, with what stood `behind` it, if one is near."""
+    """A question that proposes the nearest `known` words, each followed by `behind`; None if none is near."""
     found = [shown(name + behind) for name in nearest(word, known, n=n)]
     return f"did you mean {' or '.join(found)}?" if found else None
 
 
 def about_shapes(word: str) -> str | None:
-    """What to do instead, if `word` asks for another shape, as `num_labels` does."""
+    """A hint if `word` means another shape, as `num_labels` does; else None."""
     if not _OF_SHAPES.fullmatch(word.strip("-").replace("-", "_").lower()):
         return None
-    return "initctl fills tensors and keeps their shapes; change the shape in the model, and save that first"
+    return "initctl fills tensors and keeps their shapes; change the shape in the model and save it first"
 
 
 def did_you_mean_path(path: str) -> str | None:
-    """The question whether a file was meant that is there, if `path` is not: the first of its parts that is not there
-    is compared with what its folder holds.
+    """A question that proposes an existing path for a missing `path`: its first missing part is compared with the
+    entries of its folder.
     """
     missing, rest = os.path.abspath(path), ""
     while not os.path.exists(folder := os.path.dirname(missing)) and folder != missing:
@@ -75,7 +75,7 @@ def did_you_mean_path(path: str) -> str | None:
         missing = folder
     last = os.path.basename(missing)
     found = nearest(last, _names(folder))
-    if not found or found[0] == last:  # a link to nothing
+    if not found or found[0] == last:  # a broken link
         return None
     meant = os.path.join(folder, found[0])
     if rest and os.path.exists(whole := os.path.join(meant, rest)):
@@ -84,7 +84,7 @@ def did_you_mean_path(path: str) -> str | None:
 
 
 def _names(folder: str) -> Collection[str]:
-    """What `folder` holds, as far as it can be read, but for hidden files."""
+    """The entries of `folder`, without hidden files; empty if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in islice(entries, _MOST_NAMES) if not entry.name.startswith(".")]

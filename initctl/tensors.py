@@ -1,4 +1,4 @@
-"""A tensor as a checkpoint's table lists it: what it is called, what it is, and where its bytes lie."""
+"""A tensor in a checkpoint's table: its name, dtype and shape, and the places of its bytes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ LARGEST_SIZE = 2**63
 
 
 class Fans(NamedTuple):
-    """How many inputs reach an output of a layer, and how many outputs an input reaches, in elements."""
+    """The number of inputs that reach an output of a layer, and of outputs that an input reaches, in elements."""
 
     fan_in: int
     fan_out: int
 
 
 class Block(NamedTuple):
-    """A rectangle of a tensor, and where its elements lie, little-endian.
+    """A rectangle of a tensor, and the place of its elements, little-endian.
 
     Its first element, at index `start` of the tensor, is at byte `offset` of `file` (a path relative to the
-    checkpoint's directory); there are `shape` of them, and neighbours along each dim lie `strides` elements apart.
+    checkpoint's directory). It has `shape` elements, and neighbors along each dim are `strides` elements apart.
     """
 
     file: str
@@ -44,7 +44,7 @@ class Block(NamedTuple):
 
     @property
     def is_row_major(self) -> bool:
-        """Whether the elements follow each other in the file as they do in the block, without a gap."""
+        """Whether the elements follow each other in the file in row-major order, without a gap."""
         return self.strides == row_major(self.shape) or all(
             stride == expected or size == 1
             for size, stride, expected in zip(self.shape, self.strides, row_major(self.shape), strict=True)
@@ -52,7 +52,7 @@ class Block(NamedTuple):
 
     @property
     def is_dense(self) -> bool:
-        """Whether the elements fill a range of the file, each byte once, in whatever order."""
+        """Whether the elements fill a range of the file, each byte once, in any order."""
         if self.strides == row_major(self.shape):
             return True
         expected = 1
@@ -64,14 +64,14 @@ class Block(NamedTuple):
 
     @property
     def extent(self) -> int:
-        """Elements from the first to the last, gaps included."""
+        """Elements from the first to the last, including gaps."""
         if self.strides == row_major(self.shape):
             return self.numel
         return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
 
     @property
     def overlaps_itself(self) -> bool:
-        """Whether two elements may share their place; never wrong where it says that none do."""
+        """Whether two elements may share their place. If false, it is certain that none do."""
         reached = 0
         for stride, size in self._dims():
             if stride <= reached:
@@ -81,21 +81,21 @@ class Block(NamedTuple):
 
     @property
     def distinct(self) -> Block:
-        """The block without what is repeated by strides of 0."""
+        """The block without elements that strides of 0 repeat."""
         if 0 not in self.strides:
             return self
         shape = tuple(1 if stride == 0 else size for size, stride in zip(self.shape, self.strides, strict=True))
         return Block(self.file, self.offset, self.start, shape, self.strides)
 
     def part(self, dim: int, start: int, stop: int, width: int) -> Block:
-        """The elements from index `start` to `stop` of `dim`, counted from its own beginning, each of `width` bytes."""
+        """The elements from index `start` to `stop` of `dim`, counted from the block's start, each of `width` bytes."""
         offset = self.offset + start * self.strides[dim] * width
         begin = tuple(b + start * (d == dim) for d, b in enumerate(self.start))
         shape = tuple(stop - start if d == dim else size for d, size in enumerate(self.shape))
         return Block(self.file, offset, begin, shape, self.strides)
 
     def _dims(self) -> list[tuple[int, int]]:
-        """Stride and size of the dims of more than one element, the smallest stride first."""
+        """Stride and size of the dims with more than one element, the smallest stride first."""
         return sorted((stride, size) for size, stride in zip(self.shape, self.strides, strict=True) if size > 1)
 
 
@@ -103,10 +103,10 @@ class Block(NamedTuple):
 class TensorSpec:
     """One tensor of a checkpoint, without its values.
 
-    `name` is relative to the checkpoint's root: rules match it. `blocks` are disjoint and make up the tensor. `tied`
-    are the names of all tensors that are this one, sorted by name, this one's among them; empty if there are no others.
-    `aliases` are further names that the file only notes. `unwritable` says why no rule can fill it, if none can; such a
-    tensor may have no blocks.
+    `name` is relative to the checkpoint's root; rules match it. `blocks` are disjoint and make up the tensor. `tied`
+    are the sorted names of all tensors with the same storage, including this one; empty if there are no others.
+    `aliases` are further names that the file only mentions. `unwritable` is the reason why no rule can fill it, if none
+    can; such a tensor may have no blocks.
     """
 
     name: str
@@ -133,12 +133,12 @@ class TensorSpec:
 
     @property
     def is_vector(self) -> bool:
-        """Whether at most one dim has several places, as in a vector."""
+        """Whether at most one dim is larger than 1, as in a vector."""
         return sum(size > 1 for size in self.shape) <= 1
 
     @property
     def fans(self) -> Fans | None:
-        """As torch computes them, from `[out, in, *kernel]`; None below two dims."""
+        """Its fans as torch computes them, from `[out, in, *kernel]`; None below two dims."""
         if len(self.shape) < 2:
             return None
         outputs, inputs, *kernel = self.shape
@@ -146,33 +146,33 @@ class TensorSpec:
 
     @property
     def value_name(self) -> str:
-        """The name that values derive from, the first of all that it has: tied tensors have one in common."""
+        """The name that random values depend on: the first of all its names, so that tied tensors share it."""
         return min((self.name, *self.tied[:1], *self.aliases))
 
     @property
     def all_rows(self) -> RowRange:
-        """From its first row to its last; a tensor without dims has one."""
+        """The range of all its rows; a tensor without dims has one row."""
         return 0, self.shape[0] if self.shape else 1
 
     @property
     def is_expanded(self) -> bool:
-        """Whether elements share their place, because a dim of several elements has stride 0."""
+        """Whether elements share memory, because a dim with several elements has stride 0."""
         return any(0 in block.strides and block.distinct != block for block in self.blocks)
 
     @property
     def represents_ties(self) -> bool:
-        """Whether it stands for the tensors it is tied to: it is the first of them by name."""
+        """Whether it is the first of its tied tensors by name, which represents all of them."""
         return not self.tied or self.name == self.tied[0]
 
     @property
     def is_in_order(self) -> bool:
-        """Whether the elements follow each other in one file as they do in the tensor."""
+        """Whether the elements are in one file in row-major order, without a gap."""
         return len(self.blocks) == 1 and self.blocks[0].is_row_major
 
     @property
     def in_file_order(self) -> TensorSpec:
-        """The elements as they follow each other in a file, if they fill a range of it: as of a transposed one, whose
-        rows are far apart there. Else the tensor itself.
+        """The elements in the order of the file, as a vector, if they fill a range of it; else the tensor itself. This
+        is for transposed tensors, whose rows are not contiguous in the file.
         """
         if len(self.blocks) != 1 or not self.blocks[0].is_dense:
             return self
@@ -181,12 +181,12 @@ class TensorSpec:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Where its bytes lie, each file once."""
+        """The files that hold its bytes, each once."""
         return tuple(dict.fromkeys(block.file for block in self.blocks))
 
 
 class TensorPart(NamedTuple):
-    """Some `rows` of `tensor`, or all of it if `rows` are None."""
+    """Some `rows` of `tensor`, or all of it if `rows` is None."""
 
     tensor: TensorSpec
     rows: RowRange | None = None
@@ -199,7 +199,7 @@ class TensorPart(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        """Real numbers stored: two for each complex element, else one."""
+        """The number of stored real numbers: two for each complex element, else one."""
         return self.numel * self.tensor.dtype.parts
 
     @property
@@ -208,7 +208,7 @@ class TensorPart(NamedTuple):
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """The tensor's blocks, as far as they lie in these rows."""
+        """The parts of the tensor's blocks in these rows."""
         if self.rows is None:
             return self.tensor.blocks
         width = self.tensor.dtype.bits // 8
@@ -220,7 +220,7 @@ class TensorPart(NamedTuple):
 
     @property
     def alone(self) -> TensorSpec:
-        """These rows as a tensor of their own; the tensor itself if all of it is meant."""
+        """These rows as a separate tensor; the tensor itself if the part is all of it."""
         if self.rows is None:
             return self.tensor
         (first, stop), tensor = self.rows, self.tensor
@@ -229,7 +229,7 @@ class TensorPart(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """How many tensors by name, at least in part, and how many elements and bytes: those of tied ones count once."""
+    """The number of tensors (at least in part), of elements and of bytes. Elements of tied tensors count once."""
 
     tensors: int
     elements: int
@@ -244,13 +244,13 @@ class Totals(NamedTuple):
 
 
 def are_sizes(numbers: Iterable[object]) -> bool:
-    """Whether all `numbers` are whole, 0 or more, and below `LARGEST_SIZE`."""
+    """Whether all `numbers` are integers from 0 to below `LARGEST_SIZE`."""
     return all(type(number) is int and 0 <= number < LARGEST_SIZE for number in numbers)
 
 
 @lru_cache(1024)
 def row_major(shape: Shape) -> Shape:
-    """The strides, in elements, of a tensor whose last dim varies fastest and that has no gaps."""
+    """The strides, in elements, of a contiguous tensor in row-major order."""
     strides, step = [], 1
     for size in reversed(shape):
         strides.append(step)

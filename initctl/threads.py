@@ -1,4 +1,4 @@
-"""Threads: how many processors there are for them, and how one is started."""
+"""The number of threads, and starting one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ def processors() -> int:
 
 
 def thread_count(asked: object) -> int:
-    """How many threads a caller has `asked` for, by default one for each processor. Raises `UsageError`."""
+    """The requested number of threads, by default one for each processor. Raises `UsageError`."""
     return counting("threads", asked) or processors()
 
 
 def start(thread: Thread) -> None:
-    """Start `thread`. Raises `StorageError` if the system starts no more threads, which is all that can fail."""
+    """Start `thread`. Raises `StorageError` if the system cannot start more threads."""
     try:
         thread.start()
     except RuntimeError as error:
-        raise StorageError(Problem("storage.threads", "the system starts no more threads", "use fewer")) from error
+        fault = "the system cannot start more threads"
+        raise StorageError(Problem("storage.threads", fault, "use fewer --threads")) from error

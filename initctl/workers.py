@@ -16,9 +16,9 @@ _WAITING_FOR_EACH = 2
 
 
 class Task(NamedTuple):
-    """A piece of work that depends on no other task: calling `run` adds `nbytes` to the progress.
+    """A piece of work, independent of other tasks: calling `run` adds `nbytes` to the progress.
 
-    If it writes to a file, it begins at byte `offset`.
+    If it writes to a file, it starts at byte `offset`.
     """
 
     nbytes: int
@@ -29,20 +29,20 @@ class Task(NamedTuple):
 class Workers:
     """Runs tasks in `threads` threads, while it is entered, and reports to `on_progress` from the caller's thread.
 
-    Handing a task to a thread takes a tenth of what it takes `concurrent.futures`, whose tasks are waited for in sets.
+    Handing over a task takes a tenth of the time of `concurrent.futures`, whose tasks are awaited in sets.
     """
 
     def __init__(self, threads: int, on_progress: Callable[[Progress], None] | None = None) -> None:
         self.threads, self.on_progress = threads, on_progress
         self.done = self.total = 0
-        """Bytes: so far, and in all. Whoever hands out tasks adds theirs to the total first."""
+        """Bytes so far, and in total. Callers add their tasks to the total before they run them."""
         self.is_stopping = False
-        """Whether a task failed, or the caller was interrupted: a long task ends as soon as it sees that."""
+        """Whether a task failed or the caller was interrupted: a long task ends when it sees that."""
         self._started: list[Thread] = []
         self._waiting: SimpleQueue[Task | None] = SimpleQueue()
         """Tasks that no thread has taken yet; None ends the thread that takes it."""
         self._ended: SimpleQueue[int | BaseException] = SimpleQueue()
-        """Of each task that has ended, its bytes or why it failed."""
+        """The bytes of each finished task, or the exception that it raised."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,14 +52,13 @@ class Workers:
 
     @property
     def ahead(self) -> int:
-        """Tasks that are handed out before any of them is waited for."""
+        """The number of tasks that are handed out before waiting for the first."""
         return _WAITING_FOR_EACH * self.threads - 1
 
     def run(self, tasks: Iterable[Task]) -> None:
-        """Run all of `tasks`, which are made as they are needed. The first failure is raised once no thread is at work
-        any more.
+        """Run all `tasks`, which are made when they are needed. Raises the first failure after all threads stopped.
 
-        Raises `StorageError` if the system starts no thread.
+        Raises `StorageError` if the system cannot start a thread.
         """
         pending = 0
         try:
@@ -88,17 +87,17 @@ class Workers:
             name, queues = f"initctl_{len(self._started)}", (self._waiting, self._ended)
             thread = Thread(target=_work, args=queues, name=name, daemon=True)
             start(thread)
-            self._started.append(thread)  # daemon: an interrupt that comes just before must not keep the process
+            self._started.append(thread)  # daemon: an interrupt just before this line must not keep the process alive
 
     def _wait(self) -> None:
-        """For the next task that ends."""
+        """Wait for the next task to end."""
         ended = self._ended.get()
         if isinstance(ended, BaseException):
             raise ended
         self.advance(ended)
 
     def _end(self) -> None:
-        """Let each thread end its task, and no thread begin another."""
+        """Let each thread finish its task and start no other."""
         with suppress(Empty):
             while True:
                 self._waiting.get_nowait()
@@ -115,7 +114,7 @@ def _work(waiting: SimpleQueue[Task | None], ended: SimpleQueue[int | BaseExcept
     while task := waiting.get():
         try:
             task.run()
-        except BaseException as error:  # noqa: BLE001 - raised by who waits for it
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
             ended.put(error)
         else:
             ended.put(task.nbytes)

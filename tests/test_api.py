@@ -183,7 +183,7 @@ def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
 
 @pytest.mark.parametrize("call", [initctl.plan, initctl.apply, initctl.verify])
 def test_a_misspelled_argument_is_refused_with_the_one_that_was_meant(model: Path, call: Any):
-    with pytest.raises(TypeError, match="there is no argument 'rule'; did you mean rules"):
+    with pytest.raises(TypeError, match="unknown argument 'rule'; did you mean rules"):
         call(model, rule=["*=zeros"], **({"in_place": True} if call is initctl.apply else {}))
 
 

@@ -108,6 +108,6 @@ def test_where_no_thread_can_be_started_the_environment_has_failed(tmp_path: Pat
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", fail)
-    with pytest.raises(initctl.StorageError, match="the system starts no more threads; use fewer"):
+    with pytest.raises(initctl.StorageError, match="the system cannot start more threads; use fewer"):
         initctl.apply(source, tmp_path / "out", rules=["*.weight=normal"])
     assert list(tmp_path.iterdir()) == [source]

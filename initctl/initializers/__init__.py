@@ -1,16 +1,16 @@
-"""What a rule can fill a tensor with.
+"""The initializers that a rule can fill a tensor with.
 
 registry.py       initializers by name: the built-in table, plugins, binding a call's arguments
 initializer.py    an initializer, and one with its arguments
-parameters.py     parameters, and the types that they can have
-fans.py           fan-in and fan-out from a shape and what a rule says of it: layout, groups, parts
+parameters.py     parameters and their types
+fans.py           fan-in and fan-out from a shape and its arrangement: layout, groups, parts
 deterministic.py  constant, ones, zeros, eye, dirac, zero_hadamard, sinusoid, arange_log, lstm_bias
 random.py         uniform, normal, trunc_normal, log_uniform, inv_softplus_log_uniform
 scaling.py        xavier, kaiming, lecun, variance_scaling
 complex.py        laws on complex tensors
-structured.py     orthogonal, delta_orthogonal, sparse: those that need the whole tensor
-revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: those that start from old values
-builtin.py        the table of all of them, with parameters, formulas and sources
+structured.py     orthogonal, delta_orthogonal, sparse: their values depend on the whole tensor
+revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: they start from old values
+builtin.py        the table of built-in initializers, with parameters, formulas and sources
 """
 
 from initctl.initializers.initializer import BoundCall, Initializer, Resolved, Unfit

@@ -1,6 +1,6 @@
 """The table of built-in initializers.
 
-Names, parameters and defaults follow torch.nn.init and jax.nn.initializers; what these have not, its source.
+Names, parameters and defaults follow torch.nn.init and jax.nn.initializers, or else the source of the initializer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from initctl.initializers.parameters import LAYOUT, SLICE, SPLIT, Number, Parame
 
 
 class _Later:
-    """The functions of a module, which is imported once one of them is called: most plans need none of them."""
+    """The functions of a module, which is imported when one of them is called: most plans need none."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -93,7 +93,7 @@ LAWS = (
         "eye",
         deterministic.eye,
         summary="identity matrix, 2 dims",
-        formula="1 where row = column, else 0",
+        formula="1 if row = column, else 0",
         source=_TORCH.format("eye"),
         example="proj.weight=eye",
     ),
@@ -102,16 +102,16 @@ LAWS = (
         deterministic.dirac,
         (Parameter("groups", Whole(minimum=1), 1),),
         summary="convolution that passes its input through, 3 to 5 dims",
-        formula="1 at the centre tap k // 2 where out channel = in channel, in each group, else 0",
+        formula="1 at the center tap k // 2 if out channel = in channel, in each group, else 0",
         source=_TORCH.format("dirac"),
         example="conv.weight=dirac",
     ),
     Initializer(
         "zero_hadamard",
         deterministic.zero_hadamard,
-        summary="ZerO: identity, or columns of a Hadamard matrix where outputs are more, 2 to 5 dims",
-        formula="1 where out channel = in channel; where out > in: (-1)^popcount(row & column) / sqrt(2^c), 2^c the "
-        "smallest not below out; of a convolution at the centre tap k // 2, else 0",
+        summary="ZerO: identity, or columns of a Hadamard matrix if there are more outputs than inputs, 2 to 5 dims",
+        formula="1 if out channel = in channel, else 0; if out > in: (-1)^popcount(row & column) / sqrt(2^c), 2^c the "
+        "smallest power ≥ out; in a convolution only the center tap k // 2, other taps 0",
         source=f"jiaweizzhao/ZerO-initialization; {_ZHAO}",
         example="fc.weight=zero_hadamard",
     ),
@@ -138,7 +138,7 @@ LAWS = (
         "lstm_bias",
         deterministic.lstm_bias,
         (Parameter("forget", Number(), 1),),
-        summary="bias of an LSTM that begins with its forget gate open, 1 dim",
+        summary="bias of an LSTM whose forget gate starts open, 1 dim",
         formula="forget in the second quarter (gates i, f, g, o), else 0; torch adds bias_ih and bias_hh: fill one",
         source=f"allennlp.nn.initializers.lstm_hidden_bias; {_JOZEFOWICZ}",
         example="lstm.bias_hh*=lstm_bias",
@@ -173,9 +173,9 @@ LAWS = (
             Parameter("cut", Number(minimum=0), optional=True),
             Parameter("var_correct", _TRUTH, "false", optional=True),
         ),
-        summary="normal distribution, on the condition a ≤ x ≤ b",
+        summary="normal distribution, cut to a ≤ x ≤ b",
         formula="N(mean, std²) given a ≤ x ≤ b; a and b are absolute, cut=c means mean ± c·std; with var_correct=true, "
-        "std is what remains after the cut",
+        "std is the standard deviation after the cut",
         source=_TORCH.format("trunc_normal"),
         example="embed.weight=trunc_normal:std=0.02,cut=2",
         check=random.check_trunc_normal,
@@ -184,7 +184,7 @@ LAWS = (
         "log_uniform",
         random.log_uniform,
         (Parameter("a", Number(above=0)), Parameter("b", Number(above=0))),
-        summary="between a and b, uniform in the logarithm",
+        summary="between a and b, with a uniform logarithm",
         formula="exp(U(ln a, ln b)), never outside a ≤ x ≤ b",
         source="mamba_ssm/modules/mamba_simple.py, where it draws time steps",
         example="gate.scale=log_uniform:a=0.001,b=0.1",
@@ -198,7 +198,7 @@ LAWS = (
             Parameter("b", Number(above=0), random.DEFAULT_STEP_B),
             Parameter("floor", Number(minimum=0), 1e-4),
         ),
-        summary="Mamba's dt bias: the softplus of it is uniform in the logarithm",
+        summary="Mamba's dt bias: its softplus has a uniform logarithm",
         formula="x + ln(1 - exp(-x)), the inverse of softplus, of x = max(exp(U(ln a, ln b)), floor)",
         source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
         example="*.dt_proj.bias=inv_softplus_log_uniform",
@@ -281,8 +281,8 @@ LAWS = (
         structured.orthogonal,
         (Parameter("gain", Number(), 1), *_ARRANGEMENT),
         summary="orthonormal rows or columns, whichever are fewer",
-        formula="gain · Q of a normal matrix [out, in · kernel], for each group and part its own, signs fixed; "
-        "equal across machines to rounding",
+        formula="gain · Q of a normal matrix [out, in · kernel], one for each group and part, signs fixed; "
+        "equal across machines up to rounding",
         source=f"{_TORCH.format('orthogonal')}; {_SAXE}",
         example="lstm.weight_hh*=orthogonal:split=4",
         check=check_equal_parts,
@@ -291,8 +291,8 @@ LAWS = (
         "delta_orthogonal",
         structured.delta_orthogonal,
         (Parameter("scale", Number(), 1), _LAYOUT),
-        summary="convolution that is orthogonal at its centre tap, 3 to 5 dims, inputs ≤ outputs",
-        formula="scale · Q at the tap (k - 1) // 2, else 0; equal across machines to rounding",
+        summary="convolution that is orthogonal at its center tap, 3 to 5 dims, inputs ≤ outputs",
+        formula="scale · Q at the tap (k - 1) // 2, else 0; equal across machines up to rounding",
         source=f"{_JAX.format('delta_orthogonal')}; {_XIAO}",
         example="conv.weight=delta_orthogonal",
     ),
@@ -334,8 +334,8 @@ REVISIONS = (
         "reinit",
         revising.reinit,
         (Parameter("p", Number(0, 1)), _MEAN, Parameter("std", Number(minimum=0))),
-        summary="a share of the elements anew, normal, the others as they are",
-        formula="N(mean, std²) with probability p, else old; each element by itself",
+        summary="a share of the elements new and normal, the others unchanged",
+        formula="N(mean, std²) with probability p, else old; each element independently",
         source="allenai/OLMoE, scripts/sparsify_ckpt_unsharded.py; Nakamura et al.: Drop-Upcycling (2025)",
         example="*.experts.*.weight=reinit:p=0.5,std=0.02",
     ),
@@ -346,8 +346,8 @@ REVISIONS = (
             Parameter("from", Text("a tensor's name, or CHECKPOINT#NAME")),
             Parameter("row", Whole(minimum=0), optional=True),
         ),
-        summary="what another tensor holds, here or in another checkpoint; or one row of it, in every row",
-        formula="old values of the other tensor at the same index; with row=r those of its row r",
+        summary="the values of another tensor, in this or another checkpoint; or one row of it, in every row",
+        formula="old values of the other tensor at the same index; with row=r, its row r in every row",
         source="allennlp/nn/initializers.py (pretrained)",
         example="model.layers.31.mlp.up_proj.weight=copy:from=model.layers.30.mlp.up_proj.weight",
     ),

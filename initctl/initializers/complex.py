@@ -1,7 +1,7 @@
 """Laws on complex tensors: element i has its real part at index 2i and its imaginary part at 2i + 1.
 
-As in torch, a normal element's variance is shared by its two parts, each of std/√2; mean and bounds hold for either
-part, and a constant is real, as is all that is not drawn.
+As in torch, the two parts of a normal element share its variance, each with std/√2. Mean and bounds hold for each
+part. A constant is real, and so is everything that is not drawn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RealPart:
-    """The values of `fill` as real parts, and zero imaginary parts."""
+    """The values of `law` as real parts, and zero imaginary parts."""
 
     law: Deterministic
 
@@ -42,7 +42,7 @@ class RealPart:
 
 
 def on_complex(law: AnyLaw) -> AnyLaw:
-    """The law on a complex tensor that `fill` is on a real one. Raises `Unfit` where there is none."""
+    """The counterpart of `law` for complex tensors. Raises `Unfit` if there is none."""
     match law:
         case CopiedTensor() | PermutedRows():
             return replace(law, parts=2)
@@ -61,4 +61,4 @@ def _elementwise(law: AnyLaw) -> Law:
             return law
         case Fused(laws, ends, inner):
             return Fused(tuple(map(_elementwise, laws)), ends, 2 * inner)
-    raise Unfit("it is complex, and this law is defined for real numbers")
+    raise Unfit("it is complex, but this law is defined only for real numbers")

@@ -1,4 +1,4 @@
-"""Initializers that draw nothing: constants, diagonals, and what a formula gives for each index."""
+"""Initializers without random numbers: constants, diagonals, and formulas of the index."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _LARGEST_WHOLE = 2**64
-"""From here on no integer type holds a whole number, and it is taken as a float."""
+"""Larger whole numbers are taken as floats: no integer type holds them."""
 _GATES = 4
-"""Input, forget, cell and output, in torch's order: as many equal parts of an LSTM's weights and biases."""
+"""The equal parts of an LSTM's weights and biases: input, forget, cell and output, in torch's order."""
 
 
 def constant(_: TensorSpec, *, val: float) -> Resolved:
@@ -33,7 +33,7 @@ def dirac(tensor: TensorSpec, *, groups: int) -> Resolved:
     check_dims(tensor, "the weight of a convolution has 3, 4 or 5 dims", 3, 5)
     out, into, *kernel = tensor.shape
     if out % groups:
-        raise Unfit(f"its {out} output channels do not divide into {groups} groups")
+        raise Unfit(f"its {out} output channels cannot be divided into {groups} groups")
     taps, outputs = prod(kernel), out // groups
     count, stride = min(outputs, into), outputs * into * taps
     return Resolved(Diagonals(_centre_tap(kernel), into * taps + taps, count, groups=groups, stride=stride))
@@ -43,18 +43,18 @@ def sinusoid(tensor: TensorSpec, *, max_timescale: float) -> Resolved:
     """Whisper's positional embedding: `sinusoids` in transformers' models/whisper/modeling_whisper.py."""
     from initctl.stream.elementary64 import LARGEST_ANGLE
 
-    check_dims(tensor, "sinusoids take 2 dims, positions and channels", 2)
+    check_dims(tensor, "sinusoids have 2 dims, positions and channels", 2)
     positions, channels = tensor.shape
     if channels % 2 or channels < 4:
-        raise Unfit(f"sinusoids take an even number of channels, 4 or more, and it has {channels}")
+        raise Unfit(f"sinusoids need an even number of channels, 4 or more, but it has {channels}")
     if positions > LARGEST_ANGLE:
-        raise Unfit(f"sinusoids take at most {LARGEST_ANGLE:.0f} positions, and it has {positions}")
+        raise Unfit(f"sinusoids have at most {LARGEST_ANGLE:.0f} positions, but it has {positions}")
     return Resolved(Sinusoid(channels, float(max_timescale)))
 
 
 def arange_log(tensor: TensorSpec, *, start: float) -> Resolved:
     if not tensor.shape:
-        raise Unfit("logarithms are counted along the last dim, and it has none", needs="ndim >= 1")
+        raise Unfit("it has no dims, so there is no last dim to count along", needs="ndim >= 1")
     return Resolved(CountedLog(tensor.shape[-1], float(start)))
 
 
@@ -62,7 +62,7 @@ def lstm_bias(tensor: TensorSpec, *, forget: float) -> Resolved:
     check_dims(tensor, "the bias of an LSTM has 1 dim", 1)
     (size,) = tensor.shape
     if size % _GATES:
-        raise Unfit(f"the bias of an LSTM has {_GATES} equal parts, and {size} elements do not divide into them")
+        raise Unfit(f"the bias of an LSTM has {_GATES} equal parts, but {size} elements cannot be divided by {_GATES}")
     hidden = size // _GATES
     return Resolved(Interval(hidden, 2 * hidden, float(forget)))
 
@@ -70,8 +70,8 @@ def lstm_bias(tensor: TensorSpec, *, forget: float) -> Resolved:
 def zero_hadamard(tensor: TensorSpec) -> Resolved:
     """Zhao et al. 2021, algorithms 1 and 2, scaled as in the authors' example_mnist.ipynb.
 
-    A partial identity where there are no more outputs than inputs; else columns of the Hadamard matrix of size 2^c,
-    the smallest that has a row for each output, times 2^(-c / 2).
+    If out ≤ in, a partial identity; else columns of the smallest Hadamard matrix with a row for each output, of size
+    2^c, times 2^(-c / 2).
     """
     check_dims(tensor, "the weight of a layer has 2 dims, of a convolution 3, 4 or 5", 2, 5)
     out, into, *kernel = tensor.shape

@@ -1,15 +1,15 @@
 """Fan-in and fan-out: how many inputs reach an output of a layer, and how many outputs an input reaches.
 
-As torch computes them, from `[out, in, *kernel]`, unless a rule says how a weight lies:
+As torch computes them, from `[out, in, *kernel]`, unless a rule gives another arrangement:
 
-    layout       one letter a dim: `o` out, `i` in, `k` kernel, `b` batch (independent weights, which torch would take
-                 for outputs). `io` is GPT-2's Conv1D, `boi` a stack of experts
+    layout       one letter a dim: `o` out, `i` in, `k` kernel, `b` batch (independent weights, which torch would count
+                 as outputs). `io` is GPT-2's Conv1D, `boi` a stack of experts
     transposed   a transposed convolution, `[in, out / groups, *kernel]`
-    groups       groups of a convolution, `[out, in / groups, *kernel]`, of which none sees another's inputs
-    split        a fused weight of several one after another along the outputs: so many equal ones (`3` for queries,
-                 keys and values), or of these sizes in proportion (`4:1:1`)
+    groups       groups of a convolution, `[out, in / groups, *kernel]`: each sees only its own inputs
+    split        a fused weight, several weights one after another along the outputs: a number of equal ones (`3` for
+                 queries, keys and values), or their sizes in proportion (`4:1:1`)
 
-Groups and equal parts are a batch dim of their own; unequal parts are weights of their own.
+Groups and equal parts become a batch dim; unequal parts become separate weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MANY = {"o": "outputs", "i": "inputs"}
 
 
 class Arrangement(TypedDict, total=False):
-    """How a rule says that a weight is laid out."""
+    """The arguments of a rule that describe the layout of a weight."""
 
     layout: str | None
     transposed: str
@@ -38,13 +38,13 @@ def arrangement_of(arguments: Arguments) -> Arrangement:
 
 
 class Weight(NamedTuple):
-    """One weight, or several alike in batch dims: a shape that gives each dim one meaning, and the letters of these."""
+    """One weight, or several equal ones in batch dims: its shape, and one letter for the meaning of each dim."""
 
     shape: tuple[int, ...]
     letters: str
 
     def size(self, wanted: str) -> int:
-        """Places along the dims of one letter."""
+        """The product of the dims with the letter `wanted`."""
         return prod(size for size, letter in zip(self.shape, self.letters, strict=True) if letter == wanted)
 
     @property
@@ -58,11 +58,11 @@ class Weight(NamedTuple):
         return prod(self.shape[self.letters.index("o") + 1 :])
 
     def divided(self, letter: str, count: int, into: str) -> Weight:
-        """With a batch dim of `count` split off the one dim of `letter`; `into` names what that is. Raises `Unfit`."""
+        """With a batch dim of `count` split off the dim of `letter`; messages call it `into`. Raises `Unfit`."""
         axis = self._axis(letter)
         size, rest = self.shape[axis], self.shape[axis + 1 :]
         if size % count:
-            raise Unfit(f"its {size} {_MANY[letter]} do not divide into {count} {into}")
+            raise Unfit(f"its {size} {_MANY[letter]} cannot be divided into {count} {into}")
         letters = f"{self.letters[:axis]}b{self.letters[axis:]}"
         return Weight((*self.shape[:axis], count, size // count, *rest), letters)
 
@@ -71,13 +71,13 @@ class Weight(NamedTuple):
         axis = self._axis("o")
         unit, rest = divmod(self.shape[axis], sum(proportion))
         if rest:
-            raise Unfit(f"its {self.shape[axis]} outputs do not divide as {':'.join(map(str, proportion))}")
+            raise Unfit(f"its {self.shape[axis]} outputs cannot be divided as {':'.join(map(str, proportion))}")
         before, behind = self.shape[:axis], self.shape[axis + 1 :]
         return tuple(Weight((*before, unit * share, *behind), self.letters) for share in proportion)
 
     def _axis(self, letter: str) -> int:
         if self.letters.count(letter) > 1:
-            raise Unfit(f"layout={self.letters} has more than one {letter}, and groups and parts divide one dim")
+            raise Unfit(f"layout={self.letters} has more than one {letter}, but groups and parts divide a single dim")
         return self.letters.index(letter)
 
 
@@ -89,9 +89,9 @@ def weights(
     groups: int = 1,
     split: str | None = None,
 ) -> tuple[Weight, ...]:
-    """The weights of different fans that a tensor of `shape` holds, in order of their outputs: nearly always one.
+    """The weights with different fans in a tensor of `shape`, in the order of their outputs: nearly always one.
 
-    Raises `Unfit` as `layout_of` does, and where groups or parts do not divide the dim that they are of.
+    Raises `Unfit` as `layout_of` does, and if groups or parts do not divide their dim evenly.
     """
     is_transposed = transposed == "true"
     weight = Weight(shape, layout_of(shape, "io" + "k" * (len(shape) - 2) if is_transposed else layout))
@@ -104,11 +104,11 @@ def weights(
 
 
 def layout_of(shape: tuple[int, ...], layout: str | None) -> str:
-    """One letter for each dim of `shape`; torch's own layout where none is given. Raises `Unfit`."""
+    """One letter for each dim of `shape`; by default torch's own layout. Raises `Unfit`."""
     needs = f"ndim == {len(layout)}" if layout and len(layout) > 1 else "ndim >= 2"
     if len(shape) < 2:
         dims = "1 dim" if len(shape) == 1 else f"{len(shape)} dims"
-        raise Unfit(f"it needs at least 2 dims (inputs and outputs), and the tensor has {dims}", needs=needs)
+        raise Unfit(f"it needs at least 2 dims (inputs and outputs), but the tensor has {dims}", needs=needs)
     if layout is None:
         return "oi" + "k" * (len(shape) - 2)
     if len(layout) != len(shape):
@@ -117,23 +117,23 @@ def layout_of(shape: tuple[int, ...], layout: str | None) -> str:
 
 
 def check_arrangement(arguments: Arguments) -> None:
-    """Refuse what would say the same thing in two ways, or leaves open whether groups hold parts or parts groups."""
+    """Refuse two ways of saying the same, and groups with parts, whose nesting would be ambiguous."""
     if arguments.get("transposed") == "true" and "layout" in arguments:
-        raise _contradiction("layout and transposed do not go together", "a layout may say io, and k for the rest")
+        raise _contradiction("layout and transposed exclude each other", "write layout=io…, with k for the kernel dims")
     if arguments.get("groups", 1) != 1 and "split" in arguments:
-        raise _contradiction("groups and split do not go together")
+        raise _contradiction("groups and split exclude each other")
 
 
 def check_equal_parts(arguments: Arguments) -> None:
-    """The same, and refuse unequal parts."""
+    """As `check_arrangement`, and refuse unequal parts."""
     check_arrangement(arguments)
     split = arguments.get("split")
     if split is not None and _parts(str(split))[1]:
-        raise _contradiction(f"split={split}: each part is a matrix of its own, and all must be equal")
+        raise _contradiction(f"split={split}: all parts must have the same size")
 
 
 def _parts(split: str | None) -> tuple[int, tuple[int, ...]]:
-    """How many equal parts; or 1, and the sizes of unequal ones in proportion."""
+    """The number of equal parts; or 1, and the sizes of unequal parts in proportion."""
     sizes = tuple(map(int, split.split(":"))) if split else (1,)
     if len(sizes) == 1:
         return sizes[0], ()

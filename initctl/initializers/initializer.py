@@ -18,10 +18,10 @@ Arguments = Mapping[str, "Argument"]
 
 
 class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error with tensor and rule
-    """An initializer cannot serve a tensor of this shape or dtype; the message says why, without naming it.
+    """An initializer cannot fill a tensor of this shape or dtype; the message says why, without the tensor's name.
 
-    `excerpt` shows the part of the rule that it is about, if there is one. `needs` is a condition that every tensor
-    fulfills that it could serve, as a rule would write it.
+    `excerpt` shows the faulty part of the rule, if there is one. `needs` is a condition for a rule's `where`, which
+    holds for every tensor that the initializer could fill.
     """
 
     def __init__(self, message: str, excerpt: Excerpt | None = None, *, needs: str | None = None) -> None:
@@ -31,15 +31,15 @@ class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error
 
 
 def check_dims(tensor: TensorSpec, expected: str, least: int, most: int | None = None) -> None:
-    """Raise `Unfit` unless `tensor` has `least` dims, or some up to `most` of them: `expected` says why."""
+    """Raise `Unfit` unless `tensor` has `least` to `most` dims, by default exactly `least`; `expected` says why."""
     needs = f"ndim >= {least} and ndim <= {most}" if most else f"ndim == {least}"
     if not least <= len(tensor.shape) <= (most or least):
-        raise Unfit(f"{expected}, and it has {len(tensor.shape)}", needs=needs)
+        raise Unfit(f"{expected}, but it has {len(tensor.shape)}", needs=needs)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The law for one tensor, and the numbers that led to it and are worth showing (`fan_in`, `std`)."""
+    """The law for one tensor, and the derived numbers that are worth showing (`fan_in`, `std`)."""
 
     law: AnyLaw
     numbers: Mapping[str, int | float] = field(default_factory=dict)
@@ -50,9 +50,9 @@ class Initializer:
     """A named way to compute initial values.
 
     `build(tensor, **arguments)` gets every parameter by name and returns the law for that tensor, or raises `Unfit`. It
-    is asked once for all tensors of a dtype and a shape, and sees no name: what depends on that is an argument.
-    `check(arguments)` sees the arguments that a rule gives, before any tensor is known, and raises `RuleError` where
-    they do not go together.
+    is called once for all tensors of one dtype and shape, and does not see a name: values that depend on the name are
+    arguments. `check(arguments)` gets the arguments of a rule, before any tensor is known, and raises `RuleError` if
+    they contradict each other.
     """
 
     name: str
@@ -68,9 +68,9 @@ class Initializer:
 
 @dataclass(frozen=True, slots=True)
 class BoundCall:
-    """An initializer with the arguments of one rule, defaults filled in; `given` are those that the rule gives.
+    """An initializer with the arguments of one rule, including defaults; `given` are the names that the rule gives.
 
-    Where an argument is an expression, `evaluated` comes before `resolve`.
+    If an argument is an expression, call `evaluated` before `resolve`.
     """
 
     initializer: Initializer
@@ -78,7 +78,7 @@ class BoundCall:
     given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Raise `RuleError` if what the rule gives does not go together, as far as it is known before any tensor."""
+        """Raise `RuleError` if arguments contradict each other; expressions are checked later."""
         if self.initializer.check and not self.expressions:
             self.initializer.check({name: self.values[name] for name in self.given})
 
@@ -90,7 +90,7 @@ class BoundCall:
 
     @property
     def values(self) -> dict[str, Argument]:
-        """The arguments that are there, none of them an expression any more."""
+        """The arguments that are present and are not expressions."""
         return {
             name: value
             for name, value in self.arguments.items()
@@ -103,9 +103,9 @@ class BoundCall:
         return {name: value for name, value in self.arguments.items() if isinstance(value, Expression)}
 
     def evaluated(self, lookup: Callable[[str], Value]) -> BoundCall:
-        """The same with the values of its expressions, where `lookup` tells what their names stand for.
+        """The same call with values for its expressions; `lookup` returns the values of names.
 
-        Raises `Unfit` where one has none, or one that its parameter does not accept.
+        Raises `Unfit` if an expression has no value, or a value that its parameter does not accept.
         """
         values = {name: self._value(name, expression, lookup) for name, expression in self.expressions.items()}
         try:
@@ -130,10 +130,10 @@ class BoundCall:
         return {name: value for name, value in self.values.items() if value != hidden.get(name)}
 
     def resolve(self, tensor: TensorSpec) -> Resolved:
-        """The law for `tensor`. Raises `Unfit`, also where a package's initializer gives what is none."""
+        """The law for `tensor`. Raises `Unfit`, also if a plugin returns something that is not a law."""
         resolved = self.initializer.build(tensor, **self.arguments)
         law = getattr(resolved, "law", None)
         if not isinstance(law, (WholeLaw, RevisingLaw)) and not hasattr(law, "values"):
             given = type(resolved if law is None else law).__name__
-            raise Unfit(f"it resolves to {given}, which neither has `values` nor is a `WholeLaw`")
+            raise Unfit(f"it resolves to {given}, which has no `values` and is not a `WholeLaw`")
         return resolved

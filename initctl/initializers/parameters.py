@@ -1,4 +1,4 @@
-"""Parameters of initializers, and the types that they can have: each checks a value, given or computed."""
+"""Parameters of initializers, and their types, which check values, given or computed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Refused(Exception):  # noqa: N818 - a fact that becomes an error with the 
 
 
 class Parameter(NamedTuple):
-    """A named parameter. Without a default it must be given, unless it is optional: then None stands for absent.
+    """A named parameter. Without a default it must be given, unless it is optional: then None means absent.
 
-    Optional ones, with a default or not, are seldom needed: the list of initializers leaves them out.
+    Optional ones are seldom needed: the list of initializers leaves them out.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Parameter(NamedTuple):
         return self.default is None and not self.optional
 
     def parse(self, text: str, place: Excerpt | None = None) -> Argument | Expression:
-        """The value that `text` writes, or an expression whose value depends on the tensor. `place` is where it is
-        written, if that is in a longer text. Raises `RuleError`.
+        """The value in `text`, or an expression whose value depends on the tensor. `place` is its place, if it is
+        part of a longer text. Raises `RuleError`.
         """
         if not isinstance(self.type, Number | Whole):
             return self._checked(text, text, place)
@@ -78,7 +78,7 @@ class Number(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """A whole number, `minimum` or more. One that is computed may be a float: `config.heads / 2`."""
+    """A whole number, `minimum` or more. A computed one may be a float: `config.heads / 2`."""
 
     minimum: int = 1
 
@@ -108,7 +108,7 @@ class Word(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A text that `pattern` matches; `accepts` says what it stands for, and `hint` how it is written."""
+    """A text that matches `pattern`; `accepts` describes it, and `hint` says how to write it."""
 
     accepts: str
     pattern: str = "(?s:.*)"
@@ -121,25 +121,25 @@ class Text(NamedTuple):
 
 
 ParameterType = Number | Whole | Word | Text
-"""What a parameter accepts. Numbers are written as expressions, all else as its own text.
+"""The type of a parameter. Numbers are written as expressions, other values as text.
 
-Each says in words what it `accepts`, and its `check` returns a value that it does. Others raise `Refused`.
+`accepts` describes in words what it accepts. `check` returns an accepted value, and raises `Refused` for others.
 """
 
 LAYOUT = Text(
     "one letter a dim: o out, i in, k kernel, b batch",
     "(?=.*o)(?=.*i)[oikb]+",
-    "a layout has at least an o and an i, for instance oi, io, boi, oikk",
+    "a layout has at least an o and an i, for example oi, io, boi, oikk",
 )
-"""What each dim of a tensor stands for: see `initctl.initializers.fans`."""
+"""The meaning of each dim of a tensor: see `initctl.initializers.fans`."""
 SPLIT = Text(
     "a number of equal parts, or their sizes in proportion",
     "[1-9][0-9]{0,17}(:[1-9][0-9]{0,17})*",
-    "write for instance 3, or 4:1:1",
+    "write, for example, 3 or 4:1:1",
 )
 """The parts of a fused weight: see `initctl.initializers.fans`."""
-SLICE = Text("a:b, as in Python, in which either may be left out", "(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
-"""Numbers that count from the end if they are negative."""
+SLICE = Text("a slice a:b as in Python, with a and b optional", "(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
+"""Negative numbers count from the end."""
 
 _NO_NAMES: dict[str, Value] = {}
 

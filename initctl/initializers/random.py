@@ -1,4 +1,4 @@
-"""Initializers whose numbers the rule gives: uniform, normal, truncated normal, and those of a uniform logarithm."""
+"""Initializers whose numbers the rule gives: uniform, normal, truncated normal, and two with a uniform logarithm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_STEP_A, DEFAULT_STEP_B = 0.001, 0.1
 _SMALLEST = 2.0**-126
 """The smallest normal float32 number."""
 _SERIES = 16
-"""Terms of a series in cut² / 2 ≤ 1/2 that is alternating and falls faster than 1 / n!."""
+"""Terms of an alternating series in cut² / 2 ≤ 1/2 that falls faster than 1 / n!."""
 
 
 def uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
@@ -47,7 +47,7 @@ def trunc_normal(
         return Resolved(Uniform(point, point), bounds)
     law = TruncNormal(mean, std, low, high)
     if not (law.is_resolved and isfinite(low) and isfinite(high)):
-        raise Unfit(f"the interval from a={low:g} to b={high:g} is too far, too narrow or too wide for std={std:g}")
+        raise Unfit(f"a={low:g} to b={high:g} is too far away, too narrow or too wide for std={std:g}")
     return Resolved(law, bounds)
 
 
@@ -58,7 +58,7 @@ def log_uniform(_: TensorSpec, *, a: float, b: float) -> Resolved:
         return Resolved(Uniform(a, a))
     low, high = inner_bounds(a, b)
     if low > high:
-        raise Unfit(f"no float32 number lies from a={a!r} to b={b!r}")
+        raise Unfit(f"there is no float32 number from a={a!r} to b={b!r}")
     return Resolved(LogUniform(float(a), float(b)))
 
 
@@ -69,10 +69,10 @@ def inv_softplus_log_uniform(_: TensorSpec, *, a: float, b: float, floor: float)
 
 
 def unit_truncated_std(cut: float) -> float:
-    """The standard deviation of a standard normal variable cut at ±`cut` > 0: jax divides by that at 2.
+    """The standard deviation of a standard normal variable cut at ±`cut` > 0; jax divides by it with cut = 2.
 
-    Its variance is 1 - 2 · cut · φ(cut) / (2 Φ(cut) - 1). Below 1 that would be a difference of nearly equal numbers:
-    there the second moment and the probability, as series in cut², are divided.
+    The variance is 1 - 2 · cut · φ(cut) / (2 Φ(cut) - 1). For cut < 1 this would be a difference of nearly equal
+    numbers, so the second moment is divided by the probability instead, both as series in cut².
     """
     half_square = float(cut) * cut / 2
     if cut > 1:
@@ -86,13 +86,13 @@ def unit_truncated_std(cut: float) -> float:
 
 
 def check_trunc_normal(arguments: Arguments) -> None:
-    """Refuse an empty interval, and bounds given in both ways."""
+    """Refuse an empty interval, and bounds given in two ways."""
     if "cut" in arguments and ("a" in arguments or "b" in arguments):
-        raise RuleError(Problem("rule.parameter", "trunc_normal takes either cut or a and b, not both"))
+        raise RuleError(Problem("rule.parameter", "trunc_normal accepts cut, or a and b, but not both"))
     if "var_correct" in arguments and "cut" not in arguments:
-        raise RuleError(Problem("rule.parameter", "var_correct makes up for a cut, and there is none", "write cut=2"))
+        raise RuleError(Problem("rule.parameter", "var_correct has no effect without cut", "add cut=2"))
     if arguments.get("var_correct") == "true" and arguments["cut"] == 0:
-        raise RuleError(Problem("rule.parameter", "cut=0 leaves no spread that var_correct could make up for"))
+        raise RuleError(Problem("rule.parameter", "cut=0 leaves no variance for var_correct to correct"))
     check_order(arguments, DEFAULT_A, DEFAULT_B)
 
 
@@ -105,4 +105,4 @@ def check_order(arguments: Arguments, default_a: float, default_b: float) -> Non
 
 def _check_size(a: float) -> None:
     if a < _SMALLEST:
-        raise Unfit(f"a={a:g} is closer to 0 than float32 numbers of full precision, {_SMALLEST:.3g} and more")
+        raise Unfit(f"a={a:g} is below {_SMALLEST:.3g}, the smallest float32 number with full precision")

@@ -1,4 +1,4 @@
-"""Initializers by name. Built-in ones and plugins come through the same door.
+"""Initializers by name, built-in ones and plugins.
 
 A package adds an initializer by an entry point in the group `initctl.initializers` that names an `Initializer`.
 """
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from initctl.rules import Call, Expression
 
 _OF_A_RULE = ("where", "optional")
-"""What a table of a recipe has besides parameters."""
+"""Keys of a recipe's rule that are not parameters."""
 ENTRY_POINT_GROUP = "initctl.initializers"
 KEEP = "keep"
-"""The call that means: leave as is. Not an initializer, so its name is taken."""
+"""The call that leaves a tensor unchanged. It is not an initializer, but its name is taken."""
 
 
 class Registry:
@@ -47,15 +47,15 @@ class Registry:
         return iter(dict.fromkeys(self._by_name.values()))
 
     def find(self, name: str, place: Excerpt | None = None) -> Initializer:
-        """The initializer called `name`, which is written at `place`. Raises `RuleError` with the nearest names."""
+        """The initializer `name`, which is at `place` in the rule. Raises `RuleError` with the nearest names."""
         if name not in self._by_name:
             self._load_plugins()
         if name not in self._by_name:
-            plain = name.rpartition(".")[2].removesuffix("_")  # of torch.nn.init
+            plain = name.rpartition(".")[2].removesuffix("_")  # as in torch.nn.init.zeros_
             hint = did_you_mean(plain, [*self._by_name, KEEP], n=2) or "`initctl initializers` lists them"
             if name == KEEP:
-                hint = "in a rule it leaves tensors as they are"
-            raise RuleError(Problem("rule.initializer", f"no initializer is called {shown(name)}", hint, place))
+                hint = "in a rule, keep leaves tensors unchanged"
+            raise RuleError(Problem("rule.initializer", f"unknown initializer {shown(name)}", hint, place))
         return self._by_name[name]
 
     def bind(self, call: Call) -> BoundCall:
@@ -63,7 +63,7 @@ class Registry:
         initializer = self.find(call.name, call.place)
         given = {key: _parse(initializer, key, text, call) for key, text in call.arguments}
         if missing := [p.name for p in initializer.parameters if p.required and p.name not in given]:
-            hint = f"write for instance {initializer.example}"
+            hint = f"write, for example, {initializer.example}"
             message = f"{initializer.name} needs {' and '.join(missing)}"
             raise RuleError(Problem("rule.parameter", message, hint, call.place))
         return BoundCall.of(initializer, given)
@@ -95,11 +95,11 @@ def _meant(initializer: Initializer, key: str, call: Call) -> str:
         return (
             about_shapes(key)
             or did_you_mean(key, names)
-            or (f"did you mean {' or '.join(names)}?" if names else "it takes none")
+            or (f"did you mean {' or '.join(names)}?" if names else "it has no parameters")
         )
     of_key, _ = call.places.get(key, (None, None))
     if of_key and not of_key.file and of_rule[0] == "where":
-        return "write it behind the initializer: '… where ndim >= 2'"
+        return "write it after the initializer: '… where ndim >= 2'"
     return f"in a recipe, did you mean {of_rule[0]}?"
 
 

@@ -1,7 +1,7 @@
-"""Initializers that start from what is there: old values scaled, disturbed, partly replaced, copied, averaged, moved.
+"""Initializers that start from old values: scaled, disturbed, partly replaced, copied, averaged, moved.
 
-They read the checkpoint that is being written. Sums are taken in float64 one number after another, so that they are the
-same on every machine. What was infinite or NaN may lead to such values in its own place; nothing else may.
+They read the checkpoint that is being written. Sums are computed in float64, one number after another, so that they are
+the same on every machine. An infinite or NaN result is an error unless the old value at its place was infinite or NaN.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _READ_AT_ONCE = 1 << 18
-"""Numbers of old values that are summed at a time."""
+"""Old values that are summed at a time."""
 _ORDER = 1
-"""The stream whose words give rows their new order."""
+"""The stream whose words determine the new order of rows."""
 FILE_MARK = "#"
-"""Stands between a checkpoint and a tensor's name in it."""
+"""The separator between a checkpoint and a tensor's name in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Perturbed(RevisingLaw):
-    """`scale · old + noise · N(0, 1)`; where `relative`, the noise is in units of the tensor's standard deviation."""
+    """`scale · old + noise · N(0, 1)`; if `relative`, the noise is in units of the tensor's standard deviation."""
 
     scale: float
     noise: float = 0.0
@@ -49,7 +49,7 @@ class Perturbed(RevisingLaw):
 
 @dataclass(frozen=True, slots=True)
 class PartlyNormal(RevisingLaw):
-    """`mean + std · N(0, 1)` with probability `p`, for each element by itself, else what is there."""
+    """`mean + std · N(0, 1)` with probability `p`, for each element independently, else the old value."""
 
     p: float
     mean: float
@@ -65,9 +65,9 @@ class PartlyNormal(RevisingLaw):
 
 @dataclass(frozen=True, slots=True)
 class CopiedTensor(RevisingLaw):
-    """What another tensor holds at the same index, or, where a `row` is given, that row of it in every row.
+    """The values of another tensor at the same index, or, if a `row` is given, that row of it in every row.
 
-    An element has `parts` values: 2 where it is complex.
+    An element has `parts` values: 2 if it is complex.
     """
 
     source: Source
@@ -75,7 +75,7 @@ class CopiedTensor(RevisingLaw):
     parts: int = 1
 
     @property
-    def sources(self) -> tuple[Source, ...]:  # type: ignore[override]  # told for each
+    def sources(self) -> tuple[Source, ...]:  # type: ignore[override]  # depends on the law's fields
         return (self.source,)
 
     def prepared(self, _: Draws, old: Old) -> Same | EveryRow:
@@ -90,7 +90,7 @@ class CopiedTensor(RevisingLaw):
 
 @dataclass(frozen=True, slots=True)
 class MeanOfRows(RevisingLaw):
-    """The mean of rows `start` ≤ i < `stop` of what is there, in every row, and `noise · N(0, 1)`."""
+    """The mean of old rows `start` ≤ i < `stop`, in every row, plus `noise · N(0, 1)`."""
 
     start: int
     stop: int
@@ -118,7 +118,7 @@ class MeanOfRows(RevisingLaw):
 
 @dataclass(frozen=True, slots=True)
 class NormalLikeOld(RevisingLaw):
-    """Normal values with the mean and the standard deviation of what is there, each rounded to float32."""
+    """Normal values with the mean and the standard deviation of the old values, each rounded to float32."""
 
     def prepared(self, draws: Draws, old: Old) -> Law:
         import ml_dtypes
@@ -134,7 +134,7 @@ class NormalLikeOld(RevisingLaw):
 
 @dataclass(frozen=True, slots=True)
 class PermutedRows(RevisingLaw):
-    """The tensor's rows in another order: that of the words of a stream of their own; of equal ones the first first."""
+    """The tensor's rows in random order: sorted by the words of a separate stream; equal words keep their order."""
 
     whole: ClassVar[bool] = True
 
@@ -163,7 +163,7 @@ def reinit(tensor: TensorSpec, *, p: float, mean: float, std: float) -> Resolved
 
 
 def copy(tensor: TensorSpec, *, row: int | None, **given: str) -> Resolved:
-    """`from` is another tensor's name, or `CHECKPOINT#NAME`; a word of Python's, which no parameter can be called."""
+    """`from` is another tensor's name, or `CHECKPOINT#NAME`. It is a keyword of Python, so it arrives in `given`."""
     file, mark, name = given["from"].rpartition(FILE_MARK)
     if row is not None and not tensor.shape:
         raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
@@ -179,7 +179,7 @@ def mean_rows(tensor: TensorSpec, *, of: str, std: float) -> Resolved:
     start, stop = (int(bound) if bound else end for bound, end in ((first, 0), (last, count)))
     start, stop = (bound + count if bound < 0 else bound for bound in (start, stop))
     if not 0 <= start < stop <= count:
-        raise Unfit(f"of={of}: it has {count} rows")
+        raise Unfit(f"of={of} is not a range of its {count} rows")
     return Resolved(MeanOfRows(start, stop, std))
 
 
@@ -196,11 +196,11 @@ def permute_rows(tensor: TensorSpec) -> Resolved:
 
 def _check_real(tensor: TensorSpec) -> None:
     if tensor.dtype.kind != "float":
-        raise Unfit(f"it holds {tensor.dtype.name}, and this is arithmetic on real floating-point numbers")
+        raise Unfit(f"its dtype is {tensor.dtype.name}, but this initializer needs real floating-point numbers")
 
 
 def _check_finite(result: NDArray[Any] | float, old: Old, start: int = 0, stop: int | None = None) -> None:
-    """Raise `Overflow` if `result` of old values from `start` to `stop` is not finite; name the first that is not."""
+    """Raise `Overflow` if `result`, from old values `start` to `stop`, is not finite; name the first that is not."""
     import numpy as np
 
     if np.isfinite(result).all():
@@ -211,12 +211,12 @@ def _check_finite(result: NDArray[Any] | float, old: Old, start: int = 0, stop: 
         if (found := np.flatnonzero(~np.isfinite(values))).size:
             kind = "NaN" if np.isnan(values[found[0]]) else "infinity"
             place = [int(index) for index in np.unravel_index(first + int(found[0]), old.shape)]
-            raise Overflow(f"the old values hold {kind}, first at {place}")
+            raise Overflow(f"the old values contain {kind}, first at {place}")
     raise Overflow(OVERFLOW)
 
 
 def _moments(draws: Draws, old: Old) -> tuple[float, float]:
-    """Mean and standard deviation of what is there; not finite where an old number is not."""
+    """Mean and standard deviation of the old values; not finite if an old value is not."""
     count = prod(old.shape)
     mean = _sum(draws, old) / count
     return mean, sqrt(_sum(draws, old, around=mean) / count) if isfinite(mean) else mean

@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from initctl.tensors import Fans, TensorSpec
 
     _Scaled = tuple[Law, dict[str, float]]
-    """A law for the fans of one weight, and the numbers that led to it."""
+    """A law for the fans of one weight, and its derived numbers."""
 
 MODES = ("fan_in", "fan_out")
 SCALING_MODES = (*MODES, "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("truncated_normal", "normal", "uniform")
 
 UNIT_TRUNCATED_STD = 0.87962566103423978
-"""Standard deviation of a standard normal variable cut at ±2: jax divides by it, so that the result has the variance
-that was asked for."""
+"""Standard deviation of a standard normal variable cut at ±2: jax divides by it, so that the result has the requested
+variance."""
 
 GELU_GAIN = 1.5335304411955353
-"""1 / sqrt(E[gelu(z)²]) for a standard normal z, as sqrt(2) is that of relu; the mean is 1/3 + 1 / (2π sqrt(3)).
+"""1 / sqrt(E[gelu(z)²]) for a standard normal z, whose mean square is 1/3 + 1 / (2π sqrt(3)); for relu it is sqrt(2).
 
-Of the exact gelu(z) = z · Φ(z), not of its tanh form."""
+This is for the exact gelu(z) = z · Φ(z), not for its tanh form."""
 SILU_GAIN = 1.676532470331091
-"""The same for silu(z) = z / (1 + e^-z): the mean, by quadrature, is 0.35577551981735216."""
+"""The same for silu(z) = z / (1 + e^-z): the mean square, by quadrature, is 0.35577551981735216."""
 
 _LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _TORCH_GAINS = dict.fromkeys((*_LINEAR, "sigmoid"), 1.0) | {"tanh": 5 / 3, "relu": sqrt(2), "selu": 3 / 4}
@@ -39,10 +39,10 @@ NONLINEARITIES = (*_GAINS, "leaky_relu")
 
 
 def calculate_gain(nonlinearity: str, slope: float) -> float:
-    """What `torch.nn.init.calculate_gain` gives, and that of gelu and silu, which it does not know.
+    """The gain of `torch.nn.init.calculate_gain`, and those of gelu and silu, which torch does not have.
 
-    `slope` is that of leaky_relu below zero, and of no other. It is squared by a product, which overflows to infinity,
-    and so to a gain of 0, where a power would raise.
+    `slope` is the slope of leaky_relu below zero; others ignore it. It is squared by a product, which overflows to
+    infinity and gives a gain of 0; a power would raise an exception.
     """
     return sqrt(2 / (1 + slope * slope)) if nonlinearity == "leaky_relu" else _GAINS[nonlinearity]
 
@@ -79,7 +79,7 @@ def variance_scaling(
 ) -> Resolved:
     """jax.nn.initializers.variance_scaling: a law of variance scale / fan.
 
-    LeCun et al. 1998: variance 1 / fan_in; a normal law is cut at two standard deviations of the law before the cut.
+    LeCun et al. 1998: variance 1 / fan_in. A truncated normal is cut at two standard deviations of the uncut law.
     """
 
     def law(sizes: Fans) -> _Scaled:
@@ -90,7 +90,7 @@ def variance_scaling(
 
 
 def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans], _Scaled]) -> Resolved:
-    """What `law` gives for the tensor's fans; if parts have different fans, a law for each."""
+    """The law for the tensor's fans; if parts have different fans, a law for each."""
     parts = weights(tensor.shape, **arrangement)
     laws, numbers = zip(*(law(part.fans) for part in parts), strict=True)
     if len(set(laws)) == 1:
@@ -100,7 +100,7 @@ def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans],
 
 
 def _by_part(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The numbers of all parts: `std` where they agree, else `std[0]` for the first part, and so on."""
+    """The numbers of all parts: `std` if they agree, else `std[0]` for the first part, and so on."""
     found: dict[str, float] = {}
     for name in numbers[0]:
         values = [each[name] for each in numbers]
@@ -121,7 +121,7 @@ def _fan(sizes: Fans, mode: str) -> float:
 
 
 def _law(distribution: str, std: float, numbers: dict[str, float]) -> _Scaled:
-    """That of mean 0 with standard deviation `std`; a truncated one is cut at two of the law before the cut."""
+    """The law with mean 0 and standard deviation `std`; a truncated one is cut at two of the uncut law."""
     if distribution == "uniform":
         bound = sqrt(3) * std
         return Uniform(-bound, bound), {**numbers, "bound": bound}

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 _FLOAT_BYTES = 4
 _QR_BYTES = 44
-"""Memory that a QR decomposition takes for each element, draws and result included: measured with NumPy, whose own is
-computed in double precision; torch's takes half of it."""
+"""Memory of a QR decomposition for each element, including draws and result: measured with NumPy, which computes in
+double precision; torch needs half of it."""
 _DRAWN_AT_ONCE = 1 << 20
 _RANKING_BYTES = 256
 _CUTOFF_BYTES = 8
-"""Memory that ranking the rows of `sparse` takes for each row and for each column."""
+"""Memory for ranking the rows of `sparse`, for each row and for each column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Orthogonal(WholeLaw):
     """Orthonormal rows or columns, whichever are fewer, times `gain`; one matrix for each batch index.
 
-    The tensor holds `weight`, with batch dims of their own for groups and parts. Equal on every machine to rounding,
-    not to the bit: the QR decomposition is LAPACK's.
+    The tensor holds `weight`, which has batch dims for groups and parts. Equal on every machine up to rounding, not to
+    the bit: the QR decomposition is LAPACK's.
     """
 
     weight: Weight
@@ -54,7 +54,7 @@ class Orthogonal(WholeLaw):
 
     @property
     def _sizes(self) -> tuple[int, int, int]:
-        """Of the matrices: how many there are, their rows and their columns."""
+        """The number of matrices, their rows and their columns."""
         return self.weight.size("b"), self.weight.size("o"), self.weight.size("i") * self.weight.size("k")
 
     def prepared(self, draws: Draws) -> Table:
@@ -65,13 +65,13 @@ class Orthogonal(WholeLaw):
         matrices = draws.orthonormal(gaussian.reshape(self._sizes))
         matrices *= np.float32(self.gain)
         tensor = matrices.reshape(gaussian.shape).transpose(np.argsort(axes))
-        # rows of one matrix are laid out as they are written, by all threads; blocks of several would be, over and over
+        # one matrix is copied into row order by all threads while it is written; several are copied once, here
         return Table(tensor if tensor.ndim == 2 else np.ascontiguousarray(tensor))
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaOrthogonal(Orthogonal):
-    """A convolution that is orthogonal at its centre tap and zero elsewhere, times `gain`.
+    """A convolution that is orthogonal at its center tap and zero elsewhere, times `gain`.
 
     The matrix comes from the first `out · in` normal draws.
     """
@@ -100,8 +100,8 @@ class DeltaOrthogonal(Orthogonal):
 class Sparse(WholeLaw):
     """Normal values of standard deviation `std`, with `zeros` entries of each column set to zero.
 
-    In a column, the rows whose words of a second stream are smallest become zero; among equal words the lower row.
-    `parts` is 2 for complex elements, which are zeroed whole.
+    In a column, the rows with the smallest words of a second stream become zero; of equal words, the lower row.
+    `parts` is 2 for complex elements, which become zero as a whole.
     """
 
     rows: int
@@ -120,19 +120,19 @@ class Sparse(WholeLaw):
 
     def prepared(self, draws: Draws) -> Law:
         if not self.zeros:
-            return Normal(-0.0, self.std)  # a mean of -0 leaves every number as it is
+            return Normal(-0.0, self.std)  # adding -0 changes no number
         cutoffs = draws.kth_smallest(self.rows, self.columns, self.zeros, stream=ZeroedNormal.stream)
         return ZeroedNormal(self.std, cutoffs, self.parts)
 
 
 def orthogonal(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
-    """Saxe et al. 2013: gain · Q of a normal matrix [out, in · kernel], for each group and part its own."""
+    """Saxe et al. 2013: gain · Q of a normal matrix [out, in · kernel], one for each group and part."""
     (weight,) = weights(tensor.shape, **arrangement)
     return Resolved(Orthogonal(weight, gain), {"gain": gain})
 
 
 def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) -> Resolved:
-    """Xiao et al. 2018: scale · Q at the centre tap of [out, in, *kernel], in ≤ out, else 0."""
+    """Xiao et al. 2018: scale · Q at the center tap of [out, in, *kernel], in ≤ out, else 0."""
     check_dims(tensor, "the weight of a convolution has 3, 4 or 5 dims", 3, 5)
     letters = layout_of(tensor.shape, layout)
     if sorted(letters) != sorted("oi" + "k" * (len(letters) - 2)):
@@ -140,7 +140,7 @@ def delta_orthogonal(tensor: TensorSpec, *, scale: float, layout: str | None) ->
     weight = Weight(tensor.shape, letters)
     inputs, outputs = map(weight.size, "io")
     if inputs > outputs:
-        raise Unfit(f"it needs at most as many inputs as outputs, and has {inputs} and {outputs}")
+        raise Unfit(f"it has more inputs ({inputs}) than outputs ({outputs})")
     return Resolved(DeltaOrthogonal(weight, scale), {"scale": scale})
 
 
@@ -152,7 +152,7 @@ def sparse(tensor: TensorSpec, *, sparsity: float, std: float) -> Resolved:
 
 
 def _gaussian(draws: Draws, count: int) -> NDArray[np.float32]:
-    """The first normal draws, drawn a part at a time: the reference's temporaries are many times as large."""
+    """The first normal draws, computed in pieces: the reference's temporaries are many times as large."""
     import numpy as np
 
     values = np.empty(count, np.float32)
@@ -162,5 +162,5 @@ def _gaussian(draws: Draws, count: int) -> NDArray[np.float32]:
 
 
 def _axes(weight: Weight, order: str) -> tuple[int, ...]:
-    """The dims of `weight`, those of each letter in this order of letters."""
+    """The dims of `weight`, sorted by their letters in this order."""
     return tuple(axis for wanted in order for axis, letter in enumerate(weight.letters) if letter == wanted)

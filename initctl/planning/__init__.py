@@ -1,33 +1,33 @@
-"""(checkpoint, rules) → plan: what will be done to each tensor, decided before anything is written.
+"""(checkpoint, rules) → plan: what happens to each tensor, decided before anything is written.
 
-    bound_rule.py            a rule whose every word has a meaning
-    planner.py               from a checkpoint's table and bound rules to a plan, or to every fault at once
+    bound_rule.py            a rule whose initializer and names are known
+    planner.py               from a checkpoint's table and bound rules to a plan, or to an error with all faults
     surroundings.py          what is the same for all rules and tensors: names, config.json, other checkpoints
     deciding.py              which rule decides which tensor, or which of its rows
     likeness.py              which tensors look the same to the rules, and are decided once
     claims.py                what a rule covers, and which rows of a tensor it may decide
-    lookup.py                what the names in a rule's expressions stand for
+    lookup.py                the values of the names in a rule's expressions
     fits.py                  one rule's initializer on one tensor: an action, or a problem
-    tied.py                  tensors that a file leaves out, since others hold the same
-    sharing.py               what decides one of several tensors that share memory
+    tied.py                  tensors that a file leaves out because others hold the same values
+    sharing.py               tensors that share memory, and must be decided alike
     computed.py              tensors that a model computes or measures, and does not learn
     quantized_weights.py     which tensors make up quantized weights
-    quantization_schemes.py  the layouts of quantized weights that are known: one table
-    optimizers/              what optimizers remember of tensors that are filled
+    quantization_schemes.py  the known layouts of quantized weights: one table
+    optimizers/              optimizer state of filled tensors
     advice/                  warnings about probable mistakes
-    near_misses.py           what a pattern that matches nothing may have meant
+    near_misses.py           proposals for a pattern that matches nothing
     chosen_device.py         which device computes which action
-    torch_init.py            actions as torch.nn.init would carry them out
-    action.py                what a plan says of each tensor
+    torch_init.py            actions as torch.nn.init would do them
+    action.py                what a plan does to each tensor
     plan.py                  the plan itself: frozen, ordered, as JSON
-    overview.py              a plan as a table that people read
+    overview.py              a plan as a table to read
     documents.py             the contents of a saved plan, and the digests that identify its checkpoint
-    saved.py                 a saved plan, to be carried out later
+    saved.py                 a saved plan, to be applied later
 
-A rule is text until `rules` reads it. `bind` gives each of its words a meaning: a `BoundRule`. `decide` tests every
-rule on every tensor (tensors that look the same to the rules only once). The last rule that claims a row decides it.
-What it decides is an `Action`: a tensor or some of its rows, the law that fills it, and the device that computes this.
-`with_devices` then sets devices, and `all_by_torch` may replace laws. Actions, and what is kept, are the `Plan`.
+A rule is text until `rules` parses it. `bind` looks up its initializer and its names: a `BoundRule`. `decide` tests
+every rule on every tensor (tensors that look the same to the rules only once). The last rule that claims a row decides
+it. A decision is an `Action`: a tensor or some of its rows, the law that fills it, and the device that computes it.
+`with_devices` then sets devices, and `all_by_torch` may replace laws. The `Plan` holds the actions and what is kept.
 
 No checkpoint is written here.
 """

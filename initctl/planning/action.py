@@ -1,4 +1,4 @@
-"""What a plan says of each tensor: an initializer fills it, or some rows of it; or it is kept."""
+"""What a plan does to each tensor: an initializer fills it, or some rows of it; or it is kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from initctl.stream import AnyLaw, Source
 
 RESET = "--reset-optimizer"
-"""The source of a rule that sets back what an optimizer remembers."""
+"""The source of a rule that resets optimizer state."""
 
 
 class Located(NamedTuple):
@@ -28,10 +28,10 @@ class Located(NamedTuple):
 class Action(NamedTuple):
     """One tensor that a rule fills, or some `rows` of it.
 
-    `initializer` is the initializer's own name. `arguments` are what it was called with, defaults included; an optional
-    parameter that was not given is absent. `derived` are the numbers that follow from them for this tensor
-    (`fan_in`, `std`). `law` computes the values, on `device`; `sources` are other tensors that it reads. Values derive
-    from the tensor's own name, or from `values_of`, the name of a tensor that this is a copy of.
+    `initializer` is the initializer's canonical name. `arguments` are its arguments, defaults included; an optional
+    parameter that was not given is absent. `derived` are the numbers computed from them for this tensor (`fan_in`,
+    `std`). `law` computes the values, on `device`; `sources` are other tensors that it reads. Random values depend on
+    the tensor's own name, or on `values_of`, the name of a tensor that this is a copy of.
     """
 
     tensor: TensorSpec
@@ -51,7 +51,7 @@ class Action(NamedTuple):
 
     @property
     def value_name(self) -> str:
-        """The name that values derive from."""
+        """The name that random values depend on."""
         return self.values_of or self.tensor.value_name
 
     @property
@@ -80,7 +80,7 @@ class Action(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """One tensor that stays as it is, or some `rows` of it: by a `keep` rule, or because no rule decides it."""
+    """One tensor that is kept, or some `rows` of it: by a `keep` rule, or because no rule decides it."""
 
     tensor: TensorSpec
     rule: Rule | None

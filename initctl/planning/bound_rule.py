@@ -1,4 +1,4 @@
-"""A rule whose every word has a meaning: its initializer is known, and what the names in its expressions stand for."""
+"""A rule whose initializer is known, and every name in its expressions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BoundRule(NamedTuple):
 
     @property
     def name_dependent_names(self) -> tuple[str, ...]:
-        """The names that it uses whose meaning depends on what a tensor is called."""
+        """The names that it uses whose value depends on a tensor's name."""
         of_name = {*NAME_FACTS, *self.rule.selector.names.captures}
         return tuple(sorted(name for name in self.names if name in of_name or name.startswith(SIBLING)))
 
@@ -102,7 +102,7 @@ def _is_of_sibling(name: str) -> bool:
 
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name.startswith(SIBLING):
-        return f"write for instance sibling.weight.fan_in; there are {', '.join(SHAPE_FACTS)}"
+        return f"write sibling.NAME.FACT, such as sibling.weight.fan_in; the facts are {', '.join(SHAPE_FACTS)}"
     if name in BY_NAME:
         return f'write it in quotes: "{name}"'
-    return did_you_mean(name, known) or f"there are {listed(known, at_most=20)}, config.KEY and sibling.NAME"
+    return did_you_mean(name, known) or f"known names: {listed(known, at_most=20)}, config.KEY and sibling.NAME"

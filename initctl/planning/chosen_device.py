@@ -20,8 +20,8 @@ AUTO = "auto"
 def with_devices(actions: Sequence[Action], device: str) -> list[Action]:
     """`actions` with their device set: `cpu`, any device that torch knows, or `auto`, the fastest for each.
 
-    `auto` takes a GPU for QR decompositions alone, if they are large enough and there is one. Raises `UsageError` if
-    torch knows no such device, `StorageError` if it is not there.
+    `auto` uses a GPU only for QR decompositions, if there is one and they are large enough. Raises `UsageError` if
+    torch does not know the device, `StorageError` if the machine does not have it.
     """
     if device == AUTO:
         is_faster = cuda_wins(sum(map(_flops, actions)), threads=processors()) and _has_cuda()

@@ -1,5 +1,5 @@
-"""What a rule covers of a checkpoint, and which rows of a tensor it may decide: all that it matches, if its condition
-holds and it may touch the tensor.
+"""What a rule covers of a checkpoint, and which rows of a tensor it may decide: the rows that it matches, if its
+condition holds and it may touch the tensor.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Coverage:
 
 
 class Claim(NamedTuple):
-    """Rows of a tensor that a rule may decide, what the rule covers so far, and what its names stand for there."""
+    """Rows of a tensor that a rule may decide, what the rule covers so far, and the values of its names there."""
 
     rows: RowRange
     coverage: Coverage
@@ -52,8 +52,9 @@ class Claim(NamedTuple):
 
 
 def may_touch(bound: BoundRule, tensor: TensorSpec, around: Surroundings) -> bool:
-    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards fills plain floats only: nothing
-    that must be named in full, as parts of a quantized weight, and nothing that the model computes. It may keep all.
+    """Whether a rule that matches `tensor` may decide it. A pattern with wildcards may keep any tensor, but may fill
+    only plain floats: not a tensor that must be named in full, such as a part of a quantized weight, and not one that
+    the model computes.
     """
     if bound.initializer is None or not bound.rule.selector.names.has_wildcards:
         return True
@@ -65,12 +66,12 @@ def holds(condition: Expression, lookup: Lookup) -> bool:
     """Whether the condition of a rule holds for a tensor. Raises `Unfit` if it cannot be evaluated."""
     answer = _value(condition, lookup, "where ")
     if not isinstance(answer, bool):
-        raise Unfit(f"where {shown(condition.text)}: is {shown(answer)}, neither true nor false")
+        raise Unfit(f"where {shown(condition.text)}: is {shown(answer)}, not true or false")
     return answer
 
 
 def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
-    """The `rows` of a tensor that a rule takes. Raises `Unfit` if there are no such rows."""
+    """The `rows` of a tensor that a rule selects. Raises `Unfit` if there are no such rows."""
     if not lookup.tensor.shape:
         raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
     count = lookup.tensor.shape[0]
@@ -81,7 +82,7 @@ def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
             raise Unfit(fault, expression.source)
     start, stop, _ = slice(first, last).indices(count)
     if start >= stop and count:
-        raise Unfit(f"{shown(rows.text)} takes no rows: from {start} to {stop}, of {count}")
+        raise Unfit(f"{shown(rows.text)} selects no rows: {start} to {stop}, of {count}")
     return start, stop
 
 
@@ -92,7 +93,7 @@ def _rows_text(start: int | None, stop: int | None) -> str:
 
 
 def _row(expression: Expression | None, lookup: Lookup) -> int | None:
-    """The row that `expression` gives, which may be the result of a division. Raises `Unfit` if it is not whole."""
+    """The row number `expression`, which may be the result of a division. Raises `Unfit` if it is not whole."""
     if expression is None:
         return None
     value = _value(expression, lookup)

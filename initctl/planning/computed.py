@@ -1,8 +1,8 @@
 """Floating-point tensors that a model computes or measures, and does not learn: one table.
 
 They are in a state dict because modules register them as buffers (or as parameters that need no gradient). A random
-mask, rotary table or noise schedule makes a model useless, and no training repairs it; running statistics are replaced
-by training, but a random variance can be negative. Integers and booleans are not here: patterns never fill them.
+mask, rotary table or noise schedule makes a model useless, and training does not repair it. Training replaces running
+statistics, but a random variance can be negative. Integers and booleans are not listed: patterns never fill them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def _square_matrices(shape: Shape) -> bool:
 
 
 class Computed(NamedTuple):
-    """Tensors of one kind, by the endings of their names, separated by blanks, and by their shape if others may be
-    called so.
+    """Tensors of one kind: the endings of their names, separated by blanks, and their shape if other tensors may have
+    these names.
 
-    If `is_measured`, training replaces the values, so that a constant can start them over.
+    If `is_measured`, training replaces the values, so a constant is a good start.
     """
 
     kind: str
@@ -137,17 +137,17 @@ COMPUTED: tuple[Computed, ...] = (
 )
 
 _LAST_PARTS = frozenset(ending.rpartition(".")[2] for row in COMPUTED for ending in row.endings.split())
-"""What names of such tensors end with."""
+"""The last parts of the names of such tensors."""
 
 
 def computed_kind(tensor: TensorSpec) -> str | None:
-    """What `tensor` is if the model computes it once and for all, in words; None for all others."""
+    """The kind of `tensor`, in words, if the model computes it once and for all; else None."""
     found = _kind(tensor)
     return found.kind if found and not found.is_measured else None
 
 
 def measured_kind(tensor: TensorSpec) -> str | None:
-    """What `tensor` is if training measures it, in words; None for all others."""
+    """The kind of `tensor`, in words, if training measures it; else None."""
     found = _kind(tensor)
     return found.kind if found and found.is_measured else None
 

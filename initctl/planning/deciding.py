@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 class Decided(NamedTuple):
-    """What rules do to a checkpoint: `actions`, and `kept` for the rest, in the order of its table; what each rule
-    covers; and a problem for each rule that does not fit.
+    """The decisions of rules about a checkpoint: `actions`, and `kept` for the rest, in the checkpoint's order; what
+    each rule covers; and a problem for each rule that does not fit.
     """
 
     actions: list[Action]
@@ -40,9 +40,9 @@ class Decided(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What is done to a tensor and to all that look the same.
+    """The decision for a tensor and for all tensors that look the same.
 
-    `collectors` are lists of coverages and of faults, to each of which every such tensor is to be appended.
+    `collectors` are lists of coverages and of faults; each such tensor is appended to all of them.
     """
 
     actions: Sequence[Action]
@@ -78,7 +78,7 @@ def misfit(rule: Rule, tensor: TensorSpec, around: Surroundings) -> str | None:
 
 
 class _Judge:
-    """Decides one tensor after another, those that are alike once."""
+    """Decides one tensor after another; tensors that look the same are decided once."""
 
     def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
         self.coverages = tuple(map(Coverage, rules))

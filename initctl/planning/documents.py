@@ -1,5 +1,5 @@
-"""The document of a plan: what is in the file, whatever version of the file that is, and the digests in it, which
-identify a checkpoint's table, or just its tensors.
+"""The document of a plan: the content of its file, and the digests in it, which identify a checkpoint's table, or just
+its tensors.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def read_document(path: str) -> dict[str, Any]:
     if document.get("schema") != SCHEMA:
         malformed(shown(path), f"{fault}: its schema is not {SCHEMA}", hint)
     if document.get(_DIGEST) != signed(document)[_DIGEST]:
-        malformed(shown(path), "is not as it was saved: its digest differs", "plan again")
+        malformed(shown(path), "was changed after it was saved: its digest differs", "plan again")
     for key in ("checkpoint", "root", "component", "table", "tensors"):
         if not isinstance(document.get(key), str):
             malformed(shown(path), f"is damaged: {key} is not a string", "plan again")
@@ -47,14 +47,14 @@ def read_document(path: str) -> dict[str, Any]:
 
 
 def check_replaceable(path: str) -> None:
-    """Raise `ConflictError` if a file is at `path` that is neither empty nor a plan, of whatever version."""
+    """Raise `ConflictError` if the file at `path` is not empty and not a plan of any version."""
     if os.path.isfile(path) and os.path.getsize(path) and not _is_plan(path):
         message = f"{shown(path)}: exists and is not a saved plan"
         raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
 
 
 def _is_plan(path: str) -> bool:
-    """Whether the file at `path` holds a plan, of whatever version. What cannot be read does not."""
+    """Whether the file at `path` holds a plan of any version; false if it cannot be read."""
     with suppress(InputError, Malformed):
         return str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(_ANY_SCHEMA)
     return False
@@ -66,7 +66,7 @@ def malformed(name: str, fault: str, hint: str | None = None) -> NoReturn:
 
 
 def table_digest(checkpoint: Checkpoint) -> str:
-    """Digest of a checkpoint's tensors and of where their bytes are. A single file may be renamed."""
+    """Digest of a checkpoint's tensors and of the places of their bytes. A single file may be renamed."""
     named = checkpoint.is_directory
 
     def rows(tensors: Iterable[TensorSpec]) -> list[Any]:
@@ -95,10 +95,9 @@ def tensors_digest(checkpoint: Checkpoint) -> str:
 def read_alike(
     read: Callable[[str | None], Checkpoint], root: str, digest_of: Callable[[Checkpoint], object], wanted: object
 ) -> Checkpoint | None:
-    """The checkpoint that `read` gives at a root, if `digest_of` it is the `wanted` one.
+    """The checkpoint that `read` returns, if `digest_of` it is the `wanted` one.
 
-    It is tried at `root`, then at "" because a conversion drops the root. If `root` is "", the default root is tried
-    first.
+    Tries `root`, then "" because a conversion drops the root. If `root` is "", tries the default root first.
     """
     for place in (root, "") if root else (None, ""):
         with suppress(UsageError):  # nothing is there
@@ -108,7 +107,7 @@ def read_alike(
 
 
 def _digest(content: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
-    """Of JSON, in whatever order its keys are."""
+    """The digest of `content` as JSON; the order of keys does not matter."""
     from hashlib import blake2b
 
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from initctl.rules import Rule
 
 _COMPUTED = BY_NAME["float32"]
-"""The type that random values are computed in, whatever the tensor's."""
+"""The dtype in which random values are computed, for every tensor."""
 
 
 def action_of(rule: Rule, call: BoundCall, tensor: TensorSpec, rows: RowRange | None, around: Surroundings) -> Action:
-    """What `call`, whose expressions are known, does to `tensor`, or to some `rows` of it. Raises `Unfit`."""
+    """The action of `call`, whose expressions have values, on `tensor`, or on some `rows` of it. Raises `Unfit`."""
     resolved = _fit(call, tensor)
     if rows and isinstance(resolved.law, RevisingLaw) and resolved.law.whole:
-        raise Unfit("it needs whole tensors, and this rule takes only some rows")
+        raise Unfit("it needs a whole tensor, but this rule takes only some rows")
     sources = _sources(resolved.law, tensor, around) if isinstance(resolved.law, RevisingLaw) else {}
     name, arguments = call.initializer.name, call.shown_arguments
     return Action(tensor, rule, name, arguments, resolved.numbers, resolved.law, rows=rows, sources=sources)
@@ -46,10 +46,10 @@ def _fit(call: BoundCall, tensor: TensorSpec) -> Resolved:
         return Resolved(Constant(0))
     if tensor.dtype.kind == "packed":
         raise Unfit(f"{tensor.dtype.name} elements are smaller than a byte and cannot be written")
-    resolved = call.resolve(TensorSpec("", tensor.dtype, tensor.shape, ()))  # of all that are alike
+    resolved = call.resolve(TensorSpec("", tensor.dtype, tensor.shape, ()))  # without a name: for all that are alike
     check_holds(tensor.dtype, resolved.law)
     if tensor.is_expanded and not isinstance(resolved.law, Constant):
-        raise Unfit("it is expanded: its elements share memory (stride 0), and only a constant fits there")
+        raise Unfit("it is expanded: its elements share memory (stride 0), so only a constant can fill it")
     if tensor.dtype.kind == "complex":
         from initctl.initializers.complex import on_complex
 
@@ -60,13 +60,13 @@ def _fit(call: BoundCall, tensor: TensorSpec) -> Resolved:
 def check_holds(dtype: DType, law: AnyLaw) -> None:
     """Raise `Unfit` if `dtype` cannot hold the values of `law`."""
     match law:
-        case RevisingLaw():  # what becomes of old values is known once they are read
+        case RevisingLaw():  # its values depend on old ones, which are read later
             _check_reach(dtype, law.largest)
         case Deterministic(exact=values) if values:
             if not all(map(dtype.holds, values)):
                 raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")
         case _ if not dtype.is_floating:
-            raise Unfit(f"it holds {dtype.name}, and only constants fit there")
+            raise Unfit(f"its dtype is {dtype.name}, which only constants can fill")
         case Fused(laws):
             for law in laws:
                 _check_spread(dtype, law.largest)
@@ -89,7 +89,7 @@ def _check_reach(dtype: DType, largest: float) -> None:
 
 
 def _sources(law: RevisingLaw, tensor: TensorSpec, around: Surroundings) -> Mapping[Source, Located]:
-    """Where other tensors are that `law` reads. Raises `Unfit` if one is missing, or not of the shape it takes."""
+    """The other tensors that `law` reads. Raises `Unfit` if one is missing or has the wrong shape."""
     from initctl.initializers.revising import CopiedTensor
 
     found = {source: _located(source, around) for source in law.sources}
@@ -104,7 +104,7 @@ def _located(source: Source, around: Surroundings) -> Located:
     if found is None:
         nearest = nearest_names(source.name, list(there.tensors))
         proposal = f"; did you mean {shown(nearest[0])}?" if nearest else ""
-        raise Unfit(f"{shown(there.checkpoint.path)} holds no tensor {shown(source.name)}{proposal}")
+        raise Unfit(f"{shown(there.checkpoint.path)} has no tensor {shown(source.name)}{proposal}")
     if not found.blocks or found.dtype.kind in ("packed", "quantized"):
         raise Unfit(f"the numbers of {shown(source.name)} cannot be read: {found.unwritable or found.dtype.name}")
     return Located(there.checkpoint, found)
@@ -119,13 +119,13 @@ def _check_copied(law: CopiedTensor, tensor: TensorSpec, source: TensorSpec) -> 
     if law.row is not None and not (source.shape and law.row < source.shape[0]):
         raise Unfit(f"{place} has no row {law.row}")
     if tensor.dtype.is_floating != source.dtype.is_floating or tensor.dtype.parts != source.dtype.parts:
-        raise Unfit(f"{place} holds {source.dtype.name}, which is another kind of number")
+        raise Unfit(f"{place} is {source.dtype.name}, a different kind of number")
     if not tensor.dtype.is_floating and tensor.dtype != source.dtype:
-        raise Unfit(f"{place} holds {source.dtype.name}, which this tensor cannot hold exactly")
+        raise Unfit(f"{place} is {source.dtype.name}, which this tensor cannot hold exactly")
 
 
 class Unfits:
-    """Tensors that rules do not fit, those for the same reason together."""
+    """Tensors that rules do not fit, grouped by rule and reason."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Rule, str], tuple[Unfit, list[TensorSpec]]] = {}
@@ -135,7 +135,7 @@ class Unfits:
         return self._found.setdefault((rule, fault), (fact, []))[1]
 
     def problems(self, actions: Iterable[Action]) -> list[Problem]:
-        """One for each rule and fault; `actions` are those of tensors that rules do fit."""
+        """One for each rule and fault; `actions` are for the tensors that rules do fit."""
         fitting = {id(action.rule) for action in actions} if self._found else ()
         return [
             _problem(rule, fault, fact, tensors, fits_others=id(rule) in fitting)

@@ -1,4 +1,4 @@
-"""Which tensors are alike to rules, which then decide them alike: a model has many layers, and few kinds of them."""
+"""Which tensors look the same to the rules, and so are decided once: a model has many layers of few kinds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from initctl.planning.surroundings import Surroundings
     from initctl.tensors import TensorSpec
 
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")  # keeps how many digits there are, which `?` tells apart
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")  # keeps the number of digits, which matters to `?`
 
 
 class Likeness:
     """Everything that `rules` can see of a tensor. Tensors with equal keys are decided alike.
 
-    That is its dtype and shape, whether it can be written, whether patterns may touch it (its name is not closed to
-    them, and the model does not compute it), and its name: the digits in it only as far as a rule tells them apart.
+    They see its dtype and shape, whether it can be written, whether patterns may touch it (it need not be named in
+    full, and the model does not compute it), and its name. Digits in a name count only if a rule distinguishes them.
     """
 
     def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
@@ -42,8 +42,8 @@ class Likeness:
 
 
 def _seen_by(bound: BoundRule, around: Surroundings) -> Callable[[TensorSpec, bytes], Hashable] | None:
-    """What a rule makes of a tensor's name, if it sees more in it than words: whether it matches, and what the names in
-    its expressions stand for.
+    """What a rule sees in a tensor's name, if digits matter to it: whether it matches, and the values of the names in
+    its expressions.
     """
     names, asked = bound.rule.selector.names, bound.name_dependent_names
     highest = around.numbers_for(names)

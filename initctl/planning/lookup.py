@@ -1,4 +1,4 @@
-"""What the names in a rule's expressions stand for."""
+"""The values of the names in a rule's expressions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 SIBLING = "sibling."
-"""`sibling.weight.fan_in` is that of the tensor called weight beside this one, `sibling.weight` whether it exists."""
+"""`sibling.weight.fan_in` is the fan_in of the tensor `weight` in the same module; `sibling.weight` says whether it
+exists.
+"""
 
 
 @dataclass
 class Lookup:
-    """Called with a name in an expression of `rule`, it gives its value for `tensor`; a `KeyError` says why not."""
+    """Called with a name in an expression of `rule`: its value for `tensor`, or a `KeyError` with the reason."""
 
     rule: Rule
     tensor: TensorSpec
@@ -43,7 +45,7 @@ class Lookup:
         if name.startswith(SIBLING):
             return self._of_sibling(name.removeprefix(SIBLING))
         if name not in ALL_FACTS:
-            raise KeyError(f"{shown(name)} is not known")
+            raise KeyError(f"unknown name {shown(name)}")
         return ALL_FACTS[name](self)
 
     def answer(self, name: str) -> str:
@@ -69,7 +71,7 @@ class Lookup:
                 text = f"{needs_no_other} = {shown(variables[needs_no_other].text)}"
                 self._variables[needs_no_other] = variables[needs_no_other].value(self)
         except Circular as fact:
-            raise KeyError(f"the variables {fact} refer to themselves") from None
+            raise KeyError(str(fact)) from None
         except Undefined as fact:
             raise KeyError(f"{text}: {fact}") from None
         return self._variables[name]
@@ -77,11 +79,11 @@ class Lookup:
     def _config(self, key: str) -> Value:
         found = config_value(self.around.config, self.rule, key)
         if found is None:
-            why = "there is no config.json beside the checkpoint"
+            why = "there is no config.json beside the checkpoint; "
             if self.around.config is not None:
                 other = nearest(key, [name for name, _ in dotted(self.around.config)])
-                why = f"config.json does not give {key}" + (f", but {shown(other[0])}" if other else "")
-            raise KeyError(f"{why}; {self._where_to_write(key)}")
+                why = f"config.json has no {key}; " + (f"did you mean {shown(other[0])}? If not, " if other else "")
+            raise KeyError(why + self._where_to_write(key))
         return found
 
     def _where_to_write(self, key: str) -> str:
@@ -91,7 +93,7 @@ class Lookup:
         return f"write {key} = … under [config] of the recipe" if origin.is_table else "write the value itself"
 
     def _of_sibling(self, path: str) -> Value:
-        """For `weight.fan_in` that of the tensor called weight in the same module; for `weight`, if it exists."""
+        """For `weight.fan_in` the fan_in of the tensor `weight` in the same module; for `weight`, whether it exists."""
         last, _, asked = path.rpartition(".")
         module = self.tensor.name.rpartition(".")[0]
         name = ".".join(part for part in (module, last or asked) if part)
@@ -109,7 +111,7 @@ class Lookup:
         except Unfit as fact:
             raise KeyError(str(fact)) from None
         if len(fans) > 1:
-            raise KeyError(f"the tensor's parts have different fans, so that {name} is not one number")
+            raise KeyError(f"the tensor's parts have different fans, so {name} is not a single number")
         return int(getattr(fans.pop(), name))
 
 

@@ -1,4 +1,4 @@
-"""What a pattern that matches no tensor may have meant."""
+"""Proposals for a pattern that matches no tensor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST = 200
 """Characters of a name that are compared."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
-"""A part of a name without anything that a pattern reads as more than itself."""
+"""A part of a name without characters that are special in a pattern."""
 _NUMBER = re.compile(r"\d+")
 _ROW = re.compile(r"\[([0-9]{1,18})\]$")
 """The syntax of other languages for one row."""
@@ -32,7 +32,7 @@ _FROM_THE_END = re.compile(r"(?<![^.])-[0-9]+(?![^.])")
 
 
 def hint_for(pattern: str, names: Sequence[str]) -> str:
-    """What to do about `pattern`, which matches none of `names`."""
+    """A hint for `pattern`, which matches none of `names`."""
     row = None if pattern.startswith(REGEX) else _ROW.search(pattern)
     if row and _matches_any(pattern[: row.start()], names):
         return f"rows are [START:STOP]: write '{shown(f'{pattern[: row.start()]}[{row[1]}:{int(row[1]) + 1}]')}'"
@@ -44,7 +44,7 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
         return f"brackets hold a set of characters; write '{literal}' for the name"
     for prefix in WRAPPER_PREFIXES:
         if pattern.startswith(prefix) and _matches_any(pattern.removeprefix(prefix), names):
-            return f"names are taken without {prefix} before them: write '{shown(pattern.removeprefix(prefix))}'"
+            return f"names are matched without the prefix {prefix}: write '{shown(pattern.removeprefix(prefix))}'"
     if spelled := [spelled for spelled in _spelled(pattern, names) if _matches_any(spelled, names)][:_PROPOSED]:
         known = set(names)
         meant = [shown(text) if text in known else f"'{shown(text)}'" for text in spelled]

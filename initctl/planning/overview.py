@@ -1,4 +1,4 @@
-"""A plan as a table that people read: a row for each part of each tensor, with the numbers that decide."""
+"""A plan as a table to read: a row for each part of each tensor, with the numbers that matter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPARE = (("dtype",), ("shape",), ("rule",))
 
 def overview(parts: Sequence[Action | Kept], *, unfold: bool) -> Listing:
     """One row a part, in order; a long list folded unless `unfold`."""
-    known: dict[Hashable, tuple[str, ...]] = {}  # tensors that are alike have all but the name in common
+    known: dict[Hashable, tuple[str, ...]] = {}  # similar tensors differ only in the first cell
     rows: list[tuple[str, tuple[str, ...]]] = []
     brief: dict[str, str] = {}  # rules without what they take
     for part in parts:
@@ -56,7 +56,7 @@ def on_devices(actions: Iterable[Action]) -> Iterator[str]:
 
 
 def part_name(part: Action | Kept) -> str:
-    """The tensor's name, with its rows if only some are taken."""
+    """The tensor's name, with the rows if the part has only some."""
     return part.tensor.name + (f"[{part.rows[0]}:{part.rows[1]}]" if part.rows else "")
 
 
@@ -66,7 +66,7 @@ def _rest(part: Action | Kept) -> tuple[str, ...]:
 
 
 def rule_text(rule: Rule | None) -> str:
-    """Where a rule comes from and what it takes; a reset takes one tensor, whose name is in the row already."""
+    """A rule's source and its pattern; a reset has no pattern, since the row names the one tensor."""
     if rule is None:
         return "-"
     names, rows = rule.selector

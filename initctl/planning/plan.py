@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 class Plan(Displayed):
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
-    `resets` are actions on what is outside of the state dict: what an optimizer remembers of filled tensors. `buffers`
-    are patterns for names of tensors that are not parameters; None means that no reset was asked for. `rules` are all
-    rules, and `config` is the parsed config.json, if they may ask for it; a loaded plan has neither.
+    `resets` are actions outside of the state dict: they reset the optimizer state of filled tensors. `buffers` are
+    patterns for names of tensors that are not parameters; None means that no reset was requested. `rules` are all
+    rules, and `config` is the parsed config.json, if rules may use it; a loaded plan has neither.
     """
 
     checkpoint: Checkpoint
@@ -70,7 +70,7 @@ class Plan(Displayed):
 
     @property
     def written(self) -> tuple[Action, ...]:
-        """All that is written, each place once."""
+        """All actions that are written, those of tied tensors once."""
         return self.distinct_actions + self.resets
 
     @property
@@ -90,7 +90,7 @@ class Plan(Displayed):
         return [overview([*self.parts, *self.resets], unfold=unfold), "", self.summary()]
 
     def summary(self, *, is_done: bool = False) -> str:
-        """The totals, of what is to be done or `is_done`: initialized, kept and reset, the root, the seed, devices."""
+        """One line of totals, in the past tense if `is_done`: initialized, kept, reset, the root, the seed, devices."""
         some = {id(action.tensor) for action in self.actions if action.rows} & {id(kept.tensor) for kept in self.kept}
         fill, keep = ("initialized", "kept") if is_done else ("initialize", "keep")
         said = [f"{fill} {amount(self.initialized, len(some))}", f"{keep} {amount(self.kept_totals, len(some))}"]
@@ -100,31 +100,31 @@ class Plan(Displayed):
         return "; ".join([*said, *_root(self.checkpoint), f"seed {self.seed}{rng}", *on_devices(self.actions)])
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the plan to the file `path`, so that `initctl.load_plan` can load it, for exactly this checkpoint.
+        """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.
 
-        The file appears in one step. It replaces a plan or an empty file; any other file only with `overwrite`,
-        otherwise it raises `ConflictError`. Raises `StorageError`, `UncertainError`, and `UsageError` if a file of the
-        checkpoint is there.
+        The file appears in one step. It replaces a plan or an empty file, and any other file only with `overwrite`.
+        Raises `ConflictError` if another file is there, `UsageError` if `path` is a file of the checkpoint,
+        `StorageError`, and `UncertainError`.
         """
         from initctl.commit.staging import write_file
 
         path = os.fspath(path)
         tables = (self.checkpoint, *other_checkpoints(self.actions).values())
         if os.path.exists(path) and any(table.holds(path) for table in tables):
-            fault = f"{shown(path)}: is a file of the checkpoint that the plan is for"
+            fault = f"{shown(path)}: is a file of the plan's own checkpoint"
             raise UsageError(Problem("output.input", fault, "name another file"))
         if not overwrite:
             check_replaceable(path)
         write_file(path, [(json.dumps(self.to_document(), indent=1) + "\n").encode()])
 
     def recipe(self) -> str:
-        """All rules that count, and the seed, as the TOML text of one recipe that needs no other file: variables,
-        presets and what `config.json` says are in it. Raises `UsageError` for a plan that was loaded: it has no rules.
+        """The rules and the seed as the TOML text of one recipe that needs no other file: it includes variables,
+        presets and the values from `config.json`. Raises `UsageError` for a loaded plan, which has no rules.
         """
         from initctl.recipes.writing import recipe_text
 
         if not self.rules:
-            fault = "the plan was saved without its rules, and cannot be written as a recipe"
+            fault = "the plan was saved without its rules, so it cannot be written as a recipe"
             raise UsageError(Problem("plan.recipe", fault, "plan with the rules again"))
         rules = [(rule.rule, rule.initializer) for rule in self.rules]
         return recipe_text(rules, self.seed, partial(config_value, self.config))
@@ -149,8 +149,8 @@ class Plan(Displayed):
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict for each part of each tensor, in the checkpoint's order, and then for each reset: what is done to
-        it, or "keep" under "init". So `pandas.DataFrame(plan.rows())` is a table of the plan.
+        """One dict for each part of each tensor, in the checkpoint's order, then one for each reset. "init" is "keep"
+        for what is kept. `pandas.DataFrame(plan.rows())` is a table of the plan.
         """
         kept: dict[str, Any] = {"init": KEEP, "params": {}, "device": None}
         written = [part.to_json() | (kept if isinstance(part, Kept) else {}) for part in self.parts]
@@ -177,7 +177,7 @@ class Plan(Displayed):
 
 
 def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Iterator[TensorPart]:
-    """What `actions` leave of `tensors`. Raises `ValueError` if they fill rows of one twice."""
+    """The parts of `tensors` that `actions` do not fill. Raises `ValueError` if they fill a row twice."""
     filled = grouped((action.tensor.name, action.rows or action.tensor.all_rows) for action in actions)
     for tensor in tensors:
         if tensor.name not in filled:
@@ -199,7 +199,7 @@ def other_checkpoints(actions: Iterable[Action]) -> dict[str, Checkpoint]:
 
 
 def _root(checkpoint: Checkpoint) -> Iterator[str]:
-    """Which state dict the rules reach, and how many tensors are outside of it; nothing if they reach all."""
+    """The root of the state dict, and how many tensors are outside of it; nothing if none are."""
     outside = len(checkpoint.outside)
     if checkpoint.root:
         yield f"root {shown(checkpoint.root)}" + (f", {count(outside, 'tensor')} outside of it" if outside else "")

@@ -1,4 +1,4 @@
-"""From a checkpoint's table and bound rules to a plan, or to the faults of the rules, all at once."""
+"""From a checkpoint's table and bound rules to a plan, or to an error with all faults of the rules."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How strict a plan is, what it does besides, and what computes it. Raises `UsageError` for an unknown `rng`,
-    and for `buffers` without `reset_optimizer`.
+    """How strict a plan is, whether it resets optimizers, and what computes it. Raises `UsageError` for an unknown
+    `rng`, and for `buffers` without `reset_optimizer`.
 
     `allow_unused` turns rules that decide nothing into warnings; `require_all` turns weights that no rule decides into
-    errors; `allow_partial` lets a preset leave most of the weights; `reset_optimizer` adds what optimizers remember of
-    filled tensors, and `buffers` are patterns for the names of tensors that optimizers were not given; `device` is as
-    for `with_devices`; `rng` is where random numbers come from.
+    errors; `allow_partial` lets a preset leave most of the weights; `reset_optimizer` resets the optimizer state of
+    filled tensors, and `buffers` are patterns for the names of tensors that no optimizer has; `device` is as for
+    `with_devices`; `rng` is the random number generator.
     """
 
     allow_unused: bool = False
@@ -62,10 +62,10 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.buffers and not self.reset_optimizer:
-            fault = "buffers: they matter only if an optimizer is reset"
-            raise UsageError(Problem("usage.buffers", fault, "give --reset-optimizer too, or leave --buffers out"))
+            fault = "buffers: has no effect unless an optimizer is reset"
+            raise UsageError(Problem("usage.buffers", fault, "add --reset-optimizer, or leave --buffers out"))
         if self.rng not in (PHILOX, TORCH):
-            fault = f"rng: {shown(self.rng)} is neither {PHILOX} nor {TORCH}"
+            fault = f"rng: {shown(self.rng)} is not {PHILOX} or {TORCH}"
             raise UsageError(Problem("usage.rng", fault, did_you_mean(str(self.rng), (PHILOX, TORCH))))
 
 
@@ -80,8 +80,8 @@ def make_plan(
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`.
 
-    `config` is what `config.json` says, if there is one; `preset` are those of the rules that come from a preset.
-    Raises `FitError` with every fault of the rules; and if an optimizer cannot be set back, or torch cannot do it.
+    `config` is the parsed config.json, if there is one; `preset` are the rules that come from a preset. Raises
+    `FitError` with every fault of the rules, or if an optimizer cannot be reset, or if torch cannot do an action.
     """
     around = Surroundings(checkpoint, config)
     decided = decide(rules, around)
@@ -115,7 +115,7 @@ def make_plan(
 
 
 def _findings(decided: Decided, around: Surroundings, preset: FromPreset | None, options: Options) -> Findings:
-    """What is probably not meant, as strict as `options` are; `preset` are the rules that come from a preset."""
+    """What is probably a mistake: refused or warned of, as `options` say."""
     unused = [*unused_rules(decided, around), *hollow_rules(decided, around)]
     undecided = undecided_weights(decided, around) if options.require_all else ()
     refused, warned = _preset_findings(decided, around, preset, options) if preset else ([], [])

@@ -1,15 +1,15 @@
-"""The layouts of quantized weights that are known: one table, a row for each way to name their tensors.
+"""The known layouts of quantized weights: one table, a row for each way to name their tensors.
 
 A quantized weight is stored as codes, and companions (scales, zero points, tables, permutations) that turn the codes
-into numbers. The names of one weight's tensors share a stem and differ in their ending. Behind the stem `fc` GPTQ
-writes `fc.qweight`, `fc.scales` and `fc.qzeros`; behind the stem `fc.weight` DeepSeek writes `fc.weight` itself, whose
-ending is empty, and `fc.weight_scale_inv`.
+into numbers. The names of one weight's tensors share a stem and differ in their ending. For the stem `fc`, GPTQ writes
+`fc.qweight`, `fc.scales` and `fc.qzeros`; for the stem `fc.weight`, DeepSeek writes `fc.weight` itself, whose ending is
+empty, and `fc.weight_scale_inv`.
 
-Names such as `scale` or `biases` are common, so a companion counts only beside its codes, and codes only if their dtype
-is one that codes have. Some companions have no codes beside them: another shard may hold those, and some scales belong
-to activations. They count if the checkpoint is known to follow the scheme, because config.json names it or other
-weights follow it. One that ends in `!` counts then unless the module has an unquantized `.weight`; one that ends in
-`!!` counts even so.
+Names such as `scale` or `biases` are common, so a companion counts only beside its codes, and codes count only with a
+dtype that codes can have. Some companions have no codes beside them: another shard may hold the codes, and some scales
+belong to activations. Such a companion counts if the checkpoint is known to follow the scheme, because config.json
+names it or other weights follow it. If its ending is marked `!`, it counts unless the module has an unquantized
+`.weight`; if it is marked `!!`, it counts even then.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared as objects: they are keys, once for each tensor
 class Scheme:
-    """One layout: `title` is how messages call it, and `methods` are what config.json may call it. Layouts that many
+    """One layout: `title` is its name in messages, and `methods` are its names in config.json. Layouts that many
     libraries share have no title: messages name the dtype of their codes.
 
-    `codes` and `companions` are endings, separated by blanks. A companion `.*_scale` stands for all that end so in the
-    module of the codes, and codes `.*` for every float8 tensor of the module. If `any_dtype` is set, codes are known by
-    their companions alone: they may be stored as floats.
+    `codes` and `companions` are endings, separated by blanks. A companion `.*_scale` means every name in the module of
+    the codes that ends in `_scale`; codes `.*` mean every float8 tensor of the module. If `any_dtype` is set, codes are
+    recognized by their companions alone: they may be stored as floats.
     """
 
     title: str
@@ -281,7 +281,7 @@ SCHEMES: tuple[Scheme, ...] = (
     ),
     Scheme(
         "",
-        "layouts that are not known: what is called a scale beside a weight of integers or float8",
+        "unknown layouts: tensors named like scales beside a weight of integers or float8",
         codes=".weight",
         companions=".scale .scales .zero .zeros .*_scale .*_scales .*_scale_inv .*_zero .*_zeros .*_zero_point .*_zp"
         " .*_absmax .*_amax .*_scaling_factor",

@@ -1,4 +1,4 @@
-"""Which tensors of a checkpoint make up quantized weights, by names beside each other, dtypes, and config.json."""
+"""Which tensors of a checkpoint make up quantized weights, by names in the same module, dtypes, and config.json."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _ANY = ".*"
-"""What an ending begins with that stands for many names of a module."""
+"""The beginning of an ending that means many names of a module."""
 _TABLES = ("quantization_config", "compression_config")
-"""What config.json says of quantization: transformers; older files of compressed-tensors."""
+"""The tables of config.json about quantization: transformers; older files of compressed-tensors."""
 _INNER = ("text_config", "llm_config", "language_config")
-"""Where the configuration of a language model is that is a part of another model."""
+"""The tables of config.json for a language model that is a part of another model."""
 _MLX = ("quantization",)
 """A table without a name for the method: mlx_lm (utils.py, save_config)."""
 _WIDEST_CODE = 32
@@ -32,7 +32,7 @@ _WIDEST_CODE = 32
 class QuantizedWeight(NamedTuple):
     """A weight in parts: the names of its codes, if this checkpoint holds them, and of its companions, in order.
 
-    `scheme` is how messages call the layout: as they show it.
+    `scheme` is the layout's name in messages.
     """
 
     scheme: str
@@ -40,13 +40,13 @@ class QuantizedWeight(NamedTuple):
 
 
 class _Companion(NamedTuple):
-    """A companion's ending, and where codes are that it may belong to: their endings, with the schemes that say so."""
+    """A companion's ending, and the endings of codes that it may belong to, each with the schemes that pair the two."""
 
     ending: str
     codes: Mapping[str, tuple[Scheme, ...]]
 
     def stem(self, dotted: str) -> str | None:
-        """The stem of the codes that a name, with a dot before it, belongs to; None if it does not end like this."""
+        """The stem of the codes that `dotted`, a name after a dot, belongs to; None if it has another ending."""
         if not self.ending.startswith(_ANY):
             return dotted.removesuffix(self.ending) if dotted.endswith(self.ending) else None
         module, _, last = dotted.rpartition(".")
@@ -57,7 +57,7 @@ _Stems = list[tuple[str, _Companion]]
 
 
 def quantized_weights(tensors: Sequence[TensorSpec], directory: str) -> Mapping[str, QuantizedWeight]:
-    """The quantized weight that each tensor is a part of, by the tensor's name; those of none are not there.
+    """The quantized weight that each tensor is a part of, by the tensor's name; other tensors are absent.
 
     `config.json` in `directory` is read only if there are names or dtypes of a quantized checkpoint.
     """
@@ -75,7 +75,7 @@ def quantized_weights(tensors: Sequence[TensorSpec], directory: str) -> Mapping[
 def _method_named_in(directory: str) -> str | None:
     """The quantization method that config.json in `directory` names, with hyphens; None if there is none.
 
-    A config.json that cannot be read names none: whoever needs it reports that.
+    A config.json that cannot be read counts as absent: code that needs it reports the error.
     """
     with suppress(InputError):
         config = read_config(directory) or {}
@@ -92,7 +92,7 @@ def _tables(table: Mapping[str, Any], keys: Iterable[str]) -> list[Mapping[str, 
 
 
 def _stems(name: str) -> _Stems:
-    """The companions that `name` may be, each with what its codes begin with then."""
+    """The companions that `name` may be, each with the stem of its codes."""
     dotted = f".{name}"
     companions, endings = _called(dotted.rpartition(".")[2])
     if not dotted.endswith(endings):
@@ -101,7 +101,7 @@ def _stems(name: str) -> _Stems:
 
 
 class _Found:
-    """Codes with their companions, while they are found; names have a dot before them."""
+    """The codes found so far, with their companions; each name has a dot before it."""
 
     def __init__(self, tensors: Sequence[TensorSpec], float8: Container[str], method: str | None) -> None:
         self._method = method
@@ -114,7 +114,7 @@ class _Found:
         self._without_codes: list[str] = []
 
     def add(self, dotted: str, stems: _Stems) -> None:
-        """Note a companion beside the codes that begin with one of `stems`, if there are such."""
+        """Add a companion to the codes that begin with one of `stems`, if there are any."""
         beside = [found for found in self._beside(stems) if found[0] != dotted]
         for codes, schemes in beside:
             self._companions[codes][dotted] = None
@@ -134,7 +134,7 @@ class _Found:
 
     def weights(self) -> dict[str, QuantizedWeight]:
         found: dict[str, QuantizedWeight] = {}
-        if self._method:  # codes whose scale another file holds: float8 is not a weight's own dtype then
+        if self._method:  # another file may hold the scales: in a quantized checkpoint, float8 means codes
             names = [dotted[1:] for names in self._float8_in.values() for dotted in names]
             found = {name: QuantizedWeight(shown(self._method), (name,)) for name in names}
         followed = {codes: _likeliest(schemes, self._of_config) for codes, schemes in self._schemes.items()}
@@ -169,22 +169,20 @@ class _Found:
 
 @cache
 def _by_themselves(scheme: Scheme, mark: str) -> tuple[str, ...]:
-    """The endings of companions that count without their codes, as the `mark` behind them says."""
+    """The endings of companions with this `mark`, which count without their codes."""
     return tuple(ending.rstrip("!") for ending in scheme.companions.split() if ending.endswith(mark))
 
 
 @lru_cache(maxsize=4096)
 def _likeliest(schemes: tuple[Scheme, ...], of_config: tuple[Scheme, ...]) -> Scheme:
-    """The one that most companions are of; one that config.json names comes before others."""
+    """The scheme of most companions; a scheme that config.json names is preferred."""
     counted = Counter(schemes)
     return max(counted, key=lambda scheme: (scheme in of_config, counted[scheme]))
 
 
 @lru_cache(maxsize=4096)
 def _called(last: str) -> tuple[Sequence[_Companion], tuple[str, ...]]:
-    """The companions whose names may end with `last`, a whole part, and what they end with: few names of a checkpoint
-    have such a part.
-    """
+    """The companions whose names may end with the part `last`, and their endings."""
     companions = _by_last_word().get(_last_word(last), ())
     return companions, tuple(companion.ending.removeprefix(_ANY) for companion in companions)
 
@@ -200,7 +198,7 @@ def _by_last_word() -> Mapping[str, Sequence[_Companion]]:
 
 
 def _last_word(name: str) -> str:
-    """What follows the last dot, underscore or colon."""
+    """The part after the last dot, underscore or colon."""
     return name[max(name.rfind("."), name.rfind("_"), name.rfind(":")) + 1 :]
 
 

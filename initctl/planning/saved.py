@@ -1,4 +1,4 @@
-"""A plan as a document that can be reviewed, kept, and carried out later, on the checkpoint that it was made for."""
+"""A plan as a document to review, to keep, and to apply later to the checkpoint that it was made for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _parsed = lru_cache(maxsize=1024)(parse_rule)
-"""A plan says the text of a rule for each tensor that it fills."""
+"""A plan repeats the text of a rule for each tensor that it fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,20 @@ class SavedPlan:
 
     @classmethod
     def of(cls, plan: Plan) -> SavedPlan:
-        """That of a plan that need not be in a file."""
+        """The document of `plan`, which need not be in a file."""
         return cls("the plan", plan.to_document())
 
     @classmethod
     def at(cls, path: str) -> SavedPlan:
-        """The one in the file at `path`. Raises `InputError`."""
+        """The document in the file at `path`. Raises `InputError`."""
         return cls(shown(path), read_document(path))
 
     def restored(self, path: str | None, *, is_result: bool = False) -> Plan:
-        """The plan for the checkpoint at `path`, or where it was when the plan was made. `is_result` says that the
-        checkpoint was produced by the plan, possibly converted.
+        """The plan for the checkpoint at `path`, by default the path that the plan was made with. `is_result` says that
+        the plan produced this checkpoint, possibly converted.
 
-        Raises `ConflictError` unless it has the table that the plan was made for, or, as a result, the same tensors.
+        Raises `ConflictError` unless its tensors and their places in files are those that the plan was made for; of a
+        result, names, dtypes and shapes must be the same.
         """
         digest_of, wanted = (tensors_digest, "tensors") if is_result else (table_digest, "table")
         path = self.document["checkpoint"] if path is None else path
@@ -72,7 +73,7 @@ class SavedPlan:
             malformed(self.name, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
     def _read(self, path: str, component: str | None, root: str | None) -> Checkpoint:
-        """The table of the checkpoint at `path`, with the files of optimizers that the plan is for too."""
+        """The table of the checkpoint at `path`, including files of optimizers that the plan resets."""
         table = read_checkpoint(path, root=root, component=component)
         return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
 
@@ -82,7 +83,7 @@ class SavedPlan:
         if not (type(seed) is int and 0 <= seed < SEED_LIMIT) or rng not in (PHILOX, TORCH):
             raise ValueError(f"seed {seed}, rng {rng}")
         if not (isinstance(document["actions"], list) and isinstance(document["reset_optimizer"], bool)):
-            raise TypeError("actions is not a list, or reset_optimizer is neither true nor false")
+            raise TypeError("actions is not a list, or reset_optimizer is not true or false")
         united = {alias for tensor in table.tensors for alias in tensor.aliases}  # tied ones, by a conversion
         entries = [entry for entry in document["actions"] if entry["tensor"] not in united]
         entries += _of_ties(entries, around.tensors) if is_result else []
@@ -101,7 +102,7 @@ class SavedPlan:
 
 
 def _of_ties(entries: Sequence[Mapping[str, Any]], tensors: Mapping[str, TensorSpec]) -> list[dict[str, Any]]:
-    """What `entries` mean for names that are tied now, and that a file only noted when the plan was made."""
+    """`entries` for names that are tied tensors now, and were only noted in the file when the plan was made."""
     named = {entry["tensor"] for entry in entries}
     return [
         {**entry, "tensor": name} for entry in entries for name in tensors[entry["tensor"]].tied if name not in named
@@ -115,15 +116,15 @@ def _text(value: object) -> str:
 
 
 def _other(checkpoint: str, name: str) -> ConflictError:
-    message = f"{shown(checkpoint)}: is not the checkpoint that {name} was made for: its table differs"
+    message = f"{shown(checkpoint)}: is not the checkpoint that {name} was made for: its tensors or files differ"
     return ConflictError(Problem("plan.table", message, "plan again"))
 
 
 def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action:
-    """Raises what reading it may: `SavedPlan` reports all of it alike."""
+    """The action that `entry` describes. Raises whatever a wrong entry causes: `SavedPlan` reports it."""
     tensor = around.tensors[entry["tensor"]]
     initializer = REGISTRY.find(_text(entry["init"]))
-    source = escape(_text(entry["source"]))  # it is part of a sentence, as a rule's own is
+    source = escape(_text(entry["source"]))  # messages quote it
     rule = _rule(_text(entry["rule"]), source, initializer.name, tensor.name)
     rows = None if entry["rows"] is None else _rows(entry["rows"], tensor)
     call = BoundCall.of(initializer, _arguments(initializer, entry["arguments"]))
@@ -138,7 +139,7 @@ def _action(entry: Mapping[str, Any], around: Surroundings, name: str) -> Action
 
 
 def _rule(text: str, source: str, initializer: str, tensor: str) -> Rule:
-    """The rule that `text` writes; if only a recipe can write it, one with the same text, for `tensor` alone."""
+    """The rule with this `text`; if only a recipe can express it, a rule with the same text for `tensor` alone."""
     try:
         return _parsed(text, source)
     except RuleError:
@@ -146,7 +147,7 @@ def _rule(text: str, source: str, initializer: str, tensor: str) -> Rule:
 
 
 def _arguments(initializer: Initializer, saved: Mapping[str, Any]) -> dict[str, Argument]:
-    """The arguments that differ from the defaults, checked: a rule may not give some of them together."""
+    """The arguments that differ from the defaults, checked. A rule may not give some of the defaults together."""
     parameters = {parameter.name: parameter for parameter in initializer.parameters}
     if missing := [p.name for p in initializer.parameters if p.required and p.name not in saved]:
         raise KeyError(missing[0])

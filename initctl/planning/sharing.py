@@ -1,4 +1,4 @@
-"""Tensors that share memory: what decides one of them must suit the others."""
+"""Tensors that share memory: rules must treat them alike."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ overlapping.
 
 
 class _Extent(NamedTuple):
-    """The bytes of a file that a block of a tensor lies within, and what fills it, if anything does."""
+    """The bytes of a file that a block of a tensor spans, and the action that fills it, if any."""
 
     start: int
     stop: int
@@ -67,7 +67,7 @@ class _Extent(NamedTuple):
 def shared(
     checkpoint: Checkpoint, actions: Sequence[Action], kept: Sequence[Kept], resets: Sequence[Action]
 ) -> list[Problem]:
-    """A problem for each tensor that shares memory with one decided otherwise. `resets` fill what no rule reaches."""
+    """A problem for each tensor that shares memory with one decided otherwise. `resets` fill optimizer state."""
     entries: list[Entry] = [*actions, *kept]
     return [*_all_torn(checkpoint.tensors, entries)] or [*_all_overlapping(_extents(checkpoint, entries, resets))]
 
@@ -99,7 +99,7 @@ def _all_overlapping(files: Iterable[Sequence[_Extent]]) -> Iterator[Problem]:
 
 
 def _extents(checkpoint: Checkpoint, entries: Iterable[Entry], resets: Sequence[Action]) -> Iterator[Sequence[_Extent]]:
-    """All that has a place in a file, in order, for each file in which two of them lie within the same bytes."""
+    """The extents of each file in which two of them overlap, in order."""
     reset = {action.tensor.name for action in resets}
     aside = [Kept(tensor, None) for tensor in checkpoint.outside if tensor.name not in reset]
     by_file: dict[str, list[_Extent]] = defaultdict(list)
@@ -127,7 +127,7 @@ def _add(by_file: dict[str, list[_Extent]], entries: Iterable[Entry], place: Pla
 
 
 def _neighbors(extents: Sequence[_Extent]) -> Iterator[tuple[_Extent, _Extent]]:
-    """Pairs that lie within the same bytes, if something fills one of the two; `extents` are in order."""
+    """Pairs that overlap, if an action fills one of the two; `extents` are in order."""
     filled: list[_Extent] = []
     others: list[_Extent] = []
     for extent in extents:
@@ -149,7 +149,7 @@ def _agree(one: _Extent, other: _Extent) -> bool:
 
 
 def _share(one: _Extent, other: _Extent, work: int) -> bool:
-    """Whether they have a byte in common, or it takes too much `work` to find out."""
+    """Whether they have a byte in common, or finding out takes too much `work`."""
     import numpy as np
 
     try:
@@ -159,7 +159,7 @@ def _share(one: _Extent, other: _Extent, work: int) -> bool:
 
 
 def _decision(entry: Entry) -> object:
-    """What is done to a part of a tensor, by whatever rule."""
+    """What is done to a part of a tensor, no matter which rule does it."""
     if isinstance(entry, Action):
         return (entry.rows, entry.initializer, *sorted(entry.params.items()))
     return entry.rows
@@ -169,7 +169,7 @@ def _torn(entries: Mapping[str, Sequence[Entry]]) -> Problem:
     names = list(entries)
     decided = [f"{shown(name)} by {_rules(parts)}" for name, parts in entries.items()]
     tied = listed([shown(name) for name in names])
-    message = f"{tied} are one tensor, so rules must treat them alike: {listed(decided)}"
+    message = f"{tied} are one tensor, but rules treat them differently: {listed(decided)}"
     filled = next(entry for parts in entries.values() for entry in parts if isinstance(entry, Action))
     rows = filled.rule.selector.rows
     rule = f"{_alternatives(names)}{rows.text if rows else ''}={_call(filled)}"
@@ -177,7 +177,7 @@ def _torn(entries: Mapping[str, Sequence[Entry]]) -> Problem:
 
 
 def _call(action: Action) -> Call:
-    """The rule's call with expressions replaced by their values, which other names might not have."""
+    """The rule's call with expressions replaced by their values, which might differ for other names."""
     numbers = {key: value for key, value in action.arguments.items() if not isinstance(value, str)}
     call = action.rule.call
     return Call(call.name, tuple((key, str(numbers.get(key, text))) for key, text in call.arguments))
@@ -199,9 +199,9 @@ def _alternatives(names: Sequence[str]) -> str:
 
 
 def _overlap(alike: Sequence[tuple[_Extent, _Extent]]) -> Problem:
-    """What is wrong with pairs that are decided in the same way."""
+    """The problem of pairs that have the same fault."""
     one, other = alike[0]
-    name = ("something that is kept at " if other.place == "unlisted" else "") + shown(other.tensor.name)
+    name = ("an entry at " if other.place == "unlisted" else "") + shown(other.tensor.name)
     more = f" (and {len(alike) - 1} more like it)" if len(alike) > 1 else ""
     fault = f"tensor {shown(one.tensor.name)}{more} shares memory with {name}, which {_whose(other)}"
     problem = one.action.rule.problem if one.action else Problem
@@ -210,7 +210,7 @@ def _overlap(alike: Sequence[tuple[_Extent, _Extent]]) -> Problem:
 
 def _whose(extent: _Extent) -> str:
     if extent.action:
-        return f"{extent.action.rule} decides"
+        return f"{extent.action.rule} fills"
     return "no rule can reach" if extent.place == "unlisted" else "no rule fills"
 
 
@@ -222,7 +222,7 @@ def _hint(one: _Extent, other: _Extent) -> str:
     return _APART if one.place == other.place == "state dict" else _TAKE_ALL
 
 
-_ALONE = "convert to safetensors first, which gives it memory of its own"
+_ALONE = "convert to safetensors first, so that it has its own memory"
 _START_ANEW = "leave --reset-optimizer out, and start training with a new optimizer"
-_TAKE_ALL = "--root '' takes all tensors, so that both can be decided alike"
-_APART = "fill both with the same constant, or convert to safetensors first, which gives each its own memory"
+_TAKE_ALL = "add --root '', so that rules reach both"
+_APART = "fill both with the same constant, or convert to safetensors first, so that each has its own memory"

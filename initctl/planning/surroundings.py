@@ -24,10 +24,10 @@ _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
 
 
 class Surroundings:
-    """A checkpoint's tensors by name, what they are parts of, the numbers in names, its `config.json`, and other
+    """A checkpoint's tensors by name, its quantized weights, the numbers in names, its `config.json`, and other
     checkpoints that rules read.
 
-    What few rules need is computed on first use; each file is read once.
+    Everything that few rules need is computed on first use. Each file is read once.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None = None) -> None:
@@ -46,7 +46,7 @@ class Surroundings:
 
     @cached_property
     def exact_name_only(self) -> frozenset[str]:
-        """The names of tensors that no pattern with wildcards may touch: parts of quantized weights, and tensors of an
+        """The names of tensors that no pattern with wildcards may fill: parts of quantized weights, and tensors of an
         optimizer, if an explicit root makes them part of the state dict.
         """
         root = f"{self.checkpoint.root}." if self.checkpoint.root else ""
@@ -67,7 +67,7 @@ class Surroundings:
         return self._others[path]
 
     def numbers_for(self, names: Glob | Regex) -> Mapping[str, int]:
-        """The highest numbers, for a pattern that counts from the end; else none."""
+        """The highest numbers, if the pattern counts from the end; else none."""
         return self._highest if names.counts_back else NO_NUMBERS
 
     def layer(self, name: str) -> int:
@@ -77,10 +77,10 @@ class Surroundings:
         return int(found[1])
 
     def layers(self, name: str) -> int:
-        """One more than the highest number at the place of `name`'s layer; if it has none, at the commonest place."""
+        """One more than the highest number at the place of `name`'s layer; if it has none, at the usual place."""
         found = _LAYER.search(name)
         if not found and not self._usual:
-            raise KeyError("no tensor's name has a number between dots; write how many layers there are")
+            raise KeyError("no tensor's name has a number between dots; write the number of layers instead")
         place = name[: found.start(1)] if found else self._usual.most_common(1)[0][0]
         return 1 + self._highest[place]
 

@@ -31,7 +31,7 @@ OUTPUTS = (
     "decoder.weight",  # ModernBERT
     "head.weight",  # RWKV
 )
-"""What output layers over a vocabulary are called: `_tied_weights_keys` of transformers 5.24, models/*/."""
+"""The names of output layers over a vocabulary: `_tied_weights_keys` of transformers 5.24, models/*/."""
 EMBEDDINGS = (
     "shared.weight",  # T5, BART
     "decoder.embed_tokens.weight",
@@ -47,14 +47,14 @@ EMBEDDINGS = (
     "backbone.embeddings.weight",
     "embeddings.weight",
 )
-"""What the embeddings are called that these are tied to, in the same place; the likeliest first."""
+"""The names of embeddings that output layers are tied to, the likeliest first."""
 ALWAYS = (
     ("encoder.embed_tokens.weight", "shared.weight"),
     ("decoder.embed_tokens.weight", "shared.weight"),
     ("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ("lm_head.decoder.bias", "lm_head.bias"),
 )
-"""Tied to what, whatever the config says, if the file omits them."""
+"""Tensors that are tied to another if the file omits them, no matter what config.json says."""
 BEFORE = ("", "model.", "transformer.", "language_model.", "text_model.", "bert.", "decoder.")
 """Prefixes that these names may have."""
 FAMILIES = frozenset((
@@ -76,11 +76,11 @@ FAMILIES = frozenset((
     "vaultgemma", "vilt", "visual_bert", "voxtral_realtime", "whisper", "xglm", "xlm", "xlm-roberta",
     "xlm-roberta-xl", "xlnet", "xmod", "yoso", "zamba", "zamba2",
 ))  # fmt: skip
-"""Model types that tie the two by default, as of transformers 5.24; config.json omits `tie_word_embeddings` then."""
+"""Model types that tie the two by default in transformers 5.24; their config.json omits `tie_word_embeddings`."""
 
 
 class Tie(NamedTuple):
-    """A name that is not in a file, and the one that is kept in its place; whether that is `sure`."""
+    """A name that a file omits, and the tensor that it keeps instead; `sure` says whether that is certain."""
 
     left_out: str
     kept: str
@@ -88,7 +88,7 @@ class Tie(NamedTuple):
 
 
 def ties(checkpoint: Checkpoint) -> list[Tie]:
-    """What `checkpoint` may have left out since something else in it holds the same, the likeliest first."""
+    """The tensors that `checkpoint` may omit because another holds the same values, the likeliest first."""
     names = [tensor.name for tensor in checkpoint.tensors]
     others = [(left_out, holder) for left_out, kept in ALWAYS if (holder := _ending(kept, names))]
     embedding = next((holder for kept in EMBEDDINGS if (holder := _ending(kept, names))), None)
@@ -100,12 +100,12 @@ def ties(checkpoint: Checkpoint) -> list[Tie]:
 
 
 def _placed(ties: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The same with each prefix that the first of two names may have."""
+    """`ties` with each prefix that the first of two names may have."""
     return ((before + left_out, kept) for left_out, kept in ties for before in BEFORE)
 
 
 def _ending(kept: str, names: Sequence[str]) -> str | None:
-    """The shortest of `names` that is `kept`, or ends with it behind a dot."""
+    """The shortest of `names` that is `kept`, or ends with a dot and `kept`."""
     return min((name for name in names if f".{name}".endswith(f".{kept}")), key=len, default=None)
 
 
@@ -115,7 +115,7 @@ def _is_tied(directory: str) -> bool | None:
         config = read_config(directory) or {}
     except InputError:  # reported if anything depends on it
         return None
-    parts = [config, *(part for part in config.values() if isinstance(part, dict))]  # a model's, as `text_config` is
+    parts = [config, *(part for part in config.values() if isinstance(part, dict))]  # such as `text_config`
     said = [part["tie_word_embeddings"] for part in parts if isinstance(part.get("tie_word_embeddings"), bool)]
     if said:
         return any(said)

@@ -1,4 +1,4 @@
-"""Actions as torch.nn.init would carry them out, in its own dtype and with its own random numbers."""
+"""Actions as torch.nn.init would do them: in the tensor's dtype, with torch's random numbers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _ARGUMENTS = {
     "orthogonal": ("gain",),
     "sparse": ("sparsity", "std"),
 }
-"""The initializers that draw in torch.nn.init, and what they take there."""
+"""The initializers of torch.nn.init that draw random numbers, and their parameters there."""
 _WITHOUT_RANDOM_NUMBERS = ("zeros", "ones", "constant", "eye", "dirac")
 _HALVES = ("float16", "bfloat16")
 _DTYPES = (*_HALVES, "float32", "float64")
 
 
 def all_by_torch(actions: Iterable[Action]) -> list[Action]:
-    """`actions` by torch.nn.init. Raises `FitError` with all that it cannot do."""
+    """`actions` by torch.nn.init. Raises `FitError` with every action that it cannot do."""
     found: list[Action] = []
     unfits = Unfits()
     for action in actions:
@@ -48,28 +48,28 @@ def all_by_torch(actions: Iterable[Action]) -> list[Action]:
 
 
 def check_drawn_once(resets: Iterable[Action]) -> None:
-    """Refuse to set back an optimizer's copy of a weight with the weight's random numbers: torch draws them once."""
+    """Refuse to reset an optimizer's copy of a weight to the weight's random numbers: torch draws them only once."""
     for action in resets:
         if action.initializer in _ARGUMENTS:
             copy = f"{shown(action.tensor.name)} is the optimizer's copy of {shown(action.value_name)}"
-            refuse(f"{copy}, and --rng torch draws the values of that once", WEIGHTS_ALONE)
+            refuse(f"{copy}, but --rng torch cannot draw the same values twice", WEIGHTS_ALONE)
 
 
 def by_torch(action: Action) -> Action:
-    """`action` by torch.nn.init. Raises `Unfit` if that cannot do it."""
+    """`action` by torch.nn.init. Raises `Unfit` if torch cannot do it."""
     name = action.initializer
     if name in _WITHOUT_RANDOM_NUMBERS:
         return action
     if name not in _ARGUMENTS:
-        raise Unfit("torch.nn.init has no such initializer, and --rng torch needs one")
+        raise Unfit("--rng torch: torch.nn.init has no such initializer")
     defaults = {parameter.name: parameter.default for parameter in REGISTRY.find(name).parameters}
     known = _ARGUMENTS[name]
     if more := [key for key, value in action.arguments.items() if key not in known and value != defaults[key]]:
-        raise Unfit(f"torch.nn.init.{name}_ has no parameter {' or '.join(more)}, and --rng torch calls it")
+        raise Unfit(f"--rng torch: torch.nn.init.{name}_ has no parameter {' or '.join(more)}")
     if action.tensor.dtype.name not in _DTYPES:
-        raise Unfit(f"torch cannot draw {action.tensor.dtype.name}, and --rng torch was given")
+        raise Unfit(f"--rng torch: torch cannot draw {action.tensor.dtype.name}")
     if name == "orthogonal" and action.tensor.dtype.name in _HALVES:
-        raise Unfit(f"torch cannot decompose {action.tensor.dtype.name} matrices, and --rng torch was given")
+        raise Unfit(f"--rng torch: torch cannot decompose {action.tensor.dtype.name} matrices")
     if not action.part.numel:
         return action._replace(law=Constant(0))
     shape, origin = action.tensor.shape, 0

@@ -1,9 +1,9 @@
-"""Recipes: rules in TOML files, from their author or from a model family's preset.
+"""Recipes: rules in TOML files, written by the user or shipped as presets of model families.
 
-reading.py     files and presets → a recipe: rules in order, and seeds; with what they extend
+reading.py     files and presets → a recipe: rules in order, and seeds, including extended recipes
 document.py    one TOML document, every key and type checked
-positions.py   where in a document something is
-writing.py     rules → a TOML document that says the same
-presets.py     the presets that are here, and which of them fits a model
+positions.py   lines and columns of keys in a document
+writing.py     rules → an equivalent TOML document
+presets.py     the presets, and which of them fits a model
 schema.py      the JSON Schema of recipes, for editors
 """

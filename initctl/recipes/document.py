@@ -1,13 +1,13 @@
-"""One TOML document of a recipe: what it says, every key known and every value of the right type.
+"""One TOML document of a recipe, with every key and type checked.
 
     seed = 7
     extends = ["preset:gpt2", "base.toml"]
-    optional = true                            # rules here may decide nothing
+    optional = true                            # rules may have no effect
 
     [vars]                                     # names for expressions
     std = "0.02 / sqrt(2 * layers)"
 
-    [config]                                   # what config.json is taken to say if it does not
+    [config]                                   # defaults for keys that config.json does not have
     initializer_range = 0.02
 
     [[rule]]
@@ -16,7 +16,7 @@
     init = "normal"
     std = "std"
 
-A table `[preset]` says what a preset is for, and changes nothing.
+A table `[preset]` describes a preset and has no effect.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ _WHERE = "where"
 _FLAG = "must be true or false"
 RULE_KEYS = ("match", "init", _WHERE, "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
-_MEANT = {"Invalid value": "write texts in quotes", "Illegal character '\\n'": "close the quotes"}
-"""What to do about faults that the parser of TOML says in these words."""
+_MEANT = {"Invalid value": "write strings in quotes", "Illegal character '\\n'": "close the quotes"}
+"""Hints for messages of the TOML parser, by their first words."""
 _Parsed = TypeVar("_Parsed")
 _Kind = TypeVar("_Kind")
 
 
 class Seed(NamedTuple):
-    """A seed, and the document that says it."""
+    """A seed, and the document that sets it."""
 
     value: int
     source: str
 
 
 class Document(NamedTuple):
-    """What one document says in its `text`: `tables` are its rules, without a scope."""
+    """The content of one document: its `text`, and what it says; `tables` are its rules, without a scope."""
 
     text: DocumentText
     seeds: tuple[Seed, ...]
@@ -67,13 +67,13 @@ class Document(NamedTuple):
     optional: bool
 
     def rules(self, scope: Scope) -> Iterator[Rule]:
-        """Its rules, whose expressions know `scope`: one for each selector. Raises `RuleError`."""
+        """Its rules, one for each selector; their expressions use `scope`. Raises `RuleError`."""
         for table in self.tables:
             yield from _rules(table, scope, optional=self.optional)
 
 
 def parse_document(text: DocumentText) -> Document:
-    """The document that `text` holds. Raises `RuleError`."""
+    """The document in `text`. Raises `RuleError`."""
     document = _Field(text, (), _content(text))
     document.check_keys(KEYS)
     document.inner("preset", {}).check_keys(PRESET_KEYS)
@@ -93,11 +93,11 @@ def _content(text: DocumentText) -> dict[str, Any]:
     try:
         return tomllib.loads(text.text)
     except RecursionError:
-        raise RuleError(text.located(Problem("recipe.malformed", "is not TOML: nested too deeply"))) from None
-    except ValueError as error:  # also a number of too many digits
+        raise RuleError(text.located(Problem("recipe.malformed", "is not valid TOML: nested too deeply"))) from None
+    except ValueError as error:  # also a number with too many digits
         fault, excerpt = text.fault(str(error))
         hint = next((hint for beginning, hint in _MEANT.items() if fault.startswith(beginning)), None)
-        problem = Problem("recipe.malformed", f"is not TOML: {escape(fault)}", hint, excerpt)
+        problem = Problem("recipe.malformed", f"is not valid TOML: {escape(fault)}", hint, excerpt)
         raise RuleError(text.located(problem)) from None
 
 
@@ -110,7 +110,7 @@ class _Field(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         match self.path:
             case ("rule", int(number), *keys):
                 return ": ".join((f"rule {number + 1}", *(shown(key) for key in keys if isinstance(key, str))))
@@ -119,28 +119,28 @@ class _Field(NamedTuple):
         return str(self.path[-1])
 
     def inner(self, key: str, otherwise: object = None) -> _Field:
-        """What a table has at `key`, or `otherwise` if it has nothing there."""
+        """The value of a table at `key`, or `otherwise` if it has none."""
         return _Field(self.document, (*self.path, key), self.value.get(key, otherwise))
 
     def check_keys(self, known: tuple[str, ...]) -> None:
         """Refuse a table with other keys."""
         for key in self.table():
             if key not in known:
-                hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
+                hint = did_you_mean(key, known) or f"the keys are {', '.join(known)}"
                 if key in RULE_KEYS:
                     hint = f"{key} is a key of a rule: write [[rule]] above it"
                 place = "".join(f"{at}: " for at in self.path)
-                raise self.document.error((*self.path, key), f"{place}no key {shown(key)} is known", hint)
+                raise self.document.error((*self.path, key), f"{place}unknown key {shown(key)}", hint)
 
     def error(self, fault: str, hint: str | None = None) -> RuleError:
         return self.document.error(self.path, f"{self.name}: {fault}", hint)
 
     def source(self, text: str) -> Excerpt:
-        """Its value as `text`, and where that is written."""
+        """Its value as `text`, with its place in the document."""
         return self.document.value(self.path, text)
 
     def parsed(self, parse: Callable[[Excerpt], _Parsed], text: str) -> _Parsed:
-        """What `parse` reads in its value as `text`."""
+        """The result of `parse` for its value as `text`."""
         try:
             return parse(self.source(text))
         except RuleError as error:
@@ -154,10 +154,10 @@ class _Field(NamedTuple):
         except RuleError:
             if _WHERE not in text.split():
                 raise
-        raise self.error(f"{shown(text)} holds a condition", 'write where = "…" as a key of its own')
+        raise self.error(f"{shown(text)} contains a condition", 'write it as a separate key: where = "…"')
 
     def selectors(self) -> Iterator[tuple[Excerpt, Selector]]:
-        """Each selector, and where it is written."""
+        """Each selector, with its place in the document."""
         texts = self.texts()
         if not texts:
             raise self.error("is empty")
@@ -166,7 +166,7 @@ class _Field(NamedTuple):
             yield item.source(text), item.parsed(parse_selector, text)
 
     def argument(self) -> str:
-        """A parameter's value as a rule on the command line would write it."""
+        """A parameter's value as in a rule on the command line."""
         match self.value:
             case bool():
                 return str(self.value).lower()
@@ -174,11 +174,11 @@ class _Field(NamedTuple):
                 return repr(self.value)
             case str() if self.value.strip():
                 return str(self.value)
-        raise self.error("must be a number, or a text: a word or an expression")
+        raise self.error("must be a number or a string (a word or an expression)")
 
     def variable(self, name: str) -> Expression:
         if name in RESERVED or not name.isidentifier() or not name.isascii():
-            hint = "letters, digits and _, and no name that expressions know"
+            hint = "use letters, digits and _, but no name that has a meaning in expressions"
             raise self.error("cannot be the name of a variable", hint)
         return self.parsed(parse_expression, self.argument())
 
@@ -190,19 +190,19 @@ class _Field(NamedTuple):
         raise self.error(f"{shown(self.value)} is not a whole number from 0 to 2^64 - 1")
 
     def of(self, kind: type[_Kind], fault: str) -> _Kind:
-        """The value, which must be of this kind."""
+        """The value, which must be of this type."""
         if isinstance(self.value, kind):
             return self.value
         raise self.error(fault)
 
     def text(self) -> str:
-        return self.of(str, "must be a text")
+        return self.of(str, "must be a string")
 
     def texts(self) -> list[str]:
         texts = self.value if isinstance(self.value, list) else [self.value]
         if all(isinstance(text, str) for text in texts):
             return texts
-        raise self.error("must be a text, or a list of texts")
+        raise self.error("must be a string or a list of strings")
 
     def table(self) -> Mapping[str, Any]:
         if isinstance(self.value, dict):
@@ -211,12 +211,12 @@ class _Field(NamedTuple):
 
     def rule_tables(self) -> Iterator[_Field]:
         if not isinstance(self.value, list) or not all(isinstance(table, dict) for table in self.value):
-            raise self.error("must be tables", "write [[rule]] above each rule")
+            raise self.error("must be a list of tables", "write [[rule]] above each rule")
         return (_Field(self.document, (*self.path, number), table) for number, table in enumerate(self.value))
 
 
 def _rules(table: _Field, scope: Scope, *, optional: bool) -> Iterator[Rule]:
-    """The rules that one `[[rule]]` gives. Raises `RuleError`."""
+    """The rules of one `[[rule]]`. Raises `RuleError`."""
     for key, example in (("match", "*.bias"), ("init", "zeros")):
         if key not in table.value:
             raise _missing(table, key, example)
@@ -230,22 +230,22 @@ def _rules(table: _Field, scope: Scope, *, optional: bool) -> Iterator[Rule]:
 
 
 def _missing(table: _Field, key: str, example: str) -> RuleError:
-    """The error about a rule without a `key`, or about the key that may have been meant to be that."""
+    """The error about a rule without `key`, or about an unknown key that may mean it."""
     for other in table.value:
         if other not in RULE_KEYS and nearest(other, (key,)):
             fault = f"{table.name}: {shown(other)} is not a key of a rule"
             return table.document.error((*table.path, other), fault, f"did you mean {key}?")
-    return table.error(f"{key} is missing", f'write for instance {key} = "{example}"')
+    return table.error(f"{key} is missing", f'write, for example, {key} = "{example}"')
 
 
 def _call(table: _Field) -> Call:
-    """What `init` calls, with the table's further keys as parameters."""
+    """The call of `init`, with the table's other keys as parameters."""
     call = table.inner("init").call()
     given, places = dict(call.arguments), dict(call.places)
     for key in table.value:
         field = table.inner(key)
         if key in dict(call.arguments):
-            raise field.error("init gives it too", "give it once")
+            raise field.error("is also given in init", "give it once")
         if key not in RULE_KEYS:
             given[key] = field.argument()
             places[key] = table.document.key(field.path) or Excerpt.of(key), field.source(given[key])
@@ -253,7 +253,7 @@ def _call(table: _Field) -> Call:
 
 
 def _config_value(text: DocumentText, name: str, value: Any) -> Value:  # noqa: ANN401 - whatever the document holds
-    """What config.json is taken to say at a dotted key."""
+    """The default for a dotted key of config.json."""
     field = _Field(text, ("config", *name.split(".")), value)
     match value:
         case list() if all(isinstance(item, (int, float, str)) for item in value):
@@ -262,4 +262,4 @@ def _config_value(text: DocumentText, name: str, value: Any) -> Value:  # noqa: 
             raise field.error(f"{value} is not a finite number")
         case int() | float() | str():
             return value
-    raise field.error("must be a number, a text, true, false, or a list of them")
+    raise field.error("must be a number, a string, true, false, or a list of them")

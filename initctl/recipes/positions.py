@@ -1,4 +1,4 @@
-"""Where in the text of a TOML document its keys and values are: the parser of TOML keeps no positions."""
+"""The places of keys and values in the text of a TOML document: the TOML parser does not keep them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from initctl.rules import Origin
 Path = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
 Range = tuple[int, int]
-"""The characters of a text from the first up to the second."""
+"""The characters of a text from the first to before the second."""
 
 _FAULT = re.compile(r"(?P<fault>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
-"""What `tomllib` says of a fault: before Python 3.14 its place is in the text alone."""
+"""A message of `tomllib`: before Python 3.14 only its text contains the place."""
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-"""What may be between any two parts: in a valid document, lines end only where they may."""
+"""Blanks, line ends and comments between two parts: in a valid document, line ends are only at allowed places."""
 _KEY = re.compile(r"""[\w-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
 _TEXT = re.compile(
     r'''"""(?:\\.|[^\\])*?""""{0,2}|\'\'\'.*?\'\'\'\'{0,2}|"(?:\\.|[^"\\])*"|'[^']*\'''',
@@ -29,7 +29,7 @@ _SCALAR = re.compile(r"[^,\]}\r\n#]*[^,\]}\r\n# \t]")
 
 
 class Positions(NamedTuple):
-    """Where the `keys` that lead to values and tables are, and the `values`; the header of a table is its key."""
+    """The places of the `keys` of values and tables, and of the `values`; the header of a table is its key."""
 
     keys: dict[Path, Range]
     values: dict[Path, Range]
@@ -45,7 +45,7 @@ def positions(text: str) -> Positions:
 
 
 class _Scanner:
-    """Walks through a document that was parsed already: it is valid, so what a step looks for is there."""
+    """Walks through a document that is known to be valid, so that every step finds what it expects."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -83,9 +83,9 @@ class _Scanner:
         self.value(path)
 
     def key(self, table: Path) -> tuple[Path, Range]:
-        """Where the dotted key which is next leads to from `table`, and where the last part of it is.
+        """The path of the next dotted key, starting from `table`, and the place of its last part.
 
-        A key that leads to an array of tables leads on to the last of these.
+        A key of an array of tables means the last of these tables.
         """
         path = table
         while True:
@@ -133,19 +133,19 @@ class _Scanner:
         self.at += 1
 
     def take(self, pattern: re.Pattern[str]) -> Range:
-        """The range of what is next, which is known to match `pattern`; go on behind it."""
+        """The range of the next part, which matches `pattern`; go on after it."""
         found = next(pattern.finditer(self.text, self.at))
         self.at = found.end()
         return found.span()
 
     def skip(self, sign: str = "") -> None:
-        """Go on behind a `sign` that is next, and behind blanks and comments."""
+        """Go on after a `sign` that is next, and after blanks and comments."""
         self.at += len(sign)
         self.take(_BLANK)
 
 
 def _name(written: str) -> str:
-    """The key that is `written`, in quotes or without."""
+    """The key in the text `written`, with quotes or without."""
     return next(iter(tomllib.loads(f"{written} = 0"))) if written[0] in "\"'" else written
 
 
@@ -158,34 +158,34 @@ class DocumentText(NamedTuple):
 
     @property
     def source(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"preset {self.name}" if self.is_preset else self.name
 
     def origin(self, number: int, source: Excerpt) -> Origin:
-        """That of a rule in a table, which is counted from 0; its pattern is at `source`."""
+        """The origin of a rule in table `number`, counted from 0; its pattern is at `source`."""
         recipe, preset = (None, self.name) if self.is_preset else (self.name, None)
         return Origin(f"rule {number + 1}", recipe, preset, source)
 
     @property
     def positions(self) -> Positions:
-        """Where its keys and values are; of a preset, none: it is no file of the user's."""
+        """The places of its keys and values; empty for a preset, which is not the user's file."""
         return Positions({}, {}) if self.is_preset else positions(self.text)
 
     def key(self, path: Path) -> Excerpt | None:
-        """The key at `path`, or the item of a list; or else that of what holds it. Of a preset, none."""
+        """The key or list item at `path`, or else the nearest one around it; None for a preset."""
         keys, values = self.positions
         ends = (path[:stop] for stop in range(len(path), 0, -1))
         found = next((range_ for end in ends if (range_ := keys.get(end) or values.get(end))), None)
         return found and Excerpt(self.text, *found, self.name)
 
     def value(self, path: Path, text: str) -> Excerpt:
-        """The value at `path`, which is `text`: in the document, if it has the same characters there."""
+        """The value at `path`, which is `text`: its place in the document, if it is written in the same way there."""
         start, stop = self.positions.values.get(path, (0, 0))
         start = self.text.find(text, start, stop) if text else -1
         return Excerpt.of(text) if start < 0 else Excerpt(self.text, start, start + len(text), self.name)
 
     def fault(self, reason: str) -> tuple[str, Excerpt | None]:
-        """What the parser of TOML says is wrong with it, without the place, and the place."""
+        """The fault in the TOML parser's message `reason`, without the place, and the place."""
         found = _FAULT.fullmatch(reason)
         if not found:
             return reason, None
@@ -200,7 +200,7 @@ class DocumentText(NamedTuple):
         return RuleError(self.located(Problem("recipe.malformed", fault, hint, self.key(path)), path))
 
     def located(self, problem: Problem, path: Path = ()) -> Problem:
-        """`problem` with its place before its message: that of its excerpt, or else of the key at `path`."""
+        """`problem` with a place before its message: its excerpt's, or else that of the key at `path`."""
         place = problem.excerpt and problem.excerpt.place
         if not place and (key := self.key(path)):
             place = key.place

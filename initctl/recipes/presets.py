@@ -1,4 +1,4 @@
-"""The presets that are here: one recipe for each model family, in `initctl/presets`."""
+"""The presets: one recipe for each model family, in `initctl/presets`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
 
 PRESET = "preset:"
-"""What the name of a preset follows among documents."""
+"""The prefix of a preset's name in `extends`."""
 AUTO = "auto"
-"""Stands for the preset that fits the `model_type` of config.json."""
+"""The name for the preset that fits the `model_type` of config.json."""
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "presets")
 _SUFFIX = ".toml"
 
 
 class Preset(NamedTuple):
-    """A recipe that ships with the package: what it is for, and its text."""
+    """A recipe that ships with the package: its purpose and its text."""
 
     name: str
     text: str
@@ -30,39 +30,39 @@ class Preset(NamedTuple):
 
 @cache
 def preset_names() -> tuple[str, ...]:
-    """Those of all presets, in order."""
+    """The names of all presets, sorted."""
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in os.listdir(_FOLDER) if name.endswith(_SUFFIX)))
 
 
 def presets() -> Mapping[str, Preset]:
-    """All of them by name, in order."""
+    """All presets by name, sorted."""
     return {name: _preset(name) for name in preset_names()}
 
 
 def find_preset(name: str) -> Preset:
-    """The preset called `name`. Raises `UsageError` that proposes the nearest names."""
+    """The preset `name`. Raises `UsageError` that proposes the nearest names."""
     if name not in preset_names():
         hint = did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
-        raise UsageError(Problem("preset.unknown", f"no preset is called {shown(name)}", hint))
+        raise UsageError(Problem("preset.unknown", f"unknown preset {shown(name)}", hint))
     return _preset(name)
 
 
 def preset_for(config: Mapping[str, Any] | None) -> Preset:
-    """The preset that fits a model with this `config.json`. Raises `UsageError` if none does, or without one."""
+    """The preset for a model with this `config.json`. Raises `UsageError` if `config` is None or no preset fits."""
     if config is None:
         fault = "there is no config.json beside the checkpoint"
     elif (kind := config.get("model_type")) is None:
-        fault = "config.json does not name a model_type"
+        fault = "config.json has no model_type"
     elif fitting := _fitting(kind):
         return fitting
     else:
-        fault = f"no preset is for model_type {shown(kind)}"
+        fault = f"there is no preset for model_type {shown(kind)}"
     hint = "name a preset with -p; `initctl presets` lists them"
     raise UsageError(Problem("preset.auto", f"preset auto: {fault}", hint))
 
 
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:
-    """Another preset that is for the `model_type` of this `config.json`, if `name` is for other types."""
+    """Another preset, for the `model_type` of this `config.json`, if the preset `name` is for other types."""
     kind = config.get("model_type") if config else None
     given = find_preset(name)
     return _fitting(kind) if given.model_types and kind not in given.model_types else None

@@ -1,4 +1,4 @@
-"""Files and presets → a recipe: the rules of a document, after those of the documents that it extends."""
+"""Files and presets → a recipe: the rules of a document after the rules of the documents that it extends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from initctl.rules import Expression, Rule, Scope, Value
 LONGEST = 1 << 20
 """Bytes of a file."""
 MOST_DOCUMENTS = 64
-"""That a recipe extends, directly or through others."""
+"""The most documents that a recipe may extend, directly or through others."""
 
 
 class Recipe(NamedTuple):
-    """Rules in the order in which they count, under one `scope`, and the seeds that it says: its own, or else those of
-    the documents that it extends, which may contradict each other.
+    """Rules in order, under one `scope`, and seeds: its own, or else those of the documents that it extends, which may
+    contradict each other.
 
-    `documents` are itself, which comes last, and all that it extends, by their identities.
+    `documents` are all documents that it extends, then itself, by their identities.
     """
 
     source: str
@@ -40,7 +40,7 @@ class Recipe(NamedTuple):
         return any(identity.startswith(PRESET) for identity in self.documents)
 
     def variable_problem(self, name: str, fault: str, hint: str | None) -> Problem:
-        """The problem that the variable `name` has this `fault`, where it is given."""
+        """The problem of the variable `name` with this `fault`, at the variable's place."""
         texts = [document.text for document in self.documents.values() if name in document.vars]
         return texts[-1].located(Problem("recipe.unused", f"vars.{name}: {fault}", hint), ("vars", name))
 
@@ -51,7 +51,7 @@ def read_preset(name: str) -> Recipe:
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe in the file at `path`. Raises `UsageError`: of its text, `RuleError`."""
+    """The recipe in the file at `path`. Raises `UsageError`, for faults of its text `RuleError`."""
     documents: dict[str, Document] = {}
     last = _collect(os.fspath(path), documents, ())
     variables: dict[str, Expression] = {}
@@ -69,9 +69,9 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 
 
 def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> Document:
-    """Add the document at `origin` to `documents`, after those that it extends, each once, by their identities.
+    """Add the document at `origin` to `documents`, after those that it extends, each once, by identity.
 
-    `chain` are those that led to it. If it says no seed, it has those of the documents that it extends.
+    `chain` are the documents that led to it. Without its own seed it has the seeds of the documents that it extends.
     """
     identity = origin if origin.startswith(PRESET) else _real_path(origin)
     if identity in chain:
@@ -94,7 +94,7 @@ def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]
 def _extended(
     origin: str, document: Document, number: int, documents: dict[str, Document], chain: tuple[str, ...]
 ) -> Document:
-    """The document that `document`, which is at `origin`, extends as its one of this `number`."""
+    """The document that `document`, which is at `origin`, extends at this `number` of its list."""
     try:
         return _collect(_beside(origin, document.extends[number]), documents, chain)
     except UsageError as error:
@@ -105,12 +105,12 @@ def _extended(
 def _real_path(path: str) -> str:
     try:
         return os.path.realpath(path)
-    except ValueError as error:  # no path at all: it holds a zero byte
+    except ValueError as error:  # not a path: it contains a zero byte
         raise UsageError(Problem("recipe.unreadable", f"recipe {shown(path)}: cannot be read: {error}")) from None
 
 
 def _beside(origin: str, other: str) -> str:
-    """What `other` means to the document at `origin`: a preset, or a path relative to it."""
+    """The preset or path that `other` in the document at `origin` names; a path is relative to the document."""
     if other.startswith(PRESET):
         return other
     if origin.startswith(PRESET):

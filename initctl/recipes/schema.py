@@ -1,4 +1,4 @@
-"""The JSON Schema of recipes: what editors complete and check."""
+"""The JSON Schema of recipes, by which editors complete and check them."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def recipe_schema() -> dict[str, Any]:
         "properties": {
             "seed": {"description": "The random seed.", "type": "integer", **_SEEDS},
             "extends": {"description": "Recipes, or presets as preset:NAME, whose rules come first.", **_TEXTS},
-            "optional": {"description": "Whether rules here may decide nothing.", "type": "boolean"},
+            "optional": {"description": "Whether rules may have no effect.", "type": "boolean"},
             "vars": {
-                "description": "Names for expressions.",
+                "description": "Variables for expressions.",
                 "type": "object",
                 "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"enum": sorted(RESERVED)}},
                 "additionalProperties": {"oneOf": [{"type": "number"}, _EXPRESSION]},
             },
-            "config": {"description": "What config.json is taken to say if it does not.", "type": "object"},
+            "config": {"description": "Defaults for keys that config.json does not have.", "type": "object"},
             "preset": {
-                "description": "What a preset is for.",
+                "description": "About a preset.",
                 "type": "object",
                 "properties": dict.fromkeys(PRESET_KEYS, True),
                 "additionalProperties": False,
@@ -54,9 +54,9 @@ def recipe_schema() -> dict[str, Any]:
                 "type": "object",
                 "required": ["match", "init"],
                 "properties": {
-                    "match": {"description": "A selector of tensors, or several.", **_TEXTS},
-                    "where": {"description": "A condition, as ndim >= 2 and numel > 1000.", **_EXPRESSION},
-                    "optional": {"description": "Whether it may decide nothing.", "type": "boolean"},
+                    "match": {"description": "One or several patterns for tensor names.", **_TEXTS},
+                    "where": {"description": "A condition, such as ndim >= 2 and numel > 1000.", **_EXPRESSION},
+                    "optional": {"description": "Whether the rule may have no effect.", "type": "boolean"},
                     "init": {
                         "description": "An initializer, alone or with parameters as on the command line.",
                         "anyOf": [{"enum": [KEEP, *names]}, {"type": "string", "pattern": ":"}],
@@ -72,7 +72,7 @@ def recipe_schema() -> dict[str, Any]:
 
 
 def _parameters(names: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """What a rule may say besides that calls one of `names`."""
+    """The parameters of a rule whose init is one of `names`."""
     given = {parameter.name: _parameter(parameter) for parameter in parameters}
     return {
         "if": {"properties": {"init": {"enum": list(names)}}, "required": ["init"]},

@@ -1,7 +1,7 @@
-"""Rules → one TOML document that says the same, and needs nothing beside it.
+"""Rules → an equivalent TOML document that needs no other file.
 
-It holds the rules as they were written, with the variables that they use and what config.json says of the keys that
-they ask for. If a name means one thing to some rules and another to others, the others get a new name for it.
+It contains the rules as written, the variables that they use, and the values of config.json that they use. If a name
+has different meanings in different rules, some of them get a new name.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from initctl.initializers import BoundCall
 
     ConfigValue = Callable[[Rule, str], Value | None]
-    """What `config.json` says, or is taken to say by a rule, of a dotted key."""
+    """The value of a dotted key in `config.json`, or a rule's default for it."""
     Meanings = dict[str, str | None]
-    """What names stand for, as TOML; None stands for nothing."""
+    """The values of names, as TOML; None if a name has no value."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-[0-9]{2})?")
 
 
 def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, config: ConfigValue) -> str:
-    """A recipe of `rules`, each with its initializer, in their order, and the seed.
+    """A recipe of `rules`, each with its initializer, in order, and the seed.
 
-    Raises `RuleError` if variables need each other, or if an expression is too long with the new names in it.
+    Raises `RuleError` if a variable refers to itself, or if an expression is too long after variables are renamed.
     """
     writer = _Writer(config)
     lines = [line for rule, bound in rules for line in writer.rule(rule, bound)]
@@ -49,7 +49,7 @@ def _table(name: str, meanings: Meanings) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes rules, and notes what the names in them stand for."""
+    """Writes rules, and collects the values of the names in them."""
 
     lookup: ConfigValue
     vars: Meanings = field(default_factory=dict)
@@ -71,7 +71,7 @@ class _Writer:
             yield "optional = true"
 
     def text(self, rule: Rule, expression: Expression | None) -> str:
-        """The text of `expression`, after all that it needs has its name."""
+        """The text of `expression`, after the variables that it needs got their names."""
         if expression is None:
             return ""
         variables = rule.scope.vars
@@ -82,17 +82,17 @@ class _Writer:
                     meaning = _written(self.renamed(rule, variables[name], names))
                     names[name] = _named(self.vars, name, meaning, rule.selector.names.captures.__contains__)
         except Circular as fact:
-            fault = f"{shown(expression.text)}: the variables {fact} refer to themselves"
+            fault = f"{shown(expression.text)}: {fact}"
             raise RuleError(rule.problem("rule.name", fault)) from None
         return self.renamed(rule, expression, names)
 
     def renamed(self, rule: Rule, expression: Expression, names: Mapping[str, str]) -> str:
-        """The text of `expression` with these names, and with those that keys of config.json have."""
+        """The text of `expression` with these names and with the names for keys of config.json."""
         asked = (name for name in expression.names if name.startswith(CONFIG))
         keys = {name: self.key(rule, name.removeprefix(CONFIG)) for name in asked}
         text = expression.renamed({**names, **keys})
         if len(text) > LONGEST_EXPRESSION:
-            fault = f"is longer than {LONGEST_EXPRESSION} characters once names are told apart: {shown(text)}"
+            fault = f"is longer than {LONGEST_EXPRESSION} characters after variables are renamed: {shown(text)}"
             raise RuleError(rule.problem("recipe.unwritable", f"{shown(expression.text)}: {fault}"))
         return text
 
@@ -106,7 +106,7 @@ class _Writer:
 
 
 def _named(meanings: Meanings, name: str, meaning: str | None, is_taken: Callable[[str], bool]) -> str:
-    """What is called `name` unless that means something else already: then the first new name that is not taken."""
+    """`name`, unless it already has another meaning: then the first free name with a number."""
     for number in count(1):
         called = name if number == 1 else f"{name}_{number}"
         if not is_taken(called) and meanings.setdefault(called, meaning) == meaning:
@@ -127,7 +127,7 @@ def _item(value: Value | None) -> str:
 
 
 def _written(text: str) -> str:
-    """An argument or a variable as TOML: a number if it is written as TOML writes it."""
+    """An argument or a variable as TOML: a number if TOML writes it in the same way."""
     is_number = _NUMBER.fullmatch(text) and text == repr(int(text) if text.lstrip("-").isdigit() else float(text))
     return text if is_number else toml_text(text)
 
@@ -137,6 +137,6 @@ def _key(name: str) -> str:
 
 
 def toml_text(text: str) -> str:
-    """`text` as a TOML string, which a terminal or a log may get."""
+    """`text` as a TOML string that is safe for a terminal or a log."""
     quoted = json.dumps(text, ensure_ascii=False).replace("##", "#\\u0023")
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in quoted)

@@ -1,11 +1,11 @@
-"""Rules as text: `selector=call`. Syntax only; what an initializer's name means is not known here.
+"""Rules as text: `selector=call`. Only syntax: initializers are looked up elsewhere.
 
 rule.py         a rule
-selector.py     which tensors it takes, and which of their rows
+selector.py     which tensors and rows it selects
 glob.py         globs over names
-pattern.py      a glob's text → what it is made of
-lookalikes.py   sets of characters that were meant as something else
-elements.py     what a glob is made of, and what each element, or a sequence of them, matches
+pattern.py      the parser of globs: text → elements
+lookalikes.py   sets of characters that look like a range or a list
+elements.py     the elements of a glob, and what each of them, or a sequence of them, matches
 regex.py        regular expressions over names
 call.py         an initializer's name and its arguments
 expressions/    arithmetic and conditions

@@ -1,4 +1,4 @@
-"""`name:key=value,key=value`: what tensors are filled with."""
+"""`name:key=value,key=value`: an initializer and its arguments."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ _OPENING, _CLOSING = "([", ")]"
 class Call:
     """An initializer by name, with its arguments as text, in the order written.
 
-    `place` is that of the name, and `places` are those of each argument's key and value, if they are written in one
-    text.
+    `place` is the place of the name, and `places` are those of each argument's key and value, if all are in one text.
     """
 
     name: str
@@ -32,7 +31,7 @@ class Call:
 
 
 def parse_call(text: str | Excerpt) -> Call:
-    """The call that `text` writes: `name` or `name:key=value,key=value`. Raises `RuleError`.
+    """The call in `text`: `name` or `name:key=value,key=value`. Raises `RuleError`.
 
     A comma inside parentheses or brackets belongs to the value.
     """
@@ -41,7 +40,7 @@ def parse_call(text: str | Excerpt) -> Call:
     place = source.part(0, len(written)).stripped()
     name = str(place)
     if not _NAME.fullmatch(name):
-        fault = f"{shown(name)} cannot be an initializer's name" if name else "no initializer is given"
+        fault = f"{shown(name)} cannot be an initializer's name" if name else "the initializer is missing"
         raise syntax_error(fault, _hint(name), place)
     if colon and not given.strip():
         raise syntax_error("nothing after the ':'", f"write {name} alone, or {name}:key=value", place)
@@ -55,29 +54,29 @@ def parse_call(text: str | Excerpt) -> Call:
 
 
 def _hint(name: str) -> str:
-    """What may be meant by something that cannot be the name of an initializer."""
+    """A hint for `name`, which cannot be the name of an initializer."""
     if _NUMBER.fullmatch(name):
         return f"write constant:val={name}"
     if {".", "*"} & set(name.rpartition("=")[0]):  # a second pattern
         return "if these are two rules, give each its own -r; in Python, put a comma between them"
-    return "write where instead of if" if " if " in name else "write for instance normal:std=0.02"
+    return "write where instead of if" if " if " in name else "write, for example, normal:std=0.02"
 
 
 def _key_and_value(argument: Excerpt) -> tuple[Excerpt, Excerpt]:
     text = str(argument)
     if not text:
-        raise syntax_error("there is a comma too many", "leave it out", argument)
+        raise syntax_error("there is an extra comma", "delete it", argument)
     equals = text.find("=")
     if equals >= 0:
         key, value = argument.part(0, equals).stripped(), argument.part(equals + 1, len(text)).stripped()
         if _NAME.fullmatch(str(key)) and str(value):
             return key, value
-    hint = "write for instance std=0.02, parameters separated by commas"
+    hint = "write parameters as std=0.02, separated by commas"
     raise syntax_error(f"{shown(text)} is not key=value", hint, argument)
 
 
 def between_commas(source: Excerpt) -> Iterator[Excerpt]:
-    """The parts of it between commas outside of parentheses and brackets, each without the blanks around it."""
+    """The parts of `source` between commas outside of parentheses and brackets, each without surrounding blanks."""
     text, depth, start = str(source), 0, 0
     for at, char in enumerate(text):
         depth += (char in _OPENING) - (char in _CLOSING)
@@ -88,5 +87,5 @@ def between_commas(source: Excerpt) -> Iterator[Excerpt]:
 
 
 def syntax_error(message: str, hint: str | None, place: Excerpt) -> RuleError:
-    """The error about what is written at `place`."""
+    """The error about the text at `place`."""
     return RuleError(Problem("rule.syntax", message, hint, place))

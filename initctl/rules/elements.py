@@ -1,7 +1,7 @@
-"""What a pattern is made of, and what each element matches: from places in a name, the places to which it leads.
+"""The elements of a pattern, and what each matches: from places in a name, the places after the element.
 
-Places are the bits of one whole number, so that an element leads on from all of them in one step: matching takes no
-more steps than the pattern has elements, whatever they are.
+Places are the bits of one whole number, so an element advances all of them in one step: matching takes no more steps
+than the pattern has elements.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     Places = int
-    """A set of places: bit n stands for the place before character n."""
+    """A set of places: bit n is the place before character n."""
 
 LONGEST_NUMBER = 18
 """Digits of a number in a name, or of the bound of a range."""
 MOST_NUMBERS = 64
-"""Numbers in a name that a pattern looks at."""
+"""The numbers in a name that a pattern considers at most."""
 MOST_ALTERNATIVES = 32
-"""That are looked at one by one."""
+"""The alternatives that are tried one by one at most."""
 NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
 """For names without a number."""
 _NUMBER = re.compile(rf"(?<![0-9])[0-9]{{1,{LONGEST_NUMBER}}}(?![0-9])")
 
 
 def numbers_in(name: str) -> dict[int, int]:
-    """Where the first numbers of `name` begin and end: whole runs of digits, not too long to be one."""
+    """Where the first numbers of `name` begin and end: whole runs of digits of limited length."""
     return {found.start(): found.end() for found in islice(_NUMBER.finditer(name), MOST_NUMBERS)}
 
 
 class Subject:
-    """A name that is matched: `highest` is the highest number behind each beginning of a name, and `pinned` says where
-    the numbers of some captures must begin.
+    """A name to match: `highest` is the highest number after each beginning of a name, and `pinned` says where the
+    numbers of some captures must begin.
     """
 
     def __init__(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int]) -> None:
@@ -51,7 +51,7 @@ class Subject:
         return numbers_in(self.name)
 
     def starts(self, element: Characters | CharSet) -> Places:
-        """Where `element` may begin. Elements that are equal are looked for once."""
+        """Where `element` may begin. Equal elements are searched once."""
         if element not in self._starts:
             digits = bytearray(b"0") * (len(self.name) + 1)
             for at in element.found(self.name):
@@ -83,7 +83,7 @@ class CharSet(NamedTuple):
     negated: bool
 
     def found(self, name: str) -> Iterator[int]:
-        """Where characters of it are in `name`."""
+        """Where its characters are in `name`."""
         chars = {c for c in set(name) if any(low <= c <= high for low, high in self.ranges) != self.negated}
         return (at for at, char in enumerate(name) if char in chars)
 
@@ -102,13 +102,13 @@ class AnyRun(NamedTuple):
     """Any characters, or none."""
 
     def after(self, places: Places, subject: Subject) -> Places:
-        return -(places & -places) & subject.everywhere  # the first place, and all behind it
+        return -(places & -places) & subject.everywhere  # the first place, and all after it
 
 
 class NumberRange(NamedTuple):
-    """A whole number, all of its digits, `low` ≤ n ≤ `high`; a negative bound counts back from the highest there is.
+    """A whole number, all of its digits, `low` ≤ n ≤ `high`; a negative bound counts back from the highest number.
 
-    Without bounds it is any number, and `capture` is what the number is called.
+    Without bounds it is any number, and `capture` is the name of the number.
     """
 
     low: int = 0
@@ -137,7 +137,7 @@ class NumberRange(NamedTuple):
 
 
 class Alternatives(NamedTuple):
-    """One of some sequences; `texts` are what they are written as."""
+    """One of some sequences; `texts` are their texts."""
 
     sequences: tuple[Elements, ...]
     texts: tuple[str, ...]
@@ -151,7 +151,7 @@ Elements = tuple[Element, ...]
 
 
 def after(elements: Iterable[Element], places: Places, subject: Subject) -> Places:
-    """The places to which `elements`, one behind the other, lead from `places`."""
+    """The places after `elements`, one after the other, from `places`."""
     for element in elements:
         if not places:
             break
@@ -160,8 +160,8 @@ def after(elements: Iterable[Element], places: Places, subject: Subject) -> Plac
 
 
 class Matcher:
-    """What some elements match. It looks first at how a name begins and ends, then for words between runs of any
-    characters, and follows places from element to element only if there is more than that.
+    """Matches names against elements. It compares the beginning and the end of a name first, then searches words
+    between runs of any characters, and follows places from element to element only if that is not enough.
     """
 
     def __init__(self, elements: Elements) -> None:
@@ -187,7 +187,7 @@ class Matcher:
 
 
 def spelled_out(elements: Elements) -> list[Elements]:
-    """The sequences that they are without alternatives; if these are very many, `elements` as they are."""
+    """`elements` as sequences without alternatives; if there are very many, just `elements`."""
     found: list[Elements] = [()]
     for element in elements:
         ways: list[Elements] = [(element,)]
@@ -200,7 +200,7 @@ def spelled_out(elements: Elements) -> list[Elements]:
 
 
 def _has_words(name: str, words: Iterable[str], start: int, stop: int) -> bool:
-    """Whether `words` follow each other in `name`, with anything around them."""
+    """Whether `words` follow each other in `name`, with any text around them."""
     for word in words:
         at = name.find(word, start, stop)
         if at < 0:
@@ -210,7 +210,7 @@ def _has_words(name: str, words: Iterable[str], start: int, stop: int) -> bool:
 
 
 def _joined(elements: Elements) -> Iterator[Element]:
-    """The same, with characters that follow each other in one."""
+    """`elements` with neighboring characters joined."""
     for kind, run in groupby(elements, type):
         if kind is Characters:
             yield Characters("".join(element.text for element in run if isinstance(element, Characters)))

@@ -1,12 +1,12 @@
-r"""Globs over tensor names, matched in time proportional to the name, whatever the pattern.
+r"""Globs over tensor names, matched in time proportional to the name for every pattern.
 
     *       any run of characters, dots included            {a,b}      either, nestable
     ?       any one character                               {2..5}     a whole number in a range
     [abc] [!abc] [0-9]   one character of (or not of) a set {-2..-1}   counted back from the highest at that place
-    \       quotes the next character                       {l}        any whole number, which is then called l
+    \       quotes the next character                       {l}        any whole number, named l
 
-A number is matched whole, all of its digits. The highest number at a place is the highest that follows the
-same beginning in any name of the checkpoint.
+A number is matched whole, all of its digits. The highest number at a place is the highest one that follows the same
+beginning in any name of the checkpoint.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ class Glob:
         self._elements = parse_pattern(Excerpt.of(pattern))
         self._matchers = [Matcher(elements) for elements in spelled_out(self._elements)]
         self.captures = tuple(e.capture for e in _leaves(self._elements) if isinstance(e, NumberRange) and e.capture)
-        """What it calls numbers, in the order of the pattern."""
+        """Its names for numbers, in the order of the pattern."""
         self.has_wildcards = any(map(_is_wildcard, _leaves(self._elements)))
-        """Whether it can match names that it does not spell out; alternatives and plain ranges spell out theirs."""
+        """Whether it can match names that it does not spell out; alternatives and plain ranges spell out names."""
         self.tells_digits_apart = any(map(_tells_digits_apart, _leaves(self._elements)))
-        """Whether it may match one of two names and not the other that differ in nothing but which digits they have."""
+        """Whether it can match only one of two names that differ just in the values of digits."""
         self.counts_back = any(isinstance(e, NumberRange) and e.counts_back for e in _leaves(self._elements))
         """Whether it counts numbers back from the highest."""
 
     def matches(
         self, name: str, highest: Mapping[str, int] = NO_NUMBERS, pinned: Mapping[str, int] = NO_NUMBERS
     ) -> bool:
-        """Whether the whole of `name` fits the pattern; `highest` is what `highest_numbers` returns for all names.
+        """Whether the pattern matches the whole `name`; `highest` is what `highest_numbers` returns for all names.
 
         `pinned` says where the numbers of some captures must begin.
         """
@@ -67,23 +67,23 @@ class Glob:
         return False
 
     def captured(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> dict[str, int]:
-        """The number that each capture stands for in `name`, which it matches: the first that it can be."""
+        """The number of each capture in `name`, which it matches: the first possible one."""
         ends = numbers_in(name)
         pinned: dict[str, int] = {}
-        places = iter(ends)  # captures are never in alternatives, and so behind each other
+        places = iter(ends)  # captures are never in alternatives, so they follow each other
         for capture in self.captures:
             pinned[capture] = next(at for at in places if self.matches(name, highest, {**pinned, capture: at}))
         return {capture: int(name[at : ends[at]]) for capture, at in pinned.items()}
 
     def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:
-        """The alternatives by which none of `names` matches, if none is empty; of very many, the first."""
+        """The alternatives that match none of `names`, if none is empty; of very many, the first."""
         narrowed = islice(_narrowed(self._elements), MOST_ALTERNATIVES)
         matchers = ((text, Matcher(elements)) for text, elements in narrowed)
         return [text for text, matcher in matchers if not any(matcher.accepts(name, highest) for name in names)]
 
 
 def highest_numbers(names: Iterable[str]) -> dict[str, int]:
-    """For each beginning of a name that a number follows, the highest that does."""
+    """For each beginning of a name that a number follows, the highest such number."""
     highest: dict[str, int] = {}
     for name in {found[0] for name in names if (found := _TO_LAST_DIGIT.match(name))}:
         for start, stop in numbers_in(name).items():
@@ -93,8 +93,8 @@ def highest_numbers(names: Iterable[str]) -> dict[str, int]:
 
 
 def _narrowed(elements: Elements) -> Iterator[tuple[str, Elements]]:
-    """The pattern with one alternative in the place of braces, for each alternative, with its text; of a range of
-    numbers, for its ends.
+    """The pattern with each alternative in place of its braces, and the alternative's text; of a range of numbers, with
+    its ends.
     """
     for at, element in enumerate(elements):
         before, behind = elements[:at], elements[at + 1 :]
@@ -108,7 +108,7 @@ def _narrowed(elements: Elements) -> Iterator[tuple[str, Elements]]:
 
 
 def _leaves(elements: Elements) -> Iterator[Element]:
-    """Every element but alternatives, whose own it gives."""
+    """Every element; of alternatives, the elements inside."""
     for element in elements:
         if isinstance(element, Alternatives):
             for sequence in element.sequences:

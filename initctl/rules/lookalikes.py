@@ -1,4 +1,4 @@
-r"""Sets of characters that were meant as numbers or as alternatives, and the braces that say so.
+r"""Sets of characters that were meant as numbers or as alternatives, and the right spelling, in braces.
 
     [-1] [-12]             a number from the end    {-1} {-12}
     [10-11] [2-] [-2..-1]  a range of numbers       {10..11} {2..-1} {-2..-1}
@@ -6,9 +6,9 @@ r"""Sets of characters that were meant as numbers or as alternatives, and the br
     [2,3] [up|down]        a list                   {2,3} {up,down}
     [[:digit:]]            a class, as in POSIX     [0-9]
 
-What stays a set: single characters and ranges of them, as `[abc]`, `[0-9]`, `[!x]`, `[12]`; and a `-`, `:` or `,` that
-no number or word makes more of, as `[_-]`, `[-a]`, `[-]`, `[-0-9]`, `[:]`, `[,]`. A quoted character is itself: `[\-1]`
-is a set of two.
+These stay sets: single characters and ranges of them, such as `[abc]`, `[0-9]`, `[!x]`, `[12]`; and a `-`, `:` or `,`
+without numbers or words on both sides, such as `[_-]`, `[-a]`, `[-]`, `[-0-9]`, `[:]`, `[,]`. A quoted character is
+itself: `[\-1]` is a set of two.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ CLASS = "a class of characters"
 
 
 class LookAlike(NamedTuple):
-    """What a set looks like, and the pattern for what was meant, if there is one."""
+    """What a set looks like, and the pattern that was meant, if there is one."""
 
     kind: str
     meant: str | None
 
 
 def look_alike(text: str, *, negated: bool = False) -> LookAlike | None:
-    """What the set that `text` writes between its brackets looks like, if that is anything but a set."""
+    """What the set with `text` between its brackets looks like; None if it looks like a set."""
     found = _class(text) or _slice(text) or _range(text.strip()) or _number(text.strip()) or _list(text.strip())
     return LookAlike(found.kind, None) if found and negated else found  # braces cannot exclude
 
 
 def numbers_meant(text: str) -> str | None:
-    """The range in braces that `text`, another spelling of one, was meant as."""
+    """The range in braces that `text` means in another spelling."""
     found = _range(text.replace(":", ".."), is_set=False)
     return found and found.meant
 
 
 def _class(text: str) -> LookAlike | None:
-    """`[[:digit:]]`, whose first bracket is closed by the first of two."""
+    """`[[:digit:]]`, whose set ends at the first `]`."""
     found = _CLASS.fullmatch(text)
     return LookAlike(CLASS, _CLASSES.get(found[1])) if found else None
 
@@ -69,7 +69,7 @@ def _range(text: str, *, is_set: bool = True) -> LookAlike | None:
 
 
 def _slice(text: str) -> LookAlike | None:
-    """In Python the number behind the colon is not in the slice."""
+    """A slice as in Python, which does not include the number after the colon."""
     found = _SLICE.fullmatch(text)
     if not found or not any(map(str.isdigit, text)):
         return None

@@ -1,4 +1,4 @@
-"""The text of a glob → what it is made of. `initctl.rules.glob` lists what can be written."""
+"""The parser of globs: text → elements. `initctl.rules.glob` has the syntax."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _CHARACTERS = re.compile(r"(\\?.)(?:-(\\?.))?", re.DOTALL)
 _WIDE_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 _RANGE = re.compile(rf"(-?[0-9]{{1,{LONGEST_NUMBER}}})\.\.(-?[0-9]{{1,{LONGEST_NUMBER}}})")
 _NO_BRACES = (
-    "write the numbers or words that are meant in braces, as {0..3} or {a,b}",
-    "write the numbers or words that are meant in braces, as {0..-2}: braces cannot exclude",
+    "write the numbers or words in braces, such as {0..3} or {a,b}",
+    "write the numbers or words to include in braces, such as {0..-2}: braces cannot exclude",
 )
-"""What to do about a set that looks like more: about one that is not negated, and about one that is."""
+"""Hints for a set that looks like a range or a list: if it is not negated, and if it is."""
 _ROWS = "; for rows of a tensor, write [START:STOP]"
 _FROM_THE_END = re.compile(rf"-[0-9]{{1,{LONGEST_NUMBER}}}")
 _CAPTURE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[*?\[\]{},\\=]")
-"""What a pattern, or a rule, reads as more than itself."""
+"""Characters that are special in a pattern or a rule."""
 
 
 def quoted(name: str) -> str:
@@ -38,7 +38,7 @@ def quoted(name: str) -> str:
 
 
 def parse_pattern(source: Excerpt) -> Elements:
-    """The elements of the pattern that is written there. Raises `RuleError` if it is not a glob."""
+    """The elements of the pattern in `source`. Raises `RuleError` if it is not a glob."""
     return _PatternParser(source).parse()
 
 
@@ -110,12 +110,12 @@ class _PatternParser:
         low, high = map(int, found.groups())
         if low > high and (low < 0) == (high < 0):
             hint = f"write {high}..{low}"
-            raise self.error(f"{found[0]} holds no number", hint, found.start(), found.end())
+            raise self.error(f"{found[0]} is an empty range", hint, found.start(), found.end())
         self.at = found.end()
         return NumberRange(low, high)
 
     def alone(self, start: int, text: str, sequence: Elements) -> Element:
-        """What braces hold alone: numbers, one number from the end, or a name for any number."""
+        """The one thing in braces without a comma: a range, a number from the end, or a name for any number."""
         if len(sequence) == 1 and isinstance(sequence[0], NumberRange):
             return sequence[0]
         if _FROM_THE_END.fullmatch(text):
@@ -126,21 +126,21 @@ class _PatternParser:
             hint = r"separate alternatives by commas, or write \{ for the brace"
             if meant := numbers_meant(text):
                 hint = f"write {meant}"
-            raise self.error(f"{shown(self.pattern[start : self.at])} offers no choice", hint, start)
+            raise self.error(f"{shown(self.pattern[start : self.at])} has only one alternative", hint, start)
         if self.depth:
             hint = "write it outside of other braces"
-            raise self.error(f"{{{text}}} is a name for a number, which alternatives cannot hold", hint, start)
+            raise self.error(f"{{{text}}} names a number, so it cannot be an alternative", hint, start)
         if text in RESERVED and text != "layer":
-            raise self.error(f"{{{text}}}: expressions know {text} already", "call the number otherwise", start)
+            raise self.error(f"{{{text}}}: {text} has a meaning in expressions", "use another name", start)
         if text in self.captures:
-            raise self.error(f"{{{text}}} appears twice", "call the second number otherwise", start)
+            raise self.error(f"{{{text}}} appears twice", "use another name for the second number", start)
         self.captures.add(text)
         return NumberRange(capture=text)
 
     def char_set(self) -> CharSet:
         start = self.at - 1
         if self.pattern.startswith("^", self.at):
-            raise self.error("[^ does not negate a set", r"write [!, or [\^ for a set that holds ^", start, self.at + 1)
+            raise self.error("[^ does not negate a set", r"write [!, or [\^ for a set with ^ in it", start, self.at + 1)
         negated = self.pattern.startswith("!", self.at)
         self.at += negated
         begin = self.at
@@ -159,7 +159,7 @@ class _PatternParser:
         return CharSet(ranges, negated)
 
     def check_set(self, start: int, *, negated: bool) -> None:
-        """Refuse the set from `start` on if it looks like numbers or alternatives."""
+        """Refuse the set that begins at `start` if it looks like numbers or alternatives."""
         from initctl.rules.lookalikes import CLASS, LookAlike, look_alike
 
         text = self.pattern[start + 1 + negated : self.at - 1]
@@ -174,14 +174,14 @@ class _PatternParser:
             raise self.error(fault, hint + (_ROWS if self.ends_a_name(start) else ""), start)
 
     def ends_a_name(self, start: int) -> bool:
-        """Whether what was read from `start` on follows a word and is the end of the pattern, as rows are."""
+        """Whether the text from `start` follows a word and ends the pattern, as rows do."""
         return self.at == len(self.pattern) and self.pattern[start - 1 : start].isalnum()
 
     def quoted(self) -> str:
         char = self.take()
         if char is None:
             hint = r"write \\ for the character itself"
-            raise self.error("a backslash at the end quotes nothing", hint, self.at - 1)
+            raise self.error("the backslash at the end quotes nothing", hint, self.at - 1)
         return char
 
     def take(self) -> str | None:
@@ -191,6 +191,6 @@ class _PatternParser:
         return char or None
 
     def error(self, fault: str, hint: str | None, start: int, stop: int | None = None) -> RuleError:
-        """The error about what is written from `start` on, to `stop` or as far as it was read."""
+        """The error about the text from `start` to `stop`, by default to the last character read."""
         place = self.source.part(start, self.at if stop is None else stop)
         return RuleError(Problem("rule.glob", f"pattern {shown(self.pattern)}: {fault}", hint, place))

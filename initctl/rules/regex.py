@@ -1,4 +1,4 @@
-"""Regular expressions over tensor names, by RE2: in time proportional to the name, whatever the expression."""
+"""Regular expressions over tensor names, by RE2: in time proportional to the name for every expression."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from initctl.rules.expressions.terms import RESERVED
 from initctl.rules.pattern import LONGEST_PATTERN
 
 PREFIX = "re:"
-"""What a selector begins with that is not a glob."""
+"""The beginning of a selector that is a regular expression."""
 
 
 class Regex:
-    """A regular expression that a whole name must match; a group `(?P<l>[0-9]+)` is what `{l}` is in a glob."""
+    """A regular expression that must match a whole name; a group `(?P<l>[0-9]+)` is like `{l}` in a glob."""
 
     has_wildcards = True
     tells_digits_apart = True
     counts_back = False
 
     def __init__(self, pattern: str | Excerpt) -> None:
-        """`pattern` begins with `re:`. Raise `RuleError` if what follows is not a regular expression of RE2."""
+        """`pattern` begins with `re:`. Raise `RuleError` if the rest is not a regular expression of RE2."""
         import re2
 
         source = Excerpt.of(pattern)
@@ -40,18 +40,18 @@ class Regex:
             raise _error(source, f"is not a regular expression of RE2: {shown(_reason(error))}") from None
         self.captures = tuple(self._regex.groupindex)
         if taken := sorted(set(self.captures) & RESERVED - {"layer"}):
-            raise _error(source, f"a group cannot be called {taken[0]}: expressions know it already")
+            raise _error(source, f"a group cannot be named {taken[0]}, which has a meaning in expressions")
 
     def matches(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> bool:  # noqa: ARG002 - as a glob's
-        """Whether the whole of `name` fits."""
+        """Whether it matches the whole `name`."""
         return _is_text(name) and self._regex.fullmatch(name) is not None
 
     def idle_alternatives(self, names: Sequence[str], highest: Mapping[str, int] = NO_NUMBERS) -> list[str]:  # noqa: ARG002
-        """None: alternatives in a regular expression are not looked at."""
+        """Always empty: alternatives in a regular expression are not checked."""
         return []
 
     def captured(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> dict[str, int]:  # noqa: ARG002
-        """The numbers that groups with names match in `name`, those that match one."""
+        """The numbers that named groups match in `name`, without groups that match something else."""
         match = self._regex.fullmatch(name)
         groups = match.groupdict() if match else {}
         return {group: int(text) for group, text in groups.items() if text and _is_number(text)}

@@ -1,4 +1,4 @@
-"""`selector=call where condition`: which tensors, and what to fill them with. The condition may be left out."""
+"""`selector=call where condition`: which tensors, and what to fill them with. The condition is optional."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 _SELECTOR = re.compile(r"(?:\\.|\[(?:\\.|[^\]\\])*\]|[^=\[\\])*", re.DOTALL)
-"""A selector: it holds `=` only if that is quoted or inside brackets."""
+"""A selector: it contains `=` only if quoted or inside brackets."""
 _WHERE = re.compile(r"\swhere(?=\s|$)")
-"""What separates an initializer from a condition. No expression holds the word; a text that does needs a recipe."""
+"""The separator of initializer and condition. Expressions do not contain it; a string that does needs a recipe."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """What names in a rule's expressions stand for, beside those that every rule knows.
+    """The names that a rule's expressions may use, beside those that every rule knows.
 
-    `vars` are expressions by name; `config` is what config.json is taken to say if it does not, by dotted keys.
+    `vars` are expressions by name; `config` are defaults for dotted keys that config.json does not have.
     """
 
     vars: Mapping[str, Expression] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Scope:
 
 
 class Origin(NamedTuple):
-    """Where a rule comes from: its `name` there (`rule 2`), and the file of the recipe, or the preset, that has it.
+    """Where a rule comes from: its `name` there (`rule 2`), and the recipe's file or the preset that contains it.
 
     `source` is its pattern in a recipe or a preset.
     """
@@ -46,21 +46,21 @@ class Origin(NamedTuple):
 
     @property
     def is_table(self) -> bool:
-        """Whether it is a table of a recipe or of a preset, and not one line."""
+        """Whether it is a table of a recipe or of a preset, not one line."""
         return self.recipe is not None or self.preset is not None
 
     @property
     def place(self) -> Place | None:
-        """That of its pattern, if it is in a file."""
+        """The place of its pattern, if it is in a file."""
         return self.source and self.source.place
 
     @property
     def brief(self) -> str:
-        """In as few words as lead there."""
+        """The shortest text that leads there."""
         return f"{shown(self.recipe)}:{self.place.line}" if self.recipe and self.place else str(self)
 
     def __str__(self) -> str:
-        """Without line and column, which change with all that is written before them."""
+        """Without line and column, which change with the text before them."""
         if not self.is_table:
             return self.name
         return f"{shown(self.recipe or f'preset {self.preset}')}: {self.name}"
@@ -68,9 +68,9 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: its text, where it comes from, and what the text says.
+    """One rule: its text, where it comes from, and the parsed text.
 
-    It takes only tensors for which `where` holds. One that is `optional` may decide nothing.
+    It applies only to tensors for which `where` holds. If it is `optional`, it may decide nothing.
     """
 
     text: str
@@ -83,29 +83,29 @@ class Rule:
 
     @property
     def source(self) -> str:
-        """Where it comes from, as plans name it."""
+        """Its origin, as plans name it."""
         return str(self.origin)
 
     def problem(self, code: str, fault: str, hint: str | None = None, excerpt: Excerpt | None = None) -> Problem:
-        """The problem that the rule has this `fault`, at the part of it that `excerpt` shows, or at its pattern."""
+        """The problem of the rule with this `fault`, at its part `excerpt`, or else at its pattern."""
         place = excerpt.place if excerpt and excerpt.file else self.origin.place
         return Problem(code, f"{self._at(place)}: {fault}", hint, excerpt, place)
 
     def error(self, error: RuleError) -> RuleError:
-        """`error` as one of this rule."""
+        """`error` as an error of this rule."""
         return RuleError(*(self.problem(*problem[:4]) for problem in error.problems))
 
     def __str__(self) -> str:
         return self._at(self.origin.place)
 
     def _at(self, place: Place | None) -> str:
-        """What messages call it, with the place of what they are about."""
+        """Its name in messages, with the place of the fault."""
         name = self.origin.name if place and place.file == self.origin.recipe else str(self.origin)
         return f"{place}: {name} ({shown(self.text)})" if place else f"{name} ({shown(self.text)})"
 
 
 def parse_rule(text: str, name: str, scope: Scope | None = None) -> Rule:
-    """The rule that `text` writes, called `name` in messages. Raises `RuleError`."""
+    """The rule in `text`, called `name` in messages. Raises `RuleError`."""
     try:
         equals = _equals(text)
         where = _WHERE.search(text, equals + 1)
@@ -119,7 +119,7 @@ def parse_rule(text: str, name: str, scope: Scope | None = None) -> Rule:
 
 
 def _equals(text: str) -> int:
-    """The first `=` that is neither quoted nor inside brackets: the selector is before it, the call behind."""
+    """The first `=` that is not quoted or inside brackets: it separates the selector from the call."""
     found = _SELECTOR.match(text)
     at = found.end() if found else 0
     if text.startswith("=", at):
@@ -127,5 +127,5 @@ def _equals(text: str) -> int:
     if text.startswith("[", at) and "=" in text:
         hint = r"write \[ for the character itself"
         raise syntax_error("a bracket is not closed", hint, Excerpt(text, at, at + 1))
-    hint = "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"
+    hint = "write PATTERN=INITIALIZER, for example '*.bias=zeros'"
     raise syntax_error("no '=' between pattern and initializer", hint, Excerpt(text, len(text), len(text) + 1))

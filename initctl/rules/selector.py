@@ -1,4 +1,4 @@
-"""Which tensors a rule takes, by a glob or a regular expression, and which of their rows."""
+"""Which tensors a rule selects, by a glob or a regular expression, and which of their rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from initctl.rules.regex import PREFIX, Regex
 
 
 class Rows(NamedTuple):
-    """Rows (dim 0) `start` ≤ i < `stop`, as in Python: negative ones count from the end, absent ones are the ends."""
+    """Rows (dim 0) `start` ≤ i < `stop`, as in Python: negative bounds count from the end, and both are optional."""
 
     text: str
     start: Expression | None
@@ -21,7 +21,7 @@ class Rows(NamedTuple):
 
     @property
     def bounds(self) -> tuple[Expression, ...]:
-        """Those that are there."""
+        """The bounds that are given."""
         return tuple(bound for bound in (self.start, self.stop) if bound)
 
 
@@ -33,7 +33,7 @@ class Selector(NamedTuple):
 
 
 def parse_selector(text: str | Excerpt) -> Selector:
-    """The selector that `text` writes. A trailing bracket that holds a colon takes rows. Raises `RuleError`."""
+    """The selector in `text`. A trailing bracket with a colon selects rows. Raises `RuleError`."""
     source = Excerpt.of(text)
     written = str(source)
     opened = _slice(written)
@@ -51,7 +51,7 @@ def _slice(text: str) -> int | None:
         depth += (text[at] == "]") - (text[at] == "[")
         if depth == 0:
             colons = len(_colons(text, at + 1, len(text) - 1))
-            is_slice = colons == 1 if text.startswith(PREFIX) else colons > 0  # expressions have brackets with colons
+            is_slice = colons == 1 if text.startswith(PREFIX) else colons > 0  # as [[:digit:]] in an expression
             return at if is_slice and not _is_quoted(text, at) else None
     return None
 
@@ -62,7 +62,7 @@ def _is_quoted(text: str, at: int) -> bool:
 
 
 def _colons(text: str, start: int, stop: int) -> list[int]:
-    """Where colons are, but for quoted ones and those in brackets of their own."""
+    """The places of colons that are not quoted and not inside inner brackets."""
     depths = accumulate((text[at] == "[") - (text[at] == "]") for at in range(start, stop))
     places = zip(range(start, stop), depths, strict=True)
     return [at for at, depth in places if text[at] == ":" and depth == 0 and text[at - 1] != "\\"]
@@ -72,12 +72,12 @@ def _rows(source: Excerpt, opened: int) -> Rows:
     text = str(source)
     closed = len(text) - 1
     if len(list(between_commas(source.part(opened + 1, closed)))) > 1:
-        message = f"{shown(text[opened:])}: a rule takes rows, and no columns"
-        hint = "write [START:STOP], as [5:6] for row 5"
+        message = f"{shown(text[opened:])}: a rule can select rows, but not columns"
+        hint = "write [START:STOP], such as [5:6] for row 5"
         raise RuleError(Problem("rule.rows", message, hint, source.part(opened, len(text))))
     first, *others = _colons(text, opened + 1, closed)
     if others:
-        message = f"{shown(text[opened:])}: a slice of rows has no step"
+        message = f"{shown(text[opened:])}: a slice of rows cannot have a step"
         raise RuleError(Problem("rule.rows", message, "write [START:STOP]", source.part(opened, len(text))))
     bounds = source.part(opened + 1, first), source.part(first + 1, closed)
     start, stop = (parse_expression(bound) if str(bound).strip() else None for bound in bounds)

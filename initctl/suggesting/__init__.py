@@ -1,13 +1,13 @@
-"""What each tensor of a checkpoint is for, and the law that it should start from: the model family's, or by role.
+"""The role of each tensor of a checkpoint, and the law that it should start from: the model family's, or its role's.
 
-neighbors.py     a tensor among the others: its name in words, what is in its module, who takes its outputs
-criteria.py      what shows the role of one tensor
-roles.py         what the roles are, and which each tensor has
-arrangement.py   how a weight is laid out: which dim is out, which is in, how many it fuses
-activations.py   activations, and the law that each asks of layers
-laws.py          the law that each role asks for, with the reason and the source
-families.py      the rule of the preset that is for the model
-suggestion.py    what is suggested for one tensor
+neighbors.py     a tensor among the others: the words of its name, its module, the inputs of other layers
+criteria.py      the tests that show the role of one tensor
+roles.py         the roles, and the role of each tensor
+arrangement.py   the layout of a weight: which dim is out, which is in, how many weights it fuses
+activations.py   activations, and the law that layers need for each
+laws.py          the law for each role, with the reason and the source
+families.py      the decisions of the preset for the model
+suggestion.py    the suggestion for one tensor
 suggesting.py    a checkpoint → suggestions for all of its floating-point tensors
 patterns.py      names → globs that match them, and nothing else
 recipe.py        suggestions → a recipe with reasons

@@ -1,4 +1,4 @@
-"""Activations, and the law that each asks of the layers around it: one table."""
+"""Activations, and the law that the layers around each need: one table."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ HE = "He et al. 2015"
 GLOROT = "Glorot and Bengio 2010"
 _GLOROT = f"{GLOROT}, eq. 12"
 _SLOPE = 0.01
-"""That of `torch.nn.LeakyReLU` below zero."""
+"""The slope of `torch.nn.LeakyReLU` below zero."""
 
 
 class Advice(NamedTuple):
-    """A law as a rule writes it, a sentence that says why, and who says so."""
+    """A law as in a rule, the reason as a sentence, and the source."""
 
     initializer: str
     reason: str
@@ -26,8 +26,8 @@ class Advice(NamedTuple):
 
 
 class Activation(NamedTuple):
-    """What layers around it should start from. `std` is the standard deviation that this gives for (fan_in, fan_out),
-    and `called` is what other programs call it.
+    """The law for the layers around an activation. `std` returns its standard deviation for (fan_in, fan_out), and
+    `called` are the activation's names in other programs.
     """
 
     advice: Advice
@@ -53,22 +53,22 @@ def _xavier(nonlinearity: str, reason: str) -> Activation:
 ACTIVATIONS: Mapping[str, Activation] = {
     "relu": _he(
         "relu",
-        "ReLU drops half of the mean square of its inputs, and variance 2 / fan_in makes up for that.",
+        "ReLU halves the mean square of its inputs, and variance 2 / fan_in compensates for that.",
         f"{HE}, eq. 10",
         called="relu6",
     ),
     "leaky_relu": _he(
         "leaky_relu",
-        f"Leaky ReLU of slope {_SLOPE} drops nearly half of the mean square of its inputs, and variance "
-        "2 / ((1 + slope²) · fan_in) makes up for that.",
+        f"Leaky ReLU with slope {_SLOPE} nearly halves the mean square of its inputs, and variance "
+        "2 / ((1 + slope²) · fan_in) compensates for that.",
         f"{HE}, eq. 15",
         f"a={_SLOPE},",
         _SLOPE,
     ),
     "tanh": _xavier(
         "tanh",
-        "Tanh saturates on both sides, so values should keep their size forward and gradients backward; gain 5/3 makes "
-        "up for what tanh takes away.",
+        "Tanh saturates on both sides, so values should keep their size forward and gradients backward; gain 5/3 "
+        "compensates for the shrinking by tanh.",
     ),
     "sigmoid": _xavier(
         "sigmoid",
@@ -76,16 +76,16 @@ ACTIVATIONS: Mapping[str, Activation] = {
     ),
     "gelu": _he(
         "gelu",
-        f"GELU keeps less than half of the mean square of inputs of variance 1, and gain {GELU_GAIN:.4g}, which is "
-        "1 / sqrt(E[gelu(z)²]), makes up for that; torch has no gain for GELU.",
-        f"{HE}, eq. 10, with the mean square of GELU instead of that of ReLU",
+        f"GELU keeps less than half of the mean square of inputs with variance 1, and gain {GELU_GAIN:.4g}, which is "
+        "1 / sqrt(E[gelu(z)²]), compensates for that; torch has no gain for GELU.",
+        f"{HE}, eq. 10, with the mean square of GELU instead of ReLU",
         called="gelu_new gelu_fast gelu_python gelu_pytorch_tanh gelu_10 quick_gelu gelu_accurate",
     ),
     "silu": _he(
         "silu",
-        f"SiLU keeps about a third of the mean square of inputs of variance 1, and gain {SILU_GAIN:.4g}, which is "
-        "1 / sqrt(E[silu(z)²]), makes up for that; torch has no gain for SiLU.",
-        f"{HE}, eq. 10, with the mean square of SiLU instead of that of ReLU",
+        f"SiLU keeps about a third of the mean square of inputs with variance 1, and gain {SILU_GAIN:.4g}, which is "
+        "1 / sqrt(E[silu(z)²]), compensates for that; torch has no gain for SiLU.",
+        f"{HE}, eq. 10, with the mean square of SiLU instead of ReLU",
         called="swish",
     ),
     "selu": Activation(
@@ -98,13 +98,13 @@ ACTIVATIONS: Mapping[str, Activation] = {
     ),
 }
 ASSUMED = "relu"
-"""What networks of plain layers have most often."""
+"""The most frequent activation between plain layers."""
 _KEYS = ("hidden_act", "hidden_activation", "activation_function", "activation")
-"""Where config.json says it."""
+"""The keys of config.json for the activation."""
 
 
 class ActivationChoice(NamedTuple):
-    """An activation; who chose it, as a sentence goes on behind its name; and whether it was asked for."""
+    """An activation; its origin, as a clause that follows the name; and whether the user named it."""
 
     name: str
     origin: str
@@ -112,21 +112,21 @@ class ActivationChoice(NamedTuple):
 
 
 def known_activation(word: object) -> str | None:
-    """Which of `ACTIVATIONS` is called `word`, here or in other programs."""
+    """The name in `ACTIVATIONS` for `word`, which may be its name in another program."""
     return next((name for name, known in ACTIVATIONS.items() if word in (name, *known.called.split())), None)
 
 
 def choose_activation(name: str | None, config: Mapping[str, Any] | None) -> ActivationChoice:
-    """The activation that was named, or the one in config.json, or the one that is assumed.
+    """The activation `name`, or else the one in config.json, or else the assumed one.
 
-    Raises `UsageError` that proposes the nearest if the one that was named is not known.
+    Raises `UsageError` that proposes the nearest name if `name` is unknown.
     """
     if name is not None:
         if name not in ACTIVATIONS:
-            hint = did_you_mean(str(name), ACTIVATIONS) or f"there are {', '.join(ACTIVATIONS)}"
-            raise UsageError(Problem("usage.activation", f"activation: {shown(name)} is not known", hint))
-        return ActivationChoice(name, ", as was asked for", is_asked=True)
+            hint = did_you_mean(str(name), ACTIVATIONS) or f"use {', '.join(ACTIVATIONS)}"
+            raise UsageError(Problem("usage.activation", f"unknown activation {shown(name)}", hint))
+        return ActivationChoice(name, ", as requested", is_asked=True)
     for said in (config[key] for key in _KEYS if config and key in config):
         if known := known_activation(said):
-            return ActivationChoice(known, ", as config.json says")
-    return ActivationChoice(ASSUMED, " (assumed; --activation names another)")
+            return ActivationChoice(known, ", from config.json")
+    return ActivationChoice(ASSUMED, " (assumed; change it with --activation)")

@@ -1,4 +1,4 @@
-"""How a weight is laid out: which dim is out and which is in, and how many weights it fuses."""
+"""The layout of a weight: which dim is out and which is in, and how many weights it fuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _QKV = 3
 
 
 def gates(seen: Seen) -> int:
-    """How many gates a recurrent layer has: 4 of an LSTM, 3 of a GRU, 1 of a plain one."""
+    """The number of gates of a recurrent layer: 4 in an LSTM, 3 in a GRU, 1 in a plain one."""
     ending = seen.tensor.name.rpartition(".")[2].partition("_")[2].partition("_")[2]
     suffix = f"_{ending}" if ending else ""
     recurrent, projected = (seen.beside.get(f"weight_{of}{suffix}") for of in ("hh", "hr"))
@@ -21,13 +21,13 @@ def gates(seen: Seen) -> int:
 
 
 def has_kernel(seen: Seen) -> bool:
-    """Whether dims behind the second are those of a kernel, and not heads, or matrices of a stack."""
+    """Whether dims after the second are a kernel's, and not heads, or matrices of a stack."""
     is_called_so = seen.last in ("weight", "kernel", "weight_v", "weight_orig") or seen.last.startswith("original")
     return seen.ndim > _MATRIX and is_called_so and "experts" not in seen.parts
 
 
 def layout(seen: Seen) -> str | None:
-    """The argument that says how a weight is laid out, unless it is as in `torch.nn.Linear` and `Conv2d`."""
+    """The argument for the layout of a weight, unless it is as in `torch.nn.Linear` and `Conv2d`."""
     shape = seen.tensor.shape
     if len(shape) > _MATRIX and not has_kernel(seen):
         return f"layout={_stacked(seen)}" if len(shape) == _MATRIX + 1 else None
@@ -39,8 +39,8 @@ def layout(seen: Seen) -> str | None:
 
 
 def groups(seen: Seen) -> str | None:
-    """The argument that says that each channel has kernels of its own: a convolution behind the first has one input
-    then. A law of fan_in needs no such argument.
+    """The argument for a depthwise convolution, in which each channel has its own kernels: one that is not the first
+    layer has one input. A law by fan_in does not need the argument.
     """
     is_behind = seen.neighbors.first_matrix is not seen.tensor
     is_depthwise = has_kernel(seen) and seen.tensor.shape[1] == 1 and not is_kernel(seen.tensor)
@@ -48,14 +48,14 @@ def groups(seen: Seen) -> str | None:
 
 
 def split(seen: Seen) -> str | None:
-    """The argument that says how many weights one fuses."""
+    """The argument for a weight that fuses several."""
     outputs, inputs = seen.neighbors.sizes(seen.tensor)
     is_fused = (seen.last in _FUSED or seen.module in _FUSED) and outputs == _QKV * inputs
     return f"split={_QKV}" if is_fused else None
 
 
 def _stacked(seen: Seen) -> str:
-    """`boi`, or `bio` if the biases, or the matrix that the other's outputs pass through, say so."""
+    """`boi`, or `bio` if the biases or the shapes of the up and down projections show it."""
     _, rows, columns = seen.tensor.shape
     bias = seen.beside.get(f"{seen.tensor.name.rpartition('.')[2]}_bias")
     if bias is not None and rows != columns:

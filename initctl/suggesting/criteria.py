@@ -1,6 +1,6 @@
-"""What shows the role of one tensor: tests of its name, shape and neighbors. The first that holds decides.
+"""The tests that show the role of one tensor, from its name, shape and neighbors. The first that holds decides.
 
-Names count by their words: `LayerNorm`, `pre_layrnorm` and `ln_1` are norms, `normalizer` is not.
+Names are compared by words: `LayerNorm`, `pre_layrnorm` and `ln_1` are norms, `normalizer` is not.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _NORM = re.compile(r"\w*norms?|\w*nrm|ln|lnf|bn|gn")
 _LETTERS = re.compile("[a-z]+")
 _ATTENTION = re.compile(r"[a-z]*(attn|attention)s?|att|mha|mhsa|msa|xca")
 _QUERIES = re.compile(r"([qkv]|qkv|kqv)_(proj|lin)(_weight)?|to_(q|k|v|qkv)|w?qkv|w[qkv]|query_key_value|c_attn")
-"""A matrix of attention, whatever the module is called that it is in."""
+"""Names of attention matrices in any module."""
 _FEED_FORWARD = re.compile(r"[a-z]*(mlp|ffn)[a-z]*|ff|feedforward|feed")
-"""What is within a block that is called after its attention, and is not a part of it."""
+"""Modules in a block named after its attention that are not part of the attention."""
 _EMBEDDING = re.compile(r"emb|embs|\w*embed|embeds|\w*embeddings?|embedder|wte|lut|codebook|tok|vocab")
 _POSITIONAL = frozenset({"pos", "wpe", "position", "positions", "positional", "relative", "rel"})
 _TOKEN = frozenset({
@@ -33,13 +33,13 @@ _TOKEN = frozenset({
 _LAYER = frozenset({
     "proj", "projection", "projector", "linear", "lin", "conv", "fc", "mlp", "dense", "ffn", "norm", "net", "ln",
 })  # fmt: skip
-"""Words of a layer that computes something of embeddings or positions, and does not hold them."""
+"""Words of a layer that computes with embeddings or positions, and does not hold them."""
 _HEAD = frozenset({
     "head", "heads", "lm_head", "classifier", "classification_head", "score", "qa_outputs", "embed_out", "logits",
     "to_logits", "output_projection", "vocab_projector", "pred_layer", "lm_loss", "output_layer", "fc_out",
     "generator_lm_head",
 })  # fmt: skip
-"""Modules that are last layers, if they are not within one of several."""
+"""Modules that are last layers, unless they are inside one of several equal blocks."""
 _GATE = frozenset({"gate", "router", "wg", "gating", "shared_expert_gate"})
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(_l\d+)?(_reverse)?")
 _LOGITS = re.compile(r"logit_(scale|bias)(_\w+)?|temperature")
@@ -50,7 +50,7 @@ _LAYER_SCALE = re.compile(r"(\w+_)?layer_scale_?\d*|ls_?\d*")
 _SOFTMAX = frozenset({"softmax_scaling", "ssmax_scaling"})
 """Modules that multiply queries by a number that grows with the length of the text."""
 _OF_ITS_OWN = frozenset({"balancing_biases", "temp"})
-"""What Zaya starts from numbers of its own: one router class below the others, and logarithms."""
+"""Tensors that Zaya starts from special numbers: one router class below the others, and logarithms."""
 _STATES = frozenset({"a_log", "d", "a"})
 _BIAS = re.compile(r"(\w+_)?(bias|biases)(_\w+)?|beta|b")
 
@@ -58,10 +58,10 @@ _BIAS = re.compile(r"(\w+_)?(bias|biases)(_\w+)?|beta|b")
 _LEARNED_INPUTS = ("bias_k", "bias_v")
 """A key and a value that `torch.nn.MultiheadAttention` appends to others."""
 _IN_PROJECTIONS = ("in_proj_weight", "q_proj_weight")
-"""What is beside the module of the outputs in `torch.nn.MultiheadAttention`."""
+"""Tensors of `torch.nn.MultiheadAttention` beside its output projection."""
 _LSTM_GATES = 4
 _MANY_ROWS, _TIMES = 512, 4
-"""Rows that a table has at least, and how many times more than columns."""
+"""The fewest rows of a table, and how many times more than its columns."""
 
 
 def role_of(seen: Seen) -> str:
@@ -74,8 +74,8 @@ def _any(pattern: re.Pattern[str], words: Iterable[str]) -> bool:
 
 
 def _is_norm(seen: Seen) -> bool:
-    """What is called so; or a vector called weight, and not the single number of a PReLU. A norm that heads have of
-    their own has a row for each.
+    """A tensor named like a norm; or a vector named weight, but not the single number of a PReLU. A norm for each head
+    has a row for each.
     """
     if not seen.tensor.is_vector:
         *_, noun = ("", *_LETTERS.findall(seen.module))
@@ -118,7 +118,7 @@ def _is_positional(seen: Seen) -> bool:
 
 
 def _is_embedding(seen: Seen) -> bool:
-    """A table that is called so, or a matrix without a bias that is one by its shape."""
+    """A table by its name, or a matrix without a bias by its shape."""
     if seen.last != "weight":
         return seen.ndim >= _MATRIX and _any(_EMBEDDING, seen.last_words) and not seen.last_words & (_LAYER | _TOKEN)
     if seen.ndim != _MATRIX or "bias" in seen.beside or _is_in_attention(seen):
@@ -129,8 +129,8 @@ def _is_embedding(seen: Seen) -> bool:
 
 
 def _is_table(seen: Seen) -> bool:
-    """Whether a matrix has many more rows than columns, nothing takes as many inputs, and it is not the last: it is the
-    first, or another gives as many outputs and has a bias.
+    """Whether a matrix has many more rows than columns, no matrix has that many inputs, and it is not the last layer:
+    it is the first matrix, or another layer has that many outputs and a bias.
     """
     rows, columns = seen.tensor.shape
     is_tall = rows >= _MANY_ROWS and rows >= _TIMES * columns and not seen.neighbors.inputs[rows]
@@ -154,13 +154,13 @@ def _is_head(seen: Seen) -> bool:
 
 
 def _is_gate(seen: Seen) -> bool:
-    """A matrix that is called so, with fewer outputs than inputs: there are fewer experts than features."""
+    """A matrix named like a gate, with fewer outputs than inputs: there are fewer experts than features."""
     is_called_so = seen.module in _GATE or (seen.module == "classifier" and "router" in seen.parts)
     return seen.ndim == _MATRIX and is_called_so and seen.tensor.shape[0] <= seen.tensor.shape[1]
 
 
 def _is_attention(seen: Seen) -> bool:
-    """A matrix of a module of attention; a kernel of one tap is a matrix, and heads may have a dim of their own."""
+    """A matrix in an attention module; a kernel with one tap is a matrix, and heads may be a separate dim."""
     if seen.ndim < _MATRIX or (has_kernel(seen) and any(size > 1 for size in seen.tensor.shape[2:])):
         return False
     is_called_so = _QUERIES.fullmatch(seen.module) or _QUERIES.fullmatch(seen.last)
@@ -168,7 +168,7 @@ def _is_attention(seen: Seen) -> bool:
 
 
 def _is_in_attention(seen: Seen) -> bool:
-    """Whether the nearest module that is called after attention or a feed-forward layer is one of attention."""
+    """Whether the nearest module named after attention or a feed-forward layer is attention."""
     for part in reversed(seen.parts[:-1]):
         words = part.split("_")
         if _any(_FEED_FORWARD, words):
@@ -191,7 +191,7 @@ def _recurrent(kind: str, *of: str) -> Callable[[Seen], bool]:
 
 
 def _opens_forget_gate(seen: Seen) -> bool:
-    """torch adds two biases: one of them is enough."""
+    """One of the two biases that torch adds."""
     return _recurrent("bias", "hh")(seen) and gates(seen) == _LSTM_GATES
 
 

@@ -1,4 +1,4 @@
-"""What the preset for a checkpoint's model does to each tensor."""
+"""The decisions of the preset for a checkpoint's model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Decision(NamedTuple):
-    """A call as a rule writes it, for a whole tensor, or for `rows` of it; and what its numbers are in the preset."""
+    """A call as in a rule, for a whole tensor or for `rows` of it, and the formula of its numbers in the preset."""
 
     call: str
     formula: str
@@ -28,7 +28,7 @@ class Decision(NamedTuple):
 
 
 class Family(NamedTuple):
-    """What the preset for a model does to each tensor that it decides: first to all of it, then to rows of it."""
+    """The decisions of a preset for each tensor: first for the whole tensor, then for rows of it."""
 
     preset: str | None
     source: str
@@ -36,8 +36,8 @@ class Family(NamedTuple):
 
 
 def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None, name: str | None = None) -> Family:
-    """That of the preset called `name`; or of the model which `config`, the content of config.json, names, and an empty
-    one if no preset is for it. Raises `UsageError` if no preset is called `name`, and `FitError` if that fills nothing.
+    """The decisions of the preset `name`, by default of the preset for the model in `config`, the content of
+    config.json; empty if there is none. Raises `UsageError` if `name` is unknown, and `FitError` if it fills nothing.
     """
     try:
         preset = preset_for(config) if name is None else find_preset(name)
@@ -56,7 +56,7 @@ def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None, name: str |
 
     if name is not None and not decided.actions:
         message = f"preset {preset.name}: fills no tensor of {shown(checkpoint.path)}"
-        raise FitError(Problem("preset.unused", message, "its names are another family's"))
+        raise FitError(Problem("preset.unused", message, "its patterns are for another model family"))
     entries: list[Action | Kept] = [*decided.actions, *decided.kept]
     found: dict[str, list[Decision]] = {}
     for name, parts in grouped((entry.tensor.name, entry) for entry in entries).items():
@@ -67,7 +67,7 @@ def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None, name: str |
 
 
 def _call(part: Action | Kept) -> str:
-    """With numbers for the expressions of the preset."""
+    """The call with numbers in place of the preset's expressions."""
     if not isinstance(part, Action):
         return KEEP
     given = ",".join(f"{key}={part.arguments[key]}" for key, _ in part.rule.call.arguments)
@@ -75,7 +75,7 @@ def _call(part: Action | Kept) -> str:
 
 
 def _formula(bound: BoundRule) -> str:
-    """The expressions that the preset has for numbers, and what the names in them are; empty if it has none."""
+    """The preset's expressions for numbers, and the variables in them; empty if it has none."""
     expressions = bound.initializer.expressions if bound.initializer else {}
     said = [f"{key} = {expression.text}" for key, expression in expressions.items()]
     said += [f"{name} = {expression.text}" for name, expression in bound.variables.items()]

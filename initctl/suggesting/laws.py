@@ -1,4 +1,4 @@
-"""The law that a role asks for, by the activation between layers, with the reason and the source."""
+"""The law for each role, by the activation between layers, with the reason and the source."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def advice(role: str, seen: Seen, activation: str) -> Advice:
-    """What a tensor of this role should start from."""
+    """The law that a tensor with this role should start from."""
     found = _BY_ROLE[role]
     return found if isinstance(found, Advice) else found(seen, ACTIVATIONS[activation])
 
 
 def _with(advice: Advice, *arguments: str | None) -> Advice:
-    """The same with further arguments."""
+    """`advice` with further arguments."""
     given = ",".join(filter(None, arguments))
     if not given:
         return advice
@@ -64,7 +64,7 @@ def _scale(seen: Seen, _: Activation) -> Advice:
 
 
 def _magnitude(seen: Seen, activation: Activation) -> Advice:
-    """The length that the directions beside it have under their law, each over as many elements as a length is of."""
+    """The average length of the direction vectors beside it under their law."""
     last = seen.tensor.name.rpartition(".")[2]
     direction = seen.beside["original1" if last == "original0" else f"{last[:-1]}v"]
     fans = direction.fans or (1, 1)
@@ -78,14 +78,14 @@ def _power_iteration(seen: Seen, _: Activation) -> Advice:
 
 
 _BY_HEADS = "ioo"
-"""Inputs, heads, and the width of each, as in XLNet; of outputs the other way round, which makes no difference here."""
+"""Inputs, heads, and the width of each, as in XLNet. Output matrices are reversed, but xavier needs only the sum."""
 _GLOROT = f"{GLOROT}, eq. 12"
 _ZEROS, _ONES, _KEEP = "zeros", "ones", "keep"
 _SOFTMAX = "transformers: MistralLarge4TextSoftmaxScaling; Nakanishi 2025, Scalable-Softmax"
 _SMALL = "normal:std=0.02"
 _ATTENTION = Advice(
     "xavier_normal",
-    "No activation follows a matrix of attention, so gain 1 keeps the size of values and of gradients.",
+    "No activation follows an attention matrix, so gain 1 keeps the size of values and of gradients.",
     f"{_GLOROT}; torch.nn.MultiheadAttention",
 )
 _HEAD = Advice(
@@ -104,7 +104,7 @@ _SOFTMAX_SCALE, _SOFTMAX_BIAS = (
     for law in (_ZEROS, _ONES)
 )
 _MAGNITUDE = (
-    "Weight normalization keeps the length of each vector here: this is what the law of the layer gives on average.",
+    "Weight normalization stores the length of each vector here: this is the average length under the layer's law.",
     "Salimans and Kingma 2016; torch.nn.utils.weight_norm",
 )
 _POWER_ITERATION = (
@@ -114,19 +114,19 @@ _POWER_ITERATION = (
 _LOGITS = {
     "logit_scale": Advice(
         f"constant:val={log(1 / 0.07):.6g}",
-        "Logits start at a scale of 1 / 0.07, and this is its logarithm.",
+        "Logits start at scale 1 / 0.07, and this is its logarithm.",
         "Radford et al. 2021, CLIP",
     ),
     "logit_bias": Advice(
         "constant:val=-10", "Most pairs do not match, so logits start low.", "Zhai et al. 2023, SigLIP"
     ),
     "temperature": Advice(
-        _ONES, "At 1, logits stay as they are.", "Guo et al. 2017, On Calibration of Modern Neural Networks"
+        _ONES, "At 1, logits stay unchanged.", "Guo et al. 2017, On Calibration of Modern Neural Networks"
     ),
 }
 _TENFOLD = Advice(
     f"constant:val={log(10):.6g}",
-    "Logits start at a scale of 10, and this is its logarithm.",
+    "Logits start at scale 10, and this is its logarithm.",
     "Zhai et al. 2023, SigLIP; Liu et al. 2021, Swin V2",
 )
 _GAIN = Advice(_ONES, "A gain of 1 changes nothing.", "Brock et al. 2021, NFNet; timm.layers.ScaledStdConv2d")
@@ -140,18 +140,18 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     "head": _head,
     "embedding": Advice(
         _SMALL,
-        "An embedding has no fan: its vectors start small, however many there are.",
+        "An embedding has no fans: its vectors start small, no matter how many there are.",
         "Radford et al. 2018, GPT; Devlin et al. 2018, BERT",
     ),
     "positional": Advice(
         _SMALL,
-        "Positions are added to embeddings, so they start as small.",
+        "Positions are added to embeddings, so they start equally small.",
         "Dosovitskiy et al. 2020, ViT; Devlin et al. 2018",
     ),
     "token": Advice(_SMALL, "A learned input starts as small as an embedding.", "Dosovitskiy et al. 2020, ViT; timm"),
-    "norm": Advice(_ONES, "At 1, a norm passes on what it has normalized.", "torch.nn.LayerNorm.reset_parameters"),
+    "norm": Advice(_ONES, "At 1, a norm does not rescale its output.", "torch.nn.LayerNorm.reset_parameters"),
     "bias": Advice(_ZEROS, "Random weights already make units differ, so biases start at 0.", f"{GLOROT}; {HE}"),
-    "gate": Advice(_SMALL, "With small logits no expert is preferred at the start.", "Muennighoff et al. 2024, OLMoE"),
+    "gate": Advice(_SMALL, "With small logits, no expert is preferred at first.", "Muennighoff et al. 2024, OLMoE"),
     "recurrent": _recurrent(
         Advice(
             "orthogonal",
@@ -168,11 +168,11 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     ),
     "forget_bias": Advice(
         "lstm_bias",
-        "An open forget gate passes gradients from the start; torch adds two biases, and one of them opens it.",
+        "An open forget gate passes gradients from the start; torch adds two biases, and one of them is enough.",
         "Jozefowicz et al. 2015",
     ),
     "scale": _scale,
-    "slope": Advice("constant:val=0.25", "This is the slope that learning starts from.", f"{HE}; torch.nn.PReLU"),
+    "slope": Advice("constant:val=0.25", "This is the usual initial slope.", f"{HE}; torch.nn.PReLU"),
     "states": lambda seen, _: _A_LOG if seen.last == "a_log" else _D,
     "time_steps": Advice(
         "inv_softplus_log_uniform",
@@ -181,7 +181,7 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     ),
     "adapter_in": Advice(
         f"kaiming_uniform:a={sqrt(5)!r}",
-        "Only one of the two matrices is random, as torch draws a layer.",
+        "Only one of the two matrices is random, with the law of torch.nn.Linear.",
         "peft.tuners.lora.LoraLayer",
     ),
     "adapter_out": Advice(
@@ -191,15 +191,13 @@ _BY_ROLE: Mapping[str, Advice | Callable[[Seen, Activation], Advice]] = {
     "power_iteration": _power_iteration,
     "running_mean": Advice(_ZEROS, "A batch norm starts from mean 0.", "torch.nn.BatchNorm2d.reset_running_stats"),
     "running_var": Advice(_ONES, "A batch norm starts from variance 1.", "torch.nn.BatchNorm2d.reset_running_stats"),
-    "average": Advice(_KEEP, "Training measures this, and no law gives it, so it stays as it is.", ""),
+    "average": Advice(_KEEP, "Training measures this, so it is kept.", ""),
     "computed": lambda seen, _: Advice(
         _KEEP, f"This is {computed_kind(seen.tensor)}, which the model computes and does not learn.", ""
     ),
     "quantized": Advice(
-        _KEEP, "Its numbers mean something only together with those of the other parts: dequantize the model first.", ""
+        _KEEP, "Its values have a meaning only together with the weight's other parts: dequantize the model first.", ""
     ),
     "unwritable": lambda seen, _: Advice(_KEEP, f"No rule can fill it: {seen.tensor.unwritable}.", ""),
-    "unknown": Advice(
-        _KEEP, "Neither its name nor its shape says what it is for, so it stays as it is: choose a law for it.", ""
-    ),
+    "unknown": Advice(_KEEP, "Its name and its shape do not show its role, so it is kept: choose a law for it.", ""),
 }

@@ -21,7 +21,7 @@ _MATRIX = 2
 
 
 class Neighbors:
-    """The tensors of a checkpoint by their modules, and the sizes of inputs that they take."""
+    """The tensors of a checkpoint by module, and the sizes of their inputs and outputs."""
 
     def __init__(self, tensors: Sequence[TensorSpec]) -> None:
         self.tensors = tensors
@@ -35,7 +35,7 @@ class Neighbors:
         return self._modules.get(module, {})
 
     def kind(self, tensor: TensorSpec) -> Hashable:
-        """What tensors have in common that look the same: they differ in the numbers of modules only."""
+        """A key that is equal for tensors that differ only in the numbers of modules."""
         module = tensor.name.rpartition(".")[0]
         parts = tuple("#" if part.isdigit() else part for part in tensor.name.split("."))
         around = self._shapes.get(module), self._shapes.get(module.rpartition(".")[0])
@@ -43,7 +43,7 @@ class Neighbors:
 
     @cached_property
     def _shapes(self) -> Mapping[str, Hashable]:
-        """What each module holds."""
+        """The names and shapes in each module."""
         return {
             module: frozenset((last, tensor.shape) for last, tensor in members.items())
             for module, members in self._modules.items()
@@ -51,13 +51,13 @@ class Neighbors:
 
     @cached_property
     def inputs(self) -> Counter[int]:
-        """How many matrices take inputs of each size."""
+        """The number of matrices for each size of inputs."""
         return Counter(self.sizes(tensor)[1] for tensor in self.tensors if len(tensor.shape) == _MATRIX)
 
     def sizes(self, tensor: TensorSpec) -> tuple[int, int]:
-        """How many outputs and inputs a weight has: the first dim is out and the second in, unless the number of its
-        biases says that it is the other way round, as in GPT-2's Conv1D, and in a transposed convolution. What Flax and
-        Keras call a kernel has its outputs last.
+        """The numbers of outputs and inputs of a weight. The first dim is out and the second in, unless the size of its
+        bias shows the reverse, as in GPT-2's Conv1D and in a transposed convolution. A kernel of Flax and Keras has its
+        outputs last.
         """
         if is_kernel(tensor):
             return tensor.shape[-1], tensor.shape[-2]
@@ -68,18 +68,18 @@ class Neighbors:
 
     @cached_property
     def biases(self) -> frozenset[int]:
-        """How many outputs the layers with a bias give."""
+        """The numbers of outputs of layers with a bias."""
         return frozenset(tensor.numel for tensor in self.tensors if tensor.name.endswith("bias"))
 
     @cached_property
     def first_matrix(self) -> TensorSpec | None:
-        """The first weight of two dims or more."""
+        """The first weight with two dims or more."""
         return next((tensor for tensor in self.tensors if len(tensor.shape) >= _MATRIX), None)
 
     @cached_property
     def places(self) -> Mapping[str, int]:
-        """Where tensors are in the order of the network, as far as the table says: if it is sorted by name, then with
-        the number 2 before the number 10.
+        """The place of each tensor in the order of the network, as far as it is known: if the table is sorted by name,
+        numbers are sorted as numbers, 2 before 10.
         """
         names = [tensor.name for tensor in self.tensors]
         in_order = sorted(names, key=_natural) if names == sorted(names) else names
@@ -87,13 +87,13 @@ class Neighbors:
 
     @cached_property
     def alike(self) -> Counter[tuple[str, tuple[int, ...]]]:
-        """How many tensors have a name that differs in numbers only, and the same shape."""
+        """The number of tensors with the same shape whose names differ only in numbers."""
         return Counter((_template(tensor.name), tensor.shape) for tensor in self.tensors)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A tensor with its neighbors: what its name says, in small letters and with words separated by `_`."""
+    """A tensor with its neighbors. Its name is in lower case, with `_` between words."""
 
     tensor: TensorSpec
     neighbors: Neighbors
@@ -131,22 +131,22 @@ class Seen:
 
     @cached_property
     def above(self) -> Mapping[str, TensorSpec]:
-        """The tensors of the module that this one's is in."""
+        """The tensors of the parent module."""
         return self.neighbors.of_module(".".join(self.tensor.name.split(".")[:-2]))
 
     @property
     def is_in_numbered(self) -> bool:
-        """Whether a module that its own module is in has a number for a name."""
+        """Whether a module around its own has a number as its name."""
         return any(part.isdigit() for part in self.parts[:-2])
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other tensor has the same shape, and a name that differs in numbers only."""
+        """Whether no other tensor has the same shape and a name that differs only in numbers."""
         return self.neighbors.alike[_template(self.tensor.name), self.tensor.shape] == 1
 
 
 def is_kernel(tensor: TensorSpec) -> bool:
-    """Whether a weight is called as in Flax and Keras, where outputs are last and inputs before them."""
+    """Whether a weight is named as in Flax and Keras, which put outputs last and inputs before them."""
     return tensor.name.rpartition(".")[2] == "kernel" and len(tensor.shape) >= _MATRIX
 
 
@@ -156,5 +156,5 @@ def _template(name: str) -> str:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """What sorts names by their numbers: every second part is one, and the longer is the higher."""
+    """A key that sorts names by their numbers: every second part is a number, and the longer one is higher."""
     return [(len(part) * (place % 2), part) for place, part in enumerate(re.split("([0-9]+)", name))]

@@ -1,4 +1,4 @@
-"""Suggestions → a recipe with the reason beside each rule: tensors that start alike are in one."""
+"""Suggestions → a recipe with the reason above each rule; tensors with the same suggestion share a rule."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from initctl.tensors import RowRange, TensorSpec
 
 _WIDTH = 80
-"""Characters of a comment's line."""
+"""The most characters of a comment's line."""
 
 
 class _Why(NamedTuple):
-    """What suggestions have in common that make one rule."""
+    """The common fields of suggestions that become one rule."""
 
     initializer: str
     reason: str
@@ -30,7 +30,7 @@ class _Why(NamedTuple):
 
 
 def commented_recipe(about: Iterable[str], tensors: Sequence[TensorSpec], suggestions: Iterable[Suggestion]) -> str:
-    """A recipe of `suggestions` for a checkpoint that holds `tensors`, which begins with sentences `about` it."""
+    """A recipe of `suggestions` for a checkpoint with these `tensors`; it begins with the sentences `about`."""
     rules = grouped((_Why(*each[2:]), each) for each in suggestions)
     numbers = {
         each.tensor.name: number for number, (why, alike) in enumerate(rules.items()) if not why.rows for each in alike

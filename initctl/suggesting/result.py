@@ -25,7 +25,7 @@ _FOLLOWED = ("linear", "conv", "magnitude")
 
 @dataclass(frozen=True, repr=False)
 class Suggestions(Displayed):
-    """What each floating-point tensor of a `checkpoint` should start from, if `activation` is between its layers."""
+    """The law that each floating-point tensor of a `checkpoint` should start from, with `activation` between layers."""
 
     checkpoint: Checkpoint
     tensors: tuple[Suggestion, ...]
@@ -33,7 +33,7 @@ class Suggestions(Displayed):
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, activation: str | None) -> Self:
-        """Raises what `suggestions` does, and `InputError` if there is no floating-point tensor."""
+        """Raises the errors of `suggestions`, and `InputError` if there is no floating-point tensor."""
         chosen = choose_activation(activation, read_config(checkpoint.home))
         found = suggestions(checkpoint, activation=chosen.name)
         if not found:
@@ -43,32 +43,32 @@ class Suggestions(Displayed):
 
     @property
     def preset(self) -> str | None:
-        """The preset that is for this model, if one decides anything."""
+        """The preset for this model, if it decides anything."""
         return next((each.preset for each in self.tensors if each.preset), None)
 
     @property
     def asks_activation(self) -> bool:
-        """Whether what is suggested depends on the activation."""
+        """Whether a suggestion depends on the activation."""
         return any(each.role in _FOLLOWED and each.preset is None for each in self.tensors)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """Those of the checkpoint; and one if an activation was named that makes no difference."""
+        """The warnings of the checkpoint, and one if the user named an activation that has no effect."""
         if not self.activation.is_asked or self.asks_activation:
             return self.checkpoint.warnings
-        why = f"preset {self.preset} decides all layers" if self.preset else "there are no layers that it is between"
-        message = f"activation: {self.activation.name} makes no difference: {why}"
+        why = f"preset {self.preset} decides all layers" if self.preset else "there are no layers around it"
+        message = f"activation {self.activation.name} has no effect: {why}"
         return *self.checkpoint.warnings, Problem("suggest.activation", message)
 
     def recipe(self) -> str:
-        """The TOML text of a recipe that does what is suggested, with the reason and the source beside each rule.
+        """The suggestions as the TOML text of a recipe, with the reason and the source above each rule.
 
-        Its rules decide all floating-point tensors, each as it is suggested, and nothing else.
+        Its rules decide all floating-point tensors, and nothing else.
         """
         return commented_recipe(self._about(), self.checkpoint.tensors, self.tensors)
 
     def report(self, *, unfold: bool = False) -> Report:
-        """One row a tensor: its role, and what it should start from; many are folded unless `unfold`."""
+        """One row a tensor: its role and its initializer; long lists folded unless `unfold`."""
         rows = [(each.tensor.name, (each.role, each.initializer, each.source)) for each in self.tensors]
         heading = ("tensor", "role", "initializer", "source")
         return [Listing(heading, [(name, *rest) for name, rest in listing(rows, unfold=unfold)])]
@@ -84,11 +84,11 @@ class Suggestions(Displayed):
     def _about(self) -> Iterator[str]:
         yield f"Suggested by initctl for {shown(self.checkpoint.path)}."
         if self.preset:
-            yield f"config.json names a model of preset {self.preset}: its rules follow, with numbers for its formulas."
+            yield f"config.json names a model of preset {self.preset}. Its rules follow, with numbers for formulas."
             yield f"Source: {find_preset(self.preset).source}"
         if any(each.preset is None for each in self.tensors):
-            yield "The preset leaves some tensors." if self.preset else "No preset is for this model."
+            yield "The preset leaves some tensors." if self.preset else "There is no preset for this model."
             which = "Each of them" if self.preset else "Each tensor"
-            yield f"{which} is initialized by its role, which its name, its shape and its neighbors show."
+            yield f"{which} is initialized by its role, found from its name, its shape and its neighbors."
         if self.asks_activation:
             yield f"The activation between layers is {self.activation.name}{self.activation.origin}."

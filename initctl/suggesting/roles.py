@@ -1,4 +1,4 @@
-"""What tensors are for: their roles."""
+"""The roles of tensors."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 ROLES: Mapping[str, str] = {
-    "linear": "the matrix of a layer, or a stack of them, as of experts",
+    "linear": "the matrix of a layer, or a stack of matrices, such as experts",
     "conv": "the kernels of a convolution",
-    "attention": "a matrix of attention: for queries, keys, values or outputs",
-    "embedding": "a table of vectors: each input takes a row",
-    "positional": "vectors, or numbers, for positions",
-    "token": "an input that is learned: a class token, a mask, queries",
-    "norm": "what a normalization multiplies by",
-    "bias": "what a layer adds",
-    "head": "the matrix of a last layer, whose outputs are the model's",
-    "gate": "the matrix of a router, whose outputs choose or weigh experts",
+    "attention": "an attention matrix: for queries, keys, values or outputs",
+    "embedding": "a table of vectors: each input selects a row",
+    "positional": "vectors or numbers for positions",
+    "token": "a learned input: a class token, a mask, queries",
+    "norm": "the factor of a normalization",
+    "bias": "the summand of a layer",
+    "head": "the matrix of the last layer, whose outputs are the model's",
+    "gate": "the matrix of a router, whose outputs choose or weight experts",
     "recurrent": "the matrix from one step of a recurrent layer to the next",
     "recurrent_input": "the matrix from the inputs to a recurrent layer",
     "forget_bias": "the bias of an LSTM that opens its forget gate",
-    "scale": "what multiplies a whole branch, or logits",
+    "scale": "a factor for a whole branch, or for logits",
     "slope": "the slope of a PReLU below zero",
-    "states": "the states of a state-space layer: A, and D",
-    "time_steps": "the biases of a state-space layer that give its time steps",
+    "states": "the states of a state-space layer: A and D",
+    "time_steps": "the bias of a state-space layer that sets its time steps",
     "adapter_in": "the first matrix of a low-rank adapter",
     "adapter_out": "the second matrix of a low-rank adapter",
     "magnitude": "the lengths of vectors under weight normalization",
@@ -36,18 +36,18 @@ ROLES: Mapping[str, str] = {
     "running_mean": "means that a batch norm measures",
     "running_var": "variances that a batch norm measures",
     "average": "another average that training measures",
-    "computed": "what the model computes and does not learn: a mask, a table, a schedule",
+    "computed": "a tensor that the model computes and does not learn: a mask, a table, a schedule",
     "quantized": "a part of a quantized weight",
     "unwritable": "a tensor that no rule can fill",
-    "unknown": "none of these, as far as its name and its shape say",
+    "unknown": "none of these, judging by its name and its shape",
 }
-"""Every role, and what has it."""
+"""Every role, and the tensors that have it."""
 
 _MATRIX = 2
 
 
 def roles(neighbors: Neighbors, quantized: Container[str]) -> dict[str, str]:
-    """The role of each floating-point tensor, and of each that is in `quantized`, by its name."""
+    """The role of each floating-point tensor, and of each tensor in `quantized`, by name."""
     of_kind: dict[Hashable, str] = {}
     found: dict[str, str] = {}
     for tensor in neighbors.tensors:
@@ -64,8 +64,8 @@ def roles(neighbors: Neighbors, quantized: Container[str]) -> dict[str, str]:
 
 
 def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
-    """The last of `layers` that are not known by their names: no other weight takes as many inputs as they give. If
-    there are none, and none is known, the last layer of a network without numbered blocks.
+    """The last layers among `layers`: no other weight has as many inputs as they have outputs. If there are none, and
+    none is known by name, the last layer of a network without numbered blocks.
     """
     single = [seen for seen in layers if _is_single(seen)]
     if last := [seen.tensor.name for seen in single if not _is_taken(seen)]:
@@ -77,20 +77,20 @@ def _heads(layers: Sequence[Seen], known: Iterable[str]) -> list[str]:
 
 
 def _is_taken(seen: Seen) -> bool:
-    """Whether a matrix takes as many inputs as this one gives outputs, or half as many, as behind a gated unit."""
+    """Whether a matrix has as many inputs as this one has outputs, or half as many, as after a gated unit."""
     outputs, _ = seen.neighbors.sizes(seen.tensor)
     inputs = seen.neighbors.inputs
     return inputs[outputs] > 0 or (outputs % 2 == 0 and inputs[outputs // 2] > 0)
 
 
 def _is_single(seen: Seen) -> bool:
-    """Whether a matrix is not one of several alike, in layers that numbers count; and not a pooler's."""
+    """Whether a matrix is not one of several equal ones in numbered layers, and not a pooler's."""
     is_matrix = seen.ndim == _MATRIX and seen.last in ("weight", "kernel")
     return is_matrix and (not seen.is_in_numbered or seen.is_alone) and "pooler" not in seen.parts
 
 
 def _of_tied(tensors: Iterable[TensorSpec], known: Mapping[str, str]) -> dict[str, str]:
-    """One role for tensors that are one: an embedding, if one of them is."""
+    """One role for tied tensors: embedding, if one of them has it."""
     tied = dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied)
     found: dict[str, str] = {}
     for names in tied:

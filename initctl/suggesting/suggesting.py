@@ -20,19 +20,19 @@ from initctl.suggesting.suggestion import Suggestion
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
-_OF_FAMILY = "The model's own code initializes it so"
+_OF_FAMILY = "The model's own code uses this law"
 
 
 def suggestions(
     checkpoint: Checkpoint, *, activation: str | None = None, preset: str | None = None
 ) -> tuple[Suggestion, ...]:
-    """What each floating-point tensor of `checkpoint`, and each part of a quantized weight, should start from.
+    """The law that each floating-point tensor of `checkpoint`, and each part of a quantized weight, should start from.
 
-    They are in the order of the table. The rules of `preset` decide first: by default, of the preset for the model that
-    `config.json` names. Other tensors get the law of their role. `activation` is between layers: by default, the one in
-    `config.json`, or ReLU.
+    They are in the checkpoint's order. The rules of `preset` decide first, by default those of the preset for the model
+    in `config.json`. Other tensors get the law of their role. `activation` is the one between layers, by default the
+    one in `config.json`, or else ReLU.
 
-    Raises `UsageError` if the activation or the preset is not known, `FitError` if the preset fills nothing, and
+    Raises `UsageError` if the activation or the preset is unknown, `FitError` if the preset fills nothing, and
     `InputError` if config.json cannot be read.
     """
     config = read_config(checkpoint.home)
@@ -41,7 +41,7 @@ def suggestions(
 
 
 class _Suggesting:
-    """Suggests for one tensor after another, for those of a kind once."""
+    """Suggests for one tensor after another; tensors of one kind are examined once."""
 
     def __init__(self, checkpoint: Checkpoint, family: Family, activation: str) -> None:
         self._family, self._activation = family, activation
@@ -57,7 +57,7 @@ class _Suggesting:
                 yield from self._of(tensor)
 
     def _of(self, tensor: TensorSpec) -> Iterator[Suggestion]:
-        """That of the family, or that of the role; tensors that are tied have one in common."""
+        """The suggestions of the family, or else of the role; tied tensors have the same."""
         role = self._roles[tensor.name]
         names = tensor.tied or (tensor.name,)
         decisions = next((self._family.decisions[name] for name in names if name in self._family.decisions), [])
@@ -69,14 +69,14 @@ class _Suggesting:
             yield Suggestion(tensor, role, *self._fitting(found, tensor))
 
     def _advice(self, role: str, tensor: TensorSpec) -> Advice:
-        """Tensors that look the same get the same."""
+        """The law for a role; tensors that look the same get the same."""
         kind = role, self._neighbors.kind(tensor)
         if kind not in self._of_kind:
             self._of_kind[kind] = advice(role, Seen(tensor, self._neighbors), self._activation)
         return self._of_kind[kind]
 
     def _fitting(self, found: Advice, tensor: TensorSpec) -> Advice:
-        """`found`; or to keep `tensor` if it cannot take that, as if its elements share memory, or if it has none."""
+        """`found`, or `keep` if it does not fit `tensor`, because its elements share memory, or if it has none."""
         if not tensor.numel:
             return Advice(KEEP, "It has no elements.", "")
         key = found.initializer, tensor.dtype.name, tensor.shape, tensor.is_expanded

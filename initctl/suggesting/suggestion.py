@@ -1,4 +1,4 @@
-"""What is suggested for one tensor."""
+"""The suggestion for one tensor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Suggestion(NamedTuple):
     """The law that `tensor` should start from, or some `rows` of it.
 
-    `role` is one of `ROLES`. `initializer` is as in a rule behind the `=`, as `normal:std=0.02`; or `keep`. `reason` is
-    a sentence that says why, and `source` is the paper, or the library and class, that says so; it is empty if the
-    tensor stays as it is. If a preset's rule decided, `preset` is its name.
+    `role` is one of `ROLES`. `initializer` is the part of a rule after the `=`, such as `normal:std=0.02` or `keep`.
+    `reason` is a sentence, and `source` is the paper, or the library and class, that it is from; it is empty if the
+    tensor is kept. If a preset's rule decided, `preset` is its name.
 
     A suggestion with `rows` follows the one for the whole tensor, and decides these rows in its place.
     """
@@ -30,7 +30,7 @@ class Suggestion(NamedTuple):
 
     @property
     def rule(self) -> str:
-        """The rule that does this and nothing else, as `-r` takes it."""
+        """The rule that does exactly this, as for `-r`."""
         rows = "[{}:{}]".format(*self.rows) if self.rows else ""
         return f"{quoted(self.tensor.name)}{rows}={self.initializer}"
 

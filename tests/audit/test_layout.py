@@ -267,5 +267,5 @@ def test_a_conversion_without_rules_is_verified_against_the_original(tmp_path: P
     assert initctl.verify(before, after).holds
     save_file({"a": torch.rand(3), "b": torch.rand(2)}, after)
     assert [d.tensor for d in initctl.verify(before, after).differences] == ["a", "b"]
-    with pytest.raises(initctl.UsageError, match="rules: none given"):
+    with pytest.raises(initctl.UsageError, match="no rules given"):
         initctl.verify(after)

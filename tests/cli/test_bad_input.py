@@ -42,7 +42,7 @@ ROWS = [
     Row("value that overflows", 2, "rule.number", "std=1e999 overflows", rule="*=normal:std=1e999"),
     Row("unknown word", 2, "rule.value", "did you mean relu?", rule="*=he_normal:nonlinearity=rel"),
     Row("rule without =", 2, "rule.syntax", "no '=' between pattern and initializer", rule="*.bias"),
-    Row("rule without an initializer", 2, "rule.syntax", "no initializer is given", rule="*.bias="),
+    Row("rule without an initializer", 2, "rule.syntax", "the initializer is missing", rule="*.bias="),
     Row("rule without a pattern", 2, "rule.glob", "pattern '': empty", rule="=ones"),
     Row("broken pattern", 2, "rule.glob", "the brace at column 1 is not closed", rule="{a=ones"),
     Row("fans on a tensor of one dim", 4, "rule.unfit", "tensor fc1.bias [4]: xavier", rule="fc1.bias=xavier_normal"),

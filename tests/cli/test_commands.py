@@ -126,7 +126,7 @@ class TestJson:
 def test_quiet_writes_no_result_but_warnings(net, call):
     done = call("apply", "net.safetensors", "-o", "out.safetensors", "-r", "*=ones", "--quiet")
     assert (done.status, done.out) == (0, "")
-    assert done.err.startswith("initctl: warning: rule 1 (*=ones): leaves steps (int64) as it is")
+    assert done.err.startswith("initctl: warning: rule 1 (*=ones): does not fill steps (int64)")
     assert load_file("out.safetensors")["fc2.weight"].all()
 
 

@@ -303,7 +303,7 @@ def test_a_harmless_rule_is_shown_as_it_was_typed(folder: Path, call: Callable[.
     done = call("plan", "net.safetensors", "-r", r"re:layers\.\d+\.w=ones")
     assert r"rule 1: re:layers\.\d+\.w " in done.out
     done = call("plan", "net.safetensors", "-r", "layers.10.w[::2]=ones")
-    assert "initctl: error: rule 1 (layers.10.w[::2]=ones): [::2]: a slice of rows has no step" in done.err
+    assert "initctl: error: rule 1 (layers.10.w[::2]=ones): [::2]: a slice of rows cannot have a step" in done.err
     assert done.err.splitlines()[1:] == ["  layers.10.w[::2]=ones", "             ^^^^^"]
 
 

@@ -41,7 +41,7 @@ class TestAPlugin:
         assert done.status == 2
         assert [line.partition("): ")[2] for line in messages(done.err)] == [
             "scale=11 is not a number from 0 to 10",
-            "no initializer is called anwser; did you mean answer?",
+            "unknown initializer anwser; did you mean answer?",
         ]
 
 

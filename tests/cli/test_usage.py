@@ -55,8 +55,8 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["verify", "x", "--sample", "x"], "sample: x is not a whole number of 1 or more"),
         (["verify", "x", "--sample", "0"], "sample: 0 is not a whole number of 1 or more"),
         (["verify", "x", "--sample", "1_0"], "sample: 1_0 is not a whole number of 1 or more"),
-        (["apply", "x", "-o", "y", "--in-place", "-r", "*=ones"], "two outputs; give either -o OUT or --in-place"),
-        (["apply", "x", "-r", "*=ones"], "no output; give either -o OUT or --in-place"),
+        (["apply", "x", "-o", "y", "--in-place", "-r", "*=ones"], "two outputs given; use -o OUT or --in-place, not both"),
+        (["apply", "x", "-r", "*=ones"], "no output given; use -o OUT or --in-place"),
         (["apply", "x", "--in-place", "--max-shard-size", "5GB"], "max-shard-size: in place shards stay as they are"),
         (["apply", "x", "-o", "y", "--threads", "0", "-r", "*=ones"], "threads: 0 is not a whole number of 1 or more"),
         (["plan", "x", "--seed", "-1", "-r", "*=ones"], "is not a whole number from 0 to 2^64 - 1"),
@@ -96,7 +96,7 @@ def test_what_is_not_converted_needs_a_rule(net, call, where):
     before = net.read_bytes()
     done = call("apply", "net.safetensors", *where)
     assert done.status == 2
-    assert done.err.startswith("initctl: error: rules: none given, so there is nothing to do; ")
+    assert done.err.startswith("initctl: error: no rules given, so there is nothing to do; ")
     assert done.err.endswith("or --max-shard-size 5GB for shards\n")
     assert net.read_bytes() == before
     assert list(net.parent.iterdir()) == [net]

@@ -181,7 +181,7 @@ def test_what_a_preset_does_is_no_fault_if_it_is_named(tmp_path: Path):
     net = nn.ModuleDict({"embed": nn.Embedding(1000, 64), "out": nn.Linear(64, 1000)})
     torch.save(net.state_dict(), tmp_path / "m.pt")
     assert not initctl.doctor(tmp_path / "m.pt", preset="torch-default").findings
-    with pytest.raises(initctl.UsageError, match="no preset is called gpt3"):
+    with pytest.raises(initctl.UsageError, match="unknown preset gpt3"):
         initctl.doctor(tmp_path / "m.pt", preset="gpt3")
 
 

@@ -74,14 +74,14 @@ def test_progress_counts_the_ruled_bytes(tmp_path: Path):
 
 def test_it_goes_to_no_other_file(tmp_path: Path):
     path = single(tmp_path / "model.safetensors")
-    with pytest.raises(initctl.UsageError, match="two outputs; give either -o OUT or --in-place"):
+    with pytest.raises(initctl.UsageError, match="two outputs given; use -o OUT or --in-place, not both"):
         initctl.apply(path, tmp_path / "out", in_place="patch", rules=RULES)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_in_place_is_true_or_false_or_patch(tmp_path: Path):
     path = single(tmp_path / "model.safetensors")
-    with pytest.raises(initctl.UsageError, match="in_place: patched is neither True, False nor 'patch'"):
+    with pytest.raises(initctl.UsageError, match="in_place: patched is not True, False or 'patch'"):
         initctl.apply(path, in_place="patched", rules=RULES)  # type: ignore[arg-type]
 
 

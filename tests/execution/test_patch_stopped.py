@@ -120,7 +120,7 @@ def test_while_it_is_not_complete_nothing_else_is_written_from_it(tmp_path: Path
                 initctl.apply(path, rules=["bias=zeros"], **output)
             (problem,) = raised.value.problems
             assert problem.code == "archive.unfinished"
-            assert "a patch began to overwrite it, and stopped" in problem.message
+            assert "a patch that overwrites it was interrupted" in problem.message
             assert problem.hint == "complete it with the same command"
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]

@@ -169,7 +169,7 @@ def test_permute_rows_of_a_view_is_a_permutation_of_its_rows(
 
 def test_permute_rows_takes_whole_tensors_with_dims(tmp_path: Path):
     message = refusal(tmp_path, {"w": ordinary(torch.float32)}, "w[3:]=permute_rows")
-    assert "tensor w [23, 7]: permute_rows does not fit: it needs whole tensors" in message
+    assert "tensor w [23, 7]: permute_rows does not fit: it needs a whole tensor" in message
     assert "no dimensions" in refusal(tmp_path, {"w": torch.tensor(1.0)}, "w=permute_rows")
 
 
@@ -222,11 +222,11 @@ def test_a_copy_may_come_from_another_checkpoint(tmp_path: Path, kind: str):
 @pytest.mark.parametrize(
     ("rule", "told"),
     {
-        "w=copy:from=x": "holds no tensor x",
+        "w=copy:from=x": "has no tensor x",
         "w=copy:from=othe": "did you mean other?",
         "w=copy:from=short": "short [5, 7] has another shape",
-        "w=copy:from=ints": "ints [23, 7] holds int64, which is another kind of number",
-        "ints=copy:from=bytes": "bytes [23, 7] holds uint8, which this tensor cannot hold exactly",
+        "w=copy:from=ints": "ints [23, 7] is int64, a different kind of number",
+        "ints=copy:from=bytes": "bytes [23, 7] is uint8, which this tensor cannot hold exactly",
         "w=copy:from=other,row=23": "other [23, 7] has no row 23",
         "w=copy:from=narrow,row=0": "the rows of narrow [23, 2] have another shape",
         "scale=copy:from=other,row=0": "it has no dimensions, so it has no rows",
@@ -314,14 +314,14 @@ def test_one_value_that_is_not_finite_spoils_no_others_silently(
     before = ordinary(dtype)
     before[3, 2] = before[20, 0] = odd
     message = refusal(tmp_path, {"w": before}, rule)
-    assert message.endswith(f": the old values hold {kind}, first at [3, 2]")
+    assert message.endswith(f": the old values contain {kind}, first at [3, 2]")
 
 
 def test_of_a_mean_of_rows_only_these_rows_must_be_finite(tmp_path: Path):
     before = ordinary(torch.float32)
     before[3, 2] = float("nan")
     written(tmp_path, {"w": before}, "w=mean_rows:of=4:")
-    with pytest.raises(initctl.FitError, match=r"the old values hold NaN, first at \[3, 2\]$"):
+    with pytest.raises(initctl.FitError, match=r"the old values contain NaN, first at \[3, 2\]$"):
         written(tmp_path, {"w": before}, "w[10:]=mean_rows:of=2:5")
 
 

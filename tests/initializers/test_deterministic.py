@@ -116,7 +116,7 @@ class TestArangeLog:
         assert resolve("arange_log:start=0.01", (3,)).law.largest == pytest.approx(-np.log(0.01), rel=1e-7)
 
     def test_a_number_has_no_dim_to_count_along(self):
-        with pytest.raises(Unfit, match=r"^logarithms are counted along the last dim, and it has none$"):
+        with pytest.raises(Unfit, match=r"^it has no dims, so there is no last dim to count along$"):
             resolve("arange_log", ())
 
     @pytest.mark.parametrize("start", ["0", "-1"])
@@ -146,7 +146,7 @@ class TestLstmBias:
         [
             ((4, 4), "the bias of an LSTM has 1 dim, and it has 2"),
             ((), "the bias of an LSTM has 1 dim, and it has 0"),
-            ((6,), "the bias of an LSTM has 4 equal parts, and 6 elements do not divide into them"),
+            ((6,), "the bias of an LSTM has 4 equal parts, but 6 elements cannot be divided by 4"),
         ],
     )
     def test_other_shapes_do_not_fit(self, shape, fault):

@@ -67,7 +67,7 @@ def test_a_layout_says_what_each_dim_stands_for(shape, layout, expected):
 @pytest.mark.parametrize(("shape", "dims"), [((), "0 dims"), ((5,), "1 dim")])
 @pytest.mark.parametrize("layout", [None, "oi"])
 def test_fewer_than_two_dims_have_no_fans(shape, dims, layout):
-    with pytest.raises(Unfit, match=rf"^it needs at least 2 dims \(inputs and outputs\), and the tensor has {dims}$"):
+    with pytest.raises(Unfit, match=rf"^it needs at least 2 dims \(inputs and outputs\), but the tensor has {dims}$"):
         fans(shape, layout)
 
 
@@ -160,12 +160,12 @@ def test_groups_and_parts_go_with_a_layout(shape, arrangement, expected):
 @pytest.mark.parametrize(
     ("shape", "arrangement", "fault"),
     [
-        ((6, 3, 3), {"groups": 4}, "its 6 outputs do not divide into 4 groups"),
-        ((6, 3, 3), {"groups": 4, "transposed": "true"}, "its 6 inputs do not divide into 4 groups"),
-        ((10, 3), {"split": "3"}, "its 10 outputs do not divide into 3 parts"),
+        ((6, 3, 3), {"groups": 4}, "its 6 outputs cannot be divided into 4 groups"),
+        ((6, 3, 3), {"groups": 4, "transposed": "true"}, "its 6 inputs cannot be divided into 4 groups"),
+        ((10, 3), {"split": "3"}, "its 10 outputs cannot be divided into 3 parts"),
         ((10, 3), {"split": "4:1:1"}, "its 10 outputs do not divide as 4:1:1"),
-        ((10, 3), {"split": "999999999999999999"}, "its 10 outputs do not divide into 999999999999999999 parts"),
-        ((3, 10), {"split": "3", "transposed": "true"}, "its 10 outputs do not divide into 3 parts"),
+        ((10, 3), {"split": "999999999999999999"}, "its 10 outputs cannot be divided into 999999999999999999 parts"),
+        ((3, 10), {"split": "3", "transposed": "true"}, "its 10 outputs cannot be divided into 3 parts"),
         ((4, 4, 4), {"split": "2", "layout": "ooi"}, "layout=ooi has more than one o, and groups and parts divide one"),
         ((4, 4, 4), {"groups": 2, "layout": "ooi"}, "layout=ooi has more than one o, and groups and parts divide one"),
         ((4,), {"transposed": "true"}, "it needs at least 2 dims (inputs and outputs), and the tensor has 1 dim"),
@@ -189,9 +189,9 @@ ARRANGED = [
     [
         (
             "layout=io,transposed=true",
-            "layout and transposed do not go together; a layout may say io, and k for the rest",
+            "layout and transposed exclude each other; write layout=io…, with k for the kernel dims",
         ),
-        ("groups=2,split=3", "groups and split do not go together"),
+        ("groups=2,split=3", "groups and split exclude each other"),
         ("groups=0", "groups=0 is not a whole number of 1 or more"),
         ("transposed=1", "transposed=1 is not one of false, true"),
         ("split=a", "split=a is not a number of equal parts, or their sizes in proportion"),

@@ -58,7 +58,7 @@ class TestLogUniform:
         assert resolve("log_uniform:a=0.1,b=0.1", (2,)).law == Uniform(0.1, 0.1)
 
     def test_an_interval_without_a_float32_number_does_not_fit(self):
-        with pytest.raises(Unfit, match=re.escape("no float32 number lies from a=1.00000001 to b=1.00000002")):
+        with pytest.raises(Unfit, match=re.escape("there is no float32 number from a=1.00000001 to b=1.00000002")):
             resolve("log_uniform:a=1.00000001,b=1.00000002", (2,))
 
     def test_both_ends_must_be_given(self):
@@ -125,7 +125,7 @@ def test_a_default_that_makes_the_interval_empty_is_seen():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_that_float32_holds_with_fewer_digits_do_not_fit(name):
-    with pytest.raises(Unfit, match=r"^a=1e-40 is closer to 0 than float32 numbers of full precision, 1\.18e-38"):
+    with pytest.raises(Unfit, match=r"^a=1e-40 is below 1\.18e-38"):
         resolve(f"{name}:a=1e-40,b=1", (2,))
 
 

@@ -73,7 +73,7 @@ def test_a_parameter_reads_what_it_accepts(kind, text, value):
         (GROUPS, "2.5", "2.5 is not a whole number of 1 or more", None),
         (GROUPS, "1/3", "1/3 is not a whole number of 1 or more", None),
         (STD, "2-3", "2-3 is not a number of 0 or more", None),
-        (STD, "1/0", "1/0: a number is divided by 0", None),
+        (STD, "1/0", "1/0: division by 0", None),
         (MODE, "fan-in", "fan-in is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "FAN_IN", "FAN_IN is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "x", "x is not one of fan_in, fan_out", None),
@@ -93,7 +93,7 @@ def test_a_layout_has_an_o_and_an_i_and_known_letters_only(text):
     problem = refusal(LAYOUT, text)
     assert problem.code == "rule.value"
     assert "is not one letter a dim: o out, i in, k kernel, b batch" in problem.message
-    assert problem.hint == "a layout has at least an o and an i, for instance oi, io, boi, oikk"
+    assert problem.hint == "a layout has at least an o and an i, for example oi, io, boi, oikk"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_split_is_a_whole_number_or_several_between_colons(text):
     problem = refusal(SPLIT, text)
     assert problem.code == "rule.value"
     assert "is not a number of equal parts, or their sizes in proportion" in problem.message
-    assert problem.hint == "write for instance 3, or 4:1:1"
+    assert problem.hint == "write, for example, 3 or 4:1:1"
 
 
 @pytest.mark.parametrize("kind", [ANY, STD, SHARE, GROUPS])

@@ -45,7 +45,7 @@ class TestNames:
             ("xavier", "did you mean "),
             ("zeroes", "did you mean zeros"),
             ("kep", "did you mean keep"),
-            (KEEP, "in a rule it leaves tensors as they are"),
+            (KEEP, "in a rule, keep leaves tensors unchanged"),
             ("Normal", "did you mean normal"),
             ("qqqqqq", "`initctl initializers` lists them"),
         ],
@@ -53,7 +53,7 @@ class TestNames:
     def test_an_unknown_name_is_refused_and_the_nearest_proposed(self, name, hint):
         problem = problem_with(name)
         assert problem.code == "rule.initializer"
-        assert problem.message == f"no initializer is called {name}"
+        assert problem.message == f"unknown initializer {name}"
         assert problem.hint.startswith(hint)
 
     @pytest.mark.parametrize("name", ["normal", "he_normal", KEEP])
@@ -92,16 +92,16 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("call", "message", "hint"),
         [
-            ("constant", "constant needs val", "write for instance head.bias=constant:val=-4.6"),
-            ("sparse:std=1", "sparse needs sparsity", "write for instance fc.weight=sparse:sparsity=0.9"),
+            ("constant", "constant needs val", "write, for example, head.bias=constant:val=-4.6"),
+            ("sparse:std=1", "sparse needs sparsity", "write, for example, fc.weight=sparse:sparsity=0.9"),
             (
                 "variance_scaling:mode=fan_in",
                 "variance_scaling needs scale and distribution",
-                "write for instance fc.weight=variance_scaling:scale=2,mode=fan_in,distribution=truncated_normal",
+                "write, for example, fc.weight=variance_scaling:scale=2,mode=fan_in,distribution=truncated_normal",
             ),
             ("normal:sdt=0.02", "normal has no parameter sdt", "did you mean std?"),
             ("normal:sigma=0.02", "normal has no parameter sigma", "did you mean mean or std?"),
-            ("zeros:val=0", "zeros has no parameter val", "it takes none"),
+            ("zeros:val=0", "zeros has no parameter val", "it has no parameters"),
         ],
     )
     def test_a_missing_or_unknown_parameter_is_refused_with_what_to_write(self, call, message, hint):
@@ -114,7 +114,7 @@ class TestArguments:
             ("sparse:sparsity=2", "rule.value", "sparsity=2 is not a number from 0 to 1"),
             ("dirac:groups=0", "rule.value", "groups=0 is not a whole number of 1 or more"),
             ("kaiming_normal:mode=in", "rule.value", "mode=in is not one of fan_in, fan_out"),
-            ("normal:std=1$", "rule.expression", "std=1$: $ means nothing here"),
+            ("normal:std=1$", "rule.expression", "std=1$: unexpected $"),
         ],
     )
     def test_a_value_that_is_refused_is_shown_with_its_parameter(self, call, code, message):
@@ -178,7 +178,7 @@ class TestPlugins:
         problem = self.fault_of(Registry(BUILTIN))
         assert problem.code == "initializer.plugin"
         assert problem.message == f"plugin {module}:TWOS {fault}"
-        assert problem.hint == "mend or uninstall the package that adds it"
+        assert problem.hint == "repair or uninstall the package that adds it"
 
     def test_a_broken_plugin_is_named_each_time_and_the_others_are_found(self, site):
         write_plugin(site, "plugin_works")

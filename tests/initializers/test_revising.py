@@ -126,7 +126,7 @@ def test_a_finite_value_that_becomes_infinite_is_told():
         "mean_rows:of=5": "5 is not a:b, as in Python",
         "mean_rows:of=a:b": "a:b is not a:b, as in Python",
         "mean_rows:of=1:2:3": "1:2:3 is not a:b, as in Python",
-        "match_stats:x=1": "match_stats has no parameter x; it takes none",
+        "match_stats:x=1": "match_stats has no parameter x; it has no parameters",
         "permute_rows:of=1": "permute_rows has no parameter of",
     }.items(),
 )

@@ -97,7 +97,7 @@ class TestOrthogonal:
         assert orthogonality_error(values("orthogonal", (64, 16)).reshape(4, 16, 16)[0]) > 0.1
 
     def test_unequal_parts_are_refused_before_any_tensor_is_seen(self):
-        fault = "split=4:1:1: each part is a matrix of its own, and all must be equal"
+        fault = "split=4:1:1: all parts must have the same size"
         with pytest.raises(RuleError, match=fault):
             resolve("orthogonal:split=4:1:1", (6, 6))
 

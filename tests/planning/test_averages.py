@@ -34,13 +34,13 @@ def test_a_rule_that_fills_a_network_and_not_its_copy_is_warned_of(tmp_path: Pat
     table, one, copy = LAYOUTS[layout]
     (warning,) = planned(tmp_path, table, f"{one}=normal:std=0.02").warnings
     assert warning.code == "tensor.copy"
-    assert warning.message == f"{copy} is a copy of {one}, and would not hold the same afterwards"
-    assert warning.hint == "let training make the copy anew, or fill both with the same constant"
+    assert warning.message == f"{copy} is a copy of {one}, but would no longer equal it"
+    assert warning.hint == "let training recreate the copy, or fill both with the same constant"
 
 
 def test_random_values_in_both_are_not_the_same(tmp_path: Path):
     (warning,) = planned(tmp_path, under("student", "teacher"), "*.head.*=normal:std=0.02").warnings
-    assert warning.message.endswith("would not hold the same afterwards (and 1 more like it)")
+    assert warning.message.endswith("would no longer equal it (and 1 more like it)")
 
 
 @pytest.mark.parametrize("rule", ["*.head.*=zeros", "student.other.weight=normal", "*=keep"])

@@ -55,7 +55,7 @@ def test_a_pattern_leaves_what_a_model_computes_and_says_so(tmp_path: Path, name
     assert decided(plan) == {"w": "rule 1", name: None}
     (warning,) = plan.warnings
     assert warning.code == "rule.left_alone"
-    assert warning.message.startswith(f"rule 1 ({rule}): leaves {name} (")
+    assert warning.message.startswith(f"rule 1 ({rule}): does not fill {name} (")
     assert warning.message.endswith(" as it is: the model computes this and does not learn it")
     assert warning.hint == "name a tensor in full to fill it"
 
@@ -64,8 +64,8 @@ def test_the_causal_masks_of_gpt2_are_left_by_a_pattern_for_biases(tmp_path: Pat
     masks = {f"h.{i}.attn.bias": [1, 1, 4, 4] for i in range(12)}
     (warning,) = planned(tmp_path, floats({**masks, "h.0.mlp.c_fc.bias": [4]}), "*.bias=zeros").warnings
     assert warning.message == (
-        "rule 1 (*.bias=zeros): leaves h.0.attn.bias (a causal mask), h.1.attn.bias (a causal mask), "
-        "h.2.attn.bias (a causal mask) and 9 more as they are: the model computes this and does not learn it"
+        "rule 1 (*.bias=zeros): does not fill h.0.attn.bias (a causal mask), h.1.attn.bias (a causal mask), "
+        "h.2.attn.bias (a causal mask) and 9 more: the model computes this and does not learn it"
     )
 
 
@@ -93,7 +93,7 @@ def test_a_pattern_gives_each_reason_for_what_it_leaves(tmp_path: Path):
         **floats({"rope.freqs": [4], "w": [4]}), "steps": ("I64", []), "q.weight": ("I8", [4]), "q.SCB": ("F32", [4])
     }  # fmt: skip
     plan = planned(tmp_path, table, "*=normal")
-    assert [warning.message.partition("leaves ")[2].partition(" ")[0] for warning in plan.warnings] == [
+    assert [warning.message.partition("does not fill ")[2].split(maxsplit=1)[0].strip(":") for warning in plan.warnings] == [
         "q.{SCB,weight}", "rope.freqs", "steps",
     ]  # fmt: skip
 
@@ -111,8 +111,8 @@ def test_random_numbers_for_what_training_measures_are_a_warning(tmp_path: Path,
     assert str(warning) == (
         f"rule 1 ({rule}): fills bn.running_mean (running statistics), bn.running_var (running statistics), "
         "vq._codebook.cluster_size (moving averages) and 1 more with random numbers; "
-        "a random variance can be negative, and gives NaN: "
-        "add a rule that fills them with a constant (zeros, for variances ones), or that keeps them"
+        "a negative variance gives NaN: "
+        "add a rule that keeps them, or that fills them with a constant (ones for variances, else zeros)"
     )
 
 

@@ -44,8 +44,8 @@ def test_a_condition_leaves_out_what_it_does_not_hold_for(tmp_path: Path, rule: 
 
 def test_a_rule_whose_condition_never_holds_is_refused(tmp_path: Path):
     assert refusal(tmp_path, NET, "norm.*=zeros where ndim > 1") == (
-        "rule 1 (norm.*=zeros where ndim > 1): has no effect: it matches norm.weight (float32); "
-        "its condition holds for none of them: ndim > 1"
+        "rule 1 (norm.*=zeros where ndim > 1): has no effect: "
+        "its condition holds for none of its matches: norm.weight (float32); change the condition: ndim > 1"
     )
 
 
@@ -106,5 +106,5 @@ def test_a_recipe_is_shown_how_it_writes_a_condition(tmp_path: Path):
 
 
 def test_a_condition_among_the_parameters_is_shown_its_place(tmp_path: Path):
-    with pytest.raises(initctl.RuleError, match=r"write it behind the initializer: '… where ndim >= 2'"):
+    with pytest.raises(initctl.RuleError, match=r"write it after the initializer: '… where ndim >= 2'"):
         planned(tmp_path, NET, "*=normal:std=1,where=ndim")

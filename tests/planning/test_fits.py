@@ -70,14 +70,14 @@ UNFIT = [
     ("C64", "log_uniform:a=1,b=2", "it is complex, and this law is defined for real numbers"),
     ("F16", "log_uniform:a=1,b=1e6", "values up to 1e+06 would overflow float16"),
     ("F32", "log_uniform:a=1,b=1e39", "values up to 1e+39 would overflow float32"),
-    ("F32", "log_uniform:a=1e39,b=1e40", "no float32 number lies from a=1e+39 to b=1e+40"),
+    ("F32", "log_uniform:a=1e39,b=1e40", "there is no float32 number from a=1e+39 to b=1e+40"),
     ("F32", "trunc_normal:std=1e39,a=1e39,b=1e40", "is too far, too narrow or too wide for std=1e+39"),
     ("F16", "inv_softplus_log_uniform:b=1e6", "values up to 1e+06 would overflow float16"),
     ("F32", "inv_softplus_log_uniform:b=1e308", "values up to 1e+308 would overflow float32"),
     ("F8_E4M3", "arange_log:start=1e300", "values up to 691 would overflow float8_e4m3fn"),
     ("F16", "xavier_normal:split=1:1,gain=1e6", "would overflow float16"),
-    ("F32", "xavier_normal:split=3", "its 2 outputs do not divide into 3 parts"),
-    ("F32", "xavier_normal:groups=4", "its 2 outputs do not divide into 4 groups"),
+    ("F32", "xavier_normal:split=3", "its 2 outputs cannot be divided into 3 parts"),
+    ("F32", "xavier_normal:groups=4", "its 2 outputs cannot be divided into 4 groups"),
 ]  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_what_the_dtype_cannot_hold_does_not_fit(tmp_path: Path, tag: str, call:
 @pytest.mark.parametrize("tag", [*INTEGERS, "BOOL", "F8_E8M0"])
 @pytest.mark.parametrize("call", RANDOM)
 def test_random_values_fit_no_integer_bool_or_scale(tmp_path: Path, tag: str, call: str):
-    assert "and only constants fit there" in refusal(tmp_path, {"w": (tag, [2, 4])}, f"w={call}")
+    assert "which only constants can fill" in refusal(tmp_path, {"w": (tag, [2, 4])}, f"w={call}")
 
 
 @pytest.mark.parametrize("tag", [*INTEGERS, "BOOL", "F8_E8M0"])
@@ -105,7 +105,7 @@ def test_random_values_fit_no_integer_bool_or_scale(tmp_path: Path, tag: str, ca
     ("call", "shape"), [("sinusoid", [2, 4]), ("arange_log", [2, 4]), ("lstm_bias", [4]), ("zero_hadamard", [4, 2])]
 )
 def test_formulas_fit_no_integer_bool_or_scale(tmp_path: Path, tag: str, call: str, shape: list[int]):
-    assert "and only constants fit there" in refusal(tmp_path, {"w": (tag, shape)}, f"w={call}")
+    assert "which only constants can fill" in refusal(tmp_path, {"w": (tag, shape)}, f"w={call}")
 
 
 def test_an_lstm_bias_fits_where_its_number_does(tmp_path: Path):
@@ -133,14 +133,14 @@ def test_nothing_fits_elements_smaller_than_a_byte(tmp_path: Path, tag: str, cal
 def test_fans_take_two_dims(tmp_path: Path, call: str, shape: list[int], dims: str):
     told = refusal(tmp_path, {"w": ("F32", shape)}, f"w={call}")
     assert told.startswith(f"rule 1 (w={call}): tensor w {shape}: ")
-    assert told.endswith(f"it needs at least 2 dims (inputs and outputs), and the tensor has {dims}")
+    assert told.endswith(f"it needs at least 2 dims (inputs and outputs), but the tensor has {dims}")
 
 
 def test_a_fault_names_the_first_tensor_and_counts_the_others(tmp_path: Path):
     biases = {f"fc{i}.bias": ("F32", [3]) for i in range(4)}
     assert refusal(tmp_path, biases, "*.bias=kaiming_normal") == (
         "rule 1 (*.bias=kaiming_normal): tensor fc0.bias [3] (and 3 more like it): "
-        "kaiming_normal does not fit: it needs at least 2 dims (inputs and outputs), and the tensor has 1 dim"
+        "kaiming_normal does not fit: it needs at least 2 dims (inputs and outputs), but the tensor has 1 dim"
     )
 
 

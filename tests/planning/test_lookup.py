@@ -62,15 +62,15 @@ def test_names_that_every_tensor_gives_a_meaning(tmp_path: Path, tensor: str, ex
         ("emb", "layer", "the tensor's name has no number between dots"),
         ("emb", "fan_in", "1 dim"),
         ("scale", "fan_out", "dim"),
-        ("emb", "shape[1]", "shape has 1 numbers, and none at 1"),
-        ("scale", "shape[-1]", "shape has 0 numbers, and none at -1"),
+        ("emb", "shape[1]", "index 1 is out of range: shape has length 1"),
+        ("scale", "shape[-1]", "index -1 is out of range: shape has length 0"),
         ("emb", "shape", "is not a number"),
         ("emb", "dtype", "float32 is not a number"),
         ("emb", "shape[1/1]", "1.0 is not a whole number"),
         ("emb", "numel[0]", "numel is not a list"),
-        ("emb", "1/(ndim-1)", "a number is divided by 0"),
-        ("emb", "log(-ndim)", "log of -1 is not defined"),
-        ("emb", "10**308*numel", "not defined, or too large"),
+        ("emb", "1/(ndim-1)", "division by 0"),
+        ("emb", "log(-ndim)", "log of -1 is undefined"),
+        ("emb", "10**308*numel", "undefined or too large"),
     ],
 )
 def test_an_expression_without_a_value_names_tensor_rule_and_place(
@@ -127,7 +127,7 @@ def test_a_capture_may_hide_what_all_tensors_have(tmp_path: Path):
 
 def test_a_group_of_a_regular_expression_that_is_no_number_is_told(tmp_path: Path):
     message = refusal(tmp_path, NUMBERED, "re:(?P<name>l).*=constant:val=name")
-    assert "'name' is not known" in message or "name is not known" in message
+    assert "unknown name name" in message
 
 
 @pytest.mark.parametrize("name", ["nmel", "fan_im", "Layer", "config", "vars", "x", "std", "self"])
@@ -173,21 +173,21 @@ def test_config_json_gives_numbers_by_dotted_keys(tmp_path: Path, expression: st
     ("text", "key", "told"),
     [
         (None, "hidden", "there is no config.json beside the checkpoint; write the value itself"),
-        (CONFIG, "hiden", "config.json does not give hiden, but hidden"),
-        (CONFIG, "text.n.dep", "config.json does not give text.n.dep, but text.n.deep"),
-        (CONFIG, "zzz", "config.json does not give zzz"),
-        (CONFIG, "no", "config.json does not give no"),
-        (CONFIG, "text", "config.json does not give text"),
-        (CONFIG, "hidden.x", "config.json does not give hidden.x"),
+        (CONFIG, "hiden", "config.json has no hiden; did you mean hidden? If not, write"),
+        (CONFIG, "text.n.dep", "config.json has no text.n.dep; did you mean text.n.deep?"),
+        (CONFIG, "zzz", "config.json has no zzz"),
+        (CONFIG, "no", "config.json has no no"),
+        (CONFIG, "text", "config.json has no text"),
+        (CONFIG, "hidden.x", "config.json has no hidden.x"),
         (CONFIG, "on", "true is not a number"),
         (CONFIG, "name", "m is not a number"),
         (CONFIG, "sizes", "is not a number"),
-        (CONFIG, "sizes[2]", "config.sizes has 2 numbers, and none at 2"),
-        (f'{{"a": {"9" * 400}}}', "a", "is no finite number, or too large"),
-        (f'{{"a": [{"9" * 400}]}}', "a[0]", "is no finite number, or too large"),
-        ('{"a":' * 900 + "1" + "}" * 900, "b", "config.json does not give b"),
-        ("{}", "hidden", "config.json does not give hidden"),
-        ('{"hidden": [[1]]}', "hidden", "config.json does not give hidden"),
+        (CONFIG, "sizes[2]", "index 2 is out of range: config.sizes has length 2"),
+        (f'{{"a": {"9" * 400}}}', "a", "is not a finite number, or too large"),
+        (f'{{"a": [{"9" * 400}]}}', "a[0]", "is not a finite number, or too large"),
+        ('{"a":' * 900 + "1" + "}" * 900, "b", "config.json has no b"),
+        ("{}", "hidden", "config.json has no hidden"),
+        ('{"hidden": [[1]]}', "hidden", "config.json has no hidden"),
     ],
 )
 def test_what_config_json_does_not_tell_is_refused_with_tensor_and_rule(
@@ -239,9 +239,9 @@ def test_variables_are_asked_anew_for_each_tensor(tmp_path: Path):
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ('a = "b"\nb = "c"\nc = "a"', "the variables a -> b -> c -> a refer to themselves"),
-        ('a = "a + 1"', "the variables a -> a refer to themselves"),
-        ('a = "1/(ndim-1)"', "a = 1/(ndim-1): a number is divided by 0"),
+        ('a = "b"\nb = "c"\nc = "a"', "variable a refers to itself: a -> b -> c -> a"),
+        ('a = "a + 1"', "variable a refers to itself: a -> a"),
+        ('a = "1/(ndim-1)"', "a = 1/(ndim-1): division by 0"),
     ],
 )
 def test_a_variable_without_a_value_is_told_with_its_way_there(tmp_path: Path, variables: str, told: str):
@@ -292,13 +292,13 @@ def test_a_rule_takes_only_tensors_where_its_condition_holds(tmp_path: Path, whe
 @pytest.mark.parametrize(
     ("where", "told"),
     {
-        "ndim": "neither true nor false",
-        "ndim and true": "2 is neither true nor false",
+        "ndim": "not true or false",
+        "ndim and true": "2 is not true or false",
         'dtype > "a"': "float32 is not a number",
-        "shape[2] == 1": "shape has 2 numbers, and none at 2",
-        "layer == 1 or shape[2] == 1": "shape has 2 numbers",
-        "not numel": "24 is neither true nor false",
-        "config.zzz == 1": "there is no config.json",
+        "shape[2] == 1": "index 2 is out of range: shape has length 2",
+        "layer == 1 or shape[2] == 1": "shape has length 2",
+        "not numel": "24 is not true or false",
+        "config.zzz == 1": "no config.json",
     }.items(),
 )
 def test_a_condition_without_an_answer_is_refused_with_tensor_and_rule(tmp_path: Path, where: str, told: str):
@@ -311,7 +311,7 @@ def test_a_condition_without_an_answer_is_refused_with_tensor_and_rule(tmp_path:
 
 def test_a_condition_that_holds_nowhere_is_told_as_such(tmp_path: Path):
     path = recipe(tmp_path, '[[rule]]\nmatch = "*"\ninit = "zeros"\nwhere = "ndim > 7"')
-    with pytest.raises(initctl.FitError, match="its condition holds for none of them: ndim > 7"):
+    with pytest.raises(initctl.FitError, match="its condition holds for none of its matches:"):
         planned(tmp_path, TABLE, recipes=[path])
 
 

@@ -113,7 +113,7 @@ class TestWhatWasApplied:
 
     def test_is_told_to_be_nothing_where_nothing_was_to_change(self, net):
         applied = initctl.apply(net, rules=["*=keep"], in_place=True)
-        assert piped(applied.report()).endswith(f"{net}: nothing to change, left as it is")
+        assert piped(applied.report()).endswith(f"{net}: nothing to change")
 
 
 def test_tensors_that_another_device_than_the_processor_computes_are_counted(net):

@@ -85,7 +85,7 @@ def test_buffers_that_a_preset_leaves_are_no_weights(tmp_path: Path):
 def test_what_a_preset_leaves_because_it_is_quantized_is_named(tmp_path: Path):
     saved(tmp_path, FP8, model_type="llama", quantization_config={"quant_method": "fp8"})
     assert warned(tmp_path, preset="auto") == (
-        "preset llama: leaves 2 of 5 floating-point and quantized tensors (20% of the elements) as they are: "
+        "preset llama: leaves 2 of 5 floating-point and quantized tensors (20% of the elements) unchanged: "
         f"{Q}.{{weight,weight_scale_inv}}: they make up a quantized weight (fp8); "
         "dequantize the model first, or pass --require-all to refuse this"
     )
@@ -103,7 +103,7 @@ def test_a_model_that_is_mostly_quantized_is_refused(tmp_path: Path):
     quantized: Table = {name: row for name, row in FP8.items() if name.startswith(Q)}
     saved(tmp_path, {**small, **quantized}, model_type="llama")
     assert refused(tmp_path, preset="auto") == (
-        "preset llama: leaves 2 of 4 floating-point and quantized tensors (93% of the elements) as they are: "
+        "preset llama: leaves 2 of 4 floating-point and quantized tensors (93% of the elements) unchanged: "
         f"{Q}.{{weight,weight_scale_inv}}: they make up a quantized weight (float8_e4m3fn with a scale); "
         "dequantize the model first, or pass --allow-partial"
     )
@@ -111,7 +111,7 @@ def test_a_model_that_is_mostly_quantized_is_refused(tmp_path: Path):
 
 def test_a_preset_of_other_names_that_fits_in_part_is_refused(tmp_path: Path):
     assert refused(saved(tmp_path, TIMM), preset="vit") == (
-        "preset vit: leaves 11 of 28 floating-point tensors (60% of the elements) as they are: "
+        "preset vit: leaves 11 of 28 floating-point tensors (60% of the elements) unchanged: "
         "cls_token, pos_embed, patch_embed.proj.weight and 8 more; "
         "choose a preset for this model (`initctl presets` lists them), add rules for the rest, or pass --allow-partial"
     )
@@ -122,7 +122,7 @@ def test_a_preset_of_other_names_that_fits_in_part_is_refused(tmp_path: Path):
     [(RESNET, "bert", "resnet-torchvision)"), (LLAMA, "gpt2", "gemma2, qwen2, "), (GPT2, "vit", "gpt2)")],
 )
 def test_presets_whose_names_fit_better_are_proposed(tmp_path: Path, table: Table, preset: str, better: str):
-    assert f"choose a preset for this model (by its names: {better}" in refused(saved(tmp_path, table), preset=preset)
+    assert f"choose a preset for this model (likely: {better}" in refused(saved(tmp_path, table), preset=preset)
 
 
 def test_the_preset_for_the_model_type_of_config_json_is_proposed(tmp_path: Path):
@@ -133,7 +133,7 @@ def test_the_preset_for_the_model_type_of_config_json_is_proposed(tmp_path: Path
 
 def test_with_allow_partial_it_is_a_warning(tmp_path: Path):
     assert warned(saved(tmp_path, RESNET), preset="bert", allow_partial=True).startswith(
-        "preset bert: leaves 4 of 6 floating-point tensors (more than 99% of the elements) as they are: "
+        "preset bert: leaves 4 of 6 floating-point tensors (more than 99% of the elements) unchanged: "
     )
 
 
@@ -148,7 +148,7 @@ def test_it_is_refused_with_status_4(tmp_path: Path):
 def test_a_few_weights_that_are_left_are_a_warning(tmp_path: Path):
     table: Table = {**LLAMA, "adapter.scale": ("F32", [8]), "adapter.shift": ("F32", [8])}
     assert warned(saved(tmp_path, table), preset="llama") == (
-        "preset llama: leaves 2 of 6 floating-point tensors (less than 1% of the elements) as they are: "
+        "preset llama: leaves 2 of 6 floating-point tensors (less than 1% of the elements) unchanged: "
         "adapter.scale, adapter.shift; add rules for the rest, or pass --require-all to refuse this"
     )
 
@@ -164,7 +164,7 @@ def test_rules_for_the_rest_decide_it_and_keep_is_one(tmp_path: Path, rule: str)
 def test_rows_that_are_left_count(tmp_path: Path):
     saved(tmp_path, {**LLAMA, "head.out": ("F32", [300, 32])})
     told = warned(tmp_path, preset="llama", rules=["head.out[:200]=ones"])
-    assert "leaves 1 of 5 floating-point tensors (22% of the elements) as they are: head.out;" in told
+    assert "leaves 1 of 5 floating-point tensors (22% of the elements) unchanged: head.out;" in told
     assert "head.out" in refused(tmp_path, preset="llama", rules=["head.out[:1]=ones"])
 
 

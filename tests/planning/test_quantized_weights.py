@@ -234,7 +234,7 @@ def test_one_warning_lists_all_weights_of_a_model_shortly(tmp_path: Path):
                 table[name.replace("layers.0.q", f"layers.{layer}.attn.{module}")] = (tag, list(shape))
     (warning,) = planned(tmp_path, table, "*=normal").warnings
     assert str(warning) == (
-        "rule 1 (*=normal): leaves {q_proj,k_proj,v_proj,…}.{g_idx,qweight,qzeros,scales} ×16 as they are: "
+        "rule 1 (*=normal): does not fill {q_proj,k_proj,v_proj,…}.{g_idx,qweight,qzeros,scales} ×16: "
         "they make up quantized weights (GPTQ); dequantize the model first, or name a tensor in full to fill it"
     )
 
@@ -242,7 +242,7 @@ def test_one_warning_lists_all_weights_of_a_model_shortly(tmp_path: Path):
 def test_weights_in_a_sequence_keep_the_numbers_of_their_modules(tmp_path: Path):
     table = {f"{n}.{last}": tag for n in (0, 2) for last, tag in (("weight", ("I8", [8])), ("SCB", ("F32", [8])))}
     (warning,) = planned(tmp_path, {**table, "1.weight": ("F32", [8])}, "*=normal").warnings
-    assert warning.message.startswith("rule 1 (*=normal): leaves {0,2}.{SCB,weight} ×2 as they are")
+    assert warning.message.startswith("rule 1 (*=normal): does not fill {0,2}.{SCB,weight} ×2: they make")
 
 
 def test_a_rule_that_matches_only_quantized_weights_is_refused_and_says_what_they_are(tmp_path: Path):
@@ -263,7 +263,7 @@ def test_a_rule_that_fills_one_part_of_a_weight_warns_of_the_others(tmp_path: Pa
     (warning,) = plan.warnings
     assert str(warning) == (
         f"rule 1 ({Q}weight=normal:std=0.02): fills {Q}weight, but not weight_scale_inv; "
-        "its values follow from all of these parts (float8_e4m3fn with a scale): dequantize the model first"
+        "the weight's values depend on all of these parts (float8_e4m3fn with a scale): dequantize the model first"
     )
 
 

@@ -162,7 +162,7 @@ def test_only_the_checkpoint_with_the_same_table_is_taken(tmp_path: Path, change
     (problem,) = raised.value.problems
     assert problem.code == "plan.table"
     assert str(problem) == (
-        f"{path}: is not the checkpoint that {document} was made for: its table differs; plan again"
+        f"{path}: is not the checkpoint that {document} was made for: its tensors or files differ; plan again"
     )
     assert not (tmp_path / "o.safetensors").exists()
 
@@ -194,7 +194,7 @@ def test_a_checkpoint_without_tensors_at_the_plans_root_is_another(tmp_path: Pat
     tensors = {"a": torch.ones(2)}
     source = save(tmp_path / "m.pt", {"net": {"model": tensors}, "x": 1})
     document = saved(source, "a=normal", root="net.model")
-    with pytest.raises(initctl.ConflictError, match="its table differs"):
+    with pytest.raises(initctl.ConflictError, match="its tensors or files differ"):
         initctl.apply(initctl.load_plan(document, save(tmp_path / "other.pt", tensors)), tmp_path / "o.pt")
     same_bytes(tmp_path, source, "a=normal", suffix=".pt", root="net.model")
 
@@ -365,7 +365,7 @@ def test_a_document_that_was_edited_is_refused(tmp_path: Path, change: Callable[
     data = json.loads(document.read_text())
     change(data)
     document.write_text(json.dumps(data))
-    with pytest.raises(initctl.InputError, match="is not as it was saved: its digest differs; plan again"):
+    with pytest.raises(initctl.InputError, match="was changed after it was saved: its digest differs; plan again"):
         initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
 
 
@@ -393,7 +393,7 @@ def test_a_document_that_tears_tied_tensors_apart_is_refused(tmp_path: Path):
     data = json.loads(document.read_text())
     del data["actions"][1]
     document.write_text(json.dumps(signed(data)))
-    with pytest.raises(initctl.InputError, match="rules must treat them alike"):
+    with pytest.raises(initctl.InputError, match="rules treat them differently"):
         initctl.apply(initctl.load_plan(document, source), tmp_path / "o.pt")
 
 
@@ -477,11 +477,11 @@ def test_what_is_no_result_of_the_plan_is_a_conflict(tmp_path: Path):
 def test_a_plan_never_takes_the_place_of_what_it_is_for(tmp_path: Path):
     folder = sharded(tmp_path / "shards")
     for name in ("config.json", "model.safetensors.index.json"):
-        with pytest.raises(initctl.UsageError, match="is a file of the checkpoint that the plan is for"):
+        with pytest.raises(initctl.UsageError, match="is a file of the plan's own checkpoint"):
             initctl.plan(folder, rules=["*.weight=ones"]).save(folder / name)
     source = single(tmp_path / "m.safetensors")
     before = source.read_bytes()
-    with pytest.raises(initctl.UsageError, match="is a file of the checkpoint that the plan is for"):
+    with pytest.raises(initctl.UsageError, match="is a file of the plan's own checkpoint"):
         initctl.plan(source, rules=RULES).save(source)
     assert source.read_bytes() == before
 

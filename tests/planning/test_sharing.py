@@ -82,7 +82,7 @@ def test_the_rule_that_is_proposed_for_tied_tensors_decides_them_and_no_others(t
     first = re.sub(r"[\\*?\[\]{},=]", lambda found: f"\\{found[0]}", names[-1]).replace(" ", "[ ]")
     rule = f"{first}=normal:mean=5,std=0.1"
     told = refusal(tmp_path, state, rule)
-    assert "are one tensor, so rules must treat them alike: " in told
+    assert "are one tensor, but rules treat them differently: " in told
     assert f"by rule 1 ({rule}" in told
     found = HINTED.search(told)
     assert found, told
@@ -96,7 +96,7 @@ def test_every_tied_name_and_the_rule_that_decides_it_are_told(tmp_path: Path):
     state = tied("a.weight", "b.weight", "c.weight")
     told = refusal(tmp_path, state, "a.weight=ones", "b.weight=zeros")
     assert told == (
-        "a.weight, b.weight, c.weight are one tensor, so rules must treat them alike: "
+        "a.weight, b.weight, c.weight are one tensor, but rules treat them differently: "
         "a.weight by rule 1 (a.weight=ones), "
         "b.weight by rule 2 (b.weight=zeros), c.weight by no rule; write '{a,b,c}.weight=ones'"
     )
@@ -241,7 +241,7 @@ def test_many_views_that_no_rule_fills_cost_no_more_than_their_number(tmp_path: 
 def test_a_tensor_that_an_unknown_object_holds_too_is_not_changed_behind_its_back(tmp_path: Path):
     weight = torch.ones(3)
     torch.save({"state_dict": {"w": weight}, "held": argparse.Namespace(t=weight)}, tmp_path / "in.pt")
-    with pytest.raises(initctl.FitError, match=r"w shares memory with held\.t, which no rule fills; --root '' takes"):
+    with pytest.raises(initctl.FitError, match=r"w shares memory with held\.t, which no rule fills; add --root ''"):
         initctl.plan(tmp_path / "in.pt", rules=["w=zeros"])
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["{state_dict.w,held.t}=zeros"], root="")
     after = torch.load(tmp_path / "out.pt", weights_only=False)
@@ -303,7 +303,7 @@ def with_attribute(weight: torch.Tensor) -> torch.nn.Parameter:
 def test_what_an_object_holds_in_slots_or_in_an_order_of_its_own_has_a_name(tmp_path: Path, holding):
     weight = torch.arange(6.0)
     told = refusal(tmp_path, {"model": {"w": weight}, "held": holding(weight)}, "w=zeros")
-    assert re.search(r"w shares memory with held\b\S*, which no rule fills; --root '' takes all", told)
+    assert re.search(r"w shares memory with held\b\S*, which no rule fills; add --root ''", told)
 
 
 @pytest.mark.parametrize("holding", [
@@ -322,7 +322,7 @@ def test_what_leads_to_a_tensor_without_a_name_of_its_own_is_not_changed_behind_
     state = {"model": {"w": weight, "v": torch.ones(2)}, "held": holding(weight)}
     told = refusal(tmp_path, state, "w=zeros")
     assert re.search(
-        r"tensor w shares memory with something that is kept at (held\S*|a place without a name), which no rule can",
+        r"tensor w shares memory with an entry at (held\S*|a place without a name), which no rule can",
         told,
     )
     assert initctl.plan(tmp_path / "in.pt", rules=["v=zeros"])
@@ -350,7 +350,7 @@ class Called(Keeper):
 def test_a_bare_storage_counts_as_what_leads_to_its_tensors(tmp_path: Path, holding):
     weight = torch.arange(6, dtype=torch.uint8)
     told = refusal(tmp_path, {"model": {"w": weight}, "held": holding(weight.untyped_storage())}, "w=zeros")
-    assert re.search(r"tensor w shares memory with something that is kept at (the top|held), which no rule", told)
+    assert re.search(r"tensor w shares memory with an entry at (the top|held), which no rule", told)
 
 
 def test_bytes_that_no_view_covers_are_not_shared(tmp_path: Path):
@@ -380,7 +380,7 @@ def test_an_optimizer_that_was_saved_as_an_object_goes_with_its_parameters(tmp_p
     optimizer.step()
     torch.save({"model": module if whole else module.state_dict(), "optimizer": optimizer}, tmp_path / "in.pt")
     rule = "{model.weight,optimizer.param_groups.0.params.0}=zeros"
-    with pytest.raises(initctl.FitError, match="--root '' takes all tensors"):
+    with pytest.raises(initctl.FitError, match="add --root ''"):
         initctl.plan(tmp_path / "in.pt", rules=["weight=zeros"])
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=[rule], root="")
     after = torch.load(tmp_path / "out.pt", weights_only=False)

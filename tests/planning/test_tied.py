@@ -33,7 +33,7 @@ def told(folder: Path, config: dict[str, Any] | None, names: list[str], rule: st
 
 
 def tied(left_out: str, kept: str) -> str:
-    return f": {left_out} is tied to {kept}, which is kept in its place; write '{kept}'"
+    return f": {left_out} is tied to {kept}, which the file holds instead; write '{kept}'"
 
 
 LAYOUTS = [
@@ -80,7 +80,7 @@ def test_plan_apply_and_verify_say_the_same(tmp_path: Path, call: Any):
     path = checkpoint_of(tmp_path, {"transformer.wte.weight": ("F32", [4, 4])})
     output = [tmp_path / "out"] if call is initctl.apply else []
     with pytest.raises(
-        initctl.FitError, match=r"lm_head\.weight is tied to transformer\.wte\.weight, which is kept in its place"
+        initctl.FitError, match=r"lm_head\.weight is tied to transformer\.wte\.weight, which the file holds instead"
     ):
         call(path, *output, rules=["lm_head.weight=zeros"])
 
@@ -174,7 +174,7 @@ def test_a_bias_of_all_layers_is_one_and_a_mask_is_not(tmp_path: Path):
                "l.norm.weight": torch.ones(3, 4), "l.norm.bias": torch.ones(3, 4)}  # fmt: skip
     save_file(tensors, tmp_path / "m.safetensors")
     (warning,) = initctl.plan(tmp_path / "m.safetensors", rules=["*.bias=zeros"]).warnings
-    assert "tensor l.mask.bias has 4 dims, as no bias has" in warning.message
+    assert "tensor l.mask.bias has 4 dims, which no bias has" in warning.message
 
 
 @pytest.mark.parametrize(("config", "warnings"), [({"model_type": "gpt2"}, 0), ({"model_type": "own"}, 1)])

@@ -44,7 +44,7 @@ def test_of_names_that_differ_in_numbers_only_one_is_proposed_with_those_of_the_
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
 def test_a_prefix_that_is_left_out_of_every_name_is_told(tmp_path: Path, prefix: str):
     told = refusal(tmp_path, {f"{prefix}a": ("F32", [1]), f"{prefix}b": ("F32", [1])}, f"{prefix}a=zeros")
-    assert told.endswith(f"matches no tensor; names are taken without {prefix} before them: write 'a'")
+    assert told.endswith(f"matches no tensor; names are matched without the prefix {prefix}: write 'a'")
 
 
 def test_a_row_is_told_to_be_written_as_a_range(tmp_path: Path):
@@ -97,14 +97,14 @@ def test_a_set_that_makes_no_sense_as_a_name_is_not_taken_for_one(tmp_path: Path
 def test_a_wholly_overridden_rule_is_refused_and_names_what_overrides_it(tmp_path: Path):
     told = refusal(tmp_path, NET, "*.weight=ones", "fc*=zeros", "norm.*=keep")
     assert told == (
-        "rule 1 (*.weight=ones): has no effect: later rules override all its matches: "
-        "rule 2 (fc*=zeros), rule 3 (norm.*=keep); move this rule after them, or delete it"
+        "rule 1 (*.weight=ones): has no effect: "
+        "rule 2 (fc*=zeros), rule 3 (norm.*=keep) override all its matches; move this rule after them, or delete it"
     )
 
 
 def test_what_a_condition_leaves_out_is_not_said_to_be_decided_by_later_rules(tmp_path: Path):
     told = refusal(tmp_path, NET, "*.weight=ones where ndim == 2", "fc*=zeros")
-    assert "has no effect: later rules override all its matches under its condition: rule 2 (fc*" in told
+    assert "has no effect: rule 2 (fc*=zeros) overrides all its matches under its condition" in told
 
 
 def test_a_rule_that_is_written_twice_is_overridden_by_its_twin(tmp_path: Path):
@@ -125,7 +125,7 @@ def test_a_rule_that_decides_one_tensor_may_lose_all_others(tmp_path: Path):
 
 def test_a_pattern_that_reaches_integers_alone_decides_nothing(tmp_path: Path):
     told = refusal(tmp_path, NET, "step*=zeros")
-    assert "has no effect: it matches only steps (int64); a pattern with wildcards leaves integer, bool" in told
+    assert "has no effect: it matches only steps (int64); a pattern with wildcards does not fill integer, bool" in told
     assert told.endswith("name one in full to fill it")
 
 
@@ -155,7 +155,7 @@ def test_allow_unused_leaves_other_faults_errors(tmp_path: Path):
 def test_require_all_names_the_floats_that_no_rule_decides(tmp_path: Path):
     assert refusal(tmp_path, NET, "fc1.weight=zeros", require_all=True) == (
         "no rule decides fc1.bias (float32), fc2.weight (float32), norm.weight (float32); "
-        "add a rule for each; keep leaves a tensor as it is"
+        "add a rule for each; NAME=keep leaves a tensor unchanged"
     )
 
 

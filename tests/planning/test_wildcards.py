@@ -25,8 +25,8 @@ def test_a_pattern_leaves_what_is_no_plain_float_as_it_is_and_warns(tmp_path: Pa
     assert decided(plan) == {"w": "rule 1", "mask": None}
     (warning,) = plan.warnings
     assert warning.code == "rule.left_alone"
-    assert warning.message.startswith("rule 1 (*=zeros): leaves mask (")
-    assert warning.message.endswith(") as it is")
+    assert warning.message.startswith("rule 1 (*=zeros): does not fill mask (")
+    assert warning.message.endswith(")")
 
 
 @pytest.mark.parametrize("tag", FLOATS)
@@ -90,7 +90,7 @@ def test_the_warning_names_three_of_many_and_stands_once_for_each_rule(tmp_path:
     table = {**{f"n{i}": ("I64", [1]) for i in range(5)}, "w": ("F32", [2]), "v": ("F32", [2])}
     plan = planned(tmp_path, table, "*=zeros", "[nw]*=ones")
     assert [warning.message for warning in plan.warnings] == [
-        f"rule {rule}: leaves n0 (int64), n1 (int64), n2 (int64) and 2 more as they are"
+        f"rule {rule}: does not fill n0 (int64), n1 (int64), n2 (int64) and 2 more"
         for rule in ("1 (*=zeros)", "2 ([nw]*=ones)")
     ]
 
@@ -101,7 +101,7 @@ def test_a_pattern_for_biases_that_reaches_a_matrix_warns_once(tmp_path: Path):
     (warning,) = plan.warnings
     assert warning.code == "rule.bias_dims"
     assert str(warning) == (
-        "rule 1 (*.bias=zeros): tensor experts.0.bias has 2 dims, as no bias has; "
+        "rule 1 (*.bias=zeros): tensor experts.0.bias has 2 dims, which no bias has; "
         "if it is a mask, add a rule that keeps it"
     )
 

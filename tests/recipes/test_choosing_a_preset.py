@@ -47,7 +47,7 @@ def test_a_warning_does_not_propose_the_flag_that_was_given(llama: Path):
 
 def test_a_configuration_without_a_model_type_is_not_said_to_be_of_type_none(llama: Path):
     (llama / "config.json").write_text('{"architecture": "vit_tiny_patch16_224"}')
-    with pytest.raises(initctl.UsageError, match=r"preset auto: config\.json does not name a model_type; "):
+    with pytest.raises(initctl.UsageError, match=r"preset auto: config\.json has no model_type; "):
         initctl.plan(llama, preset="auto")
 
 

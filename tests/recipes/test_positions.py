@@ -101,10 +101,10 @@ def problem(folder: Path, text: str) -> Problem:
 @pytest.mark.parametrize(
     ("text", "told", "marked"),
     [
-        (f"sede = 7\n{RULE}", "1:1: no key sede is known; did you mean seed?", "sede"),
-        (f"# sede\n\n  sede = 7\n{RULE}", "3:3: no key sede is known; did you mean seed?", "sede"),
-        (f"[var]\nx = 1\n{RULE}", "1:2: no key var is known; did you mean vars?", "var"),
-        (f'[preset]\nsumary = "sumary"\n{RULE}', "2:1: preset: no key sumary is known; did you mean summ", "sumary"),
+        (f"sede = 7\n{RULE}", "1:1: unknown key sede; did you mean seed?", "sede"),
+        (f"# sede\n\n  sede = 7\n{RULE}", "3:3: unknown key sede; did you mean seed?", "sede"),
+        (f"[var]\nx = 1\n{RULE}", "1:2: unknown key var; did you mean vars?", "var"),
+        (f'[preset]\nsumary = "sumary"\n{RULE}', "2:1: preset: unknown key sumary; did you mean summ", "sumary"),
         (f"seed = -1\n{RULE}", "1:1: seed: '-1' is not a whole number from 0 to 2^64 - 1", "seed"),
         (f"[vars]\nstd = 1\nfan_in = 2\n{RULE}", "3:1: vars.fan_in: cannot be the name of a variable", "fan_in"),
         (f'[config]\na.b = [[1]]\n"c" = 1\n{RULE}', "2:3: config.a.b: must be a number", "b"),

@@ -67,14 +67,14 @@ def test_what_is_proposed_is_a_pattern(meant: str):
 @pytest.mark.parametrize("written", NOTHING_TO_PROPOSE)
 def test_what_braces_cannot_say_either_is_refused_with_an_example(written: str):
     with pytest.raises(
-        RuleError, match=r"write the numbers or words that are meant in braces, as \{0\.\.3\} or \{a,b\}$"
+        RuleError, match=r"write the numbers or words in braces, such as \{0\.\.3\} or \{a,b\}$"
     ):
         Glob(f"h.{written}.w")
 
 
 @pytest.mark.parametrize("written", ["[!-1]", "[!10-12]", "[!2,3]", "[!-2:]"])
 def test_that_braces_cannot_exclude_is_said_of_a_negated_set(written: str):
-    with pytest.raises(RuleError, match=r"in braces, as \{0\.\.-2\}: braces cannot exclude$"):
+    with pytest.raises(RuleError, match=r"in braces, such as \{0\.\.-2\}: braces cannot exclude$"):
         Glob(f"h.{written}.w")
 
 

@@ -107,7 +107,7 @@ def test_an_overflow_is_refused(text: str):
 def test_an_underflow_to_zero_is_refused(text: str):
     with pytest.raises(RuleError, match="underflows to 0") as raised:
         number_in(text)
-    assert raised.value.problems[0].hint == "write 0 if that is meant"
+    assert raised.value.problems[0].hint == "write 0 if you mean 0"
 
 
 @given(st.integers(-(2**64) + 1, 10**300))

@@ -73,33 +73,33 @@ def test_a_narrow_table_names_a_rule_by_its_line_if_that_is_known():
 
 
 ERRORS = [
-    ("", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
-    ("*.bias", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
-    (r"a\=zeros", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for instance '*.bias=zeros'"),
+    ("", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for example '*.bias=zeros'"),
+    ("*.bias", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for example '*.bias=zeros'"),
+    (r"a\=zeros", "no '=' between pattern and initializer", "write PATTERN=INITIALIZER, for example '*.bias=zeros'"),
     ("a[=zeros", "a bracket is not closed", r"write \[ for the character itself"),
-    ("w=", "no initializer is given", "write for instance normal:std=0.02"),
-    ("w= ", "no initializer is given", "write for instance normal:std=0.02"),
-    ("w=:std=1", "no initializer is given", "write for instance normal:std=0.02"),
-    ("w==zeros", "=zeros cannot be an initializer's name", "write for instance normal:std=0.02"),
-    ("w=1x", "1x cannot be an initializer's name", "write for instance normal:std=0.02"),
-    ("w=normal(0.02)", "normal(0.02) cannot be an initializer's name", "write for instance normal:std=0.02"),
-    ("w=normal,std=1", "normal,std=1 cannot be an initializer's name", "write for instance normal:std=0.02"),
-    ("w=normál", "normál cannot be an initializer's name", "write for instance normal:std=0.02"),
+    ("w=", "the initializer is missing", "write, for example, normal:std=0.02"),
+    ("w= ", "the initializer is missing", "write, for example, normal:std=0.02"),
+    ("w=:std=1", "the initializer is missing", "write, for example, normal:std=0.02"),
+    ("w==zeros", "=zeros cannot be an initializer's name", "write, for example, normal:std=0.02"),
+    ("w=1x", "1x cannot be an initializer's name", "write, for example, normal:std=0.02"),
+    ("w=normal(0.02)", "normal(0.02) cannot be an initializer's name", "write, for example, normal:std=0.02"),
+    ("w=normal,std=1", "normal,std=1 cannot be an initializer's name", "write, for example, normal:std=0.02"),
+    ("w=normál", "normál cannot be an initializer's name", "write, for example, normal:std=0.02"),
     ("w=normal:", "nothing after the ':'", "write normal alone, or normal:key=value"),
     ("w=normal: ", "nothing after the ':'", "write normal alone, or normal:key=value"),
-    ("w=normal:0.02", "0.02 is not key=value", "write for instance std=0.02, parameters separated by commas"),
-    ("w=normal:std", "std is not key=value", "write for instance std=0.02, parameters separated by commas"),
-    ("w=normal:std=", "std= is not key=value", "write for instance std=0.02, parameters separated by commas"),
-    ("w=normal:=1", "=1 is not key=value", "write for instance std=0.02, parameters separated by commas"),
-    ("w=normal:std=1,", "there is a comma too many", "leave it out"),
-    ("w=normal:std=1,,mean=0", "there is a comma too many", "leave it out"),
+    ("w=normal:0.02", "0.02 is not key=value", "write parameters as std=0.02, separated by commas"),
+    ("w=normal:std", "std is not key=value", "write parameters as std=0.02, separated by commas"),
+    ("w=normal:std=", "std= is not key=value", "write parameters as std=0.02, separated by commas"),
+    ("w=normal:=1", "=1 is not key=value", "write parameters as std=0.02, separated by commas"),
+    ("w=normal:std=1,", "there is an extra comma", "delete it"),
+    ("w=normal:std=1,,mean=0", "there is an extra comma", "delete it"),
     ("w=zeros if ndim == 2", "zeros if ndim == 2 cannot be an initializer's name", "write where instead of if"),
     (
         "w=zeros fc.b=ones",
         "zeros fc.b=ones cannot be an initializer's name",
         "if these are two rules, give each its own -r; in Python, put a comma between them",
     ),
-    ("w=normal:s td=1", "s td=1 is not key=value", "write for instance std=0.02, parameters separated by commas"),
+    ("w=normal:s td=1", "s td=1 is not key=value", "write parameters as std=0.02, separated by commas"),
     ("w=normal:std=1,std=2", "parameter std is given twice", None),
     ("w=normal:std=1,mean=0, std = 1", "parameter std is given twice", None),
 ]
@@ -138,13 +138,13 @@ def test_a_trailing_bracket_with_a_colon_takes_rows(text: str, pattern: str, row
 
 
 def test_a_slice_has_no_step():
-    with pytest.raises(RuleError, match=r"\[0:2:1\]: a slice of rows has no step; write \[START:STOP\]"):
+    with pytest.raises(RuleError, match=r"\[0:2:1\]: a slice of rows cannot have a step; write \[START:STOP\]"):
         parse_rule("e[0:2:1]=zeros", "rule 1")
 
 
 @pytest.mark.parametrize("slices", ["[:, 5]", "[5, :]", "[:,:5]", "[2:min(3, 4), 1]"])
 def test_a_slice_takes_rows_and_no_columns(slices: str):
-    with pytest.raises(RuleError, match=r"a rule takes rows, and no columns; write \[START:STOP\], as \[5:6\]"):
+    with pytest.raises(RuleError, match=r"a rule can select rows, but not columns; write \[START:STOP\], such as \[5:6\]"):
         parse_rule(f"fc.weight{slices}=zeros", "rule 1")
 
 
@@ -183,10 +183,10 @@ def test_a_rule_may_end_with_a_condition(text: str, condition: str | None):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("*=zeros where", "'': is empty; write for instance ndim >= 2"),
-        ("*=zeros where ndim = 2", "ndim = 2: = means nothing here; write == to compare"),
-        ("*=zeros where ndim >= 2 where numel", "where does not belong here; write for instance ndim >= 2"),
-        ("*= where ndim >= 2", "no initializer is given; write for instance normal:std=0.02"),
+        ("*=zeros where", "'': is empty; write, for example, ndim >= 2"),
+        ("*=zeros where ndim = 2", "ndim = 2: unexpected =; write == to compare"),
+        ("*=zeros where ndim >= 2 where numel", "unexpected where; write, for example, ndim >= 2"),
+        ("*= where ndim >= 2", "the initializer is missing; write, for example, normal:std=0.02"),
     ],
 )
 def test_what_is_no_condition_is_refused(text: str, message: str):

@@ -184,7 +184,7 @@ def test_a_pattern_that_takes_nothing_is_an_error(tmp_path: Path, pattern: str, 
 
 
 def test_one_pattern_without_a_list_is_an_error(tmp_path: Path):
-    with pytest.raises(initctl.UsageError, match="patterns: one was given; give a list of them"):
+    with pytest.raises(initctl.UsageError, match="patterns: must be a list"):
         initctl.stats(single(tmp_path / "m.safetensors"), "*.bias")
 
 

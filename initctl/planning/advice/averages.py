@@ -1,4 +1,4 @@
-"""Copies of a filled tensor in the same state dict: averages, teachers, target networks. No rule keeps them in step."""
+"""Copies of a filled tensor in the same state dict: averages, teachers, target networks. Rules may fill them apart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Network = tuple[tuple[str, ...], str]
     """The parts of a name before a network's own, and that one."""
     Content = dict[tuple[str, Shape], TensorSpec]
-    """Its tensors, by what follows in their names, without dots, and by their shapes."""
+    """Its tensors, by the rest of their names, without dots, and by their shapes."""
 
 COPIES = {
     "averaged_model": "torch-ema, timm",
@@ -36,20 +36,20 @@ COPIES = {
     "target_network": "RL libraries",
     "teacher": "DINO, mean teacher, distillation",
 }
-"""What a network is called that is a copy of another one beside it, and who calls it so."""
+"""Names of networks that are copies of another one beside them, and the libraries that use them."""
 _DEEPEST = 3
-"""Parts of a name that may be the network's."""
+"""The most parts that a network's own name can have."""
 
 
 def copies_out_of_step(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A warning if rules fill tensors of a network, and a copy of it would no longer hold the same."""
+    """A warning if rules fill tensors of a network and its copy would no longer be equal."""
     found = [*_pairs(around.checkpoint.tensors)]
     filled = {action.tensor.name: action for action in decided.actions} if found else {}
     pairs = [(one, copy) for one, copy in found if not _are_alike(filled.get(one.name), filled.get(copy.name))]
     for one, copy in pairs[:1]:
         more = f" (and {len(pairs) - 1} more like it)" if len(pairs) > 1 else ""
-        message = f"{shown(copy.name)} is a copy of {shown(one.name)}, and would not hold the same afterwards{more}"
-        yield Problem("tensor.copy", message, "let training make the copy anew, or fill both with the same constant")
+        message = f"{shown(copy.name)} is a copy of {shown(one.name)}, but would no longer equal it{more}"
+        yield Problem("tensor.copy", message, "let training recreate the copy, or fill both with the same constant")
 
 
 def _pairs(tensors: Sequence[TensorSpec]) -> Iterator[tuple[TensorSpec, TensorSpec]]:
@@ -63,7 +63,7 @@ def _pairs(tensors: Sequence[TensorSpec]) -> Iterator[tuple[TensorSpec, TensorSp
 
 
 def _networks(tensors: Sequence[TensorSpec]) -> Mapping[Network, Content]:
-    """All that may be networks, if one of them is called as copies are."""
+    """The networks of each place that has one named like a copy."""
     heads = {_head(tensor) for tensor in tensors}
     places = {head[:depth] for head in heads for depth, part in enumerate(head) if part in COPIES}
     networks: dict[Network, Content] = defaultdict(dict)
@@ -76,12 +76,12 @@ def _networks(tensors: Sequence[TensorSpec]) -> Mapping[Network, Content]:
 
 
 def _head(tensor: TensorSpec) -> tuple[str, ...]:
-    """The parts of its name that may be a network's: the first ones, and never the last."""
+    """The parts of its name that may be a network's name: the first ones, never the last."""
     return tuple(tensor.name.split(".", _DEEPEST)[:-1])
 
 
 def _are_alike(one: Action | None, other: Action | None) -> bool:
-    """Whether both tensors are kept, or hold the same values afterwards."""
+    """Whether both tensors are kept, or get the same values."""
     if one is None or other is None:
         return one is other
     return isinstance(one.law, Constant) and (one.law, one.rows) == (other.law, other.rows)

@@ -1,5 +1,5 @@
-"""Tensors that stay as they are: patterns with wildcards leave them (parts of quantized weights, what models compute,
-integers), or no rule decides them.
+"""Tensors that are not filled: patterns with wildcards skip them (parts of quantized weights, integers, and tensors
+that models compute), or no rule decides them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _BY_FULL_NAME = "name a tensor in full to fill it"
 DEQUANTIZE = "dequantize the model first"
-_LEFT_ALONE = "a pattern with wildcards leaves integer, bool, quantized and other special tensors as they are"
+_LEFT_ALONE = "a pattern with wildcards does not fill integer, bool, quantized and other special tensors"
 
 
 class LeftAlone(NamedTuple):
-    """Tensors that patterns leave, those of one reason together; `why` goes on behind their names."""
+    """Tensors that patterns skip for one reason; `why` follows their names in the message."""
 
     tensors: Sequence[TensorSpec]
     names: str
@@ -32,18 +32,17 @@ class LeftAlone(NamedTuple):
 
 
 def left_alone(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A warning for each rule, and each reason, whose pattern reaches tensors that it may not touch and that stay."""
+    """A warning for each rule and reason, if its pattern matches tensors that it may not fill and no rule decides."""
     coverages = [coverage for coverage in decided.coverages if coverage.left_alone and coverage.decided]
     undecided = decided.undecided if coverages else {}
     for coverage in coverages:
         tensors = [tensor for tensor in coverage.left_alone if tensor.name in undecided]
         for left in _by_reason(tensors, around):
-            they = "they are" if len(left.tensors) > 1 else "it is"
-            yield coverage.rule.problem("rule.left_alone", f"leaves {left.names} as {they}{left.why}", left.hint)
+            yield coverage.rule.problem("rule.left_alone", f"does not fill {left.names}{left.why}", left.hint)
 
 
 def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
-    """What is wrong with a rule if a pattern may touch none of the tensors that it matches, under its condition."""
+    """The problem of a rule whose pattern may fill none of the tensors that it matches."""
     reasons = list(_by_reason(coverage.left_alone, around))
     matched = " and ".join(left.names + left.why for left in reasons)
     it_matches = "under its condition it matches" if coverage.left_out else "it matches"
@@ -56,11 +55,11 @@ def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
 
 
 def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """What is wrong if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one."""
+    """A problem if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one."""
     quantized, undecided = around.quantized, decided.undecided
     if plain := [tensor for name, tensor in undecided.items() if name not in quantized and is_learned(tensor)]:
         message = f"no rule decides {with_kinds(plain)}"
-        yield Problem("tensor.undecided", message, "add a rule for each; keep leaves a tensor as it is")
+        yield Problem("tensor.undecided", message, "add a rule for each; NAME=keep leaves a tensor unchanged")
     if parts := [name for name in undecided if name in quantized]:
         message = f"no rule decides {by_weight(parts, quantized)}: {make_up(parts, quantized)}"
         yield Problem("tensor.undecided", message, f"{DEQUANTIZE}, or add a rule that keeps them")

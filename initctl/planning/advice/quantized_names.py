@@ -1,4 +1,4 @@
-"""Quantized weights as messages name them."""
+"""The names of quantized weights in messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _MODULES = 3
 def by_weight(names: Iterable[str], quantized: Mapping[str, QuantizedWeight]) -> str:
     """`names` of tensors that are parts of `quantized` weights, as patterns: `{q,k}.{qweight,scales} ×56`.
 
-    Weights of the same parts are together, by the last parts of their modules' names; a single one has its whole name.
+    Weights with the same parts share a pattern, with the last parts of their modules' names; a single one has its whole
+    name.
     """
     weights = grouped((id(quantized[name]), name) for name in names).values()
     alike = grouped(_split(sorted(weight)) for weight in weights)
@@ -26,7 +27,7 @@ def by_weight(names: Iterable[str], quantized: Mapping[str, QuantizedWeight]) ->
 
 
 def _pattern(weights: Sequence[Sequence[str]], rest: str) -> str:
-    """What weights of the same parts are called, which the parts of their names and `rest` make up."""
+    """A pattern for weights that have the tensors `rest`."""
     if len(weights) == 1:
         return ".".join((*weights[0], rest))
     modules = list(dict.fromkeys(module for weight in weights if (module := _module(weight))))
@@ -36,7 +37,7 @@ def _pattern(weights: Sequence[Sequence[str]], rest: str) -> str:
 
 
 def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """What the tensors of one weight are called: what follows in each name, and the dotted parts that they share."""
+    """Of the names of one weight's tensors: how they differ, and the dotted parts that they share."""
     parts = [name.split(".") for name in names]
     ends = [part[:-1] for part in parts]  # the last part is never shared: one name may begin as another goes on
     same = shared_start(ends)
@@ -45,12 +46,12 @@ def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def _module(shared: Sequence[str]) -> str:
-    """The last of the parts that the names of a weight share, but never a number alone."""
+    """The last of the parts that the names of a weight share; with the part before it if that is a number."""
     return ".".join(shared[-2:] if shared[-1:] and shared[-1].isdigit() else shared[-1:])
 
 
 def make_up(names: Sequence[str], quantized: Mapping[str, QuantizedWeight]) -> str:
-    """That `names` are parts of `quantized` weights, and of which schemes: a clause."""
+    """A clause that says of which `quantized` weights and schemes `names` are parts."""
     schemes = ", ".join(dict.fromkeys(quantized[name].scheme for name in names))
     if len(names) == 1:
         return f"it belongs to a quantized weight ({schemes})"

@@ -1,5 +1,5 @@
-"""Values that fit, and are seldom meant: masks as biases, truncation that cuts nothing, random running statistics, and
-quantized weights of which a part is left.
+"""Values that fit but are seldom intended: masks as biases, truncation that cuts nothing, random running statistics,
+and quantized weights that are filled in part.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 _PERTURB = "perturb"
 _NO_RANDOM_VARIANCE = (
-    "a random variance can be negative, and gives NaN: "
-    "add a rule that fills them with a constant (zeros, for variances ones), or that keeps them"
+    "a negative variance gives NaN: "
+    "add a rule that keeps them, or that fills them with a constant (ones for variances, else zeros)"
 )
 _BIAS = "bias"
 _NOTHING_CUT = 1e-6
-"""Share of a normal law beyond its bounds below which a truncation changes nothing that could be measured."""
+"""A truncation that cuts a smaller share of a normal law changes nothing measurable."""
 
 
 def masks_as_biases(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A warning for each rule whose pattern reaches a bias that is not one: GPT-2's causal mask is `attn.bias`."""
+    """A warning for each rule whose pattern matches a false bias: GPT-2's causal mask is `attn.bias`."""
     ends = (action for action in decided.actions if action.tensor.name.endswith(_BIAS))
     for rule, (action, *_) in grouped((a.rule, a) for a in ends if _has_many_dims(a, around)).items():
         dims = len(action.tensor.shape)
-        fault = f"tensor {shown(action.tensor.name)} has {dims} dims, as no bias has"
+        fault = f"tensor {shown(action.tensor.name)} has {dims} dims, which no bias has"
         yield rule.problem("rule.bias_dims", fault, "if it is a mask, add a rule that keeps it")
 
 
 def _has_many_dims(action: Action, around: Surroundings) -> bool:
-    """Whether a pattern fills a bias of more than one dim. One beside a weight of as many dims is a bias: those of all
-    layers are in one tensor then.
+    """Whether a pattern fills a bias of more than one dim. Beside a weight of as many dims it is a bias: one tensor
+    then holds the biases of all layers.
     """
     dims = len(action.tensor.shape)
     module, _, last = action.tensor.name.rpartition(".")
@@ -50,7 +50,7 @@ def _has_many_dims(action: Action, around: Surroundings) -> bool:
 
 
 def idle_truncations(decided: Decided, _: Surroundings) -> Iterator[Problem]:
-    """A warning for each rule that truncates nothing: torch's bounds are absolute, and far out if std is small."""
+    """A warning for each rule that truncates nothing: torch's bounds are absolute, and far away if std is small."""
     laws = {id(a.law): (a.rule, a.law) for a in decided.actions if isinstance(a.law, TruncNormal)}
     idle: dict[Rule, TruncNormal] = {}
     for rule, law in laws.values():  # many tensors have one in common
@@ -62,7 +62,7 @@ def idle_truncations(decided: Decided, _: Surroundings) -> Iterator[Problem]:
 
 
 def random_averages(decided: Decided, _: Surroundings) -> Iterator[Problem]:
-    """A warning for each rule whose pattern reaches averages, and fills them with random numbers."""
+    """A warning for each rule whose pattern fills averages with random numbers."""
     measured = (action for action in decided.actions if measured_kind(action.tensor) and _is_random(action))
     for rule, filled in grouped((a.rule, a) for a in measured if a.rule.selector.names.has_wildcards).items():
         names = listed([f"{shown(action.tensor.name)} ({measured_kind(action.tensor)})" for action in filled])
@@ -74,7 +74,7 @@ def _is_random(action: Action) -> bool:
 
 
 def split_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A warning for each rule that fills parts of quantized weights whose other parts stay as they are."""
+    """A warning for each rule that fills some parts of quantized weights, but not the others."""
     filled = {action.tensor.name for action in decided.actions} if around.quantized else set()
     parts = [action for action in decided.actions if action.tensor.name in around.quantized]
     split = ((a.rule, a) for a in parts if not filled.issuperset(around.quantized[a.tensor.name].parts))
@@ -83,5 +83,5 @@ def split_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
         module = name[: name.rfind(".") + 1]
         others = listed([shown(part.removeprefix(module)) for part in weight.parts if part not in filled])
         fault = f"fills {shown(name)}, but not {others}"
-        hint = f"its values follow from all of these parts ({weight.scheme}): dequantize the model first"
+        hint = f"the weight's values depend on all of these parts ({weight.scheme}): dequantize the model first"
         yield rule.problem("rule.split_weight", fault, hint)

@@ -1,4 +1,4 @@
-"""Presets that do not fit: those that fill nothing, and those that leave a part of the weights as they are."""
+"""Presets that do not fit: they fill nothing, or leave a part of the weights."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from initctl.rules import Rule
 
 _MATRIX = 2
-"""Dims of what most of a model's elements are in."""
+"""The fewest dims of the tensors that hold most of a model's elements."""
 _COMPARED = 200
-"""Names by which presets are compared at most."""
+"""The most names that presets are compared by."""
 _FITTING = 0.9
-"""Share of them that a preset must match to be proposed."""
+"""The share of them that a preset must match to be proposed."""
 _NOBODYS = "zzz.weight"
 """A name that no model has."""
 
@@ -35,16 +35,17 @@ class FromPreset(NamedTuple):
 
 
 def idle_preset(preset: FromPreset, decided: Decided, around: Surroundings) -> Problem | None:
-    """What is wrong with a preset that was asked for, if all that its rules decide is kept."""
+    """The problem of a requested preset that fills nothing."""
     rules = {id(rule) for rule in preset.rules if rule.call.name != KEEP}
     if not preset.name or any(coverage.decided for coverage in decided.coverages if id(coverage.rule) in rules):
         return None
     message = f"preset {preset.name}: fills no tensor of {shown(around.checkpoint.path)}"
-    return Problem("preset.unused", message, "its names are another family's, or later rules decide them all")
+    hint = "its patterns are for another model family, or later rules override them all"
+    return Problem("preset.unused", message, hint)
 
 
 class Left:
-    """Weights that no rule decides, at least in part, and all weights: those that are learned, or quantized."""
+    """All weights (learned or quantized), and those that no rule decides, at least in part."""
 
     def __init__(self, decided: Decided, around: Surroundings) -> None:
         self.around, quantized = around, around.quantized
@@ -70,11 +71,11 @@ class Left:
         return f"{share:.0f}%" if share < 99 or len(self.parts) == len(self.weights) else "more than 99%"
 
     def __str__(self) -> str:
-        """A clause with all of it: how many, how much, and which."""
+        """A clause: how many tensors, what share of the elements, and which."""
         quantized = self.around.quantized
         plain = [shown(name) for name in self.names if name not in quantized]
         kind = "floating-point and quantized tensors" if quantized else "floating-point tensors"
-        clause = f"leaves {len(self.names)} of {len(self.weights)} {kind} ({self.percent} of the elements) as they are"
+        clause = f"leaves {len(self.names)} of {len(self.weights)} {kind} ({self.percent} of the elements) unchanged"
         which = [listed(plain)] if plain else []
         if self.quantized:
             which.append(f"{by_weight(self.quantized, quantized)}: {make_up(self.quantized, quantized)}")
@@ -82,7 +83,7 @@ class Left:
 
 
 def partial_preset(preset: FromPreset, left: Left, *, refused: bool) -> Problem:
-    """What is wrong with a preset whose rules, with all that come after them, leave some of the weights undecided."""
+    """The problem of a preset that leaves some weights undecided, even with the rules after it."""
     hints = [DEQUANTIZE] if left.quantized else []
     if len(left.quantized) < len(left.names):
         hints += [f"choose a preset for this model ({_better(left, preset)})"] if left.is_most else []
@@ -92,12 +93,12 @@ def partial_preset(preset: FromPreset, left: Left, *, refused: bool) -> Problem:
 
 
 def _elements(parts: Iterable[TensorPart]) -> int:
-    """Those of tied tensors count once."""
+    """Elements of tied tensors count once."""
     return sum(part.numel for part in parts if part.tensor.represents_ties)
 
 
 def _better(left: Left, preset: FromPreset) -> str:
-    """The preset for config.json's model type; else those made for such names: whose rules match nearly all weights."""
+    """The preset for config.json's model type; else the presets whose rules match nearly all weights."""
     from initctl.recipes.presets import better_preset, presets
 
     if preset.name and (found := better_preset(preset.name, left.around.config)):
@@ -105,13 +106,13 @@ def _better(left: Left, preset: FromPreset) -> str:
     names = [weight.name for weight in left.weights if weight.name not in left.around.quantized][:_COMPARED]
     scores = {name: score for name in presets() if (score := _score(name, names)) and name != preset.name}
     best = sorted(scores, key=lambda name: scores[name], reverse=True)
-    return f"by its names: {listed(best)}" if best else "`initctl presets` lists them"
+    return f"likely: {listed(best)}" if best else "`initctl presets` lists them"
 
 
 def _score(preset: str, names: Sequence[str]) -> float:
-    """How well a preset fits `names`: by the share of its rules that match one; 0 unless nearly all names are matched.
+    """The share of a preset's rules that match one of `names`; 0 unless nearly all names are matched.
 
-    One whose rules match any name at all is made for no names, and so for none of these.
+    Also 0 for a preset whose rules match any name: it is not made for these.
     """
     from initctl.recipes.reading import read_preset
 

@@ -1,4 +1,4 @@
-"""Rules that decide nothing, or only tensors without elements, and alternatives by which a pattern matches nothing."""
+"""Rules that decide nothing, or only tensors without elements, and alternatives of a pattern that match nothing."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ def unused_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
 
 
 def _unused(coverage: Coverage, around: Surroundings) -> Problem:
-    """What is wrong with a rule that matches tensors, and decides none of them."""
+    """The problem of a rule that matches tensors but decides none of them."""
     rule = coverage.rule
     if coverage.lost:
         later = listed(list(map(str, coverage.lost_to)))
         under = " under its condition" if coverage.left_out else ""
-        fault = f"has no effect: later rules override all its matches{under}: {later}"
-        return rule.problem("rule.overridden", fault, "move this rule after them, or delete it")
+        override, them = ("override", "them") if len(coverage.lost_to) > 1 else ("overrides", "it")
+        fault = f"has no effect: {later} {override} all its matches{under}"
+        return rule.problem("rule.overridden", fault, f"move this rule after {them}, or delete it")
     if rule.where and not coverage.left_alone:
-        fault = f"has no effect: it matches {with_kinds(coverage.left_out)}"
-        return rule.problem(_UNUSED, fault, f"its condition holds for none of them: {shown(rule.where.text)}")
+        fault = f"has no effect: its condition holds for none of its matches: {with_kinds(coverage.left_out)}"
+        return rule.problem(_UNUSED, fault, f"change the condition: {shown(rule.where.text)}")
     return only_left_alone(coverage, around)
 
 
@@ -47,7 +48,7 @@ def _unmatched(coverage: Coverage, around: Surroundings) -> Problem:
     fault, matches = "matches no tensor", rule.selector.names.matches
     for tensor in checkpoint.tensors:
         if alias := next(filter(matches, tensor.aliases), None):
-            kept = f"{shown(alias)} is kept as {shown(tensor.name)}, which it is tied to"
+            kept = f"{shown(alias)} is tied to {shown(tensor.name)}, which the file holds instead"
             return rule.problem(_UNUSED, f"{fault}: {kept}", f"write '{escape(quoted(tensor.name))}'")
     outside = next((tensor.name for tensor in checkpoint.outside if matches(tensor.name)), None)
     if outside is not None:
@@ -56,24 +57,24 @@ def _unmatched(coverage: Coverage, around: Surroundings) -> Problem:
     if tie := next((tie for tie in around.ties if matches(tie.left_out)), None):
         is_tied, instead = f"{shown(tie.left_out)} is tied to {shown(tie.kept)}", f"write '{escape(quoted(tie.kept))}'"
         if tie.sure:
-            return rule.problem(_UNUSED, f"{fault}: {is_tied}, which is kept in its place", instead)
+            return rule.problem(_UNUSED, f"{fault}: {is_tied}, which the file holds instead", instead)
         return rule.problem(_UNUSED, fault, f"if {is_tied}, {instead}")
     return rule.problem(_UNUSED, fault, hint_for(rule.selector.names.pattern, list(around.tensors)))
 
 
 def _outside(name: str, checkpoint: Checkpoint) -> str:
-    """What to do about a rule that matches the tensor `name`, which is not in the state dict."""
+    """A hint for a rule that matches the tensor `name`, which is not in the state dict."""
     if name in of_optimizers(checkpoint.optimizers, checkpoint.masters):
-        why = "belongs to an optimizer: --reset-optimizer resets what belongs to filled tensors"
+        why = "belongs to an optimizer; --reset-optimizer resets the state of filled tensors"
         return f"{shown(name)} {why}; to fill it by its full name, add --root ''"
-    return f"{shown(name)} is outside of it: --root '' takes all"
+    return f"{shown(name)} is outside of it; add --root '' to reach all tensors"
 
 
 def hollow_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """What is wrong with each rule that fills only tensors without elements; or with all rules together.
+    """A problem for each rule that fills only tensors without elements, or for all rules together.
 
-    No rule is for a placeholder, nor for any tensor if none has elements; but a model may have an empty tensor of its
-    own, and a rule for it.
+    Nobody wants to fill a placeholder, or any tensor if none has elements. But a model may have an empty tensor, and a
+    rule may fill it.
     """
     checkpoint, tensors = around.checkpoint, around.checkpoint.tensors
     hollow = set(map(id, placeholders(checkpoint) if any(tensor.numel for tensor in tensors) else tensors))
@@ -91,7 +92,7 @@ def hollow_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
 
 
 def idle_alternatives(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A warning for each alternative in a pattern's braces by which it matches nothing."""
+    """A warning for each alternative in a pattern's braces that matches nothing."""
     aliases = [alias for tensor in around.checkpoint.tensors for alias in tensor.aliases]
     for coverage in decided.coverages:
         pattern = coverage.rule.selector.names

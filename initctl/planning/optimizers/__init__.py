@@ -1,9 +1,9 @@
-"""What optimizers remember of tensors that are filled: set back, or warned of.
+"""Optimizer state of filled tensors: reset, or warned of.
 
-resets.py       the states of filled tensors, set back to where they began
+resets.py       the actions that reset the state of filled tensors to its initial values
 matching.py     which parameter of an optimizer each tensor is
-remembering.py  what remembers filled tensors as they were, here and in files beside
-refusing.py     why nothing is set back
+remembering.py  optimizers and copies that hold old values of filled tensors, in the checkpoint and in files beside it
+refusing.py     why an optimizer is not reset
 """
 
 from initctl.planning.optimizers.remembering import old_values_kept, with_optimizers_beside

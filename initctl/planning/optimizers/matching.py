@@ -25,7 +25,7 @@ _ORDERED = (TORCH, TORCH_LEGACY)
 
 
 class Candidates:
-    """The tensors of `checkpoint` that an optimizer may have been given: none whose names fit one of `buffers`."""
+    """The tensors of `checkpoint` that may be parameters of an optimizer: all but those that match one of `buffers`."""
 
     def __init__(self, checkpoint: Checkpoint, buffers: Sequence[str]) -> None:
         self.checkpoint = checkpoint
@@ -38,7 +38,7 @@ class Candidates:
                 self.parameters.setdefault(tensor.value_name, tensor)
 
     def may_be_parameter(self, tensor: TensorSpec) -> bool:
-        """Whether an optimizer may have been given `tensor`: running statistics never are."""
+        """Whether `tensor` may be a parameter of an optimizer: running statistics never are."""
         return (
             tensor.dtype.is_floating
             and measured_kind(tensor) is None
@@ -53,12 +53,12 @@ class Candidates:
 
     @property
     def are_ordered(self) -> bool:
-        """Whether tensors are in the order of the model: safetensors and indexes sort them by names."""
+        """Whether tensors are in the model's order; safetensors and indexes sort them by name."""
         return self.checkpoint.format in _ORDERED
 
 
 def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
-    """Those of `names` that fit a pattern. Raises `FitError` if one fits none of them."""
+    """The `names` that match a pattern. Raises `FitError` if a pattern matches none."""
     found: set[str] = set()
     for pattern in patterns:
         matched = [name for name in names if Glob(pattern).matches(name)]
@@ -72,11 +72,11 @@ def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
 def matched(
     optimizer: Optimizer, tensors: Candidates, names: Collection[str], *, whole: Collection[str] = ()
 ) -> tuple[Mapping[str, ParameterKey], bool]:
-    """Which parameter of `optimizer` each tensor is, by the name that its values derive from, for at least those called
-    `names`; and whether they are matched by names. Raises `FitError`.
+    """Which parameter of `optimizer` each tensor is, by the name that its random values depend on, for at least the
+    tensors `names`; and whether they are matched by names. Raises `FitError`.
 
-    `whole` are names of tensors that rules fill completely. If all tensors of one shape are among them, it does not
-    matter which is which: the states of all are reset.
+    `whole` are names of tensors that rules fill completely. If all tensors of one shape are among them, the match does
+    not matter: the states of all are reset.
     """
     named = _names(optimizer)
     found = _by_name(optimizer, named, tensors) if named else _by_order(optimizer, tensors, names, frozenset(whole))
@@ -95,7 +95,7 @@ def _names(optimizer: Optimizer) -> dict[str, ParameterKey]:
             for name, parameter in zip(group.names or (), group.parameters, strict=True)
         }
     parameters = _parameters(optimizer.groups) or list(optimizer.state)
-    named = [p for p in parameters if isinstance(p, str) and not p.isdecimal()]  # numbers are texts where a key must be
+    named = [p for p in parameters if isinstance(p, str) and not p.isdecimal()]  # numbers may be stored as strings
     return {p: p for p in named} if len(named) == len(parameters) else {}
 
 
@@ -107,7 +107,7 @@ def _by_name(optimizer: Optimizer, named: Mapping[str, ParameterKey], tensors: C
         named = {name.removeprefix(prefix): parameter for name, parameter in named.items()}
         missing = [name for name in named if name not in tensors.by_name]
     if missing:
-        uncertain(optimizer, f"its parameter {shown(missing[0])} is not a tensor of the state dict")
+        uncertain(optimizer, f"parameter {shown(missing[0])} is not a tensor of the state dict")
     return {tensors.by_name[name].value_name: parameter for name, parameter in named.items()}
 
 
@@ -116,13 +116,13 @@ def _by_order(
 ) -> dict[str, ParameterKey]:
     """Parameters are numbered in the order in which the model lists them, group after group.
 
-    A tied parameter counts at its first place. If there is one group, with as many parameters as there are tensors,
-    they are matched in this order. Otherwise each shape is matched by itself: its parameters must be in one group, in
-    the order of its tensors, and as many as these. If the file keeps no order, only one tensor may have the shape, or
-    all that have it are `whole`. Tensors of a shape that no parameter has belong to another optimizer.
+    A tied parameter counts at its first place. If there is one group, with as many parameters as tensors, they are
+    matched in this order. Otherwise each shape is matched by itself: its parameters must be in one group, in the order
+    of its tensors, and of the same number. If the file keeps no order, only one tensor may have the shape, or all that
+    have it must be `whole`. Tensors of a shape that no parameter has belong to another optimizer.
     """
     if not optimizer.groups:
-        uncertain(optimizer, "it calls parameters by numbers, and does not say which tensors they are")
+        uncertain(optimizer, "it numbers its parameters and does not name them")
     parameters, candidates = _parameters(optimizer.groups), tensors.parameters
     shapes = {parameter: shape(optimizer, parameter) for parameter in parameters}
     if tensors.are_ordered and len(optimizer.groups) == 1 and len(parameters) == len(candidates):
@@ -142,16 +142,16 @@ def _by_order(
 
 
 def _check_shapes(optimizer: Optimizer, shapes: Mapping[ParameterKey, Shape | None], tensors: Candidates) -> None:
-    """Refuse if a parameter may be any tensor, or several of them in one piece."""
+    """Refuse if a parameter may be any tensor, or several tensors in one piece."""
     known = {tensor.shape for tensor in (*tensors.checkpoint.tensors, *tensors.others)}
     for parameter, found in shapes.items():
         if found is None:
-            uncertain(optimizer, f"it has no state of parameter {shown(parameter)}, which may be any tensor")
+            uncertain(optimizer, f"it has no state of parameter {shown(parameter)}, so that may be any tensor")
         if found not in known:
             whole = sum(prod(tensor.shape) for tensor in tensors.parameters.values())
             size = "as many elements as all parameters together" if prod(found) == whole else "which no tensor has"
             why = f"the state of parameter {shown(parameter)} has shape {list(found)}, {size}"
-            uncertain(optimizer, f"{why}: it may hold several of them in one piece")
+            uncertain(optimizer, f"{why}: it may hold several parameters in one piece")
 
 
 def _check_order(
@@ -161,19 +161,19 @@ def _check_order(
     tensors: Candidates,
     count: int,
 ) -> None:
-    """Refuse unless the `count` tensors of one shape are its parameters in their order, if there are any."""
+    """Refuse unless the `count` tensors of one shape are parameters of the optimizer in their order, or none is."""
     alike = [group for group in optimizer.groups if any(shapes[p] == wanted for p in group.parameters)]
     if not alike:
         return
     found = sum(shapes[p] == wanted for p in alike[0].parameters)
     if len(alike) > 1 or found != count:
-        remedy = "name those that are buffers with --buffers" if found < count else ""
-        uncertain(optimizer, f"it is unclear which are the tensors of shape {list(wanted)}", remedy)
+        remedy = "name the buffers among them with --buffers" if found < count else ""
+        uncertain(optimizer, f"it is unclear which of them are the tensors of shape {list(wanted)}", remedy)
     if not tensors.are_ordered and found > 1:
-        why = f"several have shape {list(wanted)}, and this kind of file does not keep the order of tensors"
+        why = f"several have shape {list(wanted)}, but this kind of file does not keep the order of tensors"
         uncertain(optimizer, why)
     listed: Iterator[Shape | None] = (tensor.shape for tensor in tensors.parameters.values())
-    if tensors.are_ordered and not all(shapes[p] in listed for p in alike[0].parameters):  # each behind the one before
+    if tensors.are_ordered and not all(shapes[p] in listed for p in alike[0].parameters):  # each after the one before
         uncertain(optimizer, "they are not in the order of the state dict")
 
 
@@ -182,7 +182,7 @@ def _parameters(groups: Iterable[Group]) -> list[ParameterKey]:
 
 
 def shape(optimizer: Optimizer, parameter: ParameterKey) -> Shape | None:
-    """The shape of a parameter: that of what is known to be kept for each of its elements."""
+    """The shape of a parameter: the shape of states that have an element for each of its elements."""
     kept = optimizer.state.get(parameter, {})
     shapes = {tensor.shape for kind, tensor in kept.items() if kind in FULL}
     if len(shapes) > 1:
@@ -191,7 +191,7 @@ def shape(optimizer: Optimizer, parameter: ParameterKey) -> Shape | None:
 
 
 def _factored(optimizer: Optimizer, parameter: ParameterKey) -> Shape | None:
-    """The shape of a parameter of which there are numbers for its rows and for its columns."""
+    """The shape of a parameter whose state is factored into numbers for its rows and for its columns."""
     kept = optimizer.state.get(parameter, {})
     if any(FACTORED_OTHERWISE in group.options for group in optimizer.groups):
         return None

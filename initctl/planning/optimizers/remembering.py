@@ -1,4 +1,4 @@
-"""What remembers tensors as they were before they are filled, here and in files beside: optimizers and copies."""
+"""Optimizers and copies that hold old values of filled tensors, in the checkpoint and in files beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from initctl.grouping import grouped
 from initctl.planning.optimizers.refusing import WEIGHTS_ALONE, refuse, without_file
 
 _MOMENTS = "the moments of the tensors that are initialized here"
-_WAYS_OUT = "resets them if it can match them; or train with a new optimizer"
+_WAYS_OUT = "resets them if it can match them; or start training with a new optimizer"
 
 
 def old_values_kept(checkpoint: Checkpoint) -> tuple[Problem, ...]:
@@ -27,7 +27,7 @@ def old_values_kept(checkpoint: Checkpoint) -> tuple[Problem, ...]:
 def _copies(path: str, writer: str, places: list[str]) -> Problem:
     message = (
         f"{shown(path)}: copies of parameters are in {listed(list(map(shown, places)))} ({writer}): "
-        "resuming copies them over what is initialized here"
+        "resuming overwrites what is initialized here with them"
     )
     return Problem("optimizer.copies", message, WEIGHTS_ALONE)
 
@@ -49,9 +49,9 @@ def _beside(checkpoint: Checkpoint, paths: list[str]) -> Iterator[Problem]:
 
 
 def with_optimizers_beside(checkpoint: Checkpoint) -> Checkpoint:
-    """`checkpoint` with the files of optimizers beside its weights among those that may be rewritten.
+    """`checkpoint` with the optimizer files beside its weights, which may then be rewritten.
 
-    Raises `FitError` if one of them cannot be set back there.
+    Raises `FitError` if one of them cannot be reset.
     """
     found = beside(checkpoint)
     for one in found:
@@ -62,10 +62,10 @@ def with_optimizers_beside(checkpoint: Checkpoint) -> Checkpoint:
 def _check(found: Beside, checkpoint: Checkpoint) -> None:
     place, hint = shown(found.path), without_file(found.name)
     if found.has_copies:
-        refuse(f"{place}: holds copies of parameters ({found.has_copies}), which resuming puts in their place", hint)
+        refuse(f"{place}: holds copies of parameters ({found.has_copies}), which resuming loads instead", hint)
     if found.table is None:
-        refuse(f"{place}: holds an optimizer in a form that cannot be set back", hint)
+        refuse(f"{place}: holds an optimizer in a form that cannot be reset", hint)
     if not checkpoint.is_directory:
         directory = os.path.dirname(checkpoint.path) or "."
-        why = f"{place}: holds the optimizer, and only {shown(checkpoint.path)} is written"
+        why = f"{place}: holds the optimizer, but only {shown(checkpoint.path)} is written"
         refuse(why, f"name the directory, {shown(directory)}, instead of the file")

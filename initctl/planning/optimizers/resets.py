@@ -1,4 +1,4 @@
-"""What optimizers remember of parameters that are filled: set back to where it began."""
+"""Resets the optimizer state of filled parameters to its initial values."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
     Filled = Mapping[str, Sequence[Action]]
-    """What fills each tensor, or parts of it, by the name that its values derive from."""
+    """The actions that fill each tensor, or parts of it, by the name that its random values depend on."""
 
 _FLOAT = BY_NAME["float32"]
 
 
 class Resets(NamedTuple):
-    """Actions that set states back, and what to warn of."""
+    """Actions that reset states, and warnings."""
 
     actions: tuple[Action, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
 
 class _State(NamedTuple):
-    """What an optimizer keeps of one parameter under one name; messages say that it is at `place`.
+    """The state of one parameter under one name, which messages call `place`.
 
-    `states` are all that it keeps of the parameter, and `options` those of the parameter's group, if that is known.
-    `hint` says what to do if it cannot be set back.
+    `states` are all states of the parameter, and `options` are those of its group, if that is known. `hint` says what
+    to do if the state cannot be reset.
     """
 
     name: str
@@ -51,31 +51,31 @@ class _State(NamedTuple):
     hint: str
 
     def refuse(self, why: str) -> NoReturn:
-        """Raise the `FitError` that says `why` it cannot be set back."""
+        """Raise the `FitError` that says `why` it cannot be reset."""
         refuse(f"{self.place}: {why}", self.hint)
 
 
 def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[str] = ()) -> Resets:
-    """What sets back the state of exactly the parameters that `actions` fill, in every optimizer.
+    """The actions that reset the state of exactly the parameters that `actions` fill, in every optimizer.
 
-    If they fill some rows of a parameter, only what is kept for each element is set back, in these rows. Tensors whose
-    names fit one of `buffers` are not parameters. Raises `FitError` if there is no optimizer, or if it is not certain
-    which of its states are theirs.
+    If `actions` fill some rows of a parameter, only states with an element for each of its elements are reset, in these
+    rows. Tensors whose names match one of `buffers` are not parameters. Raises `FitError` if there is no optimizer, or
+    if its states cannot be matched with certainty.
     """
     if not checkpoint.optimizers:
-        refuse(f"{shown(checkpoint.path)}: holds no optimizer's state", "leave the flag out")
+        refuse(f"{shown(checkpoint.path)}: has no optimizer state", "leave the flag out")
     filled = grouped((action.tensor.value_name, action) for action in actions if action.tensor.represents_ties)
     tensors = Candidates(checkpoint, buffers)
     remembering = [optimizer for optimizer in checkpoint.optimizers if optimizer.kinds]
     if not remembering:
-        return Resets((), (_nothing("there is nothing to reset", checkpoint.optimizers, "holds no state"),))
+        return Resets((), (_nothing("nothing to reset", checkpoint.optimizers, "holds no state"),))
     _check_copies(checkpoint, filled, tensors)
     _check_whose(remembering, filled, tensors)
     found = tuple(action for optimizer in remembering for action in _of(optimizer, filled, tensors))
     _check_outside(checkpoint, found)
     if found or not filled:
         return Resets(found)
-    return Resets((), (_nothing("nothing is reset", remembering, "holds no state of what is filled"),))
+    return Resets((), (_nothing("nothing is reset", remembering, "holds no state of a filled tensor"),))
 
 
 def _nothing(what: str, optimizers: Sequence[Optimizer], why: str) -> Problem:
@@ -84,18 +84,16 @@ def _nothing(what: str, optimizers: Sequence[Optimizer], why: str) -> Problem:
 
 
 def _check_copies(checkpoint: Checkpoint, filled: Filled, tensors: Candidates) -> None:
-    """Refuse if a filled tensor may have copies that training goes on from: which of them is not certain."""
+    """Refuse if a filled tensor may have a copy from which training resumes: which copy is not certain."""
     is_parameter = any(tensors.may_be_parameter(action.tensor) for parts in filled.values() for action in parts)
     for copies in checkpoint.masters if is_parameter else ():
         if not copies.of_states:
-            what = f"holds copies of parameters ({copies.writer}), which resuming puts in their place"
+            what = f"holds copies of parameters ({copies.writer}), which resuming loads instead"
             refuse(f"{shown(copies.place)}: {what}", WEIGHTS_ALONE)
 
 
 def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candidates) -> None:
-    """Refuse if an optimizer may as well be of another state dict, whose tensors have the same shapes: if there is a
-    second one that matches the same tensors.
-    """
+    """Refuse if two optimizers match the same tensors: one may belong to another state dict with the same shapes."""
     twins = {tensor.shape: tensor for tensor in reversed(tensors.others)}
     parameters = [action.tensor for (action, *_) in filled.values() if tensors.may_be_parameter(action.tensor)]
     twin = next((twins[tensor.shape] for tensor in parameters if tensor.shape in twins), None)
@@ -107,16 +105,16 @@ def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candi
         if len(several) > 1:
             both = listed([shown(optimizer) for optimizer in sorted(several)])
             root = shown(tensors.checkpoint.root)
-            why = f"{both} may each be of the state dict at {root}, or of another: both match {shown(name)}"
-            refuse(f"{why}, and {shown(twin.name)} is outside of it", ON_ITS_OWN)
+            why = f"it is unclear which of {both} belongs to the state dict at {root}"
+            refuse(f"{why}: both match {shown(name)}, and {shown(twin.name)} is outside of it", ON_ITS_OWN)
 
 
 def _check_outside(checkpoint: Checkpoint, actions: Iterable[Action]) -> None:
-    """Refuse to set back what rules reach too."""
+    """Refuse to reset states that rules also reach."""
     outside = {tensor.name for tensor in checkpoint.outside}
     stored = {name for optimizer in checkpoint.optimizers for name in optimizer.tensors}
     if inside := [a.tensor.name for a in actions if a.tensor.name in stored - outside]:
-        refuse(f"{shown(inside[0])}: rules reach it, too", "name the state dict with --root")
+        refuse(f"{shown(inside[0])}: belongs to an optimizer, but rules reach it", "name the state dict with --root")
 
 
 def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[Action]:
@@ -130,7 +128,7 @@ def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[A
         of_group = options.get(parameters[name])
         states = [_State(kind, tensor, kept, of_group, place, hint) for kind, tensor in kept.items()]
         if unknown and not states:
-            refuse(f"{place}: may be in {shown(unknown[0])}, of which nothing is known", hint)
+            refuse(f"{place}: may be in {shown(unknown[0])}, an unknown kind of state", hint)
         for state in states:
             if begins := _beginning(state):
                 for action in filled[name]:
@@ -140,9 +138,9 @@ def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[A
 def _reset(
     state: _State, tensor: TensorSpec, value: float | None, action: Action, *, by_name: bool
 ) -> Iterator[Action]:
-    """What sets `state` back, which `tensor` holds, as far as `action` fills the parameter."""
+    """The reset of `state`, which `tensor` holds, in the rows of the parameter that `action` fills."""
     if action.rows is not None and not tensor.dtype.is_floating and tensor.shape:
-        state.refuse(f"{shown(state.name)} has scales that rows have in common, and rows cannot be set back")
+        state.refuse(f"{shown(state.name)} has scales that rows share, so single rows cannot be reset")
     if value is None:
         yield _copied(state, tensor, action, by_name=by_name)
     elif action.rows is None or tensor.shape == action.tensor.shape:
@@ -159,27 +157,27 @@ def _constant(tensor: TensorSpec, value: float, rows: tuple[int, int] | None) ->
 
 
 def _copied(state: _State, tensor: TensorSpec, action: Action, *, by_name: bool) -> Action:
-    """What gives `tensor`, which the parameter is rounded from, the values that `action` gives the parameter."""
+    """Gives `tensor`, the parameter before rounding, the values that `action` gives the parameter."""
     if not by_name or (tensor.dtype, tensor.shape) != (_FLOAT, action.tensor.shape):
-        state.refuse(f"it is not certain that {shown(state.name)} is its copy in float32")
+        state.refuse(f"{shown(state.name)} may not be its copy in float32")
     if isinstance(action.law, RevisingLaw):
-        state.refuse(f"{shown(state.name)} is its copy, and {action.initializer} depends on what was there")
+        state.refuse(f"{shown(state.name)} is its copy, but {action.initializer} depends on the old values")
     return action._replace(tensor=tensor, values_of=action.value_name)
 
 
 def _unknown_kinds(optimizer: Optimizer) -> list[str]:
-    """What it keeps for any parameter and may be of others too, as L-BFGS keeps all that it knows with the first."""
+    """Unknown kinds of state of any parameter. They may belong to others: L-BFGS keeps all state with the first."""
     states = (*optimizer.state.values(), *optimizer.numbers.values())
     return [kind for kept in states for kind in kept if kind not in KNOWN_KINDS]
 
 
 def _beginning(state: _State) -> tuple[TensorSpec, float | None] | None:
-    """What holds `state`, and what it begins at: without a value, what the parameter gets. None if it may stay. Raises
-    `FitError` if it cannot be set back.
+    """The tensor that holds `state`, and its initial value, which is None if it gets the parameter's new values. None
+    if the state may stay. Raises `FitError` if it cannot be reset.
     """
     kind = kind_of(state.name, state.states, state.options or ())
     if kind is None or (state.name == "momentum_buffer" and (state.options or {}).get("dampening")):
-        state.refuse(f"what {shown(state.name)} begins at is not known")
+        state.refuse(f"the initial value of {shown(state.name)} is unknown")
     match kind.begins:
         case None:
             return None
@@ -195,21 +193,21 @@ def _beginning(state: _State) -> tuple[TensorSpec, float | None] | None:
     try:
         check_holds(tensor.dtype, Constant(value))
     except Unfit as fact:
-        state.refuse(f"{shown(state.name)} cannot be set back: {fact}")
+        state.refuse(f"{shown(state.name)} cannot be reset: {fact}")
     return tensor, value
 
 
 def _option(state: _State, option: Option) -> float:
     if state.options is None or (option.otherwise is None and option.name not in state.options):
-        state.refuse(f"{shown(state.name)} begins at the option {option.name} of its group, which is not known")
+        state.refuse(f"{shown(state.name)} starts at the option {option.name} of its group, which is unknown")
     if option.otherwise is None and state.tensor and state.tensor.dtype.parts > 1:
-        state.refuse(f"what {shown(state.name)} begins at is not known for complex numbers")
+        state.refuse(f"the initial value of {shown(state.name)} is unknown for complex numbers")
     return state.options.get(option.name, option.otherwise or 0.0)
 
 
 def _writable(state: _State) -> TensorSpec:
     if state.tensor is None:
-        state.refuse(f"{shown(state.name)} is not a tensor, and cannot be changed in the pickle")
+        state.refuse(f"{shown(state.name)} is not a tensor and cannot be changed in the pickle")
     if state.tensor.unwritable:
         state.refuse(f"{shown(state.name)} cannot be written: {state.tensor.unwritable}")
     return state.tensor

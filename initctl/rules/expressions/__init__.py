@@ -1,12 +1,12 @@
-"""Arithmetic in rules. Nothing is ever handed to `eval`.
+"""Arithmetic in rules. Nothing is passed to `eval`.
 
     value      + - * / **, unary minus, parentheses, numbers, `pi`, names, shape[i], sqrt log exp abs min max
-               first(a, b), which is a if that is known, else b
-    condition  values and texts compared by == != < <= > >=, combined by `and`, `or`, `not`; true, false
+               first(a, b), which is a if it has a value, else b
+    condition  values and strings compared by == != < <= > >=, combined by `and`, `or`, `not`; true, false
 
-Whoever asks for a value says what names stand for.
+The caller supplies the values of names.
 
 expression.py   an expression: its text, its tree, its value, the variables that it needs
-terms.py        what it is made of, and the value of each part
+terms.py        the terms of an expression, and the value of each
 parser.py       text → tree
 """

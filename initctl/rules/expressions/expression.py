@@ -1,4 +1,4 @@
-"""An expression: its text, its tree, its value once names stand for something, and the variables that it needs."""
+"""An expression: its text, its tree, its value, and the variables that it needs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from initctl.rules.expressions.terms import Tree, Value, ValueOf, identifiers
 
 
 class Expression(NamedTuple):
-    """An expression: where it is written, and its tree."""
+    """An expression: its place in the text, and its tree."""
 
     source: Excerpt
     tree: Tree
 
     @property
     def text(self) -> str:
-        """As it is written."""
+        """The expression as written."""
         return str(self.source)
 
     @property
@@ -26,14 +26,14 @@ class Expression(NamedTuple):
         return frozenset(use.name for use in identifiers(self.tree))
 
     def value(self, lookup: ValueOf) -> Value:
-        """Its value, if `lookup` returns what a name stands for, or raises `KeyError` with the reason.
+        """Its value. `lookup` returns the value of a name, or raises `KeyError` with the reason.
 
         Raises `Undefined`. Numbers are finite.
         """
         return self.tree.value(lookup)
 
     def renamed(self, names: Mapping[str, str]) -> str:
-        """Its text with these `names` in place of its own."""
+        """Its text with these `names` in place of the original ones."""
         text = self.text
         for use in sorted(identifiers(self.tree), key=lambda use: use.place.start, reverse=True):
             start, stop = use.place.start - self.source.start, use.place.stop - self.source.start
@@ -41,31 +41,30 @@ class Expression(NamedTuple):
         return text
 
     def place_of(self, name: str) -> Excerpt:
-        """Where it uses `name`, which is one of `names`, first."""
+        """Where it first uses `name`, which is one of its names."""
         return min((use.place for use in identifiers(self.tree) if use.name == name), key=lambda place: place.start)
 
 
 def parse_expression(text: str | Excerpt) -> Expression:
-    """The expression that `text` writes, which stands for a value. Raises `RuleError`."""
+    """The expression in `text`, whose value is a number. Raises `RuleError`."""
     source = Excerpt.of(text)
     return Expression(source, parse_tree(source, conditions=False))
 
 
 def parse_condition(text: str | Excerpt) -> Expression:
-    """The expression that `text` writes, which stands for true or false. Raises `RuleError`."""
+    """The condition in `text`, whose value is true or false. Raises `RuleError`."""
     source = Excerpt.of(text)
     return Expression(source, parse_tree(source, conditions=True))
 
 
 class Circular(Exception):  # noqa: N818 - a fact that becomes an error with rule and tensor
-    """Variables need each other; the message shows how."""
+    """A variable refers to itself; the message shows through which others."""
 
 
 def needed(name: str, variables: Mapping[str, Expression], known: Container[str] = ()) -> Iterator[str]:
-    """The variable `name` after all that it needs, each once and after those that it needs itself; but none of `known`.
+    """The variables that `name` needs, then `name`: each once, after those that it needs itself, without `known`.
 
-    However many they are and however they use each other, this takes no more than a step for each use. Raises
-    `Circular`.
+    Takes at most one step for each use of a variable. Raises `Circular`.
     """
     under_way = {name: _used(name, variables, known)}
     done: set[str] = set()
@@ -77,7 +76,7 @@ def needed(name: str, variables: Mapping[str, Expression], known: Container[str]
             done.add(current)
             yield current
         elif other in under_way:
-            raise Circular(" -> ".join([*under_way, other]))
+            raise Circular(f"variable {other} refers to itself: {' -> '.join([*under_way, other])}")
         else:
             under_way[other] = _used(other, variables, known)
 

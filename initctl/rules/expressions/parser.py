@@ -1,7 +1,7 @@
-"""The text of an expression → its tree.
+"""The parser of expressions: text → tree.
 
-Numbers are plain ASCII decimals, so that nothing odd is taken for a number by accident: no `nan`, no `inf`, no
-underscores, no digits of other scripts, nothing that overflows to infinity or that is not zero and becomes it.
+Numbers are plain ASCII decimals, so that nothing odd counts as a number by accident: no `nan`, no `inf`, no
+underscores, no digits of other scripts, nothing that overflows to infinity or underflows to zero.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _Parsed = TypeVar("_Parsed")
 LONGEST_EXPRESSION = 1000
 """Characters."""
 LONGEST_NUMBER = 400
-"""Characters; more than any float64 needs written out in full."""
+"""Characters; more than any float64 needs in full."""
 MOST_PARTS = 200
 """Numbers, names and operators in an expression."""
 DEEPEST = 50
 """Parentheses and signs inside each other."""
-_HINT = "write for instance sqrt(2/fan_in)"
-_CONDITION_HINT = "write for instance ndim >= 2"
+_HINT = "write, for example, sqrt(2/fan_in)"
+_CONDITION_HINT = "write, for example, ndim >= 2"
 _MEANT = {
     "=": "write == to compare",
     "!": "write not",
@@ -49,7 +49,7 @@ _MEANT = {
     "^": "write ** for a power",
     ";": "separate parameters by commas",
 }
-"""What to write instead of signs that other languages have."""
+"""What to write instead of the signs of other languages."""
 _COMPARING = ("==", "!=", "<", "<=", ">", ">=")
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -63,7 +63,7 @@ _TOKEN = re.compile(
 
 
 def parse_tree(source: Excerpt, *, conditions: bool) -> Tree:
-    """The tree of what is written there, which may compare and combine only if `conditions` are asked for.
+    """The tree of the text in `source`, which may use comparisons, `and`, `or` and `not` only if `conditions` is set.
 
     Raises `RuleError`.
     """
@@ -96,7 +96,7 @@ class _ExpressionParser:
             if not found or not found.lastgroup:
                 start = self.text.index(rest, at)
                 hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], self.hint)
-                raise self.error(f"{shown(rest[0])} means nothing here", hint, self.source.part(start, start + 1))
+                raise self.error(f"unexpected {shown(rest[0])}", hint, self.source.part(start, start + 1))
             kind = found.lastgroup
             at = found.end()
             yield _Token(kind, found[kind], self.source.part(*found.span(kind)))
@@ -106,14 +106,14 @@ class _ExpressionParser:
             raise self.error("is empty", self.hint, self.source.part(0, 0))
         if len(self.tokens) > MOST_PARTS:
             further = self.tokens[MOST_PARTS].place
-            raise self.error(f"has more than {MOST_PARTS} parts", "give names to some of them: [vars]", further)
+            raise self.error(f"has more than {MOST_PARTS} parts", "define variables for some: [vars]", further)
         tree = self.whole()
         if self.at < len(self.tokens):
             raise self.unexpected()
         return tree
 
     def whole(self) -> Tree:
-        """What may be alone, or in parentheses."""
+        """A whole expression, or the content of parentheses."""
         return self.chain(("or",), self.conjunction) if self.conditions else self.sum()
 
     def conjunction(self) -> Tree:
@@ -148,14 +148,14 @@ class _ExpressionParser:
         return self.prefixed(("-", "+"), self.signed, self.power)
 
     def prefixed(self, signs: tuple[str, ...], operand: Callable[[], Tree], otherwise: Callable[[], Tree]) -> Tree:
-        """One of `signs` and the `operand` behind it; what is there `otherwise`, without a sign."""
+        """One of `signs` and the `operand` after it; `otherwise`, if there is no sign."""
         if not (token := self.take(*signs)):
             return otherwise()
         tree = self.nested(token, operand)
         return tree if token.text == "+" else Operation(token.place.up_to(tree.place), token.text, (tree,))
 
     def power(self) -> Tree:
-        """Binds closer than a sign before it, and less than one behind it, as everywhere."""
+        """Binds closer than a sign before it, and less than a sign after it, as in Python."""
         base = self.atom()
         token = self.take("**")
         return _over("**", base, self.nested(token, self.signed)) if token else base
@@ -191,8 +191,8 @@ class _ExpressionParser:
 
     def call(self, token: _Token, opened: _Token) -> Tree:
         if token.text not in FUNCTIONS:
-            hint = did_you_mean(token.text, FUNCTIONS) or f"there are {', '.join(FUNCTIONS)}"
-            raise self.error(f"has no function {shown(token.text)}", hint, token.place)
+            hint = did_you_mean(token.text, FUNCTIONS) or f"the functions are {', '.join(FUNCTIONS)}"
+            raise self.error(f"unknown function {shown(token.text)}", hint, token.place)
         operands = self.nested(opened, self.operands)
         whole = token.place.up_to(self.close(opened, ")").place)
         if len(operands) > 1 and token.text not in OF_SEVERAL:
@@ -206,7 +206,7 @@ class _ExpressionParser:
         return tuple(found)
 
     def nested(self, token: _Token, parse: Callable[[], _Parsed]) -> _Parsed:
-        """What `parse` reads behind `token`, inside of what is around it."""
+        """What `parse` reads after `token`, one level deeper."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise self.error(f"is nested deeper than {DEEPEST}", None, token.place)
@@ -230,14 +230,14 @@ class _ExpressionParser:
     def next(self) -> _Token:
         if self.at == len(self.tokens):
             end = self.source.part(len(self.text), len(self.text) + 1)
-            raise self.error("breaks off", "a number or a name is missing", end)
+            raise self.error("ends too early", "add a number or a name", end)
         self.at += 1
         return self.tokens[self.at - 1]
 
     def unexpected(self) -> RuleError:
         token = self.tokens[self.at]
         hint = _MEANT.get(token.text, self.hint)
-        return self.error(f"{shown(token.text)} does not belong here", hint, token.place)
+        return self.error(f"unexpected {shown(token.text)}", hint, token.place)
 
     def error(self, fault: str, hint: str | None, place: Excerpt) -> RuleError:
         return RuleError(Problem("rule.expression", f"{shown(self.text)}: {fault}", hint, place))
@@ -249,14 +249,14 @@ def _over(function: str, left: Tree, right: Tree) -> Tree:
 
 
 def _number(token: _Token) -> int | float:
-    """An int if it is written with neither point nor exponent, else a float."""
+    """An int if it has no point and no exponent, else a float."""
     value = float(token.text)
     if len(token.text) > LONGEST_NUMBER:
         fault, hint = "is not a number", "write a decimal such as 0.02 or 1e-5"
     elif math.isinf(value):
         fault, hint = "overflows: the largest number is about 1.8e308", None
     elif value == 0 and re.search("[1-9]", re.split("[eE]", token.text)[0]):
-        fault, hint = "underflows to 0", "write 0 if that is meant"
+        fault, hint = "underflows to 0", "write 0 if you mean 0"
     else:
         return int(token.text) if token.text.isdigit() else value
     raise RuleError(Problem("rule.number", f"{shown(token.text)} {fault}", hint, token.place))

@@ -1,6 +1,6 @@
-"""What an expression is made of: terms, each with the place where it is written, and its value.
+"""The terms of an expression, each with its place in the text, and its value.
 
-Numbers are finite, and whole ones stay whole while they are small.
+Numbers are finite, and whole numbers stay whole while they are small.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from initctl.excerpt import Excerpt
 
 Value = int | float | str | bool | tuple["Value", ...]
-"""What a part of an expression can come to; a tuple is a shape, or a list of config.json."""
+"""The value of a term; a tuple is a shape, or a list of config.json."""
 ValueOf = Callable[[str], Value]
-"""What a name stands for; `KeyError` with the reason if it stands for nothing."""
+"""Returns the value of a name; raises `KeyError` with the reason if it has none."""
 
 FIRST = "first"
-"""The function whose value is that of its first operand that has one."""
+"""The function that returns its first operand with a value."""
 FUNCTIONS = ("sqrt", "log", "exp", "abs", "min", "max", FIRST)
 OF_SEVERAL = ("min", "max", FIRST)
 CONSTANTS: dict[str, float | bool] = {"pi": math.pi, "true": True, "false": False}
@@ -31,15 +31,15 @@ WORDS = ("and", "or", "not")
 NOT_FINITE = ("nan", "inf", "infinity")
 OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers", "config", "sibling"))
 RESERVED = OF_TENSORS | {*CONSTANTS, *WORDS, *FUNCTIONS, *NOT_FINITE}
-"""What no variable and no capture can be called."""
+"""Names that a variable or a capture cannot have."""
 CONFIG = "config."
-"""What the name of a value of config.json begins with; its dotted key follows."""
+"""The beginning of names for values of config.json; a dotted key follows."""
 _EXACT = 2**64
-"""From here on no whole number is needed exactly, and it goes on as a float."""
+"""Larger whole numbers become floats: no rule needs them exactly."""
 
 
 class Undefined(Exception):  # noqa: N818 - a fact that planning turns into an error with rule and tensor
-    """An expression has no value: the message says why, `excerpt` where."""
+    """An expression has no value: the message says why, `excerpt` shows where."""
 
     def __init__(self, message: str, term: Tree) -> None:
         super().__init__(message)
@@ -79,7 +79,7 @@ class Subscript(NamedTuple):
         if type(index) is not int:
             raise Undefined(f"{index} is not a whole number", self.at)
         if not -len(of) <= index < len(of):
-            raise Undefined(f"{self.of.name} has {len(of)} numbers, and none at {index}", self)
+            raise Undefined(f"index {index} is out of range: {self.of.name} has length {len(of)}", self)
         return _finite(of[index], self)
 
 
@@ -115,7 +115,7 @@ Tree = Literal | Identifier | Subscript | Operation | Compared
 
 
 def identifiers(tree: Tree) -> Iterator[Identifier]:
-    """All names in `tree`, each as often as it is used."""
+    """All names in `tree`, once for each use."""
     waiting: list[Tree] = [tree]
     while waiting:
         match waiting.pop():
@@ -128,7 +128,7 @@ def identifiers(tree: Tree) -> Iterator[Identifier]:
 
 
 def _first(operands: Sequence[Tree], lookup: ValueOf) -> int | float:
-    """The value of the first of `operands` that has one. Raises the first's `Undefined` if none has."""
+    """The first value of `operands`. Raises the first one's `Undefined` if none has a value."""
     undefined: list[Undefined] = []
     for operand in operands:
         try:
@@ -139,7 +139,7 @@ def _first(operands: Sequence[Tree], lookup: ValueOf) -> int | float:
 
 
 def _finite(value: Value, tree: Tree) -> Value:
-    """`value`, which was looked up; a number must be in the range of those that are computed."""
+    """`value`, which was looked up; a number must be finite and in the range of float64."""
     if isinstance(value, (bool, str, tuple)):
         return value
     try:
@@ -147,7 +147,7 @@ def _finite(value: Value, tree: Tree) -> Value:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise Undefined("is no finite number, or too large", tree)
+        raise Undefined("is not a finite number, or too large", tree)
     return number if abs(number) >= _EXACT else value
 
 
@@ -164,7 +164,7 @@ def _checked_number(value: Value, tree: Tree) -> int | float:
 def _truth(tree: Tree, lookup: ValueOf) -> bool:
     value = tree.value(lookup)
     if not isinstance(value, bool):
-        raise Undefined(f"{_described(value)} is neither true nor false", tree)
+        raise Undefined(f"{_described(value)} is not true or false", tree)
     return value
 
 
@@ -183,17 +183,17 @@ def _applied(tree: Operation, numbers: list[int | float]) -> int | float:
     try:
         result = -numbers[0] if is_sign else _OPERATIONS[tree.function](*numbers)
     except ZeroDivisionError:
-        raise Undefined("a number is divided by 0", tree) from None
+        raise Undefined("division by 0", tree) from None
     except (ValueError, OverflowError):
         result = math.inf
     if isinstance(result, complex) or abs(result) > sys.float_info.max or result != result:
         written = f"{tree.function} of {', '.join(f'{number:.6g}' for number in numbers)}"
-        raise Undefined(f"{written} is not defined, or too large", tree)
+        raise Undefined(f"{written} is undefined or too large", tree)
     return float(result) if abs(result) >= _EXACT else result
 
 
 def _power(base: float, exponent: float) -> int | float:
-    """Whole numbers stay whole while they are small: Python would compute any of them exactly, however large."""
+    """Whole numbers stay whole only while they are small: Python would compute huge ones exactly."""
     is_whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
     if is_whole and (int(base).bit_length() - 1) * exponent <= _EXACT.bit_length():
         return int(base**exponent)

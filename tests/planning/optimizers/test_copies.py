@@ -75,7 +75,7 @@ def test_copies_inside_are_warned_of_and_refused(tmp_path: Path, writer: str):
     path = tmp_path / "in.pt"
     torch.save({"model": weights(), **beside}, path)
     assert told(path) == (
-        f"{path}: copies of parameters are in {place} ({writer}): resuming copies them over what is initialized here; "
+        f"{path}: copies of parameters are in {place} ({writer}): resuming overwrites what is initialized here with them; "
         "load the weights alone, and start training with a new optimizer"
     )
     assert refusal(path).startswith(
@@ -104,8 +104,8 @@ def test_copies_beside_are_warned_of_and_refused(tmp_path: Path, name: str):
     path = tmp_path / "mp_rank_00_model_states.pt"
     torch.save({"module": weights()}, path)
     torch.save(held, tmp_path / name)
-    assert f"copies of parameters are in {tmp_path / name} ({writer}): resuming copies them over what" in told(path)
-    assert f"{tmp_path / name}: holds copies of parameters ({writer}), which resuming puts in their" in refusal(path)
+    assert f"copies of parameters are in {tmp_path / name} ({writer}): resuming overwrites what" in told(path)
+    assert f"{tmp_path / name}: holds copies of parameters ({writer}), which resuming loads" in refusal(path)
     assert f"remove {name} from the result, and start training with a new optimizer" in refusal(path)
 
 
@@ -157,7 +157,7 @@ def test_rows_of_a_copy_are_filled_with_the_rows_of_the_parameter(tmp_path: Path
 def test_a_copy_of_what_torch_draws_is_refused_and_one_of_constants_is_filled(tmp_path: Path):
     path, options = megatron(tmp_path / "in.safetensors", torch.float32), {"reset_optimizer": True, "rng": "torch"}
     with pytest.raises(
-        initctl.FitError, match=r"the optimizer's copy of head\.weight, and --rng torch draws the values"
+        initctl.FitError, match=r"the optimizer's copy of head\.weight, but --rng torch cannot draw the same"
     ):
         initctl.plan(path, rules=["head.weight=normal"], **options)
     initctl.apply(path, tmp_path / "out.safetensors", rules=["head.weight=ones"], **options)
@@ -166,9 +166,9 @@ def test_a_copy_of_what_torch_draws_is_refused_and_one_of_constants_is_filled(tm
 
 def test_a_copy_that_is_not_certain_is_refused(tmp_path: Path):
     path = megatron(tmp_path / "in.safetensors")
-    assert "fp32_param is its copy, and scale depends on what was there" in refusal(path, "head.weight=scale:by=2")
+    assert "fp32_param is its copy, but scale depends on the old values" in refusal(path, "head.weight=scale:by=2")
     other = {"optimizer.state.fp32_param.head.weight": torch.rand(3, 8).half()}
-    assert "it is not certain that fp32_param is its copy in float32" in refusal(megatron(path, **other))
+    assert "fp32_param may not be its copy in float32" in refusal(megatron(path, **other))
 
 
 @pytest.mark.parametrize("kind", ["z", "p0", "x0", "slow_buffer", "lookahead_slow_buff"])

@@ -121,7 +121,7 @@ def test_a_saved_plan_knows_of_the_other_file(tmp_path: Path):
     assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=out)).holds
     assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", source), out).holds
     torch.save({"state": {}, "param_groups": []}, source / "optimizer.bin")
-    with pytest.raises(initctl.ConflictError, match="its table differs"):
+    with pytest.raises(initctl.ConflictError, match="its tensors or files differ"):
         initctl.apply(initctl.load_plan(tmp_path / "plan.json", source), out)
 
 
@@ -135,11 +135,11 @@ def test_without_the_flag_a_warning_names_the_file(tmp_path: Path):
     (warning,) = warnings(source)
     assert warning == (
         f"{source}/optimizer.bin: holds an optimizer, which keeps the moments of the tensors that are initialized here"
-        "; --reset-optimizer resets them if it can match them; or train with a new optimizer"
+        "; --reset-optimizer resets them if it can match them; or start training with a new optimizer"
     )
     (warning,) = warnings(source / "model.safetensors")
     assert warning.endswith(
-        "; --reset-optimizer on the directory resets them if it can match them; or train with a new optimizer"
+        "; --reset-optimizer on the directory resets them if it can match them; or start training with a new optimizer"
     )
 
 
@@ -183,14 +183,14 @@ REMOVE = "leave the flag out, remove optimizer.bin from the result, and start tr
 def test_a_single_file_is_not_written_without_its_optimizer(tmp_path: Path):
     source = accelerate(tmp_path / "ck")
     told = refusal(source / "model.safetensors")
-    assert f"{source}/optimizer.bin: holds the optimizer, and only {source}/model.safetensors is written" in told
+    assert f"{source}/optimizer.bin: holds the optimizer, but only {source}/model.safetensors is written" in told
     assert told.endswith(f"; name the directory, {source}, instead of the file")
 
 
 def test_equal_shapes_cannot_be_matched_where_files_sort_tensors(tmp_path: Path):
     told = refusal(accelerate(tmp_path / "ck"), rules=["norm.bias=zeros"])
-    assert "optimizer.bin: its parameters cannot be matched for certain: " in told
-    assert "it is unclear which are the tensors of shape [3]" in told or "does not keep the order of tensors" in told
+    assert "optimizer.bin: its parameters cannot be matched with certainty: " in told
+    assert "it is unclear which of them are the tensors of shape [3]" in told or "does not keep the order of tensors" in told
     assert told.endswith(REMOVE)
 
 
@@ -202,7 +202,7 @@ def test_a_layer_like_another_cannot_be_matched_where_files_sort_tensors(tmp_pat
     save_file(net.state_dict(), tmp_path / "ck" / "model.safetensors")
     torch.save(optimizer.state_dict(), tmp_path / "ck" / "optimizer.bin")
     told = refusal(tmp_path / "ck", rules=["1.weight=zeros"])
-    assert "several have shape [4, 4], and this kind of file does not keep the order of tensors" in told
+    assert "several have shape [4, 4], but this kind of file does not keep the order of tensors" in told
     plan = initctl.plan(tmp_path / "ck", rules=["2.*=zeros"], reset_optimizer=True)
     assert {action.tensor.name for action in plan.resets if "exp_avg_sq" in action.tensor.name} == {
         "optimizer.bin:state.4.exp_avg_sq",
@@ -225,7 +225,7 @@ def test_layers_that_are_alike_are_set_back_where_all_of_them_are_filled_whole(t
     assert begun_anew(*states) == {0, 2}
     assert initctl.verify(tmp_path / "ck", tmp_path / "out", **asked).holds
     for rules in (["0.weight=zeros", "1.weight[:2]=zeros"], ["0.weight=zeros"]):
-        assert "cannot be matched for certain" in refusal(tmp_path / "ck", rules=rules)
+        assert "cannot be matched with certainty" in refusal(tmp_path / "ck", rules=rules)
 
 
 def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
@@ -279,7 +279,7 @@ def test_an_optimizer_in_the_same_file_is_warned_of_as_one_beside_it(tmp_path: P
     assert warning.code == "optimizer.inside"
     assert str(warning) == (
         f"{source}/last.ckpt: the optimizer at optimizer keeps the moments of the tensors that are initialized here"
-        "; --reset-optimizer resets them if it can match them; or train with a new optimizer"
+        "; --reset-optimizer resets them if it can match them; or start training with a new optimizer"
     )
     assert initctl.plan(source / "last.ckpt", rules=["*=keep"]).warnings == ()
     assert initctl.plan(source / "last.ckpt", **HEAD).warnings == ()

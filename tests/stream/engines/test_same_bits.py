@@ -386,7 +386,7 @@ def test_where_no_thread_can_be_started_columns_are_not_ranked(compiled, monkeyp
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", fail)
-    with pytest.raises(StorageError, match="the system starts no more threads"):
+    with pytest.raises(StorageError, match="the system cannot start more threads"):
         compiled.draws(KEY).kth_smallest(8, 8, 4, stream=1)
 
 
