@@ -214,9 +214,9 @@ def texts() -> Iterator[Fault]:
     yield described("D10-no-tensors-listed", lambda m: setattr(m, "state_dict_metadata", None),
                     "has no state_dict_metadata")  # fmt: skip
     yield described("D10-a-number-for-a-tensor", lambda m: m.state_dict_metadata.update(w=3),
-                    "lists what is neither a tensor nor bytes")  # fmt: skip
+                    "lists an entry that is neither a tensor nor bytes")  # fmt: skip
     yield described("D10-a-number-for-a-name", lambda m: m.state_dict_metadata.update({3: m.state_dict_metadata["w"]}),
-                    "lists what is neither a tensor nor bytes")  # fmt: skip
+                    "lists an entry that is neither a tensor nor bytes")  # fmt: skip
 
 
 def files() -> Iterator[Fault]:
