@@ -179,13 +179,13 @@ class _Reader:
         """Check that every byte after the header, which ends at `end`, belongs to exactly one tensor."""
         for start, stop, number in sorted(self._places):
             if start != end:
-                fault = "overlaps another tensor" if start < end else f"leaves a hole of {start - end} bytes"
+                fault = "overlaps another tensor" if start < end else f"follows a gap of {start - end} bytes"
                 self.refuse_tensor(tensors[number].name, fault)
             end = stop
         if end > size:
             self.refuse(f"file is too short: {end - size:,} of {end:,} bytes are missing", _TRUNCATED)
         if end < size:
-            self.refuse(f"{size - end} bytes after the last tensor belong to no tensor")
+            self.refuse(f"unexpected bytes after the last tensor: {size - end}")
 
     def ask_library(self, path: str) -> None:
         from safetensors import SafetensorError, safe_open

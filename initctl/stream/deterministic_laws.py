@@ -1,4 +1,4 @@
-"""Laws that draw nothing: constants, tables, diagonals, and what a formula gives for each index.
+"""Laws without random numbers: constants, tables, diagonals, and formulas of the index.
 
 Logarithms, exponentials and sines are computed in float64, and rounded to float32 once.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Constant(Deterministic):
-    """`value` everywhere: a whole number exactly, any other rounded once to the tensor's type."""
+    """`value` everywhere: exact if it is a whole number, otherwise rounded once to the tensor's dtype."""
 
     value: float
 
@@ -42,8 +42,9 @@ class Constant(Deterministic):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Values that were computed before, in an array of the tensor's shape, in any memory layout; or in one of some rows
-    of it, from the element `origin` on.
+    """Values that are already computed, in an array of the tensor's shape and of any memory layout.
+
+    The array may also have only some of the rows, from element `origin` on.
     """
 
     table: NDArray[Any]
@@ -128,9 +129,9 @@ class Interval(Deterministic):
 
 @dataclass(frozen=True, slots=True)
 class Sinusoid(Deterministic):
-    """Rows [sin(t·w), cos(t·w)] for row number t, where w falls from 1 to 1 / `max_timescale` in equal ratios.
+    """Rows [sin(t·w), cos(t·w)] for row number t; w falls from 1 to 1 / `max_timescale` in equal ratios.
 
-    transformers computes it in float32, where t·w has lost some 1e-7 · t to rounding.
+    transformers computes it in float32, so its t·w has a rounding error of about 1e-7 · t.
     """
 
     channels: int
@@ -171,7 +172,7 @@ class CountedLog(Deterministic):
 
     @property
     def largest(self) -> float:
-        """At either end: a logarithm below 1 is negative, and the more so the closer to 0."""
+        """The larger magnitude of both ends: logarithms of numbers near 0 are negative and large."""
         import numpy as np
 
         return float(np.abs(self._of(np.array([0, self.columns - 1]))).max())
@@ -193,7 +194,7 @@ class CountedLog(Deterministic):
 class Hadamard(Deterministic):
     """The first `columns` columns of a Hadamard matrix times `scale`, at the tap `centre` of kernels of `taps`, else 0.
 
-    Sylvester's matrix: row i has -1 in column j if i and j have an odd number of binary ones in common, else 1.
+    Sylvester's matrix: row i has -1 in column j if i and j share an odd number of binary ones, else 1.
     """
 
     columns: int

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _RANKED_AT_ONCE = 1 << 18
-"""Words whose columns are ranked at a time."""
+"""Words that are ranked at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
     """Random numbers for the elements of one tensor.
 
-    Every method takes a range of element indices, `start` ≤ i < `stop` in row-major order, and returns one number
-    for each. The number at an index is the same whatever range it is asked for in. `stream` selects independent
-    numbers for initializers that need more than one at an index.
+    Most methods take a range of element indices, `start` ≤ i < `stop` in row-major order, and return one number for
+    each. The number at an index does not depend on the range. `stream` selects independent numbers for initializers
+    that need more than one at an index.
 
     `orthonormal` turns a stack of normal matrices [batch, rows, columns] into matrices with orthonormal rows or
-    columns, whichever are fewer. A `generator` is torch's own, for those who ask for it. `added` draws nothing: it is
-    here since each engine adds in its own way.
+    columns, whichever are fewer. `generator` is torch's generator, if the user chose it. `added` draws nothing: it is
+    here since each engine adds differently.
 
-    `formulas` are `elementary`, or the same rebuilt for what an engine computes with.
+    `formulas` are `elementary`, or its functions rebuilt for the numbers of an engine.
     """
 
     key: Key
@@ -53,7 +53,7 @@ class Draws:
         return cls(stream_key(seed, name))
 
     def words(self, start: int, stop: int, *, stream: int = 0) -> NDArray[np.uint32]:
-        """32 random bits each."""
+        """32 random bits for each element."""
         first, last = start // LANES, -(-stop // LANES)
         skipped = start - first * LANES
         return block_words(self.key, first, last, stream)[skipped : skipped + stop - start]
@@ -69,7 +69,7 @@ class Draws:
         return values
 
     def normal01(self, start: int, stop: int, *, stream: int = 0) -> Floats:
-        """Standard normal, by Box and Muller's transform of neighbouring words; |z| < 6.77."""
+        """Standard normal, by Box and Muller's transform of neighboring words; |z| < 6.77."""
         first = start - start % 2
         values: Floats = self.formulas.normal01(self.words(first, stop + stop % 2, stream=stream))
         return values[start - first : stop - first]
@@ -79,23 +79,23 @@ class Draws:
     ) -> Floats:
         """Standard normal on an interval, by inversion.
 
-        `low` and `high` are the distribution function at the interval's ends, as float32 numbers. For an interval
-        `above` the mean they are those of its mirror image below, and draws are negated: near 1 a float32 cannot tell
-        probabilities apart, near 0 it can.
+        `low` and `high` are the values of the distribution function at the interval's ends, as float32 numbers. For an
+        interval `above` the mean they belong to its mirror image below, and draws are negated: float32 has too few
+        numbers near 1 to distinguish probabilities there, but enough near 0.
         """
         words = self.words(start, stop, stream=stream)
         z: Floats = self.formulas.normal_quantile(*self.formulas.centred_and_tail(words, low, high, above))
         return -z if above else z
 
     def clipped(self, values: Floats, low: float, high: float) -> Floats:
-        """`values`, at least `low` and at most `high`: in each engine's own way."""
+        """`values`, at least `low` and at most `high`."""
         inside: Floats = self.formulas.clipped(values, low, high)
         return inside
 
     def kth_smallest(self, rows: int, columns: int, k: int, *, stream: int = 0) -> NDArray[np.uint64]:
         """For each column of a matrix, the k-th smallest of its elements' numbers `word · 2^32 + row`, 1 ≤ k ≤ rows.
 
-        No two are equal, so that exactly `k` elements of a column are not larger.
+        No two numbers are equal, so exactly `k` elements of a column have a number that is not larger.
         """
         row = np.arange(rows, dtype=np.uint64)[:, np.newaxis]
         found = np.empty(columns, np.uint64)
@@ -113,9 +113,9 @@ class Draws:
         return np.asarray((words << np.uint64(32)) | row <= cutoffs[column])
 
     def added(self, total: float, numbers: NDArray[Any], *, around: float | None = None) -> float:
-        """`total`, to which `numbers` are added in float64 one after another; or their squared distances `around` one.
+        """`total` plus `numbers`, or plus their squared distances from `around`, added in float64 one after another.
 
-        Infinite or NaN, if one of them is.
+        Infinite or NaN if one of the numbers is.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             terms = numbers.astype(np.float64)

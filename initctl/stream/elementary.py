@@ -1,10 +1,10 @@
 """Natural logarithm, sine, cosine and the normal quantile in float32, from correctly rounded operations only.
 
-A libm gives other last digits on other machines; these polynomials do not. NumPy's float32 add, subtract, multiply,
-divide, `sqrt` and conversions each round once, and its ufuncs never fuse a multiply with an add.
+The last digits of a libm differ from machine to machine; those of these polynomials do not. NumPy's float32 add,
+subtract, multiply, divide, `sqrt` and conversions each round once, and its ufuncs never fuse a multiply with an add.
 
-Every engine computes by these lines: they hold for NumPy's arrays, and `rebuilt` for torch's tensors, and for the
-single numbers of Numba, which computes small integers in 64 bits: so each is cast back to 32.
+Every engine uses these formulas: on NumPy's arrays, and `rebuilt` for torch's tensors and for single numbers in Numba.
+Numba computes small integers in 64 bits, so each is cast back to 32 bits.
 
 Coefficients: logarithm, sine and cosine from Cephes (S. L. Moshier: logf, sinf, cosf); the quantile from algorithm
 AS 241, PPND7 (M. J. Wichura, Applied Statistics 37, 1988).
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Doubles = Any
     """float64 numbers."""
     Words = Any
-    """Whole numbers of 32 bits without a sign."""
+    """Unsigned integers of 32 bits."""
 
 f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
 INT32, FLOAT32 = np.int32, np.float32
@@ -41,18 +41,18 @@ def _floats(*numbers: float) -> tuple[np.float32, ...]:
 
 
 SQRT_HALF_BITS = np.int32(0x3F3504F3)
-"""The bits of sqrt(1/2): where a mantissa begins that keeps the logarithm's argument closest to 1."""
+"""The bits of sqrt(1/2): with mantissas from here on, the logarithm's argument is closest to 1."""
 MANTISSA_BITS = np.int32(23)
 
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-"""ln 2 in two parts, the first short enough for its product with an exponent to be exact."""
+"""ln 2 in two parts. The first is so short that its product with an exponent is exact."""
 LN_SERIES = _floats(
     7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
     -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
 
 EIGHTH_TURN, QUARTER_TURN = np.uint32(1 << 29), np.uint32(30)
-"""In units of 2^-32 turns; the quarter turn as a shift."""
+"""An eighth turn in units of 2^-32 turns; a quarter turn as a shift."""
 RADIANS = np.float32(2 * math.pi * 2.0**-32)
 SIN_SERIES = _floats(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 COS_SERIES = _floats(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
@@ -84,18 +84,18 @@ def fraction01(word: Words) -> Doubles:
 
 
 def normal01(words: Words) -> Floats:
-    """Standard normal, by Box and Muller's transform of an array's neighbors."""
+    """Standard normal, by Box and Muller's transform of neighboring words."""
     radii, (sine, cosine) = radius(words[0::2]), sin_cos(words[1::2])
     return stack((radii * cosine, radii * sine), axis=1).reshape(-1)
 
 
 def radius(word: Words) -> Floats:
-    """That of Box and Muller's transform."""
+    """The radius of Box and Muller's transform."""
     return sqrt(natural_log(f32(word) * _UNIT32 + _UNIT33) * _MINUS_TWO)
 
 
 def centred_and_tail(word: Words, low: float, high: float, is_above: bool) -> tuple[Floats, Floats]:  # noqa: FBT001
-    """What `normal_quantile` takes, of a probability between `low` and `high`, which falls if `is_above`."""
+    """The arguments of `normal_quantile` for a probability between `low` and `high`, which falls if `is_above`."""
     fraction = fraction01(word)
     p = low + (high - low) * (1 - fraction if is_above else fraction)
     return f32(p - 0.5), f32(where(p < 0.5, p, 1 - p))
@@ -123,7 +123,7 @@ def natural_log(x: Floats) -> Floats:
 def sin_cos(turns: Words) -> tuple[Floats, Floats]:
     """Sine and cosine of `turns` · 2^-32 turns, within 1e-7.
 
-    The nearest quarter turn is taken off in integers, so that what reaches the polynomials lies within π/4.
+    The nearest quarter turn is subtracted in integers, so that the argument of the polynomials is within π/4.
     """
     quarter = u32(u32(turns + EIGHTH_TURN) >> QUARTER_TURN)
     x = f32(i32(turns - u32(quarter << QUARTER_TURN))) * RADIANS
@@ -138,16 +138,16 @@ def sin_cos(turns: Words) -> tuple[Floats, Floats]:
 
 
 def normal_quantile(centred: Floats, tail: Floats) -> Floats:
-    """The z below which a standard normal variable lies with probability p, within 2e-6 for |z| ≤ 4.
+    """The z for which a standard normal variable is below z with probability p, within 2e-6 for |z| ≤ 4.
 
-    `centred` is p - 1/2 and `tail` is min(p, 1 - p), each rounded to float32 on its own: near an end of (0, 1),
-    p itself would have lost the digits that decide z.
+    `centred` is p - 1/2 and `tail` is min(p, 1 - p), each rounded to float32 separately: near an end of (0, 1), a
+    float32 p would not have the digits that decide z.
     """
     return inner_or(centred, outer_quantile(tail))
 
 
 def outer_quantile(tail: Floats) -> Floats:
-    """How far from the mean a small `tail` begins."""
+    """The distance from the mean at which a small `tail` begins."""
     depth = sqrt(-natural_log(tail))
     near = _ratio(QUANTILE_TAIL, depth - TAIL_ORIGIN)
     far = _ratio(QUANTILE_FAR_TAIL, depth - FAR_TAIL)
@@ -155,7 +155,7 @@ def outer_quantile(tail: Floats) -> Floats:
 
 
 def inner_or(centred: Floats, outer: Floats) -> Floats:
-    """The quantile where the law is dense, and `outer` on its side of the mean where it is not."""
+    """The quantile near the mean; far from it, `outer` with the sign of its side."""
     central = centred * _ratio(QUANTILE_CENTRAL, CENTRAL_SQUARED - centred * centred)
     outer = where(centred < 0, -outer, outer)
     return where(abs(centred) <= CENTRAL, central, outer)
@@ -175,7 +175,7 @@ def _ratio(coefficients: tuple[Sequence[np.float32], Sequence[np.float32]], x: F
 
 
 def rebuilt(module: ModuleType, own: Mapping[str, object], *, by: Callable[[FunctionType], Any]) -> ModuleType:
-    """The functions of `module` once more, on `own` names in place of the module's, each as `by` gives it."""
+    """A copy of `module` whose functions use `own` names in place of the module's. `by` wraps each function."""
     copy = ModuleType(module.__name__)
     names = vars(copy)
     names.update(vars(module))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 SEED_LIMIT = 2**64
 
 _PERSON = b"initctl.v1"
-"""Separates this version of the stream from any other use of BLAKE2b, and from any later version."""
+"""Makes hashes of this version of the stream differ from those of any later version, or other use of BLAKE2b."""
 
 
 class Key(NamedTuple):

@@ -1,4 +1,4 @@
-"""Random laws, and several laws side by side. Each is plain data; an initializer resolves to one for each tensor.
+"""Random laws, and several laws side by side. A law is plain data; an initializer gives one for each tensor.
 
 Logarithms and exponentials are computed in float64, and rounded to float32 once.
 """
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 LARGEST_NORMAL = 6.77
 """No standard normal draw is larger: sqrt(-2 ln 2^-33) is 6.764."""
 LARGEST_TRUNCATED_NORMAL = 13.01
-"""The farthest that `normal_quantile` reaches: of the smallest normal float32 probability it is 13.003."""
+"""The largest value of `normal_quantile`: for the smallest normal float32 probability it is 13.003."""
 
 LARGEST_FLOAT32 = (2 - 2.0**-23) * 2.0**127
 _SMALLEST_FLOAT32 = 2.0**-149
 
 _SMALLEST_TAIL = 2.0**-110
-"""The least probability that an interval may have, some 12 standard deviations out: below it too many draws would be
-subnormal float32 numbers, of which `natural_log` is wrong."""
+"""The least probability of an interval, about 12 standard deviations from the mean. Below it, too many draws would be
+subnormal float32 numbers, for which `natural_log` is wrong."""
 _NARROWEST = 2.0**-14
-"""The least share of its larger tail probability that an interval must span: on a narrower one the rounding of that
-probability to float32 would pile up draws at a bound."""
+"""The least part of its larger tail probability that an interval must span. In a narrower one, rounding of this
+probability to float32 would accumulate draws at a bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """`a + (b - a) · uniform01`, with `b - a` rounded to float32 first: may exceed `b` by the rounding of the sum."""
+    """`a + (b - a) · uniform01`. `b - a` is rounded to float32 first, so the rounded sum may exceed `b`."""
 
     a: float
     b: float
@@ -71,7 +71,7 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class TruncNormal:
-    """A normal variable of `mean` and `std` > 0, on the condition that it lies in [a, b]; `a` < `b` are absolute."""
+    """A normal variable with `mean` and `std` > 0, given that it is in [a, b]; `a` < `b` are absolute values."""
 
     mean: float
     std: float
@@ -80,13 +80,13 @@ class TruncNormal:
 
     @property
     def largest(self) -> float:
-        """Bounds apply, but so does the reach of float32 probabilities."""
+        """Limited by the bounds, and by the smallest float32 probability."""
         reach = LARGEST_TRUNCATED_NORMAL * self.std
         return max(abs(max(self.a, self.mean - reach)), abs(min(self.b, self.mean + reach)))
 
     @property
     def is_above(self) -> bool:
-        """Whether the whole interval lies above the mean."""
+        """Whether the whole interval is above the mean."""
         return self.a > self.mean
 
     @property
@@ -104,7 +104,7 @@ class TruncNormal:
 
     @property
     def is_resolved(self) -> bool:
-        """Whether float32 can follow the law: not beyond 12 standard deviations, nor on a mere sliver."""
+        """Whether float32 is precise enough: the interval is within 12 standard deviations, and not too narrow."""
         low, high = self.tails
         a, b = self.inner_bounds
         is_followed = high >= _SMALLEST_TAIL and high - low >= high * _NARROWEST
@@ -112,7 +112,7 @@ class TruncNormal:
 
     @property
     def inner_bounds(self) -> tuple[float, float]:
-        """`a` and `b` rounded to float32 towards the inside of the interval."""
+        """`a` and `b` rounded to float32, into the interval."""
         return inner_bounds(self.a, self.b)
 
     def values(self, draws: Draws, start: int, stop: int) -> Floats:
@@ -123,9 +123,9 @@ class TruncNormal:
 
 @dataclass(frozen=True, slots=True)
 class ZeroedNormal:
-    """`std · normal01`, with zero if an element's number in a second stream does not exceed that of its column.
+    """`std · normal01`, or zero if an element's number in a second stream is not larger than its column's cutoff.
 
-    `cutoffs` are what `Draws.kth_smallest` gives for each column. An element has `parts` values: 2 if it is complex.
+    `cutoffs` is the result of `Draws.kth_smallest`. An element has `parts` values: 2 if it is complex.
     """
 
     std: float
@@ -148,7 +148,7 @@ class ZeroedNormal:
 
 @dataclass(frozen=True, slots=True)
 class LogUniform:
-    """e^u of a u that is uniform between ln `a` and ln `b`, never outside [a, b]."""
+    """e^u for u uniform between ln `a` and ln `b`, never outside [a, b]."""
 
     a: float
     b: float
@@ -178,13 +178,13 @@ class LogUniform:
 
 @dataclass(frozen=True, slots=True)
 class InverseSoftplus(LogUniform):
-    """ln(e^x - 1), of which the softplus is x, of a log-uniform x, or of `floor` if x is smaller."""
+    """ln(e^x - 1), the inverse of softplus, for a log-uniform x, or for `floor` if x is smaller."""
 
     floor: float
 
     @property
     def largest(self) -> float:
-        """At either end, and half a unit more for the rounding."""
+        """The larger magnitude of both ends, plus half a unit in the last place for rounding."""
         import numpy as np
 
         return float(np.abs(self._of(np.array([self.a, self.b]))).max() * (1 + 2.0**-24))
@@ -201,11 +201,11 @@ class InverseSoftplus(LogUniform):
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A law for each part of one dim: element i is at position `i // inner % ends[-1]` along it.
+    """A law for each part of one dimension: element i is at position `i // inner % ends[-1]` along it.
 
-    `ends` are where the parts end along the dim, in ascending order, and `inner` is the number of elements from one
-    place to the next. A part's law is asked for elements of the whole tensor: their random numbers are those that
-    they have in any other law.
+    `ends` are the ends of the parts along the dimension, in ascending order, and `inner` is the number of elements from
+    one position to the next. Indices of elements are those in the whole tensor, so their random numbers are the same as
+    with any other law.
     """
 
     laws: tuple[Law, ...]
@@ -218,11 +218,11 @@ class Fused:
 
     @property
     def shortest(self) -> int:
-        """Elements that the smallest part has without a gap."""
+        """The number of consecutive elements in the smallest part."""
         return self.inner * min(end - start for start, end in pairwise((0, *self.ends)))
 
     def runs(self, start: int, stop: int) -> Iterator[tuple[Law, int, int]]:
-        """The elements from `start` to `stop` as runs of one law: which, from where, to where."""
+        """The elements from `start` to `stop` as runs of one law: the law, the start and the stop of each."""
         period = self.inner * self.ends[-1]
         while start < stop:
             within = start % period
@@ -232,7 +232,7 @@ class Fused:
             start = end
 
     def values(self, draws: Draws, start: int, stop: int) -> Floats:
-        """Each law is asked once: runs may be as short as one element."""
+        """Each law is called once, since runs may be as short as one element."""
         import numpy as np
 
         part = self._parts(start, stop)
@@ -243,7 +243,7 @@ class Fused:
         return values
 
     def _parts(self, start: int, stop: int) -> NDArray[np.uint16]:
-        """The number of the part that each element from `start` to `stop` is in."""
+        """The number of the part of each element from `start` to `stop`."""
         import numpy as np
 
         period, sizes = self.inner * self.ends[-1], np.diff(self.ends, prepend=0) * self.inner
@@ -256,9 +256,9 @@ class Fused:
 
 
 def inner_bounds(a: float, b: float) -> tuple[float, float]:
-    """The first and the last float32 number of the interval [a, b]; in the wrong order if there is none.
+    """The first and the last float32 number in the interval [a, b]; in descending order if there is none.
 
-    Infinite, if the interval is beyond all float32 numbers.
+    Infinite if the interval is beyond all float32 numbers.
     """
     first, last = nearest_float32(a), nearest_float32(b)
     return (
@@ -268,7 +268,7 @@ def inner_bounds(a: float, b: float) -> tuple[float, float]:
 
 
 def nearest_float32(x: float) -> float:
-    """`x` rounded to float32; at most the largest finite one."""
+    """`x` rounded to float32, limited to finite numbers."""
     within = min(max(x, -LARGEST_FLOAT32), LARGEST_FLOAT32)
     rounded: float = struct.unpack("<f", struct.pack("<f", within))[0]
     return rounded

@@ -1,6 +1,6 @@
-"""Laws on what tensors hold, ready to be computed: old values scaled, disturbed, partly drawn anew, moved, repeated.
+"""Laws that compute new values from old ones: scaled, with noise, partly redrawn, moved, or repeated.
 
-What is only kept or moved stays as it is, to the bit. Arithmetic is in float32, or in float64 on a tensor of doubles.
+Values that are only kept or moved keep their bits. Arithmetic is in float32, or in float64 on a tensor of doubles.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from initctl.stream.draws import Draws
 
-OVERFLOW = "it would make infinite values or NaN out of finite old values"
+OVERFLOW = "would turn finite old values into NaN or infinity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Affine(FromOld):
 
 @dataclass(frozen=True, slots=True)
 class Mixture(FromOld):
-    """`mean + std · N(0, 1)` with probability `p`, for each element by itself, else the old number."""
+    """`mean + std · N(0, 1)` with probability `p`, independently for each element, else the old number."""
 
     old: Old
     p: float
@@ -64,7 +64,7 @@ class Mixture(FromOld):
 
 @dataclass(frozen=True, slots=True)
 class Same(FromOld):
-    """What `read(start, stop)` gives."""
+    """The values that `read(start, stop)` returns."""
 
     read: Callable[[int, int], NDArray[Any]]
 
@@ -90,7 +90,7 @@ class EveryRow(FromOld):
 
 @dataclass(frozen=True, slots=True)
 class RowsInOrder(FromOld):
-    """Old rows of `width` numbers each, row number `order[i]` in place of row i."""
+    """Old rows of `width` numbers each. Row i gets the old row `order[i]`."""
 
     old: Old
     order: NDArray[np.intp]
@@ -104,7 +104,7 @@ class RowsInOrder(FromOld):
 
 @dataclass(frozen=True, slots=True)
 class Checked(FromOld):
-    """What `law` gives, whose numbers may be larger than can be held."""
+    """The values of `law`. Raises `Overflow` if one is not finite."""
 
     law: Law
 
@@ -116,7 +116,7 @@ class Checked(FromOld):
 
 
 def _finite(values: NDArray[Any], where: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-    """`values`. Raises `Overflow` where one is not finite, or one of those `where` old ones are."""
+    """`values`. Raises `Overflow` if one is not finite; if `where` is given, only values where it is true count."""
     import numpy as np
 
     if not (np.isfinite(values) if where is None else np.isfinite(values) | ~where).all():

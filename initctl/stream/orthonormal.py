@@ -1,8 +1,8 @@
-"""Matrices with orthonormal rows or columns, uniform over all such, from matrices of normal draws.
+"""Matrices with orthonormal rows or columns, uniformly distributed, from matrices of normal draws.
 
-F. Mezzadri: How to generate random matrices from the classical compact groups (2007). The sign of R's diagonal is
-moved into Q, as torch does it, which makes the decomposition unique; LAPACK's rounding remains, and differs from one
-library, processor and number of threads to the next.
+F. Mezzadri: How to generate random matrices from the classical compact groups (2007). As in torch, the signs of R's
+diagonal are moved into Q, which makes the decomposition unique. LAPACK's rounding still depends on the library, the
+processor and the number of threads.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ def orthonormal(gaussian: Floats) -> Floats:
 
 
 def flops(batch: int, rows: int, columns: int) -> float:
-    """Floating-point operations of the decomposition and of forming Q: 4 (m n² - n³ / 3) for m ≥ n."""
+    """The floating-point operations of the decomposition and of forming Q: 4 (m n² - n³ / 3) for m ≥ n."""
     short, long = sorted((rows, columns))
     return 4.0 * batch * (long * short**2 - short**3 / 3)

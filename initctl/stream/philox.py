@@ -1,6 +1,6 @@
 """Philox4x32-10: a block cipher on counters, used as a random function of the element's index.
 
-Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011; checked against the known
+Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Tests check it against the known
 answers of its reference implementation, Random123.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from initctl.stream.key import Key
 
     Word = Any
-    """Whole numbers of 64 bits without a sign: NumPy's, and as in `elementary` torch's and those of compiled loops."""
+    """Unsigned integers of 64 bits: in NumPy, and as in `elementary`, in torch and in compiled loops."""
     Block = tuple[Word, Word, Word, Word]
 
 LANES = 4
@@ -33,7 +33,7 @@ ZERO, HALF, WORD = np.uint64(0), np.uint64(32), np.uint64(0xFFFFFFFF)
 def philox(key0: Word, key1: Word, counter: Block) -> Block:
     """Encrypt a counter: four words in, four words out, each in the low half of a 64-bit number.
 
-    What is in the upper halves does not matter, and is not 0 in those that come out.
+    The upper halves of inputs are ignored; those of outputs are not 0.
     """
     c0, c1, c2, c3 = counter
     for _ in range(ROUNDS):
@@ -45,17 +45,17 @@ def philox(key0: Word, key1: Word, counter: Block) -> Block:
 
 
 def lanes(key0: Word, key1: Word, block: Word, stream: Word) -> Block:
-    """The four words of block number `block`, as those that `philox` gives."""
+    """The four words of block number `block`, in the form that `philox` returns."""
     return philox(key0, key1, (block, block >> HALF, ZERO, stream))
 
 
 def block_words(key: Key, first: int, last: int, stream: int) -> NDArray[np.uint32]:
-    """The words of blocks `first` to `last - 1`, four a block, in order of element index."""
+    """The words of blocks `first` to `last - 1`, four for each, in order of element index."""
     return words_of(*key, np.uint64(first) + np.arange(last - first, dtype=np.uint64), stream)
 
 
 def words_of(key0: Word, key1: Word, block: NDArray[np.uint64], stream: int) -> NDArray[np.uint32]:
-    """The words of each `block`, four a block, under one key or one for each."""
+    """The words of each `block`, four for each, with one key for all or one for each."""
     words = np.empty((block.size, LANES), np.uint32)
     for lane, lane_words in enumerate(lanes(key0, key1, block, stream)):
         words[:, lane] = lane_words

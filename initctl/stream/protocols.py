@@ -1,4 +1,4 @@
-"""What a law is, and what it is computed from: the interfaces that laws, engines and planning share."""
+"""Interfaces of laws and of old values, which laws, engines and planning share."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 class Law(Protocol):
-    """What fills a tensor: a function from element indices to values, and what planning must know about it."""
+    """The values of a tensor: a function from element indices to values, and facts that planning needs."""
 
     @property
     def largest(self) -> float:
         """A bound on the magnitude of every value."""
 
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
-        """The values at indices `start` ≤ i < `stop`: one array of float32 (a constant: of a type that holds it).
+        """The values at indices `start` ≤ i < `stop`: an array of float32 (for a constant, of a type that can hold it).
 
-        The value at an index is the same whatever range it is asked for in.
+        The value at an index does not depend on the range.
         """
 
 
 class WholeLaw(ABC):
-    """What fills a tensor in which a value depends on more than its own index: it is prepared first."""
+    """Values that depend on more than their own index: they are prepared together first."""
 
     __slots__ = ()
 
@@ -39,78 +39,78 @@ class WholeLaw(ABC):
     @property
     @abstractmethod
     def workspace(self) -> int:
-        """Bytes of memory that preparing takes, with what it returns."""
+        """Bytes of memory that preparing needs, including its result."""
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of the QR decompositions that preparing takes."""
+        """The floating-point operations of QR decompositions during preparing."""
         return 0
 
     @abstractmethod
     def prepared(self, draws: Draws) -> Law:
-        """What fills the tensor, once all that its values share is known."""
+        """The law of the tensor, ready to compute its values."""
 
 
 class Deterministic(Law):
-    """What fills a tensor with values that follow from their indices alone: nothing is drawn."""
+    """Values that depend only on their indices: nothing is drawn."""
 
     __slots__ = ()
 
     @property
     def exact(self) -> tuple[float, ...]:
-        """All values that there are, if a tensor must hold them exactly: then it may be one of integers."""
+        """All values of the law, if a tensor must hold them exactly: then integer tensors are allowed."""
         return ()
 
 
 class Old(Protocol):
-    """What a tensor holds before it is filled."""
+    """The old values of a tensor, before it is filled."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
     def values(self, start: int, stop: int) -> NDArray[Any]:
-        """The numbers at indices `start` ≤ i < `stop`: float32, or float64 of a tensor of doubles."""
+        """The numbers at indices `start` ≤ i < `stop`: float32, or float64 for a tensor of doubles."""
 
     def stored(self, start: int, stop: int) -> NDArray[Any]:
-        """The same numbers in the tensor's own type: what is given back like that stays as it is, to the bit."""
+        """The same numbers in the tensor's dtype. Written back unchanged, they keep their bits."""
 
     def rows(self, order: Sequence[int], width: int) -> NDArray[Any]:
-        """Those rows of `width` numbers that `order` lists, one after another, as `stored` gives them."""
+        """The rows of `width` numbers that `order` lists, one after another, in the tensor's dtype."""
 
     def other(self, source: Source) -> Old:
-        """What one of the tensors holds that a revision has among its `sources`."""
+        """The old values of another tensor, one of the `sources` of a revision."""
 
 
 class Source(NamedTuple):
-    """Another tensor: its name in this checkpoint, or in that at the path `checkpoint`."""
+    """Another tensor: its name in this checkpoint, or in the one at the path `checkpoint`."""
 
     name: str
     checkpoint: str | None = None
 
 
 class RevisingLaw(ABC):
-    """What fills a tensor from what it holds, or from what others hold: it is prepared first."""
+    """Values computed from old ones of this tensor or of others: they are prepared first."""
 
     __slots__ = ()
 
     sources: tuple[Source, ...] = ()
     whole: ClassVar[bool] = False
-    """Whether it makes no sense on some rows of a tensor."""
+    """Whether it applies only to whole tensors, not to some rows."""
 
     @property
     def largest(self) -> float:
-        """A bound on the magnitude of values that do not come from old ones, if known."""
+        """A bound on the magnitude of values that are not computed from old ones, if known."""
         return 0.0
 
     @abstractmethod
     def prepared(self, draws: Draws, old: Old) -> Law:
-        """What fills the tensor, which reads `old` as it goes, once all that its values share is known."""
+        """The law of the tensor, ready to compute its values. It reads `old` while it computes."""
 
 
 class FromOld(ABC):
-    """What fills a tensor from old values, which it reads as it goes.
+    """A law that reads old values while it computes.
 
-    Its numbers may be infinite or NaN if old ones are: it raises `Overflow` if old ones are not.
+    Its numbers may be infinite or NaN if old ones are; if old ones are not, it raises `Overflow`.
     """
 
     __slots__ = ()
@@ -119,11 +119,11 @@ class FromOld(ABC):
 
     @abstractmethod
     def values(self, draws: Draws, start: int, stop: int) -> NDArray[Any]:
-        """As those of `Law`, in float32, float64 or the tensor's own type."""
+        """As in `Law`, in float32, float64 or the tensor's dtype."""
 
 
 AnyLaw = Law | WholeLaw | RevisingLaw
 
 
 class Overflow(Exception):  # noqa: N818 - a fact that callers report with tensor and rule
-    """A finite old number has led to one that cannot be held; the message says how."""
+    """A finite old number would become one that the tensor cannot hold; the message says how."""

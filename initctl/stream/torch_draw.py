@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from initctl.stream.draws import Draws
 
 _COPIES = 3
-"""A tensor in its own dtype, once more as float32 or float64, and what torch needs on the way."""
+"""Copies in memory: the tensor in its dtype, as float32 or float64, and torch's temporary memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class TorchDraw(WholeLaw):
-    """What `torch.nn.init.FUNCTION(tensor, **arguments)` writes into a tensor of a shape and dtype, on a device.
+    """The values that `torch.nn.init.FUNCTION(tensor, **arguments)` writes to a tensor of `shape` on `device`.
 
     The tensor may be some rows of another, from its element `origin` on.
     """
@@ -44,6 +44,6 @@ class TorchDraw(WholeLaw):
 
     def prepared(self, draws: Draws) -> Table:
         if draws.generator is None:
-            raise NotDrawn("there is no generator of torch here")
+            raise NotDrawn("torch's generator is not available")
         drawn = draws.generator.draw(self.function, self.arguments, self.shape, self.dtype, self.device)
         return Table(drawn, self.origin)

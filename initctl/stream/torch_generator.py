@@ -1,4 +1,4 @@
-"""torch's own random numbers, drawn by torch.nn.init in the order of a script: the way to move one over unchanged.
+"""torch's own random numbers, drawn by torch.nn.init in the order of a script, to reproduce the script's values.
 
 torch.manual_seed(seed)
 for tensor in tensors: torch.nn.init.normal_(tensor, …)
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class NotDrawn(Exception):  # noqa: N818 - a fact that is told with tensor and rule
-    """torch cannot draw this: the message is its own."""
+class NotDrawn(Exception):  # noqa: N818 - a fact that callers report with tensor and rule
+    """torch cannot draw this. The message is torch's."""
 
 
 class TorchGenerator:
-    """The state of torch's generators under a seed, apart from that of the process. Draws must come in order."""
+    """The state of torch's generators for a seed, separate from the process's own. Draws must be made in order."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -29,7 +29,7 @@ class TorchGenerator:
     def draw(
         self, function: str, arguments: Mapping[str, Any], shape: tuple[int, ...], dtype: str, device: str
     ) -> NDArray[Any]:
-        """What `torch.nn.init.FUNCTION` gives next on a tensor: float32, or float64 of one of doubles.
+        """The next values of `torch.nn.init.FUNCTION` on a tensor: float32, or float64 for a tensor of doubles.
 
         Raises `NotDrawn`.
         """

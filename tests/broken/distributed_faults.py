@@ -137,33 +137,33 @@ class Command:
 
 
 def lies() -> Iterator[Fault]:
-    yield chunked("D10-gap", "leave gaps, overlap, or are outside", ((0, 0), (3, 3)))
-    yield chunked("D10-overlap", "leave gaps, overlap, or are outside", ((0, 0), (3, 3)), ((2, 0), (2, 3)))
-    yield chunked("D10-outside", "leave gaps, overlap, or are outside", ((0, 0), (4, 3)), ((4, 0), (1, 3)))
-    yield chunked("D10-too-long", "leave gaps, overlap, or are outside", ((0, 0), (5, 3)))
-    yield chunked("D10-hole-in-the-middle", "leave gaps, overlap, or are outside",
+    yield chunked("D10-gap", "leave gaps, overlap, or reach outside", ((0, 0), (3, 3)))
+    yield chunked("D10-overlap", "leave gaps, overlap, or reach outside", ((0, 0), (3, 3)), ((2, 0), (2, 3)))
+    yield chunked("D10-outside", "leave gaps, overlap, or reach outside", ((0, 0), (4, 3)), ((4, 0), (1, 3)))
+    yield chunked("D10-too-long", "leave gaps, overlap, or reach outside", ((0, 0), (5, 3)))
+    yield chunked("D10-hole-in-the-middle", "leave gaps, overlap, or reach outside",
                   ((0, 0), (1, 3)), ((1, 0), (3, 1)), ((1, 2), (3, 1)))  # fmt: skip
-    yield chunked("D10-none", "leave gaps, overlap, or are outside")
-    yield chunked("D10-other-dims", "a chunk has other dims than the tensor", ((0,), (12,)))
-    yield chunked("D10-start-and-size-of-other-dims", "a chunk has other dims than the tensor", ((0, 0), (12,)))
+    yield chunked("D10-none", "leave gaps, overlap, or reach outside")
+    yield chunked("D10-other-dims", "a chunk has a different number of dimensions", ((0,), (12,)))
+    yield chunked("D10-start-and-size-of-other-dims", "a chunk has a different number of dimensions", ((0, 0), (12,)))
     yield chunked(
-        "D06-shape-of-a-chunk", "its chunk at [0, 0] holds something else", ((0, 0), (2, 3)), ((2, 0), (2, 3))
+        "D06-shape-of-a-chunk", "its chunk at [0, 0] does not match .metadata", ((0, 0), (2, 3)), ((2, 0), (2, 3))
     )
-    yield tensor("D06-dtype", "its chunk at [0, 0] holds something else",
+    yield tensor("D06-dtype", "its chunk at [0, 0] does not match .metadata",
                  lambda w: setattr(w.properties, "dtype", torch.int32))  # fmt: skip
-    yield tensor("D10-shape-transposed", "leave gaps, overlap, or are outside",
+    yield tensor("D10-shape-transposed", "leave gaps, overlap, or reach outside",
                  lambda w: setattr(w, "size", torch.Size([3, 4])))  # fmt: skip
-    yield tensor("D10-more-elements-than-there-can-be", "more elements than there can be",
+    yield tensor("D10-more-elements-than-there-can-be", "has more elements than is possible",
                  lambda w: setattr(w, "size", torch.Size([2**40, 2**40])))  # fmt: skip
-    yield tensor("D10-size-is-a-list", "its size is not a tuple of numbers", lambda w: setattr(w, "size", [4, 3]))
-    yield tensor("D10-size-is-negative", "its size holds what is not a whole number",
+    yield tensor("D10-size-is-a-list", "its size must be a tuple of numbers", lambda w: setattr(w, "size", [4, 3]))
+    yield tensor("D10-size-is-negative", "its size must contain whole numbers",
                  lambda w: setattr(w, "size", (-4, 3)))  # fmt: skip
     yield tensor("D10-chunks-are-no-list", "its chunks are not a list", lambda w: setattr(w, "chunks", None))
     yield tensor(
-        "D10-a-chunk-is-a-text", "its offsets is not a tuple of numbers", lambda w: setattr(w, "chunks", ["x"])
+        "D10-a-chunk-is-a-text", "its offsets must be a tuple of numbers", lambda w: setattr(w, "chunks", ["x"])
     )
-    yield tensor("D10-no-properties", "has no known dtype", lambda w: setattr(w, "properties", None))
-    yield tensor("D10-dtype-is-a-text", "has no known dtype", lambda w: setattr(w.properties, "dtype", "float32"))
+    yield tensor("D10-no-properties", "has an unknown dtype", lambda w: setattr(w, "properties", None))
+    yield tensor("D10-dtype-is-a-text", "has an unknown dtype", lambda w: setattr(w.properties, "dtype", "float32"))
 
 
 def places() -> Iterator[Fault]:
@@ -171,64 +171,70 @@ def places() -> Iterator[Fault]:
         "parent": "../x.distcp", "absolute": "/etc/passwd", "parent-inside": "x/../" + FILE, "drive": "C:\\x.distcp",
         "backslash": "..\\x.distcp", "NUL": "x\0.distcp", "empty": "", "not-plain": "./" + FILE,
     }.items():  # fmt: skip
-        words = "is not written plainly, as " if name == "not-plain" else "leads out of the directory"
+        words = "must be written as " if name == "not-plain" else "leads out of the directory"
         yield place(f"D05-{name}", words, relative_path=path)
-    yield place("D05-path-is-a-number", "no place in a file is given", relative_path=3)
-    yield place("D06-length-beyond-the-end", "its chunk at [0, 0] reaches beyond the end", length=10**6)
-    yield place("D06-offset-beyond-the-end", "its chunk at [0, 0] reaches beyond the end", offset=2**62)
-    yield place("D06-offset-negative", "no place in a file is given", offset=-1)
-    yield place("D06-offset-is-a-fraction", "no place in a file is given", offset=0.0)
-    yield place("D06-offset-is-true", "no place in a file is given", offset=True)
-    yield place("D06-length-cuts-the-archive", "does not end as a zip archive does", length="-1")
-    yield place("D06-length-is-0", "breaks off", length=0)
+    yield place("D05-path-is-a-number", "has no valid place in a file", relative_path=3)
+    yield place("D06-length-beyond-the-end", "its chunk at [0, 0] reaches beyond the end of the file", length=10**6)
+    yield place("D06-offset-beyond-the-end", "its chunk at [0, 0] reaches beyond the end of the file", offset=2**62)
+    yield place("D06-offset-negative", "has no valid place in a file", offset=-1)
+    yield place("D06-offset-is-a-fraction", "has no valid place in a file", offset=0.0)
+    yield place("D06-offset-is-true", "has no valid place in a file", offset=True)
+    yield place("D06-length-cuts-the-archive", "does not end like a zip archive", length="-1")
+    yield place("D06-length-is-0", "is truncated", length=0)
     yield place("D09-transforms", "is compressed or transformed; save it without extensions",
                 transform_descriptors=["stream.zstd"])  # fmt: skip
-    yield place("D07-file-missing", "__1_0.distcp: named there, but not in the directory", relative_path="__1_0.distcp")
-    yield place("D07-hostile-file", "x\\x0a::error::\\x1b[31m: named there, but not in the directory",
+    yield place("D07-file-missing", "lists files that are missing: __1_0.distcp", relative_path="__1_0.distcp")
+    yield place("D07-hostile-file", "lists files that are missing: x\\x0a::error::\\x1b[31m",
                 relative_path="x\n::error::\x1b[31m")  # fmt: skip
-    yield described("D10-is-nowhere", dropped, "tensor w: the chunk at [0, 0] is in no file")
-    yield described("D10-chunk-twice", doubled, "tensor w: the chunk at [0, 0] is there twice")
-    yield described("D10-too-many-chunks", cut_to_pieces, "tensor w: is cut into more chunks than can be checked")
+    yield described("D10-is-nowhere", dropped, "tensor w: the chunk at [0, 0] has no place in a file")
+    yield described("D10-chunk-twice", doubled, "tensor w: the chunk at [0, 0] is listed twice")
+    yield described("D10-too-many-chunks", cut_to_pieces, "tensor w: has more chunks than can be checked")
     yield described("N07-github-command-in-metadata", renamed,
-                    "tensor x\\x0a::error::\\x1b[31m: the chunk at [0, 0] is in no file")  # fmt: skip
+                    "tensor x\\x0a::error::\\x1b[31m: the chunk at [0, 0] has no place in a file")  # fmt: skip
 
 
 def texts() -> Iterator[Fault]:
-    yield replaced("D01-command", pickle.dumps(Command()), "holds no storage_data")
+    yield replaced("D01-command", pickle.dumps(Command()), "has no storage_data")
     yield described("D01-command-in-place-of-a-tensor",
                     lambda m: m.state_dict_metadata.update(w=Command()),
-                    "w: is kept as posix.system, of which nothing is known")  # fmt: skip
-    yield replaced("D01-empty", b"", "its pickle breaks off, or is none")
-    yield replaced("D01-text", b"{}", "its pickle breaks off, or is none")
-    yield replaced("D01-zip", b"PK\3\4" + bytes(40), "its pickle breaks off, or is none")
+                    "w: is a posix.system, which initctl does not know")  # fmt: skip
+    yield replaced("D01-empty", b"", "its pickle is truncated or invalid")
+    yield replaced("D01-text", b"{}", "its pickle is truncated or invalid")
+    yield replaced("D01-zip", b"PK\3\4" + bytes(40), "its pickle is truncated or invalid")
     for size in (1, 2, 40, 300):
-        yield replaced(f"D01-cut-at-{size}", lambda held, size=size: held[:size], "its pickle breaks off, or is none")
-    yield replaced("D01-cut-by-1-byte", lambda held: held[:-1], "its pickle breaks off, or is none")
+        yield replaced(f"D01-cut-at-{size}", lambda held, size=size: held[:size], "its pickle is truncated or invalid")
+    yield replaced("D01-cut-by-1-byte", lambda held: held[:-1], "its pickle is truncated or invalid")
     for name, value in {"dict": {"w": 1}, "list": [1], "number": 3, "text": "w", "nothing": None}.items():
-        yield replaced(f"D01-pickle-of-a-{name}", pickle.dumps(value), "holds no storage_data; it is not torch.")
-    yield described("D10-no-storage-data", lambda m: setattr(m, "storage_data", None), "holds no storage_data")
+        yield replaced(
+            f"D01-pickle-of-a-{name}",
+            pickle.dumps(value),
+            "has no storage_data; torch.distributed.checkpoint did not write it",
+        )
+    yield described("D10-no-storage-data", lambda m: setattr(m, "storage_data", None), "has no storage_data")
     yield described("D10-no-tensors-listed", lambda m: setattr(m, "state_dict_metadata", None),
-                    "holds no state_dict_metadata")  # fmt: skip
+                    "has no state_dict_metadata")  # fmt: skip
     yield described("D10-a-number-for-a-tensor", lambda m: m.state_dict_metadata.update(w=3),
-                    "lists what is neither a tensor nor bytes")  # fmt: skip
+                    "lists an entry that is neither a tensor nor bytes")  # fmt: skip
     yield described("D10-a-number-for-a-name", lambda m: m.state_dict_metadata.update({3: m.state_dict_metadata["w"]}),
-                    "lists what is neither a tensor nor bytes")  # fmt: skip
+                    "lists an entry that is neither a tensor nor bytes")  # fmt: skip
 
 
 def files() -> Iterator[Fault]:
-    incomplete = "holds .distcp files and no .metadata; saving was interrupted?"
+    incomplete = "contains .distcp files but no .metadata; saving may have been interrupted"
     yield touched("D03-no-metadata", lambda f: (f / ".metadata").unlink(), incomplete, "directory.incomplete")
     yield touched("D04-metadata-unfinished", lambda f: (f / ".metadata").rename(f / ".metadata.tmp"), incomplete,
                   "directory.incomplete")  # fmt: skip
     yield touched("D08-metadata-of-a-rank", lambda f: (f / ".metadata").rename(f / "__0.metadata"), incomplete,
                   "directory.incomplete")  # fmt: skip
-    yield touched("D07-file-removed", lambda f: (f / FILE).unlink(), f"{FILE}: named there, but not in the directory")
-    yield touched("D06-file-empty", lambda f: (f / FILE).write_bytes(b""), "reaches beyond the end; get the file anew")
+    yield touched("D07-file-removed", lambda f: (f / FILE).unlink(), f"lists files that are missing: {FILE}")
+    yield touched(
+        "D06-file-empty", lambda f: (f / FILE).write_bytes(b""), "reaches beyond the end of the file; copy or download"
+    )
     yield touched("D06-file-cut", lambda f: os.truncate(f / FILE, (f / FILE).stat().st_size - 1),
-                  "tensor v: its chunk at [0] reaches beyond the end; get the file anew")  # fmt: skip
+                  "tensor v: its chunk at [0] reaches beyond the end of the file; copy or download")  # fmt: skip
     yield touched("D06-file-of-zeros", lambda f: (f / FILE).write_bytes(bytes((f / FILE).stat().st_size)),
-                  "holds something else")  # fmt: skip
-    yield touched("D05-file-is-a-pipe", pipe, f"{FILE}: named there, but not in the directory")
+                  "does not match .metadata")  # fmt: skip
+    yield touched("D05-file-is-a-pipe", pipe, f"lists files that are missing: {FILE}")
     yield touched("D04-metadata-is-a-directory", folder_for_metadata, incomplete, "directory.incomplete")
     yield touched("D04-metadata-is-too-long", lambda f: os.truncate(f / ".metadata", 100_000_001), "is longer than")
 

@@ -72,7 +72,7 @@ def broken_json() -> Iterator[Fault]:
         "S08-header-of-one-brace", b"{", "Expecting property name enclosed in double quotes at line 1, column 2"
     )
     for name, text in {"list": b"[]", "null": b"null", "number": b"3", "text": b'"w"', "true": b"true"}.items():
-        yield header(f"S09-header-is-a-{name}", text, "not an object")
+        yield header(f"S09-header-is-a-{name}", text, "not a JSON object")
     yield header("S10-byte-order-mark", b"\xef\xbb\xbf" + W, "begins with a byte-order mark")
     for name, rest in {"NUL": b"\0", "text": b"xx", "comment": b"//", "a-second-object": b"{}"}.items():
         yield header(f"S13-{name}-after-the-header", W + rest, "Extra data at line 1, column")
@@ -81,15 +81,17 @@ def broken_json() -> Iterator[Fault]:
     yield malformed("S48-depth-200", safetensors_bytes(too_deep, bytes(8)), "the safetensors library refuses it: ")
     for name, text in {"NaN": b"NaN", "Infinity": b"Infinity", "-Infinity": b"-Infinity"}.items():
         yield header(f"S49-{name}", b'{"w":' + text + b"}", f"{name} is not JSON")
-    yield header("S49-overflowing-number", b'{"w":1e999}', "a number overflows")
+    yield header("S49-overflowing-number", b'{"w":1e999}', "a number is too large")
     yield header("S49-trailing-comma", W[:-1] + b",}", "Expecting property name enclosed")
     yield header("S49-single-quotes", W.replace(b'"', b"'"), "Expecting property name enclosed in double quotes")
     yield header("S49-leading-zero", W.replace(b"[2]", b"[02]"), "Expecting ',' delimiter")
     yield header(
         "S50-number-of-5000-digits", W.replace(b"[2]", b"[" + b"2" * 5000 + b"]"), "a number has too many digits"
     )
-    yield header("S51-lone-surrogate-name", W.replace(b'"w"', b'"\\ud800"'), "\\u{d800} holds half a surrogate pair")
-    yield header("S51-lone-surrogate-value", W.replace(b'"F32"', b'"\\udc00"'), "\\u{dc00} holds half a surrogate pair")
+    yield header("S51-lone-surrogate-name", W.replace(b'"w"', b'"\\ud800"'), "\\u{d800} contains half a surrogate pair")
+    yield header(
+        "S51-lone-surrogate-value", W.replace(b'"F32"', b'"\\udc00"'), "\\u{dc00} contains half a surrogate pair"
+    )
 
 
 def duplicates() -> Iterator[Fault]:
@@ -120,12 +122,10 @@ def bad_metadata() -> Iterator[Fault]:
 
 def foreign_content() -> Iterator[Fault]:
     lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 5135149760\n"
-    yield foreign("S58-git-lfs-pointer", lfs, "this is a Git LFS pointer, not the file it stands for; run git lfs pull")
+    yield foreign("S58-git-lfs-pointer", lfs, "is a Git LFS pointer, not the file itself; run git lfs pull")
     yield foreign("S59-html-page", b"<!doctype html>\n<html><title>404", "looks like a web page, not a checkpoint")
-    yield not_of_torch(
-        "S60-other-zip", zipped("model/weights.dat"), "is a zip archive, but not one that torch.save wrote"
-    )
-    yield not_of_torch("S60-other-pickle", pickle.dumps({"w": 1}), "is a pickle, but not one that torch.save wrote")
+    yield not_of_torch("S60-other-zip", zipped("model/weights.dat"), "is a zip archive that torch.save did not write")
+    yield not_of_torch("S60-other-pickle", pickle.dumps({"w": 1}), "is a pickle that torch.save did not write")
     yield foreign("S60-gguf", b"GGUF\x03\x00\x00\x00" + bytes(16), "is a GGUF file, which is not supported")
 
 

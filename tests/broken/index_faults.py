@@ -65,9 +65,7 @@ def escapes() -> Iterator[Fault]:
         "I02-empty": "",
     }.items():
         yield mapped(name, shard, "index.escape", leaves)
-    yield changed(
-        "I03-link-outside", link_outside, "index.escape", "a.safetensors: is a link that leaves the directory"
-    )
+    yield changed("I03-link-outside", link_outside, "index.escape", "a.safetensors: is a link to a file outside of")
 
 
 def link_outside(folder: Path) -> None:
@@ -79,13 +77,13 @@ def shard_names() -> Iterator[Fault]:
     for name, shard in {"pickle": "a.bin", "no-suffix": "a", "upper-case-suffix": "a.SAFETENSORS"}.items():
         yield mapped(f"I04-{name}", shard, "index.malformed", f"{shard}: is not a .safetensors file")
     for name, shard in {"dot": "./a.safetensors", "double-slash": "x//a.safetensors"}.items():
-        yield mapped(f"I05-{name}", shard, "index.malformed", f"{shard}: is not written plainly, as ")
+        yield mapped(f"I05-{name}", shard, "index.malformed", f"{shard}: must be written as ")
     for name, first, second in (
         ("I10-two-normalizations", "\u00e9.safetensors", "e\u0301.safetensors"),
         ("I11-two-cases", "a.safetensors", "A.safetensors"),
     ):
         weight_map = {"weight_map": {"w": first, "v": second}}
-        yield malformed(name, weight_map, "two shards' names differ only in spelling")
+        yield malformed(name, weight_map, "the names of two shards differ only in case or Unicode form")
 
 
 def texts() -> Iterator[Fault]:
@@ -99,7 +97,7 @@ def texts() -> Iterator[Fault]:
     for name, value in {"number": 1, "null": None, "list": ["a.safetensors"], "object": {}}.items():
         yield malformed(f"I13-shard-is-a-{name}", {"weight_map": {"w": value}}, "weight_map: w: must name a file")
     yield malformed("I17-NaN", b'{"weight_map":{"w":NaN}}', "NaN is not JSON")
-    yield malformed("I17-overflow", b'{"metadata":{"total_size":1e999}}', "a number overflows")
+    yield malformed("I17-overflow", b'{"metadata":{"total_size":1e999}}', "a number is too large")
     yield malformed("I17-depth-100000", b'{"weight_map":' * 100_000, "nested too deeply")
     yield malformed("I17-5000-digits", b'{"metadata":' + b"1" * 5000 + b"}", "a number has too many digits")
     yield malformed("I17-cut", b'{"weight_map":{"w":"a.safe', "at line 1, column")
@@ -127,9 +125,9 @@ def too_long(folder: Path) -> Path:
 
 def disagreements() -> Iterator[Fault]:
     yield changed("I06-shard-missing", lambda folder: (folder / "b.safetensors").unlink(),
-                  "index.shard_missing", "b.safetensors: named by the index, but not there")  # fmt: skip
+                  "index.shard_missing", "lists shards that are missing: b.safetensors")  # fmt: skip
     yield changed("I06-shards-missing", lambda folder: [path.unlink() for path in folder.glob("*.safetensors")],
-                  "index.shard_missing", "a.safetensors, b.safetensors: named by the index, but not there")  # fmt: skip
+                  "index.shard_missing", "lists shards that are missing: a.safetensors, b.safetensors")  # fmt: skip
     yield changed("I07-tensor-not-in-its-shard", lambda folder: float_file(folder / "b.safetensors", "other"),
                   "index.tensor_missing", "tensor v is not in b.safetensors")  # fmt: skip
     swapped = {"weight_map": {"w": "b.safetensors", "v": "a.safetensors"}}
@@ -140,7 +138,7 @@ def disagreements() -> Iterator[Fault]:
     yield changed("I09-tensor-in-two-shards", lambda folder: float_file(folder / "b.safetensors", "v", "w"),
                   "index.duplicate", "tensor w is in both a.safetensors and b.safetensors")  # fmt: skip
     yield changed("I18-model-beside-the-index", lambda folder: float_file(folder / "model.safetensors", "w", "v"),
-                  "directory.ambiguous", "model.safetensors is beside it, and holds the model too")  # fmt: skip
+                  "directory.ambiguous", "model.safetensors beside the index contains the same model")  # fmt: skip
     yield changed("I06-shard-empty", lambda folder: (folder / "b.safetensors").write_bytes(b""),
                   "safetensors.malformed", "b.safetensors: file is empty")  # fmt: skip
     yield changed("I22-shard-is-a-pipe", pipe_for_a_shard, "file.kind", "b.safetensors: is not a regular file")
@@ -167,7 +165,7 @@ FAULTS = (
     *shard_names(),
     *texts(),
     *disagreements(),
-    Fault("I16-index-longer-than-the-limit", too_long, "index.malformed", "longer than 100000000 bytes"),
+    Fault("I16-index-longer-than-the-limit", too_long, "index.malformed", "is longer than 100,000,000 bytes"),
     Fault("I17-byte-order-mark", byte_order_mark, "index.malformed", "begins with a byte-order mark"),
     Fault("I22-index-is-a-pipe", pipe_for_an_index, "file.kind", "is not a regular file"),
 )

@@ -55,18 +55,18 @@ def shapes() -> Iterator[Fault]:
         yield one(f"S29-shape-is-a-{name}", tensor(shape=shape), listed)
     exponent = safetensors_bytes(b'{"w":{"dtype":"F32","shape":[2e0],"data_offsets":[0,8]}}', bytes(8))
     yield malformed("S29-dim-with-exponent", exponent, f"tensor w: {listed}")
-    too_many = "its shape holds more elements than a file can"
+    too_many = "its shape has more elements than a file can hold"
     yield one("S30-elements-overflow", tensor(shape=[2, 2**64 - 2]), too_many)
     yield one("S30-elements-overflow-before-a-zero", tensor(shape=[2**63, 2, 0], offsets=[0, 0]), too_many, b"")
     yield one("S31-bits-overflow", tensor(shape=[2**60]), too_many)
-    yield one("S35-shape-larger-than-bytes", tensor(shape=[3]), "its shape takes 12 bytes, its data_offsets span 8")
-    yield one("S35-shape-smaller-than-bytes", tensor(shape=[1]), "its shape takes 4 bytes, its data_offsets span 8")
-    yield one("S35-scalar-of-8-bytes", tensor(shape=[]), "its shape takes 4 bytes, its data_offsets span 8")
+    yield one("S35-shape-larger-than-bytes", tensor(shape=[3]), "its shape needs 12 bytes, but its data_offsets span 8")
+    yield one("S35-shape-smaller-than-bytes", tensor(shape=[1]), "its shape needs 4 bytes, but its data_offsets span 8")
+    yield one("S35-scalar-of-8-bytes", tensor(shape=[]), "its shape needs 4 bytes, but its data_offsets span 8")
 
 
 def offsets() -> Iterator[Fault]:
     listed = "data_offsets must be a list of whole numbers, 0 or more"
-    two = "data_offsets must be two numbers, the first not greater"
+    two = "data_offsets must be two numbers, the first not larger than the second"
     yield one("S36-offsets-reversed", tensor(offsets=[8, 0]), two)
     yield one("S37-offset-negative", tensor(offsets=[-1, 7]), listed)
     yield one("S37-offset-2^64", tensor(offsets=[0, 2**64]), listed)
@@ -85,12 +85,12 @@ def coverage() -> Iterator[Fault]:
     yield some("S39-same-bytes", {"a": (0, 8), "b": (0, 8)}, "tensor b: overlaps another tensor", 8)
     yield some("S39-one-inside-another", {"a": (0, 8), "b": (2, 4)}, "tensor b: overlaps another tensor", 8)
     yield some("S39-empty-inside-another", {"a": (0, 8), "b": (4, 4)}, "tensor b: overlaps another tensor", 8)
-    yield some("S41-hole", {"a": (0, 4), "b": (5, 8)}, "tensor b: leaves a hole of 1 bytes", 8)
-    yield some("S42-first-offset-4", {"a": (4, 8)}, "tensor a: leaves a hole of 4 bytes", 8)
-    yield some("S42-empty-tensor-past-the-end", {"a": (0, 4), "b": (8, 8)}, "tensor b: leaves a hole of 4 bytes", 4)
-    yield malformed("S43-one-byte-more", TWO_FLOATS + b"\0", "1 bytes after the last tensor belong to none")
+    yield some("S41-hole", {"a": (0, 4), "b": (5, 8)}, "tensor b: follows a gap of 1 bytes", 8)
+    yield some("S42-first-offset-4", {"a": (4, 8)}, "tensor a: follows a gap of 4 bytes", 8)
+    yield some("S42-empty-tensor-past-the-end", {"a": (0, 4), "b": (8, 8)}, "tensor b: follows a gap of 4 bytes", 4)
+    yield malformed("S43-one-byte-more", TWO_FLOATS + b"\0", "unexpected bytes after the last tensor: 1")
     empty_zip = b"PK\5\6" + bytes(18)
-    yield malformed("S44-zip-behind", TWO_FLOATS + empty_zip, "22 bytes after the last tensor belong to none")
+    yield malformed("S44-zip-behind", TWO_FLOATS + empty_zip, "unexpected bytes after the last tensor: 22")
     yield malformed("S43-data-without-tensors", safetensors_bytes({}, b"\0"), "1 bytes after the last tensor belong")
 
 
@@ -133,7 +133,9 @@ FAULTS = (
     *shapes(),
     *offsets(),
     *coverage(),
-    Fault("S31-a-million-large-dims", a_million_large_dims, MALFORMED, "its shape holds more elements than a file can"),
+    Fault(
+        "S31-a-million-large-dims", a_million_large_dims, MALFORMED, "its shape has more elements than a file can hold"
+    ),
     Fault("S40-100000-tensors-on-the-same-bytes", many_tensors_on_the_same_bytes, MALFORMED, "overlaps another tensor"),
     *names(),
 )

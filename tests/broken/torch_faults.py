@@ -61,21 +61,23 @@ def record(name: str, change: str, words: str, /, **fields: Any) -> Fault:
 
 def archives() -> Iterator[Fault]:
     for cut in (1, 50, len(REAL) // 2):
-        yield of(f"P07-cut-by-{cut}-bytes", REAL[:-cut], "does not end as a zip archive does; a truncated download?")
-    yield of("P07-first-bytes-only", REAL[:20], "breaks off; a truncated download?")
+        yield of(
+            f"P07-cut-by-{cut}-bytes", REAL[:-cut], "does not end like a zip archive; if the download was truncated"
+        )
+    yield of("P07-first-bytes-only", REAL[:20], "is truncated; if the download was truncated")
     yield of(
-        "P07-first-half-gone", b"PK\3\4" + REAL[len(REAL) // 2 :], "its Zip64 end does not stand where it is said to"
+        "P07-first-half-gone", b"PK\3\4" + REAL[len(REAL) // 2 :], "its Zip64 end is not at the offset given for it"
     )
-    yield of("P07-trailing-byte", REAL + b"\0", "does not end as a zip archive does")
-    yield of("P07-a-comment", REAL[:-2] + b"\1\0x", "does not end as a zip archive does")
+    yield of("P07-trailing-byte", REAL + b"\0", "does not end like a zip archive")
+    yield of("P07-a-comment", REAL[:-2] + b"\1\0x", "does not end like a zip archive")
     yield of("P13-deflated", rezipped(zipfile.ZIP_DEFLATED), "is compressed, which torch.save never does")
     yield record("P13-said-to-be-deflated", "data/0", "archive/data/0: is compressed", method=DEFLATED)
-    no_torch = "is a zip archive, but not one that torch.save wrote; save a model's state_dict()"
+    no_torch = "is a zip archive that torch.save did not write; save a model's state_dict() with torch.save"
     yield of("P17-no-data.pkl", repacked(REAL, {"data.pkl": None}), no_torch)
     yield of("P17-not-of-torch", packed([Record("archive/weights", b"x")]), no_torch)
-    yield of("P17-no-version", repacked(REAL, {"version": None}), "holds no version")
+    yield of("P17-no-version", repacked(REAL, {"version": None}), "has no version record")
     twice = packed([*RECORDS.values(), RECORDS["data/0"]])
-    yield of("P18-record-twice", twice, "archive/data/0: is there twice")
+    yield of("P18-record-twice", twice, "archive/data/0: is listed twice")
     yield record("P19-two-folders", "data/0", "b/data/0: is not a name below archive/", name="b/data/0")
     for name, bad, shown in (
         ("parent", "archive/../x", "archive/../x"),
@@ -87,8 +89,8 @@ def archives() -> Iterator[Fault]:
         ("escape-sequence", "\x1b[31mred/x", "\\x1b[31mred/x"),
     ):
         yield record(f"P20-{name}", "data/0", f"{shown}: is not a name below archive/", name=bad)
-    yield record("P20-not-utf-8", "data/0", "is not a name in UTF-8", name=b"archive/\xff")
-    differ = "archive/data/0: its own header and the directory do not agree"
+    yield record("P20-not-utf-8", "data/0", "its name is not UTF-8", name=b"archive/\xff")
+    differ = "archive/data/0: its header and the directory disagree"
     yield record("P21-other-name-in-header", "data/0", differ, local_name="archive/data/1")
     yield record("P52-encrypted", "data/0", "archive/data/0: is encrypted", flags=2056 | ENCRYPTED)
     for name, attributes in (
@@ -100,22 +102,24 @@ def archives() -> Iterator[Fault]:
         marked = "archive/data/0: is marked as a directory, a link or the like"
         yield record(f"P00-marked-as-a-{name}", "data/0", marked, attributes=attributes)
     yield of("P53-prepended", b"#!/bin/sh -x\n" + REAL, "not a safetensors file", "safetensors.malformed")
-    yield of("P53-prepended-header", b"PK\3\4" + REAL, "does not stand where it is said to")
+    yield of("P53-prepended-header", b"PK\3\4" + REAL, "is not at the offset given for it")
     yield of("P53-prepended-and-mended", prepended(), "does not begin where the record before it ends")
     yield record("P00-crc-in-directory", "byteorder", "archive/byteorder: its size or checksum", local_crc=7)
-    yield record("P00-wrong-size", "data/0", "archive/data/0: its size or checksum is not what", size=23)
+    yield record("P00-wrong-size", "data/0", "archive/data/0: its size or checksum differs", size=23)
     yield record("P00-size-of-what-has-no-descriptor", "data/0", "archive/data/0: its size", flags=0, local_size=3)
-    yield record("P10-pickle-damaged", "data.pkl", "data.pkl: is damaged: its CRC-32 does not fit", crc=7)
-    yield of("P00-directory-said-elsewhere", repacked(REAL, {}, offset=7), "its directory does not stand where")
-    yield of("P00-directory-said-shorter", repacked(REAL, {}, size=7), "its directory does not stand where")
+    yield record("P10-pickle-damaged", "data.pkl", "data.pkl: is damaged: its CRC-32 does not match", crc=7)
+    yield of("P00-directory-said-elsewhere", repacked(REAL, {}, offset=7), "its directory is not at the offset")
+    yield of("P00-directory-said-shorter", repacked(REAL, {}, size=7), "its directory is not at the offset")
     yield of(
-        "P00-fewer-records-counted", repacked(REAL, {}, count=3), "its directory has another number of records than it"
+        "P00-fewer-records-counted", repacked(REAL, {}, count=3), "the number of records in its directory is wrong"
     )
     yield of(
-        "P00-more-records-counted", repacked(REAL, {}, count=99), "its directory has another number of records than it"
+        "P00-more-records-counted", repacked(REAL, {}, count=99), "the number of records in its directory is wrong"
     )
-    yield of("P00-two-ends-differ", repacked(REAL, {}, zip64_end=True, offset=7), "its two ends do not agree")
-    yield of("P00-header-beyond-the-end", header_beyond_the_end(), "archive/data.pkl: its size or checksum is not")
+    yield of(
+        "P00-two-ends-differ", repacked(REAL, {}, zip64_end=True, offset=7), "its zip end and its Zip64 end disagree"
+    )
+    yield of("P00-header-beyond-the-end", header_beyond_the_end(), "archive/data.pkl: its size or checksum differs")
     yield of("P00-no-records", packed([]), no_torch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -170,99 +174,113 @@ def dtype_of_its_own(name: bytes) -> tuple[bytes, bytes]:
 def contents() -> Iterator[Fault]:
     storage = "tensor w: its storage 0"
     short = replace(RECORDS["data/0"], content=bytes(23))
-    yield of(
-        "P14-storage-shorter", repacked(REAL, {"data/0": short}), f"{storage} has 23 bytes, and is said to have 24"
-    )
+    yield of("P14-storage-shorter", repacked(REAL, {"data/0": short}), f"{storage} has 23 bytes instead of 24")
     long = replace(RECORDS["data/0"], content=bytes(25))
-    yield of("P15-storage-longer", repacked(REAL, {"data/0": long}), f"{storage} has 25 bytes, and is said to have 24")
-    yield of("P16-storage-missing", repacked(REAL, {"data/0": None}), f"{storage} is not there")
-    yield of("P22-big-endian", repacked(REAL, {"byteorder": b"big"}), "its byte order is big; load it and save it")
+    yield of("P15-storage-longer", repacked(REAL, {"data/0": long}), f"{storage} has 25 bytes instead of 24")
+    yield of("P16-storage-missing", repacked(REAL, {"data/0": None}), f"{storage} is missing")
+    yield of(
+        "P22-big-endian",
+        repacked(REAL, {"byteorder": b"big"}),
+        "its byte order is big, not little; load it and save it again",
+    )
     yield of("P23-middle-endian", repacked(REAL, {"byteorder": b"middle"}), "its byte order is middle")
     yield of("P23-no-order", repacked(REAL, {"byteorder": b""}), "its byte order is ''")
     yield of("P23-long-order", repacked(REAL, {"byteorder": bytes(101)}), "byteorder: is larger than 100 bytes")
     reaches = "tensor w: reaches byte"
     yield pickled("P24-more-elements", SIZE, b"K\x02K\x04\x86", f"{reaches} 28 of storage 0, which has 24")
-    yield pickled("P24-fewer-strides", STRIDE, b"K\x01\x85", "tensor w: has 2 dims and 1 strides")
+    yield pickled(
+        "P24-fewer-strides", STRIDE, b"K\x01\x85", "tensor w: its size has 2 dimensions, but its stride has 1"
+    )
     yield pickled("P25-offset-100", OFFSET, b"QKd", f"{reaches} 424 of storage 0, which has 24")
     for name, offset in {"negative": number(-1), "float": b"G" + bytes(8), "true": b"\x88",
                          "2^63": number(2**63)}.items():  # fmt: skip
-        yield pickled(f"P25-offset-{name}", OFFSET, b"Q" + offset, "tensor w: its offset is no whole number, 0 or more")
+        yield pickled(
+            f"P25-offset-{name}", OFFSET, b"Q" + offset, "tensor w: its offset must be a whole number, 0 or more"
+        )
     for name, size in {"negative": number(-4), "text": b"U\x012", "none": b"N", "true": b"\x88"}.items():
-        words = "holds what is not a whole number, 0 or more, below 2^63"
+        words = "must contain whole numbers, 0 or more, below 2^63"
         yield pickled(f"P26-size-{name}", SIZE, b"K\x02" + size + b"\x86", f"tensor w: its size {words}")
         yield pickled(f"P26-stride-{name}", STRIDE, size + b"K\x01\x86", f"tensor w: its stride {words}")
-    yield pickled("P26-size-list", SIZE, b"]", "tensor w: its size is not a tuple of numbers")
+    yield pickled("P26-size-list", SIZE, b"]", "tensor w: its size must be a tuple of numbers")
     huge = number(2**62)
-    yield pickled("P28-elements-overflow", SIZE, huge + huge + b"\x86", "tensor w: holds more elements than there")
-    yield pickled("P28-numel-10^13", NUMEL, number(10**13) + b"t", f"{storage} has 24 bytes, and is said to have 4")
-    yield pickled("P28-numel-2^63", NUMEL, number(2**63) + b"t", "tensor w: names its storage in no known way")
+    yield pickled("P28-elements-overflow", SIZE, huge + huge + b"\x86", "tensor w: has more elements than is")
+    yield pickled("P28-numel-10^13", NUMEL, number(10**13) + b"t", f"{storage} has 24 bytes instead of 4")
+    yield pickled("P28-numel-2^63", NUMEL, number(2**63) + b"t", "tensor w: names its storage in an unknown way")
     long_view = b"K\x06(K\x00" + number(10**6000) + b"K\x06tt"
     yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "tensor w: ")
     many = b"(" + b"K\x01" * 2000 + b"t"
-    yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size is not a tuple of numbers")
-    unknown = "tensor w: is in a torch.FloatStoragf, which initctl does not know"
+    yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size must be a tuple of numbers")
+    unknown = "tensor w: is in a torch.FloatStoragf, a storage type that initctl does not know"
     yield pickled("P00-unknown-storage-class", b"FloatStorage", b"FloatStoragf", unknown)
-    yield pickled("N01-escape-in-a-dtype", *dtype_of_its_own(b"\x1b[31m"), "tensor w: has no known dtype")
+    yield pickled("N01-escape-in-a-dtype", *dtype_of_its_own(b"\x1b[31m"), "tensor w: has an unknown dtype")
     yield pickled(
-        "P33-memo-number-of-2^61", b"}q\x00", b"}p2305843009213693951\n", "numbers its memo as no pickle does"
+        "P33-memo-number-of-2^61", b"}q\x00", b"}p2305843009213693951\n", "uses an invalid number of a memo entry"
     )
     yield pickled("P00-no-storage", b"Q", b"0N", "tensor w: has no storage")
 
 
 def pickles() -> Iterator[Fault]:
-    off = "its pickle breaks off, or is none"
+    off = "its pickle is truncated or invalid"
     for name, new, words in (
         ("breaks-off", PICKLE[:-1], off),
         ("breaks-off-inside-a-number", PICKLE[:60], off),
         ("empty", b"", off),
         ("unknown-instruction", b"\x80\x02\xff.", off),
         ("not-a-number", b"Ix\n.", off),
-        ("of-protocol-6", b"\x80\x06}.", "its pickle is of protocol 6; the highest that there is is 5"),
-        ("reads-no-memo", b"\x80\x02h\x07.", "its pickle reads number 7 of its memo, which it has not written"),
-        ("memo-of-nothing", b"\x80\x02q\x00.", "its pickle takes more than it has put down"),
-        ("takes-too-much", b"\x80\x02.", "its pickle takes more than it has put down"),
-        ("no-mark", b"\x80\x02Nt.", "its pickle takes more than it has put down"),
+        ("of-protocol-6", b"\x80\x06}.", "its pickle has protocol 6; the highest known protocol is 5"),
+        ("reads-no-memo", b"\x80\x02h\x07.", "its pickle reads entry 7 of its memo before writing it"),
+        ("memo-of-nothing", b"\x80\x02q\x00.", "its pickle takes a value from an empty stack"),
+        ("takes-too-much", b"\x80\x02.", "its pickle takes a value from an empty stack"),
+        ("no-mark", b"\x80\x02Nt.", "its pickle takes a value from an empty stack"),
         ("odd-dict", b"\x80\x02(Nd.", "its pickle gives a dict a key without a value"),
-        ("item-of-a-number", b"\x80\x02K\x01NNs.", "its pickle sets items of what takes none"),
-        ("append-to-a-number", b"\x80\x02K\x01Na.", "its pickle adds items to what takes none"),
-        ("build-of-a-number", b"\x80\x02K\x01Nb.", "its pickle sets attributes of what has none"),
-        ("class-named-by-a-number", b"\x80\x04K\x01K\x01\x93.", "names a class by something other than text"),
+        ("item-of-a-number", b"\x80\x02K\x01NNs.", "its pickle sets items of a value that cannot have any"),
+        ("append-to-a-number", b"\x80\x02K\x01Na.", "its pickle adds items to a value that cannot have any"),
+        ("build-of-a-number", b"\x80\x02K\x01Nb.", "its pickle sets attributes of a value that cannot have any"),
+        ("class-named-by-a-number", b"\x80\x04K\x01K\x01\x93.", "names a class with a value that is not text"),
         ("text-longer-than-all", b"\x80\x02X\xff\xff\xff\xffx.", off),
         ("bytes-longer-than-memory", b"\x80\x04\x8e" + b"\xff" * 8 + b".", off),
     ):
         yield of(f"P00-pickle-{name}", with_pickle(REAL, new), words)
-    none = ", and no tensors with names; save a state_dict()"
-    yield of("P38-root-is-a-tensor", saved(torch.ones(2)), f"holds one bare tensor{none}")
-    yield of("P38-root-is-a-parameter", saved(torch.nn.Parameter(torch.ones(2))), f"holds one bare tensor{none}")
-    yield of("P38-root-is-none", saved(None), f"holds None{none}")
-    yield of("P38-root-is-a-number", saved(10**100), f"holds a number of 333 bits{none}")
-    yield of("P38-root-is-text", saved("x" * 1000), f"holds {'x' * 80}{none}")
+    none = ", no named tensors; save a state_dict() instead"
+    yield of("P38-root-is-a-tensor", saved(torch.ones(2)), f"contains only a single tensor{none}")
+    yield of(
+        "P38-root-is-a-parameter", saved(torch.nn.Parameter(torch.ones(2))), f"contains only a single tensor{none}"
+    )
+    yield of("P38-root-is-none", saved(None), f"contains only None{none}")
+    yield of("P38-root-is-a-number", saved(10**100), f"contains only a number of 333 bits{none}")
+    yield of("P38-root-is-text", saved("x" * 1000), f"contains only {'x' * 80}{none}")
 
 
 def old_ones() -> Iterator[Fault]:
-    yield of("P37-raw-pickle", pickle.dumps({}), "is a pickle, but not one that torch.save wrote; save a model's")
+    yield of("P37-raw-pickle", pickle.dumps({}), "is a pickle that torch.save did not write; save a model's")
     yield of("P37-raw-pickle-of-protocol-0", b"}.", "is plain text, not a checkpoint; name a file", "file.format")
-    yield of("P35-other-magic-number", replaced(OLD, b"l\xfc\x9cF", b"l\xfc\x9cG"), "not one that torch.save wrote")
-    yield of("P35-other-version", OLD.replace(b"M\xe9\x03", b"M\xea\x03", 1), "is of a version of torch's format that")
+    yield of(
+        "P35-other-magic-number",
+        replaced(OLD, b"l\xfc\x9cF", b"l\xfc\x9cG"),
+        "is a pickle that torch.save did not write",
+    )
+    yield of(
+        "P35-other-version", OLD.replace(b"M\xe9\x03", b"M\xea\x03", 1), "has an unknown version of torch's format"
+    )
     big = replaced(OLD, b"little_endianq\x02\x88", b"little_endianq\x02\x89")
-    yield of("P22-legacy-big-endian", big, "its byte order is not little; load it and save it on a machine of")
-    yield of("P07-legacy-cut-by-3-bytes", OLD[:-3], "the file is 3 bytes short; get the file anew")
-    yield of("P07-legacy-cut-in-the-count", OLD[:-28], "bytes short; get the file anew")
-    yield of("P07-legacy-cut-in-the-pickle", OLD[:200], "its pickle breaks off, or is none")
-    yield of("P07-legacy-trailing-byte", OLD + b"\0", "1 bytes after the last storage belong to none")
-    unknown = "is in a torch.FloatStoragf, which initctl does not know"
+    yield of("P22-legacy-big-endian", big, "its byte order is not little; load it and save it again on a little-endian")
+    yield of("P07-legacy-cut-by-3-bytes", OLD[:-3], "missing bytes at the end of the file: 3; if the download")
+    yield of("P07-legacy-cut-in-the-count", OLD[:-28], "missing bytes at the end of the file: ")
+    yield of("P07-legacy-cut-in-the-pickle", OLD[:200], "its pickle is truncated or invalid")
+    yield of("P07-legacy-trailing-byte", OLD + b"\0", "unexpected bytes after the last storage: 1")
+    unknown = "is in a torch.FloatStoragf, a storage type that initctl does not know"
     yield of("P00-legacy-unknown-storage-class", replaced(OLD, b"FloatStorage", b"FloatStoragf"), unknown)
     head, counted = OLD.rindex(b"\x80\x02]q\x00"), OLD[-32:]
     key = OLD[head + 5 : -32 - len(b"q\x01a.")]
     twice = b"\x80\x02](" + key + key + b"e."
-    yield of("P18-legacy-storage-twice", OLD[:head] + twice + counted * 2, "a storage is there twice")
+    yield of("P18-legacy-storage-twice", OLD[:head] + twice + counted * 2, "a storage is listed twice")
     yield of("P16-legacy-storage-missing", OLD[:head] + b"\x80\x02].", "tensor w: its storage ")
-    yield of("P00-legacy-storages-unsaid", OLD[:head] + b"\x80\x02N." + counted, "does not say which storages follow")
-    yield of("P14-legacy-count", OLD[:-32] + bytes([5]) + bytes(7) + counted[8:-4], "20 bytes, and is said to have 24")
+    yield of("P00-legacy-storages-unsaid", OLD[:head] + b"\x80\x02N." + counted, "has no valid list of its storages")
+    yield of("P14-legacy-count", OLD[:-32] + bytes([5]) + bytes(7) + counted[8:-4], "20 bytes instead of 24")
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("pickle"), io.BytesIO())
-    yield of("P36-tar", stream.getvalue(), "is a tar archive, as torch.save wrote it before 0.1.12", "file.format")
+    yield of("P36-tar", stream.getvalue(), "is a tar archive of torch.save before 0.1.12", "file.format")
 
 
 FAULTS = (*archives(), *contents(), *pickles(), *old_ones())

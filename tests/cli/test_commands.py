@@ -137,7 +137,7 @@ def test_verbose_logs_to_stderr_what_the_result_does_not_say(net, call):
     assert brief.err == ""
     assert re.fullmatch(
         r"initctl: safetensors: 4 tensors, 1 file\n"
-        r"initctl: cpu: engine numpy: too little work to load compiled code for\n"
+        r"initctl: cpu: engine numpy: too little work to load compiled code\n"
         r"initctl: 1 file written in [0-9.]+ s\n",
         verbose.err,
     )

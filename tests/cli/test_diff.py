@@ -159,7 +159,7 @@ def test_a_file_that_changes_meanwhile_is_a_conflict(pair, call, monkeypatch):
     monkeypatch.setattr(os, "preadv", touched)
     done = call("diff", *pair)
     assert (done.status, done.out) == (6, "")
-    assert done.err.endswith("/b.safetensors: was changed while it was read; run again\n")
+    assert done.err.endswith("/b.safetensors: changed while it was read; run again\n")
 
 
 def test_without_a_second_checkpoint_it_is_a_wrong_command_line(pair, call):

@@ -131,7 +131,10 @@ class TestAFormat:
     @pytest.mark.parametrize(
         ("second", "fault"),
         [
-            (17, "tensor b: reaches beyond the end of the file; a truncated download? get the file anew"),
+            (
+                17,
+                "tensor b: reaches beyond the end of the file; if the download was truncated, download the file again",
+            ),
             (12, "tensor b: overlaps another tensor"),
         ],
     )

@@ -255,7 +255,7 @@ class TestHostileReports:
     @pytest.mark.parametrize(
         ("content", "word"),
         [
-            (b"", "line 1"), (b"\xff\xfe", "not UTF-8"), (b"[]", "not an object"), (b"{", "line 1"),
+            (b"", "line 1"), (b"\xff\xfe", "not UTF-8"), (b"[]", "not a JSON object"), (b"{", "line 1"),
             (b"[" * 200_000, "nested too deeply"), (b'{"a": 1, "a": 2}', "twice"), (b'{"a": NaN}', "NaN"),
             (b'{"a": ' + b"9" * 5000 + b"}", "digits"), (b"{}", "its _type"),
             (b'{"_type": "https://in-toto.io/Statement/v0.1"}', "its _type"),

@@ -114,6 +114,6 @@ def test_a_compiler_that_cannot_be_loaded_costs_time_and_nothing_else(folder, er
     apply = ("apply", "net.safetensors", "--verbose", *RULES)
     slow = run(NO_NUMBA.format(error=error), *apply, "-o", "slow.safetensors", XDG_CACHE_HOME=str(folder / "empty"))
     assert slow.status == 0
-    assert "engine numpy: no compiled code here: " in slow.err
+    assert "engine numpy: compiled code is not available: " in slow.err
     assert run("from initctl.__main__ import main; main()", *apply, "-o", "usual.safetensors").status == 0
     assert (folder / "slow.safetensors").read_bytes() == (folder / "usual.safetensors").read_bytes()

@@ -419,7 +419,7 @@ def test_progress_comes_to_the_bytes_of_all_tensors(tmp_path: Path):
 
 def test_a_checkpoint_that_changes_meanwhile_is_a_conflict(tmp_path: Path):
     a, b = single(tmp_path / "a.safetensors"), single(tmp_path / "b.safetensors")
-    with pytest.raises(initctl.ConflictError, match=r"b\.safetensors: was changed while it was read"):
+    with pytest.raises(initctl.ConflictError, match=r"b\.safetensors: changed while it was read"):
         initctl.diff(a, b, on_event=lambda _: os.utime(b, ns=(1, 1)))
 
 

@@ -84,7 +84,7 @@ def test_a_file_that_changes_while_it_is_copied_is_a_conflict(
 ):
     path = single(tmp_path / "model.safetensors")
     told = run_into_conflict(path, None if in_place else tmp_path / "out", lambda: change(path))
-    assert told == f"{path}: was changed while it was read; run again"
+    assert told == f"{path}: changed while it was read; run again"
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -92,14 +92,14 @@ def test_a_file_that_changes_while_it_is_copied_is_a_conflict(
 def test_any_file_of_a_directory_that_changes_is_a_conflict(tmp_path: Path, name: str, change: Callable[[Path], None]):
     folder = sharded(tmp_path / "model")
     told = run_into_conflict(folder, tmp_path / "out", lambda: change(folder / name))
-    assert f"{name}: was changed while it was read" in told
+    assert f"{name}: changed while it was read" in told
 
 
 @pytest.mark.parametrize("change", [overwrite, replace, touch, lengthen])
 @pytest.mark.parametrize("name", ["model-1.safetensors", "model-3.safetensors"])
 def test_a_touched_shard_that_changes_is_a_conflict_in_place(tmp_path: Path, name: str, change: Callable[[Path], None]):
     folder = sharded(tmp_path / "model")
-    assert f"{name}: was changed while it was read" in run_into_conflict(folder, None, lambda: change(folder / name))
+    assert f"{name}: changed while it was read" in run_into_conflict(folder, None, lambda: change(folder / name))
 
 
 def test_files_that_appear_beside_the_shards_while_they_are_rewritten_are_kept(tmp_path: Path):
@@ -121,7 +121,7 @@ def test_what_changed_since_it_was_planned_is_a_conflict(
         told.append(snapshot(tmp_path))
 
     output = None if in_place else tmp_path / "out"
-    with pytest.raises(initctl.ConflictError, match="was changed while it was read"):
+    with pytest.raises(initctl.ConflictError, match="changed while it was read"):
         initctl.apply(path, output, in_place=in_place, rules=RULES, on_event=on(Plan, after_the_plan))
     assert [snapshot(tmp_path)] == told
 
@@ -225,6 +225,6 @@ def test_a_file_that_becomes_shorter_where_the_kernel_cannot_copy_is_named(
     def read_nothing(_: object) -> None:
         monkeypatch.setattr(os, "preadv", lambda *_: 0)
 
-    with pytest.raises(initctl.ConflictError, match=r"model\.safetensors: was changed while it was read"):
+    with pytest.raises(initctl.ConflictError, match=r"model\.safetensors: changed while it was read"):
         initctl.apply(path, tmp_path / "out", rules=["layers.*.weight=normal"], on_event=on(Plan, read_nothing))
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]

@@ -80,12 +80,10 @@ SAID = {
     "text": "exists and is plain text, not a checkpoint",
     "a recipe": "exists and is a recipe, not a checkpoint",
     "GGUF": "exists and is a GGUF file, which is not supported",
-    "a document": (
-        "exists and cannot be read as a file of torch.save: is a zip archive, but not one that torch.save wrote"
-    ),
+    "a document": ("exists and cannot be read as a file of torch.save: is a zip archive that torch.save did not write"),
     "a tokenizer": "exists and is not a checkpoint",
     "a broken archive of torch.save": (
-        "exists and cannot be read as a file of torch.save: does not end as a zip archive does"
+        "exists and cannot be read as a file of torch.save: does not end like a zip archive"
     ),
 }
 

@@ -139,5 +139,5 @@ def test_a_patch_of_other_tensors_leaves_one_that_stopped_to_be_completed(tmp_pa
 def test_a_pickle_that_no_patch_was_at_work_on_is_still_refused_where_it_is_damaged(tmp_path: Path):
     path = tmp_path / "m.ckpt"
     path.write_bytes(replaced(saved(old_checkpoint()), b"M\x09\x03", b"M\x00\x00"))
-    with pytest.raises(initctl.InputError, match=r"data\.pkl: is damaged: its CRC-32 does not fit"):
+    with pytest.raises(initctl.InputError, match=r"data\.pkl: is damaged: its CRC-32 does not match"):
         patch(path)

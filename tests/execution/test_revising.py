@@ -328,9 +328,7 @@ def test_of_a_mean_of_rows_only_these_rows_must_be_finite(tmp_path: Path):
 def test_finite_values_whose_sum_overflows_are_not_called_infinite(tmp_path: Path):
     before = torch.full(SHAPE, 1.7e308, dtype=torch.float64)
     for rule in ("w=match_stats", "w=mean_rows:of=:"):
-        assert refusal(tmp_path, {"w": before}, rule).endswith(
-            "it would make infinite values or NaN out of finite old values"
-        )
+        assert refusal(tmp_path, {"w": before}, rule).endswith("would turn finite old values into NaN or infinity")
 
 
 REVISIONS = {

@@ -132,6 +132,6 @@ def test_values_other_than_one_finite_number_an_element_are_refused(tmp_path: Pa
     law = Given(wrong[fault])
     given = Action(tensor, parse_rule("*=given", "rule 1"), "given", {}, {}, law)
     (task,) = fill_tasks([target(given)], COMPUTER, -1)
-    with pytest.raises(initctl.FitError, match=r"given: gave other than \d+ finite numbers; fix the package"):
+    with pytest.raises(initctl.FitError, match=r"given: did not return \d+ finite numbers; fix the package"):
         task.run()
     assert snapshot(tmp_path) == before

@@ -234,7 +234,7 @@ def test_elements_below_a_byte_are_refused(tmp_path: Path, dtype: str, name: str
         initctl.apply(source, tmp_path / "out.pt")
     (problem,) = raised.value.problems
     assert problem.code == "convert.unfit"
-    unfit = f"torch has no dtype for single elements of {4 if dtype == 'F4' else 6} bits, as {name}"
+    unfit = f"torch has no dtype for single elements of {4 if dtype == 'F4' else 6} bits ({name})"
     assert problem.message == f"tensor w: cannot be written to torch.save's format: {unfit}"
     assert snapshot(tmp_path) == before
 

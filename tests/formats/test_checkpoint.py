@@ -48,9 +48,9 @@ def test_an_unchanged_file_is_found_unchanged(checkpoint: Checkpoint):
 @pytest.mark.parametrize("change", [changed_in_place, replaced, os.unlink, lambda path: os.truncate(path, 9)])
 def test_a_file_that_changed_or_went_since_is_a_conflict(checkpoint: Checkpoint, change):
     change(Path(checkpoint.target))
-    with pytest.raises(ConflictError, match="was changed while it was read"):
+    with pytest.raises(ConflictError, match="changed while it was read"):
         checkpoint.open(checkpoint.files[0])
-    with pytest.raises(ConflictError, match="was changed while it was read"):
+    with pytest.raises(ConflictError, match="changed while it was read"):
         checkpoint.check_unchanged(checkpoint.files)
 
 

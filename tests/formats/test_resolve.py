@@ -44,18 +44,18 @@ def tarred() -> bytes:
 
 
 WEB_PAGE = ("file.format", "looks like a web page, not a checkpoint", "download the file itself")
-NOT_TORCHS = "is a pickle, but not one that torch.save wrote"
+NOT_TORCHS = "is a pickle that torch.save did not write"
 SAVE_ANEW = "save a model's state_dict() with torch.save"
 
 OTHER_ZIP = (
     "torch.malformed",
-    "is a zip archive, but not one that torch.save wrote",
-    "save a model's state_dict()",
+    "is a zip archive that torch.save did not write",
+    "save a model's state_dict() with torch.save",
 )
 FOREIGN = {
     "Git LFS pointer": (
         LFS_POINTER,
-        ("file.format", "this is a Git LFS pointer, not the file it stands for", "run git lfs pull"),
+        ("file.format", "is a Git LFS pointer, not the file itself", "run git lfs pull"),
     ),
     "HTML": (b"<!DOCTYPE html><html>404", WEB_PAGE),
     "HTML after a blank line": (b"\n <HTML>", WEB_PAGE),
@@ -68,7 +68,7 @@ FOREIGN = {
         tarred(),
         (
             "file.format",
-            "is a tar archive, as torch.save wrote it before 0.1.12, which is not supported",
+            "is a tar archive of torch.save before 0.1.12, which is not supported",
             "load it with an old torch and save it again",
         ),
     ),
@@ -157,7 +157,7 @@ def test_shards_of_two_formats_are_refused(tmp_path: Path, as_zip: bool, name: s
     index = sharded(tmp_path, {"a.safetensors": ("w",), "b.safetensors": ("v",)})
     (tmp_path / "b.safetensors").write_bytes(saved_by_torch({"v": torch.zeros(2)}, as_zip=as_zip))
     code, fault, _ = refused(index, index)
-    assert (code, fault) == ("index.mixed", f"its shards are of several formats: safetensors, {name}")
+    assert (code, fault) == ("index.mixed", f"its shards have different formats: safetensors, {name}")
 
 
 def test_an_index_of_safetensors_names_no_other_file(tmp_path: Path):
@@ -259,10 +259,10 @@ def test_a_device_and_a_socket_are_refused(tmp_path: Path, monkeypatch: pytest.M
 def test_a_directory_without_weights_is_an_error(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("{}")
     (tmp_path / "model.safetensors").mkdir()
-    with pytest.raises(InputError, match="holds no ") as raised:
+    with pytest.raises(InputError, match="contains no ") as raised:
         read_checkpoint(tmp_path)
     kinds = "no .safetensors or .bin"
-    assert raised.value.problems[0].message == f"{tmp_path}: holds {kinds} file, and no index of such files"
+    assert raised.value.problems[0].message == f"{tmp_path}: contains {kinds} file, and no index of such files"
     assert raised.value.problems[0].code == "directory.empty"
 
 
@@ -274,14 +274,14 @@ def test_a_directory_with_several_files_and_no_index_is_ambiguous(tmp_path: Path
     (problem,) = raised.value.problems
     listed = "0.safetensors, 1.safetensors, 2.safetensors, 3.safetensors, 4.safetensors and 2 more"
     assert problem.code == "directory.ambiguous"
-    assert problem.message == f"{tmp_path}: holds {listed} and no index"
+    assert problem.message == f"{tmp_path}: contains {listed} but no index"
     assert problem.hint == "name one of them, or restore the index"
 
 
 def test_a_directory_with_several_indexes_is_ambiguous_and_each_can_be_named(tmp_path: Path):
     sharded(tmp_path, {"a.safetensors": ("w",)}).rename(tmp_path / "a.safetensors.index.json")
     sharded(tmp_path, {"b.safetensors": ("v",)})
-    with pytest.raises(InputError, match=r"holds several indexes: a\.safetensors\.index\.json, ") as raised:
+    with pytest.raises(InputError, match=r"contains several indexes: a\.safetensors\.index\.json, ") as raised:
         read_checkpoint(tmp_path)
     assert raised.value.problems[0].hint == "name one of them"
     assert [spec.name for spec in read_checkpoint(tmp_path / INDEX_NAME).tensors] == ["v"]

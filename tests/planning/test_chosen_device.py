@@ -56,7 +56,7 @@ def test_auto_does_not_ask_torch_where_nothing_is_to_be_won(tmp_path: Path, monk
 
 
 def test_a_device_that_torch_does_not_know_is_a_usage_error(tmp_path: Path):
-    with pytest.raises(initctl.UsageError, match="device: gpu is unknown"):
+    with pytest.raises(initctl.UsageError, match="unknown device gpu"):
         planned_devices(tmp_path, "gpu")
 
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 SHAPES = {"body.weight": (8, 6), "body.bias": (8,), "head.weight": (3, 8)}
 ZERO = "ZeRO-3 keeps the weights in *_optim_states.pt: run zero_to_fp32.py first"
-NOT_GATHERED = (
-    "the weights were not gathered when it was saved: under ZeRO-3, run zero_to_fp32.py on DeepSpeed's checkpoint"
-)
+NOT_GATHERED = "the weights were not gathered before saving; with ZeRO-3, run zero_to_fp32.py on DeepSpeed's checkpoint"
 
 
 def empties() -> OrderedDict[str, torch.Tensor]:
@@ -138,6 +136,6 @@ def test_an_unused_rule_for_empty_tensors_may_be_allowed_and_keep_is_no_fault(tm
 
 def test_meta_tensors_say_that_they_have_no_bytes(tmp_path: Path):
     path = saved(tmp_path / "in.pt", {name: torch.empty(shape, device="meta") for name, shape in SHAPES.items()})
-    assert "it is on the meta device, and has no bytes" in refusals(path, "*=zeros")[0]
+    assert "it is on the meta device, so it has no bytes" in refusals(path, "*=zeros")[0]
     with pytest.raises(initctl.FitError, match="cannot be written to safetensors: it is on the meta device"):
         initctl.apply(path, tmp_path / "out.safetensors")

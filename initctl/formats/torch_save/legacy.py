@@ -98,10 +98,10 @@ def _storages(
         start = begin + count * widths[key]
         if start > size:
             hint = "if the download was truncated, download the file again"
-            raise Malformed(f"storage {shown(key)}: the last {start - size} bytes are missing", hint)
+            raise Malformed(f"storage {shown(key)}: missing bytes at the end of the file: {start - size}", hint)
         storages[key] = begin, start
     if start < size:
-        raise Malformed(f"{size - start} bytes after the last storage belong to no storage")
+        raise Malformed(f"unexpected bytes after the last storage: {size - start}")
     if len(storages) < len(keys):
         raise Malformed("a storage is listed twice")
     return storages

@@ -163,9 +163,9 @@ def sizes_of(value: object, name: str = "size") -> Shape:
             case Made(called=Global("torch", "Size"), arguments=(tuple() as inner,)):
                 value = inner
             case _:
-                raise Malformed(f"its {name} is not a tuple of numbers")
+                raise Malformed(f"its {name} must be a tuple of numbers")
     if len(value) > _MOST_DIMS:
-        raise Malformed(f"its {name} is not a tuple of numbers")
+        raise Malformed(f"its {name} must be a tuple of at most {_MOST_DIMS} numbers")
     for size in value:
         if type(size) is not int or not 0 <= size < LARGEST_SIZE:
             raise Malformed(f"its {name} must contain whole numbers, 0 or more, below 2^63")
@@ -187,7 +187,7 @@ def _strided(value: Made) -> TensorView:
     if type(offset) is not int or not 0 <= offset < LARGEST_SIZE:
         raise Malformed("its offset must be a whole number, 0 or more, below 2^63")
     if len(shape) != len(strides):
-        raise Malformed(f"has {len(shape)} dimensions but {len(strides)} strides")
+        raise Malformed(f"its size has {len(shape)} dimensions, but its stride has {len(strides)}")
     offset += storage.first
     if reach := _reach(shape, strides):
         stop = (offset + reach) * dtype.bits // 8

@@ -1,20 +1,19 @@
-"""What computes: the reference, and what gives its bits sooner, one resolver that can say why it chose.
+"""Engines: they compute values. The reference, faster engines with the same bits, and the choice between them.
 
     engine.py         the reference: plain NumPy
     joined.py         the reference for many small tensors at once
     compiled.py       loops that Numba compiled: the same bits, thirty times as fast
-    batch.py          runs of laws as the tables that one call of a loop takes
-    kernels           those loops
-    abi.py            what they and their callers agree on
+    batch.py          runs of laws as tables of numbers for one call of a loop
+    kernels           these loops
+    abi.py            constants and memory layouts that loops and callers share
     object_code.py    their machine code: made once, cached, loaded without Numba
     device.py         torch operations, on a GPU: the same bits
-    moments.py        what stored numbers come to
-    distances.py      how far apart stored numbers are
-    selfcheck.py      an engine held to the reference, before it is used
-    choosing.py       which of them does a piece of work, and why
+    moments.py        moments, extremes and counts of stored numbers
+    distances.py      distances between stored numbers
+    selfcheck.py      comparison of an engine with the reference, before it is used
+    choosing.py       which engine does a piece of work, and why
 
-Which engine computes a value never shows in it: all give the same bits, and the tests hold them to it. The QR
-decomposition alone is equal to rounding only.
+All engines give the same bits, which tests check. Only QR decompositions may differ by rounding.
 """
 
 from initctl.stream.engines.choosing import Choice, Work, choose

@@ -1,4 +1,4 @@
-"""What the compiled loops and those who call them agree on."""
+"""Constants and memory layouts that the compiled loops share with their callers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ TILE = 512
 """Philox blocks that are computed at a time: their words and values fit the processor's first caches."""
 
 CONSTANT, WORDS, UNIFORM, NORMAL, TRUNC_NORMAL, LOG_UNIFORM, INVERSE_SOFTPLUS, UNDRAWN = range(8)
-"""What is drawn."""
+"""The random numbers of a law."""
 KEPT, ZEROED, ROW_ADDED, SINUSOID, COUNTED_LOG, HADAMARD, GIVEN, AFFINE, MIXTURE = range(9)
-"""What becomes of it then, by the numbers of a table: those of a row, those that are given, or old values."""
+"""The next step of a law, with the numbers of a table: those of a row, given values, or old values."""
 
 _INTEGER, _NUMBER, _KEY = "i8", "f8", "u8"
 DTYPE = np.dtype(
     [(name, _INTEGER) for name in ("width", "mantissa", "bias", "largest", "overflow", "minus_zero", "reach")]
 )
 """Bytes of an element; then, for floats of at most 32 bits, bits of the mantissa, bias of the exponent, the code of
-the largest finite number, the code on overflow, and whether -0 exists; and, for all, the bits of the largest finite
-number that float32 has as well, in float32."""
+the largest finite number, the code on overflow, and whether -0 exists. `reach`, for all dtypes: the bits of the largest
+finite number that is also a float32, in float32."""
 PARAMETERS = 7
-"""Numbers a law takes at most."""
+"""The most numbers of a law."""
 FORM = np.dtype(
     [
         *((name, _INTEGER) for name in ("law", "then", "pattern", "stream", "second_stream", "columns")),
@@ -28,11 +28,11 @@ FORM = np.dtype(
         ("dtype", DTYPE),
     ]
 )
-"""A law on elements of a dtype: the bytes of a constant, the streams from which values and then changes are drawn, and
-the columns of the matrix, if they matter."""
+"""A law for elements of a dtype. `pattern` is the bytes of a constant. Values are drawn from `stream`, changes from
+`second_stream`. `columns` are those of the matrix, if they matter."""
 RUN_FIELDS = "form", "key0", "key1", "start", "stop", "place"
 RUN = np.dtype([(name, _KEY if name.startswith("key") else _INTEGER) for name in RUN_FIELDS])
-"""Elements that are computed: `place` is the number of the first in the output, in its own elements."""
+"""Elements to compute: `place` is the index of the first one in the output, counted in its elements."""
 SCRATCH = np.dtype(
     [
         ("words", "u4", 4 * TILE),
@@ -41,7 +41,7 @@ SCRATCH = np.dtype(
         ("is_beyond", _INTEGER),
     ]
 )
-"""Memory that the kernels use while they run. `is_beyond` becomes 1 if old values led to what is not finite."""
+"""Temporary memory of the kernels. They set `is_beyond` to 1 if old values gave a value that is not finite."""
 
 MOMENTS = np.dtype(
     [
@@ -49,9 +49,9 @@ MOMENTS = np.dtype(
         *((name, _INTEGER) for name in ("lowest", "highest", "nan", "infinite", "zeros", "subnormal")),
     ]
 )
-"""What numbers come to: of the finite ones, the sum of distances from `around` (if that is NaN, it becomes a number
-near the mean), and of their squares; the codes of the smallest and the largest, of negative ones all bits but the sign
-inverted; then how many numbers are NaN, infinite, 0, and smaller than normal ones."""
+"""Moments of numbers. Of the finite ones: the sum of their distances from `around`, and the sum of squared distances.
+If `around` is NaN, it is set to a number near the mean. The codes of the smallest and the largest one; for negative
+numbers, all bits but the sign are inverted. Then the counts of numbers that are NaN, infinite, 0, and subnormal."""
 
 DISTANCE = np.dtype(
     [
@@ -59,7 +59,7 @@ DISTANCE = np.dtype(
         *((name, _NUMBER) for name in ("largest", "total", "squares", "one", "other", "products")),
     ]
 )
-"""How far apart the elements of a run are: the fields of `Distance`."""
+"""Distances between the elements of a run: the fields of `Distance`."""
 
 SIGNATURES = {
     "fill": "ipptpp",
@@ -68,4 +68,4 @@ SIGNATURES = {
     "distances": "ppiipppp",
     "kth_smallest": "iiiiiiiipp",
 }
-"""The kernels' parameters: whole numbers (`i`), addresses (`p`), and addresses of addresses (`t`)."""
+"""The parameters of the kernels: whole numbers (`i`), addresses (`p`), and addresses of addresses (`t`)."""

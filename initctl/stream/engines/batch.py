@@ -1,4 +1,4 @@
-"""Runs of laws as the tables of numbers that one call of a kernel takes."""
+"""Runs of laws as tables of numbers for one call of a kernel."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from initctl.stream.key import Key
 
 _PATTERNS = 1024
-"""Constants whose bytes are remembered."""
+"""How many constants' bytes are cached."""
 _LARGEST_WORD = 2**32 - 1
 
 
 class Form(NamedTuple):
-    """A law as the kernels know it: see `abi.FORM`."""
+    """A law in the form of the kernels: see `abi.FORM`."""
 
     law: int
     numbers: tuple[float, ...] = ()
@@ -50,7 +50,7 @@ class Form(NamedTuple):
 
 
 class Known(NamedTuple):
-    """The number of a form in its batch, None if the kernels do not know the law; and bytes of an element."""
+    """The number of a form in its batch, None if the kernels do not know the law; and the bytes of an element."""
 
     number: int | None
     width: int
@@ -66,9 +66,9 @@ class Batch:
         self._known: dict[tuple[int, int], Known] = {}
 
     def form_of(self, run: LawRun) -> Known:
-        """The form of a run, whose law and dtype outlive the batch.
+        """The form of a run. Its law and dtype must live longer than the batch.
 
-        Remembered by identity, since equal laws may give different bits: a mean of 0 and one of -0.
+        Forms are cached by identity, since equal laws may give different bits: a mean of 0 and one of -0.
         """
         law, _, start, stop, dtype = run
         key = id(law), id(dtype)
@@ -76,12 +76,12 @@ class Batch:
         if found is None:
             form = _form(law, start, stop, dtype)
             found = Known(self.number_of(form, dtype) if form else None, dtype.width)
-            if not isinstance(law, FromOld):  # else the table is that of this run
+            if not isinstance(law, FromOld):  # otherwise the table is only for this run
                 self._known[key] = found
         return found
 
     def number_of(self, form: Form, dtype: DType) -> int:
-        """The number of a new form, of elements of `dtype`."""
+        """The number of a new form for elements of `dtype`."""
         numbers = *form.numbers, *_NO_NUMBERS[len(form.numbers) :]
         streams = form.stream, form.second_stream
         self._forms.append((form.law, form.then, form.pattern, *streams, form.columns, numbers, dtype_fields(dtype)))
@@ -93,18 +93,18 @@ class Batch:
         self._runs += (number, *key, start, stop, place)
 
     def arguments(self) -> tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """What `fill` takes first."""
+        """The first arguments of the kernel `fill`."""
         tables = [0 if table is None else table.ctypes.data for table in self._tables]
         runs = np.array(self._runs, np.int64)
         return len(runs) // len(abi.RUN_FIELDS), runs, np.array(self._forms, abi.FORM), np.array(tables, np.uintp)
 
 
 _NO_NUMBERS = (0.0,) * abi.PARAMETERS
-"""What fills the numbers of a law up."""
+"""Padding for the numbers of a law."""
 
 
 def _form(law: Law, start: int, stop: int, dtype: DType) -> Form | None:
-    """`law` from index `start` to `stop`; None if the kernels do not know it. A subclass may compute anything."""
+    """`law` from index `start` to `stop`; None if the kernels do not know it. A subclass of a law is not known."""
     if type(law) is Constant:
         return Form(abi.CONSTANT, pattern=_pattern(law.value, copysign(1, law.value), dtype))
     known = _KNOWN.get(type(law)) if dtype.is_floating else None
@@ -175,14 +175,14 @@ _KNOWN: dict[type, Callable[[Any, int, int], Form | None]] = {
 
 
 @lru_cache(_PATTERNS, typed=True)
-def _pattern(value: float, sign: float, dtype: DType) -> int:  # noqa: ARG001 - 0 and -0 are equal but for it
+def _pattern(value: float, sign: float, dtype: DType) -> int:  # noqa: ARG001 - the cache must distinguish 0 and -0
     """The bytes of a constant, as a whole number."""
     return int.from_bytes(encode(np.array([value]), dtype).tobytes(), "little", signed=True)
 
 
 @cache
 def dtype_fields(dtype: DType) -> tuple[int, ...]:
-    """`dtype` as the kernels know it: see `abi.DTYPE`."""
+    """`dtype` in the form of the kernels: see `abi.DTYPE`."""
     import ml_dtypes
 
     if not dtype.is_floating or dtype.width > np.dtype(np.float32).itemsize:

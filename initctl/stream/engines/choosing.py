@@ -1,4 +1,4 @@
-"""Which engine does a piece of work, and why. Costs in seconds, measured on one core of an AMD EPYC 9004."""
+"""Which engine does a piece of work, and why. Costs are in seconds, measured on one core of an AMD EPYC 9004."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     Decomposition = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
-"""What one random number costs the reference, and one tensor, however small."""
+"""The reference's costs for each random number, and for each tensor of any size."""
 _LOADING = 0.06
-"""Loading compiled code."""
+"""The cost of loading compiled code."""
 _WORTH_COMPILING = 6.0
-"""Compiling takes some 20 seconds, once for a machine: work of this length pays for it the fourth time."""
+"""Compiling takes about 20 seconds, once for a machine. If work takes this long, it pays off at the fourth time."""
 
 _NUMPY_FLOP = 6.0e-11
-"""What one floating-point operation of a QR decomposition costs: NumPy's is computed in double precision."""
+"""The cost of one floating-point operation of a QR decomposition in NumPy, which uses double precision."""
 _IMPORTING_TORCH = 1.3
 
 
 class Work(NamedTuple):
-    """What the processor computes: random numbers, the tensors they are for, and the operations of decompositions."""
+    """The work of the processor: random numbers, their tensors, and the operations of decompositions."""
 
     numbers: int
     tensors: int
@@ -39,16 +39,16 @@ class Work(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """An engine, and why it is that one."""
+    """An engine, and the reason for it, as `--verbose` prints it."""
 
     engine: Engine
     reason: str
 
 
 def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
-    """The engine for `work` on `device`: the processor's `threads`, or any device that torch knows.
+    """The engine for `work` on `device`: `threads` of the processor, or any device that torch knows.
 
-    Raises `StorageError` if the device is not there, or computes other bits.
+    Raises `StorageError` if the device is missing, or computes different bits.
     """
     if device == CPU:
         decompose, by = _decomposition(work.flops, threads)
@@ -57,11 +57,11 @@ def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
     from initctl.stream.engines.device import TorchEngine, orthonormal_on
 
     host, _ = _on_cpu(work, partial(orthonormal_on, device=device), threads)
-    return Choice(TorchEngine(device, host), f"the plan's device; beside it engine {host.name}")
+    return Choice(TorchEngine(device, host), f"the plan's device; other work by engine {host.name}")
 
 
 def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
-    """LAPACK's QR through NumPy, or through torch if that pays for importing it; and a word on which."""
+    """LAPACK's QR through NumPy, or through torch if that saves more time than importing it takes; and the reason."""
     if not flops:
         return orthonormal, ""
     if flops * (_NUMPY_FLOP - TORCH_FLOP) / threads < _IMPORTING_TORCH:
@@ -69,7 +69,7 @@ def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
     try:
         from initctl.stream.engines.device import orthonormal_on
     except ImportError as error:  # too little memory for it
-        return orthonormal, f"; QR by numpy: no torch here: {error}"
+        return orthonormal, f"; QR by numpy: torch cannot be imported: {error}"
 
     return partial(orthonormal_on, device=CPU, threads=threads), "; QR by torch"
 
@@ -77,14 +77,14 @@ def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
 def _on_cpu(work: Work, decompose: Decomposition, threads: int) -> tuple[Engine, str]:
     seconds = work.numbers * _NUMPY_NUMBER / threads + work.tensors * _NUMPY_CALL
     if seconds < _LOADING:
-        return JoinedEngine(decompose), "too little work to load compiled code for"
+        return JoinedEngine(decompose), "too little work to load compiled code"
     from initctl.stream.engines.compiled import CompiledEngine
     from initctl.stream.engines.object_code import NoCompiler, is_cached
 
     try:
         if not is_cached() and seconds < _WORTH_COMPILING:
-            return JoinedEngine(decompose), f"about {seconds:.1f} s of work, too little to compile for"
+            return JoinedEngine(decompose), f"about {seconds:.1f} s of work, less than compiling takes"
         engine = CompiledEngine(decompose, threads=threads)
     except NoCompiler as fault:
-        return JoinedEngine(decompose), f"no compiled code here: {fault}"
+        return JoinedEngine(decompose), f"compiled code is not available: {fault}"
     return engine, f"numpy would take about {seconds:.1f} s"

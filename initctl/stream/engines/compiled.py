@@ -1,4 +1,4 @@
-"""The compiled engine: loops from words to bytes, without a temporary larger than a processor's cache."""
+"""The compiled engine: loops from words to bytes, whose temporary memory fits into a processor's cache."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 _STANDARD = -0.0, 1.0
-"""A mean of -0 leaves every number as it is, -0 too."""
+"""Mean and standard deviation. Adding a mean of -0 changes no number, not even -0."""
 _FLOAT32 = BY_NAME["float32"]
 _NO_KEY = Key(0, 0)
 _HIGHEST = 0x7FFFFFFF
-"""Of whole numbers of 32 bits."""
+"""The largest whole number of 32 bits."""
 _NOTHING_FOUND = np.array([(nan, 0, 0, _HIGHEST, ~_HIGHEST, 0, 0, 0, 0)], MOMENTS)
-"""See `MOMENTS`."""
+"""The moments of no numbers: see `MOMENTS`."""
 _WIDEST = 8
 """Bytes of the widest part of an element."""
 _WORTH_A_RUN = 256
-"""Numbers that take the kernels longer than preparing a run for them does."""
+"""The least numbers of a separate run: for fewer, preparing the run takes longer than computing them."""
 _COLUMNS_AT_ONCE = 64
 """Columns that one thread ranks at a time."""
 
 
 class CompiledEngine(Engine):
-    """Random laws on floating-point tensors by compiled loops, everything else as the reference does it.
+    """Computes random laws on floating-point tensors with compiled loops, everything else like the reference.
 
-    Raises `NoCompiler` if there is no code for this machine and none can be made.
+    Raises `NoCompiler` if there is no compiled code for this machine, and compiling fails.
     """
 
     name = "compiled"
@@ -67,10 +67,10 @@ class CompiledEngine(Engine):
         return CompiledDraws(key, orthonormal=self.orthonormal, engine=self)
 
     def fill(self, runs: Sequence[LawRun], out: Bytes) -> None:
-        """By one call of the kernel for all runs that it knows.
+        """Computes all runs that the kernel knows by one call of it.
 
-        The reference does the others; and all, if old values lead to what is not finite: it knows whether that is
-        refused.
+        The reference computes the others. It computes all runs if old values give a value that is not finite, since it
+        can decide whether this is an error.
         """
         batch, left = Batch(), []
         beside = reached = out.ctypes.data % _WIDEST
@@ -115,13 +115,13 @@ class CompiledEngine(Engine):
         return list(map(Distance._make, found.tolist()))
 
     def compute(self, form: Form, key: Key, start: int, stop: int, out: NDArray[Any], dtype: DType = _FLOAT32) -> None:
-        """Write the numbers from `start` to `stop` of a law."""
+        """Write the numbers of a law from `start` to `stop`."""
         batch = Batch()
         batch.add(batch.number_of(form, dtype), key, start, stop, 0)
         self._fill(batch, out.ctypes.data)
 
     def _fill(self, batch: Batch, address: int) -> bool:
-        """Whether what old values led to is finite."""
+        """Call the kernel. Returns whether all values that old ones gave are finite."""
         _SCRATCH.content["is_beyond"] = False
         self.call("fill", *batch.arguments(), _SCRATCH.address, address)
         return not _SCRATCH.content["is_beyond"]
@@ -132,13 +132,13 @@ class CompiledEngine(Engine):
         return gives_reference_bits(self)
 
     def call(self, kernel: str, *arguments: int | NDArray[Any]) -> None:
-        """Call a kernel with numbers and the addresses of contiguous arrays, which live as long as the call."""
+        """Call a kernel with numbers and the addresses of contiguous arrays, which must live until it returns."""
         self.kernels[kernel](*[a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments])
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledDraws(Draws):
-    """The same random numbers, by compiled loops; what is not here follows from what is."""
+    """The same random numbers, by compiled loops. Methods that are not here use those that are."""
 
     engine: CompiledEngine = field(kw_only=True)
 
@@ -172,7 +172,7 @@ class CompiledDraws(Draws):
 
 
 def _parts(runs: Iterable[LawRun]) -> Iterator[LawRun]:
-    """The same elements by runs of one law, if they are long enough."""
+    """The same elements, in runs of one law if these are long enough."""
     for run in runs:
         law = run.law
         if type(law) is Fused and law.shortest >= _WORTH_A_RUN:
@@ -191,7 +191,7 @@ def _extremes(found: NDArray[Any], dtype: DType) -> NDArray[np.float64]:
 
 
 def _moments(count: int, found: tuple[Any, ...], extremes: tuple[float, float]) -> Moments:
-    """What a kernel found of `count` numbers, with the extremes as numbers."""
+    """The result of the kernel `measured` for `count` numbers, with the extremes as numbers."""
     around, total, squares, _, _, undefined, infinite, zeros, subnormal = found
     if not (finite := count - undefined - infinite):
         return Moments(count, nan=undefined, infinite=infinite)
@@ -201,7 +201,7 @@ def _moments(count: int, found: tuple[Any, ...], extremes: tuple[float, float]) 
 
 
 class _Memory:
-    """What the kernels are given again and again: finding the address of an array takes a microsecond."""
+    """An array with its address, for repeated calls: finding the address takes a microsecond."""
 
     def __init__(self, content: NDArray[Any]) -> None:
         self.content, self.address = content, content.ctypes.data
@@ -209,12 +209,12 @@ class _Memory:
 
 @cache
 def _fields(dtype: DType) -> _Memory:
-    """`dtype` as the kernels know it."""
+    """`dtype` in the form of the kernels."""
     return _Memory(np.array(dtype_fields(dtype), DTYPE))
 
 
 class _Scratch(local, _Memory):
-    """Memory that the kernels use while they run: each thread has its own."""
+    """Temporary memory of the kernels, separate for each thread."""
 
     def __init__(self) -> None:
         super().__init__(np.empty((), SCRATCH))

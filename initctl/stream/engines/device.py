@@ -1,8 +1,8 @@
 """The torch engine: value stream v1 as torch operations, for a GPU.
 
-The same integer and float32 steps as the reference, each an operation of its own, so that each is rounded once. Words
-are kept in 64-bit integers, since torch has no 32-bit products. float32 `torch.sqrt` is not correctly rounded on a
-processor; through float64 and back it is.
+It makes the same integer and float32 steps as the reference. Each is a separate operation, so that each is rounded
+once. Words are in 64-bit integers, since torch has no 32-bit products. On a processor, `torch.sqrt` of float32 is not
+correctly rounded; computed in float64 and rounded to float32, it is.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ _WORD = 0xFFFFFFFF
 _RANDOM = (Uniform, Normal, TruncNormal)
 _ELSEWHERE = "use --device cpu"
 _KINDS = ("cpu", "cuda", "auto")
-"""What a device may have been meant as."""
+"""Devices to suggest in place of an unknown one."""
 _AT_ONCE = 1 << 20
-"""Numbers that are computed at a time, in some 100 bytes of the device's memory each: enough to keep it busy."""
+"""Numbers that are computed at a time, each with about 100 bytes of the device's memory: enough to keep it busy."""
 _PART = 4 * _AT_ONCE
-"""Bytes that are asked for at a time: so many numbers, in float32."""
+"""Bytes of a buffer: `_AT_ONCE` numbers in float32."""
 _TURNS = 3
-"""Threads that compute on the device at a time, each in a stream, for which torch keeps the memory that it used."""
+"""How many threads compute on the device at a time. Each has a stream, for which torch keeps the memory it used."""
 
 
 def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None) -> Floats:
-    """As `initctl.stream.orthonormal`, by torch's LAPACK on `device`: `threads` of the processor's, if it is that.
+    """Like `initctl.stream.orthonormal`, but by torch on `device`. On the processor it uses `threads` threads.
 
     Raises `StorageError` if the device is missing, or has too little memory.
     """
@@ -62,7 +62,7 @@ def orthonormal_on(gaussian: Floats, device: str, *, threads: int | None = None)
         with device_errors(f"QR on {device}", hint=None if device == "cpu" else _ELSEWHERE):
             matrices = torch.from_numpy(np.ascontiguousarray(gaussian)).to(device)
             is_wide = matrices.shape[-2] < matrices.shape[-1]
-            # what `torch.linalg.qr` does, but R is not copied
+            # the steps of `torch.linalg.qr`, without copying R
             reflectors, scales = torch.geqrf(matrices.mT if is_wide else matrices)
             q = torch.linalg.householder_product(reflectors, scales)
             q *= torch.where(reflectors.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2)
@@ -83,7 +83,7 @@ _OWN = {
     "sqrt": lambda x: torch.sqrt(x.to(torch.float64)).to(torch.float32),
     "stack": torch.stack,
 }
-"""What formulas mean by these names here."""
+"""The meaning of these names in formulas, for tensors of torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,11 @@ class TorchDraws(Draws):
 
 
 class TorchEngine(Engine):
-    """Random laws on floating-point tensors on `device`; everything else by `host`, whose draws it hands out.
+    """Computes random laws on floating-point tensors on `device`, everything else with the engine `host`.
 
-    A few threads at a time have a stream there, and results come back through page-locked buffers: while one thread
-    writes, another's part is computed. Raises `UsageError` if torch knows no such device, and `StorageError` if
-    it is not there or does not compute the reference's bits.
+    A few threads at a time have a stream on the device, and results are copied through page-locked buffers: while one
+    thread writes, the device computes for another. Raises `UsageError` if torch does not know the device, and
+    `StorageError` if it is missing or does not compute the reference's bits.
     """
 
     def __init__(self, device: str, host: Engine) -> None:
@@ -118,7 +118,7 @@ class TorchEngine(Engine):
         for _ in range(_TURNS):
             self._streams.put(_new_stream(self.device))
         if not gives_reference_bits(self):
-            message = f"{self.name}: computes other values than the processor"
+            message = f"{self.name}: computes different values than the processor"
             raise StorageError(Problem("device.differs", message, _ELSEWHERE))
 
     def draws(self, key: Key) -> Draws:
@@ -146,7 +146,7 @@ class TorchEngine(Engine):
 
     @contextmanager
     def _stream(self) -> Iterator[None]:
-        """A stream for the time of the body, once one is free."""
+        """Waits for a free stream, and uses it until the end of the block."""
         stream = self._streams.get()
         try:
             with nullcontext() if stream is None else torch.cuda.stream(stream):
@@ -162,14 +162,14 @@ def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
 def torch_device(name: str) -> torch.device:
     """The device that torch calls `name`.
 
-    Raises `UsageError` if torch knows none of that name, `StorageError` if it is not there.
+    Raises `UsageError` if torch does not know the name, `StorageError` if the device is missing.
     """
     try:
         device = torch.device(name)
     except RuntimeError:
         kind, colon, number = name.partition(":")
         hint = did_you_mean(kind, _KINDS, behind=colon + number) or "use cpu, cuda, cuda:N or auto"
-        fault = f"device: {shown(name)} is unknown"
+        fault = f"unknown device {shown(name)}"
         raise UsageError(Problem("usage.device", fault, hint)) from None
     with device_errors(f"device {shown(name)}"):
         torch.zeros(1, device=device).item()
@@ -177,9 +177,9 @@ def torch_device(name: str) -> torch.device:
 
 
 def free_memory(name: str) -> int | None:
-    """Bytes of memory that torch can still have on the device called `name`, if it reports that.
+    """The bytes of memory that torch can still use on the device `name`; None if the device does not report them.
 
-    What it holds back for later counts as free. Raises `StorageError`.
+    Memory that torch keeps for later counts as free. Raises `StorageError`.
     """
     device = torch.device(name)
     if device.type != "cuda":
@@ -191,11 +191,11 @@ def free_memory(name: str) -> int | None:
 
 @contextmanager
 def device_errors(name: str, *, hint: str | None = _ELSEWHERE) -> Iterator[None]:
-    """Turn what torch raises if a device is missing, busy or full into a `StorageError`."""
+    """Turn torch's errors about a device that is missing, busy or full into a `StorageError`."""
     try:
         yield
     except NotImplementedError as error:
-        raise StorageError(Problem("device.failed", f"{name}: this torch is built without it", hint)) from error
+        raise StorageError(Problem("device.failed", f"{name}: this torch does not support it", hint)) from error
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise StorageError(Problem("device.failed", f"{name}: {reason}", hint)) from error

@@ -1,4 +1,4 @@
-"""How far apart numbers are: sums of distances, and of what norms and the angle between two tensors follow from."""
+"""Distances between numbers: sums of distances, and the sums for norms and for the angle between two tensors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 class Distance(NamedTuple):
-    """How far the elements of one tensor are from those of another, by those that are `finite` in both.
+    """Distances between the elements of two tensors. Only elements that are `finite` in both count.
 
-    The `largest` distance between two elements, the `total` of all, and the sum of their `squares`; then the sum of
-    squares of the `one` and of the `other`, and of their `products`. A complex element is one number.
+    `largest` is the largest distance between two elements, `total` the sum of distances, and `squares` the sum of their
+    squares. `one` and `other` are the sums of squares of either tensor, and `products` is the sum of products. A
+    complex element is one number.
     """
 
     finite: int = 0
@@ -36,25 +37,25 @@ class Distance(NamedTuple):
 
     @property
     def relative(self) -> float:
-        """The norm of the difference as a share of the norm of the one; NaN if only the one is 0."""
+        """The norm of the difference divided by the norm of `one`; NaN if only the latter is 0."""
         if not self.squares:
             return 0.0 if self.finite else nan
         return sqrt(self.squares) / sqrt(self.one) if self.one else nan
 
     @property
     def cosine(self) -> float:
-        """Of the angle between both, as vectors; NaN if one of them is 0."""
+        """The cosine of the angle between both tensors as vectors; NaN if one of them is 0."""
         norms = sqrt(self.one) * sqrt(self.other)
         return max(-1.0, min(self.products / norms, 1.0)) if norms and isfinite(norms) else nan
 
     def __add__(self, other: Distance) -> Distance:  # type: ignore[override]
-        """Of the elements of both together."""
+        """The distance over the elements of both."""
         finite, _, *sums = map(add, self, other)
         return Distance(int(finite), max(self.largest, other.largest), *sums)
 
 
 def distance_of(one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType) -> Distance:
-    """Between two runs of stored numbers, parts of as many elements: in float64.
+    """The distance between two runs of stored numbers with equal numbers of elements, in float64.
 
     Distances between integers of one dtype are exact before they are rounded to float64.
     """
@@ -77,13 +78,13 @@ def distance_of(one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtyp
 
 def as_doubles(stored: NDArray[Any], dtype: DType) -> NDArray[Any]:
     """Stored numbers as elements in float64, or in complex128."""
-    with np.errstate(invalid="ignore"):  # NaN that signals
+    with np.errstate(invalid="ignore"):  # a signaling NaN
         doubles = stored.astype(np.float64)
     return doubles.view(np.complex128) if dtype.parts > 1 else doubles
 
 
 def _between_integers(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
-    """Their distances: the difference of two integers has as many bits as they have, without a sign."""
+    """The distances between integers: each fits into an unsigned integer of the same size."""
     unsigned = np.dtype(f"u{one.dtype.itemsize}")
     above, below = np.maximum(one, other), np.minimum(one, other)
     apart: NDArray[Any] = above.view(unsigned) - below.view(unsigned)

@@ -1,4 +1,4 @@
-"""The reference engine, in plain NumPy: what others subclass, and give the bits of."""
+"""The reference engine, in plain NumPy. Other engines are subclasses of it, and give the same bits."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 _AT_ONCE = 1 << 15
-"""Numbers that the reference computes at a time: few enough for its temporaries to stay in the processor's cache."""
+"""Numbers that the reference computes at a time: its temporary arrays fit into the processor's cache."""
 
 _PART = 512 << 10
-"""Bytes that stay in a core's own cache until they are written. More would be slower besides on a virtual machine that
-gives long runs of free memory back to its host: so much as is written at once, the system takes in one run."""
+"""Bytes of a buffer: they stay in a core's own cache until they are written. More would also be slower on a virtual
+machine that returns long runs of free memory to its host, since the system allocates one run for each write."""
 
 
 class Unusable(Exception):  # noqa: N818 - a fact that execution turns into an error with tensor and initializer
-    """A fill gave other than one finite number for each element."""
+    """A law did not return one finite number for each element."""
 
 
 class LawRun(NamedTuple):
-    """The numbers from `start` to `stop` of `law` under `key`, as elements of `dtype`."""
+    """The numbers of `law` with `key` from `start` to `stop`, as elements of `dtype`."""
 
     law: Law
     key: Key
@@ -53,24 +53,24 @@ class Engine:
     """Computes the values of laws. Safe to use from several threads at once."""
 
     name = "numpy"
-    """What messages call it."""
+    """Its name in messages."""
 
     def __init__(self, orthonormal: Callable[[Floats], Floats] = orthonormal) -> None:
         self.orthonormal = orthonormal
 
     def draws(self, key: Key) -> Draws:
-        """The random numbers of the tensor that `key` belongs to."""
+        """The random numbers of the tensor with `key`."""
         return Draws(key, orthonormal=self.orthonormal)
 
     def buffer(self) -> Bytes:
-        """Memory that `fill` writes fastest: as many bytes as are best asked for at a time."""
+        """Memory of the size, and of the kind, that `fill` writes fastest."""
         return np.empty(_PART, np.uint8)
 
     def fill(self, runs: Sequence[LawRun], out: Bytes) -> None:
-        """Write `runs` one after another into `out`, which has room for exactly that, as little-endian elements.
+        """Write `runs` one after another into `out`, which has exactly their size, as little-endian elements.
 
-        Raises `Unusable` if a law from elsewhere gives what no tensor can hold, and `Overflow` where old values have
-        led there.
+        Raises `Unusable` if a package's law returns values that no tensor can hold, and `Overflow` if values computed
+        from old ones are too large.
         """
         reached = 0
         for run in runs:
@@ -100,19 +100,17 @@ class Engine:
             elif values.shape == (last - first,) and np.isfinite(values).all():
                 self.encode(values, dtype, written)
             else:
-                raise Unusable(f"gave other than {last - first} finite numbers")
+                raise Unusable(f"did not return {last - first} finite numbers")
 
     def measured(self, numbers: NDArray[Any], dtype: DType, bounds: Sequence[tuple[int, int]]) -> list[Moments]:
-        """What runs of stored `numbers`, parts of elements of `dtype`, come to: each from one of its `bounds` to the
-        other.
-        """
+        """The moments of runs of stored `numbers`, parts of elements of `dtype`. Each run is between its `bounds`."""
         return [moments_of(numbers[start:stop], dtype) for start, stop in bounds]
 
     def distances(
         self, one: NDArray[Any], dtype: DType, other: NDArray[Any], other_dtype: DType, run: int
     ) -> list[Distance]:
-        """How far apart stored numbers are, parts of as many elements of one dtype and of the other: of each `run` of
-        elements, and of what is left.
+        """The distances between stored numbers, parts of the same number of elements: one for each `run` of elements,
+        and one for the rest.
         """
         count = one.size // dtype.parts
         return [
@@ -149,12 +147,12 @@ class Engine:
 
 
 def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:
-    """The little-endian bytes of `values` (one a real number) as elements of `dtype`, rounded once.
+    """The little-endian bytes of `values` (one for each real number) as elements of `dtype`, rounded once.
 
-    What is of that type already stays as it is, to the bit. float32 values are rounded to nearest even for narrower
-    types and widened exactly to doubles. Values of other types are constants: exact for integers, bools and doubles,
-    and rounded through float32 for the rest, so that a bfloat16 file is the rounding of the float32 one. What overflows
-    becomes infinite, or NaN if a type has no infinity.
+    Values of that dtype keep their bits. float32 values are rounded to nearest even for narrower dtypes, and widened
+    exactly to doubles. Values of other types are constants: exact for integers, bools and doubles, and rounded through
+    float32 for the rest, so that a bfloat16 file is the rounding of the float32 one. Values that are too large become
+    infinite, or NaN if the dtype has no infinity.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if dtype.is_floating and not dtype.is_double and values.dtype != dtype.numpy:

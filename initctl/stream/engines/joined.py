@@ -1,4 +1,4 @@
-"""The reference, sooner for many small tensors: the numbers of several are computed by one call of NumPy."""
+"""The reference, faster for many small tensors: one call of NumPy computes the numbers of several."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 _WORDS_ALONE = (Uniform, Normal, TruncNormal)
-"""Laws whose values follow from random words: the index of an element only says which."""
+"""Laws whose values depend only on random words, not on the index otherwise."""
 _SHORT = 1024
-"""Numbers up to which a run takes NumPy's calls longer than its numbers."""
+"""The most numbers of a short run: NumPy's calls take longer than computing them."""
 _JOINED = 32
-"""Runs that are computed together: few enough for temporaries to stay in the processor's cache."""
+"""Runs that are computed together: their temporary arrays fit into the processor's cache."""
 
 
 class JoinedEngine(Engine):
@@ -46,7 +46,7 @@ class JoinedEngine(Engine):
                 self._fill_together(group[first : first + _JOINED])
 
     def _fill_together(self, group: Sequence[tuple[LawRun, Bytes]]) -> None:
-        """Fill runs of one law and dtype; one by one if something is wrong, which the reference reports."""
+        """Fill runs of one law and dtype together. If a value is wrong, the reference fills them and reports it."""
         law, dtype = group[0][0].law, group[0][0].dtype
         draws = JoinedDraws.over([run for run, _ in group])
         values = law.values(draws, 0, draws.blocks.size * LANES)
@@ -64,7 +64,7 @@ class JoinedEngine(Engine):
 
 @dataclass(frozen=True, slots=True)
 class JoinedDraws(Draws):
-    """The random numbers of all blocks that some runs are in, numbered through. There is a key for each of `blocks`."""
+    """The random numbers of all blocks of some runs, numbered consecutively. There is a key for each of `blocks`."""
 
     blocks: NDArray[np.uint64] = field(kw_only=True)
 
@@ -79,5 +79,5 @@ class JoinedDraws(Draws):
 
 
 def _blocks(run: LawRun) -> range:
-    """The blocks that the numbers of `run` are in."""
+    """The blocks with the numbers of `run`."""
     return range(run.start // LANES, -(-run.stop // LANES))

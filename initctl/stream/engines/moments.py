@@ -1,4 +1,4 @@
-"""What numbers come to: moments and extremes of the finite ones, and how many are out of the ordinary."""
+"""Moments and extremes of finite numbers, and counts of unusual ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Moments(NamedTuple):
-    """The moments, extremes and counts of a set of numbers, of which there are `numbers`.
+    """The moments, extremes and counts of a set of numbers; `numbers` is how many there are.
 
     `mean`, `deviation` (the sum of squared distances from it), `least` and `greatest` are those of the finite ones.
-    `subnormal` ones are not 0, but smaller than the normal numbers of their type.
+    `subnormal` counts numbers that are not 0, but smaller than the normal numbers of their dtype.
     """
 
     numbers: int = 0
@@ -32,12 +32,12 @@ class Moments(NamedTuple):
 
     @property
     def finite(self) -> int:
-        """How many are neither NaN nor infinite."""
+        """How many numbers are neither NaN nor infinite."""
         return self.numbers - self.nan - self.infinite
 
     @property
     def std(self) -> float:
-        """The standard deviation, as NumPy's: the mean of squares, not their sum over one fewer."""
+        """The standard deviation, as in NumPy: squares are divided by the count, not by one fewer."""
         return sqrt(self.deviation / self.finite) if self.finite else nan
 
     @property
@@ -51,14 +51,14 @@ class Moments(NamedTuple):
         return sqrt(self.deviation + self.finite * self.mean * self.mean) if self.finite else 0.0
 
     def __add__(self, other: Moments) -> Moments:  # type: ignore[override]
-        """Of both together (Chan, Golub and LeVeque 1979)."""
+        """The moments of both sets together (Chan, Golub and LeVeque 1979)."""
         total = self.finite + other.finite
         if not self.finite or not other.finite:
             mean, deviation = (other if other.finite else self)[1:3]
         else:
             share, distance = other.finite / total, other.mean - self.mean
             mean = self.mean + distance * share
-            if not isfinite(distance):  # doubles that are farther apart than any double
+            if not isfinite(distance):  # the distance between two doubles may be larger than any double
                 mean = self.mean * (1 - share) + other.mean * share
             deviation = self.deviation + other.deviation + distance * distance * self.finite * share
         return Moments(
@@ -75,8 +75,8 @@ class Moments(NamedTuple):
 
 
 def moments_of(numbers: NDArray[Any], dtype: DType) -> Moments:
-    """Of `numbers`, parts of elements of `dtype`: in float64."""
-    with np.errstate(invalid="ignore"):  # NaN that signals
+    """The moments of `numbers`, parts of elements of `dtype`, in float64."""
+    with np.errstate(invalid="ignore"):  # a signaling NaN
         values = numbers.astype(np.float64)
     finite = values[np.isfinite(values)]
     undefined = int(np.isnan(values).sum())
@@ -86,7 +86,7 @@ def moments_of(numbers: NDArray[Any], dtype: DType) -> Moments:
     small = int((np.abs(finite) < _smallest_normal(dtype)).sum()) - zeros if dtype.is_floating else 0
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(finite[0] + (finite - finite[0]).mean())
-        if not isfinite(mean):  # doubles that are farther apart than any double
+        if not isfinite(mean):  # the distance between two doubles may be larger than any double
             mean = float((finite / finite.size).sum())
         deviation = float(np.square(finite - mean).sum())
     return Moments(

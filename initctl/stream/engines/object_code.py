@@ -1,9 +1,8 @@
 """Machine code of the compiled engine: made once by Numba, kept in the user's cache, loaded without Numba.
 
-Importing Numba and asking it for a function that it has cached takes half a second, a large part of what copying a
-checkpoint takes. The loops are plain functions of C's kind, so their object code is kept instead, and handed to
-llvmlite, Numba's own back end, which loads it in 40 ms. A cache that cannot be read or written costs the seconds of
-compiling, and nothing else.
+Importing Numba and loading a function that it has cached takes half a second, a large part of the time for copying a
+checkpoint. The loops have the calling convention of C, so their object code is kept instead. llvmlite, Numba's back
+end, loads it in 40 ms. If the cache cannot be read or written, the only cost is the seconds of compiling.
 """
 
 from __future__ import annotations
@@ -30,32 +29,35 @@ if TYPE_CHECKING:
 
 _PREFIX = "initctl_"
 _SOURCES = ("kernels/*.py", "abi.py", "object_code.py", "../elementary.py", "../elementary64.py", "../philox.py")
-"""What the code depends on, beside Numba and the processor."""
+"""Sources that the code depends on, besides Numba and the processor."""
 _FROM_LIBC = {"memset", "memcpy", "memmove", "sqrtf", "fabsf"}
-"""All that the code may call: anything else could not be found when it is loaded without Numba."""
+"""The only functions that the code may call. Others would not be found when it is loaded without Numba."""
 _DIGEST_BYTES = 32
 _ROOT = 0
 _FILE_PREFIX = "kernels-"
 _SIDE_BY_SIDE, _AS_LLVM_CHOOSES = 4, 0
-"""Vectors of a loop that are computed side by side: eight gain no more, and cost short rows."""
+"""Vectors of a loop that are computed side by side. Eight are not faster, and slower for short rows."""
 _NONE = b""
-"""What is kept where compiling gave nothing that can be used, so that it is not tried each time."""
+"""The content of the cache if compiling failed, so that it is not tried each time."""
 _KEPT = 16
-"""How many of the files made last are kept, for the machines and versions that share a home."""
+"""How many of the newest files are kept, for machines and versions that share a home directory."""
 
 
 class NoCompiler(Exception):  # noqa: N818 - a fact that the resolver turns into a reason
-    """The compiled engine cannot be had here; the message says why."""
+    """The compiled engine is not available here; the message says why."""
 
 
 def is_cached() -> bool:
-    """Whether nothing needs to be compiled: the code is at hand, or is known not to come. Raises `NoCompiler`."""
+    """Whether nothing needs to be compiled: the cache has the code, or the note that compiling failed.
+
+    Raises `NoCompiler`.
+    """
     with _failing_as_no_compiler():
         return _read(_cache_path()) is not None
 
 
 def kernels(proves: Callable[[Kernels], bool]) -> Kernels:
-    """The kernels by name, from the cache, or compiled now: then `proves` says whether they compute what they should.
+    """The kernels by name, from the cache or compiled now. After compiling, `proves` checks their results.
 
     Raises `NoCompiler`.
     """
@@ -67,11 +69,11 @@ def kernels(proves: Callable[[Kernels], bool]) -> Kernels:
             _write(path, code)
         if code != _NONE:
             return _loaded(code)
-    raise NoCompiler("what is compiled on this machine cannot be used")
+    raise NoCompiler("code compiled on this machine cannot be used")
 
 
 def _proven(proves: Callable[[Kernels], bool]) -> bytes:
-    """The code, if it can be loaded and computes what it should."""
+    """The code; empty if it cannot be loaded, or gives wrong results."""
     try:
         code = _compiled()
         return code if proves(_loaded(code)) else _NONE
@@ -81,9 +83,9 @@ def _proven(proves: Callable[[Kernels], bool]) -> bytes:
 
 @contextmanager
 def _failing_as_no_compiler() -> Iterator[None]:
-    """Turn whatever a compiler raises that does not fit this machine or this NumPy into `NoCompiler`.
+    """Turn any error of a compiler that does not fit this machine or this NumPy into `NoCompiler`.
 
-    Compilers fail in their own ways, and none of them is worth more than the time it costs.
+    Compilers raise errors of all kinds. Without one, work only takes longer.
     """
     try:
         yield
@@ -92,16 +94,16 @@ def _failing_as_no_compiler() -> Iterator[None]:
 
 
 def cache_directory() -> str | None:
-    """Where code is kept: $XDG_CACHE_HOME/initctl, or ~/.cache/initctl; nowhere without a home."""
+    """The directory of the cache: $XDG_CACHE_HOME/initctl, or ~/.cache/initctl; None without a home directory."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # the standard: relative ones are to be ignored
+    if not os.path.isabs(base):  # the standard says to ignore relative paths
         base = os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "initctl") if os.path.isabs(base) else None
 
 
 @cache
 def _cache_path() -> str | None:
-    """The file for this version of the code, of its compiler, and of the processor."""
+    """The file for this version of the code, its compiler and the processor."""
     import llvmlite
     import llvmlite.binding as llvm
     import numpy as np
@@ -119,7 +121,7 @@ def _cache_path() -> str | None:
 
 
 def _numba_version() -> bytes:
-    """What says it, without importing Numba, or the metadata of packages: that takes 30 ms."""
+    """The file with Numba's version. Importing Numba, or reading the metadata of packages, would take 30 ms."""
     spec = find_spec("numba")
     if spec is None or spec.origin is None:
         raise NoCompiler("numba is not installed")
@@ -132,7 +134,7 @@ def _content(path: str) -> bytes:
 
 
 def _read(path: str | None) -> bytes | None:
-    """The code at `path`, if it is there, whole, and nobody else could write it: it is about to be run."""
+    """The code at `path`, if it exists, is complete, and no other user could write it, since it will be run."""
     if path is None:
         return None
     try:
@@ -154,7 +156,7 @@ def _is_trusted(status: os.stat_result) -> bool:
 
 
 def _write(path: str | None, code: bytes) -> None:
-    """Keep `code` at `path`, complete or not at all; where that is not possible, not at all."""
+    """Keep `code` at `path`, complete or not at all. Does nothing if that is not possible."""
     if path is None:
         return
     directory = os.path.dirname(path)
@@ -193,7 +195,7 @@ def _target_machine() -> TargetMachine:
 
 
 def _features() -> str:
-    """Those of the processor; with vectors of 512 bits, if it has them, even if LLVM would take narrower ones."""
+    """The features of the processor. Its vectors of 512 bits are used, even if LLVM prefers narrower ones."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()
@@ -201,7 +203,7 @@ def _features() -> str:
 
 
 def _compiled() -> bytes:
-    """The kernels as one object file, which calls nothing but the C library."""
+    """The kernels as one object file, which calls only the C library."""
     machine = _target_machine()
     with _compiling():
         from initctl.stream.engines.kernels import KERNELS
@@ -210,17 +212,17 @@ def _compiled() -> bytes:
         _optimize(module, machine)
     needed = {value.name for value in (*module.functions, *module.global_variables) if value.is_declaration}
     if missing := [name for name in sorted(needed) if not name.startswith("llvm.") and name not in _FROM_LIBC]:
-        raise NoCompiler(f"the code needs {', '.join(missing)}")
+        raise NoCompiler(f"the compiled code needs functions that are missing: {', '.join(missing)}")
     code: bytes = machine.emit_object(module)
     return code
 
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """Let Numba and LLVM make code for this processor, in which loops compute several vectors side by side.
+    """Make Numba and LLVM compile for this processor, with loops that compute several vectors side by side.
 
-    The formulas are long chains, each step of which waits for the one before. A processor does not look far enough
-    ahead to fill the time with other passes of the loop. LLVM ignores a setting that it does not know.
+    The formulas are long chains of steps that wait for each other, and a processor does not look far enough ahead to
+    start later passes of a loop meanwhile. LLVM ignores a setting that it does not know.
     """
     import llvmlite.binding as llvm
     from numba.core import config
@@ -238,7 +240,7 @@ def _compiling() -> Iterator[None]:
 
 
 def _linked(texts: dict[str, tuple[str, str]]) -> ModuleRef:
-    """One module from LLVM's language, in which only the kernels can be seen from outside."""
+    """One module from texts in LLVM's language. Only the kernels are visible from outside."""
     import llvmlite.binding as llvm
 
     modules = []
@@ -256,7 +258,7 @@ def _linked(texts: dict[str, tuple[str, str]]) -> ModuleRef:
 
 
 def _optimize(module: ModuleRef, machine: TargetMachine) -> None:
-    """Once more, on the whole: only here it is seen that no kernel fails, and Python's error handling goes."""
+    """Optimize the whole module again. Only now LLVM sees that no kernel fails, and removes Python's error handling."""
     import llvmlite.binding as llvm
 
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
@@ -274,11 +276,11 @@ def _loaded(code: bytes) -> Kernels:
 
 
 _EXECUTIONS: list[Any] = []
-"""What was loaded stays: the code goes with its owner."""
+"""Owners of loaded code, kept since the code is freed with its owner."""
 
 
 def _function(address: int, signature: str) -> Callable[..., None]:
-    """The function at `address`; it runs without Python's lock."""
+    """The function at `address`. It runs without Python's global lock."""
     if not address:
         raise NoCompiler("a kernel is missing")
     types = (ctypes.c_int64 if letter == "i" else ctypes.c_void_p for letter in signature)

@@ -1,4 +1,4 @@
-"""The proof that an engine computes the reference's bits, here and now: a few thousand numbers, in milliseconds."""
+"""A check that an engine computes the reference's bits on this machine: a few thousand numbers, in milliseconds."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from initctl.stream.protocols import Law, Source
 
 _ROUNDING = 1e-6
-"""How far moments may be apart, in standard deviations."""
+"""The allowed difference between moments, in standard deviations."""
 _ROWS, _COLUMNS, _ZEROS = 100, 70, 33
 _COUNT = _ROWS * _COLUMNS
 _RUN = 5000
-"""Elements whose distances are added up by themselves."""
+"""Elements of one run of distances."""
 _ELEMENTS = range(2**34 - 5, 2**34 + 8192)
-"""Beyond 32 bits, and no whole number of blocks."""
+"""Indices beyond 32 bits, and not a whole number of blocks."""
 _LAWS: tuple[Law, ...] = (
     Uniform(-0.1, 0.3),
     Normal(0.1, 0.02),
@@ -42,7 +42,7 @@ _LAWS: tuple[Law, ...] = (
 
 
 class Held(NamedTuple):
-    """Old values that are in memory."""
+    """Old values in memory."""
 
     numbers: NDArray[Any]
 
@@ -65,7 +65,7 @@ class Held(NamedTuple):
 
 
 def gives_reference_bits(engine: Engine) -> bool:
-    """Whether `engine` computes what the reference does: every law that it may know, in every dtype of a number."""
+    """Whether `engine` computes the reference's bits: for every law that it may know, in every float dtype."""
     reference, key = Engine(), stream_key(0, "fc1.weight")
     draws, others = reference.draws(key), engine.draws(key)
     cutoffs, theirs = (
@@ -91,7 +91,7 @@ def gives_reference_bits(engine: Engine) -> bool:
 
 
 def _matrix_laws(cutoffs: NDArray[np.uint64], held: Held) -> tuple[Law, ...]:
-    """Laws on a tensor that is `held`."""
+    """Laws on a matrix, some of them with the old values `held`."""
     row = held.values(0, _COLUMNS).astype(np.float32)
     return (
         ZeroedNormal(0.5, cutoffs),
@@ -116,14 +116,14 @@ def _unusual(dtype: DType) -> NDArray[Any]:
 
 
 def _compare_alike(one: Engine, other: Engine, numbers: NDArray[Any], dtype: DType) -> bool:
-    """Whether both find the same distances, but for rounding."""
+    """Whether both give the same distances, except for rounding."""
     some, others = np.concatenate([numbers, _unusual(dtype)]), np.concatenate([_unusual(dtype), numbers])
     mine, theirs = (np.array(engine.distances(some, dtype, others, dtype, _RUN)) for engine in (one, other))
     return np.array_equal(mine[:, 0], theirs[:, 0]) and np.allclose(mine, theirs, rtol=_ROUNDING, atol=0)
 
 
 def _measure_alike(one: Engine, other: Engine, numbers: NDArray[Any], dtype: DType) -> bool:
-    """Whether both count alike, and give the same moments but for rounding."""
+    """Whether both give the same counts, and the same moments except for rounding."""
     together = np.concatenate([numbers, _unusual(dtype)])
     (mine,), (theirs,) = (engine.measured(together, dtype, [(1, together.size)]) for engine in (one, other))
     distances = abs(mine.mean - theirs.mean), abs(mine.std - theirs.std)

@@ -62,8 +62,8 @@ def test_the_same_model_in_another_file_is_warned_about(tmp_path: Path, kind: st
     assert sorted(found.stale) == sorted(STALE[kind])
     (warning,) = found.warnings
     assert warning.code == "directory.stale"
-    assert warning.message.endswith(": the same model in another file, which no rule reaches")
-    assert warning.hint == "apply needs --stale drop, which leaves such files out, or --stale keep"
+    assert ": also contains the same model in " in warning.message
+    assert warning.hint == "apply requires --stale drop, which leaves such files out, or --stale keep"
 
 
 @pytest.mark.parametrize("kind", NOT_STALE)
@@ -98,7 +98,7 @@ def test_it_is_found_by_the_stem_of_whatever_was_chosen(tmp_path: Path, chosen: 
 def test_weights_in_a_folder_below_are_warned_about(tmp_path: Path, folder: str, name: str):
     float_file(tmp_path / "model.safetensors", "w")
     put(tmp_path, f"{folder}/{name}", f"{folder}/config.json")
-    assert warned(tmp_path) == {"directory.weights_below": f"also holds weights in {folder}/, which no rule reaches"}
+    assert warned(tmp_path) == {"directory.weights_below": f"also contains weights in {folder}/, left unchanged"}
 
 
 def test_folders_are_named_and_not_all_the_files_in_them(tmp_path: Path):
@@ -107,12 +107,10 @@ def test_folders_are_named_and_not_all_the_files_in_them(tmp_path: Path):
         put(tmp_path, *(f"checkpoint-{step}/model-0000{number}-of-00009.safetensors" for number in range(1, 10)))
     folders = ", ".join(f"checkpoint-{step}/" for step in range(100, 600, 100))
     assert warned(tmp_path) == {
-        "directory.weights_below": f"also holds weights in {folders} and 3 more, which no rule reaches"
+        "directory.weights_below": f"also contains weights in {folders} and 3 more, left unchanged"
     }
     (warning,) = read_checkpoint(tmp_path).warnings
-    assert (
-        warning.hint == "they stay as they are, even with --require-all; --component FOLDER initializes one such folder"
-    )
+    assert warning.hint == "use --component FOLDER to initialize one such folder; --require-all does not cover them"
 
 
 @pytest.mark.parametrize("name", ["runs/events.out", "tokenizer/vocab.bin", "data/train.bin", ".git/x.safetensors"])
@@ -137,7 +135,7 @@ def test_weights_below_a_component_are_warned_about(tmp_path: Path):
     for name in ("unet/model.safetensors", "unet/checkpoint-500/model.safetensors", "vae/model.safetensors"):
         float_file(tmp_path / name, "w")
     assert warned(tmp_path, component="unet") == {
-        "directory.weights_below": "also holds weights in unet/checkpoint-500/, which no rule reaches"
+        "directory.weights_below": "also contains weights in unet/checkpoint-500/, left unchanged"
     }
 
 
@@ -220,7 +218,7 @@ class TestLinks:
             (folder / "link").unlink()
             (folder / "link").symlink_to(tmp_path / "secret")
 
-        with pytest.raises(initctl.ConflictError, match="was changed while it was read"):
+        with pytest.raises(initctl.ConflictError, match="changed while it was read"):
             initctl.apply(folder, tmp_path / "out", rules=RULES, on_event=turn)
         assert not (tmp_path / "out").exists()
 

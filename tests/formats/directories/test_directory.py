@@ -56,13 +56,13 @@ SEVERAL = {
 UNDECIDED = {
     "two indexes": (
         ["a.bin.index.json", "b.bin.index.json"],
-        "holds several indexes: a.bin.index.json, b.bin.index.json",
+        "contains several indexes: a.bin.index.json, b.bin.index.json",
     ),
     "two indexes of variants": (
         [INDEX_FP16, "model.safetensors.index.bf16.json"],
-        f"holds several indexes: {INDEX_FP16}, model.safetensors.index.bf16.json",
+        f"contains several indexes: {INDEX_FP16}, model.safetensors.index.bf16.json",
     ),
-    "distributed": (["__0_0.distcp"], "holds .distcp files and no .metadata"),
+    "distributed": (["__0_0.distcp"], "contains .distcp files but no .metadata"),
 }
 
 
@@ -118,7 +118,7 @@ def test_an_index_of_a_variant_names_safetensors_only(tmp_path: Path):
 def test_the_whole_variant_beside_its_index_is_refused(tmp_path: Path):
     index = variant(tmp_path)
     float_file(tmp_path / "diffusion_pytorch_model.fp16.safetensors", "x.weight")
-    with pytest.raises(InputError, match=r"fp16\.safetensors is beside it"):
+    with pytest.raises(InputError, match=r"fp16\.safetensors beside the index contains the same model"):
         read_checkpoint(index)
 
 
@@ -147,7 +147,7 @@ def model(folder: Path, name: str = "model.safetensors") -> Path:
 
 class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
     def named(self, path: Path, words: str, folder: str) -> None:
-        hint = f"name a folder, such as {path}/{folder}, or add --component {folder}, which writes the whole directory"
+        hint = f"name a folder, such as {path}/{folder}, or add --component {folder} to write the whole directory"
         assert refusal(path) == f"{words}; {hint}"
 
     def test_a_diffusers_pipeline(self, tmp_path: Path):
@@ -162,8 +162,8 @@ class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
     def test_a_trainers_output_the_newest_first(self, tmp_path: Path):
         for step in (500, 1000, 90):
             model(tmp_path / f"checkpoint-{step}")
-        words = "holds no weights itself; the weights are in checkpoint-1000/, checkpoint-500/, checkpoint-90/"
-        self.named(tmp_path, f"{words}, the newest first", "checkpoint-1000")
+        words = "contains no weights itself; the weights are in checkpoint-1000/, checkpoint-500/, checkpoint-90/"
+        self.named(tmp_path, f"{words}, newest first", "checkpoint-1000")
 
     def test_a_repository_in_the_hub_cache(self, tmp_path: Path):
         for revision in ("aaaa", "bbbb"):
@@ -171,7 +171,7 @@ class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
         (tmp_path / "refs").mkdir()
         (tmp_path / "refs" / "main").write_text("bbbb")
         words = "is a repository in Hugging Face's cache; its weights are in snapshots/bbbb/, snapshots/aaaa/"
-        self.named(tmp_path, f"{words}, the newest first", "snapshots/bbbb")
+        self.named(tmp_path, f"{words}, newest first", "snapshots/bbbb")
 
     def test_a_pipeline_in_the_hub_cache_is_named_as_a_whole(self, tmp_path: Path):
         model(tmp_path / "snapshots" / "aaaa" / "unet")
@@ -184,7 +184,7 @@ class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
             model(tmp_path / f"iter_{step:07d}" / "mp_rank_00", "model_optim_rng.pt")
         (tmp_path / "latest_checkpointed_iteration.txt").write_text("100\n")
         words = "is a directory of Megatron checkpoints; its weights are in "
-        words += "iter_0000100/mp_rank_00/, iter_0000200/mp_rank_00/, the newest first"
+        words += "iter_0000100/mp_rank_00/, iter_0000200/mp_rank_00/, newest first"
         self.named(tmp_path, words, "iter_0000100/mp_rank_00")
 
     def test_deepspeed(self, tmp_path: Path):
@@ -192,20 +192,20 @@ class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
             model(tmp_path / f"global_step{step}", "mp_rank_00_model_states.pt")
         (tmp_path / "latest").write_text("global_step10")
         words = "is a directory of DeepSpeed checkpoints; its weights are in global_step10/, global_step9/"
-        self.named(tmp_path, f"{words}, the newest first", "global_step10")
+        self.named(tmp_path, f"{words}, newest first", "global_step10")
 
     @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
     def test_nemo(self, tmp_path: Path):
         from torch.distributed.checkpoint import save
 
         save({"w": torch.ones(2)}, checkpoint_id=tmp_path / "weights", no_dist=True)
-        self.named(tmp_path, "holds no weights itself; the weights are in weights/", "weights")
+        self.named(tmp_path, "contains no weights itself; the weights are in weights/", "weights")
 
     def test_orbax_is_not_read(self, tmp_path: Path):
         for step in (1000, 2000):
             (tmp_path / str(step)).mkdir()
             (tmp_path / str(step) / "_CHECKPOINT_METADATA").write_text("{}")
-        words = "holds checkpoints of orbax, which initctl does not read: 2000, 1000"
+        words = "contains orbax checkpoints, which initctl cannot read: 2000, 1000"
         assert refusal(tmp_path) == f"{words}; save the parameters as safetensors"
 
     def test_a_file_that_names_the_newest_may_hold_anything(self, tmp_path: Path):
@@ -219,15 +219,17 @@ class TestADirectoryOfCheckpointsSaysWhichFoldersHoldThem:
 
 def test_data_called_bin_is_not_taken_for_weights(tmp_path: Path):
     model(tmp_path / "data", "train.bin")
-    assert refusal(tmp_path).startswith("holds only folders, and no weights were found in them;")
+    assert refusal(tmp_path).startswith("contains only folders, and no weights were found in them;")
 
 
 def test_a_file_of_weights_that_is_a_link_out_of_the_directory_is_refused(tmp_path: Path):
     model(tmp_path / "elsewhere")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").symlink_to("../elsewhere/model.safetensors")
-    words = "model.safetensors: is not a regular file, nor a link to one in the directory"
-    assert refusal(tmp_path / "model") == f"{words}; if a link leads to the weights elsewhere, name the file there"
+    words = "model.safetensors: not a regular file, or a link to a file in the directory"
+    assert (
+        refusal(tmp_path / "model") == f"{words}; if it is a link to weights elsewhere, name the file that it leads to"
+    )
 
 
 def unreadable(folder: Path) -> None:
@@ -318,5 +320,5 @@ class TestComponent:
     def test_a_file_has_none(self, tmp_path: Path):
         path = float_file(tmp_path / "model.safetensors", "w")
         assert self.refused(path, "unet") == (
-            f"component: {path} is not a directory, and only a directory has components; leave --component out"
+            f"component: {path} is a file; only a directory has components; remove --component"
         )

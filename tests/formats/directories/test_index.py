@@ -239,13 +239,13 @@ def test_an_index_that_disagrees_with_its_shards_names_the_line(tmp_path: Path):
     weight_map = {"w": "a.safetensors", "ä": "a.safetensors", "u": "b.safetensors", "v": "b.safetensors"}
     for changes, fault in {
         (("v", "a.safetensors"),): "line 6: tensor v is not in a.safetensors; it is in b.safetensors",
-        (("x", "b.safetensors"),): "line 7: tensor x is not in b.safetensors; no shard holds it",
+        (("x", "b.safetensors"),): "line 7: tensor x is not in b.safetensors; no shard contains it",
         (("ä", "b.safetensors"),): "line 4: tensor ä is not in b.safetensors; it is in a.safetensors",
     }.items():
         index.write_text(json.dumps({"weight_map": weight_map | dict(changes)}, indent=2))
         with pytest.raises(InputError) as raised:
             read_checkpoint(tmp_path)
-        hint = "index and shards are of different saves: get all files of one of them"
+        hint = "the index and the shards are from different saves; get all files from the same save"
         assert str(raised.value) == f"{tmp_path / INDEX_NAME}: {fault}; {hint}"
 
 

@@ -91,7 +91,7 @@ def test_a_size_may_be_in_bytes(text: str, size: int):
     ],
 )  # fmt: skip
 def test_what_is_no_size_is_refused(text: str):
-    with pytest.raises(UsageError, match="is not a size; write for instance 500MB or 5GB") as raised:
+    with pytest.raises(UsageError, match="is not a size; for example, 500MB or 5GB") as raised:
         parse_size(text)
     assert [problem.code for problem in raised.value.problems] == ["usage.shard_size"]
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 WEIGHTS = "name a file or a directory of weights, such as model.safetensors"
 CONVERT = "convert it to safetensors first"
 NO_CONFIG = "weights cannot be made from config.json alone"
-AGAIN = "check the name and your access, and download it again"
+AGAIN = "check the name and your access, then download it again"
 IMAGE = "is an image, not a checkpoint"
 ONNX = "is an ONNX model, which is not supported"
-MSGPACK = "is a msgpack file, as Flax writes it, which is not supported"
+MSGPACK = "is a msgpack file of Flax, which is not supported"
 
 
 def of(*values: object) -> bytes:
@@ -71,19 +71,19 @@ def exported() -> bytes:
 
 
 def server(text: str) -> tuple[str, str]:
-    return f"is an error message of a server, not the file: {text}", AGAIN
+    return f"is a server's error message, not the file: {text}", AGAIN
 
 
 BINARY: dict[str, tuple[bytes, str, str]] = {
     "HDF5": (
         b"\x89HDF\r\n\x1a\n" + bytes(600),
-        "is an HDF5 file, as Keras and h5py write it, which is not supported",
+        "is an HDF5 file of Keras or h5py, which is not supported",
         CONVERT,
     ),
     "NumPy": (
         written_by(lambda stream: np.save(stream, np.zeros(3))),
         "is a NumPy array (.npy), which is not supported",
-        "give it a name: safetensors.numpy.save_file({'weight': array}, FILE)",
+        "convert it: safetensors.numpy.save_file({'weight': array}, FILE)",
     ),
     "ONNX of torch": (b"\x08\x07\x12\x07pytorch\x1a\x051.2.3:" + bytes(100), ONNX, CONVERT),
     "ONNX of sklearn": (b"\x08\x09\x12\x07skl2onnx" + bytes(100), ONNX, CONVERT),
@@ -119,12 +119,12 @@ BINARY: dict[str, tuple[bytes, str, str]] = {
     "PDF": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF document, not a checkpoint", WEIGHTS),
     "NeMo": (
         tar("./model_weights.ckpt"),
-        "is a tar archive, as NeMo writes it (.nemo)",
+        "is a tar archive of NeMo (.nemo)",
         "extract it and name model_weights.ckpt",
     ),
     "NeMo, as NeMo packs": (
         tar("./", "./model_config.yaml", "./0a_tokenizer.model", "./model_weights.ckpt"),
-        "is a tar archive, as NeMo writes it (.nemo)",
+        "is a tar archive of NeMo (.nemo)",
         "extract it and name model_weights.ckpt",
     ),
     "tar of a model": (
@@ -139,7 +139,7 @@ BINARY: dict[str, tuple[bytes, str, str]] = {
     ),
     "torch's old tar": (
         tar("sys_info", "pickle", "storages"),
-        "is a tar archive, as torch.save wrote it before 0.1.12, which is not supported",
+        "is a tar archive of torch.save before 0.1.12, which is not supported",
         "load it with an old torch and save it again",
     ),
 }  # fmt: skip
@@ -159,12 +159,12 @@ TEXT: dict[str, tuple[bytes, str, str]] = {
     ),
     "a pickle of protocol 0": (
         pickle.dumps({"w": 1}, 0),
-        "is a pickle, but not one that torch.save wrote",
+        "is a pickle that torch.save did not write",
         "save a model's state_dict() with torch.save",
     ),
     "an object of protocol 0": (
         pickle.dumps(np.dtype("f4"), 0),
-        "is a pickle, but not one that torch.save wrote",
+        "is a pickle that torch.save did not write",
         "save a model's state_dict() with torch.save",
     ),
 }  # fmt: skip
@@ -178,20 +178,20 @@ JSON: dict[str, tuple[dict[str, object], str, str]] = {
     "config.json of old": ({"architectures": ["X"]}, f"is a model's configuration: {NO_CONFIG}", WEIGHTS),
     "adapter": (
         {"peft_type": "LORA", "r": 8},
-        "is the configuration of an adapter",
-        "name the weights beside it: adapter_model.safetensors",
+        "is an adapter's configuration, not weights",
+        "name the file beside it: adapter_model.safetensors",
     ),
     "diffusers": (
         {"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.30"},
-        "is a configuration of diffusers, which holds no weights",
+        "is a configuration of diffusers, not weights",
         WEIGHTS,
     ),
     "tokenizer": (
         {"version": "1.0", "added_tokens": [], "model": {}},
-        "is a tokenizer, which holds no weights",
+        "is a tokenizer, not weights",
         WEIGHTS,
     ),
-    "trainer": ({"global_step": 3, "log_history": []}, "is the state of a Trainer, which holds no weights", WEIGHTS),
+    "trainer": ({"global_step": 3, "log_history": []}, "is the state of a Trainer, not weights", WEIGHTS),
     "saved plan": (
         {"schema": "initctl-plan/1", "table": "", "actions": []},
         "is a saved plan, not a checkpoint",
@@ -207,12 +207,12 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     ),
     "torch.export": (
         exported,
-        "is a program of torch.export (.pt2), which is not supported",
+        "is a torch.export program (.pt2), which is not supported",
         "save its state_dict() with torch.save",
     ),
     "torch.export of old": (
         lambda: zipped("serialized_exported_program.json", "serialized_state_dict.pt", "version"),
-        "is a program of torch.export (.pt2), which is not supported",
+        "is a torch.export program (.pt2), which is not supported",
         "save its state_dict() with torch.save",
     ),
     "Keras": (
@@ -227,8 +227,8 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     ),
     "anything": (
         lambda: zipped("a/b"),
-        "is a zip archive, but not one that torch.save wrote",
-        "save a model's state_dict()",
+        "is a zip archive that torch.save did not write",
+        "save a model's state_dict() with torch.save",
     ),
 }
 
@@ -260,8 +260,8 @@ def test_json_is_named_for_what_it_holds(
 ):
     text = json.dumps(document, indent=indent)
     (tmp_path / name).write_text(text)
-    if fault.startswith("is an error message"):
-        fault = f"is an error message of a server, not the file: {' '.join(text.split())}"
+    if fault.startswith("is a server's error message"):
+        fault = f"is a server's error message, not the file: {' '.join(text.split())}"
     assert refusal(tmp_path / name) == ("file.format", fault, hint)
 
 
@@ -318,9 +318,13 @@ def test_checkpoints_that_begin_like_something_else_are_read(tmp_path: Path):
 class TestDirectory:
     def test_without_files_says_so(self, tmp_path: Path):
         hint = "check that the download or the save is complete"
-        assert refusal(tmp_path) == ("directory.empty", "holds no files", hint)
+        assert refusal(tmp_path) == ("directory.empty", "contains no files", hint)
         (tmp_path / "below").mkdir()
-        assert refusal(tmp_path) == ("directory.empty", "holds only folders, and no weights were found in them", hint)
+        assert refusal(tmp_path) == (
+            "directory.empty",
+            "contains only folders, and no weights were found in them",
+            hint,
+        )
 
     @pytest.mark.parametrize("others", [(), ("tokenizer.json",), ("README.md", "generation_config.json")])
     def test_with_config_json_alone_says_that_weights_are_not_made_from_it(
@@ -328,7 +332,7 @@ class TestDirectory:
     ):
         for name in ("config.json", *others):
             (tmp_path / name).write_text("{}")
-        assert refusal(tmp_path) == ("directory.empty", f"holds a config.json and no weights: {NO_CONFIG}", WEIGHTS)
+        assert refusal(tmp_path) == ("directory.empty", f"contains config.json but no weights: {NO_CONFIG}", WEIGHTS)
 
     @pytest.mark.parametrize(
         ("name", "what"),
@@ -343,11 +347,11 @@ class TestDirectory:
         content, fault, hint = BINARY[what]
         (tmp_path / "config.json").write_text("{}")
         (tmp_path / name).write_bytes(content)
-        assert refusal(tmp_path) == ("directory.empty", f"holds {name}, which {fault}", hint)
+        assert refusal(tmp_path) == ("directory.empty", f"contains {name}: it {fault}", hint)
 
     def test_with_something_else_says_what_is_not_there(self, tmp_path: Path):
         (tmp_path / "notes.txt").write_text("x")
-        assert refusal(tmp_path)[1].startswith("holds no .safetensors or .bin file, and no index of such files")
+        assert refusal(tmp_path)[1].startswith("contains no .safetensors or .bin file, and no index of such files")
 
     def test_with_a_checkpoint_is_read(self, tmp_path: Path):
         float_file(tmp_path / "model.safetensors", "w")

@@ -15,45 +15,45 @@ if TYPE_CHECKING:
 NAMES = {
     "meta-llama/Llama-3.1-8B": (
         "file.missing",
-        "no such file or directory, and initctl reads local checkpoints",
+        "no such file or directory; initctl reads only local checkpoints",
         "if it is a model on the Hugging Face Hub, run hf download meta-llama/Llama-3.1-8B first",
     ),
     "hf://meta-llama/Llama-3.1-8B": (
         "file.remote",
-        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
         "download it first: hf download meta-llama/Llama-3.1-8B",
     ),
     "hf://openai-community/gpt2/model.safetensors": (
         "file.remote",
-        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
         "download it first: hf download openai-community/gpt2",
     ),
     "https://huggingface.co/google-bert/bert-base-uncased/resolve/main/model.safetensors": (
         "file.remote",
-        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
         "download it first: hf download google-bert/bert-base-uncased",
     ),
     "huggingface.co/gpt2": (
         "file.remote",
-        "is on the Hugging Face Hub, and initctl reads local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
         "download it first: hf download gpt2",
     ),
     "s3://bucket/model": (
         "file.remote",
-        "is a URL, and initctl reads local checkpoints",
+        "is a URL, but initctl reads only local checkpoints",
         "download it first: aws s3 cp --recursive URL DIRECTORY",
     ),
     "gs://bucket/model": (
         "file.remote",
-        "is a URL, and initctl reads local checkpoints",
+        "is a URL, but initctl reads only local checkpoints",
         "download it first: gcloud storage cp --recursive URL DIRECTORY",
     ),
     "https://example.org/m.pt": (
         "file.remote",
-        "is a URL, and initctl reads local checkpoints",
+        "is a URL, but initctl reads only local checkpoints",
         "download it first: curl -LO URL",
     ),
-    "hdfs://host/m": ("file.remote", "is a URL, and initctl reads local checkpoints", "download it first"),
+    "hdfs://host/m": ("file.remote", "is a URL, but initctl reads only local checkpoints", "download it first"),
 }
 
 
@@ -90,4 +90,4 @@ def test_a_name_below_a_directory_that_is_there_is_a_path(tmp_path: Path):
 def test_what_is_there_is_read_whatever_it_is_called(tmp_path: Path):
     (tmp_path / "meta-llama").mkdir()
     (tmp_path / "meta-llama" / "Llama").mkdir()
-    assert refusal("meta-llama/Llama")[1] == "holds no files"
+    assert refusal("meta-llama/Llama")[1] == "contains no files"

@@ -36,8 +36,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_shard_of_transformers_names_the_index(saved: Path):
     shard = sorted(saved.glob("model-*.safetensors"))[1]
     assert warning(shard) == (
-        f"{shard}: is one of the shards that model.safetensors.index.json lists: layers are counted within this file, "
-        f"as by {{-1}}, and no rule reaches the other shards; name {saved / 'model.safetensors.index.json'} instead"
+        f"{shard}: is one of the shards that model.safetensors.index.json lists: rules reach only this file, "
+        f"and {{-1}} counts only its layers; name {saved / 'model.safetensors.index.json'} instead"
     )
 
 
@@ -66,14 +66,14 @@ def test_a_shard_of_torch_save_and_one_under_any_name_are_found_by_the_index(tmp
 def test_a_numbered_shard_without_its_index_is_warned_of(tmp_path: Path):
     float_file(tmp_path / FIRST, "w")
     assert str(warning(tmp_path / FIRST)).endswith(
-        f"{FIRST}: is one of 2 shards, and their index is not there: layers are counted within this file, "
-        "as by {-1}, and no rule reaches the other shards; restore the index, and name that instead"
+        f"{FIRST}: is one of 2 shards, but their index is missing: rules reach only this file, "
+        "and {-1} counts only its layers; restore the index, and name it instead"
     )
 
 
 def test_a_directory_with_one_of_two_shards_is_not_taken_for_the_model(tmp_path: Path):
     float_file(tmp_path / FIRST, "w")
-    assert "is one of 2 shards, and their index is not there" in str(warning(tmp_path))
+    assert "is one of 2 shards, but their index is missing" in str(warning(tmp_path))
 
 
 def test_the_only_shard_of_an_index_and_a_file_that_no_index_lists_are_whole(tmp_path: Path):

@@ -37,11 +37,13 @@ LAYOUTS = {
         "weight_pp-rank-0-of-1_tp-rank-0-of-2.safetensors", "weight_pp-rank-0-of-1_tp-rank-1-of-2.safetensors",
         "convert_nanotron_to_hf.py",
     ),
-    "vLLM's sharded state": ("model-rank-0-part-0.safetensors", "model-rank-1-part-0.safetensors", "that save_sharded"),
+    "vLLM's sharded state": (
+        "model-rank-0-part-0.safetensors", "model-rank-1-part-0.safetensors", "input of save_sharded",
+    ),
     "fairseq": ("last-model_part-0-shard0.pt", "last-model_part-0-shard1.pt", "consolidate_fsdp_shards"),
     "fairseq ": ("last-shard0.pt", "last-shard1.pt", "consolidate_fsdp_shards"),
-    "TensorRT-LLM": ("rank0.safetensors", "rank1.safetensors", "convert_checkpoint.py was given"),
-    "a training job": ("step10.rank_0.pt", "step10.rank_1.pt", "unless each of them holds the whole model"),
+    "TensorRT-LLM": ("rank0.safetensors", "rank1.safetensors", "the input of convert_checkpoint.py"),
+    "a training job": ("step10.rank_0.pt", "step10.rank_1.pt", "unless each of them contains the whole model"),
 }  # fmt: skip
 """For each writer the files of two ranks, and a part of what to do; spaces tell layouts of one writer apart."""
 
@@ -66,7 +68,7 @@ def test_a_rank_s_file_that_is_named_by_itself_says_what_to_run_first(tmp_path: 
     for path in paths:
         (warning,) = warnings(path)
         assert warning.startswith(
-            f"{path}: is one rank's file of {layout.strip()}: every rank would get the same values; "
+            f"{path}: is one rank's file of {layout.strip()}; all ranks would get the same values; "
         )
         assert remedy in warning
 
@@ -88,7 +90,7 @@ def test_a_directory_of_ranks_does_not_ask_for_an_index(tmp_path: Path, layout: 
         initctl.inspect(tmp_path)
     told = str(raised.value)
     assert told.startswith(
-        f"{tmp_path}: holds {first}, {second}, in which each rank of {layout.strip()} saved its part of the tensors; "
+        f"{tmp_path}: contains {first}, {second}: each rank of {layout.strip()} saved its own part of the tensors; "
     )
     assert remedy in told
     assert "index" not in told
@@ -125,7 +127,7 @@ def test_a_file_that_says_it_was_saved_with_several_ranks_is_warned_of_under_any
     path = save(tmp_path / "model.pt", {"model": {"w": torch.ones(2)}, **beside})
     (warning,) = warnings(path)
     assert warning == (
-        f"{path}: is one rank's file (it was saved with {told}): every rank would get the same values; "
+        f"{path}: is one rank's file (it was saved with {told}); all ranks would get the same values; "
         "merge the ranks first, or save the full state dict"
     )
 
@@ -160,7 +162,7 @@ def test_dtensors_of_a_rank_are_named_and_say_why_no_rule_fills_them(saved: Path
     """As verl saves `model.state_dict()` of fully_shard on each rank."""
     path = saved / f"rank-files-{world}" / f"model_world_size_{world}_rank_0.pt"
     (warning,) = warnings(path)
-    assert ("of verl: " in warning) == (world > 1)
+    assert ("of verl; " in warning) == (world > 1)
     with pytest.raises(initctl.FitError) as raised:
         initctl.plan(path, rules=["rows=zeros"])
     reason = "it is a tensor subclass, torch.distributed.tensor.DTensor, and each rank saved a part of it"

@@ -122,12 +122,12 @@ def test_a_file_of_slices_that_is_named_by_itself_is_refused(tmp_path: Path):
     first, second = halves(tmp_path)
     for path in (first, second):
         assert refusal(path) == (
-            f"{path}: holds one rank's slices of tensors (DCP_SHARDING_INFO); "
-            f"name the directory, which is read as one checkpoint: {tmp_path}"
+            f"{path}: contains only one rank's slices of tensors (DCP_SHARDING_INFO); "
+            f"name the directory to read all ranks as one checkpoint: {tmp_path}"
         )
     first.unlink()
     renamed = second.rename(tmp_path / "model.safetensors")
-    assert "holds one rank's slices" in refusal(renamed)
+    assert "contains only one rank's slices" in refusal(renamed)
     assert "its slices leave gaps" in refusal(tmp_path)
 
 
@@ -138,18 +138,18 @@ def test_the_file_of_one_rank_that_saved_all_is_a_plain_file(saved: Path, expect
 
 
 @pytest.mark.parametrize(("starts", "fault"), [
-    ({"w": [2, 0]}, "tensor w: its slices leave gaps, overlap, or are outside of it; get the files of all ranks"),
+    ({"w": [2, 0]}, "tensor w: its slices leave gaps, overlap, or reach outside of it; get the files of all ranks"),
     ({"w": [4, 0]}, "tensor w: its slices leave gaps"),
     ({"w": [3, 1]}, "tensor w: its slices leave gaps"),
-    ({"w": [3]}, "does not say where the slice of tensor w begins"),
-    ({"w": [3, -1]}, "does not say where the slice of tensor w begins"),
-    ({"w": [3, True]}, "does not say where the slice of tensor w begins"),
-    ({"w": [3.0, 0]}, "does not say where the slice of tensor w begins"),
-    ({"w": [2**63, 0]}, "does not say where the slice of tensor w begins"),
-    ({"w": [2**62, 2**62]}, "tensor w: holds more elements than there can be"),
-    ({"v": [3, 0]}, "does not say where the slice of tensor w begins"),
-    ('{"w": [3, 0]}', "does not say where the slice of tensor w begins"),
-    ("[]", "DCP_SHARDING_INFO: not an object"),
+    ({"w": [3]}, "has no valid saved_offsets for tensor w"),
+    ({"w": [3, -1]}, "has no valid saved_offsets for tensor w"),
+    ({"w": [3, True]}, "has no valid saved_offsets for tensor w"),
+    ({"w": [3.0, 0]}, "has no valid saved_offsets for tensor w"),
+    ({"w": [2**63, 0]}, "has no valid saved_offsets for tensor w"),
+    ({"w": [2**62, 2**62]}, "tensor w: has more elements than is possible"),
+    ({"v": [3, 0]}, "has no valid saved_offsets for tensor w"),
+    ('{"w": [3, 0]}', "has no valid saved_offsets for tensor w"),
+    ("[]", "DCP_SHARDING_INFO: not a JSON object"),
     ("{", "DCP_SHARDING_INFO: "),
 ])  # fmt: skip
 def test_slices_that_do_not_make_up_a_tensor_are_refused(tmp_path: Path, starts: Any, fault: str):
@@ -162,15 +162,15 @@ def test_slices_that_do_not_make_up_a_tensor_are_refused(tmp_path: Path, starts:
 def test_slices_of_other_dtypes_or_numbers_of_dims_are_refused(tmp_path: Path, other: Tensor):
     _, second = halves(tmp_path)
     slice_file(second, {"w": other}, {"w": [3, 0, 0][: other.ndim]})
-    assert "tensor w: its slices differ in dtype or number of dims" in refusal(tmp_path)
+    assert "tensor w: its slices differ in dtype or number of dimensions" in refusal(tmp_path)
 
 
 def test_a_file_without_slices_beside_them_is_refused_by_its_name(tmp_path: Path):
     halves(tmp_path)
     save_file({"lora": torch.ones(2)}, tmp_path / "z_adapter.safetensors")
     assert refusal(tmp_path) == (
-        f"{tmp_path}: holds slices of ranks, and z_adapter.safetensors without DCP_SHARDING_INFO; "
-        "move other checkpoints elsewhere"
+        f"{tmp_path}: contains slices of ranks, but also z_adapter.safetensors without DCP_SHARDING_INFO; "
+        "move other checkpoints to another directory"
     )
 
 

@@ -93,8 +93,8 @@ def test_where_there_are_several_the_first_is_taken_with_a_warning(tmp_path: Pat
     assert (found.root, inside(found), outside(found)) == ("state_dict", ["c"], ["params.a", "params_ema.b"])
     assert codes(found) == ["root.several"]
     told = str(found.warnings[0])
-    assert told.endswith("in.pt: holds several state dicts: state_dict is taken, not params, params_ema; "
-                         "--root chooses another")  # fmt: skip
+    assert told.endswith("in.pt: contains several state dicts; using state_dict, not params, params_ema; "
+                         "use --root to choose another")  # fmt: skip
 
 
 @pytest.mark.parametrize("root", ["params_ema", "params", "a.b", "a"])
@@ -129,7 +129,7 @@ def test_a_root_where_nothing_lies_is_an_error_that_says_where_tensors_lie(tmp_p
 
 
 def test_a_root_where_names_have_no_dots_says_so(tmp_path: Path):
-    with pytest.raises(initctl.UsageError, match="give none: names have no dots"):
+    with pytest.raises(initctl.UsageError, match="remove --root: names of tensors have no dots"):
         read(tmp_path, weights("w", "v"), root="model")
 
 
@@ -258,21 +258,21 @@ def test_a_module_that_was_saved_whole_keeps_its_names(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("value", "told"), [
-    ({"g": model(), "d": weights("x.weight"), "g_ema": model()}, "g_ema is taken, not g;"),
-    ({"model": model(), "target_network": model()}, "model is taken, not target_network;"),
+    ({"g": model(), "d": weights("x.weight"), "g_ema": model()}, "using g_ema, not g;"),
+    ({"model": model(), "target_network": model()}, "using model, not target_network;"),
     ({"state_dict": model("net."), "callbacks": {"EMA": {"copy": model("net.")}}}, "not callbacks.EMA.copy;"),
-    ({"model": model("module."), "swa": model()}, "model is taken, not swa;"),
-    ({"model": model(), "swa": model("module.")}, "model is taken, not swa;"),
-    ({"model": model(), "best": {"state": model()}}, "model is taken, not best.state;"),
+    ({"model": model("module."), "swa": model()}, "using model, not swa;"),
+    ({"model": model(), "swa": model("module.")}, "using model, not swa;"),
+    ({"model": model(), "best": {"state": model()}}, "using model, not best.state;"),
     ({"model": model(), "averaged": {"moving": list(model().values())}}, "not averaged.moving;"),
-    ({"model": model(), "averaged": [torch.ones(4, 4), torch.ones(2, 4)]}, "model is taken, not averaged;"),
+    ({"model": model(), "averaged": [torch.ones(4, 4), torch.ones(2, 4)]}, "using model, not averaged;"),
 ])  # fmt: skip
 def test_a_state_dict_with_the_same_names_is_warned_of_under_any_key(tmp_path: Path, value: Any, told: str):
     """StyleGAN2's `g_ema`, a target network, averages of Lightning's callbacks, lists of averaged parameters."""
     (warning,) = read(tmp_path, value).warnings
-    assert f"in.pt: holds several state dicts: {value_root(value)} is taken, not " in str(warning)
+    assert f"in.pt: contains several state dicts; using {value_root(value)}, not " in str(warning)
     assert told in str(warning)
-    assert str(warning).endswith("; --root chooses another")
+    assert str(warning).endswith("; use --root to choose another")
 
 
 def value_root(value: dict[str, Any]) -> str:

@@ -152,10 +152,9 @@ class TestWhatRunsCode:
         (problem,) = warned(named(dotted) + b")R")
         assert problem.code == "torch.runs_code"
         assert problem.message == (
-            f"x.pt: its pickle names {dotted}, which can run any command or code: "
-            "torch.load(weights_only=False) may call it"
+            f"x.pt: its pickle can run any command or code: torch.load(weights_only=False) may call {dotted}"
         )
-        assert problem.hint == "initctl ran nothing; do not load the file unless you trust its maker"
+        assert problem.hint == "initctl ran nothing; load the file only if you trust its source"
 
     @pytest.mark.parametrize("dotted", RUN_CODE[::7])
     def test_is_warned_of_if_it_is_only_named(self, dotted: str):
@@ -200,7 +199,7 @@ class TestWhatNobodyKnows:
         assert problem.message == (
             f"x.pt: torch.load(weights_only=False) may call {dotted}, which initctl does not know"
         )
-        assert problem.hint == "initctl ran nothing; load the file if you know what this code does"
+        assert problem.hint == "initctl ran nothing; load the file only if you know what this code does"
 
     @pytest.mark.parametrize(
         "payload",
@@ -246,7 +245,7 @@ class TestWhatNobodyKnows:
     def test_what_something_returns_is_named_if_it_is_called(self, payload: bytes):
         (problem,) = warned(payload)
         assert problem.code == "torch.unknown_calls"
-        assert re.search(r"may call what [\w.]+ returns", problem.message)
+        assert re.search(r"may call the result of [\w.]+", problem.message)
 
     @pytest.mark.parametrize(
         "payload",

@@ -190,7 +190,7 @@ def test_ids_are_kept_for_whoever_knows_them():
 def test_a_pickle_of_too_many_instructions_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(machine, "MOST_INSTRUCTIONS", 5)
     assert read_pickle(b"N0NN.").value is None
-    with pytest.raises(Malformed, match="holds more than 5 instructions"):
+    with pytest.raises(Malformed, match="has more than 5 instructions"):
         read_pickle(b"N0N0N.")
 
 

@@ -75,9 +75,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "GaLore": ({"exp_avg": full(), "projector": object()}, "projector is computed from gradients"),
     "schedule-free": (
         {"exp_avg_sq": full(), "z": full()},
-        "z is a copy of the parameter, which the optimizer goes on from",
+        "z is a copy of the parameter, which the optimizer continues from",
     ),
-    "Prodigy": ({"exp_avg": full(), "p0": full()}, "p0 is a copy of the parameter, which the optimizer goes on from"),
+    "Prodigy": ({"exp_avg": full(), "p0": full()}, "p0 is a copy of the parameter, which the optimizer continues from"),
     "an unknown one": ({"exp_avg": full(), "secret": full()}, "the initial value of secret is unknown"),
 }
 

@@ -391,7 +391,7 @@ def test_states_that_share_a_step_are_refused_with_a_hint_that_helps(tmp_path: P
 def test_a_parameter_that_stands_twice_is_refused_and_is_no_bug(tmp_path: Path):
     group = {"params": [0, 0]}
     torch.save({"model": {"w": torch.ones(2)}, "optimizer": {"state": {}, "param_groups": [group]}}, tmp_path / "in.pt")
-    with pytest.raises(initctl.InputError, match="an optimizer has a parameter twice"):
+    with pytest.raises(initctl.InputError, match="an optimizer lists a parameter twice"):
         initctl.inspect(tmp_path / "in.pt")
 
 

@@ -31,7 +31,7 @@ def cached(compiled: CompiledEngine, monkeypatch: pytest.MonkeyPatch):
 def test_small_work_is_numpys_and_does_not_look_for_a_compiler(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "llvmlite", None)
     engine, reason = choose(Work(SMALL, 10), threads=1)
-    assert (engine.name, reason) == ("numpy", "too little work to load compiled code for")
+    assert (engine.name, reason) == ("numpy", "too little work to load compiled code")
 
 
 def test_work_beyond_that_is_compiled_codes(cached):
@@ -48,7 +48,7 @@ def test_many_small_tensors_are_as_much_work_as_large_ones(cached):
 def test_where_nothing_is_compiled_yet_the_work_must_be_worth_it(cached):
     cached(False)
     engine, reason = choose(Work(LARGE, 10), threads=2)
-    assert (engine.name, reason) == ("numpy", "about 1.5 s of work, too little to compile for")
+    assert (engine.name, reason) == ("numpy", "about 1.5 s of work, less than compiling takes")
     assert choose(Work(5 * LARGE, 10), threads=2).engine.name == "compiled"
 
 
@@ -58,7 +58,7 @@ def test_without_a_compiler_numpy_does_all_of_it_and_says_why(monkeypatch: pytes
 
     monkeypatch.setattr(object_code, "is_cached", no_compiler)
     engine, reason = choose(Work(HUGE, 10), threads=2)
-    assert (engine.name, reason) == ("numpy", "no compiled code here: ImportError: none")
+    assert (engine.name, reason) == ("numpy", "compiled code is not available: ImportError: none")
 
 
 def test_large_decompositions_are_torchs_and_small_ones_numpys():
@@ -75,7 +75,7 @@ def test_where_torch_cannot_be_loaded_decompositions_are_numpys(monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "initctl.stream.engines.device", None)
     engine, reason = choose(Work(0, 1, flops(1, 5000, 5000)), threads=3)
     assert engine.orthonormal is orthonormal
-    assert "; QR by numpy: no torch here: " in reason
+    assert "; QR by numpy: torch cannot be imported: " in reason
 
 
 def test_a_gpu_wins_for_decompositions_that_take_a_processor_long():
@@ -93,11 +93,11 @@ def test_the_operations_of_a_decomposition(shape, expected):
 class TestADevice:
     def test_of_torch_is_used_as_asked_for(self):
         engine, reason = choose(Work(SMALL, 1), threads=1, device="cpu:0")
-        assert (engine.name, reason) == ("torch on cpu:0", "the plan's device; beside it engine numpy")
+        assert (engine.name, reason) == ("torch on cpu:0", "the plan's device; other work by engine numpy")
         assert isinstance(engine.host.orthonormal, partial)
 
     def test_that_torch_does_not_know_is_a_usage_error(self):
-        with pytest.raises(UsageError, match="device: quantum is unknown; use cpu, cuda, cuda:N or auto"):
+        with pytest.raises(UsageError, match="unknown device quantum; use cpu, cuda, cuda:N or auto"):
             torch_device("quantum")
 
     @pytest.mark.parametrize("name", ["cuda:99", "xpu", "mps"])
@@ -109,7 +109,7 @@ class TestADevice:
         from initctl.stream.engines import device
 
         monkeypatch.setattr(device.TorchDraws.formulas, "sqrt", lambda x: x.sqrt() * 1.0000001)
-        with pytest.raises(StorageError, match="torch on cpu: computes other values than the processor"):
+        with pytest.raises(StorageError, match="torch on cpu: computes different values than the processor"):
             TorchEngine("cpu", Engine())
 
     def test_that_fails_at_work_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):

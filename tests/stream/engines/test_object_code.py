@@ -116,11 +116,11 @@ class TestCodeThatCannotBeUsed:
     """It is known from then on, so that it is not compiled each time."""
 
     def check(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.raises(object_code.NoCompiler, match="what is compiled on this machine cannot be used"):
+        with pytest.raises(object_code.NoCompiler, match="code compiled on this machine cannot be used"):
             object_code.kernels(lambda _: False)
         monkeypatch.delattr(object_code, "_compiled")
         assert object_code.is_cached()
-        with pytest.raises(object_code.NoCompiler, match="what is compiled on this machine cannot be used"):
+        with pytest.raises(object_code.NoCompiler, match="code compiled on this machine cannot be used"):
             object_code.kernels(lambda _: True)
 
     def test_as_it_computes_other_values(self, cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine):
@@ -203,5 +203,5 @@ def test_without_a_compiler_there_is_a_reason(cache: Path, monkeypatch: pytest.M
 
 def test_code_that_needs_more_than_the_c_library_is_refused(monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine):
     monkeypatch.setattr(object_code, "_FROM_LIBC", set())
-    with pytest.raises(object_code.NoCompiler, match=r"the code needs .*sqrtf"):
+    with pytest.raises(object_code.NoCompiler, match=r"functions that are missing: .*sqrtf"):
         object_code._compiled()

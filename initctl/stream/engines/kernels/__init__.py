@@ -2,18 +2,18 @@
 
     compiling.py   how they are compiled, and the formulas that they share with the reference
     casting.py     float32 numbers from and to the elements of a dtype
-    distances.py   how far apart the elements of two tensors are
+    distances.py   distances between the elements of two tensors
     filling.py     value stream v1: from words to bytes
-    measuring.py   what stored elements come to: moments, extremes and counts
+    measuring.py   moments, extremes and counts of stored elements
     ranking.py     the k-th smallest random number of each column of a matrix
     summing.py     sums of stored elements in their order
 
-Imported only where object code has to be made anew (see `object_code`).
+This package is imported only if object code must be compiled (see `object_code`).
 
-What makes them fast is that each loop is short and does one thing to a tile that fits the cache, so that the compiler
-turns it into vector instructions: words, then radius, then angle, then cast. Merged into one they run five times
-slower. What keeps the bits equal is that nothing is fused: no fastmath, except for sums with products that are exact,
-and every step is cast back to 32 bits, since Numba computes small integers in 64.
+The loops are fast since each is short and does one thing to a tile that fits into the cache, so the compiler turns it
+into vector instructions: words, then radius, then angle, then cast. Merged into one loop they are five times slower.
+The bits are equal since nothing is fused: there is no fastmath, except for sums of exact products. Every step is cast
+back to 32 bits, since Numba computes small integers in 64 bits.
 """
 
 from __future__ import annotations

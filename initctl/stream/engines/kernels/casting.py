@@ -44,7 +44,7 @@ copy, _to_bfloat16s, _from_bfloat16s = map(each, (_itself, _bfloat16, _from_bflo
 
 @loop
 def _narrow(values, dtype, out):
-    """Round to nearest even, to a float of fewer bits: see `abi.DTYPE`."""
+    """Round `values` to nearest even, to a float of fewer bits: see `abi.DTYPE`."""
     mantissa, bias = dtype.mantissa, dtype.bias
     largest, overflow, has_minus_zero = u32(dtype.largest), u32(dtype.overflow), u32(dtype.minus_zero)
     shift = u32(MANTISSA_BITS - mantissa)
@@ -52,7 +52,7 @@ def _narrow(values, dtype, out):
     rebias = u32((127 - bias) << mantissa)
     smallest_normal = u32((128 - bias) << MANTISSA_BITS)
     unit_bits = u32((128 - bias - mantissa + MANTISSA_BITS) << MANTISSA_BITS)
-    unit = u32(unit_bits).view(f32)  # added to a small number, it rounds it to a whole number of the least steps
+    unit = u32(unit_bits).view(f32)  # adding it rounds a small number to a multiple of the smallest step
     sign_bit = u32(8 * dtype.width - 1)
     for i in range(values.size):
         bits = f32(values[i]).view(u32)
@@ -84,7 +84,7 @@ def store(values, dtype, out, place):
 
 @loop
 def widen(codes, dtype, values):
-    """Exactly to float32, a float of fewer bits; what is not finite becomes NaN."""
+    """Convert a float of fewer bits exactly to float32. Codes that are not finite become NaN."""
     mantissa, bias = dtype.mantissa, dtype.bias
     largest, has_minus_zero = u32(dtype.largest), u32(dtype.minus_zero)
     shift, sign_shift = u32(MANTISSA_BITS - mantissa), u32(32 - 8 * dtype.width)

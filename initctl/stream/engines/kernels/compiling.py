@@ -1,4 +1,4 @@
-"""What all loops are written with: how they are compiled, the types of numbers, and the formulas of the reference."""
+"""Tools for all loops: how they are compiled, the types of numbers, and the formulas of the reference."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MANTISSA_BITS = int(elementary.MANTISSA_BITS)
 _MANTISSA_BITS64 = i64(52)
 _SQRT_HALF_BITS64 = f64(elementary64.SQRT_HALF).view(i64)
 MAGNITUDE, SIGN_BIT = u32(0x7FFFFFFF), u32(31)
-"""The bits of a float32 but its sign, and where that is."""
+"""The bits of a float32 without its sign, and the position of the sign."""
 
-_ALONE = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python calls the kernels only
+_ALONE = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python calls only the kernels
 loop = njit(**_ALONE)
-inlined = njit(**_ALONE, forceinline=True)  # a call would keep the loop around it from becoming vectors
+inlined = njit(**_ALONE, forceinline=True)  # a call would prevent vector instructions in the loop around it
 exact = njit(**_ALONE, forceinline=True, fastmath={"contract"})
-"""For steps whose result does not depend on whether they are fused."""
+"""For steps that give the same result fused or not."""
 
 
 @inlined
@@ -32,7 +32,7 @@ def _where(condition, one, other):
 
 @inlined
 def _log_parts(x):
-    """As the reference's, for normal numbers."""
+    """The reference's function, for normal numbers."""
     bits = f64(x).view(i64)
     power = i64(bits - _SQRT_HALF_BITS64) >> _MANTISSA_BITS64
     return i64(bits - (power << _MANTISSA_BITS64)).view(f64) - 1.0, f64(i32(power))
@@ -44,7 +44,7 @@ doubles = rebuilt(elementary64, {"where": _where, "log_parts": _log_parts}, by=i
 
 
 def each(formula):
-    """A loop that computes each of `out` by `formula` from one number of `given`."""
+    """A loop that computes each number of `out` by `formula` from one number of `given`."""
 
     @loop
     def over(given, out):

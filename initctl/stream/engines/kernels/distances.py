@@ -1,4 +1,4 @@
-"""How far apart the elements of two tensors are."""
+"""Distances between the elements of two tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from initctl.stream.philox import LANES
 _INFINITE = u32(0x7F800000)
 _WHOLE = LANES * TILE
 _SIDE_BY_SIDE = _WHOLE // 8
-"""Sums that are kept side by side: enough for vectors, few enough for the first cache."""
+"""Sums that are kept side by side: enough for vectors, few enough for the first-level cache."""
 
 
 @loop
@@ -28,7 +28,7 @@ def _largest(values, others):
 
 @loop
 def _clear_unfinished(values, others):
-    """Make both 0 if one of them is not finite: then they add nothing. Returns how many were."""
+    """Set both values of a pair to 0 if one of them is not finite: then they add nothing. Returns how many pairs."""
     count = 0
     for i in range(values.size):
         one, other = f32(values[i]).view(u32), f32(others[i]).view(u32)
@@ -40,13 +40,13 @@ def _clear_unfinished(values, others):
 
 @exact
 def _plus_product(total, one, other):
-    """The product of two float32 numbers is exact in float64, and so nothing but the sum is rounded."""
+    """The product of two float32 numbers is exact in float64, so only the sum is rounded."""
     return total + one * other
 
 
 @loop
 def _add_pairs(values, others, sums):
-    """To each place of `sums` what comes of eight pairs of numbers, which are far apart in the tile."""
+    """Add the terms of eight pairs of numbers, which are far apart in the tile, to each place of `sums`."""
     n = u64(_SIDE_BY_SIDE)
     largest, totals, squares = sums[:n], sums[n : 2 * n], sums[2 * n : 3 * n]
     ones, twos, products = sums[3 * n : 4 * n], sums[4 * n : 5 * n], sums[5 * n : 6 * n]
@@ -73,14 +73,14 @@ def _add_pairs(values, others, sums):
 
 @loop
 def _load_tile(stored, first, last, dtype, values):
-    """The elements from number `first` to `last` as float32 numbers, and zeros up to a whole tile."""
+    """The elements from index `first` to `last` as float32 numbers, padded with zeros to a whole tile."""
     load(stored, first, dtype, values[: last - first])
     values[last - first :] = f32(0)
 
 
 @loop
 def _distance(one, other, start, stop, dtype, other_dtype, scratch, found):
-    """How far apart the elements from number `start` to `stop` are."""
+    """Add the distances between the elements from index `start` to `stop` to `found`."""
     values, others, sums, n = scratch.reals[0], scratch.reals[1], scratch.doubles[0], _SIDE_BY_SIDE
     sums[: 6 * n] = 0.0
     found.finite = i64(stop - start)
@@ -101,8 +101,8 @@ def _distance(one, other, start, stop, dtype, other_dtype, scratch, found):
 
 
 def distances(one, other, count, run, dtype, other_dtype, scratch, found):
-    """How far apart `count` elements of at most 32 bits of either are: see `abi.DISTANCE`. Each `run` of them, and what
-    is left, has its own in `found`.
+    """The distances between `count` elements of both, of at most 32 bits: see `abi.DISTANCE`. `found` has an entry for
+    each `run` of elements, and one for the rest.
     """
     dtype, other_dtype = carray(dtype, 1, abi.DTYPE)[0], carray(other_dtype, 1, abi.DTYPE)[0]
     scratch, found = carray(scratch, 1, abi.SCRATCH)[0], carray(found, (count + run - 1) // run, abi.DISTANCE)

@@ -1,4 +1,4 @@
-"""Value stream v1 from words to bytes, tile by tile. The formulas are the reference's own."""
+"""Value stream v1 from words to bytes, tile by tile. The formulas are those of the reference."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from initctl.stream.engines.kernels.compiling import (
 from initctl.stream.philox import LANES
 
 _HALF = u64(32)
-_ONE, _TWO, _THREE, _FOUR = map(u64, range(1, 5))  # an unsigned index cannot count from the end: one check less
+_ONE, _TWO, _THREE, _FOUR = map(u64, range(1, 5))  # an unsigned index cannot count from the end, which saves a check
 
 
 @loop
 def _words(run, stream, block, words):
-    """The words of the blocks from number `block`."""
+    """The words of the blocks from `block` on."""
     key0, key1 = run.key0, run.key1
     for i in range(u64(words.size) // _FOUR):
         c0, c1, c2, c3 = cipher.lanes(key0, key1, u64(block) + i, u64(stream))
@@ -42,7 +42,7 @@ def _words(run, stream, block, words):
 
 @loop
 def _word_pairs(run, stream, block, evens, odds):
-    """The words of the blocks from number `block`, those of even lanes and those of odd lanes."""
+    """The words of the blocks from `block` on, separately for even and odd lanes."""
     key0, key1 = run.key0, run.key1
     for i in range(u64(evens.size) // _TWO):
         c0, c1, c2, c3 = cipher.lanes(key0, key1, u64(block) + i, u64(stream))
@@ -58,7 +58,7 @@ _one_minus_exponentials, _near_one_minus_exponentials = map(
 
 @loop
 def _normals(words, radii, mean, std, values):
-    """Two normal values from each pair: the radius, and the angle in the second word."""
+    """Two normal values from each pair of a radius and a word for the angle."""
     for i in range(u64(words.size)):
         sine, cosine = reals.sin_cos(words[i])
         values[_TWO * i] = mean + std * (radii[i] * cosine)
@@ -86,7 +86,7 @@ def _truncated_normals(centred, outer, p, values):
 
 @loop
 def _log_uniforms(words, p, values):
-    """e^u of a u that is uniform from one logarithm to another, kept in an interval."""
+    """e^u for u uniform from one logarithm to another, clipped to an interval."""
     low, spread, a, b = p[0], p[1], p[2], p[3]
     for i in range(values.size):
         values[i] = reals.clipped(doubles.exponential(low + spread * reals.fraction01(words[i])), a, b)
@@ -106,7 +106,7 @@ def _plus_logs(x, y, values):
 
 @loop
 def _sinusoids(row, frequencies, first, half, values):
-    """Sines, from channel number `half` on cosines."""
+    """Sines for channels below `half`, cosines from there on."""
     for i in range(values.size):
         sine, cosine = doubles.sin_cos(row * frequencies[i])
         values[i] = sine if first + i < half else cosine
@@ -120,7 +120,7 @@ def _counted_logs(start, column, values):
 
 @loop
 def _values(run, form, block, scratch, values):
-    """The values of the blocks from number `block`. No loop reads what it writes: that one would be slow."""
+    """The values of the blocks from `block` on. No loop reads the array that it writes, since this would be slow."""
     length, p = values.size, form.numbers
     words, one, two, three = scratch.words[:length], scratch.reals[1], scratch.reals[2], scratch.reals[3]
     numbers, others = scratch.doubles[0][:length], scratch.doubles[1][:length]
@@ -167,7 +167,7 @@ def _add_row(row, values):
 
 @loop
 def _signs(row, column, scale, values):
-    """`scale`, negative if the row and the column have an odd number of binary ones in common."""
+    """`scale`, negative if the row and the column share an odd number of binary ones."""
     for i in range(values.size):
         common = u32(row & u32(column + i))
         common = u32(common ^ u32(common >> u32(16)))
@@ -213,7 +213,7 @@ def _affine(before, scale, is_noisy, values):
 
 @loop
 def _largest(values):
-    """The bits of the largest magnitude: more than those of infinity where one is NaN."""
+    """The bits of the largest magnitude: larger than those of infinity if one is NaN."""
     found = u32(0)
     for i in range(values.size):
         found = max(found, u32(f32(values[i]).view(u32) & MAGNITUDE))
@@ -222,7 +222,7 @@ def _largest(values):
 
 @loop
 def _change(form, table, index, offset, scratch, first, last):
-    """What becomes of the values from number `first` to `last`: elements from `index`, number `offset` in the run."""
+    """Change the values from `first` to `last`: elements from `index`, at `offset` in the run."""
     words, values = scratch.words[first:last], scratch.reals[0][first:last]
     if form.then == abi.GIVEN:
         copy(carray(table, offset + values.size, f32)[offset:], values)
@@ -277,7 +277,7 @@ def _fill(run, form, table, scratch, out):
         first, last = max(start - LANES * block, 0), min(stop - LANES * block, end)
         offset = LANES * block + first - start
         place = run.place + offset
-        if form.dtype.width == 4 and form.then == abi.KEPT and last - first == end:  # the values are what is asked for
+        if form.dtype.width == 4 and form.then == abi.KEPT and last - first == end:  # write values directly
             _values(run, form, block, scratch, carray(out, place + end, f32)[place:])
             continue
         _values(run, form, block, scratch, values[:end])
@@ -291,7 +291,7 @@ def _fill(run, form, table, scratch, out):
 
 
 def fill(count, runs, forms, tables, scratch, out):
-    """`count` runs of laws: see `abi.RUN`. There are no more forms than runs, and a table for each form."""
+    """Write `count` runs of laws: see `abi.RUN`. There are at most as many forms as runs, and a table for each form."""
     runs, forms, scratch = carray(runs, count, abi.RUN), carray(forms, count, abi.FORM), carray(scratch, 1, abi.SCRATCH)
     for i in range(count):
         run = runs[i]

@@ -1,4 +1,4 @@
-"""What stored elements come to: moments, extremes and counts. See `abi.MOMENTS`."""
+"""Moments, extremes and counts of stored elements. See `abi.MOMENTS`."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from initctl.stream.philox import LANES
 
 _WHOLE = LANES * TILE
 _LEAST, _MOST = u32(0x322BCC77), u32(0x5D5E0B6B)
-"""1e-8 and 1e18, in bits: in float32, squares of numbers between them neither vanish nor overflow."""
+"""The bits of 1e-8 and 1e18: in float32, squares of numbers between them neither underflow nor overflow."""
 _MOST_AROUND = 1e18
 _FLOAT32_BIAS = 127
 _AT_ONCE = 512
-"""Sums that are kept side by side: enough for vectors, few enough to stay in the first cache with what they add up."""
+"""Sums that are kept side by side: enough for vectors, few enough for the first-level cache, with their values."""
 
 
 @loop
@@ -44,7 +44,7 @@ def _mean(values):
 
 @loop
 def _add(values, around, totals, squares):
-    """To each place of `totals` the distance of a value from `around`, and to that of `squares` its square."""
+    """Add the distance of each value from `around` to its place in `totals`, and its square to `squares`."""
     for i in range(values.size):
         distance = f64(values[i]) - around
         totals[i] += distance
@@ -58,7 +58,7 @@ def _sum_of_eight(a, b, c, d, e, f, g, h):
 
 @loop
 def _add_of_eight(values, around, totals, squares):
-    """The same for eight times as many values: those of one place together, in float32."""
+    """The same for eight times as many values: eight for each place, added together in float32."""
     n = u64(values.size) >> u64(3)
     for i in range(n):
         a, b, c, d = values[i], values[i + n], values[i + u64(2) * n], values[i + u64(3) * n]
@@ -71,7 +71,7 @@ def _add_of_eight(values, around, totals, squares):
 
 @loop
 def _add_values(values, has_squares, scratch, found):
-    """Add to the sums finite `values`. `has_squares` says whether float32 has the square of the largest."""
+    """Add finite `values` to the sums. `has_squares` says whether the square of the largest is a normal float32."""
     if found.around != found.around:
         found.around = f64(f32(_mean(values)))
     if has_squares and values.size == _WHOLE and abs(found.around) < _MOST_AROUND:
@@ -83,13 +83,13 @@ def _add_values(values, has_squares, scratch, found):
 
 @loop
 def _has_squares(largest, dtype):
-    """Whether the square of the number with the code `largest` is a normal float32, or that of any number is."""
+    """Whether the square of the number with the code `largest` is a normal float32. With few exponent bits, all are."""
     return dtype.bias != _FLOAT32_BIAS or _LEAST < u32(largest << (MANTISSA_BITS - dtype.mantissa)) < _MOST
 
 
 def _extremes_of(signed):
-    """The loop that finds the smallest and the largest code as whole numbers in the order of what they stand for, and
-    the smallest magnitude.
+    """The loop that finds the smallest and the largest code, as whole numbers in the order of the floats, and the
+    smallest magnitude.
     """
     magnitudes, shift = signed(np.iinfo(signed).max), signed(np.iinfo(signed).bits - 1)
 
@@ -107,9 +107,7 @@ def _extremes_of(signed):
 
 
 def _count_small(unsigned, counter):
-    """The loop that counts zeros, and all magnitudes below a limit, in numbers of type `counter`: it has room for those
-    of a tile.
-    """
+    """The loop that counts zeros, and all magnitudes below a limit. Counts have type `counter`, which fits a tile."""
     magnitudes = unsigned(np.iinfo(unsigned).max >> 1)
 
     @loop
@@ -125,7 +123,7 @@ def _count_small(unsigned, counter):
 
 
 def _keep_finite(unsigned):
-    """The loop that puts finite numbers together in `kept`, returns how many they are, and counts the others."""
+    """The loop that copies finite numbers to `kept`, returns how many there are, and counts the others."""
     magnitudes = unsigned(np.iinfo(unsigned).max >> 1)
     minus_zero = unsigned(magnitudes + 1)
 
@@ -148,15 +146,15 @@ def _keep_finite(unsigned):
 
 
 def _measuring(signed, unsigned, counter, as_reals):
-    """The loop that measures floats of one width by their codes, whole numbers that are `signed` or `unsigned`.
+    """The loop that measures floats of one width by their codes, read as `signed` or `unsigned` whole numbers.
 
-    `as_reals` gives them as float32.
+    `as_reals` converts them to float32.
     """
     extremes, count_small, keep_finite = _extremes_of(signed), _count_small(unsigned, counter), _keep_finite(unsigned)
 
     @loop
     def add_finite(codes, extent, dtype, scratch, found):
-        """Add what the codes of finite numbers come to, whose extremes are `extent`."""
+        """Add finite numbers, given by their codes, to `found`. Their extremes are `extent`."""
         lowest, highest, least = extent
         if least < 1 << dtype.mantissa:
             zeros, small = count_small(codes, 1 << dtype.mantissa)
@@ -168,7 +166,7 @@ def _measuring(signed, unsigned, counter, as_reals):
 
     @loop
     def measure(codes, dtype, scratch, found):
-        """Add what `codes` come to. A type without -0 may have NaN in its place."""
+        """Add the numbers with `codes` to `found`. A type without -0 may have NaN in its place."""
         extent = extremes(codes)
         lowest, highest, least = extent
         if max(highest, ~lowest) <= dtype.largest and (dtype.minus_zero != 0 or least > 0):
@@ -183,7 +181,7 @@ def _measuring(signed, unsigned, counter, as_reals):
 
 
 @loop
-def _floats(codes, dtype, values):  # noqa: ARG001 - each of the three is called alike
+def _floats(codes, dtype, values):  # noqa: ARG001 - all three have the same signature
     return codes.view(f32)
 
 
@@ -206,7 +204,7 @@ _measure_floats, _measure_halves, _measure_quarters = map(
 
 @loop
 def _measure(stored, start, stop, dtype, scratch, found):
-    """Add to `found` what the elements from number `start` to `stop` come to."""
+    """Add the elements from index `start` to `stop` to `found`."""
     used = min(stop - start, _AT_ONCE)
     scratch.doubles[0][:used] = 0.0
     scratch.doubles[1][:used] = 0.0
@@ -224,8 +222,8 @@ def _measure(stored, start, stop, dtype, scratch, found):
 
 
 def measured(stored, count, bounds, dtype, scratch, found):
-    """Add to each of `found` what elements of at most 32 bits come to: see `abi.MOMENTS`. There are `count` runs of
-    them, each from one of its `bounds` to the other.
+    """Add runs of elements of at most 32 bits to the moments in `found`, one for each run: see `abi.MOMENTS`. There are
+    `count` runs, each between its two `bounds`.
     """
     dtype, scratch = carray(dtype, 1, abi.DTYPE)[0], carray(scratch, 1, abi.SCRATCH)[0]
     bounds, found = carray(bounds, (count, 2), i64), carray(found, count, abi.MOMENTS)

@@ -24,7 +24,7 @@ def _column(key0, key1, stream, columns, column, words):
 
 @loop
 def _four_columns(key0, key1, stream, columns, column, words):
-    """The same for four that a block's lanes are, in a matrix of four times as many."""
+    """The same for four columns, which are the lanes of a block, if the number of columns is a multiple of four."""
     for row in range(words.shape[1]):
         index = u64(row) * u64(columns) + u64(column)
         c0, c1, c2, c3 = cipher.lanes(key0, key1, index >> _TWO, stream)
@@ -35,7 +35,7 @@ def _four_columns(key0, key1, stream, columns, column, words):
 def _kth(words, k):
     """The k-th smallest of the numbers `word << 32 | row`.
 
-    The word is found bit by bit: the largest that fewer than `k` words are smaller than.
+    The word is found bit by bit: it is the largest one such that fewer than `k` words are smaller.
     """
     word, smaller = u32(0), 0
     for bit in range(32):

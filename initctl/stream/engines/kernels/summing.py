@@ -13,7 +13,7 @@ from initctl.stream.philox import LANES
 
 @loop
 def _sum(values, around, total):
-    """The squared distances from `around` added to `total`; if it is NaN, the values themselves."""
+    """`total` plus the squared distances from `around`; if `around` is NaN, plus the values themselves."""
     is_plain = around != around
     for i in range(values.size):
         value = f64(values[i])
@@ -22,7 +22,7 @@ def _sum(values, around, total):
 
 
 def added(stored, count, dtype, sums, scratch):
-    """Add to the first of `sums` each of `count` elements; unless the second is NaN, its squared distance from that."""
+    """Add `count` elements to the first of `sums`; unless the second is NaN, add their squared distances from it."""
     dtype, sums, scratch = carray(dtype, 1, abi.DTYPE)[0], carray(sums, 2, f64), carray(scratch, 1, abi.SCRATCH)[0]
     for first in range(0, count, LANES * TILE):
         last = min(first + LANES * TILE, count)
