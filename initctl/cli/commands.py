@@ -1,4 +1,4 @@
-"""The commands by name. What one needs is loaded when it is called: help that lists them needs none of it."""
+"""The commands by name. The module of a command is loaded when it is called; listing the commands loads none."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PLAIN: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-"""Settings of each `Typer`: it draws no boxes, and reports nothing in its own way."""
+"""Settings of each `Typer`: no boxes, and no error reports of its own."""
 _READ_ON = "`initctl COMMAND --help` shows what a command takes, and `initctl help` lists topics to read."
 
 
@@ -72,7 +72,7 @@ class _AsTyped:
 
 
 class Commands(_AsTyped, TyperGroup):
-    """Known by their summaries only; the one that is called takes the place of its own."""
+    """The commands, with their summaries only. A command is loaded when it is called."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)

@@ -292,7 +292,7 @@ def test_a_narrow_terminal_gets_all_of_it(broken):
         (["--severity", "warn"], 2, "severity: warn is not known; did you mean warning?"),
         (["--format", "xml"], 2, "format: xml is not known; there are text, json, "),
         (["--preset", "gpt2"], 4, "preset gpt2: fills no tensor of "),
-        (["--trained", "--fresh"], 2, "trained, fresh: both are given; leave one of them out"),
+        (["--trained", "--fresh"], 2, "--trained contradicts --fresh; leave out one of them"),
         (["--threads", "0"], 2, "threads: 0 is not a whole number of 1 or more"),
         (["--root", "nowhere"], 2, "sound.safetensors: there is no tensor under nowhere; "),
     ],
