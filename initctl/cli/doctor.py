@@ -91,7 +91,7 @@ def doctor(
 ) -> None:
     """Look for faults of initialization.
 
-    Each fault is listed with the reason why it matters and the rule that mends it. The last lines are a command with
+    Each fault is listed with the reason why it matters and the rule that fixes it. The last lines are a command with
     all of these rules. A law that the model's own family uses is not a fault. Nothing is written.
 
     Examples:

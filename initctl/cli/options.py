@@ -30,11 +30,11 @@ def written(text: str | None) -> int | str | None:
 
 
 def one_of(option: str, given: str, choices: Sequence[_Choice]) -> _Choice:
-    """The one of `choices` that is `given`. Raises `UsageError` if none is."""
+    """`given`, which must be one of `choices`. Raises `UsageError` if it is not."""
     if found := next((choice for choice in choices if choice == given), None):
         return found
-    hint = did_you_mean(given, choices) or f"there are {', '.join(choices)}"
-    raise UsageError(Problem(f"usage.{option}", f"{option}: {shown(given)} is not known", hint))
+    hint = did_you_mean(given, choices) or f"use one of {', '.join(choices)}"
+    raise UsageError(Problem(f"usage.{option}", f"{option}: unknown value {shown(given)}", hint))
 
 
 def check_apart(*paths: str | None) -> None:

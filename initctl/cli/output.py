@@ -59,14 +59,14 @@ class Output:
         self._end: Ended | None = None
 
     def form(self, given: str, known: Sequence[str]) -> str:
-        """The format that --format gives, one of those `known`, or that --json asks for; both may ask for JSON.
+        """The format of the output: `given` by --format, which must be one of those `known`, or JSON with --json.
 
-        Raises `UsageError` if it is not known, or they contradict each other.
+        Raises `UsageError` if it is not known, or if both flags contradict each other.
         """
         form = one_of("format", given, known)
         if self.json and form not in (TEXT, JSON):
-            message = f"json, format: --format {form} writes another format than --json"
-            raise UsageError(Problem("usage.format", message, "leave one of them out"))
+            message = f"--json contradicts --format {form}"
+            raise UsageError(Problem("usage.format", message, "leave out one of them"))
         self.json = self.json or form == JSON
         return form
 

@@ -27,7 +27,7 @@ class Ended(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Let the first signal raise `Ended`. Signals that the parent process ignores, such as nohup, stay ignored."""
+    """Let the first signal raise `Ended`. Signals that the caller ignores, as nohup does, stay ignored."""
     _raise_on([number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN])
 
 

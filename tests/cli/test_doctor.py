@@ -289,8 +289,8 @@ def test_a_narrow_terminal_gets_all_of_it(broken):
         (["--select", "values.nam"], 2, "select: unknown check values.nam; did you mean values.nan?"),
         (["--ignore", "bias"], 2, "ignore: unknown check bias; did you mean biases?"),
         (["--ignore", "xyz"], 2, "ignore: unknown check xyz; use a code, or a group: values, symmetry, spread, "),
-        (["--severity", "warn"], 2, "severity: warn is not known; did you mean warning?"),
-        (["--format", "xml"], 2, "format: xml is not known; there are text, json, "),
+        (["--severity", "warn"], 2, "severity: unknown value warn; did you mean warning?"),
+        (["--format", "xml"], 2, "format: unknown value xml; use one of text, json, "),
         (["--preset", "gpt2"], 4, "preset gpt2: fills no tensor of "),
         (["--trained", "--fresh"], 2, "--trained contradicts --fresh; leave out one of them"),
         (["--threads", "0"], 2, "threads: 0 is not a whole number of 1 or more"),
@@ -310,7 +310,7 @@ def test_each_failure_is_one_line_and_a_status(sound, call, arguments, status, m
 def test_json_and_another_format_contradict_each_other(sound, call):
     done = call("doctor", sound, "--format", "junit", "--json")
     assert done.document["exit_code"] == 2
-    assert "json, format: --format junit writes another format than --json; leave one of them out" in done.err
+    assert "--json contradicts --format junit; leave out one of them" in done.err
 
 
 def test_a_failure_under_format_json_is_a_document_too(folder, call):
