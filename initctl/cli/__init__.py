@@ -2,8 +2,8 @@
 
 main.py       the app; turns errors and interrupts into exit statuses
 commands.py   the commands by name, each loaded when it is called
-explanation.py what `--help` says
-panels.py     what options are about, as --help groups them
+explanation.py the text of `--help`
+panels.py     the headings of options in `--help`
 options.py    options that commands share
 candidates.py how the last word of a command line may be completed
 output.py     what a command writes: tables or JSON, quiet or verbose
