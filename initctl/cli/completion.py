@@ -76,7 +76,7 @@ def completion(shell: str | None = SHELL, line: str | None = LINE, word: str = W
         say(SCRIPTS[shell].rstrip("\n"), sys.stdout)
     else:
         fault = f"unknown shell {shown(shell)}" if shell else "no shell given"
-        hint = did_you_mean(shell or "", SCRIPTS) or f"use one of {', '.join(SCRIPTS)}"
+        hint = did_you_mean(shell or "", SCRIPTS) or f"use {', '.join(SCRIPTS)}"
         raise UsageError(Problem("usage.shell", fault, hint))
 
 

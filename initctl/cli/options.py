@@ -33,8 +33,8 @@ def one_of(option: str, given: str, choices: Sequence[_Choice]) -> _Choice:
     """`given`, which must be one of `choices`. Raises `UsageError` if it is not."""
     if found := next((choice for choice in choices if choice == given), None):
         return found
-    hint = did_you_mean(given, choices) or f"use one of {', '.join(choices)}"
-    raise UsageError(Problem(f"usage.{option}", f"{option}: unknown value {shown(given)}", hint))
+    hint = did_you_mean(given, choices) or f"use {', '.join(choices)}"
+    raise UsageError(Problem(f"usage.{option}", f"unknown {option} {shown(given)}", hint))
 
 
 def check_apart(*paths: str | None) -> None:
