@@ -112,7 +112,7 @@ def _places(checkpoint: Checkpoint) -> list[tuple[object, ...]]:
 
 
 class Placement(NamedTuple):
-    """Where each tensor of the source is `held`, by its name and blocks; and what is `lost`."""
+    """The tensors of the result that hold each tensor of the source, by its name and blocks; and what is `lost`."""
 
     held: Mapping[object, tuple[TensorSpec, ...]]
     lost: tuple[Lost, ...] = ()

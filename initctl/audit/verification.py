@@ -79,7 +79,7 @@ class Verification(Displayed):
 
     @property
     def holds(self) -> bool:
-        """Whether everything that was compared is as it should be."""
+        """Whether everything that was compared is equal to what was expected."""
         return not (self.differences or self.lost or self.rest_differences)
 
     def __bool__(self) -> bool:

@@ -1,13 +1,13 @@
-"""The command line: one command a file, each of which parses, makes one call of the library, and renders.
+"""The command line: one file for each command, which parses, makes one call of the library, and shows the result.
 
-main.py       the app; errors and interrupts to exit statuses
+main.py       the app; turns errors and interrupts into exit statuses
 commands.py   the commands by name, each loaded when it is called
-explanation.py what `--help` says
-panels.py     what options are about, as --help groups them
+explanation.py the text of `--help`
+panels.py     the headings of options in `--help`
 options.py    options that commands share
-candidates.py what the last word of a command line may become
-output.py     how a command talks: tables or JSON, quiet or verbose
+candidates.py how the last word of a command line may be completed
+output.py     what a command writes: tables or JSON, quiet or verbose
 signals.py    what a signal does, before and after the work is done
 envelope.py   the JSON document that every command writes
-streams.py    stdout and stderr that may be closed, full or unread, and safe lines on them
+streams.py    stdout and stderr, which may be closed, full or unread; safe lines on them
 """

@@ -47,7 +47,7 @@ REPORT = typer.Option(
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
-    """Where the result goes, and what it replaces."""
+    """Where the result goes, and what it may replace."""
 
     output: str | None = typer.Option(
         None,
@@ -83,11 +83,11 @@ class WriteOptions:
     def __post_init__(self) -> None:
         """Raises `UsageError` if the flags contradict each other."""
         if self.patch and not self.in_place:
-            fault = "patch: it overwrites the checkpoint itself"
-            raise UsageError(Problem("output.patch", fault, "give --in-place too"))
+            fault = "--patch needs --in-place, because it overwrites the checkpoint itself"
+            raise UsageError(Problem("output.patch", fault, "add --in-place"))
         if self.no_clobber and self.force:
-            fault = "force: no-clobber refuses to replace any file"
-            raise UsageError(Problem("output.force", fault, "leave one of them out"))
+            fault = "--force replaces any file, and --no-clobber replaces none"
+            raise UsageError(Problem("output.force", fault, "leave out one of them"))
 
 
 @grouped
@@ -142,7 +142,7 @@ def apply(
 
 
 class _Changes:
-    """What takes events, and measures what the plan changes as soon as that is made: nothing is written yet."""
+    """Takes events. When the plan is made, it measures what the plan changes, before anything is written."""
 
     found: Changes
 
@@ -167,7 +167,7 @@ def _write_report(path: str, applied: Applied, changes: Changes, out: Output) ->
 
 
 def _show(applied: Applied, changes: Changes | None, out: Output, *, unfold: bool) -> None:
-    """The result, with what changed if that is asked for."""
+    """Show the result; with `changes`, also what changed."""
     if changes is None:
         out.result("apply", applied.to_json, lambda: applied.report(unfold=unfold))
     else:

@@ -1,4 +1,4 @@
-"""What the last word of a command line may become: for the completion of shells."""
+"""How the last word of a command line may be completed, for shells."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from initctl.cli.commands import SUMMARIES, loaded
 from initctl.errors import InitctlError
 
 _MOST = 60
-"""Names of tensors that are listed in full; of more, only what is up to the next dot."""
+"""If there are more names of tensors than this, only their parts up to the next dot are listed."""
 _HARMLESS = re.compile(r"\w[\w.,:/@%+-]*")
-"""A name that means nothing to a shell. No other is listed: a name comes from whoever wrote the file, and a shell would
-run what it says.
+"""A name without characters that are special to a shell. No other name is listed: anybody can write a file, and a shell
+would run commands in its names.
 """
 
 
 class Typed(NamedTuple):
-    """A command line as far as it is typed: its words, of which the last may be begun only."""
+    """A command line as typed so far: the words `before`, and the last `word`, which may be incomplete."""
 
     before: tuple[str, ...]
     word: str
@@ -46,7 +46,9 @@ class Typed(NamedTuple):
 
 
 def candidates(line: str) -> list[str]:
-    """What the last word of `line` may become; what ends with a blank is whole. None if it may be a file."""
+    """Completions of the last word of `line`. One that ends with a space is complete. The list is empty if the word may
+    be a file.
+    """
     before, word = Typed.of(line)
     if len(before) <= 1:  # the program's own name
         return _begun(word, [f"{name} " for name in SUMMARIES])
@@ -79,13 +81,13 @@ def _of_command(name: str, given: list[str], word: str) -> Iterable[str]:
 
 
 def _arguments(given: list[str], takes: list[str]) -> list[str]:
-    """The words that are neither options nor their values."""
+    """The words that are not options and not values of options."""
     before = ["", *given]
     return [word for last, word in zip(before, given, strict=False) if last not in takes and not word.startswith("-")]
 
 
 def _values(command: str, parameter: Any, arguments: list[str], word: str) -> Iterable[str]:  # noqa: ANN401 - typer's
-    """What `parameter` may be given."""
+    """The possible values of `parameter`."""
     if "|" in (parameter.metavar or ""):
         return [f"{choice} " for choice in parameter.metavar.split("|")]
     if parameter.name in _OF_TENSORS and arguments:
@@ -95,7 +97,7 @@ def _values(command: str, parameter: Any, arguments: list[str], word: str) -> It
 
 
 def _names(checkpoint: str, word: str) -> Iterable[str]:
-    """Names of tensors; of many, what is up to the next dot."""
+    """Names of tensors. If there are many, only their parts up to the next dot."""
     from initctl.formats import read_checkpoint
 
     begun = (tensor.name for tensor in read_checkpoint(checkpoint).tensors if tensor.name.startswith(word))
@@ -107,7 +109,7 @@ def _names(checkpoint: str, word: str) -> Iterable[str]:
 
 
 def _rule(checkpoint: str, word: str) -> Iterable[str]:
-    """A tensor, an initializer, a parameter of that, or what it may be."""
+    """Completions within a rule: a tensor, an initializer, a parameter, or the value of a parameter."""
     selector, is_named, call = word.partition("=")
     if not is_named:
         return [f"{name.rstrip()}=" if name.endswith(" ") else name for name in _names(checkpoint, word)]
@@ -158,7 +160,7 @@ def _topics() -> Iterable[str]:
 
 
 _OF_TENSORS: dict[str, Callable[[str, str], Iterable[str]]] = {"rules": _rule, "patterns": _names, "buffers": _names}
-"""Parameters that depend on the checkpoint on the line, the first argument."""
+"""Parameters whose values depend on the checkpoint, which is the first argument on the line."""
 _WORDS: dict[str, Callable[[], Iterable[str]]] = {
     "preset": _presets,
     "presets name": _presets,
@@ -170,4 +172,4 @@ _WORDS: dict[str, Callable[[], Iterable[str]]] = {
     "device": lambda: ("cpu", "cuda", "auto"),
     "shell": lambda: ("bash", "zsh", "fish", "powershell"),
 }
-"""Parameters that take one of some words, by their names, or by command and name."""
+"""Parameters that take one of a few words: by their names, or by command and name."""

@@ -1,4 +1,4 @@
-"""The commands by name. What one needs is loaded when it is called: help that lists them needs none of it."""
+"""The commands by name. The module of a command is loaded when it is called; listing the commands loads none."""
 
 from __future__ import annotations
 
@@ -38,23 +38,24 @@ GROUPS = {
         "version": "Show versions, engine, cache and devices.",
     },
 }
-"""The commands by what they are for."""
+"""The commands, grouped by what they are for."""
 SUMMARIES = {name: summary for group in GROUPS.values() for name, summary in group.items()}
-"""What each command is for: the first line of its own help."""
+"""What each command does: the first line of its help."""
 PLAIN: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-"""Settings of each `Typer`: it draws no boxes, and reports nothing in its own way."""
+"""Settings of each `Typer`: no boxes, and no error reports of its own."""
 _READ_ON = "`initctl COMMAND --help` shows what a command takes, and `initctl help` lists topics to read."
 
 
 class _AsTyped:
-    """Parameters whose values are taken as they are typed, and given to their callbacks; and help drawn in our own way.
+    """Parameters whose values are not converted before their callbacks get them; and initctl's own help.
 
-    Typer converts values with pydantic: loading it takes longer than loading Typer, and it changes no text and no flag.
+    Typer converts values with pydantic. Loading pydantic takes longer than loading Typer, and it would not change texts
+    and flags.
     """
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - types that typer hides
@@ -67,19 +68,19 @@ class _AsTyped:
         return self.explanation(ctx).drawn()
 
     def explanation(self, ctx: Any) -> Explanation:  # noqa: ANN401
-        """What help says of it."""
+        """The text of its help."""
         return Explanation.of(ctx)
 
 
 class Commands(_AsTyped, TyperGroup):
-    """Known by their summaries only; the one that is called takes the place of its own."""
+    """The commands, with their summaries only. A command is loaded when it is called."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, help=summary) for name, summary in SUMMARIES.items()}
 
     def explanation(self, ctx: Any) -> Explanation:  # noqa: ANN401
-        """The commands in their groups, too."""
+        """The text of its help, with the commands in their groups."""
         explained = super().explanation(ctx)
         groups = [Section(heading, tuple(group.items())) for heading, group in GROUPS.items()]
         return explained._replace(
@@ -104,7 +105,7 @@ def _processed(parameter: Any, context: Any, value: Any) -> Any:  # noqa: ANN401
 
 
 def explanation(name: str, parent: Any = None) -> Explanation:  # noqa: ANN401
-    """What the help of the command called `name` says; if it has a `parent`, in the words that the user called that."""
+    """The help of the command called `name`. With a `parent`, the usage has the words with which the user called it."""
     command: Any = loaded(name)
     called = name if parent else f"initctl {name}"
     explained: Explanation = command.explanation(

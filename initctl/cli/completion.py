@@ -55,7 +55,7 @@ SHELL = typer.Argument(None, metavar="SHELL", help="The shell: bash, zsh, fish o
 LINE = typer.Option(None, "--line", metavar="TEXT", help="For scripts: list what the last word of TEXT may become.")
 WORD = typer.Option("", "--word", metavar="TEXT", help="For scripts: the part of that word that the shell replaces.")
 _BREAKS = ("=", ":")
-"""What bash takes for words of their own."""
+"""Bash treats these as separate words."""
 _QUOTES = ("'", '"')
 
 
@@ -75,13 +75,13 @@ def completion(shell: str | None = SHELL, line: str | None = LINE, word: str = W
     elif shell in SCRIPTS:
         say(SCRIPTS[shell].rstrip("\n"), sys.stdout)
     else:
-        fault = f"shell: {shown(shell)} is not known" if shell else "shell: none given"
-        hint = did_you_mean(shell or "", SCRIPTS) or f"there are {', '.join(SCRIPTS)}"
+        fault = f"unknown shell {shown(shell)}" if shell else "no shell given"
+        hint = did_you_mean(shell or "", SCRIPTS) or f"use {', '.join(SCRIPTS)}"
         raise UsageError(Problem("usage.shell", fault, hint))
 
 
 def _replacements(line: str, word: str) -> list[str]:
-    """What the shell's own `word`, which may be the end of the last word of `line` only, may become."""
+    """Completions of the shell's own `word`, which may be only the end of the last word of `line`."""
     from initctl.cli.candidates import Typed, candidates
 
     typed, replaced = Typed.of(line).word, "" if word in _BREAKS else word.lstrip("".join(_QUOTES))
@@ -91,8 +91,8 @@ def _replacements(line: str, word: str) -> list[str]:
 
 
 def _quoted(found: list[str]) -> list[str]:
-    """The same behind a quotation mark. Bash writes the second one if there is only one candidate, so one that goes on
-    needs another beside it.
+    """The candidates behind a quotation mark. Bash closes the quotation if there is only one candidate, so that an
+    incomplete one needs a second one beside it.
     """
     match [candidate.rstrip() for candidate in found]:
         case [only] if only == found[0]:

@@ -1,4 +1,4 @@
-"""`initctl diff`: in what two checkpoints differ."""
+"""`initctl diff`: the differences between two checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`initctl doctor`: faults of initialization, and the rules that mend them."""
+"""`initctl doctor`: faults of initialization, and the rules that fix them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMATS = (TEXT, JSON, GITHUB, JUNIT, SARIF)
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions:
-    """Which faults are looked for."""
+    """Which faults to look for."""
 
     trained: bool = flag("--trained", panel=panels.CHECKS, text="Skip faults that only fresh weights can have.")
     fresh: bool = flag(
@@ -51,11 +51,11 @@ class CheckOptions:
     def __post_init__(self) -> None:
         """Raises `UsageError` if the flags contradict each other."""
         if self.trained and self.fresh:
-            raise UsageError(Problem("usage.trained", "trained, fresh: both are given", "leave one of them out"))
+            raise UsageError(Problem("usage.trained", "--trained contradicts --fresh", "leave out one of them"))
 
     @property
     def reading(self) -> bool | None:
-        """Whether weights are to be read as trained ones; None if their numbers say."""
+        """Whether to treat weights as trained; None if their numbers decide."""
         return True if self.trained else False if self.fresh else None
 
 
@@ -91,7 +91,7 @@ def doctor(
 ) -> None:
     """Look for faults of initialization.
 
-    Each fault is listed with the reason why it matters and the rule that mends it. The last lines are a command with
+    Each fault is listed with the reason why it matters and the rule that fixes it. The last lines are a command with
     all of these rules. A law that the model's own family uses is not a fault. Nothing is written.
 
     Examples:

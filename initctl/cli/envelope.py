@@ -1,4 +1,4 @@
-"""The JSON document that every command writes under `--json`, whether it succeeds or fails."""
+"""The JSON document that every command writes with `--json`, whether it succeeds or fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def document(
     warnings: Sequence[Problem] = (),
     errors: Sequence[Problem] = (),
 ) -> str:
-    """One document, in ASCII: JSON's escapes stand for all other characters, and break what a log could obey."""
+    """One document in ASCII. All other characters are escaped, and so are commands that a CI system would obey."""
     content = {
         "schema": SCHEMA,
         "command": command,

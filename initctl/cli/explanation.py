@@ -1,4 +1,4 @@
-"""What `--help` says: as data, which the manual is made from too, and as text for a terminal or a pipe."""
+"""The text of `--help`: as data, from which the manual is made too, and as text for a terminal or a pipe."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from initctl.cli.panels import PANELS, REPORTING
 from initctl.display.colors import has_colors
 
 _FEW = 10
-"""Fewer options than that are one list."""
+"""Fewer options than this are one list."""
 _EXAMPLES, _SEE = "\n\nExamples:\n", "\n\nSee: "
-"""What the last parts of a command's docstring begin with."""
+"""The beginnings of the last parts of a command's docstring."""
 _WIDEST, _NARROW = 100, 60
-"""Columns that a text fills at most; and columns that are too few for two texts beside each other."""
+"""The largest width of a text in columns. Below the second width, two texts are not put beside each other."""
 _LONGEST_TERM = 28
 _HEADING, _BOLD = re.compile(r"^[A-Z][\w ]*:", re.MULTILINE), "\x1b[1m\\g<0>\x1b[0m"
 _DEFAULT, _UNBROKEN = "[default: ", "[default:\xa0"
-"""The second has a blank at which no line ends."""
+"""The second has a space at which no line breaks."""
 
 
 class Section(NamedTuple):
-    """Arguments, options or commands, each with what it is for."""
+    """Arguments, options or commands, each with its help."""
 
     heading: str
     rows: tuple[tuple[str, str], ...]
 
 
 class Explanation(NamedTuple):
-    """How a command is called, what it does, what it takes, examples, and what to read next."""
+    """The usage of a command, its description, its parameters, examples, and what to read next."""
 
     usage: str
     text: str
@@ -42,7 +42,7 @@ class Explanation(NamedTuple):
 
     @classmethod
     def of(cls, context: Any) -> Self:  # noqa: ANN401 - types that typer hides
-        """What a command says, by its docstring and its parameters."""
+        """The explanation of a command, from its docstring and its parameters."""
         parameters = context.command.get_params(context)
         about, _, topics = (context.command.help or "").partition(_SEE)
         text, _, examples = about.partition(_EXAMPLES)
@@ -55,7 +55,7 @@ class Explanation(NamedTuple):
         )
 
     def drawn(self) -> str:
-        """All of it as text that fits the terminal, with bold headings on one; examples stay as they are typed."""
+        """All of it as text that fits the terminal, which also gets bold headings. Lines of examples do not break."""
         text = "\n\n".join(self._parts(get_terminal_size().columns))
         return _HEADING.sub(_BOLD, text) if has_colors(sys.stdout) else text
 
@@ -96,20 +96,20 @@ def _sections(parameters: Sequence[Any]) -> Iterator[Section]:
 
 
 def _row(option: Any) -> tuple[str, str]:  # noqa: ANN401
-    """An option as it is typed, with what it takes; long names are below each other."""
+    """An option with its value, as typed, and its meaning. Options without a short name are indented."""
     names = ", ".join(sorted(option.opts, key=len))
     term = names if option.is_flag else f"{names} {option.metavar}"
     return f"    {term}" if term.startswith("--") else term, _meaning(option)
 
 
 def _meaning(parameter: Any) -> str:  # noqa: ANN401
-    """What a parameter is for, and what it is if it is not given."""
+    """The help of a parameter, and its default."""
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     return f"{parameter.help} {_DEFAULT}{default}]" if default else parameter.help
 
 
 def _lines(section: Section, column: int, width: int) -> Iterator[str]:
-    """The heading, and each row with its meaning beside it, or below it if it is long."""
+    """The heading, and the rows. The meaning is beside the term, or below a long term."""
     yield f"{section.heading}:"
     indent = " " * (column + 4)
     for term, meaning in section.rows:
@@ -122,7 +122,7 @@ def _lines(section: Section, column: int, width: int) -> Iterator[str]:
 
 
 def _filled(text: str, width: int, first: str, others: str | None = None) -> str:
-    """The words of `text` in lines of at most `width`, the first line and the others with their indents."""
+    """The words of `text` in lines of at most `width`, with one indent for the first line and one for the others."""
     indent = first if others is None else others
     lines = textwrap.fill(
         text.replace(_DEFAULT, _UNBROKEN),

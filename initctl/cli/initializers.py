@@ -1,4 +1,4 @@
-"""`initctl initializers`: the list of them, or one explained."""
+"""`initctl initializers`: a list, or an explanation of one."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def initializers(name: str | None = NAME, *, out: Output) -> None:
 
 
 def initializers_report(initializers: Iterable[Initializer]) -> Report:
-    """One row each: the call with its parameters, and what it gives."""
+    """One row for each initializer: its name with parameters, and what it gives."""
     rows = [(_call(initializer), initializer.summary) for initializer in initializers]
     return [Listing(("initializer", "gives"), rows)]
 
 
 def initializer_report(initializer: Initializer) -> Report:
-    """Everything about one: what it gives, formula, parameters, example, source."""
+    """Everything about one initializer: what it gives, formula, parameters, example, source."""
     facts = [
         ("gives", initializer.summary),
         ("formula", initializer.formula),
@@ -67,7 +67,7 @@ def initializer_report(initializer: Initializer) -> Report:
 
 
 def advice_report(activation: str, advice: Advice) -> Report:
-    """Which initializer layers before an activation start from, and why."""
+    """The initializer for the layers before an activation, and the reason."""
     facts = [("initializer", advice.initializer), ("reason", advice.reason), ("source", advice.source)]
     return [Listing((activation, ""), facts)]
 

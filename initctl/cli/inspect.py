@@ -1,4 +1,4 @@
-"""`initctl inspect`: what a checkpoint holds."""
+"""`initctl inspect`: the tensors of a checkpoint."""
 
 from __future__ import annotations
 

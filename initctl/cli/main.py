@@ -1,4 +1,4 @@
-"""The app; and every error, interrupt and bug as one line and an exit status."""
+"""The app. Every error, interrupt and bug becomes one line and an exit status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from initctl.suggestions import about_shapes
 
 BUG = 70
 _SIGNALLED = 128
-"""Added to a signal's number in the exit status of a process that it ended."""
+"""If a signal ends the process, the exit status is this plus the signal's number."""
 
 app = typer.Typer(name="initctl", cls=Commands, invoke_without_command=True, **PLAIN)
 
@@ -40,7 +40,7 @@ def initctl_app(
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
-    if "--no-color" in sys.argv:  # before any command reads it: errors and warnings obey it, too
+    if "--no-color" in sys.argv:  # set before a command reads the option, since errors and warnings need it too
         os.environ["NO_COLOR"] = "1"
     open_streams()
     raise_on_signals()
@@ -63,8 +63,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, NO_MEMORY.exit_status, NO_MEMORY.problems)
     except ImportError as error:
         fault = f"a package that initctl needs cannot be loaded: {escape(str(error))}"
-        return _fail(arguments, StorageError.exit_status, [Problem("storage.import", fault, "install it anew")])
-    except Exception as error:  # noqa: BLE001 - a bug, told as one
+        return _fail(arguments, StorageError.exit_status, [Problem("storage.import", fault, "install it again")])
+    except Exception as error:  # noqa: BLE001 - reported as a bug
         if {"--verbose", "-v"} & set(arguments):
             import traceback
 
@@ -90,13 +90,13 @@ def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) ->
     if _asks_for_json(arguments):
         from initctl.cli.envelope import document
 
-        with suppress(UncertainError):  # the error itself is told
+        with suppress(UncertainError):  # the error itself is on stderr already
             say(document(_command(arguments), None, exit_code=status, errors=problems), sys.stdout)
     return status
 
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
-    """Whether a JSON document is to be written, as `--json` or `--format json` say."""
+    """Whether `--json` or `--format json` asks for a JSON document."""
     forms = pairwise(arguments)
     return "--json" in arguments or "--format=json" in arguments or ("--format", "json") in forms
 

@@ -1,7 +1,7 @@
-"""Options that commands share, declared once.
+"""Options that commands share.
 
-A command takes an option group (a dataclass whose fields are options) as one parameter; `grouped` spreads it over the
-command's own options, and puts it together again for the call.
+A command takes an option group (a dataclass whose fields are options) as one parameter. `grouped` replaces it by the
+options in the group, and puts the group together again for the call.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _LONGEST = 20
 
 
 def written(text: str | None) -> int | str | None:
-    """The number that is written, in decimal digits and nothing else; any other text as it is."""
+    """The number in `text` if it has only decimal digits; any other text unchanged."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _LONGEST else text
 
 
 def one_of(option: str, given: str, choices: Sequence[_Choice]) -> _Choice:
-    """The one of `choices` that is `given`. Raises `UsageError` if none is."""
+    """`given`, which must be one of `choices`. Raises `UsageError` if it is not."""
     if found := next((choice for choice in choices if choice == given), None):
         return found
-    hint = did_you_mean(given, choices) or f"there are {', '.join(choices)}"
-    raise UsageError(Problem(f"usage.{option}", f"{option}: {shown(given)} is not known", hint))
+    hint = did_you_mean(given, choices) or f"use {', '.join(choices)}"
+    raise UsageError(Problem(f"usage.{option}", f"unknown {option} {shown(given)}", hint))
 
 
 def check_apart(*paths: str | None) -> None:
-    """Raise `UsageError` if two of the `paths` that are given are one file: the second would replace the first."""
+    """Raise `UsageError` if two of `paths` are the same file: the second output would replace the first."""
     found: set[str] = set()
     for path in filter(None, paths):
         if (place := os.path.realpath(path)) in found:
@@ -47,7 +47,7 @@ def check_apart(*paths: str | None) -> None:
 
 
 def place_of_page(path: str | None) -> str | None:
-    """`path`, once it is known that a page can be written there: before any work is done for it."""
+    """`path`, after checking that a page can be written there. It is checked before any work is done."""
     if path is not None:
         from initctl.page import check_replaceable
 
@@ -56,7 +56,7 @@ def place_of_page(path: str | None) -> str | None:
 
 
 def place_of_report(path: str | None) -> str | None:
-    """The same for a report of what was done."""
+    """`path`, after checking that a report can be written there."""
     if path is not None:
         from initctl.manifest.statement import check_replaceable
 
@@ -108,7 +108,7 @@ UNFOLD = flag("--all", panel=panels.REPORTING, text="List every tensor; do not f
 
 @dataclass(frozen=True, kw_only=True)
 class RuleOptions:
-    """What is to be done to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
+    """What to do to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
 
     rules: list[str] = typer.Option(
         [],
@@ -186,7 +186,7 @@ class RuleOptions:
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with each parameter that is an option group spread over options of its own."""
+    """`command` with each option group replaced by the options in it."""
     groups = {name: hint for name, hint in get_type_hints(command).items() if _is_group(hint)}
 
     @wraps(command)
@@ -207,7 +207,7 @@ def _is_group(hint: object) -> bool:
 
 
 def _options(of: Callable[..., object]) -> Iterator[Parameter]:
-    """The parameters of a command or a group, those of its groups in their place."""
+    """The parameters of a command or a group. Groups in it are replaced by their parameters."""
     hints = get_type_hints(of)
     for parameter in signature(of).parameters.values():
         hint = hints[parameter.name]

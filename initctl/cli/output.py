@@ -1,4 +1,4 @@
-"""How a command talks: results to stdout, everything else to stderr; tables for people or JSON for programs."""
+"""What a command writes: results to stdout, everything else to stderr; tables for people or JSON for programs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXT, JSON = "text", "json"
 
 @dataclass(kw_only=True)
 class Output:
-    """The flags that mean the same in every command, and how it talks under them."""
+    """The flags that mean the same in every command, and the output that follows them."""
 
     json: bool = flag("--json", panel=panels.REPORTING, text="Write one JSON document to stdout.")
     quiet: bool = flag(
@@ -59,27 +59,27 @@ class Output:
         self._end: Ended | None = None
 
     def form(self, given: str, known: Sequence[str]) -> str:
-        """The format that --format gives, one of those `known`, or that --json asks for; both may ask for JSON.
+        """The format of the output: `given` by --format, which must be one of those `known`, or JSON with --json.
 
-        Raises `UsageError` if it is not known, or they contradict each other.
+        Raises `UsageError` if it is not known, or if both flags contradict each other.
         """
         form = one_of("format", given, known)
         if self.json and form not in (TEXT, JSON):
-            message = f"json, format: --format {form} writes another format than --json"
-            raise UsageError(Problem("usage.format", message, "leave one of them out"))
+            message = f"--json contradicts --format {form}"
+            raise UsageError(Problem("usage.format", message, "leave out one of them"))
         self.json = self.json or form == JSON
         return form
 
     def warn(self, warnings: Sequence[Problem]) -> None:
-        """Tell `warnings` at once; a JSON document lists them too."""
+        """Write `warnings` to stderr at once. A JSON document lists them too."""
         self.warnings += warnings
         for warning in warnings:
             complain("warning", warning)
 
     def page(self, path: str | None, page: Callable[[Any], Page]) -> None:
-        """Write what `page` makes with the package `initctl.page` to the file `path`, if that is given.
+        """Write the page that `page` makes, with the package `initctl.page`, to the file `path`, if it is given.
 
-        If it cannot be written, the result is shown all the same, and then the command ends with the status of that.
+        If it cannot be written, the result is shown nevertheless, and then the command ends with the error's status.
         """
         if path is None:
             return
@@ -91,12 +91,12 @@ class Output:
             self._fail(error)
 
     def beside(self, output: str, what: str, write: Callable[[], None]) -> None:
-        """Call `write`, which writes `what` goes with the result at `output`: that is in place, and stays.
+        """Call `write`, which writes a file beside the result at `output`; `what` names it. The result is in place.
 
-        If it fails, or a signal ends it, the result is shown all the same, and then the command ends with status 7.
-        After a signal, nothing else is begun.
+        If `write` fails or a signal ends it, the result is shown nevertheless, and then the command ends with status 7.
+        After a signal, no other file is begun.
         """
-        place = f"{shown(output)}: is written, but its {what} is not: "
+        place = f"{shown(output)}: was written, but its {what} was not: "
         try:
             if self._end:
                 raise self._end
@@ -110,7 +110,7 @@ class Output:
             self._fail(UncertainError(Problem(f"{what}.interrupted", f"{place}{end}")))
 
     def _fail(self, error: InitctlError) -> None:
-        """Report `error` at once, for `result` to end with its status."""
+        """Report `error` at once. `result` will end the command with its status."""
         problems = self.failure.problems if self.failure else ()
         self.failure = type(error)(*problems, *error.problems)
         for problem in error.problems:
@@ -125,7 +125,7 @@ class Output:
         holds: bool = True,
     ) -> None:
         """Write the result of `command`: one JSON document or a report, as the flags say. If a check does not hold, the
-        command ends with status 1; if a page or a report could not be written, with the status of that.
+        command ends with status 1; if a page or a report could not be written, with that error's status.
         """
         status = self.failure.exit_status if self.failure else 0 if holds else 1
         if self.json:
@@ -139,18 +139,18 @@ class Output:
             raise typer.Exit(status)
 
     def commands(self, lines: Iterable[str]) -> None:
-        """Write commands for a CI system, which are escaped where they are made, and begin as no other line may."""
+        """Write commands for a CI system. Their texts are escaped already; no other output may begin like a command."""
         if not self.quiet:
             show("\n".join(lines))
 
     def log(self, line: str) -> None:
-        """A line on stderr, under `--verbose`."""
+        """Write a line to stderr, with `--verbose`."""
         if self.verbose:
             say(f"initctl: {line}", sys.stderr)
 
     @contextmanager
     def events(self, doing: str) -> Iterator[Callable[[Plan | Event], None]]:
-        """What is called with what the library informs of: warnings, a log, and, on a terminal, how far `doing` is."""
+        """A function for the library's events. It writes warnings, a log, and on a terminal the progress of `doing`."""
         bar = progress_bar(sys.stderr, doing)
         with nullcontext(lambda _: None) if self.quiet else bar as draw:
 

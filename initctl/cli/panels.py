@@ -1,4 +1,4 @@
-"""What options are about: the headings that `--help` shows them under, in this order."""
+"""The headings under which `--help` shows options, in this order."""
 
 from __future__ import annotations
 

@@ -49,9 +49,10 @@ def plan(
     See: rules, patterns, pipelines
     """
     if force and save is None:
-        raise UsageError(Problem("output.force", "force: there is no file to replace", "give --save too"))
+        raise UsageError(Problem("output.force", "--force needs --save, whose file it replaces", "add --save"))
     if diff and emit_recipe:
-        raise UsageError(Problem("usage.diff", "diff: a recipe is printed in its place", "leave out --emit-recipe"))
+        fault = "--emit-recipe prints a recipe, and --diff a table"
+        raise UsageError(Problem("usage.diff", fault, "leave out one of them"))
     check_apart(save, html)
     made = initctl.plan(checkpoint, **vars(rules))
     out.warn(made.warnings)

@@ -1,4 +1,4 @@
-"""`initctl presets`: the list of them, or one as a recipe."""
+"""`initctl presets`: a list, or one preset as a recipe."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def presets(name: str | None = NAME, *, out: Output) -> None:
 
 
 def presets_report(presets: Iterable[Preset]) -> Report:
-    """One row each: its name, what it gives, and the model types that `auto` takes it for."""
+    """One row for each preset: its name, what it gives, and the model types for which `auto` selects it."""
     rows = [(preset.name, preset.summary, ", ".join(preset.model_types) or "-") for preset in presets]
     return [Listing(("preset", "gives", "model_type"), rows, wrapped=("gives", "model_type"), spare=(("model_type",),))]
 

@@ -1,4 +1,4 @@
-"""`initctl recipe-schema`: what editors need to complete and check recipes."""
+"""`initctl recipe-schema`: the JSON Schema with which editors complete and check recipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that ask the process to end: an exception while there is something to undo, nothing once it is done."""
+"""Signals that ask the process to end. They raise an exception while work can be undone, and are ignored afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _heeded = True
 """Whether a signal still ends the process."""
 _ignored: list[int] = []
-"""The signals that `ignore_signals` took from it."""
+"""The signals that `ignore_signals` has set to be ignored."""
 
 
 class Ended(BaseException):
@@ -27,13 +27,13 @@ class Ended(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Let the first signal raise `Ended`, but for those that the caller ignores, as nohup and background jobs do."""
+    """Let the first signal raise `Ended`. Signals that the caller ignores, as nohup does, stay ignored."""
     _raise_on([number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN])
 
 
 @contextmanager
 def heeded_signals() -> Iterator[None]:
-    """Undo `ignore_signals` for as long as this: for work whose result can still be missing."""
+    """Undo `ignore_signals` for the body of the `with`: for work that a signal may still end."""
     try:
         _raise_on(_ignored)
         yield
@@ -50,10 +50,10 @@ def _raise_on(numbers: Iterable[int]) -> None:
 
 
 def ignore_signals() -> None:
-    """From here on nothing can be undone: let the process come to its own end. Undoes `raise_on_signals` only.
+    """Ignore signals from now on, because nothing can be undone any more. Only undoes `raise_on_signals`.
 
-    Where other handlers stand in for the moment, as in a step that is not to be disturbed, a signal is ignored once
-    they hand it back. Called again after that, this covers the time when Python ends and takes back its own handlers.
+    A step that must not be disturbed has other handlers; a signal is ignored when it puts the old ones back. Call this
+    again after such a step, so that signals are also ignored while Python shuts down.
     """
     global _heeded
     _heeded = False
@@ -65,5 +65,5 @@ def ignore_signals() -> None:
 
 def _end(number: int, _: FrameType | None) -> None:
     if _heeded:
-        ignore_signals()  # what cleans up is not to be interrupted again
+        ignore_signals()  # cleaning up must not be interrupted again
         raise Ended(number)

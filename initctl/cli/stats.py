@@ -1,4 +1,4 @@
-"""`initctl stats`: what tensors hold, in numbers."""
+"""`initctl stats`: statistics of tensors."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""stdout and stderr as they may be: in another encoding, closed, full, or a pipe that nobody reads any more; and lines
-on them, each of them safe for a terminal and a log.
+"""stdout and stderr, which may have another encoding, be closed or full, or be a pipe that nobody reads any more. Lines
+on them are safe for a terminal and a log.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 _COLORS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m"}
-"""Bold red and yellow, of the terminal itself."""
+"""Bold, in the terminal's own red and yellow."""
 _PLAIN = "\x1b[0m"
 
 
 def open_streams() -> None:
-    """Let stdout and stderr write what they can, in their encoding, and fail as commands expect it."""
+    """Replace stdout and stderr by streams that escape what their encoding lacks, and fail as commands expect."""
     sys.stdout = _text(Stdout, sys.stdout, 1)
     sys.stderr = _text(Lenient, sys.stderr, 2)
 
 
 def complain(kind: str, problem: Problem) -> None:
-    """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, where a fault is in a text."""
+    """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, the place of a fault in a text."""
     line = as_line(f"initctl: {kind}: {problem}")
     if has_colors(sys.stderr):
         line = line.replace(f"{kind}:", f"{_COLORS[kind]}{kind}:{_PLAIN}", 1)
@@ -39,17 +39,17 @@ def complain(kind: str, problem: Problem) -> None:
 
 
 def say(text: str, stream: TextIO) -> None:
-    """Write the lines of `text`, made safe: at once, since there may be many."""
+    """Write the lines of `text`, made safe, in one call, since there may be many."""
     print("\n".join(map(as_line, text.split("\n"))), file=stream)
 
 
 def show(text: str) -> None:
-    """Write to stdout what was made safe and drawn for it: reports know which of their escapes color them."""
+    """Write a rendered text to stdout. It is safe already, and its escape sequences are colors."""
     print(text)
 
 
 class Lenient(io.FileIO):
-    """A raw stream whose writes never fail: from the first `OSError` on, what is written is dropped."""
+    """A raw stream whose writes never fail: after the first `OSError`, everything is dropped."""
 
     failed = False
 
@@ -67,7 +67,7 @@ class Lenient(io.FileIO):
 
 
 class Stdout(Lenient):
-    """Where results go: losing one is an error, unless its reader left, as `head` does."""
+    """The stream of results. Losing a result is an error, unless its reader closed the pipe, as `head` does."""
 
     def lost(self, error: OSError) -> None:
         if not isinstance(error, BrokenPipeError):
@@ -76,7 +76,7 @@ class Stdout(Lenient):
 
 
 def _text(kind: type[Lenient], stream: TextIO | None, descriptor: int) -> io.TextIOWrapper:
-    if stream is None:  # closed: let nothing else get its number, and every write fail
+    if stream is None:  # closed: reserve its number, so that no other file gets it, and let every write fail
         os.dup2(os.open(os.devnull, os.O_RDONLY), descriptor)
     encoding = stream.encoding if stream else "utf-8"
     raw = kind(descriptor, "w", closefd=False)

@@ -68,7 +68,7 @@ def verify(
     original, result = (checkpoint, None) if against is None else (against, checkpoint)
     if plan is None:
         expected: Plan | str = original
-    elif against is None:  # without an original, a saved plan is for what it gave
+    elif against is None:  # without the original, the saved plan is checked against the result
         expected = initctl.load_plan(plan, result=original)
     else:
         expected = initctl.load_plan(plan, original)
@@ -85,9 +85,9 @@ def verify(
 
 
 def _check_alone(rules: RuleOptions, *others: object) -> None:
-    """Raise `UsageError` if rules, or any of `others`, are given beside a report."""
+    """Raise `UsageError` if rules, or any of `others`, are given together with a report."""
     from initctl.request import Request
 
     if any(other is not None for other in others) or Request.of(vars(rules)) != Request.of({}):
-        fault = "report: it says what CHECKPOINT must hold"
-        raise UsageError(Problem("usage.report", fault, "leave out rules, plan, original and sample"))
+        fault = "--report cannot be combined with rules, --plan, --against or --sample"
+        raise UsageError(Problem("usage.report", fault, "leave them out: the report says what CHECKPOINT must hold"))

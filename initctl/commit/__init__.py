@@ -6,7 +6,7 @@ reserving.py      disk space: blocks shared with the source, or reserved
 copying.py        bytes from file to file, copied by the kernel if possible
 places.py         where output can go
 exchange.py       two paths swapped in one step
-undisturbed.py    steps that a signal must not cut in two
+undisturbed.py    steps that a signal must not interrupt
 tree.py           everything below a directory
 failure.py        errors of the operating system as errors of this package
 """

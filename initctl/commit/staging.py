@@ -72,7 +72,7 @@ class NewFile:
             yield self.descriptor
 
     def sync(self, mode: int) -> None:
-        """Bring the content to the disk, with the permissions `mode`."""
+        """Flush the content to the disk, with the permissions `mode`."""
         with storage_errors(self.target):
             _give_permissions(self.path, mode)
             os.fsync(self.descriptor)

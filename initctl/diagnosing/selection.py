@@ -23,7 +23,7 @@ def chosen(checks: Sequence[Check], select: Sequence[str], ignore: Sequence[str]
 
 def _codes(checks: Sequence[Check], name: str, given: Sequence[str]) -> frozenset[str]:
     if isinstance(given, str):
-        raise UsageError(Problem("usage.checks", f"{name}: is a string", "give a list of codes"))
+        raise UsageError(Problem("usage.checks", f"{name}: must be a list", f"write {name}=[…]"))
     codes = [check.code for check in checks]
     groups = list(dict.fromkeys(code.partition(".")[0] for code in codes))
     found: set[str] = set()

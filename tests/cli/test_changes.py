@@ -92,7 +92,7 @@ def test_a_narrow_terminal_gets_each_number_by_its_name(weights):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("plan", "m.safetensors", *RULES, "--diff", "--emit-recipe"), 2, "diff: a recipe is printed in its place"),
+        (("plan", "m.safetensors", *RULES, "--diff", "--emit-recipe"), 2, "--emit-recipe prints a recipe"),
         (("plan", "none.safetensors", *RULES, "--diff"), 3, "none.safetensors: no such file"),
         (("plan", "h.safetensors", "-r", "h=scale:by=2", "--diff"), 4, "overflow float16"),
         (("apply", "h.safetensors", "-r", "h=scale:by=2", "--in-place", "--diff"), 4, "overflow float16"),

@@ -101,7 +101,7 @@ def test_there_is_a_script_for_each_shell(call, shell):
 
 
 def test_an_unknown_shell_is_refused(call):
-    assert call("completion", "bsh").err == "initctl: error: shell: bsh is not known; did you mean bash?\n"
+    assert call("completion", "bsh").err == "initctl: error: unknown shell bsh; did you mean bash?\n"
     assert call("completion").status == 2
 
 

@@ -100,7 +100,7 @@ class TestAPageThatCannotBeWrittenToItsEnd:
     def test_leaves_the_result_which_the_status_says(self, net, call):
         done = shell(f"{SMALL} initctl apply net.safetensors -o out.safetensors -r '*.weight=ones' --html p.html")
         assert done.status == 7
-        fault = "out.safetensors: is written, but its page is not: p.html: cannot be written: File too large"
+        fault = "out.safetensors: was written, but its page was not: p.html: cannot be written: File too large"
         assert done.err == f"initctl: error: {fault}\n"
         assert done.out.endswith("wrote out.safetensors (1 file)\n")
         assert (load_file(net.with_name("out.safetensors"))["fc1.weight"] == 1).all()

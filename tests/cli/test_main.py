@@ -122,4 +122,4 @@ def test_a_package_that_cannot_be_loaded_is_the_environments_failure(net):
     done = subprocess.run(command, cwd=net.parent, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr.startswith("initctl: error: a package that initctl needs cannot be loaded: ")
-    assert done.stderr.endswith("; install it anew\n")
+    assert done.stderr.endswith("; install it again\n")

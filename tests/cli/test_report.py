@@ -168,7 +168,7 @@ class TestFailures:
         done = shell("ulimit -f 20; initctl apply m.safetensors -o out.safetensors -r '*=zeros' --report r.json")
         assert done.status == 7
         assert done.out.endswith("\nwrote out.safetensors (1 file)\n")
-        fault = "out.safetensors: is written, but its report is not: r.json: cannot be written: File too large"
+        fault = "out.safetensors: was written, but its report was not: r.json: cannot be written: File too large"
         assert done.err == f"initctl: error: {fault}\n"
         assert not any(tensor.any() for tensor in load_file(folder / "out.safetensors").values())
         assert sorted(path.name for path in folder.iterdir()) == ["m.safetensors", "out.safetensors"]
@@ -180,8 +180,8 @@ class TestFailures:
         schema("apply").validate(document["data"])
         assert (document["exit_code"], document["status"]) == (7, "error")
         assert [error["message"] for error in document["errors"]] == [
-            f"out.safetensors: is written, but its {what}: cannot be written: File too large"
-            for what in ("page is not: p.html", "report is not: r.json")
+            f"out.safetensors: was written, but its {what}: cannot be written: File too large"
+            for what in ("page was not: p.html", "report was not: r.json")
         ]
 
     def test_the_result_is_shown_if_the_memory_has_no_room_for_the_report(self, weights, call, monkeypatch):
@@ -191,7 +191,7 @@ class TestFailures:
         monkeypatch.setattr("initctl.manifest.making.read_result", exhausted)
         done = call("apply", weights, *OUT, *RULES, "--report", "r.json")
         assert (done.status, done.out.splitlines()[-1]) == (7, "wrote out.safetensors (1 file)")
-        assert "but its report is not: there is not enough memory; use fewer --threads" in done.err
+        assert "but its report was not: there is not enough memory; use fewer --threads" in done.err
 
     @pytest.mark.parametrize(
         "places",
@@ -210,7 +210,8 @@ class TestFailures:
         done = call("verify", applied, "--report", "r.json", *arguments)
         assert (done.status, done.out) == (2, "")
         assert done.err == (
-            "initctl: error: report: it says what CHECKPOINT must hold; leave out rules, plan, original and sample\n"
+            "initctl: error: --report cannot be combined with rules, --plan, --against or --sample; "
+            "leave them out: the report says what CHECKPOINT must hold\n"
         )
 
     @pytest.mark.parametrize(

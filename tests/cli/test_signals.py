@@ -130,18 +130,18 @@ main()
         target = place[1] if place[0] == "-o" else "net.safetensors"
         assert {path.name for path in folder.iterdir()} == {"net.safetensors", target}
         assert initctl.verify(folder / target, rules=["w=ones"])
-        return status, out, err.replace(f"initctl: error: {target}: is written, but its ", "")
+        return status, out, err.replace(f"initctl: error: {target}: was written, but its ", "")
 
     def test_while_a_report_is_made(self, folder, place):
         flags = ("--report", "r.json")
         status, out, err = self.interrupted(folder, place, "manifest.making", "file_digests", *flags)
-        assert (status, err) == (7, "report is not: interrupted by SIGINT\n")
+        assert (status, err) == (7, "report was not: interrupted by SIGINT\n")
         assert "(1 file)\n" in out
 
     def test_while_a_page_is_made_ends_what_follows_too(self, folder, place):
         flags = ("--html", "p.html", "--report", "r.json", "--json")
         status, out, err = self.interrupted(folder, place, "page.writing", "write_file", *flags)
-        faults = [f"{what} is not: interrupted by SIGINT" for what in ("page", "report")]
+        faults = [f"{what} was not: interrupted by SIGINT" for what in ("page", "report")]
         assert (status, err.splitlines()) == (7, faults)
         document = json.loads(out)
         assert (document["exit_code"], document["data"]["actions"][0]["tensor"]) == (7, "w")

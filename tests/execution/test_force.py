@@ -186,7 +186,7 @@ class TestASavedPlan:
         assert run([*command, "--save", str(path)]) == 6
         assert run([*command, "--save", str(path), "--force"]) == 0
         assert run([*command, "--force"]) == 2
-        assert "force: there is no file to replace; give --save too" in capsys.readouterr().err
+        assert "--force needs --save, whose file it replaces; add --save" in capsys.readouterr().err
 
 
 def test_the_command_line_says_what_it_is_and_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
