@@ -52,9 +52,11 @@ def nearest(word: str, known: Iterable[str], *, n: int = 1, similarity: float = 
     return [by_fold[found] for found in longer or get_close_matches(wanted, by_fold, n=n, cutoff=similarity)]
 
 
-def did_you_mean(word: str, known: Iterable[str], *, n: int = 1, behind: str = "") -> str | None:
+def did_you_mean(
+    word: str, known: Iterable[str], *, n: int = 1, behind: str = "", similarity: float = _SIMILARITY
+) -> str | None:
     """A question that proposes the nearest `known` words, each followed by `behind`; None if none is near."""
-    found = [shown(name + behind) for name in nearest(word, known, n=n)]
+    found = [shown(name + behind) for name in nearest(word, known, n=n, similarity=similarity)]
     return f"did you mean {' or '.join(found)}?" if found else None
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from initctl.cli.commands import SUMMARIES
 from initctl.topics import TOPICS, find_topic
+from initctl.topics.codes import _EXPLAINED, topic_of
 from tests.readme import README
 from tests.topics import FOLDER, rerun_topic
 
@@ -41,3 +42,21 @@ def test_the_readme_names_every_topic_and_says_how_many_there_are():
     rows = re.findall(r"^\| \w[^|]* \| ([^|]*) \|$", table, re.MULTILINE)
     assert sorted(", ".join(rows).split(", ")) == sorted(TOPICS)
     assert f"explains {len(TOPICS)} topics" in table
+
+
+def test_each_code_that_a_topic_explains_is_one_of_a_problem():
+    source = "".join(path.read_text() for path in FOLDER.parent.rglob("*.py") if path.parent != FOLDER)
+    for topic, codes in _EXPLAINED.items():
+        assert topic in TOPICS
+        for code in codes:
+            assert f'"{code}' in source
+
+
+def test_a_code_has_one_topic_by_itself_or_by_what_it_begins_with():
+    codes = [code for codes in _EXPLAINED.values() for code in codes]
+    assert len({*codes}) == len(codes)
+    assert (topic_of("rule.glob"), topic_of("preset.unknown"), topic_of("file.missing")) == (
+        "patterns",
+        "presets",
+        None,
+    )

@@ -1,13 +1,14 @@
 """The command line: one file for each command, which parses, makes one call of the library, and shows the result.
 
-main.py       the app; turns errors and interrupts into exit statuses
-commands.py   the commands by name, each loaded when it is called
-explanation.py the text of `--help`
-panels.py     the headings of options in `--help`
-options.py    options that commands share
-candidates.py how the last word of a command line may be completed
-output.py     what a command writes: tables or JSON, quiet or verbose
-signals.py    what a signal does, before and after the work is done
-envelope.py   the JSON document that every command writes
-streams.py    stdout and stderr, which may be closed, full or unread; safe lines on them
+main.py         the app; turns errors and interrupts into exit statuses
+pointers.py     where to read on after a failure
+commands.py     the commands by name, each loaded when it is called
+explanation.py  the text of `--help`
+panels.py       the headings of options in `--help`
+options.py      options that commands share
+candidates.py   how the last word of a command line may be completed
+output.py       what a command writes: tables or JSON, quiet or verbose
+signals.py      what a signal does, before and after the work is done
+envelope.py     the JSON document that every command writes
+streams.py      stdout and stderr, which may be closed, full or unread; safe lines on them
 """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.json_rows import as_json
+from initctl.topics.codes import topic_of
 
 if TYPE_CHECKING:
     from initctl.errors import Problem
@@ -36,5 +37,10 @@ def document(
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
-    place = problem.place and problem.place._asdict()
-    return {"code": problem.code, "message": problem.message, "hint": problem.hint, "place": place}
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+        "place": problem.place and problem.place._asdict(),
+        "topic": topic_of(problem.code),
+    }

@@ -13,6 +13,7 @@ import typer
 
 import initctl
 from initctl.cli.commands import PLAIN, SUMMARIES, Commands
+from initctl.cli.pointers import topics_of, with_pointer
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import complain, open_streams, say, show
 from initctl.errors import NO_MEMORY, InitctlError, Problem, StorageError, UncertainError, UsageError, escape
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, error.exit_status, error.problems)
     except typer.TyperException as error:
         fault = escape(error.format_message().rstrip("."))
-        problem = Problem("usage.command_line", fault, _instead(error, fault, _command(arguments)))
+        problem = Problem("usage.command_line", fault, _instead(error, fault))
         return _fail(arguments, UsageError.exit_status, [problem])
     except Ended as end:
         return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", str(end))])
@@ -73,20 +74,21 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
 
 
-def _instead(error: typer.TyperException, fault: str, command: str | None) -> str | None:
-    """What to do about a `fault` of the command line, unless it says so itself."""
+def _instead(error: typer.TyperException, fault: str) -> str | None:
+    """What to do about a `fault` of the command line that has an answer of its own."""
     if hint := about_shapes(getattr(error, "option_name", None) or ""):
         return hint
-    if fault.startswith("Got unexpected extra argument") and "=" in fault:
-        return "give each rule with -r"
-    if fault.endswith(("?", ")")):
-        return None
-    return f"see {' '.join(filter(None, ('initctl', command)))} --help"
+    is_rule = fault.startswith("Got unexpected extra argument") and "=" in fault
+    return "give each rule with -r" if is_rule else None
 
 
 def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) -> int:
+    if status == UsageError.exit_status:
+        problems = [with_pointer(problem, _command(arguments)) for problem in problems]
     for problem in problems:
         complain("error", problem)
+    if topics := topics_of(problems):
+        say(f"see: {', '.join(f'initctl help {topic}' for topic in topics)}", sys.stderr)
     if _asks_for_json(arguments):
         from initctl.cli.envelope import document
 
@@ -103,4 +105,4 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 
 def _command(arguments: Sequence[str]) -> str | None:
     """The command that is called, if one is."""
-    return next((argument for argument in arguments if argument in SUMMARIES), None)
+    return next((argument for argument in arguments[:1] if argument in SUMMARIES), None)

@@ -7,6 +7,7 @@ examples use the checkpoint that `initctl demo` leaves.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -40,6 +41,9 @@ TOPICS = (
     "statuses",
 )
 """In the order in which they are listed."""
+_SURE = 0.8
+"""How near a name must be to be proposed before a text that has the word."""
+_PROPOSED = 3
 
 
 class Topic(NamedTuple):
@@ -60,11 +64,23 @@ def topics() -> Iterator[Topic]:
 
 
 def find_topic(name: str, others: Iterable[str] = ()) -> Topic:
-    """The topic called `name`. Raises `UsageError` that proposes the nearest name, or one of the `others` there are."""
+    """The topic called `name`. Raises `UsageError` that proposes the nearest name, or one of the `others` there are, or
+    the topics that speak of it.
+    """
     if name not in TOPICS:
-        hint = did_you_mean(name, [*TOPICS, *others]) or "`initctl help` lists the topics"
-        raise UsageError(Problem("topic.unknown", f"{shown(name)} is neither a topic nor a command", hint))
+        known = [*TOPICS, *others]
+        hint = did_you_mean(name, known, similarity=_SURE) or _mentioned(name) or did_you_mean(name, known)
+        fault = f"{shown(name)} is neither a topic nor a command"
+        raise UsageError(Problem("topic.unknown", fault, hint or "`initctl help` lists the topics"))
     return _read(name)
+
+
+def _mentioned(word: str) -> str | None:
+    """The topics that have `word` in their text, those that have it most often first."""
+    written = re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE)
+    counts = {topic.name: len(written.findall(topic.text)) for topic in topics()}
+    found = sorted(filter(counts.get, counts), key=lambda name: -counts[name])
+    return f"topics that mention it: {', '.join(found[:_PROPOSED])}" if found else None
 
 
 def _read(name: str) -> Topic:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 SCRIPT = [os.path.join(os.path.dirname(sys.executable), "initctl")]
 MODULE = [sys.executable, "-m", "initctl"]
 
+SEE = re.compile(r"see: initctl help [a-z]+(, initctl help [a-z]+)*")
+"""The last line of stderr, if a topic explains what is wrong."""
 _CHANGE_OUTPUT = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "PYTHONIOENCODING", "GITHUB_ACTIONS")
 _TERMINAL = {"TERM": "xterm-256color"}
 
@@ -84,8 +87,12 @@ def on_terminal(*arguments: str, columns: int = 100, stdout: int | None = None, 
 
 
 def messages(err: str) -> list[str]:
-    """The lines of stderr that tell something; below one there may be two that show where a fault is."""
+    """The lines of stderr that tell something; below one there may be two that show where a fault is, and at the end
+    one that names a topic.
+    """
     lines = err.splitlines()
+    if lines and SEE.fullmatch(lines[-1]):
+        del lines[-1]
     told = [line for line in lines if not line.startswith("  ")]
     for number, line in enumerate(lines):
         if line.startswith("  ") and not lines[number - 1].startswith("  "):

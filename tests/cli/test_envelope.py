@@ -29,6 +29,7 @@ def test_the_keys_and_their_order_are_those_of_version_1():
                     ("message", "rule 1: matches no tensor"),
                     ("hint", "did you mean fc1?"),
                     ("place", [("file", "r.toml"), ("line", 4), ("column", 9)]),
+                    ("topic", "rules"),
                 ]
             ],
         ),
@@ -39,7 +40,9 @@ def test_the_keys_and_their_order_are_those_of_version_1():
 def test_a_failure_has_no_data_and_says_why():
     content = json.loads(document("plan", None, exit_code=3, errors=[ERROR]))
     assert (content["status"], content["exit_code"], content["data"]) == ("error", 3, None)
-    assert content["errors"] == [{"code": "file.missing", "message": "x: no such file", "hint": None, "place": None}]
+    assert content["errors"] == [
+        {"code": "file.missing", "message": "x: no such file", "hint": None, "place": None, "topic": None}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def told_once(done, status, code, command):
     assert (document["schema"], document["command"]) == ("initctl/1", command)
     assert (document["status"], document["exit_code"], document["data"]) == ("error", status, None)
     (error,) = document["errors"]
-    assert list(error) == ["code", "message", "hint", "place"]
+    assert list(error) == ["code", "message", "hint", "place", "topic"]
     assert error["code"] == code
     hint = f"; {error['hint']}" if error["hint"] else ""
     return line.removeprefix("initctl: error: ").removesuffix(hint)
@@ -84,7 +84,7 @@ class TestABug:
 def test_several_faults_are_a_line_each_and_one_document(net, call):
     done = call(*APPLY, "-r", "fc9.*=ones", "-r", "fc1.bias=xavier_normal", "-r", "steps=normal", "--json")
     assert done.status == 4
-    assert [line.split("(")[0] for line in done.err.splitlines()] == [
+    assert [line.split("(")[0] for line in messages(done.err)] == [
         f"initctl: error: rule {number} " for number in (1, 2, 3)
     ]
     assert [error["code"] for error in json.loads(done.out)["errors"]] == ["rule.unused", "rule.unfit", "rule.unfit"]

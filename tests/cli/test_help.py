@@ -45,10 +45,13 @@ def test_help_of_a_command_without_a_topic_is_what_the_command_says_of_itself(ca
     [
         ("paterns", "did you mean patterns?"),
         ("aply", "did you mean apply?"),
+        ("sharding", "did you mean sharded?"),
+        ("Optimizer", "topics that mention it: torch"),
+        ("gpu", "topics that mention it: performance, reproducibility"),
         ("zzz", "`initctl help` lists the topics"),
     ],
 )
-def test_an_unknown_topic_is_refused_with_the_nearest_topic_or_command(call, topic, hint):
+def test_an_unknown_topic_is_refused_with_the_nearest_one_or_with_those_that_mention_it(call, topic, hint):
     done = call("help", topic)
     assert (done.status, done.out) == (2, "")
     assert done.err == f"initctl: error: {topic} is neither a topic nor a command; {hint}\n"

@@ -73,7 +73,7 @@ def test_a_signal_while_values_are_computed_ends_it(process, net, initializer, n
     done = process(*APPLY, "fc1.weight=signalling", "--json")
     assert (done.status, done.err) == (128 + number, f"initctl: error: interrupted by {name}\n")
     assert done.document["errors"] == [
-        {"code": "interrupted", "message": f"interrupted by {name}", "hint": None, "place": None}
+        {"code": "interrupted", "message": f"interrupted by {name}", "hint": None, "place": None, "topic": None}
     ]
     assert os.listdir() == ["net.safetensors"]
     assert [signal.getsignal(other) for other in SIGNALS] == [signal.SIG_IGN] * 3

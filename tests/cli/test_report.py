@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import initctl
 from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from tests.cli.checkpoints import checkpoint
-from tests.cli.processes import on_terminal, shell
+from tests.cli.processes import messages, on_terminal, shell
 from tests.schemas import schema
 
 RULES = ("-r", "w=normal:std=0.02", "-r", "b[2:]=ones")
@@ -146,7 +146,7 @@ class TestFailures:
     ):
         (folder / "notes.json").write_text('{"predicateType": "https://slsa.dev/provenance/v1"}')
         done = call("apply", weights, *OUT, *RULES, "--report", place)
-        assert (done.status, done.out, done.err.count("\n")) == (status, "", 1)
+        assert (done.status, done.out, len(messages(done.err))) == (status, "", 1)
         assert done.err.startswith(f"initctl: error: {message}")
         assert sorted(path.name for path in folder.iterdir()) == ["m.safetensors", "notes.json"]
 
@@ -248,7 +248,7 @@ class TestHostileReports:
         with open("hostile.json", "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
         done = call("verify", "out.safetensors", "--report", "hostile.json")
-        assert (done.status, done.out, done.err.count("\n")) == (3, "", 1)
+        assert (done.status, done.out, len(messages(done.err))) == (3, "", 1)
         assert done.err.startswith("initctl: error: hostile.json: ")
         for word in words:
             assert word in done.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initctl.cli.commands import SUMMARIES
-from tests.cli.processes import MODULE, initctl
+from tests.cli.processes import MODULE, initctl, messages
 
 
 def test_without_a_command_there_is_help_and_status_2(folder):
@@ -46,9 +46,14 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["--nonsense-of-any-kind"], "No such option: --nonsense-of-any-kind; see initctl --help"),
         (["plan", "x", "--num-labels", "5"], "keeps their shapes; change the shape in the model"),
         (["apply", "x", "--resize", "5"], "keeps their shapes; change the shape in the model"),
-        (["plan", "x", "y"], "unexpected extra argument"),
+        (["plan", "x", "y"], "unexpected extra argument(s) (y); see initctl plan --help"),
         (["plan", "x", "-r"], "'-r' requires an argument; see initctl plan --help"),
-        (["plan", "x", "--seed", "many"], "seed"),
+        (
+            ["plan", "x", "--seed", "many"],
+            "seed: many is not a whole number from 0 to 2^64 - 1; see initctl plan --help",
+        ),
+        (["zzz", "plan"], "No such command 'zzz'; see initctl --help"),
+        (["--zzz", "plan"], "No such option: --zzz; see initctl --help"),
         (["apply", "x", "--threads", "2.5"], "threads: 2.5 is not a whole number of 1 or more"),
         (["demo", "--threads", "many"], "threads: many is not a whole number of 1 or more"),
         (["plan", "x", "--threads", "-1"], "threads: '-1' is not a whole number of 1 or more"),
@@ -68,7 +73,7 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
 def test_a_wrong_line_is_refused_in_one_line_that_helps(call, folder, arguments, words):
     command, *rest = arguments
     done = call(command, "--json", *rest)
-    (line,) = done.err.splitlines()
+    (line,) = messages(done.err)
     assert done.status == 2
     assert line.startswith("initctl: error: ")
     assert words in line
@@ -83,9 +88,10 @@ def test_a_rule_without_its_flag_gets_a_hint(net, call):
 
 
 def test_the_hint_for_missing_rules_fits_the_command(net, call):
-    assert call("plan", "net.safetensors").err.endswith("a recipe with -f, or a preset with -p\n")
-    verifying = call("verify", "net.safetensors")
-    assert verifying.err.endswith("or a preset with -p; --against ORIGINAL alone compares everything\n")
+    (planning,) = messages(call("plan", "net.safetensors").err)
+    assert planning.endswith("a recipe with -f, or a preset with -p")
+    (verifying,) = messages(call("verify", "net.safetensors").err)
+    assert verifying.endswith("or a preset with -p; --against ORIGINAL alone compares everything")
     same = call("verify", "net.safetensors", "--against", "net.safetensors")
     assert same.status == 0
     assert same.out.startswith("net.safetensors: holds what net.safetensors holds\n")
@@ -96,7 +102,8 @@ def test_what_is_not_converted_needs_a_rule(net, call, where):
     before = net.read_bytes()
     done = call("apply", "net.safetensors", *where)
     assert done.status == 2
-    assert done.err.startswith("initctl: error: no rules given, so there is nothing to do; ")
-    assert done.err.endswith("or --max-shard-size 5GB for shards\n")
+    (line,) = messages(done.err)
+    assert line.startswith("initctl: error: no rules given, so there is nothing to do; ")
+    assert line.endswith("or --max-shard-size 5GB for shards")
     assert net.read_bytes() == before
     assert list(net.parent.iterdir()) == [net]

@@ -1,0 +1,67 @@
+"""Which topic explains what a problem is about."""
+
+from __future__ import annotations
+
+_EXPLAINED = {
+    "rules": (
+        "rule.left_alone",
+        "rule.overridden",
+        "rule.rows",
+        "rule.syntax",
+        "rule.unused",
+        "tensor.undecided",
+        "usage.no_rules",
+    ),
+    "patterns": ("pattern.", "rule.alternative", "rule.glob", "rule.regex"),
+    "expressions": ("rule.expression", "rule.name", "rule.number"),
+    "recipes": ("recipe.cycle", "recipe.empty", "recipe.malformed", "recipe.seeds", "recipe.twice", "recipe.unused"),
+    "presets": ("preset.",),
+    "initializers": (
+        "initializer.values",
+        "rule.initializer",
+        "rule.measured",
+        "rule.nothing_cut",
+        "rule.overflow",
+        "rule.parameter",
+        "rule.unfit",
+        "rule.value",
+    ),
+    "fans": ("rule.bias_dims", "rule.split_weight"),
+    "output": (
+        "convert.",
+        "output.choice",
+        "output.ending",
+        "output.not_checkpoint",
+        "output.patch",
+        "output.read_only",
+        "output.strangers",
+        "patch.",
+    ),
+    "torch": (
+        "optimizer.",
+        "output.reset_optimizer",
+        "root.",
+        "rule.overlap",
+        "rule.tied",
+        "tensor.copy",
+        "usage.buffers",
+    ),
+    "sharded": ("directory.", "file.shard", "index.", "usage.component"),
+    "distributed": ("file.rank", "file.slices", "slices.", "tensor.placeholder"),
+    "suggest": ("suggest.",),
+    "verify": ("verify.",),
+    "doctor": ("usage.checks",),
+    "reports": ("usage.report",),
+    "pipelines": ("plan.numbers", "plan.recipe", "plan.table", "usage.plan"),
+    "plugins": ("format.", "initializer.plugin", "initializer.taken"),
+    "security": ("torch.runs_code", "torch.unknown_calls"),
+    "performance": ("device.", "storage.memory", "usage.device"),
+    "reproducibility": ("rng.", "usage.rng"),
+}
+"""The codes of problems that a topic helps with, or what they begin with. What is not here needs no more words."""
+
+
+def topic_of(code: str) -> str | None:
+    """The topic that explains problems with this `code`, if one does."""
+    group = f"{code.partition('.')[0]}."
+    return next((topic for topic, codes in _EXPLAINED.items() if code in codes or group in codes), None)
