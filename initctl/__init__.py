@@ -6,6 +6,15 @@
     initctl.apply(plan, "out.safetensors")
     assert initctl.verify(plan, "out.safetensors")
 
+    plan, load_plan         what would be done to a checkpoint, tensor by tensor
+    apply                   do it
+    verify, load_manifest   whether a checkpoint holds what a plan, or a report, says
+    inspect, stats, diff    what is in checkpoints
+    changes                 what a plan changes, in numbers
+    suggest, doctor         what tensors should start from, and faults of initialization
+
+Every error is an `InitctlError`, every warning an `InitctlWarning`. `initctl help`, in a shell, explains rules.
+
 Importing it imports neither torch nor rich, and the classes of what these functions return only once they are named.
 """
 
@@ -17,6 +26,7 @@ from initctl.errors import (
     ConflictError,
     FitError,
     InitctlError,
+    InitctlWarning,
     InputError,
     Problem,
     RuleError,
@@ -44,6 +54,7 @@ __all__ = [
     "Differences",
     "FitError",
     "InitctlError",
+    "InitctlWarning",
     "InputError",
     "Manifest",
     "Plan",

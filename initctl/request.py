@@ -29,26 +29,7 @@ _MOST_PROPOSALS = 20
 
 
 class Asked(TypedDict, total=False):
-    """Keyword arguments that `initctl.plan`, `initctl.apply` and `initctl.verify` share.
-
-    rules: `SELECTOR=INITIALIZER[:KEY=VALUE,…]`; for each element the last rule that covers it decides.
-    recipes: TOML files of rules, which come before `rules`.
-    preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model type.
-    root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" takes all.
-    component: the folder of a directory whose checkpoint is meant, as `unet` of a diffusers pipeline; `config.json` is
-        the one there. The result is the whole directory.
-    seed: 0 ≤ seed < 2^64; by default that of the recipes, or 0. A value depends on it, on the tensor's name and
-        on the element's index alone.
-    allow_unused: only warn about a rule that decides no tensor.
-    require_all: refuse if no rule decides some floating-point tensor, or a part of a quantized weight.
-    allow_partial: only warn about a preset that leaves most of the weights undecided.
-    reset_optimizer: set back what optimizers remember of the tensors that rules fill: moments, and steps.
-    buffers: patterns for the names of buffers that have a parameter's shape, for `reset_optimizer`: no optimizer was
-        given them.
-    device: what computes: `cpu`, a device that torch knows (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
-    rng: `philox`; or `torch`, which gives what a script gives that calls `torch.manual_seed(seed)` and then, for each
-        ruled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and device.
-    """
+    """Keyword arguments that `initctl.plan`, which describes them, `initctl.apply` and `initctl.verify` share."""
 
     rules: Iterable[str]
     recipes: Iterable[Path]
