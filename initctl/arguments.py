@@ -41,6 +41,7 @@ ARGUMENTS = {
     "max-shard-size:": "max_shard_size:",
     "no-clobber:": "overwrite=False:",
     "reset-optimizer:": "reset_optimizer=True:",
+    "patch: new values": "in_place='patch': new values",
     "pass the plan with --plan": "load the plan with initctl.load_plan",
 }
 """Options, and phrases with them that Python says in other words."""
@@ -61,6 +62,6 @@ def in_python(message: str) -> str:
 def _argument(found: re.Match[str]) -> str:
     argument, value = ARGUMENTS[found["option"]], found["value"]
     if value is None:
-        return argument
+        return f"`{argument}`" if argument.isidentifier() else argument
     value = value if value.startswith("'") else f"'{value}'"
     return f"{argument}=[{value}]" if argument == "rules" else f"{argument}={value}"
