@@ -6,6 +6,15 @@
     initctl.apply(plan, "out.safetensors")
     assert initctl.verify(plan, "out.safetensors")
 
+    plan, load_plan         what would be done to a checkpoint, tensor by tensor
+    apply                   do it
+    verify, load_manifest   whether a checkpoint holds what a plan, or a report, says
+    inspect, stats, diff    what checkpoints hold
+    changes                 what a plan changes, in numbers
+    suggest, doctor         how to initialize each tensor, and faults of initialization
+
+Every error is an `InitctlError`, every warning an `InitctlWarning`. `initctl help`, in a shell, explains rules.
+
 `import initctl` does not import torch or rich. The classes of results are imported on first use.
 """
 
@@ -17,6 +26,7 @@ from initctl.errors import (
     ConflictError,
     FitError,
     InitctlError,
+    InitctlWarning,
     InputError,
     Problem,
     RuleError,
@@ -44,6 +54,7 @@ __all__ = [
     "Differences",
     "FitError",
     "InitctlError",
+    "InitctlWarning",
     "InputError",
     "Manifest",
     "Plan",

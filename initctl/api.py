@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
-from initctl.errors import ConflictError, Problem, UsageError
+from initctl.errors import ConflictError, InitctlWarning, Problem, UsageError
+from initctl.events import Event
 from initctl.integers import counting
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
-    from initctl.events import Event
     from initctl.execution import FormatChoice
     from initctl.formats import Checkpoint
     from initctl.manifest import Changes, Manifest
@@ -38,17 +42,41 @@ def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
     Args:
         checkpoint: a file of safetensors or of torch.save, an index of shards, a directory with one of them, or a
             directory of torch.distributed.checkpoint.
-        asked: rules and options: see `initctl.request.Asked`.
+        rules: texts `PATTERN=INITIALIZER[:KEY=VALUE,…] [where CONDITION]`; for each element the last rule that covers
+            it decides.
+        recipes: paths of TOML files of rules, which come before `rules`.
+        preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model
+            type.
+        root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" means all.
+        component: the folder of a directory to work on, such as `unet` in a diffusers pipeline, with its own
+            `config.json`. The result is the whole directory.
+        seed: 0 ≤ seed < 2^64; by default the seed of the recipes, or 0. A value depends only on the seed, the tensor's
+            name and the element's index.
+        allow_unused: True only warns about a rule that decides no tensor.
+        require_all: True refuses if no rule decides some floating-point tensor, or a part of a quantized weight.
+        allow_partial: True only warns about a preset that leaves most of the weights undecided.
+        reset_optimizer: True resets the optimizer state of the tensors that rules fill: moments and steps.
+        buffers: for `reset_optimizer`, patterns for the names of buffers with the shape of a parameter; no optimizer
+            has them.
+        device: the device that computes: `cpu`, a device of torch (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
+        rng: `philox`; or `torch`, which gives the values of a script that calls `torch.manual_seed(seed)` and then, for
+            each filled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and
+            device.
 
     Raises:
-        UsageError: the seed, the device, or the text of a rule (`RuleError`) is wrong.
+        UsageError: an argument is wrong, or the text of a rule or a recipe (`RuleError`).
         InputError: the checkpoint cannot be read.
         FitError: the rules do not fit the checkpoint.
         StorageError: the device is not available.
+
+    Warns:
+        InitctlWarning: of what is probably not meant; the plan's `warnings` list the same.
     """
     request = _request(asked)
     request.check_rules()
-    return request.plan(request.read(checkpoint))
+    made = request.plan(request.read(checkpoint))
+    _warn(made.warnings)
+    return made
 
 
 def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None = None) -> Plan:
@@ -73,8 +101,11 @@ def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None
         raise UsageError(Problem("usage.plan", "checkpoint and result are both given", "leave one of them out"))
     saved = SavedPlan.at(os.fspath(path))
     if result is not None:
-        return saved.restored(os.fspath(result), is_result=True)
-    return saved.restored(None if checkpoint is None else os.fspath(checkpoint))
+        made = saved.restored(os.fspath(result), is_result=True)
+    else:
+        made = saved.restored(None if checkpoint is None else os.fspath(checkpoint))
+    _warn(made.warnings)
+    return made
 
 
 def apply(
@@ -118,6 +149,9 @@ def apply(
         StorageError: the output cannot be written, memory is too small, or the device is not available.
         ConflictError: the checkpoint changed since it was read, or `output` must not be replaced.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
+
+    Warns:
+        InitctlWarning: as `initctl.plan` does, before anything is written; not again of a plan that is given.
     """
     from initctl.output_options import OutputOptions
 
@@ -126,7 +160,17 @@ def apply(
         path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale
     )
     threads = counting("threads", threads)
-    return options.write(*_to_write(plan, asked, options), threads=threads, on_event=on_event)
+    made, choice = _to_write(plan, asked, options)
+    known = () if made is not plan else made.warnings
+    _warn(choice.warnings)
+
+    def event(found: Plan | Event) -> None:
+        if not isinstance(found, Event):
+            _warn([warning for warning in found.warnings if warning not in known])
+        if on_event:
+            on_event(found)
+
+    return options.write(made, choice, threads=threads, on_event=event)
 
 
 def verify(
@@ -165,6 +209,7 @@ def verify(
         if result is None:
             request.check_rules("; --against ORIGINAL alone compares everything")
         made = request.plan(request.read(plan))
+        _warn(made.warnings)
     else:
         made = _finished_plan(plan, asked)
         made = made if result is not None else _replanned_if_changed(made)
@@ -178,11 +223,13 @@ def inspect(checkpoint: Path, *, root: str | None = None, component: str | None 
     """The table of `checkpoint`: its files, tensors and metadata, with names relative to `root` as in `plan`.
 
     Reads no tensor values. Raises `InputError`, and `UsageError` if no tensor is at `root`, or there is no folder
-    `component`.
+    `component`. Warns of what is odd about the checkpoint, as `InitctlWarning`; so do all functions that read one.
     """
     from initctl.formats import read_checkpoint
 
-    return read_checkpoint(checkpoint, root=root, component=component)
+    table = read_checkpoint(checkpoint, root=root, component=component)
+    _warn(table.warnings)
+    return table
 
 
 def stats(
@@ -316,7 +363,9 @@ def suggest(
     """
     from initctl.suggesting import Suggestions
 
-    return Suggestions.of(inspect(checkpoint, root=root, component=component), activation)
+    found = Suggestions.of(inspect(checkpoint, root=root, component=component), activation)
+    _warn(found.warnings[len(found.checkpoint.warnings) :])
+    return found
 
 
 def doctor(
@@ -356,6 +405,15 @@ def doctor(
     checks = chosen(CHECKS, select, ignore)
     table = inspect(checkpoint, root=root, component=component)
     return diagnosed(table, checks, root=root, preset=preset, trained=trained, threads=threads, on_event=on_event)
+
+
+def _warn(problems: Iterable[Problem]) -> None:
+    """Issue a warning for each of `problems`, at the line of the caller outside of this package."""
+    for problem in problems:
+        level, frame = 1, cast("FrameType | None", sys._getframe())  # noqa: SLF001 - as Python's own warnings do
+        while frame and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+            level, frame = level + 1, frame.f_back
+        warnings.warn(problem.in_python(), InitctlWarning, stacklevel=level)
 
 
 def _request(asked: Mapping[str, Any]) -> Request:

@@ -10,7 +10,8 @@
     └── UncertainError    7  written, but durability, cleanup or a file beside it is uncertain
 
 An error has one or more problems. A problem has a stable code, a message that begins with the place (a file, a tensor,
-a rule), and maybe a hint on what to do. Warnings are problems too, collected in a plan instead of raised.
+a rule), and maybe a hint on what to do. Warnings are problems too: they are collected in a plan instead of being
+raised, and issued as `InitctlWarning`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "Excerpt",
     "FitError",
     "InitctlError",
+    "InitctlWarning",
     "InputError",
     "Place",
     "Problem",
@@ -57,6 +59,16 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def in_python(self) -> str:
+        """The same as a line, with arguments of Python in place of the command line's options."""
+        from initctl.arguments import in_python
+
+        return as_line(in_python(str(self)))
+
+
+class InitctlWarning(UserWarning):
+    """What the functions of this package warn of: a warning of the command line, in Python's words."""
+
 
 class InitctlError(Exception):
     """Base class of all errors that this package raises on purpose."""
@@ -64,8 +76,12 @@ class InitctlError(Exception):
     exit_status: ClassVar[int]
 
     def __init__(self, *problems: Problem) -> None:
-        super().__init__("\n".join(as_line(str(problem)) for problem in problems))
+        super().__init__(*problems)
         self.problems = problems
+
+    def __str__(self) -> str:
+        """A line for each problem, with arguments of Python in place of the command line's options."""
+        return "\n".join(problem.in_python() for problem in self.problems)
 
     def prefixed(self, place: str) -> Self:
         """The error with `place` before each message."""

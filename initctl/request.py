@@ -29,27 +29,7 @@ _MOST_PROPOSALS = 20
 
 
 class Asked(TypedDict, total=False):
-    """Keyword arguments that `initctl.plan`, `initctl.apply` and `initctl.verify` share.
-
-    rules: `SELECTOR=INITIALIZER[:KEY=VALUE,…]`; for each element the last rule that covers it decides.
-    recipes: TOML files of rules, which come before `rules`.
-    preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model type.
-    root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" means all.
-    component: the folder of a directory to work on, such as `unet` in a diffusers pipeline, with its own
-        `config.json`. The result is the whole directory.
-    seed: 0 ≤ seed < 2^64; by default the seed of the recipes, or 0. A value depends only on the seed, the tensor's
-        name and the element's index.
-    allow_unused: only warn about a rule that decides no tensor.
-    require_all: refuse if no rule decides some floating-point tensor, or a part of a quantized weight.
-    allow_partial: only warn about a preset that leaves most of the weights undecided.
-    reset_optimizer: reset the optimizer state of the tensors that rules fill: moments and steps.
-    buffers: for `reset_optimizer`, patterns for the names of buffers with the shape of a parameter; no optimizer has
-        them.
-    device: the device that computes: `cpu`, a device of torch (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
-    rng: `philox`; or `torch`, which gives the values of a script that calls `torch.manual_seed(seed)` and then, for
-        each filled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and
-        device.
-    """
+    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
 
     rules: Iterable[str]
     recipes: Iterable[Path]

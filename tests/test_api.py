@@ -176,7 +176,9 @@ def test_one_string_is_no_list_of_rules(model: Path, tmp_path: Path):
 def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
     path = single(tmp_path / "in")
     before = path.read_bytes()
-    with pytest.raises(initctl.UsageError, match="no-clobber: in place the checkpoint itself is replaced; use -o"):
+    with pytest.raises(
+        initctl.UsageError, match="overwrite=False: in place the checkpoint itself is replaced; use `output`"
+    ):
         initctl.apply(path, in_place=True, overwrite=False, rules=["*.weight=ones"])
     assert path.read_bytes() == before
 

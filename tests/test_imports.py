@@ -43,7 +43,7 @@ LAYERS = (
     {"integers"},
     {"errors"},
     {"excerpt"},
-    {"escaping", "version"},
+    {"arguments", "escaping", "version"},
 )
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -16,7 +17,16 @@ from initctl.cli.commands import PLAIN, SUMMARIES, Commands
 from initctl.cli.pointers import topics_of, with_pointer
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import complain, open_streams, say, show
-from initctl.errors import NO_MEMORY, InitctlError, Problem, StorageError, UncertainError, UsageError, escape
+from initctl.errors import (
+    NO_MEMORY,
+    InitctlError,
+    InitctlWarning,
+    Problem,
+    StorageError,
+    UncertainError,
+    UsageError,
+    escape,
+)
 from initctl.suggestions import about_shapes
 
 BUG = 70
@@ -50,6 +60,7 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line `arguments`; returns the exit status."""
+    warnings.filterwarnings("ignore", category=InitctlWarning)  # commands report warnings themselves
     try:
         return app(list(arguments), standalone_mode=False) or 0
     except InitctlError as error:

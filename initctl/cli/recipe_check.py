@@ -27,14 +27,19 @@ def recipe_check(
     file: str = FILE,
     checkpoint: str | None = CHECKPOINT,
     *,
-    form: str = typer.Option(TEXT, "--format", metavar="|".join(FORMATS), help="How faults are written, too."),
+    form: str = typer.Option(
+        TEXT,
+        "--format",
+        metavar="|".join(FORMATS),
+        help="How the result is written; github also annotates the lines of errors and warnings.",
+    ),
     out: Output,
 ) -> None:
     """Check a recipe, and whether it fits a checkpoint.
 
     Without CHECKPOINT, the recipe itself is checked: keys, patterns, conditions, expressions, initializers and their
     parameters, and all recipes that it extends. With CHECKPOINT, everything that plan checks is checked, too: each rule
-    must decide something. With --format github, errors and warnings are also annotations at their lines.
+    must decide something.
 
     Examples:
     initctl recipe-check recipe.toml

@@ -111,7 +111,7 @@ class BoundCall:
         try:
             return BoundCall(self.initializer, {**self.arguments, **values}, self.given)
         except RuleError as error:
-            raise Unfit(str(error)) from None
+            raise Unfit("; ".join(map(str, error.problems))) from None
 
     def _value(self, name: str, expression: Expression, lookup: Callable[[str], Value]) -> Argument:
         parameter = next(parameter for parameter in self.initializer.parameters if parameter.name == name)

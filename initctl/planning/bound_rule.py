@@ -9,6 +9,7 @@ from initctl.errors import Problem, RuleError, listed, shown
 from initctl.initializers import KEEP, REGISTRY, BoundCall
 from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.lookup import ALL_FACTS, NAME_FACTS, SHAPE_FACTS, SIBLING
+from initctl.rules import Circular, needed
 from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import did_you_mean
 
@@ -68,6 +69,7 @@ def bind(rule: Rule) -> BoundRule:
         bound = BoundRule(rule, _initializer(rule))
         for expression in bound.expressions:
             _check_names(expression, rule, "")
+            _check_order(expression, rule)
         for name, expression in bound.variables.items():
             if name not in rule.selector.names.captures:
                 _check_names(expression, rule, f"variable {name}: ")
@@ -91,6 +93,17 @@ def _check_names(expression: Expression, rule: Rule, place: str) -> None:
         if not (name.startswith(CONFIG) or _is_of_sibling(name)):
             message = f"{place}{shown(expression.text)}: unknown name {shown(name)}"
             raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
+
+
+def _check_order(expression: Expression, rule: Rule) -> None:
+    """Raise `RuleError` if a variable that `expression` uses needs itself."""
+    captures = rule.selector.names.captures
+    for name in sorted(expression.names & rule.scope.vars.keys() - set(captures)):
+        try:
+            tuple(needed(name, rule.scope.vars, captures))
+        except Circular as fact:
+            message = f"{shown(expression.text)}: {fact}"
+            raise RuleError(Problem("rule.name", message, None, expression.place_of(name))) from None
 
 
 def _is_of_sibling(name: str) -> bool:

@@ -11,7 +11,7 @@ from initctl.errors import shown
 from initctl.formats.config import dotted
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
-from initctl.rules import Circular, Rule, Undefined, Value, needed
+from initctl.rules import Rule, Undefined, Value, needed
 from initctl.rules.expressions.terms import CONFIG
 from initctl.suggestions import nearest
 
@@ -70,8 +70,6 @@ class Lookup:
             for needs_no_other in needed(name, variables, {*self.captured, *self._variables}):
                 text = f"{needs_no_other} = {shown(variables[needs_no_other].text)}"
                 self._variables[needs_no_other] = variables[needs_no_other].value(self)
-        except Circular as fact:
-            raise KeyError(str(fact)) from None
         except Undefined as fact:
             raise KeyError(f"{text}: {fact}") from None
         return self._variables[name]

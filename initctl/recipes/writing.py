@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from initctl.errors import RuleError, shown
 from initctl.escaping import is_visible
-from initctl.rules import Circular, Expression, Rule, Value, needed
+from initctl.rules import Expression, Rule, Value, needed
 from initctl.rules.expressions.parser import LONGEST_EXPRESSION
 from initctl.rules.expressions.terms import CONFIG
 
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-[0-9]{2})?")
 def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, config: ConfigValue) -> str:
     """A recipe of `rules`, each with its initializer, in order, and the seed.
 
-    Raises `RuleError` if a variable refers to itself, or if an expression is too long after variables are renamed.
+    Raises `RuleError` if an expression is too long after variables are renamed.
     """
     writer = _Writer(config)
     lines = [line for rule, bound in rules for line in writer.rule(rule, bound)]
@@ -76,14 +76,10 @@ class _Writer:
             return ""
         variables = rule.scope.vars
         names = {capture: capture for capture in rule.selector.names.captures}
-        try:
-            for used in sorted(expression.names & variables.keys()):
-                for name in () if used in names else needed(used, variables, names):
-                    meaning = _written(self.renamed(rule, variables[name], names))
-                    names[name] = _named(self.vars, name, meaning, rule.selector.names.captures.__contains__)
-        except Circular as fact:
-            fault = f"{shown(expression.text)}: {fact}"
-            raise RuleError(rule.problem("rule.name", fault)) from None
+        for used in sorted(expression.names & variables.keys()):
+            for name in () if used in names else needed(used, variables, names):
+                meaning = _written(self.renamed(rule, variables[name], names))
+                names[name] = _named(self.vars, name, meaning, rule.selector.names.captures.__contains__)
         return self.renamed(rule, expression, names)
 
     def renamed(self, rule: Rule, expression: Expression, names: Mapping[str, str]) -> str:

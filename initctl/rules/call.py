@@ -58,7 +58,7 @@ def _hint(name: str) -> str:
     if _NUMBER.fullmatch(name):
         return f"write constant:val={name}"
     if {".", "*"} & set(name.rpartition("=")[0]):  # a second pattern
-        return "if these are two rules, give each its own -r; in Python, put a comma between them"
+        return "if these are two rules, give each its own -r"
     return "write where instead of if" if " if " in name else "write, for example, normal:std=0.02"
 
 

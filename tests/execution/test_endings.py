@@ -139,7 +139,7 @@ def test_so_does_a_directory_that_is_there(tmp_path: Path, out: str):
 
 @pytest.mark.parametrize("out", ["x.pt", "x.md", "x.gguf", "x.safetensors"])
 def test_shards_of_a_size_go_to_a_directory_only(tmp_path: Path, out: str):
-    with pytest.raises(initctl.UsageError, match="names a file, but --max-shard-size writes a directory"):
+    with pytest.raises(initctl.UsageError, match="names a file, but `max_shard_size` writes a directory"):
         initctl.apply(single(tmp_path / "in.safetensors"), tmp_path / out, max_shard_size="1KB")
 
 

@@ -94,7 +94,7 @@ def test_what_is_there_is_named(tmp_path: Path, kind: str):
     STRANGERS[kind](out)
     with pytest.raises(initctl.ConflictError) as raised:
         initctl.apply(single(tmp_path / "in.safetensors"), out, rules=RULES)
-    assert str(raised.value) == f"{out}: {SAID[kind]}; name another file, or replace it with --force"
+    assert str(raised.value) == f"{out}: {SAID[kind]}; name another file, or replace it with overwrite=True"
 
 
 @pytest.mark.parametrize("out", ["out.safetensors", "out.pt"])
@@ -143,8 +143,8 @@ def test_what_a_rule_copies_from_is_never_replaced(tmp_path: Path, kind: str, ov
 @pytest.mark.parametrize(
     ("overwrite", "said"),
     [
-        (True, "force: in place the checkpoint itself is replaced"),
-        (False, "no-clobber: in place the checkpoint itself is replaced"),
+        (True, "overwrite=True: in place the checkpoint itself is replaced"),
+        (False, "overwrite=False: in place the checkpoint itself is replaced"),
     ],
 )
 def test_in_place_there_is_nothing_to_overwrite(tmp_path: Path, overwrite: bool, said: str):

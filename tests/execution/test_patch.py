@@ -74,7 +74,7 @@ def test_progress_counts_the_ruled_bytes(tmp_path: Path):
 
 def test_it_goes_to_no_other_file(tmp_path: Path):
     path = single(tmp_path / "model.safetensors")
-    with pytest.raises(initctl.UsageError, match="two outputs given; use -o OUT or --in-place, not both"):
+    with pytest.raises(initctl.UsageError, match="two outputs given; use `output` or in_place=True, not both"):
         initctl.apply(path, tmp_path / "out", in_place="patch", rules=RULES)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -113,7 +113,7 @@ def test_kept_in_place_they_are_not_touched(tmp_path: Path, rules: list[str]):
 
 def test_a_patch_removes_no_file(tmp_path: Path):
     source = doubled(tmp_path / "model")
-    with pytest.raises(initctl.UsageError, match="stale: --patch only overwrites weights, and cannot remove"):
+    with pytest.raises(initctl.UsageError, match="stale: in_place='patch' only overwrites weights, and cannot remove"):
         initctl.apply(source, in_place="patch", rules=RULES, stale="drop")
     initctl.apply(source, in_place="patch", rules=RULES, stale="keep")
 

@@ -248,7 +248,7 @@ def test_an_empty_checkpoint_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("source", ["a safetensors file", "shards of safetensors", "shards of torch.save"])
 def test_shards_of_a_size_are_refused(tmp_path: Path, source: str):
     path = SOURCES[source](tmp_path)
-    with pytest.raises(initctl.UsageError, match="names a file, but --max-shard-size writes a directory"):
+    with pytest.raises(initctl.UsageError, match="names a file, but `max_shard_size` writes a directory"):
         initctl.apply(path, tmp_path / "pytorch_model.bin", max_shard_size="1GB")
 
 

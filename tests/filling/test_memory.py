@@ -66,7 +66,7 @@ def test_that_of_the_device_counts_too(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(memory, "_limits", lambda: iter([10**12]))
     monkeypatch.setattr(device, "free_memory", {"cpu:0": free}.__getitem__)
     expected = (
-        pytest.raises(initctl.StorageError, match=r"9\.99e-07 GB is free on cpu:0; use --device cpu")
+        pytest.raises(initctl.StorageError, match=r"9\.99e-07 GB is free on cpu:0; use device='cpu'")
         if refused
         else nullcontext()
     )

@@ -241,7 +241,7 @@ def test_many_views_that_no_rule_fills_cost_no_more_than_their_number(tmp_path: 
 def test_a_tensor_that_an_unknown_object_holds_too_is_not_changed_behind_its_back(tmp_path: Path):
     weight = torch.ones(3)
     torch.save({"state_dict": {"w": weight}, "held": argparse.Namespace(t=weight)}, tmp_path / "in.pt")
-    with pytest.raises(initctl.FitError, match=r"w shares memory with held\.t, which no rule fills; add --root ''"):
+    with pytest.raises(initctl.FitError, match=r"w shares memory with held\.t, which no rule fills; add root=''"):
         initctl.plan(tmp_path / "in.pt", rules=["w=zeros"])
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=["{state_dict.w,held.t}=zeros"], root="")
     after = torch.load(tmp_path / "out.pt", weights_only=False)
@@ -380,7 +380,7 @@ def test_an_optimizer_that_was_saved_as_an_object_goes_with_its_parameters(tmp_p
     optimizer.step()
     torch.save({"model": module if whole else module.state_dict(), "optimizer": optimizer}, tmp_path / "in.pt")
     rule = "{model.weight,optimizer.param_groups.0.params.0}=zeros"
-    with pytest.raises(initctl.FitError, match="add --root ''"):
+    with pytest.raises(initctl.FitError, match="add root=''"):
         initctl.plan(tmp_path / "in.pt", rules=["weight=zeros"])
     initctl.apply(tmp_path / "in.pt", tmp_path / "out.pt", rules=[rule], root="")
     after = torch.load(tmp_path / "out.pt", weights_only=False)

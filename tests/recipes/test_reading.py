@@ -358,10 +358,10 @@ def test_recipes_that_say_different_seeds_are_refused_unless_one_is_given(tmp_pa
         assert raised.value.exit_status == 2
         assert str(raised.value) == (
             f"recipes: {tmp_path}/{first[0]}.toml says seed = {first[1]} and "
-            f"{tmp_path}/{second[0]}.toml says seed = {second[1]}; choose one with --seed"
+            f"{tmp_path}/{second[0]}.toml says seed = {second[1]}; choose one with `seed`"
         )
         assert request(recipes=given, seed=5).seed == 5
-        with pytest.raises(initctl.UsageError, match="choose one with --seed"):
+        with pytest.raises(initctl.UsageError, match="choose one with `seed`"):
             request(recipes=given, preset="auto")
         assert request(recipes=given, preset="auto", seed=0).seed == 0
 

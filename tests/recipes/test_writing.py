@@ -205,14 +205,6 @@ def test_many_variables_that_use_each_other_are_written(source: Path):
     written(source, f'[vars]\n{doubled}\nv60 = "0.1"\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "v0/2**60"\n')
 
 
-def test_variables_that_need_each_other_are_refused(source: Path):
-    (source.parent / "r.toml").write_text(
-        '[vars]\na = "b"\nb = "a"\n[[rule]]\nmatch = "none"\ninit = "constant"\nval = "a"'
-    )
-    with pytest.raises(initctl.RuleError, match="variable a refers to itself: a -> b -> a"):
-        initctl.plan(source, recipes=[source.parent / "r.toml"], allow_unused=True).recipe()
-
-
 def test_nothing_given_is_no_recipe(source: Path):
     with pytest.raises(initctl.UsageError, match="none given"):
         initctl.plan(source).recipe()

@@ -97,7 +97,7 @@ ERRORS = [
     (
         "w=zeros fc.b=ones",
         "zeros fc.b=ones cannot be an initializer's name",
-        "if these are two rules, give each its own -r; in Python, put a comma between them",
+        "if these are two rules, give each its own -r",
     ),
     ("w=normal:s td=1", "s td=1 is not key=value", "write parameters as std=0.02, separated by commas"),
     ("w=normal:std=1,std=2", "parameter std is given twice", None),

@@ -203,7 +203,7 @@ def test_what_torch_does_not_have_is_refused_while_planning(tmp_path: Path, rule
     message = str(raised.value)
     assert message.startswith(f"rule 1 ({rule}): tensor w [6, 4]: ")
     assert f"{told}" in message
-    assert ", and --rng torch " in message
+    assert ", and rng='torch' " in message
 
 
 def test_defaults_that_torch_has_too_may_be_written_out(tmp_path: Path):

@@ -157,7 +157,7 @@ def test_rows_of_a_copy_are_filled_with_the_rows_of_the_parameter(tmp_path: Path
 def test_a_copy_of_what_torch_draws_is_refused_and_one_of_constants_is_filled(tmp_path: Path):
     path, options = megatron(tmp_path / "in.safetensors", torch.float32), {"reset_optimizer": True, "rng": "torch"}
     with pytest.raises(
-        initctl.FitError, match=r"the optimizer's copy of head\.weight, but --rng torch cannot draw the same"
+        initctl.FitError, match=r"the optimizer's copy of head\.weight, but rng='torch' cannot draw the same"
     ):
         initctl.plan(path, rules=["head.weight=normal"], **options)
     initctl.apply(path, tmp_path / "out.safetensors", rules=["head.weight=ones"], **options)

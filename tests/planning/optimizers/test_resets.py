@@ -372,7 +372,7 @@ def test_an_average_of_the_weights_does_not_stand_in_the_way_of_optimizers_that_
 def test_states_that_rules_reach_as_well_are_refused(tmp_path: Path):
     net, optimizer, _ = by_adamw(tmp_path)
     path = saved(tmp_path, net, optimizer.state_dict())
-    with pytest.raises(initctl.FitError, match="belongs to an optimizer, but rules reach it; name the state dict with --root"):
+    with pytest.raises(initctl.FitError, match="an optimizer, but rules reach it; name the state dict with `root`"):
         initctl.plan(path, rules=["*=zeros"], root="", reset_optimizer=True)
 
 

@@ -102,7 +102,7 @@ class TestADevice:
 
     @pytest.mark.parametrize("name", ["cuda:99", "xpu", "mps"])
     def test_that_is_not_there_is_an_error_that_says_what_to_do(self, name):
-        with pytest.raises(StorageError, match=rf"device {name}: .*; use --device cpu"):
+        with pytest.raises(StorageError, match=rf"device {name}: .*; use device='cpu'"):
             torch_device(name)
 
     def test_that_computes_other_bits_is_refused(self, monkeypatch: pytest.MonkeyPatch):
@@ -119,7 +119,7 @@ class TestADevice:
             raise RuntimeError("CUDA out of memory.\nTried to allocate")
 
         monkeypatch.setattr(device.TorchDraws, "words", fail)
-        with pytest.raises(StorageError, match=r"^torch on cpu: CUDA out of memory\.; use --device cpu$"):
+        with pytest.raises(StorageError, match=r"^torch on cpu: CUDA out of memory\.; use device='cpu'$"):
             TorchEngine("cpu", Engine())
 
     def test_that_has_too_little_memory_for_a_decomposition_is_a_storage_error(self, monkeypatch: pytest.MonkeyPatch):
