@@ -243,6 +243,24 @@ class Totals(NamedTuple):
         return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
 
 
+def is_kernel(tensor: TensorSpec) -> bool:
+    """Whether a weight is called as in Flax and Keras, where outputs are last and inputs before them."""
+    return tensor.name.rpartition(".")[2] == "kernel" and len(tensor.shape) >= 2
+
+
+def reversed_layout(tensor: TensorSpec, bias: TensorSpec | None) -> str | None:
+    """The `layout` of a weight that has its inputs before its outputs; None if that does not show.
+
+    A kernel of Flax or Keras is called so. The number of biases shows it in GPT-2's Conv1D and in a transposed
+    convolution.
+    """
+    outputs, inputs, *kernel = tensor.shape
+    if is_kernel(tensor):
+        return "k" * len(kernel) + "io"
+    is_reversed = bias is not None and bias.shape == (inputs,) and inputs != outputs
+    return "io" + "k" * len(kernel) if is_reversed else None
+
+
 def are_sizes(numbers: Iterable[object]) -> bool:
     """Whether all `numbers` are integers from 0 to below `LARGEST_SIZE`."""
     return all(type(number) is int and 0 <= number < LARGEST_SIZE for number in numbers)

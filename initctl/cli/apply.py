@@ -118,7 +118,7 @@ def apply(
     check_apart(write.output, html, report)
     started = time.monotonic()
     is_measured = diff or report is not None or html is not None
-    with out.events("measuring, writing" if is_measured else "writing") as said:
+    with out.events("writing") as said:
         changes = _Changes(out, said, digest=report is not None)
         applied = initctl.apply(
             checkpoint if plan is None else initctl.load_plan(plan, checkpoint),
@@ -152,7 +152,8 @@ class _Changes:
     def __call__(self, event: Plan | Event) -> None:
         self._said(event)
         if not isinstance(event, Event):
-            self.found = initctl.changes(event, digest=self._digest, threads=self._out.threads, on_event=self._said)
+            with self._out.events("measuring") as on_event:
+                self.found = initctl.changes(event, digest=self._digest, threads=self._out.threads, on_event=on_event)
 
 
 def _write_page(path: str, applied: Applied, changes: Changes) -> None:

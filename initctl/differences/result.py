@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _HEADING = ("tensor", "shape", "dtype", "max diff", "mean diff", "rel norm", "cosine", "changed", "first", "")
 _LEAST_PERCENT = 0.1
 """Shares below this are not shown in percent."""
-_SPARE = (("dtype",), ("shape",), ("first",), ("mean diff",), ("cosine",))
+_BECAME = " -> "
+"""Between the shapes and the dtypes of both, if they differ."""
+_SPARE = (("dtype",), ("shape",), ("first",), ("mean diff",), ("cosine",), ("rel norm",))
 _RIGHT = ("max diff", "mean diff", "rel norm", "cosine", "changed")
 
 
@@ -137,7 +139,10 @@ class Differences(Displayed):
 
     def _changed_table(self, *, unfold: bool) -> Listing:
         rows = folded_rows(self.changed, lambda changed: changed.pair.name, _kind, unfold=unfold)
-        return Listing(_HEADING, list(map(_cells, rows)), right=_RIGHT, spare=_SPARE)
+        cells = list(map(_cells, rows))
+        changing = {name for row in cells for name, cell in zip(_HEADING, row, strict=True) if _BECAME in cell}
+        spare = [names for names in _SPARE if changing.isdisjoint(names)]
+        return Listing(_HEADING, cells, right=_RIGHT, spare=spare)
 
     def _only_table(self, *, unfold: bool) -> Listing:
         rows = [
@@ -225,7 +230,7 @@ def _number(value: float) -> str:
 
 
 def _change(one: str, other: str) -> str:
-    return one if one == other else f"{one} -> {other}"
+    return one if one == other else f"{one}{_BECAME}{other}"
 
 
 def _verb(number: int, of_one: str, of_many: str) -> str:

@@ -29,8 +29,21 @@ _UNSEEN = 1.0
 _LANGUAGE = re.compile(r"^```[a-z]+$", re.MULTILINE)
 """What follows the fence of a block of code; its lines are drawn as they are."""
 _CODE = "ansi_light"
-_STYLES = {"markdown.h1": "bold", "markdown.h2": "bold", "markdown.code": "cyan", "markdown.code_block": "none"}
+_STYLES = {
+    "markdown.h1": "bold",
+    "markdown.h2": "bold",
+    "markdown.code": "cyan",
+    "markdown.code_block": "none",
+    "bar.back": "dim",
+    "bar.complete": "cyan",
+    "bar.finished": "cyan",
+    "progress.download": "none",
+    "progress.data.speed": "none",
+    "progress.remaining": "none",
+}
 """Colors of the terminal itself, which fit dark and light ones."""
+_LABELED, _BARRED = 40, 60
+"""Columns of a terminal from which on progress has a label, and a bar."""
 
 
 def console(stream: TextIO, *, width: int | None = None) -> Console:
@@ -38,9 +51,13 @@ def console(stream: TextIO, *, width: int | None = None) -> Console:
     to it.
     """
     from rich.console import Console
+    from rich.theme import Theme
 
     system: Literal["auto"] | None = "auto" if has_colors(stream) else None
-    return Console(file=stream, color_system=system, markup=False, emoji=False, highlight=False, width=width)
+    theme = Theme(_STYLES)
+    return Console(
+        file=stream, color_system=system, markup=False, emoji=False, highlight=False, width=width, theme=theme
+    )
 
 
 def rendered(content: str | Report, stream: TextIO) -> str:
@@ -71,11 +88,10 @@ def document_as_text(markdown: str, stream: TextIO) -> str:
     if not stream.isatty():
         return markdown.rstrip("\n")
     from rich.markdown import Markdown
-    from rich.theme import Theme
 
     terminal = console(stream)
     content = Markdown(_LANGUAGE.sub("```", markdown), code_theme=_CODE, hyperlinks=False)
-    with terminal.use_theme(Theme(_STYLES)), terminal.capture() as text:
+    with terminal.capture() as text:
         terminal.print(content, width=min(terminal.width, _MEASURE))
     return "\n".join(line.rstrip() for line in text.get().splitlines())
 
@@ -102,7 +118,7 @@ def progress_bar(stream: TextIO, doing: str) -> Iterator[Callable[[Progress], No
         def update(progress: Progress) -> None:
             nonlocal draw
             if draw is None and monotonic() - begun >= _UNSEEN:
-                draw = shown.enter_context(_bar(terminal, doing))
+                draw = shown.enter_context(_bar(terminal, doing, progress.total))
             if draw:
                 draw(progress)
 
@@ -110,11 +126,14 @@ def progress_bar(stream: TextIO, doing: str) -> Iterator[Callable[[Progress], No
 
 
 @contextmanager
-def _bar(terminal: Console, doing: str) -> Iterator[Callable[[Progress], None]]:
+def _bar(terminal: Console, doing: str, total: int) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
-    columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=terminal, transient=True) as bar:
-        task = bar.add_task(doing, total=None)
-        yield lambda progress: bar.update(task, completed=progress.done, total=progress.total)
+    label = (TextColumn(doing),) if terminal.width >= _LABELED else ()
+    bar = (BarColumn(),) if terminal.width >= _BARRED else ()
+    numbers = (kind(table_column=Column(no_wrap=True)) for kind in (DownloadColumn, TransferSpeedColumn))
+    with Bar(*label, *bar, *numbers, TimeRemainingColumn(), console=terminal, transient=True) as drawn:
+        task = drawn.add_task(doing, total=total)
+        yield lambda progress: drawn.update(task, completed=progress.done, total=progress.total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from sys import maxsize
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -14,6 +15,8 @@ from initctl.escaping import as_line, escape
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+_SEEN = 60
+"""Rows of a table that Python shows at most, and lines."""
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -142,7 +145,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 class Displayed:
-    """A result whose `report` is shown, folded if it is long, wherever it is looked at."""
+    """A result whose `report` is shown wherever it is looked at, folded and cut if it is long."""
 
     __slots__ = ()
 
@@ -151,19 +154,39 @@ class Displayed:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return "\n".join(map(as_line, lines(self.report())))
+        return "\n".join(map(as_line, lines(list(_glance(self.report())))))
 
     def __rich__(self) -> RenderableType:
         from rich.console import Group
 
-        return Group(*map(paragraph, self.report()))
+        return Group(*map(paragraph, _glance(self.report())))
 
     def _repr_html_(self) -> str:
         """For a notebook: every text is escaped, and nothing outside of it is asked for."""
         parts = (
-            _table(part) if isinstance(part, Listing) else f"<p>{_text(part)}</p>" for part in self.report() if part
+            _table(part) if isinstance(part, Listing) else f"<p>{_text(part)}</p>"
+            for part in _glance(self.report())
+            if part
         )
         return "".join(parts)
+
+
+def _glance(report: Report) -> Iterator[str | Listing]:
+    """`report` with the first rows of each table, and of many lines the first and the last."""
+    for is_text, run in groupby(report, lambda part: isinstance(part, str) and part != ""):
+        parts = list(run)
+        if is_text and len(parts) > _SEEN:
+            parts = [*parts[: _SEEN - 1], _more(len(parts), "line"), parts[-1]]
+        for part in parts:
+            if isinstance(part, Listing) and len(part.rows) > _SEEN:
+                yield part._replace(rows=part.rows[:_SEEN], styles=part.styles[:_SEEN])
+                yield _more(len(part.rows), "row")
+            else:
+                yield part
+
+
+def _more(number: int, noun: str) -> str:
+    return f"and {count(number - _SEEN, f'more {noun}')}; to_json() has all of them"
 
 
 def _table(listing: Listing) -> str:

@@ -109,15 +109,15 @@ class Checkpoint(Displayed, Location):
 
     def to_json(self) -> dict[str, Any]:
         """The table as the `data` of initctl's JSON output."""
-        from initctl.formats.overview import tensor_json
+        from initctl.formats.overview import tensors_json
 
         return {
             "format": self.format,
             "root": self.root,
             "metadata": {file: dict(metadata) for file, metadata in self.metadata.items()},
             "contents": {file: dict(contents) for file, contents in self.contents.items()},
-            "tensors": list(map(tensor_json, self.tensors)),
-            "outside": list(map(tensor_json, self.outside)),
+            "tensors": tensors_json(self.tensors),
+            "outside": tensors_json(self.outside),
             "optimizers": [
                 {"name": optimizer.name, "kinds": list(optimizer.kinds), "tensors": sorted(optimizer.tensors)}
                 for optimizer in self.optimizers
@@ -136,16 +136,17 @@ class Checkpoint(Displayed, Location):
         totals = self.totals
         sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {size_text(totals.bytes)}"
         files = f"{self.format}, {count(len(self.files), 'file')}"
-        return [table(self.tensors, unfold=unfold), "", *self._besides(), f"{sums}; {files}"]
+        return [table(self.tensors, unfold=unfold), "", *self._besides(unfold=unfold), f"{sums}; {files}"]
 
-    def _besides(self) -> Iterator[str]:
+    def _besides(self, *, unfold: bool) -> Iterator[str]:
         """The lines below the table of tensors: root, remarks, optimizers, metadata."""
         from initctl.formats.optimizers.masters import of_optimizers
-        from initctl.formats.overview import described, optimizing, outside_of_root, remarks
+        from initctl.formats.overview import described, optimizing, outside_of_root, remarks, reversals
 
         if self.root:
             yield f"root: {shown(self.root)}"
-        yield from remarks(self.tensors)
+        yield from remarks(self.tensors, unfold=unfold)
+        yield from reversals(self.tensors)
         yield from optimizing(self.optimizers, self.masters)
         remembered = of_optimizers(self.optimizers, self.masters)
         yield from outside_of_root(tensor.name for tensor in self.outside if tensor.name not in remembered)

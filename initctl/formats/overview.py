@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from initctl.display.folding import listing
+from initctl.display.folding import fold, listing
 from initctl.display.tables import Listing, count, shape_text, size_text
-from initctl.errors import shown
+from initctl.errors import listed, shown
 from initctl.grouping import grouped
-from initctl.tensors import Shape, TensorSpec
+from initctl.tensors import Shape, TensorSpec, reversed_layout
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
@@ -28,13 +28,34 @@ def table(tensors: Iterable[TensorSpec], *, unfold: bool) -> Listing:
     return Listing(_HEADING, [(name, *rest) for name, rest in rows], right=_RIGHT, spare=(("dtype",), ("size",)))
 
 
-def remarks(tensors: Iterable[TensorSpec]) -> Iterator[str]:
-    """A line for each group of tied tensors, and for each tensor that no rule can fill."""
+def remarks(tensors: Sequence[TensorSpec], *, unfold: bool) -> Iterator[str]:
+    """A line for each group of tied tensors, and for those that no rule can fill; many are folded unless `unfold`."""
     for tied in dict.fromkeys(tensor.tied for tensor in tensors if tensor.tied):
         yield f"tied: {', '.join(map(shown, tied))}"
-    for tensor in tensors:
-        if tensor.unwritable:
-            yield f"{shown(tensor.name)}: no rule can fill it: {tensor.unwritable}"
+    unwritable = [(tensor.name, tensor.unwritable) for tensor in tensors if tensor.unwritable]
+    yield from (f"{names}: no rule can fill it: {reason}" for names, reason in listing(unwritable, unfold=unfold))
+
+
+def reversals(tensors: Sequence[TensorSpec]) -> Iterator[str]:
+    """A line for weights whose inputs come before their outputs: the table's fans are not theirs."""
+    for letters, names in grouped((letters, name) for name, letters in layouts(tensors).items()).items():
+        weights = listed([found.shown() for found, _ in fold((name, None) for name in names)])
+        why = "biases" if letters.startswith("io") else "names"
+        note = f"the fans above assume [out, in]: write layout={letters} in a rule that uses fans (`initctl help fans`)"
+        yield f"stored as {_dims(letters)}, as their {why} show: {weights}; {note}"
+
+
+def layouts(tensors: Sequence[TensorSpec]) -> dict[str, str]:
+    """The layout of each weight that has its inputs before its outputs, by its name."""
+    biases = {tensor.name: tensor for tensor in tensors if tensor.name.rpartition(".")[2] == "bias"}
+    weights = (tensor for tensor in tensors if len(tensor.shape) >= 2)
+    found = ((weight.name, reversed_layout(weight, biases.get(_bias_of(weight)))) for weight in weights)
+    return {name: letters for name, letters in found if letters}
+
+
+def _bias_of(weight: TensorSpec) -> str:
+    module, dot, _ = weight.name.rpartition(".")
+    return f"{module}{dot}bias"
 
 
 def optimizing(optimizers: Iterable[Optimizer], masters: Iterable[Copies]) -> Iterator[str]:
@@ -60,10 +81,17 @@ def described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
         yield f"{place}: {shown(key)} = {shown(value)}"
 
 
-def tensor_json(tensor: TensorSpec) -> dict[str, Any]:
+def tensors_json(tensors: Sequence[TensorSpec]) -> list[dict[str, Any]]:
+    """Each tensor, with the layout of a weight that has its inputs before its outputs."""
+    reversed_ones = layouts(tensors)
+    return [_tensor_json(tensor, reversed_ones.get(tensor.name)) for tensor in tensors]
+
+
+def _tensor_json(tensor: TensorSpec, layout: str | None) -> dict[str, Any]:
     return {
         "name": tensor.name,
         **_kind_json(tensor.dtype, tensor.shape),
+        "layout": layout,
         "file": tensor.blocks[0].file if tensor.blocks else None,
         "tied_to": None if tensor.represents_ties else tensor.tied[0],
         "unwritable": tensor.unwritable,
@@ -83,6 +111,10 @@ def _kind_json(dtype: DType, shape: Shape) -> dict[str, Any]:
         "fan_in": fan_in,
         "fan_out": fan_out,
     }
+
+
+def _dims(letters: str) -> str:
+    return f"[{', '.join({'i': 'in', 'o': 'out'}.get(letter, letter) for letter in letters)}]"
 
 
 def _rest(tensor: TensorSpec) -> tuple[str, str, str, str, str]:

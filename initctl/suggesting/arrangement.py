@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from initctl.suggesting.neighbors import Seen, is_kernel
+from typing import TYPE_CHECKING
+
+from initctl.tensors import is_kernel
+
+if TYPE_CHECKING:
+    from initctl.suggesting.neighbors import Seen
 
 _MATRIX = 2
 _FUSED = frozenset({"in_proj_weight", "qkv", "qkv_proj", "c_attn", "query_key_value", "to_qkv", "wqkv", "kqv"})
@@ -31,11 +36,10 @@ def layout(seen: Seen) -> str | None:
     shape = seen.tensor.shape
     if len(shape) > _MATRIX and not has_kernel(seen):
         return f"layout={_stacked(seen)}" if len(shape) == _MATRIX + 1 else None
-    if is_kernel(seen.tensor):
-        return f"layout={'k' * (len(shape) - _MATRIX)}io"
-    if seen.neighbors.sizes(seen.tensor) == shape[:2]:
+    letters = seen.neighbors.reversed_layout(seen.tensor)
+    if letters is None:
         return None
-    return "layout=io" if len(shape) == _MATRIX else "transposed=true"
+    return "transposed=true" if letters.startswith("iok") else f"layout={letters}"
 
 
 def groups(seen: Seen) -> str | None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from initctl.grouping import grouped
+from initctl.tensors import reversed_layout
 
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
@@ -55,16 +56,15 @@ class Neighbors:
         return Counter(self.sizes(tensor)[1] for tensor in self.tensors if len(tensor.shape) == _MATRIX)
 
     def sizes(self, tensor: TensorSpec) -> tuple[int, int]:
-        """The numbers of outputs and inputs of a weight. The first dim is out and the second in, unless the size of its
-        bias shows the reverse, as in GPT-2's Conv1D and in a transposed convolution. A kernel of Flax and Keras has its
-        outputs last.
+        """The numbers of outputs and inputs of a weight. The first dim is out and the second in, unless its layout is
+        reversed.
         """
-        if is_kernel(tensor):
-            return tensor.shape[-1], tensor.shape[-2]
-        outputs, inputs, *_ = tensor.shape
-        bias = self.of_module(tensor.name.rpartition(".")[0]).get("bias")
-        is_reversed = bias is not None and bias.shape == (inputs,) and inputs != outputs
-        return (inputs, outputs) if is_reversed else (outputs, inputs)
+        letters = self.reversed_layout(tensor) or "oi"
+        return tensor.shape[letters.index("o")], tensor.shape[letters.index("i")]
+
+    def reversed_layout(self, tensor: TensorSpec) -> str | None:
+        """The layout of a weight whose inputs come before its outputs."""
+        return reversed_layout(tensor, self.of_module(tensor.name.rpartition(".")[0]).get("bias"))
 
     @cached_property
     def biases(self) -> frozenset[int]:
@@ -143,11 +143,6 @@ class Seen:
     def is_alone(self) -> bool:
         """Whether no other tensor has the same shape and a name that differs only in numbers."""
         return self.neighbors.alike[_template(self.tensor.name), self.tensor.shape] == 1
-
-
-def is_kernel(tensor: TensorSpec) -> bool:
-    """Whether a weight is named as in Flax and Keras, which put outputs last and inputs before them."""
-    return tensor.name.rpartition(".")[2] == "kernel" and len(tensor.shape) >= _MATRIX
 
 
 def _template(name: str) -> str:

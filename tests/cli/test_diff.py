@@ -85,6 +85,18 @@ def test_quiet_leaves_the_status_alone(pair, call):
     assert (done.status, done.out, done.err) == (1, "", "")
 
 
+def test_a_narrow_terminal_gets_dtypes_and_shapes_only_if_they_differ(pair, folder):
+    rows = on_terminal("diff", *pair, "--no-color", columns=60).out
+    assert "  shape       dtype                max diff" in rows
+    assert "  [3]         float32 -> bfloat16" in rows
+    save_file({"w": torch.zeros(2, 2)}, folder / "a.safetensors")
+    save_file({"w": torch.ones(2, 2)}, folder / "b.safetensors")
+    table, cut, _ = on_terminal("diff", *pair, "--no-color", columns=40).out.partition("cut to fit 40 columns: ")
+    assert cut
+    assert "max diff" in table
+    assert "dtype" not in table
+
+
 def test_a_narrow_terminal_gets_all_of_it(pair):
     done = on_terminal("diff", *pair, columns=40)
     assert done.status == 1

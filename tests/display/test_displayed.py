@@ -75,6 +75,28 @@ def test_a_long_plan_is_folded(tmp_path: Path):
     assert len(piped(plan.report(unfold=True)).splitlines()) > 100
 
 
+def test_a_long_plan_that_cannot_be_folded_is_cut(tmp_path: Path):
+    layers = {f"layers.{layer}.{name}.weight": ("F32", (2, 2)) for layer in range(163) for name in "abcdef"}
+    path = checkpoint(tmp_path / "m.safetensors", layers)
+    plan = initctl.plan(path, rules=["layers.{l}.*=normal:std=0.02/sqrt(l+1)"])
+    *rows, more, blank, totals = repr(plan).splitlines()
+    assert len(rows) == 61
+    assert more == "and 918 more rows; to_json() has all of them"
+    assert not blank
+    assert totals.startswith("initialize 978 tensors")
+    assert Text(plan._repr_html_()).words == repr(plan).split()
+    assert len(piped(plan.report()).splitlines()) > 978
+
+
+def test_many_lines_are_cut_too(tmp_path: Path):
+    metadata = {f"key {number}": "value" for number in range(1000)}
+    table = initctl.inspect(checkpoint(tmp_path / "m.safetensors", NET, metadata))
+    *_, more, totals = repr(table).splitlines()
+    assert more == "and 941 more lines; to_json() has all of them"
+    assert totals.startswith("4 tensors, ")
+    assert len(repr(table).splitlines()) < 100
+
+
 def test_no_name_of_a_tensor_gets_out_of_the_text(tmp_path: Path):
     save_file({HOSTILE: torch.ones(2)}, tmp_path / "m.safetensors")
     plan = initctl.plan(tmp_path / "m.safetensors", rules=["*=zeros"])

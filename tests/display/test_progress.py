@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import struct
 import termios
 from contextlib import suppress
@@ -12,6 +13,8 @@ import pytest
 
 from initctl.display.console import progress_bar
 from initctl.events import Progress
+
+ESCAPE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 
 
 @pytest.fixture
@@ -40,6 +43,17 @@ def _until_closed(terminal):
 def test_progress_says_how_many_bytes_of_how_many(drawn):
     assert "writing" in drawn
     assert "4.0/4.0 GB" in drawn
+
+
+@pytest.mark.parametrize(("columns", "has_label", "has_bar"), [(30, False, False), (40, True, False), (60, True, True)])
+def test_a_narrow_terminal_gets_the_numbers_before_a_bar(monkeypatch, columns, has_label, has_bar):
+    monkeypatch.setattr("initctl.display.console._UNSEEN", 0)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = [ESCAPE.sub("", line) for line in re.split("[\r\n]+", _drawn())]
+    assert max(map(len, lines)) <= columns
+    assert [line for line in lines if "4.0/4.0 GB" in line and "0:00:00" in line]
+    assert has_label == any("writing" in line for line in lines)
+    assert has_bar == any("━" in line for line in lines)
 
 
 def test_nothing_is_drawn_of_what_takes_less_than_a_second():
