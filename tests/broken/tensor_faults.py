@@ -91,7 +91,9 @@ def coverage() -> Iterator[Fault]:
     yield malformed("S43-one-byte-more", TWO_FLOATS + b"\0", "unexpected bytes after the last tensor: 1")
     empty_zip = b"PK\5\6" + bytes(18)
     yield malformed("S44-zip-behind", TWO_FLOATS + empty_zip, "unexpected bytes after the last tensor: 22")
-    yield malformed("S43-data-without-tensors", safetensors_bytes({}, b"\0"), "1 bytes after the last tensor belong")
+    yield malformed(
+        "S43-data-without-tensors", safetensors_bytes({}, b"\0"), "unexpected bytes after the last tensor: 1"
+    )
 
 
 def many_tensors_on_the_same_bytes(folder: Path) -> Path:

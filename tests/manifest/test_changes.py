@@ -147,7 +147,7 @@ def test_a_checkpoint_that_changed_since_it_was_planned_for_is_refused(tmp_path:
     path = single(tmp_path / "m.safetensors")
     plan = initctl.plan(path, rules=["*.weight=normal"])
     initctl.apply(plan, in_place=True)
-    with pytest.raises(initctl.ConflictError, match="was changed"):
+    with pytest.raises(initctl.ConflictError, match="changed while it was read"):
         initctl.changes(plan)
 
 
@@ -163,7 +163,7 @@ def test_a_checkpoint_that_changes_meanwhile_is_noticed(tmp_path: Path, changed:
         if isinstance(event, Progress) and event.done == event.total:
             single(tmp_path / changed)
 
-    with pytest.raises(initctl.ConflictError, match=f"{changed}: was changed"):
+    with pytest.raises(initctl.ConflictError, match=f"{changed}: changed while it was read"):
         initctl.changes(plan, on_event=on_event)
 
 

@@ -179,6 +179,6 @@ def test_a_copy_that_an_optimizer_begins_with_is_refused(tmp_path: Path, kind: s
         {"model": weights(), "optimizer": {"state": state, "param_groups": [{"params": [0, 1]}]}}, tmp_path / "a.pt"
     )
     assert f"copies of parameters are in optimizer: {kind} (" in told(tmp_path / "a.pt")
-    assert f"state of head.weight: {kind} is a copy of the parameter, which the optimizer goes on" in refusal(
+    assert f"state of head.weight: {kind} is a copy of the parameter, which the optimizer continues" in refusal(
         tmp_path / "a.pt"
     )
