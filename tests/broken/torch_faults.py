@@ -209,7 +209,7 @@ def contents() -> Iterator[Fault]:
     long_view = b"K\x06(K\x00" + number(10**6000) + b"K\x06tt"
     yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "tensor w: ")
     many = b"(" + b"K\x01" * 2000 + b"t"
-    yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size must be a tuple of numbers")
+    yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size must be a tuple of at most 64 numbers")
     unknown = "tensor w: is in a torch.FloatStoragf, a storage type that initctl does not know"
     yield pickled("P00-unknown-storage-class", b"FloatStorage", b"FloatStoragf", unknown)
     yield pickled("N01-escape-in-a-dtype", *dtype_of_its_own(b"\x1b[31m"), "tensor w: has an unknown dtype")
