@@ -61,8 +61,8 @@ class Explanation(NamedTuple):
 
     def _parts(self, columns: int) -> Iterator[str]:
         width = min(columns, _WIDEST)
-        longest = max(len(term) for section in self.sections for term, _ in section.rows)
-        column = 4 if columns < _NARROW else min(longest, _LONGEST_TERM)
+        lengths = (len(term) for section in self.sections for term, _ in section.rows)
+        column = 4 if columns < _NARROW else max(length for length in lengths if length <= _LONGEST_TERM)
         yield _filled(f"Usage: {self.usage}", width, "", "           ")
         for paragraph in self.text.split("\n\n"):
             yield _filled(paragraph, width, "  ")

@@ -60,7 +60,10 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["verify", "x", "--sample", "x"], "sample: x is not a whole number of 1 or more"),
         (["verify", "x", "--sample", "0"], "sample: 0 is not a whole number of 1 or more"),
         (["verify", "x", "--sample", "1_0"], "sample: 1_0 is not a whole number of 1 or more"),
-        (["apply", "x", "-o", "y", "--in-place", "-r", "*=ones"], "two outputs given; use -o OUT or --in-place, not both"),
+        (
+            ["apply", "x", "-o", "y", "--in-place", "-r", "*=ones"],
+            "two outputs given; use -o OUT or --in-place, not both",
+        ),
         (["apply", "x", "-r", "*=ones"], "no output given; use -o OUT or --in-place"),
         (["apply", "x", "--in-place", "--max-shard-size", "5GB"], "max-shard-size: in place shards stay as they are"),
         (["apply", "x", "-o", "y", "--threads", "0", "-r", "*=ones"], "threads: 0 is not a whole number of 1 or more"),
