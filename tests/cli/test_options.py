@@ -41,7 +41,7 @@ RULES = {
         ("diff", {"--all", "--html", "--other-root", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
-        ("recipe-check", FACE),
+        ("recipe-check", FACE | {"--format"}),
         ("recipe-schema", {"--help"}),
         ("completion", {"--line", "--word", "--help"}),
         ("version", FACE),
