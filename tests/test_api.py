@@ -178,7 +178,7 @@ def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
     before = path.read_bytes()
     with pytest.raises(
         initctl.UsageError,
-        match="in_place=True and overwrite=False exclude each other: .*; use `output`",
+        match=r"in_place=True and overwrite=False exclude each other: .*; use `output`",
     ):
         initctl.apply(path, in_place=True, overwrite=False, rules=["*.weight=ones"])
     assert path.read_bytes() == before
