@@ -62,6 +62,12 @@ def test_a_message_that_begins_with_an_option_begins_with_the_argument_in_python
     assert [text for text in begun if in_python(text).partition(": ")[0] == text.partition(": ")[0]] == []
 
 
+def test_every_phrase_that_python_says_in_other_words_is_in_a_message():
+    texts = [text for _, text in sentences()]
+    phrases = [phrase for phrase in ARGUMENTS if " " in phrase or ":" in phrase]
+    assert [phrase for phrase in phrases if not any(phrase in text for text in texts)] == []
+
+
 def test_each_argument_is_one_that_a_function_takes():
     functions = [getattr(initctl, name) for name in initctl.__all__ if inspect.isfunction(getattr(initctl, name))]
     taken = {name for function in functions for name in inspect.signature(function).parameters}
@@ -104,9 +110,9 @@ def net(tmp_path):
 def test_an_error_names_arguments_in_python_and_options_on_the_command_line(net):
     with pytest.raises(initctl.UsageError) as raised:
         initctl.apply(net, rules=["*=zeros"])
-    assert str(raised.value).endswith("; give either `output` or in_place=True")
-    assert command("apply", str(net), "-r", "*=zeros").err.endswith("; give either -o OUT or --in-place\n")
-    assert raised.value.problems[0].hint == "give either -o OUT or --in-place"
+    assert "`output` or in_place=True" in str(raised.value)
+    assert "-o OUT or --in-place" in command("apply", str(net), "-r", "*=zeros").err
+    assert "-o OUT or --in-place" in raised.value.problems[0].hint
 
 
 def test_an_error_comes_whole_out_of_another_process():
