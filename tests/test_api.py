@@ -177,7 +177,7 @@ def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
     path = single(tmp_path / "in")
     before = path.read_bytes()
     with pytest.raises(
-        initctl.UsageError, match="overwrite=False: in place the checkpoint itself is replaced; use `output`"
+        initctl.UsageError, match="exclude each other: in place, the checkpoint is replaced; use `output`"
     ):
         initctl.apply(path, in_place=True, overwrite=False, rules=["*.weight=ones"])
     assert path.read_bytes() == before
@@ -281,7 +281,7 @@ class TestAPlanIsAValue:
 
     def test_a_saved_plan_is_for_one_checkpoint(self, model: Path, tmp_path: Path):
         initctl.plan(model, rules=RULES).save(tmp_path / "plan.json")
-        with pytest.raises(initctl.UsageError, match="checkpoint, result: both are given; leave one of them out"):
+        with pytest.raises(initctl.UsageError, match="checkpoint and result are both given; leave one of them out"):
             initctl.load_plan(tmp_path / "plan.json", model, result=model)
 
     def test_its_rows_are_every_part_of_every_tensor_in_order(self, model: Path):

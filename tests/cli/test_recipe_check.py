@@ -41,7 +41,7 @@ def test_one_that_fits_a_checkpoint_says_how_many_tensors_it_fills(recipe, net, 
     ("wrong", "words"),
     [
         ("seed = -1", "seed"),
-        (RECIPE.replace("normal", "nrmal"), "no initializer is called nrmal; did you mean normal"),
+        (RECIPE.replace("normal", "nrmal"), "unknown initializer nrmal; did you mean normal"),
         (RECIPE.replace("match", "mach", 1), "recipe.toml:5:1: rule 1: mach is not a key of a rule"),
         (RECIPE.replace("0.02", "sqrt("), "recipe.toml:6:25: rule 1"),
         (RECIPE.replace("std=0.02", "std=-1"), "std"),

@@ -143,8 +143,8 @@ def test_what_a_rule_copies_from_is_never_replaced(tmp_path: Path, kind: str, ov
 @pytest.mark.parametrize(
     ("overwrite", "said"),
     [
-        (True, "overwrite=True: in place the checkpoint itself is replaced"),
-        (False, "overwrite=False: in place the checkpoint itself is replaced"),
+        (True, "overwrite=True has no effect with in_place=True, which always replaces the checkpoint"),
+        (False, "in_place=True and overwrite=False exclude each other: in place, the checkpoint is replaced"),
     ],
 )
 def test_in_place_there_is_nothing_to_overwrite(tmp_path: Path, overwrite: bool, said: str):

@@ -108,7 +108,7 @@ def problem(folder: Path, text: str) -> Problem:
         (f"seed = -1\n{RULE}", "1:1: seed: '-1' is not a whole number from 0 to 2^64 - 1", "seed"),
         (f"[vars]\nstd = 1\nfan_in = 2\n{RULE}", "3:1: vars.fan_in: cannot be the name of a variable", "fan_in"),
         (f'[config]\na.b = [[1]]\n"c" = 1\n{RULE}', "2:3: config.a.b: must be a number", "b"),
-        (f'{RULE}where = "ndim = 2"\n', "4:15: rule 1: where: ndim = 2: = means nothing here; write ==", "="),
+        (f'{RULE}where = "ndim = 2"\n', "4:15: rule 1: where: ndim = 2: unexpected =; write ==", "="),
         (f"{RULE}where = 2\n", "4:1: rule 1: where: must be a text", "where"),
         (f'{RULE}{RULE}optional = "no"\n', "7:1: rule 2: optional: must be true or false", "optional"),
         (f'{RULE}[[rule]]\nmatch = "a["\ninit = "zeros"\n', "5:11: rule 2: match: pattern a[: the bracket at", "["),
@@ -123,7 +123,7 @@ def problem(folder: Path, text: str) -> Problem:
         (f'{RULE}[[rule]]\nmatch = "a"\ninit = "normal"\nsdt = 1\n', "7:1: rule 2 (a=normal:sdt=1): normal has", "sdt"),
         (f'{RULE}optinal = true\n', "4:1: rule 1 (*=zeros:optinal=true): zeros has no parameter optinal; i", "optinal"),
         (f'{RULE}whre = "ndim"\n', "4:1: rule 1 (*=zeros:whre=ndim): zeros has no parameter whre; in a rec", "whre"),
-        (f'{RULE}[[rule]]\nmatch = "a"\ninit = "nrmal"\n', "6:9: rule 2 (a=nrmal): no initializer is called", "nrmal"),
+        (f'{RULE}[[rule]]\nmatch = "a"\ninit = "nrmal"\n', "6:9: rule 2 (a=nrmal): unknown initializer", "nrmal"),
         ('[[rule]]\nmatch = "a"\ninit = "normal:std=x"', "3:20: rule 1 (a=normal:std=x): x: unknown name x", "x"),
         ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = "1*x"', "4:10: rule 1 (a=normal:std=1*x): 1*x: unknown", "x"),
         ('[[rule]]\nmatch = "a"\ninit = "normal"\nstd = -1e0', "2:10: rule 1 (a=normal:std=-1.0): std='-1.0' is", None),
@@ -132,12 +132,12 @@ def problem(folder: Path, text: str) -> Problem:
         (f'{RULE}where = "\\u006edim = 2"\n', "4:1: rule 1: where: ndim = 2: = means nothing", "="),
         ('[[rule]]\nmatch = ["b", "a["]\ninit = "zeros"\n', "2:17: rule 1: match: pattern a[: the bracket at", "["),
         ('[[rule]]\nmatch = "*"\ninit = "zeros where ndim > 1"\n', '3:1: rule 1: init: zeros where ndim', "init"),
-        ("a =\n", "1:4: is not TOML: Invalid value; write texts in quotes", ""),
-        (f"{RULE}\nx == 1\n", "5:4: is not TOML: Invalid value", "="),
-        (f'{RULE}\nx = "abc\ny = 1\n', "5:9: is not TOML: Illegal character ", ""),
-        ("seed = 1\nseed = 2\n", "2:9: is not TOML: Cannot overwrite a value", ""),
-        (f"{RULE}x = [1, 2", "4:10: is not TOML: Unclosed array", ""),
-        (f"{RULE}x = {{a = 1,\n", "4:12: is not TOML: ", ""),
+        ("a =\n", "1:4: is not valid TOML: Invalid value; write strings in quotes", ""),
+        (f"{RULE}\nx == 1\n", "5:4: is not valid TOML: Invalid value", "="),
+        (f'{RULE}\nx = "abc\ny = 1\n', "5:9: is not valid TOML: Illegal character ", ""),
+        ("seed = 1\nseed = 2\n", "2:9: is not valid TOML: Cannot overwrite a value", ""),
+        (f"{RULE}x = [1, 2", "4:10: is not valid TOML: Unclosed array", ""),
+        (f"{RULE}x = {{a = 1,\n", "4:12: is not valid TOML: ", ""),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
@@ -173,7 +173,7 @@ def test_a_key_is_not_confused_with_the_same_word_elsewhere():
 @pytest.mark.parametrize("depth", range(100, 1500, 50))
 def test_a_text_that_is_nested_too_deeply_is_refused(tmp_path: Path, depth: int):
     found = str(problem(tmp_path, f"[config]\na = {'[' * depth}{']' * depth}"))
-    assert "config.a: must be a number" in found or "is not TOML: nested too deeply" in found
+    assert "config.a: must be a number" in found or "is not valid TOML: nested too deeply" in found
 
 
 def test_a_rule_that_fits_nothing_is_told_with_its_line_too(tmp_path: Path):
@@ -199,7 +199,7 @@ def test_a_variable_that_no_rule_uses_is_named_with_its_line_in_the_recipe_that_
     [
         ('["preset:gpt2", "b.toml"]', r":1:27: recipe .*/b\.toml: no such file"),
         ('["gpt2"]', r":1:12: extends gpt2, which is not a file; write preset:gpt2 for the preset"),
-        ('"preset:gpt3"', r":1:1: no preset is called gpt3; did you mean gpt2\?"),
+        ('"preset:gpt3"', r":1:1: unknown preset gpt3; did you mean gpt2\?"),
         ('"r.toml"', r":1:1: .*/r\.toml: extends itself"),
     ],
 )
