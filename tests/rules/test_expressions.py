@@ -91,7 +91,7 @@ def test_conditions(text: str, result: bool):
         ("1+Infinity", "Infinity", "is not a finite number"), ("-inf", "inf", "inf is not a finite number"),
         ("1e999", "1e999", "overflows"), ("1e-999", "1e-999", "underflows to 0"), ("1$", "$", "unexpected $"),
         ("1 + 1;2", ";", "unexpected ;"), ("\uff12", "\uff12", "unexpected"),
-        ("1\u00a0@ 2", "@", "@ means"),
+        ("1\u00a0@ 2", "@", "unexpected @"),
         ("first()", ")", "unexpected )"),
         ("sin(1)", "sin", "unknown function sin"), ("sqrt(1,2)", "sqrt(1,2)", "sqrt takes one number"),
         ("sqrt()", ")", "unexpected )"), ("max(1,)", ")", "unexpected )"),
@@ -101,7 +101,7 @@ def test_conditions(text: str, result: bool):
         ("a[]", "]", "unexpected ]"), ("a if b else c", "if", "unexpected if"), ("1//2", "/", "unexpected /"),
         ("5%2", "%", "unexpected %"), ("~1", "~", "unexpected ~"), ("1 @ 2", "@", "unexpected @"),
         ("lambda: 1", ":", "unexpected :"), ("{}", "{", "unexpected {"), ("a = 1", "=", "unexpected ="),
-        ('"abc', '"', "means nothing"), ("and", "and", "unexpected and"),
+        ('"abc', '"', "unexpected"), ("and", "and", "unexpected and"),
     ],
 )  # fmt: skip
 def test_what_is_no_expression_is_refused_at_its_fault(text: str, fault: str | None, told: str | None):
@@ -137,7 +137,7 @@ def refused(text: str, parse: Any = parse_expression) -> Problem:
         ("1/0", "1/0", "division by 0"), ("2+1/(ndim-2)", "1/(ndim-2)", "division by 0"),
         ("1+log(0)", "log(0)", "log of 0 is undefined or too large"), ("sqrt(-1)", "sqrt(-1)", "is undefined"),
         ("(-8)**(1/3)", "(-8)**(1/3)", "is undefined"), ("exp(1000)", "exp(1000)", "too large"),
-        ("10**309", "10**309", "too large"), ("0**-1", "0**-1", "divided by 0"), ("1e308*10", "1e308*10", "too large"),
+        ("10**309", "10**309", "too large"), ("0**-1", "0**-1", "division by 0"), ("1e308*10", "1e308*10", "too large"),
         ("1e308+1e308", "1e308+1e308", "too large"), ("x*9**9**9", "9**9**9", "too large"),
         ("dtype+1", "dtype", "bfloat16 is not a number"), ("1+shape", "shape", "is not a number"),
         ("shape[2]", "shape[2]", "index 2 is out of range: shape has length 2"),

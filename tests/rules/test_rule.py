@@ -67,7 +67,8 @@ def test_a_plan_names_where_a_rule_comes_from_and_a_message_the_line_too(origin:
 
 
 def test_a_narrow_table_names_a_rule_by_its_line_if_that_is_known():
-    assert Origin("rule 2", "a/r.toml", line=7).brief == "a/r.toml:7"
+    seventh = Excerpt("\n" * 6 + "*.bias", 6, 12, "a/r.toml")
+    assert Origin("rule 2", "a/r.toml", source=seventh).brief == "a/r.toml:7"
     assert Origin("rule 2", "a/r.toml").brief == "a/r.toml: rule 2"
     assert Origin("rule 2").brief == "rule 2"
 
