@@ -83,7 +83,7 @@ class Request(NamedTuple):
     def check_rules(self, otherwise: str = "") -> None:
         """Raise `UsageError` unless there are rules, or will be; `otherwise` ends the hint."""
         if not self.rules and self.preset != AUTO:
-            hint = f"give a rule (-r '*.bias=zeros'), a recipe (-f FILE) or a preset (-p NAME){otherwise}"
+            hint = f"give a rule (-r '*.bias=zeros'), a recipe (-f) or a preset (-p){otherwise}"
             raise UsageError(Problem("usage.no_rules", "no rules given, so there is nothing to do", hint))
 
     def read(self, path: Path) -> Checkpoint:

@@ -177,8 +177,7 @@ def test_no_clobber_and_in_place_contradict_each_other(tmp_path: Path):
     path = single(tmp_path / "in")
     before = path.read_bytes()
     with pytest.raises(
-        initctl.UsageError,
-        match=r"in_place=True and overwrite=False exclude each other: .*; use `output`",
+        initctl.UsageError, match="exclude each other: in place, the checkpoint is replaced; use `output`"
     ):
         initctl.apply(path, in_place=True, overwrite=False, rules=["*.weight=ones"])
     assert path.read_bytes() == before

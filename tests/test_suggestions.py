@@ -82,7 +82,7 @@ def plan(path: Path, rules: Sequence[str] = (), **options: Any) -> Plan:
         (lambda at: plan(at, ["*=kaiming_normal:mode=FAN_OUT"]), "did you mean fan_out?"),
         (lambda at: plan(at, preset="BERT"), "unknown preset BERT; did you mean bert?"),
         (lambda at: plan(at, preset="Auto"), "unknown preset Auto; did you mean auto?"),
-        (lambda at: plan(at, ["*=ones"], rng="Torch"), "is not philox or torch; did you mean torch?"),
+        (lambda at: plan(at, ["*=ones"], rng="Torch"), "unknown rng Torch; did you mean torch?"),
         (lambda at: plan(at, ["*=ones"], device="CPU"), "unknown device CPU; did you mean cpu?"),
         (lambda at: plan(at, ["*=ones"], device="gpu:1"), "unknown device gpu:1; did you mean cuda:1?"),
         (lambda at: plan(at, recipes=[at.parent / "recip.toml"]), "recipe.toml?"),

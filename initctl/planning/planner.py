@@ -65,8 +65,8 @@ class Options:
             fault = "buffers: has no effect unless an optimizer is reset"
             raise UsageError(Problem("usage.buffers", fault, "add --reset-optimizer, or leave --buffers out"))
         if self.rng not in (PHILOX, TORCH):
-            fault = f"rng: {shown(self.rng)} is not {PHILOX} or {TORCH}"
-            raise UsageError(Problem("usage.rng", fault, did_you_mean(str(self.rng), (PHILOX, TORCH))))
+            hint = did_you_mean(str(self.rng), (PHILOX, TORCH)) or f"use {PHILOX} or {TORCH}"
+            raise UsageError(Problem("usage.rng", f"unknown rng {shown(self.rng)}", hint))
 
 
 def make_plan(

@@ -79,7 +79,7 @@ def test_a_plugin_that_gives_no_fill_is_told_so(net, site, text, given):
     path = installed(site, "initctl_reversed", text)
     run = initctl("apply", "net.safetensors", "-o", "out.safetensors", "-r", "fc1.bias=reversed", "-q", PYTHONPATH=path)
     assert run.status == 4
-    assert f"it resolves to {given}, which neither has `values` nor is a `WholeLaw`" in run.err
+    assert f"it resolves to {given}, which has no `values` and is not a `WholeLaw`" in run.err
 
 
 def complaint(done):

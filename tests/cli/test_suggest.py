@@ -36,9 +36,9 @@ def test_the_recipe_says_what_was_found_and_why(network, call):
     assert (done.status, done.err) == (0, "")
     assert done.out == initctl.suggest(network).recipe()
     rules = done.out.replace("\n# ", " ")
-    assert "The activation between layers is relu (assumed; --activation names another).\n" in rules
+    assert "The activation between layers is relu (assumed; change it with --activation).\n" in rules
     assert (
-        "linear: ReLU drops half of the mean square of its inputs, and variance 2 / fan_in makes up for that. "
+        "linear: ReLU halves the mean square of its inputs, and variance 2 / fan_in compensates for that. "
         'Source: He et al. 2015, eq. 10\n[[rule]]\nmatch = "fc1.weight"\ninit = "kaiming_normal:nonlinearity=relu"\n'
     ) in rules
 
@@ -74,9 +74,7 @@ def test_an_activation_that_makes_no_difference_is_warned_of(folder, call):
     save_file({"norm.weight": torch.ones(3)}, folder / "m.safetensors")
     done = call("suggest", "m.safetensors", "--activation", "tanh")
     assert done.status == 0
-    assert done.err == (
-        "initctl: warning: activation: tanh makes no difference: there are no layers that it is between\n"
-    )
+    assert done.err == ("initctl: warning: activation tanh has no effect: there are no layers around it\n")
 
 
 def test_a_terminal_gets_the_same_lines(network):

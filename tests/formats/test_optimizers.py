@@ -115,7 +115,7 @@ def test_a_file_that_is_an_optimizer_holds_no_weights(tmp_path: Path):
     torch.save(network()[1].state_dict(), tmp_path / "optimizer.pt")
     table = initctl.inspect(tmp_path / "optimizer.pt")
     assert (table.tensors, [optimizer.label for optimizer in table.optimizers]) == ((), ["state"])
-    with pytest.raises(initctl.FitError, match="belongs to an optimizer: reset_optimizer=True resets what belongs"):
+    with pytest.raises(initctl.FitError, match="belongs to an optimizer; reset_optimizer=True resets the state"):
         initctl.plan(tmp_path / "optimizer.pt", rules=["*=zeros"])
 
 

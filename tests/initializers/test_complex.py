@@ -114,7 +114,7 @@ def test_parts_of_a_fused_weight_have_their_laws_on_complex_numbers():
     ],
 )
 def test_laws_that_are_real_do_not_fit(call):
-    with pytest.raises(Unfit, match="it is complex, and this law is defined for real numbers"):
+    with pytest.raises(Unfit, match="it is complex, but this law is defined only for real numbers"):
         resolve(call, (4, 4), "complex64")
 
 

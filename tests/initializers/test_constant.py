@@ -80,10 +80,10 @@ def test_dirac_is_torchs_bytes_in_other_types(dtype):
 @pytest.mark.parametrize(
     ("call", "shape", "fault"),
     [
-        ("eye", (3,), "an identity matrix has 2 dims, and it has 1"),
-        ("eye", (3, 3, 3), "an identity matrix has 2 dims, and it has 3"),
-        ("dirac", (3, 3), "the weight of a convolution has 3, 4 or 5 dims, and it has 2"),
-        ("dirac", (1,) * 6, "the weight of a convolution has 3, 4 or 5 dims, and it has 6"),
+        ("eye", (3,), "an identity matrix has 2 dims, but it has 1"),
+        ("eye", (3, 3, 3), "an identity matrix has 2 dims, but it has 3"),
+        ("dirac", (3, 3), "the weight of a convolution has 3, 4 or 5 dims, but it has 2"),
+        ("dirac", (1,) * 6, "the weight of a convolution has 3, 4 or 5 dims, but it has 6"),
         ("dirac:groups=4", (6, 3, 3), "its 6 output channels cannot be divided into 4 groups"),
         ("dirac:groups=7", (6, 3, 3), "its 6 output channels cannot be divided into 7 groups"),
     ],

@@ -75,11 +75,11 @@ class TestSinusoid:
     @pytest.mark.parametrize(
         ("shape", "fault"),
         [
-            ((8,), "sinusoids take 2 dims, positions and channels, and it has 1"),
-            ((2, 8, 8), "sinusoids take 2 dims, positions and channels, and it has 3"),
-            ((8, 5), "sinusoids take an even number of channels, 4 or more, and it has 5"),
-            ((8, 2), "sinusoids take an even number of channels, 4 or more, and it has 2"),
-            ((2**26 + 1, 4), "sinusoids take at most 67108864 positions, and it has 67108865"),
+            ((8,), "sinusoids have 2 dims, positions and channels, but it has 1"),
+            ((2, 8, 8), "sinusoids have 2 dims, positions and channels, but it has 3"),
+            ((8, 5), "sinusoids need an even number of channels, 4 or more, but it has 5"),
+            ((8, 2), "sinusoids need an even number of channels, 4 or more, but it has 2"),
+            ((2**26 + 1, 4), "sinusoids have at most 67108864 positions, but it has 67108865"),
         ],
     )
     def test_other_shapes_do_not_fit(self, shape, fault):
@@ -144,8 +144,8 @@ class TestLstmBias:
     @pytest.mark.parametrize(
         ("shape", "fault"),
         [
-            ((4, 4), "the bias of an LSTM has 1 dim, and it has 2"),
-            ((), "the bias of an LSTM has 1 dim, and it has 0"),
+            ((4, 4), "the bias of an LSTM has 1 dim, but it has 2"),
+            ((), "the bias of an LSTM has 1 dim, but it has 0"),
             ((6,), "the bias of an LSTM has 4 equal parts, but 6 elements cannot be divided by 4"),
         ],
     )
@@ -187,5 +187,5 @@ class TestZeroHadamard:
 
     @pytest.mark.parametrize("shape", [(), (5,), (1,) * 6], ids=str)
     def test_other_shapes_do_not_fit(self, shape):
-        with pytest.raises(Unfit, match=f"^the weight of a layer has 2 dims, .* and it has {len(shape)}$"):
+        with pytest.raises(Unfit, match=f"^the weight of a layer has 2 dims, .* but it has {len(shape)}$"):
             resolve("zero_hadamard", shape)

@@ -163,13 +163,21 @@ def test_groups_and_parts_go_with_a_layout(shape, arrangement, expected):
         ((6, 3, 3), {"groups": 4}, "its 6 outputs cannot be divided into 4 groups"),
         ((6, 3, 3), {"groups": 4, "transposed": "true"}, "its 6 inputs cannot be divided into 4 groups"),
         ((10, 3), {"split": "3"}, "its 10 outputs cannot be divided into 3 parts"),
-        ((10, 3), {"split": "4:1:1"}, "its 10 outputs do not divide as 4:1:1"),
+        ((10, 3), {"split": "4:1:1"}, "its 10 outputs cannot be divided as 4:1:1"),
         ((10, 3), {"split": "999999999999999999"}, "its 10 outputs cannot be divided into 999999999999999999 parts"),
         ((3, 10), {"split": "3", "transposed": "true"}, "its 10 outputs cannot be divided into 3 parts"),
-        ((4, 4, 4), {"split": "2", "layout": "ooi"}, "layout=ooi has more than one o, and groups and parts divide one"),
-        ((4, 4, 4), {"groups": 2, "layout": "ooi"}, "layout=ooi has more than one o, and groups and parts divide one"),
-        ((4,), {"transposed": "true"}, "it needs at least 2 dims (inputs and outputs), and the tensor has 1 dim"),
-        ((), {"split": "3"}, "it needs at least 2 dims (inputs and outputs), and the tensor has 0 dims"),
+        (
+            (4, 4, 4),
+            {"split": "2", "layout": "ooi"},
+            "layout=ooi has more than one o, but groups and parts divide a single",
+        ),
+        (
+            (4, 4, 4),
+            {"groups": 2, "layout": "ooi"},
+            "layout=ooi has more than one o, but groups and parts divide a single",
+        ),
+        ((4,), {"transposed": "true"}, "it needs at least 2 dims (inputs and outputs), but the tensor has 1 dim"),
+        ((), {"split": "3"}, "it needs at least 2 dims (inputs and outputs), but the tensor has 0 dims"),
     ],
 )
 def test_what_does_not_divide_does_not_fit(shape, arrangement, fault):

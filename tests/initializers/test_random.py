@@ -189,7 +189,7 @@ def test_arguments_that_make_no_law_are_refused_before_any_tensor_is_seen(call, 
     ],
 )
 def test_an_interval_that_float32_cannot_resolve_does_not_fit(call):
-    with pytest.raises(Unfit, match="is too far, too narrow or too wide for std="):
+    with pytest.raises(Unfit, match="is too far away, too narrow or too wide for std="):
         resolve(call, (2, 2))
 
 

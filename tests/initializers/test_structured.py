@@ -144,10 +144,10 @@ class TestDeltaOrthogonal:
     @pytest.mark.parametrize(
         ("call", "shape", "fault"),
         [
-            ("delta_orthogonal", (4, 4), "has 3, 4 or 5 dims, and it has 2"),
-            ("delta_orthogonal", (1,) * 6, "has 3, 4 or 5 dims, and it has 6"),
-            ("delta_orthogonal", (4, 5, 3), "at most as many inputs as outputs, and has 5 and 4"),
-            ("delta_orthogonal:layout=iok", (5, 4, 3), "at most as many inputs as outputs, and has 5 and 4"),
+            ("delta_orthogonal", (4, 4), "has 3, 4 or 5 dims, but it has 2"),
+            ("delta_orthogonal", (1,) * 6, "has 3, 4 or 5 dims, but it has 6"),
+            ("delta_orthogonal", (4, 5, 3), r"it has more inputs \(5\) than outputs \(4\)"),
+            ("delta_orthogonal:layout=iok", (5, 4, 3), r"it has more inputs \(5\) than outputs \(4\)"),
             ("delta_orthogonal:layout=boi", (4, 5, 3), "layout=boi does not have one o, one i, and k for the rest"),
             ("delta_orthogonal:layout=oi", (4, 5, 3), "layout=oi has 2 letters for 3 dims"),
         ],
@@ -196,5 +196,5 @@ class TestSparse:
     def test_does_not_fit_other_than_two_dims(self, shape):
         with pytest.raises(ValueError):
             torch.nn.init.sparse_(torch.empty(shape), 0.5)
-        with pytest.raises(Unfit, match=f"a matrix has 2 dims, and it has {len(shape)}"):
+        with pytest.raises(Unfit, match=f"a matrix has 2 dims, but it has {len(shape)}"):
             resolve("sparse:sparsity=0.5", shape)

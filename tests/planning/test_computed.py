@@ -93,7 +93,8 @@ def test_a_pattern_gives_each_reason_for_what_it_leaves(tmp_path: Path):
         **floats({"rope.freqs": [4], "w": [4]}), "steps": ("I64", []), "q.weight": ("I8", [4]), "q.SCB": ("F32", [4])
     }  # fmt: skip
     plan = planned(tmp_path, table, "*=normal")
-    assert [warning.message.partition("does not fill ")[2].split(maxsplit=1)[0].strip(":") for warning in plan.warnings] == [
+    told = [warning.message.partition("does not fill ")[2] for warning in plan.warnings]
+    assert [names.split(maxsplit=1)[0].strip(":") for names in told] == [
         "q.{SCB,weight}", "rope.freqs", "steps",
     ]  # fmt: skip
 

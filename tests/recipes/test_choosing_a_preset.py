@@ -36,8 +36,8 @@ def codes(plan: initctl.planning.Plan) -> list[str]:
 def test_the_preset_of_another_family_is_a_warning_that_names_the_right_one(llama: Path):
     plan = initctl.plan(llama, preset="gpt2", allow_partial=True)
     assert codes(plan) == ["preset.model_type", "preset.partial"]
-    assert "preset llama is for" in plan.warnings[0].message
-    assert (plan.warnings[0].hint or "").startswith("consider -p llama (Llama, Mistral")
+    assert "config.json says model_type=llama" in plan.warnings[0].message
+    assert (plan.warnings[0].hint or "").startswith("did you mean -p llama? (Llama, Mistral")
 
 
 def test_a_warning_does_not_propose_the_flag_that_was_given(llama: Path):

@@ -206,7 +206,7 @@ def test_many_variables_that_use_each_other_are_written(source: Path):
 
 
 def test_nothing_given_is_no_recipe(source: Path):
-    with pytest.raises(initctl.UsageError, match="none given"):
+    with pytest.raises(initctl.UsageError, match="no rules given"):
         initctl.plan(source).recipe()
 
 

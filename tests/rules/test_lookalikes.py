@@ -66,9 +66,7 @@ def test_what_is_proposed_is_a_pattern(meant: str):
 
 @pytest.mark.parametrize("written", NOTHING_TO_PROPOSE)
 def test_what_braces_cannot_say_either_is_refused_with_an_example(written: str):
-    with pytest.raises(
-        RuleError, match=r"write the numbers or words in braces, such as \{0\.\.3\} or \{a,b\}$"
-    ):
+    with pytest.raises(RuleError, match=r"write the numbers or words in braces, such as \{0\.\.3\} or \{a,b\}$"):
         Glob(f"h.{written}.w")
 
 

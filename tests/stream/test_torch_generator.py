@@ -214,7 +214,7 @@ def test_defaults_that_torch_has_too_may_be_written_out(tmp_path: Path):
 
 @pytest.mark.parametrize("rng", ["", "Torch", "numpy", None])
 def test_another_source_of_random_numbers_is_refused(tmp_path: Path, rng: Any):
-    with pytest.raises(initctl.UsageError, match="is not philox or torch"):
+    with pytest.raises(initctl.UsageError, match="unknown rng"):
         initctl.plan("/no/such/file", rules=["*=normal"], rng=rng)
 
 

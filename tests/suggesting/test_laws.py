@@ -90,7 +90,7 @@ def test_config_json_says_which_activation_it_is(said, activation):
 
 
 def test_an_unknown_activation_is_refused():
-    with pytest.raises(UsageError, match="activation: elu is not known; did you mean selu"):
+    with pytest.raises(UsageError, match="unknown activation elu; did you mean selu"):
         choose_activation("elu", None)
 
 

@@ -75,7 +75,8 @@ def test_copies_inside_are_warned_of_and_refused(tmp_path: Path, writer: str):
     path = tmp_path / "in.pt"
     torch.save({"model": weights(), **beside}, path)
     assert told(path) == (
-        f"{path}: copies of parameters are in {place} ({writer}): resuming overwrites what is initialized here with them; "
+        f"{path}: copies of parameters are in {place} ({writer}): "
+        "resuming overwrites what is initialized here with them; "
         "load the weights alone, and start training with a new optimizer"
     )
     assert refusal(path).startswith(

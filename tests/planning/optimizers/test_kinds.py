@@ -187,7 +187,7 @@ def test_a_state_of_several_parameters_in_one_piece_is_refused(tmp_path: Path, l
     torch.save(held, tmp_path / "in.ckpt")
     told = refusal(tmp_path / "in.ckpt", "weight=zeros")
     size_told = "as many elements as all parameters together" if size == 8 else "which no tensor has"
-    assert f"the state of parameter 0 has shape [{size}], {size_told}: it may hold several parameters in one piece" in told
+    assert f"the state of parameter 0 has shape [{size}], {size_told}: it may hold several parameters" in told
 
 
 def test_a_flattened_parameter_with_a_name_of_its_own_is_refused(tmp_path: Path):

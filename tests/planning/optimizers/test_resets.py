@@ -109,7 +109,7 @@ def test_frozen_parameters_have_numbers_and_no_states_or_shapes_tell_the_others(
     assert anew(by_adamw(tmp_path, net)[2], "fc*.bias=zeros", "norm.bias=ones") == {3, 5}
     optimizer = optim.AdamW(net[1:].parameters())
     assert anew(saved(tmp_path, trained(net, optimizer), optimizer), "fc2.*=zeros") == {2, 3}
-    assert "it is unclear which of them are the tensors of shape [3]" in refusal(tmp_path / "in.ckpt", "norm.bias=zeros")
+    assert "which of them are the tensors of shape [3]" in refusal(tmp_path / "in.ckpt", "norm.bias=zeros")
 
 
 def test_another_order_that_any_shape_gives_away_is_refused(tmp_path: Path):
