@@ -97,7 +97,7 @@ def test_without_layers_by_layer_says_so(weights, call):
     ("arguments", "status", "message"),
     [
         (["m.safetensors", "w["], 2, "initctl: error: pattern w[: "),
-        (["m.safetensors", "w[1:]"], 2, "initctl: error: pattern w[1:]: takes rows; name whole tensors"),
+        (["m.safetensors", "w[1:]"], 2, "initctl: error: pattern w[1:]: selects rows; name whole tensors"),
         (["none.safetensors"], 3, "initctl: error: none.safetensors: "),
         (["m.safetensors", "wight"], 4, "initctl: error: pattern wight: matches no tensor; "),
         (["m.safetensors", "--threads", "0"], 2, "initctl: error: threads: 0 is not"),

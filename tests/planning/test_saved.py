@@ -19,6 +19,7 @@ import initctl
 from initctl.cli.main import run
 from initctl.planning.documents import signed
 from initctl.planning.overview import overview
+from tests.cli.processes import messages
 from tests.execution.checkpoints import network, sharded, single
 from tests.execution.torch_files import RULES as TORCH_RULES
 from tests.execution.torch_files import load, save
@@ -350,7 +351,7 @@ def test_a_damaged_document_is_refused_in_one_line(tmp_path: Path, kind: str, ca
     status = run(["apply", str(source), "-o", str(tmp_path / "o.safetensors"), "--plan", str(document)])
     captured = capsys.readouterr()
     assert status == OTHER_ERRORS.get(kind, 3), captured.err
-    assert len(captured.err.splitlines()) == 1
+    assert len(messages(captured.err)) == 1
     assert captured.err.startswith("initctl: error: ")
     assert kind in OTHER_ERRORS or f"{document}: " in captured.err
     assert not (tmp_path / "o.safetensors").exists()
