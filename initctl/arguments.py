@@ -1,4 +1,4 @@
-"""What Python calls the options of the command line: messages name options, and Python's callers read arguments."""
+"""The names of options in Python: messages name options, and callers in Python read the names of arguments."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ ARGUMENTS = {
     "patch: new values": "in_place='patch': new values",
     "pass the plan with --plan": "load the plan with initctl.load_plan",
 }
-"""Options, and phrases with them that Python says in other words."""
+"""Options, and phrases with options, and the words for Python."""
 _VALUE = r"'[^']*'|(?:keep|drop|cpu|torch|FOLDER|\d+[A-Z]+)\b|(?<=-p )[\w-]*\w|(?<=--component )(?!out\b)[\w./-]*\w"
-"""What follows an option in messages, if it takes a value: a name, or one of few words."""
+"""The value of an option in messages: a name, or one of a few words."""
 _LONGEST_FIRST = "|".join(map(re.escape, sorted(ARGUMENTS, key=len, reverse=True)))
 _OPTION = re.compile(rf"(?<![\w'-])(?P<option>{_LONGEST_FIRST})(?![\w-])(?: (?P<value>{_VALUE}))?")
 
@@ -52,7 +52,7 @@ _OPTION = re.compile(rf"(?<![\w'-])(?P<option>{_LONGEST_FIRST})(?![\w-])(?: (?P<
 def in_python(message: str) -> str:
     """`message` with arguments of Python in place of options.
 
-    Messages quote the name of a file or a tensor that begins with a hyphen: that stays as it is.
+    The name of a file or a tensor that begins with a hyphen is quoted in messages, and stays unchanged.
     """
     return _OPTION.sub(_argument, message)
 

@@ -83,7 +83,7 @@ def test_each_argument_is_one_that_a_function_takes():
 @pytest.mark.parametrize(
     ("message", "told"),
     [
-        ("give either -o OUT or --in-place", "give either `output` or in_place=True"),
+        ("use -o OUT or --in-place", "use `output` or in_place=True"),
         ("use fewer --threads", "use fewer `threads`"),
         ("apply needs --stale drop, or --stale keep", "apply needs stale='drop', or stale='keep'"),
         ("add --root ''", "add root=''"),

@@ -16,7 +16,7 @@ Layer = TypeVar("Layer")
 Member = TypeVar("Member")
 
 Template = tuple[str | None, ...]
-"""The parts of a name between its dots, with None where a number stands."""
+"""The parts of a name between its dots, with None in place of numbers."""
 Numbers = tuple[int, ...]
 NumberSets = tuple[frozenset[int], ...]
 """All combinations of one number from each set, one set for each place."""
@@ -53,13 +53,13 @@ class Folded(NamedTuple):
         return shown(self.pattern(_LONGEST_LIST)) + (f" ×{self.size}" if self.size > 1 else "")
 
     def pattern(self, longest: int | None = None) -> str:
-        """One pattern that stands for them; lists of more than `longest` items are shown without their middle."""
+        """One pattern for all of them; lists of more than `longest` items are shown without their middle."""
         places = iter(self.numbers)
         return ".".join(_braced(next(places), longest) if part is None else part for part in self.template)
 
 
 class FoldedRow(NamedTuple, Generic[Member]):
-    """The `members` that a row of a table stands for, and what it calls them."""
+    """The `members` that a row of a table represents, and their name in the row."""
 
     name: str
     members: Sequence[Member]

@@ -145,7 +145,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 class Displayed:
-    """A result whose `report` is shown wherever it is looked at, folded and cut if it is long."""
+    """A result that is always shown as its `report`, folded and cut if it is long."""
 
     __slots__ = ()
 

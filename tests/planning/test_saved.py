@@ -351,7 +351,7 @@ def test_a_damaged_document_is_refused_in_one_line(tmp_path: Path, kind: str, ca
     status = run(["apply", str(source), "-o", str(tmp_path / "o.safetensors"), "--plan", str(document)])
     captured = capsys.readouterr()
     assert status == OTHER_ERRORS.get(kind, 3), captured.err
-    assert len(messages(captured.err)) == 1
+    assert len([line for line in captured.err.splitlines() if not line.startswith("see: ")]) == 1
     assert captured.err.startswith("initctl: error: ")
     assert kind in OTHER_ERRORS or f"{document}: " in captured.err
     assert not (tmp_path / "o.safetensors").exists()
@@ -374,7 +374,7 @@ def test_a_document_that_was_edited_is_refused(tmp_path: Path, change: Callable[
 def test_what_is_no_document_is_refused(tmp_path: Path, text: bytes):
     source, document = small(tmp_path)
     document.write_bytes(text)
-    with pytest.raises(initctl.InputError, match=r"plan\.json: is not a saved plan: .*; save one with initctl plan"):
+    with pytest.raises(initctl.InputError, match=r"plan\.json: is not a saved plan: .*; save one with"):
         initctl.apply(initctl.load_plan(document, source), tmp_path / "o.safetensors")
 
 
@@ -452,7 +452,7 @@ def test_a_result_that_torch_wrote_anew_is_verified_by_the_plan(tmp_path: Path):
     found = initctl.verify(initctl.load_plan(document, source), tmp_path / "copy.ckpt")
     assert found.differences == found.lost == ()
     assert [difference.file for difference in found.rest_differences] == ["copy.ckpt"]
-    assert re.fullmatch(r"has \S+ bytes, and had \S+", found.rest_differences[0].fault)
+    assert re.fullmatch(r"has \S+ bytes instead of \S+", found.rest_differences[0].fault)
 
 
 def test_what_a_plan_copies_from_must_be_told_in_it(tmp_path: Path):
