@@ -44,7 +44,7 @@ WORDS = {
 }
 """Words, as a regular expression, and what to write in place of them."""
 
-STILL_OPEN: tuple[str, ...] = ("initctl/cli/", "initctl/display/", "initctl/stream/")
+STILL_OPEN: tuple[str, ...] = ("initctl/display/", "initctl/stream/")
 """What is not reread yet: the beginnings of its paths."""
 
 ROOT = Path(initctl.__file__).parent.parent
