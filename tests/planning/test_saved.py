@@ -19,7 +19,6 @@ import initctl
 from initctl.cli.main import run
 from initctl.planning.documents import signed
 from initctl.planning.overview import overview
-from tests.cli.processes import messages
 from tests.execution.checkpoints import network, sharded, single
 from tests.execution.torch_files import RULES as TORCH_RULES
 from tests.execution.torch_files import load, save
