@@ -240,7 +240,7 @@ def test_changes_of_another_plan_or_without_digests_are_refused(tmp_path: Path, 
     path = single(tmp_path / "m.safetensors")
     plan, other = (initctl.plan(path, rules=["*.weight=ones"]) for _ in "12")
     changes = initctl.changes(other if digest else plan, digest=digest)
-    with pytest.raises(initctl.UsageError, match="of another plan" if digest else "have no digests"):
+    with pytest.raises(initctl.UsageError, match="belong to another plan" if digest else "have no digests"):
         initctl.apply(plan, tmp_path / "out.safetensors").manifest(changes)
 
 
