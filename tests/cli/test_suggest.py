@@ -96,9 +96,9 @@ def test_hostile_names_reach_no_terminal_and_no_log(folder):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["m.safetensors", "--activation", "ReLU"], 2, "activation: ReLU is not known; did you mean relu?"),
-        (["m.safetensors", "--activation", "swish"], 2, "activation: swish is not known; did you mean silu?"),
-        (["m.safetensors", "--activation", "x"], 2, f"activation: x is not known; there are {', '.join(ACTIVATIONS)}"),
+        (["m.safetensors", "--activation", "ReLU"], 2, "unknown activation ReLU; did you mean relu?"),
+        (["m.safetensors", "--activation", "swish"], 2, "unknown activation swish; did you mean silu?"),
+        (["m.safetensors", "--activation", "x"], 2, f"unknown activation x; use {', '.join(ACTIVATIONS)}"),
         (["none.safetensors"], 3, "none.safetensors: "),
         (["notes.txt"], 3, "notes.txt: "),
         (["counts.safetensors"], 3, "counts.safetensors: has no floating-point tensor, so there is nothing to suggest"),
