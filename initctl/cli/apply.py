@@ -19,6 +19,7 @@ from initctl.cli.options import (
     UNFOLD,
     RuleOptions,
     check_apart,
+    file_name,
     flag,
     grouped,
     place_of_report,
@@ -54,6 +55,7 @@ class WriteOptions:
         "--output",
         "-o",
         metavar="OUT",
+        callback=file_name,
         rich_help_panel=panels.OUTPUT,
         help="Write the result to OUT: a file, or a directory for shards.",
     )

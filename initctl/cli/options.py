@@ -46,9 +46,16 @@ def check_apart(*paths: str | None) -> None:
         found.add(place)
 
 
+def file_name(path: str | None) -> str | None:
+    """`path`. Raises `UsageError` if it is `-`, which many programs take for stdout."""
+    if path == "-":
+        raise UsageError(Problem("output.stdout", "-: initctl writes files, not to stdout", "name a file"))
+    return path
+
+
 def place_of_page(path: str | None) -> str | None:
     """`path`, after checking that a page can be written there. It is checked before any work is done."""
-    if path is not None:
+    if file_name(path) is not None:
         from initctl.page import check_replaceable
 
         check_replaceable(path)
@@ -57,7 +64,7 @@ def place_of_page(path: str | None) -> str | None:
 
 def place_of_report(path: str | None) -> str | None:
     """`path`, after checking that a report can be written there."""
-    if path is not None:
+    if file_name(path) is not None:
         from initctl.manifest.statement import check_replaceable
 
         check_replaceable(path)

@@ -8,7 +8,7 @@ import typer
 
 import initctl
 from initctl.cli import panels
-from initctl.cli.options import CHECKPOINT, DIFF, HTML, UNFOLD, RuleOptions, check_apart, flag, grouped
+from initctl.cli.options import CHECKPOINT, DIFF, HTML, UNFOLD, RuleOptions, check_apart, file_name, flag, grouped
 from initctl.cli.output import Output
 from initctl.errors import Problem, UsageError
 
@@ -25,6 +25,7 @@ def plan(
         None,
         "--save",
         metavar="FILE",
+        callback=file_name,
         rich_help_panel=panels.OUTPUT,
         help="Also write the plan to FILE, for apply --plan and verify --plan.",
     ),

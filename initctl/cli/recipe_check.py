@@ -64,12 +64,20 @@ def recipe_check(
 
 def _data(file: str, request: Request, plan: Plan | None) -> dict[str, Any]:
     filled = plan and {"tensors": plan.initialized.tensors, "elements": plan.initialized.elements}
-    return {"recipe": file, "rules": len(request.rules), "seed": request.seed, "fills": filled}
+    counts = {"rules": _tables(request), "patterns": len(request.rules)}
+    return {"recipe": file, **counts, "seed": request.seed, "fills": filled}
 
 
 def _report(file: str, request: Request, plan: Plan | None) -> list[str]:
-    lines = [f"{shown(file)}: is valid: {count(len(request.rules), 'rule')}"]
+    rules, patterns = _tables(request), len(request.rules)
+    several = f" with {count(patterns, 'pattern')}" if patterns != rules else ""
+    lines = [f"{shown(file)}: is valid: {count(rules, 'rule')}{several}"]
     if plan:
         filled = plan.initialized
         lines.append(f"{shown(plan.checkpoint.path)}: fits: {count(filled.tensors, 'tensor')} would be filled")
     return lines
+
+
+def _tables(request: Request) -> int:
+    """The number of tables `[[rule]]`. One with several patterns makes several rules."""
+    return len({bound.rule.origin._replace(source=None) for bound in request.rules})

@@ -73,7 +73,7 @@ class Surroundings:
     def layer(self, name: str) -> int:
         """The first whole-number part of `name`. Raises `KeyError` with the reason if there is none."""
         if not (found := _LAYER.search(name)):
-            raise KeyError("the tensor's name has no number between dots")
+            raise KeyError("its name has no number between dots; first(layer, -1) gives -1 for such names")
         return int(found[1])
 
     def layers(self, name: str) -> int:

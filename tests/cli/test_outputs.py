@@ -84,3 +84,12 @@ def test_shards_go_to_a_directory_with_all_that_lies_beside_them(call, folder, s
     assert entries(folder / "out") == entries(model)
     assert load_file("out/one.safetensors")["a.bias"].all()
     assert not load_file("out/two.safetensors")["b"].any()
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("apply", "-o"), ("plan", "--save"), ("plan", "--html"), ("apply", "--report")]
+)
+def test_a_file_called_like_stdout_is_refused(call, net, command, option):
+    done = call(command, "net.safetensors", option, "-", *RULES)
+    assert (done.status, done.err) == (2, "initctl: error: -: initctl writes files, not to stdout; name a file\n")
+    assert entries(net.parent) == ["net.safetensors"]

@@ -28,6 +28,13 @@ def test_a_valid_recipe_is_said_to_be_valid(recipe, call):
     assert (done.status, done.out, done.err) == (0, "recipe.toml: is valid: 2 rules\n", "")
 
 
+def test_a_rule_with_several_patterns_is_one_rule(recipe, call):
+    recipe.write_text(RECIPE.replace('"*.bias"', '["*.bias", "norm.weight"]'))
+    assert call("recipe-check", "recipe.toml").out == "recipe.toml: is valid: 2 rules with 3 patterns\n"
+    data = call("recipe-check", "recipe.toml", "--json").document["data"]
+    assert (data["rules"], data["patterns"]) == (2, 3)
+
+
 def test_one_that_fits_a_checkpoint_says_how_many_tensors_it_fills(recipe, net, call):
     done = call("recipe-check", "recipe.toml", "net.safetensors")
     assert (done.status, done.err) == (0, "")

@@ -59,7 +59,7 @@ def test_names_that_every_tensor_gives_a_meaning(tmp_path: Path, tensor: str, ex
 @pytest.mark.parametrize(
     ("tensor", "expression", "told"),
     [
-        ("emb", "layer", "the tensor's name has no number between dots"),
+        ("emb", "layer", "its name has no number between dots; first(layer, -1) gives -1 for such names"),
         ("emb", "fan_in", "1 dim"),
         ("scale", "fan_out", "dim"),
         ("emb", "shape[1]", "index 1 is out of range: shape has length 1"),
@@ -240,7 +240,7 @@ def test_a_variable_without_a_value_is_told_with_its_way_there(tmp_path: Path):
     text = '[vars]\na = "1/(ndim-1)"\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "2*a"'
     with pytest.raises(initctl.FitError) as raised:
         planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
-    assert "a = 1/(ndim-1): a number is divided by 0" in str(raised.value)
+    assert "a = 1/(ndim-1): division by 0" in str(raised.value)
     assert "tensor emb [8]" in str(raised.value)
 
 

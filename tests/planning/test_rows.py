@@ -84,7 +84,7 @@ def test_all_rows_are_the_whole_tensor(tmp_path: Path):
         "[shape[5]:]": "index 5 is out of range: shape has length 2",
         "[shape:]": "not a whole number",
         "[config.rows:]": "there is no config.json beside the checkpoint; write the value itself",
-        "[layer:]": "the tensor's name has no number between dots",
+        "[layer:]": "its name has no number between dots",
     }.items(),
 )
 def test_rows_that_are_not_there_are_refused_with_tensor_and_rule(tmp_path: Path, bounds: str, told: str):

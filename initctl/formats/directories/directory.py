@@ -146,6 +146,9 @@ def _refuse_empty(location: Location) -> NoReturn:
 def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
     parent = next((kind for kind in PARENTS if os.path.exists(os.path.join(location.home, kind.marker))), None)
     ordered, is_known = newest_first(location.home, folders)
+    if ranks := ranks_among([f"{folder}/{name}" for folder in folders for name in _weights_in(location.home, folder)]):
+        fault = f"each rank of {ranks.writer} saved its own part of the tensors, in {_listed(folders)}"
+        _refuse(location.path, "ranks", fault, ranks.remedy)
     kind = f"is {parent.words}; its" if parent else "contains no weights itself; the"
     order = ", newest first" if is_known else ""
     fault = f"{kind} weights are in {_listed([f'{folder}/' for folder in ordered])}{order}"
@@ -153,6 +156,10 @@ def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
     whole = f"add --component {shown(first)} to write the whole directory"
     hint = f"name a folder, such as {shown(os.path.join(location.path, first))}, or {whole}"
     _refuse(location.path, "below", fault, hint)
+
+
+def _weights_in(home: str, folder: str) -> list[str]:
+    return [name for name in os.listdir(os.path.join(home, folder)) if weight_name(name)]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -69,7 +69,7 @@ def kernels(proves: Callable[[Kernels], bool]) -> Kernels:
             _write(path, code)
         if code != _NONE:
             return _loaded(code)
-    raise NoCompiler("code compiled on this machine cannot be used")
+    raise NoCompiler(f"code compiled on this machine cannot be used; to try again, delete {path}")
 
 
 def _proven(proves: Callable[[Kernels], bool]) -> bytes:

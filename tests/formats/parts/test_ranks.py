@@ -114,6 +114,13 @@ def test_the_directory_of_one_rank_is_warned_of_too(tmp_path: Path):
     assert "is one rank's file of Megatron-LM" in warnings(tmp_path / "mp_rank_01")[0]
 
 
+def test_the_directory_above_the_folders_of_ranks_is_refused_with_what_merges_them(tmp_path: Path):
+    for rank in (0, 1):
+        save(tmp_path / f"mp_rank_0{rank}/model_optim_rng.pt")
+    with pytest.raises(initctl.InputError, match=r"saved its own part .*, in mp_rank_00, mp_rank_01; merge the ranks"):
+        initctl.inspect(tmp_path)
+
+
 @pytest.mark.parametrize(("beside", "told"), [
     ({"args": argparse.Namespace(tensor_model_parallel_size=2)}, "tensor_model_parallel_size=2"),
     ({"args": argparse.Namespace(pipeline_model_parallel_size=4)}, "pipeline_model_parallel_size=4"),
