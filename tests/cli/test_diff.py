@@ -126,7 +126,7 @@ def test_names_that_could_command_a_terminal_are_escaped(folder, call):
     ("arguments", "status", "message"),
     [
         (["w["], 2, "initctl: error: pattern w[: "),
-        (["w[1:]"], 2, "initctl: error: pattern w[1:]: takes rows; name whole tensors"),
+        (["w[1:]"], 2, "initctl: error: pattern w[1:]: selects rows; name whole tensors"),
         (["--threads", "0"], 2, "initctl: error: threads: 0 is not"),
         (["--other-root", "ema"], 2, "initctl: error: b.safetensors: there is no tensor under ema"),
         (["ww"], 4, "initctl: error: pattern ww: matches no tensor; did you mean w?"),

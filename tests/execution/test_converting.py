@@ -283,7 +283,7 @@ class TestIsRefusedAndNothingWritten:
         reset = {"rules": RULES, "reset_optimizer": True}
         self.refused(source, "out.safetensors", initctl.UsageError, "output.reset_optimizer", **reset)
         self.refused(source, "out/", initctl.UsageError, "usage.shard_size", max_shard_size="5 parsecs")
-        with pytest.raises(initctl.UsageError, match="--max-shard-size has no effect with --in-place"):
+        with pytest.raises(initctl.UsageError, match="`max_shard_size` has no effect with in_place=True"):
             initctl.apply(source, in_place=True, rules=RULES, max_shard_size="5GB")
 
     def test_a_directory_that_holds_strangers(self, tmp_path: Path):

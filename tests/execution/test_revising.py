@@ -230,12 +230,12 @@ def test_a_copy_may_come_from_another_checkpoint(tmp_path: Path, kind: str):
         "w=copy:from=other,row=23": "other [23, 7] has no row 23",
         "w=copy:from=narrow,row=0": "the rows of narrow [23, 2] have another shape",
         "scale=copy:from=other,row=0": "it has no dimensions, so it has no rows",
-        "w=mean_rows:of=0:24": "of=0:24: it has 23 rows",
-        "w=mean_rows:of=5:5": "of=5:5: it has 23 rows",
+        "w=mean_rows:of=0:24": "of=0:24 is not a range of its 23 rows",
+        "w=mean_rows:of=5:5": "of=5:5 is not a range of its 23 rows",
         "scale=mean_rows:of=:": "it has no dimensions, so it has no rows",
-        "ints=scale:by=2": "it holds int64, and this is arithmetic",
-        "ints=reinit:p=0.5,std=1": "it holds int64",
-        "ints=match_stats": "it holds int64",
+        "ints=scale:by=2": "its dtype is int64, but this initializer",
+        "ints=reinit:p=0.5,std=1": "its dtype is int64",
+        "ints=match_stats": "its dtype is int64",
     }.items(),
 )
 def test_what_does_not_fit_is_refused_with_tensor_and_rule(tmp_path: Path, rule: str, told: str):

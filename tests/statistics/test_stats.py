@@ -174,7 +174,7 @@ def test_patterns_take_what_they_match_in_the_checkpoints_order(tmp_path: Path):
     ("pattern", "error", "message"),
     [
         ("*.bais", initctl.FitError, r"pattern \*\.bais: matches no tensor; did you mean '\*\.bias'\?"),
-        ("norm.weight[1:]", initctl.UsageError, "takes rows; name whole tensors"),
+        ("norm.weight[1:]", initctl.UsageError, "selects rows; name whole tensors"),
         ("a[b", initctl.RuleError, "bracket"),
     ],
 )

@@ -74,7 +74,9 @@ def test_every_initializer_that_torch_has_gives_its_bits(
 ):
     tensors = {"w": torch.zeros(shape, dtype=dtype)}
     if call.startswith(IN_HALF) and dtype.itemsize == 2:
-        with pytest.raises(initctl.FitError, match=r"orthogonal does not fit: torch cannot decompose b?float16"):
+        with pytest.raises(
+            initctl.FitError, match=r"orthogonal does not fit: rng='torch': torch cannot decompose b?float16"
+        ):
             written(tmp_path, tensors, f"w={call}")
         assert not (tmp_path / "o.safetensors").exists()
         return
@@ -203,7 +205,7 @@ def test_what_torch_does_not_have_is_refused_while_planning(tmp_path: Path, rule
     message = str(raised.value)
     assert message.startswith(f"rule 1 ({rule}): tensor w [6, 4]: ")
     assert f"{told}" in message
-    assert ", and rng='torch' " in message
+    assert ": rng='torch': " in message
 
 
 def test_defaults_that_torch_has_too_may_be_written_out(tmp_path: Path):
