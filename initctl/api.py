@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
-from initctl.errors import ConflictError, InitctlWarning, Problem, UsageError
+from initctl.errors import ConflictError, InitctlWarning, Problem, UsageError, listed
 from initctl.events import Event
 from initctl.integers import counting
 from initctl.threads import thread_count
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _CONVERSIONS = "; a conversion alone needs no rules: -o for another format, or --max-shard-size 5GB for shards"
 """The end of a hint: what is possible without rules."""
+_SHORT = {"rules": "-r", "recipes": "-f", "preset": "-p"}
+"""The options of arguments that have another name on a command line."""
 
 
 def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
@@ -438,9 +440,16 @@ def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[
 def _finished_plan(plan: Plan, asked: Asked) -> Plan:
     """`plan`. Raises `UsageError` if an option other than a default is given with it."""
     if _request(asked) != _request({}):
-        fault = "a plan already fixes the rules, the seed and all other options, so none of them can be given with it"
-        raise UsageError(Problem("usage.plan", fault, "leave them out, or leave out --plan"))
+        given = [name for name, value in asked.items() if _is_chosen(value)]
+        options = listed([_SHORT.get(name, f"--{name.replace('_', '-')}") for name in given], at_most=len(given))
+        fault = f"--plan cannot be combined with {options}; it already fixes the rules, the seed and the rest"
+        raise UsageError(Problem("usage.plan", fault, f"leave out {options}, or --plan"))
     return plan
+
+
+def _is_chosen(value: object) -> bool:
+    """Whether an argument has another value than its default."""
+    return value is not None and value is not False and value not in ([], (), "cpu", "philox")
 
 
 def _replanned_if_changed(plan: Plan) -> Plan:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+class Compiling(NamedTuple):
+    """Code is being compiled, once for a machine, which takes about half a minute; reported before it begins."""
+
+
 class Chosen(NamedTuple):
     """The engine that computes for `device`, and why; reported before anything is computed."""
 
@@ -24,4 +28,4 @@ class Committed(NamedTuple):
     """The result is in place, and stays there even if a later step fails."""
 
 
-Event = Chosen | Progress | Committed
+Event = Compiling | Chosen | Progress | Committed

@@ -264,6 +264,9 @@ class TestAPlanIsAValue:
         plan = initctl.plan(model, rules=RULES)
         for more in ({"rules": ["*=ones"]}, {"seed": 0}, {"preset": "auto"}, {"device": "auto"}, {"root": ""}):
             assert refusal(initctl.UsageError, plan, tmp_path / "out", **more) == ["usage.plan"]
+        given = {"rules": ["*=ones"], "seed": 0, "require_all": True, "allow_unused": False, "device": "cpu"}
+        with pytest.raises(initctl.UsageError, match="cannot be combined with `rules`, `seed`, require_all=True; it"):
+            initctl.apply(plan, tmp_path / "out", **given)
 
     def test_saved_and_loaded_it_writes_the_same(self, model: Path, tmp_path: Path):
         plan = initctl.plan(model, rules=RULES, seed=3)

@@ -27,7 +27,7 @@ from initctl.tensors import TensorPart, TensorSpec
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from initctl.events import Chosen, Progress
+    from initctl.events import Chosen, Compiling, Progress
     from initctl.formats import Checkpoint
     from initctl.layout.ranges import ByteRange
     from initctl.planning import Action, Plan
@@ -39,7 +39,7 @@ def verify_plan(
     *,
     sample: int | None = None,
     threads: int,
-    on_event: Callable[[Chosen | Progress], None] | None = None,
+    on_event: Callable[[Compiling | Chosen | Progress], None] | None = None,
 ) -> Verification:
     """Compare the checkpoint of `plan` with what the plan gives; or the `result` of carrying it out, if that is given.
 

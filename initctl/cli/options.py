@@ -55,7 +55,7 @@ def file_name(path: str | None) -> str | None:
 
 def place_of_page(path: str | None) -> str | None:
     """`path`, after checking that a page can be written there. It is checked before any work is done."""
-    if file_name(path) is not None:
+    if (path := file_name(path)) is not None:
         from initctl.page import check_replaceable
 
         check_replaceable(path)
@@ -64,7 +64,7 @@ def place_of_page(path: str | None) -> str | None:
 
 def place_of_report(path: str | None) -> str | None:
     """`path`, after checking that a report can be written there."""
-    if file_name(path) is not None:
+    if (path := file_name(path)) is not None:
         from initctl.manifest.statement import check_replaceable
 
         check_replaceable(path)

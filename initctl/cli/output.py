@@ -17,7 +17,7 @@ from initctl.cli.streams import complain, say, show
 from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import Report, count
 from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, UsageError, shown
-from initctl.events import Chosen, Committed, Event, Progress
+from initctl.events import Chosen, Committed, Compiling, Event, Progress
 from initctl.integers import counting
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 TEXT, JSON = "text", "json"
+_COMPILING = "initctl: compiling code for this machine, once; this takes about half a minute"
 """Formats of every command that has several."""
 
 
@@ -160,6 +161,9 @@ class Output:
                         self.log(f"{device}: engine {engine}: {reason}")
                     case Progress():
                         draw(event)
+                    case Compiling():
+                        if sys.stderr.isatty() or self.verbose:
+                            say(_COMPILING, sys.stderr)
                     case Committed():
                         ignore_signals()
                     case _:  # the plan

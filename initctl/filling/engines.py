@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from initctl.events import Chosen
+from initctl.events import Chosen, Compiling
 from initctl.filling.targets import needs_preparing
 from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
 from initctl.stream.devices import CPU
@@ -19,7 +20,7 @@ _RANDOM = (Uniform, Normal, TruncNormal)
 
 
 def choose_engines(
-    actions: Iterable[Action], *, threads: int, on_event: Callable[[Chosen], None] | None = None
+    actions: Iterable[Action], *, threads: int, on_event: Callable[[Compiling | Chosen], None] | None = None
 ) -> dict[str, Engine]:
     """An engine for each device that an action is planned for. Raises `StorageError` if a device is missing."""
     by_device: dict[str, list[Action]] = defaultdict(list)
@@ -27,7 +28,8 @@ def choose_engines(
         by_device[action.device].append(action)
     engines: dict[str, Engine] = {}
     for device, group in by_device.items():
-        choice = choose(_work(group, device), threads=threads, device=device)
+        on_compiling = partial(on_event, Compiling()) if on_event else None
+        choice = choose(_work(group, device), threads=threads, device=device, on_compiling=on_compiling)
         engines[device] = choice.engine
         if on_event:
             on_event(Chosen(device, choice.engine.name, choice.reason))

@@ -17,7 +17,7 @@ from initctl.statistics.measuring import ElementSource, Measuring, measuring_eng
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
-    from initctl.events import Chosen, Progress
+    from initctl.events import Chosen, Compiling, Progress
     from initctl.planning import Action, Plan
     from initctl.statistics import TensorStatistics
     from initctl.stream.engines import Engine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def measured_changes(
-    plan: Plan, *, digest: bool, threads: int, on_event: Callable[[Chosen | Progress], None] | None = None
+    plan: Plan, *, digest: bool, threads: int, on_event: Callable[[Compiling | Chosen | Progress], None] | None = None
 ) -> Changes:
     """Statistics of each tensor that `plan` fills, now and after; with `digest`, the SHA-256 of its bytes too.
 

@@ -23,7 +23,7 @@ _NUMPY_NUMBER, _NUMPY_CALL = 3e-8, 1.2e-4
 _LOADING = 0.06
 """The cost of loading compiled code."""
 _WORTH_COMPILING = 6.0
-"""Compiling takes about 20 seconds, once for a machine. If work takes this long, it pays off at the fourth time."""
+"""Compiling takes about 20 seconds, once for a machine. It begins when all work so far would take NumPy this long."""
 
 _NUMPY_FLOP = 6.0e-11
 """The cost of one floating-point operation of a QR decomposition in NumPy, which uses double precision."""
@@ -45,18 +45,20 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(work: Work, *, threads: int, device: str = CPU) -> Choice:
+def choose(work: Work, *, threads: int, device: str = CPU, on_compiling: Callable[[], None] | None = None) -> Choice:
     """The engine for `work` on `device`: `threads` of the processor, or any device that torch knows.
+
+    `on_compiling` is called before code is compiled, which takes about half a minute.
 
     Raises `StorageError` if the device is missing, or computes different bits.
     """
     if device == CPU:
         decompose, by = _decomposition(work.flops, threads)
-        engine, reason = _on_cpu(work, decompose, threads)
+        engine, reason = _on_cpu(work, decompose, threads, on_compiling)
         return Choice(engine, f"{reason}{by}")
     from initctl.stream.engines.device import TorchEngine, orthonormal_on
 
-    host, _ = _on_cpu(work, partial(orthonormal_on, device=device), threads)
+    host, _ = _on_cpu(work, partial(orthonormal_on, device=device), threads, on_compiling)
     return Choice(TorchEngine(device, host), f"the plan's device; other work by engine {host.name}")
 
 
@@ -74,16 +76,21 @@ def _decomposition(flops: float, threads: int) -> tuple[Decomposition, str]:
     return partial(orthonormal_on, device=CPU, threads=threads), "; QR by torch"
 
 
-def _on_cpu(work: Work, decompose: Decomposition, threads: int) -> tuple[Engine, str]:
+def _on_cpu(
+    work: Work, decompose: Decomposition, threads: int, on_compiling: Callable[[], None] | None
+) -> tuple[Engine, str]:
     seconds = work.numbers * _NUMPY_NUMBER / threads + work.tensors * _NUMPY_CALL
     if seconds < _LOADING:
         return JoinedEngine(decompose), "too little work to load compiled code"
     from initctl.stream.engines.compiled import CompiledEngine
-    from initctl.stream.engines.object_code import NoCompiler, is_cached
+    from initctl.stream.engines.object_code import NoCompiler, is_cached, work_without
 
     try:
-        if not is_cached() and seconds < _WORTH_COMPILING:
-            return JoinedEngine(decompose), f"about {seconds:.1f} s of work, less than compiling takes"
+        if not is_cached():
+            if work_without(seconds) < _WORTH_COMPILING:
+                return JoinedEngine(decompose), f"about {seconds:.1f} s of work, less than compiling takes"
+            if on_compiling:
+                on_compiling()
         engine = CompiledEngine(decompose, threads=threads)
     except NoCompiler as fault:
         return JoinedEngine(decompose), f"compiled code is not available: {fault}"

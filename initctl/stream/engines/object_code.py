@@ -18,6 +18,7 @@ from glob import glob
 from hashlib import blake2b
 from importlib.util import find_spec
 from itertools import chain
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from initctl.stream.engines.abi import SIGNATURES
@@ -39,6 +40,8 @@ _SIDE_BY_SIDE, _AS_LLVM_CHOOSES = 4, 0
 """Vectors of a loop that are computed side by side. Eight are not faster, and slower for short rows."""
 _NONE = b""
 """The content of the cache if compiling failed, so that it is not tried each time."""
+_WORK_SUFFIX, _BYTES_A_SECOND = ".work", 10
+"""The file beside the code that does not exist yet: a byte for each tenth of a second of work without it."""
 _KEPT = 16
 """How many of the newest files are kept, for machines and versions that share a home directory."""
 
@@ -54,6 +57,22 @@ def is_cached() -> bool:
     """
     with _failing_as_no_compiler():
         return _read(_cache_path()) is not None
+
+
+def work_without(seconds: float) -> float:
+    """The seconds of work that was done without compiled code on this machine, and of `seconds` more, which is noted.
+
+    Nothing is noted if the cache cannot be written.
+    """
+    path = _cache_path()
+    if path is None:
+        return seconds
+    with suppress(OSError):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(path + _WORK_SUFFIX, "ab") as stream:
+            stream.write(bytes(ceil(seconds * _BYTES_A_SECOND)))
+            return stream.tell() / _BYTES_A_SECOND
+    return seconds
 
 
 def kernels(proves: Callable[[Kernels], bool]) -> Kernels:
@@ -171,6 +190,8 @@ def _write(path: str | None, code: bytes) -> None:
         except BaseException:
             os.unlink(staged)
             raise
+        with suppress(FileNotFoundError):
+            os.unlink(path + _WORK_SUFFIX)
         kept = [entry.path for entry in os.scandir(directory) if entry.name.startswith(_FILE_PREFIX)]
         for old in sorted(kept, key=os.path.getmtime)[:-_KEPT]:
             os.unlink(old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from initctl.stream.engines.device import TorchEngine, orthonormal_on, torch_dev
 from initctl.stream.orthonormal import flops, orthonormal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from initctl.stream.engines.compiled import CompiledEngine
 
 SMALL, LARGE, HUGE = 10**5, 10**8, 10**10
@@ -50,6 +53,24 @@ def test_where_nothing_is_compiled_yet_the_work_must_be_worth_it(cached):
     engine, reason = choose(Work(LARGE, 10), threads=2)
     assert (engine.name, reason) == ("numpy", "about 1.5 s of work, less than compiling takes")
     assert choose(Work(5 * LARGE, 10), threads=2).engine.name == "compiled"
+
+
+def test_work_of_several_runs_is_worth_it_together(cached, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    cached(False)
+    code = shutil.copy(object_code._cache_path(), tmp_path / "kernels-1.o")
+    monkeypatch.setattr(object_code, "_cache_path", lambda: str(code))
+    heard = []
+    names = [choose(Work(LARGE, 10), threads=2, on_compiling=lambda: heard.append(1)).engine.name for _ in range(4)]
+    assert (names, heard) == (["numpy", "numpy", "numpy", "compiled"], [1])
+    object_code._write(str(code), b"new code")
+    assert [path.name for path in tmp_path.iterdir()] == ["kernels-1.o"], "the note of the work is gone"
+
+
+def test_work_is_not_noted_if_there_is_no_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for path in (None, str(tmp_path / "file" / "kernels-1.o")):
+        (tmp_path / "file").touch()
+        monkeypatch.setattr(object_code, "_cache_path", lambda path=path: path)
+        assert [object_code.work_without(2.0), object_code.work_without(2.0)] == [2.0, 2.0]
 
 
 def test_without_a_compiler_numpy_does_all_of_it_and_says_why(monkeypatch: pytest.MonkeyPatch):
