@@ -91,6 +91,6 @@ def _write_network(path: str) -> None:
 
     torch.manual_seed(0)
     network = nn.ModuleDict({"fc1": nn.Linear(100, 50), "norm": nn.LayerNorm(50), "fc2": nn.Linear(50, 10)})
-    content = save(network.state_dict(), metadata={"format": "pt"})
+    content = save(network.state_dict())
     with open(path, "xb") as stream:
         stream.write(content)

@@ -43,6 +43,7 @@ def make_checkpoints(folder: Path) -> None:
     gpt2 = transformers.GPT2Config(vocab_size=50, n_layer=2, n_embd=16, n_head=2)
     transformers.GPT2LMHeadModel(gpt2).save_pretrained(folder / "gpt2")
     torch.save(_resnet().state_dict(), folder / "resnet50.pth")
+    torch.save(nn.ModuleDict({"norm": nn.LayerNorm(8), "head": nn.Linear(8, 4)}).state_dict(), folder / "vit.pth")
     torch.save(
         _training(nn.ModuleDict({"body": nn.Linear(8, 8), "value_head": nn.Linear(8, 1)})), folder / "agent.ckpt"
     )
