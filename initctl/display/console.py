@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -106,17 +107,18 @@ def _safe(line: list[Segment]) -> list[Segment]:
 
 @contextmanager
 def progress_bar(stream: TextIO, doing: str) -> Iterator[Callable[[Progress], None]]:
-    """What draws bytes, rate and time left of `doing` once that has taken a second, if `stream` is a terminal that can
+    """What draws bytes, rate and time left of `doing` a second after its first step, if `stream` is a terminal that can
     erase them again.
     """
     if not stream.isatty() or (terminal := console(stream)).is_dumb_terminal:
         yield lambda _: None
         return
-    begun, draw = monotonic(), None
+    begun, draw = inf, None
     with ExitStack() as shown:
 
         def update(progress: Progress) -> None:
-            nonlocal draw
+            nonlocal begun, draw
+            begun = min(begun, monotonic())
             if draw is None and monotonic() - begun >= _UNSEEN:
                 draw = shown.enter_context(_bar(terminal, doing, progress.total))
             if draw:

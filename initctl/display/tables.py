@@ -73,10 +73,10 @@ class Listing(NamedTuple):
         for lines, style in zip(rows, (HEADING, *self._styles()), strict=True):
             yield from (Text(line, style=style) for line in lines)
         if cut:
-            yield Text(f"cut to fit {width} columns: {', '.join(cut)}; `| less -S` shows all", style=DIM)
+            yield Text(f"to fit {width} columns: {'; '.join(cut)}; `| less -S` shows all", style=DIM)
 
     def _fitted(self, width: int) -> tuple[list[list[str]] | None, list[str]]:
-        """The lines of the heading and of each row, if they fit `width`, and the columns that are not whole."""
+        """The lines of the heading and of each row, if they fit `width`, and which columns are not whole."""
         whole = self._columns()
         if together(whole) <= width:
             return beside(whole, width), []
@@ -86,7 +86,8 @@ class Listing(NamedTuple):
             gone = [name for names in self.spare[:number] for name in names]
             left = [column for column in columns if column.name not in gone]
             if rows := beside(left, width) or below(left, width):
-                return rows, list(dict.fromkeys((*shortened, *gone)))
+                cut = {"shortened": [name for name in shortened if name not in gone], "left out": gone}
+                return rows, [f"{', '.join(names)} {how}" for how, names in cut.items() if names]
         return None, []
 
     def _stacked(self, width: int) -> RenderResult:

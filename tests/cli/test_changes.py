@@ -88,7 +88,7 @@ def test_a_narrow_terminal_gets_the_mean_and_the_spread(weights):
     heading, *rows = on_terminal("plan", weights, *RULES, "--diff", "--no-color", columns=60).out.splitlines()
     assert heading.split() == ["tensor", "mean", "std", "initializer"]
     assert rows[0].split("  ") == ["b[2:4]", "", "", "", "2.5 → 1", " 0.5 → 0", "ones"]
-    assert "cut to fit 60 columns: min, max; `| less -S` shows all" in rows
+    assert "to fit 60 columns: min, max left out; `| less -S` shows all" in rows
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ class TestWidth:
         heading, *rows = drawn.splitlines()
         assert heading.split() == ["tensor", "shape", "dtype", "rule", "initializer"]
         assert [row for row in rows if "rule 1  normal mean=0 std=1" in row]
-        assert "cut to fit 60 columns: rule; `| less -S` shows all" in rows
+        assert "to fit 60 columns: rule shortened; `| less -S` shows all" in rows
 
     def test_of_40_columns_is_enough_for_a_plan_with_a_heading(self, net):
         drawn = on_terminal("plan", "net.safetensors", "-r", "*.weight=normal", "--no-color", columns=40).out
