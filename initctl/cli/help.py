@@ -25,8 +25,9 @@ def help(context: typer.Context, topic: str | None = TOPIC) -> None:  # noqa: A0
     initctl help rules
     """
     if topic is None:
-        rows = [(found.name, found.summary) for found in topics()]
-        show(rendered([Listing(("topic", "in one sentence"), rows)], sys.stdout))
+        rows = [(found.name, found.summary.replace("`", "")) for found in topics()]
+        table = Listing(("topic", "in one sentence"), rows)
+        show(rendered([table, "", "New here? Read rules, patterns, initializers, and output."], sys.stdout))
     elif topic in SUMMARIES and topic not in TOPICS:
         show(explanation(topic, context.parent).drawn())
     else:
