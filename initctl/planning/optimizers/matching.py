@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import FitError, Problem, shown
 from initctl.formats.file_formats import TORCH, TORCH_LEGACY
 from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
 from initctl.formats.state_dicts.names import wrapper_prefix
+from initctl.grouping import grouped
 from initctl.planning.computed import measured_kind
 from initctl.planning.near_misses import hint_for
 from initctl.planning.optimizers.refusing import uncertain
@@ -69,21 +70,39 @@ def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def matched(
-    optimizer: Optimizer, tensors: Candidates, names: Collection[str], *, whole: Collection[str] = ()
-) -> tuple[Mapping[str, ParameterKey], bool]:
-    """Which parameter of `optimizer` each tensor is, by the name that its random values depend on, for at least the
-    tensors `names`; and whether they are matched by names. Raises `FitError`.
+class Match(NamedTuple):
+    """Which of an optimizer's `parameters` each tensor is, by the name that its random values depend on.
+
+    `by_name` if the optimizer names them. Otherwise only the order tells the tensors `by_order` from others of their
+    shapes.
+    """
+
+    parameters: Mapping[str, ParameterKey]
+    by_name: bool
+    by_order: frozenset[str] = frozenset()
+
+
+def matched(optimizer: Optimizer, tensors: Candidates, names: Collection[str], *, whole: Collection[str] = ()) -> Match:
+    """Which parameter of `optimizer` each tensor is, for at least the tensors `names`. Raises `FitError`.
 
     `whole` are names of tensors that rules fill completely. If all tensors of one shape are among them, the match does
     not matter: the states of all are reset.
     """
-    named = _names(optimizer)
-    found = _by_name(optimizer, named, tensors) if named else _by_order(optimizer, tensors, names, frozenset(whole))
-    for name, parameter in found.items():
+    if named := _names(optimizer):
+        match = Match(_by_name(optimizer, named, tensors), by_name=True)
+    else:
+        found = _by_order(optimizer, tensors, names, frozenset(whole))
+        match = Match(found, by_name=False, by_order=_alike(found, tensors, frozenset(whole)))
+    for name, parameter in match.parameters.items():
         if shape(optimizer, parameter) not in (None, tensors.by_name[name].shape):
             uncertain(optimizer, f"the state of parameter {shown(parameter)} has another shape than {shown(name)}")
-    return found, bool(named)
+    return match
+
+
+def _alike(found: Iterable[str], tensors: Candidates, whole: frozenset[str]) -> frozenset[str]:
+    """Those of the tensors `found` that share a shape with others, unless all of that shape are `whole`."""
+    by_shape = grouped((tensors.by_name[name].shape, name) for name in found)
+    return frozenset(n for names in by_shape.values() if len(names) > 1 and not whole.issuperset(names) for n in names)
 
 
 def _names(optimizer: Optimizer) -> dict[str, ParameterKey]:
@@ -127,7 +146,7 @@ def _by_order(
     shapes = {parameter: shape(optimizer, parameter) for parameter in parameters}
     if tensors.are_ordered and len(optimizer.groups) == 1 and len(parameters) == len(candidates):
         return dict(zip(candidates, parameters, strict=True))
-    wanted = {tensor.shape for name, tensor in candidates.items() if name in names}
+    wanted = dict.fromkeys(tensor.shape for name, tensor in candidates.items() if name in names)
     if wanted:
         _check_shapes(optimizer, shapes, tensors)
     found: dict[str, ParameterKey] = {}

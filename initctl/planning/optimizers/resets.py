@@ -13,7 +13,7 @@ from initctl.grouping import grouped
 from initctl.initializers import Unfit
 from initctl.planning.action import RESET, Action
 from initctl.planning.fits import check_holds
-from initctl.planning.optimizers.matching import Candidates, matched
+from initctl.planning.optimizers.matching import Candidates, Match, matched
 from initctl.planning.optimizers.refusing import ON_ITS_OWN, WEIGHTS_ALONE, refuse, start_anew
 from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
 from initctl.stream import Constant, RevisingLaw
@@ -71,16 +71,32 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
         return Resets((), (_nothing("nothing to reset", checkpoint.optimizers, "holds no state"),))
     _check_copies(checkpoint, filled, tensors)
     _check_whose(remembering, filled, tensors)
-    found = tuple(action for optimizer in remembering for action in _of(optimizer, filled, tensors))
+    whole = [name for name, actions in filled.items() if all(action.rows is None for action in actions)]
+    matches = [(optimizer, matched(optimizer, tensors, filled, whole=whole)) for optimizer in remembering]
+    found = tuple(action for optimizer, match in matches for action in _of(optimizer, match, filled))
     _check_outside(checkpoint, found)
     if found or not filled:
-        return Resets(found)
+        return Resets(found, tuple(problem for one, match in matches for problem in _trusted(one, match, filled)))
     return Resets((), (_nothing("nothing is reset", remembering, "holds no state of a filled tensor"),))
 
 
 def _nothing(what: str, optimizers: Sequence[Optimizer], why: str) -> Problem:
     names = listed([shown(optimizer.label) for optimizer in optimizers])
     return Problem("optimizer.nothing", f"{RESET}: {what}: {names} {why}")
+
+
+def _trusted(optimizer: Optimizer, match: Match, filled: Filled) -> Iterator[Problem]:
+    """A warning if only the order of `optimizer` tells which of its parameters some filled tensors are."""
+    taken = [
+        f"parameter {shown(p)} is {shown(n)}"
+        for n, p in match.parameters.items()
+        if n in match.by_order & filled.keys()
+    ]
+    if taken:
+        why = "has several parameters of equal shape and does not name them, so by their order"
+        message = f"{RESET}: {shown(optimizer.label)} {why} {listed(taken)}"
+        unless = "if it received such parameters in another order than the state dict's"
+        yield Problem("optimizer.order", message, f"{unless}, {start_anew(optimizer)}")
 
 
 def _check_copies(checkpoint: Checkpoint, filled: Filled, tensors: Candidates) -> None:
@@ -100,7 +116,7 @@ def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candi
     if twin is None or len(optimizers) < 2:
         return
     names = {tensor.value_name for tensor in tensors.by_name.values()}
-    found = grouped((name, one.label) for one in optimizers for name in matched(one, tensors, names)[0])
+    found = grouped((name, one.label) for one in optimizers for name in matched(one, tensors, names).parameters)
     for name, several in found.items():
         if len(several) > 1:
             both = listed([shown(optimizer) for optimizer in sorted(several)])
@@ -117,9 +133,8 @@ def _check_outside(checkpoint: Checkpoint, actions: Iterable[Action]) -> None:
         refuse(f"{shown(inside[0])}: belongs to an optimizer, but rules reach it", "name the state dict with --root")
 
 
-def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[Action]:
-    whole = [name for name, actions in filled.items() if all(action.rows is None for action in actions)]
-    parameters, by_name = matched(optimizer, tensors, filled, whole=whole)
+def _of(optimizer: Optimizer, match: Match, filled: Filled) -> Iterator[Action]:
+    parameters = match.parameters
     options = {parameter: group.options for group in optimizer.groups for parameter in group.parameters}
     unknown, hint = _unknown_kinds(optimizer), start_anew(optimizer)
     for name in sorted(filled.keys() & parameters.keys()):
@@ -132,7 +147,7 @@ def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[A
         for state in states:
             if begins := _beginning(state):
                 for action in filled[name]:
-                    yield from _reset(state, *begins, action, by_name=by_name)
+                    yield from _reset(state, *begins, action, by_name=match.by_name)
 
 
 def _reset(
