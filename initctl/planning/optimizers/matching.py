@@ -73,8 +73,8 @@ def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
 class Match(NamedTuple):
     """Which of an optimizer's `parameters` each tensor is, by the name that its random values depend on.
 
-    `by_name` if the optimizer names them. Otherwise only the order tells the tensors `by_order` from others of their
-    shapes.
+    `by_name` if the optimizer names them. The tensors `by_order` have the shape of others, and only their order
+    distinguishes them.
     """
 
     parameters: Mapping[str, ParameterKey]

@@ -86,7 +86,7 @@ def _nothing(what: str, optimizers: Sequence[Optimizer], why: str) -> Problem:
 
 
 def _trusted(optimizer: Optimizer, match: Match, filled: Filled) -> Iterator[Problem]:
-    """A warning if only the order of `optimizer` tells which of its parameters some filled tensors are."""
+    """A warning if filled tensors are matched with parameters of `optimizer` only by their order."""
     taken = [
         f"parameter {shown(p)} is {shown(n)}"
         for n, p in match.parameters.items()
