@@ -9,6 +9,7 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, listed, shown
 from initctl.formats.optimizers.kinds import BY_NAME as KNOWN_KINDS
 from initctl.formats.optimizers.kinds import OfParameter, Option, Unknown, kind_of
+from initctl.formats.state_dicts.roots import RESUMED
 from initctl.grouping import grouped
 from initctl.initializers import Unfit
 from initctl.planning.action import RESET, Action
@@ -101,8 +102,12 @@ def _trusted(optimizer: Optimizer, match: Match, filled: Filled) -> Iterator[Pro
 
 def _check_copies(checkpoint: Checkpoint, filled: Filled, tensors: Candidates) -> None:
     """Refuse if a filled tensor may have a copy from which training resumes: which copy is not certain."""
-    is_parameter = any(tensors.may_be_parameter(action.tensor) for parts in filled.values() for action in parts)
-    for copies in checkpoint.masters if is_parameter else ():
+    if not any(tensors.may_be_parameter(action.tensor) for parts in filled.values() for action in parts):
+        return
+    if any(tensor.name.startswith(f"{RESUMED}.") for tensor in checkpoint.outside):
+        what = f"Lightning resumes from the weights at {RESUMED}, which no rule reaches"
+        refuse(what, f"leave the flag out, then apply the rules again to the result with --root {RESUMED} and {RESET}")
+    for copies in checkpoint.masters:
         if not copies.of_states:
             what = f"holds copies of parameters ({copies.writer}), which resuming loads instead"
             refuse(f"{shown(copies.place)}: {what}", WEIGHTS_ALONE)
