@@ -60,8 +60,8 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
     """The actions that reset the state of exactly the parameters that `actions` fill, in every optimizer.
 
     If `actions` fill some rows of a parameter, only states with an element for each of its elements are reset, in these
-    rows. Tensors whose names match one of `buffers` are not parameters. Raises `FitError` if there is no optimizer, or
-    if its states cannot be matched with certainty.
+    rows. No optimizer has state of tensors whose names match one of `buffers`. Raises `FitError` if there is no
+    optimizer, or if its states cannot be matched with certainty.
     """
     if not checkpoint.optimizers:
         refuse(f"{shown(checkpoint.path)}: has no optimizer state", "leave the flag out")

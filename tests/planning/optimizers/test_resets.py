@@ -109,7 +109,9 @@ def test_frozen_parameters_have_numbers_and_no_states_or_shapes_tell_the_others(
     assert anew(by_adamw(tmp_path, net)[2], "fc*.bias=zeros", "norm.bias=ones") == {3, 5}
     optimizer = optim.AdamW(net[1:].parameters())
     assert anew(saved(tmp_path, trained(net, optimizer), optimizer), "fc2.*=zeros") == {2, 3}
-    assert "which of them are the tensors of shape [3]" in refusal(tmp_path / "in.ckpt", "norm.bias=zeros")
+    assert "it has state of only 2 of fc1.bias, norm.weight, norm.bias, of shape [3]; name the tensors" in refusal(
+        tmp_path / "in.ckpt", "norm.bias=zeros"
+    )
 
 
 def test_another_order_that_any_shape_gives_away_is_refused(tmp_path: Path):
@@ -253,7 +255,7 @@ def test_states_of_unknown_kinds_alone_do_not_tell_whose_they_are(tmp_path: Path
     trained(net, optimizer)
     state = {i: {"secret": kept["exp_avg"]} for i, kept in optimizer.state_dict()["state"].items()}
     told = refusal(saved(tmp_path, net, {**optimizer.state_dict(), "state": state}), "fc1.bias=zeros")
-    assert "it has no state of parameter 0, so that may be any tensor" in told
+    assert "its state of parameter 0 shows no shape, so that may be any tensor" in told
 
 
 def test_states_of_one_parameter_that_differ_in_shape_are_refused(tmp_path: Path):
