@@ -58,8 +58,8 @@ def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
         require_all: True refuses if no rule decides some floating-point tensor, or a part of a quantized weight.
         allow_partial: True only warns about a preset that leaves most of the weights undecided.
         reset_optimizer: True resets the optimizer state of the tensors that rules fill: moments and steps.
-        buffers: for `reset_optimizer`, patterns for the names of buffers with the shape of a parameter; no optimizer
-            has them.
+        buffers: for `reset_optimizer`, patterns for the names of tensors that no optimizer has state of: buffers and
+            frozen parameters. Name them if the match of the parameters is refused.
         device: the device that computes: `cpu`, a device of torch (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
         rng: `philox`; or `torch`, which gives the values of a script that calls `torch.manual_seed(seed)` and then, for
             each filled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and

@@ -103,8 +103,19 @@ def _metadata(checkpoint: Checkpoint) -> list[str]:
 
 
 def _beside(checkpoint: Checkpoint) -> list[str]:
-    """The keys of everything outside of the state dict."""
-    outside = [tensor.name.partition(".")[0] for tensor in checkpoint.outside]
+    """Everything outside of the state dict: optimizers, keys of tensors, and other keys."""
+    of_optimizers = {name for optimizer in checkpoint.optimizers for name in optimizer.tensors}
+    states = [tensor.name for tensor in checkpoint.outside if tensor.name in of_optimizers]
+    others = [_key(tensor.name) for tensor in checkpoint.outside if tensor.name not in of_optimizers]
     contents = [key for entries in checkpoint.contents.values() for key in entries if checkpoint.root]
-    root = checkpoint.root.partition(".")[0]
-    return [shown(key) for key in dict.fromkeys([*contents, *outside]) if key != root]
+    left_out = {_key(checkpoint.root), *set(map(_key, states)).difference(others)}
+    optimizers = [f"{_optimizers(checkpoint)} ({count(len(states), 'tensor')})"] if states else []
+    return [*optimizers, *(shown(key) for key in dict.fromkeys([*others, *contents]) if key not in left_out)]
+
+
+def _optimizers(checkpoint: Checkpoint) -> str:
+    return "the optimizer" if len(checkpoint.optimizers) == 1 else "the optimizers"
+
+
+def _key(name: str) -> str:
+    return name.partition(".")[0]

@@ -43,7 +43,10 @@ ARGUMENTS = {
     "pass the plan with --plan": "load the plan with initctl.load_plan",
 }
 """Options, and phrases with options, and the words for Python."""
-_VALUE = r"'[^']*'|(?:keep|drop|cpu|torch|FOLDER|\d+[A-Z]+)\b|(?<=-p )[\w-]*\w|(?<=--component )(?!out\b)[\w./-]*\w"
+_VALUE = (
+    r"'[^']*'|(?:keep|drop|cpu|torch|current_model_state|FOLDER|\d+[A-Z]+)\b|(?<=-p )[\w-]*\w|"
+    r"(?<=--component )(?!out\b)[\w./-]*\w"
+)
 """The value of an option in messages: a name, or one of a few words."""
 _LONGEST_FIRST = "|".join(map(re.escape, sorted(ARGUMENTS, key=len, reverse=True)))
 _OPTION = re.compile(rf"(?<![\w'-])(?P<option>{_LONGEST_FIRST})(?![\w-])(?: (?P<value>{_VALUE}))?")

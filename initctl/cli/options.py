@@ -180,8 +180,8 @@ class RuleOptions:
         "--buffers",
         metavar="PATTERN",
         rich_help_panel=panels.CHECKPOINT,
-        help="With --reset-optimizer: tensors that match PATTERN are buffers, and an optimizer has no state for them. "
-        "Repeatable.",
+        help="With --reset-optimizer: no optimizer has state of the tensors that match PATTERN, such as buffers and "
+        "frozen parameters. Repeatable.",
     )
     device: str = typer.Option(
         "cpu",

@@ -11,7 +11,7 @@ from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.optimizers import optimizers
 from initctl.formats.optimizers.masters import masters, of_optimizers
 from initctl.formats.parts.placeholders import weights_elsewhere
-from initctl.formats.state_dicts.roots import Rooted, rooted
+from initctl.formats.state_dicts.roots import RESUMED, Rooted, rooted
 
 if TYPE_CHECKING:
     from initctl.formats.directories.location import Location
@@ -75,7 +75,11 @@ def together(found: Found, root: str | None) -> Checkpoint:
 
 
 def _several_roots(path: str, found: Rooted) -> Iterator[Problem]:
-    if found.others:
-        others = listed([shown(other) for other in found.others])
-        message = f"{shown(path)}: contains several state dicts; using {shown(found.root)}, not {others}"
+    if RESUMED in found.others:
+        message = f"{shown(path)}: {shown(found.root)} is an average of the weights; Lightning resumes from {RESUMED}"
+        yield Problem(
+            "root.average", message, f"to fill both, apply the rules again to the result with --root {RESUMED}"
+        )
+    if others := [shown(other) for other in found.others if other != RESUMED]:
+        message = f"{shown(path)}: contains several state dicts; using {shown(found.root)}, not {listed(others)}"
         yield Problem("root.several", message, "use --root to choose another")

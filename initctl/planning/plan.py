@@ -33,8 +33,8 @@ class Plan(Displayed):
     """What `apply` does to a checkpoint under a seed. Every row of every tensor is in `actions` or in `kept`.
 
     `resets` are actions outside of the state dict: they reset the optimizer state of filled tensors. `buffers` are
-    patterns for names of tensors that are not parameters; None means that no reset was requested. `rules` are all
-    rules, and `config` is the parsed config.json, if rules may use it; a loaded plan has neither.
+    patterns for names of tensors that no optimizer has state of; None means that no reset was requested. `rules` are
+    all rules, and `config` is the parsed config.json, if rules may use it; a loaded plan has neither.
     """
 
     checkpoint: Checkpoint

@@ -48,8 +48,8 @@ class Options:
 
     `allow_unused` turns rules that decide nothing into warnings; `require_all` turns weights that no rule decides into
     errors; `allow_partial` lets a preset leave most of the weights; `reset_optimizer` resets the optimizer state of
-    filled tensors, and `buffers` are patterns for the names of tensors that no optimizer has; `device` is as for
-    `with_devices`; `rng` is the random number generator.
+    filled tensors, and `buffers` are patterns for the names of tensors that no optimizer has state of; `device` is as
+    for `with_devices`; `rng` is the random number generator.
     """
 
     allow_unused: bool = False

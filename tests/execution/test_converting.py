@@ -12,6 +12,7 @@ from safetensors.torch import load_file, load_model, save_file
 from safetensors.torch import save as save_bytes
 
 import initctl
+from initctl.cli.main import run
 from initctl.events import Progress
 from initctl.stream import Normal
 from tests.commit.folders import snapshot
@@ -297,3 +298,15 @@ class TestIsRefusedAndNothingWritten:
         source, tensors = tmp_path / "model.pt", laid_out()
         damage(save(source, tensors), tensors["norm.weight"])
         self.refused(source, "out.safetensors", initctl.InputError, "archive.checksum", rules=["norm.weight=ones"])
+
+
+def test_an_optimizer_that_a_conversion_leaves_out_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    net = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(net.parameters())
+    net(torch.ones(3)).sum().backward()
+    optimizer.step()
+    held = {"epoch": 3, "state_dict": net.state_dict(), "optimizer_states": [optimizer.state_dict()]}
+    torch.save({**held, "teacher": {"w": torch.ones(7)}}, tmp_path / "in.ckpt")
+    assert run(("apply", str(tmp_path / "in.ckpt"), "-o", str(tmp_path / "out.safetensors"))) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith("(1 file), converted to safetensors without the optimizer (6 tensors), teacher, epoch")

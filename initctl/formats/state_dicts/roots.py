@@ -26,6 +26,10 @@ KEYS = (
     "discriminator",
 )  # fmt: skip
 """Keys under which training frameworks save a state dict. The first one with tensors below it is used."""
+RESUMED = "current_model_state"
+"""The weights that training resumes from, if Lightning's callback WeightAveraging or EMAWeightAveraging saved their
+average as `state_dict`.
+"""
 _DEEPEST = 10
 """The most keys that a root consists of."""
 _DEEPEST_TWIN = 6

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.errors import FitError, Problem, shown
+from initctl.errors import FitError, Problem, listed, shown
 from initctl.formats.file_formats import TORCH, TORCH_LEGACY
 from initctl.formats.optimizers.kinds import FACTORED, FACTORED_OTHERWISE, FULL
 from initctl.formats.state_dicts.names import wrapper_prefix
+from initctl.grouping import grouped
 from initctl.planning.computed import measured_kind
 from initctl.planning.near_misses import hint_for
 from initctl.planning.optimizers.refusing import uncertain
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 _ORDERED = (TORCH, TORCH_LEGACY)
 """Formats of single files that hold tensors in the order of the state dict."""
+_NAME_THEM = "name the tensors that it has no state of (buffers, frozen parameters) with --buffers"
 
 
 class Candidates:
-    """The tensors of `checkpoint` that may be parameters of an optimizer: all but those that match one of `buffers`."""
+    """The tensors of `checkpoint` that an optimizer may have state of: all but those that match one of `buffers`."""
 
     def __init__(self, checkpoint: Checkpoint, buffers: Sequence[str]) -> None:
         self.checkpoint = checkpoint
@@ -69,21 +71,39 @@ def _named(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def matched(
-    optimizer: Optimizer, tensors: Candidates, names: Collection[str], *, whole: Collection[str] = ()
-) -> tuple[Mapping[str, ParameterKey], bool]:
-    """Which parameter of `optimizer` each tensor is, by the name that its random values depend on, for at least the
-    tensors `names`; and whether they are matched by names. Raises `FitError`.
+class Match(NamedTuple):
+    """Which of an optimizer's `parameters` each tensor is, by the name that its random values depend on.
+
+    `by_name` if the optimizer names them. The tensors `by_order` have the shape of others, and only their order
+    distinguishes them.
+    """
+
+    parameters: Mapping[str, ParameterKey]
+    by_name: bool
+    by_order: frozenset[str] = frozenset()
+
+
+def matched(optimizer: Optimizer, tensors: Candidates, names: Collection[str], *, whole: Collection[str] = ()) -> Match:
+    """Which parameter of `optimizer` each tensor is, for at least the tensors `names`. Raises `FitError`.
 
     `whole` are names of tensors that rules fill completely. If all tensors of one shape are among them, the match does
     not matter: the states of all are reset.
     """
-    named = _names(optimizer)
-    found = _by_name(optimizer, named, tensors) if named else _by_order(optimizer, tensors, names, frozenset(whole))
-    for name, parameter in found.items():
+    if named := _names(optimizer):
+        match = Match(_by_name(optimizer, named, tensors), by_name=True)
+    else:
+        found = _by_order(optimizer, tensors, names, frozenset(whole))
+        match = Match(found, by_name=False, by_order=_alike(found, tensors, frozenset(whole)))
+    for name, parameter in match.parameters.items():
         if shape(optimizer, parameter) not in (None, tensors.by_name[name].shape):
             uncertain(optimizer, f"the state of parameter {shown(parameter)} has another shape than {shown(name)}")
-    return found, bool(named)
+    return match
+
+
+def _alike(found: Iterable[str], tensors: Candidates, whole: frozenset[str]) -> frozenset[str]:
+    """Those of the tensors `found` that share a shape with others, unless all of that shape are `whole`."""
+    by_shape = grouped((tensors.by_name[name].shape, name) for name in found)
+    return frozenset(n for names in by_shape.values() if len(names) > 1 and not whole.issuperset(names) for n in names)
 
 
 def _names(optimizer: Optimizer) -> dict[str, ParameterKey]:
@@ -119,23 +139,27 @@ def _by_order(
     A tied parameter counts at its first place. If there is one group, with as many parameters as tensors, they are
     matched in this order. Otherwise each shape is matched by itself: its parameters must be in one group, in the order
     of its tensors, and of the same number. If the file keeps no order, only one tensor may have the shape, or all that
-    have it must be `whole`. Tensors of a shape that no parameter has belong to another optimizer.
+    have it must be `whole`. Tensors of a shape that no parameter has belong to another optimizer. Parameters without
+    state, such as frozen ones, do not matter: there is nothing to reset.
     """
     if not optimizer.groups:
         uncertain(optimizer, "it numbers its parameters and does not name them")
     parameters, candidates = _parameters(optimizer.groups), tensors.parameters
-    shapes = {parameter: shape(optimizer, parameter) for parameter in parameters}
+    shapes = {p: shape(optimizer, p) for p in parameters if optimizer.state.get(p) or optimizer.numbers.get(p)}
     if tensors.are_ordered and len(optimizer.groups) == 1 and len(parameters) == len(candidates):
         return dict(zip(candidates, parameters, strict=True))
-    wanted = {tensor.shape for name, tensor in candidates.items() if name in names}
+    wanted = dict.fromkeys(tensor.shape for name, tensor in candidates.items() if name in names)
     if wanted:
         _check_shapes(optimizer, shapes, tensors)
+    stateless = next((parameter for parameter in parameters if parameter not in shapes), None)
+    if stateless is not None and any(tensor.shape in wanted for tensor in tensors.others):
+        uncertain(optimizer, f"it has no state of parameter {shown(stateless)}, so that may be any tensor")
     found: dict[str, ParameterKey] = {}
     for one in wanted:
         named = [name for name, tensor in candidates.items() if tensor.shape == one]
-        of_shape = [parameter for parameter in parameters if shapes[parameter] == one]
+        of_shape = [parameter for parameter, its in shapes.items() if its == one]
         if not whole.issuperset(named) or len(of_shape) != len(named):
-            _check_order(optimizer, one, shapes, tensors, len(named))
+            _check_order(optimizer, one, shapes, tensors, named)
         if of_shape:
             found |= zip(named, of_shape, strict=True)
     return found
@@ -146,7 +170,7 @@ def _check_shapes(optimizer: Optimizer, shapes: Mapping[ParameterKey, Shape | No
     known = {tensor.shape for tensor in (*tensors.checkpoint.tensors, *tensors.others)}
     for parameter, found in shapes.items():
         if found is None:
-            uncertain(optimizer, f"it has no state of parameter {shown(parameter)}, so that may be any tensor")
+            uncertain(optimizer, f"its state of parameter {shown(parameter)} shows no shape, so that may be any tensor")
         if found not in known:
             whole = sum(prod(tensor.shape) for tensor in tensors.parameters.values())
             size = "as many elements as all parameters together" if prod(found) == whole else "which no tensor has"
@@ -159,21 +183,27 @@ def _check_order(
     wanted: Shape,
     shapes: Mapping[ParameterKey, Shape | None],
     tensors: Candidates,
-    count: int,
+    named: Sequence[str],
 ) -> None:
-    """Refuse unless the `count` tensors of one shape are parameters of the optimizer in their order, or none is."""
-    alike = [group for group in optimizer.groups if any(shapes[p] == wanted for p in group.parameters)]
+    """Refuse unless the tensors `named`, all of one shape, are parameters of the optimizer in their order, or none is.
+
+    `shapes` are those of the parameters that have state.
+    """
+    alike = [group for group in optimizer.groups if any(shapes.get(p) == wanted for p in group.parameters)]
     if not alike:
         return
-    found = sum(shapes[p] == wanted for p in alike[0].parameters)
-    if len(alike) > 1 or found != count:
-        remedy = "name the buffers among them with --buffers" if found < count else ""
-        uncertain(optimizer, f"it is unclear which of them are the tensors of shape {list(wanted)}", remedy)
+    found = list(shapes.values()).count(wanted)
+    if len(alike) > 1 or found != len(named):
+        those = f"{listed(list(map(shown, named)))}, of shape {list(wanted)}"
+        if found < len(named):
+            uncertain(optimizer, f"it has state of only {found} of {those}", _NAME_THEM)
+        uncertain(optimizer, f"it is unclear which of them are {those}")
     if not tensors.are_ordered and found > 1:
         why = f"several have shape {list(wanted)}, but this kind of file does not keep the order of tensors"
         uncertain(optimizer, why)
-    listed: Iterator[Shape | None] = (tensor.shape for tensor in tensors.parameters.values())
-    if tensors.are_ordered and not all(shapes[p] in listed for p in alike[0].parameters):  # each after the one before
+    given = [shapes[parameter] for parameter in alike[0].parameters if parameter in shapes]
+    in_turn: Iterator[Shape | None] = (tensor.shape for tensor in tensors.parameters.values())
+    if tensors.are_ordered and not all(shape in in_turn for shape in given):  # each after the one before
         uncertain(optimizer, "they are not in the order of the state dict")
 
 

@@ -9,11 +9,12 @@ from initctl.dtypes import BY_NAME
 from initctl.errors import Problem, listed, shown
 from initctl.formats.optimizers.kinds import BY_NAME as KNOWN_KINDS
 from initctl.formats.optimizers.kinds import OfParameter, Option, Unknown, kind_of
+from initctl.formats.state_dicts.roots import RESUMED
 from initctl.grouping import grouped
 from initctl.initializers import Unfit
 from initctl.planning.action import RESET, Action
 from initctl.planning.fits import check_holds
-from initctl.planning.optimizers.matching import Candidates, matched
+from initctl.planning.optimizers.matching import Candidates, Match, matched
 from initctl.planning.optimizers.refusing import ON_ITS_OWN, WEIGHTS_ALONE, refuse, start_anew
 from initctl.rules import Call, Glob, Origin, Rule, Selector, quoted
 from initctl.stream import Constant, RevisingLaw
@@ -59,8 +60,8 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
     """The actions that reset the state of exactly the parameters that `actions` fill, in every optimizer.
 
     If `actions` fill some rows of a parameter, only states with an element for each of its elements are reset, in these
-    rows. Tensors whose names match one of `buffers` are not parameters. Raises `FitError` if there is no optimizer, or
-    if its states cannot be matched with certainty.
+    rows. No optimizer has state of tensors whose names match one of `buffers`. Raises `FitError` if there is no
+    optimizer, or if its states cannot be matched with certainty.
     """
     if not checkpoint.optimizers:
         refuse(f"{shown(checkpoint.path)}: has no optimizer state", "leave the flag out")
@@ -71,10 +72,12 @@ def resets(checkpoint: Checkpoint, actions: Iterable[Action], buffers: Sequence[
         return Resets((), (_nothing("nothing to reset", checkpoint.optimizers, "holds no state"),))
     _check_copies(checkpoint, filled, tensors)
     _check_whose(remembering, filled, tensors)
-    found = tuple(action for optimizer in remembering for action in _of(optimizer, filled, tensors))
+    whole = [name for name, actions in filled.items() if all(action.rows is None for action in actions)]
+    matches = [(optimizer, matched(optimizer, tensors, filled, whole=whole)) for optimizer in remembering]
+    found = tuple(action for optimizer, match in matches for action in _of(optimizer, match, filled))
     _check_outside(checkpoint, found)
     if found or not filled:
-        return Resets(found)
+        return Resets(found, tuple(problem for one, match in matches for problem in _trusted(one, match, filled)))
     return Resets((), (_nothing("nothing is reset", remembering, "holds no state of a filled tensor"),))
 
 
@@ -83,10 +86,28 @@ def _nothing(what: str, optimizers: Sequence[Optimizer], why: str) -> Problem:
     return Problem("optimizer.nothing", f"{RESET}: {what}: {names} {why}")
 
 
+def _trusted(optimizer: Optimizer, match: Match, filled: Filled) -> Iterator[Problem]:
+    """A warning if filled tensors are matched with parameters of `optimizer` only by their order."""
+    taken = [
+        f"parameter {shown(p)} is {shown(n)}"
+        for n, p in match.parameters.items()
+        if n in match.by_order & filled.keys()
+    ]
+    if taken:
+        why = "has several parameters of equal shape and does not name them, so by their order"
+        message = f"{RESET}: {shown(optimizer.label)} {why} {listed(taken)}"
+        unless = "if it received such parameters in another order than the state dict's"
+        yield Problem("optimizer.order", message, f"{unless}, {start_anew(optimizer)}")
+
+
 def _check_copies(checkpoint: Checkpoint, filled: Filled, tensors: Candidates) -> None:
     """Refuse if a filled tensor may have a copy from which training resumes: which copy is not certain."""
-    is_parameter = any(tensors.may_be_parameter(action.tensor) for parts in filled.values() for action in parts)
-    for copies in checkpoint.masters if is_parameter else ():
+    if not any(tensors.may_be_parameter(action.tensor) for parts in filled.values() for action in parts):
+        return
+    if any(tensor.name.startswith(f"{RESUMED}.") for tensor in checkpoint.outside):
+        what = f"Lightning resumes from the weights at {RESUMED}, which no rule reaches"
+        refuse(what, f"leave the flag out, then apply the rules again to the result with --root {RESUMED} and {RESET}")
+    for copies in checkpoint.masters:
         if not copies.of_states:
             what = f"holds copies of parameters ({copies.writer}), which resuming loads instead"
             refuse(f"{shown(copies.place)}: {what}", WEIGHTS_ALONE)
@@ -100,7 +121,7 @@ def _check_whose(optimizers: Sequence[Optimizer], filled: Filled, tensors: Candi
     if twin is None or len(optimizers) < 2:
         return
     names = {tensor.value_name for tensor in tensors.by_name.values()}
-    found = grouped((name, one.label) for one in optimizers for name in matched(one, tensors, names)[0])
+    found = grouped((name, one.label) for one in optimizers for name in matched(one, tensors, names).parameters)
     for name, several in found.items():
         if len(several) > 1:
             both = listed([shown(optimizer) for optimizer in sorted(several)])
@@ -117,9 +138,8 @@ def _check_outside(checkpoint: Checkpoint, actions: Iterable[Action]) -> None:
         refuse(f"{shown(inside[0])}: belongs to an optimizer, but rules reach it", "name the state dict with --root")
 
 
-def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[Action]:
-    whole = [name for name, actions in filled.items() if all(action.rows is None for action in actions)]
-    parameters, by_name = matched(optimizer, tensors, filled, whole=whole)
+def _of(optimizer: Optimizer, match: Match, filled: Filled) -> Iterator[Action]:
+    parameters = match.parameters
     options = {parameter: group.options for group in optimizer.groups for parameter in group.parameters}
     unknown, hint = _unknown_kinds(optimizer), start_anew(optimizer)
     for name in sorted(filled.keys() & parameters.keys()):
@@ -132,7 +152,7 @@ def _of(optimizer: Optimizer, filled: Filled, tensors: Candidates) -> Iterator[A
         for state in states:
             if begins := _beginning(state):
                 for action in filled[name]:
-                    yield from _reset(state, *begins, action, by_name=by_name)
+                    yield from _reset(state, *begins, action, by_name=match.by_name)
 
 
 def _reset(

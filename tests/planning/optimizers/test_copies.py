@@ -85,6 +85,45 @@ def test_copies_inside_are_warned_of_and_refused(tmp_path: Path, writer: str):
     assert not initctl.plan(path, rules=["*=keep"]).warnings
 
 
+@pytest.fixture
+def averaged(tmp_path: Path) -> Path:
+    """As Lightning's WeightAveraging saves a module."""
+    average, current = weights(torch.float32), weights(torch.float32)
+    held = {"state_dict": average, "optimizer_states": [states()], "current_model_state": current}
+    torch.save({**held, "averaging_state": {"n_averaged": torch.tensor(3)}}, tmp_path / "ema.ckpt")
+    return tmp_path / "ema.ckpt"
+
+
+def test_an_average_is_warned_of_with_the_weights_that_lightning_resumes_from(averaged: Path):
+    (warning,) = (w for w in initctl.plan(averaged, rules=RULES).warnings if w.code.startswith("root."))
+    assert str(warning) == (
+        f"{averaged}: state_dict is an average of the weights; Lightning resumes from current_model_state; "
+        "to fill both, apply the rules again to the result with --root current_model_state"
+    )
+
+
+@pytest.mark.parametrize("root", [None, "state_dict"])
+def test_an_average_alone_does_not_reset_the_optimizer_of_the_weights(averaged: Path, root: str | None):
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.plan(averaged, rules=RULES, root=root, reset_optimizer=True)
+    assert str(raised.value.problems[0]) == (
+        "--reset-optimizer: Lightning resumes from the weights at current_model_state, which no rule reaches; leave "
+        "the flag out, then apply the rules again to the result with --root current_model_state and --reset-optimizer"
+    )
+    assert "with root='current_model_state' and reset_optimizer=True" in str(raised.value)
+
+
+def test_an_average_and_the_weights_are_filled_alike_in_two_runs(averaged: Path):
+    between, out = averaged.with_name("average.ckpt"), averaged.with_name("out.ckpt")
+    initctl.apply(averaged, between, rules=RULES)
+    initctl.apply(between, out, rules=RULES, root="current_model_state", reset_optimizer=True)
+    before, after = torch.load(averaged), torch.load(out)
+    average, current = after["state_dict"], after["current_model_state"]
+    assert torch.equal(average["head.weight"], current["head.weight"])
+    assert torch.equal(current["body.weight"], before["current_model_state"]["body.weight"])
+    assert [after["optimizer_states"][0]["state"][i]["step"] for i in (0, 1)] == [3, 0]
+
+
 BESIDE = {
     "bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt": (
         {"optimizer_state_dict": {"zero_stage": 1, "single_partition_of_fp32_groups": [in_one_piece()]}},

@@ -109,7 +109,9 @@ def test_frozen_parameters_have_numbers_and_no_states_or_shapes_tell_the_others(
     assert anew(by_adamw(tmp_path, net)[2], "fc*.bias=zeros", "norm.bias=ones") == {3, 5}
     optimizer = optim.AdamW(net[1:].parameters())
     assert anew(saved(tmp_path, trained(net, optimizer), optimizer), "fc2.*=zeros") == {2, 3}
-    assert "which of them are the tensors of shape [3]" in refusal(tmp_path / "in.ckpt", "norm.bias=zeros")
+    assert "it has state of only 2 of fc1.bias, norm.weight, norm.bias, of shape [3]; name the tensors" in refusal(
+        tmp_path / "in.ckpt", "norm.bias=zeros"
+    )
 
 
 def test_another_order_that_any_shape_gives_away_is_refused(tmp_path: Path):
@@ -119,6 +121,53 @@ def test_another_order_that_any_shape_gives_away_is_refused(tmp_path: Path):
     optimizer.step()
     for rule in ("c=zeros", "a=zeros"):
         assert "cannot be matched with certainty" in refusal(saved(tmp_path, net, optimizer), rule)
+
+
+def layers(tmp_path: Path, give: Callable[[nn.Sequential], Any]) -> Path:
+    """Three layers of equal shapes."""
+    net = nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+    optimizer = optim.AdamW(give(net))
+    return saved(tmp_path, trained(net, optimizer), optimizer)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_a_match_that_only_the_order_gives_is_warned_of(tmp_path: Path, order: tuple[int, ...]):
+    path = layers(tmp_path, lambda net: [p for layer in order for p in net[layer].parameters()])
+    plan = initctl.plan(path, rules=["2.*=zeros"], reset_optimizer=True)
+    (problem,) = plan.warnings
+    assert problem.code == "optimizer.order"
+    assert problem.message == (
+        "--reset-optimizer: optimizer has several parameters of equal shape and does not name them, "
+        "so by their order parameter 4 is 2.weight, parameter 5 is 2.bias"
+    )
+    assert problem.hint == (
+        "if it received such parameters in another order than the state dict's, "
+        "leave the flag out, and start training with a new optimizer"
+    )
+    assert len(plan.resets) == 6
+    plan.save(tmp_path / "plan.json")
+    assert initctl.load_plan(tmp_path / "plan.json").warnings == plan.warnings
+
+
+def test_each_optimizer_that_is_matched_by_order_is_warned_of_once(tmp_path: Path):
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    made = [optim.AdamW([p for p in net.parameters() if (p.ndim > 1) is matrix]) for matrix in (True, False)]
+    held = {f"optimizer_{i}": (trained(net, one), one.state_dict())[1] for i, one in enumerate(made)}
+    torch.save({"model": net.state_dict(), **held}, tmp_path / "in.ckpt")
+    warnings = initctl.plan(tmp_path / "in.ckpt", rules=["1.*=zeros"], reset_optimizer=True).warnings
+    assert [w.message.partition("by their order ")[2] for w in warnings] == [
+        "parameter 1 is 1.weight",
+        "parameter 1 is 1.bias",
+    ]
+
+
+def test_a_match_that_names_or_shapes_give_is_not_warned_of(tmp_path: Path):
+    path = layers(tmp_path, lambda net: net.named_parameters())
+    assert not initctl.plan(path, rules=["2.*=zeros"], reset_optimizer=True).warnings
+    path = layers(tmp_path, lambda net: net.parameters())
+    assert not initctl.plan(path, rules=["*=zeros"], reset_optimizer=True).warnings
+    path = by_adamw(tmp_path)[2]
+    assert not initctl.plan(path, rules=["fc2.*=zeros"], reset_optimizer=True).warnings
 
 
 def test_a_shape_in_two_groups_is_refused(tmp_path: Path):
@@ -206,7 +255,7 @@ def test_states_of_unknown_kinds_alone_do_not_tell_whose_they_are(tmp_path: Path
     trained(net, optimizer)
     state = {i: {"secret": kept["exp_avg"]} for i, kept in optimizer.state_dict()["state"].items()}
     told = refusal(saved(tmp_path, net, {**optimizer.state_dict(), "state": state}), "fc1.bias=zeros")
-    assert "it has no state of parameter 0, so that may be any tensor" in told
+    assert "its state of parameter 0 shows no shape, so that may be any tensor" in told
 
 
 def test_states_of_one_parameter_that_differ_in_shape_are_refused(tmp_path: Path):
