@@ -19,6 +19,7 @@ from initctl.grouping import grouped
 if TYPE_CHECKING:
     from initctl.diagnosing.training import Reading
     from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
 
 _OUTPUT = "fixed"
 _INDENT = "  "
@@ -27,13 +28,14 @@ _STYLES: dict[Severity, str] = {"error": BAD, "warning": WARNED, "info": HEADING
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Displayed):
-    """The `findings` of `checks` in a `checkpoint`, in the order of the checks.
+    """The `findings` of `checks` in `tensors` of a `checkpoint`, in the order of the checks.
 
     `reading` says whether weights count as trained. `unreadable` has the names of tensors that could not be read, with
     reasons. `remedies` fix all findings together, in this order. `root` is the one that was given.
     """
 
     checkpoint: Checkpoint
+    tensors: tuple[TensorSpec, ...]
     checks: tuple[Check, ...]
     reading: Reading
     findings: tuple[Finding, ...]
@@ -55,6 +57,7 @@ class Diagnosis(Displayed):
         return {
             "trained": self.reading.is_trained,
             "reading": self.reading.reason,
+            "tensors": len(self.tensors),
             "findings": [found.to_json() for found in self.findings],
             "rules": self.rules,
             "unreadable": [{"tensor": name, "reason": reason} for name, reason in self.unreadable],
@@ -102,7 +105,7 @@ class Diagnosis(Displayed):
         numbers = Counter(found.severity for found in self.findings)
         said = ", ".join(_counted(numbers[each], each) for each in reversed(SEVERITIES) if numbers[each])
         state = "trained" if self.reading.is_trained else "fresh"
-        tensors = count(len(self.checkpoint.tensors), "tensor")
+        tensors = count(len(self.tensors), "tensor")
         return f"{said or 'nothing found'} in {tensors}; treated as {state}: {self.reading.reason}"
 
 

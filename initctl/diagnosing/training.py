@@ -38,6 +38,10 @@ class Reading(NamedTuple):
     reason: str
 
 
+AS_NAMED = Reading(is_trained=False, reason="named tensors count as fresh")
+"""The reading if patterns name the tensors to examine."""
+
+
 class _Drawn(NamedTuple):
     """A mean and a spread that most matrices share, but that their laws do not give: one wrong law drew all of them.
     Training would make each of them different.

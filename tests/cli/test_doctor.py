@@ -161,6 +161,15 @@ def test_json_holds_what_the_library_says_and_fits_its_schema(broken, call):
     assert call("doctor", broken, "--format", "json") == done
 
 
+def test_only_the_tensors_that_patterns_name_are_judged(broken, call):
+    done = call("doctor", broken, "norm.*", "head.*", "--json")
+    assert done.document["data"] == initctl.doctor(broken, ["norm.*", "head.*"]).to_json()
+    Draft202012Validator(SCHEMA).validate(done.document["data"])
+    assert done.document["data"]["tensors"] == 4
+    assert [found["code"] for found in done.document["data"]["findings"]] == ["norms.weight"]
+    assert call("doctor", broken, "layers_1.*").status == 0
+
+
 def test_the_library_can_be_asked_twice(sound):
     assert not initctl.doctor(sound).findings
     assert not initctl.doctor(sound).findings
@@ -294,6 +303,8 @@ def test_a_narrow_terminal_gets_all_of_it(broken):
         (["--preset", "gpt2"], 4, "preset gpt2: fills no tensor of "),
         (["--trained", "--fresh"], 2, "--trained contradicts --fresh; leave out one of them"),
         (["--threads", "0"], 2, "threads: 0 is not a whole number of 1 or more"),
+        (["nom.*"], 4, "pattern nom.*: matches no tensor; did you mean 'norm.*'?"),
+        (["norm.weight[:3]"], 2, "pattern norm.weight[:3]: selects rows; name whole tensors"),
         (["--root", "nowhere"], 2, "sound.safetensors: there is no tensor under nowhere; "),
     ],
 )
