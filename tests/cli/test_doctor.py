@@ -177,8 +177,37 @@ def test_the_library_can_be_asked_twice(sound):
 
 def test_a_reading_that_is_asked_for_is_taken(broken, call):
     trained = call("doctor", broken, "--trained")
-    assert trained.out.splitlines()[-1] == "1 error in 8 tensors; treated as trained: as requested"
+    assert trained.out.splitlines()[-1] == (
+        "1 error in 8 tensors; treated as trained: as requested; spreads, equal rows, norms and biases were not checked"
+    )
     assert "treated as fresh: as requested" in call("doctor", broken, "--fresh").out
+
+
+@pytest.fixture
+def trained(folder):
+    return saved(folder / "trained.safetensors", norm__weight=lambda w: w.normal_(1, 0.1))
+
+
+def test_the_last_line_says_what_was_not_checked_and_how_it_would_be(trained, call):
+    done = call("doctor", trained)
+    assert done.status == 0
+    assert done.out == (
+        "nothing found in 8 tensors; treated as trained: 1 of 1 norms look trained; 3 of 4 biases may be either; "
+        "spreads, equal rows, norms and biases were not checked; name the tensors that are fresh, or use --fresh\n"
+    )
+    assert "spreads" not in call("doctor", trained, "--fresh").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["--select", "biases"], "; biases were not checked; name the tensors that are fresh, or use --fresh\n"),
+        (["--select", "spread", "--select", "norms", "--trained"], "; spreads and norms were not checked\n"),
+        (["--select", "values"], " may be either\n"),
+    ],
+)
+def test_only_what_was_asked_for_is_said_not_to_be_checked(trained, call, arguments, end):
+    assert call("doctor", trained, *arguments).out.endswith(end)
 
 
 def test_annotations_are_commands_of_github(broken, call):
