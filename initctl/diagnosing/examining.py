@@ -9,7 +9,7 @@ from initctl.diagnosing.check import Check, Finding
 from initctl.diagnosing.diagnosis import Diagnosis
 from initctl.diagnosing.examination import Examination, Examined
 from initctl.diagnosing.expected import given, torch_laws
-from initctl.diagnosing.remedies import together
+from initctl.diagnosing.remedies import shortened, together
 from initctl.diagnosing.training import AS_NAMED, read
 from initctl.planning.surroundings import Surroundings
 from initctl.selecting import selected
@@ -45,7 +45,7 @@ def diagnosed(
     """
     tensors = _examined(checkpoint, patterns)
     around = Surroundings(checkpoint)
-    suggested = suggestions(checkpoint, preset=preset)
+    suggested = [one._replace(initializer=shortened(one.initializer)) for one in suggestions(checkpoint, preset=preset)]
     found = measured(checkpoint, tensors, digest=False, threads=threads, on_event=on_event)
     subjects = _subjects(around, found, suggested)
     if patterns and trained is None:
