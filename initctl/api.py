@@ -372,6 +372,7 @@ def suggest(
 
 def doctor(
     checkpoint: Path,
+    patterns: Sequence[str] = (),
     *,
     root: str | None = None,
     component: str | None = None,
@@ -383,20 +384,21 @@ def doctor(
     on_event: Callable[[Event], None] | None = None,
 ) -> Diagnosis:
     """Faults of initialization in `checkpoint`, each with a stable code, a severity, the reason why it matters, and the
-    rule that repairs it. Reads every element once, and weights of fresh models once more; writes nothing.
+    rule that repairs it. Reads every element once, and fresh weights once more; writes nothing.
 
     Args:
         checkpoint, root, component: as for `inspect`.
+        patterns: as for `stats`: only these tensors are judged, as fresh ones; by default all tensors.
         preset: the model family whose laws are correct; by default the family of config.json's model type.
-        trained: True leaves out checks that only fresh weights must pass; by default the values decide.
+        trained: True leaves out checks that only fresh weights must pass; by default the values decide, unless there
+            are `patterns`.
         select: the codes of checks, or the parts before their dots (`values`); by default all checks.
         ignore: the codes, or parts of codes, to leave out.
         threads, on_event: as for `apply`.
 
     Raises:
-        UsageError, InputError: as for `inspect`; and if a check or the preset is unknown, or config.json cannot be
-            read.
-        FitError: the preset fills no tensor of the checkpoint.
+        UsageError, InputError: as for `stats`; and if a check or the preset is unknown, or config.json cannot be read.
+        FitError: a pattern matches no tensor, or the preset fills none.
         ConflictError: the checkpoint changed while it was read.
         StorageError: the checkpoint cannot be read to its end.
     """
@@ -406,7 +408,9 @@ def doctor(
     threads = thread_count(threads)
     checks = chosen(CHECKS, select, ignore)
     table = inspect(checkpoint, root=root, component=component)
-    return diagnosed(table, checks, root=root, preset=preset, trained=trained, threads=threads, on_event=on_event)
+    return diagnosed(
+        table, checks, patterns, root=root, preset=preset, trained=trained, threads=threads, on_event=on_event
+    )
 
 
 def _warn(problems: Iterable[Problem]) -> None:

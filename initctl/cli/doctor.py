@@ -30,7 +30,7 @@ class CheckOptions:
     fresh: bool = flag(
         "--fresh",
         panel=panels.CHECKS,
-        text="Skip none. If neither flag is given, norms and biases show whether the weights are fresh.",
+        text="Skip none. Without these flags, tensors that PATTERN names are fresh; else norms and biases decide.",
     )
     select: list[str] = typer.Option(
         [],
@@ -62,6 +62,9 @@ class CheckOptions:
 @grouped
 def doctor(
     checkpoint: str = CHECKPOINT,
+    patterns: list[str] = typer.Argument(
+        None, metavar="PATTERN", show_default="all", help="Names of the tensors to judge. They count as fresh."
+    ),
     *,
     root: str | None = ROOT,
     component: str | None = COMPONENT,
@@ -96,6 +99,7 @@ def doctor(
 
     Examples:
     initctl doctor net.safetensors
+    initctl doctor bert/ 'classifier.*'
     initctl doctor gpt2/ --ignore biases --severity error
 
     See: doctor, pipelines
@@ -106,6 +110,7 @@ def doctor(
     with out.events("reading") as on_event:
         found = initctl.doctor(
             checkpoint,
+            patterns,
             root=root,
             component=component,
             preset=preset,

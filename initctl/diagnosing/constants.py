@@ -85,8 +85,8 @@ def _is_chosen(subject: Examined, examination: Examination) -> bool:
     """Whether a bias is set on purpose: a constant in the last layer, as the prior of each class; or the places around
     a query that Deformable DETR looks at first.
     """
-    weight = examination.by_name.get(f"{subject.name.removesuffix('bias')}weight")
-    is_prior = subject.is_constant and weight is not None and weight.role == "head"
+    role = examination.roles.get(f"{subject.name.removesuffix('bias')}weight")
+    is_prior = subject.is_constant and role == "head"
     return is_prior or subject.name.endswith("sampling_offsets.bias")
 
 

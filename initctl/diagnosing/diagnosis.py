@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.diagnosing.check import SEVERITIES, Check, Finding, Severity
 from initctl.diagnosing.remedies import Remedy, rules
+from initctl.diagnosing.training import AS_REQUESTED
 from initctl.display.colors import BAD, GOOD, HEADING, WARNED
 from initctl.display.folding import folded_rows, listing
 from initctl.display.tables import Displayed, Report, Toned, Unwrapped, count
@@ -19,21 +20,25 @@ from initctl.grouping import grouped
 if TYPE_CHECKING:
     from initctl.diagnosing.training import Reading
     from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
 
 _OUTPUT = "fixed"
 _INDENT = "  "
+_UNCHECKED = {"spread": "spreads", "symmetry": "equal rows", "norms": "norms", "biases": "biases"}
+"""What is said to be unchecked if a check is left out, by the first part of its code."""
 _STYLES: dict[Severity, str] = {"error": BAD, "warning": WARNED, "info": HEADING}
 
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Displayed):
-    """The `findings` of `checks` in a `checkpoint`, in the order of the checks.
+    """The `findings` of `checks` in `tensors` of a `checkpoint`, in the order of the checks.
 
     `reading` says whether weights count as trained. `unreadable` has the names of tensors that could not be read, with
     reasons. `remedies` fix all findings together, in this order. `root` is the one that was given.
     """
 
     checkpoint: Checkpoint
+    tensors: tuple[TensorSpec, ...]
     checks: tuple[Check, ...]
     reading: Reading
     findings: tuple[Finding, ...]
@@ -55,6 +60,7 @@ class Diagnosis(Displayed):
         return {
             "trained": self.reading.is_trained,
             "reading": self.reading.reason,
+            "tensors": len(self.tensors),
             "findings": [found.to_json() for found in self.findings],
             "rules": self.rules,
             "unreadable": [{"tensor": name, "reason": reason} for name, reason in self.unreadable],
@@ -102,8 +108,18 @@ class Diagnosis(Displayed):
         numbers = Counter(found.severity for found in self.findings)
         said = ", ".join(_counted(numbers[each], each) for each in reversed(SEVERITIES) if numbers[each])
         state = "trained" if self.reading.is_trained else "fresh"
-        tensors = count(len(self.checkpoint.tensors), "tensor")
-        return f"{said or 'nothing found'} in {tensors}; treated as {state}: {self.reading.reason}"
+        tensors = count(len(self.tensors), "tensor")
+        treated = f"treated as {state}: {self.reading.reason}"
+        return "; ".join((f"{said or 'nothing found'} in {tensors}", treated, *self._unchecked()))
+
+    def _unchecked(self) -> Iterator[str]:
+        """What was left out since weights are trained, and how it is checked if that is wrong."""
+        groups = {check.code.partition(".")[0] for check in self.checks if check.only_fresh and self.reading.is_trained}
+        if left_out := [noun for group, noun in _UNCHECKED.items() if group in groups]:
+            *first, last = left_out
+            yield f"{', '.join(first)}{' and ' if first else ''}{last} were not checked"
+            if self.reading.reason != AS_REQUESTED:
+                yield "name the tensors that are fresh, or use --fresh"
 
 
 def folded(findings: Sequence[Finding], *, unfold: bool) -> Iterator[tuple[str, str]]:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 def _broken_ties(examination: Examination) -> Iterator[Fault]:
     tensors = examination.around.tensors
+    examined = {found.tensor.name for found in examination.everything}
     for tie in examination.around.ties:
         one, other = tensors.get(tie.left_out), tensors.get(tie.kept)
         if not (tie.sure and one and other) or one.shape != other.shape or other.name in one.tied:
+            continue
+        if examined.isdisjoint((one.name, other.name)):
             continue
         digests = examination.digests((one, other))
         if digests[one.name] != digests[other.name]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl.checksums import check_task
 from initctl.diagnosing.remedies import Remedy
 from initctl.diagnosing.rows import Lines, compared
+from initctl.grouping import grouped
 from initctl.reading import TensorReader
 from initctl.statistics import TensorStatistics, measured
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from initctl.diagnosing.expected import LawNumbers
-    from initctl.formats import Checksum
+    from initctl.formats import CheckpointFile, Checksum
     from initctl.planning.surroundings import Surroundings
     from initctl.stream.engines import Moments
     from initctl.suggesting import Suggestion
@@ -112,13 +114,15 @@ class Examined(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """A checkpoint that was measured. Data that only some checks need is read when it is first used.
+    """Tensors of a checkpoint that were measured. Data that only some checks need is read when it is first used.
 
-    `everything` has all tensors. `subjects` has those whose numbers can be judged: floating-point tensors that could be
-    read and that the model does not compute. `row_suggestions` are laws for single rows.
+    `everything` has all tensors that are examined. `subjects` has those whose numbers can be judged: floating-point
+    tensors that could be read and that the model does not compute. `roles` has the role of each tensor of the
+    checkpoint with a law, also if it is not examined. `row_suggestions` are laws for single rows.
     """
 
     around: Surroundings
+    roles: Mapping[str, str]
     everything: Sequence[TensorStatistics]
     subjects: Sequence[Examined]
     row_suggestions: Sequence[Suggestion]
@@ -146,13 +150,27 @@ class Examination:
 
     @cached_property
     def damaged(self) -> list[tuple[str, Checksum]]:
-        """The checksums that are wrong, in order. Reads the files once more."""
+        """The checksums that are wrong, in order, of those for examined tensors. Reads these tensors once more."""
         files = self.around.checkpoint.files
-        known = [(file.name, c) for file in files for c in file.checksums if c.value or c.unfinished]
+        known = [(f.name, c) for f in files for c in self._checksums(f) if c.value or c.unfinished]
         wrong: dict[tuple[str, Checksum], int | None] = {}
         with TensorReader(self.around.checkpoint) as reader, Workers(self.threads) as workers:
             workers.run(check_task(c, partial(reader.opened, f), partial(setitem, wrong, (f, c))) for f, c in known)
         return sorted(wrong)
+
+    def _checksums(self, file: CheckpointFile) -> Iterator[Checksum]:
+        """The checksums of parts of `file` in which an examined tensor begins."""
+        starts = self._starts.get(file.name, [])
+        for checksum in file.checksums:
+            place = bisect_left(starts, checksum.start)
+            if place < len(starts) and starts[place] < checksum.stop:
+                yield checksum
+
+    @cached_property
+    def _starts(self) -> Mapping[str, Sequence[int]]:
+        """The offsets of the blocks of examined tensors, in order, by file."""
+        blocks = (block for one in self.everything for block in one.tensor.blocks)
+        return {file: sorted(starts) for file, starts in grouped((b.file, b.offset) for b in blocks).items()}
 
     def digests(self, tensors: Iterable[TensorSpec]) -> Mapping[str, str | None]:
         """The SHA-256 of each of `tensors`, by name. Reads the tensors once more."""

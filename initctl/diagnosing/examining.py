@@ -9,15 +9,17 @@ from initctl.diagnosing.check import Check, Finding
 from initctl.diagnosing.diagnosis import Diagnosis
 from initctl.diagnosing.examination import Examination, Examined
 from initctl.diagnosing.expected import given, torch_laws
-from initctl.diagnosing.remedies import together
-from initctl.diagnosing.training import read
+from initctl.diagnosing.remedies import shortened, together
+from initctl.diagnosing.training import AS_NAMED, read
 from initctl.planning.surroundings import Surroundings
+from initctl.selecting import selected
 from initctl.statistics import TensorStatistics, measured
 from initctl.suggesting import Suggestion, suggestions
 
 if TYPE_CHECKING:
     from initctl.events import Progress
     from initctl.formats import Checkpoint
+    from initctl.tensors import TensorSpec
 
 _NOT_JUDGED = frozenset({"computed", "unwritable"})
 """Roles of tensors whose numbers do not come from a law."""
@@ -26,6 +28,7 @@ _NOT_JUDGED = frozenset({"computed", "unwritable"})
 def diagnosed(
     checkpoint: Checkpoint,
     checks: Sequence[Check],
+    patterns: Sequence[str],
     *,
     root: str | None,
     preset: str | None,
@@ -33,25 +36,26 @@ def diagnosed(
     threads: int,
     on_event: Callable[[Progress], None] | None = None,
 ) -> Diagnosis:
-    """What `checks` find in `checkpoint`. Its weights are `trained` or fresh; if None, their numbers decide.
+    """What `checks` find in the tensors of `checkpoint` that match one of `patterns`, or in all tensors if there are no
+    patterns. Weights are `trained` or fresh. If None, those that patterns name are fresh; else their numbers decide.
 
     They are compared with the laws of `preset`, or of the preset for config.json's model. `root` is the one that was
     given. Raises `UsageError` if the preset does not exist, `FitError` if it fills nothing, `InputError` if config.json
-    cannot be read, and `ConflictError` and `StorageError` as `measured` does.
+    cannot be read, as `selected_names` does, and `ConflictError` and `StorageError` as `measured` does.
     """
+    tensors = _examined(checkpoint, patterns)
     around = Surroundings(checkpoint)
-    suggested = suggestions(checkpoint, preset=preset)
-    found = measured(checkpoint, checkpoint.tensors, digest=False, threads=threads, on_event=on_event)
+    suggested = [one._replace(initializer=shortened(one.initializer)) for one in suggestions(checkpoint, preset=preset)]
+    found = measured(checkpoint, tensors, digest=False, threads=threads, on_event=on_event)
     subjects = _subjects(around, found, suggested)
-    reading = read([subject for subject in subjects if subject.is_sound], given=trained)
-    whole = {one.tensor.name: one.initializer for one in suggested if not one.rows}
-    by_rows = [
-        one
-        for one in suggested
-        if one.rows and one.tensor.represents_ties and one.initializer != whole[one.tensor.name]
-    ]
+    if patterns and trained is None:
+        reading = AS_NAMED
+    else:
+        reading = read([subject for subject in subjects if subject.is_sound], given=trained)
+    by_rows = _by_rows(suggested, {tensor.name for tensor in tensors})
     examination = Examination(
         around=around,
+        roles={one.tensor.name: one.role for one in suggested if one.role not in _NOT_JUDGED},
         everything=found,
         subjects=subjects,
         row_suggestions=by_rows,
@@ -63,6 +67,7 @@ def diagnosed(
     unreadable = tuple((one.tensor.name, one.unreadable) for one in found if one.unreadable)
     return Diagnosis(
         checkpoint,
+        tensors,
         tuple(checks),
         reading,
         tuple(findings),
@@ -70,6 +75,24 @@ def diagnosed(
         together([one.remedy for one in findings if one.remedy], by_rows),
         root,
     )
+
+
+def _examined(checkpoint: Checkpoint, patterns: Sequence[str]) -> tuple[TensorSpec, ...]:
+    """The tensors that match one of `patterns`, and those that are tied to them."""
+    named = {tensor.name: tensor for tensor in selected(checkpoint, patterns)}
+    tied = {name for tensor in named.values() for name in tensor.tied}
+    return tuple(tensor for tensor in checkpoint.tensors if tensor.name in named or tensor.name in tied)
+
+
+def _by_rows(suggested: Sequence[Suggestion], examined: set[str]) -> list[Suggestion]:
+    """The suggestions for rows of `examined` tensors that differ from the one for the whole tensor."""
+    whole = {one.tensor.name: one.initializer for one in suggested if not one.rows}
+    return [
+        one
+        for one in suggested
+        if one.rows and one.tensor.name in examined and one.tensor.represents_ties
+        if one.initializer != whole[one.tensor.name]
+    ]
 
 
 def _subjects(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,9 @@ from initctl.suggesting.patterns import Patterns
 if TYPE_CHECKING:
     from initctl.suggesting import Suggestion
     from initctl.tensors import RowRange
+
+_LONG = re.compile(r"[0-9]+\.[0-9]{6,}(?:e-?[0-9]+)?")
+"""A number that may have more than six digits."""
 
 
 class Remedy(NamedTuple):
@@ -46,6 +50,15 @@ class Remedy(NamedTuple):
         """The same rule for `pattern`."""
         rows = "[{}:{}]".format(*self.rows) if self.rows else ""
         return f"{pattern}{rows}={self.call}"
+
+
+def shortened(initializer: str) -> str:
+    """`initializer`, as written in a rule, with numbers to six digits, as `plan` shows them. A constant stays exact:
+    values are compared with it.
+    """
+    if initializer.startswith("constant:"):
+        return initializer
+    return _LONG.sub(lambda number: f"{float(number[0]):.6g}", initializer)
 
 
 def together(remedies: Iterable[Remedy], by_rows: Iterable[Suggestion]) -> tuple[Remedy, ...]:

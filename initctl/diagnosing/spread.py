@@ -118,7 +118,7 @@ def _uncut(examination: Examination) -> Iterator[Fault]:
 
 def _depth(examination: Examination) -> Iterator[Fault]:
     """Layers of a chain that multiply the signal too much or too little, if there are no norms between them."""
-    if not {subject.role for subject in examination.subjects} <= {"linear", "conv", "head", "bias"}:
+    if not set(examination.roles.values()) <= {"linear", "conv", "head", "bias"}:
         return
     for chain in grouped(_ratios(examination)).values():
         product = sum(log10(ratio) for _, ratio in chain)

@@ -30,12 +30,18 @@ _UNUSUAL = 2
 _NOISE = 3
 """Standard errors that chance may add."""
 
+AS_REQUESTED = "as requested"
+
 
 class Reading(NamedTuple):
     """Whether weights count as trained, and why."""
 
     is_trained: bool
     reason: str
+
+
+AS_NAMED = Reading(is_trained=False, reason="named tensors count as fresh")
+"""The reading if patterns name the tensors to examine."""
 
 
 class _Drawn(NamedTuple):
@@ -80,25 +86,47 @@ class _Kind(NamedTuple):
         number = len(moved) - (drawn if 2 * drawn >= len(moved) else 0)
         return cls(noun, len(subjects), number, len(subjects) - number - sum(map(_may_stay, subjects)))
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether training has moved most of them."""
+        return 2 * self.moved > self.number
+
+    @property
+    def is_still(self) -> bool:
+        """Whether training has surely not moved at least half of them."""
+        return 2 * self.still >= self.number
+
     def __str__(self) -> str:
         return f"{self.moved:,} of {self.number:,} {self.noun}"
 
+    @property
+    def unclear(self) -> str:
+        """How many may be either."""
+        return f"{self.number - self.moved - self.still:,} of {self.number:,} {self.noun} may be either"
+
 
 def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
-    """What `given` says. If None, trained if training has moved most norms or most biases, and neither is mostly still.
+    """What `given` says. If None, trained if training has moved most norms or most biases, and at least half of neither
+    are still.
 
     Without norms and biases, weights count as fresh.
     """
     if given is not None:
-        return Reading(given, "as requested")
+        return Reading(given, AS_REQUESTED)
     of_role = grouped((subject.role, subject) for subject in subjects)
     if not of_role.keys() & _NOUNS.keys():
         return Reading(is_trained=False, reason="there are no norms or biases, which would show training")
     by_mistake = _Drawn.of([subject for subject in subjects if subject.role in LAYERS])
     kinds = [_Kind.of(noun, of_role[role], by_mistake) for role, noun in _NOUNS.items() if role in of_role]
-    is_trained = any(2 * kind.moved > kind.number for kind in kinds)
-    is_fresh = any(2 * kind.still >= kind.number for kind in kinds)
-    return Reading(is_trained and not is_fresh, f"{' and '.join(map(str, kinds))} look trained")
+    is_trained = any(kind.is_moved for kind in kinds) and not any(kind.is_still for kind in kinds)
+    return Reading(is_trained, _reason(kinds, is_trained=is_trained))
+
+
+def _reason(kinds: Sequence[_Kind], *, is_trained: bool) -> str:
+    """How many norms and biases look trained. A kind that does not decide is named last."""
+    decisive = [kind for kind in kinds if kind.is_moved or not is_trained]
+    looks = f"{' and '.join(map(str, decisive))} look trained"
+    return "; ".join((looks, *(kind.unclear for kind in kinds if kind not in decisive)))
 
 
 def _is_usual(moments: Moments, stds: Sequence[float]) -> bool:

@@ -34,7 +34,7 @@ def _facts(found: Diagnosis) -> Iterator[Fact]:
     numbers = Counter(finding.severity for finding in found.findings)
     for severity, name in zip(reversed(SEVERITIES), ("errors", "warnings", "infos"), strict=True):
         yield Fact(name, f"{numbers[severity]:,}")
-    yield Fact("tensors", f"{len(found.checkpoint.tensors):,}")
+    yield Fact("tensors", f"{len(found.tensors):,}")
     yield Fact("treated as", "trained" if found.reading.is_trained else "fresh")
     if found.unreadable:
         yield Fact("not read", f"{len(found.unreadable):,}")

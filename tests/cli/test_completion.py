@@ -56,6 +56,7 @@ def test_a_line_is_read_as_a_shell_reads_it(line, before, word):
         ("initctl stats net.safetensors fc1.", ["fc1.bias ", "fc1.weight "]),
         ("initctl diff a.safetensors ", []),
         ("initctl diff net.safetensors b.safetensors fc1.w", ["fc1.weight "]),
+        ("initctl doctor net.safetensors fc1.", ["fc1.bias ", "fc1.weight "]),
         ("initctl doctor net.safetensors --select values.n", ["values.nan "]),
         ("initctl doctor net.safetensors --format s", ["sarif "]),
         ("initctl suggest net.safetensors --activation t", ["tanh "]),

@@ -161,6 +161,15 @@ def test_json_holds_what_the_library_says_and_fits_its_schema(broken, call):
     assert call("doctor", broken, "--format", "json") == done
 
 
+def test_only_the_tensors_that_patterns_name_are_judged(broken, call):
+    done = call("doctor", broken, "norm.*", "head.*", "--json")
+    assert done.document["data"] == initctl.doctor(broken, ["norm.*", "head.*"]).to_json()
+    Draft202012Validator(SCHEMA).validate(done.document["data"])
+    assert done.document["data"]["tensors"] == 4
+    assert [found["code"] for found in done.document["data"]["findings"]] == ["norms.weight"]
+    assert call("doctor", broken, "layers_1.*").status == 0
+
+
 def test_the_library_can_be_asked_twice(sound):
     assert not initctl.doctor(sound).findings
     assert not initctl.doctor(sound).findings
@@ -168,8 +177,37 @@ def test_the_library_can_be_asked_twice(sound):
 
 def test_a_reading_that_is_asked_for_is_taken(broken, call):
     trained = call("doctor", broken, "--trained")
-    assert trained.out.splitlines()[-1] == "1 error in 8 tensors; treated as trained: as requested"
+    assert trained.out.splitlines()[-1] == (
+        "1 error in 8 tensors; treated as trained: as requested; spreads, equal rows, norms and biases were not checked"
+    )
     assert "treated as fresh: as requested" in call("doctor", broken, "--fresh").out
+
+
+@pytest.fixture
+def trained(folder):
+    return saved(folder / "trained.safetensors", norm__weight=lambda w: w.normal_(1, 0.1))
+
+
+def test_the_last_line_says_what_was_not_checked_and_how_it_would_be(trained, call):
+    done = call("doctor", trained)
+    assert done.status == 0
+    assert done.out == (
+        "nothing found in 8 tensors; treated as trained: 1 of 1 norms look trained; 3 of 4 biases may be either; "
+        "spreads, equal rows, norms and biases were not checked; name the tensors that are fresh, or use --fresh\n"
+    )
+    assert "spreads" not in call("doctor", trained, "--fresh").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["--select", "biases"], "; biases were not checked; name the tensors that are fresh, or use --fresh\n"),
+        (["--select", "spread", "--select", "norms", "--trained"], "; spreads and norms were not checked\n"),
+        (["--select", "values"], " may be either\n"),
+    ],
+)
+def test_only_what_was_asked_for_is_said_not_to_be_checked(trained, call, arguments, end):
+    assert call("doctor", trained, *arguments).out.endswith(end)
 
 
 def test_annotations_are_commands_of_github(broken, call):
@@ -294,6 +332,8 @@ def test_a_narrow_terminal_gets_all_of_it(broken):
         (["--preset", "gpt2"], 4, "preset gpt2: fills no tensor of "),
         (["--trained", "--fresh"], 2, "--trained contradicts --fresh; leave out one of them"),
         (["--threads", "0"], 2, "threads: 0 is not a whole number of 1 or more"),
+        (["nom.*"], 4, "pattern nom.*: matches no tensor; did you mean 'norm.*'?"),
+        (["norm.weight[:3]"], 2, "pattern norm.weight[:3]: selects rows; name whole tensors"),
         (["--root", "nowhere"], 2, "sound.safetensors: there is no tensor under nowhere; "),
     ],
 )

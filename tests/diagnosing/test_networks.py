@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 import initctl
+from initctl.diagnosing.remedies import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,6 +177,29 @@ def test_a_normal_where_the_preset_cuts_at_three_sigma_is_found(tmp_path: Path):
     assert "is cut at -0.06 and 0.06" in found.findings[0].message
     initctl.apply(tmp_path / "m.pt", tmp_path / "fixed.pt", rules=found.rules)
     assert not initctl.doctor(tmp_path / "fixed.pt", preset="olmo2").findings
+
+
+def test_proposals_have_six_digits_and_fix_it(tmp_path: Path):
+    config = {"model_type": "gpt2", "n_layer": 3, "n_embd": 64, "initializer_range": 0.02}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    torch.save({f"h.{n}.mlp.c_proj.weight": torch.randn(256, 64) for n in range(3)}, tmp_path / "m.pt")
+    found = initctl.doctor(tmp_path / "m.pt")
+    assert found.rules == ["*.weight=normal:std=0.00816497"]
+    assert "but normal:std=0.00816497 gives 0.00816" in found.findings[0].message
+    assert fixed(found, tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("initializer", "short"),
+    [
+        ("normal:std=0.0070710678118654745", "normal:std=0.00707107"),
+        ("trunc_normal:std=1.2345678e-05,a=-0.1234567890,b=2", "trunc_normal:std=1.23457e-05,a=-0.123457,b=2"),
+        ("normal:std=0.02", "normal:std=0.02"),
+        ("constant:val=2.302585092994046", "constant:val=2.302585092994046"),
+    ],
+)
+def test_numbers_in_proposals_are_short_but_for_constants(initializer: str, short: str):
+    assert shortened(initializer) == short
 
 
 def test_what_a_preset_does_is_no_fault_if_it_is_named(tmp_path: Path):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch import nn
 
 import initctl
 from tests.diagnosing.fresh import save
@@ -60,6 +61,18 @@ def test_the_reason_is_said(tmp_path: Path):
     assert read(tmp_path, norms=4, biases=3)[1] == "4 of 4 norms and 3 of 4 biases look trained"
     assert read(tmp_path, norms=0, biases=-1)[1] == "0 of 4 norms look trained"
     assert read(tmp_path, norms=-1, biases=-1)[1] == "there are no norms or biases, which would show training"
+
+
+def test_the_counts_in_the_reason_are_those_that_decide(tmp_path: Path):
+    """Training has moved the norm. Three biases still look as torch draws them, and one is still zero."""
+    torch.manual_seed(0)
+    net = nn.ModuleDict({name: nn.Linear(64, 64) for name in "abcd"} | {"norm": nn.LayerNorm(64)})
+    with torch.no_grad():
+        net["norm"].weight.add_(torch.randn(64) / 10)
+        net["d"].bias.copy_(torch.randn(64))
+    torch.save(net.state_dict(), tmp_path / "m.pt")
+    found = initctl.doctor(tmp_path / "m.pt")
+    assert found.reading == (True, "1 of 1 norms look trained; 3 of 5 biases may be either")
 
 
 def test_biases_that_all_became_random_by_mistake_are_found_beside_norms_of_one(tmp_path: Path):
