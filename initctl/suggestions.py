@@ -16,10 +16,15 @@ ELSEWHERE = {
     "random_normal": "normal",  # Keras
     "random_uniform": "uniform",
     "gaussian": "normal",  # Caffe, fvcore
+    "random": "normal",
+    "randn": "normal",
+    "rand": "uniform",
     "zero": "zeros",
     "one": "ones",
     "identity": "eye",  # Keras
     "fill": "constant",
+    "const": "constant",
+    "none": "keep",
     "msra": "kaiming_normal",  # Caffe, fvcore
     "numpy": "philox",
     "pytorch": "torch",

@@ -1,6 +1,7 @@
 """The command line: one file for each command, which parses, makes one call of the library, and shows the result.
 
 main.py         the app; turns errors and interrupts into exit statuses
+mistyped.py     what to write in place of a line that cannot be read
 pointers.py     where to read on after a failure
 commands.py     the commands by name, each loaded when it is called
 explanation.py  the text of `--help`

@@ -88,12 +88,25 @@ class Commands(_AsTyped, TyperGroup):
         )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            from initctl.cli.mistyped import unknown_command
+
+            raise unknown_command(args[0], SUMMARIES)
         name, summary, rest = super().resolve_command(ctx, args)
         return name, loaded(name) if name else summary, rest
 
 
 class Command(_AsTyped, TyperCommand):
     """A command with the parameters of its function."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        ctx.allow_extra_args = True
+        rest: list[str] = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            from initctl.cli.mistyped import unexpected
+
+            raise unexpected(rest, ctx)
+        return rest
 
 
 def _processed(parameter: Any, context: Any, value: Any) -> Any:  # noqa: ANN401

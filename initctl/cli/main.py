@@ -27,7 +27,6 @@ from initctl.errors import (
     UsageError,
     escape,
 )
-from initctl.suggestions import about_shapes
 
 BUG = 70
 _SIGNALLED = 128
@@ -66,9 +65,9 @@ def run(arguments: Sequence[str]) -> int:
     except InitctlError as error:
         return _fail(arguments, error.exit_status, error.problems)
     except typer.TyperException as error:
-        fault = escape(error.format_message().rstrip("."))
-        problem = Problem("usage.command_line", fault, _instead(error, fault))
-        return _fail(arguments, UsageError.exit_status, [problem])
+        from initctl.cli.mistyped import problem_of
+
+        return _fail(arguments, UsageError.exit_status, [problem_of(error)])
     except Ended as end:
         return _fail(arguments, _SIGNALLED + end.number, [Problem("interrupted", str(end))])
     except MemoryError:
@@ -83,14 +82,6 @@ def run(arguments: Sequence[str]) -> int:
             say(traceback.format_exc().rstrip(), sys.stderr)
         fault = f"this is a bug in initctl: {type(error).__name__}: {escape(str(error))}"
         return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
-
-
-def _instead(error: typer.TyperException, fault: str) -> str | None:
-    """What to do about a `fault` of the command line that has an answer of its own."""
-    if hint := about_shapes(getattr(error, "option_name", None) or ""):
-        return hint
-    is_rule = fault.startswith("Got unexpected extra argument") and "=" in fault
-    return "give each rule with -r" if is_rule else None
 
 
 def _fail(arguments: Sequence[str], status: int, problems: Sequence[Problem]) -> int:

@@ -356,7 +356,7 @@ REVISIONS = (
         revising.mean_rows,
         (Parameter("of", SLICE), Parameter("std", Number(minimum=0), 0)),
         summary="the mean of some old rows in every row, with noise",
-        formula="mean of rows a ≤ i < b, + std · N(0, 1)",
+        formula="mean of old rows a ≤ i < b, + std · N(0, 1); the rule must fill other rows, or exactly these",
         source="transformers/modeling_utils.py; Hewitt: Initializing new word embeddings for pretrained models (2021)",
         example="embed_tokens.weight[32000:]=mean_rows:of=0:32000",
     ),

@@ -20,13 +20,16 @@ Arguments = Mapping[str, "Argument"]
 class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error with tensor and rule
     """An initializer cannot fill a tensor of this shape or dtype; the message says why, without the tensor's name.
 
-    `excerpt` shows the faulty part of the rule, if there is one. `needs` is a condition for a rule's `where`, which
-    holds for every tensor that the initializer could fill.
+    `excerpt` shows the faulty part of the rule, if there is one. `hint` says what to write instead. `needs` is a
+    condition for a rule's `where`, which holds for every tensor that the initializer could fill.
     """
 
-    def __init__(self, message: str, excerpt: Excerpt | None = None, *, needs: str | None = None) -> None:
+    def __init__(
+        self, message: str, excerpt: Excerpt | None = None, *, needs: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.excerpt = excerpt
+        self.hint = hint
         self.needs = needs
 
 

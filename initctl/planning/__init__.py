@@ -8,6 +8,7 @@
     claims.py                what a rule covers, and which rows of a tensor it may decide
     lookup.py                the values of the names in a rule's expressions
     fits.py                  one rule's initializer on one tensor: an action, or a problem
+    averaged_rows.py         rows that a rule averages, and may not fill
     tied.py                  tensors that a file leaves out because others hold the same values
     sharing.py               tensors that share memory, and must be decided alike
     computed.py              tensors that a model computes or measures, and does not learn

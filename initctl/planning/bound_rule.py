@@ -80,10 +80,23 @@ def bind(rule: Rule) -> BoundRule:
 
 def _initializer(rule: Rule) -> BoundCall | None:
     if rule.call.name != KEEP:
-        return REGISTRY.bind(rule.call)
+        try:
+            return REGISTRY.bind(rule.call)
+        except RuleError as error:
+            raise _as_preset(rule, error) from None
     if rule.call.arguments:
         raise RuleError(Problem("rule.parameter", f"{KEEP} takes no parameters", None, rule.call.place))
     return None
+
+
+def _as_preset(rule: Rule, error: RuleError) -> RuleError:
+    """`error`, with another hint if the initializer is unknown because its name is a preset's."""
+    from initctl.recipes.presets import AUTO, preset_names
+
+    name = rule.call.name
+    if error.problems[0].code != "rule.initializer" or name not in (*preset_names(), AUTO):
+        return error
+    return RuleError(error.problems[0]._replace(hint=f"{name} is a preset: use -p {name}"))
 
 
 def _check_names(expression: Expression, rule: Rule, place: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.initializers import Unfit
 from initctl.planning.action import Action, Kept
+from initctl.planning.averaged_rows import check_averaged_rows
 from initctl.planning.bound_rule import BoundRule, bind
 from initctl.planning.claims import Claim, Coverage, holds, may_touch, rows_of
 from initctl.planning.fits import Unfits, action_of
@@ -135,7 +136,9 @@ class _Judge:
             rule = claim.coverage.rule
             try:
                 call = claim.coverage.bound.initializer.evaluated(claim.lookup)
-                actions.append(action_of(rule, call, tensor, rows, self._around))
+                action = action_of(rule, call, tensor, rows, self._around)
+                check_averaged_rows(action, claim.rows)
+                actions.append(action)
             except Unfit as fact:
                 faults.append(self.unfits.tensors_with(rule, fact, f"{rule.call.name} does not fit: {fact}"))
         return actions, kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
@@ -11,6 +11,20 @@ from initctl.errors import Excerpt, Problem, RuleError, shown
 _NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _OPENING, _CLOSING = "([", ")]"
+MEANT: Mapping[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
+    **dict.fromkeys(("constant", "const", "fill"), ("constant", ("val",))),
+    "normal": ("normal", ("std",), ("mean", "std")),
+    "trunc_normal": ("trunc_normal", ("std",), ("mean", "std")),
+    "uniform": ("uniform", ("a", "b")),
+    "kaiming_normal": ("kaiming_normal", ("nonlinearity",)),
+    "kaiming_uniform": ("kaiming_uniform", ("nonlinearity",)),
+    "xavier_normal": ("xavier_normal", ("gain",)),
+    "xavier_uniform": ("xavier_uniform", ("gain",)),
+    "orthogonal": ("orthogonal", ("gain",)),
+    "scale": ("scale", ("by",)),
+    "copy": ("copy", ("from",)),
+}
+"""Names that values without keys follow: the initializer, and the keys that one value, or two, may have there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +59,9 @@ def parse_call(text: str | Excerpt) -> Call:
     if colon and not given.strip():
         raise syntax_error("nothing after the ':'", f"write {name} alone, or {name}:key=value", place)
     places: dict[str, tuple[Excerpt, Excerpt]] = {}
-    for argument in between_commas(source.part(len(written) + 1, len(str(source)))) if colon else ():
-        key, value = _key_and_value(argument)
+    values = list(between_commas(source.part(len(written) + 1, len(str(source))))) if colon else []
+    for argument in values:
+        key, value = _key_and_value(argument, name, values)
         if str(key) in places:
             raise syntax_error(f"parameter {key} is given twice", None, key)
         places[str(key)] = key, value
@@ -62,7 +77,8 @@ def _hint(name: str) -> str:
     return "write where instead of if" if " if " in name else "write, for example, normal:std=0.02"
 
 
-def _key_and_value(argument: Excerpt) -> tuple[Excerpt, Excerpt]:
+def _key_and_value(argument: Excerpt, name: str, values: Sequence[Excerpt]) -> tuple[Excerpt, Excerpt]:
+    """The key and the value in `argument`, one of all `values` of the initializer `name`."""
     text = str(argument)
     if not text:
         raise syntax_error("there is an extra comma", "delete it", argument)
@@ -71,8 +87,17 @@ def _key_and_value(argument: Excerpt) -> tuple[Excerpt, Excerpt]:
         key, value = argument.part(0, equals).stripped(), argument.part(equals + 1, len(text)).stripped()
         if _NAME.fullmatch(str(key)) and str(value):
             return key, value
-    hint = "write parameters as std=0.02, separated by commas"
+    hint = f"write {_with_keys(name, values) or 'parameters as std=0.02, separated by commas'}"
     raise syntax_error(f"{shown(text)} is not key=value", hint, argument)
+
+
+def _with_keys(name: str, values: Sequence[Excerpt]) -> str | None:
+    """The call that `name` with `values` may mean, if none of them has a key."""
+    initializer, *forms = MEANT.get(name, (name,))
+    keys = next((keys for keys in forms if len(keys) == len(values)), ())
+    if not keys or any("=" in str(value) or str(value) in ("", *keys) for value in values):
+        return None
+    return shown(str(Call(initializer, tuple(zip(keys, map(str, values), strict=True)))))
 
 
 def between_commas(source: Excerpt) -> Iterator[Excerpt]:

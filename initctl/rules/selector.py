@@ -52,13 +52,18 @@ def _slice(text: str) -> int | None:
         if depth == 0:
             colons = len(_colons(text, at + 1, len(text) - 1))
             is_slice = colons == 1 if text.startswith(PREFIX) else colons > 0  # as [[:digit:]] in an expression
-            return at if is_slice and not _is_quoted(text, at) else None
+            return at if is_slice and not (_is_quoted(text, at) or _is_part(text, at)) else None
     return None
 
 
 def _is_quoted(text: str, at: int) -> bool:
     before = text[:at]
     return (len(before) - len(before.rstrip("\\"))) % 2 == 1
+
+
+def _is_part(text: str, at: int) -> bool:
+    """Whether the bracket at `at` of a glob is a part between dots, as in `layers.[-2:]`: no name ends with a dot."""
+    return text[at - 1 : at] == "." and not _is_quoted(text, at - 1) and not text.startswith(PREFIX)
 
 
 def _colons(text: str, start: int, stop: int) -> list[int]:

@@ -126,10 +126,12 @@ def test_mean_rows_is_the_mean_of_old_rows_in_every_row(tmp_path: Path, dtype: t
 
 def test_mean_rows_adds_noise_and_counts_rows_as_python_does(tmp_path: Path):
     before = ordinary(torch.float32)
-    for of, rows in {":": slice(None), "-3:": slice(-3, None), "2:-4": slice(2, -4), "5:6": slice(5, 6)}.items():
-        found = written(tmp_path, {"w": before}, f"w=mean_rows:of={of},std=0.5")["w"]
+    ranges = {":": slice(None), "-3:": slice(-3, None), "2:-4": slice(2, -4), "5:6": slice(5, 6)}
+    for of, rows in ranges.items():
+        selected = "" if of == ":" else f"[{of}]"
+        found = written(tmp_path, {"w": before}, f"w{selected}=mean_rows:of={of},std=0.5")["w"]
         mean = before[rows].double().mean(0).float()
-        assert torch.allclose(found, mean + 0.5 * normal("w"), atol=1e-6)
+        assert torch.allclose(found[rows], mean + 0.5 * normal("w")[rows], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -232,6 +234,9 @@ def test_a_copy_may_come_from_another_checkpoint(tmp_path: Path, kind: str):
         "scale=copy:from=other,row=0": "it has no dimensions, so it has no rows",
         "w=mean_rows:of=0:24": "of=0:24 is not a range of its 23 rows",
         "w=mean_rows:of=5:5": "of=5:5 is not a range of its 23 rows",
+        "w=mean_rows:of=0:20": "to fill the other rows, write w[20:]",
+        "w=mean_rows:of=3:": "which it also averages (of=3:); to fill the other rows, write w[0:3]",
+        "w=mean_rows:of=2:9": "it fills rows 2 to 9, which it also averages (of=2:9)",
         "scale=mean_rows:of=:": "it has no dimensions, so it has no rows",
         "ints=scale:by=2": "its dtype is int64, but this initializer",
         "ints=reinit:p=0.5,std=1": "its dtype is int64",
@@ -247,6 +252,35 @@ def test_what_does_not_fit_is_refused_with_tensor_and_rule(tmp_path: Path, rule:
     message = refusal(tmp_path, tensors, rule)
     assert message.startswith(f"rule 1 ({rule}): tensor {rule.partition('=')[0]} [")
     assert told in message
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    {
+        "w[20:]=mean_rows:of=0:21": "it fills rows 20 to 21, which it also averages (of=0:21); write of=0:20",
+        "w[20:]=mean_rows:of=:": "it fills rows 20 to 23, which it also averages (of=:); write of=0:20",
+        "w[:3]=mean_rows:of=:": "it fills rows 0 to 3, which it also averages (of=:); write of=3:",
+    }.items(),
+)
+def test_a_rule_that_averages_rows_that_it_fills_is_refused_with_the_rows_to_average(
+    tmp_path: Path, rule: str, told: str
+):
+    assert refusal(tmp_path, {"w": ordinary(torch.float32)}, rule).endswith(told)
+
+
+@pytest.mark.parametrize("rules", [["w=mean_rows:of=20:"], ["w=mean_rows:of=:20", "w[:20]=keep"]])
+def test_what_matters_is_which_rows_are_filled_in_the_end(tmp_path: Path, rules: list[str]):
+    if len(rules) == 1:
+        assert "it fills rows 20 to 23" in refusal(tmp_path, {"w": ordinary(torch.float32)}, *rules)
+        rules.append("w[20:]=zeros")
+    assert written(tmp_path, {"w": ordinary(torch.float32)}, *rules)
+
+
+@pytest.mark.parametrize("kept", ["w[3:5]=keep", "w[:5]=keep", "b=keep"])
+def test_a_rule_may_replace_all_rows_that_it_averages_by_their_mean(tmp_path: Path, kept: str):
+    before = ordinary(torch.float32)
+    found = written(tmp_path, {"w": before, "b": torch.ones(3)}, "w=mean_rows:of=:", kept)["w"]
+    assert torch.allclose(found[-1], before.mean(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("rule", ["w=copy:from=no.safetensors#w", "w=copy:from=#w"])
@@ -320,7 +354,7 @@ def test_one_value_that_is_not_finite_spoils_no_others_silently(
 def test_of_a_mean_of_rows_only_these_rows_must_be_finite(tmp_path: Path):
     before = ordinary(torch.float32)
     before[3, 2] = float("nan")
-    written(tmp_path, {"w": before}, "w=mean_rows:of=4:")
+    written(tmp_path, {"w": before}, "w[:4]=mean_rows:of=4:")
     with pytest.raises(initctl.FitError, match=r"the old values contain NaN, first at \[3, 2\]$"):
         written(tmp_path, {"w": before}, "w[10:]=mean_rows:of=2:5")
 
@@ -333,7 +367,7 @@ def test_finite_values_whose_sum_overflows_are_not_called_infinite(tmp_path: Pat
 
 REVISIONS = {
     "scale": "scale:by=0.5", "perturb": "perturb:scale=0.5,std=0.1,rel=true", "reinit": "reinit:p=0.5,std=0.02",
-    "copy": "copy:from=other", "mean_rows": "mean_rows:of=2:9", "match_stats": "match_stats",
+    "copy": "copy:from=other", "mean_rows": "mean_rows:of=:", "match_stats": "match_stats",
     "permute_rows": "permute_rows",
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from initctl.errors import RuleError, UsageError
 from initctl.initializers import KEEP, REGISTRY, Initializer, Number, Parameter, Registry, Resolved
 from initctl.initializers.builtin import BUILTIN
 from initctl.rules import parse_call
+from initctl.rules.call import MEANT
 from initctl.stream import Constant
 from tests.initializers.plugins import write_plugin
 
@@ -79,6 +80,16 @@ class TestArguments:
         bound = REGISTRY.bind(parse_call("trunc_normal:std=0.02,a=-1"))
         assert bound.initializer.name == "trunc_normal"
         assert bound.arguments == {"mean": 0, "std": 0.02, "a": -1, "b": 2, "cut": None, "var_correct": "false"}
+
+    @pytest.mark.parametrize(("name", "meant"), MEANT.items())
+    def test_values_without_keys_are_answered_with_parameters_that_the_initializer_has(self, name, meant):
+        initializer, *forms = meant
+        values = {"nonlinearity": "relu", "from": "w"}
+        for keys in forms:
+            given = [values.get(key, str(number)) for number, key in enumerate(keys, 1)]
+            problem = problem_with(f"{name}:{','.join(given)}")
+            assert problem.hint.startswith(f"write {initializer}:{keys[0]}={given[0]}")
+            REGISTRY.bind(parse_call(problem.hint.removeprefix("write ")))
 
     def test_what_is_told_of_them_leaves_out_what_is_optional_and_not_given(self):
         def told(call):

@@ -89,9 +89,10 @@ def test_behind_a_name_rows_may_have_been_meant(written: str):
         Glob(f"layers.{written}")
 
 
-def test_a_slice_in_a_name_fills_nothing_instead_of_one_layer():
+@pytest.mark.parametrize("rest", [".*weight", ""])
+def test_a_slice_in_a_name_fills_nothing_instead_of_one_layer(rest: str):
     with pytest.raises(initctl.RuleError) as raised:
-        parse_rule("*.layer.[-2:].*weight=zeros", "rule 1")
+        parse_rule(f"*.layer.[-2:]{rest}=zeros", "rule 1")
     (problem,) = raised.value.problems
     assert problem.message.endswith("[-2:] is a set of single characters, not a slice")
     assert problem.hint == "write {-2..-1}"
