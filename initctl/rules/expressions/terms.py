@@ -116,15 +116,29 @@ Tree = Literal | Identifier | Subscript | Operation | Compared
 
 def identifiers(tree: Tree) -> Iterator[Identifier]:
     """All names in `tree`, once for each use."""
-    waiting: list[Tree] = [tree]
+    return (term for term in terms(tree) if isinstance(term, Identifier))
+
+
+def terms(tree: Tree) -> Iterator[Tree]:
+    """`tree` and all terms inside it."""
+    waiting = [tree]
     while waiting:
-        match waiting.pop():
-            case Identifier() as name:
-                yield name
+        yield (term := waiting.pop())
+        match term:
             case Subscript(of=of, at=at):
                 waiting += (of, at)
             case Operation(operands=operands) | Compared(operands=operands):
                 waiting += operands
+
+
+def equated(tree: Tree) -> Iterator[tuple[Tree, Tree]]:
+    """The terms in `tree` that are compared by == or !=: each with the other, and the other with it."""
+    for term in terms(tree):
+        if isinstance(term, Compared):
+            for (one, other), sign in zip(pairwise(term.operands), term.signs, strict=True):
+                if sign in ("==", "!="):
+                    yield one, other
+                    yield other, one
 
 
 def _first(operands: Sequence[Tree], lookup: ValueOf) -> int | float:
