@@ -90,7 +90,7 @@ def _initializer(rule: Rule) -> BoundCall | None:
 
 def _check_names(expression: Expression, rule: Rule, place: str) -> None:
     """Raise `RuleError` if `expression`, which is at `place`, uses a name that is undefined for every tensor."""
-    known = (*ALL_FACTS, *rule.scope.vars, *rule.selector.names.captures)
+    known = (*rule.scope.vars, *rule.selector.names.captures, *ALL_FACTS)
     for name in sorted(expression.names.difference(known)):
         if not (name.startswith(CONFIG) or _is_of_sibling(name)):
             message = f"{place}{shown(expression.text)}: unknown name {shown(name)}"
@@ -148,5 +148,5 @@ def _hint(name: str, known: tuple[str, ...]) -> str:
     return (
         name_instead(name)
         or did_you_mean(name, (*known, *CONSTANTS))
-        or f"known names: {listed(known, at_most=20)}, config.KEY and sibling.NAME"
+        or f"known names: {listed(known, at_most=30)}, config.KEY and sibling.NAME"
     )

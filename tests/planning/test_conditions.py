@@ -45,8 +45,23 @@ def test_a_condition_leaves_out_what_it_does_not_hold_for(tmp_path: Path, rule: 
 def test_a_rule_whose_condition_never_holds_is_refused(tmp_path: Path):
     assert refusal(tmp_path, NET, "norm.*=zeros where ndim > 1") == (
         "rule 1 (norm.*=zeros where ndim > 1): has no effect: "
-        "its condition holds for none of its matches: norm.weight (float32); change the condition: ndim > 1"
+        "its condition holds for none of its matches: norm.weight [4]; change the condition: ndim > 1"
     )
+
+
+@pytest.mark.parametrize(
+    ("condition", "listed"),
+    {
+        "fan_in > 9": "fc.weight [4, 4]",
+        "dtype == 'bfloat16'": "fc.weight (float32)",
+        "dtype == 'bfloat16' and ndim == 2": "fc.weight [4, 4] (float32)",
+        "sibling.scale": "fc.weight",
+    }.items(),
+)
+def test_the_tensors_that_a_condition_leaves_out_are_listed_with_what_it_asks_for(
+    tmp_path: Path, condition: str, listed: str
+):
+    assert f" of its matches: {listed}; change" in refusal(tmp_path, NET, f"fc.weight=zeros where {condition}")
 
 
 def test_a_name_that_a_condition_does_not_know_is_marked(tmp_path: Path):
