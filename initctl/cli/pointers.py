@@ -16,7 +16,7 @@ _PROPOSAL = re.compile(r"\?$|\(Possible options: ")
 
 def with_pointer(problem: Problem, command: str | None) -> Problem:
     """A `problem` of the command line, with a hint to the help of the `command` if nothing else says what to do."""
-    if problem.hint or topic_of(problem.code) or _PROPOSAL.search(problem.message):
+    if problem.hint or topic_of(problem) or _PROPOSAL.search(problem.message):
         return problem
     return problem._replace(hint=f"see {' '.join(filter(None, ('initctl', command)))} --help")
 
@@ -24,4 +24,4 @@ def with_pointer(problem: Problem, command: str | None) -> Problem:
 def topics_of(problems: Iterable[Problem]) -> list[str]:
     """The topics to read about `problems`, without those that propose something or name a command that says more."""
     unanswered = [p for p in problems if not _PROPOSAL.search(str(p)) and "initctl " not in (p.hint or "")]
-    return list(dict.fromkeys(filter(None, (topic_of(problem.code) for problem in unanswered))))
+    return list(dict.fromkeys(filter(None, (topic_of(problem) for problem in unanswered))))

@@ -73,8 +73,13 @@ def misfit(rule: Rule, tensor: TensorSpec, around: Surroundings) -> str | None:
             call = bound.initializer.evaluated(Lookup(rule, tensor, around, bound.arrangement))
             action_of(rule, call, tensor, None, around)
     except Unfit as fact:
-        return f"{rule.call.name} does not fit: {fact}"
+        return _fault(rule, fact)
     return None
+
+
+def _fault(rule: Rule, fact: Unfit) -> str:
+    """What is at fault, an expression or the initializer, and why."""
+    return str(fact) if fact.excerpt else f"{rule.call.name} does not fit: {fact}"
 
 
 class _Judge:
@@ -137,7 +142,7 @@ class _Judge:
                 call = claim.coverage.bound.initializer.evaluated(claim.lookup)
                 actions.append(action_of(rule, call, tensor, rows, self._around))
             except Unfit as fact:
-                faults.append(self.unfits.tensors_with(rule, fact, f"{rule.call.name} does not fit: {fact}"))
+                faults.append(self.unfits.tensors_with(rule, fact, _fault(rule, fact)))
         return actions, kept
 
 
