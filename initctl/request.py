@@ -158,6 +158,8 @@ def _seed(given: object) -> int | None:
     """The caller's seed, an integer of any type, as an int. Raises `UsageError`."""
     seed = as_integer(given)
     if given is not None and (seed is None or not 0 <= seed < SEED_LIMIT):
+        if isinstance(given, str) and given.isdecimal():
+            raise UsageError(Problem("usage.seed", f"seed: {shown(repr(given))} is a str", "give an int"))
         raise UsageError(Problem("usage.seed", f"seed: {shown(given)} is not a whole number from 0 to 2^64 - 1"))
     return seed
 

@@ -28,6 +28,16 @@ ELSEWHERE = {
     "msra": "kaiming_normal",  # Caffe, fvcore
     "numpy": "philox",
     "pytorch": "torch",
+    "float": "float32",  # torch, NumPy
+    "half": "float16",
+    "double": "float64",
+    "fp16": "float16",
+    "fp32": "float32",
+    "fp64": "float64",
+    "bf16": "bfloat16",
+    "f16": "float16",  # safetensors
+    "f32": "float32",
+    "f64": "float64",
     "pattern": "match",  # keys of a rule
     "initializer": "init",
     "condition": "where",

@@ -75,7 +75,7 @@ def test_without_rules_there_is_nothing_to_do(model: Path, tmp_path: Path):
     assert refusal(initctl.UsageError, model, tmp_path / "out", rules=[]) == ["usage.no_rules"]
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, 0.5, "0", True, float("nan")])
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, 0.5, "0x", True, float("nan")])
 def test_a_seed_is_a_whole_number_below_2_to_the_64(model: Path, tmp_path: Path, seed: Any):
     with pytest.raises(initctl.UsageError, match=r"^seed: .* is not a whole number from 0 to 2\^64 - 1$"):
         initctl.apply(model, tmp_path / "out", rules=["norm.weight=zeros"], seed=seed)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from initctl.cli.commands import SUMMARIES
+from initctl.errors import Problem
 from initctl.topics import TOPICS, find_topic
 from initctl.topics.codes import _EXPLAINED, topic_of
 from tests.readme import README
@@ -55,7 +56,7 @@ def test_each_code_that_a_topic_explains_is_one_of_a_problem():
 def test_a_code_has_one_topic_by_itself_or_by_what_it_begins_with():
     codes = [code for codes in _EXPLAINED.values() for code in codes]
     assert len({*codes}) == len(codes)
-    assert (topic_of("rule.glob"), topic_of("preset.unknown"), topic_of("file.missing")) == (
+    assert tuple(topic_of(Problem(code, "")) for code in ("rule.glob", "preset.unknown", "file.missing")) == (
         "patterns",
         "presets",
         None,

@@ -42,5 +42,5 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "message": problem.message,
         "hint": problem.hint,
         "place": problem.place and problem.place._asdict(),
-        "topic": topic_of(problem.code),
+        "topic": topic_of(problem),
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def with_pointer(problem: Problem, command: str | None) -> Problem:
     """A `problem` of the command line, with a hint to the help of the `command` if nothing else says what to do."""
-    if problem.hint or topic_of(problem.code) or problem.message.endswith("?"):
+    if problem.hint or topic_of(problem) or problem.message.endswith("?"):
         return problem
     return problem._replace(hint=f"see {' '.join(filter(None, ('initctl', command)))} --help")
 
@@ -21,4 +21,4 @@ def with_pointer(problem: Problem, command: str | None) -> Problem:
 def topics_of(problems: Iterable[Problem]) -> list[str]:
     """The topics to read about `problems`, without those that propose something or name a command that says more."""
     unanswered = [p for p in problems if not str(p).endswith("?") and "initctl " not in (p.hint or "")]
-    return list(dict.fromkeys(filter(None, (topic_of(problem.code) for problem in unanswered))))
+    return list(dict.fromkeys(filter(None, (topic_of(problem) for problem in unanswered))))

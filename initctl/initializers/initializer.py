@@ -20,8 +20,9 @@ Arguments = Mapping[str, "Argument"]
 class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error with tensor and rule
     """An initializer cannot fill a tensor of this shape or dtype; the message says why, without the tensor's name.
 
-    `excerpt` shows the faulty part of the rule, if there is one. `hint` says what to write instead. `needs` is a
-    condition for a rule's `where`, which holds for every tensor that the initializer could fill.
+    If an expression of the rule is at fault, `excerpt` shows it, and the message begins with it. `hint` says what to
+    write instead. `needs` is a condition for a rule's `where`, which holds for every tensor that the initializer could
+    fill.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class BoundCall:
         try:
             return parameter.type.check(expression.value(lookup))
         except Undefined as fact:
-            raise Unfit(f"{place}: {fact}", fact.excerpt) from None
+            raise Unfit(f"{place}: {fact}", fact.excerpt, needs=fact.needs) from None
         except Refused as fact:
             raise Unfit(f"{place}: {fact}", expression.source) from None
 

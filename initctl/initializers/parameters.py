@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
 from initctl.rules import Expression, Undefined, Value, parse_expression
+from initctl.rules.expressions.meant import COMMAS
 from initctl.suggestions import did_you_mean
 
 Argument = int | float | str
@@ -55,7 +56,8 @@ class Parameter(NamedTuple):
             return self.type.check(value)
         except Refused as fact:
             message = f"{shown(text)} is not {self.type.accepts}"
-            raise RuleError(Problem("rule.value", message, fact.hint, place)) from None
+            hint = COMMAS if _SECOND.search(text) else fact.hint
+            raise RuleError(Problem("rule.value", message, hint, place)) from None
 
 
 class Number(NamedTuple):
@@ -141,6 +143,8 @@ SPLIT = Text(
 SLICE = Text("a slice a:b as in Python, with a and b optional", "(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 """Negative numbers count from the end."""
 
+_SECOND = re.compile(r":[\w\s.-]+=")
+"""A second parameter behind a colon."""
 _NO_NAMES: dict[str, Value] = {}
 
 

@@ -10,8 +10,9 @@ from initctl.initializers import KEEP, REGISTRY, BoundCall
 from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.lookup import ALL_FACTS, NAME_FACTS, SHAPE_FACTS, SIBLING
 from initctl.rules import Circular, needed
-from initctl.rules.expressions.terms import CONFIG
-from initctl.suggestions import did_you_mean
+from initctl.rules.expressions.meant import name_instead
+from initctl.rules.expressions.terms import CONFIG, CONSTANTS, Identifier, Literal, equated
+from initctl.suggestions import ELSEWHERE, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from initctl.rules import Expression, Rule
@@ -70,6 +71,7 @@ def bind(rule: Rule) -> BoundRule:
         for expression in bound.expressions:
             _check_names(expression, rule, "")
             _check_order(expression, rule)
+            _check_compared(expression)
         for name, expression in bound.variables.items():
             if name not in rule.selector.names.captures:
                 _check_names(expression, rule, f"variable {name}: ")
@@ -101,7 +103,7 @@ def _as_preset(rule: Rule, error: RuleError) -> RuleError:
 
 def _check_names(expression: Expression, rule: Rule, place: str) -> None:
     """Raise `RuleError` if `expression`, which is at `place`, uses a name that is undefined for every tensor."""
-    known = (*ALL_FACTS, *rule.scope.vars, *rule.selector.names.captures)
+    known = (*rule.scope.vars, *rule.selector.names.captures, *ALL_FACTS)
     for name in sorted(expression.names.difference(known)):
         if not (name.startswith(CONFIG) or _is_of_sibling(name)):
             message = f"{place}{shown(expression.text)}: unknown name {shown(name)}"
@@ -119,6 +121,30 @@ def _check_order(expression: Expression, rule: Rule) -> None:
             raise RuleError(Problem("rule.name", message, None, expression.place_of(name))) from None
 
 
+def _check_compared(expression: Expression) -> None:
+    """Raise `RuleError` if `expression` compares a dtype or a shape with something that none can equal."""
+    for one, other in equated(expression.tree):
+        if isinstance(one, Identifier) and isinstance(other, Literal) and (fault := _never(one.name, other.constant)):
+            raise RuleError(Problem("rule.expression", f"{shown(expression.text)}: {fault[0]}", fault[1], other.place))
+
+
+def _never(name: str, constant: float | str) -> tuple[str, str] | None:
+    """Why the fact `name` never equals `constant`, and what to write; None if it may."""
+    match name.removeprefix(SIBLING).rpartition(".")[2] if name.startswith(SIBLING) else name:
+        case "dtype" if constant not in BY_NAME:
+            written = shown(f'"{constant}"' if isinstance(constant, str) else constant)
+            meant = _dtype(str(constant))
+            return f"{written} is not a dtype", f'did you mean "{meant}"?' if meant else 'write, for example, "float32"'
+        case "shape":
+            return "shape is not a number", "write, for example, ndim == 1 and shape[0] == 50"
+    return None
+
+
+def _dtype(word: str) -> str | None:
+    """The name of the dtype that `word` may mean."""
+    return next(iter(nearest(word.removeprefix("torch."), BY_NAME)), None)
+
+
 def _is_of_sibling(name: str) -> bool:
     """Whether `name` asks for a fact of a sibling, or, as one word alone, whether it exists."""
     sibling, _, asked = name.removeprefix(SIBLING).rpartition(".")
@@ -129,6 +155,11 @@ def _is_of_sibling(name: str) -> bool:
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name.startswith(SIBLING):
         return f"write sibling.NAME.FACT, such as sibling.weight.fan_in; the facts are {', '.join(SHAPE_FACTS)}"
-    if name in BY_NAME:
-        return f'write it in quotes: "{name}"'
-    return did_you_mean(name, known) or f"known names: {listed(known, at_most=20)}, config.KEY and sibling.NAME"
+    plain = name.removeprefix("torch.")
+    if plain in BY_NAME or ELSEWHERE.get(plain) in BY_NAME:
+        return f'write it in quotes: "{_dtype(plain)}"'
+    return (
+        name_instead(name)
+        or did_you_mean(name, (*known, *CONSTANTS))
+        or f"known names: {listed(known, at_most=30)}, config.KEY and sibling.NAME"
+    )

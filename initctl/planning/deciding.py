@@ -74,8 +74,13 @@ def misfit(rule: Rule, tensor: TensorSpec, around: Surroundings) -> str | None:
             call = bound.initializer.evaluated(Lookup(rule, tensor, around, bound.arrangement))
             action_of(rule, call, tensor, None, around)
     except Unfit as fact:
-        return f"{rule.call.name} does not fit: {fact}"
+        return _fault(rule, fact)
     return None
+
+
+def _fault(rule: Rule, fact: Unfit) -> str:
+    """What is at fault, an expression or the initializer, and why."""
+    return str(fact) if fact.excerpt else f"{rule.call.name} does not fit: {fact}"
 
 
 class _Judge:
@@ -140,7 +145,7 @@ class _Judge:
                 check_averaged_rows(action, claim.rows)
                 actions.append(action)
             except Unfit as fact:
-                faults.append(self.unfits.tensors_with(rule, fact, f"{rule.call.name} does not fit: {fact}"))
+                faults.append(self.unfits.tensors_with(rule, fact, _fault(rule, fact)))
         return actions, kept
 
 

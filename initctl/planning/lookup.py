@@ -102,12 +102,21 @@ class Lookup:
             raise KeyError(f"there is no tensor {shown(name)}")
         return ALL_FACTS[asked](Lookup(self.rule, sibling, self.around))
 
+    def _without_fans(self, name: str, fact: Unfit) -> tuple[str, str | None]:
+        """Why the tensor does not have this fan, and which condition holds for all that have."""
+        dims = len(self.tensor.shape)
+        if dims > 1:
+            return str(fact), fact.needs
+        weight = self.around.tensors.get(f"{self.tensor.name.rpartition('.')[0]}.weight")
+        instead = f" (sibling.weight.{name} is that of its weight)" if weight and len(weight.shape) > 1 else ""
+        return f"a tensor with {dims} dim{'' if dims == 1 else 's'} has no {name}{instead}", fact.needs
+
     def fan(self, name: str) -> int:
         """One fan, for the layout that the rule declares."""
         try:
             fans = {weight.fans for weight in weights(self.tensor.shape, **self.arrangement)}
         except Unfit as fact:
-            raise KeyError(str(fact)) from None
+            raise KeyError(*self._without_fans(name, fact)) from None
         if len(fans) > 1:
             raise KeyError(f"the tensor's parts have different fans, so {name} is not a single number")
         return int(getattr(fans.pop(), name))

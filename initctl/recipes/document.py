@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from initctl.errors import Excerpt, Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
+from initctl.recipes.malformed import hint_for
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
@@ -42,8 +43,7 @@ _WHERE = "where"
 _FLAG = "must be true or false"
 RULE_KEYS = ("match", "init", _WHERE, "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
-_MEANT = {"Invalid value": "write strings in quotes", "Illegal character '\\n'": "close the quotes"}
-"""Hints for messages of the TOML parser, by their first words."""
+_ABOVE_RULES = ("seed", "extends")
 _Parsed = TypeVar("_Parsed")
 _Kind = TypeVar("_Kind")
 
@@ -96,7 +96,7 @@ def _content(text: DocumentText) -> dict[str, Any]:
         raise RuleError(text.located(Problem("recipe.malformed", "is not valid TOML: nested too deeply"))) from None
     except ValueError as error:  # also a number with too many digits
         fault, excerpt = text.fault(str(error))
-        hint = next((hint for beginning, hint in _MEANT.items() if fault.startswith(beginning)), None)
+        hint = excerpt and hint_for(fault, text.text, excerpt.start)
         problem = Problem("recipe.malformed", f"is not valid TOML: {escape(fault)}", hint, excerpt)
         raise RuleError(text.located(problem)) from None
 
@@ -187,6 +187,9 @@ class _Field(NamedTuple):
             return ()
         if type(self.value) is int and 0 <= self.value < SEED_LIMIT:
             return (Seed(self.value, self.document.source),)
+        if isinstance(self.value, str) and self.value.isdecimal():
+            text = shown(self.value)
+            raise self.error(f'"{text}" is text', f"write seed = {text} without quotes")
         raise self.error(f"{shown(self.value)} is not a whole number from 0 to 2^64 - 1")
 
     def of(self, kind: type[_Kind], fault: str) -> _Kind:
@@ -246,6 +249,9 @@ def _call(table: _Field) -> Call:
         field = table.inner(key)
         if key in dict(call.arguments):
             raise field.error("is also given in init", "give it once")
+        if key in _ABOVE_RULES:
+            fault = f"{key} is below [[rule]], so TOML makes it part of {table.name}"
+            raise table.document.error(field.path, fault, "move it above the first [[rule]]")
         if key not in RULE_KEYS:
             given[key] = field.argument()
             places[key] = table.document.key(field.path) or Excerpt.of(key), field.source(given[key])

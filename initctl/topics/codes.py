@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from initctl.errors import Problem
+
 _EXPLAINED = {
     "rules": (
         "rule.left_alone",
@@ -60,7 +65,10 @@ _EXPLAINED = {
 """The codes of problems that a topic helps with, or what they begin with. What is not here needs no more words."""
 
 
-def topic_of(code: str) -> str | None:
-    """The topic that explains problems with this `code`, if one does."""
+def topic_of(problem: Problem) -> str | None:
+    """The topic that explains `problem`, if one does."""
+    code = problem.code
+    if code == "rule.unfit" and problem.excerpt:  # which shows an expression
+        return "expressions"
     group = f"{code.partition('.')[0]}."
     return next((topic for topic, codes in _EXPLAINED.items() if code in codes or group in codes), None)

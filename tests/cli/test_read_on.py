@@ -16,6 +16,7 @@ from tests.cli.processes import SEE, messages
         (("plan", "net.safetensors", "-r", "re:(=ones"), "patterns"),
         (("plan", "net.safetensors", "-r", "*=normal:std=sqrt("), "expressions"),
         (("plan", "net.safetensors", "-r", "fc1.bias=kaiming_normal"), "initializers"),
+        (("plan", "net.safetensors", "-r", "fc1.bias=normal:std=fan_in"), "expressions"),
         (("apply", "net.safetensors", "-r", "*.bias=zeros"), "output"),
         (("apply", "net.safetensors", "-o", "x.gguf", "-r", "*.bias=zeros"), "output"),
         (("plan", "net.safetensors", "-r", "*.bias=zeros", "--root", "model"), "torch"),

@@ -74,6 +74,7 @@ def test_a_parameter_reads_what_it_accepts(kind, text, value):
         (GROUPS, "1/3", "1/3 is not a whole number of 1 or more", None),
         (STD, "2-3", "2-3 is not a number of 0 or more", None),
         (STD, "1/0", "1/0: division by 0", None),
+        (MODE, "fan_in:gain=2", "fan_in:gain=2 is not one of fan_in, fan_out", "separate parameters by commas"),
         (MODE, "fan-in", "fan-in is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "FAN_IN", "FAN_IN is not one of fan_in, fan_out", "did you mean fan_in?"),
         (MODE, "x", "x is not one of fan_in, fan_out", None),

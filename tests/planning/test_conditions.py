@@ -45,8 +45,23 @@ def test_a_condition_leaves_out_what_it_does_not_hold_for(tmp_path: Path, rule: 
 def test_a_rule_whose_condition_never_holds_is_refused(tmp_path: Path):
     assert refusal(tmp_path, NET, "norm.*=zeros where ndim > 1") == (
         "rule 1 (norm.*=zeros where ndim > 1): has no effect: "
-        "its condition holds for none of its matches: norm.weight (float32); change the condition: ndim > 1"
+        "its condition holds for none of its matches: norm.weight [4]; change the condition: ndim > 1"
     )
+
+
+@pytest.mark.parametrize(
+    ("condition", "listed"),
+    {
+        "fan_in > 9": "fc.weight [4, 4]",
+        "dtype == 'bfloat16'": "fc.weight (float32)",
+        "dtype == 'bfloat16' and ndim == 2": "fc.weight [4, 4] (float32)",
+        "sibling.scale": "fc.weight",
+    }.items(),
+)
+def test_the_tensors_that_a_condition_leaves_out_are_listed_with_what_it_asks_for(
+    tmp_path: Path, condition: str, listed: str
+):
+    assert f" of its matches: {listed}; change" in refusal(tmp_path, NET, f"fc.weight=zeros where {condition}")
 
 
 def test_a_name_that_a_condition_does_not_know_is_marked(tmp_path: Path):
@@ -60,6 +75,37 @@ def test_a_name_that_a_condition_does_not_know_is_marked(tmp_path: Path):
 def test_a_dtype_without_quotes_is_shown_with_them(tmp_path: Path):
     with pytest.raises(initctl.RuleError, match='unknown name float32; write it in quotes: "float32"'):
         planned(tmp_path, NET, "*=zeros where dtype == float32")
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    {
+        "dtype == torch.float32": 'unknown name torch.float32; write it in quotes: "float32"',
+        "dtype == bf16": 'unknown name bf16; write it in quotes: "bfloat16"',
+        **{
+            f"dtype == '{word}'": f'"{word}" is not a dtype; did you mean "{meant}"?'
+            for word, meant in {
+                "fp32": "float32",
+                "float": "float32",
+                "F32": "float32",
+                "torch.float32": "float32",
+                "fp16": "float16",
+                "half": "float16",
+                "bf16": "bfloat16",
+                "flaot64": "float64",
+            }.items()
+        },
+        "'x' != dtype": '"x" is not a dtype; write, for example, "float32"',
+        "sibling.weight.dtype == 32": '32 is not a dtype; write, for example, "float32"',
+        "ndim == 1 and shape == 4": "shape is not a number; write, for example, ndim == 1 and shape[0] == 50",
+        "name == 'fc.bias'": "unknown name name; a condition cannot test names; the pattern does: '*bias=zeros'",
+        "True": "unknown name True; did you mean true?",
+    }.items(),
+)
+def test_a_condition_that_never_holds_for_any_tensor_is_refused(tmp_path: Path, condition: str, said: str):
+    with pytest.raises(initctl.RuleError) as raised:
+        planned(tmp_path, NET, f"*=zeros where {condition}")
+    assert str(raised.value).endswith(said)
 
 
 def test_a_condition_goes_into_a_saved_plan_and_into_the_recipe(tmp_path: Path):

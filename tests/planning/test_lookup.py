@@ -86,6 +86,19 @@ def test_an_expression_without_a_value_names_tensor_rule_and_place(
     assert rule[problem.excerpt.start : problem.excerpt.stop] in expression
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    {
+        "h.*.w=normal:std=1/layer": "std=1/layer: division by 0: layer is 0 here; layers count from 0: write layer+1",
+        "h.{n}.w=normal:std=n**-2": "std=n**-2: division by 0: n is 0 here",
+        "h.0.w=normal:std=1/(layer*2)": "std=1/(layer*2): division by 0",
+    }.items(),
+)
+def test_a_division_by_0_says_which_name_is_0(tmp_path: Path, rule: str, said: str):
+    (problem,) = refused(tmp_path, {f"h.{layer}.w": ("F32", [2]) for layer in range(2)}, rule)
+    assert problem.message == f"rule 1 ({rule}): tensor h.0.w [2]: {said}"
+
+
 def test_layers_of_a_checkpoint_without_numbers_are_not_known(tmp_path: Path):
     table = {"emb": ("F32", [8]), "norm1.w": ("F32", [8])}
     assert "no tensor's name has a number between dots" in refusal(tmp_path, table, "emb=constant:val=layers")

@@ -83,9 +83,23 @@ def test_a_tensor_that_is_not_there_is_told_by_its_name(tmp_path: Path):
 
 
 def test_what_has_no_fans_beside_is_told_so(tmp_path: Path):
-    assert "it needs at least 2 dims (inputs and outputs)" in refusal(
-        tmp_path, NET, "norm.bias=normal:std=sibling.weight.fan_in"
-    )
+    assert "a tensor with 1 dim has no fan_in" in refusal(tmp_path, NET, "norm.bias=normal:std=sibling.weight.fan_in")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    {
+        "fc1.bias=normal:std=1/sqrt(fan_in)": "std=1/sqrt(fan_in): a tensor with 1 dim has no fan_in "
+        "(sibling.weight.fan_in is that of its weight)",
+        "fc1.*=normal:std=fan_out": "std=fan_out: a tensor with 1 dim has no fan_out "
+        "(sibling.weight.fan_out is that of its weight); add 'where ndim >= 2' to the rule, or narrow its pattern",
+        "scale=normal:std=fan_in": "std=fan_in: a tensor with 0 dims has no fan_in",
+    }.items(),
+)
+def test_a_tensor_without_fans_is_answered_with_those_of_its_weight(tmp_path: Path, rule: str, said: str):
+    table = {"fc1.weight": ("F32", [2, 3]), "fc1.bias": ("F32", [2]), "scale": ("F32", [])}
+    name, shape = ("scale", []) if rule.startswith("scale") else ("fc1.bias", [2])
+    assert refusal(tmp_path, table, rule) == f"rule 1 ({rule}): tensor {name} {shape}: {said}"
 
 
 @pytest.mark.parametrize(

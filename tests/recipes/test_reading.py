@@ -111,7 +111,8 @@ def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call:
         ('[preset]\nsumary = "a"\n', "preset: unknown key sumary; did you mean summary?"),
         ("seed = -1\n", "seed: '-1' is not a whole number from 0 to 2^64 - 1"),
         ("seed = 18446744073709551616\n", "seed: 18446744073709551616 is not"), ("seed = 1.0\n", "seed: 1.0 is not"),
-        ('seed = "1"\n', "seed: 1 is not a whole number"), ("seed = true\n", "seed: True is not a whole number"),
+        ('seed = "1"\n', 'seed: "1" is text; write seed = 1 without quotes'),
+        ("seed = true\n", "seed: True is not a whole number"),
         ("optional = 1\n", "optional: must be true or false"), ('optional = "true"\n', "optional: must be"),
         ("vars = 1\n", "vars: must be a table: [vars]"), ("config = []\n", "config: must be a table: [config]"),
         ("preset = 1\n", "preset: must be a table"), ("rule = 1\n", "rule: must be a list of tables; write [[rule]]"),
@@ -174,6 +175,44 @@ def test_a_fault_is_told_with_file_table_and_key(tmp_path: Path, text: str, told
     assert re.match(rf"{re.escape(str(tmp_path))}/r\.toml(:[0-9]+){{0,2}}: ", message)
     assert told in message, message
     assert len(message) < 800
+
+
+JSON = 'this looks like JSON; a recipe is TOML: [[rule]], and below it match = "*.bias" and init = "zeros"'
+YAML = JSON.replace("JSON", "YAML")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    {
+        RULE + "seed = 3\n": ":4:1: seed is below [[rule]], so TOML makes it part of rule 1; "
+        "move it above the first [[rule]]",
+        RULE + 'extends = ["a.toml"]\n': ":4:1: extends is below [[rule]], so TOML makes it part of rule 1; "
+        "move it above the first [[rule]]",
+        RULE + "optional = True\n": "write true",
+        "optional = False\n" + RULE: "write false",
+        RULE + "std = .02\n": "write 0.02",
+        RULE + "std = -.5e-3\n": "write -0.5e-3",
+        RULE + "std = 2.\n": "write a digit after the point, such as 2.0",
+        RULE + "std = None\n": "leave the key out",
+        RULE + "std = fan_in\n": "write strings in quotes",
+        RULE + 'std = "fan_in\n': "close the quotes",
+        '[[rule]]\nmatch = "re:fc\\d.weight"\n': "write a string with a backslash in single quotes: '…'",
+        RULE + 'init = "ones"\n': "this key is given twice: delete one",
+        "[vars]\na = 1\n[vars]\nb = 1\n": "write this header once, and all its keys below it",
+        "[rule]\nmatch = 'a'\n" + RULE: "write [[rule]] above each rule, also above the first",
+        "rule:\n  - match: a\n": YAML,
+        "- match: a\n": YAML,
+        '[[rule]]\nmatch: "a"\n': "write = in place of :",
+        '{"rule": []}': JSON,
+        '[\n  {"match": "a"}]': JSON,
+        "// a\n" + RULE: "write # before a comment",
+        "*.bias=zeros\n": JSON.partition("; ")[2],
+        "[vars]\ns = 1\n" + RULE.replace("zeros", "normal:std=zzzz"): "zzzz; known names: s, fan_in, fan_out, numel, "
+        "ndim, shape, dtype, layer, layers, config.KEY and sibling.NAME",
+    }.items(),
+)
+def test_a_common_mistake_is_answered_with_what_to_write(tmp_path: Path, text: str, said: str):
+    assert refused(tmp_path, text).endswith(said)
 
 
 @pytest.mark.parametrize(
@@ -379,9 +418,14 @@ def test_a_recipe_decides_over_the_seeds_of_those_that_it_extends(tmp_path: Path
 def test_a_seed_may_be_any_kind_of_integer():
     for given in (np.int64(7), np.uint8(7), np.array(7), 7):
         assert request(rules=["a=ones"], seed=given).seed == 7  # type: ignore[arg-type]
-    for given in (True, np.bool_(True), 7.0, np.float64(7), "7", np.array([7, 7]), np.int64(-1)):
+    for given in (True, np.bool_(True), 7.0, np.float64(7), np.array([7, 7]), np.int64(-1)):
         with pytest.raises(initctl.UsageError, match="is not a whole number from 0 to 2"):
             request(rules=["a=ones"], seed=given)  # type: ignore[arg-type]
+
+
+def test_a_seed_that_is_a_str_is_refused_as_such():
+    with pytest.raises(initctl.UsageError, match=r"^seed: '7' is a str; give an int$"):
+        request(rules=["a=ones"], seed="7")  # type: ignore[arg-type]
 
 
 def test_presets_come_first_and_rules_of_the_caller_last(tmp_path: Path):

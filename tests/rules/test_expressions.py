@@ -124,6 +124,74 @@ def test_what_is_no_expression_is_refused_at_its_fault(text: str, fault: str | N
     assert "\n" not in shown_text
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    {
+        "0.02 if ndim == 2": "write where in place of if",
+        "0.02 when ndim": "write where in place of when",
+        "1 if ndim == 2 else 3": "write two rules, each with its own where",
+        "1 else 2": "write two rules, each with its own where",
+        "a ? 1 : 2": "write two rules, each with its own where",
+        "0:std=0.02": "separate parameters by commas",
+        "0;std=0.02": "separate parameters by commas",
+        "0 std=0.02": "separate parameters by commas",
+        "0.02:where ndim >= 2": "write a blank in place of : before where",
+        "0.02where ndim": "put a blank before where",
+        "'0.02'": "leave out the quotes",
+        '"fan_in"': "leave out the quotes",
+        "2%": "write 0.5 for 50%",
+        "layer % 2": "expressions have no remainder",
+        **dict.fromkeys(
+            ("0.02f", "2e-2x", "0x10", "1_000", "1e", "1..2"),
+            "a number has digits, one point and an exponent, such as 0.02 or 1e-5",
+        ),
+        "2pi": "write * before pi",
+        "2fan_in": "write * before fan_in",
+        "1//2": "write / to divide",
+        "2^3": "write ** for a power",
+        "pow(2,3)": "write ** for a power, such as 2**3",
+        "math.sqrt(2)": "did you mean sqrt?",
+        "np.log10(2)": "log is the natural logarithm",
+        **dict.fromkeys(("$s", "${s}", "{s}", "2*{ s }"), "write s"),
+        'config["k"]': "write config.k",
+        "1 # a": "an expression has no comments: leave it out",
+        "2\u00d73": "write *",
+        "2\u22123": "write -",
+        "ndim == 2": "only a condition compares: write it after where",
+        "1 and 2": "only a condition compares: write it after where",
+        "1 2": "write, for example, sqrt(2/fan_in)",
+    }.items(),
+)
+def test_what_a_value_does_not_have_is_answered_with_what_to_write(text: str, hint: str):
+    assert refused(text).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    {
+        "ndim = 2": "write == to compare",
+        "ndim === 2": "write == to compare",
+        "ndim => 2": "write >=",
+        "ndim =< 2": "write <=",
+        "ndim <> 2": "write !=",
+        "on && on": "write and",
+        "on || on": "write or",
+        "!on": "write not",
+        'dtype is "float32"': "write == to compare",
+        "ndim in (1, 2)": "compare with each by ==, and write or between",
+        'config["a"] == 1': "write config.a",
+        '"bias" in name': "a condition cannot test names; the pattern does: '*bias=zeros'",
+        "name.endswith('bias')": "a condition cannot test names; the pattern does: '*bias=zeros'",
+        "shape == [50]": "shape cannot be compared; write ndim == 1 and shape[0] == 50",
+        "shape == (50, 1)": "shape cannot be compared; write, for example, "
+        "ndim == 2 and shape[0] == 50 and shape[1] == 100",
+        "ndim 2": "write, for example, ndim >= 2",
+    }.items(),
+)
+def test_what_a_condition_does_not_have_is_answered_with_what_to_write(text: str, hint: str):
+    assert refused(text, parse_condition).hint == hint
+
+
 def refused(text: str, parse: Any = parse_expression) -> Problem:
     with pytest.raises(RuleError) as raised:
         parse(text)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, escape, listed, shown
 from initctl.formats.optimizers.masters import of_optimizers
 from initctl.formats.parts.placeholders import placeholders, where_they_are, without_elements
 from initctl.initializers import KEEP
-from initctl.planning.advice.left_alone import only_left_alone, with_kinds
+from initctl.planning.advice.left_alone import only_left_alone
+from initctl.planning.lookup import SHAPE_FACTS
 from initctl.planning.near_misses import hint_for
 from initctl.rules import quoted
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from initctl.planning.claims import Coverage
     from initctl.planning.deciding import Decided
     from initctl.planning.surroundings import Surroundings
+    from initctl.rules import Expression
+    from initctl.tensors import TensorSpec
 
 _UNUSED = "rule.unused"
 
@@ -38,9 +41,23 @@ def _unused(coverage: Coverage, around: Surroundings) -> Problem:
         fault = f"has no effect: {later} {override} all its matches{under}"
         return rule.problem("rule.overridden", fault, f"move this rule after {them}, or delete it")
     if rule.where and not coverage.left_alone:
-        fault = f"has no effect: its condition holds for none of its matches: {with_kinds(coverage.left_out)}"
+        left_out = _with_values(rule.where, coverage.left_out)
+        fault = f"has no effect: its condition holds for none of its matches: {left_out}"
         return rule.problem(_UNUSED, fault, f"change the condition: {shown(rule.where.text)}")
     return only_left_alone(coverage, around)
+
+
+def _with_values(condition: Expression, tensors: Sequence[TensorSpec]) -> str:
+    """The names of `tensors`, each with its shape and its dtype, if the condition depends on them."""
+    has_shape = not condition.names.isdisjoint(SHAPE_FACTS.keys() - {"dtype"})
+    return listed(
+        [
+            shown(tensor.name)
+            + (f" {list(tensor.shape)}" if has_shape else "")
+            + (f" ({tensor.dtype.name})" if "dtype" in condition.names else "")
+            for tensor in tensors
+        ]
+    )
 
 
 def _unmatched(coverage: Coverage, around: Surroundings) -> Problem:

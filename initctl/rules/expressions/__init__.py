@@ -9,4 +9,5 @@ The caller supplies the values of names.
 expression.py   an expression: its text, its tree, its value, the variables that it needs
 terms.py        the terms of an expression, and the value of each
 parser.py       text → tree
+meant.py        what to write in place of what expressions do not have
 """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
+from initctl.rules.expressions.meant import function_instead, instead
 from initctl.rules.expressions.terms import (
     CONSTANTS,
     FUNCTIONS,
@@ -39,17 +40,6 @@ MOST_PARTS = 200
 """Numbers, names and operators in an expression."""
 DEEPEST = 50
 """Parentheses and signs inside each other."""
-_HINT = "write, for example, sqrt(2/fan_in)"
-_CONDITION_HINT = "write, for example, ndim >= 2"
-_MEANT = {
-    "=": "write == to compare",
-    "!": "write not",
-    "&": "write and",
-    "|": "write or",
-    "^": "write ** for a power",
-    ";": "separate parameters by commas",
-}
-"""What to write instead of the signs of other languages."""
 _COMPARING = ("==", "!=", "<", "<=", ">", ">=")
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -81,7 +71,6 @@ class _ExpressionParser:
         self.source = source
         self.text = text = str(source)
         self.conditions = conditions
-        self.hint = _CONDITION_HINT if conditions else _HINT
         if len(text) > LONGEST_EXPRESSION:
             beyond = source.part(LONGEST_EXPRESSION, len(text))
             raise self.error(f"is longer than {LONGEST_EXPRESSION} characters", None, beyond)
@@ -95,21 +84,20 @@ class _ExpressionParser:
             found = _TOKEN.match(self.text, at)
             if not found or not found.lastgroup:
                 start = self.text.index(rest, at)
-                hint = _MEANT[";"] if rest[0] == "=" and not self.conditions else _MEANT.get(rest[0], self.hint)
-                raise self.error(f"unexpected {shown(rest[0])}", hint, self.source.part(start, start + 1))
+                raise self.unexpected(self.source.part(start, start + 1))
             kind = found.lastgroup
             at = found.end()
             yield _Token(kind, found[kind], self.source.part(*found.span(kind)))
 
     def parse(self) -> Tree:
         if not self.tokens:
-            raise self.error("is empty", self.hint, self.source.part(0, 0))
+            raise self.error("is empty", self.instead(len(self.text)), self.source.part(0, 0))
         if len(self.tokens) > MOST_PARTS:
             further = self.tokens[MOST_PARTS].place
             raise self.error(f"has more than {MOST_PARTS} parts", "define variables for some: [vars]", further)
         tree = self.whole()
         if self.at < len(self.tokens):
-            raise self.unexpected()
+            raise self.unexpected(self.tokens[self.at].place)
         return tree
 
     def whole(self) -> Tree:
@@ -170,8 +158,7 @@ class _ExpressionParser:
             case "name" if token.text not in WORDS:
                 return self.named(token)
         if token.text != "(":
-            self.at -= 1
-            raise self.unexpected()
+            raise self.unexpected(token.place)
         tree = self.nested(token, self.whole)
         self.close(token, ")")
         return tree
@@ -185,13 +172,16 @@ class _ExpressionParser:
             return self.call(token, opened)
         name = Identifier(token.place, token.text)
         if opened := self.take("["):
+            if self.at < len(self.tokens) and self.tokens[self.at].kind == "text":
+                raise self.unexpected(self.tokens[self.at].place)
             index = self.nested(opened, self.sum)
             return Subscript(token.place.up_to(self.close(opened, "]").place), name, index)
         return name
 
     def call(self, token: _Token, opened: _Token) -> Tree:
         if token.text not in FUNCTIONS:
-            hint = did_you_mean(token.text, FUNCTIONS) or f"the functions are {', '.join(FUNCTIONS)}"
+            hint = function_instead(token.text) or did_you_mean(token.text.rpartition(".")[2], FUNCTIONS)
+            hint = hint or f"the functions are {', '.join(FUNCTIONS)}"
             raise self.error(f"unknown function {shown(token.text)}", hint, token.place)
         operands = self.nested(opened, self.operands)
         whole = token.place.up_to(self.close(opened, ")").place)
@@ -218,7 +208,7 @@ class _ExpressionParser:
         if closed := self.take(sign):
             return closed
         if self.at < len(self.tokens):
-            raise self.unexpected()
+            raise self.unexpected(self.tokens[self.at].place)
         raise self.error(f"{opened.text} is not closed", None, opened.place)
 
     def take(self, *texts: str) -> _Token | None:
@@ -234,10 +224,11 @@ class _ExpressionParser:
         self.at += 1
         return self.tokens[self.at - 1]
 
-    def unexpected(self) -> RuleError:
-        token = self.tokens[self.at]
-        hint = _MEANT.get(token.text, self.hint)
-        return self.error(f"unexpected {shown(token.text)}", hint, token.place)
+    def unexpected(self, place: Excerpt) -> RuleError:
+        return self.error(f"unexpected {shown(str(place))}", self.instead(place.start - self.source.start), place)
+
+    def instead(self, at: int) -> str:
+        return instead(self.text, at, conditions=self.conditions)
 
     def error(self, fault: str, hint: str | None, place: Excerpt) -> RuleError:
         return RuleError(Problem("rule.expression", f"{shown(self.text)}: {fault}", hint, place))

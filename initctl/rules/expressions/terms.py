@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 Value = int | float | str | bool | tuple["Value", ...]
 """The value of a term; a tuple is a shape, or a list of config.json."""
 ValueOf = Callable[[str], Value]
-"""Returns the value of a name; raises `KeyError` with the reason if it has none."""
+"""Returns the value of a name. Raises `KeyError` if it has none: with the reason, and, if one is known, with a
+condition that holds for every tensor for which it has one.
+"""
 
 FIRST = "first"
 """The function that returns its first operand with a value."""
@@ -39,11 +41,14 @@ _EXACT = 2**64
 
 
 class Undefined(Exception):  # noqa: N818 - a fact that planning turns into an error with rule and tensor
-    """An expression has no value: the message says why, `excerpt` shows where."""
+    """An expression has no value: the message says why, `excerpt` shows where. `needs` is a condition, if one is known,
+    that holds for every tensor for which it has one.
+    """
 
-    def __init__(self, message: str, term: Tree) -> None:
+    def __init__(self, message: str, term: Tree, needs: str | None = None) -> None:
         super().__init__(message)
         self.excerpt = term.place
+        self.needs = needs
 
 
 class Literal(NamedTuple):
@@ -61,8 +66,9 @@ class Identifier(NamedTuple):
     def value(self, lookup: ValueOf) -> Value:
         try:
             return _finite(lookup(self.name), self)
-        except KeyError as reason:
-            raise Undefined(str(reason.args[0]), self) from None
+        except KeyError as error:
+            reason, *needs = error.args
+            raise Undefined(str(reason), self, *needs) from None
 
 
 class Subscript(NamedTuple):
@@ -116,15 +122,29 @@ Tree = Literal | Identifier | Subscript | Operation | Compared
 
 def identifiers(tree: Tree) -> Iterator[Identifier]:
     """All names in `tree`, once for each use."""
-    waiting: list[Tree] = [tree]
+    return (term for term in terms(tree) if isinstance(term, Identifier))
+
+
+def terms(tree: Tree) -> Iterator[Tree]:
+    """`tree` and all terms inside it."""
+    waiting = [tree]
     while waiting:
-        match waiting.pop():
-            case Identifier() as name:
-                yield name
+        yield (term := waiting.pop())
+        match term:
             case Subscript(of=of, at=at):
                 waiting += (of, at)
             case Operation(operands=operands) | Compared(operands=operands):
                 waiting += operands
+
+
+def equated(tree: Tree) -> Iterator[tuple[Tree, Tree]]:
+    """The terms in `tree` that are compared by == or !=: each with the other, and the other with it."""
+    for term in terms(tree):
+        if isinstance(term, Compared):
+            for (one, other), sign in zip(pairwise(term.operands), term.signs, strict=True):
+                if sign in ("==", "!="):
+                    yield one, other
+                    yield other, one
 
 
 def _first(operands: Sequence[Tree], lookup: ValueOf) -> int | float:
@@ -183,13 +203,20 @@ def _applied(tree: Operation, numbers: list[int | float]) -> int | float:
     try:
         result = -numbers[0] if is_sign else _OPERATIONS[tree.function](*numbers)
     except ZeroDivisionError:
-        raise Undefined("division by 0", tree) from None
+        raise Undefined(f"division by 0{_zero(tree.operands[tree.function == '/'])}", tree) from None
     except (ValueError, OverflowError):
         result = math.inf
     if isinstance(result, complex) or abs(result) > sys.float_info.max or result != result:
         written = f"{tree.function} of {', '.join(f'{number:.6g}' for number in numbers)}"
         raise Undefined(f"{written} is undefined or too large", tree)
     return float(result) if abs(result) >= _EXACT else result
+
+
+def _zero(divisor: Tree) -> str:
+    """Which name is 0, if `divisor` is a name, and what to write instead."""
+    if not isinstance(divisor, Identifier):
+        return ""
+    return f": {divisor.name} is 0 here" + ("; layers count from 0: write layer+1" if divisor.name == "layer" else "")
 
 
 def _power(base: float, exponent: float) -> int | float:

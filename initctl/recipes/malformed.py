@@ -1,0 +1,35 @@
+"""What to write in place of text that is not TOML."""
+
+from __future__ import annotations
+
+import re
+
+_RECIPE = 'a recipe is TOML: [[rule]], and below it match = "*.bias" and init = "zeros"'
+_MEANT = (
+    ("Invalid value", r"True\b", "write true"),
+    ("Invalid value", r"False\b", "write false"),
+    ("Invalid value", r"(None|null)\b", "leave the key out"),
+    ("Invalid value", r"([-+]?)(\.[0-9]+([eE][-+]?[0-9]+)?)", r"write \g<1>0\2"),
+    ("Invalid value", "", "write strings in quotes"),
+    ("Expected newline", r"(?<=[0-9])\.", "write a digit after the point, such as 2.0"),
+    ("Illegal character '\\n'", "", "close the quotes"),
+    ("Unescaped '\\'", "", "write a string with a backslash in single quotes: '…'"),
+    ("Cannot overwrite", r"\]", "write [[rule]] above each rule, also above the first"),
+    ("Cannot overwrite", "", "this key is given twice: delete one"),
+    ("Cannot declare", "", "write this header once, and all its keys below it"),
+    ("Invalid statement", r"//", "write # before a comment"),
+    ("Invalid statement", r"\{", f"this looks like JSON; {_RECIPE}"),
+    ("Invalid initial character", r"\s*[{\"]", f"this looks like JSON; {_RECIPE}"),
+    ("Invalid statement", "", _RECIPE),
+)
+"""The beginning of a message of the TOML parser, a regular expression that matches at the fault, and what to write."""
+_COLON = re.compile(r"(\w+\s*)?:")
+
+
+def hint_for(fault: str, text: str, at: int) -> str | None:
+    """What to write in place of the characters of `text` from `at` on, which the TOML parser refuses with `fault`."""
+    if fault.startswith("Expected '=' after a key") and _COLON.match(text, at):
+        return "write = in place of :" if "[[rule]]" in text else f"this looks like YAML; {_RECIPE}"
+    of_fault = ((pattern, hint) for beginning, pattern, hint in _MEANT if fault.startswith(beginning))
+    matches = ((re.compile(pattern).match(text, at), hint) for pattern, hint in of_fault)
+    return next((found.expand(hint) for found, hint in matches if found), None)
