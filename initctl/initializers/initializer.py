@@ -21,13 +21,16 @@ class Unfit(Exception):  # noqa: N818 - a fact that planning turns into an error
     """An initializer cannot fill a tensor of this shape or dtype; the message says why, without the tensor's name.
 
     `excerpt` shows the faulty part of the rule, if there is one. `needs` is a condition for a rule's `where`, which
-    holds for every tensor that the initializer could fill.
+    holds for every tensor that the initializer could fill. `hint` says what to do, if that does not depend on others.
     """
 
-    def __init__(self, message: str, excerpt: Excerpt | None = None, *, needs: str | None = None) -> None:
+    def __init__(
+        self, message: str, excerpt: Excerpt | None = None, *, needs: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.excerpt = excerpt
         self.needs = needs
+        self.hint = hint
 
 
 def check_dims(tensor: TensorSpec, expected: str, least: int, most: int | None = None) -> None:

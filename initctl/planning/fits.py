@@ -147,7 +147,7 @@ def _problem(rule: Rule, fault: str, fact: Unfit, tensors: Sequence[TensorSpec],
     first, names = tensors[0], {tensor.name for tensor in tensors}
     more = f" (and {len(names) - 1} more like it)" if len(names) > 1 else ""
     place = f"tensor {shown(first.name)} {list(first.shape)}{more}"
-    hint = _way_out(rule, fact.needs) if fact.needs and fits_others else None
+    hint = _way_out(rule, fact.needs) if fact.needs and fits_others else fact.hint
     return rule.problem("rule.unfit", f"{place}: {fault}", hint, fact.excerpt)
 
 
