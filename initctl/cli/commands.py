@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from initctl.cli.explanation import Explanation, Section
+from initctl.cli.words import check_words
 
 GROUPS = {
     "Initialize": {
@@ -94,6 +95,13 @@ class Commands(_AsTyped, TyperGroup):
 
 class Command(_AsTyped, TyperCommand):
     """A command with the parameters of its function."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        if not ctx.resilient_parsing:
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
+            if "help" not in values:
+                check_words(args, values, order)
+        return super().parse_args(ctx, args)
 
 
 def _processed(parameter: Any, context: Any, value: Any) -> Any:  # noqa: ANN401

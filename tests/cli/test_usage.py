@@ -85,6 +85,43 @@ def test_a_wrong_line_is_refused_in_one_line_that_helps(call, folder, arguments,
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    {
+        "apply x -o a -o b": "-o (--output) is given twice; give it once",
+        "apply x --output a -o b": "-o (--output) is given twice; give it once",
+        "plan x -p auto -p llama": "-p (--preset) is given twice; give it once",
+        "plan x --seed 1 --seed=2": "--seed is given twice; give it once",
+        "verify x --plan a --plan b": "--plan is given twice; give it once",
+        "apply x -o=y.st -r a=zeros": "'-o=y.st': = goes only with long options; write -o y.st or --output=y.st",
+        "plan x -r=a=zeros": "'-r=a=zeros': = goes only with long options; write -r a=zeros or --rule=a=zeros",
+    }.items(),
+)
+def test_an_option_given_twice_or_with_a_lost_equals_sign_is_refused(net, call, line, told):
+    done = call(*line.split())
+    assert (done.status, done.out, done.err) == (2, "", f"initctl: error: {told}\n")
+
+
+def test_flags_and_repeatable_options_may_be_given_twice(net, call):
+    done = call("plan", "net.safetensors", "-q", "-q", "-r", "*.bias=zeros", "-r", "fc1.weight=ones")
+    assert (done.status, done.err) == (0, "")
+    assert call("plan", "-p", "a", "-p", "b", "--help").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["plan", ""], "CHECKPOINT"),
+        (["apply", "x", "-o", ""], "-o (--output)"),
+        (["plan", "x", "-f", "a.toml", "-f", ""], "-f (--recipe)"),
+        (["diff", "x", ""], "B"),
+    ],
+)
+def test_an_empty_path_is_refused_with_a_question(call, arguments, name):
+    done = call(*arguments)
+    assert (done.status, done.err) == (2, f"initctl: error: {name} is empty; is a shell variable unset?\n")
+
+
 def test_a_rule_without_its_flag_gets_a_hint(net, call):
     done = call("plan", "net.safetensors", "*.bias=zeros")
     assert done.err == ("initctl: error: Got unexpected extra argument(s) (*.bias=zeros); give each rule with -r\n")
