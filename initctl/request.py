@@ -9,6 +9,7 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
+from initctl.argument_types import check_text, check_texts, items, path_of, unknown
 from initctl.errors import Problem, RuleError, UsageError, shown
 from initctl.formats import Checkpoint, read_checkpoint, read_config
 from initctl.integers import as_integer
@@ -65,9 +66,13 @@ class Request(NamedTuple):
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> Self:
-        """Raises `UsageError`, for faults of rules and recipes `RuleError`, and `TypeError` for an unknown argument."""
-        _check_known(asked)
-        texts, paths = _several(asked, "rules"), _several(asked, "recipes")
+        """Raises `UsageError`, for faults of rules and recipes `RuleError`, and `TypeError` for an unknown argument or
+        a wrong type.
+        """
+        _check_types(asked)
+        texts = _several(asked, "rules")
+        check_texts("rules", texts)
+        paths = [path_of(f"recipes[{at}]", path) for at, path in enumerate(_several(asked, "recipes"))]
         preset, seed = asked.get("preset"), _seed(asked.get("seed"))
         recipes = _read(preset, paths)
         _check_together(recipes, seed)
@@ -135,18 +140,22 @@ def _idle_variables(request: Request) -> Iterator[Problem]:
         yield recipe.variable_problem(name, "no rule uses it", did_you_mean(name, known))
 
 
-def _check_known(asked: Mapping[str, Any]) -> None:
+def _check_types(asked: Mapping[str, Any]) -> None:
+    """Raise `TypeError` if an argument is unknown, or is not a string if it must be one."""
     for name in asked.keys() - Asked.__annotations__.keys():
-        hint = did_you_mean(name, Asked.__annotations__)
-        raise TypeError(f"unknown argument {name!r}" + (f"; {hint}" if hint else ""))
+        raise unknown(name, Asked.__annotations__)
+    for name in ("preset", "root", "component", "device", "rng"):
+        check_text(name, asked.get(name))
 
 
 def _several(asked: Mapping[str, Any], name: str, code: str = "usage.rules") -> tuple[Any, ...]:
-    """The items of an argument that is a list. Raises `UsageError` if it is a string or a path."""
+    """The items of an argument that is a list. Raises `UsageError` if it is a string or a path, and `TypeError`
+    if it is not an iterable.
+    """
     given = asked.get(name, ())
     if isinstance(given, (str, os.PathLike)):
         raise UsageError(Problem(code, f"{name}: must be a list", f"write {name}=[…]"))
-    return tuple(given)
+    return items(name, given)
 
 
 def _options(asked: Mapping[str, Any]) -> Options:
