@@ -102,6 +102,30 @@ def test_an_option_given_twice_or_with_a_lost_equals_sign_is_refused(net, call, 
     assert (done.status, done.out, done.err) == (2, "", f"initctl: error: {told}\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    {
+        "plan net.safetensors -f plan.json": "recipe plan.json: is a saved plan, not a recipe; pass the plan with",
+        "apply net.safetensors -o x --plan report.json": "report.json: is not a saved plan: it is a report; only",
+        "verify out.safetensors --report plan.json": "it is a saved plan; pass the plan with --plan",
+        "plan net.safetensors -f fc2.weight=zeros": "no such file or directory; if it is a rule, give it with -r",
+        "plan net.safetensors -f gpt2": "if you mean the preset, write -p gpt2",
+        "plan net.safetensors -f auto": "if you mean the preset, write -p auto",
+        "plan net.safetensors -p init.toml": "unknown preset init.toml; a recipe goes with -f",
+        "plan net.safetensors -p preset:gpt2": "unknown preset preset:gpt2; did you mean -p gpt2?",
+        "plan net.safetensors -p resnet": "unknown preset resnet; did you mean resnet-hf or resnet-torchvision?",
+        "plan net.safetensors -p resnet50": "unknown preset resnet50; did you mean resnet-hf or resnet-torchvision?",
+    }.items(),
+)
+def test_what_goes_with_another_option_is_answered_with_that_option(net, call, line, told):
+    rule = ("-r", "*.bias=zeros")
+    call("plan", "net.safetensors", *rule, "--save", "plan.json", "--quiet")
+    call("apply", "net.safetensors", *rule, "-o", "out.safetensors", "--report", "report.json", "--quiet")
+    done = call(*line.split())
+    assert done.status in (2, 3)
+    assert told in messages(done.err)[0]
+
+
 def test_flags_and_repeatable_options_may_be_given_twice(net, call):
     done = call("plan", "net.safetensors", "-q", "-q", "-r", "*.bias=zeros", "-r", "fc1.weight=ones")
     assert (done.status, done.err) == (0, "")
