@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from initctl.argument_types import not_a_path, path_of
-from initctl.errors import ConflictError, InitctlWarning, Problem, UsageError, listed
+from initctl.errors import ConflictError, FitError, InitctlWarning, Problem, UsageError, listed
 from initctl.events import Event
 from initctl.integers import counting
 from initctl.threads import thread_count
@@ -211,7 +211,10 @@ def verify(
         request = _request(asked)
         if result is None:
             request.check_rules("; --against ORIGINAL alone compares everything")
-        made = request.plan(request.read(plan))
+        try:
+            made = request.plan(request.read(plan))
+        except FitError as error:
+            raise error if result is None else request.about_original(error, plan, result) from None
         _warn(made.warnings)
     else:
         made = _finished_plan(plan, asked)

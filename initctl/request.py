@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
 from initctl.argument_types import check_text, check_texts, items, path_of, unknown
-from initctl.errors import Problem, RuleError, UsageError, shown
+from initctl.errors import FitError, InitctlError, Problem, RuleError, UsageError, shown
 from initctl.formats import Checkpoint, read_checkpoint, read_config
 from initctl.integers import as_integer
 from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
+from initctl.planning.advice.unused import NO_MATCH
 from initctl.recipes.presets import AUTO, better_preset, preset_for
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
@@ -113,6 +115,23 @@ class Request(NamedTuple):
             preset=FromPreset(recipe.source, recipe.rules, whole.preset) if recipe else None,
         )
         return replace(made, warnings=(*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings))
+
+    def about_original(self, error: FitError, original: Path, result: Path) -> FitError:
+        """`error` of the plan for `original`, whose `result` is verified: it names the original, and asks whether it is
+        the right one if the rules fit `result`.
+        """
+        name, hint = shown(os.fspath(original)), None
+        with suppress(InitctlError):
+            self.plan(self.read(result))
+            hint = f"the rules fit {shown(os.fspath(result))}; is {name} the right original?"
+        return FitError(
+            *(
+                problem._replace(message=f"{problem.message} of {name}, the original", hint=hint or problem.hint)
+                if problem.message.endswith(NO_MATCH)
+                else problem
+                for problem in error.problems
+            )
+        )
 
     def _with_preset(self, name: str) -> Self:
         """The request with the rules of the preset `name` before all others, and the caller's single rules last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initctl.cli.commands import SUMMARIES
+from tests.cli.checkpoints import checkpoint
 from tests.cli.processes import MODULE, initctl, messages
 
 
@@ -159,6 +160,19 @@ def test_the_hint_for_missing_rules_fits_the_command(net, call):
     same = call("verify", "net.safetensors", "--against", "net.safetensors")
     assert same.status == 0
     assert same.out.startswith("net.safetensors: holds what net.safetensors holds\n")
+
+
+def test_a_rule_that_matches_nothing_in_the_original_says_so_and_asks_if_it_is_the_right_one(net, folder, call):
+    checkpoint(folder / "wrong.safetensors", {"fc3.bias": ("F32", [4])})
+    arguments = ("verify", "net.safetensors", "--against", "wrong.safetensors", "-r")
+    assert call(*arguments, "fc1.bias=zeros").err == (
+        "initctl: error: rule 1 (fc1.bias=zeros): matches no tensor of wrong.safetensors, the original; "
+        "the rules fit net.safetensors; is wrong.safetensors the right original?\n"
+    )
+    assert call(*arguments, "fc4.bias=zeros").err == (
+        "initctl: error: rule 1 (fc4.bias=zeros): matches no tensor of wrong.safetensors, the original; "
+        "did you mean fc3.bias?\n"
+    )
 
 
 @pytest.mark.parametrize("where", [("-o", "y"), ("--in-place",)])
