@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initctl.cli.commands import SUMMARIES
-from tests.cli.checkpoints import checkpoint
+from tests.cli.checkpoints import checkpoint, shards
 from tests.cli.processes import MODULE, initctl, messages
 
 
@@ -173,6 +173,28 @@ def test_a_rule_that_matches_nothing_in_the_original_says_so_and_asks_if_it_is_t
         "initctl: error: rule 1 (fc4.bias=zeros): matches no tensor of wrong.safetensors, the original; "
         "did you mean fc3.bias?\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ("plan net.safetensors -r fc1.bias=ones --save no/p.json", 5, "/no does not exist; create it first"),
+        ("demo net.safetensors", 5, "net.safetensors: is a file; name a directory"),
+        ("plan ~/net -r a=ones", 3, "~ is not expanded here (a shell expands it outside of quotes); write /"),
+        ("apply net.safetensors -r fc1.bias=ones -o ~/no/x.safetensors", 5, "~ is not expanded here"),
+        ("plan shards -r *=ones", 3, "b.safetensors; copy it here, or download the model again"),
+        ("plan model -p auto", 3, "config.json: is not valid JSON: Expecting value at line 1, column 6; mend it"),
+    ],
+)
+def test_a_file_that_is_missing_or_wrong_is_answered_with_what_to_do(net, folder, call, line, status, told):
+    shards(folder / "shards", a={"a": ("F32", [1])}, b={"b": ("F32", [1])})
+    (folder / "shards" / "b.safetensors").unlink()
+    (folder / "model").mkdir()
+    checkpoint(folder / "model" / "model.safetensors", {"a": ("F32", [1])})
+    (folder / "model" / "config.json").write_text('{"a":')
+    done = call(*line.split())
+    assert done.status == status
+    assert told in messages(done.err)[0]
 
 
 @pytest.mark.parametrize("where", [("-o", "y"), ("--in-place",)])
