@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
-from initctl.errors import ConflictError, InitctlWarning, Problem, UsageError, listed
+from initctl.argument_types import not_a_path, path_of
+from initctl.errors import ConflictError, FitError, InitctlWarning, Problem, UsageError, listed
 from initctl.events import Event
 from initctl.integers import counting
 from initctl.threads import thread_count
@@ -157,7 +158,7 @@ def apply(
     """
     from initctl.output_options import OutputOptions
 
-    path = None if output is None else os.fspath(output)
+    path = None if output is None else path_of("output", output)
     options = OutputOptions(
         path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale
     )
@@ -210,14 +211,17 @@ def verify(
         request = _request(asked)
         if result is None:
             request.check_rules("; --against ORIGINAL alone compares everything")
-        made = request.plan(request.read(plan))
+        try:
+            made = request.plan(request.read(plan))
+        except FitError as error:
+            raise error if result is None else request.about_original(error, plan, result) from None
         _warn(made.warnings)
     else:
         made = _finished_plan(plan, asked)
         made = made if result is not None else _replanned_if_changed(made)
     if on_event:
         on_event(made)
-    found = None if result is None else read_result(os.fspath(result), made.checkpoint)
+    found = None if result is None else read_result(path_of("result", result), made.checkpoint)
     return verify_plan(made, found, sample=sample, threads=threads, on_event=on_event)
 
 
@@ -303,7 +307,7 @@ def diff(
 
     threads = thread_count(threads)
     roots = root, root if other_root is None else other_root
-    is_directory = os.path.isdir(a), os.path.isdir(b)
+    is_directory = os.path.isdir(path_of("a", a)), os.path.isdir(path_of("b", b))
     one, other = (
         inspect(path, root=root, component=component if is_one or not any(is_directory) else None)
         for path, root, is_one in zip((a, b), roots, is_directory, strict=True)
@@ -441,8 +445,14 @@ def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[
     return request.plan(checkpoint), choice
 
 
-def _finished_plan(plan: Plan, asked: Asked) -> Plan:
-    """`plan`. Raises `UsageError` if an option other than a default is given with it."""
+def _finished_plan(plan: object, asked: Asked) -> Plan:
+    """`plan`. Raises `UsageError` if an option other than a default is given with it, and `TypeError` if it is neither
+    a plan nor a path.
+    """
+    from initctl.planning import Plan
+
+    if not isinstance(plan, Plan):
+        raise not_a_path("checkpoint", plan)
     if _request(asked) != _request({}):
         given = [name for name, value in asked.items() if _is_chosen(value)]
         options = listed([_SHORT.get(name, f"--{name.replace('_', '-')}") for name in given], at_most=len(given))

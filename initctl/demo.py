@@ -12,7 +12,7 @@ import initctl
 from initctl.commit.failure import storage_errors
 from initctl.display.colors import HEADING
 from initctl.display.tables import Displayed, Report, Toned
-from initctl.errors import ConflictError, Problem, shown
+from initctl.errors import ConflictError, Problem, StorageError, shown
 
 CHECKPOINT, OUTPUT = "net.safetensors", "init.safetensors"
 RULES = ("fc*.weight=kaiming_normal:nonlinearity=relu", "*.bias=zeros")
@@ -55,9 +55,11 @@ class Demo(Displayed):
 def demonstrate(directory: str, *, threads: int | None = None) -> Demo:
     """Write a checkpoint into `directory`, and run one command after another on it.
 
-    Raises `ConflictError` if one of its files exists: it may be somebody's model.
+    Raises `StorageError` if it is a file, and `ConflictError` if one of its files exists: it may be somebody's model.
     """
     checkpoint, output = (os.path.join(directory, name) for name in (CHECKPOINT, OUTPUT))
+    if os.path.isfile(directory):
+        raise StorageError(Problem("storage.failed", f"{shown(directory)}: is a file", "name a directory"))
     if taken := next(filter(os.path.lexists, (checkpoint, output)), None):
         raise ConflictError(Problem("output.exists", f"{shown(taken)}: exists", "name another directory"))
     with storage_errors(directory):

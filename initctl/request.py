@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
-from initctl.errors import Problem, RuleError, UsageError, shown
+from initctl.argument_types import check_text, check_texts, items, path_of, unknown
+from initctl.errors import FitError, InitctlError, Problem, RuleError, UsageError, shown
 from initctl.formats import Checkpoint, read_checkpoint, read_config
 from initctl.integers import as_integer
 from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
+from initctl.planning.advice.unused import NO_MATCH
 from initctl.recipes.presets import AUTO, better_preset, preset_for
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.stream.key import SEED_LIMIT
@@ -65,9 +68,13 @@ class Request(NamedTuple):
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> Self:
-        """Raises `UsageError`, for faults of rules and recipes `RuleError`, and `TypeError` for an unknown argument."""
-        _check_known(asked)
-        texts, paths = _several(asked, "rules"), _several(asked, "recipes")
+        """Raises `UsageError`, for faults of rules and recipes `RuleError`, and `TypeError` for an unknown argument or
+        a wrong type.
+        """
+        _check_types(asked)
+        texts = _several(asked, "rules")
+        check_texts("rules", texts)
+        paths = [path_of(f"recipes[{at}]", path) for at, path in enumerate(_several(asked, "recipes"))]
         preset, seed = asked.get("preset"), _seed(asked.get("seed"))
         recipes = _read(preset, paths)
         _check_together(recipes, seed)
@@ -109,6 +116,23 @@ class Request(NamedTuple):
         )
         return replace(made, warnings=(*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings))
 
+    def about_original(self, error: FitError, original: Path, result: Path) -> FitError:
+        """`error` of the plan for `original`, whose `result` is verified: it names the original, and asks whether it is
+        the right one if the rules fit `result`.
+        """
+        name, hint = shown(os.fspath(original)), None
+        with suppress(InitctlError):
+            self.plan(self.read(result))
+            hint = f"the rules fit {shown(os.fspath(result))}; is {name} the right original?"
+        return FitError(
+            *(
+                problem._replace(message=f"{problem.message} of {name}, the original", hint=hint or problem.hint)
+                if problem.message.endswith(NO_MATCH)
+                else problem
+                for problem in error.problems
+            )
+        )
+
     def _with_preset(self, name: str) -> Self:
         """The request with the rules of the preset `name` before all others, and the caller's single rules last."""
         preset = _read(name, ())
@@ -135,18 +159,22 @@ def _idle_variables(request: Request) -> Iterator[Problem]:
         yield recipe.variable_problem(name, "no rule uses it", did_you_mean(name, known))
 
 
-def _check_known(asked: Mapping[str, Any]) -> None:
+def _check_types(asked: Mapping[str, Any]) -> None:
+    """Raise `TypeError` if an argument is unknown, or is not a string if it must be one."""
     for name in asked.keys() - Asked.__annotations__.keys():
-        hint = did_you_mean(name, Asked.__annotations__)
-        raise TypeError(f"unknown argument {name!r}" + (f"; {hint}" if hint else ""))
+        raise unknown(name, Asked.__annotations__)
+    for name in ("preset", "root", "component", "device", "rng"):
+        check_text(name, asked.get(name))
 
 
 def _several(asked: Mapping[str, Any], name: str, code: str = "usage.rules") -> tuple[Any, ...]:
-    """The items of an argument that is a list. Raises `UsageError` if it is a string or a path."""
+    """The items of an argument that is a list. Raises `UsageError` if it is a string or a path, and `TypeError`
+    if it is not an iterable.
+    """
     given = asked.get(name, ())
     if isinstance(given, (str, os.PathLike)):
         raise UsageError(Problem(code, f"{name}: must be a list", f"write {name}=[…]"))
-    return tuple(given)
+    return items(name, given)
 
 
 def _options(asked: Mapping[str, Any]) -> Options:

@@ -82,6 +82,13 @@ def about_shapes(word: str) -> str | None:
     return "initctl fills tensors and keeps their shapes; change the shape in the model and save it first"
 
 
+def about_home(path: str) -> str | None:
+    """A hint if `path` begins with `~`, which a shell leaves as it is inside quotes; else None."""
+    if path.partition("/")[0] != "~":
+        return None
+    return f"~ is not expanded here (a shell expands it outside of quotes); write {shown(os.path.expanduser(path))}"
+
+
 def did_you_mean_path(path: str) -> str | None:
     """A question that proposes an existing path for a missing `path`: its first missing part is compared with the
     entries of its folder.

@@ -189,6 +189,44 @@ def test_a_misspelled_argument_is_refused_with_the_one_that_was_meant(model: Pat
         call(model, rule=["*=zeros"], **({"in_place": True} if call is initctl.apply else {}))
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"rules": [("fc2.weight", "zeros")]}, "rules[0]: a tuple is not a string; write rules=['fc.weight=zeros']"),
+        ({"rules": {"fc2.weight": "zeros"}}, "rules: a dict is not a list; write rules=['fc.weight=zeros']"),
+        ({"rules": None}, "rules: None is not a list; write rules=['fc.weight=zeros']"),
+        ({"recipes": [{"match": "*"}]}, "recipes[0]: a dict is not a path; a recipe is a TOML file"),
+        ({"preset": ["gpt2"]}, "preset: a list is not a string"),
+        ({"force": True}, "unknown argument 'force'; write overwrite=True"),
+        ({"no_clobber": True}, "unknown argument 'no_clobber'; write overwrite=False"),
+        ({"patch": True}, "unknown argument 'patch'; write in_place=\"patch\""),
+        ({"diff": True}, "unknown argument 'diff'; initctl.changes(plan) measures what a plan changes"),
+        ({"report": "r.json"}, "unknown argument 'report'; write applied.manifest(initctl.changes(plan)).save(path)"),
+        ({"html": "a.html"}, "unknown argument 'html'; only the command line writes pages"),
+        ({"num_labels": 5}, "unknown argument 'num_labels'; initctl fills tensors and keeps their shapes"),
+    ],
+    ids=str,
+)
+def test_a_wrong_type_or_an_unknown_argument_is_refused_with_what_to_write(model: Path, asked: Any, told: str):
+    with pytest.raises(TypeError) as raised:
+        initctl.plan(model, **asked)
+    assert str(raised.value).startswith(told)
+
+
+def test_a_state_dict_or_a_model_in_place_of_a_path_is_refused(model: Path):
+    state = torch.nn.Linear(2, 2).state_dict()
+    for call in (initctl.plan, initctl.inspect, initctl.stats, initctl.doctor):
+        with pytest.raises(TypeError, match=r"^checkpoint: an OrderedDict is not a path; save it first, as with "):
+            call(state, **({"rules": ["*=zeros"]} if call is initctl.plan else {}))
+    for call in (initctl.apply, initctl.verify):
+        with pytest.raises(TypeError, match=r"^checkpoint: a Linear is not a path; .*save_model\(model, path\)$"):
+            call(torch.nn.Linear(2, 2), model.parent / "out", rules=["*=zeros"])
+        with pytest.raises(TypeError, match=r"^(output|result): a list is not a path; rules are given by name: rules="):
+            call(model, ["*=zeros"], rules=["*=zeros"])
+    with pytest.raises(TypeError, match=r"^b: a dict is not a path"):
+        initctl.diff(model, {})
+
+
 def test_what_does_not_hold_is_not_true(model: Path):
     assert not initctl.verify(model, rules=["*.bias=ones"])
     assert not initctl.verify(model, rules=["*.bias=ones"], sample=1)

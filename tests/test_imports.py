@@ -38,7 +38,7 @@ LAYERS = (
     {"rules", "stream"},
     {"layout", "workers"},
     {"tensors"},
-    {"display", "schemas", "topics"},
+    {"argument_types", "display", "schemas", "topics"},
     {"dtypes", "threads", "events", "suggestions", "entry_points", "grouping"},
     {"integers"},
     {"errors"},

@@ -5,6 +5,7 @@ mistyped.py     what to write in place of a line that cannot be read
 pointers.py     where to read on after a failure
 commands.py     the commands by name, each loaded when it is called
 explanation.py  the text of `--help`
+words.py        what no command line may say: an option twice, -o=OUT, an empty path
 panels.py       the headings of options in `--help`
 options.py      options that commands share
 candidates.py   how the last word of a command line may be completed

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from initctl.cli.explanation import Explanation, Section
+from initctl.cli.words import check_words
 
 GROUPS = {
     "Initialize": {
@@ -101,6 +102,10 @@ class Command(_AsTyped, TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
         ctx.allow_extra_args = True
+        if not ctx.resilient_parsing:
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
+            if "help" not in values:
+                check_words(args, values, order)
         rest: list[str] = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             from initctl.cli.mistyped import unexpected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,11 @@ def storage_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            Problem("storage.failed", f"{shown(path)}: cannot be written: {error.strerror or error}")
-        ) from error
+        raise StorageError(Problem("storage.failed", f"{shown(path)}: cannot be written: {_reason(error)}")) from error
+
+
+def _reason(error: OSError) -> str:
+    new = error.filename
+    if isinstance(error, PermissionError) and isinstance(new, str) and not os.path.lexists(new):
+        return f"initctl makes a new file in {shown(os.path.dirname(new))}, and that directory is not writable"
+    return error.strerror or str(error)

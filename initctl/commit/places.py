@@ -6,6 +6,7 @@ import os
 
 from initctl.commit.staging import StagedFile
 from initctl.errors import Problem, StorageError, shown
+from initctl.suggestions import about_home
 
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
 
@@ -32,4 +33,4 @@ def check_parent(path: str, output: str) -> None:
         raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))
     if not os.path.isdir(parent):
         message = f"{shown(output)}: the directory {shown(parent)} does not exist"
-        raise StorageError(Problem("output.parent", message, "create it first"))
+        raise StorageError(Problem("output.parent", message, about_home(output) or "create it first"))

@@ -30,5 +30,5 @@ def read_config(directory: str) -> Mapping[str, Any] | None:
     path = os.path.join(directory, CONFIG)
     if not os.path.lexists(path):
         return None
-    with refusing(path, "config"):
+    with refusing(path, "config", "is not valid JSON", "mend it, or copy it from the model again"):
         return parse_object(read_small(path, LONGEST))

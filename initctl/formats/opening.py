@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from initctl.errors import InputError, Problem, shown
-from initctl.suggestions import did_you_mean_path
+from initctl.suggestions import about_home, did_you_mean_path
 
 
 class Malformed(ValueError):  # noqa: N818 - a fact that the reader of a checkpoint turns into an error
@@ -76,6 +76,7 @@ def read_small(path: str, at_most: int) -> bytes:
 
 def unreadable(path: str, error: OSError | ValueError) -> InputError:
     if isinstance(error, FileNotFoundError):
-        return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", did_you_mean_path(path)))
+        hint = about_home(path) or did_you_mean_path(path)
+        return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", hint))
     reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     return InputError(Problem("file.unreadable", f"{shown(path)}: cannot be read: {reason}"))

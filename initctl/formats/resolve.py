@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from initctl.argument_types import path_of
 from initctl.errors import Problem, UsageError, shown
 from initctl.formats.file_formats import first_bytes, is_index
 from initctl.formats.together import Found, together
@@ -36,9 +37,10 @@ def read_checkpoint(
 
     `root` are the dotted keys that lead to the state dict; by default it is searched where training frameworks put it.
     `component` is a folder of the directory at `path`: then only the tensors in this folder are read. Raises
-    `InputError`; `UsageError` if no tensor is at `root`, or if there is no such folder.
+    `InputError`; `UsageError` if no tensor is at `root`, or if there is no such folder; `TypeError` if `path` is
+    something else, such as a state dict.
     """
-    return together(_found(os.fspath(path), component), root)
+    return together(_found(path_of("checkpoint", path), component), root)
 
 
 def _found(path: str, component: str | None) -> Found:

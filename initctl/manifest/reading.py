@@ -11,6 +11,7 @@ from initctl.formats.opening import Malformed, read_small, refusing
 from initctl.formats.strict_json import parse_object
 from initctl.manifest.attested import Attested
 from initctl.manifest.statement import LONGEST, PREDICATE_TYPE, STATEMENT_TYPE, Manifest
+from initctl.schemas import PLAN
 from initctl.tensors import are_sizes
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -28,6 +29,8 @@ def _document(path: str, made: Callable[[dict[str, Any]], Any] | None = None) ->
     with refusing(path, "report", "is not an initctl report", "write one with initctl apply --report"):
         document = parse_object(read_small(path, LONGEST), made)
         if (document.get("_type"), document.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
+            if str(document.get("schema")).startswith(PLAN):
+                raise Malformed("it is a saved plan", "pass the plan with --plan")
             raise Malformed("its _type or predicateType is wrong")
     return document
 

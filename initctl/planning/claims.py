@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from initctl.planning.surroundings import Surroundings
     from initctl.tensors import RowRange, TensorSpec
 
+_MORE_ROWS = (
+    "a rule keeps shapes: add the rows first (in transformers: model.resize_token_embeddings(N), then save_pretrained)"
+    "; see initctl help rules"
+)
+
 
 @dataclass(slots=True, eq=False)
 class Coverage:
@@ -78,12 +83,20 @@ def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
     first, last = _row(rows.start, lookup), _row(rows.stop, lookup)
     for expression, row in ((rows.start, first), (rows.stop, last)):
         if expression and row is not None and not -count <= row <= count:
-            fault = f"the rule takes rows {_rows_text(first, last)}, but the tensor has {count}"
-            raise Unfit(fault, expression.source)
+            fault = f"the rule takes rows {_rows_text(first, last)}, but the tensor has {count}{_numbers(count)}"
+            raise Unfit(fault, expression.source, hint=_MORE_ROWS if row > 0 else None)
     start, stop, _ = slice(first, last).indices(count)
+    if count and start == count:
+        fault = f"it has {count} rows{_numbers(count)}, so {shown(rows.text)} selects none"
+        raise Unfit(fault, rows.start and rows.start.source, hint=_MORE_ROWS)
     if start >= stop and count:
         raise Unfit(f"{shown(rows.text)} selects no rows: {start} to {stop}, of {count}")
     return start, stop
+
+
+def _numbers(count: int) -> str:
+    """The numbers of `count` rows, in parentheses."""
+    return f" (0 to {count - 1})" if count else ""
 
 
 def _rows_text(start: int | None, stop: int | None) -> str:

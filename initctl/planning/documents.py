@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
 from initctl.formats.opening import Malformed, read_small, refusing
 from initctl.formats.strict_json import parse_object
+from initctl.schemas import PLAN
 
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
 
-_ANY_SCHEMA = "initctl-plan/"
-SCHEMA = f"{_ANY_SCHEMA}1"
+SCHEMA = f"{PLAN}1"
 _DIGEST = "digest"
 LONGEST = 100_000_000
 """Bytes of a document."""
@@ -36,6 +36,8 @@ def read_document(path: str) -> dict[str, Any]:
     fault, hint = "is not a saved plan", "save one with initctl plan --save"
     with refusing(path, "plan", fault, hint):
         document = parse_object(read_small(path, LONGEST))
+    if "predicateType" in document:
+        malformed(shown(path), f"{fault}: it is a report", "only initctl verify uses reports, with --report")
     if document.get("schema") != SCHEMA:
         malformed(shown(path), f"{fault}: its schema is not {SCHEMA}", hint)
     if document.get(_DIGEST) != signed(document)[_DIGEST]:
@@ -56,7 +58,7 @@ def check_replaceable(path: str) -> None:
 def _is_plan(path: str) -> bool:
     """Whether the file at `path` holds a plan of any version; false if it cannot be read."""
     with suppress(InputError, Malformed):
-        return str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(_ANY_SCHEMA)
+        return str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(PLAN)
     return False
 
 

@@ -106,6 +106,7 @@ class Plan(Displayed):
         Raises `ConflictError` if another file is there, `UsageError` if `path` is a file of the checkpoint,
         `StorageError`, and `UncertainError`.
         """
+        from initctl.commit.places import check_parent
         from initctl.commit.staging import write_file
 
         path = os.fspath(path)
@@ -113,6 +114,7 @@ class Plan(Displayed):
         if os.path.exists(path) and any(table.holds(path) for table in tables):
             fault = f"{shown(path)}: is a file of the plan's own checkpoint"
             raise UsageError(Problem("output.input", fault, "name another file"))
+        check_parent(os.path.realpath(path), path)
         if not overwrite:
             check_replaceable(path)
         write_file(path, [(json.dumps(self.to_document(), indent=1) + "\n").encode()])

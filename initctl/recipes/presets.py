@@ -42,9 +42,22 @@ def presets() -> Mapping[str, Preset]:
 def find_preset(name: str) -> Preset:
     """The preset `name`. Raises `UsageError` that proposes the nearest names."""
     if name not in preset_names():
-        hint = did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
-        raise UsageError(Problem("preset.unknown", f"unknown preset {shown(name)}", hint))
+        raise UsageError(Problem("preset.unknown", f"unknown preset {shown(name)}", _meant(name)))
     return _preset(name)
+
+
+def _meant(name: str) -> str:
+    """What to do about the unknown preset `name`."""
+    bare = name.removeprefix(PRESET).removesuffix(_SUFFIX)
+    if bare in preset_names() and not os.path.isfile(name):
+        return f"did you mean -p {bare}?"
+    if name.endswith(_SUFFIX) or os.path.isfile(name):
+        return "a recipe goes with -f"
+    family = name.rstrip("0123456789").rstrip("-_")
+    same = [preset for preset in preset_names() if preset.partition("-")[0] == family]  # resnet50: resnet-hf and others
+    if len(same) > 1:
+        return f"did you mean {' or '.join(same)}?"
+    return did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
 
 
 def preset_for(config: Mapping[str, Any] | None) -> Preset:

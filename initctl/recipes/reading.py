@@ -12,8 +12,9 @@ from initctl.errors import InputError, Problem, RuleError, UsageError, shown
 from initctl.formats.opening import read_small
 from initctl.recipes.document import Document, Seed, parse_document
 from initctl.recipes.positions import DocumentText
-from initctl.recipes.presets import PRESET, find_preset, preset_names
+from initctl.recipes.presets import AUTO, PRESET, find_preset, preset_names
 from initctl.rules import Expression, Rule, Scope, Value
+from initctl.schemas import PLAN
 
 LONGEST = 1 << 20
 """Bytes of a file."""
@@ -131,10 +132,22 @@ def _read(origin: str) -> Document:
 
 def _text(path: str) -> str:
     try:
-        return read_small(path, LONGEST).removeprefix(BOM_UTF8).decode()
+        text = read_small(path, LONGEST).removeprefix(BOM_UTF8).decode()
     except InputError as error:
         (problem,) = error.problems
-        raise UsageError(Problem("recipe.unreadable", f"recipe {problem.message}", problem.hint)) from None
+        hint = _meant(path) or problem.hint
+        raise UsageError(Problem("recipe.unreadable", f"recipe {problem.message}", hint)) from None
     except UnicodeDecodeError as error:
         message = f"recipe {shown(path)}: is not UTF-8 at byte {error.start}"
         raise RuleError(Problem("recipe.malformed", message, "name a TOML file of rules")) from None
+    if text.startswith("{") and f'"schema": "{PLAN}' in text:
+        fault = f"recipe {shown(path)}: is a saved plan, not a recipe"
+        raise RuleError(Problem("recipe.malformed", fault, "pass the plan with --plan in place of -f"))
+    return text
+
+
+def _meant(path: str) -> str | None:
+    """What `path`, which is not a file, may be in place of a recipe."""
+    if path in (*preset_names(), AUTO):
+        return f"if you mean the preset, write -p {path}"
+    return "if it is a rule, give it with -r" if "=" in path and not os.path.exists(path) else None

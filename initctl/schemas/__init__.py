@@ -1,3 +1,6 @@
 """JSON Schemas: `COMMAND.schema.json` for the `data` that each command writes with `--json`, and `report.schema.json`
 for the file that `apply --report` writes. They refer to each other as files of one directory.
 """
+
+PLAN = "initctl-plan/"
+"""What the schema of each saved plan begins with; the version follows."""

@@ -44,5 +44,5 @@ def test_a_model_of_that_name_is_not_replaced(folder, call):
 def test_a_place_where_nothing_can_be_written_is_the_environments_fault(folder, call):
     (folder / "file").touch()
     done = call("demo", "file", "--json")
-    assert (done.status, done.err) == (5, "initctl: error: file: cannot be written: File exists\n")
+    assert (done.status, done.err) == (5, "initctl: error: file: is a file; name a directory\n")
     assert done.document["errors"][0]["code"] == "storage.failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initctl.cli.commands import SUMMARIES
+from tests.cli.checkpoints import checkpoint, shards
 from tests.cli.processes import MODULE, initctl, messages
 
 
@@ -112,6 +113,67 @@ def test_a_wrong_line_is_refused_in_one_line_that_helps(call, folder, arguments,
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    {
+        "apply x -o a -o b": "-o (--output) is given twice; give it once",
+        "apply x --output a -o b": "-o (--output) is given twice; give it once",
+        "plan x -p auto -p llama": "-p (--preset) is given twice; give it once",
+        "plan x --seed 1 --seed=2": "--seed is given twice; give it once",
+        "verify x --plan a --plan b": "--plan is given twice; give it once",
+        "apply x -o=y.st -r a=zeros": "'-o=y.st': = goes only with long options; write -o y.st or --output=y.st",
+        "plan x -r=a=zeros": "'-r=a=zeros': = goes only with long options; write -r a=zeros or --rule=a=zeros",
+    }.items(),
+)
+def test_an_option_given_twice_or_with_a_lost_equals_sign_is_refused(net, call, line, told):
+    done = call(*line.split())
+    assert (done.status, done.out, done.err) == (2, "", f"initctl: error: {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    {
+        "plan net.safetensors -f plan.json": "recipe plan.json: is a saved plan, not a recipe; pass the plan with",
+        "apply net.safetensors -o x --plan report.json": "report.json: is not a saved plan: it is a report; only",
+        "verify out.safetensors --report plan.json": "it is a saved plan; pass the plan with --plan",
+        "plan net.safetensors -f fc2.weight=zeros": "no such file or directory; if it is a rule, give it with -r",
+        "plan net.safetensors -f gpt2": "if you mean the preset, write -p gpt2",
+        "plan net.safetensors -f auto": "if you mean the preset, write -p auto",
+        "plan net.safetensors -p init.toml": "unknown preset init.toml; a recipe goes with -f",
+        "plan net.safetensors -p preset:gpt2": "unknown preset preset:gpt2; did you mean -p gpt2?",
+        "plan net.safetensors -p resnet": "unknown preset resnet; did you mean resnet-hf or resnet-torchvision?",
+        "plan net.safetensors -p resnet50": "unknown preset resnet50; did you mean resnet-hf or resnet-torchvision?",
+    }.items(),
+)
+def test_what_goes_with_another_option_is_answered_with_that_option(net, call, line, told):
+    rule = ("-r", "*.bias=zeros")
+    call("plan", "net.safetensors", *rule, "--save", "plan.json", "--quiet")
+    call("apply", "net.safetensors", *rule, "-o", "out.safetensors", "--report", "report.json", "--quiet")
+    done = call(*line.split())
+    assert done.status in (2, 3)
+    assert told in messages(done.err)[0]
+
+
+def test_flags_and_repeatable_options_may_be_given_twice(net, call):
+    done = call("plan", "net.safetensors", "-q", "-q", "-r", "*.bias=zeros", "-r", "fc1.weight=ones")
+    assert (done.status, done.err) == (0, "")
+    assert call("plan", "-p", "a", "-p", "b", "--help").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["plan", ""], "CHECKPOINT"),
+        (["apply", "x", "-o", ""], "-o (--output)"),
+        (["plan", "x", "-f", "a.toml", "-f", ""], "-f (--recipe)"),
+        (["diff", "x", ""], "B"),
+    ],
+)
+def test_an_empty_path_is_refused_with_a_question(call, arguments, name):
+    done = call(*arguments)
+    assert (done.status, done.err) == (2, f"initctl: error: {name} is empty; is a shell variable unset?\n")
+
+
 def test_a_rule_without_its_flag_gets_a_hint(net, call):
     done = call("plan", "net.safetensors", "*.bias=zeros")
     assert done.err == ("initctl: error: unexpected argument *.bias=zeros; give each rule with -r\n")
@@ -125,6 +187,41 @@ def test_the_hint_for_missing_rules_fits_the_command(net, call):
     same = call("verify", "net.safetensors", "--against", "net.safetensors")
     assert same.status == 0
     assert same.out.startswith("net.safetensors: holds what net.safetensors holds\n")
+
+
+def test_a_rule_that_matches_nothing_in_the_original_says_so_and_asks_if_it_is_the_right_one(net, folder, call):
+    checkpoint(folder / "wrong.safetensors", {"fc3.bias": ("F32", [4])})
+    arguments = ("verify", "net.safetensors", "--against", "wrong.safetensors", "-r")
+    assert call(*arguments, "fc1.bias=zeros").err == (
+        "initctl: error: rule 1 (fc1.bias=zeros): matches no tensor of wrong.safetensors, the original; "
+        "the rules fit net.safetensors; is wrong.safetensors the right original?\n"
+    )
+    assert call(*arguments, "fc4.bias=zeros").err == (
+        "initctl: error: rule 1 (fc4.bias=zeros): matches no tensor of wrong.safetensors, the original; "
+        "did you mean fc3.bias?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ("plan net.safetensors -r fc1.bias=ones --save no/p.json", 5, "/no does not exist; create it first"),
+        ("demo net.safetensors", 5, "net.safetensors: is a file; name a directory"),
+        ("plan ~/net -r a=ones", 3, "~ is not expanded here (a shell expands it outside of quotes); write /"),
+        ("apply net.safetensors -r fc1.bias=ones -o ~/no/x.safetensors", 5, "~ is not expanded here"),
+        ("plan shards -r *=ones", 3, "b.safetensors; copy it here, or download the model again"),
+        ("plan model -p auto", 3, "config.json: is not valid JSON: Expecting value at line 1, column 6; mend it"),
+    ],
+)
+def test_a_file_that_is_missing_or_wrong_is_answered_with_what_to_do(net, folder, call, line, status, told):
+    shards(folder / "shards", a={"a": ("F32", [1])}, b={"b": ("F32", [1])})
+    (folder / "shards" / "b.safetensors").unlink()
+    (folder / "model").mkdir()
+    checkpoint(folder / "model" / "model.safetensors", {"a": ("F32", [1])})
+    (folder / "model" / "config.json").write_text('{"a":')
+    done = call(*line.split())
+    assert done.status == status
+    assert told in messages(done.err)[0]
 
 
 @pytest.mark.parametrize("where", [("-o", "y"), ("--in-place",)])

@@ -68,18 +68,18 @@ def test_all_rows_are_the_whole_tensor(tmp_path: Path):
 @pytest.mark.parametrize(
     ("bounds", "told"),
     {
-        "[0:11]": "the rule takes rows 0 to 11, but the tensor has 10",
-        "[11:]": "the rule takes rows from 11 on, but the tensor has 10",
-        "[-11:]": "the rule takes rows from -11 on, but the tensor has 10",
-        "[:12]": "the rule takes rows up to 12, but the tensor has 10",
-        "[8:-11]": "the rule takes rows 8 to -11, but the tensor has 10",
+        "[0:11]": "the rule takes rows 0 to 11, but the tensor has 10 (0 to 9)",
+        "[11:]": "the rule takes rows from 11 on, but the tensor has 10 (0 to 9)",
+        "[-11:]": "the rule takes rows from -11 on, but the tensor has 10 (0 to 9)",
+        "[:12]": "the rule takes rows up to 12, but the tensor has 10 (0 to 9)",
+        "[8:-11]": "the rule takes rows 8 to -11, but the tensor has 10 (0 to 9)",
         "[5:5]": "[5:5] selects no rows: 5 to 5, of 10",
         "[5:2]": "selects no rows: 5 to 2, of 10",
         "[-1:0]": "selects no rows: 9 to 0, of 10",
-        "[10:]": "selects no rows: 10 to 10, of 10",
+        "[10:]": "it has 10 rows (0 to 9), so [10:] selects none",
         "[1/2:]": "1/2 is 0.5, not a whole number",
         "[shape[0]/3:]": "shape[0]/3 is 3.3333333333333335, not a whole number",
-        "[2**70:]": "the rule takes rows from 1180591620717411303424 on, but the tensor has 10",
+        "[2**70:]": "the rule takes rows from 1180591620717411303424 on, but the tensor has 10 (0 to 9)",
         "[1/0:]": "1/0: division by 0",
         "[shape[5]:]": "index 5 is out of range: shape has length 2",
         "[shape:]": "not a whole number",
@@ -125,6 +125,17 @@ def test_the_caret_stands_under_the_fault_in_a_bound(rule: str, at: str):
     assert problem.excerpt is not None
     assert rule[problem.excerpt.start : problem.excerpt.stop] == at
     assert problem.excerpt.text == rule
+
+
+def test_rows_beyond_the_last_get_the_advice_to_add_them_first(tmp_path: Path):
+    for bounds in ("[10:]", "[10:12]", "[0:11]"):
+        (problem,) = refused(tmp_path, TABLE, f"emb.weight{bounds}=mean_rows:of=0:3")
+        assert problem.hint is not None
+        assert "add the rows first (in transformers: model.resize_token_embeddings(N)" in problem.hint
+        assert problem.hint.endswith("see initctl help rules")
+    for bounds in ("[5:2]", "[-11:]"):
+        (problem,) = refused(tmp_path, TABLE, f"emb.weight{bounds}=zeros")
+        assert problem.hint is None
 
 
 def test_a_tensor_without_dims_has_no_rows(tmp_path: Path):

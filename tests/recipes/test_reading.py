@@ -461,7 +461,7 @@ def test_an_unknown_preset_is_refused(name: str):
         find_preset(name)
     (problem,) = raised.value.problems
     assert problem.code == "preset.unknown"
-    assert problem.hint in ("did you mean gpt2?", "`initctl presets` lists them")
+    assert problem.hint in ("did you mean gpt2?", "did you mean -p gpt2?", "`initctl presets` lists them")
 
 
 def test_the_preset_for_a_model_is_found_by_its_type():

@@ -70,7 +70,8 @@ class Index:
         paths = {shard: os.path.join(location.home, shard) for shard in self.shards}
         if missing := [shard for shard, path in paths.items() if not os.path.exists(path)]:
             named = listed([shown(shard) for shard in missing], at_most=5)
-            self.refuse("shard_missing", f"lists shards that are missing: {named}")
+            hint = f"copy {'it' if len(missing) == 1 else 'them'} here, or download the model again"
+            self.refuse("shard_missing", f"lists shards that are missing: {named}", hint)
         for shard, path in paths.items():
             if not is_within(os.path.realpath(path), location.directory):
                 self.refuse("escape", f"{shown(shard)}: is a link to a file outside of the index's directory")

@@ -10,8 +10,11 @@ from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSO
 
 _LOCAL_ONLY = "initctl reads only local checkpoints"
 _HUB = re.compile(
-    r"(?:hf://(?:models/)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)(?P<name>[\w.-]+/[\w.-]+|[\w.-]+)(?P<rest>[/@?].*)?"
+    r"(?:hf://(?:models/)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)"
+    r"(?P<name>[\w.-]+(?:/(?!(?:resolve|blob|raw|tree)/)[\w.-]+)?)"
+    r"(?:/(?:resolve|blob|raw)/[^/?]+/(?P<file>[^?]+))?(?:[/@?].*)?"
 )
+"""A model's page or a file of it, at a revision; the names of old models have no organization."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 """`org/name`, as in huggingface_hub/utils/_validators.py."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://.+")
@@ -31,7 +34,8 @@ def refuse_missing(path: str) -> None:
     """Raise `InputError` if `path`, which does not exist, names a model on a hub, a server or in a bucket."""
     if found := _HUB.fullmatch(path):
         message = f"{shown(path)}: is on the Hugging Face Hub, but {_LOCAL_ONLY}"
-        raise InputError(Problem("file.remote", message, f"download it first: hf download {shown(found['name'])}"))
+        names = " ".join(map(shown, filter(None, (found["name"], found["file"]))))
+        raise InputError(Problem("file.remote", message, f"download it first: hf download {names}"))
     if found := _URL.fullmatch(path):
         copy = _COPY.get(found["scheme"].lower())
         message = f"{shown(path)}: is a URL, but {_LOCAL_ONLY}"

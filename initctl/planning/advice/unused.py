@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
 
 _UNUSED = "rule.unused"
+NO_MATCH = "matches no tensor"
+"""How the message about a rule ends whose pattern matches nothing."""
 
 
 def unused_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
@@ -62,7 +64,7 @@ def _with_values(condition: Expression, tensors: Sequence[TensorSpec]) -> str:
 
 def _unmatched(coverage: Coverage, around: Surroundings) -> Problem:
     rule, checkpoint = coverage.rule, around.checkpoint
-    fault, matches = "matches no tensor", rule.selector.names.matches
+    fault, matches = NO_MATCH, rule.selector.names.matches
     for tensor in checkpoint.tensors:
         if alias := next(filter(matches, tensor.aliases), None):
             kept = f"{shown(alias)} is tied to {shown(tensor.name)}, which the file holds instead"

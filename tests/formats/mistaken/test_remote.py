@@ -31,7 +31,22 @@ NAMES = {
     "https://huggingface.co/google-bert/bert-base-uncased/resolve/main/model.safetensors": (
         "file.remote",
         "is on the Hugging Face Hub, but initctl reads only local checkpoints",
-        "download it first: hf download google-bert/bert-base-uncased",
+        "download it first: hf download google-bert/bert-base-uncased model.safetensors",
+    ),
+    "https://huggingface.co/gpt2/resolve/main/model.safetensors?download=true": (
+        "file.remote",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "download it first: hf download gpt2 model.safetensors",
+    ),
+    "https://huggingface.co/org/name/blob/main/unet/model.safetensors": (
+        "file.remote",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "download it first: hf download org/name unet/model.safetensors",
+    ),
+    "https://huggingface.co/gpt2/tree/main": (
+        "file.remote",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "download it first: hf download gpt2",
     ),
     "huggingface.co/gpt2": (
         "file.remote",
