@@ -63,7 +63,7 @@ class Verification(Displayed):
 
     `against` is the path of the original, if it was given. Then `rest` is the number of other bytes that were compared
     with it, and `rest_differences` has the first of each file. If the checkpoint `is_converted`, these are of files
-    that are copied along.
+    that are copied along. If an `optimizer_differs` and the plan does not reset it, the report asks for the flag.
     """
 
     path: str
@@ -76,6 +76,7 @@ class Verification(Displayed):
     rest: int | None = None
     is_converted: bool = False
     rest_differences: tuple[FileDifference, ...] = ()
+    optimizer_differs: bool = False
 
     @property
     def holds(self) -> bool:
@@ -105,6 +106,8 @@ class Verification(Displayed):
         rest = f" and {count(self.rest, 'other byte')}" if self.rest else ""
         ruled = count(len({action.tensor.name for action in self.plan.actions}), "tensor")
         lines = [f"compared {count(self.compared, 'element')}{rest}; rules fill {ruled}; seed {self.plan.seed}"]
+        if self.optimizer_differs and self.plan.buffers is None:
+            lines.append("an optimizer differs: add --reset-optimizer if apply had it")
         if self.is_converted and not self.plan.checkpoint.is_safetensors:
             lines.append("it was converted: everything outside the root was not compared")
         whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"

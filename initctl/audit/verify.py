@@ -20,6 +20,7 @@ from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
 from initctl.filling.memory import check_memory
 from initctl.filling.targets import TargetBlock, in_turn
+from initctl.formats import beside
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, in_numbers, olds
 from initctl.stream import RevisingLaw
@@ -122,19 +123,28 @@ class _Audit:
 
     def outcome(self) -> Verification:
         """The outcome, once all batches are done."""
-        found = () if self.comparison.is_equal and self.suspected.is_equal else self._differences()
+        found = () if self.comparison.is_equal and self.suspected.is_equal else tuple(self._differences())
         rest = self.untouched.differences(self.suspected.difference) if self.untouched else ()
+        files = (*self.files, *rest, *self.damage.wrong(self._differing()))
         return Verification(
             self.result.path,
             self.plan,
             self.compared,
-            tuple(found),
+            found,
             self.place.lost,
             self.sample,
             self.source.path if self.is_result else None,
             self.untouched.compared if self.untouched else None,
             self.is_converted,
-            (*self.files, *rest, *self.damage.wrong(self._differing())),
+            files,
+            self._is_of_optimizer({difference.tensor for difference in found}, {wrong.file for wrong in files}),
+        )
+
+    def _is_of_optimizer(self, tensors: set[str], files: set[str]) -> bool:
+        """Whether some of `tensors` and `files`, which differ, are an optimizer's."""
+        of_optimizers = {name for optimizer in self.source.optimizers for name in optimizer.tensors}
+        return not of_optimizers.isdisjoint(tensors) or (
+            self.source.is_directory and bool(files) and any(one.name in files for one in beside(self.source))
         )
 
     def _differences(self) -> Iterator[Difference]:

@@ -450,3 +450,29 @@ def test_groups_of_another_kind_tell_nothing_of_the_order(tmp_path: Path):
     state["param_groups"].insert(0, {"params": "all"})
     told = refusal(saved(tmp_path, net, state), "fc2.*=zeros")
     assert "does not name them" in told
+
+
+def test_verify_without_the_flag_asks_for_it_if_an_optimizer_differs(tmp_path: Path):
+    path, out, rules = by_adamw(tmp_path)[2], tmp_path / "out.ckpt", ["fc2.*=zeros"]
+    hint = "an optimizer differs: add --reset-optimizer if apply had it"
+    initctl.apply(path, out, rules=rules, reset_optimizer=True)
+    assert hint in initctl.verify(path, out, rules=rules).report()
+    assert initctl.verify(path, out, rules=rules, reset_optimizer=True).holds
+    found = initctl.verify(path, out, rules=["fc2.*=ones"], reset_optimizer=True)
+    assert not found.holds
+    assert hint not in found.report()
+    initctl.apply(path, out, rules=["fc2.*=ones"], overwrite=True)
+    found = initctl.verify(path, out, rules=rules)
+    assert not found.holds
+    assert hint not in found.report()
+
+
+def test_verify_without_the_flag_asks_for_it_if_an_optimizers_file_differs(tmp_path: Path):
+    net, optimizer, _ = by_adamw(tmp_path)
+    path, out, rules = tmp_path / "trained", tmp_path / "out", ["fc2.*=zeros"]
+    path.mkdir()
+    torch.save(net.state_dict(), path / "pytorch_model.bin")
+    torch.save(optimizer.state_dict(), path / "optimizer.pt")
+    initctl.apply(path, out, rules=rules, reset_optimizer=True)
+    report = initctl.verify(path, out, rules=rules).report()
+    assert "an optimizer differs: add --reset-optimizer if apply had it" in report
