@@ -238,7 +238,10 @@ class Totals(NamedTuple):
     @classmethod
     def of(cls, parts: Iterable[TensorPart]) -> Totals:
         parts = tuple(parts)
-        once = [part for part in parts if part.tensor.represents_ties]
+        first: dict[tuple[str, ...], str] = {}
+        once = [
+            p for p in parts if not p.tensor.tied or first.setdefault(p.tensor.tied, p.tensor.name) == p.tensor.name
+        ]
         tensors = {id(part.tensor) for part in parts}
         return cls(len(tensors), sum(part.numel for part in once), sum(part.nbytes for part in once))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -107,17 +107,20 @@ class Checkpoint(Displayed, Location):
         """The totals of all tensors that rules reach."""
         return Totals.of(map(TensorPart, self.tensors))
 
-    def to_json(self) -> dict[str, Any]:
-        """The table as the `data` of initctl's JSON output."""
+    def to_json(self, only: Sequence[TensorSpec] | None = None) -> dict[str, Any]:
+        """The table as the `data` of initctl's JSON output. If `only` is given, it lists and counts only these of the
+        tensors that rules reach.
+        """
         from initctl.formats.overview import tensors_json
 
+        tensors = self.tensors if only is None else only
         return {
             "format": self.format,
             "root": self.root,
             "metadata": {file: dict(metadata) for file, metadata in self.metadata.items()},
             "contents": {file: dict(contents) for file, contents in self.contents.items()},
-            "tensors": tensors_json(self.tensors),
-            "outside": tensors_json(self.outside),
+            "tensors": tensors_json(tensors, self.tensors),
+            "outside": tensors_json(self.outside, self.outside),
             "optimizers": [
                 {"name": optimizer.name, "kinds": list(optimizer.kinds), "tensors": sorted(optimizer.tensors)}
                 for optimizer in self.optimizers
@@ -126,27 +129,30 @@ class Checkpoint(Displayed, Location):
                 {"place": copies.place, "writer": copies.writer, "tensors": list(copies.tensors)}
                 for copies in self.masters
             ],
-            "totals": self.totals._asdict(),
+            "totals": Totals.of(map(TensorPart, tensors))._asdict(),
         }
 
-    def report(self, *, unfold: bool = False) -> Report:
-        """One row for each tensor, remarks, and totals. Long lists are folded unless `unfold`."""
-        from initctl.formats.overview import table
+    def report(self, only: Sequence[TensorSpec] | None = None, *, unfold: bool = False) -> Report:
+        """One row for each tensor, remarks, and totals. Long lists are folded unless `unfold`.
 
-        totals = self.totals
+        If `only` is given, the report is about these of the tensors, and leaves out what is not a tensor.
+        """
+        from initctl.formats.overview import remarks, reversals, table
+
+        tensors = self.tensors if only is None else only
+        totals = Totals.of(map(TensorPart, tensors))
         sums = f"{count(totals.tensors, 'tensor')}, {count(totals.elements, 'element')}, {size_text(totals.bytes)}"
         files = f"{self.format}, {count(len(self.files), 'file')}"
-        return [table(self.tensors, unfold=unfold), "", *self._besides(unfold=unfold), f"{sums}; {files}"]
+        notes = [*remarks(tensors, unfold=unfold), *reversals(tensors, self.tensors)]
+        root = [f"root: {shown(self.root)}"] if self.root else []
+        besides = self._besides() if only is None else ()
+        return [table(tensors, unfold=unfold), "", *root, *notes, *besides, f"{sums}; {files}"]
 
-    def _besides(self, *, unfold: bool) -> Iterator[str]:
-        """The lines below the table of tensors: root, remarks, optimizers, metadata."""
+    def _besides(self) -> Iterator[str]:
+        """A line for each thing in the checkpoint that is not one of its tensors."""
         from initctl.formats.optimizers.masters import of_optimizers
-        from initctl.formats.overview import described, optimizing, outside_of_root, remarks, reversals
+        from initctl.formats.overview import described, optimizing, outside_of_root
 
-        if self.root:
-            yield f"root: {shown(self.root)}"
-        yield from remarks(self.tensors, unfold=unfold)
-        yield from reversals(self.tensors)
         yield from optimizing(self.optimizers, self.masters)
         remembered = of_optimizers(self.optimizers, self.masters)
         yield from outside_of_root(tensor.name for tensor in self.outside if tensor.name not in remembered)

@@ -36,18 +36,20 @@ def remarks(tensors: Sequence[TensorSpec], *, unfold: bool) -> Iterator[str]:
     yield from (f"{names}: no rule can fill it: {reason}" for names, reason in listing(unwritable, unfold=unfold))
 
 
-def reversals(tensors: Sequence[TensorSpec]) -> Iterator[str]:
+def reversals(tensors: Sequence[TensorSpec], among: Sequence[TensorSpec]) -> Iterator[str]:
     """A line for weights whose inputs come before their outputs: the table's fans are not theirs."""
-    for letters, names in grouped((letters, name) for name, letters in layouts(tensors).items()).items():
+    for letters, names in grouped((letters, name) for name, letters in layouts(tensors, among).items()).items():
         weights = listed([found.shown() for found, _ in fold((name, None) for name in names)])
         why = "biases" if letters.startswith("io") else "names"
         note = f"the fans above assume [out, in]: write layout={letters} in a rule that uses fans (`initctl help fans`)"
         yield f"stored as {_dims(letters)}, as their {why} show: {weights}; {note}"
 
 
-def layouts(tensors: Sequence[TensorSpec]) -> dict[str, str]:
-    """The layout of each weight that has its inputs before its outputs, by its name."""
-    biases = {tensor.name: tensor for tensor in tensors if tensor.name.rpartition(".")[2] == "bias"}
+def layouts(tensors: Sequence[TensorSpec], among: Sequence[TensorSpec]) -> dict[str, str]:
+    """The layout of each weight that has its inputs before its outputs, by its name. `among` has all tensors of the
+    checkpoint, since biases show it.
+    """
+    biases = {tensor.name: tensor for tensor in among if tensor.name.rpartition(".")[2] == "bias"}
     weights = (tensor for tensor in tensors if len(tensor.shape) >= 2)
     found = ((weight.name, reversed_layout(weight, biases.get(_bias_of(weight)))) for weight in weights)
     return {name: letters for name, letters in found if letters}
@@ -81,9 +83,9 @@ def described(entries_of: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
         yield f"{place}: {shown(key)} = {shown(value)}"
 
 
-def tensors_json(tensors: Sequence[TensorSpec]) -> list[dict[str, Any]]:
-    """Each tensor, with the layout of a weight that has its inputs before its outputs."""
-    reversed_ones = layouts(tensors)
+def tensors_json(tensors: Sequence[TensorSpec], among: Sequence[TensorSpec]) -> list[dict[str, Any]]:
+    """Each of `tensors`, with its layout if that is known; `among` as in `layouts`."""
+    reversed_ones = layouts(tensors, among)
     return [_tensor_json(tensor, reversed_ones.get(tensor.name)) for tensor in tensors]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.planning.advice.averages import copies_out_of_step
 from initctl.planning.advice.left_alone import left_alone, undecided_weights
+from initctl.planning.advice.reversed_fans import reversed_fans
 from initctl.planning.advice.surprises import idle_truncations, masks_as_biases, random_averages, split_weights
 from initctl.planning.advice.unfit_presets import FromPreset, Left, idle_preset, partial_preset
 from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
@@ -37,6 +38,7 @@ WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     random_averages,
     copies_out_of_step,
     split_weights,
+    reversed_fans,
 )
 """Checks for probable mistakes that only warn."""
 

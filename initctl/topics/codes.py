@@ -31,7 +31,7 @@ _EXPLAINED = {
         "rule.unfit",
         "rule.value",
     ),
-    "fans": ("rule.bias_dims", "rule.split_weight"),
+    "fans": ("rule.bias_dims", "rule.layout", "rule.split_weight"),
     "output": (
         "convert.",
         "output.choice",

@@ -53,6 +53,7 @@ def test_a_line_is_read_as_a_shell_reads_it(line, before, word):
         (f"{APPLY} -r *=kaiming_normal:mode=", ["*=kaiming_normal:mode=fan_in", "*=kaiming_normal:mode=fan_out"]),
         (f"{APPLY} -r *=nothing:", []),
         ("initctl apply missing.safetensors -r fc", []),
+        ("initctl inspect net.safetensors fc1.", ["fc1.bias ", "fc1.weight "]),
         ("initctl stats net.safetensors fc1.", ["fc1.bias ", "fc1.weight "]),
         ("initctl diff a.safetensors ", []),
         ("initctl diff net.safetensors b.safetensors fc1.w", ["fc1.weight "]),

@@ -54,6 +54,27 @@ def test_the_json_has_the_keys_of_the_contract_in_their_order(table):
     assert json.loads(json.dumps(data, allow_nan=False)) == data
 
 
+def test_a_narrowed_table_lists_and_counts_only_some_tensors(table):
+    only = table.tensors[:2]
+    data, lines = table.to_json(only), piped(table.report(only)).splitlines()
+    assert [tensor["name"] for tensor in data["tensors"]] == ["conv.weight", "bias"]
+    assert data["totals"] == {"tensors": 2, "elements": 608, "bytes": 1232}
+    assert {**data, "tensors": [], "totals": {}} == {**table.to_json(), "tensors": [], "totals": {}}
+    assert lines[1:4] == [text(table).splitlines()[1], text(table).splitlines()[2], ""]
+    assert lines[4:] == ["2 tensors, 608 elements, 1.2 kB; safetensors, 1 file"]
+
+
+def test_a_narrowed_table_knows_what_the_biases_show_and_counts_ties_once(tmp_path):
+    tied = torch.zeros(3, 4)
+    torch.save({"a": tied, "b": tied, "fc.weight": torch.zeros(2, 5), "fc.bias": torch.zeros(5)}, tmp_path / "m.pt")
+    table = initctl.inspect(tmp_path / "m.pt")
+    assert table.to_json(table.tensors[1:3])["tensors"][1]["layout"] == "io"
+    report = piped(table.report(table.tensors[1:3]))
+    assert "stored as [in, out], as their biases show: fc.weight; " in report
+    assert "tied: a, b" in report
+    assert "2 tensors, 22 elements, 88 bytes; " in report
+
+
 def test_a_tensor_of_fewer_than_two_dims_has_no_fans(table):
     fans = {tensor["name"]: (tensor["fan_in"], tensor["fan_out"]) for tensor in table.to_json()["tensors"]}
     assert fans["bias"] == fans["scalar"] == (None, None)
