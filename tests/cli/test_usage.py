@@ -52,6 +52,7 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["apply", "x", "--dry-run"], "initctl plan shows what apply would do, and writes nothing"),
         (["apply", "x", "-n"], "unknown option -n; initctl plan shows what apply would do"),
         (["plan", "x", "-n"], "leave it out: plan writes no checkpoint"),
+        (["verify", "x", "--dry-run"], "leave it out: verify writes no checkpoint"),
         (["plan", "x", "-o", "f"], "unknown option -o; did you mean --save?"),
         (["plan", "x", "--out", "f"], "did you mean --save?"),
         (["apply", "x", "--out", "f"], "did you mean --output?"),
