@@ -441,7 +441,7 @@ def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[
     checkpoint = request.read(plan)
     choice = options.format_of(checkpoint, is_reset=request.options.reset_optimizer)
     if not choice.conversion:
-        request.check_rules(_CONVERSIONS)
+        request.check_rules(_CONVERSIONS + ("; either leaves the optimizer out" if checkpoint.optimizers else ""))
     return request.plan(checkpoint), choice
 
 

@@ -73,7 +73,8 @@ def _for_option(option: str, context: Any) -> str | None:  # noqa: ANN401
     if found := next((name for name in _OPTIONS.get(option, ()) if name in known), None):
         return f"did you mean {found}?"
     if "--rule" in known and (words := _IN_WORDS.get(option)):
-        return "leave it out: plan writes no checkpoint" if words == _PLAN and "--save" in known else words
+        is_idle = words == _PLAN and "--output" not in known
+        return f"leave it out: {context.info_name} writes no checkpoint" if is_idle else words
     near = nearest(option.strip("-"), [name.strip("-") for name in known], similarity=_SIMILARITY)
     return f"did you mean --{near[0]}?" if near else about_shapes(option)
 

@@ -53,7 +53,13 @@ def hint_for(pattern: str, names: Sequence[str]) -> str:
         return f"a pattern matches whole names: did you mean '{shown(longer)}'?"
     if found := nearest_names(pattern, names):
         return f"did you mean {' or '.join(map(shown, found))}?"
-    return "`initctl inspect` lists the names"
+    return f"`initctl inspect` lists the names{_example(names)}"
+
+
+def _example(names: Sequence[str]) -> str:
+    """The last weight among `names`, which is often the head's; else the last name."""
+    last = next((name for name in reversed(names) if name.endswith(".weight")), names[-1] if names else None)
+    return f", such as {shown(last)}" if last else ""
 
 
 def _longer(pattern: str) -> Iterator[str]:

@@ -70,7 +70,7 @@ def preset_for(config: Mapping[str, Any] | None) -> Preset:
         return fitting
     else:
         fault = f"there is no preset for model_type {shown(kind)}"
-    hint = "name a preset with -p; `initctl presets` lists them"
+    hint = "name a preset with -p (`initctl presets` lists them), or let `initctl suggest` make a recipe for the model"
     raise UsageError(Problem("preset.auto", f"preset auto: {fault}", hint))
 
 

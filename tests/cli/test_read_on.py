@@ -45,7 +45,7 @@ def test_several_faults_have_one_such_line_which_names_each_topic_once(net, call
     [
         (("plan", "net.safetensors", "-r", "fc1.wieght=ones"), "did you mean fc1.weight?"),
         (("plan", "net.safetensors", "-r", "*=nrmal"), "did you mean normal or he_normal?"),
-        (("plan", "net.safetensors", "-r", "zzz=ones"), "; `initctl inspect` lists the names"),
+        (("plan", "net.safetensors", "-r", "zzz=ones"), "; `initctl inspect` lists the names, such as fc2.weight"),
         (("plan", "net.safetensors", "-p", "zzz"), "; `initctl presets` lists them"),
         (("plan", "net.safetensors", "--zzz"), "; see initctl plan --help"),
         (("inspect", "missing"), "no such file or directory"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from initctl.cli.commands import SUMMARIES
 from tests.cli.checkpoints import checkpoint, shards
@@ -51,6 +52,7 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["apply", "x", "--dry-run"], "initctl plan shows what apply would do, and writes nothing"),
         (["apply", "x", "-n"], "unknown option -n; initctl plan shows what apply would do"),
         (["plan", "x", "-n"], "leave it out: plan writes no checkpoint"),
+        (["verify", "x", "--dry-run"], "leave it out: verify writes no checkpoint"),
         (["plan", "x", "-o", "f"], "unknown option -o; did you mean --save?"),
         (["plan", "x", "--out", "f"], "did you mean --save?"),
         (["apply", "x", "--out", "f"], "did you mean --output?"),
@@ -234,3 +236,13 @@ def test_what_is_not_converted_needs_a_rule(net, call, where):
     assert line.endswith("or --max-shard-size 5GB for shards")
     assert net.read_bytes() == before
     assert list(net.parent.iterdir()) == [net]
+
+
+def test_what_a_conversion_leaves_out_is_said_to_whoever_gives_no_rules(call, folder):
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(2)).sum().backward()
+    optimizer.step()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, folder / "x.ckpt")
+    (line,) = messages(call("apply", "x.ckpt", "-o", "y.ckpt").err)
+    assert line.endswith("or --max-shard-size 5GB for shards; either leaves the optimizer out")

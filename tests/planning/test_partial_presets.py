@@ -153,6 +153,15 @@ def test_a_few_weights_that_are_left_are_a_warning(tmp_path: Path):
     )
 
 
+def test_layers_that_are_left_may_have_the_names_of_another_library(tmp_path: Path):
+    wide: Table = {f"blocks.{layer}.mlp.fc1.weight": ("F32", [128, 8]) for layer in (0, 1)}
+    told = warned(saved(tmp_path, {**TIMM, **wide}), preset="vit")
+    assert told.endswith(
+        " and 8 more; the preset does not know all layers, which may have the names of another library; "
+        "let `initctl suggest` make a recipe, add rules for the rest, or pass --require-all to refuse this"
+    )
+
+
 @pytest.mark.parametrize("rule", ["adapter.*=ones", "*.scale=keep", "*=keep"])
 def test_rules_for_the_rest_decide_it_and_keep_is_one(tmp_path: Path, rule: str):
     saved(tmp_path, {**LLAMA, "adapter.scale": ("F32", [8])})

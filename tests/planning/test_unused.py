@@ -57,6 +57,12 @@ def test_where_nothing_is_near_inspect_is_proposed(tmp_path: Path):
     assert "matches no tensor; `initctl inspect` lists the names" in refusal(tmp_path, NET, "~~~~=zeros")
 
 
+def test_where_nothing_is_near_the_last_weight_is_named_as_an_example(tmp_path: Path):
+    resnet = {"conv1.weight": ("F32", [4, 3]), "fc.weight": ("F32", [10, 4]), "fc.zbias": ("F32", [10])}
+    assert refusal(tmp_path, resnet, "head.*=zeros").endswith("lists the names, such as fc.weight")
+    assert refusal(tmp_path, {"a": ("F32", [1])}, "head.*=zeros").endswith("lists the names, such as a")
+
+
 def test_nearest_names_are_found_among_thousands_of_long_ones(tmp_path: Path):
     numerals = str.maketrans("0123456789", "abcdefghij")  # digits would be folded
     many = {f"{i:04}".translate(numerals) + "x" * 300: ("F32", [1]) for i in range(2100)}

@@ -51,6 +51,12 @@ def test_a_configuration_without_a_model_type_is_not_said_to_be_of_type_none(lla
         initctl.plan(llama, preset="auto")
 
 
+def test_where_no_preset_fits_suggest_is_named(llama: Path):
+    (llama / "config.json").write_text('{"model_type": "ours"}')
+    with pytest.raises(initctl.UsageError, match=r"no preset for model_type ours; .* or let `initctl suggest` make a"):
+        initctl.plan(llama, preset="auto")
+
+
 @pytest.mark.parametrize("preset", ["llama", "auto", "megatron"])
 def test_one_that_is_for_the_model_or_for_any_is_none(llama: Path, preset: str):
     assert codes(initctl.plan(llama, preset=preset)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _MATRIX = 2
 """The fewest dims of the tensors that hold most of a model's elements."""
+_LAYER = re.compile(r"(?<![^.])[0-9]+\.")
+"""A number between dots of a name."""
 _COMPARED = 200
 """The most names that presets are compared by."""
 _FITTING = 0.9
@@ -64,6 +67,12 @@ class Left:
         return 2 * left > _elements(TensorPart(weight) for weight in self.weights if len(weight.shape) >= _MATRIX)
 
     @property
+    def has_layers(self) -> bool:
+        """Whether a matrix of a numbered layer is left that is not quantized."""
+        matrices = (part.tensor.name for part in self.parts if len(part.tensor.shape) >= _MATRIX)
+        return any(_LAYER.search(name) and name not in self.around.quantized for name in matrices)
+
+    @property
     def percent(self) -> str:
         share = 100 * _elements(self.parts) / max(1, _elements(map(TensorPart, self.weights)))
         if share < 1:
@@ -85,11 +94,16 @@ class Left:
 def partial_preset(preset: FromPreset, left: Left, *, refused: bool) -> Problem:
     """The problem of a preset that leaves some weights undecided, even with the rules after it."""
     hints = [DEQUANTIZE] if left.quantized else []
+    fault = f"{shown(preset.source)}: {left}"
     if len(left.quantized) < len(left.names):
-        hints += [f"choose a preset for this model ({_better(left, preset)})"] if left.is_most else []
+        if left.is_most:
+            hints.append(f"choose a preset for this model ({_better(left, preset)})")
+        elif left.has_layers:
+            fault += "; the preset does not know all layers, which may have the names of another library"
+            hints.append("let `initctl suggest` make a recipe")
         hints.append("add rules for the rest")
     hints.append("or pass --allow-partial" if refused else "or pass --require-all to refuse this")
-    return Problem("preset.partial", f"{shown(preset.source)}: {left}", ", ".join(hints))
+    return Problem("preset.partial", fault, ", ".join(hints))
 
 
 def _elements(parts: Iterable[TensorPart]) -> int:
