@@ -26,7 +26,8 @@ class Applied(Displayed):
 
     If the result has another format than the checkpoint, `converted_to` is its title. `warnings` are about the result;
     warnings about the plan are in the plan. `engines` are the names of the engines used, by device. `dropped` are stale
-    files of a directory that the result does not have.
+    files of a directory that the result does not have. `replaced` says that `output` existed before, and is not the
+    checkpoint itself.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class Applied(Displayed):
     warnings: tuple[Problem, ...] = ()
     engines: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    replaced: bool = False
 
     @property
     def converted(self) -> bool:
@@ -85,7 +87,9 @@ def written_text(applied: Applied) -> str:
     if not applied.files:
         dropped = listed(list(map(shown, applied.dropped)), at_most=5)
         return f"{shown(applied.output)}: " + (f"removed {dropped}" if dropped else "nothing to change")
-    wrote = f"wrote {shown(applied.output)} ({count(len(applied.files), 'file')})"
+    wrote = (
+        f"{'replaced' if applied.replaced else 'wrote'} {shown(applied.output)} ({count(len(applied.files), 'file')})"
+    )
     if not applied.converted_to:
         return wrote
     left = _beside(applied.plan.checkpoint)

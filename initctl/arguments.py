@@ -37,6 +37,7 @@ ARGUMENTS = {
     "give each its own -r": "put a comma between them",
     "initctl apply --report": "Manifest.save",
     "initctl plan --save": "Plan.save",
+    "initctl verify --report": "initctl.load_manifest",
     "max-shard-size:": "max_shard_size:",
     "reset-optimizer:": "reset_optimizer=True:",
     "patch: new values": "in_place='patch': new values",

@@ -86,4 +86,13 @@ class OutputOptions:
             on_event=on_event,
         )
         title = conversion.format.title if conversion else None
-        return Applied(made, written.path, written.files, title, choice.warnings, written.engines, decision.dropped)
+        return Applied(
+            made,
+            written.path,
+            written.files,
+            title,
+            choice.warnings,
+            written.engines,
+            decision.dropped,
+            replaced=written.replaced,
+        )

@@ -76,7 +76,7 @@ class TestTheMakefile:
         make()
         later = os.stat(net / "init.safetensors").st_mtime + 10
         os.utime(net / cause, (later, later))
-        assert "wrote init.safetensors" in make()
+        assert "replaced init.safetensors" in make()
 
     def test_makes_other_values_when_the_rules_say_so(self, make, net):
         make()

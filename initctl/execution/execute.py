@@ -36,11 +36,13 @@ class Written(NamedTuple):
     """What was written: the path, and the names of the files in the result.
 
     `files` is empty if nothing had to change in place. `engines` are the names of the engines that computed, by device.
+    `replaced` says that an older file or directory was at an output.
     """
 
     path: str
     files: tuple[str, ...]
     engines: Mapping[str, str]
+    replaced: bool = False
 
 
 def execute(
@@ -117,6 +119,7 @@ def _to_new_path(
         (file,) = checkpoint.files
         draft = rewritten(writer, {os.path.basename(place.path): file})
     names = tuple(draft.contents)
+    replaced = os.path.isfile(place.path) or (os.path.isdir(place.path) and bool(os.listdir(place.path)))
     if is_directory:
         check = None if overwrite is False else partial(check_replaced, place.path, output, names)
         if check and os.path.lexists(place.path):
@@ -124,7 +127,7 @@ def _to_new_path(
         writer.new_directory(draft, place, check_before_replacing=check)
     else:
         writer.new_file(draft, place, no_clobber=overwrite is False)
-    return Written(output, names, writer.engines)
+    return Written(output, names, writer.engines, replaced)
 
 
 def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:

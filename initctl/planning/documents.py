@@ -37,7 +37,7 @@ def read_document(path: str) -> dict[str, Any]:
     with refusing(path, "plan", fault, hint):
         document = parse_object(read_small(path, LONGEST))
     if "predicateType" in document:
-        malformed(shown(path), f"{fault}: it is a report", "only initctl verify uses reports, with --report")
+        malformed(shown(path), f"{fault}: it is a report", "a report is for initctl verify --report")
     if document.get("schema") != SCHEMA:
         malformed(shown(path), f"{fault}: its schema is not {SCHEMA}", hint)
     if document.get(_DIGEST) != signed(document)[_DIGEST]:

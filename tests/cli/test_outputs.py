@@ -68,6 +68,15 @@ def test_in_place_touches_nothing_where_nothing_changes(call, net):
     assert net.stat().st_mtime_ns == before.st_mtime_ns
 
 
+def test_an_output_that_existed_is_reported_as_replaced(call, net, old, folder):
+    done = call("apply", "net.safetensors", "-o", "out.safetensors", *RULES)
+    assert done.out.splitlines()[-1] == "replaced out.safetensors (1 file)"
+    for word in ("wrote", "replaced"):
+        done = call("apply", "net.safetensors", "-o", "shards/", "--max-shard-size", "5GB", *RULES)
+        assert done.out.splitlines()[-1].startswith(f"{word} shards/ (")
+    assert "replaced" not in call("apply", "net.safetensors", "-o", "shards/", *RULES, "--json").out
+
+
 def test_a_link_goes_on_to_lead_to_the_result(call, net, old):
     os.symlink("out.safetensors", "link")
     assert call("apply", "net.safetensors", "-o", "link", *RULES).status == 0

@@ -136,7 +136,7 @@ def test_an_option_given_twice_or_with_a_lost_equals_sign_is_refused(net, call, 
     ("line", "told"),
     {
         "plan net.safetensors -f plan.json": "recipe plan.json: is a saved plan, not a recipe; pass the plan with",
-        "apply net.safetensors -o x --plan report.json": "report.json: is not a saved plan: it is a report; only",
+        "apply net.safetensors -o x --plan report.json": "report.json: is not a saved plan: it is a report; a report",
         "verify out.safetensors --report plan.json": "it is a saved plan; pass the plan with --plan",
         "plan net.safetensors -f fc2.weight=zeros": "no such file or directory; if it is a rule, give it with -r",
         "plan net.safetensors -f gpt2": "if you mean the preset, write -p gpt2",
