@@ -5,7 +5,6 @@ a terminal's processes get them, wherever it is started: what a background job i
 from __future__ import annotations
 
 import signal
-import warnings
 
 import pytest
 
@@ -15,14 +14,6 @@ def _cache_of_compiled_code(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _warnings_of_plans():
-    """Tests read the warnings of a plan where it has them; test_warnings.py checks that they are issued as well."""
-    from initctl import InitctlWarning
-
-    warnings.filterwarnings("ignore", category=InitctlWarning)  # until the test ends: pytest puts the filters back
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -129,7 +129,7 @@ def test_a_root_where_nothing_lies_is_an_error_that_says_where_tensors_lie(tmp_p
 
 
 def test_a_root_where_names_have_no_dots_says_so(tmp_path: Path):
-    with pytest.raises(initctl.UsageError, match="remove --root: names of tensors have no dots"):
+    with pytest.raises(initctl.UsageError, match="remove `root`: names of tensors have no dots"):
         read(tmp_path, weights("w", "v"), root="model")
 
 
