@@ -37,6 +37,7 @@ def weights(folder):
 class TestEveryCommand:
     def test_writes_one_page_beside_its_report(self, weights, call, arguments):
         plain = call(*arguments)
+        (weights / "out.safetensors").unlink(missing_ok=True)
         done = call(*arguments, "--html", "p.html")
         assert done == plain
         assert done.err == ""

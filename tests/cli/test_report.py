@@ -35,6 +35,7 @@ def applied(weights, call):
 def test_a_report_changes_neither_the_result_nor_what_is_said(weights, call, folder):
     plain = call("apply", weights, *OUT, *RULES)
     content = (folder / "out.safetensors").read_bytes()
+    (folder / "out.safetensors").unlink()
     done = call("apply", weights, *OUT, *RULES, "--report", "r.json")
     assert (done.status, done.out, done.err) == (0, plain.out, plain.err)
     assert (folder / "out.safetensors").read_bytes() == content
