@@ -85,7 +85,7 @@ def test_metadata_that_names_no_tensor_or_one_that_is_there_too_is_no_alias(tmp_
 
 def test_a_rule_for_an_alias_says_what_it_is_kept_as(tmp_path: Path):
     save_file({"wte.weight": torch.ones(2)}, tmp_path / "m.safetensors", metadata={"head.weight": "wte.weight"})
-    with pytest.raises(initctl.FitError, match=r"head.weight is kept as wte.weight, .*; write 'wte.weight'"):
+    with pytest.raises(initctl.FitError, match=r"head.weight is tied to wte.weight, .*; write 'wte.weight'"):
         initctl.plan(tmp_path / "m.safetensors", rules=["head.*=normal"])
 
 

@@ -228,6 +228,7 @@ EVERYWHERE = {
 }
 GUARDED = """
 import os, sys, runpy
+import initctl.arguments  # for the text of an error
 from initctl.errors import InputError
 from initctl.formats import read_checkpoint
 read_checkpoint(sys.argv[1])  # imports what reading takes
