@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 TEXT, JSON = "text", "json"
-_COMPILING = "initctl: compiling code for this machine, once; this takes about half a minute"
 """Formats of every command that has several."""
+_COMPILING = "initctl: compiling code for this machine, once; this takes about half a minute"
 
 
 @dataclass(kw_only=True)

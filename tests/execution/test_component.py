@@ -87,7 +87,7 @@ def test_a_saved_plan_is_for_it(tmp_path: Path, pipeline: Path):
     initctl.apply(initctl.load_plan(saved, pipeline), tmp_path / "out")
     assert changed(pipeline, tmp_path / "out") == WRITTEN["unet"]
     assert initctl.verify(initctl.load_plan(saved, result=tmp_path / "out")).holds
-    with pytest.raises(initctl.UsageError, match="already fixes the rules, the seed and all other options"):
+    with pytest.raises(initctl.UsageError, match="cannot be combined with `component`; it already fixes the rules"):
         initctl.apply(initctl.load_plan(saved, pipeline), tmp_path / "two", component="unet")
 
 
