@@ -18,7 +18,7 @@ TOPIC = typer.Argument(None, metavar="TOPIC", show_default="list the topics", he
 def help(context: typer.Context, topic: str | None = TOPIC) -> None:  # noqa: A001 - as the command is called
     """Explain a topic, or list the topics.
 
-    Each topic has examples that work on the files that `initctl demo` leaves.
+    Examples with net.safetensors work on the file that `initctl demo DIRECTORY` writes.
 
     Examples:
     initctl help

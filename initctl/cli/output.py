@@ -36,7 +36,7 @@ class Output:
 
     json: bool = flag("--json", panel=panels.REPORTING, text="Write one JSON document to stdout.")
     quiet: bool = flag(
-        "--quiet", "-q", panel=panels.REPORTING, text="Write no report and no progress, only warnings and errors."
+        "--quiet", "-q", panel=panels.REPORTING, text="Print only warnings and errors: no result, no progress."
     )
     verbose: bool = flag(
         "--verbose", "-v", panel=panels.REPORTING, text="Log to stderr, and show the traceback of a bug."

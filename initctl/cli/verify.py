@@ -50,8 +50,8 @@ def verify(
 ) -> None:
     """Check that a checkpoint holds exactly what the rules give.
 
-    Every value is computed again and compared. With --report, digests are compared instead. If anything differs, the
-    status is 1. Nothing is written.
+    Give the rules and the options that apply was given: every value is computed again and compared. With --report,
+    digests are compared instead. If anything differs, the status is 1. Nothing is written.
 
     Examples:
     initctl verify init.safetensors -r '*.bias=zeros' --against net.safetensors
