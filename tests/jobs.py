@@ -37,7 +37,8 @@ def make_checkpoints(folder: Path) -> None:
     """Write all of them, and what some commands made of one."""
     network(folder / "net.safetensors")
     small = {"num_hidden_layers": 3, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
-    transformers.BertModel(transformers.BertConfig(vocab_size=50, **small)).save_pretrained(folder / "bert")
+    bert = transformers.BertConfig(vocab_size=50, **small)
+    transformers.BertForSequenceClassification(bert).save_pretrained(folder / "bert")
     llama = transformers.LlamaConfig(vocab_size=32010, **small)
     transformers.LlamaForCausalLM(llama).save_pretrained(folder / "llama")
     gpt2 = transformers.GPT2Config(vocab_size=50, n_layer=2, n_embd=16, n_head=2)
@@ -48,6 +49,8 @@ def make_checkpoints(folder: Path) -> None:
         _training(nn.ModuleDict({"body": nn.Linear(8, 8), "value_head": nn.Linear(8, 1)})), folder / "agent.ckpt"
     )
     torch.save(_training(_network()), folder / "training.ckpt")
+    for name in ("ema.ckpt", "average.ckpt"):
+        torch.save(_averaged(nn.ModuleDict({"body": nn.Linear(8, 8), "head": nn.Linear(8, 4)})), folder / name)
     (folder / "pipeline" / "unet").mkdir(parents=True)
     (folder / "pipeline" / "model_index.json").write_text('{"_class_name": "Pipeline", "unet": ["diffusers", "UNet"]}')
     weights = {"conv_out.weight": torch.ones(4, 8, 3, 3), "conv_in.weight": torch.ones(8, 4, 3, 3)}
@@ -73,6 +76,15 @@ def _training(net: nn.Module) -> dict[str, object]:
     sum(parameter.sum() for parameter in net.parameters()).backward()
     optimizer.step()
     return {"step": 1, "model": net.state_dict(), "optimizer": optimizer.state_dict()}
+
+
+def _averaged(net: nn.Module) -> dict[str, object]:
+    """What Lightning saves with `WeightAveraging` after one step."""
+    found = _training(net)
+    weights = found.pop("model")
+    optimizers = [found.pop("optimizer")]
+    averages = {name: weight.clone() for name, weight in weights.items()}
+    return {"state_dict": averages, "current_model_state": weights, "optimizer_states": optimizers, **found}
 
 
 def _resnet() -> nn.Module:

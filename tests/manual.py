@@ -17,7 +17,7 @@ from initctl.cli.commands import GROUPS, explanation
 from initctl.cli.main import initctl_app
 from initctl.topics import topics
 
-PAGE = Path(initctl.__file__).parent / "man" / "initctl.1"
+PAGE = Path(__file__).parent.parent / "initctl" / "man" / "initctl.1"
 
 _HEAD = f"""\
 '\\" t

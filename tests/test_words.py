@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import initctl
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,7 +42,7 @@ WORDS = {
 }
 """Words, as a regular expression, and what to write in place of them."""
 
-ROOT = Path(initctl.__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 TEXTS = [
     path.relative_to(ROOT)
     for pattern in ("README.md", "initctl/**/*", "examples/**/*")
