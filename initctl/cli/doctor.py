@@ -24,8 +24,17 @@ FORMATS = (TEXT, JSON, GITHUB, JUNIT, SARIF)
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions:
-    """Which faults to look for."""
+    """Which faults to look for, in comparison with what, and which of them fail the command."""
 
+    preset: str | None = typer.Option(
+        None,
+        "--preset",
+        "-p",
+        metavar="NAME",
+        rich_help_panel=panels.CHECKS,
+        show_default="what config.json names",
+        help="The model family whose laws weights are compared with.",
+    )
     trained: bool = flag("--trained", panel=panels.CHECKS, text="Skip faults that only fresh weights can have.")
     fresh: bool = flag(
         "--fresh",
@@ -46,6 +55,13 @@ class CheckOptions:
         metavar="CODE",
         rich_help_panel=panels.CHECKS,
         help="Do not look for this fault or group. Repeatable.",
+    )
+    severity: str = typer.Option(
+        "warning",
+        "--severity",
+        metavar="info|warning|error",
+        rich_help_panel=panels.CHECKS,
+        help="End with status 1 if a finding is this bad or worse.",
     )
 
     def __post_init__(self) -> None:
@@ -68,23 +84,7 @@ def doctor(
     *,
     root: str | None = ROOT,
     component: str | None = COMPONENT,
-    preset: str | None = typer.Option(
-        None,
-        "--preset",
-        "-p",
-        metavar="NAME",
-        rich_help_panel=panels.CHECKS,
-        show_default="what config.json names",
-        help="The model family whose laws weights are compared with.",
-    ),
     checks: CheckOptions,
-    severity: str = typer.Option(
-        "warning",
-        "--severity",
-        metavar="info|warning|error",
-        rich_help_panel=panels.CHECKS,
-        help="End with status 1 if a finding is this bad or worse.",
-    ),
     form: str = typer.Option(
         TEXT, "--format", metavar="|".join(FORMATS), rich_help_panel=panels.REPORTING, help="How findings are written."
     ),
@@ -106,14 +106,14 @@ def doctor(
     """
     from initctl.diagnosing.check import SEVERITIES
 
-    form, worst = out.form(form, FORMATS), one_of("severity", severity, SEVERITIES)
+    form, worst = out.form(form, FORMATS), one_of("severity", checks.severity, SEVERITIES)
     with out.events("reading") as on_event:
         found = initctl.doctor(
             checkpoint,
             patterns,
             root=root,
             component=component,
-            preset=preset,
+            preset=checks.preset,
             trained=checks.reading,
             select=checks.select,
             ignore=checks.ignore,

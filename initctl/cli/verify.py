@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,19 +17,17 @@ if TYPE_CHECKING:
     from initctl.planning import Plan
 
 
-@grouped
-def verify(
-    checkpoint: str = CHECKPOINT,
-    *,
-    rules: RuleOptions,
-    plan: str | None = SAVED_PLAN,
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions:
+    """With what a checkpoint is compared, and how much of it."""
+
     against: str | None = typer.Option(
         None,
         "--against",
         metavar="CHECKPOINT",
         rich_help_panel=panels.COMPARISON,
         help="The original checkpoint. Everything that no rule fills must match it.",
-    ),
+    )
     sample: int | None = typer.Option(
         None,
         "--sample",
@@ -37,14 +36,23 @@ def verify(
         rich_help_panel=panels.COMPARISON,
         show_default="all",
         help="Compare only N elements of each tensor.",
-    ),
+    )
     report: str | None = typer.Option(
         None,
         "--report",
         metavar="FILE",
         rich_help_panel=panels.COMPARISON,
         help="Compare with the report that apply --report wrote to FILE, without rules and without the original.",
-    ),
+    )
+
+
+@grouped
+def verify(
+    checkpoint: str = CHECKPOINT,
+    *,
+    rules: RuleOptions,
+    plan: str | None = SAVED_PLAN,
+    comparison: ComparisonOptions,
     unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
@@ -59,12 +67,14 @@ def verify(
 
     See: verify, reports, reproducibility
     """
-    if report is not None:
-        _check_alone(rules, plan, against, sample)
+    if comparison.report is not None:
+        _check_alone(rules, plan, comparison.against, comparison.sample)
         with out.events("hashing") as on_event:
-            checked = initctl.load_manifest(report).verify(checkpoint, threads=out.threads, on_event=on_event)
+            manifest = initctl.load_manifest(comparison.report)
+            checked = manifest.verify(checkpoint, threads=out.threads, on_event=on_event)
         out.result("verify", checked.to_json, lambda: checked.report(unfold=unfold), holds=checked.holds)
         return
+    against = comparison.against
     original, result = (checkpoint, None) if against is None else (against, checkpoint)
     if plan is None:
         expected: Plan | str = original
@@ -76,7 +86,7 @@ def verify(
         found = initctl.verify(
             expected,
             result,
-            sample=sample,
+            sample=comparison.sample,
             threads=out.threads,
             on_event=on_event,
             **vars(rules),
