@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
 from initctl.argument_types import check_text, check_texts, items, path_of, unknown
 from initctl.errors import FitError, InitctlError, Problem, RuleError, UsageError, shown
-from initctl.formats import Checkpoint, read_checkpoint, read_config
+from initctl.formats import Checkpoint, read_checkpoint
 from initctl.integers import as_integer
 from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
@@ -103,7 +103,7 @@ class Request(NamedTuple):
         Raises as `make_plan` does; `InputError`, and `UsageError` if there is no preset for `auto`.
         """
         asks_config = self.preset or any(rule.uses_config for rule in self.rules)
-        config = read_config(checkpoint.home) if asks_config else None
+        config = checkpoint.config() if asks_config else None
         whole = self._with_preset(preset_for(config).name) if self.preset == AUTO else self
         recipe = next((recipe for recipe in whole.recipes if recipe.extends_preset), None)
         made = make_plan(

@@ -103,10 +103,10 @@ class Block(NamedTuple):
 class TensorSpec:
     """One tensor of a checkpoint, without its values.
 
-    `name` is relative to the checkpoint's root; rules match it. `blocks` are disjoint and make up the tensor. `tied`
-    are the sorted names of all tensors with the same storage, including this one; empty if there are no others.
-    `aliases` are further names that the file only mentions. `unwritable` is the reason why no rule can fill it, if none
-    can; such a tensor may have no blocks.
+    `name` is relative to the checkpoint's root; rules match it. `blocks` are disjoint and make up the tensor, but for
+    rows that have no value yet, if the checkpoint is incomplete. `tied` are the sorted names of all tensors with the
+    same storage, including this one; empty if there are no others. `aliases` are further names that the file only
+    mentions. `unwritable` is the reason why no rule can fill it, if none can; such a tensor may have no blocks.
     """
 
     name: str
@@ -167,14 +167,14 @@ class TensorSpec:
     @property
     def is_in_order(self) -> bool:
         """Whether the elements are in one file in row-major order, without a gap."""
-        return len(self.blocks) == 1 and self.blocks[0].is_row_major
+        return len(self.blocks) == 1 and self.blocks[0].shape == self.shape and self.blocks[0].is_row_major
 
     @property
     def in_file_order(self) -> TensorSpec:
         """The elements in the order of the file, as a vector, if they fill a range of it; else the tensor itself. This
         is for transposed tensors, whose rows are not contiguous in the file.
         """
-        if len(self.blocks) != 1 or not self.blocks[0].is_dense:
+        if len(self.blocks) != 1 or self.blocks[0].shape != self.shape or not self.blocks[0].is_dense:
             return self
         (block,) = self.blocks
         return TensorSpec.contiguous(self.name, self.dtype, (self.numel,), block.file, block.offset)
@@ -217,6 +217,18 @@ class TensorPart(NamedTuple):
             for b in self.tensor.blocks
         )
         return tuple(block.part(0, start, stop, width) for block, start, stop in spans if start < stop)
+
+    @property
+    def blank_rows(self) -> list[RowRange]:
+        """The rows that have no value yet, because no block holds them."""
+        reached, end = self.rows or self.tensor.all_rows
+        found = []
+        for block in sorted(self.blocks, key=lambda block: block.start):
+            first, stop = (block.start[0], block.start[0] + block.shape[0]) if block.shape else (0, 1)
+            if reached < first:
+                found.append((reached, first))
+            reached = max(reached, stop)
+        return [*found, (reached, end)] if reached < end and self.numel else found
 
     @property
     def alone(self) -> TensorSpec:

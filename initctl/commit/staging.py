@@ -217,7 +217,7 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
     """
     target = os.path.realpath(path)
     with storage_errors(path):
-        mode = os.stat(target).st_mode if os.path.exists(target) else _NEW_FILE & ~_umask()
+        mode = os.stat(target).st_mode if os.path.exists(target) else new_file_mode()
     with StagedFile(target) as staged:
         offset = 0
         for part in parts:
@@ -228,10 +228,11 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
         staged.commit()
 
 
-def _umask() -> int:
+def new_file_mode() -> int:
+    """The permissions that a new file gets: all but those that the process's umask takes away."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return _NEW_FILE & ~mask
 
 
 def _give_permissions(path: str, mode: int) -> None:

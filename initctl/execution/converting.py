@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from initctl.commit.staging import new_file_mode
 from initctl.errors import FitError, Problem, shown
 from initctl.execution.content import Content, Draft
 from initctl.filling.targets import FilledFile, TargetBlock
+from initctl.formats.config import CONFIG
 from initctl.formats.directories import shards
 from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
@@ -41,7 +44,9 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
     if len(spread) > 1:
         index = shards.index_of(spread)
         layout = Layout([(0, index)], {}, len(index))
-        contents[checkpoint.named(naming.index)] = Content(layout, checkpoint.files[0].mode)
+        contents[checkpoint.named(naming.index)] = Content(layout, _mode(checkpoint))
+    if checkpoint.new_config is not None:
+        contents[checkpoint.named(CONFIG)] = _config(checkpoint)
     new = {*contents, *dropped}
     others = [file for file in checkpoint.side_files if file.name not in new]
     contents |= {file.name: Content.rewritten(FilledFile.of(file, ())) for file in others}
@@ -58,6 +63,8 @@ def _draft(checkpoint: Checkpoint, contents: dict[str, Content], others: Sequenc
 def _naming(checkpoint: Checkpoint) -> shards.Naming:
     """The names of the new files: they follow the index, or the one file, that the checkpoint was read from."""
     if checkpoint.format in (DISTRIBUTED, SLICES):  # their files are named after ranks
+        return shards.Naming()
+    if not checkpoint.files:
         return shards.Naming()
     return shards.Naming.after(os.path.basename(checkpoint.described_by or checkpoint.files[0].name))
 
@@ -105,7 +112,18 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
     targets = [_target(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
-    return Content(layout, plan.checkpoint.files[0].mode, targets, moved=kept)
+    return Content(layout, _mode(plan.checkpoint), targets, moved=kept)
+
+
+def _config(checkpoint: Checkpoint) -> Content:
+    """The file `config.json` with the new content, as transformers writes it."""
+    text = (json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return Content(Layout([(0, text)], {}, len(text)), _mode(checkpoint))
+
+
+def _mode(checkpoint: Checkpoint) -> int:
+    """The permissions of new files: those of the first file of weights, or else those of any new file."""
+    return checkpoint.files[0].mode if checkpoint.files else new_file_mode()
 
 
 def _target(action: Action, offset: int) -> TargetBlock:

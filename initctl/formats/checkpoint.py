@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.display.tables import Displayed, Report, count, size_text
 from initctl.errors import ConflictError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile, Identity
+from initctl.formats.config import read_config
 from initctl.formats.directories.folder import Below, files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
@@ -38,6 +39,10 @@ class Checkpoint(Displayed, Location):
     file that says where tensors are, if there is one. `contents` say, for each file, what it contains besides tensors.
     `beside` are those of the `files` that contain optimizers; their format may be another one. `masters` are copies of
     parameters. If initctl cannot write the format, `read_only` is its name in messages: it can only be converted.
+
+    `files` is empty for a model in memory, and for a checkpoint that is yet to be written. If some elements have no
+    value yet, the table is `incomplete`: rules must fill them. `new_config` is the content of `config.json` in the
+    result, if it differs from the one beside the checkpoint.
     """
 
     format: str
@@ -55,6 +60,14 @@ class Checkpoint(Displayed, Location):
     described_by: str | None = None
     beside: tuple[str, ...] = ()
     read_only: str | None = None
+    incomplete: bool = False
+    new_config: Mapping[str, Any] | None = None
+
+    def config(self) -> Mapping[str, Any] | None:
+        """The content of `config.json`; None if there is no such file. Raises `InputError`."""
+        if self.new_config is not None:
+            return self.new_config
+        return read_config(self.home) if self.files else None
 
     @property
     def absolute(self) -> str:

@@ -9,6 +9,7 @@
     lookup.py                the values of the names in a rule's expressions
     fits.py                  one rule's initializer on one tensor: an action, or a problem
     averaged_rows.py         rows that a rule averages, and may not fill
+    blank_rows.py            rows that have no value yet, and that no rule fills
     tied.py                  tensors that a file leaves out because others hold the same values
     sharing.py               tensors that share memory, and must be decided alike
     computed.py              tensors that a model computes or measures, and does not learn

@@ -9,12 +9,12 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.errors import InputError, shown
-from initctl.formats import read_config
 from initctl.grouping import grouped
 from initctl.planning.quantization_schemes import SCHEMES, Scheme
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
+    from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
 
 _ANY = ".*"
@@ -56,29 +56,30 @@ class _Companion(NamedTuple):
 _Stems = list[tuple[str, _Companion]]
 
 
-def quantized_weights(tensors: Sequence[TensorSpec], directory: str) -> Mapping[str, QuantizedWeight]:
-    """The quantized weight that each tensor is a part of, by the tensor's name; other tensors are absent.
+def quantized_weights(checkpoint: Checkpoint) -> Mapping[str, QuantizedWeight]:
+    """The quantized weight that each tensor of `checkpoint` is a part of, by the tensor's name; others are absent.
 
-    `config.json` in `directory` is read only if there are names or dtypes of a quantized checkpoint.
+    `config.json` is read only if there are names or dtypes of a quantized checkpoint.
     """
+    tensors = checkpoint.tensors
     companions = [(tensor, stems) for tensor in tensors if (stems := _stems(tensor.name))]
     dtypes = {tensor.dtype.name: tensor.dtype for tensor in tensors}
     float8 = {name for name, dtype in dtypes.items() if _is_float8(dtype)}
     if not companions and not float8:
         return {}
-    found = _Found(tensors, float8, _method_named_in(directory))
+    found = _Found(tensors, float8, _method_named_by(checkpoint))
     for tensor, stems in companions:
         found.add(f".{tensor.name}", stems)
     return found.weights()
 
 
-def _method_named_in(directory: str) -> str | None:
-    """The quantization method that config.json in `directory` names, with hyphens; None if there is none.
+def _method_named_by(checkpoint: Checkpoint) -> str | None:
+    """The quantization method that `config.json` of `checkpoint` names, with hyphens; None if there is none.
 
     A config.json that cannot be read counts as absent: code that needs it reports the error.
     """
     with suppress(InputError):
-        config = read_config(directory) or {}
+        config = checkpoint.config() or {}
         for table in (config, *_tables(config, _INNER)):
             for method in (inner.get("quant_method") for inner in _tables(table, _TABLES)):
                 if isinstance(method, str):

@@ -42,7 +42,7 @@ class Surroundings:
     @cached_property
     def quantized(self) -> Mapping[str, QuantizedWeight]:
         """The quantized weight that each tensor is a part of, by the tensor's name."""
-        return quantized_weights(self.checkpoint.tensors, self.checkpoint.home)
+        return quantized_weights(self.checkpoint)
 
     @cached_property
     def exact_name_only(self) -> frozenset[str]:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
-from initctl.formats import Checkpoint, read_config
+
+if TYPE_CHECKING:
+    from initctl.formats import Checkpoint
 
 OUTPUTS = (
     "lm_head.weight",  # most decoders
@@ -92,7 +94,7 @@ def ties(checkpoint: Checkpoint) -> list[Tie]:
     names = [tensor.name for tensor in checkpoint.tensors]
     others = [(left_out, holder) for left_out, kept in ALWAYS if (holder := _ending(kept, names))]
     embedding = next((holder for kept in EMBEDDINGS if (holder := _ending(kept, names))), None)
-    is_tied = _is_tied(checkpoint.home) if embedding or others else False
+    is_tied = _is_tied(checkpoint) if embedding or others else False
     found = [(name, kept, is_tied is not False or name not in names) for name, kept in _placed(others)]
     if embedding and is_tied is not False:
         found += [(name, kept, is_tied is True) for name, kept in _placed([(output, embedding) for output in OUTPUTS])]
@@ -109,10 +111,10 @@ def _ending(kept: str, names: Sequence[str]) -> str | None:
     return min((name for name in names if f".{name}".endswith(f".{kept}")), key=len, default=None)
 
 
-def _is_tied(directory: str) -> bool | None:
-    """Whether the model in `directory` ties its output layer to the embedding, as far as `config.json` says so."""
+def _is_tied(checkpoint: Checkpoint) -> bool | None:
+    """Whether the model of `checkpoint` ties its output layer to the embedding, as far as `config.json` says so."""
     try:
-        config = read_config(directory) or {}
+        config = checkpoint.config() or {}
     except InputError:  # reported if anything depends on it
         return None
     parts = [config, *(part for part in config.values() if isinstance(part, dict))]  # such as `text_config`

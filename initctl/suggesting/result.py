@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 from initctl.display.folding import listing
 from initctl.display.tables import Displayed, Listing, Report
 from initctl.errors import InputError, Problem, shown
-from initctl.formats import Checkpoint, read_config
 from initctl.recipes.presets import find_preset
 from initctl.suggesting.activations import ActivationChoice, choose_activation
 from initctl.suggesting.recipe import commented_recipe
 from initctl.suggesting.suggesting import suggestions
 
 if TYPE_CHECKING:
+    from initctl.formats import Checkpoint
     from initctl.suggesting.suggestion import Suggestion
 
 
@@ -34,7 +34,7 @@ class Suggestions(Displayed):
     @classmethod
     def of(cls, checkpoint: Checkpoint, activation: str | None) -> Self:
         """Raises the errors of `suggestions`, and `InputError` if there is no floating-point tensor."""
-        chosen = choose_activation(activation, read_config(checkpoint.home))
+        chosen = choose_activation(activation, checkpoint.config())
         found = suggestions(checkpoint, activation=chosen.name)
         if not found:
             fault = f"{shown(checkpoint.path)}: has no floating-point tensor, so there is nothing to suggest"

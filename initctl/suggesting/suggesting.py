@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from initctl.formats import Checkpoint, read_config
 from initctl.initializers import KEEP
 from initctl.planning.deciding import misfit
 from initctl.planning.surroundings import Surroundings
@@ -18,6 +17,7 @@ from initctl.suggesting.roles import roles
 from initctl.suggesting.suggestion import Suggestion
 
 if TYPE_CHECKING:
+    from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
 
 _OF_FAMILY = "The model's own code uses this law"
@@ -35,7 +35,7 @@ def suggestions(
     Raises `UsageError` if the activation or the preset is unknown, `FitError` if the preset fills nothing, and
     `InputError` if config.json cannot be read.
     """
-    config = read_config(checkpoint.home)
+    config = checkpoint.config()
     chosen = choose_activation(activation, config)
     return tuple(_Suggesting(checkpoint, family(checkpoint, config, preset), chosen.name).suggestions())
 

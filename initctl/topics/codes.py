@@ -14,6 +14,7 @@ _EXPLAINED = {
         "rule.rows",
         "rule.syntax",
         "rule.unused",
+        "tensor.blank",
         "tensor.undecided",
         "usage.no_rules",
     ),
