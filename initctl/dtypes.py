@@ -19,14 +19,16 @@ ElementKind = Literal["float", "complex", "integer", "bool", "scale", "packed", 
 class DType:
     """An element type: torch's name for it, its tag in a safetensors header, if it has one, its width.
 
-    `largest` is its largest finite number, for a complex type in each part; 0 if no rule can write it.
+    `largest` is its largest finite number, for a complex type in each part; 0 if no rule can write it. `nan` are the
+    bits of the NaN that torch's `fill_` writes, for a complex type those of each part; 0 if it has no NaN.
     """
 
     name: str
     tag: str | None
     bits: int
     kind: ElementKind
-    largest: float = field(default=0, compare=False)  # follows from the name
+    largest: float = field(default=0, compare=False)  # this and what is below follow from the name
+    nan: int = field(default=0, compare=False)
 
     @property
     def is_floating(self) -> bool:
@@ -95,18 +97,18 @@ DTYPES: tuple[DType, ...] = (
     DType("float4_e2m1fn", "F4", 4, "packed"),
     DType("float6_e2m3fn", "F6_E2M3", 6, "packed"),
     DType("float6_e3m2fn", "F6_E3M2", 6, "packed"),
-    DType("float8_e4m3fn", "F8_E4M3", 8, "float", 448.0),
-    DType("float8_e5m2", "F8_E5M2", 8, "float", 57344.0),
-    DType("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, "float", 240.0),
-    DType("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, "float", 57344.0),
-    DType("float8_e8m0fnu", "F8_E8M0", 8, "scale", 2.0**127),
-    DType("float16", "F16", 16, "float", 65504.0),
-    DType("bfloat16", "BF16", 16, "float", (2 - 2.0**-7) * 2.0**127),
-    DType("float32", "F32", 32, "float", (2 - 2.0**-23) * 2.0**127),
-    DType("float64", "F64", 64, "float", (2 - 2.0**-52) * 2.0**1023),
-    DType("complex32", None, 32, "complex", 65504.0),
-    DType("complex64", "C64", 64, "complex", (2 - 2.0**-23) * 2.0**127),
-    DType("complex128", None, 128, "complex", (2 - 2.0**-52) * 2.0**1023),
+    DType("float8_e4m3fn", "F8_E4M3", 8, "float", 448.0, 0x7F),
+    DType("float8_e5m2", "F8_E5M2", 8, "float", 57344.0, 0x7F),
+    DType("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, "float", 240.0, 0x80),
+    DType("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, "float", 57344.0, 0x80),
+    DType("float8_e8m0fnu", "F8_E8M0", 8, "scale", 2.0**127, 0xFF),
+    DType("float16", "F16", 16, "float", 65504.0, 0x7E00),
+    DType("bfloat16", "BF16", 16, "float", (2 - 2.0**-7) * 2.0**127, 0x7FC0),
+    DType("float32", "F32", 32, "float", (2 - 2.0**-23) * 2.0**127, 0x7FC0_0000),
+    DType("float64", "F64", 64, "float", (2 - 2.0**-52) * 2.0**1023, 0x7FF8_0000_0000_0000),
+    DType("complex32", None, 32, "complex", 65504.0, 0x7E00),
+    DType("complex64", "C64", 64, "complex", (2 - 2.0**-23) * 2.0**127, 0x7FC0_0000),
+    DType("complex128", None, 128, "complex", (2 - 2.0**-52) * 2.0**1023, 0x7FF8_0000_0000_0000),
     DType("qint8", None, 8, "quantized"),
     DType("quint8", None, 8, "quantized"),
     DType("qint32", None, 32, "quantized"),

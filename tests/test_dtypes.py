@@ -55,6 +55,26 @@ def test_a_name_is_torchs_type_of_the_same_width_and_kind(dtype):
     assert (dtype.parts == 2) == theirs.is_complex
 
 
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX, BY_NAME["float8_e8m0fnu"]], **named)
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+def test_the_nan_of_a_type_has_the_bits_of_torchs_fill(dtype):
+    value = complex(math.nan, math.nan) if dtype in COMPLEX else math.nan
+    filled = torch.empty(100, dtype=getattr(torch, dtype.name)).fill_(value)
+    assert filled.isnan().all()
+    written = dtype.nan.to_bytes(dtype.width, "little") * dtype.parts
+    assert filled.view(torch.uint8).numpy().tobytes() == written * 100
+
+
+def test_the_nan_of_a_type_is_nan_in_numpy_too():
+    for dtype in (dtype for dtype in DTYPES if dtype.nan):
+        assert np.isnan(np.frombuffer(dtype.nan.to_bytes(dtype.width, "little"), dtype.numpy)).all()
+
+
+def test_types_of_integers_bools_and_less_than_a_byte_have_no_nan():
+    assert {dtype.kind for dtype in DTYPES if not dtype.nan} == {"integer", "bool", "packed", "quantized"}
+    assert {dtype.kind for dtype in DTYPES if dtype.nan} == {"float", "complex", "scale"}
+
+
 @pytest.mark.parametrize("dtype", [dtype for dtype in IN_TORCH if dtype not in QUANTIZED], **named)
 def test_the_numpy_type_is_one_part_of_an_element(dtype):
     assert dtype.numpy.itemsize * 8 * dtype.parts == dtype.bits

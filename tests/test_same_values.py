@@ -42,13 +42,15 @@ RULES = {
     "n.bias": "lstm_bias",
     "o.weight": "arange_log:start=2",
     "p.weight": "zero_hadamard",
+    "q.weight": "spectral:gain=0.5",
+    "q.bias": "bias_from_prob:p=0.1",
 }
 SHAPES = {
     "embed.weight": (40, 12), "a.weight": (7, 9), "a.bias": (13,), "b.weight": (5, 4, 3), "b.bias": (3,),
     "c.weight": (11, 6), "d.weight": (6, 10), "e.weight": (8, 4), "f.weight": (9, 9), "g.weight": (3, 5),
     "h.weight": (4, 3, 3), "i.weight": (6, 4, 3, 3), "j.weight": (5, 6), "norm.weight": (10,), "k.weight": (12, 5),
     "l.weight": (9, 4), "m.weight": (3, 7), "m.bias": (21,), "n.weight": (11, 6), "n.bias": (12,), "o.weight": (3, 5),
-    "p.weight": (7, 3),
+    "p.weight": (7, 3), "q.weight": (4, 9), "q.bias": (6,),
 }  # fmt: skip
 TEXTS = [f"{name}={call}" for name, call in RULES.items()]
 

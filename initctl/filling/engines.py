@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.events import Chosen, Compiling
 from initctl.filling.targets import needs_preparing
-from initctl.stream import Constant, Normal, TruncNormal, Uniform, WholeLaw
+from initctl.stream import SAME_EVERYWHERE, Normal, TruncNormal, Uniform, WholeLaw
 from initctl.stream.devices import CPU
 from initctl.stream.engines import Engine, Work, choose
 
@@ -38,7 +38,7 @@ def choose_engines(
 
 def _work(actions: Iterable[Action], device: str) -> Work:
     """The work of the CPU. Other devices compute random laws themselves."""
-    free = (Constant,) if device == CPU else (Constant, *_RANDOM)
+    free = SAME_EVERYWHERE if device == CPU else (*SAME_EVERYWHERE, *_RANDOM)
     computed = [action for action in actions if type(action.law) not in free]
     laws = [action.law for action in computed if needs_preparing(type(action.law))]
     return Work(

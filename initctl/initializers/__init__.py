@@ -4,9 +4,9 @@ registry.py       initializers by name: the built-in table, plugins, binding a c
 initializer.py    an initializer, and one with its arguments
 parameters.py     parameters and their types
 fans.py           fan-in and fan-out from a shape and its arrangement: layout, groups, parts
-deterministic.py  constant, ones, zeros, eye, dirac, zero_hadamard, sinusoid, arange_log, lstm_bias
+deterministic.py  constant, ones, zeros, nan, bias_from_prob, eye, dirac, zero_hadamard, sinusoid, arange_log, lstm_bias
 random.py         uniform, normal, trunc_normal, log_uniform, inv_softplus_log_uniform
-scaling.py        xavier, kaiming, lecun, variance_scaling
+scaling.py        xavier, kaiming, lecun, variance_scaling, spectral
 complex.py        laws on complex tensors
 structured.py     orthogonal, delta_orthogonal, sparse: their values depend on the whole tensor
 revising.py       scale, perturb, reinit, copy, mean_rows, match_stats, permute_rows: they start from old values

@@ -41,6 +41,8 @@ _RADFORD = "Radford et al.: Robust speech recognition via large-scale weak super
 _GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state spaces (2023)"
 _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
+_LIN = "Lin, Goyal, Girshick, He, Dollár: Focal loss for dense object detection (2017), with p = 0.01"
+_YANG = "Yang, Simon, Bernstein: A spectral condition for feature learning (2023)"
 _ASH = "physicsnemo/nn/module/utils/weight_init.py; Ash, Adams: On warm-starting neural network training (2020)"
 
 _TRUTH = Word(("false", "true"))
@@ -88,6 +90,23 @@ LAWS = (
         formula="val",
         source=_TORCH.format("constant"),
         example="head.bias=constant:val=-4.6",
+    ),
+    Initializer(
+        "bias_from_prob",
+        deterministic.bias_from_prob,
+        (Parameter("p", Number(above=0, below=1), 0.01),),
+        summary="bias of an output whose sigmoid starts at the probability p",
+        formula="-ln((1 - p) / p)",
+        source=f"mmengine.model.bias_init_with_prob; {_LIN}",
+        example="head.cls.bias=bias_from_prob:p=0.01",
+    ),
+    Initializer(
+        "nan",
+        deterministic.nan,
+        summary="every element NaN: what was never set is found later",
+        formula="NaN, with the bits of torch; in a complex element both parts",
+        source="torch.Tensor.fill_",
+        example="*=nan",
     ),
     Initializer(
         "eye",
@@ -275,6 +294,15 @@ LAWS = (
         formula="variance scale / fan; truncated_normal is cut at two standard deviations and keeps the variance",
         source=_JAX.format("variance_scaling"),
         example="fc.weight=variance_scaling:scale=2,mode=fan_in,distribution=truncated_normal",
+    ),
+    _by_fans(
+        "spectral",
+        scaling.spectral,
+        (_GAIN, *_ARRANGEMENT),
+        summary="normal, of one spectral norm at every width (muP)",
+        formula="N(0, std²), std = gain / sqrt(fan_in) · min(1, sqrt(fan_out / fan_in))",
+        source=f"nanotron/scaling/parametrization.py; {_YANG}",
+        example="*.mlp.*.weight=spectral",
     ),
     Initializer(
         "orthogonal",

@@ -1,7 +1,7 @@
 """Laws on complex tensors: element i has its real part at index 2i and its imaginary part at 2i + 1.
 
 As in torch, the two parts of a normal element share its variance, each with std/√2. Mean and bounds hold for each
-part. A constant is real, and so is everything that is not drawn.
+part. A constant is real, and so is everything that is not drawn; but both parts of NaN are NaN.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from initctl.initializers.initializer import Unfit
 from initctl.initializers.revising import CopiedTensor, PermutedRows
 from initctl.initializers.structured import Sparse
-from initctl.stream import AnyLaw, Deterministic, Fused, Law, Normal, Uniform
+from initctl.stream import AnyLaw, Deterministic, Fused, Law, Normal, NotANumber, Uniform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,8 @@ def on_complex(law: AnyLaw) -> AnyLaw:
 
 def _elementwise(law: AnyLaw) -> Law:
     match law:
+        case NotANumber():
+            return law
         case Deterministic():
             return RealPart(law)
         case Normal(mean, std):

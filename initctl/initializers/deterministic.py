@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod, sqrt
+from math import log, log1p, prod, sqrt
 from typing import TYPE_CHECKING
 
 from initctl.initializers.initializer import Resolved, Unfit, check_dims
-from initctl.stream import Constant
+from initctl.stream import Constant, NotANumber
 from initctl.stream.deterministic_laws import CountedLog, Diagonals, Hadamard, Interval, Sinusoid
+from initctl.stream.laws import nearest_float32
 
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
@@ -21,6 +22,16 @@ _GATES = 4
 
 def constant(_: TensorSpec, *, val: float) -> Resolved:
     return Resolved(Constant(val if abs(val) < _LARGEST_WHOLE else float(val)))
+
+
+def nan(_: TensorSpec) -> Resolved:
+    return Resolved(NotANumber())
+
+
+def bias_from_prob(_: TensorSpec, *, p: float) -> Resolved:
+    """Lin et al. 2017: the bias from which a sigmoid gives `p`. Rounded, so that it is the same on every processor."""
+    val = nearest_float32(log(p) - log1p(-p))
+    return Resolved(Constant(val), {"val": val})
 
 
 def eye(tensor: TensorSpec) -> Resolved:

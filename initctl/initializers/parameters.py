@@ -61,22 +61,26 @@ class Parameter(NamedTuple):
 
 
 class Number(NamedTuple):
-    """A finite real number, `minimum` ≤ x ≤ `maximum`, and more than `above`."""
+    """A finite real number, `minimum` ≤ x ≤ `maximum`, more than `above` and less than `below`."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
     above: float = -math.inf
+    below: float = math.inf
 
     @property
     def accepts(self) -> str:
         if not math.isinf(self.above):
-            return f"a number above {self.above:g}"
+            return f"a number above {self.above:g}" + ("" if math.isinf(self.below) else f" and below {self.below:g}")
         return "a number" + _range(self.minimum, self.maximum)
 
     def check(self, value: Value) -> Argument:
-        if isinstance(value, (bool, str, tuple)) or not (self.minimum <= value <= self.maximum and self.above < value):
+        if isinstance(value, (bool, str, tuple)) or not self._holds(value):
             raise Refused(value, self.accepts)
         return value
+
+    def _holds(self, value: float) -> bool:
+        return self.minimum <= value <= self.maximum and self.above < value < self.below
 
 
 class Whole(NamedTuple):

@@ -89,6 +89,16 @@ def variance_scaling(
     return _by_fans(tensor, arrangement, law)
 
 
+def spectral(tensor: TensorSpec, *, gain: float, **arrangement: Unpack[Arrangement]) -> Resolved:
+    """Yang, Simon, Bernstein 2023: std = gain / sqrt(fan_in) · min(1, sqrt(fan_out / fan_in))."""
+
+    def law(sizes: Fans) -> _Scaled:
+        std = gain / sqrt(sizes.fan_in) * min(1, sqrt(sizes.fan_out / sizes.fan_in))
+        return _law("normal", std, sizes._asdict())
+
+    return _by_fans(tensor, arrangement, law)
+
+
 def _by_fans(tensor: TensorSpec, arrangement: Arrangement, law: Callable[[Fans], _Scaled]) -> Resolved:
     """The law for the tensor's fans; if parts have different fans, a law for each."""
     parts = weights(tensor.shape, **arrangement)

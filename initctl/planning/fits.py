@@ -13,7 +13,16 @@ from initctl.errors import Problem, shown
 from initctl.initializers import BoundCall, Resolved, Unfit
 from initctl.planning.action import Action, Located
 from initctl.planning.near_misses import nearest_names
-from initctl.stream import AnyLaw, Constant, Deterministic, Fused, RevisingLaw, Source
+from initctl.stream import (
+    SAME_EVERYWHERE,
+    AnyLaw,
+    Constant,
+    Deterministic,
+    Fused,
+    NotANumber,
+    RevisingLaw,
+    Source,
+)
 from initctl.tensors import RowRange, TensorSpec
 
 if TYPE_CHECKING:
@@ -48,7 +57,7 @@ def _fit(call: BoundCall, tensor: TensorSpec) -> Resolved:
         raise Unfit(f"{tensor.dtype.name} elements are smaller than a byte and cannot be written")
     resolved = call.resolve(TensorSpec("", tensor.dtype, tensor.shape, ()))  # without a name: for all that are alike
     check_holds(tensor.dtype, resolved.law)
-    if tensor.is_expanded and not isinstance(resolved.law, Constant):
+    if tensor.is_expanded and not isinstance(resolved.law, SAME_EVERYWHERE):
         raise Unfit("it is expanded: its elements share memory (stride 0), so only a constant can fill it")
     if tensor.dtype.kind == "complex":
         from initctl.initializers.complex import on_complex
@@ -62,6 +71,9 @@ def check_holds(dtype: DType, law: AnyLaw) -> None:
     match law:
         case RevisingLaw():  # its values depend on old ones, which are read later
             _check_reach(dtype, law.largest)
+        case NotANumber():
+            if not dtype.nan:
+                raise Unfit(f"its dtype is {dtype.name}, which has no NaN")
         case Deterministic(exact=values) if values:
             if not all(map(dtype.holds, values)):
                 raise Unfit(f"{dtype.name} cannot hold {' and '.join(map(str, values))}")

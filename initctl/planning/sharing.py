@@ -13,7 +13,7 @@ from initctl.errors import Problem, escape, listed, shown
 from initctl.grouping import grouped, shared_start
 from initctl.planning.action import Action, Kept
 from initctl.rules import Call, quoted
-from initctl.stream import Constant
+from initctl.stream import SAME_EVERYWHERE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,7 +145,7 @@ def _agree(one: _Extent, other: _Extent) -> bool:
     """Whether both are filled with the same constant."""
     if not one.action or not other.action or one.tensor.dtype != other.tensor.dtype:
         return False
-    return isinstance(one.action.law, Constant) and one.action.law == other.action.law
+    return isinstance(one.action.law, SAME_EVERYWHERE) and one.action.law == other.action.law
 
 
 def _share(one: _Extent, other: _Extent, work: int) -> bool:

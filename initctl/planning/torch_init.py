@@ -27,7 +27,7 @@ _ARGUMENTS = {
     "sparse": ("sparsity", "std"),
 }
 """The initializers of torch.nn.init that draw random numbers, and their parameters there."""
-_WITHOUT_RANDOM_NUMBERS = ("zeros", "ones", "constant", "eye", "dirac")
+_WITHOUT_RANDOM_NUMBERS = ("zeros", "ones", "constant", "bias_from_prob", "nan", "eye", "dirac")
 _HALVES = ("float16", "bfloat16")
 _DTYPES = (*_HALVES, "float32", "float64")
 

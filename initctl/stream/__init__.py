@@ -7,7 +7,7 @@
     draws.py           the random numbers of one tensor, by element index
     protocols.py       interfaces of laws, and of old values
     laws.py            random laws: uniform, normal, truncated normal, log-uniform; and several laws side by side
-    deterministic_laws.py  laws without random numbers: constants, tables, diagonals, sinusoids, logarithms, Hadamard
+    deterministic_laws.py  without random numbers: constants, NaN, tables, diagonals, sinusoids, logarithms, Hadamard
     old_values.py      laws that compute new values from old ones
     orthonormal.py     normal matrices -> matrices with orthonormal rows or columns
     torch_generator.py torch's own random numbers, with rng=torch
@@ -19,17 +19,19 @@ Integer steps are exact. Float steps use only IEEE add, subtract, multiply, divi
 comparison, each rounded once.
 """
 
-from initctl.stream.deterministic_laws import Constant, Table
+from initctl.stream.deterministic_laws import SAME_EVERYWHERE, Constant, NotANumber, Table
 from initctl.stream.laws import Fused, Normal, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.protocols import AnyLaw, Deterministic, Law, Old, Overflow, RevisingLaw, Source, WholeLaw
 
 __all__ = [
+    "SAME_EVERYWHERE",
     "AnyLaw",
     "Constant",
     "Deterministic",
     "Fused",
     "Law",
     "Normal",
+    "NotANumber",
     "Old",
     "Overflow",
     "RevisingLaw",

@@ -41,6 +41,28 @@ class Constant(Deterministic):
 
 
 @dataclass(frozen=True, slots=True)
+class NotANumber(Deterministic):
+    """NaN everywhere, with the bits of the tensor's dtype, `DType.nan`: engines write them without `values`.
+
+    Both parts of a complex element are NaN.
+    """
+
+    @property
+    def largest(self) -> float:
+        """NaN has no magnitude."""
+        return 0
+
+    def values(self, _: Draws, start: int, stop: int) -> Floats:
+        import numpy as np
+
+        return np.full(stop - start, np.nan, np.float32)
+
+
+SAME_EVERYWHERE = (Constant, NotANumber)
+"""The laws that give every element the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Values that are already computed, in an array of the tensor's shape and of any memory layout.
 

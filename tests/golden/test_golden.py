@@ -171,6 +171,26 @@ VECTORS = [
     ),
     ("zero_hadamard", "float32", (3, 2), "0000003f 0000003f 0000003f 000000bf 0000003f 0000003f"),
     ("zero_hadamard", "float16", (5, 1, 3), "0000 a8350000 0000a835 00000000 a8350000 0000a835 00000000 a8350000"),
+    ("nan", "float32", (2, 2), "0000c07f 0000c07f 0000c07f 0000c07f"),
+    ("nan", "bfloat16", (2, 2), "c07fc07f c07fc07f"),
+    ("nan", "float16", (2,), "007e007e"),
+    ("nan", "float64", (1,), "00000000 0000f87f"),
+    ("nan", "float8_e4m3fn", (4,), "7f7f7f7f"),
+    ("nan", "float8_e5m2", (4,), "7f7f7f7f"),
+    ("nan", "float8_e4m3fnuz", (4,), "80808080"),
+    ("nan", "float8_e5m2fnuz", (4,), "80808080"),
+    ("nan", "float8_e8m0fnu", (4,), "ffffffff"),
+    ("nan", "complex64", (2,), "0000c07f 0000c07f 0000c07f 0000c07f"),
+    ("bias_from_prob", "float32", (2,), "390b93c0 390b93c0"),
+    ("bias_from_prob:p=0.3", "float64", (1,), "00000060 101debbf"),
+    ("bias_from_prob:p=0.9", "bfloat16", (2,), "0d400d40"),
+    ("spectral", "float32", (2, 4), "f79999be 536b823d 18dad63c 406253be fdc6993d 425c29be 3db1eabe 27803fbe"),
+    (
+        "spectral:gain=2,split=3:1",
+        "float32",
+        (4, 2),
+        "f79999bf 536b823e 18dad63d 406253bf fdc6993e 425c29bf daf3a5bf 506907bf",
+    ),
 ]
 """Call, dtype, shape, little-endian bytes."""
 

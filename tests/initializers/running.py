@@ -5,17 +5,18 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from initctl.dtypes import BY_NAME
 from initctl.initializers import REGISTRY, Resolved
 from initctl.initializers.complex import on_complex
 from initctl.rules import parse_call
 from initctl.stream import Law, WholeLaw
 from initctl.stream.draws import Draws
-from initctl.stream.engines.engine import encode
+from initctl.stream.engines import Engine, LawRun
 from initctl.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 NAME = "fc1.weight"
@@ -44,4 +45,7 @@ def values(call: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
 def stored(call: str, shape: tuple[int, ...], dtype: str = "float32") -> bytes:
     """The tensor's bytes."""
     kind = BY_NAME[dtype]
-    return encode(fill_of(call, shape, dtype).values(DRAWS, 0, prod(shape) * kind.parts), kind).tobytes()
+    count = prod(shape) * kind.parts
+    out = np.empty(count * kind.width, np.uint8)
+    Engine().fill([LawRun(fill_of(call, shape, dtype), DRAWS.key, 0, count, kind)], out)
+    return out.tobytes()

@@ -64,6 +64,11 @@ def test_a_constant_is_real():
     assert set(values("constant:val=0.5", (3,)).tolist()) == {0.5 + 0j}
 
 
+def test_a_bias_from_prob_is_real():
+    assert set(values("bias_from_prob:p=0.5", (3,)).tolist()) == {0j}
+    assert (values("bias_from_prob", (3,)).imag == 0).all()
+
+
 def test_sparse_zeroes_whole_elements_as_many_as_torch_does():
     drawn = values("sparse:sparsity=0.3,std=2", (50, 2000))
     theirs = sample(torch.nn.init.sparse_, (50, 2000), sparsity=0.3)

@@ -1,6 +1,8 @@
-"""Constants, identity and Dirac's delta: torch's bytes."""
+"""Constants, NaN, identity and Dirac's delta: torch's bytes."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from initctl.errors import RuleError
 from initctl.initializers import Unfit
 from tests.initializers.running import resolve, stored, values
 
@@ -41,6 +44,61 @@ def test_zeros_and_ones_are_torchs_bytes(dtype, shape):
 @pytest.mark.parametrize("dtype", [*FLOATS, "complex64"])
 def test_a_constant_is_torchs_bytes_in_every_float_type(dtype, val):
     assert stored(f"constant:val={val!r}", (3,), dtype) == torch_bytes(torch.nn.init.constant_, (3,), dtype, val=val)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "float8_e8m0fnu"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_nan_is_torchs_bytes(dtype, shape):
+    assert stored("nan", shape, dtype) == torch_bytes(torch.Tensor.fill_, shape, dtype, value=math.nan)
+
+
+@pytest.mark.parametrize("dtype", ["complex32", "complex64", "complex128"])
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+def test_both_parts_of_a_complex_element_are_nan(dtype):
+    both = complex(math.nan, math.nan)
+    assert stored("nan", (3,), dtype) == torch_bytes(torch.Tensor.fill_, (3,), dtype, value=both)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.5, 0.9, 1 / 3, 1e-5, 0.999999, 1e-300, 5e-324, 1 - 2**-53])
+def test_a_sigmoid_of_a_bias_from_prob_is_the_probability(p):
+    (val,) = resolve(f"bias_from_prob:p={p!r}", (6,)).numbers.values()
+    bias = torch.tensor(val, dtype=torch.float64)
+    assert torch.sigmoid(bias).item() == pytest.approx(p, rel=1e-4)
+    assert torch.sigmoid(-bias).item() == pytest.approx(1 - p, rel=1e-4)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.1, 0.3, 0.99, 1e-6])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_a_bias_from_prob_has_the_bytes_that_its_formula_gives_in_torch(p, dtype):
+    val = -math.log((1 - p) / p)
+    assert stored(f"bias_from_prob:p={p}", (9,), dtype) == torch_bytes(torch.nn.init.constant_, (9,), dtype, val=val)
+
+
+def test_a_bias_from_prob_is_that_of_a_fresh_detector_of_transformers():
+    from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
+
+    eights = [8, 8, 8]
+    backbone = RTDetrResNetConfig(
+        embedding_size=8, hidden_sizes=[8, *eights], depths=[1] * 4, layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = RTDetrConfig(
+        backbone_config=backbone, encoder_hidden_dim=8, encoder_in_channels=eights, d_model=8, num_queries=3,
+        decoder_in_channels=eights, encoder_attention_heads=2, encoder_ffn_dim=8, encoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=8, decoder_layers=1, initializer_bias_prior_prob=0.05, num_labels=4,
+    )  # fmt: skip
+    bias = RTDetrForObjectDetection(config).model.enc_score_head.bias.detach()
+    assert stored("bias_from_prob:p=0.05", (4,)) == bias.numpy().tobytes()
+
+
+def test_a_bias_from_prob_has_the_prior_of_the_paper_by_default():
+    assert stored("bias_from_prob", (6,)) == stored("bias_from_prob:p=0.01", (6,))
+
+
+@pytest.mark.parametrize("p", ["0", "1", "-0.5", "1.5", "1-1"])
+def test_a_probability_that_no_sigmoid_gives_is_refused(p):
+    with pytest.raises(RuleError, match=r"^p=.* is not a number above 0 and below 1$"):
+        resolve(f"bias_from_prob:p={p}", (6,))
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

@@ -134,6 +134,40 @@ def test_variance_scaling_has_the_variance_scale_over_fan_whatever_the_distribut
         assert drawn.var(dtype=np.float64) == pytest.approx(scale / fan, rel=5e-3)
 
 
+def of_nanotron(gain, fan_in, fan_out):
+    """`_compute_spectral_std` of nanotron's scaling/parametrization.py."""
+    return (gain / math.sqrt(fan_in)) * min(1, math.sqrt(fan_out / fan_in))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 256), (256, 64), (1, 9), (9, 1), (8, 4, 3, 3), (4, 8, 3)], ids=str)
+@pytest.mark.parametrize("gain", [1, 0.5, 0])
+def test_spectral_is_that_of_nanotron(shape, gain):
+    (fans,) = (weight.fans for weight in weights(shape))
+    resolved = resolve(f"spectral:gain={gain}", shape)
+    assert resolved.law == Normal(0, of_nanotron(gain, *fans))
+    assert resolved.numbers == {**fans._asdict(), "std": resolved.law.std}
+
+
+@pytest.mark.parametrize("width", [64, 256, 1024])
+@pytest.mark.parametrize("ratio", [0.25, 1, 4])
+def test_a_spectral_matrix_has_a_spectral_norm_of_the_size_that_the_paper_demands_at_every_width(width, ratio):
+    outputs = int(width * ratio)
+    norm = np.linalg.norm(values("spectral", (outputs, width)), 2)
+    assert 1 <= norm / math.sqrt(outputs / width) <= 3.1  # sqrt(fan_out / fan_in) times a constant
+
+
+def test_spectral_takes_the_arrangement_of_a_weight_as_others_do():
+    assert resolve("spectral:layout=io", (4, 16)).law == resolve("spectral", (16, 4)).law
+    assert resolve("spectral:layout=boi", (5, 16, 4)).law == resolve("spectral", (16, 4)).law
+    assert resolve("spectral:groups=2", (8, 4, 3)).law == resolve("spectral", (4, 4, 3)).law
+    assert resolve("spectral:transposed=true", (4, 16, 3)).law == resolve("spectral", (16, 4, 3)).law
+    numbers = resolve("spectral:split=1:3", (4, 9)).numbers
+    assert numbers == {
+        "fan_in": 9, "fan_out[0]": 1, "fan_out[1]": 3,
+        "std[0]": pytest.approx(1 / 9), "std[1]": pytest.approx(math.sqrt(3) / 9),
+    }  # fmt: skip
+
+
 def test_variance_scaling_has_the_modes_and_distributions_of_jax():
     assert SCALING_MODES == ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
     assert DISTRIBUTIONS == ("truncated_normal", "normal", "uniform")

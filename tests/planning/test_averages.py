@@ -43,7 +43,7 @@ def test_random_values_in_both_are_not_the_same(tmp_path: Path):
     assert warning.message.endswith("would no longer equal it (and 1 more like it)")
 
 
-@pytest.mark.parametrize("rule", ["*.head.*=zeros", "student.other.weight=normal", "*=keep"])
+@pytest.mark.parametrize("rule", ["*.head.*=zeros", "*.head.*=nan", "student.other.weight=normal", "*=keep"])
 def test_the_same_constant_in_both_and_what_is_kept_in_both_is_no_concern(tmp_path: Path, rule: str):
     table = under("student", "teacher") | {"student.other.weight": ("F32", [3, 3])}
     assert planned(tmp_path, table, rule).warnings == ()

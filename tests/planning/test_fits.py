@@ -7,23 +7,38 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
+from initctl.dtypes import BY_TAG
+from initctl.stream import NotANumber
 from tests.planning.tables import checkpoint_of, codes, planned, refusal, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 INTEGERS = ["U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"]
+FLOATING = ["F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0", "F16", "BF16", "F32", "F64", "C64"]
 PACKED = ["F4", "F6_E2M3", "F6_E3M2"]
 RANDOM = [
     "uniform", "normal", "trunc_normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
     "lecun_uniform", "lecun_normal", "variance_scaling:scale=1,mode=fan_in,distribution=normal", "orthogonal",
-    "sparse:sparsity=0.5", "log_uniform:a=1,b=2", "inv_softplus_log_uniform", "xavier_normal:split=1:1",
+    "spectral", "sparse:sparsity=0.5", "log_uniform:a=1,b=2", "inv_softplus_log_uniform", "xavier_normal:split=1:1",
 ]  # fmt: skip
 FORMULAS = ["sinusoid", "arange_log", "lstm_bias", "zero_hadamard"]
-EVERY = [*RANDOM, *FORMULAS, "zeros", "ones", "constant:val=2", "eye", "dirac", "delta_orthogonal", "dirac:groups=3"]
+EVERY = [
+    *RANDOM,
+    *FORMULAS,
+    "nan",
+    "bias_from_prob",
+    "zeros",
+    "ones",
+    "constant:val=2",
+    "eye",
+    "dirac",
+    "delta_orthogonal",
+    "dirac:groups=3",
+]
 SCALED = [
     "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun_uniform", "lecun_normal",
-    "variance_scaling:scale=1,mode=fan_avg,distribution=uniform", "orthogonal",
+    "variance_scaling:scale=1,mode=fan_avg,distribution=uniform", "spectral", "orthogonal",
 ]  # fmt: skip
 
 FIT = [
@@ -121,8 +136,21 @@ def test_each_part_must_fit_on_its_own(tmp_path: Path):
     assert planned(tmp_path, table, f"w={call.replace('1e-15', '1e-8')}").actions
 
 
+@pytest.mark.parametrize("tag", FLOATING)
+def test_nan_fits_every_type_that_has_one(tmp_path: Path, tag: str):
+    (action,) = planned(tmp_path, {"w": (tag, [2, 4])}, "w=nan").actions
+    assert (action.initializer, action.params, action.law) == ("nan", {}, NotANumber())
+
+
+@pytest.mark.parametrize("tag", [*INTEGERS, "BOOL"])
+def test_nan_fits_no_other(tmp_path: Path, tag: str):
+    told = refusal(tmp_path, {"w": (tag, [2, 4])}, "w=nan")
+    name = BY_TAG[tag].name
+    assert told == f"rule 1 (w=nan): tensor w [2, 4]: nan does not fit: its dtype is {name}, which has no NaN"
+
+
 @pytest.mark.parametrize("tag", PACKED)
-@pytest.mark.parametrize("call", ["zeros", "constant:val=1", "normal", "eye"])
+@pytest.mark.parametrize("call", ["nan", "zeros", "constant:val=1", "normal", "eye"])
 def test_nothing_fits_elements_smaller_than_a_byte(tmp_path: Path, tag: str, call: str):
     told = refusal(tmp_path, {"w": (tag, [4, 4])}, f"w={call}")
     assert "elements are smaller than a byte and cannot be written" in told

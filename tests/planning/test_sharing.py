@@ -142,12 +142,22 @@ def test_tensors_that_overlap_and_are_decided_apart_are_an_error_that_names_both
         assert set(codes(refused(tmp_path, state, *rules))) == {"rule.overlap"}
 
 
-@pytest.mark.parametrize("rules", [("*=zeros",), ("whole=ones", "part=ones"), ("*=constant:val=3",)])
+@pytest.mark.parametrize(
+    "rules", [("*=zeros",), ("whole=ones", "part=ones"), ("*=constant:val=3",), ("*=bias_from_prob",)]
+)
 def test_tensors_that_overlap_may_hold_the_same_constant(tmp_path: Path, rules: tuple[str, ...]):
     base = torch.arange(10.0)
     after = filled(tmp_path, {"whole": base, "part": base[2:5]}, *rules)
     assert len(set(after["whole"].tolist())) == 1
     assert torch.equal(after["whole"][2:5], after["part"])
+
+
+@pytest.mark.parametrize("rules", [("*=nan",), ("whole=nan", "part=nan")])
+def test_tensors_that_overlap_may_both_hold_nan(tmp_path: Path, rules: tuple[str, ...]):
+    base = torch.arange(10.0)
+    after = filled(tmp_path, {"whole": base, "part": base[2:5]}, *rules)
+    assert after["whole"].isnan().all()
+    assert after["part"].isnan().all()
 
 
 def test_views_that_share_a_storage_and_no_element_are_apart(tmp_path: Path):
@@ -186,6 +196,7 @@ def test_an_expanded_tensor_takes_constants_alone(tmp_path: Path):
     state = {"w": torch.arange(3.0)[:, None].expand(3, 4)}
     assert "it is expanded" in refusal(tmp_path, state, "w=normal")
     assert torch.equal(filled(tmp_path, state, "w=constant:val=2")["w"], torch.full((3, 4), 2.0))
+    assert filled(tmp_path, state, "w=nan")["w"].isnan().all()
 
 
 def test_a_tensor_whose_elements_overlap_otherwise_takes_nothing(tmp_path: Path):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, shown
-from initctl.stream import Constant
+from initctl.stream import SAME_EVERYWHERE
 
 if TYPE_CHECKING:
     from initctl.planning.action import Action
@@ -84,4 +84,4 @@ def _are_alike(one: Action | None, other: Action | None) -> bool:
     """Whether both tensors are kept, or get the same values."""
     if one is None or other is None:
         return one is other
-    return isinstance(one.law, Constant) and (one.law, one.rows) == (other.law, other.rows)
+    return isinstance(one.law, SAME_EVERYWHERE) and (one.law, one.rows) == (other.law, other.rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from initctl.stream.deterministic_laws import Constant, CountedLog, Hadamard, Sinusoid
+from initctl.stream.deterministic_laws import Constant, CountedLog, Hadamard, NotANumber, Sinusoid
 from initctl.stream.engines import abi
 from initctl.stream.engines.engine import LawRun, encode
 from initctl.stream.laws import (
@@ -107,6 +107,8 @@ def _form(law: Law, start: int, stop: int, dtype: DType) -> Form | None:
     """`law` from index `start` to `stop`; None if the kernels do not know it. A subclass of a law is not known."""
     if type(law) is Constant:
         return Form(abi.CONSTANT, pattern=_pattern(law.value, copysign(1, law.value), dtype))
+    if type(law) is NotANumber:
+        return Form(abi.CONSTANT, pattern=dtype.nan)
     known = _KNOWN.get(type(law)) if dtype.is_floating else None
     return known(law, start, stop) if known else None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from initctl.stream.deterministic_laws import Constant, Diagonals
+from initctl.stream.deterministic_laws import SAME_EVERYWHERE, Constant, Diagonals
 from initctl.stream.draws import Draws
 from initctl.stream.engines.distances import Distance, distance_of
 from initctl.stream.engines.moments import Moments, moments_of
@@ -81,8 +81,8 @@ class Engine:
     def fill_run(self, run: LawRun, out: Bytes) -> None:
         """The same for one run."""
         law, key, start, stop, dtype = run
-        if type(law) is Constant and out.size:
-            block = np.tile(encode(np.array([law.value]), dtype), min(stop - start, _AT_ONCE))
+        if type(law) in SAME_EVERYWHERE and out.size:
+            block = np.tile(np.frombuffer(repeated(law, dtype), np.uint8), min(stop - start, _AT_ONCE))
             for reached in range(0, out.size, block.size):
                 out[reached : reached + block.size] = block[: out.size - reached]
             return
@@ -144,6 +144,13 @@ class Engine:
         stored = out.view(dtype.numpy)
         if values.dtype != stored.dtype and (np.isfinite(values) & ~np.isfinite(stored)).any():
             raise Overflow(f"its values overflow {dtype.numpy.name}")
+
+
+def repeated(law: Law, dtype: DType) -> bytes:
+    """The little-endian bytes that `law`, one of `SAME_EVERYWHERE`, gives each part of an element of `dtype`."""
+    if isinstance(law, Constant):
+        return encode(np.array([law.value]), dtype).tobytes()
+    return dtype.nan.to_bytes(dtype.width, "little")
 
 
 def encode(values: NDArray[Any], dtype: DType) -> NDArray[np.uint8]:

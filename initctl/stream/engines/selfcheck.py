@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from initctl.dtypes import DTYPES, DType
-from initctl.stream.deterministic_laws import CountedLog, Hadamard, Sinusoid
+from initctl.stream.deterministic_laws import CountedLog, Hadamard, NotANumber, Sinusoid
 from initctl.stream.engines.engine import Engine, LawRun
 from initctl.stream.key import Key, stream_key
 from initctl.stream.laws import InverseSoftplus, LogUniform, Normal, TruncNormal, Uniform, ZeroedNormal
@@ -38,6 +38,7 @@ _LAWS: tuple[Law, ...] = (
     InverseSoftplus(1e-3, 30, 1e-4),
     CountedLog(_COLUMNS, 0.25),
     Hadamard(_COLUMNS, 0.125, 1, 0),
+    NotANumber(),
 )
 
 

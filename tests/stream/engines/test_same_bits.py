@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from initctl.dtypes import BY_NAME, DTYPES
 from initctl.errors import StorageError
 from initctl.initializers.complex import RealPart
-from initctl.stream import Constant, Fused, Normal, Overflow, Table, TruncNormal, Uniform, ZeroedNormal
+from initctl.stream import Constant, Fused, Normal, NotANumber, Overflow, Table, TruncNormal, Uniform, ZeroedNormal
 from initctl.stream.deterministic_laws import CountedLog, Diagonals, Hadamard, Interval, Sinusoid
 from initctl.stream.engines import Engine, LawRun, Unusable, joined
 from initctl.stream.engines.device import TorchEngine
@@ -121,6 +121,14 @@ def test_at_any_address(engine, dtype, shift):
 @pytest.mark.parametrize("value", [0, 1, 0.5])
 def test_of_constants_in_every_dtype(compiled, dtype, value):
     assert_same(compiled, Constant(value if dtype.is_floating else int(value)), 3, 50_000, dtype)
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in WRITABLE if dtype.nan], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize(("start", "stop"), [(0, 1), (3, 50_000), (2**34 - 7, 2**34 + 9)])
+def test_of_nan_in_every_dtype_that_has_one(engine, dtype, start, stop):
+    bits = dtype.nan.to_bytes(dtype.width, "little")
+    assert filled(REFERENCE, NotANumber(), start, stop, dtype).tobytes() == bits * (stop - start)
+    assert_same(engine, NotANumber(), start, stop, dtype, shift=dtype.width)
 
 
 @floats
