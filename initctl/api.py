@@ -61,6 +61,8 @@ def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
         reset_optimizer: True resets the optimizer state of the tensors that rules fill: moments and steps.
         buffers: for `reset_optimizer`, patterns for the names of tensors that no optimizer has state of: buffers and
             frozen parameters. Name them if the match of the parameters is refused.
+        base_config: the path of a base model's `config.json`, or of a directory with one, for `base.KEY` in rules: a
+            value of it, as `config.KEY` is a value of the `config.json` beside the checkpoint.
         device: the device that computes: `cpu`, a device of torch (`cuda`, `cuda:1`), or `auto`: a GPU if it is faster.
         rng: `philox`; or `torch`, which gives the values of a script that calls `torch.manual_seed(seed)` and then, for
             each filled tensor in the checkpoint's order, the function of `torch.nn.init` on a tensor of its dtype and

@@ -37,6 +37,8 @@ def not_a_path(argument: str, given: object) -> TypeError:
     hint = ""
     if argument.startswith("recipes"):
         hint = "; a recipe is a TOML file"
+    elif argument == "base_config":
+        hint = "; it is a config.json, or a directory with one"
     elif isinstance(given, Mapping):
         hint = "; save it first, as with safetensors.torch.save_file(state_dict, path)"
     elif hasattr(given, "state_dict"):

@@ -12,6 +12,7 @@ ARGUMENTS = {
     "--all": "unfold=True",
     "--allow-partial": "allow_partial=True",
     "--allow-unused": "allow_unused=True",
+    "--base-config": "base_config",
     "--buffers": "buffers",
     "--component": "component",
     "--device": "device",

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
 from initctl.argument_types import check_text, check_texts, items, path_of, unknown
 from initctl.errors import FitError, InitctlError, Problem, RuleError, UsageError, shown
-from initctl.formats import Checkpoint, read_checkpoint
+from initctl.formats import Checkpoint, read_checkpoint, read_other_config
 from initctl.integers import as_integer
 from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
 from initctl.planning.advice.unused import NO_MATCH
 from initctl.recipes.presets import AUTO, better_preset, preset_for
 from initctl.rules import Rule, Scope, parse_rule
+from initctl.rules.expressions.terms import BASE, CONFIG
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
 
@@ -45,6 +46,7 @@ class Asked(TypedDict, total=False):
     allow_partial: bool
     reset_optimizer: bool
     buffers: Iterable[str]
+    base_config: Path | None
     device: str
     rng: str
 
@@ -54,7 +56,7 @@ class Request(NamedTuple):
 
     `recipes` are the recipe of a preset, if it is known already, and the caller's recipes. `texts` are the caller's
     single rules. `rules` are the bound rules of `recipes` and `texts`. If the preset is `auto`, `texts` are bound when
-    it is known: they may use its variables.
+    it is known: they may use its variables. `base` is the parsed config.json of a base model.
     """
 
     recipes: tuple[Recipe, ...]
@@ -64,12 +66,13 @@ class Request(NamedTuple):
     given_seed: int | None
     root: str | None
     component: str | None
+    base: Mapping[str, Any] | None
     options: Options
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> Self:
-        """Raises `UsageError`, for faults of rules and recipes `RuleError`, and `TypeError` for an unknown argument or
-        a wrong type.
+        """Raises `UsageError`, for faults of rules and recipes `RuleError`, `InputError` if the config.json of a base
+        model cannot be read, and `TypeError` for an unknown argument or a wrong type.
         """
         _check_types(asked)
         texts = _several(asked, "rules")
@@ -79,7 +82,8 @@ class Request(NamedTuple):
         recipes = _read(preset, paths)
         _check_together(recipes, seed)
         rules = _bound(recipes, () if preset == AUTO else texts, recipes)
-        return cls(recipes, texts, rules, preset, seed, asked.get("root"), asked.get("component"), _options(asked))
+        places = asked.get("root"), asked.get("component")
+        return cls(recipes, texts, rules, preset, seed, *places, _base(asked.get("base_config")), _options(asked))
 
     @property
     def seed(self) -> int:
@@ -93,6 +97,12 @@ class Request(NamedTuple):
             hint = f"give a rule (-r '*.bias=zeros'), a recipe (-f) or a preset (-p){otherwise}"
             raise UsageError(Problem("usage.no_rules", "no rules given, so there is nothing to do", hint))
 
+    def check_base(self) -> None:
+        """Raise `UsageError` if a base model is given, and no rule uses it."""
+        if self.base is not None and not any(rule.uses(BASE) for rule in self.rules):
+            fault = "--base-config has no effect: no rule uses a value base.KEY of it"
+            raise UsageError(Problem("usage.base_config", fault, "use one in a rule, or leave --base-config out"))
+
     def read(self, path: Path) -> Checkpoint:
         """The checkpoint at `path`, with this root and component. Raises `InputError` and `UsageError`."""
         return read_checkpoint(path, root=self.root, component=self.component)
@@ -102,9 +112,10 @@ class Request(NamedTuple):
 
         Raises as `make_plan` does; `InputError`, and `UsageError` if there is no preset for `auto`.
         """
-        asks_config = self.preset or any(rule.uses_config for rule in self.rules)
+        asks_config = self.preset or any(rule.uses(CONFIG) for rule in self.rules)
         config = checkpoint.config() if asks_config else None
         whole = self._with_preset(preset_for(config).name) if self.preset == AUTO else self
+        whole.check_base()
         recipe = next((recipe for recipe in whole.recipes if recipe.extends_preset), None)
         made = make_plan(
             checkpoint,
@@ -112,6 +123,7 @@ class Request(NamedTuple):
             self.options,
             seed=whole.seed,
             config=config,
+            base=whole.base,
             preset=FromPreset(recipe.source, recipe.rules, whole.preset) if recipe else None,
         )
         return replace(made, warnings=(*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings))
@@ -182,6 +194,11 @@ def _options(asked: Mapping[str, Any]) -> Options:
     return Options(**options | {"buffers": _several(asked, "buffers", "usage.buffers")})
 
 
+def _base(given: Path | None) -> Mapping[str, Any] | None:
+    """The content of the config.json of a base model. Raises `InputError`, and `TypeError` if it is not a path."""
+    return None if given is None else read_other_config(path_of("base_config", given))
+
+
 def _seed(given: object) -> int | None:
     """The caller's seed, an integer of any type, as an int. Raises `UsageError`."""
     seed = as_integer(given)
@@ -223,7 +240,7 @@ def _bound(recipes: Iterable[Recipe], texts: Iterable[str] = (), known: Iterable
     """
     scopes = [recipe.scope for recipe in known]
     variables = {name: value for scope in scopes for name, value in scope.vars.items()}
-    scope = Scope(variables, {key: value for scope in scopes for key, value in scope.config.items()})
+    scope = Scope(variables, {key: value for scope in scopes for key, value in scope.defaults.items()})
     rules: list[Rule | Callable[[], Rule]] = [rule for recipe in recipes for rule in recipe.rules]
     rules += [partial(parse_rule, text, f"rule {number}", scope) for number, text in enumerate(texts, start=1)]
     bound: list[BoundRule] = []

@@ -300,7 +300,15 @@ class TestAPlanIsAValue:
 
     def test_it_leaves_no_room_for_other_rules(self, model: Path, tmp_path: Path):
         plan = initctl.plan(model, rules=RULES)
-        for more in ({"rules": ["*=ones"]}, {"seed": 0}, {"preset": "auto"}, {"device": "auto"}, {"root": ""}):
+        (base := tmp_path / "base.json").write_text("{}")
+        for more in (
+            {"rules": ["*=ones"]},
+            {"seed": 0},
+            {"preset": "auto"},
+            {"device": "auto"},
+            {"root": ""},
+            {"base_config": base},
+        ):
             assert refusal(initctl.UsageError, plan, tmp_path / "out", **more) == ["usage.plan"]
         given = {"rules": ["*=ones"], "seed": 0, "require_all": True, "allow_unused": False, "device": "cpu"}
         with pytest.raises(initctl.UsageError, match="cannot be combined with `rules`, `seed`, require_all=True; it"):

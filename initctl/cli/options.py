@@ -94,6 +94,13 @@ COMPONENT = typer.Option(
     rich_help_panel=panels.CHECKPOINT,
     help="Which folder of a directory to use, such as unet of a pipeline.",
 )
+BASE_CONFIG = typer.Option(
+    None,
+    "--base-config",
+    metavar="FILE",
+    rich_help_panel=panels.RULES,
+    help="Take base.KEY in rules from FILE: the config.json of a base model, or a directory that has one.",
+)
 SAVED_PLAN = typer.Option(
     None,
     "--plan",
@@ -159,6 +166,7 @@ class RuleOptions:
         rich_help_panel=panels.RULES,
         help="Where random numbers come from. With torch, values are those of a script with torch.manual_seed.",
     )
+    base_config: str | None = BASE_CONFIG
     require_all: bool = flag(
         "--require-all", panel=panels.RULES, text="Fail if a floating-point or quantized weight has no rule."
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from initctl.cli.options import grouped
+from initctl.cli.options import BASE_CONFIG, grouped
 from initctl.cli.output import JSON, TEXT, Output
 from initctl.display.annotations import of_problems
 from initctl.display.tables import count
@@ -27,6 +27,7 @@ def recipe_check(
     file: str = FILE,
     checkpoint: str | None = CHECKPOINT,
     *,
+    base_config: str | None = BASE_CONFIG,
     form: str = typer.Option(
         TEXT,
         "--format",
@@ -49,7 +50,7 @@ def recipe_check(
     """
     is_annotated = out.form(form, FORMATS) == GITHUB
     try:
-        request = Request.of({"recipes": [file]})
+        request = Request.of({"recipes": [file], "base_config": base_config})
         plan = request.plan(request.read(checkpoint)) if checkpoint is not None else None
     except InitctlError as error:
         if is_annotated:

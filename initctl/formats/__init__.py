@@ -26,6 +26,7 @@ opening.py          opening and reading files that may contain anything
 from initctl.formats.beside import Beside, beside, with_beside
 from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.checkpoint_file import CheckpointFile, Checksum
+from initctl.formats.config import read_other_config
 from initctl.formats.file_formats import check_is_checkpoint
 from initctl.formats.resolve import read_checkpoint
 
@@ -37,5 +38,6 @@ __all__ = [
     "beside",
     "check_is_checkpoint",
     "read_checkpoint",
+    "read_other_config",
     "with_beside",
 ]

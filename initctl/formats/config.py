@@ -28,7 +28,14 @@ def dotted(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def read_config(directory: str) -> Mapping[str, Any] | None:
     """The content of `config.json` in `directory`; None if there is no such file. Raises `InputError`."""
     path = os.path.join(directory, CONFIG)
-    if not os.path.lexists(path):
-        return None
+    return _content(path) if os.path.lexists(path) else None
+
+
+def read_other_config(path: str) -> Mapping[str, Any]:
+    """The content of another model's `config.json` at `path`, or in the directory `path`. Raises `InputError`."""
+    return _content(os.path.join(path, CONFIG) if os.path.isdir(path) else path)
+
+
+def _content(path: str) -> Mapping[str, Any]:
     with refusing(path, "config", "is not valid JSON", "mend it, or copy it from the model again"):
         return parse_object(read_small(path, LONGEST))

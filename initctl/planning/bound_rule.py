@@ -11,7 +11,7 @@ from initctl.initializers.fans import Arrangement, arrangement_of
 from initctl.planning.lookup import ALL_FACTS, NAME_FACTS, SHAPE_FACTS, SIBLING
 from initctl.rules import Circular, needed
 from initctl.rules.expressions.meant import name_instead
-from initctl.rules.expressions.terms import CONFIG, CONSTANTS, Identifier, Literal, equated
+from initctl.rules.expressions.terms import CONSTANTS, Identifier, Literal, config_of, equated
 from initctl.suggestions import ELSEWHERE, did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ class BoundRule(NamedTuple):
     def arrangement(self) -> Arrangement:
         return arrangement_of(self.initializer.values) if self.initializer else Arrangement()
 
-    @property
-    def uses_config(self) -> bool:
-        return any(name.startswith(CONFIG) for name in self.names)
+    def uses(self, table: str) -> bool:
+        """Whether it uses a value of `table`, one of `CONFIGS`."""
+        return any(config_of(name) == table for name in self.names)
 
     @property
     def expressions(self) -> list[Expression]:
@@ -105,7 +105,7 @@ def _check_names(expression: Expression, rule: Rule, place: str) -> None:
     """Raise `RuleError` if `expression`, which is at `place`, uses a name that is undefined for every tensor."""
     known = (*rule.scope.vars, *rule.selector.names.captures, *ALL_FACTS)
     for name in sorted(expression.names.difference(known)):
-        if not (name.startswith(CONFIG) or _is_of_sibling(name)):
+        if not (config_of(name) or _is_of_sibling(name)):
             message = f"{place}{shown(expression.text)}: unknown name {shown(name)}"
             raise RuleError(Problem("rule.name", message, _hint(name, known), expression.place_of(name)))
 
@@ -161,5 +161,5 @@ def _hint(name: str, known: tuple[str, ...]) -> str:
     return (
         name_instead(name)
         or did_you_mean(name, (*known, *CONSTANTS))
-        or f"known names: {listed(known, at_most=30)}, config.KEY and sibling.NAME"
+        or f"known names: {listed(known, at_most=30)}, config.KEY, base.KEY and sibling.NAME"
     )

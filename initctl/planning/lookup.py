@@ -12,7 +12,7 @@ from initctl.formats.config import dotted
 from initctl.initializers import Unfit
 from initctl.initializers.fans import Arrangement, weights
 from initctl.rules import Rule, Undefined, Value, needed
-from initctl.rules.expressions.terms import CONFIG
+from initctl.rules.expressions.terms import BASE, CONFIG, config_of
 from initctl.suggestions import nearest
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ SIBLING = "sibling."
 """`sibling.weight.fan_in` is the fan_in of the tensor `weight` in the same module; `sibling.weight` says whether it
 exists.
 """
+_FILES = {CONFIG: "config.json", BASE: "the base model's config.json"}
+_NOT_THERE = {
+    CONFIG: "there is no config.json beside the checkpoint; ",
+    BASE: "no base model is given: name its config.json with --base-config, or ",
+}
 
 
 @dataclass
@@ -40,8 +45,8 @@ class Lookup:
             return self.captured[name]
         if name in self.rule.scope.vars:
             return self._variable(name)
-        if name.startswith(CONFIG):
-            return self._config(name.removeprefix(CONFIG))
+        if config_of(name):
+            return self._configured(name)
         if name.startswith(SIBLING):
             return self._of_sibling(name.removeprefix(SIBLING))
         if name not in ALL_FACTS:
@@ -74,21 +79,26 @@ class Lookup:
             raise KeyError(f"{text}: {fact}") from None
         return self._variables[name]
 
-    def _config(self, key: str) -> Value:
-        found = config_value(self.around.config, self.rule, key)
+    def _configured(self, name: str) -> Value:
+        found = configured(self.around.configs, self.rule, name)
         if found is None:
-            why = "there is no config.json beside the checkpoint; "
-            if self.around.config is not None:
-                other = nearest(key, [name for name, _ in dotted(self.around.config)])
-                why = f"config.json has no {key}; " + (f"did you mean {shown(other[0])}? If not, " if other else "")
-            raise KeyError(why + self._where_to_write(key))
+            table, _, key = name.partition(".")
+            raise KeyError(f"{self._missing(table, key)}{self._where_to_write(table, key)}")
         return found
 
-    def _where_to_write(self, key: str) -> str:
+    def _missing(self, table: str, key: str) -> str:
+        """Why `key` has no value, as the beginning of a sentence that goes on with what to write."""
+        config = self.around.configs[table]
+        if config is None:
+            return _NOT_THERE[table]
+        other = nearest(key, [name for name, _ in dotted(config)])
+        return f"{_FILES[table]} has no {key}; " + (f"did you mean {shown(other[0])}? If not, " if other else "")
+
+    def _where_to_write(self, table: str, key: str) -> str:
         origin = self.rule.origin
         if origin.preset:
-            return f'write a recipe with extends = "preset:{origin.preset}" and, under [config], {key} = …'
-        return f"write {key} = … under [config] of the recipe" if origin.is_table else "write the value itself"
+            return f'write a recipe with extends = "preset:{origin.preset}" and, under [{table}], {key} = …'
+        return f"write {key} = … under [{table}] of the recipe" if origin.is_table else "write the value itself"
 
     def _of_sibling(self, path: str) -> Value:
         """For `weight.fan_in` the fan_in of the tensor `weight` in the same module; for `weight`, whether it exists."""
@@ -137,11 +147,12 @@ NAME_FACTS: Mapping[str, Callable[[Lookup], Value]] = {
 ALL_FACTS = {**SHAPE_FACTS, **NAME_FACTS}
 
 
-def config_value(config: Mapping[str, Any] | None, rule: Rule, key: str) -> Value | None:
-    """The value of a dotted key in config.json, or else the rule's default for it."""
-    found: Any = config
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
+def configured(configs: Mapping[str, Mapping[str, Any] | None], rule: Rule, name: str) -> Value | None:
+    """The value of a name such as `config.hidden_size` in that one of `configs`, or else the rule's default for it."""
+    table, *keys = name.split(".")
+    found: Any = configs[table]
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
     if isinstance(found, list) and all(isinstance(item, (int, float, str)) for item in found):
         return tuple(found)
-    return found if isinstance(found, (int, float, str)) else rule.scope.config.get(key)
+    return found if isinstance(found, (int, float, str)) else rule.scope.defaults.get(name)

@@ -15,8 +15,9 @@ from initctl.grouping import grouped
 from initctl.initializers import KEEP
 from initctl.planning.action import Action, Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
-from initctl.planning.lookup import config_value
+from initctl.planning.lookup import configured
 from initctl.planning.overview import amount, on_devices, overview
+from initctl.rules.expressions.terms import BASE, CONFIG
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 PHILOX, TORCH = "philox", "torch"
@@ -34,7 +35,8 @@ class Plan(Displayed):
 
     `resets` are actions outside of the state dict: they reset the optimizer state of filled tensors. `buffers` are
     patterns for names of tensors that no optimizer has state of; None means that no reset was requested. `rules` are
-    all rules, and `config` is the parsed config.json, if rules may use it; a loaded plan has neither.
+    all rules; `config` is the parsed config.json, if rules may use it, and `base` that of a base model. A loaded plan
+    has none of these.
     """
 
     checkpoint: Checkpoint
@@ -47,6 +49,7 @@ class Plan(Displayed):
     buffers: tuple[str, ...] | None = None
     rules: tuple[BoundRule, ...] = ()
     config: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] | None = None
 
     @property
     def distinct_actions(self) -> tuple[Action, ...]:
@@ -121,7 +124,8 @@ class Plan(Displayed):
 
     def recipe(self) -> str:
         """The rules and the seed as the TOML text of one recipe that needs no other file: it includes variables,
-        presets and the values from `config.json`. Raises `UsageError` for a loaded plan, which has no rules.
+        presets, and the values from `config.json` and from that of a base model. Raises `UsageError` for a loaded plan,
+        which has no rules.
         """
         from initctl.recipes.writing import recipe_text
 
@@ -129,7 +133,7 @@ class Plan(Displayed):
             fault = "the plan was saved without its rules, so it cannot be written as a recipe"
             raise UsageError(Problem("plan.recipe", fault, "plan with the rules again"))
         rules = [(rule.rule, rule.initializer) for rule in self.rules]
-        return recipe_text(rules, self.seed, partial(config_value, self.config))
+        return recipe_text(rules, self.seed, partial(configured, {CONFIG: self.config, BASE: self.base}))
 
     def to_document(self) -> dict[str, Any]:
         """The plan as it is saved: what is done to each tensor, every number, and digests of the checkpoint's table."""

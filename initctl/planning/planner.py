@@ -79,14 +79,16 @@ def make_plan(
     *,
     seed: int,
     config: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
     preset: FromPreset | None = None,
 ) -> Plan:
     """What `rules` do to `checkpoint` under `seed`.
 
-    `config` is the parsed config.json, if there is one; `preset` are the rules that come from a preset. Raises
-    `FitError` with every fault of the rules, or if an optimizer cannot be reset, or if torch cannot do an action.
+    `config` is the parsed config.json, if there is one, and `base` that of a base model; `preset` are the rules that
+    come from a preset. Raises `FitError` with every fault of the rules, or if an optimizer cannot be reset, or if torch
+    cannot do an action.
     """
-    around = Surroundings(checkpoint, config)
+    around = Surroundings(checkpoint, config, base)
     decided = decide(rules, around)
     actions, faults = decided.actions, decided.faults
     reset = Resets()
@@ -114,6 +116,7 @@ def make_plan(
         options.buffers if options.reset_optimizer else None,
         tuple(rules),
         config,
+        base,
     )
 
 

@@ -14,6 +14,7 @@ from initctl.planning.quantized_weights import QuantizedWeight, quantized_weight
 from initctl.planning.tied import Tie, ties
 from initctl.rules import Glob, highest_numbers
 from initctl.rules.elements import NO_NUMBERS
+from initctl.rules.expressions.terms import BASE, CONFIG
 
 if TYPE_CHECKING:
     from initctl.rules.regex import Regex
@@ -24,15 +25,18 @@ _LAYER = re.compile(r"(?:^|\.)([0-9]{1,18})(?=\.|$)")
 
 
 class Surroundings:
-    """A checkpoint's tensors by name, its quantized weights, the numbers in names, its `config.json`, and other
-    checkpoints that rules read.
+    """A checkpoint's tensors by name, its quantized weights, the numbers in names, its `config.json`, that of a base
+    model, and other checkpoints that rules read.
 
     Everything that few rules need is computed on first use. Each file is read once.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, config: Mapping[str, Any] | None = None, base: Mapping[str, Any] | None = None
+    ) -> None:
         self.checkpoint = checkpoint
         self.config = config
+        self.configs = {CONFIG: config, BASE: base}
         self._others: dict[str, Surroundings] = {}
 
     @cached_property

@@ -10,6 +10,9 @@
     [config]                                   # defaults for keys that config.json does not have
     initializer_range = 0.02
 
+    [base]                                     # the same for the config.json of a base model
+    hidden_size = 256
+
     [[rule]]
     match = ["*.c_proj.weight", "*.out.weight"]
     where = "ndim == 2"
@@ -30,7 +33,7 @@ from initctl.errors import Excerpt, Problem, RuleError, escape, shown
 from initctl.formats.config import dotted
 from initctl.recipes.malformed import hint_for
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
-from initctl.rules.expressions.terms import RESERVED
+from initctl.rules.expressions.terms import CONFIGS, RESERVED
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean, nearest
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from initctl.recipes.positions import DocumentText, Path
     from initctl.rules import Expression, Selector, Value
 
-KEYS = ("seed", "extends", "optional", "vars", "config", "rule", "preset")
+KEYS = ("seed", "extends", "optional", "vars", *CONFIGS, "rule", "preset")
 _WHERE = "where"
 _FLAG = "must be true or false"
 RULE_KEYS = ("match", "init", _WHERE, "optional")
@@ -62,7 +65,7 @@ class Document(NamedTuple):
     seeds: tuple[Seed, ...]
     extends: tuple[str, ...]
     vars: Mapping[str, Expression]
-    config: Mapping[str, Value]
+    defaults: Mapping[str, Value]
     tables: tuple[_Field, ...]
     optional: bool
 
@@ -77,13 +80,13 @@ def parse_document(text: DocumentText) -> Document:
     document = _Field(text, (), _content(text))
     document.check_keys(KEYS)
     document.inner("preset", {}).check_keys(PRESET_KEYS)
-    variables, config = document.inner("vars", {}), document.inner("config", {})
+    variables, configs = document.inner("vars", {}), {name: document.inner(name, {}).table() for name in CONFIGS}
     return Document(
         text,
         document.inner("seed").seeds(),
         tuple(document.inner("extends", []).texts()),
         {name: variables.inner(name).variable(name) for name in variables.table()},
-        {name: _config_value(text, name, value) for name, value in dotted(config.table())},
+        {name: _config_value(text, name, value) for name, value in dotted(configs)},
         tuple(document.inner("rule", []).rule_tables()),
         document.inner("optional", otherwise=False).of(bool, _FLAG),
     )
@@ -259,8 +262,8 @@ def _call(table: _Field) -> Call:
 
 
 def _config_value(text: DocumentText, name: str, value: Any) -> Value:  # noqa: ANN401 - whatever the document holds
-    """The default for a dotted key of config.json."""
-    field = _Field(text, ("config", *name.split(".")), value)
+    """The default for a name such as `config.hidden_size`."""
+    field = _Field(text, tuple(name.split(".")), value)
     match value:
         case list() if all(isinstance(item, (int, float, str)) for item in value):
             return tuple(value)

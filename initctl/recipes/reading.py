@@ -56,11 +56,11 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     documents: dict[str, Document] = {}
     last = _collect(os.fspath(path), documents, ())
     variables: dict[str, Expression] = {}
-    config: dict[str, Value] = {}
+    defaults: dict[str, Value] = {}
     for document in documents.values():
         variables |= document.vars
-        config |= document.config
-    scope = Scope(variables, config)
+        defaults |= document.defaults
+    scope = Scope(variables, defaults)
     rules = tuple(rule for document in documents.values() for rule in document.rules(scope))
     if not rules:
         raise RuleError(

@@ -41,6 +41,7 @@ def recipe_schema() -> dict[str, Any]:
                 "additionalProperties": {"oneOf": [{"type": "number"}, _EXPRESSION]},
             },
             "config": {"description": "Defaults for keys that config.json does not have.", "type": "object"},
+            "base": {"description": "Defaults for keys of a base model's config.json.", "type": "object"},
             "preset": {
                 "description": "About a preset.",
                 "type": "object",

@@ -1,7 +1,7 @@
 """Rules → an equivalent TOML document that needs no other file.
 
-It contains the rules as written, the variables that they use, and the values of config.json that they use. If a name
-has different meanings in different rules, some of them get a new name.
+It contains the rules as written, the variables that they use, and the values that they use of config.json and of a
+base model's. If a name has different meanings in different rules, some of them get a new name.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ from initctl.errors import RuleError, shown
 from initctl.escaping import is_visible
 from initctl.rules import Expression, Rule, Value, needed
 from initctl.rules.expressions.parser import LONGEST_EXPRESSION
-from initctl.rules.expressions.terms import CONFIG
+from initctl.rules.expressions.terms import CONFIGS, config_of
 
 if TYPE_CHECKING:
     from initctl.initializers import BoundCall
 
-    ConfigValue = Callable[[Rule, str], Value | None]
-    """The value of a dotted key in `config.json`, or a rule's default for it."""
+    Configured = Callable[[Rule, str], Value | None]
+    """The value of a name such as `config.hidden_size`, or a rule's default for it."""
     Meanings = dict[str, str | None]
     """The values of names, as TOML; None if a name has no value."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-[0-9]{2})?")
 
 
-def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, config: ConfigValue) -> str:
+def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, configured: Configured) -> str:
     """A recipe of `rules`, each with its initializer, in order, and the seed.
 
     Raises `RuleError` if an expression is too long after variables are renamed.
     """
-    writer = _Writer(config)
+    writer = _Writer(configured)
     lines = [line for rule, bound in rules for line in writer.rule(rule, bound)]
-    tables = (*_table("vars", writer.vars), *_table("config", writer.config))
-    return "\n".join([f"seed = {seed}", *tables, *lines]) + "\n"
+    tables = {"vars": writer.vars, **{table: writer.configs_of(table) for table in CONFIGS}}
+    said = (line for name, meanings in tables.items() for line in _table(name, meanings))
+    return "\n".join([f"seed = {seed}", *said, *lines]) + "\n"
 
 
 def _table(name: str, meanings: Meanings) -> Iterator[str]:
@@ -51,9 +52,9 @@ def _table(name: str, meanings: Meanings) -> Iterator[str]:
 class _Writer:
     """Writes rules, and collects the values of the names in them."""
 
-    lookup: ConfigValue
+    configured: Configured
     vars: Meanings = field(default_factory=dict)
-    config: Meanings = field(default_factory=dict)
+    configs: Meanings = field(default_factory=dict)
 
     def rule(self, rule: Rule, bound: BoundCall | None) -> Iterator[str]:
         rows = rule.selector.rows
@@ -84,21 +85,24 @@ class _Writer:
 
     def renamed(self, rule: Rule, expression: Expression, names: Mapping[str, str]) -> str:
         """The text of `expression` with these names and with the names for keys of config.json."""
-        asked = (name for name in expression.names if name.startswith(CONFIG))
-        keys = {name: self.key(rule, name.removeprefix(CONFIG)) for name in asked}
+        keys = {name: self.key(rule, name) for name in expression.names if config_of(name)}
         text = expression.renamed({**names, **keys})
         if len(text) > LONGEST_EXPRESSION:
             fault = f"is longer than {LONGEST_EXPRESSION} characters after variables are renamed: {shown(text)}"
             raise RuleError(rule.problem("recipe.unwritable", f"{shown(expression.text)}: {fault}"))
         return text
 
-    def key(self, rule: Rule, key: str) -> str:
+    def key(self, rule: Rule, name: str) -> str:
         def is_taken(other: str) -> bool:
-            return other != key and self.lookup(rule, other) is not None
+            return other != name and self.configured(rule, other) is not None
 
-        value = self.lookup(rule, key)
+        value = self.configured(rule, name)
         is_said = value is not None and not (isinstance(value, float) and not isfinite(value))
-        return CONFIG + _named(self.config, key, _item(value) if is_said else None, is_taken)
+        return _named(self.configs, name, _item(value) if is_said else None, is_taken)
+
+    def configs_of(self, table: str) -> Meanings:
+        """The values of one of `CONFIGS`, by their dotted keys."""
+        return {name.partition(".")[2]: value for name, value in self.configs.items() if config_of(name) == table}
 
 
 def _named(meanings: Meanings, name: str, meaning: str | None, is_taken: Callable[[str], bool]) -> str:

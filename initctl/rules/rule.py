@@ -26,11 +26,12 @@ _WHERE = re.compile(r"\swhere(?=\s|$)")
 class Scope:
     """The names that a rule's expressions may use, beside those that every rule knows.
 
-    `vars` are expressions by name; `config` are defaults for dotted keys that config.json does not have.
+    `vars` are expressions by name; `defaults` are the values of names such as `config.hidden_size` and
+    `base.hidden_size` if the file does not have the key, or is not there.
     """
 
     vars: Mapping[str, Expression] = field(default_factory=dict)
-    config: Mapping[str, Value] = field(default_factory=dict)
+    defaults: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Origin(NamedTuple):

@@ -19,7 +19,7 @@ _EXPLAINED = {
         "usage.no_rules",
     ),
     "patterns": ("pattern.", "rule.alternative", "rule.glob", "rule.regex"),
-    "expressions": ("rule.expression", "rule.name", "rule.number"),
+    "expressions": ("rule.expression", "rule.name", "rule.number", "usage.base_config"),
     "recipes": ("recipe.cycle", "recipe.empty", "recipe.malformed", "recipe.seeds", "recipe.twice", "recipe.unused"),
     "presets": ("preset.",),
     "initializers": (

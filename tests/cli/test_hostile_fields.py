@@ -146,6 +146,7 @@ class TestWhatIsTyped:
             ("apply", "net.safetensors", "-r", "*=ones", "-o", "out", "--max-shard-size", text),
             ("verify", "net.safetensors", "-r", "*=ones", "--against", text),
             ("plan", "net.safetensors", "-r", "*=ones", "--component", text),
+            ("plan", "net.safetensors", "-r", "*=normal:std=base.x", "--base-config", text),
             (
                 "apply",
                 "net.safetensors",

@@ -20,7 +20,7 @@ RESET = {"--reset-optimizer", "--buffers"}
 WHERE = {"--root", "--component"}
 RULES = {
     "--rule", "--recipe", "--preset", *WHERE, "--seed", "--allow-unused", "--require-all", "--allow-partial",
-    "--device", "--rng",
+    "--device", "--rng", "--base-config",
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ RULES = {
         ("diff", {"--all", "--html", "--other-root", *WHERE, *FACE}),
         ("initializers", FACE),
         ("presets", FACE),
-        ("recipe-check", {"--format", *FACE}),
+        ("recipe-check", {"--base-config", "--format", *FACE}),
         ("recipe-schema", {"--help"}),
         ("completion", {"--line", "--word", "--help"}),
         ("version", FACE),

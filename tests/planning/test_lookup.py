@@ -92,6 +92,8 @@ def test_an_expression_without_a_value_names_tensor_rule_and_place(
         "h.*.w=normal:std=1/layer": "std=1/layer: division by 0: layer is 0 here; layers count from 0: write layer+1",
         "h.{n}.w=normal:std=n**-2": "std=n**-2: division by 0: n is 0 here",
         "h.0.w=normal:std=1/(layer*2)": "std=1/(layer*2): division by 0",
+        "h.0.w=normal:std=1/(layers-2)": "std=1/(layers-2): division by 0: layers is 2 here; write max(layers-2, 1)",
+        "h.0.w=normal:std=1/(ndim-1)": "std=1/(ndim-1): division by 0: ndim is 1 here",
     }.items(),
 )
 def test_a_division_by_0_says_which_name_is_0(tmp_path: Path, rule: str, said: str):
@@ -236,6 +238,129 @@ def test_a_config_json_that_is_a_directory_is_refused(tmp_path: Path):
     (tmp_path / "config.json").mkdir()
     with pytest.raises(initctl.InputError, match=r"config\.json: is a directory"):
         planned(tmp_path, TABLE, "emb=constant:val=config.a")
+
+
+GRADIENT = "l.*.w=normal:std=lerp(0.02, 0.01, layer/{})"
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4, 7, 48])
+def test_a_gradient_over_layers_goes_from_the_first_number_to_the_second_in_equal_steps(tmp_path: Path, layers: int):
+    table = {f"l.{layer}.w": ("F32", [2]) for layer in range(layers)}
+    plan = planned(tmp_path, table, GRADIENT.format("(layers-1)"))
+    stds = [action.params["std"] for action in plan.actions]
+    assert (stds[0], stds[-1]) == (0.02, 0.01)
+    assert stds == pytest.approx([0.02 - 0.01 * layer / (layers - 1) for layer in range(layers)], rel=1e-12)
+    assert stds == [
+        action.params["std"] for action in planned(tmp_path, table, GRADIENT.format("max(layers-1, 1)")).actions
+    ]
+
+
+def test_a_gradient_over_one_layer_says_what_to_write_and_that_gives_the_first_number(tmp_path: Path):
+    table = {"l.0.w": ("F32", [2])}
+    told = refusal(tmp_path, table, GRADIENT.format("(layers-1)"))
+    assert told.endswith("division by 0: layers is 1 here; write max(layers-1, 1)")
+    (action,) = planned(tmp_path, table, GRADIENT.format("max(layers-1, 1)")).actions
+    assert action.params["std"] == 0.02
+
+
+def test_a_gradient_over_the_layers_of_config_json_says_the_same(tmp_path: Path):
+    configured(tmp_path, '{"num_hidden_layers": 1}')
+    told = refusal(tmp_path, {"l.0.w": ("F32", [2])}, GRADIENT.format("(config.num_hidden_layers-1)"))
+    assert told.endswith("config.num_hidden_layers is 1 here; write max(config.num_hidden_layers-1, 1)")
+
+
+def base_of(folder: Path, text: str) -> Path:
+    (folder / "base").mkdir()
+    (folder / "base" / "config.json").write_text(text, encoding="utf-8")
+    return folder / "base"
+
+
+@pytest.mark.parametrize("name", ["", "config.json"])
+def test_a_base_model_gives_its_widths_by_the_same_keys(tmp_path: Path, name: str):
+    configured(tmp_path, CONFIG)
+    base = base_of(tmp_path, '{"hidden": 16, "text": {"n": {"deep": 1}}, "sizes": [9]}') / name
+    assert value(tmp_path, "sqrt(base.hidden/config.hidden)", base_config=base) == 0.5
+    assert value(tmp_path, "config.text.n.deep - base.text.n.deep + base.sizes[0]", base_config=base) == 11
+
+
+def test_a_condition_may_ask_a_base_model(tmp_path: Path):
+    base = base_of(tmp_path, '{"hidden": 6}')
+    plan = planned(tmp_path, TABLE, "*=zeros where ndim == 2 and shape[0] == base.hidden", base_config=base)
+    assert [action.tensor.name for action in plan.actions] == ["model.layers.0.w", "model.layers.11.w"]
+
+
+def test_the_values_of_a_base_model_stay_in_a_saved_plan(tmp_path: Path):
+    base = base_of(tmp_path, '{"hidden": 16}')
+    plan = planned(tmp_path, TABLE, "emb=constant:val=base.hidden", base_config=base)
+    plan.save(tmp_path / "plan.json")
+    (base / "config.json").unlink()
+    (action,) = initctl.load_plan(tmp_path / "plan.json").actions
+    assert action.params["val"] == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "told"),
+    [
+        (None, "hidden", "no base model is given: name its config.json with `base_config`, or write the value itself"),
+        (
+            CONFIG,
+            "hiden",
+            "the base model's config.json has no hiden; did you mean hidden? If not, write the value itself",
+        ),
+        (CONFIG, "zzz", "the base model's config.json has no zzz; write the value itself"),
+        (CONFIG, "name", "m is not a number"),
+    ],
+)
+def test_what_a_base_model_does_not_tell_is_refused_with_tensor_and_rule(
+    tmp_path: Path, text: str | None, key: str, told: str
+):
+    configured(tmp_path, '{"hidden": 1}')  # which is not the base model's
+    options = {} if text is None else {"base_config": base_of(tmp_path, text)}
+    with pytest.raises(initctl.FitError) as raised:
+        planned(tmp_path, TABLE, f"emb=constant:val=1+base.{key}", **options)
+    message = str(raised.value)
+    assert message.startswith(f"rule 1 (emb=constant:val=1+base.{key}): tensor emb [8]: ")
+    assert message.endswith(told)
+
+
+def test_a_recipe_has_values_for_a_base_model_that_is_not_given_or_silent(tmp_path: Path):
+    text = '[base]\nhidden = 32\nrate = 0.5\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "base.hidden*base.rate"'
+    assert planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)]).actions[0].params["val"] == 16
+    base = base_of(tmp_path, '{"hidden": 64}')
+    plan = planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)], base_config=base)
+    assert plan.actions[0].params["val"] == 32
+
+
+def test_a_recipe_without_a_value_for_a_base_model_is_told_where_to_write_it(tmp_path: Path):
+    text = '[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "base.hidden"'
+    with pytest.raises(initctl.FitError, match=r"`base_config`, or write hidden = … under \[base\] of the recipe"):
+        planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
+
+
+@pytest.mark.parametrize("rules", [["emb=zeros"], ["emb=constant:val=config.hidden"]])
+def test_a_base_model_that_no_rule_asks_is_refused(tmp_path: Path, rules: list[str]):
+    configured(tmp_path, CONFIG)
+    with pytest.raises(
+        initctl.UsageError, match=r"`base_config` has no effect: no rule uses a value base\.KEY"
+    ) as raised:
+        planned(tmp_path, TABLE, *rules, base_config=base_of(tmp_path, CONFIG))
+    assert [problem.code for problem in raised.value.problems] == ["usage.base_config"]
+
+
+def test_a_base_model_is_read_only_if_it_is_given_and_then_before_the_checkpoint(tmp_path: Path):
+    configured(tmp_path, "no json")
+    assert planned(tmp_path, TABLE, "emb=constant:val=first(base.a, 5)").actions[0].params["val"] == 5
+    base = base_of(tmp_path, "[]")
+    for path, code in ((base, "config.malformed"), (tmp_path / "none", "file.missing")):
+        with pytest.raises(initctl.InputError) as raised:
+            initctl.plan("/no/such/file", rules=["*=normal:std=base.a"], base_config=path)
+        assert [problem.code for problem in raised.value.problems] == [code]
+    assert str(raised.value).startswith(f"{tmp_path}/none: ")
+
+
+def test_a_base_model_that_is_not_a_path_is_a_type_error(tmp_path: Path):
+    with pytest.raises(TypeError, match=r"^base_config: a dict is not a path; it is a config\.json, or a directory"):
+        planned(tmp_path, TABLE, "emb=constant:val=base.a", base_config={"a": 1})
 
 
 def recipe(folder: Path, text: str) -> Path:

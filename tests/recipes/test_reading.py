@@ -61,6 +61,9 @@ def test_every_key(tmp_path: Path):
         text.deep.name = "x"
         on = true
         sizes = [1, 2.5, "a"]
+        [base]
+        hidden = 32
+        text.deep.name = "y"
         [[rule]]
         match = ["*.weight[2:]", 're:.*\\.bias']
         where = "ndim == 2"
@@ -73,7 +76,10 @@ def test_every_key(tmp_path: Path):
     """
     found = read_recipe(recipe(tmp_path, text))
     assert [seed.value for seed in found.seeds] == [2**64 - 1]
-    assert found.scope.config == {"hidden": 64, "text.deep.name": "x", "on": True, "sizes": (1, 2.5, "a")}
+    assert found.scope.defaults == {
+        "config.hidden": 64, "config.text.deep.name": "x", "config.on": True, "config.sizes": (1, 2.5, "a"),
+        "base.hidden": 32, "base.text.deep.name": "y",
+    }  # fmt: skip
     assert {name: variable.text for name, variable in found.scope.vars.items()} == {
         "a": "1",
         "b_2": "0.5",
@@ -107,7 +113,7 @@ def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call:
     [
         ('sed = 1\n', "unknown key sed; did you mean seed?"),
         ('rules = []\n', "unknown key rules; did you mean rule?"),
-        ('x = 1\n', "unknown key x; the keys are seed, extends, optional, vars, config, rule, preset"),
+        ('x = 1\n', "unknown key x; the keys are seed, extends, optional, vars, config, base, rule, preset"),
         ('[preset]\nsumary = "a"\n', "preset: unknown key sumary; did you mean summary?"),
         ("seed = -1\n", "seed: '-1' is not a whole number from 0 to 2^64 - 1"),
         ("seed = 18446744073709551616\n", "seed: 18446744073709551616 is not"), ("seed = 1.0\n", "seed: 1.0 is not"),
@@ -115,6 +121,8 @@ def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call:
         ("seed = true\n", "seed: True is not a whole number"),
         ("optional = 1\n", "optional: must be true or false"), ('optional = "true"\n', "optional: must be"),
         ("vars = 1\n", "vars: must be a table: [vars]"), ("config = []\n", "config: must be a table: [config]"),
+        ("base = 1\n", "base: must be a table: [base]"), ("[base]\na = [[1]]\n", "base.a: must be a number, a string"),
+        ("[base]\na.b = inf\n", "base.a.b: inf is not a finite number"),
         ("preset = 1\n", "preset: must be a table"), ("rule = 1\n", "rule: must be a list of tables; write [[rule]]"),
         ("rule = [1]\n", "rule: must be a list of tables"),
         ('[rule]\nmatch = "a"\n', "rule: must be a list of tables; write [[rule]]"),
@@ -213,7 +221,7 @@ YAML = JSON.replace("JSON", "YAML")
         "// a\n" + RULE: "write # before a comment",
         "*.bias=zeros\n": JSON.partition("; ")[2],
         "[vars]\ns = 1\n" + RULE.replace("zeros", "normal:std=zzzz"): "zzzz; known names: s, fan_in, fan_out, numel, "
-        "ndim, shape, dtype, layer, layers, config.KEY and sibling.NAME",
+        "ndim, shape, dtype, layer, layers, config.KEY, base.KEY and sibling.NAME",
     }.items(),
 )
 def test_a_common_mistake_is_answered_with_what_to_write(tmp_path: Path, text: str, said: str):

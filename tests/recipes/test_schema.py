@@ -54,7 +54,14 @@ def test_it_takes_the_example_of_every_initializer_in_both_forms(initializer: An
     "document",
     [
         {},
-        {"seed": 0, "extends": "a.toml", "optional": True, "vars": {"a": 1, "b": "1/2"}, "config": {"x": [1]}},
+        {
+            "seed": 0,
+            "extends": "a.toml",
+            "optional": True,
+            "vars": {"a": 1, "b": "1/2"},
+            "config": {"x": [1]},
+            "base": {"x": 2},
+        },
         {"extends": ["preset:gpt2", "a.toml"], "preset": {"summary": "s"}},
         rule(match=["a", "b"], where="ndim == 2", optional=False),
         rule(init="keep"),

@@ -132,6 +132,35 @@ def test_what_config_json_says_is_written_of_whatever_type(source: Path):
     assert document["config"] == {"sizes": [1, 2.5, 3], "odd": CONFIG["odd"], "kinds": ["a", "b"], "text.n": 3}
 
 
+def test_what_a_base_model_says_is_written_too(source: Path):
+    (source.parent / "base.json").write_text('{"hidden": 16, "text": {"n": 1}, "idle": 3}')
+    text = """
+        [vars]
+        width = "config.hidden / base.hidden"
+        [base]
+        silent = 5
+        hidden = 1
+        [[rule]]
+        match = "l.*.weight"
+        init = "normal"
+        std = "1 / sqrt(width) + base.text.n * base.silent + first(base.nothing, 0)"
+    """
+    document = tomllib.loads(written(source, text, base_config=source.parent / "base.json"))
+    assert document["config"] == {"hidden": 64}
+    assert document["base"] == {"hidden": 16, "text.n": 1, "silent": 5}
+    assert document["rule"][0]["std"] == "1 / sqrt(width) + base.text.n * base.silent + first(base.nothing, 0)"
+
+
+def test_a_key_of_a_base_model_that_two_recipes_take_otherwise_becomes_two_keys(source: Path):
+    first, second = source.parent / "1.toml", source.parent / "2.toml"
+    rule = '[[rule]]\nmatch = "{}"\ninit = "constant"\nval = "base.x + config.x"\n'
+    for path, match, x in ((first, "emb", 1), (second, "s", 2)):
+        path.write_text(f"[config]\nx = 7\n[base]\nx = {x}\n" + rule.format(match))
+    document = tomllib.loads(same_plan(source, recipes=[first, second]))
+    assert (document["config"], document["base"]) == ({"x": 7}, {"x": 1, "x_2": 2})
+    assert [rule["val"] for rule in document["rule"]] == ["base.x + config.x", "base.x_2 + config.x"]
+
+
 def test_a_capture_hides_a_variable_of_its_name(source: Path):
     text = '[vars]\nn = 100\nm = "n + 1"\n[[rule]]\nmatch = "l.{n}.weight"\ninit = "constant"\nval = "m"\n'
     document = tomllib.loads(written(source, text))

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,9 @@ def truth(text: str) -> Any:
         ("0**0", 1), ("0.0*-1", -0.0), ("1-1.0", 0.0), ("max(layers-layer, 1)", 9),
         ("first(unknown, 2)", 2), ("first(3, unknown)", 3), ("first(shape[7], unknown, 4)", 4), ("first(4)", 4),
         ("first(unknown, first(unknown, 1)) + 1", 2),
+        ("lerp(2, 4, 0)", 2), ("lerp(2, 4, 1)", 4), ("lerp(2, 4, x)", 3.0), ("lerp(0.3, 0.1, 1/4)", 0.25),
+        ("lerp(1, 2, layer/(layers-9))", 2.0), ("-lerp(1, 3, x)**2", -4.0), ("lerp(min(1, 2), 2+3, 1-x)", 3.0),
+        ("lerp(lerp(0, 8, x), 0, x)", 2.0), ("first(lerp(1, 2, unknown), 7)", 7),
     ],
 )  # fmt: skip
 def test_values(text: str, result: float):
@@ -150,6 +154,12 @@ def test_what_is_no_expression_is_refused_at_its_fault(text: str, fault: str | N
         "1//2": "write / to divide",
         "2^3": "write ** for a power",
         "pow(2,3)": "write ** for a power, such as 2**3",
+        **dict.fromkeys(
+            ("mix(1, 2, 0.5)", "np.interp(1, 2, 3)", "lerp(1, 2)", "lerp(1)", "lerp(1, 2, 3, 4)"),
+            "write lerp(a, b, t), which goes from a at t = 0 to b at t = 1",
+        ),
+        "NaN": "the initializer nan fills a tensor with NaN",
+        'base["k"]': "write base.k",
         "math.sqrt(2)": "did you mean sqrt?",
         "np.log10(2)": "log is the natural logarithm",
         **dict.fromkeys(("$s", "${s}", "{s}", "2*{ s }"), "write s"),
@@ -211,6 +221,10 @@ def refused(text: str, parse: Any = parse_expression) -> Problem:
         ("shape[2]", "shape[2]", "index 2 is out of range: shape has length 2"),
         ("shape[x]", "x", "0.5 is not a whole number"),
         ("numel[0]", "numel", "numel is not a list"), ("true+1", "true", "true is not a number"),
+        ("1+lerp(1, 2, layer)", "layer", "t is 3 here, but lerp(a, b, t) takes t from 0 to 1"),
+        ("lerp(1, 2, -x)", "-x", "t is -0.5 here"), ("lerp(1, 2, 3*0.1/0.3)", "3*0.1/0.3", "t is 1.0000000000000002"),
+        ("lerp(1e308, -1e308, x)", "lerp(1e308, -1e308, x)", "lerp of 1e+308, -1e+308, 0.5 is undefined or too large"),
+        ("lerp(1, dtype, x)", "dtype", "bfloat16 is not a number"), ("lerp(1, 2, on)", "on", "true is not a number"),
         ("sqrt(on)", "on", "true is not a number"), ("shape[true]", "true", "is not a whole number"),
     ],
 )  # fmt: skip
@@ -220,6 +234,16 @@ def test_what_has_no_value_says_why_and_where(text: str, fault: str, told: str):
     start, stop = raised.value.excerpt.start, raised.value.excerpt.stop
     assert told in str(raised.value)
     assert text[start:stop].strip("()") == fault.strip("()")
+
+
+@given(*[st.floats(-1e100, 1e100)] * 2, st.floats(0, 1))
+def test_lerp_is_exact_at_both_ends_and_never_beyond_them(a: float, b: float, t: float):
+    names = {"a": a, "b": b, "t": t}
+    assert parse_expression("lerp(a, b, 0)").value(names.__getitem__) == a
+    assert parse_expression("lerp(a, b, 1)").value(names.__getitem__) == b
+    found = parse_expression("lerp(a, b, t)").value(names.__getitem__)
+    assert min(a, b) <= found <= max(a, b)
+    assert found == pytest.approx(torch.lerp(*torch.tensor([a, b, t], dtype=torch.float64)).item(), rel=1e-12, abs=1e88)
 
 
 @pytest.mark.parametrize(
@@ -468,4 +492,4 @@ def test_the_first_that_is_known_tells_why_its_first_is_not_if_none_is():
 
 def test_a_misspelled_function_is_proposed():
     assert refused("Sqrt(2)").hint == "did you mean sqrt?"
-    assert refused("tanh(1)").hint == "the functions are sqrt, log, exp, abs, min, max, first"
+    assert refused("tanh(1)").hint == "the functions are sqrt, log, exp, abs, min, max, lerp, first"

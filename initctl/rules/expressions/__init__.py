@@ -2,6 +2,7 @@
 
     value      + - * / **, unary minus, parentheses, numbers, `pi`, names, shape[i], sqrt log exp abs min max
                first(a, b), which is a if it has a value, else b
+               lerp(a, b, t), from a at t = 0 to b at t = 1
     condition  values and strings compared by == != < <= > >=, combined by `and`, `or`, `not`; true, false
 
 The caller supplies the values of names.

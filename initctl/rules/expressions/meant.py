@@ -22,6 +22,7 @@ _ANYWHERE = {
     r"%": "expressions have no remainder",
     r"(?:\$\{|[${])\s*([A-Za-z_]\w*)": r"write \1",
     r"(?<=config\[)[\"']([\w.-]+)": r"write config.\1",
+    r"(?<=base\[)[\"']([\w.-]+)": r"write base.\1",
     r"#": "an expression has no comments: leave it out",
     r"[×·]": "write *",
     r"[\u2013\u2014\u2212]": "write -",
@@ -56,7 +57,12 @@ _IN_CONDITIONS = {
 
 Of several that match, the first counts.
 """
-_FUNCTIONS = {r"pow\b": "write ** for a power, such as 2**3", r"ln\b|log2|log10": "log is the natural logarithm"}
+_FUNCTIONS = {
+    r"pow\b": "write ** for a power, such as 2**3",
+    r"ln\b|log2|log10": "log is the natural logarithm",
+    r"lerp\b|mix\b|interp|linear|linspace|gradient": "write lerp(a, b, t), which goes from a at t = 0 to b at t = 1",
+}
+_NAMES = {"name": _BY_PATTERNS, "key": _BY_PATTERNS, "nan": "the initializer nan fills a tensor with NaN"}
 
 
 def instead(text: str, at: int, *, conditions: bool) -> str:
@@ -66,15 +72,15 @@ def instead(text: str, at: int, *, conditions: bool) -> str:
 
 
 def function_instead(name: str) -> str | None:
-    """What to write in place of a function `name`, which does not exist."""
+    """What to write in place of a function `name`, which does not exist, or has other operands."""
     if name.startswith(("name.", "key.")):
         return _BY_PATTERNS
     return _of(_FUNCTIONS, name.rpartition(".")[2], 0)
 
 
 def name_instead(name: str) -> str | None:
-    """What to write in place of a `name` that is not known."""
-    return _BY_PATTERNS if name in ("name", "key") else None
+    """What to write in place of a `name` that is not known, or not a number."""
+    return _NAMES.get(name.lower())
 
 
 def _of(table: dict[str, str], text: str, at: int) -> str | None:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from initctl.errors import Excerpt, Problem, RuleError, shown
-from initctl.rules.expressions.meant import function_instead, instead
+from initctl.rules.expressions.meant import function_instead, instead, name_instead
 from initctl.rules.expressions.terms import (
     CONSTANTS,
     FUNCTIONS,
     NOT_FINITE,
-    OF_SEVERAL,
     WORDS,
     Compared,
     Identifier,
@@ -165,7 +164,7 @@ class _ExpressionParser:
 
     def named(self, token: _Token) -> Tree:
         if token.text.lower() in NOT_FINITE:
-            raise self.error(f"{shown(token.text)} is not a finite number", None, token.place)
+            raise self.error(f"{shown(token.text)} is not a finite number", name_instead(token.text), token.place)
         if token.text in CONSTANTS:
             return Literal(token.place, CONSTANTS[token.text])
         if opened := self.take("("):
@@ -185,8 +184,10 @@ class _ExpressionParser:
             raise self.error(f"unknown function {shown(token.text)}", hint, token.place)
         operands = self.nested(opened, self.operands)
         whole = token.place.up_to(self.close(opened, ")").place)
-        if len(operands) > 1 and token.text not in OF_SEVERAL:
-            raise self.error(f"{token.text} takes one number", None, whole)
+        count = FUNCTIONS[token.text]
+        if count and len(operands) != count:
+            fault = f"{token.text} takes {'one number' if count == 1 else f'{count} numbers'}"
+            raise self.error(fault, function_instead(token.text), whole)
         return Operation(whole, token.text, operands)
 
     def operands(self) -> tuple[Tree, ...]:

@@ -26,16 +26,19 @@ condition that holds for every tensor for which it has one.
 
 FIRST = "first"
 """The function that returns its first operand with a value."""
-FUNCTIONS = ("sqrt", "log", "exp", "abs", "min", "max", FIRST)
-OF_SEVERAL = ("min", "max", FIRST)
+LERP = "lerp"
+"""The function that goes from its first operand to its second while its third goes from 0 to 1."""
+FUNCTIONS = {"sqrt": 1, "log": 1, "exp": 1, "abs": 1, "min": None, "max": None, LERP: 3, FIRST: None}
+"""The functions, and how many operands each takes; None means one or more."""
+LAYER, LAYERS = "layer", "layers"
 CONSTANTS: dict[str, float | bool] = {"pi": math.pi, "true": True, "false": False}
 WORDS = ("and", "or", "not")
 NOT_FINITE = ("nan", "inf", "infinity")
-OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", "layer", "layers", "config", "sibling"))
+CONFIG, BASE = CONFIGS = "config", "base"
+"""`config.KEY` is a value of the model's config.json, and `base.KEY` of a base model's; keys may be dotted."""
+OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", LAYER, LAYERS, *CONFIGS, "sibling"))
 RESERVED = OF_TENSORS | {*CONSTANTS, *WORDS, *FUNCTIONS, *NOT_FINITE}
 """Names that a variable or a capture cannot have."""
-CONFIG = "config."
-"""The beginning of names for values of config.json; a dotted key follows."""
 _EXACT = 2**64
 """Larger whole numbers become floats: no rule needs them exactly."""
 
@@ -102,7 +105,10 @@ class Operation(NamedTuple):
         if self.function in WORDS:
             truths = (_truth(part, lookup) for part in self.operands)
             return not next(truths) if self.function == "not" else (all if self.function == "and" else any)(truths)
-        return _applied(self, [_number(part, lookup) for part in self.operands])
+        numbers = [_number(part, lookup) for part in self.operands]
+        if self.function == LERP and not 0 <= numbers[2] <= 1:
+            raise Undefined(f"t is {numbers[2]} here, but lerp(a, b, t) takes t from 0 to 1", self.operands[2])
+        return _applied(self, numbers)
 
 
 class Compared(NamedTuple):
@@ -118,6 +124,12 @@ class Compared(NamedTuple):
 
 
 Tree = Literal | Identifier | Subscript | Operation | Compared
+
+
+def config_of(name: str) -> str | None:
+    """Which of `CONFIGS` has the value of `name`; None if it is another name."""
+    table, dot, _ = name.partition(".")
+    return table if dot and table in CONFIGS else None
 
 
 def identifiers(tree: Tree) -> Iterator[Identifier]:
@@ -213,10 +225,19 @@ def _applied(tree: Operation, numbers: list[int | float]) -> int | float:
 
 
 def _zero(divisor: Tree) -> str:
-    """Which name is 0, if `divisor` is a name, and what to write instead."""
-    if not isinstance(divisor, Identifier):
-        return ""
-    return f": {divisor.name} is 0 here" + ("; layers count from 0: write layer+1" if divisor.name == "layer" else "")
+    """Which name makes `divisor` 0, and what to write instead, if it is a name, or a name minus a number."""
+    match divisor:
+        case Identifier(name=name):
+            return f": {name} is 0 here" + ("; layers count from 0: write layer+1" if name == LAYER else "")
+        case Operation(function="-", operands=(Identifier(name=name), Literal(constant=number))):
+            is_count = name == LAYERS or config_of(name)
+            return f": {name} is {number} here" + (f"; write max({name}-{number}, 1)" if is_count else "")
+    return ""
+
+
+def _lerp(a: float, b: float, t: float) -> int | float:
+    """a + (b - a) · t, as `torch.lerp` computes it: exactly `a` at t = 0, and exactly `b` at t = 1."""
+    return a + (b - a) * t if t < 0.5 else b - (b - a) * (1 - t)
 
 
 def _power(base: float, exponent: float) -> int | float:
@@ -240,6 +261,7 @@ _OPERATIONS: dict[str, Callable[..., int | float]] = {
     "abs": abs,
     "min": lambda *numbers: min(numbers),
     "max": lambda *numbers: max(numbers),
+    LERP: _lerp,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
