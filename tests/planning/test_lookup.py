@@ -331,6 +331,16 @@ def test_a_recipe_has_values_for_a_base_model_that_is_not_given_or_silent(tmp_pa
     assert plan.actions[0].params["val"] == 32
 
 
+def test_a_variable_may_be_called_base_beside_a_base_model(tmp_path: Path):
+    text = (
+        '[vars]\nbase = 3\n[base]\nhidden = 4\n[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "base * base.hidden"'
+    )
+    plan = planned(tmp_path, TABLE, recipes=[recipe(tmp_path, text)])
+    assert plan.actions[0].params["val"] == 12
+    (tmp_path / "again.toml").write_text(plan.recipe())
+    assert planned(tmp_path, TABLE, recipes=[tmp_path / "again.toml"]).actions[0].params["val"] == 12
+
+
 def test_a_recipe_without_a_value_for_a_base_model_is_told_where_to_write_it(tmp_path: Path):
     text = '[[rule]]\nmatch = "emb"\ninit = "constant"\nval = "base.hidden"'
     with pytest.raises(initctl.FitError, match=r"`base_config`, or write hidden = … under \[base\] of the recipe"):

@@ -36,9 +36,9 @@ WORDS = ("and", "or", "not")
 NOT_FINITE = ("nan", "inf", "infinity")
 CONFIG, BASE = CONFIGS = "config", "base"
 """`config.KEY` is a value of the model's config.json, and `base.KEY` of a base model's; keys may be dotted."""
-OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", LAYER, LAYERS, *CONFIGS, "sibling"))
+OF_TENSORS = frozenset(("fan_in", "fan_out", "numel", "ndim", "shape", "dtype", LAYER, LAYERS, CONFIG, "sibling"))
 RESERVED = OF_TENSORS | {*CONSTANTS, *WORDS, *FUNCTIONS, *NOT_FINITE}
-"""Names that a variable or a capture cannot have."""
+"""Names that a variable or a capture cannot have. `base` is free: recipes have variables of this name."""
 _EXACT = 2**64
 """Larger whole numbers become floats: no rule needs them exactly."""
 
