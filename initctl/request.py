@@ -17,7 +17,7 @@ from initctl.integers import as_integer
 from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
 from initctl.planning.advice.unused import NO_MATCH
-from initctl.recipes.presets import AUTO, better_preset, preset_for
+from initctl.recipes.presets import AUTO, better_preset, model_kind, preset_for
 from initctl.rules import Rule, Scope, parse_rule
 from initctl.rules.expressions.terms import BASE, CONFIG
 from initctl.stream.key import SEED_LIMIT
@@ -157,8 +157,8 @@ class Request(NamedTuple):
 def _other_family(preset: str | None, config: Mapping[str, Any] | None) -> Iterator[Problem]:
     """A problem if another preset is for the model type that `config` names."""
     if better := preset and better_preset(preset, config):
-        kind = config and config.get("model_type")
-        message = f"preset {preset}: config.json says model_type={shown(kind)}"
+        key, kind = model_kind(config)
+        message = f"preset {preset}: config.json says {key}={shown(kind)}"
         yield Problem("preset.model_type", message, f"did you mean -p {better.name}? ({better.summary})")
 
 

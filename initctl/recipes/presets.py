@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
@@ -13,7 +14,9 @@ from initctl.suggestions import did_you_mean
 PRESET = "preset:"
 """The prefix of a preset's name in `extends`."""
 AUTO = "auto"
-"""The name for the preset that fits the `model_type` of config.json."""
+"""The name for the preset that fits the kind of model in config.json."""
+KINDS = ("model_type", "_class_name")
+"""The keys of config.json that say what kind of model it is: of transformers, and of diffusers."""
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "presets")
 _SUFFIX = ".toml"
 
@@ -53,30 +56,37 @@ def _meant(name: str) -> str:
         return f"did you mean -p {bare}?"
     if name.endswith(_SUFFIX) or os.path.isfile(name):
         return "a recipe goes with -f"
-    family = name.rstrip("0123456789").rstrip("-_")
-    same = [preset for preset in preset_names() if preset.partition("-")[0] == family]  # resnet50: resnet-hf and others
-    if len(same) > 1:
+    family = re.split("[^a-z]", name, maxsplit=1)[0]  # of resnet50, vit_base_patch16_224
+    same = [preset for preset in preset_names() if preset.partition("-")[0] == family]
+    if same and same != [family]:
         return f"did you mean {' or '.join(same)}?"
     return did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
 
 
 def preset_for(config: Mapping[str, Any] | None) -> Preset:
     """The preset for a model with this `config.json`. Raises `UsageError` if `config` is None or no preset fits."""
+    key, kind = model_kind(config)
     if config is None:
         fault = "there is no config.json beside the checkpoint"
-    elif (kind := config.get("model_type")) is None:
-        fault = "config.json has no model_type"
+    elif kind is None:
+        fault = f"config.json has no {key}"
     elif fitting := _fitting(kind):
         return fitting
     else:
-        fault = f"there is no preset for model_type {shown(kind)}"
+        fault = f"there is no preset for {key} {shown(kind)}"
     hint = "name a preset with -p (`initctl presets` lists them), or let `initctl suggest` make a recipe for the model"
     raise UsageError(Problem("preset.auto", f"preset auto: {fault}", hint))
 
 
+def model_kind(config: Mapping[str, Any] | None) -> tuple[str, object]:
+    """The key of `config.json` that says what kind of model it is, and its value; None if no key does."""
+    given = config or {}
+    return next(((key, given[key]) for key in KINDS if given.get(key) is not None), (KINDS[0], None))
+
+
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:
-    """Another preset, for the `model_type` of this `config.json`, if the preset `name` is for other types."""
-    kind = config.get("model_type") if config else None
+    """Another preset, for the kind of model in this `config.json`, if the preset `name` is for other kinds."""
+    _, kind = model_kind(config)
     given = find_preset(name)
     return _fitting(kind) if given.model_types and kind not in given.model_types else None
 

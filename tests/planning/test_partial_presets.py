@@ -113,7 +113,14 @@ def test_a_preset_of_other_names_that_fits_in_part_is_refused(tmp_path: Path):
     assert refused(saved(tmp_path, TIMM), preset="vit") == (
         "preset vit: leaves 11 of 28 floating-point tensors (60% of the elements) unchanged: "
         "cls_token, pos_embed, patch_embed.proj.weight and 8 more; "
-        "choose a preset for this model (`initctl presets` lists them), add rules for the rest, or pass --allow-partial"
+        "choose a preset for this model (likely: vit-timm-jax, vit-timm-moco, vit-timm), "
+        "add rules for the rest, or pass --allow-partial"
+    )
+
+
+def test_if_no_preset_fits_better_the_list_of_all_is_named(tmp_path: Path):
+    assert "choose a preset for this model (`initctl presets` lists them)," in refused(
+        saved(tmp_path, {**LLAMA, "base.table": ("F32", [512, 64])}), preset="gpt2"
     )
 
 
@@ -154,11 +161,20 @@ def test_a_few_weights_that_are_left_are_a_warning(tmp_path: Path):
 
 
 def test_layers_that_are_left_may_have_the_names_of_another_library(tmp_path: Path):
+    told = warned(saved(tmp_path, {**LLAMA, "model.layers.0.mixer.weight": ("F32", [8, 8])}), preset="llama")
+    assert told.endswith(
+        "layers.0.mixer.weight; the preset does not know all layers, which may have the names of another library; "
+        "let `initctl suggest` make a recipe, add rules for the rest, or pass --require-all to refuse this"
+    )
+
+
+def test_the_presets_that_know_the_layers_that_are_left_are_proposed(tmp_path: Path):
     wide: Table = {f"blocks.{layer}.mlp.fc1.weight": ("F32", [128, 8]) for layer in (0, 1)}
     told = warned(saved(tmp_path, {**TIMM, **wide}), preset="vit")
     assert told.endswith(
         " and 8 more; the preset does not know all layers, which may have the names of another library; "
-        "let `initctl suggest` make a recipe, add rules for the rest, or pass --require-all to refuse this"
+        "choose a preset for this model (likely: vit-timm-jax, vit-timm-moco, vit-timm), "
+        "add rules for the rest, or pass --require-all to refuse this"
     )
 
 

@@ -1,13 +1,18 @@
-"""A table of how close presets come to what transformers gives fresh models, as Markdown: `python -m tests.presets`."""
+"""A table of how close presets come to what libraries give fresh models, as Markdown: `python -m tests.presets`.
+
+Libraries that are not installed are left out.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.presets.comparing import NONE, Comparison, Deviation
 from tests.presets.fresh import saved
+from tests.presets.libraries import libraries
 from tests.presets.models import models
 
 
@@ -38,11 +43,19 @@ def rows() -> dict[str, Row]:
             for spelling, checkpoint in saved(model, Path(folder)).items():
                 row.spellings.add(spelling)
                 row.add(checkpoint.compared(Path(folder) / "out", preset=model.preset))
+    for made in libraries():
+        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ImportError):
+            checkpoint = made.saved(Path(folder))
+            row = found.setdefault(made.preset, Row())
+            row.classes += 1
+            row.kinds.add(made.model.name)
+            row.spellings.add(made.library)
+            row.add(checkpoint.compared(Path(folder) / "out", **made.asked(Path(folder))))
     return found
 
 
 def main() -> None:
-    print("| preset | model types | models | spellings | tensors | elements | worst deviation |")
+    print("| preset | kinds | models | names of | tensors | elements | worst deviation |")
     print("|---|---|---:|---|---:|---:|---|")
     for preset, row in rows().items():
         spellings = " and ".join(sorted(row.spellings))

@@ -15,6 +15,7 @@ import initctl
 from initctl.stream import Normal, Uniform
 from tests.presets.comparing import compare
 from tests.presets.fresh import FILE, SAMPLES, SPOILT, loads, quiet, saved
+from tests.presets.libraries import of_diffusers
 from tests.presets.models import models
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def test_every_preset_for_a_model_type_is_proven_with_a_model_of_it():
     from initctl.recipes.presets import presets
 
     proven = {(model.preset, model.config().model_type) for model in MODELS.values()}
+    proven |= {(model.preset, model.model.name) for model in of_diffusers()}
     assert proven == {(name, kind) for name, preset in presets().items() for kind in preset.model_types}
 
 

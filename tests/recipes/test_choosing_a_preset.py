@@ -51,6 +51,20 @@ def test_a_configuration_without_a_model_type_is_not_said_to_be_of_type_none(lla
         initctl.plan(llama, preset="auto")
 
 
+@pytest.mark.parametrize(("kind", "preset"), [("AutoencoderKL", "vae-diffusers"), ("UNet2DModel", "unet-diffusers")])
+def test_the_class_that_diffusers_names_counts_as_the_model_type(llama: Path, kind: str, preset: str):
+    (llama / "config.json").write_text(json.dumps({"_class_name": kind}))
+    plan = initctl.plan(llama, preset="llama")
+    assert [warning.message for warning in plan.warnings] == [f"preset llama: config.json says _class_name={kind}"]
+    assert (plan.warnings[0].hint or "").startswith(f"did you mean -p {preset}? ")
+
+
+def test_a_class_of_diffusers_without_a_preset_is_named(llama: Path):
+    (llama / "config.json").write_text('{"_class_name": "UNet1DModel"}')
+    with pytest.raises(initctl.UsageError, match=r"preset auto: there is no preset for _class_name UNet1DModel; "):
+        initctl.plan(llama, preset="auto")
+
+
 def test_where_no_preset_fits_suggest_is_named(llama: Path):
     (llama / "config.json").write_text('{"model_type": "ours"}')
     with pytest.raises(initctl.UsageError, match=r"no preset for model_type ours; .* or let `initctl suggest` make a"):

@@ -59,6 +59,7 @@ class Left:
         self.parts = [kept.part for kept in decided.kept if kept.rule is None and kept.tensor.name in names]
         self.names = list(dict.fromkeys(part.tensor.name for part in self.parts))
         self.quantized = [name for name in self.names if name in quantized]
+        self.plain = [name for name in self.names if name not in quantized]
 
     @property
     def is_most(self) -> bool:
@@ -82,10 +83,9 @@ class Left:
     def __str__(self) -> str:
         """A clause: how many tensors, what share of the elements, and which."""
         quantized = self.around.quantized
-        plain = [shown(name) for name in self.names if name not in quantized]
         kind = "floating-point and quantized tensors" if quantized else "floating-point tensors"
         clause = f"leaves {len(self.names)} of {len(self.weights)} {kind} ({self.percent} of the elements) unchanged"
-        which = [listed(plain)] if plain else []
+        which = [listed([shown(name) for name in self.plain])] if self.plain else []
         if self.quantized:
             which.append(f"{by_weight(self.quantized, quantized)}: {make_up(self.quantized, quantized)}")
         return f"{clause}: {'; and '.join(which)}"
@@ -97,10 +97,11 @@ def partial_preset(preset: FromPreset, left: Left, *, refused: bool) -> Problem:
     fault = f"{shown(preset.source)}: {left}"
     if len(left.quantized) < len(left.names):
         if left.is_most:
-            hints.append(f"choose a preset for this model ({_better(left, preset)})")
+            hints.append(_choose(_better(left, preset)))
         elif left.has_layers:
             fault += "; the preset does not know all layers, which may have the names of another library"
-            hints.append("let `initctl suggest` make a recipe")
+            likely = _likely(left, preset, left.plain)
+            hints.append(_choose(f"likely: {likely}") if likely else "let `initctl suggest` make a recipe")
         hints.append("add rules for the rest")
     hints.append("or pass --allow-partial" if refused else "or pass --require-all to refuse this")
     return Problem("preset.partial", fault, ", ".join(hints))
@@ -111,20 +112,32 @@ def _elements(parts: Iterable[TensorPart]) -> int:
     return sum(part.numel for part in parts if part.tensor.represents_ties)
 
 
+def _choose(which: str) -> str:
+    return f"choose a preset for this model ({which})"
+
+
 def _better(left: Left, preset: FromPreset) -> str:
-    """The preset for config.json's model type; else the presets whose rules match nearly all weights."""
-    from initctl.recipes.presets import better_preset, presets
+    """The preset for config.json's kind of model; else the presets whose rules match nearly all weights."""
+    from initctl.recipes.presets import better_preset
 
     if preset.name and (found := better_preset(preset.name, left.around.config)):
         return found.name
+    likely = _likely(left, preset)
+    return f"likely: {likely}" if likely else "`initctl presets` lists them"
+
+
+def _likely(left: Left, preset: FromPreset, needed: Sequence[str] = ()) -> str:
+    """Other presets whose rules match nearly all weights, and all that are `needed`, best first; may be empty."""
+    from initctl.recipes.presets import presets
+
     names = [weight.name for weight in left.weights if weight.name not in left.around.quantized][:_COMPARED]
-    scores = {name: score for name in presets() if (score := _score(name, names)) and name != preset.name}
-    best = sorted(scores, key=lambda name: scores[name], reverse=True)
-    return f"likely: {listed(best)}" if best else "`initctl presets` lists them"
+    needed = needed[:_COMPARED]
+    scores = {name: score for name in presets() if (score := _score(name, names, needed)) and name != preset.name}
+    return listed(sorted(scores, key=lambda name: scores[name], reverse=True))
 
 
-def _score(preset: str, names: Sequence[str]) -> float:
-    """The share of a preset's rules that match one of `names`; 0 unless nearly all names are matched.
+def _score(preset: str, names: Sequence[str], needed: Sequence[str]) -> float:
+    """The share of a preset's rules that match one of `names`; 0 unless nearly all are matched, and all of `needed`.
 
     Also 0 for a preset whose rules match any name: it is not made for these.
     """
@@ -133,4 +146,8 @@ def _score(preset: str, names: Sequence[str]) -> float:
     selectors = [rule.selector.names for rule in read_preset(preset).rules]
     matching = [{number for number, glob in enumerate(selectors) if glob.matches(name)} for name in (_NOBODYS, *names)]
     matched = sum(map(bool, matching[1:]))
-    return 0 if matching[0] or matched <= _FITTING * len(names) else len(set().union(*matching)) / len(selectors)
+    if matching[0] or matched <= _FITTING * len(names):
+        return 0
+    if not all(any(glob.matches(name) for glob in selectors) for name in needed):
+        return 0
+    return len(set().union(*matching)) / len(selectors)
