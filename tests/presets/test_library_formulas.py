@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import initctl
 from initctl.stream import Constant, Normal, TruncNormal, Uniform
+from tests.planning.tables import checkpoint_of
 from tests.presets.test_formulas import laws
 
 if TYPE_CHECKING:
@@ -179,3 +181,23 @@ def test_every_number_is_that_of_the_formula(table: str, tmp_path: Path):
 def test_the_random_frequencies_of_an_unconditional_unet_are_wider(tmp_path: Path):
     config = {"_class_name": "UNet2DModel"}
     assert laws(tmp_path, "unet-diffusers", {"time_proj.weight": (32,)}, config) == {"time_proj.weight": Normal(0, 16)}
+
+
+@pytest.mark.parametrize("left", ["model.layers.0.q_proj.lora_magnitude_vector", "classifier.weight"])
+def test_what_peft_takes_from_the_model_itself_is_left_and_named(left: str, tmp_path: Path):
+    table = {
+        "base_model.model.model.layers.0.q_proj.lora_A.weight": ("F32", [16, D]),
+        "base_model.model.model.layers.0.q_proj.lora_B.weight": ("F32", [D, 16]),
+        f"base_model.model.{left}": ("F32", [D]),
+    }
+    (warning,) = initctl.plan(checkpoint_of(tmp_path, table), preset="lora-peft").warnings
+    assert warning.code == "preset.partial"
+    assert warning.message.endswith(f" unchanged: base_model.model.{left}")
+
+
+def test_the_rank_of_an_adapter_of_experts_is_a_variable(tmp_path: Path):
+    path = checkpoint_of(tmp_path, {"base_model.model.mlp.experts.lora_A.weight": ("F32", [128, D])})
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('extends = "preset:lora-peft-gaussian"\noptional = true\n[vars]\nrank = 16\n')
+    (action,) = initctl.plan(path, recipes=[recipe]).actions
+    assert action.law == Normal(0, 1 / 16)
