@@ -104,12 +104,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Diffuser(Made):
-    """A model of diffusers, which config.json describes."""
+    """A model of diffusers, with its config.json."""
 
-    def config(self) -> str:
-        """The text of config.json."""
-        text: str = self.model().to_json_string()
-        return text
+    def saved(self, folder: Path) -> Saved:
+        checkpoint = super().saved(folder)
+        (checkpoint.folder / "config.json").write_text(self.model().to_json_string())
+        return checkpoint
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.presets.fresh import Saved
-    from tests.presets.libraries import Diffuser, Made
+    from tests.presets.libraries import Made
 
 OF_TIMM = {str(model): model for model in of_timm()}
 OF_TORCHVISION = {str(model): model for model in of_torchvision()}
@@ -45,9 +45,8 @@ def test_the_preset_gives_what_peft_gives(model: Made, tmp_path: Path):
 
 
 @pytest.mark.parametrize("model", OF_DIFFUSERS.values(), ids=str)
-def test_the_preset_that_config_json_chooses_gives_what_diffusers_gives(model: Diffuser, tmp_path: Path):
+def test_the_preset_that_config_json_chooses_gives_what_diffusers_gives(model: Made, tmp_path: Path):
     checkpoint = saved(model, tmp_path)
-    (checkpoint.folder / "config.json").write_text(model.config())
     checkpoint.compared(tmp_path / "out", preset="auto")
     plan = initctl.plan(checkpoint.folder, preset="auto")
     assert {action.rule.source.partition(":")[0] for action in plan.actions} == {f"preset {model.preset}"}
