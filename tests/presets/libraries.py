@@ -218,6 +218,7 @@ def _deit(preset: str, **settings: Any) -> Made:
 
 
 def of_torchvision() -> Iterator[Made]:
+    """Vision transformers, ConvNeXts and ResNets."""
     module = "torchvision.models.vision_transformer"
     sizes = {"image_size": 32, "num_layers": 2, "num_heads": 4, "hidden_dim": 64, "mlp_dim": 96, "num_classes": 48}
     stem = [Of(module, "ConvStemConfig", {"out_channels": n, "kernel_size": 3, "stride": 2}) for n in (16, 24, 32)]
@@ -236,6 +237,12 @@ def of_torchvision() -> Iterator[Made]:
     yield Made("convnext-torchvision", Of(module, "ConvNeXt", settings))
     scaled = {**settings, "layer_scale": 0.1}
     yield Made("convnext-torchvision", Of(module, "ConvNeXt", scaled), "scaled by 0.1", {"layer_scale": 0.1})
+    module = "torchvision.models.resnet"
+    for block, settings in {"BasicBlock": {}, "Bottleneck": {"groups": 2, "width_per_group": 16}}.items():
+        blocks = {"block": Of(module, block), "layers": [1, 2, 1, 1], "num_classes": 48, **settings}
+        yield Made("resnet-torchvision", Of(module, "ResNet", blocks), block)
+    zeroed = {"block": Of(module, "Bottleneck"), "layers": [1, 1, 1, 1], "zero_init_residual": True}
+    yield Made("resnet-torchvision", Of(module, "ResNet", zeroed), "zeroed", rules=["layer*.bn3.weight=zeros"])
 
 
 def of_diffusers() -> Iterator[Diffuser]:
