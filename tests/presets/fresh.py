@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tests.presets.models import Model
+    from tests.presets.model import Model
 
     Tensors = dict[str, NDArray[Any]]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.presets.fresh import Saved
-    from tests.presets.models import Model
+    from tests.presets.model import Model
 
 MODELS = {str(model): model for model in models()}
 LLAMA = "llama: LlamaForCausalLM"
@@ -108,6 +108,20 @@ OLD_FILES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
     ("resnet-hf: ResNetModel", {"": "resnet."}, {}),
     ("gemma2: Gemma2Model", {"": "model."}, {}),
     ("gemma3: Gemma3ForConditionalGeneration", {"vision_tower.": "vision_tower.vision_model."}, {}),
+    ("wav2vec2: Wav2Vec2Model", {"": "wav2vec2.", "parametrizations.weight.original0": "weight_g",
+                                 "parametrizations.weight.original1": "weight_v"}, {}),
+    ("wav2vec2: HubertModel", {"parametrizations.weight.original0": "weight_g",
+                               "parametrizations.weight.original1": "weight_v"}, {}),
+    ("siglip: SiglipModel", {}, {"text_model.embeddings.position_ids": np.arange(32)[None],
+                                 "vision_model.embeddings.position_ids": np.arange(64)[None]}),
+    ("distilbert: DistilBertModel", {"": "distilbert."}, {}),
+    ("deberta: DebertaV2Model", {"": "deberta."}, {"deberta.embeddings.position_ids": np.arange(128)[None]}),
+    ("electra: ElectraModel", {"": "electra."}, {"electra.embeddings.position_ids": np.arange(128)[None]}),
+    ("opt: OPTModel", {"": "model."}, {}),
+    ("bloom: BloomModel", {"": "transformer."}, {}),
+    ("bart: BartModel", {"": "model."}, {}),
+    ("phi: PhiModel", {"": "model."}, {}),
+    ("dinov2: Dinov2Model", {"": "dinov2."}, {}),
 ]  # fmt: skip
 
 
@@ -134,6 +148,10 @@ TIED = [
     "roberta: RobertaForMaskedLM", "t5: T5ForConditionalGeneration", "whisper: WhisperForConditionalGeneration",
     "mamba: MambaForCausalLM", "mamba2: Mamba2ForCausalLM", "mixtral: MixtralForCausalLM",
     "qwen3_moe: Qwen3MoeForCausalLM", "deepseek_v3: DeepseekV3ForCausalLM", "gpt_oss: GptOssForCausalLM",
+    "distilbert: DistilBertForMaskedLM", "electra: ElectraForMaskedLM", "deberta: DebertaV2ForMaskedLM",
+    "bart: BartForConditionalGeneration", "opt: OPTForCausalLM", "bloom: BloomForCausalLM", "falcon: FalconForCausalLM",
+    "phi: PhiForCausalLM", "qwen2_vl: Qwen2VLForConditionalGeneration", "qwen3_vl: Qwen3VLForConditionalGeneration",
+    "llama4: Llama4ForCausalLM", "gemma3n: Gemma3nForCausalLM", "gemma4: Gemma4ForCausalLM",
 ]  # fmt: skip
 
 

@@ -1,0 +1,54 @@
+"""Small models of decoders, and of encoders with decoders, of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.presets.model import HEADS, PADDED, RANGE, SIZES, Model, several
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BART = {
+    "vocab_size": 384, "d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 96, "decoder_ffn_dim": 96, "max_position_embeddings": 100,
+    "init_std": RANGE, "num_labels": 48, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 5,
+    "decoder_start_token_id": 3, "forced_eos_token_id": 2,
+}  # fmt: skip
+OPT = {
+    "vocab_size": 384, "hidden_size": 64, "num_hidden_layers": 2, "ffn_dim": 96, "max_position_embeddings": 100,
+    "word_embed_proj_dim": 48, "num_attention_heads": 4, "init_std": RANGE, "pad_token_id": 5, "num_labels": 48,
+    "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+BLOOM = {
+    "vocab_size": 384, "hidden_size": 64, "n_layer": 2, "n_head": 8, "initializer_range": RANGE, "pad_token_id": 5,
+    "num_labels": 48,
+}  # fmt: skip
+GEMMA3N = {
+    **PADDED, "head_dim": 16, "num_hidden_layers": 3, "vocab_size_per_layer_input": 200,
+    "hidden_size_per_layer_input": 24, "laurel_rank": 16, "altup_num_inputs": 3, "num_kv_shared_layers": 1,
+    "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+}  # fmt: skip
+
+
+def decoders() -> Iterator[Model]:
+    yield from _barts()
+    yield from several("opt", "OPT", "Model ForCausalLM ForSequenceClassification ForQuestionAnswering", **OPT)
+    yield from several("bloom", "Bloom", f"Model {HEADS}", **BLOOM)
+    falcon = {**SIZES, "pad_token_id": 5}
+    yield from several("falcon", "Falcon", f"Model {HEADS}", **falcon)
+    large = {**falcon, "new_decoder_architecture": True, "num_kv_heads": 2, "bias": True, "tie_word_embeddings": False}
+    yield Model("falcon", "FalconForCausalLM", "FalconConfig", large, "40B, untied")
+    phi = {**PADDED, "qk_layernorm": True}
+    yield from several("phi", "Phi", "Model ForCausalLM ForSequenceClassification ForTokenClassification", **phi)
+    yield from several("gemma3n", "Gemma3n", "ForCausalLM", "Gemma3nTextConfig", **GEMMA3N)
+    untied = {**GEMMA3N, "tie_word_embeddings": False, "attention_bias": True}
+    yield Model("gemma3n", "Gemma3nForCausalLM", "Gemma3nTextConfig", untied, "untied, biased")
+    yield from several("gemma3n", "Gemma3nText", "Model", **GEMMA3N)
+
+
+def _barts() -> Iterator[Model]:
+    yield from several("bart", "Bart", "Model ForConditionalGeneration ForCausalLM ForSequenceClassification "
+                       "ForQuestionAnswering", **BART)  # fmt: skip
+    yield from several("bart", "MBart", "ForConditionalGeneration ForSequenceClassification", **BART)
+    yield from several("bart", "PLBart", "ForConditionalGeneration ForCausalLM", **BART)

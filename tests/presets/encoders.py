@@ -1,0 +1,42 @@
+"""Small models of encoders of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.presets.model import RANGE, SIZES, Model, several
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PADDED: dict[str, Any] = {**SIZES, "pad_token_id": 5}
+UNTIED = {"tie_word_embeddings": False}
+DISTILBERT = {
+    "vocab_size": 384, "dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 8, "max_position_embeddings": 128,
+    "initializer_range": RANGE, "num_labels": 48, "pad_token_id": 5,
+}  # fmt: skip
+ELECTRA = {**PADDED, "embedding_size": 48}
+DEBERTA = {
+    **PADDED, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 32,
+    "norm_rel_ebd": "layer_norm", "conv_kernel_size": 3, "type_vocab_size": 2, "embedding_size": 48,
+}  # fmt: skip
+
+
+def encoders() -> Iterator[Model]:
+    yield from several("distilbert", "DistilBert", "Model ForMaskedLM ForSequenceClassification "
+                       "ForTokenClassification ForMultipleChoice", **DISTILBERT)  # fmt: skip
+    yield Model("distilbert", "DistilBertForMaskedLM", "DistilBertConfig", {**DISTILBERT, **UNTIED}, "untied")
+    answers = {**DISTILBERT, "num_labels": 2}
+    yield Model("distilbert", "DistilBertForQuestionAnswering", "DistilBertConfig", answers)
+    yield from several("electra", "Electra", "Model ForPreTraining ForMaskedLM ForCausalLM ForMultipleChoice "
+                       "ForSequenceClassification ForTokenClassification ForQuestionAnswering", **ELECTRA)  # fmt: skip
+    yield Model("electra", "ElectraForMaskedLM", "ElectraConfig", {**ELECTRA, **UNTIED}, "untied")
+    yield from _debertas()
+
+
+def _debertas() -> Iterator[Model]:
+    yield from several("deberta", "DebertaV2", "Model ForMaskedLM ForMultipleChoice ForSequenceClassification "
+                       "ForTokenClassification ForQuestionAnswering", **DEBERTA)  # fmt: skip
+    yield Model("deberta", "DebertaV2ForMaskedLM", "DebertaV2Config", {**DEBERTA, "legacy": False}, "with its own head")
+    yield Model("deberta", "DebertaV2ForMaskedLM", "DebertaV2Config", {**DEBERTA, **UNTIED}, "untied")
+    yield from several("deberta", "Deberta", "ForMaskedLM ForSequenceClassification", **DEBERTA)

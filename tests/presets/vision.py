@@ -1,0 +1,49 @@
+"""Small models of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.presets.model import RANGE, SIZES, Model, several
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VISION: dict[str, Any] = {
+    "hidden_size": 72, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": 64,
+    "patch_size": 8,
+}  # fmt: skip
+DINOV2 = {
+    "hidden_size": 72, "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": 56, "patch_size": 8,
+    "mlp_ratio": 2, "initializer_range": RANGE, "layerscale_value": 0.3, "num_labels": 48,
+}  # fmt: skip
+DINOV3 = {
+    **VISION, "num_attention_heads": 6, "initializer_range": RANGE, "layerscale_value": 0.3, "num_register_tokens": 40,
+}  # fmt: skip
+DINOV3_CONVNEXT = {
+    "hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 2, 1], "initializer_range": RANGE,
+    "layer_scale_init_value": 0.02,
+}  # fmt: skip
+
+
+def vision() -> Iterator[Model]:
+    yield from _siglips("Siglip", VISION)
+    yield from _siglips("Siglip2", {**{key: VISION[key] for key in VISION if key != "image_size"}, "num_patches": 64})
+    yield from several("dinov2", "Dinov2", "Model ForImageClassification Backbone", **DINOV2)
+    yield Model("dinov2", "Dinov2Model", "Dinov2Config", {**DINOV2, "use_swiglu_ffn": True}, "gated")
+    yield from several("dinov2", "Dinov2WithRegisters", "Model ForImageClassification", **DINOV2)
+    yield from several("dinov3", "DINOv3ViT", "Model Backbone", **DINOV3)
+    yield Model("dinov3", "DINOv3ViTModel", "DINOv3ViTConfig", {**DINOV3, "use_gated_mlp": True}, "gated")
+    yield from several("dinov3", "DINOv3ConvNext", "Model Backbone", **DINOV3_CONVNEXT)
+
+
+def _siglips(stem: str, seen: dict[str, Any]) -> Iterator[Model]:
+    read = {key: SIZES[key] for key in SIZES if key not in ("initializer_range", "num_labels")}
+    read |= {"max_position_embeddings": 32, "pad_token_id": 5, "projection_size": 40}
+    both = {
+        "text_config": Model("", "", f"{stem}TextConfig", read),
+        "vision_config": Model("", "", f"{stem}VisionConfig", seen), "initializer_factor": 0.7, "num_labels": 48,
+    }  # fmt: skip
+    yield from several("siglip", stem, "Model ForImageClassification", **both)
+    yield from several("siglip", f"{stem}Text", "Model", **read)
+    yield from several("siglip", f"{stem}Vision", "Model", **seen)
