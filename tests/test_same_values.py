@@ -38,6 +38,7 @@ RULES = {
     "l.weight": "orthogonal:split=3",
     "m.weight": "log_uniform:a=0.001,b=0.1",
     "m.bias": "inv_softplus_log_uniform",
+    "m.norm": "uniform_log:a=0.01,b=16",
     "n.weight": "sinusoid",
     "n.bias": "lstm_bias",
     "o.weight": "arange_log:start=2",
@@ -50,7 +51,7 @@ SHAPES = {
     "c.weight": (11, 6), "d.weight": (6, 10), "e.weight": (8, 4), "f.weight": (9, 9), "g.weight": (3, 5),
     "h.weight": (4, 3, 3), "i.weight": (6, 4, 3, 3), "j.weight": (5, 6), "norm.weight": (10,), "k.weight": (12, 5),
     "l.weight": (9, 4), "m.weight": (3, 7), "m.bias": (21,), "n.weight": (11, 6), "n.bias": (12,), "o.weight": (3, 5),
-    "p.weight": (7, 3), "q.weight": (4, 9), "q.bias": (6,),
+    "p.weight": (7, 3), "q.weight": (4, 9), "q.bias": (6,), "m.norm": (16,),
 }  # fmt: skip
 TEXTS = [f"{name}={call}" for name, call in RULES.items()]
 

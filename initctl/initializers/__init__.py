@@ -5,7 +5,7 @@ initializer.py    an initializer, and one with its arguments
 parameters.py     parameters and their types
 fans.py           fan-in and fan-out from a shape and its arrangement: layout, groups, parts
 deterministic.py  constant, ones, zeros, nan, bias_from_prob, eye, dirac, zero_hadamard, sinusoid, arange_log, lstm_bias
-random.py         uniform, normal, trunc_normal, log_uniform, inv_softplus_log_uniform
+random.py         uniform, normal, trunc_normal, log_uniform, inv_softplus_log_uniform, uniform_log
 scaling.py        xavier, kaiming, lecun, variance_scaling, spectral
 complex.py        laws on complex tensors
 structured.py     orthogonal, delta_orthogonal, sparse: their values depend on the whole tensor

@@ -39,6 +39,7 @@ _XIAO = "Xiao et al.: Dynamical isometry and a mean field theory of CNNs (2018)"
 _MARTENS = "Martens: Deep learning via Hessian-free optimization (2010)"
 _RADFORD = "Radford et al.: Robust speech recognition via large-scale weak supervision (2022)"
 _GU_DAO = "Gu, Dao: Mamba: Linear-time sequence modeling with selective state spaces (2023)"
+_DAO_GU = "Dao, Gu: Transformers are SSMs (2024)"
 _JOZEFOWICZ = "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)"
 _ZHAO = "Zhao, Schäfer, Anandkumar: ZerO initialization: Initializing neural networks with only zeros and ones (2021)"
 _LIN = "Lin, Goyal, Girshick, He, Dollár: Focal loss for dense object detection (2017), with p = 0.01"
@@ -221,6 +222,16 @@ LAWS = (
         formula="x + ln(1 - exp(-x)), the inverse of softplus, of x = max(exp(U(ln a, ln b)), floor)",
         source=f"mamba_ssm/modules/mamba_simple.py; transformers models/mamba/modeling_mamba.py; {_GU_DAO}",
         example="*.dt_proj.bias=inv_softplus_log_uniform",
+        check=_check_steps,
+    ),
+    Initializer(
+        "uniform_log",
+        random.uniform_log,
+        (Parameter("a", Number(above=0)), Parameter("b", Number(above=0))),
+        summary="A_log of Mamba 2 and of gated delta nets: the logarithm of a uniform number",
+        formula="ln(U(a, b))",
+        source=f"mamba_ssm/modules/mamba2.py; transformers models/qwen3_next/modeling_qwen3_next.py; {_DAO_GU}",
+        example="*.mixer.A_log=uniform_log:a=1,b=16",
         check=_check_steps,
     ),
     _by_fans(

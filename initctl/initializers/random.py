@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, RuleError
 from initctl.initializers.initializer import Arguments, Resolved, Unfit
 from initctl.stream import Normal, TruncNormal, Uniform
-from initctl.stream.laws import InverseSoftplus, LogUniform, inner_bounds
+from initctl.stream.laws import InverseSoftplus, LogUniform, UniformLog, inner_bounds
 
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
@@ -66,6 +66,12 @@ def inv_softplus_log_uniform(_: TensorSpec, *, a: float, b: float, floor: float)
     """Mamba's dt_proj.bias: mamba_ssm/modules/mamba_simple.py, and transformers' models/mamba/modeling_mamba.py."""
     _check_size(a)
     return Resolved(InverseSoftplus(float(a), float(b), float(floor)))
+
+
+def uniform_log(_: TensorSpec, *, a: float, b: float) -> Resolved:
+    """ln(U(a, b)), 2^-126 ≤ a ≤ b."""
+    _check_size(a)
+    return Resolved(UniformLog(float(a), float(b)))
 
 
 def unit_truncated_std(cut: float) -> float:

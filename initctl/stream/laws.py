@@ -200,6 +200,28 @@ class InverseSoftplus(LogUniform):
 
 
 @dataclass(frozen=True, slots=True)
+class UniformLog:
+    """ln u for u uniform between `a` and `b`, both above 0."""
+
+    a: float
+    b: float
+
+    @property
+    def largest(self) -> float:
+        """The larger magnitude of both ends, plus half a unit in the last place for rounding."""
+        import numpy as np
+
+        from initctl.stream.elementary64 import natural_log
+
+        return float(np.abs(natural_log(np.array([self.a, self.b]))).max() * (1 + 2.0**-24))
+
+    def values(self, draws: Draws, start: int, stop: int) -> Floats:
+        from initctl.stream.elementary64 import natural_log
+
+        return natural_log(self.a + (self.b - self.a) * draws.fraction01(start, stop)).astype("f4")
+
+
+@dataclass(frozen=True, slots=True)
 class Fused:
     """A law for each part of one dimension: element i is at position `i // inner % ends[-1]` along it.
 

@@ -14,7 +14,7 @@ import pytest
 from initctl.stream import Normal, TruncNormal, Uniform
 from initctl.stream.deterministic_laws import CountedLog, Sinusoid
 from initctl.stream.draws import Draws
-from initctl.stream.laws import InverseSoftplus, LogUniform
+from initctl.stream.laws import InverseSoftplus, LogUniform, UniformLog
 
 DRAWS = Draws.of(0, "fc1.weight")
 MILLION = 1_000_000
@@ -33,6 +33,7 @@ KINDS = {
     "a far tail": lambda start, stop: TruncNormal(0, 1, 8, 20).values(DRAWS, start, stop),
     "log-uniform": lambda start, stop: LogUniform(1e-30, 1e30).values(DRAWS, start, stop),
     "its inverse softplus": lambda start, stop: InverseSoftplus(1e-6, 50, 1e-5).values(DRAWS, start, stop),
+    "a uniform number's logarithm": lambda start, stop: UniformLog(1e-30, 16).values(DRAWS, start, stop),
     "sinusoids": lambda start, stop: Sinusoid(8, 10_000).values(DRAWS, 8 * 2**26 - stop, 8 * 2**26 - start),
     "logarithms": lambda start, stop: CountedLog(MILLION, 0.01).values(DRAWS, start, stop),
 }
@@ -51,6 +52,7 @@ DIGESTS = [
     ("a far tail", "9ed2b21f3c46dd17"),
     ("log-uniform", "f0762a6b562cb449"),
     ("its inverse softplus", "304de686a6155be8"),
+    ("a uniform number's logarithm", "135db9dd6fedf90f"),
     ("sinusoids", "5ce45787a951dccb"),
     ("logarithms", "ce82771f9d0b2535"),
 ]

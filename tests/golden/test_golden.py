@@ -117,6 +117,12 @@ VECTORS = [
         "7b90793f 44940a3f f79eb03f d415983f 666cbd3f 4e74a83f 44940a3f 33d52d3f",
     ),
     (
+        "uniform_log:a=0.01,b=16",
+        "float32",
+        (2, 4),
+        "a7621940 6db80040 415e2640 5bbd2040 5d012940 7b952440 f989e53f 978e0c40",
+    ),
+    (
         "xavier_normal:split=2:1:1",
         "float32",
         (4, 2),

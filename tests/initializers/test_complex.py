@@ -115,6 +115,7 @@ def test_parts_of_a_fused_weight_have_their_laws_on_complex_numbers():
         "orthogonal",
         "log_uniform:a=1,b=2",
         "inv_softplus_log_uniform",
+        "uniform_log:a=1,b=2",
         "variance_scaling:scale=1,mode=fan_out,distribution=truncated_normal,split=3:1",
     ],
 )

@@ -100,7 +100,7 @@ class TestInvSoftplusLogUniform:
         assert len(set(values("inv_softplus_log_uniform:floor=1", (100,)).tolist())) == 1
 
 
-NAMES = ["log_uniform", "inv_softplus_log_uniform"]
+NAMES = ["log_uniform", "inv_softplus_log_uniform", "uniform_log"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,7 +20,8 @@ PACKED = ["F4", "F6_E2M3", "F6_E3M2"]
 RANDOM = [
     "uniform", "normal", "trunc_normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
     "lecun_uniform", "lecun_normal", "variance_scaling:scale=1,mode=fan_in,distribution=normal", "orthogonal",
-    "spectral", "sparse:sparsity=0.5", "log_uniform:a=1,b=2", "inv_softplus_log_uniform", "xavier_normal:split=1:1",
+    "spectral", "sparse:sparsity=0.5", "log_uniform:a=1,b=2", "inv_softplus_log_uniform", "uniform_log:a=1,b=2",
+    "xavier_normal:split=1:1",
 ]  # fmt: skip
 FORMULAS = ["sinusoid", "arange_log", "lstm_bias", "zero_hadamard"]
 EVERY = [
@@ -88,6 +89,7 @@ UNFIT = [
     ("F32", "log_uniform:a=1e39,b=1e40", "there is no float32 number from a=1e+39 to b=1e+40"),
     ("F32", "trunc_normal:std=1e39,a=1e39,b=1e40", "is too far away, too narrow or too wide for std=1e+39"),
     ("F16", "inv_softplus_log_uniform:b=1e6", "values up to 1e+06 would overflow float16"),
+    ("F8_E4M3", "uniform_log:a=1e300,b=2e300", "values up to 691 would overflow float8_e4m3fn"),
     ("F32", "inv_softplus_log_uniform:b=1e308", "values up to 1e+308 would overflow float32"),
     ("F8_E4M3", "arange_log:start=1e300", "values up to 691 would overflow float8_e4m3fn"),
     ("F16", "xavier_normal:split=1:1,gain=1e6", "would overflow float16"),

@@ -29,6 +29,11 @@ GEMMA3N = {
     "hidden_size_per_layer_input": 24, "laurel_rank": 16, "altup_num_inputs": 3, "num_kv_shared_layers": 1,
     "layer_types": ["sliding_attention", "full_attention", "full_attention"],
 }  # fmt: skip
+QWEN3_NEXT = {
+    **PADDED, "head_dim": 16, "num_hidden_layers": 4, "moe_intermediate_size": 40,
+    "shared_expert_intermediate_size": 56, "num_experts": 4, "num_experts_per_tok": 2, "linear_num_key_heads": 4,
+    "linear_num_value_heads": 16, "linear_key_head_dim": 16, "linear_value_head_dim": 8, "mlp_only_layers": [1],
+}  # fmt: skip
 
 
 def decoders() -> Iterator[Model]:
@@ -45,6 +50,7 @@ def decoders() -> Iterator[Model]:
     untied = {**GEMMA3N, "tie_word_embeddings": False, "attention_bias": True}
     yield Model("gemma3n", "Gemma3nForCausalLM", "Gemma3nTextConfig", untied, "untied, biased")
     yield from several("gemma3n", "Gemma3nText", "Model", **GEMMA3N)
+    yield from several("qwen3_next", "Qwen3Next", f"Model {HEADS}", **QWEN3_NEXT)
 
 
 def _barts() -> Iterator[Model]:

@@ -152,6 +152,7 @@ TIED = [
     "bart: BartForConditionalGeneration", "opt: OPTForCausalLM", "bloom: BloomForCausalLM", "falcon: FalconForCausalLM",
     "phi: PhiForCausalLM", "qwen2_vl: Qwen2VLForConditionalGeneration", "qwen3_vl: Qwen3VLForConditionalGeneration",
     "llama4: Llama4ForCausalLM", "gemma3n: Gemma3nForCausalLM", "gemma4: Gemma4ForCausalLM",
+    "qwen3_next: Qwen3NextForCausalLM",
 ]  # fmt: skip
 
 

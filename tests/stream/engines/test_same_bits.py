@@ -21,7 +21,7 @@ from initctl.stream.engines.engine import encode
 from initctl.stream.engines.joined import JoinedEngine
 from initctl.stream.engines.selfcheck import Held
 from initctl.stream.key import Key, stream_key
-from initctl.stream.laws import InverseSoftplus, LogUniform
+from initctl.stream.laws import InverseSoftplus, LogUniform, UniformLog
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 from initctl.stream.philox import words_of
 
@@ -143,6 +143,7 @@ def test_of_nan_in_every_dtype_that_has_one(engine, dtype, start, stop):
         InverseSoftplus(0.001, 0.1, 1e-4),
         InverseSoftplus(1e-38, 1000, 0),
         InverseSoftplus(1, 2, 5),
+        UniformLog(0.01, 16),
         Sinusoid(200, 10000.0),
         Sinusoid(4, 1.0),
         Sinusoid(65_536, 1e300),
@@ -253,6 +254,7 @@ MANY = [
     Constant(0.1),
     LogUniform(0.001, 0.1),
     InverseSoftplus(0.001, 2, 1e-4),
+    UniformLog(1, 16),
     Diagonals(0, 3, 40),
     Fused((Normal(0, 1), Uniform(0, 1)), (4, 5), 2),
     ZeroedNormal(0.5, REFERENCE.draws(KEY).kth_smallest(20, 30, 5, stream=1)),
