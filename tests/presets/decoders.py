@@ -32,7 +32,20 @@ GEMMA3N = {
 QWEN3_NEXT = {
     **PADDED, "head_dim": 16, "num_hidden_layers": 4, "moe_intermediate_size": 40,
     "shared_expert_intermediate_size": 56, "num_experts": 4, "num_experts_per_tok": 2, "linear_num_key_heads": 4,
-    "linear_num_value_heads": 16, "linear_key_head_dim": 16, "linear_value_head_dim": 8, "mlp_only_layers": [1],
+    "linear_num_value_heads": 64, "linear_key_head_dim": 16, "linear_value_head_dim": 4, "mlp_only_layers": [1],
+}  # fmt: skip
+GPTJ = {
+    "vocab_size": 384, "n_positions": 100, "n_embd": 64, "n_layer": 2, "n_head": 4, "initializer_range": RANGE,
+    "num_labels": 48, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+GPT_NEO = {
+    "vocab_size": 384, "hidden_size": 64, "num_layers": 2, "num_heads": 4, "max_position_embeddings": 100,
+    "window_size": 8, "attention_types": [[["global", "local"], 1]], "initializer_range": RANGE, "num_labels": 48,
+    "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+MPT = {
+    "vocab_size": 384, "d_model": 64, "n_heads": 4, "n_layers": 2, "expansion_ratio": 2, "max_seq_len": 64,
+    "initializer_range": RANGE, "num_labels": 48,
 }  # fmt: skip
 
 
@@ -51,6 +64,11 @@ def decoders() -> Iterator[Model]:
     yield Model("gemma3n", "Gemma3nForCausalLM", "Gemma3nTextConfig", untied, "untied, biased")
     yield from several("gemma3n", "Gemma3nText", "Model", **GEMMA3N)
     yield from several("qwen3_next", "Qwen3Next", f"Model {HEADS}", **QWEN3_NEXT)
+    yield from several("gptj", "GPTJ", "ForCausalLM ForSequenceClassification ForQuestionAnswering", **GPTJ)
+    yield from several("gptj", "GPTNeo", f"Model {HEADS}", **GPT_NEO)
+    yield from several("gptj", "CodeGen", "ForCausalLM", **GPTJ, n_ctx=100)
+    yield from several("gpt2", "GPTBigCode", "ForCausalLM ForSequenceClassification ForTokenClassification", **GPTJ)
+    yield from several("mpt", "Mpt", f"Model {HEADS}", **MPT)
 
 
 def _barts() -> Iterator[Model]:

@@ -20,6 +20,10 @@ DEBERTA = {
     **PADDED, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 32,
     "norm_rel_ebd": "layer_norm", "conv_kernel_size": 3, "type_vocab_size": 2, "embedding_size": 48,
 }  # fmt: skip
+MODERNBERT = {
+    **PADDED, "num_hidden_layers": 3, "initializer_cutoff_factor": 1.7, "cls_token_id": 1, "sep_token_id": 2,
+    "classifier_bias": True, "mlp_bias": True, "attention_bias": True, "norm_bias": True,
+}  # fmt: skip
 
 
 def encoders() -> Iterator[Model]:
@@ -32,6 +36,14 @@ def encoders() -> Iterator[Model]:
                        "ForSequenceClassification ForTokenClassification ForQuestionAnswering", **ELECTRA)  # fmt: skip
     yield Model("electra", "ElectraForMaskedLM", "ElectraConfig", {**ELECTRA, **UNTIED}, "untied")
     yield from _debertas()
+    yield from several("modernbert", "ModernBert", "Model ForMaskedLM ForSequenceClassification "
+                       "ForTokenClassification ForQuestionAnswering", **MODERNBERT)  # fmt: skip
+    yield Model("modernbert", "ModernBertForMaskedLM", "ModernBertConfig", {**MODERNBERT, **UNTIED}, "untied")
+    albert = {**PADDED, "embedding_size": 48, "classifier_dropout_prob": 0.1}
+    yield from several("albert", "Albert", "Model ForPreTraining ForMaskedLM ForSequenceClassification "
+                       "ForTokenClassification ForQuestionAnswering", **albert)  # fmt: skip
+    yield from several("mpnet", "MPNet", "Model ForMaskedLM ForSequenceClassification ForTokenClassification "
+                       "ForQuestionAnswering", **PADDED)  # fmt: skip
 
 
 def _debertas() -> Iterator[Model]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.presets.decoders import QWEN3_NEXT
 from tests.presets.model import PADDED, Model, several
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ QWEN_VISION = {
     "depth": 2, "hidden_size": 64, "intermediate_size": 96, "num_heads": 4, "patch_size": 8, "out_hidden_size": 64,
     "initializer_range": SEEN,
 }  # fmt: skip
+QWEN35_VISION = {**QWEN_VISION, "num_position_embeddings": 64}
 QWEN3_VISION = {**QWEN_VISION, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
+QWEN35 = {
+    **{key: QWEN3_NEXT[key] for key in QWEN3_NEXT if key not in ("num_labels", "mlp_only_layers")},
+    "rope_parameters": {**ROTATED, "mrope_section": [1, 0, 1], "partial_rotary_factor": 0.25},
+}  # fmt: skip
 LLAMA4 = {
     **TEXT, "head_dim": 16, "intermediate_size_mlp": 112, "num_local_experts": 4, "interleave_moe_layer_step": 2,
 }  # fmt: skip
@@ -52,6 +58,7 @@ GEMMA4_AUDIO = {
 
 def multimodal() -> Iterator[Model]:
     yield from _qwens()
+    yield from _qwen35s()
     both = _parts("Llama4", text=LLAMA4, vision=LLAMA4_VISION)
     yield from several("llama4", "Llama4", "ForConditionalGeneration", **both)
     yield from several("llama4", "Llama4", "ForCausalLM", "Llama4TextConfig", **LLAMA4)
@@ -71,6 +78,13 @@ def _qwens() -> Iterator[Model]:
         both = {**_parts(stem, text=text, vision=vision), **TOKENS}
         yield from several(preset, stem, "Model ForConditionalGeneration", **both)
         yield from several(preset, f"{stem}Text", "Model", **text)
+
+
+def _qwen35s() -> Iterator[Model]:
+    for stem in ("Qwen3_5", "Qwen3_5Moe"):
+        both = {**_parts(stem, text=QWEN35, vision=QWEN35_VISION), **TOKENS}
+        yield from several("qwen3_next", stem, "ForConditionalGeneration", **both)
+        yield from several("qwen3_next", stem, "ForCausalLM", f"{stem}TextConfig", **QWEN35)
 
 
 def _gemma4s() -> Iterator[Model]:

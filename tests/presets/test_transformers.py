@@ -12,7 +12,8 @@ import torch
 from safetensors.numpy import load_file
 
 import initctl
-from initctl.stream import Normal, Uniform
+from initctl.stream import Normal, TruncNormal, Uniform
+from initctl.stream.laws import UniformLog
 from tests.presets.comparing import compare
 from tests.presets.fresh import FILE, SAMPLES, SPOILT, loads, quiet, saved
 from tests.presets.libraries import of_diffusers
@@ -122,6 +123,14 @@ OLD_FILES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
     ("bart: BartModel", {"": "model."}, {}),
     ("phi: PhiModel", {"": "model."}, {}),
     ("dinov2: Dinov2Model", {"": "dinov2."}, {}),
+    ("gptj: GPTJForCausalLM", {},
+     {"transformer.h.0.attn.bias": np.tril(np.ones((1, 1, 100, 100), bool)),
+      "transformer.h.0.attn.masked_bias": np.array(-1e9, np.float32)}),
+    ("gptj: GPTNeoForCausalLM", {},
+     {"transformer.h.0.attn.attention.bias": np.tril(np.ones((1, 1, 100, 100), np.uint8)),
+      "transformer.h.0.attn.attention.masked_bias": np.array(-1e9, np.float32)}),
+    ("swin: SwinModel", {"": "swin."}, {}),
+    ("albert: AlbertModel", {"": "albert."}, {"albert.embeddings.position_ids": np.arange(128)[None]}),
 ]  # fmt: skip
 
 
@@ -152,7 +161,8 @@ TIED = [
     "bart: BartForConditionalGeneration", "opt: OPTForCausalLM", "bloom: BloomForCausalLM", "falcon: FalconForCausalLM",
     "phi: PhiForCausalLM", "qwen2_vl: Qwen2VLForConditionalGeneration", "qwen3_vl: Qwen3VLForConditionalGeneration",
     "llama4: Llama4ForCausalLM", "gemma3n: Gemma3nForCausalLM", "gemma4: Gemma4ForCausalLM",
-    "qwen3_next: Qwen3NextForCausalLM",
+    "qwen3_next: Qwen3NextForCausalLM", "modernbert: ModernBertForMaskedLM", "albert: AlbertForMaskedLM",
+    "mpnet: MPNetForMaskedLM", "gptj: GPTNeoForCausalLM", "mpt: MptForCausalLM",
 ]  # fmt: skip
 
 
@@ -185,10 +195,26 @@ def test_a_pickled_model_with_tied_heads_is_initialized_alike(name: str, tmp_pat
         ("gpt_oss: GptOssModel", "layers.0.self_attn.sinks", Normal(0, 0.03)),
         ("gpt_oss: GptOssModel", "layers.0.mlp.router.bias", Normal(0, 0.03)),
         ("resnet-hf: ResNetForImageClassification", "classifier.1.bias", Uniform(-1 / 8, 1 / 8)),
+        ("qwen3_next: Qwen3NextModel", "layers.0.linear_attn.A_log", UniformLog(0.01, 16)),
+        ("siglip: SiglipVisionModel", "head.mlp.fc2.bias", Normal(0, 1e-6)),
+        ("llama4: Llama4VisionModel", "class_embedding", Normal(0, 1 / 8)),
+        ("dinov2: Dinov2Model", "embeddings.cls_token", Normal(0, 0.03)),
+        ("wav2vec2: Wav2Vec2Model", "masked_spec_embed", Uniform(0, 1)),
+        ("wav2vec2: Wav2Vec2ForPreTraining", "project_q.bias", Uniform(-(32**-0.5), 32**-0.5)),
+        (
+            "wav2vec2: Wav2Vec2Model",
+            "encoder.pos_conv_embed.conv.parametrizations.weight.original0",
+            Normal((64 * 16 / (3 * 256)) ** 0.5, 3840**-0.5),
+        ),
+        (
+            "modernbert: ModernBertModel",
+            "layers.0.attn.Wo.weight",
+            TruncNormal(0, 0.03 / 6**0.5, -1.7 * 0.03 / 6**0.5, 1.7 * 0.03 / 6**0.5),
+        ),
     ],
 )
 def test_the_numbers_of_tensors_too_small_for_statistics_are_those_of_the_formula(
-    tmp_path: Path, model: str, tensor: str, law: Normal | Uniform
+    tmp_path: Path, model: str, tensor: str, law: Normal | Uniform | TruncNormal | UniformLog
 ):
     plan = initctl.plan(saved(MODELS[model], tmp_path)["hub"].folder, preset="auto")
     (action,) = (action for action in plan.actions if action.tensor.name == tensor)

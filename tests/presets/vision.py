@@ -24,6 +24,11 @@ DINOV3_CONVNEXT = {
     "hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 2, 1], "initializer_range": RANGE,
     "layer_scale_init_value": 0.02,
 }  # fmt: skip
+CONVNEXT = {**DINOV3_CONVNEXT, "num_labels": 48}
+SWIN = {
+    "image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4,
+    "initializer_range": RANGE, "num_labels": 48, "use_absolute_embeddings": True,
+}  # fmt: skip
 
 
 def vision() -> Iterator[Model]:
@@ -35,6 +40,12 @@ def vision() -> Iterator[Model]:
     yield from several("dinov3", "DINOv3ViT", "Model Backbone", **DINOV3)
     yield Model("dinov3", "DINOv3ViTModel", "DINOv3ViTConfig", {**DINOV3, "use_gated_mlp": True}, "gated")
     yield from several("dinov3", "DINOv3ConvNext", "Model Backbone", **DINOV3_CONVNEXT)
+    yield from several("convnext-hf", "ConvNext", "Model ForImageClassification Backbone", **CONVNEXT)
+    yield from several("convnext-hf", "ConvNextV2", "ForImageClassification", **CONVNEXT)
+    yield from several("swin", "Swin", "Model ForImageClassification ForMaskedImageModeling Backbone", **SWIN)
+    deit = {**VISION, "initializer_range": RANGE, "num_labels": 48, "encoder_stride": 8}
+    yield from several("deit", "DeiT", "Model ForImageClassification ForMaskedImageModeling "
+                       "ForImageClassificationWithTeacher", **deit)  # fmt: skip
 
 
 def _siglips(stem: str, seen: dict[str, Any]) -> Iterator[Model]:
