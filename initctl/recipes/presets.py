@@ -60,6 +60,8 @@ def _meant(name: str) -> str:
     same = [preset for preset in preset_names() if preset.partition("-")[0] == family]
     if same and same != [family]:
         return f"did you mean {' or '.join(same)}?"
+    if fitting := _fitting(bare):
+        return f"did you mean {fitting.name}? It is for model_type {bare}"
     return did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
 
 

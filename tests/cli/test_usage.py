@@ -145,9 +145,10 @@ def test_an_option_given_twice_or_with_a_lost_equals_sign_is_refused(net, call, 
         "plan net.safetensors -p preset:gpt2": "unknown preset preset:gpt2; did you mean -p gpt2?",
         "plan net.safetensors -p resnet": "unknown preset resnet; did you mean resnet-hf or resnet-torchvision?",
         "plan net.safetensors -p resnet50": "unknown preset resnet50; did you mean resnet-hf or resnet-torchvision?",
-        "plan net.safetensors -p convnext_tiny": "did you mean convnext-timm or convnext-torchvision?",
+        "plan net.safetensors -p convnext_tiny": "did you mean convnext-hf or convnext-timm or convnext-torchvision?",
         "plan net.safetensors -p vit_base_patch16_224": "did you mean vit or vit-timm or vit-timm-jax or ",
         "plan net.safetensors -p unet": "unknown preset unet; did you mean unet-diffusers?",
+        "plan net.safetensors -p mistral": "unknown preset mistral; did you mean llama? It is for model_type mistral",
     }.items(),
 )
 def test_what_goes_with_another_option_is_answered_with_that_option(net, call, line, told):
