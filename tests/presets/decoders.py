@@ -75,4 +75,6 @@ def _barts() -> Iterator[Model]:
     yield from several("bart", "Bart", "Model ForConditionalGeneration ForCausalLM ForSequenceClassification "
                        "ForQuestionAnswering", **BART)  # fmt: skip
     yield from several("bart", "MBart", "ForConditionalGeneration ForSequenceClassification", **BART)
+    for stem in ("Mvp", "Blenderbot", "BlenderbotSmall"):
+        yield from several("bart", stem, "ForConditionalGeneration", **BART)
     yield from several("bart", "PLBart", "ForConditionalGeneration ForCausalLM", **BART)

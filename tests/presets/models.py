@@ -58,6 +58,7 @@ def models() -> Iterator[Model]:
     gemma = {**PADDED, "head_dim": 16}
     yield from several("gemma2", "Gemma", "ForCausalLM ForTokenClassification", **gemma)
     yield from several("gemma2", "Gemma2", "Model ForCausalLM ForSequenceClassification", **gemma)
+    yield from several("gemma2", "VaultGemma", "ForCausalLM", **gemma)
     yield Model("gemma2", "Gemma2ForCausalLM", "Gemma2Config", {**gemma, "tie_word_embeddings": False}, "untied")
     yield from _gemma3s(gemma)
     yield from _berts()
@@ -69,6 +70,7 @@ def models() -> Iterator[Model]:
     yield from _like_t5()
     vit = {**VISION, "initializer_range": RANGE, "num_labels": 48, "encoder_stride": 8}
     yield from several("vit", "ViT", "Model ForImageClassification ForMaskedImageModeling", **vit)
+    yield from several("vit", "IJepa", "ForImageClassification", **vit)
     yield from _clips()
     yield from several("whisper", "Whisper", "Model ForConditionalGeneration ForCausalLM", **WHISPER)
     weighted = {**WHISPER, "use_weighted_layer_sum": True, "classifier_proj_size": 56}
@@ -81,15 +83,23 @@ def models() -> Iterator[Model]:
     yield from several("mamba2", "Mamba2", "Model ForCausalLM", **MAMBA2)
     yield Model("mamba2", "Mamba2ForCausalLM", "Mamba2Config", {**MAMBA2, "rescale_prenorm_residual": True}, "rescaled")
     yield from several("mixtral", "Mixtral", f"Model {HEADS}", **PADDED, num_local_experts=4)
+    yield from several("mixtral", "Phimoe", "ForCausalLM", **PADDED, num_local_experts=4)
+    yield from several("mixtral", "MiniMaxM2", "ForCausalLM", **PADDED, num_local_experts=4)
     sparse = {**MOE, "num_experts": 4, "head_dim": 16, "mlp_only_layers": [1]}
     yield from several("qwen3_moe", "Qwen3Moe", f"Model {HEADS}", **sparse)
     yield from several("qwen3_moe", "Qwen2Moe", "ForCausalLM", **MOE, num_experts=4, shared_expert_intermediate_size=56)
     yield from several("qwen3_moe", "Olmoe", "ForCausalLM", **PADDED, num_experts=4)
     yield from several("qwen3_moe", "FlexOlmo", "ForCausalLM", **PADDED, num_experts=4)
+    routed = {**MOE, "num_experts": 4, "moe_num_experts": 4, "moe_k": 2, "n_routed_experts": 4}
+    for stem in ("Ernie4_5_Moe", "ExaoneMoe", "Cohere2Moe", "Mellum", "SolarOpen"):
+        yield from several("qwen3_moe", stem, "ForCausalLM", **routed, num_experts_per_tok=2)
     yield from several("qwen3_moe", "Glm4Moe", "ForCausalLM", **{**DEEPSEEK, "num_key_value_heads": 4})
     yield from several("deepseek_v3", "DeepseekV3", "Model ForCausalLM ForSequenceClassification", **DEEPSEEK)
-    yield from several("deepseek_v3", "DeepseekV2", "ForCausalLM", **DEEPSEEK)
-    yield from several("deepseek_v3", "Glm4MoeLite", "ForCausalLM", **DEEPSEEK)
+    for stem in ("DeepseekV2", "Glm4MoeLite", "MiniCPM3", "AXK1", "Mistral4"):
+        yield from several("deepseek_v3", stem, "ForCausalLM", **DEEPSEEK)
+    indexed = {**DEEPSEEK, "index_n_heads": 4, "index_head_dim": 16}
+    yield from several("deepseek_v3", "DeepseekV32", "ForCausalLM", **indexed)
+    yield from several("deepseek_v3", "GlmMoeDsa", "ForCausalLM", **indexed)
     whole = {**DEEPSEEK, "q_lora_rank": None, "attention_bias": True}
     yield Model("deepseek_v3", "DeepseekV3ForCausalLM", "DeepseekV3Config", whole, "whole queries, biased")
     oss = {**PADDED, "num_attention_heads": 16, "num_local_experts": 16, "head_dim": 8}
@@ -112,7 +122,7 @@ def _llamas() -> Iterator[Model]:
     yield from several("llama", "Phi3", "ForCausalLM ForSequenceClassification ForTokenClassification", **PADDED)
     alike = (
         "Ministral SmolLM3 Granite Olmo Olmo2 Olmo3 Starcoder2 StableLm Cohere Cohere2 Glm Glm4 Exaone4 Helium Arcee "
-        "SeedOss HunYuanDenseV1 Ernie4_5"
+        "SeedOss HunYuanDenseV1 Ernie4_5 Ministral3 Nemotron BitNet Cwm Jais2"
     )
     for stem in alike.split():
         yield from several("llama", stem, "ForCausalLM", **PADDED, head_dim=16)
@@ -151,6 +161,9 @@ def _berts() -> Iterator[Model]:
     yield Model("roberta", "RobertaForMaskedLM", "RobertaConfig", untied, "untied")
     yield from several("roberta", "XLMRoberta", "ForMaskedLM", **BERT)
     yield from several("roberta", "Camembert", "ForMaskedLM", **BERT)
+    yield from several("roberta", "RobertaPreLayerNorm", "ForMaskedLM", **BERT)
+    yield from several("roberta", "Data2VecText", "ForMaskedLM", **BERT)
+    yield from several("bert", "Ernie", "ForMaskedLM ForSequenceClassification", **BERT)
 
 
 def _clips() -> Iterator[Model]:

@@ -31,5 +31,7 @@ def speech() -> Iterator[Model]:
     yield from several("wav2vec2", "Hubert", "Model ForCTC ForSequenceClassification", **SIZES)
     normed = {**SIZES, **LARGE, "conv_pos_batch_norm": True}
     yield Model("wav2vec2", "HubertForCTC", "HubertConfig", normed, "large, with a batch norm")
+    yield from several("wav2vec2", "UniSpeech", "ForCTC ForPreTraining", **WAV2VEC2)
+    yield from several("wav2vec2", "UniSpeechSat", "ForXVector ForPreTraining", **WAV2VEC2)
     yield from several("wav2vec2", "WavLM", "ForXVector ForSequenceClassification", **WAV2VEC2)
     yield Model("wav2vec2", "WavLMForCTC", "WavLMConfig", {**WAV2VEC2, **LARGE, **ADAPTED}, "large, with an adapter")
