@@ -9,6 +9,7 @@ from tests.presets.model import HEADS, PADDED, RANGE, SIZES, Model, several
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+UNTIED = {"tie_word_embeddings": False}
 BART = {
     "vocab_size": 384, "d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
     "decoder_attention_heads": 4, "encoder_ffn_dim": 96, "decoder_ffn_dim": 96, "max_position_embeddings": 100,
@@ -68,6 +69,9 @@ def decoders() -> Iterator[Model]:
     yield from several("gptj", "GPTNeo", f"Model {HEADS}", **GPT_NEO)
     yield from several("gptj", "CodeGen", "ForCausalLM", **GPTJ, n_ctx=100)
     yield from several("gpt2", "GPTBigCode", "ForCausalLM ForSequenceClassification ForTokenClassification", **GPTJ)
+    hybrid = {**PADDED, "block_auto_adjust_ff_dim": False, "layer_types": ["conv", "full_attention"]}
+    yield from several("lfm2", "Lfm2", "Model ForCausalLM", **hybrid)
+    yield Model("lfm2", "Lfm2ForCausalLM", "Lfm2Config", {**hybrid, "conv_bias": True, **UNTIED}, "biased, untied")
     yield from several("mpt", "Mpt", f"Model {HEADS}", **MPT)
 
 

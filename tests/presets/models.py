@@ -61,6 +61,7 @@ def models() -> Iterator[Model]:
     yield from several("gemma2", "VaultGemma", "ForCausalLM", **gemma)
     yield Model("gemma2", "Gemma2ForCausalLM", "Gemma2Config", {**gemma, "tie_word_embeddings": False}, "untied")
     yield from _gemma3s(gemma)
+    yield from _paligemmas(gemma)
     yield from _berts()
     yield from several("t5", "T5", "Model ForConditionalGeneration EncoderModel ForSequenceClassification "
                         "ForTokenClassification ForQuestionAnswering", **T5)  # fmt: skip
@@ -80,6 +81,7 @@ def models() -> Iterator[Model]:
     yield Model("mamba", "MambaForCausalLM", "MambaConfig", rescaled, "rescaled, biased, untied")
     constant = {**MAMBA, "time_step_init_scheme": "constant", "time_step_scale": 0.5}
     yield Model("mamba", "MambaForCausalLM", "MambaConfig", constant, "constant time steps")
+    yield from several("mamba", "FalconMamba", "ForCausalLM", **{**MAMBA, "use_bias": True})
     yield from several("mamba2", "Mamba2", "Model ForCausalLM", **MAMBA2)
     yield Model("mamba2", "Mamba2ForCausalLM", "Mamba2Config", {**MAMBA2, "rescale_prenorm_residual": True}, "rescaled")
     yield from several("mixtral", "Mixtral", f"Model {HEADS}", **PADDED, num_local_experts=4)
@@ -137,6 +139,13 @@ def _gemma3s(text: dict[str, Any]) -> Iterator[Model]:
         text_config=Model("", "", "Gemma3TextConfig", text), num_labels=48, initializer_range=0.04,
         vision_config=Model("", "", "SiglipVisionConfig", VISION), mm_tokens_per_image=4,
     )  # fmt: skip
+
+
+def _paligemmas(text: dict[str, Any]) -> Iterator[Model]:
+    read = Model("", "", "GemmaConfig", {key: text[key] for key in text if key != "num_labels"})
+    seen = Model("", "", "SiglipVisionConfig", VISION)
+    both = {"text_config": read, "vision_config": seen, "projection_dim": 64, "image_token_index": 10}
+    yield from several("gemma3", "PaliGemma", "ForConditionalGeneration", **both)
 
 
 def _like_t5() -> Iterator[Model]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.presets.decoders import QWEN3_NEXT
 from tests.presets.model import PADDED, Model, several
+from tests.presets.vision import VISION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,7 @@ LLAMA4_VISION = {
     "vision_output_dim": 80, "image_size": 64, "patch_size": 8, "projector_input_dim": 80, "projector_output_dim": 80,
     "initializer_range": SEEN,
 }  # fmt: skip
+SEEING = {**VISION, "initializer_range": SEEN}
 GEMMA4 = {
     **TEXT, "head_dim": 16, "vocab_size_per_layer_input": 200, "hidden_size_per_layer_input": 24,
     "layer_types": ["sliding_attention", "full_attention"],
@@ -66,6 +68,7 @@ def multimodal() -> Iterator[Model]:
     yield Model("llama4", "Llama4ForCausalLM", "Llama4TextConfig", tied, "tied")
     yield from several("llama4", "Llama4Vision", "Model", **LLAMA4_VISION)
     yield from _gemma4s()
+    yield from _others()
 
 
 def _qwens() -> Iterator[Model]:
@@ -98,6 +101,18 @@ def _gemma4s() -> Iterator[Model]:
     yield Model("gemma4", "Gemma4ForCausalLM", "Gemma4TextConfig", experts, "experts, biased, untied")
     yield from several("gemma4", "Gemma4Vision", "Model", **GEMMA4_VISION)
     yield from several("gemma4", "Gemma4Audio", "Model", **GEMMA4_AUDIO)
+
+
+def _others() -> Iterator[Model]:
+    pixtral = {**SEEING, "hidden_size": 64, "image_size": 32}
+    llama, mistral = Model("", "", "LlamaConfig", TEXT), Model("", "", "MistralConfig", TEXT)
+    seen = Model("", "", "PixtralVisionConfig", pixtral)
+    both = {"text_config": mistral, "vision_config": seen, "image_token_index": 10}
+    yield from several("mistral3", "Mistral3", "Model ForConditionalGeneration", **both)
+    yield from several("mistral3", "PixtralVision", "Model", **pixtral)
+    for stem in ("SmolVLM", "Idefics3"):
+        both = {"text_config": llama, "vision_config": Model("", "", f"{stem}VisionConfig", SEEING)}
+        yield from several("smolvlm", stem, "ForConditionalGeneration", **both, image_token_id=10)
 
 
 def _parts(stem: str, **parts: dict[str, Any]) -> dict[str, Model]:

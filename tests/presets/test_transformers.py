@@ -162,7 +162,8 @@ TIED = [
     "phi: PhiForCausalLM", "qwen2_vl: Qwen2VLForConditionalGeneration", "qwen3_vl: Qwen3VLForConditionalGeneration",
     "llama4: Llama4ForCausalLM", "gemma3n: Gemma3nForCausalLM", "gemma4: Gemma4ForCausalLM",
     "qwen3_next: Qwen3NextForCausalLM", "modernbert: ModernBertForMaskedLM", "albert: AlbertForMaskedLM",
-    "mpnet: MPNetForMaskedLM", "gptj: GPTNeoForCausalLM", "mpt: MptForCausalLM",
+    "mpnet: MPNetForMaskedLM", "gptj: GPTNeoForCausalLM", "mpt: MptForCausalLM", "lfm2: Lfm2ForCausalLM",
+    "mistral3: Mistral3ForConditionalGeneration",
 ]  # fmt: skip
 
 

@@ -29,6 +29,10 @@ SWIN = {
     "image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4,
     "initializer_range": RANGE, "num_labels": 48, "use_absolute_embeddings": True,
 }  # fmt: skip
+SEGFORMER = {
+    "hidden_sizes": [16, 24, 32, 48], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 4, 4],
+    "sr_ratios": [4, 2, 2, 1], "decoder_hidden_size": 32, "initializer_range": RANGE, "num_labels": 48,
+}  # fmt: skip
 
 
 def vision() -> Iterator[Model]:
@@ -43,6 +47,12 @@ def vision() -> Iterator[Model]:
     yield from several("convnext-hf", "ConvNext", "Model ForImageClassification Backbone", **CONVNEXT)
     yield from several("convnext-hf", "ConvNextV2", "ForImageClassification", **CONVNEXT)
     yield from several("swin", "Swin", "Model ForImageClassification ForMaskedImageModeling Backbone", **SWIN)
+    beit = {
+        **VISION, "initializer_range": RANGE, "num_labels": 48, "vocab_size": 96, "use_relative_position_bias": True,
+        "layer_scale_init_value": 0.3, "use_mask_token": True, "use_absolute_position_embeddings": True,
+    }  # fmt: skip
+    yield from several("beit", "Beit", "ForImageClassification ForMaskedImageModeling", **beit)
+    yield from several("segformer", "Segformer", "ForSemanticSegmentation ForImageClassification", **SEGFORMER)
     deit = {**VISION, "initializer_range": RANGE, "num_labels": 48, "encoder_stride": 8}
     yield from several("deit", "DeiT", "Model ForImageClassification ForMaskedImageModeling "
                        "ForImageClassificationWithTeacher", **deit)  # fmt: skip
