@@ -110,6 +110,10 @@ def _others() -> Iterator[Model]:
     both = {"text_config": mistral, "vision_config": seen, "image_token_index": 10}
     yield from several("mistral3", "Mistral3", "Model ForConditionalGeneration", **both)
     yield from several("mistral3", "PixtralVision", "Model", **pixtral)
+    clip = {**SEEING, "initializer_factor": 1.5}
+    both = {"text_config": llama, "vision_config": Model("", "", "CLIPVisionConfig", clip), "image_token_index": 10}
+    yield from several("llava", "Llava", "Model ForConditionalGeneration", **both)
+    yield from several("llava", "LlavaNext", "ForConditionalGeneration", **both)
     for stem in ("SmolVLM", "Idefics3"):
         both = {"text_config": llama, "vision_config": Model("", "", f"{stem}VisionConfig", SEEING)}
         yield from several("smolvlm", stem, "ForConditionalGeneration", **both, image_token_id=10)
