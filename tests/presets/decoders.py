@@ -31,7 +31,7 @@ GEMMA3N = {
     "layer_types": ["sliding_attention", "full_attention", "full_attention"],
 }  # fmt: skip
 QWEN3_NEXT = {
-    **PADDED, "head_dim": 16, "num_hidden_layers": 4, "moe_intermediate_size": 40,
+    **PADDED, "head_dim": 16, "layer_types": ["linear_attention", "full_attention"], "moe_intermediate_size": 40,
     "shared_expert_intermediate_size": 56, "num_experts": 4, "num_experts_per_tok": 2, "linear_num_key_heads": 4,
     "linear_num_value_heads": 64, "linear_key_head_dim": 16, "linear_value_head_dim": 4, "mlp_only_layers": [1],
 }  # fmt: skip

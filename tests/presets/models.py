@@ -86,13 +86,13 @@ def models() -> Iterator[Model]:
     yield Model("mamba2", "Mamba2ForCausalLM", "Mamba2Config", {**MAMBA2, "rescale_prenorm_residual": True}, "rescaled")
     yield from several("mixtral", "Mixtral", f"Model {HEADS}", **PADDED, num_local_experts=4)
     yield from several("mixtral", "Phimoe", "ForCausalLM", **PADDED, num_local_experts=4)
-    yield from several("mixtral", "MiniMaxM2", "ForCausalLM", **PADDED, num_local_experts=4)
+    yield from several("mixtral", "MiniMaxM2", "ForCausalLM", **PADDED, num_local_experts=4, head_dim=16)
     sparse = {**MOE, "num_experts": 4, "head_dim": 16, "mlp_only_layers": [1]}
     yield from several("qwen3_moe", "Qwen3Moe", f"Model {HEADS}", **sparse)
     yield from several("qwen3_moe", "Qwen2Moe", "ForCausalLM", **MOE, num_experts=4, shared_expert_intermediate_size=56)
     yield from several("qwen3_moe", "Olmoe", "ForCausalLM", **PADDED, num_experts=4)
     yield from several("qwen3_moe", "FlexOlmo", "ForCausalLM", **PADDED, num_experts=4)
-    routed = {**MOE, "num_experts": 4, "moe_num_experts": 4, "moe_k": 2, "n_routed_experts": 4}
+    routed = {**MOE, "num_experts": 4, "moe_num_experts": 4, "moe_k": 2, "n_routed_experts": 4, "head_dim": 16}
     for stem in ("Ernie4_5_Moe", "ExaoneMoe", "Cohere2Moe", "Mellum", "SolarOpen"):
         yield from several("qwen3_moe", stem, "ForCausalLM", **routed, num_experts_per_tok=2)
     yield from several("qwen3_moe", "Glm4Moe", "ForCausalLM", **{**DEEPSEEK, "num_key_value_heads": 4})

@@ -199,7 +199,7 @@ def test_a_variable_that_no_rule_uses_is_named_with_its_line_in_the_recipe_that_
     [
         ('["preset:gpt2", "b.toml"]', r":1:27: recipe .*/b\.toml: no such file"),
         ('["gpt2"]', r":1:12: extends gpt2, which is not a file; write preset:gpt2 for the preset"),
-        ('"preset:gpt3"', r":1:1: unknown preset gpt3; did you mean gpt2\?"),
+        ('"preset:gpt3"', r":1:1: unknown preset gpt3; did you mean gptj or gpt2\?"),
         ('"r.toml"', r":1:1: .*/r\.toml: extends itself"),
     ],
 )
