@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeGuard
+
+from initctl.live.piece import Piece, Unfillable
 
 if TYPE_CHECKING:
     import torch
+    from torch.distributed.tensor import DTensor
 
     from initctl.tensors import Shape
 
-
-class Piece(NamedTuple):
-    """A rectangle of a tensor. `memory` is a plain tensor whose elements are the tensor's own, not a copy; `start` is
-    the index of its first element in the whole tensor.
-    """
-
-    memory: torch.Tensor
-    start: Shape
+__all__ = ["Piece", "Unfillable", "is_dtensor", "pieces", "whole_shape"]
 
 
 def whole_shape(tensor: torch.Tensor) -> Shape:
@@ -26,5 +23,15 @@ def whole_shape(tensor: torch.Tensor) -> Shape:
 
 
 def pieces(tensor: torch.Tensor) -> Iterator[Piece]:
-    """The pieces of `tensor` in this process. No two overlap."""
-    yield Piece(tensor.detach(), (0,) * tensor.ndim)
+    """The pieces of `tensor` in this process. No two overlap. Raises `Unfillable` if they cannot be located."""
+    if is_dtensor(tensor):
+        from initctl.live import dtensors
+
+        return dtensors.pieces(tensor)
+    return iter([Piece(tensor.detach(), (0,) * tensor.ndim)])
+
+
+def is_dtensor(tensor: torch.Tensor) -> TypeGuard[DTensor]:
+    """Whether several processes may hold parts of it. Its class is imported if there is one."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
