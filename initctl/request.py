@@ -32,23 +32,28 @@ _MOST_PROPOSALS = 20
 """The most unused variables that get a proposal: similarity is slow to compute."""
 
 
-class Asked(TypedDict, total=False):
-    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
+class AskedOfModel(TypedDict, total=False):
+    """Keyword arguments of `initctl.plan`, which describes them, that `initctl.init_` takes too."""
 
     rules: Iterable[str]
     recipes: Iterable[Path]
     preset: str | None
-    root: str | None
-    component: str | None
     seed: int | None
     allow_unused: bool
     require_all: bool
     allow_partial: bool
+    rng: str
+
+
+class Asked(AskedOfModel, total=False):
+    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
+
+    root: str | None
+    component: str | None
     reset_optimizer: bool
     buffers: Iterable[str]
     base_config: Path | None
     device: str
-    rng: str
 
 
 class Request(NamedTuple):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from initctl.formats.optimizers.masters import Copies
 
 
+IN_MEMORY = "memory"
+"""The format of a model in memory."""
 STALE = "directory.stale"
 """The code of the warning about stale files. It is dropped if an option already answers it."""
 
@@ -79,6 +81,10 @@ class Checkpoint(Displayed, Location):
     @property
     def is_safetensors(self) -> bool:
         return self.format.partition("-")[0] == SAFETENSORS
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self.format == IN_MEMORY
 
     @property
     def is_distributed(self) -> bool:

@@ -1,6 +1,14 @@
 """A plan on tensors in memory: of a module, or of a state dict. Its modules import torch: import them in functions.
 
-piece.py     one part of a tensor, in this process's memory
+table.py     a model's table: its tensors by the names that a file of it has, and where in memory they are
+named.py     the tensors by these names
 pieces.py    the parts of a tensor that are in this process's memory
+piece.py     one of them
 dtensors.py  those of a DTensor, by its mesh and its placements
+planning.py  the plan for a model
+choosing.py  plans that fill only some tensors
+whole.py     plans for a model of which only a part is in memory
+listed.py    the table of a model, as initctl inspect --json prints it
+filling.py   carrying out a plan
+memory.py    the bytes of a storage
 """

@@ -1,0 +1,159 @@
+"""The table of a model in memory: what planning knows of it, and where in memory its tensors are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from initctl.dtypes import BY_NAME
+from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.checkpoint import IN_MEMORY, Checkpoint
+from initctl.formats.state_dicts.names import wrapper_prefix
+from initctl.formats.state_dicts.roots import rooted
+from initctl.formats.table import Entry
+from initctl.live.named import Named, named, unwrapped
+from initctl.live.pieces import Unfillable, is_dtensor, pieces, whole_shape
+from initctl.tensors import Block, TensorSpec
+
+if TYPE_CHECKING:
+    from initctl.live.named import Model
+
+_META = "meta"
+_LAZY = (UninitializedParameter, UninitializedBuffer)
+"""What lazy modules have instead of tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTable:
+    """The tensors of a model as a `checkpoint` without files. The file that a block names is one of `storages`, and its
+    offset is in bytes of that. A tensor on the meta device has no storage.
+
+    `tensors` are torch's own, by name; in torch, all names begin with `prefix`. A file of the model has, instead of
+    each of the names in `left_out`, the tensor that is named there. `stand_ins` are those of them that have memory of
+    their own, although they should be tied.
+    """
+
+    checkpoint: Checkpoint
+    storages: Mapping[str, torch.UntypedStorage]
+    tensors: Mapping[str, torch.Tensor]
+    left_out: Mapping[str, str]
+    stand_ins: Mapping[str, TensorSpec]
+    prefix: str
+
+
+def table_of(model: Model) -> LiveTable:
+    """The table of `model`, which it does not change.
+
+    Raises `InputError` for tensors that are not real yet, and as `named` does.
+    """
+    found = named(model)
+    _check_real(found)
+    storages: dict[str, torch.UntypedStorage] = {}
+    specs = {name: _spec(name, tensor, found, storages) for name, tensor in found.tensors.items()}
+    places = {name: spec.blocks for name, spec in specs.items()}
+    apart = {name: kept for name, kept in found.tied.items() if places[name] != places[kept]}
+    prefix = wrapper_prefix(specs.keys() - found.tied.keys())
+    entries = [Entry((name,), spec) for name, spec in specs.items() if name not in found.tied]
+    short = {name: name.removeprefix(prefix) for name in specs}
+    checkpoint = Checkpoint(
+        path=found.title,
+        directory="",
+        target=found.title,
+        format=IN_MEMORY,
+        files=(),
+        tensors=rooted(entries, "", found.title).tensors,
+        warnings=tuple(_untied(apart)),
+        new_config=_config(model),
+    )
+    return LiveTable(
+        checkpoint,
+        storages,
+        {short[name]: tensor for name, tensor in found.tensors.items()},
+        {short[name]: short[kept] for name, kept in found.tied.items()},
+        {short[name]: replace(specs[name], name=short[name]) for name in apart},
+        prefix,
+    )
+
+
+def _check_real(found: Named) -> None:
+    """Raise `InputError` if the model has tensors without a shape, or fake ones."""
+    lazy = [
+        name
+        for name, tensor in found.tensors.items()
+        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer))
+    ]
+    fake = [name for name, tensor in found.tensors.items() if isinstance(tensor, FakeTensor)]
+    if lazy:
+        hint = "run the lazy modules once on an example input"
+        raise InputError(Problem("live.lazy", f"{_names(lazy)}: no shape is known yet", hint))
+    if fake:
+        raise InputError(Problem("live.fake", f"{_names(fake)}: is fake, and has no values", "leave FakeTensorMode"))
+
+
+def _spec(name: str, tensor: torch.Tensor, found: Named, storages: dict[str, torch.UntypedStorage]) -> TensorSpec:
+    """The tensor as planning sees it. Adds the storages of its blocks to `storages`."""
+    dtype = BY_NAME[str(tensor.dtype).removeprefix("torch.")]
+    why = "its module computes it for the state dict, from other tensors" if name in found.copies else _special(tensor)
+    if not why:
+        try:
+            blocks = [_block(memory, start, storages) for memory, start in pieces(tensor)]
+        except Unfillable as fact:
+            why = str(fact)
+        else:
+            if any(block.distinct.numel and block.distinct.overlaps_itself for block in blocks):
+                why = "its elements share memory with each other"
+            return TensorSpec(name, dtype, whole_shape(tensor), tuple(blocks), unwritable=why)
+    return TensorSpec(name, dtype, () if tensor.is_nested else whole_shape(tensor), (), unwritable=why)
+
+
+def _special(tensor: torch.Tensor) -> str | None:
+    """Why the memory of `tensor` does not hold its elements as themselves, if so."""
+    if tensor.is_nested:
+        return "it is nested"
+    if tensor.layout != torch.strided:
+        return "it is sparse"
+    if tensor.is_quantized:
+        return "it is quantized: its numbers have no meaning without its scale"
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__ and not is_dtensor(tensor):
+        return f"it is a tensor subclass, {type(tensor).__name__}"
+    if tensor.is_conj() or tensor.is_neg():
+        return "it is a view that conjugates or negates"
+    return None
+
+
+def _block(memory: torch.Tensor, start: tuple[int, ...], storages: dict[str, torch.UntypedStorage]) -> Block:
+    """The place of a piece. Pieces of one storage have the same file in their blocks."""
+    storage = memory.untyped_storage()
+    place = f"{memory.device} {storage._cdata:x}"  # noqa: SLF001 - what is the same storage for torch
+    if memory.device.type != _META:
+        place = f"{memory.device} {storage.data_ptr():x}" if storage.nbytes() else place
+        storages[place] = storage
+    offset = int(memory.storage_offset()) * memory.element_size()
+    return Block(place, offset, start, tuple(memory.shape), memory.stride())
+
+
+def _untied(apart: Mapping[str, str]) -> Iterable[Problem]:
+    """A warning if tensors that should be tied are not."""
+    if apart:
+        pairs = [f"{shown(name)} to {shown(kept)}" for name, kept in apart.items()]
+        message = (
+            f"the model's configuration ties {listed(pairs)}, but they have memory of their own; both get the same"
+        )
+        yield Problem("live.untied", message, "call model.tie_weights() after model.to_empty()")
+
+
+def _config(model: Model) -> Mapping[str, Any] | None:
+    """The `config.json` that a model of transformers or diffusers is saved with."""
+    config = getattr(unwrapped(model), "config", None) if isinstance(model, torch.nn.Module) else None
+    written = getattr(config, "to_json_string", None)
+    return dict(json.loads(written())) if written else None
+
+
+def _names(names: Iterable[str]) -> str:
+    return f"tensor {listed(list(map(shown, names)))}"
