@@ -5,10 +5,12 @@ named.py     the tensors by these names
 pieces.py    the parts of a tensor that are in this process's memory
 piece.py     one of them
 dtensors.py  those of a DTensor, by its mesh and its placements
+fsdp1.py     those of the tensors in FSDP's flat parameters, by their original names
 planning.py  the plan for a model
 choosing.py  plans that fill only some tensors
 whole.py     plans for a model of which only a part is in memory
 listed.py    the table of a model, as initctl inspect --json prints it
 filling.py   carrying out a plan
 memory.py    the bytes of a storage
+agreement.py whether all ranks plan the same
 """

@@ -12,6 +12,7 @@ from torch.distributed.tensor.placement_types import Shard, _StridedShard
 from initctl.live.piece import Piece, Unfillable
 
 if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
     from torch.distributed.tensor import DTensor
 
     Range = tuple[int, int]
@@ -54,6 +55,17 @@ def pieces(tensor: DTensor) -> Iterator[Piece]:
         for dim, (reached, start, stop) in enumerate(found):
             memory = memory.narrow(dim, reached, stop - start)
         yield Piece(memory, tuple(start for _, start, _ in found))
+
+
+def groups(tensors: Iterable[DTensor]) -> list[ProcessGroup]:
+    """The groups of this rank along the dims of the largest mesh of `tensors`. Smaller meshes are mostly parts of it:
+    beside tensor parallelism, norms are on one of its dims.
+    """
+    meshes = [tensor.device_mesh for tensor in tensors if tensor.device_mesh.get_coordinate() is not None]
+    if not meshes:
+        return []
+    largest = max(meshes, key=lambda mesh: mesh.size())
+    return [largest.get_group(dim) for dim in range(largest.ndim) if largest.size(dim) > 1]
 
 
 def _cuts(tensor: DTensor) -> list[list[_Cut]]:

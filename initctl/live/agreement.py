@@ -1,0 +1,103 @@
+"""Whether all ranks that share a model plan the same. Each fills its own shards, which would not fit otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import torch.distributed as dist
+
+from initctl.errors import ConflictError, InitctlError, Problem, listed
+from initctl.escaping import as_line
+from initctl.grouping import grouped
+from initctl.planning.documents import tensors_digest
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+    from initctl.planning import Plan
+
+
+class _Vote(NamedTuple):
+    """What a rank is about to do: its seed, and digests of its tensors and its actions; or why it cannot."""
+
+    tensors: str = ""
+    seed: str = ""
+    actions: str = ""
+    failure: str = ""
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        actions = [
+            [action.tensor.name, action.value_name, action.rows, action.initializer, sorted(action.params.items())]
+            for action in plan.actions
+        ]
+        digest = sha256(json.dumps(actions).encode()).hexdigest()
+        return cls(tensors_digest(plan.checkpoint), f"{plan.seed} of {plan.rng}", digest)
+
+    @classmethod
+    def against(cls, error: Exception) -> Self:
+        is_own = isinstance(error, InitctlError)
+        return cls(failure=as_line(str(error) if is_own else f"{type(error).__name__}: {error}"))
+
+    def difference(self, other: _Vote) -> str:
+        """What it has that `other` has not: the first difference, which explains those after it."""
+        if self.tensors != other.tensors:
+            return "other tensors"
+        return "another seed" if self.seed != other.seed else "other rules"
+
+
+def agreed(groups: Sequence[ProcessGroup], plan: Callable[[], Plan]) -> Plan:
+    """The result of `plan`, if it is the same on all ranks. `groups` are this rank's groups along the dims of a mesh.
+
+    The ranks exchange some hundred bytes along each dim, even if `plan` fails: no rank waits in vain. If some fail, or
+    plan differently, each raises the same `ConflictError`, which names them. If all fail alike, each raises its own
+    error.
+    """
+    if not groups:
+        return plan()
+    try:
+        made = plan()
+    except Exception as error:
+        votes = _exchanged(_Vote.against(error), groups)
+        if len(set(votes.values())) == 1:
+            raise
+        raise ConflictError(*_failures(votes)) from error
+    votes = _exchanged(_Vote.of(made), groups)
+    if problems := list(_failures(votes)) or list(_differences(votes)):
+        raise ConflictError(*problems)
+    return made
+
+
+def _exchanged(own: _Vote, groups: Sequence[ProcessGroup]) -> dict[int, _Vote]:
+    """The votes of all ranks, by rank."""
+    votes = {dist.get_rank(): own}
+    for group in groups:
+        gathered: list[dict[int, _Vote]] = [{}] * group.size()
+        dist.all_gather_object(gathered, votes, group)
+        votes = {rank: vote for each in gathered for rank, vote in each.items()}
+    return dict(sorted(votes.items()))
+
+
+def _failures(votes: Mapping[int, _Vote]) -> Iterator[Problem]:
+    failed = grouped((vote.failure, rank) for rank, vote in votes.items() if vote.failure)
+    for failure, ranks in failed.items():
+        yield Problem("live.rank_failed", f"{_ranks(ranks)} of {len(votes)}: {failure}")
+
+
+def _differences(votes: Mapping[int, _Vote]) -> Iterator[Problem]:
+    """Ranks that plan differently from most; from the first, if no plan is the most frequent."""
+    ((usual, _),) = Counter(votes.values()).most_common(1)
+    first = next(rank for rank, vote in votes.items() if vote == usual)
+    others = grouped((vote.difference(usual), rank) for rank, vote in votes.items() if vote != usual)
+    for difference, ranks in others.items():
+        have = "has" if len(ranks) == 1 else "have"
+        message = f"{_ranks(ranks)} of {len(votes)} {have} {difference} than rank {first}"
+        yield Problem("live.ranks_differ", message, "give every rank the same model, rules and seed")
+
+
+def _ranks(ranks: Sequence[int]) -> str:
+    return f"rank{'s' * (len(ranks) > 1)} {listed(list(map(str, ranks)), at_most=8)}"
