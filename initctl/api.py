@@ -196,9 +196,9 @@ def init_(
     """Initialize the tensors of `model` in place: with the bits that `apply` gives a file of the model.
 
     Tensors have the names of the model's state dict; of a model of transformers, those that `save_pretrained` writes.
-    Tensors of several processes (DTensor, FSDP) are filled without communication, each process its part. All else stays
-    as it is. If rules do not fit, nothing is changed. After another exception some tensors may be filled and others
-    not: call it again.
+    Of tensors that processes share (DTensor, FSDP), each process fills its part: call it on all of them. They exchange
+    a digest of the plan first, and no values. All else stays as it is. If rules do not fit, nothing is changed. After
+    another exception some tensors may be filled and others not: call it again.
 
     Args:
         model: a module, or a state dict in memory.
@@ -222,22 +222,28 @@ def init_(
             model, or a name in `only` or `missing` is unknown.
         InputError: the model has tensors that are not real yet, or a checkpoint that rules name cannot be read.
         StorageError: memory is too small for an initializer, or the device is not available.
+        ConflictError: processes that share the model plan differently, or some of them failed.
         TypeError: `model` is neither a module nor a state dict, or an argument is unknown.
 
     Warns:
         InitctlWarning: as `initctl.plan` does, before anything is changed.
     """
-    from initctl.live.filling import fill
+    from initctl.live.agreement import agreed, groups_of
+    from initctl.live.filling import check_fillable, fill
     from initctl.live.planning import planned
-    from initctl.live.table import table_of
+    from initctl.live.table import LiveTable, table_of
 
-    threads = thread_count(threads)
-    request = _request_of_model(asked, device)
-    request.check_rules()
-    table = table_of(model)
-    made = planned(request.plan, table, only=only, missing=missing, of=of, on_device=device is None)
+    def prepared() -> tuple[Plan, tuple[LiveTable, int]]:
+        request = _request_of_model(asked, device)
+        request.check_rules()
+        table, count = table_of(model), thread_count(threads)
+        made = planned(request.plan, table, only=only, missing=missing, of=of, on_device=device is None)
+        check_fillable(made, table)
+        return made, (table, count)
+
+    made, (table, count) = agreed(groups_of(model), prepared)
     _warn(made.warnings)
-    fill(made, table, threads=threads, on_event=on_event)
+    fill(made, table, threads=count, on_event=on_event)
     return made
 
 

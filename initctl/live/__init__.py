@@ -1,16 +1,17 @@
 """A plan on tensors in memory: of a module, or of a state dict. Its modules import torch: import them in functions.
 
-table.py     a model's table: its tensors by the names that a file of it has, and where in memory they are
-named.py     the tensors by these names
-pieces.py    the parts of a tensor that are in this process's memory
-piece.py     one of them
-dtensors.py  those of a DTensor, by its mesh and its placements
-fsdp1.py     those of the tensors in FSDP's flat parameters, by their original names
-planning.py  the plan for a model
-choosing.py  plans that fill only some tensors
-whole.py     plans for a model of which only a part is in memory
-listed.py    the table of a model, as initctl inspect --json prints it
-filling.py   carrying out a plan
-memory.py    the bytes of a storage
-agreement.py whether all ranks plan the same
+table.py       a model's table: its tensors by the names that a file of it has, and where in memory they are
+named.py       the tensors by these names
+pieces.py      the parts of a tensor that are in this process's memory
+piece.py       one of them
+dtensors.py    those of a DTensor, by its mesh and its placements
+flat_share.py  those of a tensor in a flat parameter
+fsdp1.py       the tensors in the flat parameters of FullyShardedDataParallel, by their original names
+planning.py    the plan for a model
+choosing.py    plans that fill only some tensors
+whole.py       plans for a model of which only a part is in memory
+listed.py      the table of a model, as initctl inspect --json prints it
+filling.py     carrying out a plan
+memory.py      the bytes of a storage
+agreement.py   whether all ranks plan the same
 """

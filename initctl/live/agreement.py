@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 import torch.distributed as dist
+from torch import nn
 
 from initctl.errors import ConflictError, InitctlError, Problem, listed
 from initctl.escaping import as_line
 from initctl.grouping import grouped
+from initctl.live.named import is_fsdp1, own_tensors
+from initctl.live.pieces import is_dtensor
 from initctl.planning.documents import tensors_digest
 
 if TYPE_CHECKING:
+    import torch
     from torch.distributed import ProcessGroup
 
     from initctl.planning import Plan
+
+_Rest = TypeVar("_Rest")
+"""What was prepared besides the plan."""
 
 
 class _Vote(NamedTuple):
@@ -27,7 +34,7 @@ class _Vote(NamedTuple):
     tensors: str = ""
     seed: str = ""
     actions: str = ""
-    failure: str = ""
+    faults: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
@@ -40,8 +47,9 @@ class _Vote(NamedTuple):
 
     @classmethod
     def against(cls, error: Exception) -> Self:
-        is_own = isinstance(error, InitctlError)
-        return cls(failure=as_line(str(error) if is_own else f"{type(error).__name__}: {error}"))
+        if isinstance(error, InitctlError):
+            return cls(faults=tuple(problem.in_python() for problem in error.problems))
+        return cls(faults=(as_line(f"{type(error).__name__}: {error}"),))
 
     def difference(self, other: _Vote) -> str:
         """What it has that `other` has not: the first difference, which explains those after it."""
@@ -50,26 +58,46 @@ class _Vote(NamedTuple):
         return "another seed" if self.seed != other.seed else "other rules"
 
 
-def agreed(groups: Sequence[ProcessGroup], plan: Callable[[], Plan]) -> Plan:
-    """The result of `plan`, if it is the same on all ranks. `groups` are this rank's groups along the dims of a mesh.
+def groups_of(model: object) -> list[ProcessGroup]:
+    """The groups of this rank along each dim of the mesh that `model` is on, or that FSDP uses; none if it is whole."""
+    if isinstance(model, nn.Module) and is_fsdp1(model):
+        from initctl.live import fsdp1
 
-    The ranks exchange some hundred bytes along each dim, even if `plan` fails: no rank waits in vain. If some fail, or
-    plan differently, each raises the same `ConflictError`, which names them. If all fail alike, each raises its own
+        return fsdp1.groups(model)
+    tensors = _tensors(model)
+    if sharded := [tensor for tensor in tensors if is_dtensor(tensor)]:
+        from initctl.live import dtensors
+
+        return dtensors.groups(sharded)
+    return []
+
+
+def _tensors(model: object) -> Iterable[torch.Tensor]:
+    if isinstance(model, nn.Module):
+        return own_tensors(model)
+    return model.values() if isinstance(model, Mapping) else ()
+
+
+def agreed(groups: Sequence[ProcessGroup], prepare: Callable[[], tuple[Plan, _Rest]]) -> tuple[Plan, _Rest]:
+    """The result of `prepare`, if its plan is the same on all ranks. `groups` are as from `groups_of`.
+
+    The ranks exchange some hundred bytes along each dim, even if `prepare` fails: no rank waits in vain. If some fail,
+    or plan differently, each raises the same `ConflictError`, which names them. If all fail alike, each raises its own
     error.
     """
     if not groups:
-        return plan()
+        return prepare()
     try:
-        made = plan()
+        prepared = prepare()
     except Exception as error:
         votes = _exchanged(_Vote.against(error), groups)
         if len(set(votes.values())) == 1:
             raise
         raise ConflictError(*_failures(votes)) from error
-    votes = _exchanged(_Vote.of(made), groups)
+    votes = _exchanged(_Vote.of(prepared[0]), groups)
     if problems := list(_failures(votes)) or list(_differences(votes)):
         raise ConflictError(*problems)
-    return made
+    return prepared
 
 
 def _exchanged(own: _Vote, groups: Sequence[ProcessGroup]) -> dict[int, _Vote]:
@@ -83,9 +111,9 @@ def _exchanged(own: _Vote, groups: Sequence[ProcessGroup]) -> dict[int, _Vote]:
 
 
 def _failures(votes: Mapping[int, _Vote]) -> Iterator[Problem]:
-    failed = grouped((vote.failure, rank) for rank, vote in votes.items() if vote.failure)
-    for failure, ranks in failed.items():
-        yield Problem("live.rank_failed", f"{_ranks(ranks)} of {len(votes)}: {failure}")
+    faults = grouped((fault, rank) for rank, vote in votes.items() for fault in vote.faults)
+    for fault, ranks in faults.items():
+        yield Problem("live.rank_failed", f"{_ranks(ranks)} of {len(votes)}: {fault}")
 
 
 def _differences(votes: Mapping[int, _Vote]) -> Iterator[Problem]:

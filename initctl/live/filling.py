@@ -19,6 +19,7 @@ from initctl.filling.memory import check_memory
 from initctl.filling.targets import ElementRun, TargetBlock, needs_preparing, packed, range_of
 from initctl.grouping import grouped
 from initctl.layout.runs import tiles
+from initctl.live.flat_share import FlatShare
 from initctl.live.memory import Memory, MemoryReader
 from initctl.planning.plan import TORCH
 from initctl.reading import olds
@@ -38,19 +39,31 @@ _AT_ONCE = 4 << 20
 """Bytes of a task."""
 
 
-def fill(plan: Plan, table: LiveTable, *, threads: int, on_event: Callable[[Event], None] | None = None) -> None:
-    """Carry out `plan`, which is for `table`, in the memory of its tensors.
-
-    Raises `FitError` if a tensor has no memory, or too little of it is in this process; `StorageError` if a device or
-    memory is missing. Nothing is written then.
+def check_fillable(plan: Plan, table: LiveTable) -> None:
+    """Check what `fill` needs. Raises `FitError` if a tensor has no memory, or too little of it is in this process;
+    `StorageError` if memory is too small.
     """
-    actions = [action for action in (*plan.actions, *_of_stand_ins(plan, table)) if action.tensor.represents_ties]
+    actions = _distinct_actions(plan, table)
     problems = [*_without_memory(actions, table), *_in_part(actions)]
     if problems:
         raise FitError(*problems)
     check_memory(actions)
+
+
+def fill(plan: Plan, table: LiveTable, *, threads: int, on_event: Callable[[Event], None] | None = None) -> None:
+    """Carry out `plan`, which is for `table` and was checked, in the memory of its tensors.
+
+    Raises `StorageError` if a device is missing; nothing is written then.
+    """
+    actions = _distinct_actions(plan, table)
     with torch.no_grad(), torch.inference_mode(mode=False), Workers(threads, on_event) as workers, ExitStack() as stack:
-        _Filling(replace(plan, actions=tuple(actions)), table, workers, stack, on_event).run()
+        _Filling(replace(plan, actions=actions), table, workers, stack, on_event).run()
+
+
+def _distinct_actions(plan: Plan, table: LiveTable) -> tuple[Action, ...]:
+    """What is filled, tied tensors once."""
+    actions = (*plan.actions, *_of_stand_ins(plan, table))
+    return tuple(action for action in actions if action.tensor.represents_ties)
 
 
 def _of_stand_ins(plan: Plan, table: LiveTable) -> Iterator[Action]:
@@ -168,7 +181,8 @@ class _Filling:
         names = dict.fromkeys(
             name for action in self.plan.actions for name in (action.tensor.name, *action.tensor.tied)
         )
-        changed = (self.table.tensors[name] for name in names)
+        found = (self.table.tensors[name] for name in names)
+        changed = (tensor.memory if isinstance(tensor, FlatShare) else tensor for tensor in found)
         torch.autograd.graph.increment_version([tensor for tensor in changed if not tensor.is_inference()])
 
 

@@ -14,6 +14,8 @@ from initctl.errors import Problem, UsageError, shown
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from initctl.live.flat_share import FlatShare
+
     Model = nn.Module | Mapping[str, Any]
 
 
@@ -25,7 +27,7 @@ class Named(NamedTuple):
     """
 
     title: str
-    tensors: Mapping[str, torch.Tensor]
+    tensors: Mapping[str, torch.Tensor | FlatShare]
     tied: Mapping[str, str] = {}
     copies: frozenset[str] = frozenset()
 
@@ -38,6 +40,8 @@ def named(model: Model) -> Named:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: {type(model).__name__} is neither a module nor a state dict")
     model = unwrapped(model)
+    if is_fsdp1(model):
+        return _flattened(model)
     tensors = _tensors(model.state_dict(keep_vars=True))
     own = {id(tensor) for tensor in own_tensors(model)}
     copies = frozenset(name for name, tensor in tensors.items() if id(tensor) not in own)
@@ -67,6 +71,21 @@ def is_pretrained(model: object) -> TypeGuard[PreTrainedModel]:
     """Whether `model` is one of transformers, which is not imported for it."""
     module = sys.modules.get("transformers.modeling_utils")
     return module is not None and isinstance(model, module.PreTrainedModel)
+
+
+def is_fsdp1(model: nn.Module) -> bool:
+    """Whether `model`, or a module in it, is wrapped in torch's first FSDP, which is not imported for it."""
+    module = sys.modules.get("torch.distributed.fsdp.fully_sharded_data_parallel")
+    return module is not None and any(isinstance(inner, module.FullyShardedDataParallel) for inner in model.modules())
+
+
+def _flattened(model: nn.Module) -> Named:
+    """The tensors of a model in FSDP, whose own state dict would put all of them together."""
+    from initctl.live import fsdp1
+
+    inner = fsdp1.inside(model)
+    found = Named(type(inner).__name__, fsdp1.tensors(model))
+    return _as_saved(inner, found) if is_pretrained(inner) else found
 
 
 def _as_saved(model: PreTrainedModel, found: Named) -> Named:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeGuard
 
+from initctl.live.flat_share import FlatShare
 from initctl.live.piece import Piece, Unfillable
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "Unfillable", "is_dtensor", "pieces", "whole_shape"]
 
 
-def whole_shape(tensor: torch.Tensor) -> Shape:
+def whole_shape(tensor: torch.Tensor | FlatShare) -> Shape:
     """The shape of the whole tensor."""
     return tuple(tensor.shape)
 
 
-def pieces(tensor: torch.Tensor) -> Iterator[Piece]:
+def pieces(tensor: torch.Tensor | FlatShare) -> Iterator[Piece]:
     """The pieces of `tensor` in this process. No two overlap. Raises `Unfillable` if they cannot be located."""
+    if isinstance(tensor, FlatShare):
+        return tensor.pieces
     if is_dtensor(tensor):
         from initctl.live import dtensors
 

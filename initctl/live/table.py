@@ -17,6 +17,7 @@ from initctl.formats.checkpoint import IN_MEMORY, Checkpoint
 from initctl.formats.state_dicts.names import wrapper_prefix
 from initctl.formats.state_dicts.roots import rooted
 from initctl.formats.table import Entry
+from initctl.live.flat_share import FlatShare
 from initctl.live.named import Named, named, unwrapped
 from initctl.live.pieces import Unfillable, is_dtensor, pieces, whole_shape
 from initctl.tensors import Block, TensorSpec
@@ -41,7 +42,7 @@ class LiveTable:
 
     checkpoint: Checkpoint
     storages: Mapping[str, torch.UntypedStorage]
-    tensors: Mapping[str, torch.Tensor]
+    tensors: Mapping[str, torch.Tensor | FlatShare]
     left_out: Mapping[str, str]
     stand_ins: Mapping[str, TensorSpec]
     prefix: str
@@ -96,24 +97,29 @@ def _check_real(found: Named) -> None:
         raise InputError(Problem("live.fake", f"{_names(fake)}: is fake, and has no values", "leave FakeTensorMode"))
 
 
-def _spec(name: str, tensor: torch.Tensor, found: Named, storages: dict[str, torch.UntypedStorage]) -> TensorSpec:
+def _spec(
+    name: str, tensor: torch.Tensor | FlatShare, found: Named, storages: dict[str, torch.UntypedStorage]
+) -> TensorSpec:
     """The tensor as planning sees it. Adds the storages of its blocks to `storages`."""
     dtype = BY_NAME[str(tensor.dtype).removeprefix("torch.")]
     why = "its module computes it for the state dict, from other tensors" if name in found.copies else _special(tensor)
     if not why:
         try:
-            blocks = [_block(memory, start, storages) for memory, start in pieces(tensor)]
+            blocks = [_block(memory, start, storages) for memory, start in pieces(tensor)] or [_nowhere(tensor)]
         except Unfillable as fact:
             why = str(fact)
         else:
             if any(block.distinct.numel and block.distinct.overlaps_itself for block in blocks):
                 why = "its elements share memory with each other"
             return TensorSpec(name, dtype, whole_shape(tensor), tuple(blocks), unwritable=why)
-    return TensorSpec(name, dtype, () if tensor.is_nested else whole_shape(tensor), (), unwritable=why)
+    shape = () if isinstance(tensor, torch.Tensor) and tensor.is_nested else whole_shape(tensor)
+    return TensorSpec(name, dtype, shape, (), unwritable=why)
 
 
-def _special(tensor: torch.Tensor) -> str | None:
+def _special(tensor: torch.Tensor | FlatShare) -> str | None:
     """Why the memory of `tensor` does not hold its elements as themselves, if so."""
+    if isinstance(tensor, FlatShare):
+        return None
     if tensor.is_nested:
         return "it is nested"
     if tensor.layout != torch.strided:
@@ -136,6 +142,14 @@ def _block(memory: torch.Tensor, start: tuple[int, ...], storages: dict[str, tor
         storages[place] = storage
     offset = int(memory.storage_offset()) * memory.element_size()
     return Block(place, offset, start, tuple(memory.shape), memory.stride())
+
+
+def _nowhere(tensor: torch.Tensor | FlatShare) -> Block:
+    """The block of a tensor of which this process has no element: it differs from that of any tensor that is not tied
+    to it, so that all processes know the same ties.
+    """
+    dims = len(whole_shape(tensor))
+    return Block(f"object {id(tensor):x}", 0, (0,) * dims, (0,) * dims, (1,) * dims)
 
 
 def _untied(apart: Mapping[str, str]) -> Iterable[Problem]:

@@ -91,7 +91,7 @@ def _serve(pipe: Connection) -> None:
     import torch.distributed as dist
 
     torch.set_num_threads(1)
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionResetError):
         while True:
             job, rank, size, store = pipe.recv()
             try:

@@ -29,7 +29,7 @@ def outcome(folder, *others, shape=None, everywhere=None):
     own = usual | dict(others).get(dist.get_rank(), {})
     mesh = init_device_mesh("cpu", shape or (dist.get_world_size(),))
     try:
-        plan = agreed([mesh.get_group(dim) for dim in range(mesh.ndim)], lambda: initctl.plan(**own))
+        plan, _ = agreed([mesh.get_group(dim) for dim in range(mesh.ndim)], lambda: (initctl.plan(**own), None))
     except initctl.InitctlError as error:
         return type(error), str(error), type(error.__cause__).__name__
     return plan.seed
@@ -67,6 +67,14 @@ def test_a_rank_that_cannot_plan_stops_all_and_waits_for_none(ranks, nets):
     assert [cause for *_, cause in found] == ["NoneType", "NoneType", "FitError"]
 
 
+def test_each_fault_of_a_rank_is_a_line(ranks, nets):
+    found = ranks.run(2, outcome, nets, (1, {"rules": ["nose=zeros", "mouth=ones"]}))
+    assert [line.partition(" matches")[0] for line in found[0][1].splitlines()] == [
+        "rank 1 of 2: rule 1 (nose=zeros):",
+        "rank 1 of 2: rule 2 (mouth=ones):",
+    ]
+
+
 def test_if_all_fail_alike_each_raises_its_own_error(ranks, nets):
     for kind, said, _ in ranks.run(2, outcome, nets, everywhere={"rules": ["nose=zeros"]}):
         assert kind is FitError
@@ -81,4 +89,5 @@ def test_ranks_of_a_mesh_of_two_dims_hear_of_all_others(ranks, nets):
 
 
 def test_without_other_ranks_nothing_is_asked(nets):
-    assert agreed([], lambda: initctl.plan(nets / "net.safetensors", rules=RULES, seed=3)).seed == 3
+    plan = initctl.plan(nets / "net.safetensors", rules=RULES, seed=3)
+    assert agreed([], lambda: (plan, 5)) == (plan, 5)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
+from initctl.errors import InputError
 from initctl.live import fsdp1
-from initctl.live.fsdp1 import flat_shares
-from initctl.live.piece import Unfillable
+from initctl.live.flat_share import FlatShare
+from tests.live import sharded
 
 
 class Net(nn.Module):
@@ -31,13 +30,11 @@ class Net(nn.Module):
 
 
 def wrapped(net, **options):
-    policy = ModuleWrapPolicy({nn.Sequential})
-    with warnings.catch_warnings(action="ignore"):  # of the size 1, and of no GPU
-        return FullyShardedDataParallel(net, auto_wrap_policy=policy, device_id=torch.device("cpu"), **options)
+    return sharded.fsdp1(net, auto_wrap_policy=ModuleWrapPolicy({nn.Sequential}), **options)
 
 
-def plain(name):
-    return name.replace("_fsdp_wrapped_module.", "")
+def flat_shares(model):
+    return {name: share for name, share in fsdp1.tensors(model).items() if isinstance(share, FlatShare)}
 
 
 def numbers(shape):
@@ -52,7 +49,7 @@ def names_put_together_wrongly(**options):
         for memory, start in share.pieces:
             there = tuple(slice(first, first + size) for first, size in zip(start, memory.shape, strict=True))
             memory.copy_(numbers(share.shape)[there])
-    names = [plain(name) for name in shares]
+    names = [*shares]
     with FullyShardedDataParallel.summon_full_params(model):
         found = dict(model.named_parameters(remove_duplicate=False))
         return names, [name for name in names if not torch.equal(found[name], numbers(found[name].shape))]
@@ -78,7 +75,7 @@ def test_a_share_has_fewer_than_two_pieces_a_dim(ranks):
 
 
 def is_tied():
-    shares = {plain(name): share for name, share in flat_shares(wrapped(Net())).items()}
+    shares = flat_shares(wrapped(Net()))
     return shares["head.weight"] is shares["embed.weight"]
 
 
@@ -100,7 +97,7 @@ def refused_between_forward_and_backward():
     model = wrapped(Net(), sharding_strategy=ShardingStrategy.SHARD_GRAD_OP)
     flat_shares(model)
     loss = model(torch.zeros(1, dtype=torch.int64)).sum()
-    with pytest.raises(Unfillable) as caught:
+    with pytest.raises(InputError) as caught:
         flat_shares(model)
     loss.backward()
     flat_shares(model)
