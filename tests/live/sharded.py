@@ -46,6 +46,16 @@ DTYPES = {
     str(dtype).removeprefix("torch."): dtype for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
 
+RARE = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.complex64, torch.complex128)
+RARE_LAWS = {"normal": "normal", "uniform": "uniform", "constant": "constant:val=0.5", "xavier": "xavier_normal"}
+RARE_RULES = [f"{law}_{str(dtype).removeprefix('torch.')}={call}" for law, call in RARE_LAWS.items() for dtype in RARE]
+ZOO_RULES = [
+    *(f"*.{name}={call}" for name, (call, _) in LAWS.items()),
+    "*.parts[2:5]=ones",
+    "*.parts[-1:]=xavier_normal",
+]
+MLP_RULES = ["*=normal:std=0.02", "*.bias=uniform", "embed.weight[10:]=ones", "norm.weight=trunc_normal:cut=1"]
+
 
 class Zoo(nn.Module):
     """A parameter for each law and dtype, and buffers."""
@@ -57,6 +67,18 @@ class Zoo(nn.Module):
             for law, (_, shape) in LAWS.items():
                 group.register_parameter(law, nn.Parameter(torch.zeros(shape, dtype=dtype)))
             self.add_module(f"in_{name}", group)
+
+
+class Rare(nn.Module):
+    """Parameters of the dtypes that collectives know least of."""
+
+    def __init__(self):
+        super().__init__()
+        for dtype in RARE:
+            for law in RARE_LAWS:
+                tensor = torch.zeros(9, 8, dtype=dtype)
+                name = f"{law}_{str(dtype).removeprefix('torch.')}"
+                self.register_parameter(name, nn.Parameter(tensor, requires_grad=tensor.element_size() > 1))
 
 
 class Mlp(nn.Module):
@@ -73,14 +95,6 @@ class Mlp(nn.Module):
 
     def forward(self, ids):
         return self.norm(self.down(self.up(self.embed(ids))))
-
-
-ZOO_RULES = [
-    *(f"*.{name}={call}" for name, (call, _) in LAWS.items()),
-    "*.parts[2:5]=ones",
-    "*.parts[-1:]=xavier_normal",
-]
-MLP_RULES = ["*=normal:std=0.02", "*.bias=uniform", "embed.weight[10:]=ones", "norm.weight=trunc_normal:cut=1"]
 
 
 def fsdp2(model, **options):
@@ -156,8 +170,15 @@ def held(model):
 
 
 def digest(tensor):
-    whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    whole = _whole(tensor) if isinstance(tensor, DTensor) else tensor
     return sha256(whole.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+def _whole(tensor):
+    """Gloo does not send every dtype."""
+    if tensor.dtype.itemsize == 1:
+        return tensor.to(torch.float32).full_tensor().to(tensor.dtype)
+    return tensor.full_tensor()
 
 
 def fsdp1(model, **options):

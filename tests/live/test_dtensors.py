@@ -8,24 +8,12 @@ import random
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch.distributed.tensor import DeviceMesh, DTensor, Partial, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
-from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from initctl.live.pieces import Unfillable, pieces, whole_shape
 
 RANKS = 8
-
-
-@pytest.fixture
-def as_rank():
-    def as_rank(rank, size=RANKS):
-        dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=size)
-
-    yield as_rank
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def mesh(*shape):
