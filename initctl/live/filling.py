@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from initctl.stream import AnyLaw
     from initctl.tensors import TensorSpec
 
-_AT_ONCE = 4 << 20
+_AT_ONCE = 16 << 20
 """Bytes of a task."""
 
 

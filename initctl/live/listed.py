@@ -20,7 +20,7 @@ from initctl.tensors import TensorSpec, are_sizes
 
 def read_listed(path: str) -> Checkpoint:
     """The table in the file at `path`. Raises `InputError`."""
-    with refusing(path, "table", "is not the table of a checkpoint", "write one with initctl inspect --json"):
+    with refusing(path, "table", "is not the table of a checkpoint", "give the path of the checkpoint instead"):
         document = parse_object(read_small(path, LONGEST))
         data = document.get("data")
         rows = data.get("tensors") if isinstance(data, dict) else None

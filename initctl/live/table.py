@@ -35,9 +35,8 @@ class LiveTable:
     """The tensors of a model as a `checkpoint` without files. The file that a block names is one of `storages`, and its
     offset is in bytes of that. A tensor on the meta device has no storage.
 
-    `tensors` are torch's own, by name; in torch, all names begin with `prefix`. A file of the model has, instead of
-    each of the names in `left_out`, the tensor that is named there. `stand_ins` are those of them that have memory of
-    their own, although they should be tied.
+    `tensors` are torch's own, by name. A file of the model has, instead of each of the names in `left_out`, the tensor
+    that is named there. `stand_ins` are those of them that have memory of their own, although they should be tied.
     """
 
     checkpoint: Checkpoint
@@ -45,7 +44,6 @@ class LiveTable:
     tensors: Mapping[str, torch.Tensor | FlatShare]
     left_out: Mapping[str, str]
     stand_ins: Mapping[str, TensorSpec]
-    prefix: str
 
 
 def table_of(model: Model) -> LiveTable:
@@ -78,7 +76,6 @@ def table_of(model: Model) -> LiveTable:
         {short[name]: tensor for name, tensor in found.tensors.items()},
         {short[name]: short[kept] for name, kept in found.tied.items()},
         {short[name]: replace(specs[name], name=short[name]) for name in apart},
-        prefix,
     )
 
 
