@@ -7,6 +7,8 @@ piece.py       one of them
 dtensors.py    those of a DTensor, by its mesh and its placements
 flat_share.py  those of a tensor in a flat parameter
 fsdp1.py       the tensors in the flat parameters of FullyShardedDataParallel, by their original names
+as_saved.py    the tensors of a model of transformers by the names of its file
+window.py      a tensor of a file that is a part of a parameter
 planning.py    the plan for a model
 choosing.py    plans that fill only some tensors
 whole.py       plans for a model of which only a part is in memory

@@ -65,7 +65,8 @@ def _only(table: LiveTable, names: set[str]) -> set[str]:
 def _missing(table: LiveTable, given: Iterable[str]) -> set[str]:
     """The `given` names without those of tensors that have a value under another name."""
     known = {tensor.name: tensor for tensor in table.checkpoint.tensors}
-    names = {_unwrapped(name, table.tensors) for name in given}
+    bare = (_unwrapped(name, {*table.tensors, *table.names}) for name in given)
+    names = {new for name in bare for new in table.names.get(name, [name])}
     for name in names - known.keys() - table.left_out.keys():
         fault = f"missing: {shown(table.checkpoint.path)} has no tensor {shown(name)}"
         raise UsageError(Problem("usage.missing", fault, hint_for(name, list(known))))

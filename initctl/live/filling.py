@@ -19,8 +19,8 @@ from initctl.filling.memory import check_memory
 from initctl.filling.targets import ElementRun, TargetBlock, needs_preparing, packed, range_of
 from initctl.grouping import grouped
 from initctl.layout.runs import tiles
-from initctl.live.flat_share import FlatShare
 from initctl.live.memory import Memory, MemoryReader
+from initctl.live.pieces import torchs_own
 from initctl.planning.plan import TORCH
 from initctl.reading import olds
 from initctl.stream import RevisingLaw
@@ -181,8 +181,7 @@ class _Filling:
         names = dict.fromkeys(
             name for action in self.plan.actions for name in (action.tensor.name, *action.tensor.tied)
         )
-        found = (self.table.tensors[name] for name in names)
-        changed = (tensor.memory if isinstance(tensor, FlatShare) else tensor for tensor in found)
+        changed = [torchs_own(self.table.tensors[name]) for name in names]
         torch.autograd.graph.increment_version([tensor for tensor in changed if not tensor.is_inference()])
 
 

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import torch
 from torch import nn
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.live.as_saved import as_saved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from initctl.live.flat_share import FlatShare
+    from initctl.live.pieces import Held
 
     Model = nn.Module | Mapping[str, Any]
 
 
 class Named(NamedTuple):
-    """The `tensors` of a model, under the names of its state dict.
+    """The `tensors` of a model, under the names that a file of it has.
 
     `title` is the model's name in messages. `tied` are names that a file of the model leaves out, each with the name
-    that the file has instead. `copies` are names whose tensors are not the model's own: a hook computes them.
+    that the file has instead. `names` are the names in a file of each tensor that has another name in memory.
+    `computed` are tensors whose elements a file has in another order, under their names in memory. `copies` are names
+    whose tensors are not the model's own: a hook computes them.
     """
 
     title: str
-    tensors: Mapping[str, torch.Tensor | FlatShare]
+    tensors: Mapping[str, Held]
     tied: Mapping[str, str] = {}
+    names: Mapping[str, Sequence[str]] = {}
+    computed: Sequence[str] = ()
     copies: frozenset[str] = frozenset()
 
 
@@ -92,8 +97,14 @@ def _as_saved(model: PreTrainedModel, found: Named) -> Named:
     """`found` under the names that `save_pretrained` writes."""
     ignored = model._keys_to_ignore_on_save or ()  # noqa: SLF001 - as save_pretrained does
     tensors = {name: tensor for name, tensor in found.tensors.items() if name not in ignored}
-    ties = model.all_tied_weights_keys.items()
-    return found._replace(tensors=tensors, tied={name: kept for name, kept in ties if {name, kept} <= tensors.keys()})
+    ties = {name: kept for name, kept in model.all_tied_weights_keys.items() if {name, kept} <= tensors.keys()}
+    saved = as_saved(model, {name: tensor for name, tensor in tensors.items() if name not in ties})
+    return found._replace(
+        tensors={**saved.tensors, **{name: tensors[name] for name in ties}},
+        tied={name: saved.names.get(kept, [kept])[0] for name, kept in ties.items()},
+        names=saved.names,
+        computed=saved.computed,
+    )
 
 
 def _tensors(state_dict: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from initctl.live.flat_share import FlatShare
 from initctl.live.piece import Piece, Unfillable
+from initctl.live.window import Window
 
 if TYPE_CHECKING:
     import torch
@@ -15,16 +16,21 @@ if TYPE_CHECKING:
 
     from initctl.tensors import Shape
 
-__all__ = ["Piece", "Unfillable", "is_dtensor", "pieces", "whole_shape"]
+    Held = torch.Tensor | FlatShare | Window
+    """What holds the elements of a tensor in memory."""
+
+__all__ = ["Piece", "Unfillable", "is_dtensor", "pieces", "torchs_own", "whole_shape"]
 
 
-def whole_shape(tensor: torch.Tensor | FlatShare) -> Shape:
+def whole_shape(tensor: Held) -> Shape:
     """The shape of the whole tensor."""
     return tuple(tensor.shape)
 
 
-def pieces(tensor: torch.Tensor | FlatShare) -> Iterator[Piece]:
+def pieces(tensor: Held) -> Iterator[Piece]:
     """The pieces of `tensor` in this process. No two overlap. Raises `Unfillable` if they cannot be located."""
+    if isinstance(tensor, Window):
+        return (part for piece in pieces(tensor.parameter) for part in tensor.within(piece))
     if isinstance(tensor, FlatShare):
         return tensor.pieces
     if is_dtensor(tensor):
@@ -32,6 +38,13 @@ def pieces(tensor: torch.Tensor | FlatShare) -> Iterator[Piece]:
 
         return dtensors.pieces(tensor)
     return iter([Piece(tensor.detach(), (0,) * tensor.ndim)])
+
+
+def torchs_own(tensor: Held) -> torch.Tensor:
+    """The tensor of torch that changes with `tensor`."""
+    if isinstance(tensor, Window):
+        return torchs_own(tensor.parameter)
+    return tensor.memory if isinstance(tensor, FlatShare) else tensor
 
 
 def is_dtensor(tensor: torch.Tensor) -> TypeGuard[DTensor]:

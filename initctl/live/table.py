@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ from initctl.formats.table import Entry
 from initctl.live.flat_share import FlatShare
 from initctl.live.named import Named, named, unwrapped
 from initctl.live.pieces import Unfillable, is_dtensor, pieces, whole_shape
+from initctl.live.window import Window
 from initctl.tensors import Block, TensorSpec
 
 if TYPE_CHECKING:
     from initctl.live.named import Model
+    from initctl.live.pieces import Held
 
 _META = "meta"
 _LAZY = (UninitializedParameter, UninitializedBuffer)
@@ -35,13 +37,15 @@ class LiveTable:
     """The tensors of a model as a `checkpoint` without files. The file that a block names is one of `storages`, and its
     offset is in bytes of that. A tensor on the meta device has no storage.
 
-    `tensors` are torch's own, by name. A file of the model has, instead of each of the names in `left_out`, the tensor
-    that is named there. `stand_ins` are those of them that have memory of their own, although they should be tied.
+    `tensors` hold the elements, by name. `names` are the names of each tensor that has another name in memory. A file
+    of the model has, instead of each of the names in `left_out`, the tensor that is named there. `stand_ins` are those
+    of them that have memory of their own, although they should be tied.
     """
 
     checkpoint: Checkpoint
     storages: Mapping[str, torch.UntypedStorage]
-    tensors: Mapping[str, torch.Tensor | FlatShare]
+    tensors: Mapping[str, Held]
+    names: Mapping[str, Sequence[str]]
     left_out: Mapping[str, str]
     stand_ins: Mapping[str, TensorSpec]
 
@@ -67,13 +71,14 @@ def table_of(model: Model) -> LiveTable:
         format=IN_MEMORY,
         files=(),
         tensors=rooted(entries, "", found.title).tensors,
-        warnings=tuple(_untied(apart)),
+        warnings=(*_untied(apart), *_computed(found.computed)),
         new_config=_config(model),
     )
     return LiveTable(
         checkpoint,
         storages,
         {short[name]: tensor for name, tensor in found.tensors.items()},
+        found.names,
         {short[name]: short[kept] for name, kept in found.tied.items()},
         {short[name]: replace(specs[name], name=short[name]) for name in apart},
     )
@@ -94,9 +99,7 @@ def _check_real(found: Named) -> None:
         raise InputError(Problem("live.fake", f"{_names(fake)}: is fake, and has no values", "leave FakeTensorMode"))
 
 
-def _spec(
-    name: str, tensor: torch.Tensor | FlatShare, found: Named, storages: dict[str, torch.UntypedStorage]
-) -> TensorSpec:
+def _spec(name: str, tensor: Held, found: Named, storages: dict[str, torch.UntypedStorage]) -> TensorSpec:
     """The tensor as planning sees it. Adds the storages of its blocks to `storages`."""
     dtype = BY_NAME[str(tensor.dtype).removeprefix("torch.")]
     why = "its module computes it for the state dict, from other tensors" if name in found.copies else _special(tensor)
@@ -113,8 +116,10 @@ def _spec(
     return TensorSpec(name, dtype, shape, (), unwritable=why)
 
 
-def _special(tensor: torch.Tensor | FlatShare) -> str | None:
+def _special(tensor: Held) -> str | None:
     """Why the memory of `tensor` does not hold its elements as themselves, if so."""
+    if isinstance(tensor, Window):
+        return _special(tensor.parameter)
     if isinstance(tensor, FlatShare):
         return None
     if tensor.is_nested:
@@ -141,7 +146,7 @@ def _block(memory: torch.Tensor, start: tuple[int, ...], storages: dict[str, tor
     return Block(place, offset, start, tuple(memory.shape), memory.stride())
 
 
-def _nowhere(tensor: torch.Tensor | FlatShare) -> Block:
+def _nowhere(tensor: Held) -> Block:
     """The block of a tensor of which this process has no element: it differs from that of any tensor that is not tied
     to it, so that all processes know the same ties.
     """
@@ -149,7 +154,7 @@ def _nowhere(tensor: torch.Tensor | FlatShare) -> Block:
     return Block(f"object {id(tensor):x}", 0, (0,) * dims, (0,) * dims, (1,) * dims)
 
 
-def _untied(apart: Mapping[str, str]) -> Iterable[Problem]:
+def _untied(apart: Mapping[str, str]) -> Iterator[Problem]:
     """A warning if tensors that should be tied are not."""
     if apart:
         pairs = [f"{shown(name)} to {shown(kept)}" for name, kept in apart.items()]
@@ -157,6 +162,15 @@ def _untied(apart: Mapping[str, str]) -> Iterable[Problem]:
             f"the model's configuration ties {listed(pairs)}, but they have memory of their own; both get the same"
         )
         yield Problem("live.untied", message, "call model.tie_weights() after model.to_empty()")
+
+
+def _computed(names: Sequence[str]) -> Iterator[Problem]:
+    """A warning if a file of the model has elements in another order, or names, than there are in memory."""
+    if names:
+        message = f"{_names(names)}: save_pretrained writes its elements in another order; the one in memory counts"
+        yield Problem(
+            "live.names", message, "to have the values of a file, apply the rules to a saved model and load it"
+        )
 
 
 def _config(model: Model) -> Mapping[str, Any] | None:
